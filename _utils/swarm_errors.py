@@ -1,0 +1,36 @@
+"""
+Errors raised by the formula's libraries.
+
+They derive from Salt's own ``CommandExecutionError``: Salt prints them as a plain
+message, and a state needs one ``except`` clause.
+"""
+
+from salt.exceptions import CommandExecutionError
+
+
+class SwarmError(CommandExecutionError):
+    """Base class of every error raised by this formula."""
+
+
+class SettingsError(SwarmError):
+    """The pillar is wrong; nothing was touched."""
+
+
+class SdkMissingError(SwarmError):
+    """A client library is not installed in Salt's own Python."""
+
+
+class EngineUnreachableError(SwarmError):
+    """The Docker Engine does not answer."""
+
+
+class ApiError(SwarmError):
+    """The Docker API refused a request; the text holds Docker's own words."""
+
+
+class StoreError(SwarmError):
+    """The key-value store (Consul) does not answer or has no leader."""
+
+
+class WaitTimeoutError(SwarmError):
+    """Something did not come about within the time that pillar allows."""
