@@ -1,0 +1,83 @@
+"""
+The pillar ``swarm``, checked and with everything filled in that follows from it.
+"""
+
+import json
+
+import swarm_errors
+import swarm_relations
+import swarm_settings
+import swarm_topology
+
+__virtualname__ = "swarm_settings"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _minion():
+    interfaces = {
+        name: [one["address"] for kind in ("inet", "inet6") for one in entry.get(kind, [])]
+        for name, entry in __salt__["network.interfaces"]().items()
+    }
+    return swarm_topology.Minion(
+        id=__opts__["id"], local=__opts__.get("file_client") == "local", interfaces=interfaces
+    )
+
+
+def _pillar():
+    # Not pillar.get: Salt 3008 masks what that gives to Python. Not config.get: a grain or a
+    # minion's own configuration called "swarm" would come before pillar there.
+    return json.loads(json.dumps(__pillar__.get(swarm_settings.ROOT), default=str))
+
+
+def _read(pillar):
+    settings, faults = swarm_settings.read(pillar)
+    settings, more = swarm_topology.resolve(settings, _minion())
+    faults += more
+    faults += swarm_relations.faults(settings)
+    return settings, list(dict.fromkeys(map(str, faults))), swarm_relations.warnings(settings)
+
+
+def check():
+    """
+    Return the faults of the pillar ``swarm`` and the warnings about it, as two lists of texts.
+
+    Each fault names its pillar path, what was found and what would be right.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_settings.check
+    """
+    _, faults, warnings = _read(_pillar())
+    return {"faults": faults, "warnings": warnings}
+
+
+def get():
+    """
+    Return the settings in force on this minion: pillar, defaults, addresses, roles.
+
+    Raises an error that lists every fault if the pillar is wrong.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_settings.get
+    """
+    pillar = _pillar()
+    key = json.dumps(pillar, sort_keys=True)
+    cached = __context__.get("swarm_settings")
+    if cached and cached[0] == key:
+        return cached[1]
+    settings, faults, _ = _read(pillar)
+    if faults:
+        raise swarm_errors.SettingsError(
+            f"{len(faults)} fault(s) in the pillar of {__opts__['id']}, nothing was touched:\n- "
+            + "\n- ".join(faults)
+        )
+    __context__["swarm_settings"] = (key, settings)
+    return settings

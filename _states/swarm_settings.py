@@ -1,0 +1,37 @@
+"""
+Check the pillar before anything is touched.
+"""
+
+import swarm_ret
+from salt.exceptions import CommandExecutionError
+
+__virtualname__ = "swarm_settings"
+
+
+def __virtual__():
+    if "swarm_settings.get" not in __salt__:
+        return False, "The swarm_settings execution module is not available"
+    return __virtualname__
+
+
+def valid(name):
+    """
+    Ensure the pillar ``swarm`` is right; fails with every fault in it.
+
+    .. code-block:: yaml
+
+        swarm pillar is valid:
+          swarm_settings.valid: []
+
+    name
+        A name for the report.
+    """
+    try:
+        __salt__["swarm_settings.get"]()
+        warnings = __salt__["swarm_settings.check"]()["warnings"]
+    except CommandExecutionError as err:
+        return swarm_ret.failed(name, err)
+    ret = swarm_ret.done(name, {})
+    if warnings:
+        ret["warnings"] = warnings
+    return ret

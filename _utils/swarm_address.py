@@ -1,0 +1,57 @@
+"""
+Addresses: which one is this node's, and how to write one down.
+"""
+
+import ipaddress
+import socket
+
+
+def endpoint(address: str, port: int) -> str:
+    """Return ``10.0.0.1:2275`` or ``[fd00::1]:2275``."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def usable(address: str | None) -> bool:
+    """Say whether other hosts could reach this address: no loopback, no link-local one."""
+    if not address:
+        return False
+    parsed = ipaddress.ip_address(address.split("%")[0])
+    return not (parsed.is_loopback or parsed.is_link_local or parsed.is_unspecified)
+
+
+def pick(wanted: str | dict, interfaces: dict[str, list[str]]) -> str | None:
+    """
+    Return the address that ``swarm:address`` means on this host, ``None`` if it has no such one.
+
+    ``interfaces`` maps a name to its addresses, IPv4 before IPv6.
+    """
+    every = [one for addresses in interfaces.values() for one in addresses]
+    if isinstance(wanted, str):
+        return wanted if wanted in every else None
+    if "interface" in wanted:
+        found = [one for one in interfaces.get(wanted["interface"], []) if usable(one)]
+    else:
+        net = ipaddress.ip_network(wanted["cidr"])
+        found = [one for one in every if ipaddress.ip_address(one.split("%")[0]) in net]
+    return found[0] if found else None
+
+
+def towards(target: str) -> str | None:
+    """Return the address this host would use to reach ``target``. Nothing is sent."""
+    family = socket.AF_INET6 if ":" in target else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((target, 9))
+            return probe.getsockname()[0]
+    except OSError:
+        return None
+
+
+def resolve(host: str) -> str | None:
+    """Return the first address of a host name that other hosts could reach, or ``None``."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return None
+    addresses = [entry[4][0] for entry in found]
+    return next((one for one in addresses if usable(one)), None)

@@ -1,0 +1,250 @@
+"""
+Checks of single values from pillar. Pure: each returns ``None``, or what would be right.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable
+
+Check = Callable[[object], str | None]
+
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s|us|µs|ns))+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)")
+_SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9_./:@-]*")
+_INTERFACE = re.compile(r"[^\s/]{1,15}")
+
+
+def seconds(value: object) -> float:
+    """Return a Go duration (``1m30s``) or a plain number as seconds."""
+    if isinstance(value, int | float):
+        return float(value)
+    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(str(value)))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def boolean(value: object) -> str | None:
+    """Accept ``True`` and ``False`` only; YAML's ``yes`` in quotes is a string."""
+    return None if isinstance(value, bool) else "true or false, without quotes"
+
+
+def text(value: object) -> str | None:
+    """Accept a string that is not empty."""
+    return None if isinstance(value, str) and value.strip() else "a text that is not empty"
+
+
+def integer(low: int, high: int) -> Check:
+    """Accept a whole number from ``low`` to ``high``."""
+
+    def check(value: object) -> str | None:
+        good = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+        return None if good else f"a whole number from {low} to {high}"
+
+    return check
+
+
+port = integer(1, 65535)
+
+
+def number(low: float) -> Check:
+    """Accept a number not below ``low``."""
+
+    def check(value: object) -> str | None:
+        return None if _is_number(value) and value >= low else f"a number not below {low:g}"
+
+    return check
+
+
+def duration(low: float, why: str = "") -> Check:
+    """Accept a Go duration, or a number of seconds, not below ``low`` seconds."""
+
+    def check(value: object) -> str | None:
+        shaped = _is_number(value) or (isinstance(value, str) and _DURATION.fullmatch(value))
+        if shaped and seconds(value) >= low:
+            return None
+        return f"a duration such as 60s, not below {low:g}s" + (f" ({why})" if why else "")
+
+    return check
+
+
+def one_of(*choices: str) -> Check:
+    """Accept one of ``choices``."""
+
+    def check(value: object) -> str | None:
+        return None if value in choices else "one of " + ", ".join(choices)
+
+    return check
+
+
+def either(*checks: Check) -> Check:
+    """Accept what any of ``checks`` accepts."""
+
+    def check(value: object) -> str | None:
+        wants = [one(value) for one in checks]
+        return None if None in wants else ", or ".join(wants)
+
+    return check
+
+
+def optional(check: Check) -> Check:
+    """Accept ``null`` beside what ``check`` accepts."""
+    return lambda value: None if value is None else check(value)
+
+
+def list_of(item: Check) -> Check:
+    """Accept a list, without doubles, of what ``item`` accepts."""
+
+    def check(value: object) -> str | None:
+        if not isinstance(value, list):
+            return "a list"
+        for position, one in enumerate(value):
+            if want := item(one):
+                return f"{want} as item {position + 1} (found {one!r})"
+        doubles = [one for position, one in enumerate(value) if one in value[:position]]
+        return f"a list without doubles ({doubles[0]!r} is there twice)" if doubles else None
+
+    return check
+
+
+def mapping_of(key: Check, item: Check) -> Check:
+    """Accept a mapping of what ``key`` accepts to what ``item`` accepts."""
+
+    def check(value: object) -> str | None:
+        if not isinstance(value, dict):
+            return "a mapping"
+        for name, one in value.items():
+            if want := key(name):
+                return f"{want} as key (found {name!r})"
+            if want := item(one):
+                return f"{want} for {name} (found {one!r})"
+        return None
+
+    return check
+
+
+def anything(value: object) -> str | None:  # noqa: ARG001
+    """Accept everything: what it means is for somebody else to judge."""
+    return None
+
+
+def options(value: object) -> str | None:
+    """Accept a mapping with text keys; its values are for the program that reads them."""
+    return mapping_of(text, anything)(value)
+
+
+def ip(value: object) -> str | None:
+    """Accept an IPv4 or IPv6 address that other hosts could reach."""
+    try:
+        parsed = ipaddress.ip_address(value) if isinstance(value, str) else None
+    except ValueError:
+        parsed = None
+    if parsed is None:
+        return "an IP address"
+    if parsed.is_unspecified or parsed.is_multicast:
+        return "the address of one host"
+    return None
+
+
+def network(value: object) -> str | None:
+    """Accept a network such as ``10.0.0.0/8``."""
+    try:
+        ipaddress.ip_network(value, strict=True)
+    except (ValueError, TypeError):
+        return "a network such as 10.0.0.0/8"
+    return None if isinstance(value, str) and "/" in value else "a network such as 10.0.0.0/8"
+
+
+def host(value: object) -> str | None:
+    """Accept a minion ID or host name."""
+    good = isinstance(value, str) and _HOST.fullmatch(value)
+    return None if good else "a minion ID or host name"
+
+
+def hosts(value: object) -> str | None:
+    """Accept ``[m1, m2]`` or ``{m1: 10.0.0.11, m2: null}``."""
+    if isinstance(value, dict):
+        return mapping_of(host, optional(ip))(value)
+    want = list_of(host)(value)
+    return f"{want}: [m1, m2], or {{m1: 10.0.0.11}}" if want == "a list" else want
+
+
+def address(value: object) -> str | None:
+    """Accept an address, ``{interface: eth0}`` or ``{cidr: 10.0.0.0/8}``."""
+    if isinstance(value, dict) and len(value) == 1:
+        kind, detail = next(iter(value.items()))
+        if kind == "interface":
+            good = isinstance(detail, str) and _INTERFACE.fullmatch(detail)
+            return None if good else "the name of a network interface in {interface: eth0}"
+        if kind == "cidr":
+            want = network(detail)
+            return f"{want} in {{cidr: ...}}" if want else None
+    if isinstance(value, str) and ip(value) is None:
+        return None
+    return "an IP address, {interface: eth0} or {cidr: 10.0.0.0/8}"
+
+
+def label_key(value: object) -> str | None:
+    """Accept an engine label's key; classic Swarm ignores one that is called ``node``."""
+    if value == "node":
+        return "another key than 'node' (Swarm keeps that one for the node's name)"
+    if isinstance(value, str) and value and not re.search(r"[\s=,]", value):
+        return None
+    return "a label key without '=', ',' or white space"
+
+
+def label_value(value: object) -> str | None:
+    """Accept what can stand behind ``key=``: a text, a number or a boolean, on one line."""
+    if isinstance(value, dict | list) or value is None:
+        return "a text, a number or a boolean"
+    # A comma would split the label for everybody who reads it in the manager's /info.
+    return "a value without line break or ','" if re.search(r"[\n\r,]", str(value)) else None
+
+
+def labels(value: object) -> str | None:
+    """Accept ``{zone: a, ssd: true}``."""
+    return mapping_of(label_key, label_value)(value)
+
+
+def image(value: object) -> str | None:
+    """Accept the name of an image."""
+    good = isinstance(value, str) and _IMAGE.fullmatch(value)
+    return None if good else "the name of an image such as swarm:1.2.9"
+
+
+def image_source(value: object) -> str | None:
+    """Accept where an image's tar is fetched from."""
+    schemes = ("salt://", "http://", "https://", "/")
+    good = isinstance(value, str) and value.startswith(schemes)
+    return None if good else "salt://…, https://… or an absolute path of an image's tar"
+
+
+def name(value: object) -> str | None:
+    """Accept the name of a container, volume or network."""
+    good = isinstance(value, str) and _NAME.fullmatch(value)
+    return None if good else "a name of letters, digits, '_', '.' and '-'"
+
+
+def store(value: object) -> str | None:
+    """Accept a discovery URL. Swarm takes several endpoints, with commas, but for Consul."""
+    want = "consul://host:port[/prefix], etcd://host:port[,host:port][/prefix] or zk://…"
+    match = re.fullmatch(r"(consul|etcd|zk)://([^/\s]+)(/\S*)?", value) if text(value) is None else None
+    if not match:
+        return want
+    if match[1] == "consul" and "," in match[2]:
+        return "one endpoint only (Swarm's Consul client takes no more): consul://host:port"
+    endpoints = match[2].split(",")
+    bad = [one for one in endpoints if not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[^:\s]+):\d{1,5}", one)]
+    return f"host:port for each endpoint (found {bad[0]!r})" if bad else None
+
+
+def strategy_options(value: object) -> str | None:
+    """Accept ``--cluster-opt`` values: ``{swarm.overcommit: 0.1}`` or ``[swarm.overcommit=0.1]``."""
+    pairs = value
+    if isinstance(value, list) and all(isinstance(one, str) and "=" in one for one in value):
+        pairs = dict(one.split("=", 1) for one in value)
+    return mapping_of(one_of("swarm.overcommit", "swarm.createretry"), anything)(pairs)

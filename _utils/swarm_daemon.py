@@ -1,0 +1,199 @@
+"""
+What goes into ``daemon.json``: merge with an admin's keys, what needs a restart, what a version takes.
+
+Pure. Keys and limits are those of moby's ``daemon/config`` and ``daemon/reload.go``.
+"""
+
+import re
+
+# Keys of daemon.json from 19.03 to 29, to find typing errors; one that is newer passes as it is.
+KNOWN = frozenset(
+    """allow-direct-routing allow-nondistributable-artifacts api-cors-header authorization-plugins
+    bip bip6 bridge bridge-accept-fwmark builder cgroup-parent cluster-advertise cluster-store
+    cluster-store-opts config-file containerd containerd-namespace containerd-plugin-namespace
+    cpu-rt-period cpu-rt-runtime cri-containerd data-root debug default-address-pools
+    default-cgroupns-mode default-gateway default-gateway-v6 default-ipc-mode
+    default-network-opts default-runtime default-shm-size default-ulimits deprecated-key-path
+    dns dns-opts dns-search exec-opts exec-root experimental features firewall-backend
+    fixed-cidr fixed-cidr-v6 group host-gateway-ip host-gateway-ips hosts http-proxy https-proxy icc
+    init init-path insecure-registries ip ip-forward ip-forward-no-drop ip-masq ip6tables iptables
+    ipv6 labels live-restore log-driver log-format log-level log-opts max-concurrent-downloads
+    max-concurrent-uploads max-download-attempts metrics-addr min-api-version mtu
+    network-control-plane-mtu network-diagnostic-port no-new-privileges no-proxy node-generic-resources
+    oom-score-adjust pidfile proxies raw-logs registry-mirrors rootless runtimes seccomp-profile
+    selinux-enabled shutdown-timeout storage-driver storage-opts swarm-default-advertise-addr tls
+    tlscacert tlscert tlskey tlsverify userland-proxy userland-proxy-path userns-remap validate
+    """.split()
+)
+
+RELOADABLE = frozenset(
+    """debug max-concurrent-downloads max-concurrent-uploads max-download-attempts shutdown-timeout
+    labels insecure-registries registry-mirrors live-restore features network-diagnostic-port
+    allow-nondistributable-artifacts runtimes default-runtime cluster-store cluster-advertise
+    cluster-store-opts""".split()
+)
+
+# key: (first version that lacks it, what to do instead)
+_REMOVED = {
+    "cluster-store": ("23.0", "set swarm:overlay to false, or use an engine below 23.0"),
+    "cluster-advertise": ("23.0", "set swarm:overlay to false, or use an engine below 23.0"),
+    "cluster-store-opts": ("23.0", "leave it out, or use an engine below 23.0"),
+}
+# key: first version that has it
+_ADDED = {
+    "min-api-version": "29.0",
+    "http-proxy": "23.0",
+    "https-proxy": "23.0",
+    "no-proxy": "23.0",
+    "proxies": "23.0",
+    "default-network-opts": "24.0",
+    "firewall-backend": "29.0",
+    "host-gateway-ips": "28.0",
+    "allow-direct-routing": "28.2",
+    "max-download-attempts": "20.10",
+    "default-cgroupns-mode": "20.10",
+    "ip6tables": "20.10",
+    "bip6": "28.0",
+    "log-format": "25.0",
+}
+
+# Below 1.30, what the manager and its clients speak, these engines answer 400 by default.
+_API_FLOOR = ("29.0", "1.24")
+
+
+def version(text: str) -> tuple[int, ...]:
+    """Return the numbers of ``20.10.24+dfsg1`` or ``5:28.5.2-1~debian.12`` as a tuple."""
+    match = re.match(r"(?:\d+:)?v?(\d+(?:\.\d+)*)", text or "")
+    return tuple(int(part) for part in match[1].split(".")) if match else ()
+
+
+def options(settings: dict, engine_version: str = "") -> dict:
+    """Return what pillar wants in ``daemon.json``, without the overlay's keys."""
+    wanted = {"live-restore": True}
+    if not settings["engine"]["options"].get("tlsverify"):
+        # Said out loud, or dockerd sleeps 15 s at each start over a socket without TLS.
+        wanted["tls"] = False
+    if version(engine_version) >= version(_API_FLOOR[0]):
+        wanted["min-api-version"] = _API_FLOOR[1]
+    wanted.update(settings["engine"]["options"])
+    if settings["labels"]:
+        wanted["labels"] = label_list(settings["labels"])
+    return wanted
+
+
+def overlay_options(settings: dict, advertise: str) -> dict:
+    """Return the keys that give this engine overlay networks through the store."""
+    if not settings["overlay"]:
+        return {}
+    return {"cluster-store": settings["discovery"], "cluster-advertise": advertise}
+
+
+OVERLAY_KEYS = ("cluster-store", "cluster-advertise")
+
+
+def label_list(labels: dict) -> list[str]:
+    """Return ``{"zone": "a", "ssd": True}`` as ``["ssd=true", "zone=a"]``."""
+    shown = {key: str(value).lower() if isinstance(value, bool) else value for key, value in labels.items()}
+    return sorted(f"{key}={value}" for key, value in shown.items())
+
+
+def refusals(wanted: dict, engine_version: str) -> list[str]:
+    """Return why this engine cannot take some of ``wanted``: the key, the version, the cure."""
+    have = version(engine_version)
+    if not have:
+        return []
+    found = []
+    for key in wanted:
+        last, cure = _REMOVED.get(key, (None, None))
+        if last and have >= version(last):
+            found.append(f"{key} is gone since Docker {last}, and {engine_version} is here: {cure}")
+        first = _ADDED.get(key)
+        if first and have < version(first):
+            found.append(
+                f"{key} is new in Docker {first}, and {engine_version} is here:"
+                f" leave out swarm:engine:options:{key}, or use a newer engine"
+            )
+    return found
+
+
+def _by_key(labels: list) -> dict:
+    return {str(one).split("=", 1)[0]: one for one in labels}
+
+
+def _merge_labels(current: list, wanted: list, ours: list) -> list:
+    """Lay ``wanted`` over ``current``, without those of ``ours`` that are not wanted any more."""
+    kept = [one for one in current if one not in ours or one in wanted]
+    merged = {**_by_key(kept), **_by_key(wanted)}
+    same = sorted(map(str, merged.values())) == sorted(map(str, current))
+    return current if same else list(merged.values())
+
+
+def merge(current: dict, wanted: dict, record: dict, keys: tuple | None = None) -> tuple[dict, dict]:
+    """
+    Return the new ``daemon.json`` and the new record of what in it is ours.
+
+    The record, ``{key: {"ours": value, "before": value}}``, tells an admin's keys from our own: a key
+    that pillar no longer wants goes back to what it was before us, unless an admin has changed
+    it since. ``keys`` limits the merge to these; without it, all but the overlay's are meant.
+    """
+    result, kept = dict(current), {}
+    for key, entry in record.items():
+        mine = key in keys if keys else key not in OVERLAY_KEYS
+        if not mine:
+            kept[key] = entry
+        elif key not in wanted:
+            _give_back(result, key, entry)
+    for key, value in wanted.items():
+        entry = record.get(key, {"before": current.get(key)})
+        kept[key] = {"ours": value, "before": entry["before"]}
+        if key == "labels":
+            value = _merge_labels(current.get(key, []), value, entry.get("ours", []))
+        result[key] = value
+    return result, kept
+
+
+def _give_back(config: dict, key: str, entry: dict) -> None:
+    if key == "labels":
+        config[key] = _merge_labels(config.get(key, []), entry["before"] or [], entry["ours"])
+        if not config[key]:
+            del config[key]
+    elif config.get(key) == entry["ours"]:
+        if entry["before"] is None:
+            config.pop(key, None)
+        else:
+            config[key] = entry["before"]
+
+
+def diff(old: dict, new: dict) -> dict:
+    """Return ``{key: {"old": ..., "new": ...}}`` of what differs between two ``daemon.json``."""
+    return {
+        key: {"old": old.get(key), "new": new.get(key)}
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
+    }
+
+
+def needs_restart(changes: dict) -> bool:
+    """Say whether a SIGHUP is not enough; switching the store off is among what it cannot do."""
+    off = any(key in changes and changes[key]["new"] is None for key in OVERLAY_KEYS)
+    return off or any(key not in RELOADABLE for key in changes)
+
+
+def dropin(exec_start: str, listen: str) -> str:
+    """
+    Return a unit drop-in that adds a TCP socket to the packaged ``ExecStart``.
+
+    Works with Debian's unit and docker-ce's: the command line is the package's own. ``hosts`` in
+    daemon.json would not do: both units say ``-H fd://``, and dockerd takes only one of the two.
+    """
+    return (
+        "# Written by Salt (swarm-formula): the package's own command, and one more socket.\n"
+        f"[Service]\nExecStart=\nExecStart={exec_start} -H tcp://{listen}\n"
+    )
+
+
+def exec_start(unit: str) -> str | None:
+    """Return the ``ExecStart`` of a unit file's text, line continuations joined."""
+    joined = re.sub(r"\\\n\s*", " ", unit)
+    found = re.findall(r"^ExecStart=(.+)$", joined, flags=re.MULTILINE)
+    return found[-1].strip() if found else None

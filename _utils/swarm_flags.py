@@ -1,0 +1,84 @@
+"""
+The flags of classic Swarm's ``manage`` and ``join``, and the command lines made of them.
+
+Names, defaults and limits are those of swarm 1.2.9 (``cli/flags.go``). Pure.
+"""
+
+import swarm_checks as checks
+
+FILTERS = (
+    "health",
+    "port",
+    "containerslots",
+    "dependency",
+    "affinity",
+    "constraint",
+    "whitelist",
+)
+
+# Consul rejects sessions outside 10s..24h, and Swarm asks for half of its TTL.
+_SESSION = "Consul takes no session below 10s and Swarm asks for half the TTL"
+
+_TLS = {
+    "tls": checks.boolean,
+    "tlsverify": checks.boolean,
+    "tlscacert": checks.text,
+    "tlscert": checks.text,
+    "tlskey": checks.text,
+}
+
+MANAGE = {
+    "strategy": checks.one_of("spread", "binpack", "binpacking", "random"),
+    "filter": checks.list_of(checks.one_of(*FILTERS)),
+    "host": checks.either(checks.text, checks.list_of(checks.text)),
+    "replication": checks.boolean,
+    "replication-ttl": checks.duration(20, _SESSION),
+    "advertise": checks.text,
+    "engine-refresh-min-interval": checks.duration(1),
+    "engine-refresh-max-interval": checks.duration(1),
+    "engine-failure-retry": checks.integer(1, 1000),
+    "engine-refresh-retry": checks.integer(3, 3),  # deprecated: any other value is fatal
+    "heartbeat": checks.duration(1),
+    "api-enable-cors": checks.boolean,
+    "cluster-driver": checks.one_of("swarm"),
+    "cluster-opt": checks.strategy_options,
+    "discovery-opt": checks.options,
+    "refresh-on-node-filter": checks.boolean,
+    "container-name-refresh-filter": checks.text,
+    **_TLS,
+}
+
+JOIN = {
+    "advertise": checks.text,
+    "heartbeat": checks.duration(1),
+    "ttl": checks.duration(20, _SESSION),
+    "delay": checks.duration(0),
+    "discovery-opt": checks.options,
+}
+
+
+def _as_duration(flag: str, value: object, table: dict) -> object:
+    """Give a plain number the unit that Go's parser asks for."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    integers = ("engine-failure-retry", "engine-refresh-retry")
+    return f"{value:g}s" if is_number and flag in table and flag not in integers else value
+
+
+def argv(options: dict, table: dict) -> list[str]:
+    """
+    Return ``options`` as command line arguments, in the order of ``table``.
+
+    ``{"replication": True, "filter": ["health"]}`` becomes ``["--filter=health", "--replication"]``.
+    A flag that is ``False`` or ``None`` is left out: that is Swarm's default for each of them.
+    """
+    words = []
+    for flag in table:
+        value = options.get(flag)
+        if value is True:
+            words.append(f"--{flag}")
+        elif isinstance(value, dict):
+            words += [f"--{flag}={key}={value[key]}" for key in sorted(value)]
+        elif value is not None and value is not False:
+            many = value if isinstance(value, list) else [value]
+            words += [f"--{flag}={_as_duration(flag, one, table)}" for one in many]
+    return words

@@ -1,0 +1,195 @@
+"""
+What single settings mean to one another: faults and warnings that no single value shows. Pure.
+
+Works on resolved settings (``swarm_topology.resolve``).
+"""
+
+import ipaddress
+from collections.abc import Iterator
+
+import swarm_checks
+import swarm_daemon
+from swarm_settings import Fault, suggest
+
+_CONSUL_PORTS = {"server": 8300, "serf_lan": 8301, "dns": 8600, "grpc": None, "https": None}
+_OVERLAY_PORT = 7946
+
+_ELSEWHERE = {
+    "hosts": "swarm:engine:listen and swarm:engine:port",
+    "labels": "swarm:labels",
+    "cluster-store": "swarm:overlay and swarm:store",
+    "cluster-advertise": "swarm:overlay and swarm:address",
+}
+
+_CONSUL_OURS = {
+    "server": "swarm:consul:servers",
+    "bootstrap_expect": "swarm:consul:servers",
+    "retry_join": "swarm:consul:servers",
+    "bind_addr": "swarm:address",
+    "advertise_addr": "swarm:address",
+    "node_name": "the minion's ID",
+    "data_dir": "swarm:consul:volume",
+    "datacenter": "swarm:consul:datacenter",
+}
+
+
+def _daemon_options(settings: dict) -> Iterator[Fault]:
+    path = "swarm:engine:options"
+    for key, value in settings["engine"]["options"].items():
+        if key in _ELSEWHERE:
+            yield Fault(f"{path}:{key}", value, f"no such key here; it comes from {_ELSEWHERE[key]}")
+        elif key not in swarm_daemon.KNOWN and (hint := suggest(key, swarm_daemon.KNOWN)):
+            yield Fault(f"{path}:{key}", "an unknown key", f"a key of daemon.json{hint}")
+
+
+def _consul_options(settings: dict) -> Iterator[Fault]:
+    for key in settings["consul"]["options"]:
+        if key in _CONSUL_OURS:
+            want = f"no such key here; it comes from {_CONSUL_OURS[key]}"
+            yield Fault(f"swarm:consul:options:{key}", settings["consul"]["options"][key], want)
+
+
+def _timings(settings: dict) -> Iterator[Fault]:
+    def pair(section: str, small: str, large: str, defaults: tuple, equal: bool) -> Iterator[Fault]:
+        options = settings[section]["options"]
+        values = [
+            swarm_checks.seconds(default if options[flag] is None else options[flag])
+            for flag, default in zip((small, large), defaults, strict=True)
+        ]
+        if values[0] > values[1] or (values[0] == values[1] and not equal):
+            word = "not below" if equal else "above"
+            want = f"{word} {small}, {values[0]:g}s"
+            yield Fault(f"swarm:{section}:options:{large}", f"{values[1]:g}s", want)
+
+    yield from pair("agent", "heartbeat", "ttl", (60, 180), equal=False)
+    flags = ("engine-refresh-min-interval", "engine-refresh-max-interval")
+    yield from pair("manager", *flags, (30, 60), equal=True)
+
+
+def _replication(settings: dict) -> Iterator[Fault]:
+    if len(settings["managers"]) > 1 and not settings["manager"]["options"]["replication"]:
+        want = "true: of several managers one has to be elected"
+        yield Fault("swarm:manager:options:replication", False, want)
+
+
+def _tls(settings: dict) -> Iterator[Fault]:
+    options = settings["manager"]["options"]
+    files = [flag for flag in ("tlscert", "tlskey", "tlscacert") if options[flag]]
+    verify = options["tlsverify"]
+    needed = ["tlscert", "tlskey", "tlscacert"][: 3 if verify else 2]
+    path = "swarm:manager:options"
+    if files and not (verify or options["tls"]):
+        yield Fault(f"{path}:{files[0]}", options[files[0]], "with tls or tlsverify: true")
+    if verify or options["tls"]:
+        for flag in needed:
+            if not options[flag]:
+                yield Fault(f"{path}:{flag}", None, "the path of a file, as tls asks for it")
+
+
+def listeners(settings: dict) -> list[tuple[str, int]]:
+    """Return ``(pillar path, port)`` of all that listens on this kind of node."""
+    found = [
+        ("swarm:engine:port", settings["engine"]["port"]),
+        ("swarm:manager:port", settings["manager"]["port"]),
+    ]
+    if settings["overlay"]:
+        found.append(("swarm:overlay (Docker's gossip)", _OVERLAY_PORT))
+    if settings["own_store"]:
+        found.append(("swarm:consul:http_port", settings["consul"]["http_port"]))
+        given = settings["consul"]["options"].get("ports") or {}
+        ports = {**_CONSUL_PORTS, **given} if isinstance(given, dict) else _CONSUL_PORTS
+        found += [
+            (f"swarm:consul:options:ports:{name}", port)
+            for name, port in ports.items()
+            if isinstance(port, int) and port > 0
+        ]
+    return found
+
+
+def _ports(settings: dict) -> Iterator[Fault]:
+    seen: dict[int, str] = {}
+    for path, port in listeners(settings):
+        if port in seen:
+            yield Fault(path, port, f"another port: {seen[port]} has this one")
+        seen.setdefault(port, path)
+
+
+def _addresses(settings: dict) -> Iterator[Fault]:
+    seen: dict[str, str] = {}
+    for section, hosts in (("managers", settings["managers"]), ("consul:servers", settings["servers"])):
+        for host, address in hosts.items():
+            other = seen.setdefault(address, host) if address else host
+            if other != host:
+                yield Fault(f"swarm:{section}:{host}", address, f"another address: {other} has it")
+    listed = settings["managers"].get(settings["id"])
+    if listed and settings["address"] and listed != settings["address"]:
+        want = f"{listed}, which swarm:managers gives this node, or no address there"
+        yield Fault("swarm:address", settings["address"], want)
+
+
+def _subnets(settings: dict) -> Iterator[Fault]:
+    seen: dict[str, ipaddress.IPv4Network] = {}
+    for name, network in settings["networks"].items():
+        path = f"swarm:networks:{name}"
+        if not network["subnet"]:
+            for key in ("gateway", "ip_range"):
+                if network[key]:
+                    yield Fault(f"{path}:{key}", network[key], "a subnet as well")
+            continue
+        subnet = ipaddress.ip_network(network["subnet"])
+        if network["gateway"] and ipaddress.ip_address(network["gateway"]) not in subnet:
+            yield Fault(f"{path}:gateway", network["gateway"], f"an address in {subnet}")
+        if network["ip_range"]:
+            part = ipaddress.ip_network(network["ip_range"])
+            if part.version != subnet.version or not part.subnet_of(subnet):
+                yield Fault(f"{path}:ip_range", network["ip_range"], f"a part of {subnet}")
+        if settings["address"] and ipaddress.ip_address(settings["address"]) in subnet:
+            yield Fault(f"{path}:subnet", str(subnet), f"one without {settings['address']}, this node")
+        for other, taken in seen.items():
+            if taken.overlaps(subnet):
+                yield Fault(f"{path}:subnet", str(subnet), f"one apart from {other}'s, {taken}")
+        seen[name] = subnet
+
+
+def _overlay(settings: dict) -> Iterator[Fault]:
+    if settings["overlay"]:
+        return
+    for name, network in settings["networks"].items():
+        if network["driver"] == "overlay":
+            want = "another driver, or swarm:overlay: true"
+            yield Fault(f"swarm:networks:{name}:driver", "overlay", want)
+
+
+_RELATIONS = (
+    _daemon_options,
+    _consul_options,
+    _timings,
+    _replication,
+    _tls,
+    _ports,
+    _addresses,
+    _subnets,
+    _overlay,
+)
+
+
+def faults(settings: dict) -> list[Fault]:
+    """Return every fault that lies between settings."""
+    return [fault for relation in _RELATIONS for fault in relation(settings)]
+
+
+def warnings(settings: dict) -> list[str]:
+    """Return what is allowed and yet unwise, each with its reason."""
+    found = []
+    counted = {"swarm:managers": settings["managers"]}
+    if settings["consul"]["servers"]:
+        counted["swarm:consul:servers"] = settings["servers"]
+    for path, hosts in counted.items():
+        if hosts and len(hosts) % 2 == 0:
+            found.append(
+                f"{path}: {len(hosts)} is an even number: a majority of {len(hosts)} bears the loss"
+                f" of {(len(hosts) - 1) // 2}, no more than one of {len(hosts) - 1} would"
+            )
+    if settings["manager"]["options"]["replication"] is False:
+        found.append("swarm:manager:options:replication: off: nobody takes over from the manager")
+    return found

@@ -1,0 +1,106 @@
+"""
+The pillar ``swarm``: every key, its check, its default, and one line of what it is for.
+
+The one home of defaults. ``pillar.example`` is held against this table by a test.
+"""
+
+from typing import NamedTuple
+
+import swarm_checks as checks
+import swarm_flags as flags
+
+
+class Field(NamedTuple):
+    """One key of the pillar."""
+
+    check: checks.Check
+    default: object
+    help: str
+
+
+class Each(NamedTuple):
+    """A mapping of free names to things of one shape."""
+
+    key: checks.Check
+    fields: dict
+    help: str
+
+
+def _flags(table: dict, what: str, **defaults: object) -> dict:
+    return {
+        flag: Field(checks.optional(check), defaults.get(flag), f"{what} --{flag}")
+        for flag, check in table.items()
+    }
+
+
+NETWORK = {
+    "driver": Field(checks.one_of("overlay", "bridge", "macvlan", "ipvlan"), "overlay", "driver"),
+    "subnet": Field(checks.optional(checks.network), None, "subnet, 10.1.0.0/24"),
+    "gateway": Field(checks.optional(checks.ip), None, "gateway in that subnet"),
+    "ip_range": Field(checks.optional(checks.network), None, "part of it for containers"),
+    "internal": Field(checks.optional(checks.boolean), None, "no way to the outside"),
+    "options": Field(checks.optional(checks.options), None, "options of the driver"),
+    "labels": Field(checks.optional(checks.options), None, "labels of the network"),
+}
+
+SCHEMA = {
+    "mode": Field(checks.one_of("classic"), "classic", "standalone Swarm 1.2.9 with a store"),
+    "managers": Field(checks.hosts, [], "minion IDs of the managers, or {ID: address}"),
+    "address": Field(
+        checks.optional(checks.address), None, "how this node finds its own address"
+    ),
+    "labels": Field(checks.labels, {}, "this node's engine labels, for constraint:key==value"),
+    "store": Field(
+        checks.optional(checks.store), None, "your own store; unset: Consul in containers"
+    ),
+    "overlay": Field(checks.boolean, False, "overlay networks through cluster-store (Docker < 23)"),
+    "timeout": Field(checks.integer(5, 3600), 180, "seconds that each wait may last"),
+    "engine": {
+        "package": Field(checks.name, "docker.io", "package of the engine: docker.io, docker-ce"),
+        "version": Field(
+            checks.optional(checks.text), None, "its version; unset: what is there"
+        ),
+        "hold": Field(checks.boolean, False, "keep unattended upgrades away from it"),
+        "service": Field(checks.name, "docker", "its systemd unit"),
+        "port": Field(checks.port, 2275, "its TCP port"),
+        "listen": Field(
+            checks.optional(checks.either(checks.ip, checks.one_of("0.0.0.0", "::"))),
+            None,
+            "address it listens on; unset: this node's",
+        ),
+        "options": Field(checks.options, {}, "any key of daemon.json"),
+    },
+    "consul": {
+        "servers": Field(
+            checks.optional(checks.hosts), None, "minion IDs of the servers; unset: managers"
+        ),
+        "image": Field(checks.image, "consul:1.8", "image"),
+        "image_source": Field(
+            checks.optional(checks.image_source), None, "tar of it, where no registry is"
+        ),
+        "container": Field(checks.name, "swarm-consul", "name of the container"),
+        "volume": Field(checks.name, "swarm-consul", "volume of its data"),
+        "http_port": Field(checks.port, 8500, "its API, on loopback only"),
+        "datacenter": Field(checks.name, "dc1", "name of the datacenter"),
+        "options": Field(checks.options, {}, "any key of Consul's configuration"),
+    },
+    "manager": {
+        "image": Field(checks.image, "swarm:1.2.9", "image, for manager and agent"),
+        "image_source": Field(
+            checks.optional(checks.image_source), None, "tar of it, where no registry is"
+        ),
+        "container": Field(checks.name, "swarm-manager", "name of the container"),
+        "port": Field(checks.port, 3375, "port of Swarm's own API"),
+        "options": _flags(flags.MANAGE, "swarm manage", replication=True, strategy="spread"),
+    },
+    "agent": {
+        "container": Field(checks.name, "swarm-agent", "name of the container"),
+        "options": _flags(flags.JOIN, "swarm join"),
+    },
+    "networks": Each(checks.name, NETWORK, "networks to create through the engine"),
+    "client": {
+        "nodes": Field(
+            checks.list_of(checks.host), [], "minions whose users' DOCKER_HOST is the swarm"
+        ),
+    },
+}

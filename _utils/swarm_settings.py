@@ -1,0 +1,89 @@
+"""
+Read the pillar ``swarm``: find every fault, fill in the defaults. Pure.
+
+``swarm_relations`` judges what single values mean to one another, ``swarm_topology``
+works out who is who.
+"""
+
+import difflib
+from typing import NamedTuple
+
+import swarm_schema as schema
+
+ROOT = "swarm"
+
+
+class Fault(NamedTuple):
+    """Something in the pillar that is wrong: where, what was found, what would be right."""
+
+    path: str
+    found: object
+    want: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: found {_short(self.found)}; right would be {self.want}"
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+def suggest(word: object, known: object) -> str:
+    """Return `` Did you mean 'x'?`` for a word close to a known one, else an empty text."""
+    close = difflib.get_close_matches(str(word), [str(one) for one in known], n=1, cutoff=0.6)
+    return f". Did you mean {close[0]!r}?" if close else ""
+
+
+def _unknown_key(path: str, key: object, known: object) -> Fault:
+    hint = suggest(key, known) or ": " + ", ".join(known)
+    return Fault(f"{path}:{key}", "an unknown key", f"a known one{hint}")
+
+
+def _read_field(path: str, field: schema.Field, value: object) -> tuple[object, list]:
+    want = field.check(value)
+    return (field.default, [Fault(path, value, want)]) if want else (value, [])
+
+
+def _read_each(path: str, each: schema.Each, value: object) -> tuple[dict, list]:
+    if not isinstance(value, dict):
+        return {}, [Fault(path, value, "a mapping of names")]
+    result, faults = {}, []
+    for name, one in value.items():
+        if want := each.key(name):
+            faults.append(Fault(path, name, want))
+            continue
+        result[name], more = read(one, each.fields, f"{path}:{name}")
+        faults += more
+    return result, faults
+
+
+def _read_one(path: str, entry: object, value: object) -> tuple[object, list]:
+    if isinstance(entry, dict):
+        return read(value, entry, path)
+    if isinstance(entry, schema.Each):
+        return _read_each(path, entry, {} if value is None else value)
+    return _read_field(path, entry, value)
+
+
+def _default(entry: object) -> object:
+    return entry.default if isinstance(entry, schema.Field) else None
+
+
+def read(pillar: object, fields: dict = schema.SCHEMA, path: str = ROOT) -> tuple[dict, list]:
+    """
+    Return the pillar with all defaults filled in, and the faults of its shape.
+
+    A value at fault is replaced by its default, so that the rest can still be judged.
+    An empty section (``engine:`` with nothing below) is the same as none.
+    """
+    pillar = {} if pillar is None else pillar
+    if not isinstance(pillar, dict):
+        return read({}, fields, path)[0], [Fault(path, pillar, "a mapping")]
+    result, faults = {}, []
+    for key, entry in fields.items():
+        value, more = _read_one(f"{path}:{key}", entry, pillar.get(key, _default(entry)))
+        result[key] = value
+        faults += more
+    faults += [_unknown_key(path, key, fields) for key in pillar if key not in fields]
+    return result, faults

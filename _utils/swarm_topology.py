@@ -1,0 +1,111 @@
+"""
+Who is who: addresses, roles and URLs of one node, from the pillar and what the host knows.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import swarm_address
+import swarm_settings
+from swarm_settings import Fault
+
+# An address that is nobody's: towards it the host takes its default route (RFC 5737).
+_ELSEWHERE = "198.51.100.1"
+
+
+class Minion(NamedTuple):
+    """What the settings need to know of the minion that reads them."""
+
+    id: str
+    local: bool  # masterless
+    interfaces: dict[str, list[str]]
+    resolve: Callable[[str], str | None] = swarm_address.resolve
+    towards: Callable[[str], str | None] = swarm_address.towards
+
+
+def _as_mapping(hosts: list | dict) -> dict:
+    return dict(hosts) if isinstance(hosts, dict) else dict.fromkeys(hosts)
+
+
+def _lookup(path: str, hosts: dict, known: dict, minion: Minion) -> tuple[dict, list[Fault]]:
+    """Give every host of ``hosts`` an address: its own, one already known, or what its name has."""
+    result, faults = {}, []
+    for host, given in hosts.items():
+        result[host] = given or known.get(host) or minion.resolve(host)
+        if not result[host]:
+            hint = swarm_settings.suggest(host, [one for one in known if one != host])
+            want = f"a minion whose name {minion.id} can resolve, or {{{host}: its address}}{hint}"
+            faults.append(Fault(f"{path}:{host}", host, want))
+    return result, faults
+
+
+def _given(settings: dict, minion: Minion) -> tuple[str | None, list[Fault]]:
+    """Return this node's address as pillar gives it, if it does."""
+    wanted = settings["address"]
+    if wanted is None:
+        return _as_mapping(settings["managers"]).get(minion.id), []
+    found = swarm_address.pick(wanted, minion.interfaces)
+    if found:
+        return found, []
+    have = "; ".join(f"{name} {', '.join(ips)}" for name, ips in minion.interfaces.items() if ips)
+    want = f"something {minion.id} has ({have})"
+    return None, [Fault("swarm:address", wanted, want)]
+
+
+def _own_address(settings: dict, minion: Minion) -> tuple[str | None, list[Fault]]:
+    """Return the address of this node: from pillar, else that of its way to the managers."""
+    address, faults = _given(settings, minion)
+    if address or faults:
+        return address, faults
+    peers = [one for one in _as_mapping(settings["managers"]).items() if one[0] != minion.id]
+    targets = [given or minion.resolve(host) for host, given in peers]
+    for target in [*filter(None, targets), _ELSEWHERE]:
+        if swarm_address.usable(found := minion.towards(target)):
+            return found, []
+    every = [one for addresses in minion.interfaces.values() for one in addresses]
+    found = next(filter(swarm_address.usable, every), None)
+    if found or minion.local:
+        return found or "127.0.0.1", []
+    want = "an address: this host has none that others can reach"
+    return None, [Fault("swarm:address", None, want)]
+
+
+def _managers(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
+    """Return the managers; a minion without master and without pillar manages itself."""
+    managers = _as_mapping(settings["managers"])
+    if managers:
+        return managers, []
+    if minion.local:
+        return {minion.id: None}, []
+    return {}, [Fault("swarm:managers", [], f"the minion IDs of the managers, e.g. [{minion.id}]")]
+
+
+def resolve(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
+    """
+    Return ``settings`` with what follows from them on this minion, and the faults on the way.
+
+    Adds ``id``, ``address``, ``managers`` and ``servers`` as ``{ID: address}``, ``is_manager``,
+    ``is_server``, ``own_store`` and ``discovery``, the URL of the store.
+    """
+    names, faults = _managers(settings, minion)
+    address, more = _own_address({**settings, "managers": names}, minion)
+    faults += more
+    known = {minion.id: address}
+    managers, more = _lookup("swarm:managers", names, known, minion)
+    faults += more
+    own_store = settings["store"] is None
+    wanted = _as_mapping(settings["consul"]["servers"] or names) if own_store else {}
+    servers, more = _lookup("swarm:consul:servers", wanted, {**known, **managers}, minion)
+    # A manager without address was told of once; it is a server only by default.
+    faults += more if settings["consul"]["servers"] else []
+    return {
+        **settings,
+        "id": minion.id,
+        "address": address,
+        "managers": managers,
+        "servers": servers,
+        "is_manager": minion.id in managers,
+        "is_server": minion.id in servers,
+        "own_store": own_store,
+        "discovery": settings["store"] or f"consul://127.0.0.1:{settings['consul']['http_port']}",
+    }, faults
