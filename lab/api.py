@@ -1,0 +1,261 @@
+"""The lab as a Python object; the command line is a thin layer over it."""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from lab import config, hosts, images, machine, master, network, pillars, tuning, workloads
+from lab.config import MASTER, Settings
+from lab.engine import LABEL, Engine
+from lab.run import LabError, say
+
+BOOT_LIMIT = 180
+
+
+class Lab:
+    """Hosts on this machine: switched on and off, unplugged, and spoken to through Salt."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or config.settings(os.environ)
+        self.engine = Engine(self.settings)
+        self._state = self.settings.run / "lab.json"
+
+    # --- all of it
+
+    def up(
+        self, hosts: int = 3, mode: str = "classic", salt: str = "3008", suite: str = "bullseye"
+    ) -> None:
+        """Brings the lab up; does nothing when it is up with the same options."""
+        options = {"hosts": hosts, "mode": mode, "salt": salt, "suite": suite}
+        check_options(options)
+        machine.check()
+        with self._locked():
+            state = self._read()
+            if state.get("options") == options and self._whole(state):
+                say("the lab is up already, with these options")
+                return
+            if state or self.engine.find():
+                self._clear()
+            self._build(options)
+
+    def _build(self, options: dict) -> None:
+        settings = self.settings
+        names = config.host_names(options["hosts"])
+        settings.cache.mkdir(parents=True, exist_ok=True)
+        self.engine.ensure()
+        image = images.host(settings, self.engine, options["salt"], options["suite"])
+        found = workloads.ensure(settings, self.engine)
+        say(f"booting {MASTER} and {', '.join(names)}")
+        for folder in (settings.states / "images", settings.pillar):
+            folder.mkdir(parents=True, exist_ok=True)
+        pillars.write(
+            settings.pillar, pillars.default(names, options["mode"], options["suite"], found)
+        )
+        tuning.apply(settings)
+        master.autosign(settings, names)
+        network.ensure(settings, self.engine)
+        self._write({"image": image, "hosts": names})
+        self._create(MASTER, *names, image=image)
+        master.await_minions(settings, self.engine, names, BOOT_LIMIT)
+        # Only now: a lab whose start was interrupted must not pass for one that is up.
+        self._write({"image": image, "hosts": names, "options": options})
+        say(f"up: {', '.join(names)} answer; try: bin/lab salt '*' test.ping")
+
+    def _create(self, *names: str, image: str) -> None:
+        with ThreadPoolExecutor() as pool:
+            list(
+                pool.map(lambda name: hosts.create(self.settings, self.engine, name, image), names)
+            )
+
+    def down(self) -> None:
+        """Removes everything but the cache, also what a failed start left."""
+        with self._locked():
+            self._clear()
+            if self.engine.find() and self.engine.own and not self._others():
+                self.engine.stop()
+                tuning.undo(self.settings)
+            elif not self.engine.find():
+                self.engine.stop()
+                tuning.undo(self.settings)
+        say("down")
+
+    def _clear(self) -> None:
+        """Removes this lab's hosts, network and files; the engine stays."""
+        settings = self.settings
+        if self.engine.find():
+            present = hosts.states(settings, self.engine)
+            if present:
+                say(f"removing {', '.join(present)}")
+            with ThreadPoolExecutor() as pool:
+                every = {*present, *config.every_name()} if present else ()
+                list(pool.map(lambda name: hosts.remove(settings, self.engine, name), every))
+            network.remove(settings, self.engine)
+        shutil.rmtree(settings.images, ignore_errors=True)
+        for name in ("states", "pillar", "autosign"):
+            shutil.rmtree(settings.run / name, ignore_errors=True)
+        for name in ("lab.json", "images.json"):
+            (settings.run / name).unlink(missing_ok=True)
+
+    def _others(self) -> bool:
+        """Tells whether another lab uses the engine."""
+        done = self.engine.docker("ps", "-aq", f"--filter=label={LABEL}")
+        return bool(done.stdout.strip())
+
+    def status(self) -> dict[str, object]:
+        """Returns the options, the hosts with their states and addresses, and the images."""
+        state = self._read()
+        if not state or not self.engine.find():
+            return {"up": False}
+        found = hosts.states(self.settings, self.engine)
+        return {
+            "up": "options" in state,
+            **state.get("options", {}),
+            "engine": self.engine.url,
+            "hosts": {
+                name: {"state": self._word(name, word), "address": self.address(name)}
+                for name, word in found.items()
+            },
+            "images": json.loads((self.settings.run / "images.json").read_text()),
+        }
+
+    def _word(self, host: str, word: str) -> str:
+        if word == "running" and network.is_cut(self.settings, self.engine, host):
+            return "cut off"
+        return word
+
+    # --- one host
+
+    def hosts(self) -> list[str]:
+        """Returns the names of the hosts, without the master."""
+        return self._need()["hosts"]
+
+    def address(self, host: str) -> str:
+        """Returns a host's address."""
+        return self.settings.address(host)
+
+    def add(self, host: str, accept: bool = True) -> None:
+        """Adds a new machine that registers at the master; its key waits if not accepted."""
+        with self._locked():
+            state = self._need()
+            config.number(host)
+            if host in state["hosts"]:
+                raise LabError(f"{host} is there already; `bin/lab status` shows the hosts")
+            self._write({**state, "hosts": sorted([*state["hosts"], host])})
+            if accept:
+                master.autosign(self.settings, self.hosts())
+            self._create(host, image=state["image"])
+        if accept:
+            master.await_minions(self.settings, self.engine, [host], BOOT_LIMIT)
+
+    def remove(self, host: str) -> None:
+        """Takes a host away for good, with its data and its key."""
+        with self._locked():
+            state = self._need(host)
+            hosts.remove(self.settings, self.engine, host)
+            master.forget(self.settings, self.engine, host)
+            pillars.clear(self.settings.pillar, host)
+            self._write({**state, "hosts": [one for one in state["hosts"] if one != host]})
+
+    def reset(self, host: str) -> None:
+        """Replaces a host by a fresh one of the same name and address."""
+        with self._locked():
+            state = self._need(host)
+            hosts.remove(self.settings, self.engine, host)
+            master.forget(self.settings, self.engine, host)
+            self._create(host, image=state["image"])
+        master.await_minions(self.settings, self.engine, [host], BOOT_LIMIT)
+
+    def stop(self, host: str) -> None:
+        """Cuts a host's power."""
+        self._need(host)
+        self.engine.docker("kill", self.settings.container(host))
+
+    def start(self, host: str) -> None:
+        """Switches a host on again: same address, same data."""
+        self._need(host)
+        self.engine.docker("start", self.settings.container(host))
+
+    def cut(self, host: str) -> None:
+        """Unplugs a host from the network."""
+        self._need(host)
+        network.cut(self.settings, self.engine, host)
+
+    def heal(self, host: str) -> None:
+        """Plugs a host in again."""
+        self._need(host)
+        network.heal(self.settings, self.engine, host)
+
+    def exec(self, host: str, *argv: str, **more) -> subprocess.CompletedProcess[str]:
+        """Runs a command on a host; `check`, `input` and `timeout` as one expects."""
+        self._need(host)
+        return hosts.execute(self.settings, self.engine, host, *argv, **more)
+
+    # --- Salt
+
+    def salt(self, target: str, fun: str, *args: str, timeout: float = 300) -> dict[str, object]:
+        """Runs a function on minions; returns the results by minion id."""
+        return master.salt(self.settings, self.engine, target, fun, *args, timeout=timeout)
+
+    def salt_run(self, fun: str, *args: str, timeout: float = 300):
+        """Runs a runner on the master; returns its result."""
+        return master.execute(self.settings, self.engine, "salt-run", fun, *args, timeout=timeout)
+
+    def call(self, host: str, fun: str, *args: str, timeout: float = 300):
+        """Runs a function on a host by salt-call; returns its result."""
+        return master.call(self.settings, self.engine, host, fun, *args, timeout=timeout)
+
+    def pillar(self, swarm: Mapping[str, object], host: str | None = None) -> None:
+        """Writes the pillar key `swarm` for every host, or for one on top of that."""
+        pillars.write(self.settings.pillar, swarm, host)
+
+    # --- what is remembered
+
+    def _need(self, host: str | None = None) -> dict:
+        state = self._read()
+        if not state:
+            raise LabError("the lab is down; start it with: bin/lab up")
+        if host is not None and host not in (MASTER, *state["hosts"]):
+            raise LabError(f"no host {host!r} here; there are: {MASTER}, {', '.join(state['hosts'])}")
+        return state
+
+    def _whole(self, state: dict) -> bool:
+        """Tells whether every host that should be there is running."""
+        if not self.engine.find():
+            return False
+        found = hosts.states(self.settings, self.engine)
+        return all(found.get(name) == "running" for name in (MASTER, *state["hosts"]))
+
+    def _read(self) -> dict:
+        try:
+            return json.loads(self._state.read_text())
+        except FileNotFoundError:
+            return {}
+
+    def _write(self, state: dict) -> None:
+        self.settings.run.mkdir(parents=True, exist_ok=True)
+        self._state.write_text(json.dumps(state, indent=2) + "\n")
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Lets one command at a time change labs on this machine."""
+        self.settings.cache.mkdir(parents=True, exist_ok=True)
+        with (self.settings.cache / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("waiting for another lab command to end")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def check_options(options: Mapping[str, object]) -> None:
+    """Refuses options that no lab can have, with what would be right."""
+    config.host_names(int(options["hosts"]))
+    for key, allowed in (("mode", config.MODES), ("salt", config.SALT), ("suite", config.SUITES)):
+        if options[key] not in allowed:
+            raise LabError(f"--{key} {options[key]}: use one of {', '.join(allowed)}")

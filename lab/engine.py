@@ -1,0 +1,165 @@
+"""The Docker engine that carries the hosts: the machine's, else one of the lab's own."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from lab import firewall, machine
+from lab.config import Settings
+from lab.run import LabError, run, say
+
+LABEL = "swarm-lab"
+
+
+class Engine:
+    """A Docker engine, spoken to by the docker command."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.socket = settings.engine / "docker.sock"
+        self.pidfile = settings.engine / "docker.pid"
+        self.log = settings.engine / "dockerd.log"
+        self._url: str | None = None
+
+    @property
+    def url(self) -> str:
+        """Returns the address of the engine that answers; fails when none does."""
+        if self._url is None:
+            self._url = self.find()
+        if self._url is None:
+            raise LabError("no Docker engine answers; `bin/lab up` starts one")
+        return self._url
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Returns the environment with which a docker command reaches this engine."""
+        return {"DOCKER_HOST": self.url}
+
+    @property
+    def own(self) -> bool:
+        """Tells whether the engine is the lab's own."""
+        return self.url == f"unix://{self.socket}"
+
+    def find(self) -> str | None:
+        """Returns the first engine that answers: the user's, the machine's, the lab's."""
+        named = os.environ.get("DOCKER_HOST")
+        candidates = [named] if named else ["unix:///var/run/docker.sock", f"unix://{self.socket}"]
+        return next((url for url in candidates if self._answers(url)), None)
+
+    @staticmethod
+    def _answers(url: str) -> bool:
+        path = url.removeprefix("unix://")
+        if path != url and not Path(path).exists():
+            return False
+        with contextlib.suppress(LabError):
+            return not run(
+                ["docker", "version"], timeout=10, check=False, env={"DOCKER_HOST": url}
+            ).returncode
+        return False
+
+    def docker(self, *argv: str | Path, timeout: float = 60, **more) -> subprocess.CompletedProcess:
+        """Runs a docker command against this engine."""
+        return run(["docker", *argv], timeout=timeout, env=self.env, **more)
+
+    def ensure(self) -> None:
+        """Makes sure that an engine answers; installs and starts one when none does."""
+        machine.install(["docker.io", "iptables"], ["docker"])
+        self._url = self.find()
+        if self._url:
+            return
+        if os.environ.get("DOCKER_HOST"):
+            raise LabError(
+                f"DOCKER_HOST={os.environ['DOCKER_HOST']}: no engine answers there;"
+                " start it, or unset the variable and the lab starts one of its own"
+            )
+        machine.install(["docker.io", "iptables"], ["dockerd", "containerd", "runc", "iptables"])
+        self._start()
+        say(f"engine started: DOCKER_HOST={self.url}")
+
+    def _start(self) -> None:
+        self.settings.engine.mkdir(parents=True, exist_ok=True)
+        data = self.settings.cache / "engine"
+        data.mkdir(parents=True, exist_ok=True)
+        self.pidfile.unlink(missing_ok=True)
+        # Not the machine's daemon.json: its keys may contradict the options below.
+        (self.settings.engine / "daemon.json").write_text("{}\n")
+        # Before dockerd looks: had it to switch forwarding on itself, it would also set the
+        # machine's FORWARD policy to DROP.
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+        with self.log.open("w") as log:
+            process = subprocess.Popen(
+                ["dockerd", *_options(self, data)],  # noqa: S607
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Its own session: a ctrl-C at the terminal is not meant for it.
+                start_new_session=True,
+            )
+        self._await(process)
+
+    def _await(self, process: subprocess.Popen, limit: float = 60) -> None:
+        end = time.monotonic() + limit
+        while time.monotonic() < end:
+            if self._answers(f"unix://{self.socket}"):
+                self._url = f"unix://{self.socket}"
+                return
+            if process.poll() is not None:
+                break
+            time.sleep(0.2)
+        process.terminate()
+        tail = "\n".join("  " + x for x in self.log.read_text().splitlines()[-10:])
+        raise LabError(f"the lab's own dockerd did not start (whole log: {self.log}):\n{tail}")
+
+    def stop(self) -> None:
+        """Stops the lab's own engine and takes away what it put on the machine."""
+        pid = self._pid()
+        if pid:
+            say("stopping the lab's engine")
+            os.kill(pid, signal.SIGTERM)
+            if not _gone(pid, 30):
+                os.kill(pid, signal.SIGKILL)
+                _gone(pid, 10)
+        firewall.clean()
+        for leftover in ("docker.sock", "docker.pid", "dockerd.log", "daemon.json"):
+            (self.settings.engine / leftover).unlink(missing_ok=True)
+        run(["rm", "-rf", "--one-file-system", self.settings.engine / "exec"], check=False)
+        with contextlib.suppress(OSError):
+            self.settings.engine.rmdir()
+
+    def _pid(self) -> int | None:
+        """Returns the process id of the lab's dockerd, if that is what the pid file names."""
+        try:
+            pid = int(self.pidfile.read_text())
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (OSError, ValueError):
+            return None
+        return pid if str(self.pidfile).encode() in words else None
+
+
+def _options(engine: Engine, data: Path) -> list[str]:
+    return [
+        f"--host=unix://{engine.socket}",
+        f"--data-root={data}",
+        f"--exec-root={engine.settings.engine / 'exec'}",
+        f"--pidfile={engine.pidfile}",
+        f"--config-file={engine.settings.engine / 'daemon.json'}",
+        "--bridge=none",
+        "--storage-driver=overlay2",
+    ]
+
+
+def _gone(pid: int, limit: float) -> bool:
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        try:
+            # Reaps it in case it is a child of this very process.
+            os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            pass
+        if not Path(f"/proc/{pid}").exists():
+            return True
+        time.sleep(0.1)
+    return False

@@ -1,0 +1,89 @@
+"""The hosts: containers that boot systemd."""
+
+import subprocess
+
+from lab import machine
+from lab.config import MASTER, REPO, Settings, every_name
+from lab.engine import LABEL, Engine
+from lab.run import LabError
+
+
+def create(settings: Settings, engine: Engine, host: str, image: str) -> None:
+    """Makes a host and switches it on."""
+    mounts = _master_mounts(settings) if host == MASTER else []
+    if host != MASTER:
+        # overlay2 cannot stand on overlay2: the host's own engine needs a volume.
+        volume = settings.volume(host)
+        engine.docker("volume", "create", f"--label={LABEL}={settings.name}", volume)
+        mounts.append(f"--volume={volume}:/var/lib/docker")
+    engine.docker(
+        *("run", "--detach", f"--name={settings.container(host)}", f"--hostname={host}"),
+        *(f"--label={LABEL}={settings.name}", f"--label={LABEL}.host={host}"),
+        *(f"--network={settings.name}", f"--ip={settings.address(host)}"),
+        *(f"--add-host={name}:{settings.address(name)}" for name in every_name()),
+        *privileges(machine.bounding_set(), machine.cgroup_version()),
+        *("--tmpfs=/run:exec", "--tmpfs=/run/lock", "--tmpfs=/tmp:exec", *mounts, image),
+    )
+
+
+def privileges(bounding_set: int, cgroup: int) -> list[str]:
+    """Returns the options that let systemd and an engine run in a container."""
+    # Not --privileged: that asks for every capability, and fails when the machine itself lacks one.
+    return [
+        "--cap-add=ALL",
+        *(f"--cap-drop={name}" for name in machine.missing_capabilities(bounding_set)),
+        "--security-opt=seccomp=unconfined",
+        "--security-opt=apparmor=unconfined",
+        "--security-opt=systempaths=unconfined",
+        "--device-cgroup-rule=a *:* rwm",
+        *(
+            ["--cgroupns=private"]
+            if cgroup == 2  # noqa: PLR2004
+            else ["--cgroupns=host", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw"]
+        ),
+    ]
+
+
+def _master_mounts(settings: Settings) -> list[str]:
+    return [
+        f"--volume={REPO}:/srv/formula:ro",
+        f"--volume={settings.states}:/srv/lab/states",
+        f"--volume={settings.images}:/srv/lab/states/images:ro",
+        f"--volume={settings.pillar}:/srv/lab/pillar",
+        f"--volume={settings.run / 'autosign'}:/srv/lab/autosign",
+    ]
+
+
+def remove(settings: Settings, engine: Engine, host: str) -> None:
+    """Removes a host with all its data."""
+    engine.docker("rm", "--force", "--volumes", settings.container(host), check=False)
+    engine.docker("volume", "rm", "--force", settings.volume(host), check=False)
+
+
+def states(settings: Settings, engine: Engine) -> dict[str, str]:
+    """Returns the lab's hosts with Docker's word for their state: running, exited, ..."""
+    done = engine.docker(
+        *("ps", "--all", f"--filter=label={LABEL}={settings.name}"),
+        *("--format", '{{.Label "' + LABEL + '.host"}} {{.State}}'),
+    )
+    return dict(sorted(line.split() for line in done.stdout.splitlines()))
+
+
+def execute(
+    settings: Settings,
+    engine: Engine,
+    host: str,
+    *argv: str,
+    timeout: float = 120,
+    check: bool = True,
+    input: str | None = None,  # noqa: A002
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command on a host."""
+    stdin = [] if input is None else ["--interactive"]
+    name = settings.container(host)
+    try:
+        return engine.docker(
+            "exec", *stdin, name, *argv, timeout=timeout, check=check, input=input
+        )
+    except LabError as error:
+        raise LabError(f"{host}: {error}") from error

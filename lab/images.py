@@ -1,0 +1,74 @@
+"""Builds the image that the hosts run, by Docker, from local parts only."""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from lab import apt, machine, rootfs, wheels
+from lab.config import Settings
+from lab.engine import Engine
+from lab.run import run, say
+
+HERE = Path(__file__).resolve().parent
+
+
+def host(settings: Settings, engine: Engine, salt: str, suite: str) -> str:
+    """Makes the hosts' image for a Salt release and an engine's suite; returns its name."""
+    with ThreadPoolExecutor() as pool:
+        base = pool.submit(rootfs.ensure, settings, engine)
+        # One after the other: both use the same pip, and two cores are soon full.
+        made = pool.submit(lambda: (wheels.salt(settings, salt), wheels.clients(settings)))
+        of_salt, of_clients = made.result()
+        base_image = base.result()
+    with tempfile.TemporaryDirectory(dir=settings.cache) as folder:
+        context = Path(folder)
+        shutil.copytree(HERE / "host", context, dirs_exist_ok=True)
+        shutil.copytree(of_salt, context / "wheels/salt")
+        shutil.copytree(of_clients, context / "wheels/sdk")
+        write_apt(context / "suite/etc/apt", (rootfs.RELEASE, suite), pinned=suite)
+        arguments = {"BASE": base_image, "SUITE": suite}
+        name = f"swarm-lab/host-{salt}-{suite}"
+        return build(engine, context, name, arguments, f"host image, Salt {salt}, {suite}")
+
+
+def write_apt(folder: Path, suites: Iterable[str], pinned: str | None = None) -> None:
+    """Writes apt's sources and settings for a host: the machine's own, with other suites."""
+    sources, codename = apt.machine_sources(), machine.codename()
+    lines = [one.line() for one in apt.derive(sources, codename, rootfs.RELEASE)]
+    for suite in suites:
+        if suite != rootfs.RELEASE:
+            derived = apt.derive(sources, codename, suite)
+            lines += [one.line() for one in apt.base_only(derived, suite)]
+    for name in ("sources.list.d", "apt.conf.d", "preferences.d"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / "sources.list.d/lab.list").write_text("\n".join(lines) + "\n")
+    fetching = apt.carried_over(run(["apt-config", "dump"]).stdout)
+    (folder / "apt.conf.d/70machine").write_text(fetching)
+    if pinned and pinned != rootfs.RELEASE:
+        (folder / "preferences.d/engine").write_text(apt.pins(pinned))
+
+
+def build(engine: Engine, context: Path, name: str, arguments: dict[str, str], what: str) -> str:
+    """Builds an image unless one of exactly these parts is there; returns name and tag."""
+    base = engine.docker("image", "inspect", "-f", "{{.Id}}", arguments["BASE"]).stdout.strip()
+    image = f"{name}:{fingerprint(context, base, *arguments.values())}"
+    if engine.docker("image", "inspect", image, check=False).returncode == 0:
+        return image
+    say(f"building the {what}")
+    words = [f"--build-arg={key}={value}" for key, value in arguments.items()]
+    # The machine's network: a proxy on its loopback is reachable, and the lab's engine has no bridge.
+    engine.docker("build", "--network=host", *words, "-t", image, context, timeout=900)
+    return image
+
+
+def fingerprint(context: Path, *more: str) -> str:
+    """Returns a short hash over the names, modes and contents of a folder's files."""
+    digest = hashlib.sha256("\0".join(more).encode())
+    for path in sorted(context.rglob("*")):
+        if path.is_file():
+            digest.update(f"\0{path.relative_to(context)}\0{path.stat().st_mode}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,78 @@
+"""Talks to the Salt master of the lab."""
+
+import json
+import time
+from collections.abc import Iterable
+
+from lab import hosts
+from lab.config import MASTER, Settings
+from lab.engine import Engine
+from lab.run import LabError, last_words
+
+
+def execute(settings: Settings, engine: Engine, program: str, *argv: str, timeout: float = 300):
+    """Runs a Salt command on the master and returns what it printed as JSON."""
+    command = [program, "--out=json", "--no-color", "--log-level=error", *argv]
+    done = hosts.execute(settings, engine, MASTER, *command, timeout=timeout, check=False)
+    try:
+        return json.loads(done.stdout)
+    except ValueError as error:
+        raise LabError(f"{' '.join(command)}: no JSON came back:\n{last_words(done)}") from error
+
+
+def salt(
+    settings: Settings, engine: Engine, target: str, fun: str, *args: str, timeout: float = 300
+) -> dict[str, object]:
+    """Runs a function on minions; returns by minion id. A comma-separated target is a list."""
+    matcher = ["--list"] if "," in target else []
+    limits = ["--static", f"--timeout={min(int(timeout), 30)}"]
+    return execute(
+        settings, engine, "salt", *limits, *matcher, target, fun, *args, timeout=timeout
+    )
+
+
+def autosign(settings: Settings, ids: Iterable[str]) -> None:
+    """Lets the master accept the keys of these ids, and of no others, by itself."""
+    path = settings.run / "autosign" / "ids"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{one}\n" for one in ids))
+    # The master ignores a file that others can write.
+    path.chmod(0o644)
+
+
+def forget(settings: Settings, engine: Engine, host: str) -> None:
+    """Deletes a minion's key on the master."""
+    hosts.execute(
+        settings, engine, MASTER, "salt-key", "--yes", f"--delete={host}", check=False, timeout=60
+    )
+
+
+def await_minions(settings: Settings, engine: Engine, ids: Iterable[str], limit: float) -> None:
+    """Waits until every minion answers a ping; says which ones do not."""
+    end = time.monotonic() + limit
+    missing = sorted(ids)
+    keys = [f"/etc/salt/pki/master/minions/{one}" for one in missing]
+    while time.monotonic() < end:
+        # A look at the accepted keys costs nothing, the salt command a second.
+        if hosts.execute(settings, engine, MASTER, "ls", *keys, check=False).returncode == 0:
+            answers = salt(settings, engine, ",".join([*missing, "-"]), "test.ping", timeout=30)
+            missing = [one for one in missing if answers.get(one) is not True]
+            if not missing:
+                return
+        time.sleep(0.3)
+    raise LabError(
+        f"no answer from {', '.join(missing)} within {limit:.0f} s;"
+        f" look with: bin/lab exec {missing[0]} journalctl -u salt-minion"
+    )
+
+
+def call(settings: Settings, engine: Engine, host: str, fun: str, *args: str, timeout: float):
+    """Runs a function on a host by salt-call; returns its result."""
+    command = ["salt-call", "--out=json", "--log-level=error", fun, *args]
+    done = hosts.execute(settings, engine, host, *command, timeout=timeout, check=False)
+    try:
+        return json.loads(done.stdout)["local"]
+    except (ValueError, KeyError) as error:
+        raise LabError(
+            f"{host}: {' '.join(command)}: no JSON came back:\n{last_words(done)}"
+        ) from error

@@ -1,0 +1,86 @@
+"""The base of every image: a Debian made by debootstrap.
+
+Where a registry can be reached, `FROM debian:12` would do as well; one way that works
+everywhere is better than two.
+"""
+
+import contextlib
+import shutil
+from pathlib import Path
+
+from lab import apt, machine
+from lab.config import Settings
+from lab.engine import Engine
+from lab.run import last_words, run, say, LabError
+
+RELEASE = "bookworm"
+PACKAGES = (
+    *("systemd", "systemd-sysv", "dbus", "iproute2", "iptables", "ca-certificates", "kmod"),
+    *("python3", "python3-venv", "python3-apt", "procps", "curl", "iputils-ping", "netbase"),
+)
+_CA = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def ensure(settings: Settings, engine: Engine) -> str:
+    """Makes the base image if it is not there and returns its name."""
+    image = "swarm-lab/base:" + RELEASE
+    if engine.docker("image", "inspect", image, check=False).returncode == 0:
+        return image
+    tar = settings.cache / f"rootfs-{RELEASE}.tar"
+    if not tar.exists():
+        _make(settings, tar)
+    engine.docker("import", tar, image, timeout=300)
+    return image
+
+
+def _make(settings: Settings, tar: Path) -> None:
+    machine.install(["debootstrap"], ["debootstrap"])
+    say(f"making a Debian {RELEASE} root (about a minute)")
+    root = settings.cache / "rootfs.new"
+    _remove(root)
+    source = apt.base_only(
+        apt.derive(apt.machine_sources(), machine.codename(), RELEASE), RELEASE
+    )[0]
+    try:
+        _debootstrap(root, source.uri)
+        _prepare(root)
+        partial = tar.with_suffix(".partial")
+        run(["tar", "--numeric-owner", "-C", root, "-cf", partial, "."], timeout=300)
+        partial.rename(tar)
+    finally:
+        _remove(root)
+
+
+def _debootstrap(root: Path, uri: str) -> None:
+    done = run(
+        ["debootstrap", "--variant=minbase", "--include=" + ",".join(PACKAGES), RELEASE, root, uri],
+        timeout=900,
+        check=False,
+    )
+    if done.returncode:
+        log = root / "debootstrap" / "debootstrap.log"
+        more = log.read_text(errors="replace")[-1500:] if log.exists() else ""
+        raise LabError(f"debootstrap from {uri} failed:\n{last_words(done)}\n{more}")
+
+
+def _prepare(root: Path) -> None:
+    for path in (root / "var/cache/apt/archives").glob("*.deb"):
+        path.unlink()
+    # Empty, not absent: each host gets its own, without the ceremonies of a first boot.
+    (root / "etc/machine-id").write_text("")
+    (root / "etc/apt/sources.list").unlink(missing_ok=True)
+    (root / "etc/resolv.conf").unlink(missing_ok=True)
+    (root / "etc/hostname").unlink(missing_ok=True)
+    if _CA.exists():
+        # The machine may sit behind a proxy with a certificate of its own.
+        shutil.copyfile(_CA, root / "etc/ssl/certs/ca-certificates.crt")
+
+
+def _remove(root: Path) -> None:
+    """Removes a root folder, also one that an interrupted debootstrap left with mounts in it."""
+    with contextlib.suppress(OSError):
+        for line in reversed(Path("/proc/mounts").read_text().splitlines()):
+            target = line.split()[1]
+            if target.startswith(f"{root}/"):
+                run(["umount", "-l", target], check=False)
+    run(["rm", "-rf", "--one-file-system", root], timeout=120, check=False)

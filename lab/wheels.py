@@ -1,0 +1,52 @@
+"""Salt and the formula's client libraries as wheels, made on the machine for the hosts' Python."""
+
+import shutil
+from pathlib import Path
+
+from lab import machine
+from lab.config import SALT, Settings
+from lab.run import LabError, run, say
+
+# Debian 12's; the hosts run the same. A wheel made by another version would not load there.
+PYTHON = "/usr/bin/python3.11"
+CLIENTS = ("docker", "python-consul", "py-consul")
+
+
+def salt(settings: Settings, version: str) -> Path:
+    """Returns the folder with the wheels of a Salt release."""
+    return _ensure(settings, f"salt-{version}", [SALT[version], "setuptools<81", "wheel"])
+
+
+def clients(settings: Settings) -> Path:
+    """Returns the folder with the wheels of the client libraries that the formula installs."""
+    return _ensure(settings, "clients", [*CLIENTS])
+
+
+def _ensure(settings: Settings, name: str, wanted: list[str]) -> Path:
+    folder = settings.cache / "wheels" / name
+    if folder.exists():
+        return folder
+    say(f"fetching wheels: {' '.join(wanted)}")
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    # The machine's pip settings (index, proxy, certificate) apply: it is the machine's pip.
+    run([_pip(settings), "wheel", "--quiet", "--wheel-dir", partial, *wanted], timeout=900)
+    partial.rename(folder)
+    return folder
+
+
+def _pip(settings: Settings) -> Path:
+    """Returns a pip of the right Python, from an environment kept in the cache."""
+    venv = settings.cache / "venv"
+    if not (venv / "bin/pip").exists():
+        if machine.codename() != "bookworm" and not Path(PYTHON).exists():
+            raise LabError(f"{PYTHON} is missing; the lab makes its wheels on Debian 12 (bookworm)")
+        # One of Salt's dependencies, timelib, is compiled here.
+        machine.install(
+            ["python3-venv", "python3-dev", "gcc", "libc6-dev"],
+            [PYTHON, "gcc", "/usr/include/python3.11/Python.h"],
+        )
+        shutil.rmtree(venv, ignore_errors=True)
+        run([PYTHON, "-m", "venv", venv], timeout=120)
+    return venv / "bin/pip"
