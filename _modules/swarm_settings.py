@@ -5,8 +5,8 @@ The pillar ``swarm``, checked and with everything filled in that follows from it
 import json
 
 import swarm_errors
+import swarm_pillar
 import swarm_relations
-import swarm_settings
 import swarm_topology
 
 __virtualname__ = "swarm_settings"
@@ -29,15 +29,15 @@ def _minion():
 def _pillar():
     # Not pillar.get: Salt 3008 masks what that gives to Python. Not config.get: a grain or a
     # minion's own configuration called "swarm" would come before pillar there.
-    return json.loads(json.dumps(__pillar__.get(swarm_settings.ROOT), default=str))
+    return json.loads(json.dumps(__pillar__.get(swarm_pillar.ROOT), default=str))
 
 
 def _read(pillar):
-    settings, faults = swarm_settings.read(pillar)
+    settings, faults = swarm_pillar.read(pillar)
     settings, more = swarm_topology.resolve(settings, _minion())
     faults += more
     faults += swarm_relations.faults(settings)
-    return settings, list(dict.fromkeys(map(str, faults))), swarm_relations.warnings(settings)
+    return settings, swarm_pillar.texts(faults), swarm_relations.warnings(settings)
 
 
 def check():

@@ -177,23 +177,3 @@ def needs_restart(changes: dict) -> bool:
     """Say whether a SIGHUP is not enough; switching the store off is among what it cannot do."""
     off = any(key in changes and changes[key]["new"] is None for key in OVERLAY_KEYS)
     return off or any(key not in RELOADABLE for key in changes)
-
-
-def dropin(exec_start: str, listen: str) -> str:
-    """
-    Return a unit drop-in that adds a TCP socket to the packaged ``ExecStart``.
-
-    Works with Debian's unit and docker-ce's: the command line is the package's own. ``hosts`` in
-    daemon.json would not do: both units say ``-H fd://``, and dockerd takes only one of the two.
-    """
-    return (
-        "# Written by Salt (swarm-formula): the package's own command, and one more socket.\n"
-        f"[Service]\nExecStart=\nExecStart={exec_start} -H tcp://{listen}\n"
-    )
-
-
-def exec_start(unit: str) -> str | None:
-    """Return the ``ExecStart`` of a unit file's text, line continuations joined."""
-    joined = re.sub(r"\\\n\s*", " ", unit)
-    found = re.findall(r"^ExecStart=(.+)$", joined, flags=re.MULTILINE)
-    return found[-1].strip() if found else None

@@ -34,3 +34,7 @@ class StoreError(SwarmError):
 
 class WaitTimeoutError(SwarmError):
     """Something did not come about within the time that pillar allows."""
+
+
+class NotRunningError(SwarmError):
+    """A container does not stay up; the text quotes its last log lines."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import swarm_checks
 import swarm_daemon
-from swarm_settings import Fault, suggest
+from swarm_pillar import Fault, suggest
 
 _CONSUL_PORTS = {"server": 8300, "serf_lan": 8301, "dns": 8600, "grpc": None, "https": None}
 _OVERLAY_PORT = 7946

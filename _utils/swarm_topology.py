@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import swarm_address
-import swarm_settings
-from swarm_settings import Fault
+import swarm_pillar
+from swarm_pillar import Fault
 
 # An address that is nobody's: towards it the host takes its default route (RFC 5737).
 _ELSEWHERE = "198.51.100.1"
@@ -33,7 +33,7 @@ def _lookup(path: str, hosts: dict, known: dict, minion: Minion) -> tuple[dict, 
     for host, given in hosts.items():
         result[host] = given or known.get(host) or minion.resolve(host)
         if not result[host]:
-            hint = swarm_settings.suggest(host, [one for one in known if one != host])
+            hint = swarm_pillar.suggest(host, [one for one in known if one != host])
             want = f"a minion whose name {minion.id} can resolve, or {{{host}: its address}}{hint}"
             faults.append(Fault(f"{path}:{host}", host, want))
     return result, faults

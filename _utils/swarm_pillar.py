@@ -87,3 +87,11 @@ def read(pillar: object, fields: dict = schema.SCHEMA, path: str = ROOT) -> tupl
         faults += more
     faults += [_unknown_key(path, key, fields) for key in pillar if key not in fields]
     return result, faults
+
+
+def texts(faults: list[Fault]) -> list[str]:
+    """Return the faults as texts, the first of each path: what follows from a fault is none."""
+    first: dict[str, Fault] = {}
+    for fault in faults:
+        first.setdefault(fault.path, fault)
+    return [str(fault) for fault in first.values()]

@@ -1,0 +1,122 @@
+"""
+Classic Swarm: its manager and its agent, in containers.
+"""
+
+import swarm_daemon
+import swarm_errors
+import swarm_info
+import swarm_roles
+import swarm_wait
+
+__virtualname__ = "swarm_classic"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def managers():
+    """
+    Ask every manager of the pillar; return what each says, or why it does not.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_classic.managers
+    """
+    return {
+        name: said._asdict() if isinstance(said, swarm_info.Manager) else {"error": said}
+        for name, said in _ask(__salt__["swarm_settings.get"]()).items()
+    }
+
+
+def _ask(settings):
+    found = {}
+    for name, endpoint in swarm_roles.manager_endpoints(settings).items():
+        try:
+            found[name] = swarm_info.fetch(endpoint)
+        except swarm_errors.ApiError as err:
+            found[name] = str(err)
+    return found
+
+
+def apply_manager(test=False):
+    """
+    Ensure a manager runs here if pillar names this minion as one, and none if not.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_classic.apply_manager test=True
+    """
+    settings = __salt__["swarm_settings.get"]()
+    name = settings["manager"]["container"]
+    if not settings["is_manager"]:
+        return __salt__["swarm_container.remove"](name, test=test)
+    spec = swarm_roles.manager_container(settings)
+    return __salt__["swarm_container.apply"](name, spec, test=test)
+
+
+def apply_agent(test=False):
+    """
+    Ensure this node's agent runs as pillar says; return what changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_classic.apply_agent test=True
+    """
+    settings = __salt__["swarm_settings.get"]()
+    spec = swarm_roles.agent_container(settings)
+    return __salt__["swarm_container.apply"](settings["agent"]["container"], spec, test=test)
+
+
+def wait_primary(timeout=None):
+    """
+    Wait until some manager is primary; return its address.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_classic.wait_primary timeout=30
+
+    timeout
+        Seconds; ``swarm:timeout`` if unset.
+    """
+    settings = __salt__["swarm_settings.get"]()
+    found = {}
+
+    def probe():
+        said = _ask(settings)
+        found["primary"] = swarm_info.primary(said)
+        return None if found["primary"] else swarm_info.no_primary(said)
+
+    swarm_wait.until(probe, timeout or settings["timeout"])
+    return found["primary"]
+
+
+def wait_healthy(timeout=None):
+    """
+    Wait until a manager calls this node ``Healthy`` and knows the labels that pillar gives it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_classic.wait_healthy timeout=30
+
+    timeout
+        Seconds; ``swarm:timeout`` if unset.
+    """
+    settings = __salt__["swarm_settings.get"]()
+    labels = set(swarm_daemon.label_list(settings["labels"]))
+
+    def probe():
+        said = _ask(settings)
+        return swarm_info.unhealthy(said, swarm_roles.engine_endpoint(settings), labels)
+
+    swarm_wait.until(probe, timeout or settings["timeout"])

@@ -1,0 +1,122 @@
+"""
+Consul, the store of classic Swarm, in a container on every node.
+"""
+
+import swarm_errors
+import swarm_files
+import swarm_kv
+import swarm_roles
+import swarm_wait
+
+__virtualname__ = "swarm_consul"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _client(settings):
+    return swarm_kv.connect(settings["consul"]["http_port"])
+
+
+def status():
+    """
+    Return the leader's address (empty: none) and the names of the servers that are alive.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_consul.status
+    """
+    client = _client(__salt__["swarm_settings.get"]())
+    members = swarm_kv.call("members", client.agent.members)
+    leader = swarm_kv.call("leader", client.status.leader)
+    return {"leader": leader or "", "servers": sorted(swarm_kv.alive_servers(members))}
+
+
+def apply(test=False):
+    """
+    Ensure this node's Consul container is what pillar says; return what changed.
+
+    Servers and clients run on all nodes; with a store of your own, none does.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_consul.apply test=True
+    """
+    settings = __salt__["swarm_settings.get"]()
+    name = settings["consul"]["container"]
+    if not settings["own_store"]:
+        return __salt__["swarm_container.remove"](name, test=test)
+    spec, text = swarm_roles.consul_container(settings, str(swarm_files.CONFIG))
+    path = swarm_files.CONFIG / "consul.json"
+    if not test and swarm_files.read(path) != text:
+        swarm_files.write(path, text)
+    return __salt__["swarm_container.apply"](name, spec, test=test)
+
+
+def wait(timeout=None):
+    """
+    Wait until Consul has a leader; the error says which servers are missing.
+
+    A store of your own is not waited for: that is what the managers do.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_consul.wait timeout=30
+
+    timeout
+        Seconds; ``swarm:timeout`` if unset.
+    """
+    settings = __salt__["swarm_settings.get"]()
+    if not settings["own_store"]:
+        return
+
+    def probe():
+        try:
+            found = status()
+        except swarm_errors.StoreError as err:
+            return str(err)
+        return swarm_kv.missing(settings["servers"], set(found["servers"]), found["leader"])
+
+    swarm_wait.until(probe, timeout or settings["timeout"])
+
+
+def nodes():
+    """
+    Return the engine addresses that agents have registered for Swarm.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_consul.nodes
+    """
+    client = _client(__salt__["swarm_settings.get"]())
+    _, found = swarm_kv.call("nodes", client.kv.get, "docker/swarm/nodes/", recurse=True)
+    return sorted(one["Key"].rpartition("/")[2] for one in found or [])
+
+
+def deregister(test=False):
+    """
+    Drop this node's key from the store, so that no manager waits for its TTL; return what changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_consul.deregister
+    """
+    settings = __salt__["swarm_settings.get"]()
+    mine = swarm_roles.engine_endpoint(settings)
+    if mine not in nodes():
+        return {}
+    if not test:
+        client = _client(settings)
+        swarm_kv.call("deregister", client.kv.delete, f"docker/swarm/nodes/{mine}")
+    return {mine: {"old": "registered", "new": None}}

@@ -1,0 +1,194 @@
+"""
+Inspect and manage containers of this machine's own Docker Engine.
+
+The minion option ``swarm_docker_url`` names another socket than ``unix:///var/run/docker.sock``.
+"""
+
+import swarm_actions
+import swarm_docker
+import swarm_errors
+import swarm_images
+import swarm_reconcile
+import swarm_spec
+from salt.exceptions import SaltException
+
+__virtualname__ = "swarm_container"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def get(name):
+    """
+    Return a container's settings and state, or ``None`` if there is no such container.
+
+    Values that look secret are shown as a short hash.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_container.get swarm-manager
+
+    name
+        Name of the container.
+    """
+    with _client(name) as client:
+        container = swarm_docker.container(client, name)
+        if container is None:
+            return None
+        image = swarm_docker.found(client.inspect_image, container["Image"])
+    settings = swarm_spec.beyond_image(swarm_spec.current(container), image)
+    return {
+        **swarm_spec.shown(settings),
+        "id": container["Id"],
+        "name": name,
+        "image": container["Config"]["Image"],
+        "image_id": container["Image"],
+        "status": swarm_actions.status(container),
+        "pid": container["State"]["Pid"],
+        "started": container["State"]["StartedAt"],
+        "exit_code": container["State"]["ExitCode"],
+        "restarts": container["RestartCount"],
+    }
+
+
+def apply(name, spec, test=False, timeout=180):
+    """
+    Ensure a container runs with the given settings, and return what was (or would be) changed.
+
+    Only what is given is compared. A container that needs other settings is recreated; the old one
+    stays, stopped, until the new one is up, and comes back if that fails. A local image of the
+    wanted name is kept; else it is loaded from ``image_source``, else pulled.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_container.apply web '{image: busybox:lab, command: [httpd, -f]}' test=True
+
+    name
+        Name of the container.
+
+    spec
+        Settings as ``swarm_container.running`` takes them.
+
+    test
+        Change nothing. An engine that is not there (yet) counts as having no container.
+
+    timeout
+        Seconds that loading or pulling the image may take.
+    """
+    wanted = swarm_spec.wanted(name, spec)
+    try:
+        with _client(name, timeout) as client:
+            plan = swarm_reconcile.plan(client, name, wanted)
+            if plan.changes and not test:
+                source = spec.get("image_source")
+                image = swarm_images.ensure(client, wanted["image"], source, _fetch, timeout)
+                swarm_reconcile.execute(client, plan, image)
+            changes = plan.changes
+    except (swarm_errors.EngineUnreachableError, swarm_errors.SdkMissingError):
+        if not test:
+            raise
+        changes = swarm_reconcile.differences(wanted, None, None)
+    return swarm_spec.shown(changes)
+
+
+def start(name):
+    """
+    Start a container; nothing happens if it runs.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_container.start swarm-manager
+
+    name
+        Name of the container.
+    """
+    with _client(name) as client:
+        client.start(name)
+    return True
+
+
+def stop(name):
+    """
+    Stop a container with its own stop signal and timeout; nothing happens if it is stopped.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_container.stop swarm-manager
+
+    name
+        Name of the container.
+    """
+    with _client(name) as client:
+        swarm_actions.stop(client, name)
+    return True
+
+
+def remove(name, test=False):
+    """
+    Stop and remove a container and its anonymous volumes, and return what was changed.
+
+    Named volumes stay. What an interrupted recreation left behind goes as well.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_container.remove swarm-manager
+
+    name
+        Name of the container.
+
+    test
+        Change nothing. An engine that is not there counts as having no container.
+    """
+    try:
+        with _client(name) as client:
+            return swarm_actions.remove(client, name, test)
+    except (swarm_errors.EngineUnreachableError, swarm_errors.SdkMissingError):
+        if not test:
+            raise
+        return {}
+
+
+def logs(name, lines=10):
+    """
+    Return the last lines that a container wrote.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_container.logs swarm-manager lines=50
+
+    name
+        Name of the container.
+
+    lines
+        How many. Defaults to 10.
+    """
+    with _client(name) as client:
+        return swarm_actions.logs(client, name, lines)
+
+
+def _client(name, timeout=60):
+    url = __salt__["config.get"]("swarm_docker_url")
+    return swarm_docker.connect(url, timeout, what=f"container {name}")
+
+
+def _fetch(source):
+    """Return the path of an image archive, which may be on the master or the web."""
+    try:
+        return swarm_images.source_file(source, __salt__["cp.cache_file"])
+    except SaltException as err:
+        if isinstance(err, swarm_errors.SwarmError):
+            raise
+        raise swarm_errors.SwarmError(f"the image archive {source} cannot be had: {err}") from err

@@ -1,0 +1,89 @@
+"""
+The Python libraries that the formula's modules stand on, in Salt's own Python.
+"""
+
+import importlib.metadata
+
+import swarm_errors
+import swarm_files
+
+__virtualname__ = "swarm_libraries"
+
+_SECTION = "libraries"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _version(names):
+    for name in names:
+        try:
+            return f"{name} {importlib.metadata.version(name)}"
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+# What pip is asked for, and the distributions that will do.
+_WANTED = {
+    "docker>=5,<8": ("docker",),
+    "python-consul>=1.1,<2": ("python-consul", "py-consul"),
+}
+
+
+def missing():
+    """
+    Return the pip requirements of the libraries that are not there.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_libraries.missing
+    """
+    return [requirement for requirement, names in _WANTED.items() if not _version(names)]
+
+
+def install(test=False):
+    """
+    Ensure the libraries are in Salt's own Python; return what changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_libraries.install
+    """
+    wanted = missing()
+    if wanted and not test:
+        result = __salt__["pip.install"](pkgs=wanted, disable_version_check=True)
+        if result["retcode"] != 0 or missing():
+            text = (result.get("stderr") or result.get("stdout") or "").strip()[-1000:]
+            raise swarm_errors.SdkMissingError(
+                f"pip could not install {', '.join(wanted)} into Salt's Python: {text}"
+            )
+        swarm_files.note(_SECTION, {**swarm_files.record(_SECTION), **dict.fromkeys(wanted, True)})
+    return {
+        requirement: {"old": None, "new": _version(_WANTED[requirement]) or requirement}
+        for requirement in wanted
+    }
+
+
+def remove(test=False):
+    """
+    Ensure the libraries that ``install`` brought are gone; return what changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_libraries.remove
+    """
+    ours = [one for one in swarm_files.record(_SECTION) if one in _WANTED and one not in missing()]
+    changes = {one: {"old": _version(_WANTED[one]), "new": None} for one in ours}
+    if not test:
+        if ours:
+            __salt__["pip.uninstall"](pkgs=[_WANTED[one][0] for one in ours])
+        swarm_files.note(_SECTION, {})
+    return changes

@@ -1,0 +1,79 @@
+"""
+Manage classic Swarm's manager and agent.
+"""
+
+import swarm_ret
+
+__virtualname__ = "swarm_classic"
+
+
+def __virtual__():
+    if "swarm_classic.managers" not in __salt__:
+        return False, "The swarm_classic execution module is not available"
+    return __virtualname__
+
+
+def manager(name):
+    """
+    Ensure a manager runs here if pillar names this minion among ``swarm:managers``, none if not.
+
+    .. code-block:: yaml
+
+        manager is running:
+          swarm_classic.manager: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_classic.apply_manager"])
+
+
+def agent(name):
+    """
+    Ensure this node's agent runs and registers its engine in the store.
+
+    .. code-block:: yaml
+
+        agent is running:
+          swarm_classic.agent: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_classic.apply_agent"])
+
+
+def elected(name, timeout=None):
+    """
+    Ensure some manager is primary; waits for it.
+
+    .. code-block:: yaml
+
+        a manager is primary:
+          swarm_classic.elected: []
+
+    name
+        A name for the report.
+
+    timeout
+        Seconds; ``swarm:timeout`` if unset.
+    """
+    return swarm_ret.waited(name, __opts__["test"], __salt__["swarm_classic.wait_primary"], timeout)
+
+
+def healthy(name, timeout=None):
+    """
+    Ensure a manager calls this node ``Healthy`` and knows its labels; waits for it.
+
+    .. code-block:: yaml
+
+        this node is healthy:
+          swarm_classic.healthy: []
+
+    name
+        A name for the report.
+
+    timeout
+        Seconds; ``swarm:timeout`` if unset.
+    """
+    return swarm_ret.waited(name, __opts__["test"], __salt__["swarm_classic.wait_healthy"], timeout)

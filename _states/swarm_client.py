@@ -1,0 +1,43 @@
+"""
+Manage where the Docker clients of a node's users look.
+"""
+
+import swarm_ret
+
+__virtualname__ = "swarm_client"
+
+
+def __virtual__():
+    if "swarm_client.apply" not in __salt__:
+        return False, "The swarm_client execution module is not available"
+    return __virtualname__
+
+
+def configured(name):
+    """
+    Ensure ``DOCKER_HOST`` is the swarm where ``swarm:client:nodes`` names this minion, unset elsewhere.
+
+    .. code-block:: yaml
+
+        docker clients use the swarm:
+          swarm_client.configured: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_client.apply"])
+
+
+def removed(name):
+    """
+    Ensure the formula's ``DOCKER_HOST`` is gone.
+
+    .. code-block:: yaml
+
+        docker clients use the engine:
+          swarm_client.removed: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_client.remove"])

@@ -1,0 +1,69 @@
+"""
+Manage Consul, the store of classic Swarm.
+"""
+
+import swarm_ret
+from salt.exceptions import CommandExecutionError
+
+__virtualname__ = "swarm_consul"
+
+
+def __virtual__():
+    if "swarm_consul.apply" not in __salt__:
+        return False, "The swarm_consul execution module is not available"
+    return __virtualname__
+
+
+def running(name):
+    """
+    Ensure Consul runs here as pillar says: a server, a client, or none with a store of your own.
+
+    .. code-block:: yaml
+
+        consul is running:
+          swarm_consul.running: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_consul.apply"])
+
+
+def ready(name, timeout=None):
+    """
+    Ensure Consul has a leader; waits for it, and fails saying which servers are missing.
+
+    .. code-block:: yaml
+
+        consul has a leader:
+          swarm_consul.ready:
+            - timeout: 60
+
+    name
+        A name for the report.
+
+    timeout
+        Seconds; ``swarm:timeout`` if unset.
+    """
+    return swarm_ret.waited(name, __opts__["test"], __salt__["swarm_consul.wait"], timeout)
+
+
+def deregistered(name):
+    """
+    Ensure this node's key is not in the store.
+
+    .. code-block:: yaml
+
+        this node is out of the store:
+          swarm_consul.deregistered: []
+
+    name
+        A name for the report.
+    """
+    test = __opts__["test"]
+    try:
+        changes = __salt__["swarm_consul.deregister"](test=test)
+    except CommandExecutionError as err:
+        # No store, no key: its TTL ends it.
+        return swarm_ret.done(name, {}, test, f"The store was not asked: {err}")
+    return swarm_ret.done(name, changes, test)

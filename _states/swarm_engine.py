@@ -1,0 +1,58 @@
+"""
+Manage the Docker Engine of a node.
+"""
+
+import swarm_ret
+
+__virtualname__ = "swarm_engine"
+
+
+def __virtual__():
+    if "swarm_engine.configure" not in __salt__:
+        return False, "The swarm_engine execution module is not available"
+    return __virtualname__
+
+
+def installed(name):
+    """
+    Ensure the engine's package is installed, in the version and with the hold that pillar gives.
+
+    .. code-block:: yaml
+
+        engine is installed:
+          swarm_engine.installed: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_engine.install"])
+
+
+def configured(name):
+    """
+    Ensure the engine runs with the options and labels of pillar, and listens on its TCP port.
+
+    .. code-block:: yaml
+
+        engine is configured:
+          swarm_engine.configured: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_engine.configure"])
+
+
+def overlay(name):
+    """
+    Ensure the engine has the store for overlay networks if ``swarm:overlay`` is set, none if not.
+
+    .. code-block:: yaml
+
+        engine has overlay networks:
+          swarm_engine.overlay: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_engine.configure_overlay"])

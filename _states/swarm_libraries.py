@@ -1,0 +1,43 @@
+"""
+Manage the Python libraries that the formula's modules stand on.
+"""
+
+import swarm_ret
+
+__virtualname__ = "swarm_libraries"
+
+
+def __virtual__():
+    if "swarm_libraries.install" not in __salt__:
+        return False, "The swarm_libraries execution module is not available"
+    return __virtualname__
+
+
+def installed(name):
+    """
+    Ensure the ``docker`` SDK and ``python-consul`` are in Salt's own Python.
+
+    .. code-block:: yaml
+
+        client libraries are installed:
+          swarm_libraries.installed: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_libraries.install"])
+
+
+def removed(name):
+    """
+    Ensure those of them that this formula brought are gone.
+
+    .. code-block:: yaml
+
+        client libraries are removed:
+          swarm_libraries.removed: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_libraries.remove"])

@@ -1,0 +1,180 @@
+"""
+Act on one container: create, recreate, update, start, stop, remove.
+
+A recreation keeps the old container, stopped and under another name, until the new one is up.
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import swarm_docker
+import swarm_errors
+import swarm_spec
+
+log = logging.getLogger(__name__)
+
+REPLACED = "-replaced"
+# What is broken in a command line or a configuration ends a process within this time, in seconds.
+SETTLE = 0.7
+_TAIL = 10
+
+
+def status(container: dict) -> str:
+    """Return Docker's word for the container's state."""
+    return container["State"]["Status"]
+
+
+def logs(client: Any, container: str, lines: int = _TAIL) -> str:
+    """Return the last lines that a container wrote."""
+    try:
+        with swarm_docker.translated(f"container {container}"):
+            return client.logs(container, tail=lines).decode(errors="replace").strip()
+    except swarm_errors.ApiError as err:
+        # Some log drivers cannot be read.
+        return f"(none to be had: {err})"
+
+
+def stop(client: Any, name: str) -> None:
+    """Stop a container in its own way."""
+    container = swarm_docker.container(client, name)
+    if container is None:
+        raise swarm_errors.ApiError(f"container {name}: there is none of this name")
+    _stop(client, container)
+
+
+def remove(client: Any, name: str, test: bool = False) -> dict:
+    """Stop and remove a container, its anonymous volumes and what a recreation left of it."""
+    changes = {}
+    for key, one in (("state", name), ("leftover", name + REPLACED)):
+        container = swarm_docker.container(client, one)
+        if container is None:
+            continue
+        changes[key] = {
+            "old": status(container) if one == name else one,
+            "new": "absent" if one == name else None,
+        }
+        if not test:
+            _stop(client, container)
+            delete(client, container["Id"])
+    return changes
+
+
+def create(client: Any, name: str, wanted: dict, _container: None = None) -> None:
+    new = _made(client, name, wanted)
+    with _undo(name, lambda: delete(client, new)):
+        client.start(new)
+    _settle(client, name, new)
+
+
+def recreate(client: Any, name: str, wanted: dict, container: dict) -> None:
+    client.rename(container["Id"], name + REPLACED)
+    with _undo(name, lambda: _put_back(client, name, container)):
+        new = _made(client, name, wanted)
+        _stop(client, container)
+        client.start(new)
+        _settle(client, name, new)
+    delete(client, container["Id"])
+
+
+def replace(client: Any, name: str, wanted: dict, container: dict) -> None:
+    delete(client, container["Id"])
+    create(client, name, wanted)
+
+
+def update(client: Any, name: str, wanted: dict, container: dict) -> None:
+    settings = {key: wanted[key] for key in swarm_spec.IN_PLACE & wanted.keys()}
+    different = swarm_spec.diff(swarm_spec.current(container), settings)
+    if different:
+        body = swarm_spec.update_body({key: settings[key] for key in different})
+        swarm_docker.post(client, f"/containers/{container['Id']}/update", json=body)
+
+
+def start(client: Any, name: str, wanted: dict, container: dict) -> None:
+    update(client, name, wanted, container)
+    client.start(container["Id"])
+    _settle(client, name, container["Id"])
+
+
+def unpause(client: Any, name: str, wanted: dict, container: dict) -> None:
+    client.unpause(container["Id"])
+    update(client, name, wanted, container)
+
+
+def restart(client: Any, name: str, wanted: dict, container: dict) -> None:
+    update(client, name, wanted, container)
+    client.restart(container["Id"])
+    _settle(client, name, container["Id"])
+
+
+def _made(client: Any, name: str, wanted: dict) -> str:
+    """Create the container and return its ID."""
+    body = swarm_spec.body(wanted)
+    return client.create_container_from_config(body, name)["Id"]
+
+
+def _settle(client: Any, name: str, container: str) -> None:
+    """Wait until a started container has shown that it stays up."""
+    end = time.monotonic() + SETTLE
+    while True:
+        data = client.inspect_container(container)
+        if status(data) != "running" or data["RestartCount"]:
+            raise swarm_errors.NotRunningError(
+                f"container {name} does not stay up: exit code {data['State']['ExitCode']}"
+                f"{data['State']['Error'] and ', ' + data['State']['Error']}; "
+                f"its last words: {logs(client, container) or '(none)'}"
+            )
+        if time.monotonic() > end:
+            return
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def _undo(name: str, back: Callable[[], None]) -> Iterator[None]:
+    """On any error within, go back, and let that error out."""
+    with contextlib.ExitStack() as stack:
+        stack.callback(_quietly, name, back)
+        yield
+        stack.pop_all()
+
+
+def _quietly(name: str, back: Callable[[], None]) -> None:
+    """Go back; a failure here must not hide the error that made us go back."""
+    try:
+        with swarm_docker.translated(f"container {name}"):
+            back()
+    except swarm_errors.SwarmError as err:
+        log.error("cannot go back, the next run tries again: %s", err)
+
+
+def _put_back(client: Any, name: str, old: dict) -> None:
+    new = swarm_docker.container(client, name)
+    if new and new["Id"] != old["Id"]:
+        delete(client, new["Id"])
+    client.rename(old["Id"], name)
+    if old["State"]["Running"]:
+        client.start(old["Id"])
+
+
+def _stop(client: Any, container: dict) -> None:
+    if status(container) == "paused":
+        # A paused process hears no signal.
+        client.unpause(container["Id"])
+    client.stop(container["Id"], timeout=swarm_spec.current(container)["stop_timeout"])
+
+
+def delete(client: Any, container: str) -> None:
+    swarm_docker.found(client.remove_container, container, v=True, force=True)
+
+
+BY_NAME: dict[str, Callable] = {
+    "create": create,
+    "recreate": recreate,
+    "replace": replace,
+    "update": update,
+    "start": start,
+    "unpause": unpause,
+    "restart": restart,
+}

@@ -1,0 +1,153 @@
+"""
+Talk to the Docker Engine: one client, one translation of everything that goes wrong.
+"""
+
+import contextlib
+import importlib
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import swarm_errors
+
+log = logging.getLogger(__name__)
+
+# Never from the environment: on a client node DOCKER_HOST names the swarm, not this engine.
+SOCKET = "unix:///var/run/docker.sock"
+
+
+@contextlib.contextmanager
+def connect(url: str | None = None, timeout: float = 60, what: str = "docker") -> Iterator[Any]:
+    """
+    Give a ``docker.APIClient`` that is closed at the end; errors within come out as ``SwarmError``.
+
+    url
+        Where the engine listens. Defaults to the local socket.
+
+    timeout
+        Longest silence of the engine, in seconds, on any call.
+
+    what
+        The object that the calls are about, for the error texts.
+    """
+    url = url or SOCKET
+    with translated(what, url):
+        client = _sdk().APIClient(base_url=url, version="auto", timeout=timeout)
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+@contextlib.contextmanager
+def translated(what: str, url: str = "") -> Iterator[None]:
+    """Turn the SDK's and requests' errors into the formula's, once and with the object's name."""
+    errors = _sdk().errors
+    requests = importlib.import_module("requests").exceptions
+    try:
+        yield
+    except errors.APIError as err:
+        raise swarm_errors.ApiError(f"{what}: Docker says: {words(err)}") from err
+    except (errors.DockerException, requests.RequestException) as err:
+        raise _unanswered(what, url, err, requests) from err
+
+
+@contextlib.contextmanager
+def patience(text: str) -> Iterator[None]:
+    """Raise a ``WaitTimeoutError`` with this text if the engine is silent for too long."""
+    requests = importlib.import_module("requests").exceptions
+    try:
+        yield
+    except (requests.Timeout, requests.ConnectionError) as err:
+        # In the middle of a stream, requests calls a timeout a ConnectionError.
+        if isinstance(err, requests.Timeout) or "timed out" in str(err).lower():
+            raise swarm_errors.WaitTimeoutError(text) from err
+        raise
+
+
+def found(call: Callable, *args: Any, **kwargs: Any) -> Any:
+    """Return what ``call`` returns, or ``None`` if Docker knows no such object."""
+    try:
+        return call(*args, **kwargs)
+    except _sdk().errors.NotFound:
+        return None
+
+
+def container(client: Any, name: str) -> dict | None:
+    """Return what Docker knows about the container of exactly this name."""
+    # Docker also takes the beginning of an ID for a name.
+    data = found(client.inspect_container, name)
+    return data if data and data["Name"] == f"/{name}" else None
+
+
+def post(client: Any, path: str, **kwargs: Any) -> Any:
+    """Send a POST that the SDK has no (complete) method for, and return the response."""
+    kwargs.setdefault("timeout", client.timeout)
+    response = client.post(f"{client.base_url}/v{client.api_version}{path}", **kwargs)
+    try:
+        response.raise_for_status()
+    except importlib.import_module("requests").exceptions.HTTPError as err:
+        _sdk().errors.create_api_error_from_http_exception(err)
+    return response
+
+
+def registry_login(client: Any, repository: str) -> dict[str, str]:
+    """Return the header with root's saved login to the repository's registry, if there is one."""
+    auth = _sdk().auth
+    registry, _ = auth.resolve_repository_name(repository)
+    header = auth.get_config_header(client, registry)
+    return (
+        {"X-Registry-Auth": header.decode() if isinstance(header, bytes) else header}
+        if header
+        else {}
+    )
+
+
+def words(err: Any) -> str:
+    """Return Docker's own words of an API error."""
+    text = err.explanation or str(err)
+    return (text.decode(errors="replace") if isinstance(text, bytes) else text).strip()
+
+
+def _sdk() -> Any:
+    """Return the ``docker`` SDK, also when it was installed a moment ago by this very process."""
+    importlib.invalidate_caches()
+    try:
+        sdk = importlib.import_module("docker")
+        sdk.APIClient  # noqa: B018  a folder named docker in sys.path imports as an empty package
+    except (ImportError, AttributeError) as err:
+        raise swarm_errors.SdkMissingError(
+            f"the Python package 'docker' cannot be used by Salt's own Python ({err}): "
+            "apply the state swarm.libraries, which installs it"
+        ) from err
+    return sdk
+
+
+def _unanswered(what: str, url: str, err: Exception, requests: Any) -> swarm_errors.SwarmError:
+    """Return the error for a call to which Docker gave no answer."""
+    chain = list(_chain(err))
+    if any(isinstance(one, requests.InvalidSchema | requests.InvalidURL) for one in chain):
+        return swarm_errors.SdkMissingError(
+            f"the installed Python package 'docker' is too old for the installed 'requests' ({err}): "
+            "install docker 7.1 or later into Salt's own Python"
+        )
+    if not any(isinstance(one, OSError) for one in chain):
+        return swarm_errors.ApiError(f"{what}: {err}")
+    return swarm_errors.EngineUnreachableError(
+        f"{what}: the Docker Engine{url and f' at {url}'} does not answer ({_cause(chain)}): "
+        "see 'systemctl status docker'"
+    )
+
+
+def _chain(err: BaseException | None) -> Iterator[BaseException]:
+    """Go through an error and those that it came from."""
+    while err is not None:
+        yield err
+        wrapped = [arg for arg in err.args if isinstance(arg, BaseException)]
+        err = err.__cause__ or err.__context__ or (wrapped[0] if wrapped else None)
+
+
+def _cause(chain: list[BaseException]) -> str:
+    """Return the plain reason, such as ``No such file or directory``."""
+    reasons = [one.strerror for one in chain if isinstance(one, OSError) and one.strerror]
+    return str(reasons[-1]) if reasons else str(chain[0])

@@ -1,0 +1,84 @@
+"""
+Files: read, and write so that there is never half a file.
+"""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import swarm_errors
+
+RECORD = Path("/var/lib/swarm-formula/record.json")
+CONFIG = Path("/etc/swarm-formula")
+
+
+def read(path: Path) -> str | None:
+    """Return a file's text, or ``None`` if there is no such file."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as err:
+        raise swarm_errors.SwarmError(f"cannot read {path}: {err}") from err
+
+
+def read_json(path: Path) -> dict:
+    """Return a JSON object, ``{}`` for no file or an empty one; anything else is an error."""
+    text = read(path)
+    try:
+        value = json.loads(text) if text and text.strip() else {}
+    except ValueError as err:
+        raise swarm_errors.SwarmError(f"{path} is not JSON: {err}; correct or remove it") from err
+    if not isinstance(value, dict):
+        raise swarm_errors.SwarmError(f"{path} holds no JSON object; correct or remove it")
+    return value
+
+
+def _mode(path: Path, mode: int) -> int:
+    return path.stat().st_mode & 0o7777 if path.exists() else mode
+
+
+def write(path: Path, text: str | None, mode: int = 0o644) -> None:
+    """
+    Write a file whole or not at all; ``None`` removes it.
+
+    An existing file keeps its mode. A full disk leaves the old file as it was.
+    """
+    try:
+        if text is None:
+            path.unlink(missing_ok=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as temporary:
+                temporary.write(text)
+                temporary.flush()
+                os.fsync(temporary.fileno())
+            Path(name).chmod(_mode(path, mode))
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as err:
+        raise swarm_errors.SwarmError(f"cannot write {path}: {err}; it is as it was") from err
+
+
+def to_json(value: dict) -> str:
+    """Return a dict as the text of a JSON file."""
+    return json.dumps(value, indent=2) + "\n"
+
+
+def record(section: str) -> dict:
+    """Return what the formula has noted of its own doing on this host, so that it can be undone."""
+    return read_json(RECORD).get(section, {})
+
+
+def note(section: str, value: dict) -> None:
+    """Note something for ``record``; an empty value drops the section, an empty record the file."""
+    noted = read_json(RECORD)
+    if noted.get(section, {}) == value:
+        return
+    noted = {key: one for key, one in {**noted, section: value}.items() if one}
+    write(RECORD, to_json(noted) if noted else None, mode=0o600)

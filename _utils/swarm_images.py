@@ -1,0 +1,139 @@
+"""
+Get an image onto this engine: keep the local one, else load it from a file, else pull it.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import tarfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import swarm_docker
+import swarm_errors
+
+log = logging.getLogger(__name__)
+
+# The names that Docker adds to a short name, longest first.
+_IMPLIED = ("docker.io/library/", "index.docker.io/library/", "docker.io/", "library/")
+
+
+def local(client: Any, name: str) -> dict | None:
+    """Return what Docker knows about a local image, or ``None``."""
+    return swarm_docker.found(client.inspect_image, name)
+
+
+def ensure(client: Any, name: str, source: str | None, fetch: Callable, timeout: float) -> dict:
+    """
+    Return the local image, after it was loaded or pulled if need be.
+
+    A tag that is there already is kept, whatever ``source`` holds by now: to look into the source
+    would cost a transfer on each run. New content gets a new tag, or ``swarm_image.load``.
+    """
+    image = local(client, name)
+    if image is None and source:
+        load(client, name, fetch(source), source, timeout)
+    elif image is None:
+        pull(client, name, timeout)
+    return image or _arrived(client, name)
+
+
+def load(client: Any, name: str, path: str, source: str, timeout: float) -> None:
+    """Load the images of a tar archive, after a look whether ``name`` is among them."""
+    tags = tags_in(path, source)
+    if plain(name) not in map(plain, tags):
+        raise swarm_errors.SettingsError(
+            f"image {name}: {source} does not hold it, but {', '.join(tags) or 'images without name'}: "
+            f"make the archive with 'docker save -o FILE {name}', or give the image its right name"
+        )
+    log.debug("loading image %s from %s", name, path)
+    with open(path, "rb") as archive:
+        _run(client, f"image {name} from {source}", timeout, "/images/load?quiet=1", data=archive)
+
+
+def pull(client: Any, name: str, timeout: float) -> None:
+    """Pull an image; give up after ``timeout`` seconds."""
+    repository, tag = _split(name)
+    log.debug("pulling image %s", name)
+    _run(
+        client,
+        f"image {name}, which is not here and has no image_source: pulling it failed",
+        timeout,
+        "/images/create",
+        params={"fromImage": repository, "tag": tag},
+        headers=swarm_docker.registry_login(client, repository),
+    )
+
+
+def tags_in(path: str, source: str) -> list[str]:
+    """Return the names of the images in an archive made by ``docker save``, maybe compressed."""
+    try:
+        with tarfile.open(path) as archive:
+            names = set(archive.getnames())
+            if "manifest.json" in names:
+                return [
+                    tag
+                    for image in json.load(archive.extractfile("manifest.json"))
+                    for tag in image.get("RepoTags") or []
+                ]
+    except (tarfile.TarError, OSError, EOFError, ValueError) as err:
+        raise swarm_errors.SettingsError(
+            f"{source} cannot be read as an image archive ({err}): make it with 'docker save'"
+        ) from err
+    raise swarm_errors.SettingsError(
+        f"{source} is no image archive, it has no manifest.json (was it made by 'docker export'?): "
+        "make it with 'docker save'"
+    )
+
+
+def plain(name: str) -> str:
+    """Return an image's name with its tag and without what Docker implies."""
+    for implied in _IMPLIED:
+        name = name.removeprefix(implied)
+    repository, tag = _split(name)
+    return name if tag.startswith("sha256:") else f"{repository}:{tag}"
+
+
+def source_file(source: str, fetch: Callable[[str], str | bool]) -> str:
+    """Return the path of an image archive on this machine; ``fetch`` gets what is not here yet."""
+    path = source if source.startswith("/") else fetch(source)
+    if not path or not os.path.isfile(path):
+        raise swarm_errors.SettingsError(
+            f"there is no image archive {source}: put it there (salt:// is a path in the master's "
+            "file_roots), or leave image_source out to pull the image from a registry"
+        )
+    return path
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return an image's repository and its tag or digest."""
+    if "@" in name:
+        repository, _, digest = name.partition("@")
+        return repository, digest
+    head, colon, tail = name.rpartition(":")
+    return (head, tail) if colon and "/" not in tail else (name, "latest")
+
+
+def _run(client: Any, what: str, timeout: float, path: str, **request: Any) -> None:
+    """Ask for something that takes its time, and read Docker's report on it to the end."""
+    late = f"{what}: not done after {timeout:g} s: raise swarm:timeout, or look what holds it up"
+    end = time.monotonic() + timeout
+    with swarm_docker.translated(what), swarm_docker.patience(late):
+        # The SDK's own pull has no limit on the time.
+        answer = swarm_docker.post(client, path, stream=True, timeout=(10, timeout), **request)
+        with contextlib.closing(answer):
+            for line in filter(None, answer.iter_lines()):
+                # Errors come under the status 200, too.
+                if "error" in (report := json.loads(line)):
+                    raise swarm_errors.ApiError(f"{what}: Docker says: {report['error']}")
+                if time.monotonic() > end:
+                    raise swarm_errors.WaitTimeoutError(late)
+
+
+def _arrived(client: Any, name: str) -> dict:
+    image = local(client, name)
+    if image is None:
+        raise swarm_errors.ApiError(f"image {name}: Docker reported success but has no such image")
+    return image

@@ -1,0 +1,62 @@
+"""
+Ask Consul, through the library ``python-consul`` (or its fork ``py-consul``: both are ``consul``).
+"""
+
+import functools
+import importlib
+from collections.abc import Callable
+
+import requests
+import swarm_errors
+
+_ALIVE = 1  # serf's number for a member that is alive
+
+
+def connect(port: int, timeout: float = 5, host: str = "127.0.0.1") -> object:
+    """Return a client. Imported here, for the formula installs the library in the same run."""
+    importlib.invalidate_caches()
+    try:
+        library = importlib.import_module("consul")
+    except ImportError as err:
+        raise swarm_errors.SdkMissingError(
+            "the Python library 'python-consul' is not in Salt's own Python;"
+            " the state swarm.libraries installs it"
+        ) from err
+    client = library.Consul(host=host, port=port)
+    session = client.http.session
+    # The library has no deadline of its own; a proxy has no business between a host and itself.
+    session.request = functools.partial(session.request, timeout=timeout)
+    session.trust_env = False
+    return client
+
+
+def call(what: str, function: Callable, *args: object, **kwargs: object) -> object:
+    """Call a function of the client; whatever goes wrong is a ``StoreError`` that says with what."""
+    try:
+        return function(*args, **kwargs)
+    except requests.exceptions.RequestException as err:
+        raise swarm_errors.StoreError(f"Consul on this host does not answer ({what})") from err
+    except Exception as err:
+        # The library's errors have no common base in both of its forks; its own module names them.
+        if type(err).__module__.partition(".")[0] != "consul":
+            raise
+        raise swarm_errors.StoreError(f"Consul refuses ({what}): {err}") from err
+
+
+def missing(servers: dict[str, str], alive: set[str], leader: str) -> str | None:
+    """Return what Consul still lacks as a sentence, ``None`` if it has a leader. Pure."""
+    if leader:
+        return None
+    absent = sorted(set(servers) - alive)
+    found = len(servers) - len(absent)
+    text = f"Consul has no leader: {found} of {len(servers)} servers answer"
+    return f"{text}; {', '.join(absent)} missing" if absent else f"{text}; they are still electing"
+
+
+def alive_servers(members: list[dict]) -> set[str]:
+    """Return the names of the servers that are alive, of ``/v1/agent/members``. Pure."""
+    return {
+        one["Name"]
+        for one in members
+        if one.get("Status") == _ALIVE and one.get("Tags", {}).get("role") == "consul"
+    }

@@ -1,0 +1,50 @@
+"""
+The engine's systemd unit: its drop-in, and what its journal says. Pure.
+"""
+
+import re
+
+# Sorts behind an admin's own files, for the last ExecStart counts.
+DROPIN = "90-swarm.conf"
+
+_HEADER = re.compile(r"^# (/.+)$", flags=re.MULTILINE)
+_MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
+_BAD = re.compile(r"level=(?:error|fatal)|^(?:failed|unable|invalid|unknown|Error|Status)\b|: error ")
+
+
+def exec_start(units: str) -> str | None:
+    """
+    Return the command that ``systemctl cat`` of a unit shows, our own drop-in left out.
+
+    The last ``ExecStart`` in the order of the files counts; an empty one clears those before.
+    """
+    parts = _HEADER.split(units)
+    found = None
+    for path, text in zip(parts[1::2], parts[2::2], strict=True):
+        if path.endswith(f"/{DROPIN}"):
+            continue
+        joined = re.sub(r"\\\n\s*", " ", text)
+        for command in re.findall(r"^ExecStart=(.*)$", joined, flags=re.MULTILINE):
+            found = command.strip() or None
+    return found
+
+
+def dropin(command: str, listen: str) -> str:
+    """
+    Return a drop-in that adds a TCP socket to the unit's command.
+
+    Works with Debian's unit and docker-ce's: the command line is the package's own. ``hosts`` in
+    daemon.json would not do: both units say ``-H fd://``, and dockerd takes only one of the two.
+    """
+    return (
+        "# Written by Salt (swarm-formula): the unit's own command, and one more socket.\n"
+        f"[Service]\nExecStart=\nExecStart={command} -H tcp://{listen}\n"
+    )
+
+
+def words(journal: str, lines: int = 4) -> str:
+    """Return the daemon's own words for what went wrong, from the lines of its journal."""
+    bad = [line for line in journal.splitlines() if _BAD.search(line)]
+    texts = [match[1].replace('\\"', '"') if (match := _MESSAGE.search(one)) else one for one in bad]
+    kept = list(dict.fromkeys(texts))[-lines:]
+    return " | ".join(kept) or "its journal holds no error"

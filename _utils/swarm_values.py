@@ -1,0 +1,152 @@
+"""
+Bring single values to one form, so that what is wanted and what Docker tells compare equal.
+
+Pure functions. Each takes what a person writes as well as what it returned itself. What cannot be
+right raises ``ValueError`` or ``TypeError``; the caller says where.
+"""
+
+import posixpath
+import re
+import shlex
+from collections.abc import Iterable
+from typing import Any
+
+_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)i?b?")
+_PORT = re.compile(
+    r"(?:(?P<ip>\[[0-9a-fA-F:.]+\]|[0-9.]+):)?(?:(?P<host>\d*):)?(?P<port>\d+)(?:/(?P<proto>\w+))?"
+)
+_RESTART = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
+_HIGHEST_PORT = 65535
+
+
+def text(value: Any) -> str:
+    """Return ``value`` as Docker writes it: YAML's true is ``true``, nothing is empty."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | dict):
+        raise TypeError("found several values")
+    return "" if value is None else str(value)
+
+
+def words(value: Any) -> list[str]:
+    """Return a command as a list; a string is split as a shell would."""
+    return shlex.split(value) if isinstance(value, str) else [text(one) for one in value or []]
+
+
+def names(value: Any) -> list[str]:
+    """Return capabilities sorted and without ``CAP_``."""
+    if isinstance(value, str):
+        raise TypeError("found a string")
+    return sorted({text(one).upper().removeprefix("CAP_") for one in value or []})
+
+
+def table(value: Any) -> dict[str, str]:
+    """Return a dictionary of strings."""
+    return {str(key): text(one) for key, one in (value or {}).items()}
+
+
+def number(value: Any) -> int:
+    """Return a whole number of at least zero; unset is zero."""
+    if isinstance(value, bool) or int(value or 0) < 0:
+        raise ValueError("found no number of at least 0")
+    return int(value or 0)
+
+
+def cpus(value: Any) -> float:
+    """Return a number of CPUs to Docker's precision; unset is zero."""
+    if isinstance(value, bool) or float(value or 0) < 0:
+        raise ValueError("found no number of at least 0")
+    return round(float(value or 0), 9)
+
+
+def size(value: Any) -> int:
+    """Return bytes of ``512m``, ``1.5g``, ``64MiB`` or a number."""
+    match = _SIZE.fullmatch(text(value).strip().lower() or "0")
+    if not match:
+        raise ValueError("found no size")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def signal(value: Any) -> str:
+    """Return a signal's name with ``SIG``; unset is Docker's default."""
+    name = (text(value) or "SIGTERM").upper()
+    return name if name.isdigit() or name.startswith("SIG") else f"SIG{name}"
+
+
+def network_mode(value: Any) -> str:
+    """Return the network mode; Docker has two names for its default one."""
+    return "bridge" if text(value) in {"", "default"} else text(value)
+
+
+def restart_policy(value: Any) -> str:
+    """Return a restart policy such as ``on-failure:3``."""
+    # YAML 1.1 reads a bare no as false.
+    policy = "no" if value in (False, None, "") else text(value).removesuffix(":0")
+    if not _RESTART.fullmatch(policy):
+        raise ValueError("found no policy that Docker has")
+    return policy
+
+
+def mounts(value: Any) -> list[str]:
+    """Return mounts as sorted ``source:target[:options]``, without what is Docker's default."""
+    if isinstance(value, str):
+        raise TypeError("found a string")
+    return sorted({_mount(text(one)) for one in value or []})
+
+
+def _mount(mount: str) -> str:
+    source, _, rest = mount.partition(":")
+    target, _, options = rest.partition(":")
+    if not source or not target.startswith("/"):
+        raise ValueError(f"found {mount!r}")
+    if source.startswith("/"):
+        source = posixpath.normpath(source)
+    extra = sorted({option for option in options.split(",") if option not in {"", "rw"}})
+    return ":".join([source, posixpath.normpath(target), *([",".join(extra)] if extra else [])])
+
+
+def ports(value: Any) -> list[str]:
+    """Return published ports as sorted ``[ip:]host:container/protocol``; no host port: any."""
+    if isinstance(value, str):
+        raise TypeError("found a string")
+    return sorted({_port(text(one)) for one in value or []})
+
+
+def _port(port: str) -> str:
+    match = _PORT.fullmatch(port)
+    if not match or int(match["port"]) > _HIGHEST_PORT or int(match["host"] or 0) > _HIGHEST_PORT:
+        raise ValueError(f"found {port!r}")
+    ip = f"{match['ip']}:" if match["ip"] else ""
+    host = match["host"] if match["host"] not in (None, "0") else ""
+    return f"{ip}{host}:{match['port']}/{(match['proto'] or 'tcp').lower()}"
+
+
+def port_bindings(published: Iterable[str]) -> dict[str, list[dict[str, str]]]:
+    """Return published ports as Docker's API wants them."""
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for port in published:
+        outside, _, inside = port.rpartition(":")
+        ip, _, host = outside.rpartition(":")
+        bindings.setdefault(inside, []).append({"HostIp": ip.strip("[]"), "HostPort": host})
+    return bindings
+
+
+def published(bindings: dict | None) -> list[str]:
+    """Return Docker's port bindings as a list of strings."""
+    found = []
+    for inside, outsides in (bindings or {}).items():
+        for outside in outsides or [{}]:
+            ip = outside.get("HostIp") or ""
+            prefix = f"[{ip}]:" if ":" in ip else f"{ip}:" if ip else ""
+            found.append(f"{prefix}{outside.get('HostPort') or ''}:{inside}")
+    return found
+
+
+def ulimits(value: Any) -> dict[str, str]:
+    """Return limits as ``soft:hard``; one number is both."""
+    limits = table(value)
+    for name, limit in limits.items():
+        soft, _, hard = limit.partition(":")
+        limits[name] = f"{int(soft)}:{int(hard or soft)}"
+    return limits

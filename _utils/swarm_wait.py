@@ -1,0 +1,28 @@
+"""
+Wait for something, with a limit, and say what was waited for.
+"""
+
+import time
+from collections.abc import Callable
+
+import swarm_errors
+
+# Grows from the first to the last: most things are there at once, and a slow one is not harried.
+_FIRST, _LAST = 0.1, 1.0
+
+
+def until(probe: Callable[[], str | None], timeout: float) -> None:
+    """
+    Call ``probe`` until it returns ``None``; what else it returns is what is still missing.
+
+    Raises ``WaitTimeoutError`` with the last of it after ``timeout`` seconds.
+    """
+    end = time.monotonic() + timeout
+    pause = _FIRST
+    while missing := probe():
+        if time.monotonic() >= end:
+            raise swarm_errors.WaitTimeoutError(
+                f"gave up after {timeout:g} s (swarm:timeout): {missing}"
+            )
+        time.sleep(pause)
+        pause = min(pause * 1.5, _LAST)

@@ -1,0 +1,8 @@
+{#- Gives the engine overlay networks, by SIGHUP, now that the store answers. #}
+include:
+  - swarm.classic.consul
+
+engine has overlay networks:
+  swarm_engine.overlay:
+    - require:
+      - swarm_consul: consul has a leader
