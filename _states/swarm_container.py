@@ -59,6 +59,7 @@ def running(  # noqa: PLR0917
     An empty list or dictionary means: have none. A changed restart policy, and a changed memory or
     CPU limit, are set in the running container; all else means a new one. The old one stays,
     stopped, until the new one is up, and comes back if that fails. Anonymous volumes go with it.
+    For what is left out, the new one has Docker's and the image's defaults.
 
     name
         Name of the container.

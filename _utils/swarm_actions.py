@@ -52,10 +52,7 @@ def remove(client: Any, name: str, test: bool = False) -> dict:
         container = swarm_docker.container(client, one)
         if container is None:
             continue
-        changes[key] = {
-            "old": status(container) if one == name else one,
-            "new": "absent" if one == name else None,
-        }
+        changes[key] = {"old": status(container), "new": "absent"}
         if not test:
             _stop(client, container)
             delete(client, container["Id"])
@@ -63,6 +60,7 @@ def remove(client: Any, name: str, test: bool = False) -> dict:
 
 
 def create(client: Any, name: str, wanted: dict, _container: None = None) -> None:
+    """Create a container and start it; one that Docker cannot start is removed again."""
     new = _made(client, name, wanted)
     with _undo(name, lambda: delete(client, new)):
         client.start(new)
@@ -70,6 +68,7 @@ def create(client: Any, name: str, wanted: dict, _container: None = None) -> Non
 
 
 def recreate(client: Any, name: str, wanted: dict, container: dict) -> None:
+    """Put a new container in the old one's place; the old one comes back if that fails."""
     client.rename(container["Id"], name + REPLACED)
     with _undo(name, lambda: _put_back(client, name, container)):
         new = _made(client, name, wanted)
@@ -80,11 +79,13 @@ def recreate(client: Any, name: str, wanted: dict, container: dict) -> None:
 
 
 def replace(client: Any, name: str, wanted: dict, container: dict) -> None:
+    """Put a new container in the place of one that is beyond help."""
     delete(client, container["Id"])
     create(client, name, wanted)
 
 
-def update(client: Any, name: str, wanted: dict, container: dict) -> None:
+def update(client: Any, _name: str, wanted: dict, container: dict) -> None:
+    """Change what Docker can change in a living container."""
     settings = {key: wanted[key] for key in swarm_spec.IN_PLACE & wanted.keys()}
     different = swarm_spec.diff(swarm_spec.current(container), settings)
     if different:
@@ -93,17 +94,20 @@ def update(client: Any, name: str, wanted: dict, container: dict) -> None:
 
 
 def start(client: Any, name: str, wanted: dict, container: dict) -> None:
+    """Start a stopped container."""
     update(client, name, wanted, container)
     client.start(container["Id"])
     _settle(client, name, container["Id"])
 
 
 def unpause(client: Any, name: str, wanted: dict, container: dict) -> None:
+    """Let a paused container go on."""
     client.unpause(container["Id"])
     update(client, name, wanted, container)
 
 
 def restart(client: Any, name: str, wanted: dict, container: dict) -> None:
+    """Give a container that ends again and again one more chance, at once."""
     update(client, name, wanted, container)
     client.restart(container["Id"])
     _settle(client, name, container["Id"])
@@ -166,6 +170,7 @@ def _stop(client: Any, container: dict) -> None:
 
 
 def delete(client: Any, container: str) -> None:
+    """Remove a container and its anonymous volumes, if it is still there."""
     swarm_docker.found(client.remove_container, container, v=True, force=True)
 
 

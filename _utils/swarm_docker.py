@@ -128,7 +128,7 @@ def _unanswered(what: str, url: str, err: Exception, requests: Any) -> swarm_err
     chain = list(_chain(err))
     if any(isinstance(one, requests.InvalidSchema | requests.InvalidURL) for one in chain):
         return swarm_errors.SdkMissingError(
-            f"the installed Python package 'docker' is too old for the installed 'requests' ({err}): "
+            f"the Python package 'docker' is too old for 'requests' ({err}): "
             "install docker 7.1 or later into Salt's own Python"
         )
     if not any(isinstance(one, OSError) for one in chain):

@@ -44,8 +44,9 @@ def load(client: Any, name: str, path: str, source: str, timeout: float) -> None
     """Load the images of a tar archive, after a look whether ``name`` is among them."""
     tags = tags_in(path, source)
     if plain(name) not in map(plain, tags):
+        there = ", ".join(tags) or "images without a name"
         raise swarm_errors.SettingsError(
-            f"image {name}: {source} does not hold it, but {', '.join(tags) or 'images without name'}: "
+            f"image {name}: {source} does not hold it, but {there}: "
             f"make the archive with 'docker save -o FILE {name}', or give the image its right name"
         )
     log.debug("loading image %s from %s", name, path)

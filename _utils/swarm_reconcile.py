@@ -104,7 +104,7 @@ def action(container: dict | None, changes: dict) -> str | None:
 
 
 def _repaired(client: Any, plan: Plan) -> dict | None:
-    """Put right what an interrupted recreation left behind, and return the container that is kept."""
+    """Put right what an interrupted recreation left, and return the container that is kept."""
     kept = survivor(plan.current, plan.leftover)
     for other in (plan.current, plan.leftover):
         if other and other is not kept:

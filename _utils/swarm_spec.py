@@ -1,7 +1,7 @@
 """
 Compare a wanted container with the one that Docker has. Pure functions: no I/O, no Salt.
 
-Both sides are brought to one shape: a dictionary with the keys that ``swarm_container.running`` takes.
+Both sides are brought to one shape: a dictionary with the keys of ``swarm_container.running``.
 """
 
 import difflib
@@ -215,7 +215,7 @@ def update_body(settings: dict) -> dict:
     """Return the request that changes these settings of a living container."""
     host = body({"image": "", **settings})["HostConfig"]
     if "Memory" in host:
-        # Docker refuses a memory limit above the old limit of memory and swap; twice is its default.
+        # Docker refuses more memory than the old limit of memory and swap; twice is its default.
         host["MemorySwap"] = 2 * host["Memory"]
     return host
 
