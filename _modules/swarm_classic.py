@@ -95,7 +95,7 @@ def wait_primary(timeout=None):
         found["primary"] = swarm_info.primary(said)
         return None if found["primary"] else swarm_info.no_primary(said)
 
-    swarm_wait.until(probe, timeout or settings["timeout"])
+    swarm_wait.until(probe, settings["timeout"] if timeout is None else timeout)
     return found["primary"]
 
 
@@ -119,4 +119,4 @@ def wait_healthy(timeout=None):
         said = _ask(settings)
         return swarm_info.unhealthy(said, swarm_roles.engine_endpoint(settings), labels)
 
-    swarm_wait.until(probe, timeout or settings["timeout"])
+    swarm_wait.until(probe, settings["timeout"] if timeout is None else timeout)

@@ -84,7 +84,7 @@ def wait(timeout=None):
             return str(err)
         return swarm_kv.missing(settings["servers"], set(found["servers"]), found["leader"])
 
-    swarm_wait.until(probe, timeout or settings["timeout"])
+    swarm_wait.until(probe, settings["timeout"] if timeout is None else timeout)
 
 
 def nodes():

@@ -37,15 +37,16 @@ def applied(name: str, test: bool, function: Callable, *args: object, **kwargs: 
     return done(name, changes, test)
 
 
-def waited(name: str, test: bool, function: Callable, *args: object) -> dict:
+def waited(name: str, test: bool, function: Callable, timeout: float | None) -> dict:
     """
-    Call ``function``, which waits for something and raises if it does not come about.
+    Call ``function``, which waits up to ``timeout`` seconds and raises if something does not come about.
 
-    Not in test mode: an earlier state would have started what is waited for.
+    In test mode it only looks: what is not there yet would be waited for.
     """
     try:
-        if not test:
-            function(*args)
+        function(0 if test else timeout)
     except CommandExecutionError as err:
-        return failed(name, err)
+        if not test:
+            return failed(name, err)
+        return {"name": name, "result": None, "changes": {}, "comment": f"would wait for it: {err}"}
     return done(name, {})

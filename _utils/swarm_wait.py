@@ -21,8 +21,7 @@ def until(probe: Callable[[], str | None], timeout: float) -> None:
     pause = _FIRST
     while missing := probe():
         if time.monotonic() >= end:
-            raise swarm_errors.WaitTimeoutError(
-                f"gave up after {timeout:g} s (swarm:timeout): {missing}"
-            )
+            limit = f"gave up after {timeout:g} s (swarm:timeout): " if timeout else ""
+            raise swarm_errors.WaitTimeoutError(f"{limit}{missing}")
         time.sleep(pause)
         pause = min(pause * 1.5, _LAST)
