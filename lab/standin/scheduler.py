@@ -37,8 +37,9 @@ class Scheduler:
 
 def rank(strategy: str, config: dict, nodes: list[Node]) -> list[Node]:
     """Order ``nodes`` for ``strategy``; raises ``NoNodeError`` when all are too small or full."""
+    nodes = random.sample(nodes, len(nodes))
     if strategy == "random":
-        return random.sample(nodes, len(nodes))
+        return nodes
     sign = 1 if strategy == "binpack" else -1
     weighed = []
     for node in nodes:

@@ -1,0 +1,46 @@
+"""
+Build answers the way the original words them: JSON, or plain text for an error.
+"""
+
+import json
+
+from . import log
+from .httpd import Response
+
+
+class NotFoundError(Exception):
+    """What was asked for does not exist."""
+
+
+def as_json(value: object, status: int = 200) -> Response:
+    """Return ``value`` as a JSON answer."""
+    data = json.dumps(value, ensure_ascii=False).encode() + b"\n"
+    return Response(status, data, {"Content-Type": "application/json"})
+
+
+def failure(status: int, text: str) -> Response:
+    """Return an error as plain text, and log it."""
+    log.error(f"HTTP error: {text}", status=status)
+    headers = {
+        "Content-Type": "text/plain; charset=utf-8",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(status, f"{text}\n".encode(), headers)
+
+
+def parse_filters(text: str) -> dict[str, list[str]]:
+    """Return the filters of a list request; raises ``ValueError``."""
+    found = json.loads(text) if text else {}
+    return {
+        key: [name for name, on in value.items() if on] if isinstance(value, dict) else list(value)
+        for key, value in found.items()
+    }
+
+
+def labels_match(wanted: list[str], labels: dict[str, str] | None) -> bool:
+    """Tell whether ``labels`` has every ``key`` or ``key=value`` in ``wanted``."""
+    for item in wanted:
+        key, equals, value = item.partition("=")
+        if key not in (labels or {}) or (equals and labels[key] != value):
+            return False
+    return True
