@@ -120,3 +120,23 @@ def wait_healthy(timeout=None):
         return swarm_info.unhealthy(said, swarm_roles.engine_endpoint(settings), labels)
 
     swarm_wait.until(probe, settings["timeout"] if timeout is None else timeout)
+
+
+def remove(test=False):
+    """
+    Ensure neither agent nor manager runs here, nor their image lies around; return what changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_classic.remove test=True
+    """
+    settings = __salt__["swarm_settings.get"]()
+    if not __salt__["swarm_engine.exists"]():
+        return {}
+    names = (settings["agent"]["container"], settings["manager"]["container"])
+    changes = {name: __salt__["swarm_container.remove"](name, test=test) for name in names}
+    image = settings["manager"]["image"]
+    changes[image] = __salt__["swarm_image.remove_unused"](image, names, test=test)
+    return {what: change for what, change in changes.items() if change}

@@ -10,6 +10,8 @@ import swarm_wait
 
 __virtualname__ = "swarm_consul"
 
+_FILE = swarm_files.CONFIG / swarm_roles.CONSUL_FILE
+
 
 def __virtual__():
     return __virtualname__
@@ -35,6 +37,22 @@ def status():
     return {"leader": leader or "", "servers": sorted(swarm_kv.alive_servers(members))}
 
 
+def has_leader():
+    """
+    Return whether this node's Consul answers and has a leader.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_consul.has_leader
+    """
+    try:
+        return bool(status()["leader"])
+    except swarm_errors.SwarmError:
+        return False
+
+
 def apply(test=False):
     """
     Ensure this node's Consul container is what pillar says; return what changed.
@@ -52,9 +70,8 @@ def apply(test=False):
     if not settings["own_store"]:
         return __salt__["swarm_container.remove"](name, test=test)
     spec, text = swarm_roles.consul_container(settings, str(swarm_files.CONFIG))
-    path = swarm_files.CONFIG / "consul.json"
-    if not test and swarm_files.read(path) != text:
-        swarm_files.write(path, text)
+    if not test and swarm_files.read(_FILE) != text:
+        swarm_files.write(_FILE, text)
     return __salt__["swarm_container.apply"](name, spec, test=test)
 
 
@@ -120,3 +137,34 @@ def deregister(test=False):
         client = _client(settings)
         swarm_kv.call("deregister", client.kv.delete, f"docker/swarm/nodes/{mine}")
     return {mine: {"old": "registered", "new": None}}
+
+
+def remove(test=False):
+    """
+    Ensure this node's Consul is gone with its data, its image and its configuration.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_consul.remove test=True
+    """
+    changes = _remove_from_engine(__salt__["swarm_settings.get"]()["consul"], test)
+    if swarm_files.read(_FILE) is not None:
+        changes[str(_FILE)] = {"old": "present", "new": None}
+        if not test:
+            swarm_files.write(_FILE, None)
+            swarm_files.drop_empty(swarm_files.CONFIG)
+    return changes
+
+
+def _remove_from_engine(consul, test):
+    if not __salt__["swarm_engine.exists"]():
+        return {}
+    name, volume, image = (consul[key] for key in ("container", "volume", "image"))
+    changes = {
+        name: __salt__["swarm_container.remove"](name, test=test),
+        f"volume {volume}": __salt__["swarm_volume.remove"](volume, test=test),
+        image: __salt__["swarm_image.remove_unused"](image, [name], test=test),
+    }
+    return {what: change for what, change in changes.items() if change}

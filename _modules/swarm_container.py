@@ -54,6 +54,24 @@ def get(name):
     }
 
 
+def names(image=None):
+    """
+    Return the names of all containers of this engine, running or not.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_container.names image=swarm:1.2.9
+
+    image
+        Only those made of this image, or of one built on it.
+    """
+    with _client("list") as client:
+        found = client.containers(all=True, filters={"ancestor": image} if image else None)
+    return sorted(name.lstrip("/") for one in found for name in one["Names"][:1])
+
+
 def apply(name, spec, test=False, timeout=180):
     """
     Ensure a container runs with the given settings, and return what was (or would be) changed.

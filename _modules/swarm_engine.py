@@ -2,7 +2,6 @@
 The Docker Engine of a node: package, ``daemon.json``, unit, service.
 """
 
-import fnmatch
 import time
 from pathlib import Path
 
@@ -49,83 +48,20 @@ def version():
         return __salt__["pkg.version"](_settings()["engine"]["package"]) or ""
 
 
-# ---- package
-
-
-def _candidate(package, wanted):
-    """Return the version that would be installed; looks again after a refresh of the lists."""
-    for refresh in (False, True):
-        if refresh:
-            __salt__["pkg.refresh_db"]()
-        known = __salt__["pkg.list_repo_pkgs"](package).get(package, [])
-        found = [one for one in known if not wanted or fnmatch.fnmatchcase(one, wanted)]
-        if found:
-            return found[0] if wanted else __salt__["pkg.latest_version"](package, refresh=False)
-    text = f"version {wanted} of {package}" if wanted else package
-    raise swarm_errors.SwarmError(
-        f"no repository has {text} (swarm:engine:package, swarm:engine:version)"
-    )
-
-
-def _companions(package):
-    # Debian's newer packages have the command line apart, and only recommend it.
-    wanted = ("docker-cli", "apparmor") if package == "docker.io" else ()
-    return [one for one in wanted if __salt__["pkg.list_repo_pkgs"](one)]
-
-
-def _install(engine, candidate):
-    package = engine["package"]
-    pkgs = [{package: candidate}, *_companions(package)]
-    # Not the recommended ones: needrestart is among them and restarts daemons on its own.
-    __salt__["pkg.install"](pkgs=pkgs, install_recommends=False, refresh=False)
-    have = __salt__["pkg.version"](package)
-    if not have:
-        raise swarm_errors.SwarmError(f"{package} {candidate} could not be installed; see apt's log")
-    return have
-
-
-def _hold(engine, test):
-    held = engine["package"] in __salt__["pkg.get_selections"](state="hold").get("hold", [])
-    if held == engine["hold"] or not (engine["hold"] or swarm_files.record("engine").get("hold")):
-        return {}
-    if not test:
-        __salt__["pkg.hold" if engine["hold"] else "pkg.unhold"](name=engine["package"])
-        swarm_files.note("engine", {**swarm_files.record("engine"), "hold": engine["hold"]})
-    return {"hold": {"old": held, "new": engine["hold"]}}
-
-
-def install(test=False):
+def check(engine_version):
     """
-    Ensure the engine's package is installed as pillar says; return what changed.
-
-    Refuses, before anything is installed, a version that cannot take what pillar wants of it.
+    Raise an error if an engine of this version cannot take what pillar wants of it.
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt '*' swarm_engine.install test=True
+        salt '*' swarm_engine.check 28.5.2
+
+    engine_version
+        As the package or the engine says it.
     """
     settings = _settings()
-    engine = settings["engine"]
-    have = __salt__["pkg.version"](engine["package"])
-    if have and fnmatch.fnmatchcase(have, engine["version"] or "*"):
-        return _hold(engine, test)
-    candidate = _candidate(engine["package"], engine["version"])
-    _refuse(settings, candidate)
-    new = candidate
-    if not test:
-        new = _install(engine, candidate)
-        if not have:
-            swarm_files.note("engine", {**swarm_files.record("engine"), "package": engine["package"]})
-    changes = {engine["package"]: {"old": have or None, "new": new}}
-    return {**changes, **({} if test and not have else _hold(engine, test))}
-
-
-# ---- configuration
-
-
-def _refuse(settings, engine_version):
     wanted = {
         **swarm_daemon.options(settings, engine_version),
         **swarm_daemon.overlay_options(settings, ""),
@@ -137,6 +73,27 @@ def _refuse(settings, engine_version):
         )
 
 
+def exists():
+    """
+    Return whether this host has an engine at all.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_engine.exists
+    """
+    return bool(_command(_settings()["engine"]["service"]))
+
+
+def _command(service):
+    """Return the command of the engine's unit without our drop-in, ``None`` for no unit."""
+    result = __salt__["cmd.run_all"](
+        ["systemctl", "cat", f"{service}.service"], python_shell=False, ignore_retcode=True
+    )
+    return swarm_unit.exec_start(result["stdout"])
+
+
 def _dropin_path(engine):
     return _UNITS / f"{engine['service']}.service.d" / swarm_unit.DROPIN
 
@@ -144,10 +101,7 @@ def _dropin_path(engine):
 def _dropin(settings):
     """Return the wanted drop-in, ``None`` while the package's unit is not there."""
     engine = settings["engine"]
-    result = __salt__["cmd.run_all"](
-        ["systemctl", "cat", f"{engine['service']}.service"], python_shell=False, ignore_retcode=True
-    )
-    command = swarm_unit.exec_start(result["stdout"])
+    command = _command(engine["service"])
     listen = swarm_address.endpoint(engine["listen"] or settings["address"], engine["port"])
     if not command:
         return None
@@ -210,7 +164,7 @@ def configure(test=False):
     """
     settings = _settings()
     engine_version = version()
-    _refuse(settings, engine_version)
+    check(engine_version)
     plan = _plan(settings, swarm_daemon.options(settings, engine_version), None)
     unit = _dropin(settings)
     if unit is None and not test:
@@ -239,8 +193,27 @@ def configure_overlay(test=False):
     settings = _settings()
     wanted = swarm_daemon.overlay_options(settings, swarm_roles.engine_endpoint(settings))
     if wanted:
-        _refuse(settings, version())
+        check(version())
     return _carry_out(settings, _plan(settings, wanted, swarm_daemon.OVERLAY_KEYS), test)
+
+
+def clean(test=False):
+    """
+    Ensure nothing of this formula is in ``daemon.json`` and the unit; return what changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_engine.clean test=True
+    """
+    settings = _settings()
+    every = (*swarm_files.record("daemon.json"), *swarm_daemon.OVERLAY_KEYS)
+    plan = _plan(settings, {}, every)
+    _plan_unit(settings, plan, None)
+    if not exists():
+        return {}
+    return _carry_out(settings, plan, test)
 
 
 def _carry_out(settings, plan, test):

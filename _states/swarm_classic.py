@@ -77,3 +77,18 @@ def healthy(name, timeout=None):
         Seconds; ``swarm:timeout`` if unset.
     """
     return swarm_ret.waited(name, __opts__["test"], __salt__["swarm_classic.wait_healthy"], timeout)
+
+
+def removed(name):
+    """
+    Ensure neither agent nor manager runs on this node.
+
+    .. code-block:: yaml
+
+        agent and manager are removed:
+          swarm_classic.removed: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_classic.remove"])

@@ -67,3 +67,18 @@ def deregistered(name):
         # No store, no key: its TTL ends it.
         return swarm_ret.done(name, {}, test, f"The store was not asked: {err}")
     return swarm_ret.done(name, changes, test)
+
+
+def removed(name):
+    """
+    Ensure Consul is gone from this node: container, data, image and configuration.
+
+    .. code-block:: yaml
+
+        consul is removed:
+          swarm_consul.removed: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_consul.remove"])

@@ -4,7 +4,6 @@ Manage containers of this machine's own Docker Engine.
 
 import swarm_ret
 import swarm_spec
-from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "swarm_container"
 
@@ -143,12 +142,8 @@ def running(  # noqa: PLR0917
         log_driver=log_driver,
         log_options=log_options,
     )
-    test = __opts__["test"]
-    try:
-        changes = __salt__["swarm_container.apply"](name, spec, test=test, timeout=timeout)
-    except CommandExecutionError as err:
-        return swarm_ret.failed(name, err)
-    return swarm_ret.done(name, changes, test)
+    apply = __salt__["swarm_container.apply"]
+    return swarm_ret.applied(name, __opts__["test"], apply, name, spec, timeout=timeout)
 
 
 def absent(name):
@@ -163,9 +158,4 @@ def absent(name):
     name
         Name of the container.
     """
-    test = __opts__["test"]
-    try:
-        changes = __salt__["swarm_container.remove"](name, test=test)
-    except CommandExecutionError as err:
-        return swarm_ret.failed(name, err)
-    return swarm_ret.done(name, changes, test)
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_container.remove"], name)

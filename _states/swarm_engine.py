@@ -25,7 +25,7 @@ def installed(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_engine.install"])
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_package.install"])
 
 
 def configured(name):
@@ -56,3 +56,33 @@ def overlay(name):
         A name for the report.
     """
     return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_engine.configure_overlay"])
+
+
+def cleaned(name):
+    """
+    Ensure nothing of this formula is in the engine's configuration; an admin's own keys stay.
+
+    .. code-block:: yaml
+
+        engine is as it was:
+          swarm_engine.cleaned: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_engine.clean"])
+
+
+def removed(name):
+    """
+    Ensure the engine's package is gone if this formula brought it and nobody else uses it.
+
+    .. code-block:: yaml
+
+        engine is removed:
+          swarm_engine.removed: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_package.remove"])

@@ -127,7 +127,7 @@ def mapping_of(key: Check, item: Check) -> Check:
     return check
 
 
-def anything(value: object) -> str | None:  # noqa: ARG001
+def anything(value: object) -> str | None:
     """Accept everything: what it means is for somebody else to judge."""
     return None
 
@@ -232,13 +232,17 @@ def name(value: object) -> str | None:
 def store(value: object) -> str | None:
     """Accept a discovery URL. Swarm takes several endpoints, with commas, but for Consul."""
     want = "consul://host:port[/prefix], etcd://host:port[,host:port][/prefix] or zk://…"
-    match = re.fullmatch(r"(consul|etcd|zk)://([^/\s]+)(/\S*)?", value) if text(value) is None else None
+    match = (
+        re.fullmatch(r"(consul|etcd|zk)://([^/\s]+)(/\S*)?", value) if text(value) is None else None
+    )
     if not match:
         return want
     if match[1] == "consul" and "," in match[2]:
         return "one endpoint only (Swarm's Consul client takes no more): consul://host:port"
     endpoints = match[2].split(",")
-    bad = [one for one in endpoints if not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[^:\s]+):\d{1,5}", one)]
+    bad = [
+        one for one in endpoints if not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[^:\s]+):\d{1,5}", one)
+    ]
     return f"host:port for each endpoint (found {bad[0]!r})" if bad else None
 
 

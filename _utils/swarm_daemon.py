@@ -8,29 +8,11 @@ import re
 
 # Keys of daemon.json from 19.03 to 29, to find typing errors; one that is newer passes as it is.
 KNOWN = frozenset(
-    """allow-direct-routing allow-nondistributable-artifacts api-cors-header authorization-plugins
-    bip bip6 bridge bridge-accept-fwmark builder cgroup-parent cluster-advertise cluster-store
-    cluster-store-opts config-file containerd containerd-namespace containerd-plugin-namespace
-    cpu-rt-period cpu-rt-runtime cri-containerd data-root debug default-address-pools
-    default-cgroupns-mode default-gateway default-gateway-v6 default-ipc-mode
-    default-network-opts default-runtime default-shm-size default-ulimits deprecated-key-path
-    dns dns-opts dns-search exec-opts exec-root experimental features firewall-backend
-    fixed-cidr fixed-cidr-v6 group host-gateway-ip host-gateway-ips hosts http-proxy https-proxy icc
-    init init-path insecure-registries ip ip-forward ip-forward-no-drop ip-masq ip6tables iptables
-    ipv6 labels live-restore log-driver log-format log-level log-opts max-concurrent-downloads
-    max-concurrent-uploads max-download-attempts metrics-addr min-api-version mtu
-    network-control-plane-mtu network-diagnostic-port no-new-privileges no-proxy node-generic-resources
-    oom-score-adjust pidfile proxies raw-logs registry-mirrors rootless runtimes seccomp-profile
-    selinux-enabled shutdown-timeout storage-driver storage-opts swarm-default-advertise-addr tls
-    tlscacert tlscert tlskey tlsverify userland-proxy userland-proxy-path userns-remap validate
-    """.split()
+    ["allow-direct-routing", "allow-nondistributable-artifacts", "api-cors-header", "authorization-plugins", "bip", "bip6", "bridge", "bridge-accept-fwmark", "builder", "cgroup-parent", "cluster-advertise", "cluster-store", "cluster-store-opts", "config-file", "containerd", "containerd-namespace", "containerd-plugin-namespace", "cpu-rt-period", "cpu-rt-runtime", "cri-containerd", "data-root", "debug", "default-address-pools", "default-cgroupns-mode", "default-gateway", "default-gateway-v6", "default-ipc-mode", "default-network-opts", "default-runtime", "default-shm-size", "default-ulimits", "deprecated-key-path", "dns", "dns-opts", "dns-search", "exec-opts", "exec-root", "experimental", "features", "firewall-backend", "fixed-cidr", "fixed-cidr-v6", "group", "host-gateway-ip", "host-gateway-ips", "hosts", "http-proxy", "https-proxy", "icc", "init", "init-path", "insecure-registries", "ip", "ip-forward", "ip-forward-no-drop", "ip-masq", "ip6tables", "iptables", "ipv6", "labels", "live-restore", "log-driver", "log-format", "log-level", "log-opts", "max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts", "metrics-addr", "min-api-version", "mtu", "network-control-plane-mtu", "network-diagnostic-port", "no-new-privileges", "no-proxy", "node-generic-resources", "oom-score-adjust", "pidfile", "proxies", "raw-logs", "registry-mirrors", "rootless", "runtimes", "seccomp-profile", "selinux-enabled", "shutdown-timeout", "storage-driver", "storage-opts", "swarm-default-advertise-addr", "tls", "tlscacert", "tlscert", "tlskey", "tlsverify", "userland-proxy", "userland-proxy-path", "userns-remap", "validate"]
 )
 
 RELOADABLE = frozenset(
-    """debug max-concurrent-downloads max-concurrent-uploads max-download-attempts shutdown-timeout
-    labels insecure-registries registry-mirrors live-restore features network-diagnostic-port
-    allow-nondistributable-artifacts runtimes default-runtime cluster-store cluster-advertise
-    cluster-store-opts""".split()
+    ["debug", "max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts", "shutdown-timeout", "labels", "insecure-registries", "registry-mirrors", "live-restore", "features", "network-diagnostic-port", "allow-nondistributable-artifacts", "runtimes", "default-runtime", "cluster-store", "cluster-advertise", "cluster-store-opts"]
 )
 
 # key: (first version that lacks it, what to do instead)
@@ -93,7 +75,10 @@ OVERLAY_KEYS = ("cluster-store", "cluster-advertise")
 
 def label_list(labels: dict) -> list[str]:
     """Return ``{"zone": "a", "ssd": True}`` as ``["ssd=true", "zone=a"]``."""
-    shown = {key: str(value).lower() if isinstance(value, bool) else value for key, value in labels.items()}
+    shown = {
+        key: str(value).lower() if isinstance(value, bool) else value
+        for key, value in labels.items()
+    }
     return sorted(f"{key}={value}" for key, value in shown.items())
 
 
@@ -128,7 +113,9 @@ def _merge_labels(current: list, wanted: list, ours: list) -> list:
     return current if same else list(merged.values())
 
 
-def merge(current: dict, wanted: dict, record: dict, keys: tuple | None = None) -> tuple[dict, dict]:
+def merge(
+    current: dict, wanted: dict, record: dict, keys: tuple | None = None
+) -> tuple[dict, dict]:
     """
     Return the new ``daemon.json`` and the new record of what in it is ours.
 

@@ -65,6 +65,12 @@ def write(path: Path, text: str | None, mode: int = 0o644) -> None:
         raise swarm_errors.SwarmError(f"cannot write {path}: {err}; it is as it was") from err
 
 
+def drop_empty(folder: Path) -> None:
+    """Remove a folder of ours if nothing is left in it."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
 def to_json(value: dict) -> str:
     """Return a dict as the text of a JSON file."""
     return json.dumps(value, indent=2) + "\n"

@@ -37,7 +37,7 @@ def ensure(client: Any, name: str, source: str | None, fetch: Callable, timeout:
         load(client, name, fetch(source), source, timeout)
     elif image is None:
         pull(client, name, timeout)
-    return image or _arrived(client, name)
+    return image or arrived(client, name)
 
 
 def load(client: Any, name: str, path: str, source: str, timeout: float) -> None:
@@ -133,7 +133,7 @@ def _run(client: Any, what: str, timeout: float, path: str, **request: Any) -> N
                     raise swarm_errors.WaitTimeoutError(late)
 
 
-def _arrived(client: Any, name: str) -> dict:
+def arrived(client: Any, name: str) -> dict:
     image = local(client, name)
     if image is None:
         raise swarm_errors.ApiError(f"image {name}: Docker reported success but has no such image")

@@ -48,7 +48,9 @@ def _node(pairs: list) -> Node:
     (name, address), *details = pairs
     given = {key.split(_DETAIL, 1)[1].strip(): value for key, value in details}
     return Node(
-        name.strip(), address, **{field: given[key] for key, field in _FIELDS.items() if key in given}
+        name.strip(),
+        address,
+        **{field: given[key] for key, field in _FIELDS.items() if key in given},
     )
 
 
@@ -65,7 +67,9 @@ def parse(info: object, own: str = "") -> Manager:
     head, groups = {}, []
     for pair in pairs:
         if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str):  # noqa: PLR2004
-            raise swarm_errors.ApiError(f"{own or 'a manager'} answers a broken SystemStatus: {pair!r}")
+            raise swarm_errors.ApiError(
+                f"{own or 'a manager'} answers a broken SystemStatus: {pair!r}"
+            )
         key = pair[0]
         if _DETAIL in key and key.startswith("  ") and groups:
             groups[-1].append(pair)
@@ -130,6 +134,10 @@ def unhealthy(said: dict[str, Manager | str], address: str, labels: set[str]) ->
         return f"{address} is not in the list of the primary, {judged[0].primary}"
     if node.status != "Healthy":
         reason = node.error or "the manager has not reached its engine yet"
-        return f"{address} is {node.status or 'unknown'} to the primary {judged[0].primary}: {reason}"
+        return (
+            f"{address} is {node.status or 'unknown'} to the primary {judged[0].primary}: {reason}"
+        )
     lacking = sorted(labels - label_pairs(node))
-    return f"the primary does not know these labels of {address} yet: {lacking}" if lacking else None
+    return (
+        f"the primary does not know these labels of {address} yet: {lacking}" if lacking else None
+    )

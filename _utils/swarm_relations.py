@@ -37,7 +37,9 @@ def _daemon_options(settings: dict) -> Iterator[Fault]:
     path = "swarm:engine:options"
     for key, value in settings["engine"]["options"].items():
         if key in _ELSEWHERE:
-            yield Fault(f"{path}:{key}", value, f"no such key here; it comes from {_ELSEWHERE[key]}")
+            yield Fault(
+                f"{path}:{key}", value, f"no such key here; it comes from {_ELSEWHERE[key]}"
+            )
         elif key not in swarm_daemon.KNOWN and (hint := suggest(key, swarm_daemon.KNOWN)):
             yield Fault(f"{path}:{key}", "an unknown key", f"a key of daemon.json{hint}")
 
@@ -116,7 +118,10 @@ def _ports(settings: dict) -> Iterator[Fault]:
 
 def _addresses(settings: dict) -> Iterator[Fault]:
     seen: dict[str, str] = {}
-    for section, hosts in (("managers", settings["managers"]), ("consul:servers", settings["servers"])):
+    for section, hosts in (
+        ("managers", settings["managers"]),
+        ("consul:servers", settings["servers"]),
+    ):
         for host, address in hosts.items():
             other = seen.setdefault(address, host) if address else host
             if other != host:
@@ -144,7 +149,9 @@ def _subnets(settings: dict) -> Iterator[Fault]:
             if part.version != subnet.version or not part.subnet_of(subnet):
                 yield Fault(f"{path}:ip_range", network["ip_range"], f"a part of {subnet}")
         if settings["address"] and ipaddress.ip_address(settings["address"]) in subnet:
-            yield Fault(f"{path}:subnet", str(subnet), f"one without {settings['address']}, this node")
+            yield Fault(
+                f"{path}:subnet", str(subnet), f"one without {settings['address']}, this node"
+            )
         for other, taken in seen.items():
             if taken.overlaps(subnet):
                 yield Fault(f"{path}:subnet", str(subnet), f"one apart from {other}'s, {taken}")

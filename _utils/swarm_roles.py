@@ -11,7 +11,7 @@ import json
 import swarm_flags
 from swarm_address import endpoint
 
-_CONSUL_FILE = "consul.json"
+CONSUL_FILE = "consul.json"
 _CONFIG_LABEL = "swarm-formula.config"
 
 
@@ -63,7 +63,7 @@ def consul_container(settings: dict, folder: str) -> tuple[dict, str]:
     return {
         "image": consul["image"],
         "image_source": consul["image_source"],
-        "command": ["agent", f"-config-file={folder}/{_CONSUL_FILE}"],
+        "command": ["agent", f"-config-file={folder}/{CONSUL_FILE}"],
         "mounts": [f"{folder}:{folder}:ro", f"{consul['volume']}:/consul/data"],
         "network_mode": "host",
         "restart_policy": "unless-stopped",
@@ -91,7 +91,9 @@ def manager_container(settings: dict) -> dict:
     """Return the container of ``swarm manage``."""
     mine = endpoint(settings["address"], settings["manager"]["port"])
     ours = {"host": f"tcp://{mine}", "advertise": mine}
-    given = {flag: value for flag, value in settings["manager"]["options"].items() if value is not None}
+    given = {
+        flag: value for flag, value in settings["manager"]["options"].items() if value is not None
+    }
     options = {**ours, **given}
     if not options["replication"]:
         options.pop("advertise")  # read with --replication only
@@ -102,7 +104,9 @@ def manager_container(settings: dict) -> dict:
 
 def agent_container(settings: dict) -> dict:
     """Return the container of ``swarm join``."""
-    given = {flag: value for flag, value in settings["agent"]["options"].items() if value is not None}
+    given = {
+        flag: value for flag, value in settings["agent"]["options"].items() if value is not None
+    }
     options = {"advertise": engine_endpoint(settings), **given}
     command = ["join", *swarm_flags.argv(options, swarm_flags.JOIN), settings["discovery"]]
     return _swarm(settings, command)

@@ -46,9 +46,7 @@ NETWORK = {
 SCHEMA = {
     "mode": Field(checks.one_of("classic"), "classic", "standalone Swarm 1.2.9 with a store"),
     "managers": Field(checks.hosts, [], "minion IDs of the managers, or {ID: address}"),
-    "address": Field(
-        checks.optional(checks.address), None, "how this node finds its own address"
-    ),
+    "address": Field(checks.optional(checks.address), None, "how this node finds its own address"),
     "labels": Field(checks.labels, {}, "this node's engine labels, for constraint:key==value"),
     "store": Field(
         checks.optional(checks.store), None, "your own store; unset: Consul in containers"
@@ -57,9 +55,7 @@ SCHEMA = {
     "timeout": Field(checks.integer(5, 3600), 180, "seconds that each wait may last"),
     "engine": {
         "package": Field(checks.name, "docker.io", "package of the engine: docker.io, docker-ce"),
-        "version": Field(
-            checks.optional(checks.text), None, "its version; unset: what is there"
-        ),
+        "version": Field(checks.optional(checks.text), None, "its version; unset: what is there"),
         "hold": Field(checks.boolean, False, "keep unattended upgrades away from it"),
         "service": Field(checks.name, "docker", "its systemd unit"),
         "port": Field(checks.port, 2275, "its TCP port"),

@@ -9,7 +9,9 @@ DROPIN = "90-swarm.conf"
 
 _HEADER = re.compile(r"^# (/.+)$", flags=re.MULTILINE)
 _MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
-_BAD = re.compile(r"level=(?:error|fatal)|^(?:failed|unable|invalid|unknown|Error|Status)\b|: error ")
+_BAD = re.compile(
+    r"level=(?:error|fatal)|^(?:failed|unable|invalid|unknown|Error|Status)\b|: error "
+)
 
 
 def exec_start(units: str) -> str | None:
@@ -45,6 +47,8 @@ def dropin(command: str, listen: str) -> str:
 def words(journal: str, lines: int = 4) -> str:
     """Return the daemon's own words for what went wrong, from the lines of its journal."""
     bad = [line for line in journal.splitlines() if _BAD.search(line)]
-    texts = [match[1].replace('\\"', '"') if (match := _MESSAGE.search(one)) else one for one in bad]
+    texts = [
+        match[1].replace('\\"', '"') if (match := _MESSAGE.search(one)) else one for one in bad
+    ]
     kept = list(dict.fromkeys(texts))[-lines:]
     return " | ".join(kept) or "its journal holds no error"

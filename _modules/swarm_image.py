@@ -1,0 +1,137 @@
+"""
+Inspect, load, pull and remove images of this machine's own Docker Engine.
+
+The minion option ``swarm_docker_url`` names another socket than ``unix:///var/run/docker.sock``.
+"""
+
+import swarm_docker
+import swarm_errors
+import swarm_images
+
+__virtualname__ = "swarm_image"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def get(name):
+    """
+    Return an image's ID, names and size, or ``None`` if it is not here.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_image.get swarm:1.2.9
+
+    name
+        Name of the image.
+    """
+    with _client(name) as client:
+        image = swarm_images.local(client, name)
+    return image and {"id": image["Id"], "names": image["RepoTags"], "size": image["Size"]}
+
+
+def load(name, source, timeout=180):
+    """
+    Load an image from an archive, even if one of that name is here, and return its ID.
+
+    Containers made of an older image of that name are recreated by the next state run.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_image.load swarm:1.2.9 salt://images/swarm.tar
+
+    name
+        Name of the image; it must be in the archive.
+
+    source
+        Archive made by ``docker save``: ``salt://``, ``http(s)://`` or a path.
+
+    timeout
+        Seconds it may take.
+    """
+    with _client(name, timeout) as client:
+        path = swarm_images.source_file(source, __salt__["cp.cache_file"])
+        swarm_images.load(client, name, path, source, timeout)
+        return swarm_images.arrived(client, name)["Id"]
+
+
+def pull(name, timeout=180):
+    """
+    Pull an image from its registry, even if one of that name is here, and return its ID.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_image.pull swarm:1.2.9
+
+    name
+        Name of the image.
+
+    timeout
+        Seconds it may take.
+    """
+    with _client(name, timeout) as client:
+        swarm_images.pull(client, name, timeout)
+        return swarm_images.arrived(client, name)["Id"]
+
+
+def remove(name, test=False):
+    """
+    Remove an image, and return what was (or would be) changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_image.remove swarm:1.2.9
+
+    name
+        Name of the image.
+
+    test
+        Change nothing. An engine that is not there counts as having no image.
+    """
+    try:
+        with _client(name) as client:
+            image = swarm_images.local(client, name)
+            if image and not test:
+                client.remove_image(name)
+    except (swarm_errors.EngineUnreachableError, swarm_errors.SdkMissingError):
+        if not test:
+            raise
+        return {}
+    return {"image": {"old": image["Id"], "new": None}} if image else {}
+
+
+def remove_unused(name, ours=(), test=False):
+    """
+    Remove an image unless a container still needs it; return what was (or would be) changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_image.remove_unused swarm:1.2.9
+
+    name
+        Name of the image.
+
+    ours
+        Names of containers that do not count, for they are about to go as well.
+
+    test
+        Change nothing.
+    """
+    users = set(__salt__["swarm_container.names"](image=name)) - set(ours)
+    return {} if users else remove(name, test=test)
+
+
+def _client(name, timeout=60):
+    url = __salt__["config.get"]("swarm_docker_url")
+    return swarm_docker.connect(url, timeout, what=f"image {name}")

@@ -1,0 +1,157 @@
+"""
+Inspect and manage networks through this machine's own Docker Engine.
+
+The minion option ``swarm_docker_url`` names another socket than ``unix:///var/run/docker.sock``.
+"""
+
+import swarm_docker
+import swarm_errors
+import swarm_networks
+
+__virtualname__ = "swarm_network"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def get(name):
+    """
+    Return a network's settings and users, or ``None`` if there is no such network.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_network.get backend
+
+    name
+        Name of the network.
+    """
+    with _client(name) as client:
+        network = next(iter(swarm_networks.find(client, name)), None)
+        if network is None:
+            return None
+        found = {"id": network["Id"], "users": swarm_networks.users(client, network)}
+    return {"name": name, **swarm_networks.current(network), **found}
+
+
+def apply(name, spec, test=False):
+    """
+    Ensure there is exactly one network of this name with the given settings; return what changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_network.apply backend '{driver: overlay, subnet: 10.9.0.0/24}' test=True
+
+    name
+        Name of the network.
+
+    spec
+        Settings as ``swarm_network.present`` takes them.
+
+    test
+        Change nothing. An engine that is not there (yet) counts as having no network.
+    """
+    wanted = swarm_networks.wanted(name, spec)
+    try:
+        with _client(name) as client:
+            return swarm_networks.apply(client, name, wanted, test)
+    except (swarm_errors.EngineUnreachableError, swarm_errors.SdkMissingError):
+        if not test:
+            raise
+        return swarm_networks.differences(wanted, None)
+
+
+def remove(name, test=False):
+    """
+    Remove a network, and return what was (or would be) changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_network.remove backend
+
+    name
+        Name of the network.
+
+    test
+        Change nothing. An engine that is not there counts as having no network.
+    """
+    try:
+        with _client(name) as client:
+            return swarm_networks.remove(client, name, test)
+    except (swarm_errors.EngineUnreachableError, swarm_errors.SdkMissingError):
+        if not test:
+            raise
+        return {}
+
+
+def apply_all(test=False):
+    """
+    Ensure the networks of ``swarm:networks`` are there with their settings; return what changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_network.apply_all test=True
+    """
+    networks = __salt__["swarm_settings.get"]()["networks"]
+    changes = {name: apply(name, spec, test) for name, spec in networks.items()}
+    return {name: change for name, change in changes.items() if change}
+
+
+def remove_all(test=False):
+    """
+    Ensure the networks of ``swarm:networks`` are gone; refused while a container uses one.
+
+    An overlay network is nowhere but in the store: without a store that answers it is gone.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_network.remove_all test=True
+    """
+    if not __salt__["swarm_engine.exists"]():
+        return {}
+    networks = __salt__["swarm_settings.get"]()["networks"]
+    changes = {name: _remove(name, spec, test) for name, spec in networks.items()}
+    return {name: change for name, change in changes.items() if change}
+
+
+def _remove(name, spec, test):
+    try:
+        return remove(name, test)
+    except swarm_errors.SwarmError:
+        # The other nodes may be taking the store away at this moment.
+        if spec["driver"] != "overlay" or get_users(name) or __salt__["swarm_consul.has_leader"]():
+            raise
+        return {}
+
+
+def get_users(name):
+    """
+    Return the names of this engine's containers that use a network.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_network.get_users backend
+
+    name
+        Name of the network.
+    """
+    with _client(name) as client:
+        found = client.containers(all=True, filters={"network": [name]})
+    return sorted(one["Names"][0].lstrip("/") for one in found)
+
+
+def _client(name):
+    url = __salt__["config.get"]("swarm_docker_url")
+    return swarm_docker.connect(url, what=f"network {name}")

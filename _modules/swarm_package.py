@@ -1,0 +1,108 @@
+"""
+The package of the Docker Engine.
+"""
+
+import fnmatch
+
+import swarm_errors
+import swarm_files
+
+__virtualname__ = "swarm_package"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _candidate(package, wanted):
+    """Return the version that would be installed; looks again after a refresh of the lists."""
+    for refresh in (False, True):
+        if refresh:
+            __salt__["pkg.refresh_db"]()
+        known = __salt__["pkg.list_repo_pkgs"](package).get(package, [])
+        found = [one for one in known if not wanted or fnmatch.fnmatchcase(one, wanted)]
+        if found:
+            return found[0] if wanted else __salt__["pkg.latest_version"](package, refresh=False)
+    text = f"version {wanted} of {package}" if wanted else package
+    raise swarm_errors.SwarmError(
+        f"no repository has {text} (swarm:engine:package, swarm:engine:version)"
+    )
+
+
+def _companions(package):
+    # Debian's newer packages have the command line apart, and only recommend it.
+    wanted = ("docker-cli", "apparmor") if package == "docker.io" else ()
+    return [one for one in wanted if __salt__["pkg.list_repo_pkgs"](one)]
+
+
+def _install(engine, candidate):
+    package = engine["package"]
+    pkgs = [{package: candidate}, *_companions(package)]
+    # Not the recommended ones: needrestart is among them and restarts daemons on its own.
+    __salt__["pkg.install"](pkgs=pkgs, install_recommends=False, refresh=False)
+    have = __salt__["pkg.version"](package)
+    if not have:
+        raise swarm_errors.SwarmError(f"{package} {candidate} could not be installed; see apt's log")
+    return have
+
+
+def _hold(engine, test):
+    held = engine["package"] in __salt__["pkg.get_selections"](state="hold").get("hold", [])
+    if held == engine["hold"] or not (engine["hold"] or swarm_files.record("engine").get("hold")):
+        return {}
+    if not test:
+        __salt__["pkg.hold" if engine["hold"] else "pkg.unhold"](name=engine["package"])
+        swarm_files.note("engine", {**swarm_files.record("engine"), "hold": engine["hold"]})
+    return {"hold": {"old": held, "new": engine["hold"]}}
+
+
+def install(test=False):
+    """
+    Ensure the engine's package is installed as pillar says; return what changed.
+
+    Refuses, before anything is installed, a version that cannot take what pillar wants of it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_package.install test=True
+    """
+    engine = __salt__["swarm_settings.get"]()["engine"]
+    have = __salt__["pkg.version"](engine["package"])
+    if have and fnmatch.fnmatchcase(have, engine["version"] or "*"):
+        return _hold(engine, test)
+    candidate = _candidate(engine["package"], engine["version"])
+    __salt__["swarm_engine.check"](candidate)
+    new = candidate
+    if not test:
+        new = _install(engine, candidate)
+        if not have:
+            swarm_files.note("engine", {**swarm_files.record("engine"), "package": engine["package"]})
+    changes = {engine["package"]: {"old": have or None, "new": new}}
+    return {**changes, **({} if test and not have else _hold(engine, test))}
+
+
+def remove(test=False):
+    """
+    Ensure the engine's package is gone if this formula brought it; return what changed.
+
+    It stays, and its data with it, if a container is left on it that is not the formula's own.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_package.remove test=True
+    """
+    noted = swarm_files.record("engine")
+    package = noted.get("package")
+    have = __salt__["pkg.version"](package) if package else None
+    if have and not __salt__["swarm_container.names"]():
+        if not test:
+            __salt__["pkg.remove"](pkgs=[package, *_companions(package)])
+            swarm_files.note("engine", {})
+        return {package: {"old": have, "new": None}}
+    if not test:
+        swarm_files.note("engine", {})
+    return {}

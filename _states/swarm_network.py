@@ -1,0 +1,124 @@
+"""
+Manage networks of this machine's own Docker Engine, and overlay networks of its cluster.
+"""
+
+import swarm_ret
+import swarm_spec
+
+__virtualname__ = "swarm_network"
+
+
+def __virtual__():
+    if "swarm_network.apply" not in __salt__:
+        return False, "The swarm_network execution module is not available"
+    return __virtualname__
+
+
+def present(  # noqa: PLR0917
+    name,
+    driver=None,
+    subnet=None,
+    gateway=None,
+    ip_range=None,
+    options=None,
+    labels=None,
+    internal=None,
+    attachable=None,
+):
+    """
+    Ensure there is exactly one network of this name; settings left out are left alone.
+
+    .. code-block:: yaml
+
+        backend:
+          swarm_network.present:
+            - driver: overlay
+            - subnet: 10.9.0.0/24
+
+    A network cannot be changed, only be made anew: that is done if no container uses it, and
+    refused if one does. Several minions may create the same overlay network at the same time.
+
+    name
+        Name of the network.
+
+    driver
+        ``bridge``, ``overlay`` or another one the engine has. A new network gets ``bridge``.
+
+    subnet
+        Its addresses: ``10.9.0.0/24``. Docker chooses some if unset.
+
+    gateway
+        The gateway's address in the subnet.
+
+    ip_range
+        The part of the subnet that containers get their addresses from.
+
+    options
+        Options of the driver. Only those given are compared, as drivers add their own.
+
+    labels
+        All labels of the network.
+
+    internal
+        Whether it has no way out.
+
+    attachable
+        Whether, in the built-in swarm mode, containers that are no service may use it.
+    """
+    spec = swarm_spec.drop_unset(
+        driver=driver,
+        subnet=subnet,
+        gateway=gateway,
+        ip_range=ip_range,
+        options=options,
+        labels=labels,
+        internal=internal,
+        attachable=attachable,
+    )
+    apply = __salt__["swarm_network.apply"]
+    return swarm_ret.applied(name, __opts__["test"], apply, name, spec)
+
+
+def absent(name):
+    """
+    Ensure there is no network of this name; refused while a container uses it.
+
+    .. code-block:: yaml
+
+        backend:
+          swarm_network.absent: []
+
+    name
+        Name of the network.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_network.remove"], name)
+
+
+def managed(name):
+    """
+    Ensure the networks of ``swarm:networks`` are there.
+
+    .. code-block:: yaml
+
+        networks of pillar are present:
+          swarm_network.managed: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_network.apply_all"])
+
+
+def unmanaged(name):
+    """
+    Ensure the networks of ``swarm:networks`` are gone; refused while a container uses one.
+
+    .. code-block:: yaml
+
+        networks of pillar are removed:
+          swarm_network.unmanaged: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_network.remove_all"])

@@ -1,0 +1,232 @@
+"""
+Bring one network to the wanted state.
+
+An overlay network of classic Swarm lives in the key-value store: every engine of the cluster sees
+it, and several minions create it at the same time. Exactly one must be left.
+"""
+
+import difflib
+import ipaddress
+import time
+from collections.abc import Callable
+from typing import Any
+
+import swarm_docker
+import swarm_errors
+import swarm_spec
+import swarm_values as values
+
+# The store shows every engine what another one wrote, within this time in seconds.
+SETTLE = 1.0
+# So long another minion may need to finish the network that keeps ours from being created.
+_RIVAL = 5.0
+
+
+def _subnet(value: Any) -> str:
+    return str(ipaddress.ip_network(value, strict=False)) if value else ""
+
+
+def _address(value: Any) -> str:
+    # Some drivers tell the gateway with its prefix length.
+    return str(ipaddress.ip_interface(value).ip) if value else ""
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool | None):
+        raise TypeError
+    return bool(value)
+
+
+# How each setting is brought to one form, and what it must be.
+FIELDS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "driver": (lambda value: values.text(value) or "bridge", "a driver, such as overlay"),
+    "subnet": (_subnet, "a network, such as 10.1.0.0/24"),
+    "gateway": (_address, "an address in the subnet"),
+    "ip_range": (_subnet, "a part of the subnet"),
+    "options": (values.table, "a dictionary of plain values"),
+    "labels": (values.table, "a dictionary of plain values"),
+    "internal": (_flag, "true or false"),
+    "attachable": (_flag, "true or false"),
+}
+
+
+def wanted(name: str, spec: dict) -> dict:
+    """Return the given settings of a network in their one form; what is wrong is an error."""
+    given = swarm_spec.drop_unset(**spec)
+    return {key: _normal(name, key, value) for key, value in given.items()}
+
+
+def _normal(name: str, key: str, value: Any) -> Any:
+    if key not in FIELDS:
+        close = difflib.get_close_matches(key, FIELDS, n=1)
+        hint = f", did you mean '{close[0]}'?" if close else f": there are {', '.join(FIELDS)}"
+        raise swarm_errors.SettingsError(f"network {name}: there is no setting '{key}'{hint}")
+    normal, expects = FIELDS[key]
+    try:
+        return normal(value)
+    except (ValueError, TypeError, AttributeError) as err:
+        raise swarm_errors.SettingsError(
+            f"network {name}: '{key}' must be {expects}, found {value!r}"
+        ) from err
+
+
+def current(network: dict) -> dict:
+    """Return a network's settings, out of what Docker tells when it is inspected."""
+    pool = next(iter((network.get("IPAM") or {}).get("Config") or []), {})
+    found = {
+        "driver": network["Driver"],
+        "subnet": pool.get("Subnet"),
+        "gateway": pool.get("Gateway"),
+        "ip_range": pool.get("IPRange"),
+        "options": network.get("Options"),
+        "labels": network.get("Labels"),
+        "internal": network.get("Internal"),
+        "attachable": network.get("Attachable"),
+    }
+    return {key: FIELDS[key][0](value) for key, value in found.items()}
+
+
+def differences(wanted: dict, network: dict | None) -> dict:
+    """Return what differs between the wanted and the present network."""
+    if network is None:
+        changes = {key: {"old": None, "new": value} for key, value in wanted.items()}
+        return {"state": {"old": "absent", "new": "present"}, **changes}
+    old = current(network)
+    # Drivers add options of their own: only those given can be compared.
+    given = wanted.get("options", {})
+    old["options"] = {key: value for key, value in old["options"].items() if key in given}
+    return swarm_spec.diff(old, wanted)
+
+
+def body(name: str, settings: dict) -> dict:
+    """Return the request that creates a network with these settings."""
+    places = {"subnet": "Subnet", "gateway": "Gateway", "ip_range": "IPRange"}
+    pool = {places[key]: settings[key] for key in places if settings.get(key)}
+    return {
+        "Name": name,
+        "CheckDuplicate": True,
+        "Driver": settings.get("driver", "bridge"),
+        "Options": settings.get("options", {}),
+        "Labels": settings.get("labels", {}),
+        "Internal": settings.get("internal", False),
+        "Attachable": settings.get("attachable", False),
+        **({"IPAM": {"Config": [pool]}} if pool else {}),
+    }
+
+
+def find(client: Any, name: str) -> list[dict]:
+    """Return all networks of exactly this name, the one that stays first."""
+    # Docker filters by parts of names.
+    found = [one for one in client.networks(names=[name]) if one["Name"] == name]
+    if len(found) > 1:
+        # All engines must choose the same one: clocks differ, IDs do not.
+        found.sort(key=lambda one: (not users(client, one), one["Id"]))
+    return found
+
+
+def users(client: Any, network: dict) -> list[str]:
+    """Return the names of the containers that use a network, on this engine or elsewhere."""
+    details = swarm_docker.found(client.inspect_network, network["Id"]) or {}
+    here = client.containers(all=True, filters={"network": [network["Id"]]})
+    names = {one["Names"][0].lstrip("/") for one in here if one["Names"]}
+    return sorted(names | {one["Name"] for one in (details.get("Containers") or {}).values()})
+
+
+def apply(client: Any, name: str, settings: dict, test: bool = False) -> dict:
+    """Ensure there is exactly one such network of this name; return what changed."""
+    present = find(client, name)
+    kept = present[0] if present else None
+    changes = differences(settings, kept)
+    if kept and changes:
+        _refuse_used(client, name, kept, f"cannot be changed ({', '.join(sorted(changes))})")
+    if present[1:]:
+        changes["duplicates"] = {"old": [one["Id"] for one in present[1:]], "new": []}
+    if changes and not test:
+        _execute(client, name, settings, present)
+    return changes
+
+
+def remove(client: Any, name: str, test: bool = False) -> dict:
+    """Ensure there is no network of this name; return what changed."""
+    present = find(client, name)
+    for network in present:
+        _refuse_used(client, name, network, "cannot be removed")
+        if not test:
+            _delete(client, network)
+    return {"state": {"old": "present", "new": "absent"}} if present else {}
+
+
+def _execute(client: Any, name: str, settings: dict, present: list[dict]) -> None:
+    for duplicate in present[1:]:
+        if not users(client, duplicate):
+            _delete(client, duplicate)
+    kept = present[0] if present else None
+    if kept is None:
+        _create(client, name, settings)
+    elif differences(settings, kept):
+        _recreate(client, name, settings, kept)
+    still = differences(settings, next(iter(find(client, name)), None))
+    if still:
+        raise swarm_errors.ApiError(
+            f"network {name}: after the change, Docker still has other values for "
+            f"{', '.join(sorted(still))}: this engine cannot take what is wanted"
+        )
+
+
+def _create(client: Any, name: str, settings: dict) -> None:
+    """Create a network; if another minion was faster, that one will do."""
+    what = f"network {name}"
+    try:
+        with swarm_docker.translated(what):
+            answer = swarm_docker.post(client, "/networks/create", json=body(name, settings))
+    except swarm_errors.ApiError as err:
+        if not _appears(client, name, settings):
+            raise swarm_errors.ApiError(f"{err}{_cure(settings)}") from err
+        return
+    if settings.get("driver") == "overlay":
+        time.sleep(SETTLE)
+        mine = answer.json()["Id"]
+        for duplicate in find(client, name)[1:]:
+            if duplicate["Id"] == mine:
+                _delete(client, duplicate)
+
+
+def _appears(client: Any, name: str, settings: dict) -> bool:
+    """Tell whether a network of this name is there, or will be in a moment."""
+    end = time.monotonic() + (_RIVAL if settings.get("driver") == "overlay" else 0)
+    while not find(client, name):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def _recreate(client: Any, name: str, settings: dict, old: dict) -> None:
+    _delete(client, old)
+    try:
+        _create(client, name, settings)
+    except swarm_errors.SwarmError:
+        swarm_docker.post(client, "/networks/create", json=body(name, current(old)))
+        raise
+
+
+def _delete(client: Any, network: dict) -> None:
+    swarm_docker.found(client.remove_network, network["Id"])
+
+
+def _refuse_used(client: Any, name: str, network: dict, what: str) -> None:
+    used_by = users(client, network)
+    if used_by:
+        raise swarm_errors.ApiError(
+            f"network {name} {what} while containers use it: {', '.join(used_by)}: "
+            "remove or disconnect them first"
+        )
+
+
+def _cure(settings: dict) -> str:
+    if settings.get("driver") != "overlay":
+        return ""
+    return (
+        ": an overlay network needs an engine with a cluster-store (swarm:overlay: true, "
+        "Docker before 23.0) or a manager of the built-in swarm mode"
+    )

@@ -1,0 +1,45 @@
+{#- Takes away everything the formula brought, in the reverse order. An admin's own keys in
+    daemon.json and own containers stay, and with such a container the engine. #}
+include:
+  - swarm.modules
+  - swarm.settings
+
+docker clients use the engine:
+  swarm_client.removed:
+    - require:
+      - swarm_libraries: client libraries are installed
+
+agent and manager are removed:
+  swarm_classic.removed:
+    - require:
+      - swarm_client: docker clients use the engine
+
+this node is out of the store:
+  swarm_consul.deregistered:
+    - require:
+      - swarm_classic: agent and manager are removed
+
+networks of pillar are removed:
+  swarm_network.unmanaged:
+    - require:
+      - swarm_consul: this node is out of the store
+
+consul is removed:
+  swarm_consul.removed:
+    - require:
+      - swarm_network: networks of pillar are removed
+
+engine is as it was:
+  swarm_engine.cleaned:
+    - require:
+      - swarm_consul: consul is removed
+
+engine is removed:
+  swarm_engine.removed:
+    - require:
+      - swarm_engine: engine is as it was
+
+client libraries are removed:
+  swarm_libraries.removed:
+    - require:
+      - swarm_engine: engine is removed
