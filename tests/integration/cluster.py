@@ -1,0 +1,144 @@
+"""
+Questions and orders to the lab's swarm, in the words of the tests.
+"""
+
+import json
+import time
+
+import swarm_info
+
+from lab.api import Lab
+
+ENGINE, MANAGER = 2275, 3375
+
+
+def changed(returns: dict) -> dict[str, dict]:
+    """Return ``{"host: state": changes}`` of all states that changed something."""
+    return {
+        f"{host}: {one['__id__']}": one["changes"]
+        for host, states in returns.items()
+        for one in states.values()
+        if one["changes"]
+    }
+
+
+def failures(returns: dict) -> dict[str, str]:
+    """Return ``{"host: state": comment}`` of all states that failed; a broken run counts."""
+    found = {}
+    for host, states in returns.items():
+        if not isinstance(states, dict):
+            found[host] = str(states)
+            continue
+        for one in states.values():
+            if one["result"] is False:
+                found[f"{host}: {one['__id__']}"] = one["comment"]
+    return found
+
+
+class Cluster:
+    """The lab's hosts, seen as a swarm."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+
+    # --- pillar and states
+
+    def pillar(self, host: str | None = None, **keys: object) -> None:
+        """Write the lab's pillar, with ``keys`` on top; for one ``host`` only those."""
+        base = self.lab.default_pillar() if host is None else {}
+        self.lab.pillar({**base, **keys}, host)
+
+    def state(self, sls: str = "swarm", target: str = "*", **kwargs: object) -> dict:
+        """Apply an SLS; return ``{host: {state: return}}``."""
+        words = [f"{key}={value}" for key, value in kwargs.items()]
+        return self.lab.salt(target, "state.apply", sls, *words, timeout=600)
+
+    def apply(self, target: str = "*", **kwargs: object) -> dict:
+        """Apply everything and insist that nothing fails; return what changed."""
+        returns = self.state(target=target, **kwargs)
+        assert failures(returns) == {}
+        return changed(returns)
+
+    def heal(self) -> None:
+        """Switch on and plug in whatever is not, and apply until all is healthy."""
+        for host, found in self.lab.status()["hosts"].items():
+            if found["state"] == "cut off":
+                self.lab.heal(host)
+            elif found["state"] != "running":
+                self.lab.start(host)
+        self.wait(lambda: len(self.lab.salt("*", "test.ping")) == len(self.lab.hosts()), 120)
+        self.apply()
+
+    def restore(self) -> None:
+        """Put the lab's own pillar back, for all hosts."""
+        for host in self.lab.hosts():
+            self.lab.pillar({}, host)
+        self.pillar()
+
+    # --- looking
+
+    def managers(self) -> dict[str, swarm_info.Manager]:
+        """Ask every host for a manager; return what those say that answer."""
+        found = {}
+        for host in self.lab.hosts():
+            url = f"http://{self.lab.address(host)}:{MANAGER}/info"
+            done = self.lab.exec("salt", "curl", "-sf", "--max-time", "5", url, check=False)
+            if done.returncode == 0:
+                found[host] = swarm_info.parse(json.loads(done.stdout), f"{host}:{MANAGER}")
+        return found
+
+    def roles(self) -> dict[str, str]:
+        """Return ``{host: "primary" or "replica"}`` of the managers that answer."""
+        return {host: said.role for host, said in self.managers().items()}
+
+    def primary(self) -> str | None:
+        """Return the host of the one primary, ``None`` if there is none or more than one."""
+        found = [host for host, role in self.roles().items() if role == "primary"]
+        return found[0] if len(found) == 1 else None
+
+    def statuses(self) -> dict[str, str]:
+        """Return ``{host: status}`` as the primary has it."""
+        said = next((one for one in self.managers().values() if one.role == "primary"), None)
+        by_address = {self.lab.address(host): host for host in self.lab.hosts()}
+        nodes = said.nodes if said else {}
+        return {by_address[key.split(":")[0]]: node.status for key, node in nodes.items()}
+
+    def all_healthy(self) -> bool:
+        """Say whether the primary calls every host healthy."""
+        return self.statuses() == dict.fromkeys(self.lab.hosts(), "Healthy")
+
+    def docker(self, host: str, *argv: str, check: bool = True) -> str:
+        """Run ``docker`` on a host, against its own engine; return what it prints."""
+        return self.lab.exec(host, "docker", *argv, check=check).stdout.strip()
+
+    def swarm(self, *argv: str, check: bool = True, host: str | None = None):
+        """Run ``docker`` against the swarm, through the manager of ``host`` or the primary."""
+        host = host or self.primary()
+        url = f"tcp://{self.lab.address(host)}:{MANAGER}"
+        return self.lab.exec(host, "docker", "-H", url, *argv, check=check, timeout=120)
+
+    def pids(self, host: str) -> dict[str, str]:
+        """Return ``{container or dockerd: PID}`` of a host."""
+        names = self.docker(host, "ps", "--format", "{{.Names}}").split()
+        shown = self.docker(host, "inspect", "-f", "{{.Name}} {{.State.Pid}}", *names).splitlines()
+        daemon = self.lab.exec(host, "pidof", "dockerd").stdout.strip()
+        return {"dockerd": daemon, **dict(line.strip("/").split() for line in shown)}
+
+    def files(self, host: str) -> str:
+        """Return a digest of every file below the folders the formula may write to."""
+        command = (
+            "find /etc /var/lib/swarm-formula /usr/lib/systemd -type f ! -path '*/ssl/*'"
+            " -exec md5sum {} + 2>/dev/null | sort"
+        )
+        return self.lab.exec(host, "sh", "-c", command, check=False).stdout
+
+    # --- waiting
+
+    @staticmethod
+    def wait(probe, limit: float, pause: float = 1.0) -> float:
+        """Wait until ``probe`` is true; return the seconds it took, fail after ``limit``."""
+        start = time.monotonic()
+        while not probe():
+            assert time.monotonic() - start < limit, f"not so after {limit} s: {probe}"
+            time.sleep(pause)
+        return time.monotonic() - start

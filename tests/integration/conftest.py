@@ -1,0 +1,52 @@
+"""
+Real hosts, engines, master and minions: the lab. Its options come from the environment.
+"""
+
+import os
+
+import pytest
+
+from lab.api import Lab
+from tests.integration.cluster import Cluster
+
+SALT = os.environ.get("SWARM_TEST_SALT", "3008")
+HOSTS = 3
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what is in this folder: ``-m "not lab"`` leaves it out."""
+    for item in items:
+        if "integration" in item.path.parts:
+            item.add_marker(pytest.mark.lab)
+
+
+@pytest.fixture(scope="session")
+def lab():
+    """A lab that comes up once and goes down at the end, also after a failure."""
+    lab = Lab()
+    if os.environ.get("SWARM_TEST_KEEP_LAB"):
+        lab.up(hosts=HOSTS, salt=SALT)
+        yield lab
+        return
+    lab.down()
+    try:
+        lab.up(hosts=HOSTS, salt=SALT)
+        yield lab
+    finally:
+        lab.down()
+
+
+@pytest.fixture(scope="session")
+def cluster(lab):
+    """The lab's hosts as a swarm; made by ``state.apply swarm`` when first asked for."""
+    cluster = Cluster(lab)
+    cluster.pillar()
+    return cluster
+
+
+@pytest.fixture
+def swarm(cluster):
+    """A healthy swarm with the lab's own pillar, and again with that after the test."""
+    cluster.heal()
+    yield cluster
+    cluster.restore()
