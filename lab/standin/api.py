@@ -20,7 +20,8 @@ from .election import Election
 from .expr import ExpressionError
 from .filters import NoNodeError
 from .httpd import Request, Response, Stream
-from .reply import NotFoundError, as_json, failure
+from .reply import BadRequestError, NotFoundError, as_json, failure
+from .status import swarm_status
 from .wire import EngineError
 
 LOCAL_ROUTES = ("/_ping", "/info", "/debug")
@@ -64,10 +65,8 @@ class Api:
     def _answer(self, request: Request) -> Response | None:
         log.debug("HTTP request received", method=request.method, uri=request.target)
         response = self._dispatch(request)
-        if response:
-            response.headers["Api-Version"] = API_VERSION
-            if self.cors:
-                response.headers |= CORS
+        if response and self.cors:
+            response.headers |= CORS
         return response
 
     def _dispatch(self, request: Request) -> Response | None:
@@ -77,7 +76,10 @@ class Api:
         for method, pattern, answer in ROUTES:
             match = pattern.fullmatch(path) if method == request.method else None
             if match:
-                return _guard(answer, self, request, *match.groups())
+                response = _guard(answer, self, request, *match.groups())
+                if response:
+                    response.headers["Api-Version"] = API_VERSION
+                return response
         return failure(404, "404 page not found")
 
     def info(self) -> dict:
@@ -92,7 +94,7 @@ class Api:
             "ContainersPaused": paused,
             "ContainersStopped": len(states) - paused - running,
             "Images": len(images.visible(cluster.images())),
-            "SystemStatus": self.election.status() + cluster.status(),
+            "SystemStatus": self.election.status() + swarm_status(cluster),
             "Debug": self.debug,
             "SystemTime": time.strftime("%Y-%m-%dT%H:%M:%S") + f".{time.time_ns() % 10**9:09}Z",
             "NEventsListener": cluster.listeners(),
@@ -164,10 +166,9 @@ def _guard(answer: Callable, api: Api, request: Request, *parts: str) -> Respons
         return failure(404, str(err))
     except ConflictError as err:
         return failure(409, str(err))
-    except ValueError as err:
-        status = 500 if isinstance(err, ExpressionError) else 400
-        return failure(status, str(err))
-    except (ConfigError, NoNodeError, EngineError) as err:
+    except BadRequestError as err:
+        return failure(400, str(err))
+    except (ConfigError, NoNodeError, EngineError, ExpressionError) as err:
         return failure(500, str(err))
 
 

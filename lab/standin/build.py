@@ -5,10 +5,8 @@ Make the stand-in's image without any engine: Debian's own Python and this packa
 import hashlib
 import io
 import json
-import py_compile
 import re
 import subprocess
-import sys
 import tarfile
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -24,13 +22,22 @@ CREATED = "2018-06-01T00:00:00Z"
 # Imported only when first used, so importing the package does not show them.
 LAZY = ("encodings.idna", "encodings.latin_1", "stringprep", "unicodedata", "ssl", "runpy")
 LIST_MODULES = """
-import importlib, sys
-sys.path.insert(0, {parent!r})
-for name in {names!r}:
+import importlib, json, sys
+parent, names = json.load(sys.stdin)
+sys.path.insert(0, parent)
+for name in names:
     importlib.import_module(name)
 for module in list(sys.modules.values()):
     print(getattr(module, "__file__", None) or "")
 """
+COMPILE = """
+import json, py_compile, sys
+mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+for source, target, shown in json.load(sys.stdin):
+    py_compile.compile(source, target, shown, doraise=True, invalidation_mode=mode)
+"""
+# By path inside the image: mode and content.
+Files = dict[str, tuple[int, bytes]]
 
 
 class BuildError(Exception):
@@ -40,18 +47,20 @@ class BuildError(Exception):
 def build(out_tar: Path, _env: Mapping[str, str] | None = None) -> str:
     """Write the image to ``out_tar`` for ``docker load``, and return its name."""
     python = _python()
-    layer = _tar(sorted({**_python_files(python), **_own_files(python)}.items()))
+    modules = _modules(python)
+    files = _python_files(python, modules) | _compiled(python, modules) | _start_file(python)
+    layer = _tar(sorted(files.items()))
     digest = f"sha256:{hashlib.sha256(layer).hexdigest()}"
     config = json.dumps(_config(digest), sort_keys=True).encode()
     config_name = f"{hashlib.sha256(config).hexdigest()}.json"
     manifest = [{"Config": config_name, "RepoTags": [IMAGE], "Layers": ["layer.tar"]}]
-    files = [
+    parts = [
         (config_name, (0o644, config)),
         ("layer.tar", (0o644, layer)),
         ("manifest.json", (0o644, json.dumps(manifest).encode())),
     ]
     partial = out_tar.with_name(f"{out_tar.name}.partial")
-    partial.write_bytes(_tar(files))
+    partial.write_bytes(_tar(parts))
     partial.rename(out_tar)
     return IMAGE
 
@@ -81,90 +90,62 @@ def _python() -> Path:
     return found
 
 
-Files = dict[str, tuple[int, bytes]]
-
-
-def _python_files(python: Path) -> Files:
-    modules = _modules(python)
-    files = {_inside(python): (0o755, python.read_bytes())}
+def _python_files(python: Path, modules: list[Path]) -> Files:
     shared = [path for path in modules if path.suffix == ".so"]
-    for library in _libraries([python, *shared]):
-        files[_inside(library)] = (0o755, library.read_bytes())
-    for path in shared:
-        files[_inside(path)] = (0o644, path.read_bytes())
-    # Compiled files beside no source: half the size, and nothing to compile at every start.
-    for path in modules:
-        if path.suffix == ".py":
-            files[f"{_inside(path)}c"] = (0o644, path)
-    return _compiled(files, python)
+    wanted = [python, *shared, *_libraries([python, *shared])]
+    return {_inside(path): (0o755, path.read_bytes()) for path in wanted}
 
 
-def _own_files(python: Path) -> Files:
-    names = [path for path in sorted(HERE.glob("*.py")) if path.name not in NOT_SHIPPED]
-    files: Files = {f"{PACKAGE}/{path.name}c": (0o644, path) for path in names}
-    start = (
-        f"#!/{_inside(python)} -IS\n"
-        "import sys\n"
-        f"sys.path.append('/{Path(PACKAGE).parent}')\n"
-        f"from {Path(PACKAGE).name}.__main__ import main\n"
-        "sys.exit(main(sys.argv[1:]))\n"
+def _start_file(python: Path) -> Files:
+    lines = (
+        f"#!/{_inside(python)} -IS",
+        "import sys",
+        f"sys.path.append('/{Path(PACKAGE).parent}')",
+        f"from {Path(PACKAGE).name}.__main__ import main",
+        "sys.exit(main(sys.argv[1:]))",
     )
-    files["swarm"] = (0o755, start.encode())
-    return _compiled(files, python)
+    return {"swarm": (0o755, "\n".join([*lines, ""]).encode())}
+
+
+def _compiled(python: Path, modules: list[Path]) -> Files:
+    """Compile all modules; without their source beside them they take half the space."""
+    sources = {f"{_inside(path)}c": path for path in modules if path.suffix == ".py"}
+    own = [path for path in sorted(HERE.glob("*.py")) if path.name not in NOT_SHIPPED]
+    sources |= {f"{PACKAGE}/{path.name}c": path for path in own}
+    with tempfile.TemporaryDirectory() as folder:
+        targets = {name: Path(folder) / f"{number}.pyc" for number, name in enumerate(sources)}
+        jobs = [(str(path), str(targets[name]), f"/{name}") for name, path in sources.items()]
+        _run(python, COMPILE, json.dumps(jobs))
+        return {name: (0o644, target.read_bytes()) for name, target in targets.items()}
 
 
 def _modules(python: Path) -> list[Path]:
     names = ["lab.standin.__main__", *LAZY]
-    code = LIST_MODULES.format(parent=str(HERE.parent.parent), names=names)
+    found = _run(python, LIST_MODULES, json.dumps([str(HERE.parent.parent), names]))
+    paths = {Path(line) for line in found.split("\n") if line}
+    return sorted(path for path in paths if HERE.parent not in path.parents)
+
+
+def _libraries(binaries: list[Path]) -> set[Path]:
+    # The loader is named by its own path there, libraries by where they were found.
+    return {Path(name) for name in re.findall(r"(/\S+\.so\S*) \(0x", _output("ldd", *binaries))}
+
+
+def _run(python: Path, code: str, given: str) -> str:
+    return _output(python, "-ISc", code, given=given)
+
+
+def _output(*argv: str | Path, given: str = "") -> str:
     done = subprocess.run(  # noqa: S603
-        [python, "-ISc", code], capture_output=True, text=True, check=False, timeout=60
+        argv, input=given, capture_output=True, text=True, check=False, timeout=120
     )
     if done.returncode:
-        raise BuildError(f"{python} cannot import the stand-in:\n{done.stderr}")
-    paths = {Path(line) for line in done.stdout.split("\n") if line}
-    return sorted(path for path in paths if HERE not in path.parents and HERE.parent != path.parent)
-
-
-def _libraries(binaries: Iterable[Path]) -> set[Path]:
-    done = subprocess.run(  # noqa: S603
-        ["ldd", *binaries], capture_output=True, text=True, check=False, timeout=60  # noqa: S607
-    )
-    return {Path(name) for name in re.findall(r"(/\S+\.so\S*) \(0x", done.stdout)}
+        raise BuildError(f"the stand-in's image: {argv[0]} failed:\n{done.stderr}")
+    return done.stdout
 
 
 def _inside(path: Path) -> str:
-    # The loader asks for /lib64/ld-linux-x86-64.so.2 by this very name.
     return str(path).lstrip("/")
-
-
-def _compiled(files: Files, python: Path) -> Files:
-    sources = {name: path for name, (_, path) in files.items() if isinstance(path, Path)}
-    with tempfile.TemporaryDirectory() as folder:
-        targets = {name: Path(folder) / f"{number}.pyc" for number, name in enumerate(sources)}
-        _compile([(str(path), str(targets[name])) for name, path in sources.items()], python)
-        done = {name: (0o644, target.read_bytes()) for name, target in targets.items()}
-    return {**files, **done}
-
-
-def _compile(pairs: list[tuple[str, str]], python: Path) -> None:
-    if python.name == f"python{sys.version_info.major}.{sys.version_info.minor}":
-        for source, target in pairs:
-            py_compile.compile(source, target, doraise=True)
-        return
-    code = (
-        "import json, py_compile, sys\n"
-        "for s, t in json.load(sys.stdin): py_compile.compile(s, t, doraise=True)"
-    )
-    done = subprocess.run(  # noqa: S603
-        [python, "-ISc", code],
-        input=json.dumps(pairs),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    if done.returncode:
-        raise BuildError(f"{python} cannot compile the stand-in:\n{done.stderr}")
 
 
 def _tar(files: Iterable[tuple[str, tuple[int, bytes]]]) -> bytes:

@@ -113,7 +113,7 @@ class Cache:
             try:
                 container.take(self.engine.call("GET", f"/containers/{summary['Id']}/json"))
             except EngineError as err:
-                if err.status == 404:  # noqa: PLR2004
+                if err.missing:
                     return None
                 raise
         container.summary = summary
@@ -142,7 +142,7 @@ class Cache:
         try:
             store[key] = self.engine.call("GET", path)
         except EngineError as err:
-            if err.status != 404:  # noqa: PLR2004
+            if not err.missing:
                 raise
             store.pop(key, None)
         return store.get(key)

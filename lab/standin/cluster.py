@@ -2,14 +2,11 @@
 Hold the swarm together: engines come and go by discovery, containers get a place.
 """
 
-import json
 import queue
 import secrets
 import threading
 import time
-import urllib.parse
 from collections.abc import Iterator
-from http.client import HTTPResponse
 
 from . import config as conf
 from . import log, names
@@ -17,7 +14,7 @@ from .cache import Container
 from .discovery import Backend
 from .engine import Engine, EngineOptions
 from .filters import Node
-from .golang import bytes_size, natural_key, rfc3339
+from .placing import create_on
 from .scheduler import Scheduler
 from .store import StoreError, start
 from .wire import EngineError
@@ -34,9 +31,7 @@ class ConflictError(Exception):
 class Cluster:
     """All engines of the swarm, validated and pending."""
 
-    def __init__(
-        self, scheduler: Scheduler, options: EngineOptions, create_retry: int = 0
-    ) -> None:
+    def __init__(self, scheduler: Scheduler, options: EngineOptions, create_retry: int = 0) -> None:
         self.scheduler, self.options, self.create_retry = scheduler, options, create_retry
         self.engines: dict[str, Engine] = {}
         self.pending: dict[str, Engine] = {}
@@ -191,7 +186,9 @@ class Cluster:
                     f" that container to be able to assign {name} to a container again."
                 )
             config = self._prepare(config)
-            wanted = conf.with_expression(config, "affinities", f"image=={image}") if image else config
+            wanted = (
+                conf.with_expression(config, "affinities", f"image=={image}") if image else config
+            )
             engine = self.select(wanted)[0]
             place = Container(engine, {"Names": [f"/{name}"] if name else []})
             place.config = config
@@ -242,86 +239,3 @@ class Cluster:
     def _publish(self, engine: Engine, event: dict) -> None:
         for inbox in list(self._listeners):
             inbox.put((engine, event))
-
-    def status(self) -> list[list[str]]:
-        """Return the lines of ``/info``'s SystemStatus that follow the role."""
-        engines = sorted(self.all_engines(), key=lambda engine: natural_key(engine.name))
-        lines = [
-            ["Strategy", self.scheduler.strategy],
-            ["Filters", ", ".join(self.scheduler.chosen)],
-            ["Nodes", str(len(engines))],
-        ]
-        return lines + [line for engine in engines for line in engine_status(engine)]
-
-
-def create_on(engine: Engine, config: dict, name: str, auth: str) -> Container:
-    """Create a container on ``engine``, pulling its image if the engine lacks it."""
-    host = dict(config.get("HostConfig") or {})
-    if host.get("CpuShares"):
-        # Processors become the engine's relative shares.
-        host["CpuShares"] = -(-host["CpuShares"] * 1024 // engine.cpus)
-    body, path = {**config, "HostConfig": host}, "/containers/create"
-    path += f"?name={name}" if name else ""
-    try:
-        created = engine.call("POST", path, body)
-    except EngineError as err:
-        if err.status != 404:  # noqa: PLR2004
-            raise
-        for _ in pull(engine, config.get("Image", ""), auth):
-            pass
-        created = engine.call("POST", path, body)
-    container = engine.cache.refresh_container(created["Id"])
-    if not container:
-        raise EngineError("Container created but refresh didn't report it back")
-    return container
-
-
-def pull(engine: Engine, image: str, auth: str) -> Iterator[dict]:
-    """Pull an image on ``engine`` and yield the messages; raises ``EngineError`` on failure."""
-    query = urllib.parse.urlencode({"fromImage": image, "tag": "" if _tagged(image) else "latest"})
-    headers = {"X-Registry-Auth": auth} if auth else {}
-    answer = engine.open("POST", f"/images/create?{query}", b"", **headers)
-    yield from messages(engine, answer, f"Failed to load {image}")
-
-
-def messages(engine: Engine, answer: HTTPResponse, failure: str) -> Iterator[dict]:
-    """Yield an engine's progress messages; raises ``EngineError`` for one that is an error."""
-    for line in answer:
-        message = json.loads(line)
-        if message.get("error"):
-            raise EngineError(f"{failure}: {message['error']}")
-        yield message
-    engine.cache.refresh_images()
-
-
-def _tagged(image: str) -> bool:
-    return bool(names.split_tag(image)[1])
-
-
-def engine_status(engine: Engine) -> list[list[str]]:
-    """Return the lines about one engine in ``/info``'s SystemStatus."""
-    cache = engine.cache
-    memory = f"{bytes_size(cache.used('Memory'))} / {bytes_size(engine.total_memory)}"
-    facts = [
-        ("ID", engine.id),
-        ("Status", engine.state),
-        ("Containers", _count(engine)),
-        ("Reserved CPUs", f"{cache.used('CpuShares')} / {engine.total_cpus}"),
-        ("Reserved Memory", memory),
-        ("Labels", ", ".join(sorted(f"{key}={value}" for key, value in engine.labels.items()))),
-        ("Error", engine.error),
-        ("UpdatedAt", rfc3339(engine.updated)),
-        ("ServerVersion", engine.version),
-    ]
-    lines = [[f"  └ {key}", value] for key, value in facts if key != "Error" or value]
-    return [[f" {engine.name or '(unknown)'}", engine.address], *lines]
-
-
-def _count(engine: Engine) -> str:
-    states = [item.state for item in list(engine.cache.containers.values())]
-    if not engine.healthy:
-        return str(len(states))
-    paused = sum(bool(state.get("Paused")) for state in states)
-    running = sum(bool(state.get("Running")) and not state.get("Paused") for state in states)
-    stopped = len(states) - paused - running
-    return f"{len(states)} ({running} Running, {paused} Paused, {stopped} Stopped)"

@@ -19,6 +19,8 @@ from .golang import format_duration, is_host_port, parse_duration
 from .scheduler import Scheduler
 from .store import StoreError, start
 
+# The only value that the deprecated flag may have.
+DEPRECATED_RETRY = 3
 ADVERTISE_FORM = "--advertise should be of the form ip:port or hostname:port"
 
 
@@ -88,7 +90,7 @@ def _engine_options(value: dict, tls: ssl.SSLContext | None) -> EngineOptions:
         log.fatal("min refresh interval should be a positive number")
     if high < low:
         log.fatal("max refresh interval cannot be less than min refresh interval")
-    if value["engine-refresh-retry"] != 3:  # noqa: PLR2004
+    if value["engine-refresh-retry"] != DEPRECATED_RETRY:
         log.fatal("--engine-refresh-retry is deprecated. Use --engine-failure-retry")
     if value["engine-failure-retry"] <= 0:
         log.fatal("invalid failure retry count")
@@ -119,8 +121,9 @@ def _overcommit(pairs: list[str]) -> float:
     if ratio <= -1:
         log.fatal(f"swarm.overcommit should be larger than -1, {ratio:f} is invalid")
     if ratio < 0:
-        log.warning("-1 < swarm.overcommit < 0 will make swarm take less resource than docker "
-                    "engine offers")
+        log.warning(
+            "-1 < swarm.overcommit < 0 will make swarm take less resource than docker engine offers"
+        )
     return ratio
 
 
@@ -178,8 +181,9 @@ def join(options: Options, url: str, _main: Options) -> None:
         time.sleep(wait)
     while True:
         every = format_duration(heartbeat)
-        log.info(f"Registering on the discovery service every {every}...", addr=address,
-                 discovery=url)
+        log.info(
+            f"Registering on the discovery service every {every}...", addr=address, discovery=url
+        )
         try:
             backend.register(address, ttl)
         except StoreError as err:

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from http import HTTPStatus
 
 from .golang import format_duration
 from .store import Endpoint, Held, StoreError, start
@@ -27,9 +28,9 @@ class Consul:
 
     def _call(self, method: str, path: str, body: bytes | None = None) -> tuple[dict, object]:
         status, headers, data = self.endpoint.call(method, path, body, self.headers)
-        if status == 404:  # noqa: PLR2004
+        if status == HTTPStatus.NOT_FOUND:
             return headers, None
-        if status != 200:  # noqa: PLR2004
+        if status != HTTPStatus.OK:
             text = data.decode(errors="replace")
             raise StoreError(f"Unexpected response code: {status} ({text})")
         return headers, json.loads(data or b"null")
@@ -65,9 +66,7 @@ class Consul:
             except StoreError:
                 continue
         else:
-            raise StoreError(
-                "cannot set or renew session for ttl, unable to operate on sessions"
-            )
+            raise StoreError("cannot set or renew session for ttl, unable to operate on sessions")
         self._write(key, value)
 
     def _renew_key_session(self, key: str, ttl: float) -> None:

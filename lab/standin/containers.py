@@ -14,7 +14,7 @@ from .cache import Container
 from .cluster import ConflictError
 from .golang import human_duration, parse_time
 from .httpd import Request, Response
-from .reply import NotFoundError, as_json, failure, labels_match, parse_filters
+from .reply import NotFoundError, as_json, body_of, failure, filters_of, labels_match
 from .wire import EngineError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def find(api: "Api", name: str, text: str = "No such container: {0}") -> Contain
 def get_list(api: "Api", request: Request) -> Response:
     """``GET /containers/json``."""
     query = request.query
-    filters = parse_filters(query.get("filters", ""))
+    filters = filters_of(request)
     limit = int(query.get("limit") or 0)
     show_all = request.flag("all") or "exited" in filters.get("status", [])
     found = [
@@ -101,7 +101,9 @@ def _exit_code(item: Container) -> str:
 def state_word(state: dict) -> str:
     """Return Docker's one word for a state."""
     if state.get("Running"):
-        return next((word for word in ("paused", "restarting") if state.get(word.title())), "running")
+        return next(
+            (word for word in ("paused", "restarting") if state.get(word.title())), "running"
+        )
     if state.get("Dead"):
         return "dead"
     return "exited" if parse_time(state.get("StartedAt", "")) else "created"
@@ -167,7 +169,7 @@ def get_one(api: "Api", _request: Request, name: str) -> Response:
 
 def create(api: "Api", request: Request) -> Response:
     """``POST /containers/create``: choose a node and create the container there."""
-    config = conf.build(conf.consolidate(request.json() or {}))
+    config = conf.build(conf.consolidate(body_of(request)))
     conf.validate(config)
     auth = request.header("x-registry-auth")
     container = api.cluster.create(config, request.query.get("name", ""), auth)
@@ -214,7 +216,7 @@ def rename(api: "Api", request: Request, name: str) -> Response:
 def exec_create(api: "Api", request: Request, name: str) -> Response:
     """``POST /containers/NAME/exec``."""
     item = find(api, name, "No such container {0}")
-    wanted = request.json() or {}
+    wanted = body_of(request)
     if not wanted.get("Cmd"):
         return failure(400, "No exec command specified")
     created = item.engine.call("POST", f"/containers/{item.id}/exec", wanted)
@@ -257,9 +259,7 @@ def commit(api: "Api", request: Request) -> Response | None:
     return answer
 
 
-def _pass(
-    item: Container, request: Request, name: str, both_ways: bool = False
-) -> Response | None:
+def _pass(item: Container, request: Request, name: str, both_ways: bool = False) -> Response | None:
     engine, send = item.engine, proxy.hijack if both_ways else proxy.forward
     quoted = next((n for n in (urllib.parse.quote(name, safe=""), name) if n in request.target), "")
     target = request.target.replace(quoted, item.id, 1) if quoted else request.target

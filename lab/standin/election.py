@@ -69,8 +69,10 @@ class Election:
                 for leader in backend.store.watch(key):
                     self._note(leader)
             except StoreError as err:
-                log.error(f"Leader Election: watch leader channel closed, the store may be "
-                          f"unavailable... {err}")
+                log.error(
+                    f"Leader Election: watch leader channel closed, the store may be "
+                    f"unavailable... {err}"
+                )
             time.sleep(RECOVER_TIME)
 
     def _note(self, leader: str) -> None:

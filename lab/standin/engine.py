@@ -79,7 +79,12 @@ class Engine:
         return self.cpus + self.cpus * self.options.overcommit // 100
 
     def open(
-        self, method: str, path: str, body: object = None, timeout: float | None = None, **headers: str
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        timeout: float | None = None,
+        **headers: str,
     ) -> http.client.HTTPResponse:
         """Send a request to the engine; every outcome counts for its health."""
         try:
@@ -92,7 +97,9 @@ class Engine:
         self.note(None)
         return answer
 
-    def call(self, method: str, path: str, body: object = None, timeout: float | None = None) -> object:
+    def call(
+        self, method: str, path: str, body: object = None, timeout: float | None = None
+    ) -> object:
         """Send a request and return the decoded answer, or ``None`` for an empty one."""
         answer = self.open(method, path, body, timeout)
         try:
@@ -186,7 +193,9 @@ class Engine:
         """Read name, size, version and labels; raises ``EngineError`` for what is no engine."""
         self._api = ""
         info = self.call("GET", "/info", timeout=LIST_TIMEOUT)
-        delta = time.time() - parse_time(info.get("SystemTime", "")) if info.get("SystemTime") else 0
+        delta = (
+            time.time() - parse_time(info.get("SystemTime", "")) if info.get("SystemTime") else 0
+        )
         if not info.get("NCPU") or not info.get("MemTotal"):
             raise EngineError(
                 "cannot get resources for this engine, "
@@ -244,8 +253,9 @@ class Engine:
                         return
                     self._handle(json.loads(line))
             except (OSError, EngineError, http.client.HTTPException, ValueError) as err:
-                log.error("error monitoring events, will restart", name=self.name, id=self.id,
-                          error=err)
+                log.error(
+                    "error monitoring events, will restart", name=self.name, id=self.id, error=err
+                )
             self._gone.wait(min(self.failures + 1, 10))
 
     def _handle(self, event: dict) -> None:
@@ -275,8 +285,10 @@ def spec_labels(info: dict, who: str) -> dict[str, str]:
                 f'Engine {who} contains an invalid label ({label}) not formatted as "key=value".'
             )
         if key == "node":
-            log.warning(f'Engine {who} contains a label ({label}) with key of "node" which cannot '
-                        "be used in Swarm.")
+            log.warning(
+                f'Engine {who} contains a label ({label}) with key of "node" which cannot '
+                "be used in Swarm."
+            )
             continue
         labels.setdefault(key, value)
     return labels

@@ -32,7 +32,12 @@ class Etcd:
         self.endpoints = endpoints
 
     def _call(
-        self, method: str, key: str, form: dict | None = None, timeout: float = 30.0, **query: object
+        self,
+        method: str,
+        key: str,
+        form: dict | None = None,
+        timeout: float = 30.0,
+        **query: object,
     ) -> tuple[dict, int]:
         path = f"/v2/keys/{key}?{urllib.parse.urlencode(query)}"
         body = urllib.parse.urlencode(form).encode() if form is not None else None

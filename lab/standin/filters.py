@@ -197,7 +197,9 @@ def _ports(config: dict) -> list[str]:
     host = config.get("HostConfig") or {}
     if host.get("NetworkMode") == "host":
         return [f"port {exposed} (Host mode)" for exposed in config.get("ExposedPorts") or {}]
-    bound = [binding for items in (host.get("PortBindings") or {}).values() for binding in items or []]
+    bound = [
+        binding for items in (host.get("PortBindings") or {}).values() for binding in items or []
+    ]
     return [f"port {binding.get('HostPort', '')} (Bridge mode)" for binding in bound]
 
 

@@ -75,9 +75,7 @@ MANAGE = (
     Flag(("engine-refresh-min-interval",), "str", "30s", "set engine refresh minimum interval"),
     Flag(("engine-refresh-max-interval",), "str", "60s", "set engine refresh maximum interval"),
     Flag(("engine-failure-retry",), "int", 3, "set engine failure retry count"),
-    Flag(
-        ("engine-refresh-retry",), "int", 3, "deprecated; replaced by --engine-failure-retry"
-    ),
+    Flag(("engine-refresh-retry",), "int", 3, "deprecated; replaced by --engine-failure-retry"),
     HEARTBEAT,
     Flag(("api-enable-cors", "cors"), "bool", False, "enable CORS headers in the remote API"),
     Flag(("cluster-driver", "c"), "str", "swarm", "cluster driver to use [swarm]"),

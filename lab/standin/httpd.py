@@ -3,7 +3,6 @@ Serve HTTP/1.1 on TCP or Unix sockets, with the raw connection at hand for hijac
 """
 
 import http.client
-import json
 import os
 import socket
 import ssl
@@ -75,10 +74,6 @@ class Request:
         """Read the whole body."""
         return b"".join(self.blocks())
 
-    def json(self) -> object:
-        """Read the body as JSON; raises ``ValueError``."""
-        return json.loads(self.body() or b"null")
-
     def _fill(self) -> None:
         data = self.connection.recv(BLOCK)
         if not data:
@@ -113,13 +108,15 @@ def listen(host: str, tls: ssl.SSLContext | None) -> socket.socket:
         Path(address).unlink(missing_ok=True)
         server = socket.socket(socket.AF_UNIX)
         server.bind(address)
-        os.chmod(address, 0o660)  # noqa: PTH101
+        os.chmod(address, 0o660)
     elif protocol == "tcp":
         server = _listen_tcp(address)
     else:
         raise OSError(f'unsupported protocol: "{protocol}"')
     server.listen(128)
-    return tls.wrap_socket(server, server_side=True, do_handshake_on_connect=False) if tls else server
+    return (
+        tls.wrap_socket(server, server_side=True, do_handshake_on_connect=False) if tls else server
+    )
 
 
 def _listen_tcp(address: str) -> socket.socket:

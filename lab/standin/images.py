@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from . import API_VERSION, config, names, proxy, wire
-from .cluster import messages, pull
 from .httpd import Request, Response, Stream
-from .reply import NotFoundError, as_json, failure, labels_match, parse_filters
+from .placing import messages, pull
+from .reply import NotFoundError, as_json, failure, filters_of, labels_match
 from .store import start
 from .wire import EngineError
 
@@ -25,7 +25,9 @@ NO_TAG, NO_DIGEST = "<none>:<none>", "<none>@<none>"
 STREAM = {"Content-Type": "application/json", "Api-Version": API_VERSION}
 
 
-def visible(found: list[tuple["Engine", dict]], show_all: bool = False) -> list[tuple["Engine", dict]]:
+def visible(
+    found: list[tuple["Engine", dict]], show_all: bool = False
+) -> list[tuple["Engine", dict]]:
     """Return the images that are not just layers of others."""
     return [
         (engine, image)
@@ -38,7 +40,7 @@ def visible(found: list[tuple["Engine", dict]], show_all: bool = False) -> list[
 
 def get_list(api: "Api", request: Request) -> Response:
     """``GET /images/json``: the same image on several engines is one line."""
-    filters = parse_filters(request.query.get("filters", ""))
+    filters = filters_of(request)
     wanted = filters.get("reference", []) + [
         word for word in [request.query.get("filter", "")] if word
     ]
@@ -93,9 +95,7 @@ def _spread_body(api: "Api", request: Request, path: str, title: str) -> None:
     _spread(api, Stream(request, STREAM), title, send, announce=False)
 
 
-def _spread(
-    api: "Api", stream: Stream, title: str, send: Callable, announce: bool
-) -> None:
+def _spread(api: "Api", stream: Stream, title: str, send: Callable, announce: bool) -> None:
     inbox: queue.SimpleQueue = queue.SimpleQueue()
     engines = api.cluster.active()
     for engine in engines:
@@ -110,7 +110,9 @@ def _spread(
         if message is not None:
             status = error or message.get("status", "") or message.get("stream", "")
             shown = f"{title} : {status}" if status else title
-            stream.write(json.dumps(message | {"status": shown, "id": engine.name}).encode() + b"\n")
+            stream.write(
+                json.dumps(message | {"status": shown, "id": engine.name}).encode() + b"\n"
+            )
     if failure_text:
         final = {"error": failure_text, "errorDetail": {"code": 1, "message": failure_text}}
         stream.write(json.dumps(final).encode() + b"\n")
@@ -208,6 +210,11 @@ def anywhere(api: "Api", request: Request) -> Response | None:
     return _forward(api.cluster.select({})[0], request)
 
 
+def refuse(_api: "Api", _request: Request) -> Response:
+    """Refuse what makes no sense for a swarm."""
+    return failure(501, "Not supported in clustering mode.")
+
+
 def build(api: "Api", request: Request) -> Response | None:
     """``POST /build``: on the engine that the build arguments' constraints choose."""
     arguments = json.loads(request.query.get("buildargs") or "{}")
@@ -221,6 +228,7 @@ def build(api: "Api", request: Request) -> Response | None:
 NAME = "/images/(.+)"
 ROUTES = (
     ("GET", "/images/json", get_list),
+    ("GET", "/images/viz", refuse),
     ("GET", "/images/search", anywhere),
     ("GET", "/images/get", get_several),
     ("GET", f"{NAME}/(get|history|json)", pass_on),

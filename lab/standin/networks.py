@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 from . import config, names
 from .httpd import Request, Response
-from .reply import NotFoundError, as_json, failure, labels_match, parse_filters
+from .reply import (
+    BadRequestError,
+    NotFoundError,
+    as_json,
+    body_of,
+    failure,
+    filters_of,
+    labels_match,
+)
 from .wire import EngineError, UnreachableError
 
 if TYPE_CHECKING:
@@ -32,7 +40,11 @@ def _attached(engine: "Engine", network: dict) -> dict:
     for item in list(engine.cache.containers.values()):
         settings = (item.summary.get("NetworkSettings") or {}).get("Networks") or {}
         for endpoint in settings.values():
-            if endpoint and endpoint.get("NetworkID") == network["Id"] and endpoint.get("EndpointID"):
+            if (
+                endpoint
+                and endpoint.get("NetworkID") == network["Id"]
+                and endpoint.get("EndpointID")
+            ):
                 attached[item.id] = _endpoint(item.names, endpoint)
     known = {value.get("EndpointID"): key for key, value in attached.items()}
     # Engines list foreign endpoints as "ep-ID": the container's own entry is the better one.
@@ -56,7 +68,10 @@ def _endpoint(container_names: list[str], endpoint: dict) -> dict:
 
 def get_list(api: "Api", request: Request) -> Response:
     """``GET /networks``: local ones are called ``node/name``."""
-    filters = parse_filters(request.query.get("filters", ""))
+    filters = filters_of(request)
+    for kind in filters.get("type", []):
+        if kind not in ("custom", "builtin"):
+            raise BadRequestError(f"Invalid filter: 'type'='{kind}'")
     shown = [
         network | ({"Name": f"{engine.name}/{network['Name']}"} if _local(network) else {})
         for engine, network in unique(api.cluster.networks())
@@ -84,10 +99,10 @@ def _selected(engine: "Engine", network: dict, filters: dict[str, list[str]]) ->
     return all(tests[key](wanted) for key, wanted in filters.items() if key in tests and wanted)
 
 
-def _find(api: "Api", name: str) -> tuple["Engine", dict]:
+def _find(api: "Api", name: str, text: str = "No such network: {0}") -> tuple["Engine", dict]:
     found = names.network(unique(api.cluster.networks()), name)
     if not found:
-        raise NotFoundError(f"No such network: {name}")
+        raise NotFoundError(text.format(name))
     return found
 
 
@@ -98,7 +113,7 @@ def get_one(api: "Api", _request: Request, name: str) -> Response:
 
 def create(api: "Api", request: Request) -> Response:
     """``POST /networks/create``: an overlay unless said otherwise; ``node/name`` picks the node."""
-    wanted = request.json() or {}
+    wanted = body_of(request)
     wanted["Driver"] = wanted.get("Driver") or "overlay"
     node, slash, name = wanted.get("Name", "").partition("/")
     constraint = config.build({"Env": [f"constraint:node=={node}"]}) if slash else {}
@@ -115,7 +130,7 @@ def create(api: "Api", request: Request) -> Response:
 def connect(api: "Api", request: Request, name: str) -> Response:
     """``POST /networks/NAME/connect``, on the engine of the container."""
     _, network = _find(api, name)
-    wanted = request.json() or {}
+    wanted = body_of(request)
     item = api.cluster.container(wanted.get("Container", ""))
     if not item:
         raise NotFoundError(f"No such container: {wanted.get('Container', '')}")
@@ -132,7 +147,7 @@ def connect(api: "Api", request: Request, name: str) -> Response:
 def disconnect(api: "Api", request: Request, name: str) -> Response:
     """``POST /networks/NAME/disconnect``; with force, any engine may do it for a dead one."""
     _, network = _find(api, name)
-    wanted = request.json() or {}
+    wanted = body_of(request)
     item = api.cluster.container(wanted.get("Container", ""))
     if not item:
         raise NotFoundError(f"No such container: {wanted.get('Container', '')}")
@@ -154,7 +169,7 @@ def disconnect(api: "Api", request: Request, name: str) -> Response:
 
 def remove(api: "Api", _request: Request, name: str) -> Response:
     """``DELETE /networks/NAME``; a network that spans engines goes from all of them."""
-    engine, network = _find(api, name)
+    engine, network = _find(api, name, "No such network {0}")
     spans = network.get("Scope") == "global"
     try:
         engine.call("DELETE", f"/networks/{network['Id']}")
@@ -170,7 +185,7 @@ def remove(api: "Api", _request: Request, name: str) -> Response:
 
 def volume_list(api: "Api", request: Request) -> Response:
     """``GET /volumes``: local ones are called ``node/name``."""
-    filters = parse_filters(request.query.get("filters", ""))
+    filters = filters_of(request)
     shown = []
     for engine, volume in api.cluster.volumes():
         wanted, nodes = filters.get("name", []), filters.get("node", [])
@@ -196,7 +211,7 @@ def volume_get(api: "Api", _request: Request, name: str) -> Response:
 
 def volume_create(api: "Api", request: Request) -> Response:
     """``POST /volumes/create``: on every engine, or on one as ``node/name``."""
-    wanted = request.json() or {}
+    wanted = body_of(request)
     node, slash, name = (wanted.get("Name") or secrets.token_hex(32)).partition("/")
     wanted["Name"] = name if slash else node
     constraint = config.build({"Env": [f"constraint:node=={node}"]})
@@ -233,7 +248,7 @@ ROUTES = (
     ("POST", "/networks/create", create),
     ("POST", "/networks/(.+)/connect", connect),
     ("POST", "/networks/(.+)/disconnect", disconnect),
-    ("GET", "/networks/(.+)", get_one),
+    ("GET", "/networks/(.*)", get_one),
     ("DELETE", "/networks/(.+)", remove),
     ("GET", "/volumes", volume_list),
     ("POST", "/volumes/create", volume_create),

@@ -2,6 +2,7 @@
 Pass a request on to an engine, or to the primary, byte by byte.
 """
 
+import contextlib
 import select
 import socket
 import ssl
@@ -86,9 +87,5 @@ def _ready(*sides: socket.socket) -> list[socket.socket]:
 
 
 def _end_input(engine: socket.socket) -> None:
-    try:
+    with contextlib.suppress(OSError):
         engine.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass
-
-

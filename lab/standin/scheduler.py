@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from . import filters
 from .expr import ExpressionError
-from .filters import NoNodeError, Node
+from .filters import Node, NoNodeError
 
 FULL = 100
 # Health (0 to 100) times this outweighs the scores of processors and memory together.

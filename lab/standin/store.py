@@ -21,7 +21,7 @@ class Endpoint:
     address: str
     tls: ssl.SSLContext | None = None
 
-    def call(  # noqa: PLR0913, PLR0917
+    def call(
         self,
         method: str,
         path: str,

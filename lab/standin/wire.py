@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import ssl
+from http import HTTPStatus
 
 from .golang import split_host_port
 
@@ -22,6 +23,11 @@ class EngineError(Exception):
     def __init__(self, text: str, status: int = 0) -> None:
         super().__init__(text)
         self.status = status
+
+    @property
+    def missing(self) -> bool:
+        """Whether the engine says that the object does not exist."""
+        return self.status == HTTPStatus.NOT_FOUND
 
 
 class UnreachableError(EngineError):
@@ -63,7 +69,7 @@ def open_request(  # noqa: PLR0913, PLR0917
         answer = connection.getresponse()
     except (OSError, http.client.HTTPException, ValueError) as err:
         raise as_engine_error(err, address, path) from err
-    if answer.status >= 400:  # noqa: PLR2004
+    if answer.status >= HTTPStatus.BAD_REQUEST:
         raise EngineError(_words(answer), answer.status)
     return answer
 
