@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from lab import config, hosts, images, machine, master, network, pillars, tuning, workloads
+from lab import config, containers, images, machine, master, network, pillars, tuning, workloads
 from lab.config import MASTER, Settings
 from lab.engine import LABEL, Engine
 from lab.run import LabError, say
@@ -37,10 +37,12 @@ class Lab:
         with self._locked():
             state = self._read()
             if state.get("options") == options and self._whole(state):
+                workloads.ensure(self.settings, self.engine)
                 say("the lab is up already, with these options")
                 return
-            if state or self.engine.find():
-                self._clear()
+            if state:
+                say(f"there is a lab with other options or in parts ({state.get('options')})")
+            self._clear()
             self._build(options)
 
     def _build(self, options: dict) -> None:
@@ -53,9 +55,7 @@ class Lab:
         say(f"booting {MASTER} and {', '.join(names)}")
         for folder in (settings.states / "images", settings.pillar):
             folder.mkdir(parents=True, exist_ok=True)
-        pillars.write(
-            settings.pillar, pillars.default(names, options["mode"], options["suite"], found)
-        )
+        pillars.write(settings.pillar, pillars.default(names, **_taste(options), images=found))
         tuning.apply(settings)
         master.autosign(settings, names)
         network.ensure(settings, self.engine)
@@ -69,31 +69,27 @@ class Lab:
     def _create(self, *names: str, image: str) -> None:
         with ThreadPoolExecutor() as pool:
             list(
-                pool.map(lambda name: hosts.create(self.settings, self.engine, name, image), names)
+                pool.map(lambda name: containers.create(self.settings, self.engine, name, image), names)
             )
 
     def down(self) -> None:
         """Removes everything but the cache, also what a failed start left."""
         with self._locked():
             self._clear()
-            if self.engine.find() and self.engine.own and not self._others():
+            if not self.engine.find() or (self.engine.own and not self._others()):
                 self.engine.stop()
-                tuning.undo(self.settings)
-            elif not self.engine.find():
-                self.engine.stop()
-                tuning.undo(self.settings)
         say("down")
 
     def _clear(self) -> None:
         """Removes this lab's hosts, network and files; the engine stays."""
         settings = self.settings
         if self.engine.find():
-            present = hosts.states(settings, self.engine)
+            present = containers.states(settings, self.engine)
             if present:
                 say(f"removing {', '.join(present)}")
             with ThreadPoolExecutor() as pool:
                 every = {*present, *config.every_name()} if present else ()
-                list(pool.map(lambda name: hosts.remove(settings, self.engine, name), every))
+                list(pool.map(lambda name: containers.remove(settings, self.engine, name), every))
             network.remove(settings, self.engine)
         shutil.rmtree(settings.images, ignore_errors=True)
         for name in ("states", "pillar", "autosign"):
@@ -111,7 +107,7 @@ class Lab:
         state = self._read()
         if not state or not self.engine.find():
             return {"up": False}
-        found = hosts.states(self.settings, self.engine)
+        found = containers.states(self.settings, self.engine)
         return {
             "up": "options" in state,
             **state.get("options", {}),
@@ -156,7 +152,7 @@ class Lab:
         """Takes a host away for good, with its data and its key."""
         with self._locked():
             state = self._need(host)
-            hosts.remove(self.settings, self.engine, host)
+            containers.remove(self.settings, self.engine, host)
             master.forget(self.settings, self.engine, host)
             pillars.clear(self.settings.pillar, host)
             self._write({**state, "hosts": [one for one in state["hosts"] if one != host]})
@@ -165,7 +161,7 @@ class Lab:
         """Replaces a host by a fresh one of the same name and address."""
         with self._locked():
             state = self._need(host)
-            hosts.remove(self.settings, self.engine, host)
+            containers.remove(self.settings, self.engine, host)
             master.forget(self.settings, self.engine, host)
             self._create(host, image=state["image"])
         master.await_minions(self.settings, self.engine, [host], BOOT_LIMIT)
@@ -193,7 +189,7 @@ class Lab:
     def exec(self, host: str, *argv: str, **more) -> subprocess.CompletedProcess[str]:
         """Runs a command on a host; `check`, `input` and `timeout` as one expects."""
         self._need(host)
-        return hosts.execute(self.settings, self.engine, host, *argv, **more)
+        return containers.execute(self.settings, self.engine, host, *argv, **more)
 
     # --- Salt
 
@@ -213,6 +209,13 @@ class Lab:
         """Writes the pillar key `swarm` for every host, or for one on top of that."""
         pillars.write(self.settings.pillar, swarm, host)
 
+    def default_pillar(self) -> dict[str, object]:
+        """Returns the value of the pillar key `swarm` with which the lab came up."""
+        state = self._need()
+        names = config.host_names(state["options"]["hosts"])
+        found = json.loads((self.settings.run / "images.json").read_text())
+        return pillars.default(names, **_taste(state["options"]), images=found)
+
     # --- what is remembered
 
     def _need(self, host: str | None = None) -> dict:
@@ -227,7 +230,7 @@ class Lab:
         """Tells whether every host that should be there is running."""
         if not self.engine.find():
             return False
-        found = hosts.states(self.settings, self.engine)
+        found = containers.states(self.settings, self.engine)
         return all(found.get(name) == "running" for name in (MASTER, *state["hosts"]))
 
     def _read(self) -> dict:
@@ -251,6 +254,10 @@ class Lab:
                 say("waiting for another lab command to end")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _taste(options: Mapping[str, object]) -> dict[str, object]:
+    return {key: options[key] for key in ("mode", "suite")}
 
 
 def check_options(options: Mapping[str, object]) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -56,6 +57,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupted)
     try:
         # argparse would take options like -L for its own.
         if words and words[0] in PASSED_ON and words[1:2] not in (["-h"], ["--help"]):
@@ -65,9 +68,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        stop_children()
         print("lab: interrupted; `bin/lab down` cleans up", file=sys.stderr)
         return 130
+
+
+def _interrupted(*_: object) -> None:
+    stop_children()
+    raise KeyboardInterrupt
 
 
 def _run(lab: Lab, options: argparse.Namespace) -> int:

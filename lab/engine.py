@@ -7,11 +7,12 @@ import subprocess
 import time
 from pathlib import Path
 
-from lab import firewall, machine
+from lab import firewall, machine, tuning
 from lab.config import Settings
 from lab.run import LabError, run, say
 
 LABEL = "swarm-lab"
+_MACHINES = "unix:///var/run/docker.sock"
 
 
 class Engine:
@@ -41,12 +42,21 @@ class Engine:
     @property
     def own(self) -> bool:
         """Tells whether the engine is the lab's own."""
-        return self.url == f"unix://{self.socket}"
+        return self.url == self._own_url
+
+    @property
+    def _own_url(self) -> str:
+        return f"unix://{self.socket}"
+
+    def _named(self) -> str | None:
+        """Returns the engine that the user names; the lab's own is the lab's to start."""
+        named = os.environ.get("DOCKER_HOST")
+        return named if named != self._own_url else None
 
     def find(self) -> str | None:
-        """Returns the first engine that answers: the user's, the machine's, the lab's."""
-        named = os.environ.get("DOCKER_HOST")
-        candidates = [named] if named else ["unix:///var/run/docker.sock", f"unix://{self.socket}"]
+        """Returns the first engine that answers: the user's, else the lab's, else the machine's."""
+        # The lab's own first: an engine that the machine gets later does not carry its hosts.
+        candidates = [self._named()] if self._named() else [self._own_url, _MACHINES]
         return next((url for url in candidates if self._answers(url)), None)
 
     @staticmethod
@@ -70,9 +80,9 @@ class Engine:
         self._url = self.find()
         if self._url:
             return
-        if os.environ.get("DOCKER_HOST"):
+        if self._named():
             raise LabError(
-                f"DOCKER_HOST={os.environ['DOCKER_HOST']}: no engine answers there;"
+                f"DOCKER_HOST={self._named()}: no engine answers there;"
                 " start it, or unset the variable and the lab starts one of its own"
             )
         machine.install(["docker.io", "iptables"], ["dockerd", "containerd", "runc", "iptables"])
@@ -88,7 +98,7 @@ class Engine:
         (self.settings.engine / "daemon.json").write_text("{}\n")
         # Before dockerd looks: had it to switch forwarding on itself, it would also set the
         # machine's FORWARD policy to DROP.
-        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+        tuning.apply(self.settings)
         with self.log.open("w") as log:
             process = subprocess.Popen(
                 ["dockerd", *_options(self, data)],  # noqa: S607
@@ -103,8 +113,8 @@ class Engine:
     def _await(self, process: subprocess.Popen, limit: float = 60) -> None:
         end = time.monotonic() + limit
         while time.monotonic() < end:
-            if self._answers(f"unix://{self.socket}"):
-                self._url = f"unix://{self.socket}"
+            if self._answers(self._own_url):
+                self._url = self._own_url
                 return
             if process.poll() is not None:
                 break
@@ -123,6 +133,7 @@ class Engine:
                 os.kill(pid, signal.SIGKILL)
                 _gone(pid, 10)
         firewall.clean()
+        tuning.undo(self.settings)
         for leftover in ("docker.sock", "docker.pid", "dockerd.log", "daemon.json"):
             (self.settings.engine / leftover).unlink(missing_ok=True)
         run(["rm", "-rf", "--one-file-system", self.settings.engine / "exec"], check=False)

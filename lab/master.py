@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterable
 
-from lab import hosts
+from lab import containers
 from lab.config import MASTER, Settings
 from lab.engine import Engine
 from lab.run import LabError, last_words
@@ -13,7 +13,7 @@ from lab.run import LabError, last_words
 def execute(settings: Settings, engine: Engine, program: str, *argv: str, timeout: float = 300):
     """Runs a Salt command on the master and returns what it printed as JSON."""
     command = [program, "--out=json", "--no-color", "--log-level=error", *argv]
-    done = hosts.execute(settings, engine, MASTER, *command, timeout=timeout, check=False)
+    done = containers.execute(settings, engine, MASTER, *command, timeout=timeout, check=False)
     try:
         return json.loads(done.stdout)
     except ValueError as error:
@@ -42,7 +42,7 @@ def autosign(settings: Settings, ids: Iterable[str]) -> None:
 
 def forget(settings: Settings, engine: Engine, host: str) -> None:
     """Deletes a minion's key on the master."""
-    hosts.execute(
+    containers.execute(
         settings, engine, MASTER, "salt-key", "--yes", f"--delete={host}", check=False, timeout=60
     )
 
@@ -54,7 +54,7 @@ def await_minions(settings: Settings, engine: Engine, ids: Iterable[str], limit:
     keys = [f"/etc/salt/pki/master/minions/{one}" for one in missing]
     while time.monotonic() < end:
         # A look at the accepted keys costs nothing, the salt command a second.
-        if hosts.execute(settings, engine, MASTER, "ls", *keys, check=False).returncode == 0:
+        if containers.execute(settings, engine, MASTER, "ls", *keys, check=False).returncode == 0:
             answers = salt(settings, engine, ",".join([*missing, "-"]), "test.ping", timeout=30)
             missing = [one for one in missing if answers.get(one) is not True]
             if not missing:
@@ -69,7 +69,7 @@ def await_minions(settings: Settings, engine: Engine, ids: Iterable[str], limit:
 def call(settings: Settings, engine: Engine, host: str, fun: str, *args: str, timeout: float):
     """Runs a function on a host by salt-call; returns its result."""
     command = ["salt-call", "--out=json", "--log-level=error", fun, *args]
-    done = hosts.execute(settings, engine, host, *command, timeout=timeout, check=False)
+    done = containers.execute(settings, engine, host, *command, timeout=timeout, check=False)
     try:
         return json.loads(done.stdout)["local"]
     except (ValueError, KeyError) as error:

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from lab import hosts
+from lab import containers
 from lab.config import Settings
 from lab.engine import LABEL, Engine
 from lab.run import LabError, run
@@ -50,7 +50,7 @@ def is_cut(settings: Settings, engine: Engine, host: str) -> bool:
 
 def _port(settings: Settings, engine: Engine, host: str) -> str:
     """Returns the machine's end of a host's cable."""
-    index = hosts.execute(
+    index = containers.execute(
         settings, engine, host, "cat", "/sys/class/net/eth0/iflink"
     ).stdout.strip()
     for line in _link("-o", "show").stdout.splitlines():

@@ -5,28 +5,30 @@ everywhere is better than two.
 """
 
 import contextlib
+import hashlib
 import shutil
 from pathlib import Path
 
 from lab import apt, machine
 from lab.config import Settings
 from lab.engine import Engine
-from lab.run import last_words, run, say, LabError
+from lab.run import LabError, last_words, run, say
 
 RELEASE = "bookworm"
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "iproute2", "iptables", "ca-certificates", "kmod"),
-    *("python3", "python3-venv", "python3-apt", "procps", "curl", "iputils-ping", "netbase"),
+    *("python3", "python3-venv", "procps", "curl", "iputils-ping", "netbase"),
 )
 _CA = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def ensure(settings: Settings, engine: Engine) -> str:
     """Makes the base image if it is not there and returns its name."""
-    image = "swarm-lab/base:" + RELEASE
+    mark = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:8]
+    image = f"swarm-lab/base:{RELEASE}-{mark}"
     if engine.docker("image", "inspect", image, check=False).returncode == 0:
         return image
-    tar = settings.cache / f"rootfs-{RELEASE}.tar"
+    tar = settings.cache / f"rootfs-{RELEASE}-{mark}.tar"
     if not tar.exists():
         _make(settings, tar)
     engine.docker("import", tar, image, timeout=300)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 _STARTED = time.monotonic()
 _children: set[subprocess.Popen] = set()
-_children_lock = threading.Lock()
+# Reentrant: the handler of a signal may interrupt the thread that holds it.
+_children_lock = threading.RLock()
+_stopping = threading.Event()
 
 
 class LabError(Exception):
@@ -31,6 +33,8 @@ def run(
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Runs a program to its end and returns its output as text; fails with its last words."""
+    if _stopping.is_set():
+        raise LabError("interrupted")
     command = [str(word) for word in argv]
     try:
         process = subprocess.Popen(  # noqa: S603
@@ -70,7 +74,8 @@ def _finish(
 
 
 def stop_children() -> None:
-    """Ends the programs that other threads still wait for, so that an interrupt comes through."""
+    """Ends every running program and starts no more, so that an interrupt comes through."""
+    _stopping.set()
     with _children_lock:
         for process in _children:
             process.terminate()

@@ -6,7 +6,11 @@ from pathlib import Path
 from lab.config import Settings
 
 # Each host's systemd, engine and Salt watch files; Debian's default of 128 ends at four hosts.
-WANTED = {"fs/inotify/max_user_instances": 4096, "fs/inotify/max_user_watches": 524288}
+WANTED = {
+    "fs/inotify/max_user_instances": 4096,
+    "fs/inotify/max_user_watches": 524288,
+    "net/ipv4/ip_forward": 1,
+}
 _PROC = Path("/proc/sys")
 
 

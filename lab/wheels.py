@@ -1,5 +1,6 @@
 """Salt and the formula's client libraries as wheels, made on the machine for the hosts' Python."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -23,7 +24,9 @@ def clients(settings: Settings) -> Path:
 
 
 def _ensure(settings: Settings, name: str, wanted: list[str]) -> Path:
-    folder = settings.cache / "wheels" / name
+    # Other wishes are other wheels: what they were is part of the name.
+    mark = hashlib.sha256("\n".join(wanted).encode()).hexdigest()[:8]
+    folder = settings.cache / "wheels" / f"{name}-{mark}"
     if folder.exists():
         return folder
     say(f"fetching wheels: {' '.join(wanted)}")

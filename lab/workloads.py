@@ -1,11 +1,12 @@
 """The images that the formula runs on the hosts, as tars that the master serves."""
 
-import importlib
+import importlib.util
 import json
 import os
 import shutil
 import tarfile
 import tempfile
+import time
 from pathlib import Path
 
 from lab import images, rootfs
@@ -16,7 +17,9 @@ from lab.run import LabError, say
 CONSUL = "consul:1.8.7"
 BUSYBOX = "busybox:lab"
 SWARM = "swarm:1.2.9"
-PULL_LIMIT = 45
+PULL_LIMIT = 30
+# Where packets to a registry just vanish, each attempt costs the whole limit.
+ASK_AGAIN_AFTER = 3600
 
 
 def ensure(settings: Settings, engine: Engine) -> dict[str, dict]:
@@ -30,11 +33,11 @@ def ensure(settings: Settings, engine: Engine) -> dict[str, dict]:
     described = {}
     for key, found in tars.items():
         served = settings.images / f"{key}.tar"
-        served.unlink(missing_ok=True)
         if found is None:
+            served.unlink(missing_ok=True)
             continue
         image, tar = found
-        _link(tar, served)
+        _serve(tar, served)
         described[key] = {"image": image, "source": f"salt://images/{key}.tar"}
     if "swarm" in described:
         described["swarm"]["standin"] = described["swarm"]["image"] != SWARM
@@ -43,11 +46,17 @@ def ensure(settings: Settings, engine: Engine) -> dict[str, dict]:
     return described
 
 
-def _link(tar: Path, served: Path) -> None:
+def _serve(tar: Path, served: Path) -> None:
+    if served.exists() and served.samefile(tar):
+        return
+    partial = served.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
     try:
-        served.hardlink_to(tar)
+        partial.hardlink_to(tar)
     except OSError:
-        shutil.copyfile(tar, served)
+        # The user's folder may lie on another file system.
+        shutil.copyfile(tar, partial)
+    partial.replace(served)
 
 
 def _folder(settings: Settings) -> Path:
@@ -95,6 +104,10 @@ def _swarm(settings: Settings, engine: Engine) -> tuple[str, Path] | None:
 
 
 def _pull(engine: Engine, tar: Path) -> bool:
+    failed = tar.with_suffix(".no-registry")
+    if failed.exists() and time.time() - failed.stat().st_mtime < ASK_AGAIN_AFTER:
+        return False
+    failed.touch()
     try:
         done = engine.docker("pull", "--quiet", SWARM, timeout=PULL_LIMIT, check=False)
     except LabError:
@@ -105,11 +118,10 @@ def _pull(engine: Engine, tar: Path) -> bool:
 
 
 def _standin(settings: Settings, engine: Engine) -> tuple[str, Path] | None:
-    try:
-        maker = importlib.import_module("lab.standin.build")
-    except ImportError:
+    if importlib.util.find_spec("lab.standin.build") is None:
         say("no swarm image: no registry, no SWARM_LAB_IMAGES, and no stand-in in lab/standin")
         return None
+    maker = importlib.import_module("lab.standin.build")
     tar = _folder(settings) / "swarm-standin.tar"
     image = maker.build(tar, engine.env)
     say(f"swarm image: {image}, a stand-in for tests, NOT swarm (no registry, no SWARM_LAB_IMAGES)")
