@@ -10,6 +10,7 @@ import swarm_info
 from lab.api import Lab
 
 ENGINE, MANAGER = 2275, 3375
+WORKLOAD = "busybox:lab"
 
 
 def changed(returns: dict) -> dict[str, dict]:
@@ -68,6 +69,7 @@ class Cluster:
                 self.lab.start(host)
         self.wait(lambda: len(self.lab.salt("*", "test.ping")) == len(self.lab.hosts()), 120)
         self.apply()
+        self.lab.salt("*", "swarm_image.load", WORKLOAD, "salt://images/busybox.tar")
 
     def restore(self) -> None:
         """Put the lab's own pillar back, for all hosts."""

@@ -13,13 +13,6 @@ SALT = os.environ.get("SWARM_TEST_SALT", "3008")
 HOSTS = 3
 
 
-def pytest_collection_modifyitems(items):
-    """Mark what is in this folder: ``-m "not lab"`` leaves it out."""
-    for item in items:
-        if "integration" in item.path.parts:
-            item.add_marker(pytest.mark.lab)
-
-
 @pytest.fixture(scope="session")
 def lab():
     """A lab that comes up once and goes down at the end, also after a failure."""

@@ -38,4 +38,7 @@ def test_labels_of_an_admin_stay(swarm):
     swarm.pillar(host, labels={})
     swarm.apply()
     assert swarm.docker(host, "info", "-f", "{{json .Labels}}") == '["rack=7"]'
-    assert '"max-concurrent-downloads": 5' in swarm.lab.exec(host, "cat", "/etc/docker/daemon.json").stdout
+    assert (
+        '"max-concurrent-downloads": 5'
+        in swarm.lab.exec(host, "cat", "/etc/docker/daemon.json").stdout
+    )
