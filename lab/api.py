@@ -58,19 +58,17 @@ class Lab:
         pillars.write(settings.pillar, pillars.default(names, **_taste(options), images=found))
         tuning.apply(settings)
         master.autosign(settings, names)
-        network.ensure(settings, self.engine)
+        network.ensure(self.engine)
         self._write({"image": image, "hosts": names})
         self._create(MASTER, *names, image=image)
-        master.await_minions(settings, self.engine, names, BOOT_LIMIT)
+        master.await_minions(self.engine, names, BOOT_LIMIT)
         # Only now: a lab whose start was interrupted must not pass for one that is up.
         self._write({"image": image, "hosts": names, "options": options})
         say(f"up: {', '.join(names)} answer; try: bin/lab salt '*' test.ping")
 
     def _create(self, *names: str, image: str) -> None:
         with ThreadPoolExecutor() as pool:
-            list(
-                pool.map(lambda name: containers.create(self.settings, self.engine, name, image), names)
-            )
+            list(pool.map(lambda name: containers.create(self.engine, name, image), names))
 
     def down(self) -> None:
         """Removes everything but the cache, also what a failed start left."""
@@ -84,13 +82,13 @@ class Lab:
         """Removes this lab's hosts, network and files; the engine stays."""
         settings = self.settings
         if self.engine.find():
-            present = containers.states(settings, self.engine)
+            present = containers.states(self.engine)
             if present:
                 say(f"removing {', '.join(present)}")
             with ThreadPoolExecutor() as pool:
                 every = {*present, *config.every_name()} if present else ()
-                list(pool.map(lambda name: containers.remove(settings, self.engine, name), every))
-            network.remove(settings, self.engine)
+                list(pool.map(lambda name: containers.remove(self.engine, name), every))
+            network.remove(self.engine)
         shutil.rmtree(settings.images, ignore_errors=True)
         for name in ("states", "pillar", "autosign"):
             shutil.rmtree(settings.run / name, ignore_errors=True)
@@ -107,7 +105,7 @@ class Lab:
         state = self._read()
         if not state or not self.engine.find():
             return {"up": False}
-        found = containers.states(self.settings, self.engine)
+        found = containers.states(self.engine)
         return {
             "up": "options" in state,
             **state.get("options", {}),
@@ -120,7 +118,7 @@ class Lab:
         }
 
     def _word(self, host: str, word: str) -> str:
-        if word == "running" and network.is_cut(self.settings, self.engine, host):
+        if word == "running" and network.is_cut(self.engine, host):
             return "cut off"
         return word
 
@@ -146,14 +144,14 @@ class Lab:
                 master.autosign(self.settings, self.hosts())
             self._create(host, image=state["image"])
         if accept:
-            master.await_minions(self.settings, self.engine, [host], BOOT_LIMIT)
+            master.await_minions(self.engine, [host], BOOT_LIMIT)
 
     def remove(self, host: str) -> None:
         """Takes a host away for good, with its data and its key."""
         with self._locked():
             state = self._need(host)
-            containers.remove(self.settings, self.engine, host)
-            master.forget(self.settings, self.engine, host)
+            containers.remove(self.engine, host)
+            master.forget(self.engine, host)
             pillars.clear(self.settings.pillar, host)
             self._write({**state, "hosts": [one for one in state["hosts"] if one != host]})
 
@@ -161,10 +159,10 @@ class Lab:
         """Replaces a host by a fresh one of the same name and address."""
         with self._locked():
             state = self._need(host)
-            containers.remove(self.settings, self.engine, host)
-            master.forget(self.settings, self.engine, host)
+            containers.remove(self.engine, host)
+            master.forget(self.engine, host)
             self._create(host, image=state["image"])
-        master.await_minions(self.settings, self.engine, [host], BOOT_LIMIT)
+        master.await_minions(self.engine, [host], BOOT_LIMIT)
 
     def stop(self, host: str) -> None:
         """Cuts a host's power."""
@@ -179,31 +177,31 @@ class Lab:
     def cut(self, host: str) -> None:
         """Unplugs a host from the network."""
         self._need(host)
-        network.cut(self.settings, self.engine, host)
+        network.cut(self.engine, host)
 
     def heal(self, host: str) -> None:
         """Plugs a host in again."""
         self._need(host)
-        network.heal(self.settings, self.engine, host)
+        network.heal(self.engine, host)
 
     def exec(self, host: str, *argv: str, **more) -> subprocess.CompletedProcess[str]:
         """Runs a command on a host; `check`, `input` and `timeout` as one expects."""
         self._need(host)
-        return containers.execute(self.settings, self.engine, host, *argv, **more)
+        return containers.execute(self.engine, host, *argv, **more)
 
     # --- Salt
 
     def salt(self, target: str, fun: str, *args: str, timeout: float = 300) -> dict[str, object]:
         """Runs a function on minions; returns the results by minion id."""
-        return master.salt(self.settings, self.engine, target, fun, *args, timeout=timeout)
+        return master.salt(self.engine, target, fun, *args, timeout=timeout)
 
     def salt_run(self, fun: str, *args: str, timeout: float = 300):
         """Runs a runner on the master; returns its result."""
-        return master.execute(self.settings, self.engine, "salt-run", fun, *args, timeout=timeout)
+        return master.execute(self.engine, "salt-run", fun, *args, timeout=timeout)
 
     def call(self, host: str, fun: str, *args: str, timeout: float = 300):
         """Runs a function on a host by salt-call; returns its result."""
-        return master.call(self.settings, self.engine, host, fun, *args, timeout=timeout)
+        return master.call(self.engine, host, fun, *args, timeout=timeout)
 
     def pillar(self, swarm: Mapping[str, object], host: str | None = None) -> None:
         """Writes the pillar key `swarm` for every host, or for one on top of that."""
@@ -223,14 +221,15 @@ class Lab:
         if not state:
             raise LabError("the lab is down; start it with: bin/lab up")
         if host is not None and host not in (MASTER, *state["hosts"]):
-            raise LabError(f"no host {host!r} here; there are: {MASTER}, {', '.join(state['hosts'])}")
+            there = ", ".join((MASTER, *state["hosts"]))
+            raise LabError(f"no host {host!r} here; there are: {there}")
         return state
 
     def _whole(self, state: dict) -> bool:
         """Tells whether every host that should be there is running."""
         if not self.engine.find():
             return False
-        found = containers.states(self.settings, self.engine)
+        found = containers.states(self.engine)
         return all(found.get(name) == "running" for name in (MASTER, *state["hosts"]))
 
     def _read(self) -> dict:

@@ -1,4 +1,4 @@
-"""Reads how this machine reaches Debian's archive, so that the lab's hosts reach it the same way."""
+"""Reads how this machine reaches Debian's archive, so that the hosts reach it the same way."""
 
 import re
 from collections.abc import Iterable
@@ -80,7 +80,7 @@ def base_only(sources: Iterable[Source], suite: str) -> list[Source]:
 
 
 def pins(suite: str) -> str:
-    """Returns apt preferences that take the engine from a suite and nothing else that bookworm has."""
+    """Returns apt preferences that take the engine from a suite and all else from the hosts' own."""
     return (
         f"Package: {' '.join(ENGINE_PACKAGES)}\nPin: release n={suite}\nPin-Priority: 990\n\n"
         f"Package: *\nPin: release n={suite}\nPin-Priority: 100\n"

@@ -8,19 +8,19 @@ from lab.engine import LABEL, Engine
 from lab.run import LabError
 
 
-def create(settings: Settings, engine: Engine, host: str, image: str) -> None:
+def create(engine: Engine, host: str, image: str) -> None:
     """Makes a host and switches it on."""
-    mounts = _master_mounts(settings) if host == MASTER else []
+    mounts = _master_mounts(engine.settings) if host == MASTER else []
     if host != MASTER:
         # overlay2 cannot stand on overlay2: the host's own engine needs a volume.
-        volume = settings.volume(host)
-        engine.docker("volume", "create", f"--label={LABEL}={settings.name}", volume)
+        volume = engine.settings.volume(host)
+        engine.docker("volume", "create", f"--label={LABEL}={engine.settings.name}", volume)
         mounts.append(f"--volume={volume}:/var/lib/docker")
     engine.docker(
-        *("run", "--detach", f"--name={settings.container(host)}", f"--hostname={host}"),
-        *(f"--label={LABEL}={settings.name}", f"--label={LABEL}.host={host}"),
-        *(f"--network={settings.name}", f"--ip={settings.address(host)}"),
-        *(f"--add-host={name}:{settings.address(name)}" for name in every_name()),
+        *("run", "--detach", f"--name={engine.settings.container(host)}", f"--hostname={host}"),
+        *(f"--label={LABEL}={engine.settings.name}", f"--label={LABEL}.host={host}"),
+        *(f"--network={engine.settings.name}", f"--ip={engine.settings.address(host)}"),
+        *(f"--add-host={name}:{engine.settings.address(name)}" for name in every_name()),
         *privileges(machine.bounding_set(), machine.cgroup_version()),
         *("--tmpfs=/run:exec", "--tmpfs=/run/lock", "--tmpfs=/tmp:exec", *mounts, image),
     )
@@ -54,23 +54,22 @@ def _master_mounts(settings: Settings) -> list[str]:
     ]
 
 
-def remove(settings: Settings, engine: Engine, host: str) -> None:
+def remove(engine: Engine, host: str) -> None:
     """Removes a host with all its data."""
-    engine.docker("rm", "--force", "--volumes", settings.container(host), check=False)
-    engine.docker("volume", "rm", "--force", settings.volume(host), check=False)
+    engine.docker("rm", "--force", "--volumes", engine.settings.container(host), check=False)
+    engine.docker("volume", "rm", "--force", engine.settings.volume(host), check=False)
 
 
-def states(settings: Settings, engine: Engine) -> dict[str, str]:
+def states(engine: Engine) -> dict[str, str]:
     """Returns the lab's hosts with Docker's word for their state: running, exited, ..."""
     done = engine.docker(
-        *("ps", "--all", f"--filter=label={LABEL}={settings.name}"),
+        *("ps", "--all", f"--filter=label={LABEL}={engine.settings.name}"),
         *("--format", '{{.Label "' + LABEL + '.host"}} {{.State}}'),
     )
     return dict(sorted(line.split() for line in done.stdout.splitlines()))
 
 
 def execute(
-    settings: Settings,
     engine: Engine,
     host: str,
     *argv: str,
@@ -80,10 +79,8 @@ def execute(
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command on a host."""
     stdin = [] if input is None else ["--interactive"]
-    name = settings.container(host)
+    name = engine.settings.container(host)
     try:
-        return engine.docker(
-            "exec", *stdin, name, *argv, timeout=timeout, check=check, input=input
-        )
+        return engine.docker("exec", *stdin, name, *argv, timeout=timeout, check=check, input=input)
     except LabError as error:
         raise LabError(f"{host}: {error}") from error

@@ -100,7 +100,7 @@ class Engine:
         # machine's FORWARD policy to DROP.
         tuning.apply(self.settings)
         with self.log.open("w") as log:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603
                 ["dockerd", *_options(self, data)],  # noqa: S607
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -165,11 +165,9 @@ def _options(engine: Engine, data: Path) -> list[str]:
 def _gone(pid: int, limit: float) -> bool:
     end = time.monotonic() + limit
     while time.monotonic() < end:
-        try:
+        with contextlib.suppress(ChildProcessError):
             # Reaps it in case it is a child of this very process.
             os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
-            pass
         if not Path(f"/proc/{pid}").exists():
             return True
         time.sleep(0.1)

@@ -59,7 +59,7 @@ def build(engine: Engine, context: Path, name: str, arguments: dict[str, str], w
         return image
     say(f"building the {what}")
     words = [f"--build-arg={key}={value}" for key, value in arguments.items()]
-    # The machine's network: a proxy on its loopback is reachable, and the lab's engine has no bridge.
+    # The machine's network: a proxy on its loopback answers; and the lab's engine has no bridge.
     engine.docker("build", "--network=host", *words, "-t", image, context, timeout=900)
     return image
 

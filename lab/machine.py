@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.run import LabError, run, say
 
-# By bit number: linux/capability.h. A list here, because the kernel tells numbers and Docker wants names.
+# In the order of their bits (linux/capability.h): the kernel tells bits, Docker wants names.
 CAPABILITIES = (
     *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"),
     *("SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW"),
@@ -57,11 +57,11 @@ def check() -> None:
     lacking = sorted(set(NEEDED) & set(missing_capabilities(bounding_set())))
     if lacking:
         raise LabError(
-            f"this machine's bounding set lacks {', '.join(lacking)}, without which no host can boot"
-            " systemd and Docker; use a virtual machine, or a container with these capabilities"
+            f"this machine's bounding set lacks {', '.join(lacking)}, without which no host can"
+            " boot systemd and Docker; use a virtual machine, or a container that has them"
         )
     if not Path("/sys/fs/cgroup").is_mount():
-        raise LabError("/sys/fs/cgroup is not mounted; mount cgroup2 there, or use a machine with it")
+        raise LabError("/sys/fs/cgroup is not mounted; mount cgroup2 there")
 
 
 def install(packages: Iterable[str], probe: Iterable[str]) -> None:

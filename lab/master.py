@@ -10,10 +10,10 @@ from lab.engine import Engine
 from lab.run import LabError, last_words
 
 
-def execute(settings: Settings, engine: Engine, program: str, *argv: str, timeout: float = 300):
+def execute(engine: Engine, program: str, *argv: str, timeout: float = 300):
     """Runs a Salt command on the master and returns what it printed as JSON."""
     command = [program, "--out=json", "--no-color", "--log-level=error", *argv]
-    done = containers.execute(settings, engine, MASTER, *command, timeout=timeout, check=False)
+    done = containers.execute(engine, MASTER, *command, timeout=timeout, check=False)
     try:
         return json.loads(done.stdout)
     except ValueError as error:
@@ -21,14 +21,12 @@ def execute(settings: Settings, engine: Engine, program: str, *argv: str, timeou
 
 
 def salt(
-    settings: Settings, engine: Engine, target: str, fun: str, *args: str, timeout: float = 300
+    engine: Engine, target: str, fun: str, *args: str, timeout: float = 300
 ) -> dict[str, object]:
     """Runs a function on minions; returns by minion id. A comma-separated target is a list."""
     matcher = ["--list"] if "," in target else []
     limits = ["--static", f"--timeout={min(int(timeout), 30)}"]
-    return execute(
-        settings, engine, "salt", *limits, *matcher, target, fun, *args, timeout=timeout
-    )
+    return execute(engine, "salt", *limits, *matcher, target, fun, *args, timeout=timeout)
 
 
 def autosign(settings: Settings, ids: Iterable[str]) -> None:
@@ -40,22 +38,22 @@ def autosign(settings: Settings, ids: Iterable[str]) -> None:
     path.chmod(0o644)
 
 
-def forget(settings: Settings, engine: Engine, host: str) -> None:
+def forget(engine: Engine, host: str) -> None:
     """Deletes a minion's key on the master."""
     containers.execute(
-        settings, engine, MASTER, "salt-key", "--yes", f"--delete={host}", check=False, timeout=60
+        engine, MASTER, "salt-key", "--yes", f"--delete={host}", check=False, timeout=60
     )
 
 
-def await_minions(settings: Settings, engine: Engine, ids: Iterable[str], limit: float) -> None:
+def await_minions(engine: Engine, ids: Iterable[str], limit: float) -> None:
     """Waits until every minion answers a ping; says which ones do not."""
     end = time.monotonic() + limit
     missing = sorted(ids)
     keys = [f"/etc/salt/pki/master/minions/{one}" for one in missing]
     while time.monotonic() < end:
         # A look at the accepted keys costs nothing, the salt command a second.
-        if containers.execute(settings, engine, MASTER, "ls", *keys, check=False).returncode == 0:
-            answers = salt(settings, engine, ",".join([*missing, "-"]), "test.ping", timeout=30)
+        if containers.execute(engine, MASTER, "ls", *keys, check=False).returncode == 0:
+            answers = salt(engine, ",".join([*missing, "-"]), "test.ping", timeout=30)
             missing = [one for one in missing if answers.get(one) is not True]
             if not missing:
                 return
@@ -66,10 +64,10 @@ def await_minions(settings: Settings, engine: Engine, ids: Iterable[str], limit:
     )
 
 
-def call(settings: Settings, engine: Engine, host: str, fun: str, *args: str, timeout: float):
+def call(engine: Engine, host: str, fun: str, *args: str, timeout: float):
     """Runs a function on a host by salt-call; returns its result."""
     command = ["salt-call", "--out=json", "--log-level=error", fun, *args]
-    done = containers.execute(settings, engine, host, *command, timeout=timeout, check=False)
+    done = containers.execute(engine, host, *command, timeout=timeout, check=False)
     try:
         return json.loads(done.stdout)["local"]
     except (ValueError, KeyError) as error:

@@ -8,51 +8,49 @@ from lab.engine import LABEL, Engine
 from lab.run import LabError, run
 
 
-def ensure(settings: Settings, engine: Engine) -> None:
+def ensure(engine: Engine) -> None:
     """Makes the network of fixed addresses if it is not there."""
-    done = engine.docker("network", "inspect", settings.name, check=False)
+    done = engine.docker("network", "inspect", engine.settings.name, check=False)
     if done.returncode == 0:
         return
     engine.docker(
-        *("network", "create", "--driver=bridge", f"--subnet={settings.subnet}"),
-        *("--opt", f"com.docker.network.bridge.name={bridge(settings)}"),
-        *(f"--label={LABEL}={settings.name}", settings.name),
+        *("network", "create", "--driver=bridge", f"--subnet={engine.settings.subnet}"),
+        *("--opt", f"com.docker.network.bridge.name={bridge(engine)}"),
+        *(f"--label={LABEL}={engine.settings.name}", engine.settings.name),
     )
 
 
-def remove(settings: Settings, engine: Engine) -> None:
+def remove(engine: Engine) -> None:
     """Removes the network."""
-    if engine.docker("network", "inspect", settings.name, check=False).returncode == 0:
-        engine.docker("network", "rm", settings.name)
+    if engine.docker("network", "inspect", engine.settings.name, check=False).returncode == 0:
+        engine.docker("network", "rm", engine.settings.name)
 
 
-def bridge(settings: Settings) -> str:
+def bridge(engine: Engine) -> str:
     """Returns the name of the bridge on the machine; the kernel allows 15 characters."""
-    return f"br-{settings.name}"
+    return f"br-{engine.settings.name}"
 
 
-def cut(settings: Settings, engine: Engine, host: str) -> None:
+def cut(engine: Engine, host: str) -> None:
     """Unplugs a running host: it keeps its interface and address, but no packet gets through."""
     # Not `docker network disconnect`: that takes the interface and its address out of the host,
     # as no real partition does.
-    _link("set", _port(settings, engine, host), "nomaster")
+    _link("set", _port(engine, host), "nomaster")
 
 
-def heal(settings: Settings, engine: Engine, host: str) -> None:
+def heal(engine: Engine, host: str) -> None:
     """Plugs a host in again."""
-    _link("set", _port(settings, engine, host), "master", bridge(settings))
+    _link("set", _port(engine, host), "master", bridge(engine))
 
 
-def is_cut(settings: Settings, engine: Engine, host: str) -> bool:
+def is_cut(engine: Engine, host: str) -> bool:
     """Tells whether a running host is unplugged."""
-    return " master " not in _link("-o", "show", _port(settings, engine, host)).stdout
+    return " master " not in _link("-o", "show", _port(engine, host)).stdout
 
 
-def _port(settings: Settings, engine: Engine, host: str) -> str:
+def _port(engine: Engine, host: str) -> str:
     """Returns the machine's end of a host's cable."""
-    index = containers.execute(
-        settings, engine, host, "cat", "/sys/class/net/eth0/iflink"
-    ).stdout.strip()
+    index = containers.execute(engine, host, "cat", "/sys/class/net/eth0/iflink").stdout.strip()
     for line in _link("-o", "show").stdout.splitlines():
         number, name = line.split(": ")[:2]
         if number == index:

@@ -40,9 +40,8 @@ def _make(settings: Settings, tar: Path) -> None:
     say(f"making a Debian {RELEASE} root (about a minute)")
     root = settings.cache / "rootfs.new"
     _remove(root)
-    source = apt.base_only(
-        apt.derive(apt.machine_sources(), machine.codename(), RELEASE), RELEASE
-    )[0]
+    derived = apt.derive(apt.machine_sources(), machine.codename(), RELEASE)
+    source = apt.base_only(derived, RELEASE)[0]
     try:
         _debootstrap(root, source.uri)
         _prepare(root)
