@@ -17,8 +17,11 @@ def __virtual__():
 
 
 def _minion():
+    # Salt keeps apart what the kernel calls secondary: further addresses in the same subnet.
     interfaces = {
-        name: [one["address"] for kind in ("inet", "inet6") for one in entry.get(kind, [])]
+        name: [
+            one["address"] for kind in ("inet", "inet6", "secondary") for one in entry.get(kind, [])
+        ]
         for name, entry in __salt__["network.interfaces"]().items()
     }
     return swarm_topology.Minion(

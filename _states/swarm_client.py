@@ -15,7 +15,7 @@ def __virtual__():
 
 def configured(name):
     """
-    Ensure ``DOCKER_HOST`` is the swarm where ``swarm:client:nodes`` names this minion, unset elsewhere.
+    Ensure ``DOCKER_HOST`` is the swarm where ``swarm:client:nodes`` names this minion, else unset.
 
     .. code-block:: yaml
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 Check = Callable[[object], str | None]
 
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s|us|µs|ns))+")
-_PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)")
+_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:h|ms|m|s|us|µs|ns))+")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|s|us|µs|ns)")
+_DAYS = 48 * 3600  # Consul takes no session above 24h, and Swarm asks for half its TTL
 _SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -61,13 +62,14 @@ def number(low: float) -> Check:
 
 
 def duration(low: float, why: str = "") -> Check:
-    """Accept a Go duration, or a number of seconds, not below ``low`` seconds."""
+    """Accept a Go duration, or a number of seconds, from ``low`` seconds to two days."""
 
     def check(value: object) -> str | None:
         shaped = _is_number(value) or (isinstance(value, str) and _DURATION.fullmatch(value))
-        if shaped and seconds(value) >= low:
+        # An integer is compared as it is: one that is too large for a float is a fault, no error.
+        if shaped and low <= (seconds(value) if isinstance(value, str) else value) <= _DAYS:
             return None
-        return f"a duration such as 60s, not below {low:g}s" + (f" ({why})" if why else "")
+        return f"a duration such as 60s, from {low:g}s to 48h" + (f" ({why})" if why else "")
 
     return check
 
@@ -156,7 +158,8 @@ def network(value: object) -> str | None:
         ipaddress.ip_network(value, strict=True)
     except (ValueError, TypeError):
         return "a network such as 10.0.0.0/8"
-    return None if isinstance(value, str) and "/" in value else "a network such as 10.0.0.0/8"
+    good = isinstance(value, str) and re.fullmatch(r"[^/]+/[0-9]+", value)
+    return None if good else "a network such as 10.0.0.0/8"
 
 
 def host(value: object) -> str | None:
@@ -247,7 +250,7 @@ def store(value: object) -> str | None:
 
 
 def strategy_options(value: object) -> str | None:
-    """Accept ``--cluster-opt`` values: ``{swarm.overcommit: 0.1}`` or ``[swarm.overcommit=0.1]``."""
+    """Accept ``--cluster-opt``: ``{swarm.overcommit: 0.1}`` or ``[swarm.overcommit=0.1]``."""
     pairs = value
     if isinstance(value, list) and all(isinstance(one, str) and "=" in one for one in value):
         pairs = dict(one.split("=", 1) for one in value)

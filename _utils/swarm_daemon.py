@@ -1,18 +1,40 @@
 """
-What goes into ``daemon.json``: merge with an admin's keys, what needs a restart, what a version takes.
+What goes into ``daemon.json``: the merge with an admin's keys, what needs a restart, and what a
+version takes.
 
 Pure. Keys and limits are those of moby's ``daemon/config`` and ``daemon/reload.go``.
 """
 
 import re
 
+import swarm_errors
+
 # Keys of daemon.json from 19.03 to 29, to find typing errors; one that is newer passes as it is.
 KNOWN = frozenset(
-    ["allow-direct-routing", "allow-nondistributable-artifacts", "api-cors-header", "authorization-plugins", "bip", "bip6", "bridge", "bridge-accept-fwmark", "builder", "cgroup-parent", "cluster-advertise", "cluster-store", "cluster-store-opts", "config-file", "containerd", "containerd-namespace", "containerd-plugin-namespace", "cpu-rt-period", "cpu-rt-runtime", "cri-containerd", "data-root", "debug", "default-address-pools", "default-cgroupns-mode", "default-gateway", "default-gateway-v6", "default-ipc-mode", "default-network-opts", "default-runtime", "default-shm-size", "default-ulimits", "deprecated-key-path", "dns", "dns-opts", "dns-search", "exec-opts", "exec-root", "experimental", "features", "firewall-backend", "fixed-cidr", "fixed-cidr-v6", "group", "host-gateway-ip", "host-gateway-ips", "hosts", "http-proxy", "https-proxy", "icc", "init", "init-path", "insecure-registries", "ip", "ip-forward", "ip-forward-no-drop", "ip-masq", "ip6tables", "iptables", "ipv6", "labels", "live-restore", "log-driver", "log-format", "log-level", "log-opts", "max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts", "metrics-addr", "min-api-version", "mtu", "network-control-plane-mtu", "network-diagnostic-port", "no-new-privileges", "no-proxy", "node-generic-resources", "oom-score-adjust", "pidfile", "proxies", "raw-logs", "registry-mirrors", "rootless", "runtimes", "seccomp-profile", "selinux-enabled", "shutdown-timeout", "storage-driver", "storage-opts", "swarm-default-advertise-addr", "tls", "tlscacert", "tlscert", "tlskey", "tlsverify", "userland-proxy", "userland-proxy-path", "userns-remap", "validate"]
+    """allow-direct-routing allow-nondistributable-artifacts api-cors-header authorization-plugins bip
+    bip6 bridge bridge-accept-fwmark builder cgroup-parent cluster-advertise cluster-store
+    cluster-store-opts config-file containerd containerd-namespace containerd-plugin-namespace
+    cpu-rt-period cpu-rt-runtime cri-containerd data-root debug default-address-pools
+    default-cgroupns-mode default-gateway default-gateway-v6 default-ipc-mode
+    default-network-opts default-runtime default-shm-size default-ulimits deprecated-key-path
+    dns dns-opts dns-search exec-opts exec-root experimental features firewall-backend
+    fixed-cidr fixed-cidr-v6 group host-gateway-ip host-gateway-ips hosts http-proxy
+    https-proxy icc init init-path insecure-registries ip ip-forward ip-forward-no-drop ip-masq
+    ip6tables iptables ipv6 labels live-restore log-driver log-format log-level log-opts
+    max-concurrent-downloads max-concurrent-uploads max-download-attempts metrics-addr
+    min-api-version mtu network-control-plane-mtu network-diagnostic-port no-new-privileges
+    no-proxy node-generic-resources oom-score-adjust pidfile proxies raw-logs registry-mirrors
+    rootless runtimes seccomp-profile selinux-enabled shutdown-timeout storage-driver
+    storage-opts swarm-default-advertise-addr tls tlscacert tlscert tlskey tlsverify
+    userland-proxy userland-proxy-path userns-remap validate
+    """.split()
 )
 
 RELOADABLE = frozenset(
-    ["debug", "max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts", "shutdown-timeout", "labels", "insecure-registries", "registry-mirrors", "live-restore", "features", "network-diagnostic-port", "allow-nondistributable-artifacts", "runtimes", "default-runtime", "cluster-store", "cluster-advertise", "cluster-store-opts"]
+    """debug max-concurrent-downloads max-concurrent-uploads max-download-attempts shutdown-timeout
+    labels insecure-registries registry-mirrors live-restore features network-diagnostic-port
+    allow-nondistributable-artifacts runtimes default-runtime cluster-store cluster-advertise
+    cluster-store-opts""".split()
 )
 
 # key: (first version that lacks it, what to do instead)
@@ -101,14 +123,31 @@ def refusals(wanted: dict, engine_version: str) -> list[str]:
     return found
 
 
+def _labels(config: dict) -> list:
+    labels = config.get("labels") or []
+    if not isinstance(labels, list):
+        raise swarm_errors.SwarmError(
+            f"the labels in daemon.json are no list, but {labels!r}: correct or remove them"
+        )
+    return labels
+
+
 def _by_key(labels: list) -> dict:
     return {str(one).split("=", 1)[0]: one for one in labels}
 
 
-def _merge_labels(current: list, wanted: list, ours: list) -> list:
-    """Lay ``wanted`` over ``current``, without those of ``ours`` that are not wanted any more."""
-    kept = [one for one in current if one not in ours or one in wanted]
-    merged = {**_by_key(kept), **_by_key(wanted)}
+def _labels_before(current: list, entry: dict) -> list:
+    """Return ``current`` without our labels and with those of an admin that ours had replaced."""
+    before, ours = _by_key(entry["before"] or []), _by_key(entry.get("ours", []))
+    kept = [one for one in current if one not in ours.values() or one in before.values()]
+    replaced = {key: one for key, one in before.items() if key in ours}
+    labels = {**replaced, **_by_key(kept)}
+    return [labels[key] for key in sorted(labels, key=[*before, *labels].index)]
+
+
+def _merge_labels(current: list, wanted: list, entry: dict) -> list:
+    """Lay ``wanted`` over ``current``, without those of ours that are not wanted any more."""
+    merged = {**_by_key(_labels_before(current, entry)), **_by_key(wanted)}
     same = sorted(map(str, merged.values())) == sorted(map(str, current))
     return current if same else list(merged.values())
 
@@ -119,8 +158,8 @@ def merge(
     """
     Return the new ``daemon.json`` and the new record of what in it is ours.
 
-    The record, ``{key: {"ours": value, "before": value}}``, tells an admin's keys from our own: a key
-    that pillar no longer wants goes back to what it was before us, unless an admin has changed
+    The record, ``{key: {"ours": value, "before": value}}``, tells an admin's keys from our own: a
+    key that pillar no longer wants goes back to what it was before us, unless an admin has changed
     it since. ``keys`` limits the merge to these; without it, all but the overlay's are meant.
     """
     result, kept = dict(current), {}
@@ -133,22 +172,21 @@ def merge(
     for key, value in wanted.items():
         entry = record.get(key, {"before": current.get(key)})
         kept[key] = {"ours": value, "before": entry["before"]}
-        if key == "labels":
-            value = _merge_labels(current.get(key, []), value, entry.get("ours", []))
-        result[key] = value
+        labels = key == "labels"
+        result[key] = _merge_labels(_labels(current), value, entry) if labels else value
     return result, kept
 
 
 def _give_back(config: dict, key: str, entry: dict) -> None:
+    before = entry["before"]
     if key == "labels":
-        config[key] = _merge_labels(config.get(key, []), entry["before"] or [], entry["ours"])
-        if not config[key]:
-            del config[key]
-    elif config.get(key) == entry["ours"]:
-        if entry["before"] is None:
-            config.pop(key, None)
-        else:
-            config[key] = entry["before"]
+        before = _labels_before(_labels(config), entry) or (None if before is None else [])
+    elif config.get(key) != entry["ours"]:
+        return
+    if before is None:
+        config.pop(key, None)
+    else:
+        config[key] = before
 
 
 def diff(old: dict, new: dict) -> dict:

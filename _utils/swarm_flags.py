@@ -57,18 +57,20 @@ JOIN = {
 }
 
 
-def _as_duration(flag: str, value: object, table: dict) -> object:
+def _as_duration(flag: str, value: object) -> object:
     """Give a plain number the unit that Go's parser asks for."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     integers = ("engine-failure-retry", "engine-refresh-retry")
-    return f"{value:g}s" if is_number and flag in table and flag not in integers else value
+    if not is_number or flag in integers:
+        return value
+    return f"{value:f}".rstrip("0").rstrip(".") + "s"
 
 
 def argv(options: dict, table: dict) -> list[str]:
     """
     Return ``options`` as command line arguments, in the order of ``table``.
 
-    ``{"replication": True, "filter": ["health"]}`` becomes ``["--filter=health", "--replication"]``.
+    ``{"replication": True, "filter": ["port"]}`` becomes ``["--filter=port", "--replication"]``.
     A flag that is ``False`` or ``None`` is left out: that is Swarm's default for each of them.
     """
     words = []
@@ -80,5 +82,5 @@ def argv(options: dict, table: dict) -> list[str]:
             words += [f"--{flag}={key}={value[key]}" for key in sorted(value)]
         elif value is not None and value is not False:
             many = value if isinstance(value, list) else [value]
-            words += [f"--{flag}={_as_duration(flag, one, table)}" for one in many]
+            words += [f"--{flag}={_as_duration(flag, one)}" for one in many]
     return words

@@ -1,9 +1,9 @@
 """
 What a classic manager says of itself and its nodes in ``/info``. Pure, but for ``fetch``.
 
-The form is that of swarm 1.2.9, ``api/handlers.go``: ``SystemStatus`` is a list of pairs; a node is a
-line with one leading space, its details are lines with two and a ``└``. Never taken apart by columns
-or at commas: a label's value may hold both.
+The form is that of swarm 1.2.9, ``api/handlers.go``: ``SystemStatus`` is a list of pairs; a node is
+a line with one leading space, its details are lines with two and a ``└``. Never taken apart by
+columns or at commas: a label's value may hold both.
 """
 
 from typing import NamedTuple
@@ -54,6 +54,11 @@ def _node(pairs: list) -> Node:
     )
 
 
+def _is_pair(value: object) -> bool:
+    shaped = isinstance(value, list) and len(value) == 2  # noqa: PLR2004
+    return shaped and all(isinstance(one, str) for one in value)
+
+
 def parse(info: object, own: str = "") -> Manager:
     """
     Return ``/info`` of a manager as a ``Manager``; ``own`` is the address it was asked at.
@@ -66,7 +71,7 @@ def parse(info: object, own: str = "") -> Manager:
         raise swarm_errors.ApiError(f"{own or 'this'} is not a Swarm manager: no SystemStatus")
     head, groups = {}, []
     for pair in pairs:
-        if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str):  # noqa: PLR2004
+        if not _is_pair(pair):
             raise swarm_errors.ApiError(
                 f"{own or 'a manager'} answers a broken SystemStatus: {pair!r}"
             )
@@ -94,6 +99,8 @@ def fetch(endpoint: str, timeout: float = 3) -> Manager:
             info = answer.json()
     except requests.exceptions.JSONDecodeError as err:
         raise swarm_errors.ApiError(f"{endpoint} answers no JSON to /info") from err
+    except requests.exceptions.HTTPError as err:
+        raise swarm_errors.ApiError(f"manager {endpoint}: {err}") from err
     except requests.exceptions.RequestException as err:
         reason = "no answer in time" if isinstance(err, requests.Timeout) else "no connection"
         raise swarm_errors.ApiError(f"manager {endpoint}: {reason}") from err

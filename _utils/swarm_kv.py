@@ -31,7 +31,7 @@ def connect(port: int, timeout: float = 5, host: str = "127.0.0.1") -> object:
 
 
 def call(what: str, function: Callable, *args: object, **kwargs: object) -> object:
-    """Call a function of the client; whatever goes wrong is a ``StoreError`` that says with what."""
+    """Call a function of the client; what goes wrong is a ``StoreError`` that says with what."""
     try:
         return function(*args, **kwargs)
     except requests.exceptions.RequestException as err:

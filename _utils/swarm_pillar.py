@@ -24,9 +24,12 @@ class Fault(NamedTuple):
         return f"{self.path}: found {_short(self.found)}; right would be {self.want}"
 
 
+_LONGEST = 80  # of a value that an error quotes
+
+
 def _short(value: object) -> str:
     shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 3]}..."
 
 
 def suggest(word: object, known: object) -> str:
@@ -41,6 +44,8 @@ def _unknown_key(path: str, key: object, known: object) -> Fault:
 
 
 def _read_field(path: str, field: schema.Field, value: object) -> tuple[object, list]:
+    if value is None:
+        return field.default, []
     want = field.check(value)
     return (field.default, [Fault(path, value, want)]) if want else (value, [])
 
@@ -75,7 +80,7 @@ def read(pillar: object, fields: dict = schema.SCHEMA, path: str = ROOT) -> tupl
     Return the pillar with all defaults filled in, and the faults of its shape.
 
     A value at fault is replaced by its default, so that the rest can still be judged.
-    An empty section (``engine:`` with nothing below) is the same as none.
+    A key with nothing behind it, a section too, is the same as none.
     """
     pillar = {} if pillar is None else pillar
     if not isinstance(pillar, dict):

@@ -11,8 +11,10 @@ import swarm_checks
 import swarm_daemon
 from swarm_pillar import Fault, suggest
 
-_CONSUL_PORTS = {"server": 8300, "serf_lan": 8301, "dns": 8600, "grpc": None, "https": None}
+_CONSUL_PORTS = {"server": 8300, "serf_lan": 8301, "serf_wan": 8302, "dns": 8600}
 _OVERLAY_PORT = 7946
+# Consul turns a listener off by -1.
+_PORTS = swarm_checks.mapping_of(swarm_checks.text, swarm_checks.integer(-1, 65535))
 
 _ELSEWHERE = {
     "hosts": "swarm:engine:listen and swarm:engine:port",
@@ -49,6 +51,12 @@ def _consul_options(settings: dict) -> Iterator[Fault]:
         if key in _CONSUL_OURS:
             want = f"no such key here; it comes from {_CONSUL_OURS[key]}"
             yield Fault(f"swarm:consul:options:{key}", settings["consul"]["options"][key], want)
+    ports = settings["consul"]["options"].get("ports", {})
+    if want := _PORTS(ports):
+        yield Fault("swarm:consul:options:ports", ports, want)
+    elif "http" in ports:
+        want = "no such key here; it comes from swarm:consul:http_port"
+        yield Fault("swarm:consul:options:ports:http", ports["http"], want)
 
 
 def _timings(settings: dict) -> Iterator[Fault]:
@@ -98,12 +106,10 @@ def listeners(settings: dict) -> list[tuple[str, int]]:
         found.append(("swarm:overlay (Docker's gossip)", _OVERLAY_PORT))
     if settings["own_store"]:
         found.append(("swarm:consul:http_port", settings["consul"]["http_port"]))
-        given = settings["consul"]["options"].get("ports") or {}
-        ports = {**_CONSUL_PORTS, **given} if isinstance(given, dict) else _CONSUL_PORTS
+        given = settings["consul"]["options"].get("ports", {})
+        ports = _CONSUL_PORTS if _PORTS(given) else {**_CONSUL_PORTS, **given}
         found += [
-            (f"swarm:consul:options:ports:{name}", port)
-            for name, port in ports.items()
-            if isinstance(port, int) and port > 0
+            (f"swarm:consul:options:ports:{name}", port) for name, port in ports.items() if port > 0
         ]
     return found
 
@@ -132,30 +138,34 @@ def _addresses(settings: dict) -> Iterator[Fault]:
         yield Fault("swarm:address", settings["address"], want)
 
 
+def _subnet(path: str, network: dict, own: str | None) -> Iterator[Fault]:
+    if not network["subnet"]:
+        for key in ("gateway", "ip_range"):
+            if network[key]:
+                yield Fault(f"{path}:{key}", network[key], "a subnet as well")
+        return
+    subnet = ipaddress.ip_network(network["subnet"])
+    if network["gateway"] and ipaddress.ip_address(network["gateway"]) not in subnet:
+        yield Fault(f"{path}:gateway", network["gateway"], f"an address in {subnet}")
+    part = ipaddress.ip_network(network["ip_range"] or subnet)
+    if part.version != subnet.version or not part.subnet_of(subnet):
+        yield Fault(f"{path}:ip_range", network["ip_range"], f"a part of {subnet}")
+    if own and ipaddress.ip_address(own) in subnet:
+        yield Fault(f"{path}:subnet", str(subnet), f"one without {own}, this node")
+
+
 def _subnets(settings: dict) -> Iterator[Fault]:
-    seen: dict[str, ipaddress.IPv4Network] = {}
+    seen: dict[str, ipaddress.IPv4Network | ipaddress.IPv6Network] = {}
     for name, network in settings["networks"].items():
         path = f"swarm:networks:{name}"
-        if not network["subnet"]:
-            for key in ("gateway", "ip_range"):
-                if network[key]:
-                    yield Fault(f"{path}:{key}", network[key], "a subnet as well")
-            continue
-        subnet = ipaddress.ip_network(network["subnet"])
-        if network["gateway"] and ipaddress.ip_address(network["gateway"]) not in subnet:
-            yield Fault(f"{path}:gateway", network["gateway"], f"an address in {subnet}")
-        if network["ip_range"]:
-            part = ipaddress.ip_network(network["ip_range"])
-            if part.version != subnet.version or not part.subnet_of(subnet):
-                yield Fault(f"{path}:ip_range", network["ip_range"], f"a part of {subnet}")
-        if settings["address"] and ipaddress.ip_address(settings["address"]) in subnet:
-            yield Fault(
-                f"{path}:subnet", str(subnet), f"one without {settings['address']}, this node"
-            )
-        for other, taken in seen.items():
-            if taken.overlaps(subnet):
-                yield Fault(f"{path}:subnet", str(subnet), f"one apart from {other}'s, {taken}")
-        seen[name] = subnet
+        yield from _subnet(path, network, settings["address"])
+        if network["subnet"]:
+            subnet = ipaddress.ip_network(network["subnet"])
+            for other, taken in seen.items():
+                if taken.overlaps(subnet):
+                    want = f"one apart from {other}'s, {taken}"
+                    yield Fault(f"{path}:subnet", str(subnet), want)
+            seen[name] = subnet
 
 
 def _overlay(settings: dict) -> Iterator[Fault]:

@@ -39,7 +39,7 @@ def applied(name: str, test: bool, function: Callable, *args: object, **kwargs: 
 
 def waited(name: str, test: bool, function: Callable, timeout: float | None) -> dict:
     """
-    Call ``function``, which waits up to ``timeout`` seconds and raises if something does not come about.
+    Call ``function``, which waits up to ``timeout`` seconds and raises if it was in vain.
 
     In test mode it only looks: what is not there yet would be waited for.
     """

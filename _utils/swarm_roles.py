@@ -31,8 +31,9 @@ def consul_config(settings: dict) -> dict:
     """
     Return this node's configuration of Consul: a server's or a client's.
 
-    No first host and no order: every server waits for all of them (``bootstrap_expect``), every agent
-    looks for all of them (``retry_join``), and that every second, for they start at the same time.
+    No first host and no order: every server waits for all of them (``bootstrap_expect``), every
+    agent looks for all of them (``retry_join``), and that every second, for they start at the same
+    time.
     """
     consul = settings["consul"]
     config = {

@@ -60,7 +60,7 @@ SCHEMA = {
         "service": Field(checks.name, "docker", "its systemd unit"),
         "port": Field(checks.port, 2275, "its TCP port"),
         "listen": Field(
-            checks.optional(checks.either(checks.ip, checks.one_of("0.0.0.0", "::"))),
+            checks.optional(checks.either(checks.ip, checks.one_of("0.0.0.0", "::"))),  # noqa: S104
             None,
             "address it listens on; unset: this node's",
         ),

@@ -4,10 +4,14 @@ The engine's systemd unit: its drop-in, and what its journal says. Pure.
 
 import re
 
-# Sorts behind an admin's own files, for the last ExecStart counts.
-DROPIN = "90-swarm.conf"
+# Sorts behind an admin's own files, ``override.conf`` of ``systemctl edit`` above all, for the last
+# ExecStart counts.
+DROPIN = "zz-swarm.conf"
+_OURS = "# Written by Salt (swarm-formula)"
 
 _HEADER = re.compile(r"^# (/.+)$", flags=re.MULTILINE)
+_CONTINUED = re.compile(r"\\\n(?:[ \t]*[#;].*\n)*[ \t]*")
+_EXEC_START = re.compile(r"^[ \t]*ExecStart[ \t]*=(.*)$", flags=re.MULTILINE)
 _MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
 _BAD = re.compile(
     r"level=(?:error|fatal)|^(?:failed|unable|invalid|unknown|Error|Status)\b|: error "
@@ -22,11 +26,10 @@ def exec_start(units: str) -> str | None:
     """
     parts = _HEADER.split(units)
     found = None
-    for path, text in zip(parts[1::2], parts[2::2], strict=True):
-        if path.endswith(f"/{DROPIN}"):
+    for text in parts[2::2]:
+        if text.lstrip().startswith(_OURS):
             continue
-        joined = re.sub(r"\\\n\s*", " ", text)
-        for command in re.findall(r"^ExecStart=(.*)$", joined, flags=re.MULTILINE):
+        for command in _EXEC_START.findall(_CONTINUED.sub(" ", text)):
             found = command.strip() or None
     return found
 
@@ -39,7 +42,7 @@ def dropin(command: str, listen: str) -> str:
     daemon.json would not do: both units say ``-H fd://``, and dockerd takes only one of the two.
     """
     return (
-        "# Written by Salt (swarm-formula): the unit's own command, and one more socket.\n"
+        f"{_OURS}: the unit's own command, and one more socket.\n"
         f"[Service]\nExecStart=\nExecStart={command} -H tcp://{listen}\n"
     )
 
