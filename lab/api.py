@@ -7,11 +7,11 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from lab import config, containers, images, machine, master, network, pillars, tuning, workloads
 from lab.config import MASTER, Settings
-from lab.engine import LABEL, Engine
+from lab.engine import Engine
 from lab.run import LabError, say
 
 BOOT_LIMIT = 180
@@ -74,8 +74,10 @@ class Lab:
         """Removes everything but the cache, also what a failed start left."""
         with self._locked():
             self._clear()
-            if not self.engine.find() or (self.engine.own and not self._others()):
+            if not self.engine.find() or (self.engine.own and not self.engine.busy()):
                 self.engine.stop()
+            with suppress(OSError):
+                self.settings.run.rmdir()
         say("down")
 
     def _clear(self) -> None:
@@ -94,11 +96,6 @@ class Lab:
             shutil.rmtree(settings.run / name, ignore_errors=True)
         for name in ("lab.json", "images.json"):
             (settings.run / name).unlink(missing_ok=True)
-
-    def _others(self) -> bool:
-        """Tells whether another lab uses the engine."""
-        done = self.engine.docker("ps", "-aq", f"--filter=label={LABEL}")
-        return bool(done.stdout.strip())
 
     def status(self) -> dict[str, object]:
         """Returns the options, the hosts with their states and addresses, and the images."""

@@ -80,7 +80,7 @@ def base_only(sources: Iterable[Source], suite: str) -> list[Source]:
 
 
 def pins(suite: str) -> str:
-    """Returns apt preferences that take the engine from a suite and all else from the hosts' own."""
+    """Returns apt preferences that take the engine, and nothing else, from a suite."""
     return (
         f"Package: {' '.join(ENGINE_PACKAGES)}\nPin: release n={suite}\nPin-Priority: 990\n\n"
         f"Package: *\nPin: release n={suite}\nPin-Priority: 100\n"

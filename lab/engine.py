@@ -123,6 +123,10 @@ class Engine:
         tail = "\n".join("  " + x for x in self.log.read_text().splitlines()[-10:])
         raise LabError(f"the lab's own dockerd did not start (whole log: {self.log}):\n{tail}")
 
+    def busy(self) -> bool:
+        """Tells whether anything runs on the engine: another lab, say."""
+        return bool(self.docker("ps", "--quiet").stdout.strip())
+
     def stop(self) -> None:
         """Stops the lab's own engine and takes away what it put on the machine."""
         pid = self._pid()

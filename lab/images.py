@@ -61,7 +61,15 @@ def build(engine: Engine, context: Path, name: str, arguments: dict[str, str], w
     words = [f"--build-arg={key}={value}" for key, value in arguments.items()]
     # The machine's network: a proxy on its loopback answers; and the lab's engine has no bridge.
     engine.docker("build", "--network=host", *words, "-t", image, context, timeout=900)
+    _forget_others(engine, name, image)
     return image
+
+
+def _forget_others(engine: Engine, name: str, image: str) -> None:
+    """Removes what an image replaces; Docker keeps what a running lab still uses."""
+    tags = engine.docker("image", "ls", "--format={{.Repository}}:{{.Tag}}", name).stdout.split()
+    for old in set(tags) - {image}:
+        engine.docker("image", "rm", old, check=False)
 
 
 def fingerprint(context: Path, *more: str) -> str:

@@ -3,7 +3,6 @@
 import subprocess
 
 from lab import containers
-from lab.config import Settings
 from lab.engine import LABEL, Engine
 from lab.run import LabError, run
 

@@ -75,10 +75,24 @@ def _built(settings: Settings, engine: Engine, kind: str, image: str) -> tuple[s
         mark = images.fingerprint(context, base)
         tar = _folder(settings) / f"{kind}-{mark}.tar"
         if not tar.exists():
-            built = images.build(engine, context, f"swarm-lab/{kind}", {"BASE": base}, kind)
-            engine.docker("tag", built, image)
-            _save(engine, image, tar)
+            built = images.build(
+                engine, context, f"swarm-lab/{kind}", {"BASE": base}, f"{kind} image"
+            )
+            for old in tar.parent.glob(f"{kind}-*.tar"):
+                old.unlink()
+            _save_as(engine, built, image, tar)
     return image, tar
+
+
+def _save_as(engine: Engine, built: str, image: str, tar: Path) -> None:
+    """Saves an image under a name that the engine's owner may use for one of his own."""
+    before = engine.docker("image", "inspect", "-f", "{{.Id}}", image, check=False).stdout.strip()
+    engine.docker("tag", built, image)
+    try:
+        _save(engine, image, tar)
+    finally:
+        undo = ("tag", before, image) if before else ("image", "rm", image)
+        engine.docker(*undo, check=False)
 
 
 def _save(engine: Engine, image: str, tar: Path) -> None:

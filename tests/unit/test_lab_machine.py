@@ -1,0 +1,79 @@
+"""What the lab reads about its machine, and the container options that follow from it."""
+
+import pytest
+
+from lab import containers, firewall, machine
+from lab.run import LabError
+
+ALL = (1 << len(machine.CAPABILITIES)) - 1
+
+
+def test_a_full_bounding_set_lacks_nothing():
+    assert machine.missing_capabilities(ALL) == []
+
+
+def test_a_missing_bit_is_named():
+    assert machine.missing_capabilities(0x1FFFEFFFFFF) == ["SYS_RESOURCE"]
+
+
+def test_a_kernel_with_more_capabilities_than_we_know_is_fine():
+    assert machine.missing_capabilities(ALL << 1 | 1) == []
+
+
+@pytest.mark.parametrize(
+    ("bit", "name"), [(0, "CHOWN"), (21, "SYS_ADMIN"), (27, "MKNOD"), (40, "CHECKPOINT_RESTORE")]
+)
+def test_bits_have_the_kernels_numbers(bit, name):
+    assert machine.CAPABILITIES[bit] == name
+
+
+def test_the_bounding_set_is_read(tmp_path):
+    status = tmp_path / "status"
+    status.write_text("CapEff:\t0\nCapBnd:\t000001fffeffffff\nCapAmb:\t0\n")
+    assert machine.bounding_set(status) == 0x1FFFEFFFFFF
+
+
+def test_another_distribution_is_refused(tmp_path):
+    release = tmp_path / "os-release"
+    release.write_text('ID="fedora"\nVERSION_CODENAME=""\n')
+    with pytest.raises(LabError, match="runs on Debian, this is fedora"):
+        machine.codename(release)
+
+
+def test_the_code_name_is_read_with_and_without_quotes(tmp_path):
+    release = tmp_path / "os-release"
+    release.write_text('ID=debian\nVERSION_CODENAME="bookworm"\n')
+    assert machine.codename(release) == "bookworm"
+
+
+def test_a_capability_that_the_machine_lacks_is_not_asked_for():
+    options = containers.privileges(0x1FFFEFFFFFF, 2)
+    assert "--cap-drop=SYS_RESOURCE" in options
+    assert "--cgroupns=private" in options
+
+
+def test_old_control_groups_are_the_machines():
+    options = containers.privileges(ALL, 1)
+    assert "--cgroupns=host" in options
+    assert not [one for one in options if one.startswith("--cap-drop")]
+
+
+def test_dockers_chains_are_unhooked_then_emptied_then_deleted():
+    rules = """\
+-P FORWARD ACCEPT
+-N DOCKER
+-N DOCKER-USER
+-N MINE
+-A FORWARD -j DOCKER-USER
+-A FORWARD -o br0 -j DOCKER
+-A FORWARD -j MINE
+-A DOCKER-USER -j RETURN
+"""
+    assert firewall.removals(rules) == [
+        ["-D", "FORWARD", "-j", "DOCKER-USER"],
+        ["-D", "FORWARD", "-o", "br0", "-j", "DOCKER"],
+        ["-F", "DOCKER"],
+        ["-F", "DOCKER-USER"],
+        ["-X", "DOCKER"],
+        ["-X", "DOCKER-USER"],
+    ]

@@ -1,0 +1,147 @@
+"""The lab's command line, its settings, and the pillar it starts with."""
+
+import io
+import json
+import tarfile
+
+import pytest
+
+from lab import api, cli, config, images, pillars, workloads
+from lab.run import LabError, run
+
+IMAGES = {
+    "consul": {"image": "consul:1.8.7", "source": "salt://images/consul.tar"},
+    "swarm": {"image": "swarm-standin:1.2.9", "source": "salt://images/swarm.tar"},
+}
+
+
+def test_up_has_the_defaults_that_its_help_tells():
+    options = cli.parser().parse_args(["up"])
+    assert (options.hosts, options.mode, options.salt, options.suite) == (
+        *(3, "classic", "3008", "bullseye"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"hosts": 0}, "--hosts 0: a lab has 1 to 9 hosts"),
+        ({"hosts": 10}, "--hosts 10"),
+        ({"mode": "swarm"}, "--mode swarm: use one of classic, builtin"),
+        ({"salt": "3007"}, "--salt 3007: use one of 3008, 3006"),
+        ({"suite": "buster"}, "--suite buster: use one of bullseye"),
+    ],
+)
+def test_an_option_that_no_lab_can_have_is_refused(changed, message):
+    good = {"hosts": 3, "mode": "classic", "salt": "3008", "suite": "bullseye"}
+    with pytest.raises(LabError, match=message):
+        api.check_options({**good, **changed})
+
+
+def test_addresses_are_fixed():
+    settings = config.settings({})
+    assert settings.address("salt") == "10.77.0.2"
+    assert settings.address("m9") == "10.77.0.19"
+
+
+def test_a_second_lab_shares_nothing_but_cache_and_engine():
+    first = config.settings({})
+    second = config.settings({"SWARM_LAB_NAME": "two", "SWARM_LAB_SUBNET": "10.78.0.0/24"})
+    assert second.container("m1") == "two-m1"
+    assert second.address("m1") == "10.78.0.11"
+    assert first.run != second.run
+    assert first.images != second.images
+    assert (first.cache, first.engine) == (second.cache, second.engine)
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        ({"SWARM_LAB_SUBNET": "10.77.0.0/16"}, "must be a /24"),
+        ({"SWARM_LAB_SUBNET": "10.77.0.1/24"}, "host bits set"),
+        ({"SWARM_LAB_NAME": "a-name-that-is-long"}, "1 to 12"),
+        ({"SWARM_LAB_CACHE": "here"}, "absolute"),
+    ],
+)
+def test_a_wrong_setting_is_named(env, message):
+    with pytest.raises(LabError, match=message):
+        config.settings(env)
+
+
+@pytest.mark.parametrize("name", ["m0", "m10", "salt", "M1", "m1;reboot"])
+def test_only_m1_to_m9_are_hosts(name):
+    with pytest.raises(LabError, match="no such host"):
+        config.number(name)
+
+
+@pytest.mark.parametrize(("count", "managers"), [(1, 1), (2, 1), (3, 3), (4, 3), (5, 3), (9, 3)])
+def test_managers_are_odd_and_at_most_three(count, managers):
+    found = pillars.default(config.host_names(count), "classic", "bullseye", IMAGES)
+    assert len(found["managers"]) == managers
+
+
+@pytest.mark.parametrize(
+    ("suite", "overlay"), [("bullseye", True), ("bookworm", None), ("trixie", None)]
+)
+def test_overlay_is_for_the_engine_that_has_it(suite, overlay):
+    assert pillars.default(["m1"], "classic", suite, IMAGES).get("overlay") is overlay
+
+
+def test_builtin_mode_needs_no_images():
+    assert pillars.default(["m1"], "builtin", "bookworm", IMAGES) == {
+        "mode": "builtin",
+        "managers": ["m1"],
+    }
+
+
+def test_a_hosts_own_pillar_is_on_top_of_the_common_one(tmp_path):
+    pillars.write(tmp_path, {"overlay": True})
+    pillars.write(tmp_path, {"labels": {"zone": "a"}}, "m2")
+    assert json.loads((tmp_path / "top.sls").read_text()) == {
+        "base": {"*": ["swarm"], "m2": ["host_m2"]}
+    }
+    pillars.clear(tmp_path, "m2")
+    assert json.loads((tmp_path / "top.sls").read_text()) == {"base": {"*": ["swarm"]}}
+
+
+def _image_tar(path, tags):
+    text = json.dumps([{"RepoTags": tags}]).encode()
+    with tarfile.open(path, "w") as archive:
+        entry = tarfile.TarInfo("manifest.json")
+        entry.size = len(text)
+        archive.addfile(entry, io.BytesIO(text))
+
+
+def test_the_users_tar_is_found_by_the_name_in_it(tmp_path):
+    _image_tar(tmp_path / "a.tar", ["other:1"])
+    (tmp_path / "b.tar").write_text("no tar at all")
+    _image_tar(tmp_path / "c.tar", None)
+    _image_tar(tmp_path / "d.tar", ["x:1", workloads.SWARM])
+    assert workloads.find_tar(tmp_path, workloads.SWARM) == tmp_path / "d.tar"
+    assert workloads.find_tar(tmp_path, "swarm:2") is None
+
+
+def test_a_changed_file_changes_the_images_name(tmp_path):
+    script = tmp_path / "boot"
+    script.write_text("one")
+    first = images.fingerprint(tmp_path, "base")
+    assert first == images.fingerprint(tmp_path, "base")
+    script.chmod(0o755)
+    second = images.fingerprint(tmp_path, "base")
+    script.write_text("two")
+    assert len({first, second, images.fingerprint(tmp_path, "base")}) == 3
+
+
+def test_a_program_that_hangs_is_stopped():
+    with pytest.raises(LabError, match="took longer than 0 s"):
+        run(["sleep", "5"], timeout=0.1)
+
+
+def test_a_program_that_fails_is_quoted():
+    with pytest.raises(LabError, match="failed with 3:\n  no luck"):
+        run(["sh", "-c", "echo no luck >&2; exit 3"])
+
+
+def test_a_program_that_is_not_there_is_named():
+    with pytest.raises(LabError, match="no-such-program: not found"):
+        run(["no-such-program"])
