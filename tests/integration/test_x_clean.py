@@ -1,0 +1,60 @@
+"""
+``swarm.clean`` takes away all that the formula brought, and nothing else. Near the end: it does so.
+"""
+
+import json
+
+from tests.integration.cluster import changed, failures
+
+DAEMON = "/etc/docker/daemon.json"
+
+
+def _own(swarm, host):
+    """Give a host a container and keys in daemon.json that are the admin's own."""
+    config = json.loads(swarm.lab.exec(host, "cat", DAEMON).stdout)
+    config["labels"] = [*config.get("labels", []), "rack=7"]
+    config["max-concurrent-downloads"] = 5
+    swarm.lab.exec(host, "tee", DAEMON, input=json.dumps(config))
+    swarm.docker(host, "run", "-d", "--name", "own", "busybox:lab", "sleep", "3600")
+
+
+def test_clean_leaves_what_is_not_ours(swarm):
+    own, *others = swarm.lab.hosts()
+    swarm.pillar(networks={"backend": {"driver": "overlay", "subnet": "10.20.0.0/24"}})
+    swarm.pillar(own, labels={"zone": "a"})
+    swarm.apply()
+    _own(swarm, own)
+    promised = swarm.state("swarm.clean", test=True)
+    assert failures(promised) == {}
+    done = swarm.state("swarm.clean")
+    assert failures(done) == {}
+    assert set(changed(done)) <= set(changed(promised))
+    assert json.loads(swarm.lab.exec(own, "cat", DAEMON).stdout) == {
+        "labels": ["rack=7"],
+        "max-concurrent-downloads": 5,
+    }
+    assert swarm.docker(own, "ps", "-a", "--format", "{{.Names}}") == "own"
+    assert swarm.docker(own, "info", "-f", "{{json .Labels}}") == '["rack=7"]'
+    for host in others:
+        assert swarm.lab.salt(host, "pkg.version", "docker.io")[host] == ""
+    for host in swarm.lab.hosts():
+        left = "find /etc/swarm-formula /var/lib/swarm-formula /etc/profile.d/swarm.sh" \
+               " /etc/systemd/system/docker.service.d -type f 2>/dev/null"  # fmt: skip
+        assert swarm.lab.exec(host, "sh", "-c", left, check=False).stdout == ""
+    swarm.docker(own, "rm", "-f", "own")
+
+
+def test_clean_again_changes_nothing(cluster):
+    returns = cluster.state("swarm.clean")
+    assert failures(returns) == {}
+    # The libraries are needed to look for what there is to clean.
+    assert {key.split(": ")[1] for key in changed(returns)} <= {
+        "client libraries are installed",
+        "client libraries are removed",
+    }
+
+
+def test_after_clean_the_swarm_is_made_anew(cluster):
+    cluster.apply()
+    cluster.wait(cluster.all_healthy, 120)
+    assert cluster.apply() == {}
