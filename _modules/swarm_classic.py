@@ -2,10 +2,14 @@
 Classic Swarm: its manager and its agent, in containers.
 """
 
+import contextlib
+
 import swarm_daemon
 import swarm_errors
 import swarm_info
+import swarm_kv
 import swarm_roles
+import swarm_turn
 import swarm_wait
 
 __virtualname__ = "swarm_classic"
@@ -56,7 +60,30 @@ def apply_manager(test=False):
     if not settings["is_manager"]:
         return __salt__["swarm_container.remove"](name, test=test)
     spec = swarm_roles.manager_container(settings)
-    return __salt__["swarm_container.apply"](name, spec, test=test)
+    changes = __salt__["swarm_container.apply"](name, spec, test=True)
+    if test or not changes:
+        return changes
+    if "state" in changes or len(settings["managers"]) == 1:
+        return __salt__["swarm_container.apply"](name, spec)
+    with _taken_down(settings):
+        return __salt__["swarm_container.apply"](name, spec)
+
+
+@contextlib.contextmanager
+def _taken_down(settings):
+    """Hold this manager's turn to go down; ends when it answers again and one is primary."""
+    if not __salt__["swarm_consul.has_leader"]():
+        # A store of somebody's own, or none: there is nobody to take turns by.
+        yield
+        return
+    limit = 3 * settings["timeout"]
+    with swarm_turn.turn(lambda: _consul(settings), settings["id"], limit):
+        yield
+        wait_primary()
+
+
+def _consul(settings):
+    return swarm_kv.connect(settings["consul"]["http_port"])
 
 
 def apply_agent(test=False):

@@ -2,10 +2,13 @@
 Consul, the store of classic Swarm, in a container on every node.
 """
 
+import contextlib
+
 import swarm_errors
 import swarm_files
 import swarm_kv
 import swarm_roles
+import swarm_turn
 import swarm_wait
 
 __virtualname__ = "swarm_consul"
@@ -70,9 +73,50 @@ def apply(test=False):
     if not settings["own_store"]:
         return __salt__["swarm_container.remove"](name, test=test)
     spec, text = swarm_roles.consul_container(settings, str(swarm_files.CONFIG))
-    if not test and swarm_files.read(_FILE) != text:
+    changes = __salt__["swarm_container.apply"](name, spec, test=True)
+    if test or not changes:
+        return changes
+    if "state" not in changes and (settings["is_server"] or _serves(settings)):
+        with _taken_down(settings):
+            return _apply(name, spec, text)
+    return _apply(name, spec, text)
+
+
+def _apply(name, spec, text):
+    if swarm_files.read(_FILE) != text:
         swarm_files.write(_FILE, text)
-    return __salt__["swarm_container.apply"](name, spec, test=test)
+    return __salt__["swarm_container.apply"](name, spec)
+
+
+def _serves(settings):
+    return has_leader() and settings["id"] in status()["servers"]
+
+
+@contextlib.contextmanager
+def _taken_down(settings):
+    """
+    Hold this server's turn to go down; refused while that would cost the quorum.
+
+    Without a leader there is no quorum to lose and nobody to ask: then it is done at once.
+    """
+    if not has_leader():
+        yield
+        return
+    with swarm_turn.turn(lambda: _client(settings), settings["id"], 3 * settings["timeout"]):
+        alive = set(status()["servers"])
+        if why := swarm_turn.refusal(settings["servers"], alive, settings["id"]):
+            raise swarm_errors.StoreError(why)
+        yield
+        _wait_back(settings)
+
+
+def _wait_back(settings):
+    def probe():
+        missing = _missing(settings)
+        back = not missing and settings["id"] in status()["servers"]
+        return None if back else missing or f"Consul of {settings['id']} is not back yet"
+
+    swarm_wait.until(probe, settings["timeout"])
 
 
 def wait(timeout=None):
@@ -93,15 +137,16 @@ def wait(timeout=None):
     settings = __salt__["swarm_settings.get"]()
     if not settings["own_store"]:
         return
+    limit = settings["timeout"] if timeout is None else timeout
+    swarm_wait.until(lambda: _missing(settings), limit)
 
-    def probe():
-        try:
-            found = status()
-        except swarm_errors.StoreError as err:
-            return str(err)
-        return swarm_kv.missing(settings["servers"], set(found["servers"]), found["leader"])
 
-    swarm_wait.until(probe, settings["timeout"] if timeout is None else timeout)
+def _missing(settings):
+    try:
+        found = status()
+    except swarm_errors.StoreError as err:
+        return str(err)
+    return swarm_kv.missing(settings["servers"], set(found["servers"]), found["leader"])
 
 
 def nodes():

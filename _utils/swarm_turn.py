@@ -1,0 +1,59 @@
+"""
+One after the other: what takes a Consul server or a manager down does so on one host at a time.
+
+The turn is a lock in Consul. All minions run at the same time, and nothing else is between them.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import swarm_errors
+import swarm_kv
+import swarm_wait
+
+_KEY = "swarm-formula/turn"
+# Longer than a turn lasts; that of a minion which was killed in its turn ends by itself.
+_TTL = 120
+
+
+def majority(count: int) -> int:
+    """Return how many of ``count`` servers are a quorum."""
+    return count // 2 + 1
+
+
+def refusal(servers: dict[str, str], alive: set[str], mine: str) -> str | None:
+    """Return why this server must not be taken down now, ``None`` if it may."""
+    need = majority(len(servers))
+    rest = (set(servers) & alive) - {mine}
+    if len(servers) == 1 or len(rest) >= need:
+        return None
+    absent = sorted(set(servers) - alive - {mine})
+    return (
+        f"restarting Consul on {mine} would cost the quorum: {need} of {len(servers)} servers are"
+        f" needed, and without it {len(rest)} are left; bring {', '.join(absent) or 'more'} up first"
+    )
+
+
+def _take(client: object, session: str, mine: str) -> str | None:
+    """Try to take the turn; return who has it, ``None`` if it is ours."""
+    if swarm_kv.call("turn", client.kv.put, _KEY, mine, acquire=session):
+        return None
+    _, entry = swarm_kv.call("turn", client.kv.get, _KEY)
+    holder = entry["Value"].decode() if entry and entry["Value"] else "another host"
+    return f"{mine} waits for its turn to restart Consul or a manager: {holder} has it"
+
+
+@contextlib.contextmanager
+def turn(connect: Callable, mine: str, timeout: float) -> Iterator[None]:
+    """Hold the turn; waits for it up to ``timeout`` seconds. ``connect`` gives a client of Consul."""
+    client = connect()
+    # Without a health check: the host's own Consul is what goes down in the turn.
+    create = {"name": _KEY, "checks": [], "lock_delay": 0, "behavior": "delete", "ttl": _TTL}
+    session = swarm_kv.call("turn", client.session.create, **create)
+    try:
+        swarm_wait.until(lambda: _take(client, session, mine), timeout)
+        yield
+    finally:
+        # A Consul that is not back cannot be told; then the TTL ends the turn.
+        with contextlib.suppress(swarm_errors.StoreError):
+            swarm_kv.call("turn", connect().session.destroy, session)
