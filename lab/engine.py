@@ -79,6 +79,7 @@ class Engine:
         machine.install(["docker.io", "iptables"], ["docker"])
         self._url = self.find()
         if self._url:
+            self._check()
             return
         if self._named():
             raise LabError(
@@ -87,7 +88,18 @@ class Engine:
             )
         machine.install(["docker.io", "iptables"], ["dockerd", "containerd", "runc", "iptables"])
         self._start()
+        self._check()
         say(f"engine started: DOCKER_HOST={self.url}")
+
+    def _check(self) -> None:
+        """Refuses an engine that cannot carry hosts."""
+        root = self.docker("info", "--format={{.DockerRootDir}}").stdout.strip()
+        if machine.filesystem(root, Path("/proc/mounts").read_text()) == "overlay":
+            raise LabError(
+                f"the engine's data folder {root} lies on an overlay file system, on which the hosts'"
+                " own engines cannot work; set SWARM_LAB_CACHE (or the engine's data-root) to a folder"
+                " on a disk"
+            )
 
     def _start(self) -> None:
         self.settings.engine.mkdir(parents=True, exist_ok=True)

@@ -40,6 +40,14 @@ def cgroup_version() -> int:
     return 2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1
 
 
+def filesystem(path: str, mounts: str) -> str:
+    """Returns the type of the file system a path lies on, from the text of /proc/mounts."""
+    found = [line.split()[1:3] for line in mounts.splitlines()]
+    under = [(point, kind) for point, kind in found if Path(path).is_relative_to(point)]
+    # The longest mount point is the nearest; of two on one spot the later hides the earlier.
+    return max(reversed(under), key=lambda one: len(one[0]), default=("", "unknown"))[1]
+
+
 def codename(release: Path = Path("/etc/os-release")) -> str:
     """Returns the code name of this machine's Debian."""
     fields = dict(re.findall(r'^(\w+)="?([^"\n]*)', release.read_text(), re.M))

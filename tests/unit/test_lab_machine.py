@@ -33,6 +33,17 @@ def test_the_bounding_set_is_read(tmp_path):
     assert machine.bounding_set(status) == 0x1FFFEFFFFFF
 
 
+def test_the_nearest_mount_tells_the_file_system():
+    mounts = "overlay / overlay rw 0 0\n/dev/a /var ext4 rw 0 0\n/dev/b /var/lib xfs rw 0 0\n"
+    assert machine.filesystem("/var/lib/docker", mounts) == "xfs"
+    assert machine.filesystem("/var/library", mounts) == "ext4"
+    assert machine.filesystem("/srv", mounts) == "overlay"
+
+
+def test_a_later_mount_hides_an_earlier_one():
+    assert machine.filesystem("/x", "a / rootfs rw 0 0\nb / ext4 rw 0 0\n") == "ext4"
+
+
 def test_another_distribution_is_refused(tmp_path):
     release = tmp_path / "os-release"
     release.write_text('ID="fedora"\nVERSION_CODENAME=""\n')
