@@ -57,7 +57,7 @@ class Lab:
             folder.mkdir(parents=True, exist_ok=True)
         pillars.write(settings.pillar, pillars.default(names, **_taste(options), images=found))
         tuning.apply(settings)
-        master.autosign(settings, names)
+        master.accept(settings, *names)
         network.ensure(self.engine)
         self._write({"image": image, "hosts": names})
         self._create(MASTER, *names, image=image)
@@ -138,7 +138,7 @@ class Lab:
                 raise LabError(f"{host} is there already; `bin/lab status` shows the hosts")
             self._write({**state, "hosts": sorted([*state["hosts"], host])})
             if accept:
-                master.autosign(self.settings, self.hosts())
+                master.accept(self.settings, host)
             self._create(host, image=state["image"])
         if accept:
             master.await_minions(self.engine, [host], BOOT_LIMIT)
@@ -158,6 +158,7 @@ class Lab:
             state = self._need(host)
             containers.remove(self.engine, host)
             master.forget(self.engine, host)
+            master.accept(self.settings, host)
             self._create(host, image=state["image"])
         master.await_minions(self.engine, [host], BOOT_LIMIT)
 

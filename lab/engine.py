@@ -96,9 +96,9 @@ class Engine:
         root = self.docker("info", "--format={{.DockerRootDir}}").stdout.strip()
         if machine.filesystem(root, Path("/proc/mounts").read_text()) == "overlay":
             raise LabError(
-                f"the engine's data folder {root} lies on an overlay file system, on which the hosts'"
-                " own engines cannot work; set SWARM_LAB_CACHE (or the engine's data-root) to a folder"
-                " on a disk"
+                f"the engine's data folder {root} lies on an overlay file system, on which the"
+                " hosts' own engines cannot work; set SWARM_LAB_CACHE (or, for an engine of yours,"
+                " its data-root) to a folder on a disk"
             )
 
     def _start(self) -> None:

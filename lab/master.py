@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from lab import containers
 from lab.config import MASTER, Settings
@@ -29,17 +29,23 @@ def salt(
     return execute(engine, "salt", *limits, *matcher, target, fun, *args, timeout=timeout)
 
 
-def autosign(settings: Settings, ids: Iterable[str]) -> None:
-    """Lets the master accept the keys of these ids, and of no others, by itself."""
+def accept(settings: Settings, *ids: str) -> None:
+    """Lets the master accept the keys of these ids by itself, besides those it does already."""
+    _autosign(settings, lambda known: known | set(ids))
+
+
+def _autosign(settings: Settings, change: Callable[[set[str]], set[str]]) -> None:
     path = settings.run / "autosign" / "ids"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{one}\n" for one in ids))
+    known = set(path.read_text().split()) if path.exists() else set()
+    path.write_text("".join(f"{one}\n" for one in sorted(change(known))))
     # The master ignores a file that others can write.
     path.chmod(0o644)
 
 
 def forget(engine: Engine, host: str) -> None:
-    """Deletes a minion's key on the master."""
+    """Deletes a minion's key on the master, and accepts no other of that name by itself."""
+    _autosign(engine.settings, lambda known: known - {host})
     containers.execute(
         engine, MASTER, "salt-key", "--yes", f"--delete={host}", check=False, timeout=60
     )
