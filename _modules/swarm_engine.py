@@ -10,6 +10,7 @@ import swarm_daemon
 import swarm_docker
 import swarm_errors
 import swarm_files
+import swarm_plan
 import swarm_roles
 import swarm_unit
 import swarm_wait
@@ -17,7 +18,6 @@ from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "swarm_engine"
 
-_DAEMON = Path("/etc/docker/daemon.json")
 _UNITS = Path("/etc/systemd/system")
 # How long dockerd takes to reload at the most; it says so with an event.
 _RELOAD = 15
@@ -75,7 +75,7 @@ def check(engine_version):
 
 def exists():
     """
-    Return whether this host has an engine at all.
+    Return whether this host has an engine in which something of the formula could be.
 
     CLI Example:
 
@@ -83,7 +83,15 @@ def exists():
 
         salt '*' swarm_engine.exists
     """
-    return bool(_command(_settings()["engine"]["service"]))
+    if not _command(_settings()["engine"]["service"]):
+        return False
+    missing = __salt__["swarm_libraries.missing"]()
+    if missing and swarm_files.RECORD.exists():
+        raise swarm_errors.SdkMissingError(
+            f"{', '.join(missing)} is not in Salt's own Python; apply swarm.libraries first"
+        )
+    # Without the libraries the formula was never here: they are the first it brings.
+    return not missing
 
 
 def _command(service):
@@ -103,49 +111,15 @@ def _dropin(settings):
     engine = settings["engine"]
     command = _command(engine["service"])
     listen = swarm_address.endpoint(engine["listen"] or settings["address"], engine["port"])
-    if not command:
-        return None
-    return swarm_unit.dropin(command, listen)
-
-
-def _admin_hosts(config):
-    if "hosts" in config:
-        raise swarm_errors.SwarmError(
-            f"{_DAEMON} has 'hosts' of its own, and dockerd takes them from one place only:"
-            " remove that key; swarm:engine:listen and swarm:engine:port say where it listens"
-        )
-
-
-def _plan(settings, wanted, keys):
-    """Return what to write where, and the changes to report; files are ``{path: (old, new)}``."""
-    current = swarm_files.read_json(_DAEMON)
-    _admin_hosts(current)
-    record = swarm_files.record("daemon.json")
-    config, noted = swarm_daemon.merge(current, wanted, record, keys)
-    files, changes = {}, {}
-    differs = swarm_daemon.diff(current, config)
-    if differs:
-        text = swarm_files.to_json(config) if config else None
-        files[_DAEMON] = (swarm_files.read(_DAEMON), text)
-        changes["daemon.json"] = differs
-    return {"files": files, "changes": changes, "record": noted, "differs": differs}
-
-
-def _plan_unit(settings, plan, wanted):
-    path = _dropin_path(settings["engine"])
-    old = swarm_files.read(path)
-    if wanted != old:
-        plan["files"][path] = (old, wanted)
-        plan["changes"][str(path)] = {"old": old, "new": wanted}
+    return swarm_unit.dropin(command, listen) if command else None
 
 
 def _plan_service(settings, plan):
-    service = settings["engine"]["service"]
-    if _ping():
-        if not __salt__["service.enabled"](service):
-            plan["changes"]["enabled"] = {"old": False, "new": True}
-    else:
-        plan["changes"]["service"] = {"old": "stopped", "new": "running"}
+    if not _ping():
+        return swarm_plan.reported(plan, "service", "stopped", "running")
+    if not __salt__["service.enabled"](settings["engine"]["service"]):
+        return swarm_plan.reported(plan, "enabled", False, True)
+    return plan
 
 
 def configure(test=False):
@@ -163,18 +137,18 @@ def configure(test=False):
         salt '*' swarm_engine.configure test=True
     """
     settings = _settings()
-    engine_version = version()
+    engine, engine_version = settings["engine"], version()
     check(engine_version)
-    plan = _plan(settings, swarm_daemon.options(settings, engine_version), None)
+    plan = swarm_plan.plan(swarm_daemon.options(settings, engine_version))
     unit = _dropin(settings)
     if unit is None and not test:
-        service = settings["engine"]["service"]
         raise swarm_errors.SwarmError(
-            f"there is no unit {service}.service (swarm:engine:service); is the engine installed?"
+            f"there is no unit {engine['service']}.service (swarm:engine:service);"
+            " is the engine installed?"
         )
-    _plan_unit(settings, plan, unit or "written once the package's own unit is there")
-    _plan_service(settings, plan)
-    return _carry_out(settings, plan, test)
+    unit = unit or "written once the package's own unit is there"
+    plan = swarm_plan.with_file(plan, _dropin_path(engine), unit)
+    return _carry_out(settings, _plan_service(settings, plan), test)
 
 
 def configure_overlay(test=False):
@@ -194,7 +168,7 @@ def configure_overlay(test=False):
     wanted = swarm_daemon.overlay_options(settings, swarm_roles.engine_endpoint(settings))
     if wanted:
         check(version())
-    return _carry_out(settings, _plan(settings, wanted, swarm_daemon.OVERLAY_KEYS), test)
+    return _carry_out(settings, swarm_plan.plan(wanted, swarm_daemon.OVERLAY_KEYS), test)
 
 
 def clean(test=False):
@@ -208,73 +182,51 @@ def clean(test=False):
         salt '*' swarm_engine.clean test=True
     """
     settings = _settings()
-    every = (*swarm_files.record("daemon.json"), *swarm_daemon.OVERLAY_KEYS)
-    plan = _plan(settings, {}, every)
-    _plan_unit(settings, plan, None)
     if not exists():
         return {}
-    return _carry_out(settings, plan, test)
+    ours = (*swarm_plan.recorded(), *swarm_daemon.OVERLAY_KEYS)
+    plan = swarm_plan.plan({}, ours)
+    path = _dropin_path(settings["engine"])
+    changes = _carry_out(settings, swarm_plan.with_file(plan, path, None), test)
+    if not test:
+        swarm_files.drop_empty(path.parent)
+    return changes
 
 
 def _carry_out(settings, plan, test):
-    pending = swarm_files.record("pending")
-    if pending and not plan["changes"]:
-        # An earlier run wrote the files and was killed before the engine took them.
-        plan["changes"]["engine"] = {"old": "has not read its configuration", "new": "has read it"}
-    if test or not plan["changes"]:
-        if not test:
-            swarm_files.note("daemon.json", plan["record"])
-        return plan["changes"]
-    before = swarm_files.record("daemon.json")
-    unit_changed = any(path != _DAEMON for path in plan["files"])
-    restart = unit_changed or swarm_daemon.needs_restart(plan["differs"]) or bool(pending)
-    swarm_files.note("pending", {"since": time.time()})
-    swarm_files.note("daemon.json", plan["record"])
+    pending = swarm_plan.pending()
+    if pending and not plan.changes:
+        # An earlier run was killed before the engine had read what it wrote.
+        plan = swarm_plan.reported(plan, "engine", f"has not read {pending['what']}", "has read it")
+    if test:
+        return plan.changes
+    if plan.changes:
+        _change(settings, plan, plan.restart or pending.get("restart", False))
+    swarm_plan.end(plan)
+    return plan.changes
+
+
+def _change(settings, plan, restart):
     started = int(time.time())
-    was_up = _ping()
+    was_up, before = _ping(), swarm_plan.recorded()
     try:
-        _write(plan["files"], new=True)
-        _activate(settings, restart, was_up)
+        swarm_plan.begin(plan, restart)
+        _activate(settings, plan, restart, was_up)
     except CommandExecutionError as err:
         words = swarm_unit.words(_journal(settings, started))
-        swarm_files.note("daemon.json", before)
-        _put_back(settings, plan["files"], was_up)
-        swarm_files.note("pending", {})
+        swarm_plan.undo(plan, before)
+        _back(settings, plan, was_up)
+        swarm_plan.end(plan._replace(record=before))
         raise swarm_errors.SwarmError(
-            f"the engine of {settings['id']} does not take {', '.join(_keys(plan))}; everything was put"
-            f" back as it was, and it runs again. It said: {words} ({err})"
+            f"the engine of {settings['id']} does not take {plan.what}; everything was put back as"
+            f" it was{', and it runs again' if was_up else ''}. It said: {words} ({err})"
         ) from err
-    swarm_files.note("pending", {})
-    return plan["changes"]
 
 
-def _keys(plan):
-    return [*plan["differs"], *(str(path) for path in plan["files"] if path != _DAEMON)] or ["a start"]
-
-
-def _write(files, new):
-    for path, (before, after) in files.items():
-        swarm_files.write(path, after if new else before)
-    if any(path != _DAEMON for path in files):
+def _activate(settings, plan, restart, was_up):
+    service = settings["engine"]["service"]
+    if plan.units:
         __salt__["service.systemctl_reload"]()
-
-
-def _put_back(settings, files, was_up):
-    service = settings["engine"]["service"]
-    _write(files, new=False)
-    if not was_up:
-        return
-    if _ping():
-        __salt__["service.reload"](service)
-        return
-    # Three bad starts in a minute lock the unit.
-    __salt__["cmd.run"](["systemctl", "reset-failed", f"{service}.service"], python_shell=False)
-    __salt__["service.start"](service)
-    _await(settings)
-
-
-def _activate(settings, restart, was_up):
-    service = settings["engine"]["service"]
     if was_up:
         # Even before a restart: the engine refuses here what it would not start with, and a
         # live-restore that is new takes effect, so that the restart leaves containers alone.
@@ -285,6 +237,22 @@ def _activate(settings, restart, was_up):
         __salt__["service.start"](service)
     if not __salt__["service.enabled"](service):
         __salt__["service.enable"](service)
+    _await(settings)
+
+
+def _back(settings, plan, was_up):
+    """Have the engine run as before, now that its files are as before."""
+    service = settings["engine"]["service"]
+    if plan.units:
+        __salt__["service.systemctl_reload"]()
+    if not was_up:
+        return
+    if _ping():
+        __salt__["service.reload"](service)
+        return
+    # Three bad starts in a minute lock the unit.
+    __salt__["cmd.run"](["systemctl", "reset-failed", f"{service}.service"], python_shell=False)
+    __salt__["service.start"](service)
     _await(settings)
 
 

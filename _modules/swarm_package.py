@@ -42,7 +42,9 @@ def _install(engine, candidate):
     __salt__["pkg.install"](pkgs=pkgs, install_recommends=False, refresh=False)
     have = __salt__["pkg.version"](package)
     if not have:
-        raise swarm_errors.SwarmError(f"{package} {candidate} could not be installed; see apt's log")
+        raise swarm_errors.SwarmError(
+            f"{package} {candidate} could not be installed; see apt's log"
+        )
     return have
 
 
@@ -78,7 +80,9 @@ def install(test=False):
     if not test:
         new = _install(engine, candidate)
         if not have:
-            swarm_files.note("engine", {**swarm_files.record("engine"), "package": engine["package"]})
+            swarm_files.note(
+                "engine", {**swarm_files.record("engine"), "package": engine["package"]}
+            )
     changes = {engine["package"]: {"old": have or None, "new": new}}
     return {**changes, **({} if test and not have else _hold(engine, test))}
 

@@ -30,7 +30,7 @@ def refusal(servers: dict[str, str], alive: set[str], mine: str) -> str | None:
     absent = sorted(set(servers) - alive - {mine})
     return (
         f"restarting Consul on {mine} would cost the quorum: {need} of {len(servers)} servers are"
-        f" needed, and without it {len(rest)} are left; bring {', '.join(absent) or 'more'} up first"
+        f" needed, and {len(rest)} would be left; bring {', '.join(absent) or 'more'} up first"
     )
 
 
@@ -45,7 +45,7 @@ def _take(client: object, session: str, mine: str) -> str | None:
 
 @contextlib.contextmanager
 def turn(connect: Callable, mine: str, timeout: float) -> Iterator[None]:
-    """Hold the turn; waits for it up to ``timeout`` seconds. ``connect`` gives a client of Consul."""
+    """Hold the turn; waits for it up to ``timeout`` seconds. ``connect`` gives a client."""
     client = connect()
     # Without a health check: the host's own Consul is what goes down in the turn.
     create = {"name": _KEY, "checks": [], "lock_delay": 0, "behavior": "delete", "ttl": _TTL}

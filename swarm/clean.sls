@@ -1,13 +1,12 @@
 {#- Takes away everything the formula brought, in the reverse order. An admin's own keys in
     daemon.json and own containers stay, and with such a container the engine. #}
 include:
-  - swarm.modules
   - swarm.settings
 
 docker clients use the engine:
   swarm_client.removed:
     - require:
-      - swarm_libraries: client libraries are installed
+      - swarm_settings: swarm pillar is valid
 
 agent and manager are removed:
   swarm_classic.removed:

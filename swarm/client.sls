@@ -1,6 +1,5 @@
 {#- Points docker and docker-compose of a node's users at the swarm. #}
 include:
-  - swarm.modules
   - swarm.settings
 
 docker clients use the swarm:

@@ -1,12 +1,10 @@
 {#- Installs the Docker Engine; options, labels and the TCP port of it. #}
 include:
-  - swarm.modules
-  - swarm.settings
+  - swarm.libraries
 
 engine is installed:
   swarm_engine.installed:
     - require:
-      - swarm_settings: swarm pillar is valid
       - swarm_libraries: client libraries are installed
 
 engine is configured:

@@ -3,6 +3,4 @@ include:
   - swarm.modules
 
 swarm pillar is valid:
-  swarm_settings.valid:
-    - require_in:
-      - swarm_libraries: client libraries are installed
+  swarm_settings.valid: []

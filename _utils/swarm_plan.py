@@ -1,0 +1,108 @@
+"""
+A change of the engine's files: worked out, written, and put back if the engine does not take it.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import swarm_daemon
+import swarm_errors
+import swarm_files
+
+DAEMON = Path("/etc/docker/daemon.json")
+
+_RECORD, _PENDING = "daemon.json", "pending"
+
+
+class Plan(NamedTuple):
+    """What to write, what to report, and what to note of it."""
+
+    files: dict  # {path: (old text, new text)}, None for no file
+    differs: dict  # the keys of daemon.json that change, {key: {"old": ..., "new": ...}}
+    changes: dict  # for the report
+    record: dict  # what in daemon.json is ours
+
+    @property
+    def units(self) -> list[Path]:
+        """The files that systemd has to read again."""
+        return [path for path in self.files if path != DAEMON]
+
+    @property
+    def restart(self) -> bool:
+        """Whether the engine cannot take it by SIGHUP."""
+        return bool(self.units) or swarm_daemon.needs_restart(self.differs)
+
+    @property
+    def what(self) -> str:
+        """What is changed, for an error."""
+        return ", ".join([*self.differs, *map(str, self.units)]) or "a start"
+
+
+def _refuse_hosts(config: dict) -> None:
+    if "hosts" in config:
+        raise swarm_errors.SwarmError(
+            f"{DAEMON} has 'hosts' of its own, and dockerd takes them from one place only: remove"
+            " that key; swarm:engine:listen and swarm:engine:port say where the engine listens"
+        )
+
+
+def plan(wanted: dict, keys: tuple | None = None) -> Plan:
+    """Return what brings ``wanted`` into daemon.json; ``keys`` as in ``swarm_daemon.merge``."""
+    current = swarm_files.read_json(DAEMON)
+    _refuse_hosts(current)
+    config, record = swarm_daemon.merge(current, wanted, recorded(), keys)
+    differs = swarm_daemon.diff(current, config)
+    if not differs:
+        return Plan({}, {}, {}, record)
+    text = swarm_files.to_json(config) if config else None
+    files = {DAEMON: (swarm_files.read(DAEMON), text)}
+    return Plan(files, differs, {"daemon.json": differs}, record)
+
+
+def with_file(plan: Plan, path: Path, wanted: str | None) -> Plan:
+    """Add a whole file to the plan, if it differs."""
+    old = swarm_files.read(path)
+    if old == wanted:
+        return plan
+    return plan._replace(
+        files={**plan.files, path: (old, wanted)},
+        changes={**plan.changes, str(path): {"old": old, "new": wanted}},
+    )
+
+
+def reported(plan: Plan, what: str, old: object, new: object) -> Plan:
+    """Add something to the report that is no file."""
+    return plan._replace(changes={**plan.changes, what: {"old": old, "new": new}})
+
+
+def pending() -> dict:
+    """Return what an earlier run wrote and was killed before the engine had read it."""
+    return swarm_files.record(_PENDING)
+
+
+def recorded() -> dict:
+    """Return what in daemon.json is noted as ours."""
+    return swarm_files.record(_RECORD)
+
+
+def begin(plan: Plan, restart: bool) -> None:
+    """Write the files, after a note that the engine has not read them yet."""
+    swarm_files.note(_PENDING, {"restart": restart, "what": plan.what})
+    swarm_files.note(_RECORD, plan.record)
+    for path, (_, new) in plan.files.items():
+        swarm_files.write(path, new)
+
+
+def undo(plan: Plan, before: dict) -> None:
+    """Put the files back as they were, and the record of them."""
+    for path, (old, _) in plan.files.items():
+        # What a full disk kept from being written needs no writing back.
+        if swarm_files.read(path) != old:
+            swarm_files.write(path, old)
+    swarm_files.note(_RECORD, before)
+
+
+def end(plan: Plan) -> None:
+    """Note that the engine has read the files."""
+    swarm_files.note(_RECORD, plan.record)
+    swarm_files.note(_PENDING, {})
