@@ -232,20 +232,21 @@ def name(value: object) -> str | None:
     return None if good else "a name of letters, digits, '_', '.' and '-'"
 
 
+def _endpoint(value: str) -> bool:
+    match = re.fullmatch(r"(?:\[[0-9A-Fa-f:]+\]|[^:\s]+):([0-9]{1,5})", value)
+    return bool(match) and port(int(match[1])) is None
+
+
 def store(value: object) -> str | None:
     """Accept a discovery URL. Swarm takes several endpoints, with commas, but for Consul."""
-    want = "consul://host:port[/prefix], etcd://host:port[,host:port][/prefix] or zk://…"
-    match = (
-        re.fullmatch(r"(consul|etcd|zk)://([^/\s]+)(/\S*)?", value) if text(value) is None else None
-    )
+    shape = r"(consul|etcd|zk)://([^/\s]+)(/\S*)?"
+    match = re.fullmatch(shape, value) if isinstance(value, str) else None
     if not match:
-        return want
-    if match[1] == "consul" and "," in match[2]:
-        return "one endpoint only (Swarm's Consul client takes no more): consul://host:port"
+        return "consul://host:port[/prefix], etcd://host:port[,host:port][/prefix] or zk://…"
     endpoints = match[2].split(",")
-    bad = [
-        one for one in endpoints if not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[^:\s]+):\d{1,5}", one)
-    ]
+    if match[1] == "consul" and len(endpoints) > 1:
+        return "one endpoint only (Swarm's Consul client takes no more): consul://host:port"
+    bad = [one for one in endpoints if not _endpoint(one)]
     return f"host:port for each endpoint (found {bad[0]!r})" if bad else None
 
 

@@ -11,8 +11,8 @@ import swarm_errors
 
 # Keys of daemon.json from 19.03 to 29, to find typing errors; one that is newer passes as it is.
 KNOWN = frozenset(
-    """allow-direct-routing allow-nondistributable-artifacts api-cors-header authorization-plugins bip
-    bip6 bridge bridge-accept-fwmark builder cgroup-parent cluster-advertise cluster-store
+    """allow-direct-routing allow-nondistributable-artifacts api-cors-header authorization-plugins
+    bip bip6 bridge bridge-accept-fwmark builder cgroup-parent cluster-advertise cluster-store
     cluster-store-opts config-file containerd containerd-namespace containerd-plugin-namespace
     cpu-rt-period cpu-rt-runtime cri-containerd data-root debug default-address-pools
     default-cgroupns-mode default-gateway default-gateway-v6 default-ipc-mode

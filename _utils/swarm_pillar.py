@@ -56,7 +56,7 @@ def _read_each(path: str, each: schema.Each, value: object) -> tuple[dict, list]
     result, faults = {}, []
     for name, one in value.items():
         if want := each.key(name):
-            faults.append(Fault(path, name, want))
+            faults.append(Fault(f"{path}:{name}", name, want))
             continue
         result[name], more = read(one, each.fields, f"{path}:{name}")
         faults += more
@@ -95,8 +95,16 @@ def read(pillar: object, fields: dict = schema.SCHEMA, path: str = ROOT) -> tupl
 
 
 def texts(faults: list[Fault]) -> list[str]:
-    """Return the faults as texts, the first of each path: what follows from a fault is none."""
+    """
+    Return the faults as texts, the first of each path and none below a path at fault.
+
+    What follows from another fault is none: it would only lead astray.
+    """
     first: dict[str, Fault] = {}
     for fault in faults:
         first.setdefault(fault.path, fault)
-    return [str(fault) for fault in first.values()]
+    return [
+        str(fault)
+        for path, fault in first.items()
+        if not any(path.startswith(f"{other}:") for other in first)
+    ]

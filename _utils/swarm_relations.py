@@ -123,11 +123,10 @@ def _ports(settings: dict) -> Iterator[Fault]:
 
 
 def _addresses(settings: dict) -> Iterator[Fault]:
+    managers = settings["managers"]
+    others = {key: one for key, one in settings["servers"].items() if key not in managers}
     seen: dict[str, str] = {}
-    for section, hosts in (
-        ("managers", settings["managers"]),
-        ("consul:servers", settings["servers"]),
-    ):
+    for section, hosts in (("managers", managers), ("consul:servers", others)):
         for host, address in hosts.items():
             other = seen.setdefault(address, host) if address else host
             if other != host:

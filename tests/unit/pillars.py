@@ -1,0 +1,38 @@
+"""
+A valid pillar, the minion ``m1`` to read it on, and what the checker says of a pillar there.
+"""
+
+import swarm_pillar
+import swarm_relations
+import swarm_topology
+
+HOSTS = {"m1": "10.77.0.11", "m2": "10.77.0.12", "m3": "10.77.0.13", "m4": "10.77.0.14"}
+
+M1 = swarm_topology.Minion(
+    id="m1",
+    local=False,
+    interfaces={"lo": ["127.0.0.1", "::1"], "eth0": ["10.77.0.11", "fe80::1"]},
+    resolve=HOSTS.get,
+    towards=lambda _: "10.77.0.11",
+)
+
+VALID = {
+    "managers": ["m1", "m2", "m3"],
+    "overlay": True,
+    "consul": {"image": "consul:1.8.7", "image_source": "salt://images/consul.tar"},
+    "manager": {"image": "swarm:1.2.9", "image_source": "salt://images/swarm.tar"},
+}
+
+
+def resolved(pillar, minion=M1):
+    """Return the settings that a pillar means on a minion, and all its faults."""
+    settings, faults = swarm_pillar.read(pillar)
+    settings, more = swarm_topology.resolve(settings, minion)
+    return settings, faults + more + swarm_relations.faults(settings)
+
+
+def settings_of(pillar, minion=M1):
+    """Return the settings of a pillar that has to be right."""
+    settings, faults = resolved(pillar, minion)
+    assert swarm_pillar.texts(faults) == []
+    return settings

@@ -1,0 +1,475 @@
+"""
+Pillars that are wrong, each with the path and the words of the fault it has to end with.
+
+One table for two tests: the checker alone, and a real minion on which nothing may change.
+All are meant for the minion ``m1`` of a swarm of ``m1``, ``m2`` and ``m3``; to be laid over a valid
+pillar with ``merged``.
+"""
+
+import copy
+from typing import NamedTuple
+
+
+class Wrong(NamedTuple):
+    """A pillar that has one fault."""
+
+    id: str
+    pillar: object  # what differs from a valid one, below ``swarm``
+    path: str
+    text: str
+
+
+WRONG = [
+    # types
+    Wrong("the whole pillar a list", ["m1"], "swarm", "a mapping"),
+    Wrong("a section a text", {"engine": "docker-ce"}, "swarm:engine", "a mapping"),
+    Wrong("a section a list", {"consul": [{"http_port": 8500}]}, "swarm:consul", "a mapping"),
+    Wrong(
+        "options a list",
+        {"engine": {"options": ["debug"]}},
+        "swarm:engine:options",
+        "found ['debug']; right would be a mapping",
+    ),
+    Wrong("boolean in quotes", {"overlay": "true"}, "swarm:overlay", "without quotes"),
+    Wrong("yes in quotes", {"engine": {"hold": "yes"}}, "swarm:engine:hold", "true or false"),
+    Wrong("boolean as number", {"overlay": 1}, "swarm:overlay", "true or false"),
+    Wrong(
+        "flag's boolean in quotes",
+        {"manager": {"options": {"replication": "true"}}},
+        "swarm:manager:options:replication",
+        "without quotes",
+    ),
+    Wrong("port in quotes", {"engine": {"port": "2275"}}, "swarm:engine:port", "whole number"),
+    Wrong("port a boolean", {"engine": {"port": True}}, "swarm:engine:port", "whole number"),
+    Wrong("port zero", {"engine": {"port": 0}}, "swarm:engine:port", "from 1 to 65535"),
+    Wrong("port too high", {"manager": {"port": 65536}}, "swarm:manager:port", "from 1 to 65535"),
+    Wrong("timeout too short", {"timeout": 1}, "swarm:timeout", "from 5 to 3600"),
+    Wrong("timeout a duration", {"timeout": "180s"}, "swarm:timeout", "from 5 to 3600"),
+    Wrong("version a number", {"engine": {"version": 20.1}}, "swarm:engine:version", "a text"),
+    # names of keys and of choices
+    Wrong("mistyped section", {"mangers": ["m1"]}, "swarm:mangers", "Did you mean 'managers'?"),
+    Wrong(
+        "mistyped key",
+        {"engine": {"opions": {}}},
+        "swarm:engine:opions",
+        "Did you mean 'options'?",
+    ),
+    Wrong(
+        "mistyped flag",
+        {"manager": {"options": {"stategy": "spread"}}},
+        "swarm:manager:options:stategy",
+        "Did you mean 'strategy'?",
+    ),
+    Wrong(
+        "a flag that is nowhere near",
+        {"agent": {"options": {"zzz": 1}}},
+        "swarm:agent:options:zzz",
+        "advertise, heartbeat, ttl, delay, discovery-opt",
+    ),
+    Wrong("mode of another swarm", {"mode": "kubernetes"}, "swarm:mode", "one of classic"),
+    Wrong(
+        "unknown strategy",
+        {"manager": {"options": {"strategy": "spred"}}},
+        "swarm:manager:options:strategy",
+        "one of spread, binpack",
+    ),
+    Wrong(
+        "unknown filter",
+        {"manager": {"options": {"filter": ["health", "healthy"]}}},
+        "swarm:manager:options:filter",
+        "as item 2 (found 'healthy')",
+    ),
+    Wrong(
+        "filter twice",
+        {"manager": {"options": {"filter": ["health", "port", "health"]}}},
+        "swarm:manager:options:filter",
+        "'health' is there twice",
+    ),
+    Wrong(
+        "mistyped key of daemon.json",
+        {"engine": {"options": {"log-dirver": "json-file"}}},
+        "swarm:engine:options:log-dirver",
+        "Did you mean 'log-driver'?",
+    ),
+    Wrong(
+        "cluster option unknown",
+        {"manager": {"options": {"cluster-opt": {"swarm.overcomit": 0.1}}}},
+        "swarm:manager:options:cluster-opt",
+        "swarm.overcommit",
+    ),
+    # hosts
+    Wrong("no managers", {"managers": []}, "swarm:managers", "e.g. [m1]"),
+    Wrong("managers a text", {"managers": "m1"}, "swarm:managers", "a list: [m1, m2], or {m1:"),
+    Wrong(
+        "manager twice",
+        {"managers": ["m1", "m2", "m1"]},
+        "swarm:managers",
+        "'m1' is there twice",
+    ),
+    Wrong(
+        "manager unknown",
+        {"managers": ["m1", "nowhere", "m3"]},
+        "swarm:managers:nowhere",
+        "a minion whose name m1 can resolve, or {nowhere: its address}",
+    ),
+    Wrong(
+        "manager mistyped",
+        {"managers": {"m2": "10.77.0.12", "m33": None, "m3": "10.77.0.13"}},
+        "swarm:managers:m33",
+        "{m33: its address}",
+    ),
+    Wrong(
+        "server unknown",
+        {"consul": {"servers": ["m1", "m2", "nowhere"]}},
+        "swarm:consul:servers:nowhere",
+        "a minion whose name m1 can resolve",
+    ),
+    Wrong(
+        "manager's address no address",
+        {"managers": {"m1": "10.77.0.11", "m2": "10.77.0.300", "m3": None}},
+        "swarm:managers",
+        "an IP address for m2 (found '10.77.0.300')",
+    ),
+    Wrong(
+        "manager no host name",
+        {"managers": ["m1", "m 2", "m3"]},
+        "swarm:managers",
+        "a minion ID or host name as item 2",
+    ),
+    Wrong(
+        "two managers, one address",
+        {"managers": {"m1": None, "m2": "10.77.0.13", "m3": "10.77.0.13"}},
+        "swarm:managers:m3",
+        "another address: m2 has it",
+    ),
+    Wrong(
+        "client no host name",
+        {"client": {"nodes": ["m1", 2]}},
+        "swarm:client:nodes",
+        "as item 2 (found 2)",
+    ),
+    # addresses
+    Wrong("address wrong", {"address": "10.77.0"}, "swarm:address", "an IP address"),
+    Wrong("address of nobody", {"address": "0.0.0.0"}, "swarm:address", "an IP address"),
+    Wrong("address of others", {"address": "192.0.2.7"}, "swarm:address", "something m1 has"),
+    Wrong(
+        "interface that is not there",
+        {"address": {"interface": "eth99"}},
+        "swarm:address",
+        "something m1 has (",
+    ),
+    Wrong(
+        "interface no name",
+        {"address": {"interface": "an interface"}},
+        "swarm:address",
+        "the name of a network interface",
+    ),
+    Wrong(
+        "address in two ways",
+        {"address": {"interface": "eth0", "cidr": "10.0.0.0/8"}},
+        "swarm:address",
+        "{interface: eth0} or {cidr: 10.0.0.0/8}",
+    ),
+    Wrong(
+        "cidr with host bits",
+        {"address": {"cidr": "10.77.0.11/24"}},
+        "swarm:address",
+        "a network such as 10.0.0.0/8 in {cidr: ...}",
+    ),
+    Wrong(
+        "cidr without an address here",
+        {"address": {"cidr": "192.0.2.0/24"}},
+        "swarm:address",
+        "something m1 has",
+    ),
+    Wrong(
+        "listen no address",
+        {"engine": {"listen": "eth0"}},
+        "swarm:engine:listen",
+        "an IP address, or one of 0.0.0.0, ::",
+    ),
+    Wrong(
+        "server with a manager's address",
+        {
+            "managers": {"m1": None, "m2": "10.77.0.12", "m3": "10.77.0.14"},
+            "consul": {"servers": ["m1", "m2", "m4"]},
+        },
+        "swarm:consul:servers:m4",
+        "another address: m3 has it",
+    ),
+    Wrong(
+        "two addresses for this node",
+        {"managers": {"m1": "10.77.0.99"}, "address": {"interface": "eth0"}},
+        "swarm:address",
+        "10.77.0.99, which swarm:managers gives this node",
+    ),
+    # ports
+    Wrong(
+        "manager on the engine's port",
+        {"manager": {"port": 2275}},
+        "swarm:manager:port",
+        "another port: swarm:engine:port has this one",
+    ),
+    Wrong(
+        "consul on the manager's port",
+        {"consul": {"http_port": 3375}},
+        "swarm:consul:http_port",
+        "another port: swarm:manager:port has this one",
+    ),
+    Wrong(
+        "engine on consul's own port",
+        {"engine": {"port": 8300}},
+        "swarm:consul:options:ports:server",
+        "another port: swarm:engine:port has this one",
+    ),
+    Wrong(
+        "manager on the port of docker's gossip",
+        {"overlay": True, "manager": {"port": 7946}},
+        "swarm:overlay (Docker's gossip)",
+        "another port: swarm:manager:port has this one",
+    ),
+    Wrong(
+        "consul's ports no mapping",
+        {"consul": {"options": {"ports": 8500}}},
+        "swarm:consul:options:ports",
+        "a mapping",
+    ),
+    Wrong(
+        "consul's API port in the wrong place",
+        {"consul": {"options": {"ports": {"http": 8501}}}},
+        "swarm:consul:options:ports:http",
+        "it comes from swarm:consul:http_port",
+    ),
+    # times
+    Wrong(
+        "TTL below 20 s",
+        {"agent": {"options": {"ttl": "19s", "heartbeat": "5s"}}},
+        "swarm:agent:options:ttl",
+        "from 20s to 48h (Consul takes no session below 10s",
+    ),
+    Wrong(
+        "lock's TTL below 20 s",
+        {"manager": {"options": {"replication-ttl": "15s"}}},
+        "swarm:manager:options:replication-ttl",
+        "from 20s to 48h (Consul",
+    ),
+    Wrong(
+        "TTL above what Consul takes",
+        {"agent": {"options": {"ttl": "72h"}}},
+        "swarm:agent:options:ttl",
+        "from 20s to 48h",
+    ),
+    Wrong(
+        "TTL equal to the heartbeat",
+        {"agent": {"options": {"ttl": "60s", "heartbeat": "1m"}}},
+        "swarm:agent:options:ttl",
+        "found '60s'; right would be above heartbeat, 60s",
+    ),
+    Wrong(
+        "TTL below the default heartbeat",
+        {"agent": {"options": {"ttl": "30s"}}},
+        "swarm:agent:options:ttl",
+        "above heartbeat, 60s",
+    ),
+    Wrong(
+        "duration without unit",
+        {"agent": {"options": {"heartbeat": "60"}}},
+        "swarm:agent:options:heartbeat",
+        "a duration such as 60s",
+    ),
+    Wrong(
+        "duration in days",
+        {"manager": {"options": {"heartbeat": "1d"}}},
+        "swarm:manager:options:heartbeat",
+        "a duration such as 60s",
+    ),
+    Wrong(
+        "negative delay",
+        {"agent": {"options": {"delay": -1}}},
+        "swarm:agent:options:delay",
+        "from 0s to 48h",
+    ),
+    Wrong(
+        "refresh interval upside down",
+        {"manager": {"options": {"engine-refresh-min-interval": "90s"}}},
+        "swarm:manager:options:engine-refresh-max-interval",
+        "not below engine-refresh-min-interval, 90s",
+    ),
+    # labels
+    Wrong("labels a list", {"labels": ["zone=a"]}, "swarm:labels", "a mapping"),
+    Wrong(
+        "label called node", {"labels": {"node": "a"}}, "swarm:labels", "another key than 'node'"
+    ),
+    Wrong("label key with blank", {"labels": {"my zone": "a"}}, "swarm:labels", "without '='"),
+    Wrong("label value a list", {"labels": {"zone": ["a"]}}, "swarm:labels", "for zone"),
+    Wrong("label without value", {"labels": {"zone": None}}, "swarm:labels", "a text, a number"),
+    Wrong("label with comma", {"labels": {"zone": "a,b"}}, "swarm:labels", "','"),
+    Wrong("label of two lines", {"labels": {"zone": "a\nb"}}, "swarm:labels", "line break"),
+    # what has its own place
+    Wrong(
+        "hosts among the engine's options",
+        {"engine": {"options": {"hosts": ["tcp://0.0.0.0:2375"]}}},
+        "swarm:engine:options:hosts",
+        "it comes from swarm:engine:listen and swarm:engine:port",
+    ),
+    Wrong(
+        "labels among the engine's options",
+        {"engine": {"options": {"labels": ["zone=a"]}}},
+        "swarm:engine:options:labels",
+        "it comes from swarm:labels",
+    ),
+    Wrong(
+        "cluster-store among the engine's options",
+        {"engine": {"options": {"cluster-store": "consul://127.0.0.1:8500"}}},
+        "swarm:engine:options:cluster-store",
+        "it comes from swarm:overlay and swarm:store",
+    ),
+    Wrong(
+        "bootstrap_expect among Consul's options",
+        {"consul": {"options": {"bootstrap_expect": 1}}},
+        "swarm:consul:options:bootstrap_expect",
+        "it comes from swarm:consul:servers",
+    ),
+    Wrong(
+        "bind_addr among Consul's options",
+        {"consul": {"options": {"bind_addr": "0.0.0.0"}}},
+        "swarm:consul:options:bind_addr",
+        "it comes from swarm:address",
+    ),
+    # store
+    Wrong("store no URL", {"store": "m1:2379"}, "swarm:store", "etcd://host:port"),
+    Wrong("store of an unknown kind", {"store": "redis://m1:6379"}, "swarm:store", "zk://"),
+    Wrong(
+        "consul with two endpoints",
+        {"store": "consul://10.0.0.1:8500,10.0.0.2:8500"},
+        "swarm:store",
+        "one endpoint only",
+    ),
+    Wrong(
+        "etcd endpoint without port",
+        {"store": "etcd://10.0.0.1:2379,10.0.0.2/swarm"},
+        "swarm:store",
+        "host:port for each endpoint (found '10.0.0.2')",
+    ),
+    Wrong(
+        "etcd endpoint with a port that is none",
+        {"store": "etcd://10.0.0.1:99999"},
+        "swarm:store",
+        "host:port for each endpoint (found '10.0.0.1:99999')",
+    ),
+    # images and names
+    Wrong(
+        "image with blank",
+        {"manager": {"image": "swarm 1.2.9"}},
+        "swarm:manager:image",
+        "swarm:1.2.9",
+    ),
+    Wrong(
+        "image_source relative",
+        {"consul": {"image_source": "images/consul.tar"}},
+        "swarm:consul:image_source",
+        "salt://",
+    ),
+    Wrong("container name", {"agent": {"container": "/x"}}, "swarm:agent:container", "a name of"),
+    # replication and TLS
+    Wrong(
+        "three managers without replication",
+        {"manager": {"options": {"replication": False}}},
+        "swarm:manager:options:replication",
+        "of several managers one has to be elected",
+    ),
+    Wrong(
+        "tls without key",
+        {"manager": {"options": {"tls": True, "tlscert": "/etc/swarm/cert.pem"}}},
+        "swarm:manager:options:tlskey",
+        "the path of a file, as tls asks for it",
+    ),
+    Wrong(
+        "tlsverify without CA",
+        {"manager": {"options": {"tlsverify": True, "tlscert": "/c.pem", "tlskey": "/k.pem"}}},
+        "swarm:manager:options:tlscacert",
+        "the path of a file",
+    ),
+    Wrong(
+        "certificate without tls",
+        {"manager": {"options": {"tlscert": "/etc/swarm/cert.pem"}}},
+        "swarm:manager:options:tlscert",
+        "with tls or tlsverify: true",
+    ),
+    # networks
+    Wrong("networks a list", {"networks": ["a"]}, "swarm:networks", "a mapping of names"),
+    Wrong(
+        "network with a wrong name",
+        {"networks": {"my net": {"driver": "bridge"}}},
+        "swarm:networks:my net",
+        "a name of letters, digits",
+    ),
+    Wrong(
+        "network with an unknown key",
+        {"networks": {"a": {"driver": "bridge", "subnets": "10.1.0.0/24"}}},
+        "swarm:networks:a:subnets",
+        "Did you mean 'subnet'?",
+    ),
+    Wrong(
+        "subnet with host bits",
+        {"networks": {"a": {"driver": "bridge", "subnet": "10.1.0.1/24"}}},
+        "swarm:networks:a:subnet",
+        "a network such as",
+    ),
+    Wrong(
+        "subnets that overlap",
+        {
+            "networks": {
+                "a": {"driver": "bridge", "subnet": "10.1.0.0/16"},
+                "b": {"driver": "bridge", "subnet": "10.1.2.0/24"},
+            }
+        },
+        "swarm:networks:b:subnet",
+        "one apart from a's, 10.1.0.0/16",
+    ),
+    Wrong(
+        "subnet that holds this node",
+        {"networks": {"a": {"driver": "bridge", "subnet": "10.77.0.0/24"}}},
+        "swarm:networks:a:subnet",
+        "one without 10.77.0.11, this node",
+    ),
+    Wrong(
+        "gateway outside",
+        {"networks": {"a": {"driver": "bridge", "subnet": "10.1.0.0/24", "gateway": "10.2.0.1"}}},
+        "swarm:networks:a:gateway",
+        "an address in 10.1.0.0/24",
+    ),
+    Wrong(
+        "gateway without subnet",
+        {"networks": {"a": {"driver": "bridge", "gateway": "10.2.0.1"}}},
+        "swarm:networks:a:gateway",
+        "a subnet as well",
+    ),
+    Wrong(
+        "range outside",
+        {
+            "networks": {
+                "a": {"driver": "bridge", "subnet": "10.1.0.0/24", "ip_range": "10.2.0.0/28"}
+            }
+        },
+        "swarm:networks:a:ip_range",
+        "a part of 10.1.0.0/24",
+    ),
+    Wrong(
+        "overlay network without overlay",
+        {"overlay": False, "networks": {"a": {"driver": "overlay"}}},
+        "swarm:networks:a:driver",
+        "another driver, or swarm:overlay: true",
+    ),
+]
+
+
+def merged(valid: dict, wrong: object) -> object:
+    """Return a copy of ``valid`` with ``wrong`` laid over it; hosts are replaced as a whole."""
+    if not isinstance(wrong, dict):
+        return wrong
+    result = copy.deepcopy(valid)
+    for key, value in wrong.items():
+        below = isinstance(value, dict) and isinstance(result.get(key), dict) and key != "managers"
+        result[key] = merged(result[key], value) if below else copy.deepcopy(value)
+    return result
