@@ -6,13 +6,22 @@ import re
 from pathlib import Path
 
 import swarm_pillar
-import swarm_relations
 import swarm_schema
 import swarm_topology
 import yaml
 
+from tests.unit.pillars import resolved
+
 EXAMPLE = Path(__file__).parents[2] / "pillar.example"
 HOSTS = {"m1": "10.0.0.11", "m2": "10.0.0.12", "m3": "10.0.0.13"}
+# The host that all papers speak of.
+M1 = swarm_topology.Minion(
+    id="m1",
+    local=False,
+    interfaces={"eth0": [HOSTS["m1"]]},
+    resolve=HOSTS.get,
+    towards=lambda _: HOSTS["m1"],
+)
 
 # Values that are an example, not the default.
 EXAMPLES = {
@@ -28,16 +37,8 @@ WITHOUT_EXAMPLE = {
 
 def faults(pillar):
     """Return what the checker finds on m1, and the resolved settings."""
-    minion = swarm_topology.Minion(
-        id="m1",
-        local=False,
-        interfaces={"eth0": [HOSTS["m1"]]},
-        resolve=HOSTS.get,
-        towards=lambda _: HOSTS["m1"],
-    )
-    settings, found = swarm_pillar.read(pillar)
-    settings, more = swarm_topology.resolve(settings, minion)
-    return swarm_pillar.texts(found + more + swarm_relations.faults(settings)), settings
+    settings, found = resolved(pillar, M1)
+    return swarm_pillar.texts(found), settings
 
 
 def leaves(value, fields=swarm_schema.SCHEMA, path="swarm"):

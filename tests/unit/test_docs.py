@@ -1,0 +1,109 @@
+"""
+The papers say what is there, and everything that is there is in the papers.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.unit.test_pillar_example import faults
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+PAPERS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
+
+
+def functions(path):
+    """Return the public functions of a file as ``{name: docstring}``."""
+    body = ast.parse(path.read_text()).body
+    public = (one for one in body if isinstance(one, ast.FunctionDef) and one.name[0] != "_")
+    return {one.name: ast.get_docstring(one) or "" for one in public}
+
+
+MODULES = {path.stem: functions(path) for path in sorted(ROOT.glob("_modules/*.py"))}
+STATES = {path.stem: functions(path) for path in sorted(ROOT.glob("_states/*.py"))}
+
+
+def heading(title):
+    """Return the anchor that a heading has on the usual web sites."""
+    return re.sub(r"[^\w -]", "", title.strip().lower()).replace(" ", "-")
+
+
+def rows(title):
+    """Return the cells of the table under a heading of the README."""
+    section = re.split(r"^#+ ", README.split(f"# {title}\n", 1)[1], flags=re.MULTILINE)[0]
+    lines = [line for line in section.splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in line.strip("|").split(" |")] for line in lines]
+
+
+def code(text):
+    """Return the words of a text that are marked as code."""
+    return set(re.findall(r"`([^`]+)`", text))
+
+
+def test_readme_names_every_sls_and_no_other():
+    paths = (path.relative_to(ROOT).with_suffix("") for path in ROOT.glob("swarm/**/*.sls"))
+    there = {".".join(path.parts).removesuffix(".init") for path in paths}
+    assert {row[0].strip("`") for row in rows("SLS")} == there
+
+
+def test_readme_names_every_module_and_every_state():
+    table = {row[0].strip("`"): row[1:] for row in rows("State and execution modules")}
+    assert set(table) == set(MODULES) | set(STATES)
+    told = {name: code(cells[0]) for name, cells in table.items()}
+    assert told == {name: set(STATES.get(name, ())) for name in table}
+    for name, cells in table.items():
+        assert code(cells[1]) <= set(MODULES[name]), name
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.name)
+def test_functions_of_the_formula_that_a_paper_names_exist(path):
+    known = {
+        f"{name}.{one}"
+        for table in (MODULES, STATES)
+        for name, public in table.items()
+        for one in public
+    }
+    assert set(re.findall(r"\bswarm_\w+\.(?!py\b)\w+", path.read_text())) <= known
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.name)
+def test_yaml_in_a_paper_is_yaml_and_its_pillars_are_valid(path):
+    blocks = re.findall(r"^```yaml\n(.*?)^```", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for block in blocks:
+        value = yaml.safe_load(block)
+        if "swarm" in value:
+            # What is left out of an excerpt comes from the pillar that all nodes have.
+            assert faults({"managers": ["m1"], **value["swarm"]})[0] == [], block
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.name)
+def test_links_of_a_paper_lead_somewhere(path):
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text()):
+        file, _, anchor = link.partition("#")
+        target = path.parent / file if file else path
+        assert target.exists(), link
+        titles = re.findall(r"^#+ (.+)$", target.read_text(), flags=re.MULTILINE)
+        assert not anchor or anchor in map(heading, titles), link
+
+
+@pytest.mark.parametrize(
+    ("module", "function"), [(name, one) for name, public in MODULES.items() for one in public]
+)
+def test_every_execution_function_has_an_example(module, function):
+    example = rf"CLI Example:\n\n\.\. code-block:: bash\n\n    salt \S+ {module}\.{function}\b"
+    assert re.search(example, MODULES[module][function])
+
+
+@pytest.mark.parametrize(
+    ("module", "function"), [(name, one) for name, public in STATES.items() for one in public]
+)
+def test_every_state_has_an_example(module, function):
+    docs = STATES[module][function]
+    example = re.search(r"\.\. code-block:: yaml\n\n((?:    .*\n|\n)+)", docs)
+    assert example
+    (state,) = yaml.safe_load(example[1]).values()
+    assert list(state) == [f"{module}.{function}"]
