@@ -5,8 +5,19 @@ Run the stand-in: ``swarm [OPTIONS] COMMAND [OPTIONS] [DISCOVERY]``.
 import os
 import signal
 import sys
+from typing import NoReturn
 
 from . import MARK, VERSION, commands, flags, log
+
+
+def run(argv: list[str]) -> NoReturn:
+    """Run one command and end the process at once: its threads have nothing to tidy up."""
+    try:
+        code = main(argv)
+    except SystemExit as err:
+        code = err.code
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def main(argv: list[str]) -> int:
@@ -27,10 +38,10 @@ def main(argv: list[str]) -> int:
         print(flags.app_help())
         return 0
     _set_logging(options)
-    return _run(options)
+    return _command(options)
 
 
-def _run(main_options: flags.Options) -> int:
+def _command(main_options: flags.Options) -> int:
     word, *rest = main_options.arguments
     name = flags.command_named(word)
     if name in (None, "help"):
@@ -60,4 +71,4 @@ def _set_logging(options: flags.Options) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(sys.argv[1:])

@@ -101,8 +101,8 @@ def _start_file(python: Path) -> Files:
         f"#!/{_inside(python)} -IS",
         "import sys",
         f"sys.path.append('/{Path(PACKAGE).parent}')",
-        f"from {Path(PACKAGE).name}.__main__ import main",
-        "sys.exit(main(sys.argv[1:]))",
+        f"from {Path(PACKAGE).name}.__main__ import run",
+        "run(sys.argv[1:])",
     )
     return {"swarm": (0o755, "\n".join([*lines, ""]).encode())}
 

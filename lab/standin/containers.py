@@ -51,7 +51,7 @@ def get_list(api: "Api", request: Request) -> Response:
         if not before:
             raise NotFoundError(f"No such container {query['before']}")
         found = found[ids.index(before.id) + 1 :] if before.id in ids else []
-    return as_json([_line(item) for item in found[: limit or None]])
+    return as_json([_line(item) for item in (found[:limit] if limit > 0 else found)])
 
 
 def _visible(item: Container, show_all: bool, limit: int) -> bool:

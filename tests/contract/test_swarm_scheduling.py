@@ -134,6 +134,8 @@ def test_ps_names_the_node_and_hides_swarm_itself(manager, nodes):
     assert manager.docker(*shown).stdout == "node-a/seen\n"
     assert manager.docker(*shown, "-a").stdout == "node-b/hidden\nnode-a/seen\n"
     assert manager.docker(*shown, "-a", "--filter=node=node-b").stdout == "node-b/hidden\n"
+    every = call(manager.port, "GET", "/containers/json?all=1&limit=-1").json()
+    assert len(every) == 2, "docker-compose asks with limit=-1"
     running = call(manager.port, "GET", "/info").json()
     assert (running["Containers"], running["ContainersRunning"]) == (2, 2)
 
