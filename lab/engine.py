@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from lab import firewall, machine, tuning
+from lab import firewall, machine, mounts, tuning
 from lab.config import Settings
 from lab.run import LabError, run, say
 
@@ -23,6 +23,7 @@ class Engine:
         self.socket = settings.engine / "docker.sock"
         self.pidfile = settings.engine / "docker.pid"
         self.log = settings.engine / "dockerd.log"
+        self.config = settings.engine / "daemon.json"
         self._url: str | None = None
 
     @property
@@ -94,7 +95,7 @@ class Engine:
     def _check(self) -> None:
         """Refuses an engine that cannot carry hosts."""
         root = self.docker("info", "--format={{.DockerRootDir}}").stdout.strip()
-        if machine.filesystem(root, Path("/proc/mounts").read_text()) == "overlay":
+        if mounts.is_overlay(root):
             raise LabError(
                 f"the engine's data folder {root} lies on an overlay file system, on which the"
                 " hosts' own engines cannot work; set SWARM_LAB_CACHE (or, for an engine of yours,"
@@ -107,7 +108,7 @@ class Engine:
         data.mkdir(parents=True, exist_ok=True)
         self.pidfile.unlink(missing_ok=True)
         # Not the machine's daemon.json: its keys may contradict the options below.
-        (self.settings.engine / "daemon.json").write_text("{}\n")
+        self.config.write_text("{}\n")
         # Before dockerd looks: had it to switch forwarding on itself, it would also set the
         # machine's FORWARD policy to DROP.
         tuning.apply(self.settings)
@@ -148,11 +149,14 @@ class Engine:
             if not _gone(pid, 30):
                 os.kill(pid, signal.SIGKILL)
                 _gone(pid, 10)
-        firewall.clean()
+        if self.config.exists():
+            # Only after an engine of the lab: the machine's own may just be stopped, and an admin
+            # may have rules in its chains.
+            firewall.clean()
         tuning.undo(self.settings)
-        for leftover in ("docker.sock", "docker.pid", "dockerd.log", "daemon.json"):
-            (self.settings.engine / leftover).unlink(missing_ok=True)
-        run(["rm", "-rf", "--one-file-system", self.settings.engine / "exec"], check=False)
+        mounts.remove(self.settings.engine / "exec")
+        for leftover in (self.socket, self.pidfile, self.log, self.config):
+            leftover.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.settings.engine.rmdir()
 
@@ -172,7 +176,7 @@ def _options(engine: Engine, data: Path) -> list[str]:
         f"--data-root={data}",
         f"--exec-root={engine.settings.engine / 'exec'}",
         f"--pidfile={engine.pidfile}",
-        f"--config-file={engine.settings.engine / 'daemon.json'}",
+        f"--config-file={engine.config}",
         "--bridge=none",
         "--storage-driver=overlay2",
     ]

@@ -1,14 +1,19 @@
 """Removes the firewall chains that a dockerd leaves behind when it stops."""
 
+import re
 import shutil
 
 from lab.run import run
+
+_OURS = re.compile(r"DOCKER(-.*)?")
 
 
 def removals(rules: str) -> list[list[str]]:
     """Returns the iptables arguments that undo Docker's rules, from the output of `iptables -S`."""
     lines = [line.split() for line in rules.splitlines()]
-    chains = [words[1] for words in lines if words[0] == "-N" and words[1].startswith("DOCKER")]
+    # Not DOCKER_OUTPUT and the like: where this machine is a container itself, its own name
+    # service depends on these.
+    chains = [words[1] for words in lines if words[0] == "-N" and _OURS.fullmatch(words[1])]
     jumps = [
         ["-D", *words[1:]]
         for words in lines

@@ -4,12 +4,11 @@ Where a registry can be reached, `FROM debian:12` would do as well; one way that
 everywhere is better than two.
 """
 
-import contextlib
 import hashlib
 import shutil
 from pathlib import Path
 
-from lab import apt, machine
+from lab import apt, machine, mounts
 from lab.config import Settings
 from lab.engine import Engine
 from lab.run import LabError, last_words, run, say
@@ -39,7 +38,7 @@ def _make(settings: Settings, tar: Path) -> None:
     machine.install(["debootstrap"], ["debootstrap"])
     say(f"making a Debian {RELEASE} root (about a minute)")
     root = settings.cache / "rootfs.new"
-    _remove(root)
+    mounts.remove(root)
     derived = apt.derive(apt.machine_sources(), machine.codename(), RELEASE)
     source = apt.base_only(derived, RELEASE)[0]
     try:
@@ -49,7 +48,7 @@ def _make(settings: Settings, tar: Path) -> None:
         run(["tar", "--numeric-owner", "-C", root, "-cf", partial, "."], timeout=300)
         partial.rename(tar)
     finally:
-        _remove(root)
+        mounts.remove(root)
 
 
 def _debootstrap(root: Path, uri: str) -> None:
@@ -75,13 +74,3 @@ def _prepare(root: Path) -> None:
     if _CA.exists():
         # The machine may sit behind a proxy with a certificate of its own.
         shutil.copyfile(_CA, root / "etc/ssl/certs/ca-certificates.crt")
-
-
-def _remove(root: Path) -> None:
-    """Removes a root folder, also one that an interrupted debootstrap left with mounts in it."""
-    with contextlib.suppress(OSError):
-        for line in reversed(Path("/proc/mounts").read_text().splitlines()):
-            target = line.split()[1]
-            if target.startswith(f"{root}/"):
-                run(["umount", "-l", target], check=False)
-    run(["rm", "-rf", "--one-file-system", root], timeout=120, check=False)

@@ -25,8 +25,8 @@ ASK_AGAIN_AFTER = 3600
 def ensure(settings: Settings, engine: Engine) -> dict[str, dict]:
     """Makes every tar, puts it where the master serves it, and returns what is what."""
     tars = {
-        "consul": _built(settings, engine, "consul", CONSUL),
-        "busybox": _built(settings, engine, "busybox", BUSYBOX),
+        "consul": built(settings, engine, "consul", CONSUL),
+        "busybox": built(settings, engine, "busybox", BUSYBOX),
         "swarm": _swarm(settings, engine),
     }
     settings.images.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def _folder(settings: Settings) -> Path:
     return folder
 
 
-def _built(settings: Settings, engine: Engine, kind: str, image: str) -> tuple[str, Path]:
+def built(settings: Settings, engine: Engine, kind: str, image: str) -> tuple[str, Path]:
     """Builds an image from Debian's packages and saves it as a tar."""
     with tempfile.TemporaryDirectory(dir=settings.cache) as folder:
         context = Path(folder)
