@@ -49,7 +49,8 @@ def missing(servers: dict[str, str], alive: set[str], leader: str) -> str | None
         return None
     absent = sorted(set(servers) - alive)
     found = len(servers) - len(absent)
-    text = f"Consul has no leader: {found} of {len(servers)} servers answer"
+    verb = "answers" if found == 1 else "answer"
+    text = f"Consul has no leader: {found} of {len(servers)} servers {verb}"
     return f"{text}; {', '.join(absent)} missing" if absent else f"{text}; they are still electing"
 
 

@@ -16,6 +16,14 @@ M1 = swarm_topology.Minion(
     towards=lambda _: "10.77.0.11",
 )
 
+
+def node(host):
+    """Return another minion of the same network."""
+    address = HOSTS[host]
+    interfaces = {"lo": ["127.0.0.1"], "eth0": [address]}
+    return M1._replace(id=host, interfaces=interfaces, towards=lambda _: address)
+
+
 VALID = {
     "managers": ["m1", "m2", "m3"],
     "overlay": True,

@@ -1,0 +1,101 @@
+import sys
+
+import consul
+import pytest
+import requests
+import swarm_errors
+import swarm_kv
+
+SERVERS = {"m1": "10.77.0.11", "m2": "10.77.0.12", "m3": "10.77.0.13"}
+
+
+@pytest.mark.parametrize(
+    ("alive", "leader", "text"),
+    [
+        (set(), "10.77.0.11:8300", None),
+        (
+            {"m1"},
+            "",
+            "Consul has no leader: 1 of 3 servers answers; m2, m3 missing",
+        ),
+        (set(), "", "Consul has no leader: 0 of 3 servers answer; m1, m2, m3 missing"),
+        (
+            set(SERVERS),
+            "",
+            "Consul has no leader: 3 of 3 servers answer; they are still electing",
+        ),
+        # a server that pillar does not name is no help
+        ({"m1", "m2", "m9"}, "", "Consul has no leader: 2 of 3 servers answer; m3 missing"),
+    ],
+    ids=str,
+)
+def test_what_consul_lacks(alive, leader, text):
+    assert swarm_kv.missing(SERVERS, alive, leader) == text
+
+
+@pytest.mark.parametrize(
+    ("member", "alive"),
+    [
+        ({"Name": "m1", "Status": 1, "Tags": {"role": "consul"}}, {"m1"}),
+        ({"Name": "m1", "Status": 1, "Tags": {"role": "node"}}, set()),
+        ({"Name": "m1", "Status": 3, "Tags": {"role": "consul"}}, set()),
+        ({"Name": "m1", "Status": 4, "Tags": {"role": "consul"}}, set()),
+        ({"Name": "m1"}, set()),
+    ],
+    ids=str,
+)
+def test_servers_that_are_alive(member, alive):
+    assert swarm_kv.alive_servers([member]) == alive
+
+
+def failing(error):
+    def function(*_, **__):
+        raise error
+
+    return function
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (requests.ConnectionError("refused"), r"Consul on this host does not answer \(leader\)"),
+        (requests.ReadTimeout(), r"Consul on this host does not answer \(leader\)"),
+        (consul.ConsulException("500 No cluster leader"), r"refuses \(leader\): 500 No cluster le"),
+        (consul.ACLPermissionDenied("Permission denied"), r"refuses \(leader\): Permission denied"),
+    ],
+    ids=str,
+)
+def test_errors_are_told_once_and_with_what(error, words):
+    with pytest.raises(swarm_errors.StoreError, match=words):
+        swarm_kv.call("leader", failing(error))
+
+
+def test_errors_of_our_own_come_through():
+    with pytest.raises(ZeroDivisionError):
+        swarm_kv.call("leader", failing(ZeroDivisionError()))
+
+
+def test_call_hands_arguments_on():
+    assert swarm_kv.call("sum", sum, [1, 2], start=3) == 6
+
+
+def test_library_that_is_not_there_is_told_with_the_state_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "consul", None)
+    with pytest.raises(swarm_errors.SdkMissingError, match=r"swarm\.libraries installs it"):
+        swarm_kv.connect(8500)
+
+
+def test_client_has_a_deadline_and_no_proxy(monkeypatch):
+    asked = {}
+
+    def request(_, method, url, **kwargs):
+        asked.update(kwargs, url=url)
+        raise requests.ConnectionError("refused")
+
+    monkeypatch.setattr(requests.Session, "request", request)
+    client = swarm_kv.connect(8600, timeout=2)
+    with pytest.raises(swarm_errors.StoreError):
+        swarm_kv.call("leader", client.status.leader)
+    assert asked["timeout"] == 2
+    assert asked["url"].startswith("http://127.0.0.1:8600/")
+    assert client.http.session.trust_env is False

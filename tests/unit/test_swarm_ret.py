@@ -1,0 +1,67 @@
+import pytest
+import swarm_errors
+import swarm_ret
+
+
+@pytest.mark.parametrize(
+    ("changes", "test", "result", "comment"),
+    [
+        ({}, False, True, "n1 is in the desired state"),
+        ({}, True, True, "n1 is in the desired state"),
+        ({"a": 1}, True, None, "n1 would be changed"),
+        ({"a": 1}, False, True, "n1 was changed"),
+    ],
+)
+def test_done(changes, test, result, comment):
+    assert swarm_ret.done("n1", changes, test) == {
+        "name": "n1",
+        "result": result,
+        "changes": changes,
+        "comment": comment,
+    }
+
+
+def test_done_with_a_comment_of_its_own():
+    assert swarm_ret.done("n1", {}, comment="Why.")["comment"] == "n1 is in the desired state. Why."
+
+
+def fail(*_, **__):
+    raise swarm_errors.SwarmError("no leader")
+
+
+@pytest.mark.parametrize("test", [False, True])
+def test_applied_fails_with_the_errors_own_words(test):
+    assert swarm_ret.applied("n1", test, fail) == {
+        "name": "n1",
+        "result": False,
+        "changes": {},
+        "comment": "no leader",
+    }
+
+
+@pytest.mark.parametrize("test", [False, True])
+def test_applied_passes_test_mode_on(test):
+    ret = swarm_ret.applied("n1", test, lambda what, test: {what: test}, "x")
+    assert ret["changes"] == {"x": test}
+    assert ret["result"] is (None if test else True)
+
+
+def test_applied_hides_no_other_error():
+    with pytest.raises(ZeroDivisionError):
+        swarm_ret.applied("n1", False, lambda test: 1 / 0)
+
+
+@pytest.mark.parametrize(("test", "timeout"), [(False, 30), (True, 0)])
+def test_test_mode_only_looks(test, timeout):
+    asked = []
+    assert swarm_ret.waited("n1", test, asked.append, 30)["result"] is True
+    assert asked == [timeout]
+
+
+@pytest.mark.parametrize(
+    ("test", "result", "comment"),
+    [(False, False, "no leader"), (True, None, "would wait for it: no leader")],
+)
+def test_waited_in_vain(test, result, comment):
+    ret = swarm_ret.waited("n1", test, fail, 30)
+    assert (ret["result"], ret["comment"], ret["changes"]) == (result, comment, {})

@@ -1,0 +1,140 @@
+import json
+
+import pytest
+import swarm_roles
+
+from tests.unit.pillars import M1, VALID, node, settings_of
+
+IPV6 = M1._replace(interfaces={"eth0": ["fd00::11"]}, towards=lambda _: "fd00::11")
+
+
+def consul(pillar, minion=M1):
+    """Return the container of Consul and its configuration, read again."""
+    spec, text = swarm_roles.consul_container(settings_of({**VALID, **pillar}, minion), "/etc/x")
+    return spec, json.loads(text)
+
+
+def manager(pillar, minion=M1):
+    return swarm_roles.manager_container(settings_of({**VALID, **pillar}, minion))
+
+
+def agent(pillar, minion=M1):
+    return swarm_roles.agent_container(settings_of({**VALID, **pillar}, minion))
+
+
+def test_consul_server():
+    spec, config = consul({})
+    assert spec["image"] == "consul:1.8.7"
+    assert spec["image_source"] == "salt://images/consul.tar"
+    assert spec["command"] == ["agent", "-config-file=/etc/x/consul.json"]
+    assert spec["mounts"] == ["/etc/x:/etc/x:ro", "swarm-consul:/consul/data"]
+    assert spec["network_mode"] == "host"
+    assert spec["restart_policy"] == "unless-stopped"
+    assert config["server"] is True
+    assert config["bootstrap_expect"] == 3
+    assert config["retry_join"] == ["10.77.0.11", "10.77.0.12", "10.77.0.13"]
+    assert (config["node_name"], config["bind_addr"]) == ("m1", "10.77.0.11")
+    assert config["client_addr"] == "127.0.0.1"
+    assert config["ports"] == {"http": 8500}
+
+
+def test_consul_client_knows_the_servers_and_expects_none():
+    _, config = consul({}, node("m4"))
+    assert config["server"] is False
+    assert "bootstrap_expect" not in config
+    assert config["retry_join"] == ["10.77.0.11", "10.77.0.12", "10.77.0.13"]
+
+
+def test_options_of_consul_go_through():
+    _, config = consul({"consul": {"options": {"log_level": "WARN", "ports": {"dns": -1}}}})
+    assert config["log_level"] == "WARN"
+    assert config["ports"] == {"http": 8500, "dns": -1}
+
+
+def test_other_configuration_is_another_container():
+    """Consul reads its file at its start only."""
+    labels = [consul(pillar)[0]["labels"] for pillar in ({}, {}, {"consul": {"datacenter": "x"}})]
+    assert labels[0] == labels[1] != labels[2]
+
+
+def test_order_of_the_servers_does_not_matter():
+    assert consul({"managers": ["m3", "m1", "m2"]}) == consul({})
+
+
+def test_managers_command():
+    assert manager({})["command"] == [
+        "manage",
+        "--strategy=spread",
+        "--host=tcp://10.77.0.11:3375",
+        "--replication",
+        "--advertise=10.77.0.11:3375",
+        "consul://127.0.0.1:8500",
+    ]
+
+
+def test_manager_alone_without_replication_advertises_nothing():
+    """``--advertise`` is read with ``--replication`` only."""
+    options = {"manager": {"options": {"replication": False}}, "managers": ["m1"]}
+    assert manager(options)["command"] == [
+        "manage",
+        "--strategy=spread",
+        "--host=tcp://10.77.0.11:3375",
+        "consul://127.0.0.1:8500",
+    ]
+
+
+def test_managers_flags_go_before_ours():
+    options = {"host": ["tcp://0.0.0.0:3375"], "advertise": "vip:3375", "strategy": "binpack"}
+    assert manager({"manager": {"options": options}})["command"] == [
+        "manage",
+        "--strategy=binpack",
+        "--host=tcp://0.0.0.0:3375",
+        "--replication",
+        "--advertise=vip:3375",
+        "consul://127.0.0.1:8500",
+    ]
+
+
+def test_tls_files_are_mounted_read_only():
+    files = {"tlscacert": "/pki/ca.pem", "tlscert": "/pki/cert.pem", "tlskey": "/pki/cert.pem"}
+    spec = manager({"manager": {"options": {"tlsverify": True, **files}}})
+    assert spec["mounts"] == ["/pki/ca.pem:/pki/ca.pem:ro", "/pki/cert.pem:/pki/cert.pem:ro"]
+    assert "mounts" not in manager({})
+
+
+def test_agents_command():
+    assert agent({})["command"] == [
+        "join",
+        "--advertise=10.77.0.11:2275",
+        "consul://127.0.0.1:8500",
+    ]
+
+
+def test_agents_flags():
+    options = {"ttl": 40, "heartbeat": "10s", "advertise": "public:2275"}
+    assert agent({"agent": {"options": options}, "store": "etcd://e:1/x"})["command"] == [
+        "join",
+        "--advertise=public:2275",
+        "--heartbeat=10s",
+        "--ttl=40s",
+        "etcd://e:1/x",
+    ]
+
+
+def test_manager_and_agent_are_of_one_image():
+    assert manager({})["image"] == agent({})["image"] == "swarm:1.2.9"
+    assert manager({})["image_source"] == agent({})["image_source"] == "salt://images/swarm.tar"
+
+
+def test_addresses_of_ipv6_stand_in_brackets():
+    pillar = {"managers": {"m1": None}}
+    assert "--host=tcp://[fd00::11]:3375" in manager(pillar, IPV6)["command"]
+    assert "--advertise=[fd00::11]:2275" in agent(pillar, IPV6)["command"]
+
+
+@pytest.mark.parametrize(
+    ("minion", "ids"), [("m1", ["m1", "m2", "m3"]), ("m3", ["m3", "m1", "m2"])]
+)
+def test_own_manager_is_asked_first(minion, ids):
+    settings = settings_of(VALID, node(minion))
+    assert list(swarm_roles.manager_endpoints(settings)) == ids

@@ -1,0 +1,66 @@
+import time
+
+import pytest
+import swarm_errors
+import swarm_wait
+
+
+class Clock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self.pauses = []
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Have time pass by sleeping alone."""
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", clock.monotonic)
+    monkeypatch.setattr(time, "sleep", clock.sleep)
+    return clock
+
+
+def answers(*texts):
+    """Return a probe that gives these one after the other."""
+    left = list(texts)
+    return lambda: left.pop(0)
+
+
+def test_what_is_there_is_not_waited_for(clock):
+    swarm_wait.until(answers(None), 10)
+    assert clock.pauses == []
+
+
+def test_waits_until_it_is_there(clock):
+    swarm_wait.until(answers("no leader", "no leader", None), 10)
+    assert len(clock.pauses) == 2
+
+
+def test_gives_up_with_the_last_that_was_missing(clock):
+    texts = ["m2, m3 missing", *["m3 missing"] * 1000]
+    with pytest.raises(swarm_errors.WaitTimeoutError) as failure:
+        swarm_wait.until(answers(*texts), 60)
+    assert str(failure.value) == "gave up after 60 s (swarm:timeout): m3 missing"
+    assert 60 <= sum(clock.pauses) < 62
+
+
+def test_pauses_grow_up_to_a_second(clock):
+    swarm_wait.until(answers(*["missing"] * 20, None), 60)
+    assert clock.pauses == sorted(clock.pauses)
+    assert clock.pauses[0] <= 0.1
+    assert clock.pauses[-1] == 1.0
+
+
+def test_no_time_at_all_looks_once(clock):
+    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"^no leader$"):
+        swarm_wait.until(answers("no leader"), 0)
+    assert clock.pauses == []
