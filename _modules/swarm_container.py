@@ -10,7 +10,6 @@ import swarm_errors
 import swarm_images
 import swarm_reconcile
 import swarm_spec
-from salt.exceptions import SaltException
 
 __virtualname__ = "swarm_container"
 
@@ -103,8 +102,8 @@ def apply(name, spec, test=False, timeout=180):
         with _client(name, timeout) as client:
             plan = swarm_reconcile.plan(client, name, wanted)
             if plan.changes and not test:
-                source = spec.get("image_source")
-                image = swarm_images.ensure(client, wanted["image"], source, _fetch, timeout)
+                source, fetch = spec.get("image_source"), __salt__["cp.cache_file"]
+                image = swarm_images.ensure(client, wanted["image"], source, fetch, timeout)
                 swarm_reconcile.execute(client, plan, image)
             changes = plan.changes
     except (swarm_errors.EngineUnreachableError, swarm_errors.SdkMissingError):
@@ -200,13 +199,3 @@ def logs(name, lines=10):
 def _client(name, timeout=60):
     url = __salt__["config.get"]("swarm_docker_url")
     return swarm_docker.connect(url, timeout, what=f"container {name}")
-
-
-def _fetch(source):
-    """Return the path of an image archive, which may be on the master or the web."""
-    try:
-        return swarm_images.source_file(source, __salt__["cp.cache_file"])
-    except SaltException as err:
-        if isinstance(err, swarm_errors.SwarmError):
-            raise
-        raise swarm_errors.SwarmError(f"the image archive {source} cannot be had: {err}") from err

@@ -33,6 +33,41 @@ def get(name):
     return image and {"id": image["Id"], "names": image["RepoTags"], "size": image["Size"]}
 
 
+def apply(name, source=None, test=False, timeout=180):
+    """
+    Ensure there is an image of this name, and return what was (or would be) changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_image.apply swarm:1.2.9 salt://images/swarm.tar test=True
+
+    name
+        Name of the image.
+
+    source
+        Archive made by ``docker save``: ``salt://``, ``http(s)://`` or a path. Without it, a
+        missing image is pulled.
+
+    test
+        Change nothing. An engine that is not there (yet) counts as having no image.
+
+    timeout
+        Seconds it may take.
+    """
+    try:
+        with _client(name, timeout) as client:
+            image = swarm_images.local(client, name)
+            if image is None and not test:
+                swarm_images.ensure(client, name, source, __salt__["cp.cache_file"], timeout)
+    except (swarm_errors.EngineUnreachableError, swarm_errors.SdkMissingError):
+        if not test:
+            raise
+        image = None
+    return {} if image else {"state": {"old": "absent", "new": "present"}}
+
+
 def load(name, source, timeout=180):
     """
     Load an image from an archive, even if one of that name is here, and return its ID.
@@ -55,8 +90,7 @@ def load(name, source, timeout=180):
         Seconds it may take.
     """
     with _client(name, timeout) as client:
-        path = swarm_images.source_file(source, __salt__["cp.cache_file"])
-        swarm_images.load(client, name, path, source, timeout)
+        swarm_images.load(client, name, source, __salt__["cp.cache_file"], timeout)
         return swarm_images.arrived(client, name)["Id"]
 
 
@@ -106,7 +140,7 @@ def remove(name, test=False):
         if not test:
             raise
         return {}
-    return {"image": {"old": image["Id"], "new": None}} if image else {}
+    return {"state": {"old": "present", "new": "absent"}} if image else {}
 
 
 def remove_unused(name, ours=(), test=False):

@@ -13,6 +13,7 @@ from typing import Any
 
 import swarm_docker
 import swarm_errors
+from salt.exceptions import SaltException
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +35,15 @@ def ensure(client: Any, name: str, source: str | None, fetch: Callable, timeout:
     """
     image = local(client, name)
     if image is None and source:
-        load(client, name, fetch(source), source, timeout)
+        load(client, name, source, fetch, timeout)
     elif image is None:
         pull(client, name, timeout)
     return image or arrived(client, name)
 
 
-def load(client: Any, name: str, path: str, source: str, timeout: float) -> None:
+def load(client: Any, name: str, source: str, fetch: Callable, timeout: float) -> None:
     """Load the images of a tar archive, after a look whether ``name`` is among them."""
+    path = source_file(source, fetch)
     tags = tags_in(path, source)
     if plain(name) not in map(plain, tags):
         there = ", ".join(tags) or "images without a name"
@@ -99,7 +101,10 @@ def plain(name: str) -> str:
 
 def source_file(source: str, fetch: Callable[[str], str | bool]) -> str:
     """Return the path of an image archive on this machine; ``fetch`` gets what is not here yet."""
-    path = source if source.startswith("/") else fetch(source)
+    try:
+        path = source if source.startswith("/") else fetch(source)
+    except SaltException as err:
+        raise swarm_errors.SwarmError(f"the image archive {source} cannot be had: {err}") from err
     if not path or not os.path.isfile(path):
         raise swarm_errors.SettingsError(
             f"there is no image archive {source}: put it there (salt:// is a path in the master's "

@@ -19,7 +19,7 @@ import swarm_values as values
 # The store shows every engine what another one wrote, within this time in seconds.
 SETTLE = 1.0
 # So long another minion may need to finish the network that keeps ours from being created.
-_RIVAL = 5.0
+_RIVAL = 3.0
 
 
 def _subnet(value: Any) -> str:
@@ -127,9 +127,13 @@ def find(client: Any, name: str) -> list[dict]:
 def users(client: Any, network: dict) -> list[str]:
     """Return the names of the containers that use a network, on this engine or elsewhere."""
     details = swarm_docker.found(client.inspect_network, network["Id"]) or {}
-    here = client.containers(all=True, filters={"network": [network["Id"]]})
-    names = {one["Names"][0].lstrip("/") for one in here if one["Names"]}
-    return sorted(names | {one["Name"] for one in (details.get("Containers") or {}).values()})
+    names = {one["Name"] for one in (details.get("Containers") or {}).values()}
+    for container in client.containers(all=True):
+        for name, end in (container["NetworkSettings"]["Networks"] or {}).items():
+            # A container that never ran knows its network by name only; Docker's filter misses it.
+            if (end.get("NetworkID") or name) in {network["Id"], network["Name"]}:
+                names.add(container["Names"][0].lstrip("/"))
+    return sorted(names)
 
 
 def apply(client: Any, name: str, settings: dict, test: bool = False) -> dict:
@@ -180,7 +184,7 @@ def _create(client: Any, name: str, settings: dict) -> None:
         with swarm_docker.translated(what):
             answer = swarm_docker.post(client, "/networks/create", json=body(name, settings))
     except swarm_errors.ApiError as err:
-        if not _appears(client, name, settings):
+        if not _appears(client, name):
             raise swarm_errors.ApiError(f"{err}{_cure(settings)}") from err
         return
     if settings.get("driver") == "overlay":
@@ -191,9 +195,9 @@ def _create(client: Any, name: str, settings: dict) -> None:
                 _delete(client, duplicate)
 
 
-def _appears(client: Any, name: str, settings: dict) -> bool:
+def _appears(client: Any, name: str) -> bool:
     """Tell whether a network of this name is there, or will be in a moment."""
-    end = time.monotonic() + (_RIVAL if settings.get("driver") == "overlay" else 0)
+    end = time.monotonic() + _RIVAL
     while not find(client, name):
         if time.monotonic() > end:
             return False
