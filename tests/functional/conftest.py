@@ -16,7 +16,6 @@ from tests.conftest import REPO_ROOT
 PREFIX = "swarm-test-"
 IMAGE = f"{PREFIX}busybox:1"
 NEWER = f"{PREFIX}busybox:2"
-BROKEN = f"{PREFIX}busybox:broken"
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +38,7 @@ def engine(docker_url):
     client = docker.DockerClient(base_url=docker_url)
     _clean(client)
     for image, said in ((IMAGE, "one"), (NEWER, "two")):
-        _import(client, image, said)
+        import_busybox(client, image, said)
     yield client
     _clean(client)
     for image in (IMAGE, NEWER):
@@ -55,15 +54,6 @@ def clean(engine):
     _clean(engine)
 
 
-@pytest.fixture(scope="session")
-def archive(engine, tmp_path_factory):
-    """An image archive."""
-    path = tmp_path_factory.mktemp("images") / "busybox.tar"
-    with path.open("wb") as file:
-        file.writelines(engine.images.get(IMAGE).save(named=True))
-    return path
-
-
 @pytest.fixture(scope="module")
 def state_tree(tmp_path_factory):
     """A directory for the files that a test serves as ``salt://``."""
@@ -72,7 +62,7 @@ def state_tree(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def loaders(salt_factories, state_tree, docker_url):
-    """Salt's loaders, with this repository as a file root and the tests' engine as the machine's."""
+    """Salt's loaders, with this repository as a file root and the tests' engine as its own."""
     minion = salt_factories.salt_minion_daemon(
         "functional",
         overrides={
@@ -106,7 +96,7 @@ def testmode(request):
     return request.param
 
 
-def _import(client, image, said):
+def import_busybox(client, image, said):
     """Make an image of busybox, with an environment, a label, a command and a volume of its own."""
     machine.install(["busybox-static"], ["busybox"])
     file = io.BytesIO()

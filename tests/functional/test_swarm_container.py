@@ -106,7 +106,6 @@ def test_settings_left_out_are_left_alone(container, get, web):
 
 @pytest.mark.parametrize("key", OTHERS)
 def test_a_change_recreates_once(container, get, web, key):
-    spec = {key: OTHERS[key], "network_mode": OTHERS["network_mode"]} | {"image": IMAGE}
     spec = {"image": IMAGE, key: OTHERS[key]}
     promised = container.running(NAME, test=True, **spec)
     assert promised.result is None
@@ -243,22 +242,25 @@ def test_a_container_that_cannot_start_is_not_left_behind(container, get):
     assert get() is None
 
 
-@pytest.mark.parametrize("running", [True, False], ids=["before-stop", "after-stop"])
-@pytest.mark.parametrize("created", [True, False], ids=["created", "not-created"])
-def test_an_interrupted_recreation_is_repaired(container, engine, get, web, running, created):
-    """The minion died on the way: the old one is renamed, maybe stopped, the new one never ran."""
+@pytest.fixture(params=["renamed", "created", "stopped"])
+def interrupted(request, engine, web):
+    """What is there when the minion died in the middle of a recreation, at one of its steps."""
     web.rename(OLD)
-    if not running:
+    if request.param != "renamed":
+        engine.containers.create(IMAGE, name=NAME, network_mode="none")
+    if request.param == "stopped":
         web.kill()
         web.wait()
-    if created:
-        engine.containers.create(IMAGE, name=NAME, network_mode="none")
+    return web
+
+
+def test_an_interrupted_recreation_is_repaired(container, get, interrupted):
     promised = container.running(NAME, test=True, **SPEC)
-    assert get(OLD).id == web.id
+    assert get(OLD).id == interrupted.id
     ret = container.running(NAME, **SPEC)
     assert ret.result is True, ret.comment
     assert ret.changes == promised.changes
-    assert get().id == web.id
+    assert get().id == interrupted.id
     assert get().status == "running"
     assert get(OLD) is None
     assert container.running(NAME, **SPEC).changes == {}
@@ -329,25 +331,3 @@ def test_wrong_settings_fail_in_test_mode_too(container, spec, words, testmode):
     ret = container.running(NAME, test=testmode, **spec)
     assert ret.result is False
     assert words in ret.comment
-
-
-@pytest.fixture
-def no_engine(loaders):
-    """The minion's engine is not there (yet)."""
-    url = loaders.opts["swarm_docker_url"]
-    loaders.opts["swarm_docker_url"] = "unix:///nowhere/docker.sock"
-    loaders.reset_state()
-    yield
-    loaders.opts["swarm_docker_url"] = url
-    loaders.reset_state()
-
-
-@pytest.mark.usefixtures("no_engine")
-def test_without_an_engine(loaders, testmode):
-    """An earlier state of the same run would start it: in test mode that is no failure."""
-    ret = loaders.states.swarm_container.running(NAME, test=testmode, **SPEC)
-    assert ret.result is (None if testmode else False)
-    assert ("state" in ret.changes) is testmode
-    assert ("No such file or directory" in ret.comment) is not testmode
-    ret = loaders.states.swarm_container.absent(NAME, test=testmode)
-    assert ret.result is testmode
