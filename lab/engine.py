@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from lab import firewall, machine, mounts, tuning
+from lab import cgroups, firewall, machine, mounts, tuning
 from lab.config import Settings
 from lab.run import LabError, run, say
 
@@ -153,6 +153,7 @@ class Engine:
             # Only after an engine of the lab: the machine's own may just be stopped, and an admin
             # may have rules in its chains.
             firewall.clean()
+            cgroups.clean()
         tuning.undo(self.settings)
         mounts.remove(self.settings.engine / "exec")
         for leftover in (self.socket, self.pidfile, self.log, self.config):

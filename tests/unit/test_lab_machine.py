@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab import containers, firewall, machine, mounts
+from lab import cgroups, containers, firewall, machine, mounts
 from lab.run import LabError
 
 ALL = (1 << len(machine.CAPABILITIES)) - 1
@@ -86,3 +86,13 @@ def test_dockers_chains_are_unhooked_then_emptied_then_deleted():
         ["-X", "DOCKER"],
         ["-X", "DOCKER-USER"],
     ]
+
+
+def test_groups_are_removed_only_where_no_process_is_left(tmp_path):
+    for controller, processes in (("memory", ""), ("pids", "17\n")):
+        (tmp_path / controller / "docker/old").mkdir(parents=True)
+        if processes:
+            (tmp_path / controller / "docker/cgroup.procs").write_text(processes)
+    cgroups.clean(tmp_path)
+    assert not (tmp_path / "memory/docker").exists()
+    assert (tmp_path / "pids/docker/old").exists()
