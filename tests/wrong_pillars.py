@@ -98,7 +98,7 @@ WRONG = [
         "swarm.overcommit",
     ),
     # hosts
-    Wrong("no managers", {"managers": []}, "swarm:managers", "e.g. [m1]"),
+    Wrong("no managers", {"managers": []}, "swarm:managers", "the minion IDs of the managers"),
     Wrong("managers a text", {"managers": "m1"}, "swarm:managers", "a list: [m1, m2], or {m1:"),
     Wrong(
         "manager twice",
@@ -110,7 +110,7 @@ WRONG = [
         "manager unknown",
         {"managers": ["m1", "nowhere", "m3"]},
         "swarm:managers:nowhere",
-        "a minion whose name m1 can resolve, or {nowhere: its address}",
+        "can resolve, or {nowhere: its address}",
     ),
     Wrong(
         "manager mistyped",
@@ -122,7 +122,7 @@ WRONG = [
         "server unknown",
         {"consul": {"servers": ["m1", "m2", "nowhere"]}},
         "swarm:consul:servers:nowhere",
-        "a minion whose name m1 can resolve",
+        "can resolve, or {nowhere: its address}",
     ),
     Wrong(
         "manager's address no address",
@@ -462,6 +462,9 @@ WRONG = [
         "another driver, or swarm:overlay: true",
     ),
 ]
+
+# Enough for a real minion, from all sections.
+SAMPLE = WRONG[::3]
 
 
 def merged(valid: dict, wrong: object) -> object:
