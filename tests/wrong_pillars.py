@@ -464,7 +464,7 @@ WRONG = [
 ]
 
 # Enough for a real minion, from all sections.
-SAMPLE = WRONG[::3]
+SAMPLE = WRONG[1::3]
 
 
 def merged(valid: dict, wrong: object) -> object:
