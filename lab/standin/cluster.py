@@ -6,7 +6,7 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from . import config as conf
 from . import log, names
@@ -37,6 +37,7 @@ class Cluster:
         self.pending: dict[str, Engine] = {}
         self._placing: dict[str, Container] = {}
         self._lock, self._schedule = threading.RLock(), threading.RLock()
+        self.handlers: list[Callable[[Engine, dict], None]] = []
         self._listeners: list[queue.SimpleQueue] = []
 
     def run(self, backend: Backend, heartbeat: float) -> None:
@@ -237,5 +238,7 @@ class Cluster:
         return len(self._listeners)
 
     def _publish(self, engine: Engine, event: dict) -> None:
+        for handler in self.handlers:
+            handler(engine, event)
         for inbox in list(self._listeners):
             inbox.put((engine, event))

@@ -18,6 +18,7 @@ from .flags import FILTERS, STRATEGIES, Options
 from .golang import format_duration, is_host_port, parse_duration
 from .scheduler import Scheduler
 from .store import StoreError, start
+from .watchdog import Watchdog
 
 # The only value that the deprecated flag may have.
 DEPRECATED_RETRY = 3
@@ -35,8 +36,9 @@ def manage(options: Options, url: str, main: Options) -> None:
     if value["cluster-driver"] != "swarm":
         log.fatal(f'unsupported cluster "{value["cluster-driver"]}"')
     cluster = Cluster(scheduler, engine_options, _create_retry(value["cluster-opt"]))
-    cluster.run(backend, heartbeat)
     election = _election(value, backend)
+    Watchdog(cluster, election)
+    cluster.run(backend, heartbeat)
     api = Api(cluster, election, bool(value["api-enable-cors"]), bool(main.values["debug"]))
     _serve(value["host"], tls[0], api)
 

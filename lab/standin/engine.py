@@ -2,7 +2,6 @@
 Follow one Docker Engine: its state, its specs, and a cache of what runs on it.
 """
 
-import http.client
 import json
 import random
 import socket
@@ -11,12 +10,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse
 
-from . import log, wire
+from . import log
 from .cache import Cache
 from .golang import parse_time, split_host_port
 from .store import start
-from .wire import EngineError, UnreachableError
+from .wire import CLIENT_VERSION, Call, EngineError, Pool, UnreachableError
 
 PENDING, UNHEALTHY, HEALTHY, DISCONNECTED = "Pending", "Unhealthy", "Healthy", "Disconnected"
 SPEC_INTERVAL = 300.0
@@ -51,6 +51,7 @@ class Engine:
         self.updated = time.time()
         self.clock_delta = 0.0
         self.cache = Cache(self)
+        self._pool = Pool(address, options.tls)
         self._api = ""
         self._lock = threading.RLock()
         self._resume, self._gone = threading.Event(), threading.Event()
@@ -78,35 +79,26 @@ class Engine:
         """Processors with overcommit."""
         return self.cpus + self.cpus * self.options.overcommit // 100
 
-    def open(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        timeout: float | None = None,
-        **headers: str,
-    ) -> http.client.HTTPResponse:
-        """Send a request to the engine; every outcome counts for its health."""
+    def open(self, method: str, path: str, body: bytes, **headers: str) -> HTTPResponse:
+        """Send a request whose answer is read piece by piece; raises ``EngineError``."""
+        return self._counted(self._pool.stream, method, path, body, None, headers)
+
+    def call(
+        self, method: str, path: str, body: object = None, timeout: float | None = None
+    ) -> object:
+        """Send a request; return the decoded answer, ``None`` for an empty one."""
+        data = self._counted(self._pool.fetch, method, path, body, timeout, {})
+        return json.loads(data) if data else None
+
+    def _counted(self, send: Callable, method: str, path: str, *more: object) -> object:
+        # Every outcome counts for the engine's health.
         try:
-            answer = wire.open_request(
-                self.address, self.options.tls, method, self._api + path, body, timeout, headers
-            )
+            answer = send(Call(method, self._api + path, *more))
         except EngineError as err:
             self.note(err)
             raise
         self.note(None)
         return answer
-
-    def call(
-        self, method: str, path: str, body: object = None, timeout: float | None = None
-    ) -> object:
-        """Send a request and return the decoded answer, or ``None`` for an empty one."""
-        answer = self.open(method, path, body, timeout)
-        try:
-            data = answer.read()
-        except (OSError, http.client.HTTPException) as err:
-            raise EngineError(str(err) or "unexpected EOF") from err
-        return json.loads(data) if data else None
 
     def note(self, err: Exception | None) -> None:
         """Count a success or a failed connection, and change state if it is time to."""
@@ -187,6 +179,7 @@ class Engine:
             self.state = DISCONNECTED
         self._gone.set()
         self._resume.set()
+        self._pool.close()
         self.emit("engine_disconnect")
 
     def update_specs(self) -> None:
@@ -212,7 +205,7 @@ class Engine:
 
     def _negotiate(self, offered: str) -> None:
         theirs = tuple(int(part) for part in offered.split("."))
-        major, minor = min(theirs, wire.CLIENT_VERSION)
+        major, minor = min(theirs, CLIENT_VERSION)
         self._api = f"/v{major}.{minor}"
 
     def _take_id(self, found: str) -> None:
@@ -245,14 +238,12 @@ class Engine:
     def _watch_events(self) -> None:
         while not self._gone.is_set():
             try:
-                answer = wire.open_request(
-                    self.address, self.options.tls, "GET", f"{self._api}/events"
-                )
+                answer = self._pool.stream(Call("GET", f"{self._api}/events"))
                 while line := answer.readline():
                     if self._gone.is_set():
                         return
                     self._handle(json.loads(line))
-            except (OSError, EngineError, http.client.HTTPException, ValueError) as err:
+            except (OSError, EngineError, HTTPException, ValueError) as err:
                 log.error(
                     "error monitoring events, will restart", name=self.name, id=self.id, error=err
                 )

@@ -4,6 +4,7 @@ The image under test comes twice: the stand-in always, the real one when a folde
 
 import os
 import shutil
+import uuid
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def engine(settings):
 @pytest.fixture(scope="session")
 def consul(settings, engine):
     """A Consul agent in a container."""
-    image, tar = workloads._built(settings, engine, "consul", workloads.CONSUL)
+    image, tar = workloads.built(settings, engine, "consul", workloads.CONSUL)
     engine.docker("load", "-q", "-i", tar)
     ports = {name: free_port() for name in ("http-port", "server-port", "serf-lan-port")}
     off = ("dns-port", "grpc-port", "serf-wan-port")
@@ -70,7 +71,7 @@ def nodes(settings, engine, tmp_path_factory):
     """Two Docker Engines of our own, ``node-a`` and ``node-b``, in zones ``a`` and ``b``."""
     if not shutil.which("dockerd"):
         machine.install(["docker.io"], ["dockerd"])
-    _, tar = workloads._built(settings, engine, "busybox", workloads.BUSYBOX)
+    _, tar = workloads.built(settings, engine, "busybox", workloads.BUSYBOX)
     started = {}
     try:
         for letter in "ab":
@@ -132,3 +133,9 @@ def manager(shared):
     yield shared
     for item in call(shared.port, "GET", "/containers/json?all=1").json():
         call(shared.port, "DELETE", f"/containers/{item['Id']}?force=1")
+
+
+@pytest.fixture
+def prefix():
+    """A prefix in the store that no other test uses."""
+    return f"contract-{uuid.uuid4().hex[:8]}"

@@ -155,6 +155,11 @@ class Node:
         self.write()
         self.process.send_signal(signal.SIGHUP)
 
+    def crash(self) -> None:
+        """Kill the engine, as a power cut does."""
+        self.process.kill()
+        self.process.wait(30)
+
     def stop(self) -> None:
         """Stop the engine."""
         self.process.terminate()

@@ -3,12 +3,11 @@ What the formula relies on in the image ``swarm`` 1.2.9, asserted of it and of t
 """
 
 import time
-import uuid
 
 import pytest
 import swarm_info
 
-from tests.contract.swarm_box import HOST, call, free_port, wait
+from tests.contract.swarm_box import call, wait
 
 MANAGE, JOIN = ("manage",), ("join", "--addr", "10.0.0.1:2375")
 NODES = "nodes://10.0.0.1:2375"
@@ -54,12 +53,6 @@ FATAL = [
     (("--log-level=loud", *MANAGE, NODES), "not a valid logrus Level"),
     (("--flag", *MANAGE), "flag provided but not defined: -flag"),
 ]
-
-
-@pytest.fixture
-def prefix():
-    """A prefix in the store that no other test uses."""
-    return f"contract-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.mark.parametrize(("words", "said"), FATAL, ids=lambda value: str(value)[:40])
@@ -187,29 +180,6 @@ def test_a_replica_passes_everything_to_the_primary(swarm, nodes, prefix):
     )
 
 
-def test_unreachable_engine_is_pending_and_unknown(swarm, prefix):
-    address = f"{HOST}:{free_port()}"
-    swarm.agent(prefix, address)
-    manager = swarm.manager(prefix)
-    node = wait(
-        "it is listed with its error",
-        lambda: "Error" in manager.nodes().get(address, {}) and manager.nodes()[address],
-    )
-    assert node["Name"] == "(unknown)"
-    assert (node["Status"], node["ID"], node["ServerVersion"]) == ("Pending", "", "")
-    assert node["Error"].startswith(f"Cannot connect to the Docker daemon at tcp://{address}")
-    assert node["Containers"] == "0"
-
-
-def test_a_manager_is_no_engine(swarm, prefix):
-    other = swarm.manager(prefix, replication=False)
-    swarm.agent(f"{prefix}-2", other.address)
-    manager = swarm.manager(f"{prefix}-2")
-    wait("it is listed", lambda: manager.nodes().get(other.address))
-    time.sleep(1)
-    assert manager.nodes()[other.address]["Status"] == "Pending"
-
-
 def test_info_names_every_node_and_its_labels(manager, nodes):
     answer = call(manager.port, "GET", "/v1.30/info")
     assert answer.headers["api-version"] == "1.30"
@@ -250,34 +220,3 @@ def test_version_ping_and_what_does_not_exist(manager):
     missing = call(manager.port, "GET", "/containers/nobody/json")
     assert (missing.status, missing.text) == (404, "No such container nobody\n")
     assert missing.headers["content-type"] == "text/plain; charset=utf-8"
-
-
-def test_a_label_reload_reaches_the_scheduler_at_once(manager, nodes):
-    node = nodes["b"]
-    node.reload(["zone=b", "disk=ssd"])
-    try:
-        labels = lambda: manager.nodes()[node.address]["Labels"].split(", ")  # noqa: E731
-        wait("the label is there", lambda: "disk=ssd" in labels(), 5)
-        manager.create("on-ssd", "constraint:disk==ssd")
-        assert manager.docker("ps", "-a", "--format={{.Names}}").stdout == "node-b/on-ssd\n"
-    finally:
-        node.reload(["zone=b"])
-        wait("the label is gone", lambda: "disk=ssd" not in labels(), 5)
-
-
-def test_a_dead_engine_turns_unhealthy_and_comes_back(manager, nodes):
-    node = nodes["b"]
-    manager.create("there", "constraint:zone==b", Labels={})
-    call(manager.port, "POST", "/containers/there/start")
-    node.stop()
-    try:
-        wait("it is unhealthy", lambda: manager.nodes()[node.address]["Status"] == "Unhealthy", 30)
-        details = manager.nodes()[node.address]
-        assert details["Error"].startswith("Cannot connect to the Docker daemon at tcp://")
-        assert details["Containers"] == "1"
-        assert manager.docker("ps", "-a", "--format={{.Status}}").stdout == "Host Down\n"
-        assert manager.create("x", "constraint:zone==b").status == 500
-    finally:
-        node.start()
-    wait("it is healthy", lambda: manager.healthy(node.address), 30)
-    assert "Error" not in manager.nodes()[node.address]

@@ -3,6 +3,9 @@ Where containers go, and how clients see and reach them, by both images.
 """
 
 import json
+import os
+import shutil
+import subprocess
 import threading
 import time
 
@@ -163,6 +166,36 @@ def test_the_docker_command_works_through_the_manager(manager):
     assert status.startswith("node-b/renamed Exited (137)")
     manager.docker("rm", "renamed")
     assert manager.docker("ps", "-aq").stdout == ""
+
+
+COMPOSE = """
+version: "2"
+services:
+  web:
+    image: busybox:lab
+    command: sleep 600
+    network_mode: none
+"""
+
+
+@pytest.mark.skipif(
+    not shutil.which("docker-compose"), reason="docker-compose 1.x is not installed"
+)
+def test_docker_compose_works_through_the_manager(manager, tmp_path):
+    (tmp_path / "docker-compose.yml").write_text(COMPOSE)
+
+    def compose(*words):
+        command = ["docker-compose", "-p", "tried", *words]
+        env = os.environ | {"DOCKER_HOST": f"tcp://{manager.address}"}
+        subprocess.run(command, cwd=tmp_path, env=env, check=True, timeout=60)  # noqa: S603
+        return sorted(manager.docker("ps", "--format={{.Names}}").stdout.split())
+
+    assert [name.partition("/")[2] for name in compose("up", "-d")] == ["tried_web_1"]
+    scaled = compose("up", "-d", "--scale", "web=4")
+    assert {name.partition("/")[0] for name in scaled} == ANYWHERE
+    assert len(scaled) == 4
+    assert len(compose("up", "-d", "-t0", "--scale", "web=1")) == 1
+    assert compose("down", "-t0") == []
 
 
 def test_images_networks_and_volumes_are_those_of_all_nodes(manager):
