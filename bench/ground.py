@@ -1,0 +1,98 @@
+"""The starting point that both sides set out from: prepared once, put back before each run."""
+
+import http.client
+import json
+import time
+import urllib.request
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from lab import config
+from lab.api import Lab
+from lab.run import LabError
+
+SCRIPTS = Path(__file__).resolve().parent / "hosts"
+ENV = {"SWARM_LAB_NAME": "swarm-bench", "SWARM_LAB_SUBNET": "10.79.0.0/24"}
+LABELS = {"zone": "a"}
+IMAGES = ("consul", "swarm")
+MANAGER_PORT = 3375
+SETTLE = 4
+
+
+def open_lab(env: Mapping[str, str]) -> Lab:
+    """Returns a lab of the benchmark's own, beside the one that someone may work in."""
+    return Lab(config.settings({**ENV, **env}))
+
+
+def prepare(lab: Lab, public_key: str) -> None:
+    """Installs engine, images and libraries on every host, and writes the pillar."""
+    pillar = {**read_pillar(lab), "labels": LABELS}
+    if "manager" not in pillar:
+        raise LabError("the benchmark needs a swarm image; SWARM_LAB_IMAGES names a folder of tars")
+    lab.pillar(pillar)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda host: _prepare(lab, host, public_key), lab.hosts()))
+
+
+def _prepare(lab: Lab, host: str, public_key: str) -> None:
+    for image in IMAGES:
+        tar = lab.settings.images / f"{image}.tar"
+        lab.engine.docker("cp", tar, f"{lab.settings.container(host)}:/var/tmp/{image}.tar")
+    lab.exec(host, "sh", "-c", _script("prepare"), input=public_key, timeout=900)
+
+
+def read_pillar(lab: Lab) -> dict:
+    """Returns the value of the pillar key `swarm` that the lab's hosts get."""
+    return json.loads((lab.settings.pillar / "swarm.sls").read_text())["swarm"]
+
+
+def reset(lab: Lab) -> None:
+    """Puts every host back to the starting point; fails if one is not truly there."""
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda host: _reset(lab, host), lab.hosts()))
+    _await_minions(lab)
+    settle()
+
+
+def _await_minions(lab: Lab, limit: float = 120) -> None:
+    end = time.monotonic() + limit
+    while missing := _silent(lab):
+        if time.monotonic() > end:
+            raise LabError(f"after the reset, no answer from the minions {', '.join(missing)}")
+        time.sleep(0.5)
+
+
+def _silent(lab: Lab) -> list[str]:
+    answers = lab.salt("*", "test.ping", timeout=60)
+    return [host for host in lab.hosts() if answers.get(host) is not True]
+
+
+def settle() -> None:
+    """Waits until the work that a start or a run left behind is done."""
+    time.sleep(SETTLE)
+
+
+def _reset(lab: Lab, host: str) -> None:
+    command = ["sh", "-c", _script("reset"), "reset", str(len(IMAGES))]
+    done = lab.exec(host, *command, timeout=180, check=False)
+    if done.returncode:
+        raise LabError(f"{host} could not be put back: {done.stdout}{done.stderr}")
+
+
+def _script(name: str) -> str:
+    return (SCRIPTS / f"{name}.sh").read_text()
+
+
+def healthy(lab: Lab) -> int:
+    """Returns how many nodes the primary calls healthy; each run is checked by it."""
+    for host in read_pillar(lab)["managers"]:
+        try:
+            url = f"http://{lab.address(host)}:{MANAGER_PORT}/info"
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                pairs = json.load(answer)["SystemStatus"]
+        except (OSError, http.client.HTTPException, ValueError, KeyError):
+            continue
+        if ["Role", "primary"] in pairs:
+            return sum(value == "Healthy" for _, value in pairs)
+    return 0
