@@ -32,12 +32,12 @@ def _candidate(package, wanted):
 def _companions(package):
     # Debian's newer packages have the command line apart, and only recommend it.
     wanted = ("docker-cli", "apparmor") if package == "docker.io" else ()
-    return [one for one in wanted if __salt__["pkg.list_repo_pkgs"](one)]
+    absent = [one for one in wanted if not __salt__["pkg.version"](one)]
+    return [one for one in absent if __salt__["pkg.list_repo_pkgs"](one)]
 
 
-def _install(engine, candidate):
-    package = engine["package"]
-    pkgs = [{package: candidate}, *_companions(package)]
+def _install(package, candidate, companions):
+    pkgs = [{package: candidate}, *companions]
     # Not the recommended ones: needrestart is among them and restarts daemons on its own.
     __salt__["pkg.install"](pkgs=pkgs, install_recommends=False, refresh=False)
     have = __salt__["pkg.version"](package)
@@ -78,11 +78,11 @@ def install(test=False):
     __salt__["swarm_engine.check"](candidate)
     new = candidate
     if not test:
-        new = _install(engine, candidate)
+        companions = _companions(engine["package"])
+        new = _install(engine["package"], candidate, companions)
         if not have:
-            swarm_files.note(
-                "engine", {**swarm_files.record("engine"), "package": engine["package"]}
-            )
+            noted = {"package": engine["package"], "companions": companions}
+            swarm_files.note("engine", {**swarm_files.record("engine"), **noted})
     changes = {engine["package"]: {"old": have or None, "new": new}}
     return {**changes, **({} if test and not have else _hold(engine, test))}
 
@@ -101,12 +101,14 @@ def remove(test=False):
     """
     noted = swarm_files.record("engine")
     package = noted.get("package")
+    # First, for apt removes no package that is held.
+    engine = __salt__["swarm_settings.get"]()["engine"]
+    changes = _hold({**engine, "hold": False}, test)
     have = __salt__["pkg.version"](package) if package else None
     if have and not __salt__["swarm_container.names"]():
         if not test:
-            __salt__["pkg.remove"](pkgs=[package, *_companions(package)])
-            swarm_files.note("engine", {})
-        return {package: {"old": have, "new": None}}
+            __salt__["pkg.remove"](pkgs=[package, *noted.get("companions", [])])
+        changes[package] = {"old": have, "new": None}
     if not test:
         swarm_files.note("engine", {})
-    return {}
+    return changes

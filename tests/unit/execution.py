@@ -1,0 +1,47 @@
+"""
+Stand-ins for ``__salt__``: mocks with the signatures of the real execution functions.
+"""
+
+import importlib
+from unittest.mock import create_autospec
+
+import salt.modules.aptpkg
+import salt.modules.cmdmod
+import salt.modules.network
+import salt.modules.pip
+import salt.modules.systemd_service
+
+_SALTS_OWN = {
+    "cmd": salt.modules.cmdmod,
+    "network": salt.modules.network,
+    "pip": salt.modules.pip,
+    "pkg": salt.modules.aptpkg,
+    "service": salt.modules.systemd_service,
+}
+
+
+def real(name):
+    """Return the function that a minion has under this name."""
+    module, _, function = name.partition(".")
+    source = _SALTS_OWN.get(module) or importlib.import_module(f"_modules.{module}")
+    return getattr(source, function)
+
+
+def mocked(*names, **returns):
+    """
+    Return a ``__salt__`` of mocks. A wrong name or argument fails as on a minion.
+
+    ``pkg__version="1"`` is ``pkg.version``, which returns that; an exception is raised, and what
+    can be called is called.
+    """
+    wanted = {
+        **dict.fromkeys(names),
+        **{key.replace("__", ".", 1): one for key, one in returns.items()},
+    }
+    salt = {}
+    for name, value in wanted.items():
+        salt[name] = create_autospec(real(name))
+        raised = isinstance(value, Exception)
+        salt[name].return_value = None if raised or callable(value) else value
+        salt[name].side_effect = value if raised or callable(value) else None
+    return salt

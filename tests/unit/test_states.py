@@ -1,0 +1,146 @@
+"""
+The states that do no more than call one function: result, changes, test mode, errors.
+"""
+
+import importlib
+from pathlib import Path
+
+import pytest
+import swarm_errors
+
+from tests.unit.execution import mocked
+
+ROOT = Path(__file__).parents[2]
+
+# state: the one function that it calls
+APPLIED = {
+    "swarm_libraries.installed": "swarm_libraries.install",
+    "swarm_libraries.removed": "swarm_libraries.remove",
+    "swarm_engine.installed": "swarm_package.install",
+    "swarm_engine.configured": "swarm_engine.configure",
+    "swarm_engine.overlay": "swarm_engine.configure_overlay",
+    "swarm_engine.cleaned": "swarm_engine.clean",
+    "swarm_engine.removed": "swarm_package.remove",
+    "swarm_consul.running": "swarm_consul.apply",
+    "swarm_consul.deregistered": "swarm_consul.deregister",
+    "swarm_consul.removed": "swarm_consul.remove",
+    "swarm_classic.manager": "swarm_classic.apply_manager",
+    "swarm_classic.agent": "swarm_classic.apply_agent",
+    "swarm_classic.removed": "swarm_classic.remove",
+    "swarm_client.configured": "swarm_client.apply",
+    "swarm_client.removed": "swarm_client.remove",
+}
+WAITED = {
+    "swarm_consul.ready": "swarm_consul.wait",
+    "swarm_classic.elected": "swarm_classic.wait_primary",
+    "swarm_classic.healthy": "swarm_classic.wait_healthy",
+}
+# states: what has to be there for them
+GATES = {
+    "swarm_libraries": "swarm_libraries.install",
+    "swarm_settings": "swarm_settings.get",
+    "swarm_engine": "swarm_engine.configure",
+    "swarm_consul": "swarm_consul.apply",
+    "swarm_classic": "swarm_classic.managers",
+    "swarm_client": "swarm_client.apply",
+}
+CHANGES = {"thing": {"old": None, "new": "there"}}
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Return a function that runs a state over a mock of what it calls; gives both."""
+
+    def run(name, function, outcome, test=False, **kwargs):
+        module, _, state = name.partition(".")
+        states = importlib.import_module(f"_states.{module}")
+        salt = mocked(**{function.replace(".", "__"): outcome})
+        monkeypatch.setattr(states, "__salt__", salt, raising=False)
+        monkeypatch.setattr(states, "__opts__", {"test": test}, raising=False)
+        return getattr(states, state)("a name", **kwargs), salt[function]
+
+    return run
+
+
+@pytest.mark.parametrize(("name", "function"), APPLIED.items())
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_changes_are_made_or_promised(run, name, function, test):
+    ret, called = run(name, function, CHANGES, test)
+    assert ret["changes"] == CHANGES
+    assert ret["result"] is (None if test else True)
+    assert ret["comment"].startswith("a name would be" if test else "a name was changed")
+    called.assert_called_once_with(test=test)
+
+
+@pytest.mark.parametrize(("name", "function"), APPLIED.items())
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_nothing_to_change(run, name, function, test):
+    ret, _ = run(name, function, {}, test)
+    assert (ret["result"], ret["changes"]) == (True, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [pair for pair in APPLIED.items() if pair[0] != "swarm_consul.deregistered"],
+)
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_error_fails_the_state_with_its_words(run, name, function, test):
+    ret, _ = run(name, function, swarm_errors.SwarmError("what, where, what to do"), test)
+    assert (ret["result"], ret["changes"]) == (False, {})
+    assert ret["comment"] == "what, where, what to do"
+
+
+def test_store_that_is_gone_keeps_nobody_from_leaving(run):
+    """No store, no key: its TTL ends it."""
+    error = swarm_errors.StoreError("Consul on this host does not answer (nodes)")
+    ret, _ = run("swarm_consul.deregistered", "swarm_consul.deregister", error)
+    assert (ret["result"], ret["changes"]) == (True, {})
+    assert "Consul on this host does not answer" in ret["comment"]
+
+
+@pytest.mark.parametrize(("name", "function"), WAITED.items())
+@pytest.mark.parametrize("timeout", [None, 30])
+def test_wait_that_ends_well(run, name, function, timeout):
+    ret, called = run(name, function, None, timeout=timeout)
+    assert (ret["result"], ret["changes"]) == (True, {})
+    called.assert_called_once_with(timeout)
+
+
+@pytest.mark.parametrize(("name", "function"), WAITED.items())
+def test_wait_in_vain_fails_with_what_is_missing(run, name, function):
+    ret, _ = run(name, function, swarm_errors.WaitTimeoutError("gave up: m3 missing"))
+    assert (ret["result"], ret["comment"]) == (False, "gave up: m3 missing")
+
+
+@pytest.mark.parametrize(("name", "function"), WAITED.items())
+def test_wait_in_test_mode_looks_once_and_fails_nothing(run, name, function):
+    """On a bare host nothing is there yet, and an earlier state would have brought it."""
+    error = swarm_errors.WaitTimeoutError("m3 missing")
+    ret, called = run(name, function, error, test=True, timeout=30)
+    assert (ret["result"], ret["changes"]) == (None, {})
+    assert ret["comment"] == "would wait for it: m3 missing"
+    called.assert_called_once_with(0)
+
+
+@pytest.mark.parametrize("module", GATES)
+def test_state_without_its_execution_module_says_so(monkeypatch, module):
+    states = importlib.import_module(f"_states.{module}")
+    monkeypatch.setattr(states, "__salt__", {}, raising=False)
+    available, why = states.__virtual__()
+    assert available is False
+    assert why == f"The {module} execution module is not available"
+
+
+@pytest.mark.parametrize(("module", "function"), GATES.items())
+def test_state_with_its_execution_module_is_there(monkeypatch, module, function):
+    states = importlib.import_module(f"_states.{module}")
+    monkeypatch.setattr(states, "__salt__", mocked(function), raising=False)
+    assert states.__virtual__() == module
+
+
+@pytest.mark.parametrize("kind", ["_modules", "_states"])
+def test_every_file_is_called_as_its_module(kind):
+    """Salt looks for a module in the file of that name first."""
+    for path in ROOT.glob(f"{kind}/*.py"):
+        module = importlib.import_module(f"{kind}.{path.stem}")
+        assert module.__virtualname__ == path.stem

@@ -1,0 +1,84 @@
+import pytest
+
+from _modules import swarm_client
+from tests.unit.execution import mocked
+from tests.unit.pillars import VALID, node, settings_of
+
+PROFILE = """\
+# Written by Salt (swarm-formula): docker and docker-compose talk to the swarm.
+export DOCKER_HOST=tcp://{}:3375
+"""
+
+
+@pytest.fixture
+def profile(tmp_path, monkeypatch):
+    """Have the profile in a folder of the test."""
+    path = tmp_path / "profile.d" / "swarm.sh"
+    monkeypatch.setattr(swarm_client, "_PROFILE", path)
+    return path
+
+
+@pytest.fixture
+def on(monkeypatch):
+    """Return a function that sets the minion and the nodes that are clients."""
+
+    def on(host, nodes):
+        settings = settings_of({**VALID, "client": {"nodes": nodes}}, node(host))
+        salt = mocked(swarm_settings__get=settings)
+        monkeypatch.setattr(swarm_client, "__salt__", salt, raising=False)
+
+    return on
+
+
+def test_client_on_a_manager_uses_its_own(profile, on):
+    on("m2", ["m2"])
+    changes = swarm_client.apply()
+    assert profile.read_text() == PROFILE.format("10.77.0.12")
+    assert changes == {str(profile): {"old": None, "new": PROFILE.format("10.77.0.12")}}
+
+
+def test_client_elsewhere_uses_the_first_manager(profile, on):
+    on("m4", ["m4"])
+    swarm_client.apply()
+    assert profile.read_text() == PROFILE.format("10.77.0.11")
+
+
+def test_second_run_changes_nothing(profile, on):
+    on("m2", ["m2"])
+    swarm_client.apply()
+    before = profile.stat().st_ino
+    assert swarm_client.apply() == {}
+    assert profile.stat().st_ino == before
+
+
+def test_test_mode_promises_and_writes_nothing(profile, on):
+    on("m2", ["m2"])
+    promised = swarm_client.apply(test=True)
+    assert not profile.exists()
+    assert promised == swarm_client.apply()
+
+
+def test_node_that_is_no_client_any_more(profile, on):
+    on("m2", ["m2"])
+    swarm_client.apply()
+    on("m2", ["m1"])
+    assert swarm_client.apply()[str(profile)]["new"] is None
+    assert not profile.exists()
+
+
+def test_node_that_never_was_a_client(profile, on):
+    on("m2", [])
+    assert swarm_client.apply() == {}
+    assert not profile.parent.exists()
+
+
+def test_remove(profile, on):
+    on("m2", ["m2"])
+    swarm_client.apply()
+    assert swarm_client.remove(test=True)
+    assert profile.exists()
+    assert swarm_client.remove() == {
+        str(profile): {"old": PROFILE.format("10.77.0.12"), "new": None}
+    }
+    assert not profile.exists()
+    assert swarm_client.remove() == {}

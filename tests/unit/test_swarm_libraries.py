@@ -1,0 +1,111 @@
+import importlib.metadata
+
+import pytest
+import swarm_errors
+import swarm_files
+
+from _modules import swarm_libraries
+from tests.unit.execution import mocked
+
+BOTH = {"docker": "7.1.0", "python-consul": "1.1.0"}
+DOCKER, CONSUL = "docker>=5,<8", "python-consul>=1.1,<2"
+
+
+@pytest.fixture
+def there(monkeypatch, tmp_path):
+    """Return the distributions that are there, ``{name: version}``; the test changes them."""
+    found = {}
+
+    def version(name):
+        if name not in found:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return found[name]
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    monkeypatch.setattr(swarm_files, "RECORD", tmp_path / "record.json")
+    return found
+
+
+@pytest.fixture
+def salt(monkeypatch, there):
+    """Have a pip that installs and removes."""
+
+    def install(pkgs, **_):
+        there.update({one.split(">")[0]: "9" for one in pkgs})
+        return {"retcode": 0, "stdout": "", "stderr": ""}
+
+    def uninstall(pkgs):
+        for one in pkgs:
+            del there[one]
+
+    salt = mocked(pip__install=install, pip__uninstall=uninstall)
+    monkeypatch.setattr(swarm_libraries, "__salt__", salt, raising=False)
+    return salt
+
+
+@pytest.mark.parametrize(
+    ("found", "missing"),
+    [
+        ({}, [DOCKER, CONSUL]),
+        ({"docker": "7.1.0"}, [CONSUL]),
+        ({"docker": "7.1.0", "python-consul": "1.1.0"}, []),
+        ({"docker": "7.1.0", "py-consul": "1.5.3"}, []),
+    ],
+    ids=str,
+)
+def test_missing(there, found, missing):
+    there.update(found)
+    assert swarm_libraries.missing() == missing
+
+
+def test_install_brings_what_is_missing(salt, there):
+    there["docker"] = "7.1.0"
+    assert swarm_libraries.install() == {CONSUL: {"old": None, "new": "python-consul 9"}}
+    assert salt["pip.install"].call_args.kwargs["pkgs"] == [CONSUL]
+    assert swarm_libraries.install() == {}
+
+
+@pytest.mark.usefixtures("there")
+def test_test_mode_promises_and_installs_nothing(salt):
+    assert swarm_libraries.install(test=True) == {
+        DOCKER: {"old": None, "new": DOCKER},
+        CONSUL: {"old": None, "new": CONSUL},
+    }
+    salt["pip.install"].assert_not_called()
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"retcode": 1, "stdout": "", "stderr": "No matching distribution found for docker"},
+        {"retcode": 1, "stdout": "No matching distribution found for docker"},
+        # a pip that reports success for another Python
+        {"retcode": 0, "stdout": "No matching distribution found for docker", "stderr": None},
+    ],
+    ids=["stderr", "stdout", "nothing there"],
+)
+@pytest.mark.usefixtures("there")
+def test_pip_that_fails_is_quoted(monkeypatch, result):
+    salt = mocked(pip__install=result)
+    monkeypatch.setattr(swarm_libraries, "__salt__", salt, raising=False)
+    with pytest.raises(swarm_errors.SdkMissingError, match="No matching distribution found"):
+        swarm_libraries.install()
+    assert not swarm_files.RECORD.exists()
+
+
+def test_remove_takes_away_what_install_brought_and_no_more(salt, there):
+    there["docker"] = "7.1.0"
+    swarm_libraries.install()
+    assert swarm_libraries.remove(test=True) == {CONSUL: {"old": "python-consul 9", "new": None}}
+    assert "python-consul" in there
+    assert swarm_libraries.remove() == {CONSUL: {"old": "python-consul 9", "new": None}}
+    assert there == {"docker": "7.1.0"}
+    assert swarm_libraries.remove() == {}
+    salt["pip.uninstall"].assert_called_once()
+
+
+@pytest.mark.usefixtures("salt")
+def test_remove_without_anything_of_ours(there):
+    there.update(BOTH)
+    assert swarm_libraries.remove() == {}
+    assert there == BOTH

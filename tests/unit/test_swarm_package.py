@@ -1,0 +1,222 @@
+import pytest
+import swarm_errors
+import swarm_files
+
+from _modules import swarm_package
+from tests.unit.execution import mocked
+from tests.unit.pillars import VALID, settings_of
+
+
+@pytest.fixture
+def engine(monkeypatch, tmp_path):
+    """Return a function that sets up a host: its packages, its repositories, its pillar."""
+    monkeypatch.setattr(swarm_files, "RECORD", tmp_path / "record.json")
+
+    def engine(have="", repositories=(), *, refreshed=(), held=(), names=(), others=None, **wanted):  # noqa: PLR0913
+        host = {"have": have, "repositories": list(repositories), "held": list(held)}
+        others = others or {}
+        host.update(
+            {name: versions[0] for name, versions in others.items() if name != "docker-cli"}
+        )
+
+        def install(pkgs, **_):
+            host["have"] = pkgs[0][next(iter(pkgs[0]))]
+            return {}
+
+        def version(*names):
+            return host["have"] if names == ("docker.io",) else host.get(names[0], "")
+
+        salt = mocked(
+            "pkg.remove",
+            swarm_settings__get=settings_of({**VALID, "engine": wanted}),
+            swarm_engine__check=None,
+            swarm_container__names=list(names),
+            pkg__version=version,
+            pkg__install=install,
+            pkg__list_repo_pkgs=lambda name, **_: {
+                one: versions
+                for one, versions in {**others, "docker.io": host["repositories"]}.items()
+                if one == name and versions
+            },
+            pkg__latest_version=lambda *_, **__: host["repositories"][0],
+            pkg__refresh_db=lambda *_, **__: host["repositories"].extend(refreshed),
+            pkg__get_selections=lambda **_: {"hold": host["held"]},
+            pkg__hold=lambda name, **_: host["held"].append(name),
+            pkg__unhold=lambda name, **_: host["held"].remove(name),
+        )
+        monkeypatch.setattr(swarm_package, "__salt__", salt, raising=False)
+        return salt
+
+    return engine
+
+
+REPOSITORIES = ["20.10.24+dfsg1-1", "20.10.5+dfsg1-1"]
+
+
+def test_bare_host_gets_the_newest(engine):
+    salt = engine(repositories=REPOSITORIES)
+    assert swarm_package.install() == {"docker.io": {"old": None, "new": REPOSITORIES[0]}}
+    assert salt["pkg.install"].call_args.kwargs["pkgs"][0] == {"docker.io": REPOSITORIES[0]}
+    assert salt["pkg.install"].call_args.kwargs["install_recommends"] is False
+    assert swarm_package.install() == {}
+
+
+def test_lists_are_not_refreshed_without_need(engine):
+    salt = engine(repositories=REPOSITORIES)
+    swarm_package.install()
+    salt["pkg.refresh_db"].assert_not_called()
+
+
+def test_lists_are_refreshed_once_when_they_lack_the_package(engine):
+    salt = engine(refreshed=REPOSITORIES)
+    swarm_package.install()
+    salt["pkg.refresh_db"].assert_called_once_with()
+
+
+def test_what_is_there_stays_whatever_repositories_have(engine):
+    salt = engine(have="19.03.8", repositories=REPOSITORIES)
+    assert swarm_package.install() == {}
+    salt["pkg.install"].assert_not_called()
+
+
+@pytest.mark.parametrize("version", ["20.10.5*", "20.10.5+dfsg1-1"])
+def test_version_of_pillar(engine, version):
+    engine(repositories=REPOSITORIES, version=version)
+    assert swarm_package.install()["docker.io"]["new"] == "20.10.5+dfsg1-1"
+
+
+def test_other_version_is_installed_over(engine):
+    engine(have="20.10.5+dfsg1-1", repositories=REPOSITORIES, version="20.10.24*")
+    assert swarm_package.install() == {
+        "docker.io": {"old": "20.10.5+dfsg1-1", "new": "20.10.24+dfsg1-1"}
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ({"version": "28.*"}, r"no repository has version 28\.\* of docker\.io \(swarm:engine:pac"),
+        ({"package": "docker-ce"}, r"no repository has docker-ce \(swarm:engine:package"),
+    ],
+    ids=str,
+)
+def test_what_no_repository_has_is_told(engine, wanted, words):
+    salt = engine(repositories=REPOSITORIES, **wanted)
+    with pytest.raises(swarm_errors.SwarmError, match=words):
+        swarm_package.install()
+    salt["pkg.install"].assert_not_called()
+
+
+def test_version_that_cannot_take_the_pillar_is_refused_before_it_is_installed(engine):
+    salt = engine(repositories=["28.5.2"])
+    salt["swarm_engine.check"].side_effect = swarm_errors.SwarmError("cluster-store is gone")
+    with pytest.raises(swarm_errors.SwarmError, match="cluster-store is gone"):
+        swarm_package.install()
+    salt["swarm_engine.check"].assert_called_once_with("28.5.2")
+    salt["pkg.install"].assert_not_called()
+    assert not swarm_files.RECORD.exists()
+
+
+def test_install_that_leaves_nothing_is_told(engine):
+    salt = engine(repositories=REPOSITORIES)
+    salt["pkg.install"].side_effect = None
+    with pytest.raises(swarm_errors.SwarmError, match="could not be installed"):
+        swarm_package.install()
+    assert not swarm_files.RECORD.exists()
+
+
+def test_test_mode_promises_the_version_and_installs_nothing(engine):
+    salt = engine(repositories=REPOSITORIES)
+    promised = swarm_package.install(test=True)
+    salt["pkg.install"].assert_not_called()
+    assert not swarm_files.RECORD.exists()
+    assert promised == swarm_package.install()
+
+
+# Debian's engine of trixie: the command line is a package of its own, apparmor is there already.
+TRIXIE = {"repositories": ["26.1.5"], "others": {"docker-cli": ["26.1.5"], "apparmor": ["4.1"]}}
+
+
+def test_command_line_that_the_package_only_recommends_comes_with_it(engine):
+    salt = engine(**TRIXIE)
+    swarm_package.install()
+    assert salt["pkg.install"].call_args.kwargs["pkgs"] == [{"docker.io": "26.1.5"}, "docker-cli"]
+
+
+def test_only_companions_that_came_with_the_package_go_with_it(engine):
+    salt = engine(**TRIXIE)
+    swarm_package.install()
+    swarm_package.remove()
+    assert salt["pkg.remove"].call_args.kwargs["pkgs"] == ["docker.io", "docker-cli"]
+
+
+def test_hold(engine):
+    salt = engine(have="20.10.5", hold=True)
+    assert swarm_package.install(test=True) == {"hold": {"old": False, "new": True}}
+    salt["pkg.hold"].assert_not_called()
+    assert swarm_package.install() == {"hold": {"old": False, "new": True}}
+    assert swarm_package.install() == {}
+    salt["pkg.hold"].assert_called_once_with(name="docker.io")
+
+
+def test_hold_of_ours_is_let_go(engine):
+    engine(have="20.10.5", hold=True)
+    swarm_package.install()
+    engine(have="20.10.5", held=["docker.io"], hold=False)
+    assert swarm_package.install() == {"hold": {"old": True, "new": False}}
+    assert swarm_package.install() == {}
+
+
+def test_hold_of_an_admin_stays(engine):
+    salt = engine(have="20.10.5", held=["docker.io"])
+    assert swarm_package.install() == {}
+    salt["pkg.unhold"].assert_not_called()
+
+
+# ---- remove
+
+
+def test_package_of_ours_is_removed(engine):
+    salt = engine(repositories=REPOSITORIES)
+    swarm_package.install()
+    assert swarm_package.remove(test=True) == {"docker.io": {"old": REPOSITORIES[0], "new": None}}
+    salt["pkg.remove"].assert_not_called()
+    swarm_package.remove()
+    assert salt["pkg.remove"].call_args.kwargs["pkgs"][0] == "docker.io"
+    assert not swarm_files.RECORD.exists()
+
+
+def test_hold_of_ours_is_let_go_before_the_package_is_removed(engine):
+    """apt removes no package that is held."""
+    salt = engine(repositories=REPOSITORIES, hold=True)
+    swarm_package.install()
+    order = []
+    salt["pkg.unhold"].side_effect = lambda **_: order.append("unhold")
+    salt["pkg.remove"].side_effect = lambda **_: order.append("remove")
+    assert swarm_package.remove() == {
+        "hold": {"old": True, "new": False},
+        "docker.io": {"old": REPOSITORIES[0], "new": None},
+    }
+    assert order == ["unhold", "remove"]
+
+
+def test_hold_of_ours_is_let_go_where_the_package_stays(engine):
+    salt = engine(have="20.10.5", hold=True)
+    swarm_package.install()
+    assert swarm_package.remove() == {"hold": {"old": True, "new": False}}
+    salt["pkg.remove"].assert_not_called()
+    assert swarm_package.remove() == {}
+
+
+def test_package_that_was_there_before_stays(engine):
+    salt = engine(have="20.10.5")
+    swarm_package.install()
+    assert swarm_package.remove() == {}
+    salt["pkg.remove"].assert_not_called()
+
+
+def test_package_with_containers_of_others_stays(engine):
+    salt = engine(repositories=REPOSITORIES, names=["database"])
+    swarm_package.install()
+    assert swarm_package.remove() == {}
+    salt["pkg.remove"].assert_not_called()

@@ -1,0 +1,144 @@
+import json
+
+import pytest
+import swarm_errors
+
+from _modules import swarm_settings as execution
+from _states import swarm_settings as state
+from tests.unit.execution import mocked
+from tests.unit.pillars import HOSTS
+
+INTERFACES = {
+    "lo": {"up": True, "inet": [{"address": "127.0.0.1"}], "inet6": [{"address": "::1"}]},
+    "eth0": {
+        "up": True,
+        "inet": [{"address": "10.77.0.11", "label": "eth0"}],
+        "inet6": [{"address": "fe80::1"}],
+        "secondary": [{"type": "inet", "address": "10.77.0.111"}],
+    },
+    "wg0": {"up": False},
+}
+
+
+@pytest.fixture
+def configure_loader_modules(monkeypatch):
+    monkeypatch.setattr(execution.swarm_topology.Minion, "__new__", _minion)
+    return {
+        execution: {
+            "__salt__": mocked(network__interfaces=INTERFACES),
+            "__opts__": {"id": "m1"},
+            "__pillar__": {"swarm": {"managers": ["m1", "m2", "m3"]}},
+            "__context__": {},
+        },
+        state: {"__opts__": {"test": False}, "__salt__": {}},
+    }
+
+
+def _minion(cls, **given):
+    """Make a ``Minion`` whose names and ways are those of the test's network."""
+    known = {"resolve": HOSTS.get, "towards": lambda _: "10.77.0.11", **given}
+    return tuple.__new__(cls, [known[field] for field in cls._fields])
+
+
+def set_pillar(monkeypatch, swarm):
+    monkeypatch.setattr(execution, "__pillar__", {"swarm": swarm})
+
+
+def test_settings_of_this_minion():
+    settings = execution.get()
+    assert (settings["id"], settings["address"]) == ("m1", "10.77.0.11")
+    assert settings["is_manager"] is True
+
+
+@pytest.mark.parametrize("address", ["10.77.0.111", {"cidr": "10.77.0.64/26"}], ids=str)
+def test_secondary_address_of_an_interface_is_one_of_this_host(monkeypatch, address):
+    """Salt keeps further addresses of the same subnet apart from the first."""
+    set_pillar(monkeypatch, {"managers": ["m2"], "address": address})
+    assert execution.get()["address"] == "10.77.0.111"
+
+
+def test_settings_are_plain_data():
+    """They go through Salt's serialiser, and ``str()`` of Salt 3008's masked pillar is ``***``."""
+    settings = execution.get()
+    assert json.loads(json.dumps(settings)) == settings
+
+
+def test_every_fault_is_in_the_error(monkeypatch):
+    set_pillar(monkeypatch, {"managers": ["m1", "nowhere"], "overlay": "yes", "prot": 1})
+    with pytest.raises(swarm_errors.SettingsError) as failure:
+        execution.get()
+    first, *rest = str(failure.value).splitlines()
+    assert first == "3 fault(s) in the pillar of m1, nothing was touched:"
+    assert [line.partition(": found")[0] for line in sorted(rest)] == [
+        "- swarm:managers:nowhere",
+        "- swarm:overlay",
+        "- swarm:prot",
+    ]
+
+
+def test_check_tells_faults_and_warnings(monkeypatch):
+    set_pillar(monkeypatch, {"managers": ["m1", "m2"], "overlay": 1})
+    found = execution.check()
+    assert [text.partition(":")[0] for text in found["warnings"]] == ["swarm"]
+    assert len(found["faults"]) == 1
+
+
+def test_masterless_minion_needs_no_pillar(monkeypatch):
+    monkeypatch.setattr(execution, "__opts__", {"id": "alone", "file_client": "local"})
+    monkeypatch.setattr(execution, "__pillar__", {})
+    assert execution.get()["managers"] == {"alone": "10.77.0.11"}
+
+
+def test_settings_are_worked_out_once_per_pillar(monkeypatch):
+    """Resolving names costs time, and every state asks for the settings."""
+    interfaces = execution.__salt__["network.interfaces"]
+    first = execution.get()
+    assert execution.get() is first
+    assert interfaces.call_count == 1
+    set_pillar(monkeypatch, {"managers": ["m1"]})
+    assert list(execution.get()["managers"]) == ["m1"]
+
+
+def test_faults_are_not_remembered(monkeypatch):
+    set_pillar(monkeypatch, {"managers": 5})
+    for _ in range(2):
+        with pytest.raises(swarm_errors.SettingsError):
+            execution.get()
+
+
+# ---- the state
+
+
+def salt_of_state(monkeypatch, **returns):
+    monkeypatch.setattr(state, "__salt__", mocked(**returns))
+
+
+def test_valid_pillar(monkeypatch):
+    salt_of_state(
+        monkeypatch, swarm_settings__get={}, swarm_settings__check={"faults": [], "warnings": []}
+    )
+    assert state.valid("pillar") == {
+        "name": "pillar",
+        "result": True,
+        "changes": {},
+        "comment": "pillar is in the desired state",
+    }
+
+
+def test_warnings_are_shown_and_stop_nothing(monkeypatch):
+    warning = "swarm:managers: 2 is an even number"
+    salt_of_state(
+        monkeypatch,
+        swarm_settings__get={},
+        swarm_settings__check={"faults": [], "warnings": [warning]},
+    )
+    ret = state.valid("pillar")
+    assert (ret["result"], ret["warnings"]) == (True, [warning])
+
+
+def test_invalid_pillar_fails_with_all_of_it(monkeypatch):
+    error = swarm_errors.SettingsError("2 fault(s):\n- a\n- b")
+    salt_of_state(monkeypatch, swarm_settings__get=error, swarm_settings__check=error)
+    ret = state.valid("pillar")
+    assert ret["result"] is False
+    assert ret["comment"] == "2 fault(s):\n- a\n- b"
