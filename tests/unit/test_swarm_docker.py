@@ -1,0 +1,170 @@
+"""The client and its errors, against engines that do not behave."""
+
+import contextlib
+import http.server
+import json
+import sys
+import threading
+import time
+
+import pytest
+import swarm_docker
+import swarm_errors
+import swarm_images
+
+
+class Engine(http.server.BaseHTTPRequestHandler):
+    """An engine that knows its version and what a test gives it."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        status, body = self.server.answers.get(
+            self.path.split("?")[0], (404, {"message": "no such"})
+        )
+        data = json.dumps(body).encode()
+        if status == "hang":
+            time.sleep(3)
+            return
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, *_args):
+        """Say nothing."""
+
+
+@pytest.fixture
+def engine():
+    """Start an engine with the given answers; returns its address."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**answers):
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Engine)
+            server.daemon_threads = True
+            server.answers = {"/version": (200, {"ApiVersion": "1.41"})}
+            server.answers |= {f"/v1.41/{k.replace('_', '/')}": v for k, v in answers.items()}
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            stack.callback(server.server_close)
+            stack.callback(server.shutdown)
+            return f"tcp://127.0.0.1:{server.server_port}"
+
+        yield start
+
+
+def test_nobody_listens():
+    with (
+        pytest.raises(swarm_errors.EngineUnreachableError, match=r"unix:///nope.*No such file"),
+        swarm_docker.connect("unix:///nope.sock", what="container x"),
+    ):
+        pass
+
+
+def test_the_engine_is_silent(engine):
+    url = engine(info=("hang", {}))
+    with (
+        pytest.raises(swarm_errors.EngineUnreachableError, match=r"container x: .*does not answer"),
+        swarm_docker.connect(url, timeout=0.3, what="container x") as client,
+    ):
+        client.info()
+
+
+def test_the_words_of_docker(engine):
+    url = engine(info=(500, {"message": "the disk is full"}))
+    with (
+        pytest.raises(swarm_errors.ApiError, match="container x: Docker says: the disk is full"),
+        swarm_docker.connect(url, what="container x") as client,
+    ):
+        client.info()
+
+
+def test_the_words_of_docker_to_a_post_of_ours(engine):
+    url = engine(containers_x_update=(409, {"message": "busy"}))
+    with (
+        pytest.raises(swarm_errors.ApiError, match="container x: Docker says: busy"),
+        swarm_docker.connect(url, what="container x") as client,
+    ):
+        swarm_docker.post(client, "/containers/x/update", json={})
+
+
+def test_absence_is_none(engine):
+    with swarm_docker.connect(engine()) as client:
+        assert swarm_docker.found(client.inspect_container, "x") is None
+        assert swarm_docker.container(client, "x") is None
+
+
+def test_the_beginning_of_an_id_is_no_name(engine):
+    with swarm_docker.connect(engine(containers_abc_json=(200, {"Name": "/web"}))) as client:
+        assert swarm_docker.container(client, "abc") is None
+
+
+def test_errors_of_our_own_stay_what_they_are(engine):
+    with (
+        pytest.raises(swarm_errors.SettingsError, match=r"^mine$"),
+        swarm_docker.connect(engine()),
+    ):
+        raise swarm_errors.SettingsError("mine")
+
+
+def test_the_environment_does_not_choose_the_engine(monkeypatch, engine):
+    """On a client node DOCKER_HOST names the swarm: its manager must not be reconfigured."""
+    monkeypatch.setenv("DOCKER_HOST", engine())
+    monkeypatch.setattr(swarm_docker, "SOCKET", "unix:///nope.sock")
+    with pytest.raises(swarm_errors.EngineUnreachableError), swarm_docker.connect():
+        pass
+
+
+def test_the_sdk_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "docker", None)
+    with (
+        pytest.raises(swarm_errors.SdkMissingError, match=r"swarm\.libraries"),
+        swarm_docker.connect(),
+    ):
+        pass
+
+
+def test_a_folder_named_docker_is_no_sdk(monkeypatch, tmp_path):
+    (tmp_path / "docker").mkdir()
+    for name in [name for name in sys.modules if name.split(".")[0] == "docker"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    with pytest.raises(swarm_errors.SdkMissingError), swarm_docker.connect():
+        pass
+    del sys.modules["docker"]
+
+
+def test_an_sdk_that_was_installed_by_this_very_process(monkeypatch, tmp_path):
+    """Python remembers what a folder holds; pip adds to it in the same run."""
+    for name in [name for name in sys.modules if name.split(".")[0] == "docker"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    with pytest.raises(swarm_errors.SdkMissingError), swarm_docker.connect():
+        pass
+    (tmp_path / "docker.py").write_text("class APIClient: pass\nclass errors: pass\n")
+    assert swarm_docker._sdk().__file__ == str(tmp_path / "docker.py")
+    del sys.modules["docker"]
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "error", "words"),
+    [
+        (200, {"error": "manifest unknown"}, swarm_errors.ApiError, "manifest unknown"),
+        (
+            500,
+            {"message": "no such host"},
+            swarm_errors.ApiError,
+            "has no image_source.*no such host",
+        ),
+        ("hang", {}, swarm_errors.WaitTimeoutError, "not done after 0.3 s"),
+    ],
+)
+def test_pull(engine, status, answer, error, words):
+    url = engine(images_create=(status, answer))
+    with (
+        pytest.raises(error, match=f"image swarm:1.2.9.*{words}"),
+        swarm_docker.connect(url) as client,
+    ):
+        swarm_images.pull(client, "swarm:1.2.9", timeout=0.3)

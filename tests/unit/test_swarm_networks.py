@@ -1,0 +1,143 @@
+import pytest
+import swarm_errors
+import swarm_networks
+
+SPEC = {
+    "driver": "overlay",
+    "subnet": "10.9.0.0/24",
+    "gateway": "10.9.0.1",
+    "ip_range": "10.9.0.0/25",
+    "options": {"encrypted": ""},
+    "labels": {"tier": "web"},
+    "internal": True,
+    "attachable": True,
+}
+
+
+def inspected(body):
+    """Return what Docker tells about a network that was created by ``body``."""
+    return {"Id": "1", **body}
+
+
+def wanted(**settings):
+    return swarm_networks.wanted("net", settings)
+
+
+BARE = inspected(swarm_networks.body("net", {"driver": "overlay"}))
+
+
+def test_what_is_created_is_what_is_wanted():
+    body = swarm_networks.body("net", wanted(**SPEC))
+    assert swarm_networks.current(inspected(body)) == SPEC
+    assert set(SPEC) == set(swarm_networks.FIELDS)
+
+
+@pytest.mark.parametrize("key", SPEC)
+def test_every_setting_is_compared(key):
+    spec = {**SPEC, "driver": "bridge"}
+    assert set(swarm_networks.differences(wanted(**{key: spec[key]}), BARE)) == {key}
+
+
+def test_what_is_not_given_is_not_compared():
+    body = swarm_networks.body("net", wanted(**SPEC))
+    assert swarm_networks.differences({}, inspected(body)) == {}
+
+
+def test_options_of_the_driver_are_not_compared():
+    network = {**BARE, "Options": {"encrypted": "", "vxlanid_list": "4097"}}
+    assert swarm_networks.differences(wanted(options={"encrypted": None}), network) == {}
+    assert swarm_networks.differences(wanted(options={}), network) == {}
+
+
+@pytest.mark.parametrize(
+    ("ipam", "spec"),
+    [
+        (
+            {"Config": [{"Subnet": "10.0.0.0/24", "Gateway": "10.0.0.1/24"}]},
+            {"gateway": "10.0.0.1"},
+        ),
+        ({"Config": [{"Subnet": "10.0.0.0/24"}]}, {"subnet": "10.0.0.0/24"}),
+        ({"Config": []}, {"subnet": ""}),
+        ({"Config": None}, {"gateway": ""}),
+    ],
+)
+def test_addresses_in_all_their_forms(ipam, spec):
+    assert swarm_networks.differences(wanted(**spec), {**BARE, "IPAM": ipam}) == {}
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"subnet": "10.0.0.0/99"}, "'subnet' must be a network"),
+        ({"gateway": "m1"}, "'gateway' must be an address"),
+        ({"internal": "no"}, "'internal' must be true or false, found 'no'"),
+        ({"labels": ["a"]}, "'labels' must be a dictionary"),
+        ({"subnets": "10.0.0.0/8"}, "no setting 'subnets', did you mean 'subnet'"),
+        ({"qqq": 1}, "no setting 'qqq': there are driver"),
+    ],
+)
+def test_wrong_settings(spec, words):
+    with pytest.raises(swarm_errors.SettingsError, match=f"^network net: .*{words}"):
+        wanted(**spec)
+
+
+class Store:
+    """The engines of one cluster, whose networks are in one store."""
+
+    base_url, api_version, timeout = "http://x", "1.41", 1
+
+    def __init__(self, *ids, late=()):
+        self.ids = [*ids]
+        self.late = [*late]
+        self.removed = []
+
+    def networks(self, names):
+        return [{**BARE, "Id": one, "Name": name} for one in self.ids for name in names]
+
+    def inspect_network(self, one):
+        return {**BARE, "Id": one}
+
+    def containers(self, **_kwargs):
+        return []
+
+    def remove_network(self, one):
+        self.removed.append(one)
+        self.ids.remove(one)
+
+    def post(self, url, **_kwargs):
+        """Create network ``m``; at the same moment others create theirs."""
+        assert url.endswith("/networks/create")
+        self.ids += ["m", *self.late]
+        return self
+
+    def raise_for_status(self):
+        """Be content."""
+
+    def json(self):
+        return {"Id": "m"}
+
+
+@pytest.mark.parametrize(
+    ("others", "left"),
+    [
+        ([], ["m"]),
+        (["a"], ["a"]),
+        (["z"], ["m", "z"]),
+        (["a", "z"], ["a", "z"]),
+    ],
+    ids=["alone", "mine-is-later", "mine-is-first", "mine-is-between"],
+)
+def test_of_networks_created_at_the_same_moment_each_takes_away_its_own(monkeypatch, others, left):
+    """All see the same IDs and choose the same one, so exactly one is left when all are done."""
+    monkeypatch.setattr(swarm_networks, "SETTLE", 0)
+    store = Store(late=others)
+    assert swarm_networks.apply(store, "net", wanted(driver="overlay"))["state"]
+    assert sorted(store.ids) == left
+    assert set(store.removed) <= {"m"}
+
+
+def test_duplicates_of_an_earlier_race_are_removed():
+    store = Store("b", "a", "c")
+    changes = swarm_networks.apply(store, "net", {})
+    assert changes == {"duplicates": {"old": ["b", "c"], "new": []}}
+    assert store.ids == ["a"]

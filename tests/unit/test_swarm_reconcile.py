@@ -1,0 +1,94 @@
+import pytest
+import swarm_reconcile
+
+STATE = {"state": {"old": "x", "new": "running"}}
+MEMORY = {"memory": {"old": 1, "new": 2}}
+HOSTNAME = {"hostname": {"old": "a", "new": "b"}}
+
+
+def container(status, image="sha256:1", **config):
+    return {
+        "Image": image,
+        "State": {"Status": status},
+        "Config": {"Image": "swarm:1.2.9", **config},
+        "HostConfig": {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "changes", "action"),
+    [
+        (None, STATE, "create"),
+        ("running", {}, None),
+        ("running", MEMORY, "update"),
+        ("running", HOSTNAME, "recreate"),
+        ("running", MEMORY | HOSTNAME, "recreate"),
+        ("exited", STATE, "start"),
+        ("exited", STATE | MEMORY, "start"),
+        ("exited", STATE | HOSTNAME, "recreate"),
+        ("created", STATE, "start"),
+        ("paused", STATE, "unpause"),
+        ("paused", STATE | HOSTNAME, "recreate"),
+        ("restarting", STATE, "restart"),
+        ("restarting", STATE | HOSTNAME, "recreate"),
+        ("dead", STATE, "replace"),
+        ("dead", STATE | HOSTNAME, "replace"),
+        ("removing", STATE, "replace"),
+    ],
+)
+def test_action(status, changes, action):
+    assert swarm_reconcile.action(status and container(status), changes) == action
+
+
+RUNNING, CREATED, OLD = container("running"), container("created"), container("exited")
+
+
+@pytest.mark.parametrize(
+    ("current", "leftover", "kept"),
+    [
+        (None, None, None),
+        (CREATED, None, CREATED),
+        (None, OLD, OLD),
+        (RUNNING, OLD, RUNNING),
+        (CREATED, OLD, OLD),
+        (container("restarting"), OLD, OLD),
+    ],
+)
+def test_survivor_of_an_interrupted_recreation(current, leftover, kept):
+    assert swarm_reconcile.survivor(current, leftover) is kept
+
+
+def differences(current, image, **wanted):
+    return swarm_reconcile.differences({"image": "swarm:1.2.9", **wanted}, current, image)
+
+
+def test_an_absent_container_is_all_difference():
+    assert differences(None, None, memory=1) == {
+        "state": {"old": "absent", "new": "running"},
+        "image": {"old": None, "new": "swarm:1.2.9"},
+        "memory": {"old": None, "new": 1},
+    }
+
+
+def test_images_are_compared_by_id():
+    assert differences(container("running"), {"Id": "sha256:1"}) == {}
+    assert differences(container("running"), {"Id": "sha256:2"}) == {
+        "image": {"old": "swarm:1.2.9 (1)", "new": "swarm:1.2.9 (2)"}
+    }
+
+
+def test_an_image_that_is_not_here_is_a_difference():
+    assert differences(container("running"), None)["image"]["new"] == "swarm:1.2.9"
+
+
+def test_a_variable_that_pillar_dropped_is_noticed():
+    current = container("running", Env=["A=1", "B=2"])
+    assert differences(current, {"Id": "sha256:1"}, environment={"A": "1"}) == {
+        "environment": {"old": {"B": "2"}, "new": {}}
+    }
+
+
+def test_a_stopped_container_is_a_difference():
+    assert differences(container("exited"), {"Id": "sha256:1"}) == {
+        "state": {"old": "exited", "new": "running"}
+    }
