@@ -127,7 +127,7 @@ def _normal(name: str, key: str, value: Any) -> Any:
         raise swarm_errors.SettingsError(f"container {name}: there is no setting '{key}'{hint}")
     try:
         return FIELDS[key].normal(value)
-    except (ValueError, TypeError, AttributeError) as err:
+    except (ValueError, TypeError, AttributeError, OverflowError) as err:
         # An environment's values may be secret: only values of our own making are quoted.
         raise swarm_errors.SettingsError(
             f"container {name}: '{key}' must be {FIELDS[key].expects}"

@@ -5,6 +5,7 @@ Pure functions. Each takes what a person writes as well as what it returned itse
 right raises ``ValueError`` or ``TypeError``; the caller says where.
 """
 
+import math
 import posixpath
 import re
 import shlex
@@ -55,7 +56,8 @@ def number(value: Any) -> int:
 
 def cpus(value: Any) -> float:
     """Return a number of CPUs to Docker's precision; unset is zero."""
-    if isinstance(value, bool) or float(value or 0) < 0:
+    # Not-a-number compares as false with everything.
+    if isinstance(value, bool) or not 0 <= float(value or 0) < math.inf:
         raise ValueError("found no number of at least 0")
     return round(float(value or 0), 9)
 
