@@ -83,7 +83,7 @@ def nodes(settings, engine, tmp_path_factory):
         yield started
     finally:
         for node in started.values():
-            node.stop()
+            node.clear()
 
 
 @pytest.fixture(scope="session", params=["stand-in", "real"])

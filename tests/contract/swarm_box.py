@@ -165,6 +165,14 @@ class Node:
         self.process.terminate()
         self.process.wait(30)
 
+    def clear(self) -> None:
+        """Stop the engine and take away the mounts that a crash may have left."""
+        self.stop()
+        mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").open()]
+        for mount in mounts:
+            if Path(mount).is_relative_to(self.folder):
+                subprocess.run(["umount", "-l", mount], check=False)  # noqa: S603, S607
+
 
 @dataclass
 class Swarm:
