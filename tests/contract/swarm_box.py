@@ -168,7 +168,8 @@ class Node:
     def clear(self) -> None:
         """Stop the engine and take away the mounts that a crash may have left."""
         self.stop()
-        mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").open()]
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        mounts = [line.split()[4] for line in lines]
         for mount in mounts:
             if Path(mount).is_relative_to(self.folder):
                 subprocess.run(["umount", "-l", mount], check=False)  # noqa: S603, S607
