@@ -70,6 +70,14 @@ def test_functions_of_the_formula_that_a_paper_names_exist(path):
     assert set(re.findall(r"\bswarm_\w+\.(?!py\b)\w+", path.read_text())) <= known
 
 
+def test_files_that_operations_tells_of_are_those_of_the_code():
+    text = (ROOT / "docs/operations.md").read_text().split("# What is where\n", 1)[1]
+    source = "".join(path.read_text() for path in ROOT.glob("_*/swarm_*.py"))
+    paths = re.findall(r"^\| `(/\S+)`", text, flags=re.MULTILINE)
+    assert paths
+    assert [path for path in paths if Path(path).name not in source] == []
+
+
 @pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.name)
 def test_yaml_in_a_paper_is_yaml_and_its_pillars_are_valid(path):
     blocks = re.findall(r"^```yaml\n(.*?)^```", path.read_text(), flags=re.MULTILINE | re.DOTALL)
