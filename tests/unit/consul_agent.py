@@ -1,0 +1,115 @@
+"""
+A Consul agent for tests: what the formula uses of its HTTP API, kept in memory.
+
+The real library talks to it, so that what it sends and what it makes of the answers is tested too.
+"""
+
+import base64
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+
+ALIVE, FAILED = 1, 4
+
+
+class Agent(ThreadingHTTPServer):
+    """What the agent knows; tests read and change it."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.leader = "10.77.0.11:8300"
+        self.servers = {}  # {name: serf's status}
+        self.keys = {}  # {key: (text, session)}
+        self.sessions = {}  # {id: what it was created with}
+        self.log = []
+
+    @property
+    def port(self):
+        return self.server_port
+
+    def serve(self, *names, status=ALIVE):
+        """Set the status of these servers."""
+        self.servers.update(dict.fromkeys(names, status))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def _answer(self, status, value=None):
+        body = b"" if value is None else json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("X-Consul-Index", "1")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _handle(self):
+        agent, url = self.server, urlsplit(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        agent.log.append(f"{self.command} {url.path}")
+        _, _, kind, *rest = unquote(url.path).split("/")
+        if kind != "agent" and not agent.leader and kind != "status":
+            return self._answer(500, "No cluster leader")
+        handler = getattr(self, f"_{kind}")
+        return handler("/".join(rest), parse_qs(url.query), body)
+
+    do_GET = do_PUT = do_DELETE = _handle  # noqa: N815
+
+    def _status(self, *_):
+        self._answer(200, self.server.leader)
+
+    def _agent(self, *_):
+        members = [
+            {"Name": name, "Status": status, "Tags": {"role": "consul"}}
+            for name, status in self.server.servers.items()
+        ]
+        self._answer(200, [*members, {"Name": "m4", "Status": ALIVE, "Tags": {"role": "node"}}])
+
+    def _session(self, what, _, body):
+        action, _, session = what.partition("/")
+        if action == "create":
+            session = f"session-{len(self.server.sessions)}"
+            self.server.sessions[session] = json.loads(body)
+            return self._answer(200, {"ID": session})
+        for key, (_, holder) in list(self.server.keys.items()):
+            if holder == session:
+                del self.server.keys[key]
+        del self.server.sessions[session]
+        return self._answer(200, True)
+
+    def _kv(self, key, query, body):
+        keys = self.server.keys
+        if self.command == "GET":
+            found = [
+                one for one in keys if (one.startswith(key) if "recurse" in query else one == key)
+            ]
+            shown = [
+                {"Key": one, "Value": base64.b64encode(keys[one][0].encode()).decode()}
+                for one in found
+            ]
+            return self._answer(200 if shown else 404, shown or None)
+        if self.command == "DELETE":
+            return self._answer(200, bool(keys.pop(key, None)) or True)
+        session = query.get("acquire", [None])[0]
+        taken = key in keys and keys[key][1] not in (None, session)
+        if not taken:
+            keys[key] = (body.decode(), session)
+        return self._answer(200, not taken)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@contextmanager
+def running():
+    """Give an agent that runs."""
+    with Agent() as agent:
+        thread = threading.Thread(target=agent.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield agent
+        finally:
+            agent.shutdown()
+            thread.join()

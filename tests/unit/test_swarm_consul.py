@@ -1,0 +1,257 @@
+import json
+
+import pytest
+import swarm_errors
+import swarm_files
+import swarm_wait
+
+from _modules import swarm_consul
+from tests.unit import consul_agent
+from tests.unit.execution import mocked
+from tests.unit.pillars import VALID, node, settings_of
+
+CREATED = {"state": {"old": None, "new": "running"}}
+CHANGED = {"image": {"old": "a", "new": "b"}}
+NODES = "docker/swarm/nodes/"
+
+
+@pytest.fixture
+def agent():
+    """Run an agent of Consul that knows three servers."""
+    with consul_agent.running() as agent:
+        agent.serve("m1", "m2", "m3")
+        yield agent
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    """Have Consul's configuration in a folder of the test."""
+    monkeypatch.setattr(swarm_files, "CONFIG", tmp_path / "swarm-formula")
+    monkeypatch.setattr(swarm_consul, "_FILE", tmp_path / "swarm-formula" / "consul.json")
+    monkeypatch.setattr(swarm_wait, "_FIRST", 0.01)
+    return tmp_path / "swarm-formula"
+
+
+@pytest.fixture
+def on(monkeypatch, agent, folder):
+    """Return a function that sets up a host, and what applying its container changes."""
+
+    def on(host="m1", changes=None, exists=True, **pillar):
+        consul = {**VALID["consul"], **pillar.pop("consul", {}), "http_port": agent.port}
+        settings = settings_of({**VALID, "consul": consul, "timeout": 5, **pillar}, node(host))
+        salt = mocked(
+            swarm_settings__get=settings,
+            swarm_container__apply=changes or {},
+            swarm_container__remove={},
+            swarm_engine__exists=exists,
+            swarm_volume__remove={},
+            swarm_image__remove_unused={},
+        )
+        monkeypatch.setattr(swarm_consul, "__salt__", salt, raising=False)
+        return salt
+
+    return on
+
+
+def wrote(salt):
+    """Say whether the container was applied for real."""
+    calls = salt["swarm_container.apply"].call_args_list
+    return any(not call.kwargs.get("test") for call in calls)
+
+
+# ---- looking
+
+
+def test_status(on, agent):
+    on()
+    agent.serve("m3", status=consul_agent.FAILED)
+    assert swarm_consul.status() == {"leader": "10.77.0.11:8300", "servers": ["m1", "m2"]}
+
+
+def test_leader(on, agent):
+    on()
+    assert swarm_consul.has_leader() is True
+    agent.leader = ""
+    assert swarm_consul.has_leader() is False
+
+
+def test_consul_that_does_not_run_has_no_leader(on):
+    salt = on()
+    salt["swarm_settings.get"].return_value["consul"]["http_port"] = 9  # nobody listens there
+    assert swarm_consul.has_leader() is False
+
+
+def test_wait_ends_at_once_with_a_leader(on):
+    on()
+    assert swarm_consul.wait() is None
+
+
+def test_wait_says_which_servers_are_missing(on, agent):
+    on()
+    agent.leader = ""
+    agent.serve("m2", "m3", status=consul_agent.FAILED)
+    with pytest.raises(swarm_errors.WaitTimeoutError) as failure:
+        swarm_consul.wait(timeout=0)
+    assert str(failure.value) == "Consul has no leader: 1 of 3 servers answers; m2, m3 missing"
+
+
+def test_wait_says_that_consul_does_not_answer(on):
+    salt = on()
+    salt["swarm_settings.get"].return_value["consul"]["http_port"] = 9
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul on this host does not answer"):
+        swarm_consul.wait(timeout=0)
+
+
+def test_store_of_ones_own_is_not_waited_for(on, agent):
+    on(store="etcd://e:2379")
+    swarm_consul.wait(timeout=0)
+    assert agent.log == []
+
+
+def test_nodes(on, agent):
+    on()
+    assert swarm_consul.nodes() == []
+    agent.keys[f"{NODES}10.77.0.12:2275"] = ("10.77.0.12:2275", None)
+    agent.keys["docker/swarm/leader"] = ("10.77.0.11:3375", None)
+    assert swarm_consul.nodes() == ["10.77.0.12:2275"]
+
+
+# ---- the container
+
+
+def test_configuration_is_there_before_the_container(on, folder):
+    salt = on(changes=CREATED)
+    seen = []
+
+    def apply(name, spec, test=False, **_):
+        seen.append((test, (folder / "consul.json").exists()))
+        return CREATED
+
+    salt["swarm_container.apply"].side_effect = apply
+    assert swarm_consul.apply() == CREATED
+    assert seen == [(True, False), (False, True)]
+    config = json.loads((folder / "consul.json").read_text())
+    assert (config["node_name"], config["bootstrap_expect"]) == ("m1", 3)
+
+
+def test_nothing_to_change_writes_nothing(on, folder):
+    salt = on()
+    assert swarm_consul.apply() == {}
+    assert not wrote(salt)
+    assert not folder.exists()
+
+
+def test_test_mode_promises_and_writes_nothing(on, folder):
+    salt = on(changes=CREATED)
+    assert swarm_consul.apply(test=True) == CREATED
+    assert not wrote(salt)
+    assert not folder.exists()
+
+
+def test_store_of_ones_own_needs_no_consul_here(on, folder):
+    salt = on(store="etcd://e:2379")
+    salt["swarm_container.remove"].return_value = {"state": {"old": "running", "new": None}}
+    assert swarm_consul.apply() == {"state": {"old": "running", "new": None}}
+    salt["swarm_container.apply"].assert_not_called()
+    assert not folder.exists()
+
+
+# ---- going down
+
+
+def test_server_goes_down_in_its_turn(on, agent):
+    salt = on(changes=CHANGED)
+
+    def apply(name, spec, test=False, **_):
+        if not test:
+            assert agent.keys["swarm-formula/turn"][0] == "m1"
+        return CHANGED
+
+    salt["swarm_container.apply"].side_effect = apply
+    assert swarm_consul.apply() == CHANGED
+    assert wrote(salt)
+    assert agent.keys == {}
+
+
+def test_server_stays_up_while_the_quorum_needs_it(on, agent, folder):
+    salt = on(changes=CHANGED)
+    agent.serve("m3", status=consul_agent.FAILED)
+    salt["swarm_settings.get"].return_value["timeout"] = 0.1
+    with pytest.raises(swarm_errors.SwarmError, match=r"would cost the quorum: .* bring m3 up"):
+        swarm_consul.apply()
+    assert not wrote(salt)
+    assert not folder.exists()
+    assert agent.keys == {}
+
+
+def test_without_leader_there_is_no_quorum_to_lose(on, agent):
+    """A configuration that keeps Consul from electing has to be repaired somehow."""
+    salt = on(changes=CHANGED)
+    agent.leader = ""
+    assert swarm_consul.apply() == CHANGED
+    assert wrote(salt)
+    assert not any("session" in line for line in agent.log)
+
+
+def test_server_that_is_new_takes_no_turn(on, agent):
+    on(changes=CREATED)
+    assert swarm_consul.apply() == CREATED
+    assert not any("session" in line for line in agent.log)
+
+
+def test_client_takes_no_turn(on, agent):
+    salt = on("m4", changes=CHANGED)
+    assert swarm_consul.apply() == CHANGED
+    assert wrote(salt)
+    assert not any("session" in line for line in agent.log)
+
+
+def test_server_that_does_not_come_back_is_told(on, agent):
+    salt = on(changes=CHANGED)
+
+    def apply(name, spec, test=False, **_):
+        if not test:
+            agent.serve("m1", status=consul_agent.FAILED)
+        return CHANGED
+
+    salt["swarm_container.apply"].side_effect = apply
+    salt["swarm_settings.get"].return_value["timeout"] = 0.1
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul of m1 is not back yet"):
+        swarm_consul.apply()
+    assert agent.keys == {}
+
+
+# ---- leaving
+
+
+def test_deregister_drops_this_nodes_key_only(on, agent):
+    on()
+    for address in ("10.77.0.11:2275", "10.77.0.12:2275"):
+        agent.keys[f"{NODES}{address}"] = (address, None)
+    wanted = {"10.77.0.11:2275": {"old": "registered", "new": None}}
+    assert swarm_consul.deregister(test=True) == wanted
+    assert len(agent.keys) == 2
+    assert swarm_consul.deregister() == wanted
+    assert list(agent.keys) == [f"{NODES}10.77.0.12:2275"]
+    assert swarm_consul.deregister() == {}
+
+
+def test_remove_takes_container_volume_image_and_file(on, folder):
+    salt = on()
+    folder.mkdir()
+    (folder / "consul.json").write_text("{}")
+    for function in ("swarm_container.remove", "swarm_volume.remove", "swarm_image.remove_unused"):
+        salt[function].return_value = CREATED
+    promised = swarm_consul.remove(test=True)
+    assert (folder / "consul.json").exists()
+    assert swarm_consul.remove() == promised
+    assert sorted(promised) == sorted(
+        ["swarm-consul", "volume swarm-consul", "consul:1.8.7", str(folder / "consul.json")]
+    )
+    assert not folder.exists()
+
+
+def test_remove_where_nothing_is(on):
+    salt = on(exists=False)
+    assert swarm_consul.remove() == {}
+    salt["swarm_container.remove"].assert_not_called()

@@ -1,0 +1,141 @@
+import functools
+import threading
+
+import pytest
+import swarm_errors
+import swarm_kv
+import swarm_turn
+
+from tests.unit import consul_agent
+
+KEY = "swarm-formula/turn"
+
+
+@pytest.fixture
+def agent():
+    """Run an agent of Consul."""
+    with consul_agent.running() as agent:
+        yield agent
+
+
+@pytest.fixture
+def connect(agent):
+    """Return what gives a client of it."""
+    return functools.partial(swarm_kv.connect, agent.port)
+
+
+@pytest.mark.parametrize(("count", "quorum"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (7, 4)])
+def test_majority(count, quorum):
+    assert swarm_turn.majority(count) == quorum
+
+
+SERVERS = {f"m{n}": f"10.77.0.1{n}" for n in range(1, 6)}
+
+
+@pytest.mark.parametrize(
+    ("names", "alive", "words"),
+    [
+        ("m1", "m1", None),
+        ("m1", "", None),
+        ("m1 m2 m3", "m1 m2 m3", None),
+        ("m1 m2 m3", "m2 m3", None),
+        ("m1 m2 m3", "m1 m2", "2 of 3 servers are needed, and 1 would be left; bring m3 up first"),
+        ("m1 m2 m3", "m1", "2 of 3 servers are needed, and 0 would be left; bring m2, m3 up first"),
+        # no number of them can go without the other
+        ("m1 m2", "m1 m2", "2 of 2 servers are needed, and 1 would be left; bring more up first"),
+        ("m1 m2 m3 m4 m5", "m1 m2 m3 m4", None),
+        ("m1 m2 m3 m4 m5", "m1 m2 m3", "3 of 5 servers are needed, and 2 would be left"),
+        # who is not a server by pillar does not count
+        ("m1 m2 m3", "m1 m2 m9", "2 of 3 servers are needed, and 1 would be left; bring m3 up"),
+    ],
+)
+def test_quorum_is_kept(names, alive, words):
+    servers = {name: SERVERS[name] for name in names.split()}
+    why = swarm_turn.refusal(servers, set(alive.split()), "m1")
+    assert (why is None) is (words is None)
+    assert not words or words in why
+
+
+def test_turn_is_held_and_given_back(agent, connect):
+    with swarm_turn.turn(connect, "m1", 5):
+        assert agent.keys[KEY][0] == "m1"
+    assert agent.keys == {}
+    assert agent.sessions == {}
+
+
+def test_turn_outlives_its_host_by_no_more_than_its_ttl(agent, connect):
+    """A session with a check of the host's own Consul would end when that goes down."""
+    with swarm_turn.turn(connect, "m1", 5):
+        (session,) = agent.sessions.values()
+    assert session["checks"] == []
+    assert session["ttl"] == "120s"
+    assert session["behavior"] == "delete"
+
+
+def test_turn_of_another_is_waited_for_and_named(connect):
+    with swarm_turn.turn(connect, "m1", 5):
+        words = "m2 waits for its turn to restart Consul or a manager: m1 has it"
+        with (
+            pytest.raises(swarm_errors.WaitTimeoutError, match=words),
+            swarm_turn.turn(connect, "m2", 0),
+        ):
+            pytest.fail("two hosts at a time")
+
+
+def test_who_waited_in_vain_leaves_nothing_behind(agent, connect):
+    with swarm_turn.turn(connect, "m1", 5):
+        with pytest.raises(swarm_errors.WaitTimeoutError), swarm_turn.turn(connect, "m2", 0):
+            pass
+        assert len(agent.sessions) == 1
+
+
+def test_only_one_at_a_time(connect):
+    """Five hosts at once, each looks who else is in its turn."""
+    inside, most = set(), []
+
+    def host(name):
+        with swarm_turn.turn(connect, name, 60):
+            inside.add(name)
+            most.append(len(inside))
+            inside.remove(name)
+
+    threads = [threading.Thread(target=host, args=(name,)) for name in SERVERS]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * len(SERVERS)
+
+
+def test_failure_in_the_turn_gives_it_back(agent, connect):
+    with pytest.raises(ZeroDivisionError), swarm_turn.turn(connect, "m1", 5):
+        raise ZeroDivisionError
+    assert agent.keys == {}
+
+
+def test_consul_that_is_not_back_hides_no_error(agent, connect):
+    def gone():
+        with swarm_turn.turn(connect, "m1", 5):
+            agent.leader = ""
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        gone()
+
+
+def test_turn_is_waited_for_while_consul_elects(agent, connect):
+    """Whose turn it is may be the leader's, and then nobody answers for a moment."""
+    agent.leader = ""
+    threading.Timer(0.2, setattr, (agent, "leader", "10.77.0.12:8300")).start()
+    with swarm_turn.turn(connect, "m1", 60):
+        assert agent.keys[KEY][0] == "m1"
+    assert agent.sessions == {}
+
+
+def test_turn_without_leader_is_no_turn(agent, connect):
+    agent.leader = ""
+    with (
+        pytest.raises(swarm_errors.WaitTimeoutError, match="No cluster leader"),
+        swarm_turn.turn(connect, "m1", 0),
+    ):
+        pytest.fail("no leader, no lock")
