@@ -2,6 +2,7 @@
 Serve HTTP/1.1 on TCP or Unix sockets, with the raw connection at hand for hijacking.
 """
 
+import contextlib
 import http.client
 import os
 import socket
@@ -165,14 +166,15 @@ def _serve_connection(connection: socket.socket, handle: Handler) -> None:
 
 
 def _close(connection: socket.socket) -> None:
-    # Closing with unread input resets the connection, and the client may lose the answer.
-    try:
-        connection.shutdown(socket.SHUT_WR)
+    with contextlib.suppress(OSError, ValueError):
         connection.settimeout(1.0)
+        if isinstance(connection, ssl.SSLSocket):
+            # Without a TLS "close notify" the client takes the end for a broken connection.
+            connection.unwrap()
+        # Closing with unread input resets the connection, and the client may lose the answer.
+        connection.shutdown(socket.SHUT_WR)
         while connection.recv(BLOCK):
             pass
-    except (OSError, ValueError):
-        pass
     connection.close()
 
 

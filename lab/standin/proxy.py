@@ -87,5 +87,6 @@ def _ready(*sides: socket.socket) -> list[socket.socket]:
 
 
 def _end_input(engine: socket.socket) -> None:
+    # The plain socket's method: that of a TLS socket would end decryption as well.
     with contextlib.suppress(OSError):
-        engine.shutdown(socket.SHUT_WR)
+        socket.socket.shutdown(engine, socket.SHUT_WR)
