@@ -3,6 +3,7 @@ Classic Swarm: its manager and its agent, in containers.
 """
 
 import contextlib
+import time
 
 import swarm_daemon
 import swarm_errors
@@ -13,6 +14,9 @@ import swarm_turn
 import swarm_wait
 
 __virtualname__ = "swarm_classic"
+
+# Seconds that a manager has to notice new labels by itself.
+_NUDGE = 5
 
 
 def __virtual__():
@@ -30,7 +34,7 @@ def managers():
         salt m1 swarm_classic.managers
     """
     return {
-        name: said._asdict() if isinstance(said, swarm_info.Manager) else {"error": said}
+        name: swarm_info.plain(said) if isinstance(said, swarm_info.Manager) else {"error": said}
         for name, said in _ask(__salt__["swarm_settings.get"]()).items()
     }
 
@@ -39,7 +43,7 @@ def _ask(settings):
     found = {}
     for name, endpoint in swarm_roles.manager_endpoints(settings).items():
         try:
-            found[name] = swarm_info.fetch(endpoint)
+            found[name] = swarm_info.fetch(endpoint, swarm_roles.manager_tls(settings))
         except swarm_errors.ApiError as err:
             found[name] = str(err)
     return found
@@ -140,11 +144,21 @@ def wait_healthy(timeout=None):
         Seconds; ``swarm:timeout`` if unset.
     """
     settings = __salt__["swarm_settings.get"]()
+    mine = swarm_roles.engine_endpoint(settings)
     labels = set(swarm_daemon.label_list(settings["labels"]))
+    last = [time.monotonic()]
 
     def probe():
         said = _ask(settings)
-        return swarm_info.unhealthy(said, swarm_roles.engine_endpoint(settings), labels)
+        if missing := swarm_info.unhealthy(said, mine):
+            return missing
+        lacking = swarm_info.unknown_labels(said, mine, labels)
+        if lacking and time.monotonic() - last[0] > _NUDGE:
+            # Managers learn of labels from the engine's reload event; one that had lost its
+            # connection then, as after a restart of the engine, looks again in minutes only.
+            __salt__["swarm_engine.reload"]()
+            last[0] = time.monotonic()
+        return lacking
 
     swarm_wait.until(probe, settings["timeout"] if timeout is None else timeout)
 

@@ -13,6 +13,8 @@ import swarm_wait
 
 __virtualname__ = "swarm_consul"
 
+# So many seconds the servers may need to notice that the one before in turn is back.
+_NOTICE = 30
 _FILE = swarm_files.CONFIG / swarm_roles.CONSUL_FILE
 
 
@@ -103,11 +105,17 @@ def _taken_down(settings):
         yield
         return
     with swarm_turn.turn(lambda: _client(settings), settings["id"], 3 * settings["timeout"]):
-        alive = set(status()["servers"])
-        if why := swarm_turn.refusal(settings["servers"], alive, settings["id"]):
-            raise swarm_errors.StoreError(why)
+        swarm_wait.until(lambda: _refusal(settings), min(settings["timeout"], _NOTICE))
         yield
         _wait_back(settings)
+
+
+def _refusal(settings):
+    try:
+        alive = set(status()["servers"])
+    except swarm_errors.StoreError as err:
+        return str(err)
+    return swarm_turn.refusal(settings["servers"], alive, settings["id"])
 
 
 def _wait_back(settings):

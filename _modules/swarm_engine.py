@@ -139,7 +139,9 @@ def configure(test=False):
     settings = _settings()
     engine, engine_version = settings["engine"], version()
     check(engine_version)
-    plan = swarm_plan.plan(swarm_daemon.options(settings, engine_version))
+    # A store that is not wanted any more has to go now: the engine may not start because of it.
+    keys = None if settings["overlay"] else (*swarm_plan.recorded(), *swarm_daemon.OVERLAY_KEYS)
+    plan = swarm_plan.plan(swarm_daemon.options(settings, engine_version), keys)
     unit = _dropin(settings)
     if unit is None and not test:
         raise swarm_errors.SwarmError(
@@ -168,7 +170,8 @@ def configure_overlay(test=False):
     wanted = swarm_daemon.overlay_options(settings, swarm_roles.engine_endpoint(settings))
     if wanted:
         check(version())
-    return _carry_out(settings, swarm_plan.plan(wanted, swarm_daemon.OVERLAY_KEYS), test)
+    plan = swarm_plan.plan(wanted, swarm_daemon.OVERLAY_KEYS)
+    return _carry_out(settings, plan, test, wanted.get("cluster-store"))
 
 
 def clean(test=False):
@@ -193,25 +196,27 @@ def clean(test=False):
     return changes
 
 
-def _carry_out(settings, plan, test):
+def _carry_out(settings, plan, test, store=None):
     pending = swarm_plan.pending()
     if pending and not plan.changes:
         # An earlier run was killed before the engine had read what it wrote.
-        plan = swarm_plan.reported(plan, "engine", f"has not read {pending['what']}", "has read it")
+        unread = f"has not read {pending.get('what')}"
+        plan = swarm_plan.reported(plan, "engine", unread, "has read it")
     if test:
         return plan.changes
     if plan.changes:
-        _change(settings, plan, plan.restart or pending.get("restart", False))
+        _change(settings, plan, plan.restart or pending.get("restart", False), store)
     swarm_plan.end(plan)
     return plan.changes
 
 
-def _change(settings, plan, restart):
+def _change(settings, plan, restart, store):
     started = int(time.time())
     was_up, before = _ping(), swarm_plan.recorded()
     try:
         swarm_plan.begin(plan, restart)
         _activate(settings, plan, restart, was_up)
+        _check_store(store)
     except CommandExecutionError as err:
         words = swarm_unit.words(_journal(settings, started))
         swarm_plan.undo(plan, before)
@@ -234,7 +239,7 @@ def _activate(settings, plan, restart, was_up):
         if restart:
             __salt__["service.restart"](service)
     else:
-        __salt__["service.start"](service)
+        _start(service)
     if not __salt__["service.enabled"](service):
         __salt__["service.enable"](service)
     _await(settings)
@@ -250,10 +255,48 @@ def _back(settings, plan, was_up):
     if _ping():
         __salt__["service.reload"](service)
         return
-    # Three bad starts in a minute lock the unit.
-    __salt__["cmd.run"](["systemctl", "reset-failed", f"{service}.service"], python_shell=False)
-    __salt__["service.start"](service)
+    _start(service)
     _await(settings)
+
+
+def _start(service):
+    # Three bad starts in a minute lock the unit.
+    reset = ["systemctl", "reset-failed", f"{service}.service"]
+    __salt__["cmd.run"](reset, python_shell=False, ignore_retcode=True)
+    __salt__["service.start"](service)
+
+
+def _check_store(store):
+    """
+    Look whether the engine really has the store.
+
+    One that is built without the discovery service, as Debian 12's is, accepts the reload, ignores
+    the store, and then refuses the next start.
+    """
+    if not store:
+        return
+    with swarm_docker.connect(what="the engine") as client:
+        found = client.info().get("ClusterStore")
+    if found != store:
+        raise swarm_errors.SwarmError(
+            "it accepts cluster-store and does not use it, and would not start with it the next time"
+            " ('discovery service not supported'): it is built without; set swarm:overlay to false,"
+            " or use an engine that is built with it, such as Debian 11's or docker-ce 20.10"
+        )
+
+
+def reload():
+    """
+    Have the engine read ``daemon.json`` again (SIGHUP), and wait until it has.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_engine.reload
+    """
+    _reload(_settings()["engine"]["service"])
+    return True
 
 
 def _reload(service):
@@ -270,7 +313,9 @@ def _reload(service):
 
 def _journal(settings, since):
     unit = f"{settings['engine']['service']}.service"
-    command = ["journalctl", "--no-pager", "--output=cat", f"--since=@{since}", f"--unit={unit}"]
+    # The daemon's lines only: systemd's own tell no more than that it did not start.
+    which = [f"--since=@{since}", f"--unit={unit}", "--identifier=dockerd"]
+    command = ["journalctl", "--no-pager", "--output=cat", *which]
     return __salt__["cmd.run_stdout"](command, python_shell=False, ignore_retcode=True)
 
 

@@ -59,6 +59,12 @@ def _is_pair(value: object) -> bool:
     return shaped and all(isinstance(one, str) for one in value)
 
 
+def plain(manager: Manager) -> dict:
+    """Return what a manager says as plain dictionaries."""
+    nodes = {address: node._asdict() for address, node in manager.nodes.items()}
+    return {**manager._asdict(), "nodes": nodes}
+
+
 def parse(info: object, own: str = "") -> Manager:
     """
     Return ``/info`` of a manager as a ``Manager``; ``own`` is the address it was asked at.
@@ -88,23 +94,38 @@ def parse(info: object, own: str = "") -> Manager:
     return Manager(role, primary, {node.address: node for node in nodes}, version)
 
 
-def fetch(endpoint: str, timeout: float = 3) -> Manager:
-    """Ask the manager at ``host:port``. Replicas answer too; ``/info`` never blocks."""
+def fetch(endpoint: str, tls: dict | None = None, timeout: float = 3) -> Manager:
+    """
+    Ask the manager at ``host:port``. Replicas answer too; ``/info`` never blocks.
+
+    ``tls`` holds the paths ``cert`` and ``key`` of a client, and ``ca`` (``None``: no check).
+    """
+    scheme = "https" if tls else "http"
     try:
         # No proxy from the environment: a manager is a neighbour.
         with requests.Session() as session:
             session.trust_env = False
-            answer = session.get(f"http://{endpoint}/info", timeout=timeout)
+            if tls:
+                session.cert = (tls["cert"], tls["key"])
+                session.verify = tls["ca"] or False
+            answer = session.get(f"{scheme}://{endpoint}/info", timeout=timeout)
             answer.raise_for_status()
             info = answer.json()
     except requests.exceptions.JSONDecodeError as err:
         raise swarm_errors.ApiError(f"{endpoint} answers no JSON to /info") from err
-    except requests.exceptions.HTTPError as err:
-        raise swarm_errors.ApiError(f"manager {endpoint}: {err}") from err
-    except requests.exceptions.RequestException as err:
-        reason = "no answer in time" if isinstance(err, requests.Timeout) else "no connection"
-        raise swarm_errors.ApiError(f"manager {endpoint}: {reason}") from err
+    except (requests.exceptions.RequestException, OSError) as err:
+        raise swarm_errors.ApiError(f"manager {endpoint}: {_reason(err)}") from err
     return parse(info, endpoint)
+
+
+def _reason(err: Exception) -> str:
+    if isinstance(err, requests.exceptions.HTTPError):
+        return f"it answers {err.response.status_code}"
+    if isinstance(err, requests.exceptions.Timeout):
+        return "no answer in time"
+    if isinstance(err, requests.exceptions.SSLError):
+        return f"TLS fails: {err}"
+    return "no connection" if isinstance(err, requests.exceptions.ConnectionError) else str(err)
 
 
 def label_pairs(node: Node) -> set[str]:
@@ -131,20 +152,31 @@ def no_primary(said: dict[str, Manager | str]) -> str:
     return "no manager is primary; " + "; ".join(parts + _errors(said))
 
 
-def unhealthy(said: dict[str, Manager | str], address: str, labels: set[str]) -> str | None:
+def _seen_by_primary(said: dict[str, Manager | str], address: str) -> tuple[str, Node | None]:
+    """Return the primary's address and what it has of a node; empty and ``None`` without one."""
+    judges = [one for one in said.values() if isinstance(one, Manager) and one.role == "primary"]
+    return (judges[0].primary, judges[0].nodes.get(address)) if judges else ("", None)
+
+
+def unhealthy(said: dict[str, Manager | str], address: str) -> str | None:
     """Return what keeps the node at ``address`` from being scheduled, ``None`` if nothing does."""
-    judged = [one for one in said.values() if isinstance(one, Manager) and one.role == "primary"]
-    if not judged:
+    judge, node = _seen_by_primary(said, address)
+    if not judge:
         return no_primary(said)
-    node = judged[0].nodes.get(address)
     if not node:
-        return f"{address} is not in the list of the primary, {judged[0].primary}"
+        return f"{address} is not in the list of the primary, {judge}"
     if node.status != "Healthy":
         reason = node.error or "the manager has not reached its engine yet"
-        return (
-            f"{address} is {node.status or 'unknown'} to the primary {judged[0].primary}: {reason}"
-        )
-    lacking = sorted(labels - label_pairs(node))
+        return f"{address} is {node.status or 'unknown'} to the primary {judge}: {reason}"
+    return None
+
+
+def unknown_labels(said: dict[str, Manager | str], address: str, labels: set[str]) -> str | None:
+    """Return which of ``labels`` the scheduler does not know of a node, as a sentence."""
+    judge, node = _seen_by_primary(said, address)
+    lacking = sorted(labels - label_pairs(node)) if node else []
     return (
-        f"the primary does not know these labels of {address} yet: {lacking}" if lacking else None
+        f"the primary {judge} does not know {', '.join(lacking)} of {address} yet"
+        if lacking
+        else None
     )

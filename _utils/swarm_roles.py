@@ -88,6 +88,18 @@ def _tls_mounts(options: dict) -> list[str]:
     return [f"{path}:{path}:ro" for path in files]
 
 
+def manager_tls(settings: dict) -> dict | None:
+    """Return the files with which a manager is asked, ``None`` for one without TLS."""
+    options = settings["manager"]["options"]
+    if not (options["tls"] or options["tlsverify"]):
+        return None
+    return {
+        "cert": options["tlscert"],
+        "key": options["tlskey"],
+        "ca": options["tlscacert"] if options["tlsverify"] else None,
+    }
+
+
 def manager_container(settings: dict) -> dict:
     """Return the container of ``swarm manage``."""
     mine = endpoint(settings["address"], settings["manager"]["port"])

@@ -36,9 +36,13 @@ def refusal(servers: dict[str, str], alive: set[str], mine: str) -> str | None:
 
 def _take(client: object, session: str, mine: str) -> str | None:
     """Try to take the turn; return who has it, ``None`` if it is ours."""
-    if swarm_kv.call("turn", client.kv.put, _KEY, mine, acquire=session):
-        return None
-    _, entry = swarm_kv.call("turn", client.kv.get, _KEY)
+    try:
+        if swarm_kv.call("turn", client.kv.put, _KEY, mine, acquire=session):
+            return None
+        _, entry = swarm_kv.call("turn", client.kv.get, _KEY)
+    except swarm_errors.StoreError as err:
+        # Whose turn it is may be the leader's, and then nobody answers for a moment.
+        return str(err)
     holder = entry["Value"].decode() if entry and entry["Value"] else "another host"
     return f"{mine} waits for its turn to restart Consul or a manager: {holder} has it"
 
@@ -46,14 +50,23 @@ def _take(client: object, session: str, mine: str) -> str | None:
 @contextlib.contextmanager
 def turn(connect: Callable, mine: str, timeout: float) -> Iterator[None]:
     """Hold the turn; waits for it up to ``timeout`` seconds. ``connect`` gives a client."""
-    client = connect()
+    client, made = connect(), {}
     # Without a health check: the host's own Consul is what goes down in the turn.
     create = {"name": _KEY, "checks": [], "lock_delay": 0, "behavior": "delete", "ttl": _TTL}
-    session = swarm_kv.call("turn", client.session.create, **create)
+
+    def take() -> str | None:
+        try:
+            if not made:
+                made["id"] = swarm_kv.call("turn", client.session.create, **create)
+        except swarm_errors.StoreError as err:
+            return str(err)
+        return _take(client, made["id"], mine)
+
     try:
-        swarm_wait.until(lambda: _take(client, session, mine), timeout)
+        swarm_wait.until(take, timeout)
         yield
     finally:
         # A Consul that is not back cannot be told; then the TTL ends the turn.
         with contextlib.suppress(swarm_errors.StoreError):
-            swarm_kv.call("turn", connect().session.destroy, session)
+            if made:
+                swarm_kv.call("turn", connect().session.destroy, made["id"])

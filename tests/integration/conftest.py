@@ -7,7 +7,11 @@ import os
 import pytest
 
 from lab.api import Lab
-from tests.integration.cluster import Cluster
+
+# Its assertions are the tests' own: they show what they compared.
+pytest.register_assert_rewrite("tests.integration.cluster")
+
+from tests.integration.cluster import Cluster  # noqa: E402
 
 SALT = os.environ.get("SWARM_TEST_SALT", "3008")
 HOSTS = 3
