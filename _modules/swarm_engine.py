@@ -279,7 +279,7 @@ def _check_store(store):
         found = client.info().get("ClusterStore")
     if found != store:
         raise swarm_errors.SwarmError(
-            "it accepts cluster-store and does not use it, and would not start with it the next time"
+            "it accepts cluster-store, does not use it, and would not start with it the next time"
             " ('discovery service not supported'): it is built without; set swarm:overlay to false,"
             " or use an engine that is built with it, such as Debian 11's or docker-ce 20.10"
         )
