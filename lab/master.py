@@ -25,7 +25,8 @@ def salt(
 ) -> dict[str, object]:
     """Runs a function on minions; returns by minion id. A comma-separated target is a list."""
     matcher = ["--list"] if "," in target else []
-    limits = ["--static", f"--timeout={min(int(timeout), 30)}"]
+    # A minion at work on a busy machine may be slow to say that it is.
+    limits = ["--static", f"--timeout={min(int(timeout), 30)}", "--gather-job-timeout=60"]
     return execute(engine, "salt", *limits, *matcher, target, fun, *args, timeout=timeout)
 
 

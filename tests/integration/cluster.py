@@ -57,6 +57,8 @@ class Cluster:
     def apply(self, target: str = "*", **kwargs: object) -> dict:
         """Apply everything and insist that nothing fails; return what changed."""
         returns = self.state(target=target, **kwargs)
+        asked = set(self.lab.hosts() if target == "*" else target.split(","))
+        assert set(returns) == asked, "every minion has answered"
         told = [f"{key}: {text}" for key, text in failures(returns).items()]
         assert not told, "\n".join(one for one in told if "requisite failed" not in one)
         return changed(returns)
