@@ -20,6 +20,8 @@ import swarm_values as values
 SETTLE = 1.0
 # So long another minion may need to finish the network that keeps ours from being created.
 _RIVAL = 3.0
+# When two engines take the same network out of the store, one may never answer (seen with 20.10.5).
+_REMOVAL = 10.0
 
 
 def _subnet(value: Any) -> str:
@@ -156,14 +158,14 @@ def remove(client: Any, name: str, test: bool = False) -> dict:
     for network in present:
         _refuse_used(client, name, network, "cannot be removed")
         if not test:
-            _delete(client, network)
+            _delete(client, name, network)
     return {"state": {"old": "present", "new": "absent"}} if present else {}
 
 
 def _execute(client: Any, name: str, settings: dict, present: list[dict]) -> None:
     for duplicate in present[1:]:
         if not users(client, duplicate):
-            _delete(client, duplicate)
+            _delete(client, name, duplicate)
     kept = present[0] if present else None
     if kept is None:
         _create(client, name, settings)
@@ -192,7 +194,7 @@ def _create(client: Any, name: str, settings: dict) -> None:
         mine = answer.json()["Id"]
         for duplicate in find(client, name)[1:]:
             if duplicate["Id"] == mine:
-                _delete(client, duplicate)
+                _delete(client, name, duplicate)
 
 
 def _appears(client: Any, name: str) -> bool:
@@ -206,7 +208,7 @@ def _appears(client: Any, name: str) -> bool:
 
 
 def _recreate(client: Any, name: str, settings: dict, old: dict) -> None:
-    _delete(client, old)
+    _delete(client, name, old)
     try:
         _create(client, name, settings)
     except swarm_errors.SwarmError:
@@ -214,8 +216,29 @@ def _recreate(client: Any, name: str, settings: dict, old: dict) -> None:
         raise
 
 
-def _delete(client: Any, network: dict) -> None:
-    swarm_docker.found(client.remove_network, network["Id"])
+def _delete(client: Any, name: str, network: dict) -> None:
+    """Remove a network, which other minions may be removing as well."""
+    patience, client.timeout = client.timeout, _REMOVAL
+    try:
+        for _ in range(3):
+            failure = _failed_delete(client, name, network)
+            if failure is None:
+                return
+        raise failure
+    finally:
+        client.timeout = patience
+
+
+def _failed_delete(client: Any, name: str, network: dict) -> swarm_errors.SwarmError | None:
+    """Try to remove a network; return the error if it is still there."""
+    try:
+        with swarm_docker.translated(f"network {name}"):
+            swarm_docker.found(client.remove_network, network["Id"])
+    except swarm_errors.SwarmError as err:
+        time.sleep(0.5)
+        if network["Id"] in {one["Id"] for one in find(client, name)}:
+            return err
+    return None
 
 
 def _refuse_used(client: Any, name: str, network: dict, what: str) -> None:

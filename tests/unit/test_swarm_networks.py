@@ -1,4 +1,6 @@
+import docker
 import pytest
+import requests
 import swarm_errors
 import swarm_networks
 
@@ -134,6 +136,29 @@ def test_of_networks_created_at_the_same_moment_each_takes_away_its_own(monkeypa
     assert swarm_networks.apply(store, "net", wanted(driver="overlay"))["state"]
     assert sorted(store.ids) == left
     assert set(store.removed) <= {"m"}
+
+
+class Rivals(Store):
+    """A store out of which another engine takes the network at the same moment."""
+
+    def __init__(self, error, rival_is_faster):
+        super().__init__("a")
+        self.error, self.rival_is_faster = error, rival_is_faster
+
+    def remove_network(self, one):
+        if self.rival_is_faster:
+            self.ids.remove(one)
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error", [docker.errors.APIError("key modified"), requests.exceptions.ReadTimeout("60")]
+)
+def test_a_network_that_another_minion_removed_is_removed(error):
+    """Seen with 20.10.5 and three minions: refused, or no answer at all, though it was gone."""
+    assert swarm_networks.remove(Rivals(error, rival_is_faster=True), "net")["state"]
+    with pytest.raises(swarm_errors.SwarmError, match="network net"):
+        swarm_networks.remove(Rivals(error, rival_is_faster=False), "net")
 
 
 def test_duplicates_of_an_earlier_race_are_removed():
