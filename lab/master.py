@@ -25,8 +25,7 @@ def salt(
 ) -> dict[str, object]:
     """Runs a function on minions; returns by minion id. A comma-separated target is a list."""
     matcher = ["--list"] if "," in target else []
-    # A minion at work on a busy machine may be slow to say that it is.
-    limits = ["--static", f"--timeout={min(int(timeout), 30)}", "--gather-job-timeout=60"]
+    limits = ["--static", f"--timeout={min(int(timeout), 30)}"]
     return execute(engine, "salt", *limits, *matcher, target, fun, *args, timeout=timeout)
 
 

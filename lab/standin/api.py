@@ -80,7 +80,7 @@ class Api:
                 if response:
                     response.headers["Api-Version"] = API_VERSION
                 return response
-        return failure(404, "404 page not found")
+        return failure(404, "404 page not found", quiet=True)
 
     def info(self) -> dict:
         """Return what ``docker info`` shows of the swarm."""

@@ -32,9 +32,10 @@ def as_json(value: object, status: int = 200) -> Response:
     return Response(status, data, {"Content-Type": "application/json"})
 
 
-def failure(status: int, text: str) -> Response:
-    """Return an error as plain text, and log it."""
-    log.error(f"HTTP error: {text}", status=status)
+def failure(status: int, text: str, quiet: bool = False) -> Response:
+    """Return an error as plain text, and log it unless ``quiet``."""
+    if not quiet:
+        log.error(f"HTTP error: {text}", status=status)
     headers = {
         "Content-Type": "text/plain; charset=utf-8",
         "X-Content-Type-Options": "nosniff",
