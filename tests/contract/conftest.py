@@ -13,7 +13,8 @@ from lab import config, machine, workloads
 from lab.engine import Engine
 from lab.run import LabError
 from lab.standin import build
-from tests.contract.swarm_box import HOST, PREFIX, Consul, Node, Swarm, call, free_port, wait
+from tests.contract.node import Node
+from tests.contract.swarm_box import HOST, PREFIX, Consul, Swarm, call, free_port, wait
 
 REAL = "swarm:1.2.9"
 

@@ -1,18 +1,16 @@
 """
-What the contract tests run: swarm processes in containers, engines and Consul on loopback.
+What the contract tests run: swarm processes in containers, and Consul, all on loopback.
 """
 
 import http.client
 import json
 import os
-import signal
 import socket
 import subprocess
 import time
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from lab.engine import Engine
 
@@ -100,82 +98,6 @@ class Consul:
 
 
 @dataclass
-class Node:
-    """A Docker Engine for tests, with a name and data of its own."""
-
-    name: str
-    folder: Path
-    port: int
-    labels: list[str]
-    process: subprocess.Popen | None = None
-
-    @property
-    def address(self) -> str:
-        """Where it answers."""
-        return f"{HOST}:{self.port}"
-
-    def start(self) -> None:
-        """Start the engine and wait until it answers."""
-        self.write()
-        options = {
-            "host": f"tcp://{self.address}",
-            "tls": "false",
-            "config-file": self.folder / "daemon.json",
-            "data-root": self.folder / "data",
-            "exec-root": self.folder / "exec",
-            "pidfile": self.folder / "pid",
-            "bridge": "none",
-            "iptables": "false",
-            "ip-forward": "false",
-        }
-        words = " ".join(f"--{key}={value}" for key, value in options.items())
-        with (self.folder / "log").open("w") as log:
-            self.process = subprocess.Popen(  # noqa: S603
-                ["unshare", "--uts", "sh", "-c", f"hostname {self.name}; exec dockerd {words}"],  # noqa: S607
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        wait(f"{self.name} answers", self.answers, 60)
-
-    def answers(self) -> bool:
-        """Tell whether the engine answers."""
-        try:
-            return call(self.port, "GET", "/_ping").status == 200
-        except OSError:
-            return False
-
-    def write(self) -> None:
-        """Write ``daemon.json`` with the labels."""
-        (self.folder / "daemon.json").write_text(json.dumps({"labels": self.labels}))
-
-    def reload(self, labels: list[str]) -> None:
-        """Give the engine other labels without a restart."""
-        self.labels = labels
-        self.write()
-        self.process.send_signal(signal.SIGHUP)
-
-    def crash(self) -> None:
-        """Kill the engine, as a power cut does."""
-        self.process.kill()
-        self.process.wait(30)
-
-    def stop(self) -> None:
-        """Stop the engine."""
-        self.process.terminate()
-        self.process.wait(30)
-
-    def clear(self) -> None:
-        """Stop the engine and take away the mounts that a crash may have left."""
-        self.stop()
-        lines = Path("/proc/self/mountinfo").read_text().splitlines()
-        mounts = [line.split()[4] for line in lines]
-        for mount in mounts:
-            if Path(mount).is_relative_to(self.folder):
-                subprocess.run(["umount", "-l", mount], check=False)  # noqa: S603, S607
-
-
-@dataclass
 class Swarm:
     """Containers of the image under test, each removed at the end."""
 
@@ -183,6 +105,7 @@ class Swarm:
     image: str
     consul: Consul
     names: list[str] = field(default_factory=list)
+    mounts: list[str] = field(default_factory=list)
 
     def once(self, *words: str) -> subprocess.CompletedProcess:
         """Run a command to its end; standard error follows standard output."""
@@ -192,7 +115,9 @@ class Swarm:
         """Start a command in the machine's network and return the container's name."""
         name = f"{PREFIX}-{len(self.names)}-{os.getpid()}"
         self.names.append(name)
-        self.engine.docker("run", "-d", "--name", name, "--network=host", self.image, *words)
+        mounts = [f"--volume={mount}" for mount in self.mounts]
+        options = ("--name", name, "--network=host", *mounts)
+        self.engine.docker("run", "-d", *options, self.image, *words)
         return name
 
     def url(self, prefix: str) -> str:
