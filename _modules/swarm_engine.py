@@ -205,32 +205,33 @@ def _carry_out(settings, plan, test, store=None):
     if test:
         return plan.changes
     if plan.changes:
-        _change(settings, plan, plan.restart or pending.get("restart", False), store)
+        _change(settings, plan, pending, store)
     swarm_plan.end(plan)
     return plan.changes
 
 
-def _change(settings, plan, restart, store):
-    started = int(time.time())
-    was_up, before = _ping(), swarm_plan.recorded()
+def _change(settings, plan, pending, store):
+    started, was_up = int(time.time()), _ping()
+    restart = plan.restart or pending.get("restart", False)
+    what = plan.what if plan.files else pending.get("what", plan.what)
     try:
-        swarm_plan.begin(plan, restart)
-        _activate(settings, plan, restart, was_up)
+        swarm_plan.begin(plan, restart, what)
+        _activate(settings, restart, was_up)
         _check_store(store)
     except CommandExecutionError as err:
         words = swarm_unit.words(_journal(settings, started))
-        swarm_plan.undo(plan, before)
-        _back(settings, plan, was_up)
-        swarm_plan.end(plan._replace(record=before))
+        swarm_plan.undo()
+        _back(settings, was_up)
         raise swarm_errors.SwarmError(
-            f"the engine of {settings['id']} does not take {plan.what}; everything was put back as"
+            f"the engine of {settings['id']} does not take {what}; everything was put back as"
             f" it was{', and it runs again' if was_up else ''}. It said: {words} ({err})"
         ) from err
 
 
-def _activate(settings, plan, restart, was_up):
+def _activate(settings, restart, was_up):
     service = settings["engine"]["service"]
-    if plan.units:
+    if restart or not was_up:
+        # Even if this run wrote no unit: one that was cut off may have.
         __salt__["service.systemctl_reload"]()
     if was_up:
         # Even before a restart: the engine refuses here what it would not start with, and a
@@ -245,11 +246,10 @@ def _activate(settings, plan, restart, was_up):
     _await(settings)
 
 
-def _back(settings, plan, was_up):
+def _back(settings, was_up):
     """Have the engine run as before, now that its files are as before."""
     service = settings["engine"]["service"]
-    if plan.units:
-        __salt__["service.systemctl_reload"]()
+    __salt__["service.systemctl_reload"]()
     if not was_up:
         return
     if _ping():

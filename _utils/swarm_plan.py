@@ -85,21 +85,28 @@ def recorded() -> dict:
     return swarm_files.record(_RECORD)
 
 
-def begin(plan: Plan, restart: bool) -> None:
-    """Write the files, after a note that the engine has not read them yet."""
-    swarm_files.note(_PENDING, {"restart": restart, "what": plan.what})
+def begin(plan: Plan, restart: bool, what: str) -> None:
+    """Write the files, after a note of what they were and that the engine has not read them yet."""
+    earlier = pending()
+    files = {str(path): old for path, (old, _) in plan.files.items()}
+    # A run that was cut off wrote before us: what it found is what there is to go back to.
+    files |= earlier.get("files", {})
+    record = earlier.get("record", recorded())
+    swarm_files.note(_PENDING, {"restart": restart, "what": what, "files": files, "record": record})
     swarm_files.note(_RECORD, plan.record)
     for path, (_, new) in plan.files.items():
         swarm_files.write(path, new)
 
 
-def undo(plan: Plan, before: dict) -> None:
-    """Put the files back as they were, and the record of them."""
-    for path, (old, _) in plan.files.items():
+def undo() -> None:
+    """Put the files back as they were when the engine had last read them, and the record."""
+    noted = pending()
+    for name, old in noted.get("files", {}).items():
         # What a full disk kept from being written needs no writing back.
-        if swarm_files.read(path) != old:
-            swarm_files.write(path, old)
-    swarm_files.note(_RECORD, before)
+        if swarm_files.read(Path(name)) != old:
+            swarm_files.write(Path(name), old)
+    swarm_files.note(_RECORD, noted.get("record", recorded()))
+    swarm_files.note(_PENDING, {})
 
 
 def end(plan: Plan) -> None:

@@ -24,7 +24,8 @@ def real(name):
     """Return the function that a minion has under this name."""
     module, _, function = name.partition(".")
     source = _SALTS_OWN.get(module) or importlib.import_module(f"_modules.{module}")
-    return getattr(source, function)
+    written = {alias: own for own, alias in getattr(source, "__func_alias__", {}).items()}
+    return getattr(source, written.get(function, function))
 
 
 def mocked(*names, **returns):

@@ -1,0 +1,139 @@
+"""
+A Docker Engine and its systemd for tests: files, SIGHUP, restarts, and a daemon that may refuse.
+"""
+
+import contextlib
+import json
+import time
+
+import swarm_errors
+import swarm_unit
+from salt.exceptions import CommandExecutionError
+
+COMMAND = "/usr/sbin/dockerd -H fd://"
+# What a SIGHUP of 20.10 takes over.
+RELOADABLE = {"labels", "live-restore", "debug", "cluster-store", "cluster-advertise"}
+STORE = "cluster-store"
+
+
+class Events:
+    """The reload events of the daemon, as the SDK gives them."""
+
+    def __init__(self, found):
+        self.found = found
+
+    def __iter__(self):
+        return iter(self.found)
+
+    def close(self):
+        """Close nothing."""
+
+
+class Dockerd:
+    """The daemon of one host; what it has read is apart from what is in its files."""
+
+    def __init__(self, folder):
+        self.json = folder / "docker" / "daemon.json"
+        self.units = folder / "systemd"
+        self.dropin = self.units / "docker.service.d" / swarm_unit.DROPIN
+        self.version = "20.10.5+dfsg1"
+        self.installed = True
+        self.up = self.enabled = True
+        self.pid = 1
+        self.config, self.command = {}, COMMAND  # in force
+        self.unit = COMMAND  # as systemd has read it
+        self.journal = []
+        self.calls = []
+        self.reloads = []
+        self.never_starts_with = set()  # keys that only a start shows to be wrong
+        self.never_reloads_with = set()
+        self.no_libkv = False  # takes the store's keys and ignores them, as Debian 12's does
+
+    # ---- what is on disk
+
+    def on_disk(self):
+        """Return ``daemon.json``, ``None`` for no file."""
+        return json.loads(self.json.read_text()) if self.json.exists() else None
+
+    def write(self, config):
+        """Write ``daemon.json`` as an admin would."""
+        self.json.parent.mkdir(parents=True, exist_ok=True)
+        self.json.write_text(json.dumps(config))
+
+    def cat(self):
+        """Return what ``systemctl cat`` shows."""
+        shown = f"# /lib/systemd/system/docker.service\n[Service]\nExecStart={COMMAND}\n"
+        if self.dropin.exists():
+            shown += f"\n# {self.dropin}\n{self.dropin.read_text()}"
+        return shown if self.installed else ""
+
+    # ---- what systemd does
+
+    def daemon_reload(self):
+        self.calls.append("daemon-reload")
+        self.unit = COMMAND
+        if self.dropin.exists():
+            self.unit = self.dropin.read_text().rsplit("ExecStart=", 1)[1].strip()
+        return True
+
+    def start(self, name):
+        self.calls.append("start")
+        bad = self.never_starts_with & set(self.on_disk() or {})
+        if bad:
+            self.up = False
+            self.journal.append(f"failed to start daemon: no such thing as {', '.join(bad)}")
+            raise CommandExecutionError("Job for docker.service failed")
+        self.up, self.pid = True, self.pid + 1
+        self.config, self.command = self.on_disk() or {}, self.unit
+        return True
+
+    def restart(self, name):
+        self.calls.append("restart")
+        self.up = False
+        return self.start(name)
+
+    def reload(self, name):
+        """Send SIGHUP: systemd is content whatever the daemon makes of it."""
+        self.calls.append("reload")
+        wanted = self.on_disk() or {}
+        if bad := self.never_reloads_with & set(wanted):
+            self.journal.append(f'level=error msg="no such thing as {", ".join(bad)}"')
+        else:
+            self.config = {
+                **{key: one for key, one in self.config.items() if key not in RELOADABLE},
+                **{key: one for key, one in wanted.items() if key in RELOADABLE},
+            }
+            self.reloads.append(time.time())
+        return True
+
+    def enable(self, name, **_):
+        self.enabled = True
+        return True
+
+    # ---- what it answers
+
+    @contextlib.contextmanager
+    def connect(self, url=None, timeout=60, what=""):
+        """Stand in for ``swarm_docker.connect``."""
+        if not self.up:
+            raise swarm_errors.EngineUnreachableError(f"{what}: does not answer")
+        yield Client(self)
+
+
+class Client:
+    """What the formula asks of the engine."""
+
+    def __init__(self, daemon):
+        self.daemon = daemon
+
+    def version(self, api_version=True):
+        return {"Version": self.daemon.version}
+
+    def ping(self):
+        return True
+
+    def info(self):
+        return {"ClusterStore": "" if self.daemon.no_libkv else self.daemon.config.get(STORE, "")}
+
+    def events(self, since, **_):
+        return Events([{"Action": "reload"} for one in self.daemon.reloads if one >= float(since)])
