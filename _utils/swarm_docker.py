@@ -5,6 +5,7 @@ Talk to the Docker Engine: one client, one translation of everything that goes w
 import contextlib
 import importlib
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -111,11 +112,13 @@ def words(err: Any) -> str:
 
 def _sdk() -> Any:
     """Return the ``docker`` SDK, also when it was installed a moment ago by this very process."""
-    importlib.invalidate_caches()
+    if "docker" not in sys.modules:
+        importlib.invalidate_caches()
     try:
         sdk = importlib.import_module("docker")
         sdk.APIClient  # noqa: B018  a folder named docker in sys.path imports as an empty package
     except (ImportError, AttributeError) as err:
+        sys.modules.pop("docker", None)
         raise swarm_errors.SdkMissingError(
             f"the Python package 'docker' cannot be used by Salt's own Python ({err}): "
             "apply the state swarm.libraries, which installs it"

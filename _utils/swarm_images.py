@@ -62,7 +62,7 @@ def pull(client: Any, name: str, timeout: float) -> None:
     log.debug("pulling image %s", name)
     _run(
         client,
-        f"image {name}, which is not here and has no image_source: pulling it failed",
+        f"image {name} could not be pulled (without a registry, give it an image_source)",
         timeout,
         "/images/create",
         params={"fromImage": repository, "tag": tag},

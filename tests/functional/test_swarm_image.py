@@ -128,7 +128,7 @@ def test_a_failed_pull_says_what_docker_says(states, modules):
     name = f"127.0.0.1:9/{PREFIX}nope:1"
     ret = states.swarm_container.running(f"{PREFIX}web", image=name)
     assert ret.result is False
-    assert "has no image_source" in ret.comment
+    assert "give it an image_source" in ret.comment
     assert "connection refused" in ret.comment
     with pytest.raises(swarm_errors.ApiError, match="connection refused"):
         modules.swarm_image.pull(name)

@@ -126,25 +126,19 @@ def test_the_sdk_is_missing(monkeypatch):
         pass
 
 
-def test_a_folder_named_docker_is_no_sdk(monkeypatch, tmp_path):
-    (tmp_path / "docker").mkdir()
+@pytest.mark.parametrize("before", ["nothing", "folder"])
+def test_an_sdk_that_was_installed_by_this_very_process(monkeypatch, tmp_path, before):
+    """Python remembers what a folder held, and a folder named docker, before pip adds the SDK."""
     for name in [name for name in sys.modules if name.split(".")[0] == "docker"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    if before == "folder":
+        (tmp_path / "docker").mkdir()
     with pytest.raises(swarm_errors.SdkMissingError), swarm_docker.connect():
         pass
-    del sys.modules["docker"]
-
-
-def test_an_sdk_that_was_installed_by_this_very_process(monkeypatch, tmp_path):
-    """Python remembers what a folder holds; pip adds to it in the same run."""
-    for name in [name for name in sys.modules if name.split(".")[0] == "docker"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    with pytest.raises(swarm_errors.SdkMissingError), swarm_docker.connect():
-        pass
-    (tmp_path / "docker.py").write_text("class APIClient: pass\nclass errors: pass\n")
-    assert swarm_docker._sdk().__file__ == str(tmp_path / "docker.py")
+    (tmp_path / "docker").mkdir(exist_ok=True)
+    (tmp_path / "docker/__init__.py").write_text("class APIClient: pass\n")
+    assert swarm_docker._sdk().__file__ == str(tmp_path / "docker/__init__.py")
     del sys.modules["docker"]
 
 
@@ -156,7 +150,7 @@ def test_an_sdk_that_was_installed_by_this_very_process(monkeypatch, tmp_path):
             500,
             {"message": "no such host"},
             swarm_errors.ApiError,
-            "has no image_source.*no such host",
+            "give it an image_source.*no such host",
         ),
         ("hang", {}, swarm_errors.WaitTimeoutError, "not done after 0.3 s"),
     ],
