@@ -181,11 +181,15 @@ def join(options: Options, url: str, _main: Options) -> None:
         wait = random.uniform(0, delay)  # noqa: S311
         log.info(f"Add a random delay {wait:.3f}s to avoid synchronized registration")
         time.sleep(wait)
+    _register(backend, address, heartbeat, ttl, url)
+
+
+def _register(
+    backend: discovery.Backend, address: str, heartbeat: float, ttl: float, url: str
+) -> None:
+    text = f"Registering on the discovery service every {format_duration(heartbeat)}..."
     while True:
-        every = format_duration(heartbeat)
-        log.info(
-            f"Registering on the discovery service every {every}...", addr=address, discovery=url
-        )
+        log.info(text, addr=address, discovery=url)
         try:
             backend.register(address, ttl)
         except StoreError as err:
@@ -252,8 +256,6 @@ def _backend(
         backend = discovery.create(url, heartbeat, pairs)
     except DiscoveryError as err:
         log.fatal(err)
-    if isinstance(backend, KeyValue):
-        log.info("Initializing discovery without TLS")
     return backend, heartbeat
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import log
 from .consul import Consul
 from .etcd import Etcd
 from .golang import split_host_port
@@ -74,7 +75,8 @@ def create(url: str, heartbeat: float, options: dict[str, str]) -> Backend:
         return _key_value(scheme, rest, options)
     if scheme == "nodes":
         addresses = [address for part in rest.split(",") for address in expand(part)]
-        return Static(lambda: addresses, 0.0) if _valid(addresses) else Static(list)
+        _check(addresses)
+        return Static(lambda: addresses)
     if scheme == "file":
         return Static(lambda: _from_file(Path(rest)), heartbeat)
     if scheme == "zk":
@@ -107,6 +109,7 @@ def _key_value(scheme: str, rest: str, options: dict[str, str]) -> KeyValue:
     if scheme == "consul" and len(names) > 1:
         raise DiscoveryError("consul does not support multiple endpoints")
     tls = _tls(options)
+    log.info(f"Initializing discovery {'with' if tls else 'without'} TLS")
     endpoints = [Endpoint(name, tls) for name in names]
     store = Consul(endpoints[0]) if scheme == "consul" else Etcd(endpoints)
     path = "/".join(part for part in (prefix.strip("/"), options["kv.path"].strip("/")) if part)
@@ -125,14 +128,13 @@ def _tls(options: dict[str, str]) -> ssl.SSLContext | None:
     return context
 
 
-def _valid(addresses: list[str]) -> bool:
+def _check(addresses: list[str]) -> None:
     for address in addresses:
         try:
             split_host_port(address)
         except ValueError as err:
             hint = "please check you are using the correct discovery (missing token:// ?)"
             raise DiscoveryError(f"{err}, {hint}") from None
-    return True
 
 
 def _from_file(path: Path) -> list[str]:

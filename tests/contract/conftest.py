@@ -89,7 +89,7 @@ def nodes(settings, engine, tmp_path_factory):
 
 @pytest.fixture(scope="session", params=["stand-in", "real"])
 def image(request, engine, tmp_path_factory):
-    """The image under test, loaded into the engine."""
+    """The image under test, in the engine as long as it is tested."""
     if request.param == "real":
         folder = os.environ.get("SWARM_LAB_IMAGES")
         if not folder:
@@ -100,7 +100,8 @@ def image(request, engine, tmp_path_factory):
         tar = tmp_path_factory.mktemp("image") / "swarm.tar"
         name = build.build(tar)
     engine.docker("load", "-q", "-i", tar)
-    return name
+    yield name
+    engine.docker("rmi", name, check=False)
 
 
 @pytest.fixture

@@ -194,7 +194,10 @@ def test_info_names_every_node_and_its_labels(manager, nodes):
     assert dict(info["SystemStatus"])["Filters"] == (
         "health, port, containerslots, dependency, affinity, constraint, whitelist"
     )
-    parsed = swarm_info.parse(info)
+
+
+def test_the_formula_reads_what_info_says_of_a_node(manager, nodes):
+    parsed = swarm_info.parse(call(manager.port, "GET", "/info").json())
     assert (parsed.role, parsed.version) == ("primary", "swarm/1.2.9")
     node = parsed.nodes[nodes["a"].address]
     assert (node.name, node.status, node.error) == ("node-a", "Healthy", "")
