@@ -154,7 +154,8 @@ infos = st.fixed_dictionaries(
 def test_info_is_understood_or_refused(info):
     with contextlib.suppress(swarm_errors.ApiError):
         manager = swarm_info.parse(info, "10.77.0.11:3375")
-        swarm_info.unhealthy({"m1": manager}, "10.77.0.11:2275", {"zone=a"})
+        swarm_info.unhealthy({"m1": manager}, "10.77.0.11:2275")
+        swarm_info.unknown_labels({"m1": manager}, "10.77.0.11:2275", {"zone=a"})
         swarm_info.no_primary({"m1": manager, "m2": "no connection"})
 
 

@@ -1,7 +1,10 @@
 import copy
+import datetime
+import ipaddress
 import json
 import re
 import socket
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -9,6 +12,9 @@ from pathlib import Path
 import pytest
 import swarm_errors
 import swarm_info
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 DATA = Path(__file__).parent / "data"
 M1 = "10.77.0.11:2275"
@@ -176,17 +182,35 @@ def test_no_primary_is_explained(said):
     )
 
 
-def test_healthy_node_with_its_labels(said):
-    assert swarm_info.unhealthy(said, M1, {"zone=a"}) is None
+def test_healthy_node(said):
+    assert swarm_info.unhealthy(said, M1) is None
 
 
-def test_label_that_the_manager_does_not_know_yet(said):
-    text = swarm_info.unhealthy(said, M1, {"zone=a", "ssd=true", "rack=7"})
-    assert text == (f"the primary does not know these labels of {M1} yet: ['rack=7', 'ssd=true']")
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (set(), None),
+        ({"zone=a"}, None),
+        ({"zone=b"}, "the primary 10.77.0.12:3375 does not know zone=b of 10.77.0.11:2275 yet"),
+        (
+            {"zone=a", "ssd=true", "rack=7"},
+            "the primary 10.77.0.12:3375 does not know rack=7, ssd=true of 10.77.0.11:2275 yet",
+        ),
+    ],
+    ids=str,
+)
+def test_labels_that_the_scheduler_does_not_know_yet(said, labels, words):
+    assert swarm_info.unknown_labels(said, M1, labels) == words
+
+
+def test_labels_that_only_a_replica_does_not_know_are_no_matter(said, info):
+    replica = json.loads(json.dumps(info("replica")).replace("zone=a", "zone=old"))
+    said["m1"] = swarm_info.parse(replica, "10.77.0.11:3375")
+    assert swarm_info.unknown_labels(said, M1, {"zone=a"}) is None
 
 
 def test_node_that_has_not_registered(said):
-    text = swarm_info.unhealthy(said, "10.77.0.14:2275", set())
+    text = swarm_info.unhealthy(said, "10.77.0.14:2275")
     assert text == "10.77.0.14:2275 is not in the list of the primary, 10.77.0.12:3375"
 
 
@@ -208,13 +232,13 @@ def test_node_that_has_not_registered(said):
 def test_unhealthy_node_is_explained(said, primary, details, words):
     primary["SystemStatus"] += node_lines(**details)
     said["m2"] = swarm_info.parse(primary, "10.77.0.12:3375")
-    text = swarm_info.unhealthy(said, "10.77.0.14:2275", set())
+    text = swarm_info.unhealthy(said, "10.77.0.14:2275")
     assert re.search(words, text)
 
 
 def test_without_primary_nobody_judges(said):
     del said["m2"]
-    assert swarm_info.unhealthy(said, M1, set()) == swarm_info.no_primary(said)
+    assert swarm_info.unhealthy(said, M1) == swarm_info.no_primary(said)
 
 
 # ---- asking
@@ -260,7 +284,7 @@ def test_fetch_goes_through_no_proxy(manager, primary, monkeypatch):
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ((500, b"No elected primary"), "500 Server Error"),
+        ((500, b"No elected primary"), "it answers 500"),
         ((200, b"<html>"), "answers no JSON to /info"),
         ((200, b"{}"), "is not a Swarm manager"),
     ],
@@ -287,3 +311,78 @@ def test_fetch_from_who_never_answers():
         endpoint = f"127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(swarm_errors.ApiError, match="no answer in time"):
             swarm_info.fetch(endpoint, timeout=0.1)
+
+
+# ---- TLS
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory):
+    """Return the paths of a CA, of a certificate for 127.0.0.1 by it, and of both their keys."""
+    folder = tmp_path_factory.mktemp("pki")
+    authority, ca_key = certificate("a CA")
+    leaf, key = certificate("127.0.0.1", authority, ca_key)
+    for name, thing in {"ca": authority, "cert": leaf}.items():
+        (folder / name).write_bytes(thing.public_bytes(serialization.Encoding.PEM))
+    (folder / "key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return {name: str(folder / name) for name in ("ca", "cert", "key")}
+
+
+def certificate(name, issuer=None, issuer_key=None):
+    """Return a new certificate and its key; without an issuer, that of a CA."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+    )
+    if issuer:
+        address = x509.IPAddress(ipaddress.ip_address(name))
+        builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
+    return builder.sign(issuer_key or key, hashes.SHA256()), key
+
+
+@pytest.fixture
+def tls_manager(manager, pki, primary):
+    """Have the manager speak TLS, and to clients of the CA only."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=pki["ca"])
+    context.load_cert_chain(pki["cert"], pki["key"])
+    context.verify_mode = ssl.CERT_REQUIRED
+    manager.socket = context.wrap_socket(manager.socket, server_side=True)
+    manager.answer = (200, json.dumps(primary).encode())
+    return manager
+
+
+def test_fetch_by_tls(tls_manager, pki):
+    assert swarm_info.fetch(tls_manager.endpoint, pki).role == "primary"
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_fetch_by_tls_without_a_check_of_the_manager(tls_manager, pki):
+    """``tls`` without ``tlsverify`` names no CA."""
+    assert swarm_info.fetch(tls_manager.endpoint, {**pki, "ca": None}).role == "primary"
+
+
+def test_manager_of_another_ca_is_refused(tls_manager, pki, tmp_path):
+    other, _ = certificate("another CA")
+    (tmp_path / "ca").write_bytes(other.public_bytes(serialization.Encoding.PEM))
+    with pytest.raises(swarm_errors.ApiError, match="TLS fails"):
+        swarm_info.fetch(tls_manager.endpoint, {**pki, "ca": str(tmp_path / "ca")})
+
+
+def test_certificate_that_is_not_there_is_told(tls_manager, pki):
+    with pytest.raises(swarm_errors.ApiError, match=r"/no/such/cert\.pem"):
+        swarm_info.fetch(tls_manager.endpoint, {**pki, "cert": "/no/such/cert.pem"})

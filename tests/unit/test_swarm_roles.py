@@ -102,6 +102,31 @@ def test_tls_files_are_mounted_read_only():
     assert "mounts" not in manager({})
 
 
+@pytest.mark.parametrize(
+    ("options", "tls"),
+    [
+        ({}, None),
+        (
+            {"tls": True, "tlscert": "/c", "tlskey": "/k"},
+            {"cert": "/c", "key": "/k", "ca": None},
+        ),
+        # without tlsverify nobody checks, whatever else is given
+        (
+            {"tls": True, "tlscert": "/c", "tlskey": "/k", "tlscacert": "/a"},
+            {"cert": "/c", "key": "/k", "ca": None},
+        ),
+        (
+            {"tlsverify": True, "tlscert": "/c", "tlskey": "/k", "tlscacert": "/a"},
+            {"cert": "/c", "key": "/k", "ca": "/a"},
+        ),
+    ],
+    ids=str,
+)
+def test_managers_are_asked_as_they_listen(options, tls):
+    settings = settings_of({**VALID, "manager": {"options": options}})
+    assert swarm_roles.manager_tls(settings) == tls
+
+
 def test_agents_command():
     assert agent({})["command"] == [
         "join",

@@ -1,0 +1,251 @@
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import swarm_errors
+import swarm_info
+import swarm_kv
+import swarm_wait
+
+from _modules import swarm_classic
+from tests.unit import consul_agent
+from tests.unit.execution import mocked
+from tests.unit.pillars import VALID, node, settings_of
+
+DATA = Path(__file__).parent / "data"
+CREATED = {"state": {"old": None, "new": "running"}}
+CHANGED = {"command": {"old": ["a"], "new": ["b"]}}
+ENDPOINTS = {f"10.77.0.1{n}:3375": f"m{n}" for n in (1, 2, 3)}
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """Return what managers say, ``{host: /info}``; the test changes it, who is off is missing."""
+    info = {
+        name: json.loads((DATA / f"info_{name}.json").read_text())
+        for name in ("primary", "replica")
+    }
+    answers = {"m1": info["replica"], "m2": info["primary"], "m3": copy.deepcopy(info["replica"])}
+
+    def fetch(endpoint, tls=None, timeout=3):
+        if ENDPOINTS[endpoint] not in answers:
+            raise swarm_errors.ApiError(f"manager {endpoint}: no connection")
+        return swarm_info.parse(answers[ENDPOINTS[endpoint]], endpoint)
+
+    monkeypatch.setattr(swarm_info, "fetch", fetch)
+    monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
+    return answers
+
+
+@pytest.fixture
+def on(monkeypatch, said):
+    """Return a function that sets up a host, and what applying a container changes."""
+
+    def on(host="m1", changes=None, leader=False, exists=True, **pillar):
+        salt = mocked(
+            swarm_settings__get=settings_of({**VALID, "timeout": 5, **pillar}, node(host)),
+            swarm_container__apply=changes or {},
+            swarm_container__remove={},
+            swarm_consul__has_leader=leader,
+            swarm_engine__exists=exists,
+            swarm_engine__reload=True,
+            swarm_image__remove_unused={},
+        )
+        monkeypatch.setattr(swarm_classic, "__salt__", salt, raising=False)
+        return salt
+
+    return on
+
+
+def wrote(salt):
+    """Say whether a container was applied for real."""
+    calls = salt["swarm_container.apply"].call_args_list
+    return any(not call.kwargs.get("test") for call in calls)
+
+
+# ---- looking
+
+
+def test_what_each_manager_says(on, said):
+    on()
+    del said["m3"]
+    found = swarm_classic.managers()
+    assert {name: one.get("role") for name, one in found.items()} == {
+        "m1": "replica",
+        "m2": "primary",
+        "m3": None,
+    }
+    assert found["m3"] == {"error": "manager 10.77.0.13:3375: no connection"}
+
+
+def test_primary(on):
+    on()
+    assert swarm_classic.wait_primary() == "10.77.0.12:3375"
+
+
+def test_no_primary_is_told_with_every_managers_word(on, said):
+    on()
+    del said["m2"]
+    with pytest.raises(swarm_errors.WaitTimeoutError) as failure:
+        swarm_classic.wait_primary(timeout=0)
+    assert str(failure.value) == (
+        "no manager is primary; replicas that wait for the lock: m1, m3;"
+        " manager 10.77.0.12:3375: no connection"
+    )
+
+
+def test_primary_that_comes_later_is_waited_for(on, said, monkeypatch):
+    on()
+    primary = said.pop("m2")
+    monkeypatch.setattr(swarm_wait.time, "sleep", lambda _: said.update(m2=primary))
+    assert swarm_classic.wait_primary() == "10.77.0.12:3375"
+
+
+def test_node_that_is_healthy(on):
+    on("m1", labels={"zone": "a"})
+    assert swarm_classic.wait_healthy() is None
+
+
+def test_node_that_is_not_registered_is_told(on):
+    on("m4")
+    with pytest.raises(
+        swarm_errors.WaitTimeoutError, match=r"10\.77\.0\.14:2275 is not in the list"
+    ):
+        swarm_classic.wait_healthy(timeout=0)
+
+
+def test_label_that_does_not_arrive_is_told(on):
+    on(labels={"zone": "b"})
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="does not know zone=b"):
+        swarm_classic.wait_healthy(timeout=0)
+
+
+def test_engine_is_nudged_when_a_label_lags(on, said, monkeypatch):
+    """A manager that missed the engine's reload event looks again in minutes only."""
+    salt = on(labels={"zone": "b"})
+    monkeypatch.setattr(swarm_classic, "_NUDGE", 0.01)
+
+    def reload():
+        said["m2"] = json.loads(json.dumps(said["m2"]).replace("zone=a", "zone=b"))
+        return True
+
+    salt["swarm_engine.reload"].side_effect = reload
+    assert swarm_classic.wait_healthy() is None
+    salt["swarm_engine.reload"].assert_called_once_with()
+
+
+def test_engine_is_left_alone_while_its_labels_are_known(on):
+    salt = on(labels={"zone": "a"})
+    swarm_classic.wait_healthy()
+    salt["swarm_engine.reload"].assert_not_called()
+
+
+# ---- containers
+
+
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_agent(on, test):
+    salt = on("m4", changes=CREATED)
+    assert swarm_classic.apply_agent(test=test) == CREATED
+    (name, spec), options = salt["swarm_container.apply"].call_args
+    assert name == "swarm-agent"
+    assert spec["command"][:2] == ["join", "--advertise=10.77.0.14:2275"]
+    assert options == {"test": test}
+
+
+def test_manager_where_pillar_names_one(on):
+    salt = on(changes=CREATED)
+    assert swarm_classic.apply_manager() == CREATED
+    name, spec = salt["swarm_container.apply"].call_args.args
+    assert name == "swarm-manager"
+    assert "--advertise=10.77.0.11:3375" in spec["command"]
+    salt["swarm_container.remove"].assert_not_called()
+
+
+def test_no_manager_where_pillar_names_none(on):
+    salt = on("m4")
+    salt["swarm_container.remove"].return_value = CHANGED
+    assert swarm_classic.apply_manager(test=True) == CHANGED
+    salt["swarm_container.remove"].assert_called_once_with("swarm-manager", test=True)
+    salt["swarm_container.apply"].assert_not_called()
+
+
+def test_manager_in_test_mode(on):
+    salt = on(changes=CHANGED, leader=True)
+    assert swarm_classic.apply_manager(test=True) == CHANGED
+    assert not wrote(salt)
+
+
+def test_manager_as_it_should_be(on):
+    salt = on()
+    assert swarm_classic.apply_manager() == {}
+    assert not wrote(salt)
+
+
+@pytest.fixture
+def agent(monkeypatch):
+    """Run an agent of Consul, for turns."""
+    with consul_agent.running() as agent:
+        connect = swarm_kv.connect
+        monkeypatch.setattr(swarm_kv, "connect", lambda _: connect(agent.port))
+        yield agent
+
+
+@pytest.mark.parametrize(
+    ("changes", "pillar", "turn"),
+    [
+        (CHANGED, {}, True),
+        (CREATED, {}, False),
+        (CHANGED, {"managers": ["m1"]}, False),
+        (CHANGED, {"store": "etcd://e:2379"}, False),
+    ],
+    ids=["one of three", "new", "the only one", "no Consul"],
+)
+def test_manager_that_goes_down_does_so_in_its_turn(on, agent, changes, pillar, turn):
+    salt = on(leader="store" not in pillar, **pillar)
+    seen = []
+
+    def apply(name, spec, test=False, **_):
+        seen.extend([] if test else [bool(agent.keys)])
+        return changes
+
+    salt["swarm_container.apply"].side_effect = apply
+    assert swarm_classic.apply_manager() == changes
+    assert seen == [turn]
+    assert agent.keys == {}
+
+
+def test_turn_lasts_until_somebody_is_primary_again(on, agent, said, monkeypatch):
+    on(changes=CHANGED, leader=True)
+    primary, held = said.pop("m2"), []
+
+    def sleep(_):
+        held.append(bool(agent.keys))
+        said["m2"] = primary
+
+    monkeypatch.setattr(swarm_wait.time, "sleep", sleep)
+    swarm_classic.apply_manager()
+    assert held == [True]
+
+
+# ---- leaving
+
+
+def test_remove_takes_both_containers_and_the_image(on):
+    salt = on()
+    for function in ("swarm_container.remove", "swarm_image.remove_unused"):
+        salt[function].return_value = CREATED
+    assert set(swarm_classic.remove(test=True)) == {"swarm-agent", "swarm-manager", "swarm:1.2.9"}
+    assert all(call.kwargs["test"] for call in salt["swarm_container.remove"].call_args_list)
+
+
+def test_remove_where_nothing_is_left(on):
+    on()
+    assert swarm_classic.remove() == {}
+
+
+def test_remove_without_an_engine(on):
+    salt = on(exists=False)
+    assert swarm_classic.remove() == {}
+    salt["swarm_container.remove"].assert_not_called()
