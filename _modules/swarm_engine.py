@@ -7,20 +7,17 @@ from pathlib import Path
 
 import swarm_address
 import swarm_daemon
-import swarm_docker
+import swarm_dockerd
 import swarm_errors
 import swarm_files
 import swarm_plan
 import swarm_roles
 import swarm_unit
-import swarm_wait
 from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "swarm_engine"
 
 _UNITS = Path("/etc/systemd/system")
-# How long dockerd takes to reload at the most; it says so with an event.
-_RELOAD = 15
 
 
 def __virtual__():
@@ -41,11 +38,8 @@ def version():
 
         salt '*' swarm_engine.version
     """
-    try:
-        with swarm_docker.connect(what="the engine") as client:
-            return client.version(api_version=False)["Version"]
-    except swarm_errors.SwarmError:
-        return __salt__["pkg.version"](_settings()["engine"]["package"]) or ""
+    package = _settings()["engine"]["package"]
+    return swarm_dockerd.version() or __salt__["pkg.version"](package) or ""
 
 
 def check(engine_version):
@@ -115,7 +109,7 @@ def _dropin(settings):
 
 
 def _plan_service(settings, plan):
-    if not _ping():
+    if not swarm_dockerd.answers():
         return swarm_plan.reported(plan, "service", "stopped", "running")
     if not __salt__["service.enabled"](settings["engine"]["service"]):
         return swarm_plan.reported(plan, "enabled", False, True)
@@ -211,15 +205,15 @@ def _carry_out(settings, plan, test, store=None):
 
 
 def _change(settings, plan, pending, store):
-    started, was_up = int(time.time()), _ping()
+    started, was_up = int(time.time()), swarm_dockerd.answers()
     restart = plan.restart or pending.get("restart", False)
     what = plan.what if plan.files else pending.get("what", plan.what)
     try:
         swarm_plan.begin(plan, restart, what)
         _activate(settings, restart, was_up)
-        _check_store(store)
+        swarm_dockerd.check_store(store)
     except CommandExecutionError as err:
-        words = swarm_unit.words(_journal(settings, started))
+        words = swarm_dockerd.words(__salt__, settings["engine"]["service"], started)
         swarm_plan.undo()
         _back(settings, was_up)
         raise swarm_errors.SwarmError(
@@ -236,14 +230,14 @@ def _activate(settings, restart, was_up):
     if was_up:
         # Even before a restart: the engine refuses here what it would not start with, and a
         # live-restore that is new takes effect, so that the restart leaves containers alone.
-        _reload(service)
+        swarm_dockerd.reload(__salt__, service)
         if restart:
             __salt__["service.restart"](service)
     else:
-        _start(service)
+        swarm_dockerd.start(__salt__, service)
     if not __salt__["service.enabled"](service):
         __salt__["service.enable"](service)
-    _await(settings)
+    swarm_dockerd.wait(settings["timeout"])
 
 
 def _back(settings, was_up):
@@ -252,37 +246,11 @@ def _back(settings, was_up):
     __salt__["service.systemctl_reload"]()
     if not was_up:
         return
-    if _ping():
+    if swarm_dockerd.answers():
         __salt__["service.reload"](service)
         return
-    _start(service)
-    _await(settings)
-
-
-def _start(service):
-    # Three bad starts in a minute lock the unit.
-    reset = ["systemctl", "reset-failed", f"{service}.service"]
-    __salt__["cmd.run"](reset, python_shell=False, ignore_retcode=True)
-    __salt__["service.start"](service)
-
-
-def _check_store(store):
-    """
-    Look whether the engine really has the store.
-
-    One that is built without the discovery service, as Debian 12's is, accepts the reload, ignores
-    the store, and then refuses the next start.
-    """
-    if not store:
-        return
-    with swarm_docker.connect(what="the engine") as client:
-        found = client.info().get("ClusterStore")
-    if found != store:
-        raise swarm_errors.SwarmError(
-            "it accepts cluster-store, does not use it, and would not start with it the next time"
-            " ('discovery service not supported'): it is built without; set swarm:overlay to false,"
-            " or use an engine that is built with it, such as Debian 11's or docker-ce 20.10"
-        )
+    swarm_dockerd.start(__salt__, service)
+    swarm_dockerd.wait(settings["timeout"])
 
 
 def reload():
@@ -295,40 +263,5 @@ def reload():
 
         salt '*' swarm_engine.reload
     """
-    _reload(_settings()["engine"]["service"])
+    swarm_dockerd.reload(__salt__, _settings()["engine"]["service"])
     return True
-
-
-def _reload(service):
-    since = time.time()
-    __salt__["service.reload"](service)
-    with swarm_docker.connect(what="reload of the engine", timeout=_RELOAD * 2) as client:
-        # Text, for the fraction: a reload of the same second is not ours.
-        window = {"since": f"{since:.6f}", "until": f"{since + _RELOAD:.6f}"}
-        events = client.events(filters={"type": "daemon", "event": "reload"}, decode=True, **window)
-        if next(iter(events), None) is None:
-            raise swarm_errors.SwarmError("the reload was refused")
-        events.close()
-
-
-def _journal(settings, since):
-    unit = f"{settings['engine']['service']}.service"
-    # The daemon's lines only: systemd's own tell no more than that it did not start.
-    which = [f"--since=@{since}", f"--unit={unit}", "--identifier=dockerd"]
-    command = ["journalctl", "--no-pager", "--output=cat", *which]
-    return __salt__["cmd.run_stdout"](command, python_shell=False, ignore_retcode=True)
-
-
-def _ping():
-    try:
-        with swarm_docker.connect(what="the engine", timeout=10) as client:
-            return client.ping()
-    except swarm_errors.SwarmError:
-        return False
-
-
-def _await(settings):
-    def probe():
-        return None if _ping() else "the engine does not answer on its socket"
-
-    swarm_wait.until(probe, settings["timeout"])

@@ -1,0 +1,91 @@
+"""
+The running engine: does it answer, have it start, read its file again, and what did it say.
+
+``salt`` is a mapping of Salt's execution functions; only those of systemd are called.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+
+import swarm_docker
+import swarm_errors
+import swarm_unit
+import swarm_wait
+
+Salt = Mapping[str, Callable]
+
+# How long dockerd takes to reload at the most; it says so with an event.
+_RELOAD = 15
+
+
+def answers() -> bool:
+    """Say whether the engine answers on its socket."""
+    try:
+        with swarm_docker.connect(what="the engine", timeout=10) as client:
+            return client.ping()
+    except swarm_errors.SwarmError:
+        return False
+
+
+def version() -> str | None:
+    """Return the version of the engine that runs, ``None`` if none does."""
+    try:
+        with swarm_docker.connect(what="the engine") as client:
+            return client.version(api_version=False)["Version"]
+    except swarm_errors.SwarmError:
+        return None
+
+
+def wait(timeout: float) -> None:
+    """Wait until the engine answers."""
+    missing = "the engine does not answer on its socket"
+    swarm_wait.until(lambda: None if answers() else missing, timeout)
+
+
+def start(salt: Salt, service: str) -> None:
+    """Start the unit, also one that three bad starts in a minute have locked."""
+    reset = ["systemctl", "reset-failed", f"{service}.service"]
+    salt["cmd.run"](reset, python_shell=False, ignore_retcode=True)
+    salt["service.start"](service)
+
+
+def reload(salt: Salt, service: str) -> None:
+    """Have the engine read its file again (SIGHUP); an error if it refuses."""
+    since = time.time()
+    salt["service.reload"](service)
+    with swarm_docker.connect(what="reload of the engine", timeout=_RELOAD * 2) as client:
+        # Text, for the fraction: a reload of the same second is not ours.
+        window = {"since": f"{since:.6f}", "until": f"{since + _RELOAD:.6f}"}
+        events = client.events(filters={"type": "daemon", "event": "reload"}, decode=True, **window)
+        if next(iter(events), None) is None:
+            raise swarm_errors.SwarmError("the reload was refused")
+        events.close()
+
+
+def check_store(store: str | None) -> None:
+    """
+    Look whether the engine really has this store.
+
+    One that is built without the discovery service, as Debian 12's is, accepts the reload, ignores
+    the store, and then refuses the next start.
+    """
+    if not store:
+        return
+    with swarm_docker.connect(what="the engine") as client:
+        found = client.info().get("ClusterStore")
+    if found != store:
+        raise swarm_errors.SwarmError(
+            "it accepts cluster-store, does not use it, and would not start with it the next time"
+            " ('discovery service not supported'): it is built without; set swarm:overlay to false,"
+            " or use an engine that is built with it, such as Debian 11's or docker-ce 20.10"
+        )
+
+
+def words(salt: Salt, service: str, since: int) -> str:
+    """Return what went wrong since a point in time, in the engine's own words."""
+    # The daemon's lines only: systemd's own tell no more than that it did not start.
+    which = [f"--since=@{since}", f"--unit={service}.service", "--identifier=dockerd"]
+    command = ["journalctl", "--no-pager", "--output=cat", *which]
+    return swarm_unit.words(
+        salt["cmd.run_stdout"](command, python_shell=False, ignore_retcode=True)
+    )
