@@ -1,6 +1,21 @@
+import copy
+import json
 import os
+from pathlib import Path
 
+import pytest
+import swarm_docker
+import swarm_files
+import swarm_plan
+import swarm_wait
 from hypothesis import HealthCheck, settings
+
+from _modules import swarm_engine
+from tests.unit.dockerd import Dockerd
+from tests.unit.execution import mocked
+from tests.unit.pillars import VALID, settings_of
+
+DATA = Path(__file__).parent / "data"
 
 # How fast a machine is must never decide, nor must chance: the same examples in every run.
 # HYPOTHESIS_PROFILE=search looks for new ones.
@@ -8,3 +23,62 @@ calm = {"deadline": None, "database": None, "suppress_health_check": list(Health
 settings.register_profile("unit", max_examples=100, derandomize=True, **calm)
 settings.register_profile("search", max_examples=3000, **calm)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
+
+
+@pytest.fixture
+def info():
+    """Return a function that gives ``/info`` of a real swarm 1.2.9, or of an engine."""
+    return lambda name: copy.deepcopy(json.loads((DATA / f"info_{name}.json").read_text()))
+
+
+@pytest.fixture
+def primary(info):
+    """Return ``/info`` of a real primary."""
+    return info("primary")
+
+
+@pytest.fixture
+def daemon(monkeypatch, tmp_path):
+    """Run an engine with a package's own unit, whose files are all in a folder of the test."""
+    daemon = Dockerd(tmp_path)
+    monkeypatch.setattr(swarm_files, "RECORD", tmp_path / "record.json")
+    monkeypatch.setattr(swarm_plan, "DAEMON", daemon.json)
+    monkeypatch.setattr(swarm_engine, "_UNITS", daemon.units)
+    monkeypatch.setattr(swarm_docker, "connect", daemon.connect)
+    monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
+    return daemon
+
+
+@pytest.fixture
+def pillar(monkeypatch, daemon):
+    """Return a function that sets the pillar of this host."""
+
+    def pillar(**given):
+        salt = mocked(
+            "cmd.run",
+            swarm_settings__get=settings_of({**VALID, "timeout": 5, **given}),
+            swarm_libraries__missing=[],
+            pkg__version=lambda *_, **__: daemon.version if daemon.installed else "",
+            cmd__run_all=lambda *_, **__: {"stdout": daemon.cat(), "retcode": 0},
+            cmd__run_stdout=lambda *_, **__: "\n".join(daemon.journal),
+            service__start=daemon.start,
+            service__restart=daemon.restart,
+            service__reload=daemon.reload,
+            service__enable=daemon.enable,
+            service__enabled=lambda *_, **__: daemon.enabled,
+            service__systemctl_reload=daemon.daemon_reload,
+        )
+        monkeypatch.setattr(swarm_engine, "__salt__", salt, raising=False)
+        return salt
+
+    pillar()
+    return pillar
+
+
+@pytest.fixture
+def converged(daemon, pillar):
+    """Have the engine configured, and forget how that came about."""
+    swarm_engine.configure()
+    swarm_engine.configure_overlay()
+    daemon.calls.clear()
+    return daemon

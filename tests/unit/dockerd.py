@@ -11,6 +11,10 @@ import swarm_unit
 from salt.exceptions import CommandExecutionError
 
 COMMAND = "/usr/sbin/dockerd -H fd://"
+# What the formula makes of it with ``pillars.VALID`` on ``pillars.M1``.
+TCP = f"{COMMAND} -H tcp://10.77.0.11:2275"
+BASE = {"live-restore": True, "tls": False}
+OVERLAY = {"cluster-store": "consul://127.0.0.1:8500", "cluster-advertise": "10.77.0.11:2275"}
 # What a SIGHUP of 20.10 takes over.
 RELOADABLE = {"labels", "live-restore", "debug", "cluster-store", "cluster-advertise"}
 STORE = "cluster-store"

@@ -1,0 +1,186 @@
+"""
+The engine's configuration when something goes wrong: put back as it was, or finished by the next run.
+"""
+
+import pytest
+import swarm_errors
+import swarm_files
+
+from _modules import swarm_engine
+from tests.unit.dockerd import BASE, COMMAND, OVERLAY, TCP
+
+
+def kill(monkeypatch, function):
+    """Have a run be cut off where it calls this; as by a power cut, nothing is cleaned up."""
+
+    def cut(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setitem(swarm_engine.__salt__, function, cut)
+        with pytest.raises(KeyboardInterrupt):
+            swarm_engine.configure()
+
+
+# ---- back to what it was
+
+
+def test_reload_that_is_refused_is_taken_back(converged, pillar):
+    before = converged.json.read_text()
+    converged.never_reloads_with = {"no-such-key"}
+    pillar(engine={"options": {"no-such-key": 1}}, labels={"zone": "b"})
+    with pytest.raises(swarm_errors.SwarmError) as failure:
+        swarm_engine.configure()
+    assert str(failure.value) == (
+        "the engine of m1 does not take labels, no-such-key; everything was put back as it was,"
+        " and it runs again. It said: no such thing as no-such-key (the reload was refused)"
+    )
+    assert converged.json.read_text() == before
+    assert converged.config == {**BASE, **OVERLAY}
+    assert converged.pid == 2
+    assert "restart" not in converged.calls
+
+
+def test_start_that_fails_is_taken_back(converged, pillar):
+    """What only the daemon itself finds out, such as a store without libkv."""
+    before = converged.json.read_text(), converged.dropin.read_text()
+    converged.never_starts_with = {"storage-driver"}
+    pillar(engine={"options": {"storage-driver": "floppy"}, "port": 2375})
+    with pytest.raises(
+        swarm_errors.SwarmError, match="failed to start daemon: no such thing as sto"
+    ):
+        swarm_engine.configure()
+    assert (converged.json.read_text(), converged.dropin.read_text()) == before
+    assert converged.up
+    assert (converged.config, converged.command) == ({**BASE, **OVERLAY}, TCP)
+
+
+def test_first_configuration_that_fails_leaves_the_packages_own(daemon, pillar):
+    daemon.never_starts_with = {"storage-driver"}
+    pillar(engine={"options": {"storage-driver": "floppy"}})
+    with pytest.raises(swarm_errors.SwarmError):
+        swarm_engine.configure()
+    assert daemon.on_disk() is None
+    assert not daemon.dropin.exists()
+    assert not swarm_files.RECORD.exists()
+    assert (daemon.up, daemon.command) == (True, COMMAND)
+
+
+def test_engine_that_did_not_run_before_is_not_said_to_run_again(daemon, pillar):
+    daemon.up = False
+    daemon.never_starts_with = {"storage-driver"}
+    pillar(engine={"options": {"storage-driver": "floppy"}})
+    with pytest.raises(swarm_errors.SwarmError) as failure:
+        swarm_engine.configure()
+    assert "runs again" not in str(failure.value)
+    assert daemon.on_disk() is None
+
+
+def test_lock_of_systemd_after_bad_starts_is_lifted(converged, pillar):
+    converged.never_starts_with = {"storage-driver"}
+    salt = pillar(engine={"options": {"storage-driver": "floppy"}})
+    with pytest.raises(swarm_errors.SwarmError):
+        swarm_engine.configure()
+    assert salt["cmd.run"].call_args.args[0] == ["systemctl", "reset-failed", "docker.service"]
+
+
+def test_corrected_pillar_converges_after_a_failure(converged, pillar):
+    converged.never_starts_with = {"storage-driver"}
+    pillar(engine={"options": {"storage-driver": "floppy"}})
+    with pytest.raises(swarm_errors.SwarmError):
+        swarm_engine.configure()
+    pillar(labels={"zone": "a"})
+    swarm_engine.configure()
+    assert converged.config == {**BASE, **OVERLAY, "labels": ["zone=a"]}
+    assert swarm_engine.configure() == {}
+
+
+def test_full_disk_leaves_everything(converged, pillar, monkeypatch):
+    before = converged.json.read_text()
+    real = swarm_files.write
+
+    def full(path, *args, **kwargs):
+        if path == converged.json:
+            raise swarm_errors.SwarmError(f"cannot write {path}: No space left on device")
+        real(path, *args, **kwargs)
+
+    monkeypatch.setattr(swarm_files, "write", full)
+    pillar(labels={"zone": "a"})
+    with pytest.raises(swarm_errors.SwarmError, match="No space left on device"):
+        swarm_engine.configure()
+    assert converged.json.read_text() == before
+    assert (converged.up, converged.pid) == (True, 2)
+
+
+def test_store_that_the_engine_ignores_is_taken_back(daemon, pillar):
+    """Debian 12's engine accepts the reload, and would then refuse its next start."""
+    swarm_engine.configure()
+    daemon.no_libkv = True
+    with pytest.raises(swarm_errors.SwarmError, match="set swarm:overlay to false"):
+        swarm_engine.configure_overlay()
+    assert daemon.on_disk() == BASE
+    assert daemon.pid == 2
+    assert swarm_engine.configure() == {}
+
+
+# ---- runs that were cut off
+
+
+@pytest.mark.parametrize("where", ["service.systemctl_reload", "service.reload", "service.restart"])
+def test_run_that_was_cut_off_is_finished_by_the_next(daemon, pillar, monkeypatch, where):
+    pillar(labels={"zone": "a"})
+    kill(monkeypatch, where)
+    assert daemon.command == COMMAND
+    assert swarm_engine.configure(test=True) != {}
+    assert swarm_engine.configure() != {}
+    assert daemon.config == {**BASE, "labels": ["zone=a"]}
+    assert daemon.command == TCP
+    assert swarm_engine.configure() == {}
+
+
+def test_reload_that_was_cut_off_is_finished_without_a_restart(converged, pillar, monkeypatch):
+    pillar(labels={"zone": "a"})
+    kill(monkeypatch, "service.reload")
+    assert converged.config == {**BASE, **OVERLAY}
+    swarm_engine.configure()
+    assert converged.config["labels"] == ["zone=a"]
+    assert converged.pid == 2
+
+
+def test_cut_off_and_then_refused_is_taken_back(converged, pillar, monkeypatch):
+    """The next run did not write the files, and yet has to know what they were."""
+    before = converged.json.read_text()
+    converged.never_reloads_with = {"no-such-key"}
+    pillar(engine={"options": {"no-such-key": 1}})
+    kill(monkeypatch, "service.reload")
+    words = "does not take no-such-key; everything was put back .* no such thing as no-such-key"
+    with pytest.raises(swarm_errors.SwarmError, match=words):
+        swarm_engine.configure()
+    assert converged.json.read_text() == before
+    with pytest.raises(swarm_errors.SwarmError, match="no such thing as no-such-key"):
+        swarm_engine.configure()
+    pillar()
+    assert swarm_engine.configure() == {}
+
+
+def test_cut_off_and_then_another_pillar_refused_goes_back_to_the_first(
+    converged, pillar, monkeypatch
+):
+    before = converged.json.read_text()
+    pillar(labels={"zone": "a"})
+    kill(monkeypatch, "service.reload")
+    converged.never_reloads_with = {"no-such-key"}
+    pillar(engine={"options": {"no-such-key": 1}}, labels={"zone": "a"})
+    with pytest.raises(swarm_errors.SwarmError):
+        swarm_engine.configure()
+    assert converged.json.read_text() == before
+    pillar()
+    assert swarm_engine.configure() == {}
+    assert converged.config == {**BASE, **OVERLAY}
+
+
+def test_overlay_step_finishes_what_the_first_step_left(daemon, pillar, monkeypatch):
+    kill(monkeypatch, "service.restart")
+    swarm_engine.configure_overlay()
+    assert (daemon.config, daemon.command) == ({**BASE, **OVERLAY}, TCP)
+    assert swarm_engine.configure() == {}
