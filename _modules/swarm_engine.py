@@ -17,6 +17,9 @@ from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "swarm_engine"
 
+# Seconds that an engine may be too busy to answer.
+_PATIENCE = 30
+_LIVE = "live-restore"
 _UNITS = Path("/etc/systemd/system")
 
 
@@ -108,6 +111,20 @@ def _dropin(settings):
     return swarm_unit.dropin(command, listen) if command else None
 
 
+def _up(settings):
+    """Return whether the engine runs; one that systemd calls active is given time to answer."""
+    if swarm_dockerd.answers():
+        return True
+    if not __salt__["service.status"](settings["engine"]["service"]):
+        return False
+    try:
+        swarm_dockerd.wait(min(settings["timeout"], _PATIENCE))
+    except swarm_errors.WaitTimeoutError:
+        # It hangs, as one does that waits for a store which is gone: a restart frees it.
+        return False
+    return True
+
+
 def _plan_service(settings, plan):
     if not swarm_dockerd.answers():
         return swarm_plan.reported(plan, "service", "stopped", "running")
@@ -133,8 +150,10 @@ def configure(test=False):
     settings = _settings()
     engine, engine_version = settings["engine"], version()
     check(engine_version)
-    # A store that is not wanted any more has to go now: the engine may not start because of it.
-    keys = None if settings["overlay"] else (*swarm_plan.recorded(), *swarm_daemon.OVERLAY_KEYS)
+    # A store that is not wanted any more has to go now, and one that is wanted has to wait, if the
+    # engine is down: without its store, which may be in a container of its own, it does not start.
+    keep = settings["overlay"] and _up(settings)
+    keys = None if keep else (*swarm_plan.recorded(), *swarm_daemon.OVERLAY_KEYS)
     plan = swarm_plan.plan(swarm_daemon.options(settings, engine_version), keys)
     unit = _dropin(settings)
     if unit is None and not test:
@@ -181,13 +200,17 @@ def clean(test=False):
     settings = _settings()
     if not exists():
         return {}
-    ours = (*swarm_plan.recorded(), *swarm_daemon.OVERLAY_KEYS)
-    plan = swarm_plan.plan({}, ours)
+    # The restart comes before live-restore goes: everybody's containers run through it.
+    ours = {*swarm_plan.recorded(), *swarm_daemon.OVERLAY_KEYS} - {_LIVE}
     path = _dropin_path(settings["engine"])
-    changes = _carry_out(settings, swarm_plan.with_file(plan, path, None), test)
+    first = _carry_out(
+        settings, swarm_plan.with_file(swarm_plan.plan({}, (*ours,)), path, None), test
+    )
+    last = _carry_out(settings, swarm_plan.plan({}, (_LIVE,)), test)
     if not test:
         swarm_files.drop_empty(path.parent)
-    return changes
+    keys = {**first.get("daemon.json", {}), **last.get("daemon.json", {})}
+    return {**first, **last, **({"daemon.json": keys} if keys else {})}
 
 
 def _carry_out(settings, plan, test, store=None):

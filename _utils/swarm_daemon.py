@@ -199,6 +199,6 @@ def diff(old: dict, new: dict) -> dict:
 
 
 def needs_restart(changes: dict) -> bool:
-    """Say whether a SIGHUP is not enough; switching the store off is among what it cannot do."""
-    off = any(key in changes and changes[key]["new"] is None for key in OVERLAY_KEYS)
-    return off or any(key not in RELOADABLE for key in changes)
+    """Say whether a SIGHUP is not enough: it can give an engine a store, not take it or another."""
+    had = any(key in changes and changes[key]["old"] is not None for key in OVERLAY_KEYS)
+    return had or any(key not in RELOADABLE for key in changes)

@@ -43,10 +43,10 @@ def wait(timeout: float) -> None:
 
 
 def start(salt: Salt, service: str) -> None:
-    """Start the unit, also one that three bad starts in a minute have locked."""
+    """Start the unit, also one that hangs in its start, or that three bad ones have locked."""
     reset = ["systemctl", "reset-failed", f"{service}.service"]
     salt["cmd.run"](reset, python_shell=False, ignore_retcode=True)
-    salt["service.start"](service)
+    salt["service.restart"](service)
 
 
 def reload(salt: Salt, service: str) -> None:

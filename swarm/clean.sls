@@ -23,20 +23,20 @@ networks of pillar are removed:
     - require:
       - swarm_consul: this node is out of the store
 
-consul is removed:
-  swarm_consul.removed:
-    - require:
-      - swarm_network: networks of pillar are removed
-
 engine is as it was:
   swarm_engine.cleaned:
     - require:
-      - swarm_consul: consul is removed
+      - swarm_network: networks of pillar are removed
+
+consul is removed:
+  swarm_consul.removed:
+    - require:
+      - swarm_engine: engine is as it was
 
 engine is removed:
   swarm_engine.removed:
     - require:
-      - swarm_engine: engine is as it was
+      - swarm_consul: consul is removed
 
 client libraries are removed:
   swarm_libraries.removed:

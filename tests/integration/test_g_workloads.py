@@ -32,8 +32,8 @@ def test_overlay_network_of_pillar_carries_traffic_between_hosts(swarm):
         ids = swarm.docker(host, "network", "ls", "-q", "--no-trunc", "--filter", "name=backend")
         assert len(ids.split()) == 1
     serve = "echo over the wire > /index.html; exec httpd -f -p 80"
-    swarm.swarm("run", "-d", "--name", "web", "--net", "backend", "-e", f"constraint:name=={first}",
-                "busybox:lab", "sh", "-c", serve)  # fmt: skip
+    swarm.swarm("run", "-d", "--name", "web", "--net", "backend", "--ip", "10.20.0.100",
+                "-e", f"constraint:name=={first}", "busybox:lab", "sh", "-c", serve)  # fmt: skip
     try:
         fetch = (
             "for i in 1 2 3 4 5 6 7 8 9; do wget -q -T 2 -O - http://web/ && exit; sleep 1; done"

@@ -65,6 +65,7 @@ def pillar(monkeypatch, daemon):
             service__restart=daemon.restart,
             service__reload=daemon.reload,
             service__enable=daemon.enable,
+            service__status=lambda *_, **__: daemon.up,
             service__enabled=lambda *_, **__: daemon.enabled,
             service__systemctl_reload=daemon.daemon_reload,
         )

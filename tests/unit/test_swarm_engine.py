@@ -69,7 +69,7 @@ def test_engine_that_is_stopped_is_started_and_enabled(daemon):
     assert daemon.up
     assert daemon.enabled
     assert (daemon.config, daemon.command) == (BASE, TCP)
-    assert daemon.calls == ["daemon-reload", "start"]
+    assert daemon.calls == ["daemon-reload", "restart", "start"]
 
 
 def test_engine_that_is_not_enabled(converged):
