@@ -1,5 +1,5 @@
 """
-The engine's configuration when something goes wrong: put back as it was, or finished later.
+The engine's configuration when something goes wrong: put back, or finished by the next run.
 """
 
 import pytest
