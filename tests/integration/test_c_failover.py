@@ -2,6 +2,10 @@
 Power is cut: of the primary's host, and of all.
 """
 
+import pytest
+
+pytestmark = pytest.mark.once
+
 
 def test_primary_dies_and_comes_back_as_a_replica(swarm):
     lost = swarm.primary()

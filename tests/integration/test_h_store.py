@@ -4,6 +4,8 @@ A store of somebody's own in place of Consul: etcd, on the master's host.
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 _ETCD = "http://{0}:2379"
 
 

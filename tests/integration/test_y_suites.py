@@ -13,6 +13,8 @@ from lab.api import Lab
 from tests.integration.cluster import Cluster, failures
 from tests.integration.conftest import SALT
 
+pytestmark = pytest.mark.once
+
 
 def _other_lab(name, third):
     """Return a lab beside the usual one, with a network of its own."""
