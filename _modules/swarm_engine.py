@@ -150,9 +150,11 @@ def configure(test=False):
     settings = _settings()
     engine, engine_version = settings["engine"], version()
     check(engine_version)
-    # A store that is not wanted any more has to go now, and one that is wanted has to wait, if the
-    # engine is down: without its store, which may be in a container of its own, it does not start.
-    keep = settings["overlay"] and _up(settings)
+    # A store that is not wanted any more has to go now, before it is gone itself: without it the
+    # engine runs no container and may not even start. And if the engine is down, the one that is
+    # wanted has to wait too, for it may be in a container of that engine.
+    known = swarm_plan.store() in (None, settings["discovery"])
+    keep = settings["overlay"] and known and _up(settings)
     keys = None if keep else (*swarm_plan.recorded(), *swarm_daemon.OVERLAY_KEYS)
     plan = swarm_plan.plan(swarm_daemon.options(settings, engine_version), keys)
     unit = _dropin(settings)

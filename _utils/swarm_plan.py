@@ -46,6 +46,11 @@ def _refuse_hosts(config: dict) -> None:
         )
 
 
+def store() -> str | None:
+    """Return the store for overlay networks that daemon.json has."""
+    return swarm_files.read_json(DAEMON).get("cluster-store")
+
+
 def plan(wanted: dict, keys: tuple | None = None) -> Plan:
     """Return what brings ``wanted`` into daemon.json; ``keys`` as in ``swarm_daemon.merge``."""
     current = swarm_files.read_json(DAEMON)
