@@ -255,7 +255,9 @@ def _activate(settings, restart, was_up):
     if was_up:
         # Even before a restart: the engine refuses here what it would not start with, and a
         # live-restore that is new takes effect, so that the restart leaves containers alone.
-        swarm_dockerd.reload(__salt__, service)
+        # But never is a store given up by a reload: that is always refused.
+        if swarm_dockerd.running_store() in (None, swarm_plan.store()) or not restart:
+            swarm_dockerd.reload(__salt__, service)
         if restart:
             __salt__["service.restart"](service)
     else:

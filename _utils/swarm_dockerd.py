@@ -62,6 +62,12 @@ def reload(salt: Salt, service: str) -> None:
         events.close()
 
 
+def running_store() -> str | None:
+    """Return the store for overlay networks that the running engine has."""
+    with swarm_docker.connect(what="the engine") as client:
+        return client.info().get("ClusterStore") or None
+
+
 def check_store(store: str | None) -> None:
     """
     Look whether the engine really has this store.
@@ -69,11 +75,7 @@ def check_store(store: str | None) -> None:
     One that is built without the discovery service, as Debian 12's is, accepts the reload, ignores
     the store, and then refuses the next start.
     """
-    if not store:
-        return
-    with swarm_docker.connect(what="the engine") as client:
-        found = client.info().get("ClusterStore")
-    if found != store:
+    if store and running_store() != store:
         raise swarm_errors.SwarmError(
             "it accepts cluster-store, does not use it, and would not start with it the next time"
             " ('discovery service not supported'): it is built without; set swarm:overlay to false,"
