@@ -87,6 +87,13 @@ def install(test=False):
     return {**changes, **({} if test and not have else _hold(engine, test))}
 
 
+def _others():
+    """Return the containers that are not the formula's own: those stay, and the engine with them."""
+    settings = __salt__["swarm_settings.get"]()
+    ours = {settings[section]["container"] for section in ("consul", "manager", "agent")}
+    return set(__salt__["swarm_container.names"]()) - ours
+
+
 def remove(test=False):
     """
     Ensure the engine's package is gone if this formula brought it; return what changed.
@@ -105,7 +112,7 @@ def remove(test=False):
     engine = __salt__["swarm_settings.get"]()["engine"]
     changes = _hold({**engine, "hold": False}, test)
     have = __salt__["pkg.version"](package) if package else None
-    if have and not __salt__["swarm_container.names"]():
+    if have and not _others():
         if not test:
             __salt__["pkg.remove"](pkgs=[package, *noted.get("companions", [])])
         changes[package] = {"old": have, "new": None}
