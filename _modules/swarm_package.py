@@ -88,7 +88,7 @@ def install(test=False):
 
 
 def _others():
-    """Return the containers that are not the formula's own: those stay, and the engine with them."""
+    """Return the containers that are not the formula's own: with them, the engine stays."""
     settings = __salt__["swarm_settings.get"]()
     ours = {settings[section]["container"] for section in ("consul", "manager", "agent")}
     return set(__salt__["swarm_container.names"]()) - ours

