@@ -125,8 +125,8 @@ def _up(settings):
     return True
 
 
-def _plan_service(settings, plan):
-    if not swarm_dockerd.answers():
+def _plan_service(settings, plan, up):
+    if not up:
         return swarm_plan.reported(plan, "service", "stopped", "running")
     if not __salt__["service.enabled"](settings["engine"]["service"]):
         return swarm_plan.reported(plan, "enabled", False, True)
@@ -154,7 +154,8 @@ def configure(test=False):
     # engine runs no container and may not even start. And if the engine is down, the one that is
     # wanted has to wait too, for it may be in a container of that engine.
     known = swarm_plan.store() in (None, settings["discovery"])
-    keep = settings["overlay"] and known and _up(settings)
+    up = _up(settings)
+    keep = settings["overlay"] and known and up
     keys = None if keep else (*swarm_plan.recorded(), *swarm_daemon.OVERLAY_KEYS)
     plan = swarm_plan.plan(swarm_daemon.options(settings, engine_version), keys)
     unit = _dropin(settings)
@@ -165,7 +166,7 @@ def configure(test=False):
         )
     unit = unit or "written once the package's own unit is there"
     plan = swarm_plan.with_file(plan, _dropin_path(engine), unit)
-    return _carry_out(settings, _plan_service(settings, plan), test)
+    return _carry_out(settings, _plan_service(settings, plan, up), test)
 
 
 def configure_overlay(test=False):

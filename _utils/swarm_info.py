@@ -133,12 +133,15 @@ def label_pairs(node: Node) -> set[str]:
     return {pair.strip() for pair in node.labels.split(", ")}
 
 
+def _primary(said: dict[str, Manager | str]) -> Manager | None:
+    judges = [one for one in said.values() if isinstance(one, Manager) and one.role == "primary"]
+    return judges[0] if judges else None
+
+
 def primary(said: dict[str, Manager | str]) -> str | None:
     """Return the address of the primary, of what each manager says (an error is a text)."""
-    for manager in said.values():
-        if isinstance(manager, Manager) and manager.role == "primary":
-            return manager.primary
-    return None
+    judge = _primary(said)
+    return judge.primary if judge else None
 
 
 def _errors(said: dict[str, Manager | str]) -> list[str]:
@@ -154,8 +157,8 @@ def no_primary(said: dict[str, Manager | str]) -> str:
 
 def _seen_by_primary(said: dict[str, Manager | str], address: str) -> tuple[str, Node | None]:
     """Return the primary's address and what it has of a node; empty and ``None`` without one."""
-    judges = [one for one in said.values() if isinstance(one, Manager) and one.role == "primary"]
-    return (judges[0].primary, judges[0].nodes.get(address)) if judges else ("", None)
+    judge = _primary(said)
+    return (judge.primary, judge.nodes.get(address)) if judge else ("", None)
 
 
 def unhealthy(said: dict[str, Manager | str], address: str) -> str | None:

@@ -32,7 +32,7 @@ def pillar(lab: Lab) -> None:
         lab.pillar({"labels": {"zone": zone}}, host)
 
 
-def apply(lab: Lab) -> dict[str, dict]:
+def apply(lab: Lab) -> None:
     """Applies the formula to all hosts and prints a line for each; fails if a state does."""
     returns = lab.salt("*", "state.apply", "swarm", timeout=900)
     for host, states in sorted(returns.items()):
@@ -44,16 +44,15 @@ def apply(lab: Lab) -> dict[str, dict]:
         done = sum(bool(one["changes"]) for one in states.values())
         took = sum(float(one.get("duration", 0)) for one in states.values()) / 1000
         print(f"{host}: {len(states)} states, {done} changed, none failed, {took:.1f} s")
-    return returns
 
 
-def swarm(lab: Lab, *argv: str, host: str = "m1", check: bool = True) -> str:
-    """Runs docker against the swarm on a host, prints the command and what it says."""
-    url = f"tcp://{lab.address(host)}:{SWARM}"
+def swarm(lab: Lab, *argv: str) -> str:
+    """Runs docker against the swarm, prints the command and what it says."""
+    url = f"tcp://{lab.address('m1')}:{SWARM}"
     print(f"$ docker -H {url} {' '.join(argv)}", flush=True)
-    done = lab.exec(host, "docker", "-H", url, *argv, check=False, timeout=120)
+    done = lab.exec("m1", "docker", "-H", url, *argv, check=False, timeout=120)
     print((done.stdout + done.stderr).rstrip())
-    if check and done.returncode:
+    if done.returncode:
         raise LabError(f"docker {argv[0]} failed with {done.returncode}")
     return done.stdout.strip()
 
