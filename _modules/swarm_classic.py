@@ -68,7 +68,7 @@ def apply_manager(test=False):
     if test or not changes:
         return changes
     if "state" in changes or len(settings["managers"]) == 1:
-        return __salt__["swarm_container.apply"](name, spec)
+        return __salt__["swarm_container.apply"](name, spec, settle=False)
     with _taken_down(settings):
         return __salt__["swarm_container.apply"](name, spec)
 
@@ -102,7 +102,8 @@ def apply_agent(test=False):
     """
     settings = __salt__["swarm_settings.get"]()
     spec = swarm_roles.agent_container(settings)
-    return __salt__["swarm_container.apply"](settings["agent"]["container"], spec, test=test)
+    name = settings["agent"]["container"]
+    return __salt__["swarm_container.apply"](name, spec, test=test, settle=False)
 
 
 def wait_primary(timeout=None):
@@ -124,10 +125,18 @@ def wait_primary(timeout=None):
     def probe():
         said = _ask(settings)
         found["primary"] = swarm_info.primary(said)
-        return None if found["primary"] else swarm_info.no_primary(said)
+        return None if found["primary"] else _unless_fallen(swarm_info.no_primary(said))
 
     swarm_wait.until(probe, settings["timeout"] if timeout is None else timeout)
     return found["primary"]
+
+
+def _unless_fallen(missing):
+    """Return what is missing; an error if this node's own containers cannot bring it about."""
+    settings = __salt__["swarm_settings.get"]()
+    for section in ("manager", "agent"):
+        __salt__["swarm_container.check"](settings[section]["container"])
+    return missing
 
 
 def wait_healthy(timeout=None):
@@ -151,7 +160,7 @@ def wait_healthy(timeout=None):
     def probe():
         said = _ask(settings)
         if missing := swarm_info.unhealthy(said, mine):
-            return missing
+            return _unless_fallen(missing)
         lacking = swarm_info.unknown_labels(said, mine, labels)
         if lacking and time.monotonic() - last[0] > _NUDGE:
             # Managers learn of labels from the engine's reload event; one that had lost its

@@ -87,7 +87,7 @@ def apply(test=False):
 def _apply(name, spec, text):
     if swarm_files.read(_FILE) != text:
         swarm_files.write(_FILE, text)
-    return __salt__["swarm_container.apply"](name, spec)
+    return __salt__["swarm_container.apply"](name, spec, settle=False)
 
 
 def _serves(settings):
@@ -153,6 +153,7 @@ def _missing(settings):
     try:
         found = status()
     except swarm_errors.StoreError as err:
+        __salt__["swarm_container.check"](settings["consul"]["container"])
         return str(err)
     return swarm_kv.missing(settings["servers"], set(found["servers"]), found["leader"])
 

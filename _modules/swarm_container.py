@@ -4,6 +4,8 @@ Inspect and manage containers of this machine's own Docker Engine.
 The minion option ``swarm_docker_url`` names another socket than ``unix:///var/run/docker.sock``.
 """
 
+import contextlib
+
 import swarm_actions
 import swarm_docker
 import swarm_errors
@@ -71,7 +73,7 @@ def names(image=None):
     return sorted(name.lstrip("/") for one in found for name in one["Names"][:1])
 
 
-def apply(name, spec, test=False, timeout=180):
+def apply(name, spec, test=False, timeout=180, settle=True):
     """
     Ensure a container runs with the given settings, and return what was (or would be) changed.
 
@@ -96,6 +98,10 @@ def apply(name, spec, test=False, timeout=180):
 
     timeout
         Seconds that loading or pulling the image may take.
+
+    settle
+        See a new container stay up for a moment. Not needed by those who then wait for what it
+        does, and ask ``swarm_container.check`` while they do.
     """
     wanted = swarm_spec.wanted(name, spec)
     try:
@@ -104,13 +110,32 @@ def apply(name, spec, test=False, timeout=180):
             if plan.changes and not test:
                 source, fetch = spec.get("image_source"), __salt__["cp.cache_file"]
                 image = swarm_images.ensure(client, wanted["image"], source, fetch, timeout)
-                swarm_reconcile.execute(client, plan, image)
+                swarm_reconcile.execute(client, plan, image, settle)
             changes = plan.changes
     except (swarm_errors.EngineUnreachableError, swarm_errors.SdkMissingError):
         if not test:
             raise
         changes = swarm_reconcile.differences(wanted, None, None)
     return swarm_spec.shown(changes)
+
+
+def check(name):
+    """
+    Raise an error with its last words if a container has ended, or ends again and again.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_container.check swarm-manager
+
+    name
+        Name of the container. One that is not there has not ended, nor one of which the engine
+        does not answer.
+    """
+    unknown = (swarm_errors.EngineUnreachableError, swarm_errors.SdkMissingError)
+    with contextlib.suppress(*unknown), _client(name) as client:
+        swarm_actions.check(client, name)
 
 
 def start(name):

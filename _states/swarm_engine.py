@@ -32,6 +32,8 @@ def configured(name):
     """
     Ensure the engine runs with the options and labels of pillar, and listens on its TCP port.
 
+    Warns of what only a restart cures, which is left to you: ``swarm_engine.heal``.
+
     .. code-block:: yaml
 
         engine is configured:
@@ -40,7 +42,10 @@ def configured(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_engine.configure"])
+    ret = swarm_ret.applied(name, __opts__["test"], __salt__["swarm_engine.configure"])
+    if ret["result"] is False:
+        return ret
+    return swarm_ret.warned(ret, __salt__["swarm_engine.complaints"]())
 
 
 def overlay(name):

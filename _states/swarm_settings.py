@@ -31,7 +31,4 @@ def valid(name):
         warnings = __salt__["swarm_settings.check"]()["warnings"]
     except CommandExecutionError as err:
         return swarm_ret.failed(name, err)
-    ret = swarm_ret.done(name, {})
-    if warnings:
-        ret["warnings"] = warnings
-    return ret
+    return swarm_ret.warned(swarm_ret.done(name, {}), warnings)

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 REPLACED = "-replaced"
 # What is broken in a command line or a configuration ends a process within this time, in seconds.
 SETTLE = 0.7
+# So many times Docker has started what ends again and again, before that is said.
+_TRIES = 3
 _TAIL = 10
 
 
@@ -60,11 +62,16 @@ def remove(client: Any, name: str, test: bool = False) -> dict:
 
 
 def create(client: Any, name: str, wanted: dict, _container: None = None) -> None:
+    """Create a container and see it stay up."""
+    _settle(client, name, launch(client, name, wanted))
+
+
+def launch(client: Any, name: str, wanted: dict, _container: None = None) -> str:
     """Create a container and start it; one that Docker cannot start is removed again."""
     new = _made(client, name, wanted)
     with _undo(name, lambda: delete(client, new)):
         client.start(new)
-    _settle(client, name, new)
+    return new
 
 
 def recreate(client: Any, name: str, wanted: dict, container: dict) -> None:
@@ -125,14 +132,32 @@ def _settle(client: Any, name: str, container: str) -> None:
     while True:
         data = client.inspect_container(container)
         if status(data) != "running" or data["RestartCount"]:
-            raise swarm_errors.NotRunningError(
-                f"container {name} does not stay up: exit code {data['State']['ExitCode']}"
-                f"{data['State']['Error'] and ', ' + data['State']['Error']}; "
-                f"its last words: {logs(client, container) or '(none)'}"
-            )
+            raise _fallen(client, name, data)
         if time.monotonic() > end:
             return
         time.sleep(0.1)
+
+
+def check(client: Any, name: str) -> None:
+    """
+    Raise an error if a container has ended, or ends again and again.
+
+    For one that was launched, by those who wait for what it does. A single restart is no reason:
+    what it needs may have come later than itself.
+    """
+    data = swarm_docker.container(client, name)
+    looping = data and status(data) == "restarting" and data["RestartCount"] >= _TRIES
+    if data and (looping or status(data) in {"exited", "dead"}):
+        raise _fallen(client, name, data)
+
+
+def _fallen(client: Any, name: str, data: dict) -> swarm_errors.NotRunningError:
+    state = data["State"]
+    return swarm_errors.NotRunningError(
+        f"container {name} does not stay up: exit code {state['ExitCode']}"
+        f"{state['Error'] and ', ' + state['Error']}; "
+        f"its last words: {logs(client, data['Id']) or '(none)'}"
+    )
 
 
 @contextlib.contextmanager
@@ -176,6 +201,7 @@ def delete(client: Any, container: str) -> None:
 
 BY_NAME: dict[str, Callable] = {
     "create": create,
+    "launch": launch,
     "recreate": recreate,
     "replace": replace,
     "update": update,

@@ -4,8 +4,10 @@ The running engine: does it answer, have it start, read its file again, and what
 ``salt`` is a mapping of Salt's execution functions; only those of systemd are called.
 """
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 
 import swarm_docker
 import swarm_errors
@@ -16,6 +18,9 @@ Salt = Mapping[str, Callable]
 
 # How long dockerd takes to reload at the most; it says so with an event.
 _RELOAD = 15
+_PROC = Path("/proc")
+# A thread that is in a namespace for a moment has left it after so many seconds.
+_VISIT = 0.2
 
 
 def answers() -> bool:
@@ -91,3 +96,43 @@ def words(salt: Salt, service: str, since: int) -> str:
     return swarm_unit.words(
         salt["cmd.run_stdout"](command, python_shell=False, ignore_retcode=True)
     )
+
+
+def _namespaces(paths: Iterable[Path]) -> Iterator[tuple[str, int]]:
+    """Yield the names of files of network namespaces, and which namespace each is."""
+    for path in paths:
+        # Threads and sandboxes come and go.
+        with contextlib.suppress(OSError):
+            yield path.parts[-3], path.stat().st_ino
+
+
+def _astray(tasks: Path, sandboxes: Path) -> set[str]:
+    host = (_PROC / "1/ns/net").stat().st_ino
+    threads = dict(_namespaces(tasks.glob("*/ns/net")))
+    # Read after the threads: a sandbox that is being made is then among them.
+    known = {host, *(inode for _, inode in _namespaces(sandboxes.glob("*")))}
+    return {thread for thread, inode in threads.items() if inode not in known}
+
+
+def lost_threads(options: Mapping) -> set[str]:
+    """
+    Return the engine's threads that are in a network namespace which is no sandbox of it.
+
+    Whenever the last container of an overlay network leaves a host, 20.10 leaves a thread behind in
+    the sandbox that is gone (moby/libnetwork#1838). What happens to run on it later reaches neither
+    the store on loopback nor any other host: networks seem not to exist, now and then.
+
+    options
+        Those of ``daemon.json``: they may say where the engine has its files.
+    """
+    pidfile = Path(options.get("pidfile", "/var/run/docker.pid"))
+    sandboxes = Path(options.get("exec-root", "/var/run/docker")) / "netns"
+    try:
+        tasks = _PROC / pidfile.read_text(encoding="utf-8").strip() / "task"
+    except OSError:
+        return set()
+    found = _astray(tasks, sandboxes)
+    if found:
+        time.sleep(_VISIT)
+        found &= _astray(tasks, sandboxes)
+    return found

@@ -2,6 +2,7 @@
 Files: read, and write so that there is never half a file.
 """
 
+import hashlib
 import json
 import os
 import tempfile
@@ -21,6 +22,14 @@ def read(path: Path) -> str | None:
         return None
     except (OSError, UnicodeDecodeError) as err:
         raise swarm_errors.SwarmError(f"cannot read {path}: {err}") from err
+
+
+def digest(path: Path) -> str | None:
+    """Return a file's SHA-256 in hex, or ``None`` if it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def read_json(path: Path) -> dict:

@@ -46,20 +46,25 @@ def _refuse_hosts(config: dict) -> None:
         )
 
 
+def config() -> dict:
+    """Return daemon.json as it is."""
+    return swarm_files.read_json(DAEMON)
+
+
 def store() -> str | None:
     """Return the store for overlay networks that daemon.json has."""
-    return swarm_files.read_json(DAEMON).get("cluster-store")
+    return config().get("cluster-store")
 
 
 def plan(wanted: dict, keys: tuple | None = None) -> Plan:
     """Return what brings ``wanted`` into daemon.json; ``keys`` as in ``swarm_daemon.merge``."""
-    current = swarm_files.read_json(DAEMON)
+    current = config()
     _refuse_hosts(current)
-    config, record = swarm_daemon.merge(current, wanted, recorded(), keys)
-    differs = swarm_daemon.diff(current, config)
+    new, record = swarm_daemon.merge(current, wanted, recorded(), keys)
+    differs = swarm_daemon.diff(current, new)
     if not differs:
         return Plan({}, {}, {}, record)
-    text = swarm_files.to_json(config) if config else None
+    text = swarm_files.to_json(new) if new else None
     files = {DAEMON: (swarm_files.read(DAEMON), text)}
     return Plan(files, differs, {"daemon.json": differs}, record)
 

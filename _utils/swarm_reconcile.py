@@ -78,11 +78,18 @@ def differences(
     return changes
 
 
-def execute(client: Any, plan: Plan, image: dict) -> None:
-    """Make the planned changes, and check that they came about."""
+def execute(client: Any, plan: Plan, image: dict, settle: bool = True) -> None:
+    """
+    Make the planned changes, and check that they came about.
+
+    settle
+        See a new container stay up. Without, that is for those who wait for what it does.
+    """
     container = _repaired(client, plan)
     base = _image_of(client, container)
     todo = action(container, differences(plan.wanted, container, image, base))
+    if todo == "create" and not settle:
+        todo = "launch"
     if todo:
         log.info("container %s: %s", plan.name, todo)
         swarm_actions.BY_NAME[todo](client, plan.name, plan.wanted, container)
@@ -117,7 +124,8 @@ def _repaired(client: Any, plan: Plan) -> dict | None:
 def _check(client: Any, plan: Plan, image: dict) -> None:
     """Look again: a difference that stays would have the container recreated on every run."""
     container = swarm_docker.container(client, plan.name)
-    still = differences(plan.wanted, container, image, image)
+    # Whether it runs was seen above, or is seen by those who wait for what it does.
+    still = differences(plan.wanted, container, image, image).keys() - {"state"}
     if still:
         raise swarm_errors.ApiError(
             f"container {plan.name}: after the change, Docker still has other values for "

@@ -28,6 +28,11 @@ def failed(name: str, err: Exception | str, changes: dict | None = None) -> dict
     return {"name": name, "result": False, "changes": changes or {}, "comment": str(err)}
 
 
+def warned(ret: dict, warnings: list[str]) -> dict:
+    """Add warnings to a return; Salt shows them whatever the result is."""
+    return {**ret, "warnings": warnings} if warnings else ret
+
+
 def applied(name: str, test: bool, function: Callable, *args: object, **kwargs: object) -> dict:
     """Call ``function``, which converges something unless ``test`` and returns the changes."""
     try:

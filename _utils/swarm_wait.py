@@ -8,7 +8,8 @@ from collections.abc import Callable
 import swarm_errors
 
 # Grows from the first to the last: most things are there at once, and a slow one is not harried.
-_FIRST, _LAST = 0.1, 1.0
+# A quarter each time: nobody waits much more than a quarter longer than he has to.
+_FIRST, _LAST, _GROWTH = 0.1, 1.0, 1.25
 
 
 def until(probe: Callable[[], str | None], timeout: float) -> None:
@@ -24,4 +25,4 @@ def until(probe: Callable[[], str | None], timeout: float) -> None:
             limit = f"gave up after {timeout:g} s (swarm:timeout): " if timeout else ""
             raise swarm_errors.WaitTimeoutError(f"{limit}{missing}")
         time.sleep(pause)
-        pause = min(pause * 1.5, _LAST)
+        pause = min(pause * _GROWTH, _LAST)

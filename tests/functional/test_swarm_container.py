@@ -215,6 +215,25 @@ def test_a_container_that_does_not_stay_up_fails_on_every_run(container, get, po
     assert "the reason" in ret.comment
 
 
+def _wait_as_those_do_who_launched_it(modules):
+    for _ in range(600):
+        modules.swarm_container.check(NAME)
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("policy", ["no", "always"])
+def test_launched_container_that_does_not_stay_up_is_found_by_who_waits(modules, policy):
+    spec = {"image": IMAGE, "command": CRASH, "network_mode": "none", "restart_policy": policy}
+    assert modules.swarm_container.apply(NAME, spec, settle=False)["state"]["new"] == "running"
+    with pytest.raises(swarm_errors.NotRunningError, match=r"exit code 3; .* the reason"):
+        _wait_as_those_do_who_launched_it(modules)
+
+
+def test_container_that_runs_or_is_not_there_has_not_ended(modules, web):
+    assert modules.swarm_container.check(web.name) is None
+    assert modules.swarm_container.check(f"{PREFIX}nope") is None
+
+
 @pytest.mark.parametrize(
     ("broken", "words"),
     [

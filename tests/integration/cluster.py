@@ -71,8 +71,13 @@ class Cluster:
             elif found["state"] != "running":
                 self.lab.start(host)
         self.wait(lambda: len(self.lab.salt("*", "test.ping")) == len(self.lab.hosts()), 120)
+        self.heal_engines()
         self.apply()
         self.lab.salt("*", "swarm_image.load", WORKLOAD, "salt://images/busybox.tar")
+
+    def heal_engines(self) -> None:
+        """Restart the engines that have lost threads: networks come and go on them."""
+        self.lab.salt("*", "swarm_engine.heal")
 
     def restore(self) -> None:
         """Put the lab's own pillar back, for all hosts."""

@@ -39,9 +39,31 @@ def test_overlay_network_of_pillar_carries_traffic_between_hosts(swarm):
         there = ["--net", "backend", "-e", f"constraint:name=={last}"]
         said = swarm.swarm("run", "--rm", *there, "busybox:lab", "sh", "-c", ask)
         assert "1 packets received" in said.stdout
+        swarm.heal_engines()
         assert swarm.apply() == {}
     finally:
         swarm.swarm("rm", "-f", "web")
+
+
+def test_thread_that_an_overlay_network_took_along_is_told_and_healed(swarm):
+    """Docker's fault (moby/libnetwork#1838): a network seems missing to the engine, at times."""
+    host = swarm.lab.hosts()[-1]
+    swarm.pillar(networks={"backend": {"driver": "overlay", "subnet": "10.20.0.0/24"}})
+    swarm.apply()
+
+    def complaints():
+        swarm.docker(host, "run", "--rm", "--net", "backend", "busybox:lab", "true", check=False)
+        return swarm.lab.salt(host, "swarm_engine.complaints")[host]
+
+    swarm.wait(complaints, 120)
+    before = swarm.pids(host)
+    returns = swarm.lab.salt(host, "swarm_engine.heal")
+    assert "libnetwork#1838" in returns[host][0]
+    after = swarm.pids(host)
+    assert after.pop("dockerd") != before.pop("dockerd")
+    assert after == before
+    assert swarm.lab.salt(host, "swarm_engine.complaints") == {host: []}
+    assert swarm.apply() == {}
 
 
 @pytest.fixture

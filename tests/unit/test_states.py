@@ -51,10 +51,12 @@ CHANGES = {"thing": {"old": None, "new": "there"}}
 def run(monkeypatch):
     """Return a function that runs a state over a mock of what it calls; gives both."""
 
-    def run(name, function, outcome, test=False, **kwargs):
+    def run(name, function, outcome, test=False, complaints=(), **kwargs):
         module, _, state = name.partition(".")
         states = importlib.import_module(f"_states.{module}")
-        salt = mocked(**{function.replace(".", "__"): outcome})
+        salt = mocked(
+            **{"swarm_engine__complaints": complaints, function.replace(".", "__"): outcome}
+        )
         monkeypatch.setattr(states, "__salt__", salt, raising=False)
         monkeypatch.setattr(states, "__opts__", {"test": test}, raising=False)
         return getattr(states, state)("a name", **kwargs), salt[function]
@@ -88,6 +90,13 @@ def test_error_fails_the_state_with_its_words(run, name, function, test):
     ret, _ = run(name, function, swarm_errors.SwarmError("what, where, what to do"), test)
     assert (ret["result"], ret["changes"]) == (False, {})
     assert ret["comment"] == "what, where, what to do"
+
+
+def test_engines_complaints_are_warnings(run):
+    case = ("swarm_engine.configured", "swarm_engine.configure", {})
+    ret, _ = run(*case, complaints=["2 threads are lost"])
+    assert (ret["result"], ret["warnings"]) == (True, ["2 threads are lost"])
+    assert "warnings" not in run(*case)[0]
 
 
 def test_store_that_is_gone_keeps_nobody_from_leaving(run):

@@ -46,6 +46,7 @@ def on(monkeypatch, said):
         salt = mocked(
             swarm_settings__get=settings_of({**VALID, "timeout": 5, **pillar}, node(host)),
             swarm_container__apply=changes or {},
+            swarm_container__check=None,
             swarm_container__remove={},
             swarm_consul__has_leader=leader,
             swarm_engine__exists=exists,
@@ -141,6 +142,25 @@ def test_engine_is_left_alone_while_its_labels_are_known(on):
     salt["swarm_engine.reload"].assert_not_called()
 
 
+FALLEN = swarm_errors.NotRunningError("container swarm-agent does not stay up: exit code 2")
+
+
+@pytest.mark.parametrize("wait", [swarm_classic.wait_primary, swarm_classic.wait_healthy])
+def test_own_container_that_has_ended_ends_the_wait(on, said, wait):
+    """What it would be waited for never comes; its last words tell more than a limit of time."""
+    salt = on()
+    del said["m2"]
+    salt["swarm_container.check"].side_effect = FALLEN
+    with pytest.raises(swarm_errors.NotRunningError, match="exit code 2"):
+        wait()
+
+
+def test_own_containers_are_not_looked_at_while_all_is_well(on):
+    salt = on()
+    swarm_classic.wait_healthy()
+    salt["swarm_container.check"].assert_not_called()
+
+
 # ---- containers
 
 
@@ -151,7 +171,7 @@ def test_agent(on, test):
     (name, spec), options = salt["swarm_container.apply"].call_args
     assert name == "swarm-agent"
     assert spec["command"][:2] == ["join", "--advertise=10.77.0.14:2275"]
-    assert options == {"test": test}
+    assert options == {"test": test, "settle": False}
 
 
 def test_manager_where_pillar_names_one(on):

@@ -42,6 +42,7 @@ def on(monkeypatch, agent, folder):
         salt = mocked(
             swarm_settings__get=settings,
             swarm_container__apply=changes or {},
+            swarm_container__check=None,
             swarm_container__remove={},
             swarm_engine__exists=exists,
             swarm_volume__remove={},
@@ -100,6 +101,14 @@ def test_wait_says_that_consul_does_not_answer(on):
     salt["swarm_settings.get"].return_value["consul"]["http_port"] = 9
     with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul on this host does not answer"):
         swarm_consul.wait(timeout=0)
+
+
+def test_consul_that_has_ended_ends_the_wait(on):
+    salt = on()
+    salt["swarm_settings.get"].return_value["consul"]["http_port"] = 9
+    salt["swarm_container.check"].side_effect = swarm_errors.NotRunningError("exit code 1")
+    with pytest.raises(swarm_errors.NotRunningError, match="exit code 1"):
+        swarm_consul.wait()
 
 
 def test_store_of_ones_own_is_not_waited_for(on, agent):

@@ -211,3 +211,36 @@ def test_clean_leaves_what_was_there_before(daemon, pillar):
 def test_clean_without_an_engine(daemon, pillar):
     daemon.installed = daemon.up = False
     assert swarm_engine.clean() == {}
+
+
+# ---- what only a restart cures
+
+
+@pytest.fixture
+def lost(monkeypatch):
+    """Have the engine lose threads; the test says which."""
+    lost = {"12"}
+    monkeypatch.setattr(swarm_engine.swarm_dockerd, "lost_threads", lambda _: lost)
+    return lost
+
+
+def test_lost_threads_are_complained_of_with_their_cure(converged, lost):
+    (text,) = swarm_engine.complaints()
+    assert "1 thread(s)" in text
+    assert "salt m1 swarm_engine.heal" in text
+    assert converged.calls == []
+
+
+def test_heal_restarts_an_engine_with_complaints_and_no_other(converged, lost):
+    before = converged.pid
+    assert len(swarm_engine.heal()) == 1
+    assert converged.pid == before + 1
+    lost.clear()
+    assert swarm_engine.heal() == []
+    assert converged.pid == before + 1
+
+
+@pytest.mark.usefixtures("converged", "lost")
+def test_without_overlay_networks_no_thread_is_looked_for(pillar):
+    pillar(overlay=False)
+    assert swarm_engine.complaints() == []

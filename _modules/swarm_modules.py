@@ -1,0 +1,37 @@
+"""
+The formula's own modules on this minion: are they the ones that the master serves?
+"""
+
+from pathlib import Path
+
+import swarm_files
+
+__virtualname__ = "swarm_modules"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def stale(manifest):
+    """
+    Return the files of which this minion has no copy or another one than the manifest tells.
+
+    A sync asks the master for the hash of each file: half of all that a run with nothing to change
+    costs. To look at the copies costs a millisecond.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_modules.stale '{_utils/swarm_wait.py: 5f6b...}'
+
+    manifest
+        ``{path below the formula's root: SHA-256 in hex}``, as in ``salt://swarm/manifest.json``.
+    """
+    folder = Path(__opts__["extension_modules"])
+    return [
+        name
+        for name, digest in manifest.items()
+        if swarm_files.digest(folder / name.lstrip("_")) != digest
+    ]
