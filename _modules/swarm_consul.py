@@ -120,9 +120,9 @@ def _refusal(settings):
 
 def _wait_back(settings):
     def probe():
-        missing = _missing(settings)
-        back = not missing and settings["id"] in status()["servers"]
-        return None if back else missing or f"Consul of {settings['id']} is not back yet"
+        found, missing = _look(settings)
+        back = settings["id"] in found["servers"]
+        return missing or (None if back else f"Consul of {settings['id']} is not back yet")
 
     swarm_wait.until(probe, settings["timeout"])
 
@@ -146,16 +146,17 @@ def wait(timeout=None):
     if not settings["own_store"]:
         return
     limit = settings["timeout"] if timeout is None else timeout
-    swarm_wait.until(lambda: _missing(settings), limit)
+    swarm_wait.until(lambda: _look(settings)[1], limit)
 
 
-def _missing(settings):
+def _look(settings):
+    """Return what Consul says, and as a sentence what it lacks; ``None`` if it has a leader."""
     try:
         found = status()
     except swarm_errors.StoreError as err:
         __salt__["swarm_container.check"](settings["consul"]["container"])
-        return str(err)
-    return swarm_kv.missing(settings["servers"], set(found["servers"]), found["leader"])
+        return {"leader": "", "servers": []}, str(err)
+    return found, swarm_kv.missing(settings["servers"], set(found["servers"]), found["leader"])
 
 
 def nodes():

@@ -4,11 +4,8 @@ Inspect and manage containers of this machine's own Docker Engine.
 The minion option ``swarm_docker_url`` names another socket than ``unix:///var/run/docker.sock``.
 """
 
-import contextlib
-
 import swarm_actions
 import swarm_docker
-import swarm_errors
 import swarm_images
 import swarm_reconcile
 import swarm_spec
@@ -104,18 +101,14 @@ def apply(name, spec, test=False, timeout=180, settle=True):
         does, and ask ``swarm_container.check`` while they do.
     """
     wanted = swarm_spec.wanted(name, spec)
-    try:
-        with _client(name, timeout) as client:
-            plan = swarm_reconcile.plan(client, name, wanted)
-            if plan.changes and not test:
-                source, fetch = spec.get("image_source"), __salt__["cp.cache_file"]
-                image = swarm_images.ensure(client, wanted["image"], source, fetch, timeout)
-                swarm_reconcile.execute(client, plan, image, settle)
-            changes = plan.changes
-    except (swarm_errors.EngineUnreachableError, swarm_errors.SdkMissingError):
-        if not test:
-            raise
-        changes = swarm_reconcile.differences(wanted, None, None)
+    changes = swarm_reconcile.differences(wanted, None, None)
+    with swarm_docker.unless_absent(test), _client(name, timeout) as client:
+        plan = swarm_reconcile.plan(client, name, wanted)
+        changes = plan.changes
+        if changes and not test:
+            source, fetch = spec.get("image_source"), __salt__["cp.cache_file"]
+            image = swarm_images.ensure(client, wanted["image"], source, fetch, timeout)
+            swarm_reconcile.execute(client, plan, image, settle)
     return swarm_spec.shown(changes)
 
 
@@ -133,8 +126,7 @@ def check(name):
         Name of the container. One that is not there has not ended, nor one of which the engine
         does not answer.
     """
-    unknown = (swarm_errors.EngineUnreachableError, swarm_errors.SdkMissingError)
-    with contextlib.suppress(*unknown), _client(name) as client:
+    with swarm_docker.unless_absent(test=True), _client(name) as client:
         swarm_actions.check(client, name)
 
 
@@ -192,13 +184,9 @@ def remove(name, test=False):
     test
         Change nothing. An engine that is not there counts as having no container.
     """
-    try:
-        with _client(name) as client:
-            return swarm_actions.remove(client, name, test)
-    except (swarm_errors.EngineUnreachableError, swarm_errors.SdkMissingError):
-        if not test:
-            raise
-        return {}
+    with swarm_docker.unless_absent(test), _client(name) as client:
+        return swarm_actions.remove(client, name, test)
+    return {}
 
 
 def logs(name, lines=10):

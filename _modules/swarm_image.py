@@ -5,7 +5,6 @@ The minion option ``swarm_docker_url`` names another socket than ``unix:///var/r
 """
 
 import swarm_docker
-import swarm_errors
 import swarm_images
 
 __virtualname__ = "swarm_image"
@@ -56,15 +55,11 @@ def apply(name, source=None, test=False, timeout=180):
     timeout
         Seconds it may take.
     """
-    try:
-        with _client(name, timeout) as client:
-            image = swarm_images.local(client, name)
-            if image is None and not test:
-                swarm_images.ensure(client, name, source, __salt__["cp.cache_file"], timeout)
-    except (swarm_errors.EngineUnreachableError, swarm_errors.SdkMissingError):
-        if not test:
-            raise
-        image = None
+    image = None
+    with swarm_docker.unless_absent(test), _client(name, timeout) as client:
+        image = swarm_images.local(client, name)
+        if image is None and not test:
+            swarm_images.ensure(client, name, source, __salt__["cp.cache_file"], timeout)
     return {} if image else {"state": {"old": "absent", "new": "present"}}
 
 
@@ -131,15 +126,11 @@ def remove(name, test=False):
     test
         Change nothing. An engine that is not there counts as having no image.
     """
-    try:
-        with _client(name) as client:
-            image = swarm_images.local(client, name)
-            if image and not test:
-                client.remove_image(name)
-    except (swarm_errors.EngineUnreachableError, swarm_errors.SdkMissingError):
-        if not test:
-            raise
-        return {}
+    image = None
+    with swarm_docker.unless_absent(test), _client(name) as client:
+        image = swarm_images.local(client, name)
+        if image and not test:
+            client.remove_image(name)
     return {"state": {"old": "present", "new": "absent"}} if image else {}
 
 

@@ -56,13 +56,9 @@ def apply(name, spec, test=False):
         Change nothing. An engine that is not there (yet) counts as having no network.
     """
     wanted = swarm_networks.wanted(name, spec)
-    try:
-        with _client(name) as client:
-            return swarm_networks.apply(client, name, wanted, test)
-    except (swarm_errors.EngineUnreachableError, swarm_errors.SdkMissingError):
-        if not test:
-            raise
-        return swarm_networks.differences(wanted, None)
+    with swarm_docker.unless_absent(test), _client(name) as client:
+        return swarm_networks.apply(client, name, wanted, test)
+    return swarm_networks.differences(wanted, None)
 
 
 def remove(name, test=False):
@@ -81,13 +77,9 @@ def remove(name, test=False):
     test
         Change nothing. An engine that is not there counts as having no network.
     """
-    try:
-        with _client(name) as client:
-            return swarm_networks.remove(client, name, test)
-    except (swarm_errors.EngineUnreachableError, swarm_errors.SdkMissingError):
-        if not test:
-            raise
-        return {}
+    with swarm_docker.unless_absent(test), _client(name) as client:
+        return swarm_networks.remove(client, name, test)
+    return {}
 
 
 def apply_all(test=False):

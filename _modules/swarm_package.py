@@ -39,13 +39,13 @@ def _companions(package):
 def _install(package, candidate, companions):
     pkgs = [{package: candidate}, *companions]
     # Not the recommended ones: needrestart is among them and restarts daemons on its own.
-    __salt__["pkg.install"](pkgs=pkgs, install_recommends=False, refresh=False)
+    done = __salt__["pkg.install"](pkgs=pkgs, install_recommends=False, refresh=False)
     have = __salt__["pkg.version"](package)
     if not have:
         raise swarm_errors.SwarmError(
             f"{package} {candidate} could not be installed; see apt's log"
         )
-    return have
+    return have, sorted(name for name, change in done.items() if not change["old"])
 
 
 def _hold(engine, test):
@@ -79,9 +79,9 @@ def install(test=False):
     new = candidate
     if not test:
         companions = _companions(engine["package"])
-        new = _install(engine["package"], candidate, companions)
+        new, brought = _install(engine["package"], candidate, companions)
         if not have:
-            noted = {"package": engine["package"], "companions": companions}
+            noted = {"package": engine["package"], "companions": companions, "brought": brought}
             swarm_files.note("engine", {**swarm_files.record("engine"), **noted})
     changes = {engine["package"]: {"old": have or None, "new": new}}
     return {**changes, **({} if test and not have else _hold(engine, test))}
@@ -92,6 +92,13 @@ def _others():
     settings = __salt__["swarm_settings.get"]()
     ours = {settings[section]["container"] for section in ("consul", "manager", "agent")}
     return set(__salt__["swarm_container.names"]()) - ours
+
+
+def _remove_orphans(brought):
+    """Remove what came with the engine and is needed by nothing else, containerd above all."""
+    orphans = set(__salt__["pkg.autoremove"](list_only=True))
+    if ours := sorted(orphans & set(brought)):
+        __salt__["pkg.remove"](pkgs=ours)
 
 
 def remove(test=False):
@@ -115,6 +122,7 @@ def remove(test=False):
     if have and not _others():
         if not test:
             __salt__["pkg.remove"](pkgs=[package, *noted.get("companions", [])])
+            _remove_orphans(noted.get("brought", []))
         changes[package] = {"old": have, "new": None}
     if not test:
         swarm_files.note("engine", {})

@@ -52,12 +52,14 @@ def write(path: Path, text: str | None, mode: int = 0o644) -> None:
     """
     Write a file whole or not at all; ``None`` removes it.
 
-    An existing file keeps its mode. A full disk leaves the old file as it was.
+    An existing file keeps its mode, a link its place: what it leads to is written. A full disk
+    leaves the old file as it was.
     """
     try:
         if text is None:
             path.unlink(missing_ok=True)
             return
+        path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

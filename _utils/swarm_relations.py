@@ -13,6 +13,7 @@ from swarm_pillar import Fault, suggest
 
 _CONSUL_PORTS = {"server": 8300, "serf_lan": 8301, "serf_wan": 8302, "dns": 8600}
 _OVERLAY_PORT = 7946
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
 # Consul turns a listener off by -1.
 _PORTS = swarm_checks.mapping_of(swarm_checks.text, swarm_checks.integer(-1, 65535))
 
@@ -137,6 +138,13 @@ def _addresses(settings: dict) -> Iterator[Fault]:
         yield Fault("swarm:address", settings["address"], want)
 
 
+def _listen(settings: dict) -> Iterator[Fault]:
+    listen, own = settings["engine"]["listen"], settings["address"]
+    if listen and own and listen not in {own, *_EVERYWHERE}:
+        want = f"{own}, this node's address, at which managers ask its engine; or 0.0.0.0 or ::"
+        yield Fault("swarm:engine:listen", listen, want)
+
+
 def _subnet(path: str, network: dict, own: str | None) -> Iterator[Fault]:
     if not network["subnet"]:
         for key in ("gateway", "ip_range"):
@@ -184,6 +192,7 @@ _RELATIONS = (
     _tls,
     _ports,
     _addresses,
+    _listen,
     _subnets,
     _overlay,
 )

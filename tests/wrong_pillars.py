@@ -189,6 +189,12 @@ WRONG = [
         "an IP address, or one of 0.0.0.0, ::",
     ),
     Wrong(
+        "listen where managers do not ask",
+        {"engine": {"listen": "127.0.0.1"}},
+        "swarm:engine:listen",
+        "10.77.0.11, this node's address, at which managers ask its engine; or 0.0.0.0 or ::",
+    ),
+    Wrong(
         "server with a manager's address",
         {
             "managers": {"m1": None, "m2": "10.77.0.12", "m3": "10.77.0.14"},

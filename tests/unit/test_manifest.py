@@ -42,7 +42,8 @@ def minion(monkeypatch, folder):
         copy = folder / name.lstrip("_")
         copy.parent.mkdir(exist_ok=True)
         copy.write_bytes((ROOT / name).read_bytes())
-    monkeypatch.setattr(swarm_modules, "__opts__", {"extension_modules": str(folder)}, raising=False)
+    opts = {"extension_modules": str(folder)}
+    monkeypatch.setattr(swarm_modules, "__opts__", opts, raising=False)
 
 
 def test_minion_with_these_very_modules_has_nothing_to_sync(monkeypatch, tmp_path):

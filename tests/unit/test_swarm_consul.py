@@ -230,6 +230,22 @@ def test_server_that_does_not_come_back_is_told(on, agent):
     assert agent.keys == {}
 
 
+def test_server_that_does_not_answer_for_a_while_is_waited_for(on, agent, monkeypatch):
+    """Its own Consul is the one that was restarted: at first there is nobody to ask."""
+    salt = on(changes=CHANGED)
+    settings, port = salt["swarm_settings.get"].return_value["consul"], agent.port
+
+    def apply(name, spec, test=False, **_):
+        if not test:
+            settings["http_port"] = 9
+        return CHANGED
+
+    salt["swarm_container.apply"].side_effect = apply
+    monkeypatch.setattr(swarm_wait.time, "sleep", lambda _: settings.update(http_port=port))
+    assert swarm_consul.apply() == CHANGED
+    assert agent.keys == {}
+
+
 # ---- leaving
 
 

@@ -44,6 +44,18 @@ def test_existing_file_keeps_its_mode(old, mode):
     assert old.stat().st_mode & 0o7777 == mode
 
 
+def test_link_stays_and_what_it_leads_to_is_written(old, tmp_path):
+    """Some keep /etc under version control in another place."""
+    link = tmp_path / "link.json"
+    link.symlink_to(old)
+    swarm_files.write(link, "new\n")
+    assert link.is_symlink()
+    assert old.read_text() == "new\n"
+    swarm_files.write(link, None)
+    assert old.exists()
+    assert not link.is_symlink()
+
+
 def test_new_file_gets_the_mode_asked_for_whatever_the_umask(path):
     before = os.umask(0o077)
     try:

@@ -6,13 +6,26 @@ from _modules import swarm_package
 from tests.unit.execution import mocked
 from tests.unit.pillars import VALID, settings_of
 
+# What apt tells of an installation: containerd is new, iptables was updated.
+BROUGHT = {"containerd": "", "docker.io": "", "iptables": "1.8.7", "runc": ""}
+
 
 @pytest.fixture
 def engine(monkeypatch, tmp_path):
     """Return a function that sets up a host: its packages, its repositories, its pillar."""
     monkeypatch.setattr(swarm_files, "RECORD", tmp_path / "record.json")
 
-    def engine(have="", repositories=(), *, refreshed=(), held=(), names=(), others=None, **wanted):  # noqa: PLR0913
+    def engine(  # noqa: PLR0913
+        have="",
+        repositories=(),
+        *,
+        refreshed=(),
+        held=(),
+        names=(),
+        orphans=(),
+        others=None,
+        **wanted,
+    ):
         host = {"have": have, "repositories": list(repositories), "held": list(held)}
         others = others or {}
         host.update(
@@ -21,7 +34,7 @@ def engine(monkeypatch, tmp_path):
 
         def install(pkgs, **_):
             host["have"] = pkgs[0][next(iter(pkgs[0]))]
-            return {}
+            return {one: {"old": old, "new": "1"} for one, old in BROUGHT.items()}
 
         def version(*names):
             return host["have"] if names == ("docker.io",) else host.get(names[0], "")
@@ -32,6 +45,7 @@ def engine(monkeypatch, tmp_path):
             swarm_engine__check=None,
             swarm_container__names=list(names),
             pkg__version=version,
+            pkg__autoremove=list(orphans),
             pkg__install=install,
             pkg__list_repo_pkgs=lambda name, **_: {
                 one: versions
@@ -213,6 +227,14 @@ def test_package_that_was_there_before_stays(engine):
     swarm_package.install()
     assert swarm_package.remove() == {}
     salt["pkg.remove"].assert_not_called()
+
+
+def test_what_came_with_the_package_and_nothing_needs_goes_as_well(engine):
+    salt = engine(repositories=REPOSITORIES, orphans=["containerd", "iptables", "of-an-admin"])
+    swarm_package.install()
+    swarm_package.remove()
+    removed = [call.kwargs["pkgs"] for call in salt["pkg.remove"].call_args_list]
+    assert removed == [["docker.io"], ["containerd"]]
 
 
 def test_package_with_containers_of_others_stays(engine):
