@@ -175,6 +175,18 @@ def _subnets(settings: dict) -> Iterator[Fault]:
             seen[name] = subnet
 
 
+def _store(settings: dict) -> Iterator[Fault]:
+    scheme, _, rest = (settings["store"] or "").partition("://")
+    if not settings["overlay"]:
+        return
+    if scheme == "zk":
+        want = "etcd:// or consul://: with ZooKeeper, Docker's engine crashes at the first"
+        yield Fault("swarm:store", settings["store"], f"{want} container of an overlay network")
+    elif rest.partition("/")[2]:
+        want = "a URL without a path: Docker would look for all its networks there, host and bridge"
+        yield Fault("swarm:store", settings["store"], f"{want} too; or swarm:overlay: false")
+
+
 def _overlay(settings: dict) -> Iterator[Fault]:
     if settings["overlay"]:
         return
@@ -194,6 +206,7 @@ _RELATIONS = (
     _addresses,
     _listen,
     _subnets,
+    _store,
     _overlay,
 )
 

@@ -344,6 +344,18 @@ WRONG = [
     ),
     # store
     Wrong("store no URL", {"store": "m1:2379"}, "swarm:store", "etcd://host:port"),
+    Wrong(
+        "overlay networks by a store with a path",
+        {"store": "etcd://10.0.0.1:2379/swarm", "overlay": True},
+        "swarm:store",
+        "a URL without a path",
+    ),
+    Wrong(
+        "overlay networks by ZooKeeper",
+        {"store": "zk://10.0.0.1:2181", "overlay": True},
+        "swarm:store",
+        "Docker's engine crashes",
+    ),
     Wrong("store of an unknown kind", {"store": "redis://m1:6379"}, "swarm:store", "zk://"),
     Wrong(
         "consul with two endpoints",

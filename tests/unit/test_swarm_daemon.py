@@ -66,8 +66,8 @@ def test_options_of_an_engine(pillar, version, options):
             {"cluster-store": "consul://127.0.0.1:8500", "cluster-advertise": "10.77.0.11:2275"},
         ),
         (
-            {"overlay": True, "consul": {"http_port": 8600}, "store": "etcd://e:2379/x"},
-            {"cluster-store": "etcd://e:2379/x", "cluster-advertise": "10.77.0.11:2275"},
+            {"overlay": True, "consul": {"http_port": 8600}, "store": "etcd://e:2379"},
+            {"cluster-store": "etcd://e:2379", "cluster-advertise": "10.77.0.11:2275"},
         ),
     ],
     ids=str,

@@ -137,7 +137,9 @@ def test_agents_command():
 
 def test_agents_flags():
     options = {"ttl": 40, "heartbeat": "10s", "advertise": "public:2275"}
-    assert agent({"agent": {"options": options}, "store": "etcd://e:1/x"})["command"] == [
+    assert agent({"agent": {"options": options}, "store": "etcd://e:1/x", "overlay": False})[
+        "command"
+    ] == [
         "join",
         "--advertise=public:2275",
         "--heartbeat=10s",

@@ -209,7 +209,7 @@ def test_address_given_among_the_managers_holds_for_the_servers_too():
             True,
             "consul://127.0.0.1:8600",
         ),
-        ({"store": "zk://z:2181/swarm"}, False, "zk://z:2181/swarm"),
+        ({"store": "zk://z:2181/swarm", "overlay": False}, False, "zk://z:2181/swarm"),
     ],
     ids=str,
 )
