@@ -10,12 +10,13 @@ from lab.run import LabError, run, say
 
 # Debian 12's; the hosts run the same. A wheel made by another version would not load there.
 PYTHON = "/usr/bin/python3.11"
+BUILDERS = ("setuptools<81", "wheel")
 CLIENTS = ("docker", "python-consul", "py-consul")
 
 
 def salt(settings: Settings, version: str) -> Path:
     """Returns the folder with the wheels of a Salt release."""
-    return _ensure(settings, f"salt-{version}", [SALT[version], "setuptools<81", "wheel"])
+    return _ensure(settings, f"salt-{version}", [SALT[version], *BUILDERS])
 
 
 def clients(settings: Settings) -> Path:
@@ -42,7 +43,7 @@ def _ensure(settings: Settings, name: str, wanted: list[str]) -> Path:
 def _pip(settings: Settings) -> Path:
     """Returns a pip of the right Python, from an environment kept in the cache."""
     venv = settings.cache / "venv"
-    if not (venv / "bin/pip").exists():
+    if not (venv / "bin/wheel").exists():
         if machine.codename() != "bookworm" and not Path(PYTHON).exists():
             raise LabError(f"{PYTHON} is missing; the lab makes its wheels on Debian 12 (bookworm)")
         # One of Salt's dependencies, timelib, is compiled here.
@@ -52,4 +53,7 @@ def _pip(settings: Settings) -> Path:
         )
         shutil.rmtree(venv, ignore_errors=True)
         run([PYTHON, "-m", "venv", venv], timeout=120)
+        # Without `wheel`, pip makes no wheel of a source without pyproject.toml; of these, 3006
+        # needs one.
+        run([venv / "bin/pip", "install", "--quiet", *BUILDERS], timeout=300)
     return venv / "bin/pip"
