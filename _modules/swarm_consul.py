@@ -174,24 +174,59 @@ def nodes():
     return sorted(one["Key"].rpartition("/")[2] for one in found or [])
 
 
-def deregister(test=False):
+def deregister(test=False, endpoint=None):
     """
-    Drop this node's key from the store, so that no manager waits for its TTL; return what changed.
+    Drop a node's key from the store, so that no manager waits for its TTL; return what changed.
 
     CLI Example:
 
     .. code-block:: bash
 
         salt m1 swarm_consul.deregister
+        salt m1 swarm_consul.deregister endpoint=10.0.0.14:2275
+
+    endpoint
+        Address of the engine of a node that cannot do it itself. Defaults to this node's.
     """
     settings = __salt__["swarm_settings.get"]()
-    mine = swarm_roles.engine_endpoint(settings)
+    mine = endpoint or swarm_roles.engine_endpoint(settings)
     if mine not in nodes():
         return {}
     if not test:
         client = _client(settings)
         swarm_kv.call("deregister", client.kv.delete, f"docker/swarm/nodes/{mine}")
     return {mine: {"old": "registered", "new": None}}
+
+
+def expel(name):
+    """
+    Have Consul forget another node that is gone for good, a server above all; return what changed.
+
+    Waits until Consul has noticed that it is gone: one that lives would only come back.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_consul.expel m3
+
+    name
+        The ID of its minion.
+    """
+    settings = __salt__["swarm_settings.get"]()
+    client = _client(settings)
+
+    def those(status):
+        return swarm_kv.names(swarm_kv.call("members", client.agent.members), status)
+
+    def probe():
+        return f"Consul of {name} is still alive" if name in those(swarm_kv.ALIVE) else None
+
+    swarm_wait.until(probe, settings["timeout"])
+    if name not in those(swarm_kv.FAILED):
+        return {}
+    swarm_kv.call("expel", client.agent.force_leave, name)
+    return {name: {"old": "gone", "new": "forgotten"}}
 
 
 def remove(test=False):

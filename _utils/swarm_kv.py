@@ -9,7 +9,8 @@ from collections.abc import Callable
 import requests
 import swarm_errors
 
-_ALIVE = 1  # serf's number for a member that is alive
+# Serf's numbers for a member that is alive, and for one that is gone without a word.
+ALIVE, FAILED = 1, 4
 
 
 def connect(port: int, timeout: float = 5, host: str = "127.0.0.1") -> object:
@@ -54,10 +55,15 @@ def missing(servers: dict[str, str], alive: set[str], leader: str) -> str | None
     return f"{text}; {', '.join(absent)} missing" if absent else f"{text}; they are still electing"
 
 
+def names(members: list[dict], *statuses: int) -> set[str]:
+    """Return the names of the members with one of these statuses. Pure."""
+    return {one["Name"] for one in members if one.get("Status") in statuses}
+
+
 def alive_servers(members: list[dict]) -> set[str]:
     """Return the names of the servers that are alive, of ``/v1/agent/members``. Pure."""
     return {
         one["Name"]
         for one in members
-        if one.get("Status") == _ALIVE and one.get("Tags", {}).get("role") == "consul"
+        if one.get("Status") == ALIVE and one.get("Tags", {}).get("role") == "consul"
     }

@@ -94,6 +94,9 @@ SCHEMA = {
         "options": _flags(flags.JOIN, "swarm join"),
     },
     "networks": Each(checks.name, NETWORK, "networks to create through the engine"),
+    "autojoin": {
+        "enabled": Field(checks.boolean, True, "whether this minion joins by itself"),
+    },
     "client": {
         "nodes": Field(
             checks.list_of(checks.host), [], "minions whose users' DOCKER_HOST is the swarm"

@@ -21,7 +21,9 @@ def majority(count: int) -> int:
     return count // 2 + 1
 
 
-def refusal(servers: dict[str, str], alive: set[str], mine: str) -> str | None:
+def refusal(
+    servers: dict[str, str], alive: set[str], mine: str, doing: str = "restarting"
+) -> str | None:
     """Return why this server must not be taken down now, ``None`` if it may."""
     need = majority(len(servers))
     rest = (set(servers) & alive) - {mine}
@@ -29,7 +31,7 @@ def refusal(servers: dict[str, str], alive: set[str], mine: str) -> str | None:
         return None
     absent = sorted(set(servers) - alive - {mine})
     return (
-        f"restarting Consul on {mine} would cost the quorum: {need} of {len(servers)} servers are"
+        f"{doing} Consul on {mine} would cost the quorum: {need} of {len(servers)} servers are"
         f" needed, and {len(rest)} would be left; bring {', '.join(absent) or 'more'} up first"
     )
 

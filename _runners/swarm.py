@@ -1,0 +1,196 @@
+"""
+The whole swarm, from the master: who is a member, join those who are missing, remove one.
+
+Who should be a member is what the pillar says that the master compiles for each accepted key; never
+a grain, an event or the master's cache of pillars, for a minion could forge these.
+"""
+
+import salt.client
+import salt.utils.event
+import salt.utils.minions
+import swarm_members
+
+_BATCH = 50
+# Seconds for a question, and for a state that may have to install an engine.
+_ASK, _APPLY = 30, 1200
+
+
+def _accepted():
+    return salt.utils.minions.CkMinions(__opts__).check_minions("*", "glob")["minions"]
+
+
+def _pillar(minion):
+    return __salt__["pillar.show_pillar"](minion)
+
+
+def _members():
+    return [minion for minion in _accepted() if swarm_members.is_member(_pillar(minion))]
+
+
+def _ask(minions, function, *args, timeout=_ASK, **kwargs):
+    """Return what minions answer; those that do not are missing."""
+    if not minions:
+        return {}
+    with salt.client.get_local_client(mopts=__opts__) as client:
+        return client.cmd(
+            list(minions), function, args, timeout=timeout, tgt_type="list", kwarg=kwargs
+        )
+
+
+def _reports(members):
+    return {
+        member: report if isinstance(report, dict) else str(report)
+        for member, report in _ask(members, "swarm_node.report").items()
+        if report is not False  # 3006 says so of minions that do not answer
+    }
+
+
+def _said(reports):
+    """Return what the managers say, as some member that is set up hears it."""
+    for member in (name for name, report in reports.items() if isinstance(report, dict)):
+        said = _ask([member], "swarm_classic.managers").get(member)
+        if isinstance(said, dict):
+            return said
+    return {}
+
+
+def _look():
+    members = _members()
+    reports = _reports(members)
+    said = _said(reports)
+    return swarm_members.rows(members, reports, said), reports
+
+
+def _fire(member, word, **data):
+    with salt.utils.event.get_master_event(__opts__, __opts__["sock_dir"], listen=False) as bus:
+        bus.fire_event({"id": member, **data}, f"swarm/node/{member}/{word}")
+
+
+def status():
+    """
+    Show the members: role, address, state, engine, labels, and why one is not Healthy.
+
+    A table; ``--out json`` and other outputters give the rows as data.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run swarm.status
+        salt-run swarm.status --out json
+    """
+    rows, _ = _look()
+    return rows if __opts__.get("output") else swarm_members.table(rows)
+
+
+def reconcile(test=False):
+    """
+    Join the members that are up and not Healthy; return what was done.
+
+    In batches, one publish for many. Fires ``swarm/node/<id>/joined`` and ``.../failed``. To be run
+    by the master's own schedule, for what was lost while the master was down.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run swarm.reconcile test=True
+
+    test
+        Only tell who would be joined.
+    """
+    rows, reports = _look()
+    wanted = swarm_members.to_join(rows, reports)
+    healthy = sum(row["state"] == swarm_members.HEALTHY for row in rows)
+    down = [row["id"] for row in rows if row["id"] not in reports and row["role"] != "no member"]
+    found = {"healthy": healthy, "down": down}
+    if test:
+        return {**found, "would join": wanted}
+    return {**found, **_join(wanted)}
+
+
+def join(*minions):
+    """
+    Join these minions, if their pillar makes them members; return what was done.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run swarm.join m4 m5
+    """
+    wanted = [minion for minion in minions if swarm_members.is_member(_pillar(minion))]
+    others = sorted(set(minions) - set(wanted))
+    return {**_join(wanted), **({"no members": others} if others else {})}
+
+
+def _join(minions):
+    failed = {}
+    for start in range(0, len(minions), _BATCH):
+        batch = minions[start : start + _BATCH]
+        options = {"mods": "swarm.join", "queue": True}
+        returns = _ask(batch, "state.apply", timeout=_APPLY, **options)
+        failed |= swarm_members.outcomes(returns, batch)
+    joined = [minion for minion in minions if minion not in failed]
+    for minion in joined:
+        _fire(minion, "joined")
+    for minion, reason in failed.items():
+        _fire(minion, "failed", reason=reason)
+    return {"joined": joined, "failed": failed}
+
+
+def remove(minion, force=False):
+    """
+    Take a node out of the swarm, also one that is dead; return what was done.
+
+    A minion that answers applies ``swarm.clean``. Then its key leaves the store, and Consul forgets
+    a server. Refused where the last manager or the majority of the Consul servers would be lost.
+    Take it out of pillar as well, or it is a member again with the next apply.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run swarm.remove m4
+
+    minion
+        The ID of its minion.
+
+    force
+        Remove it whatever that costs. Defaults to ``False``.
+    """
+    members = {*_members(), minion}
+    reports = _reports(members)
+    others = {
+        name: one for name, one in reports.items() if name != minion and isinstance(one, dict)
+    }
+    said = _said(others)
+    alive = _alive(others)
+    if not force:
+        swarm_members.guard(minion, others, said, alive)
+    endpoint = swarm_members.endpoint(minion, reports.get(minion), said)
+    done = {"cleaned": _clean(minion) if minion in reports else "the minion does not answer"}
+    done["deregistered"] = _from_any(others, "swarm_consul.deregister", endpoint=endpoint)
+    done["expelled from Consul"] = _from_any(others, "swarm_consul.expel", minion)
+    _fire(minion, "removed")
+    return done
+
+
+def _alive(others):
+    answers = _ask(others, "swarm_consul.status")
+    return {name for one in answers.values() if isinstance(one, dict) for name in one["servers"]}
+
+
+def _clean(minion):
+    returns = _ask([minion], "state.apply", timeout=_APPLY, mods="swarm.clean", queue=True)
+    return swarm_members.outcomes(returns, [minion]).get(minion, True)
+
+
+def _from_any(others, function, *args, **kwargs):
+    """Have the first of the other members do it that can."""
+    answer = "no other member answers"
+    for other in others:
+        answer = _ask([other], function, *args, **kwargs).get(other, answer)
+        if not isinstance(answer, str):
+            return answer
+    return answer

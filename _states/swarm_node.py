@@ -1,0 +1,30 @@
+"""
+This node as a member of the swarm.
+"""
+
+import swarm_ret
+
+__virtualname__ = "swarm_node"
+
+
+def __virtual__():
+    if "swarm_node.joined" not in __salt__:
+        return False, "The swarm_node execution module is not available"
+    return __virtualname__
+
+
+def joined(name):
+    """
+    Ensure that this node is a healthy member; the last of all states, it changes nothing.
+
+    .. code-block:: yaml
+
+        this node is a member of the swarm:
+          swarm_node.joined: []
+
+    name
+        A name for the report.
+    """
+    if __opts__["test"] or __salt__["swarm_node.joined"]():
+        return swarm_ret.done(name, {})
+    return swarm_ret.failed(name, "the managers do not call this node a healthy member any more")

@@ -1,0 +1,168 @@
+"""
+Members of the swarm as the master sees them: who should be one, who is, and what keeps the others.
+
+Pure.
+
+``reports`` holds ``swarm_node.report`` of each member, or a text in place of it; a member that does
+not answer is missing. ``said`` holds ``swarm_classic.managers`` of a minion.
+"""
+
+import swarm_errors
+import swarm_turn
+
+HEALTHY = "Healthy"
+_NO_ANSWER = "no answer"
+
+
+def is_member(pillar: object) -> bool:
+    """Say whether a minion with this pillar joins by itself."""
+    swarm = pillar.get("swarm") if isinstance(pillar, dict) else None
+    if not isinstance(swarm, dict) or not swarm.get("managers"):
+        return False
+    autojoin = swarm.get("autojoin")
+    return not isinstance(autojoin, dict) or autojoin.get("enabled", True) is True
+
+
+def _judge(said: dict) -> dict | None:
+    """Return what the primary says."""
+    return next((one for one in said.values() if one.get("role") == "primary"), None)
+
+
+def nodes(said: dict) -> dict[str, dict]:
+    """Return the primary's nodes, by the address of their engine."""
+    judge = _judge(said)
+    return judge["nodes"] if judge else {}
+
+
+def _role(member: str, report: dict, said: dict) -> str:
+    manager = said.get(member, {})
+    word = manager.get("role") or ("manager" if report.get("manager") else "worker")
+    return f"{word}, consul" if report.get("server") else word
+
+
+def _found(member: str, report: object, known: dict) -> dict | None:
+    """Return the node of a member: by its address, else by the name that its engine has."""
+    if isinstance(report, dict):
+        return known.get(report["endpoint"])
+    named = [node for node in known.values() if node["name"] == member.partition(".")[0]]
+    return named[0] if len(named) == 1 else None
+
+
+def _state(report: object, node: dict | None, judged: bool) -> tuple[str, str]:
+    """Return a member's state, and why it is not Healthy."""
+    if isinstance(report, str):
+        return "not set up", report
+    state, why = (node["status"], node["error"]) if node else ("missing", "")
+    if report is None:
+        return (state if node else _NO_ANSWER), "the minion does not answer"
+    if not judged:
+        return "unknown", "no manager is primary"
+    if state == HEALTHY:
+        return state, ""
+    return state, why or "it is not in the list of the primary"
+
+
+def rows(members: list[str], reports: dict, said: dict) -> list[dict]:
+    """Return a row for each member, and for each node of the swarm that is none."""
+    known, judged = nodes(said), _judge(said) is not None
+    found, seen = [], set()
+    for member in sorted(members):
+        report = reports.get(member)
+        node = _found(member, report, known)
+        state, why = _state(report, node, judged)
+        plain = report if isinstance(report, dict) else {}
+        seen.add((node or {}).get("address"))
+        found.append(
+            {
+                "id": member,
+                "role": _role(member, plain, said),
+                "address": plain.get("address") or (node or {}).get("address", ""),
+                "state": state,
+                "engine": plain.get("engine") or (node or {}).get("version", ""),
+                "labels": ", ".join(f"{key}={one}" for key, one in plain.get("labels", {}).items()),
+                "why": why,
+            }
+        )
+    strangers = (node for address, node in sorted(known.items()) if address not in seen)
+    return found + [_stranger(node) for node in strangers]
+
+
+def _stranger(node: dict) -> dict:
+    return {
+        "id": f"({node['name']})",
+        "role": "no member",
+        "address": node["address"],
+        "state": node["status"],
+        "engine": node["version"],
+        "labels": "",
+        "why": "no minion with this address is a member by its pillar",
+    }
+
+
+def to_join(rows: list[dict], reports: dict) -> list[str]:
+    """Return the members that are up and have to be joined."""
+    return [row["id"] for row in rows if row["id"] in reports and row["state"] != HEALTHY]
+
+
+def outcomes(returns: dict, asked: list[str]) -> dict[str, str]:
+    """Return why each of ``asked`` could not be joined, of their returns of ``swarm.join``."""
+    found = {}
+    for member in asked:
+        states = returns.get(member)
+        if not isinstance(states, dict):
+            found[member] = "; ".join(states) if isinstance(states, list) else str(states)
+            continue
+        bad = [one["comment"] for one in states.values() if one.get("result") is False]
+        first = [text for text in bad if not text.startswith("One or more requisite")] or bad
+        if first:
+            found[member] = first[0]
+    return found
+
+
+def guard(member: str, others: dict, said: dict, alive: set[str]) -> None:
+    """
+    Raise an error if the swarm could not do without this member.
+
+    others
+        Reports of the other members; any of them knows who the managers and servers are.
+    """
+    report = next(iter(others.values()), None)
+    if report is None:
+        raise swarm_errors.SwarmError(
+            f"{member} was not removed: no other member answers, so nobody can tell what it would"
+            " cost; bring one up, or remove the whole swarm with the state swarm.clean"
+        )
+    if member in report["servers"]:
+        refusal = swarm_turn.refusal(report["servers"], alive, member, "removing")
+        if refusal or len(report["servers"]) == 1:
+            raise swarm_errors.SwarmError(refusal or _only(member, "Consul server"))
+    answering = [name for name, one in said.items() if "role" in one and name != member]
+    if member in report["managers"] and not answering:
+        raise swarm_errors.SwarmError(_only(member, "manager that answers"))
+
+
+def _only(member: str, what: str) -> str:
+    return (
+        f"{member} was not removed: it is the only {what};"
+        " give pillar another one and apply it first"
+    )
+
+
+def endpoint(member: str, report: object, said: dict) -> str | None:
+    """Return the address of a member's engine, as the swarm knows it."""
+    if isinstance(report, dict):
+        return report["endpoint"]
+    node = _found(member, None, nodes(said))
+    return node and node["address"]
+
+
+def table(rows: list[dict]) -> str:
+    """Return rows as a text with aligned columns."""
+    if not rows:
+        return "no minion is a member by its pillar"
+    lines = [list(rows[0]), *([str(one) for one in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )

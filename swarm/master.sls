@@ -1,0 +1,39 @@
+{#- For the master's own minion: the engine that joins new minions, the runner `swarm`, and their
+    configuration. The master restarts only for the engine or its settings. #}
+{%- set master = salt["pillar.get"]("swarm_master", {}) %}
+{%- set extmods = master.get("cachedir", "/var/cache/salt/master") ~ "/extmods" %}
+engine swarm_autojoin is on the master:
+  file.managed:
+    - name: {{ extmods }}/engines/swarm_autojoin.py
+    - source: salt://_engines/swarm_autojoin.py
+    - makedirs: true
+
+runner swarm is on the master:
+  file.managed:
+    - name: {{ extmods }}/runners/swarm.py
+    - source: salt://_runners/swarm.py
+    - makedirs: true
+
+library of the runner is on the master:
+  file.recurse:
+    - name: {{ extmods }}/utils
+    - source: salt://_utils
+    - include_pat: swarm_*.py
+
+engine swarm_autojoin is configured:
+  file.serialize:
+    - name: {{ master.get("config", "/etc/salt/master.d/swarm.conf") }}
+    - serializer: yaml
+    - makedirs: true
+    - dataset:
+        engines:
+          - swarm_autojoin: {{ dict({"targets": "*"}, **master.get("autojoin", {})) | json }}
+    - require:
+      - file: engine swarm_autojoin is on the master
+
+master has read its configuration:
+  service.running:
+    - name: {{ master.get("service", "salt-master") }}
+    - watch:
+      - file: engine swarm_autojoin is on the master
+      - file: engine swarm_autojoin is configured

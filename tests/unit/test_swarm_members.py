@@ -1,0 +1,163 @@
+import copy
+
+import pytest
+import swarm_errors
+import swarm_members
+
+MANAGERS = {"m1": "10.77.0.11", "m2": "10.77.0.12", "m3": "10.77.0.13"}
+
+
+def report(number, **more):
+    return {
+        "address": f"10.77.0.1{number}",
+        "endpoint": f"10.77.0.1{number}:2275",
+        "manager": number < 4,
+        "server": number < 4,
+        "managers": MANAGERS,
+        "servers": MANAGERS,
+        "labels": {"zone": "a"},
+        "engine": "20.10.5",
+        **more,
+    }
+
+
+def node(number, status="Healthy", error=""):
+    address = f"10.77.0.1{number}:2275"
+    return {
+        "name": f"m{number}",
+        "address": address,
+        "status": status,
+        "error": error,
+        "version": "20.10.5",
+    }
+
+
+def said(*nodes):
+    known = {one["address"]: one for one in nodes}
+    return {
+        "m1": {"role": "primary", "nodes": known},
+        "m2": {"role": "replica", "nodes": known},
+        "m3": {"error": "no connection"},
+    }
+
+
+def row(member, reports, heard):
+    (found,) = (one for one in swarm_members.rows([member], reports, heard) if one["id"] == member)
+    return found["state"], found["why"]
+
+
+@pytest.mark.parametrize(
+    ("pillar", "member"),
+    [
+        ({"swarm": {"managers": ["m1"]}}, True),
+        ({"swarm": {"managers": ["m1"], "autojoin": {"enabled": True}}}, True),
+        ({"swarm": {"managers": ["m1"], "autojoin": {"enabled": False}}}, False),
+        ({"swarm": {"managers": ["m1"], "autojoin": {"enabled": "no"}}}, False),
+        ({"swarm": {}}, False),
+        ({"swarm": {"labels": {"zone": "a"}}}, False),
+        ({"swarm": ["m1"]}, False),
+        ({}, False),
+        (None, False),
+    ],
+    ids=str,
+)
+def test_members_are_those_whose_pillar_says_so(pillar, member):
+    assert swarm_members.is_member(pillar) is member
+
+
+@pytest.mark.parametrize(
+    ("answer", "nodes", "state", "why"),
+    [
+        (report(4), [node(4)], "Healthy", ""),
+        (report(4), [node(4, "Unhealthy", "timeout")], "Unhealthy", "timeout"),
+        (report(4), [], "missing", "it is not in the list of the primary"),
+        ("'swarm_node.report' is not available.", [], "not set up", "'swarm_node.report' is not"),
+        (None, [], "no answer", "the minion does not answer"),
+        (None, [node(4)], "Healthy", "the minion does not answer"),
+        (None, [node(4, "Unhealthy", "x")], "Unhealthy", "the minion does not answer"),
+    ],
+)
+def test_state_and_reason(answer, nodes, state, why):
+    reports = {} if answer is None else {"m4": answer}
+    found = row("m4", reports, said(*nodes))
+    assert found[0] == state
+    assert found[1].startswith(why)
+
+
+def test_without_a_primary_nobody_can_tell():
+    assert row("m4", {"m4": report(4)}, {}) == ("unknown", "no manager is primary")
+
+
+def test_roles():
+    reports = {f"m{number}": report(number) for number in (1, 2, 3, 4)}
+    rows = swarm_members.rows(list(reports), reports, said())
+    roles = [one["role"] for one in rows]
+    assert roles == ["primary, consul", "replica, consul", "manager, consul", "worker"]
+
+
+def test_node_that_is_no_member_is_shown():
+    rows = swarm_members.rows(["m4"], {"m4": report(4)}, said(node(4), node(9)))
+    assert [(one["id"], one["role"]) for one in rows] == [("m4", "worker"), ("(m9)", "no member")]
+
+
+def test_only_members_that_are_up_and_not_healthy_are_joined():
+    reports = {"m1": report(1), "m4": report(4), "m5": "not available"}
+    rows = swarm_members.rows(["m1", "m4", "m5", "m6"], reports, said(node(1), node(9)))
+    assert swarm_members.to_join(rows, reports) == ["m4", "m5"]
+
+
+def test_outcomes():
+    requisite = {"result": False, "comment": "One or more requisite failed: x"}
+    returns = {
+        "m1": {"a": {"result": True, "comment": ""}},
+        "m2": {"a": requisite, "b": {"result": False, "comment": "no leader"}},
+        "m3": ["Rendering SLS failed"],
+    }
+    assert swarm_members.outcomes(returns, ["m1", "m2", "m3", "m4"]) == {
+        "m2": "no leader",
+        "m3": "Rendering SLS failed",
+        "m4": "None",
+    }
+
+
+OTHERS = {"m2": report(2)}
+
+
+@pytest.mark.parametrize(
+    ("member", "others", "alive", "answering", "words"),
+    [
+        ("m4", OTHERS, {"m1", "m2", "m3"}, ["m1", "m2"], None),
+        ("m1", OTHERS, {"m1", "m2", "m3"}, ["m1", "m2"], None),
+        ("m3", OTHERS, {"m1", "m2"}, ["m1", "m2"], None),
+        ("m1", OTHERS, {"m1", "m2"}, ["m1", "m2"], "removing Consul on m1 would cost the quorum"),
+        ("m1", OTHERS, {"m1", "m2", "m3"}, ["m1"], "the only manager that answers"),
+        ("m1", {}, set(), [], "no other member answers"),
+    ],
+)
+def test_guard(member, others, alive, answering, words):
+    heard = {name: {"role": "replica", "nodes": {}} for name in answering}
+    if words is None:
+        swarm_members.guard(member, others, heard, alive)
+        return
+    with pytest.raises(swarm_errors.SwarmError, match=words):
+        swarm_members.guard(member, others, heard, alive)
+
+
+def test_guard_of_the_only_server():
+    only = copy.deepcopy(report(2))
+    only["servers"] = {"m1": "10.77.0.11"}
+    with pytest.raises(swarm_errors.SwarmError, match="the only Consul server"):
+        swarm_members.guard("m1", {"m2": only}, said(), {"m1"})
+
+
+def test_endpoint_of_a_dead_node_is_what_the_swarm_knows_by_its_name():
+    assert swarm_members.endpoint("m4", report(4), said()) == "10.77.0.14:2275"
+    assert swarm_members.endpoint("m4", None, said(node(4))) == "10.77.0.14:2275"
+    assert swarm_members.endpoint("m4.example.com", None, said(node(4))) == "10.77.0.14:2275"
+    assert swarm_members.endpoint("m5", None, said(node(4))) is None
+
+
+def test_table():
+    text = swarm_members.table([{"id": "m1", "why": ""}, {"id": "m10", "why": "so"}])
+    assert text.splitlines() == ["id   why", "m1", "m10  so"]
+    assert "no minion" in swarm_members.table([])

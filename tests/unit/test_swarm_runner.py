@@ -1,0 +1,132 @@
+"""
+The runner: what it asks, whom it joins, whom it refuses to remove.
+"""
+
+import pytest
+import swarm_errors
+
+from _runners import swarm as runner
+from tests.unit.test_swarm_members import node, report, said
+
+JOINED = {"a": {"result": True, "comment": ""}}
+MEMBER = {"swarm": {"managers": ["m1"]}}
+
+
+class Fleet:
+    """Minions: what their pillar is, and what they answer."""
+
+    def __init__(self):
+        self.pillars = {f"m{number}": MEMBER for number in (1, 2, 3, 4)}
+        self.reports = {name: report(int(name[1])) for name in self.pillars}
+        self.managers = said(node(1), node(2), node(3))
+        self.alive = ["m1", "m2", "m3"]
+        self.states = {}
+        self.asked, self.events = [], []
+
+    def ask(self, minions, function, *args, timeout=0, **kwargs):
+        """Stand in for the local client."""
+        minions = list(minions)
+        self.asked.append((function, minions, args, kwargs))
+        answers = {
+            "swarm_node.report": self.reports,
+            "swarm_classic.managers": dict.fromkeys(self.reports, self.managers),
+            "swarm_consul.status": {key: {"servers": self.alive} for key in self.reports},
+            "state.apply": {name: self.states.get(name, JOINED) for name in self.reports},
+        }.get(function, {key: {} for key in self.reports})
+        return {name: answers[name] for name in minions if name in answers}
+
+    def calls(self, function):
+        """Return whom a function was asked of, and with what."""
+        return [
+            (minions, args, kwargs)
+            for name, minions, args, kwargs in self.asked
+            if name == function
+        ]
+
+
+@pytest.fixture
+def fleet(monkeypatch):
+    fleet = Fleet()
+    show = {"pillar.show_pillar": lambda minion: fleet.pillars.get(minion, {})}
+    monkeypatch.setattr(runner, "__salt__", show, raising=False)
+    monkeypatch.setattr(runner, "__opts__", {"output": "json"}, raising=False)
+    monkeypatch.setattr(runner, "_accepted", lambda: list(fleet.pillars))
+    monkeypatch.setattr(runner, "_ask", fleet.ask)
+    monkeypatch.setattr(runner, "_fire", lambda *args, **data: fleet.events.append((*args, data)))
+    return fleet
+
+
+def test_status_is_a_table_or_data(fleet, monkeypatch):
+    rows = runner.status()
+    assert [(one["id"], one["state"]) for one in rows] == [
+        ("m1", "Healthy"),
+        ("m2", "Healthy"),
+        ("m3", "Healthy"),
+        ("m4", "missing"),
+    ]
+    monkeypatch.setitem(runner.__opts__, "output", None)
+    assert runner.status().splitlines()[0].startswith("id  role")
+
+
+def test_who_is_no_member_is_not_even_asked(fleet):
+    fleet.pillars["db1"] = {"swarm": {}}
+    fleet.pillars["db2"] = {}
+    runner.reconcile()
+    assert all({"db1", "db2"}.isdisjoint(minions) for _, minions, _, _ in fleet.asked)
+
+
+def test_reconcile_joins_those_that_are_up_and_missing(fleet):
+    fleet.pillars["m5"] = MEMBER  # does not answer
+    assert runner.reconcile(test=True) == {"healthy": 3, "down": ["m5"], "would join": ["m4"]}
+    assert fleet.calls("state.apply") == []
+    assert runner.reconcile() == {"healthy": 3, "down": ["m5"], "joined": ["m4"], "failed": {}}
+    assert fleet.calls("state.apply") == [(["m4"], (), {"mods": "swarm.join", "queue": True})]
+    assert fleet.events == [("m4", "joined", {})]
+
+
+def test_failure_is_told_with_its_reason(fleet):
+    fleet.states["m4"] = {"a": {"result": False, "comment": "no leader"}}
+    assert runner.reconcile()["failed"] == {"m4": "no leader"}
+    assert fleet.events == [("m4", "failed", {"reason": "no leader"})]
+
+
+def test_many_are_joined_in_batches(fleet):
+    for number in range(120):
+        fleet.pillars[f"w{number}"] = MEMBER
+        fleet.reports[f"w{number}"] = "'swarm_node.report' is not available."
+    assert len(runner.reconcile()["joined"]) == 121
+    assert [len(minions) for minions, *_ in fleet.calls("state.apply")] == [50, 50, 21]
+
+
+def test_join_leaves_those_alone_that_are_no_members(fleet):
+    fleet.pillars["db1"] = {}
+    assert runner.join("m4", "db1") == {"joined": ["m4"], "failed": {}, "no members": ["db1"]}
+    assert fleet.calls("state.apply")[0][0] == ["m4"]
+
+
+def test_remove_of_a_live_node(fleet):
+    done = runner.remove("m4")
+    assert done["cleaned"] is True
+    (clean,) = fleet.calls("state.apply")
+    assert clean == (["m4"], (), {"mods": "swarm.clean", "queue": True})
+    (deregister,) = fleet.calls("swarm_consul.deregister")
+    assert deregister[0] != ["m4"]
+    assert deregister[2] == {"endpoint": "10.77.0.14:2275"}
+    assert fleet.calls("swarm_consul.expel")[0][1] == ("m4",)
+    assert fleet.events == [("m4", "removed", {})]
+
+
+def test_remove_of_a_dead_node_whose_key_is_gone(fleet):
+    fleet.managers = said(node(1), node(4, "Unhealthy"))
+    del fleet.reports["m4"], fleet.pillars["m4"]
+    assert runner.remove("m4")["cleaned"] == "the minion does not answer"
+    assert fleet.calls("state.apply") == []
+    assert fleet.calls("swarm_consul.deregister")[0][2] == {"endpoint": "10.77.0.14:2275"}
+
+
+def test_remove_below_quorum_is_refused_before_anything_is_done(fleet):
+    fleet.alive = ["m1", "m2"]
+    with pytest.raises(swarm_errors.SwarmError, match="would cost the quorum"):
+        runner.remove("m1")
+    assert fleet.calls("state.apply") == []
+    assert runner.remove("m1", force=True)["cleaned"] is True
