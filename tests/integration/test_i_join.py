@@ -1,0 +1,177 @@
+"""
+Minions join by themselves, and leave by a runner. m4 and m5 come and go; the others stay.
+"""
+
+import json
+
+import pytest
+
+from tests.integration.cluster import failures
+
+MASTER = {"swarm_master": {"autojoin": {"targets": ["m*"], "window": 2, "cooldown": 2}}}
+
+
+def _on_master(lab, *argv, check=True):
+    return lab.exec("salt", *argv, check=check, timeout=300).stdout
+
+
+@pytest.fixture(scope="module")
+def joins(cluster):
+    """The swarm, with the engine on its master; afterwards with neither engine nor new hosts."""
+    cluster.heal()
+    apply = ["salt-call", "--local", "--out=json", "--file-root=/srv/formula", "state.apply"]
+    command = [*apply, "swarm.master", f"pillar={json.dumps(MASTER)}"]
+    states = json.loads(_on_master(cluster.lab, *command))
+    assert failures(states) == {}
+    again = json.loads(_on_master(cluster.lab, *command))
+    assert not any(one["changes"] for one in again["local"].values())
+    cluster.wait(lambda: len(cluster.lab.salt("*", "test.ping")) == 3, 120)
+    yield cluster
+    for host in ("m4", "m5"):
+        if host in cluster.lab.hosts():
+            cluster.lab.remove(host)
+    _on_master(cluster.lab, "rm", "-f", "/etc/salt/master.d/swarm.conf")
+    _on_master(cluster.lab, "systemctl", "restart", "salt-master")
+    cluster.wait(lambda: len(cluster.lab.salt("*", "test.ping")) == 3, 120)
+    cluster.restore()
+
+
+def _healthy(cluster, host):
+    return cluster.statuses().get(host) == "Healthy"
+
+
+def _status(cluster):
+    return {row["id"]: row for row in cluster.lab.salt_run("swarm.status")}
+
+
+def _restart_minion(cluster, host):
+    """Have a minion fire its start event."""
+    cluster.lab.exec(host, "systemctl", "restart", "salt-minion")
+
+
+def test_new_minion_joins_by_itself(joins):
+    """Its key is accepted, and nothing else is done."""
+    joins.lab.add("m4")
+    joins.wait(lambda: _healthy(joins, "m4"), 300)
+    row = _status(joins)["m4"]
+    assert (row["state"], row["role"]) == ("Healthy", "worker")
+    assert row["engine"].startswith("20.10.5")
+    assert {row["state"] for row in _status(joins).values()} == {"Healthy"}
+
+
+def test_member_that_only_restarted_is_asked_and_left_alone(joins):
+    before = joins.pids("m4")
+    count = len(joins.lab.salt_run("jobs.list_jobs", "search_function=state.apply"))
+    _restart_minion(joins, "m4")
+    asked = "search_function=swarm_node.joined"
+    joins.wait(
+        lambda: any(
+            "m4" in str(one) for one in joins.lab.salt_run("jobs.list_jobs", asked).values()
+        ),
+        120,
+    )
+    joins.wait(lambda: joins.lab.salt("m4", "test.ping") == {"m4": True}, 60)
+    assert joins.pids("m4") == before
+    assert len(joins.lab.salt_run("jobs.list_jobs", "search_function=state.apply")) == count
+
+
+def test_no_member_is_left_untouched_and_joins_when_pillar_makes_it_one(joins):
+    joins.pillar("m5", autojoin={"enabled": False})
+    joins.lab.add("m5")
+    before = joins.files("m5")
+    done = "search_function=state.apply"
+    joins.wait(
+        lambda: any(
+            "m5" in str(one) for one in joins.lab.salt_run("jobs.list_jobs", done).values()
+        ),
+        120,
+    )
+    assert "m5" not in joins.lab.salt_run("swarm.reconcile")["joined"]
+    assert joins.files("m5") == before
+    assert joins.lab.salt("m5", "pkg.version", "docker.io") == {"m5": ""}
+    assert "m5" not in _status(joins)
+    joins.pillar("m5")
+    assert joins.lab.salt_run("swarm.reconcile", "test=True")["would join"] == ["m5"]
+    assert joins.lab.salt_run("swarm.reconcile", timeout=600)["joined"] == ["m5"]
+    assert _healthy(joins, "m5")
+    assert joins.lab.salt_run("swarm.reconcile")["joined"] == []
+
+
+@pytest.mark.parametrize("forged", ["m9", "x'; touch /srv/forged; '", "*", "m1,m2"])
+def test_forged_start_has_no_effect(joins, forged):
+    before = joins.lab.salt_run("jobs.list_jobs", "search_function=state.apply")
+    tag = f"salt/minion/{forged}/start"
+    joins.lab.salt_run("event.send", tag, json.dumps({"id": forged}))
+    joins.lab.salt_run("event.send", "salt/minion/m1/start", json.dumps({"id": forged}))
+    assert joins.lab.salt("*", "test.ping") == dict.fromkeys(joins.lab.hosts(), True)
+    assert joins.lab.salt_run("jobs.list_jobs", "search_function=state.apply") == before
+    assert _on_master(joins.lab, "ls", "/srv/forged", check=False) == ""
+
+
+def test_live_node_is_removed(joins):
+    done = joins.lab.salt_run("swarm.remove", "m4", timeout=300)
+    assert done["cleaned"] is True
+    joins.wait(lambda: "m4" not in joins.statuses(), 60)
+    assert "m4" not in str(joins.lab.salt("m1", "swarm_consul.nodes"))
+    assert joins.lab.salt("m4", "pkg.version", "docker.io") == {"m4": ""}
+
+
+@pytest.mark.once
+def test_minion_that_starts_while_the_master_is_down_joins_later(joins):
+    _on_master(joins.lab, "systemctl", "stop", "salt-master")
+    _restart_minion(joins, "m4")
+    _on_master(joins.lab, "systemctl", "start", "salt-master")
+    joins.wait(lambda: _healthy(joins, "m4"), 300)
+
+
+def test_dead_node_is_removed(joins):
+    address = joins.lab.address("m5")
+    joins.lab.stop("m5")
+    done = joins.lab.salt_run("swarm.remove", "m5", timeout=300)
+    assert done["cleaned"] == "the minion does not answer"
+    assert done["deregistered"] == {f"{address}:2275": {"old": "registered", "new": None}}
+    joins.wait(lambda: "m5" not in joins.statuses(), 60)
+    joins.lab.remove("m5")
+
+
+@pytest.mark.once
+def test_server_that_quorum_needs_is_not_removed(joins):
+    joins.lab.stop("m3")
+    joins.wait(
+        lambda: joins.lab.salt("m1", "swarm_consul.status")["m1"]["servers"] == ["m1", "m2"], 60
+    )
+    before = joins.pids("m2")
+    said = _on_master(joins.lab, "salt-run", "swarm.remove", "m2", check=False)
+    assert "would cost the quorum" in said
+    assert joins.pids("m2") == before
+    joins.lab.start("m3")
+    joins.wait(joins.all_healthy, 180)
+
+
+@pytest.mark.once
+def test_minion_that_starts_while_consul_is_down_joins_later(joins):
+    """The first try fails and is told; a later one does it."""
+    joins.pillar(timeout=10)
+    joins.lab.salt_run("swarm.remove", "m4", timeout=300)
+    hosts = ["m1", "m2", "m3"]
+    for host in hosts:
+        joins.docker(host, "stop", "swarm-consul")
+    _restart_minion(joins, "m4")
+    log = ["journalctl", "-u", "salt-master", "--no-pager", "-o", "cat"]
+    joins.wait(lambda: "m4 failed" in _on_master(joins.lab, *log), 300)
+    for host in hosts:
+        joins.docker(host, "start", "swarm-consul")
+    joins.wait(lambda: _healthy(joins, "m4"), 300)
+
+
+@pytest.mark.once
+def test_primary_manager_is_removed(joins):
+    """And becomes a member again, for pillar still says so."""
+    lost = joins.primary()
+    rest = [host for host in ("m1", "m2", "m3") if host != lost]
+    assert joins.lab.salt_run("swarm.remove", lost, timeout=300)["cleaned"] is True
+    joins.wait(lambda: joins.primary() in rest, 120)
+    assert lost not in joins.lab.salt(rest[0], "swarm_consul.status")[rest[0]]["servers"]
+    joins.apply()
+    joins.wait(joins.all_healthy, 180)
+    assert sorted(joins.roles().values()) == ["primary", "replica", "replica"]
