@@ -90,18 +90,18 @@ class Queue:
         return any(fnmatch.fnmatchcase(minion, glob) for glob in self.targets)
 
     def hint(self, tag, data, now):
-        """Take note of a start event; say whether it is one of a minion that we look after."""
+        """Take note of a start event; return why it is none, ``None`` if it is one."""
         match = _START.fullmatch(tag)
-        if not match or not isinstance(data, dict) or data.get("id") != match[1]:
-            return False
+        if not match:
+            return "that is no ID of a minion"
         minion = match[1]
-        if not self.wanted(minion):
-            return False
-        if not self._busy(minion):
+        if not isinstance(data, dict) or data.get("id") != minion:
+            return "the ID in it is another one"
+        if self.wanted(minion) and not self._busy(minion):
             # Put off, never dropped: a forged event must not hide the real one.
             earliest = self.asked.get(minion, float("-inf")) + self.cooldown
             self.waiting[ASK][minion] = max(now, earliest)
-        return True
+        return None
 
     def _busy(self, minion):
         flying = (flight.minions for flight in self.flights.values() if flight.what == JOIN)
@@ -244,7 +244,8 @@ def _publish(client, queue, what, now):
 
 def _tell(bus, outcome):
     word = "joined" if outcome.joined else "failed"
-    log.info("swarm_autojoin: %s %s %s", outcome.minion, word, outcome.reason)
+    level = logging.INFO if outcome.joined else logging.WARNING
+    log.log(level, "swarm_autojoin: %s %s %s", outcome.minion, word, outcome.reason)
     data = {"id": outcome.minion, **({"reason": outcome.reason} if outcome.reason else {})}
     bus.fire_event(data, f"swarm/node/{outcome.minion}/{word}")
 
@@ -265,10 +266,10 @@ def _took(queue, leaving, event, now):
         leaving.hint(data, now)
     elif tag.startswith("salt/job/"):
         return queue.returned(tag, data, now)
-    elif (
-        tag.startswith("salt/minion/") and tag.endswith("/start") and not queue.hint(tag, data, now)
-    ):
-        log.debug("swarm_autojoin: not for us: %s", tag[:300])
+    elif tag.startswith("salt/minion/") and tag.endswith("/start"):
+        refused = queue.hint(tag, data, now)
+        if refused:
+            log.warning("swarm_autojoin: %.200r is left alone: %s", tag, refused)
     return None
 
 

@@ -106,6 +106,8 @@ def test_forged_start_has_no_effect(joins, forged):
     assert joins.lab.salt("*", "test.ping") == dict.fromkeys(joins.lab.hosts(), True)
     assert joins.lab.salt_run("jobs.list_jobs", "search_function=state.apply") == before
     assert _on_master(joins.lab, "ls", "/srv/forged", check=False) == ""
+    log = _on_master(joins.lab, "journalctl", "-u", "salt-master", "--no-pager", "-o", "cat")
+    assert "the ID in it is another one" in log
 
 
 def test_live_node_is_removed(joins):

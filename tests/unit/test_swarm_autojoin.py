@@ -221,7 +221,7 @@ HOSTILE = (
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_id_is_no_hint(hostile):
     queue = Queue("*")
-    assert queue.hint(*start_of(hostile), 0) is False
+    assert queue.hint(*start_of(hostile), 0) == "that is no ID of a minion"
     assert queue.due(ASK, 100) == []
 
 
@@ -235,11 +235,16 @@ def test_hostile_id_is_no_hint(hostile):
         ("salt/minion/m1/start", "m1"),
         ("salt/minion/m1/start/x", {"id": "m1"}),
         ("minion_start", {"id": "m1"}),
-        ("salt/minion/other/start", {"id": "other"}),
     ],
 )
-def test_what_is_no_start_of_ours_is_no_hint(master, tag, data):
-    assert master.queue.hint(tag, data, master.now) is False
+def test_what_is_no_start_is_no_hint(master, tag, data):
+    assert master.queue.hint(tag, data, master.now)
+    assert master.publish(ASK) == []
+
+
+def test_start_of_somebody_else_is_no_business_of_ours(master):
+    assert master.queue.hint(*start_of("other"), master.now) is None
+    assert master.publish(ASK) == []
 
 
 @given(
