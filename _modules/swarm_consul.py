@@ -225,7 +225,7 @@ def expel(name):
     swarm_wait.until(probe, settings["timeout"])
     if name not in those(swarm_kv.FAILED):
         return {}
-    swarm_kv.call("expel", client.agent.force_leave, name)
+    swarm_kv.expel(client, name)
     return {name: {"old": "gone", "new": "forgotten"}}
 
 

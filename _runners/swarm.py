@@ -11,8 +11,9 @@ import salt.utils.minions
 import swarm_members
 
 _BATCH = 50
-# Seconds for a question, and for a state that may have to install an engine.
-_ASK, _APPLY = 30, 1200
+# Seconds until it is asked whether a job still runs, and for the answer to that. A state may take
+# as long as it likes; a minion that is dead costs both.
+_LOOK, _ANSWER = 15, 15
 
 
 def _accepted():
@@ -27,21 +28,33 @@ def _members():
     return [minion for minion in _accepted() if swarm_members.is_member(_pillar(minion))]
 
 
-def _ask(minions, function, *args, timeout=_ASK, **kwargs):
+def _ask(minions, function, *args, **kwargs):
     """Return what minions answer; those that do not are missing."""
     if not minions:
         return {}
     with salt.client.get_local_client(mopts=__opts__) as client:
-        return client.cmd(
-            list(minions), function, args, timeout=timeout, tgt_type="list", kwarg=kwargs
+        found = client.cmd(
+            list(minions),
+            function,
+            args,
+            timeout=_LOOK,
+            gather_job_timeout=_ANSWER,
+            tgt_type="list",
+            kwarg=kwargs,
+            full_return=True,
         )
+    # Of one that does not answer, 3008 says so in place of an answer; but it has no job then.
+    return {
+        minion: one["ret"]
+        for minion, one in found.items()
+        if isinstance(one, dict) and "jid" in one
+    }
 
 
 def _reports(members):
     return {
         member: report if isinstance(report, dict) else str(report)
         for member, report in _ask(members, "swarm_node.report").items()
-        if report is not False  # 3006 says so of minions that do not answer
     }
 
 
@@ -129,7 +142,7 @@ def _join(minions):
     for start in range(0, len(minions), _BATCH):
         batch = minions[start : start + _BATCH]
         options = {"mods": "swarm.join", "queue": True}
-        returns = _ask(batch, "state.apply", timeout=_APPLY, **options)
+        returns = _ask(batch, "state.apply", **options)
         failed |= swarm_members.outcomes(returns, batch)
     joined = [minion for minion in minions if minion not in failed]
     for minion in joined:
@@ -170,7 +183,9 @@ def remove(minion, force=False):
         swarm_members.guard(minion, others, said, alive)
     endpoint = swarm_members.endpoint(minion, reports.get(minion), said)
     done = {"cleaned": _clean(minion) if minion in reports else "the minion does not answer"}
-    done["deregistered"] = _from_any(others, "swarm_consul.deregister", endpoint=endpoint)
+    done["deregistered"] = "the swarm does not know it"
+    if endpoint:
+        done["deregistered"] = _from_any(others, "swarm_consul.deregister", endpoint=endpoint)
     done["expelled from Consul"] = _from_any(others, "swarm_consul.expel", minion)
     _fire(minion, "removed")
     return done
@@ -182,7 +197,7 @@ def _alive(others):
 
 
 def _clean(minion):
-    returns = _ask([minion], "state.apply", timeout=_APPLY, mods="swarm.clean", queue=True)
+    returns = _ask([minion], "state.apply", mods="swarm.clean", queue=True)
     return swarm_members.outcomes(returns, [minion]).get(minion, True)
 
 

@@ -60,12 +60,18 @@ class _Handler(BaseHTTPRequestHandler):
     def _status(self, *_):
         self._answer(200, self.server.leader)
 
-    def _agent(self, *_):
+    def _agent(self, what, *_):
+        if what.startswith("force-leave/"):
+            if self.command != "PUT":
+                return self._answer(405, f"method {self.command} not allowed")
+            self.server.servers.pop(what.partition("/")[2], None)
+            return self._answer(200)
         members = [
             {"Name": name, "Status": status, "Tags": {"role": "consul"}}
             for name, status in self.server.servers.items()
         ]
-        self._answer(200, [*members, {"Name": "m4", "Status": ALIVE, "Tags": {"role": "node"}}])
+        member = {"Name": "m4", "Status": ALIVE, "Tags": {"role": "node"}}
+        return self._answer(200, [*members, member])
 
     def _session(self, what, _, body):
         action, _, session = what.partition("/")

@@ -280,3 +280,27 @@ def test_remove_where_nothing_is(on):
     salt = on(exists=False)
     assert swarm_consul.remove() == {}
     salt["swarm_container.remove"].assert_not_called()
+
+
+def test_deregister_of_another_node(on, agent):
+    on()
+    agent.keys[f"{NODES}10.77.0.12:2275"] = ("10.77.0.12:2275", None)
+    assert swarm_consul.deregister(endpoint="10.77.0.12:2275")
+    assert agent.keys == {}
+
+
+def test_server_that_is_gone_is_forgotten(on, agent):
+    on()
+    agent.serve("m3", status=consul_agent.FAILED)
+    assert swarm_consul.expel("m3") == {"m3": {"old": "gone", "new": "forgotten"}}
+    assert "m3" not in agent.servers
+    assert swarm_consul.expel("m3") == {}
+
+
+def test_server_that_lives_is_waited_for_before_it_is_forgotten(on, agent):
+    """It would only come back."""
+    salt = on()
+    salt["swarm_settings.get"].return_value["timeout"] = 0.1
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul of m3 is still alive"):
+        swarm_consul.expel("m3")
+    assert "PUT /v1/agent/force-leave/m3" not in agent.log

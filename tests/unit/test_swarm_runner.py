@@ -23,7 +23,7 @@ class Fleet:
         self.states = {}
         self.asked, self.events = [], []
 
-    def ask(self, minions, function, *args, timeout=0, **kwargs):
+    def ask(self, minions, function, *args, **kwargs):
         """Stand in for the local client."""
         minions = list(minions)
         self.asked.append((function, minions, args, kwargs))
@@ -124,9 +124,45 @@ def test_remove_of_a_dead_node_whose_key_is_gone(fleet):
     assert fleet.calls("swarm_consul.deregister")[0][2] == {"endpoint": "10.77.0.14:2275"}
 
 
+def test_remove_of_a_node_that_the_swarm_has_forgotten_drops_nobody_elses_key(fleet):
+    del fleet.reports["m4"], fleet.pillars["m4"]
+    assert runner.remove("m4")["deregistered"] == "the swarm does not know it"
+    assert fleet.calls("swarm_consul.deregister") == []
+
+
 def test_remove_below_quorum_is_refused_before_anything_is_done(fleet):
     fleet.alive = ["m1", "m2"]
     with pytest.raises(swarm_errors.SwarmError, match="would cost the quorum"):
         runner.remove("m1")
     assert fleet.calls("state.apply") == []
     assert runner.remove("m1", force=True)["cleaned"] is True
+
+
+# m1 answers; m2 and m3 do not, as 3008 and as 3006 say it.
+FOUND = {
+    "m1": {"ret": True, "jid": "1", "retcode": 0},
+    "m2": {"ret": "Minion did not return. [Not connected]", "out": "no_return", "retcode": 1},
+    "m3": {},
+}
+
+
+class Client:
+    """Salt's client."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def cmd(self, tgt, fun, *_, **options):
+        """Check what is asked for, and answer."""
+        assert (tgt, fun, options["tgt_type"]) == (["m1", "m2", "m3"], "test.ping", "list")
+        return FOUND
+
+
+def test_who_does_not_answer_is_missing(monkeypatch):
+    monkeypatch.setattr(runner, "__opts__", {}, raising=False)
+    monkeypatch.setattr(runner.salt.client, "get_local_client", lambda mopts: Client())
+    assert runner._ask(["m1", "m2", "m3"], "test.ping") == {"m1": True}
+    assert runner._ask([], "test.ping") == {}

@@ -1,0 +1,39 @@
+import pytest
+import swarm_errors
+
+from _modules import swarm_node
+from _states import swarm_node as states
+from tests.unit.execution import mocked
+from tests.unit.pillars import VALID, node, settings_of
+
+
+@pytest.mark.parametrize(
+    ("outcome", "joined"),
+    [(None, True), (swarm_errors.WaitTimeoutError("it is not in the list"), False)],
+)
+def test_joined_is_what_the_managers_say_at_once(monkeypatch, outcome, joined):
+    salt = mocked(swarm_classic__wait_healthy=outcome)
+    monkeypatch.setattr(swarm_node, "__salt__", salt, raising=False)
+    assert swarm_node.joined() is joined
+    salt["swarm_classic.wait_healthy"].assert_called_once_with(0)
+
+
+def test_report(monkeypatch):
+    settings = settings_of({**VALID, "labels": {"zone": "a"}}, node("m4"))
+    salt = mocked(swarm_settings__get=settings, swarm_engine__version="20.10.5")
+    monkeypatch.setattr(swarm_node, "__salt__", salt, raising=False)
+    report = swarm_node.report()
+    assert report["endpoint"] == "10.77.0.14:2275"
+    assert (report["manager"], report["server"]) == (False, False)
+    assert set(report["managers"]) == set(report["servers"]) == {"m1", "m2", "m3"}
+    assert (report["labels"], report["engine"]) == ({"zone": "a"}, "20.10.5")
+
+
+@pytest.mark.parametrize(
+    ("joined", "test", "result"), [(True, False, True), (False, False, False), (False, True, True)]
+)
+def test_state_tells_and_changes_nothing(monkeypatch, joined, test, result):
+    monkeypatch.setattr(states, "__salt__", mocked(swarm_node__joined=joined), raising=False)
+    monkeypatch.setattr(states, "__opts__", {"test": test}, raising=False)
+    ret = states.joined("a member")
+    assert (ret["result"], ret["changes"]) == (result, {})
