@@ -1,6 +1,8 @@
 """
-What it costs a master that many minions start at once. A real master, real keys, no minions: the
-events that they would send are fired on its bus, and so are their answers to the engine.
+What it costs a master that many minions start at once.
+
+A real master, real keys, no minions: the events that they would send are fired on its bus, and so
+are their answers. What the states would cost that are published is not in it.
 """
 
 import argparse
@@ -20,9 +22,7 @@ import salt.config
 import salt.utils.event
 import yaml
 
-from bench.usage import PROC, below, tree_megabytes
-from bench.usage import _processes as processes
-from bench.usage import _rollup as rollup
+from bench.usage import PROC, below, processes, rollup, tree_megabytes
 
 REPO = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -30,8 +30,6 @@ SIZES = (10, 100, 1000, 3000)
 # A side that takes a third of a second for each event is measured on fewer of them.
 FEWER = 30
 LIMIT = 300
-START = {"salt/minion/*/start": None}
-
 ORCHESTRATE = """
 {%- set id = data["id"] %}
 join:
@@ -64,7 +62,12 @@ def _orchestration(folder: Path) -> dict:
     return {"reactor": [{"salt/minion/*/start": [str(folder / "reaction.sls")]}]}
 
 
-SIDES = {"engine": _engine, "reactor": _reactor, "orchestration": _orchestration}
+SIDES = {
+    "reactor": _reactor,
+    "engine, members": _engine,
+    "engine, new": _engine,
+    "orchestration": _orchestration,
+}
 
 
 def _write_config(folder: Path, side: str, keys: int) -> Path:
@@ -118,7 +121,7 @@ def master(side: str, keys: int) -> Iterator[tuple[int, dict]]:
 
 def _await(log: Path, side: str) -> None:
     """Wait until whatever reacts to events is there; a few seconds more for its subscription."""
-    word = "swarm_autojoin" if side == "engine" else "Reactor"
+    word = "swarm_autojoin" if side.startswith("engine") else "Reactor"
     end = time.monotonic() + 60
     while not (log.exists() and re.search(rf"Starting.*{word}|{word}.*start", log.read_text())):
         if time.monotonic() > end:
@@ -143,10 +146,10 @@ def megabytes(root: int) -> float:
 
 
 class Minions:
-    """Minions that start, are asked, say that they are no members yet, and join."""
+    """Minions that start, are asked whether they are members in order, and join if they are not."""
 
-    def __init__(self, bus: object, count: int) -> None:
-        self.bus, self.joined = bus, set()
+    def __init__(self, bus: object, count: int, members: bool) -> None:
+        self.bus, self.members, self.done = bus, members, set()
         self.wanted = {f"m{number}" for number in range(count)}
 
     def start(self) -> None:
@@ -155,19 +158,19 @@ class Minions:
             self.bus.fire_event({"id": minion}, f"salt/minion/{minion}/start")
 
     def follow(self, limit: float) -> None:
-        """Answer what is published, until all have been told to join."""
+        """Answer what is published, until there is nothing left to do for any of them."""
         end = time.monotonic() + limit
-        while self.wanted - self.joined and time.monotonic() < end:
+        while self.wanted - self.done and time.monotonic() < end:
             event = self.bus.get_event(wait=1, tag="salt/job/", full=True)
             if event and event["tag"].endswith("/new"):
                 self._answer(event["data"])
 
     def _answer(self, job: dict) -> None:
         joins = job["fun"] == "state.apply"
+        answer = {"swarm_node_|-x": {"result": True}} if joins else self.members
         for minion in job["minions"]:
-            if joins:
-                self.joined.add(minion)
-            answer = {"swarm_node_|-x": {"result": True}} if joins else False
+            if joins or self.members:
+                self.done.add(minion)
             data = {"id": minion, "return": answer, "success": True, "fun": job["fun"]}
             self.bus.fire_event(data, f"salt/job/{job['jid']}/ret/{minion}")
 
@@ -180,14 +183,14 @@ def measure(side: str, events: int) -> tuple[float, float, int, float]:
             "master", sock_dir=opts["sock_dir"], opts=opts, listen=True
         ) as bus,
     ):
-        minions = Minions(bus, events)
+        minions = Minions(bus, events, side == "engine, members")
         before, memory, started = cpu_seconds(root), megabytes(root), time.monotonic()
         minions.start()
         minions.follow(LIMIT)
         wall = time.monotonic() - started
         used = cpu_seconds(root) - before
         grown = megabytes(root) - memory
-    return used, wall, events - len(minions.joined), grown
+    return used, wall, events - len(minions.done), grown
 
 
 def _row(side: str, events: int, base: float | None) -> tuple[str, float]:
@@ -203,7 +206,9 @@ def _row(side: str, events: int, base: float | None) -> tuple[str, float]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(prog="bench/joins", description=__doc__.strip())
+    parser = argparse.ArgumentParser(
+        prog="bench/joins", description=__doc__.strip().splitlines()[0]
+    )
     parser.add_argument("--events", type=int, nargs="*", default=SIZES, help="how many minions")
     parser.add_argument("--sides", nargs="*", default=list(SIDES), choices=SIDES)
     options = parser.parse_args()
@@ -212,7 +217,7 @@ def main() -> None:
     print("".join(title.ljust(16) for title in titles).rstrip(), flush=True)
     for events in options.events:
         base = None
-        for side in sorted(options.sides, key=lambda one: one != "reactor"):
+        for side in options.sides:
             text, each = _row(side, events, base)
             base = base or (each if side == "reactor" else None)
             print(text, flush=True)

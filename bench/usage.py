@@ -54,16 +54,16 @@ class Peak:
 
     def look(self) -> None:
         """Looks once."""
-        processes = _processes()
-        trees = _descendants(self._roots(processes), processes)
-        self.megabytes = max(self.megabytes, tree_megabytes(map(_rollup, trees)))
+        running = processes()
+        trees = _descendants(self._roots(running), running)
+        self.megabytes = max(self.megabytes, tree_megabytes(map(rollup, trees)))
 
     def _watch(self) -> None:
         while not self._stop.wait(0.05):
             self.look()
 
 
-def _processes() -> dict[int, tuple[int, str]]:
+def processes() -> dict[int, tuple[int, str]]:
     """Returns parent and command line of every process of the machine."""
     found = {}
     for folder in PROC.glob("[0-9]*"):
@@ -96,7 +96,7 @@ def _descendants(roots: Iterable[int], processes: dict[int, tuple[int, str]]) ->
     return found
 
 
-def _rollup(pid: int) -> str:
+def rollup(pid: int) -> str:
     try:
         return (PROC / str(pid) / "smaps_rollup").read_text()
     except OSError:

@@ -1,6 +1,6 @@
 {#- For the master's own minion: the engine that joins new minions, the runner `swarm`, and their
     configuration. The master restarts only for the engine or its settings. #}
-{%- set master = salt["pillar.get"]("swarm_master", {}) %}
+{%- set master = pillar.get("swarm_master", {}) %}
 {%- set extmods = master.get("extension_modules", "/var/cache/salt/master/extmods") %}
 engine swarm_autojoin is on the master:
   file.managed:
