@@ -236,49 +236,16 @@ def _change(settings, plan, pending, store):
     what = plan.what if plan.files else pending.get("what", plan.what)
     try:
         swarm_plan.begin(plan, restart, what)
-        _activate(settings, restart, was_up)
+        swarm_dockerd.activate(__salt__, settings, restart, was_up, swarm_plan.store())
         swarm_dockerd.check_store(store)
     except CommandExecutionError as err:
         words = swarm_dockerd.words(__salt__, settings["engine"]["service"], started)
         swarm_plan.undo()
-        _back(settings, was_up)
+        swarm_dockerd.go_back(__salt__, settings, was_up)
         raise swarm_errors.SwarmError(
             f"the engine of {settings['id']} does not take {what}; everything was put back as"
             f" it was{', and it runs again' if was_up else ''}. It said: {words} ({err})"
         ) from err
-
-
-def _activate(settings, restart, was_up):
-    service = settings["engine"]["service"]
-    if restart or not was_up:
-        # Even if this run wrote no unit: one that was cut off may have.
-        __salt__["service.systemctl_reload"]()
-    if was_up:
-        # Even before a restart: the engine refuses here what it would not start with, and a
-        # live-restore that is new takes effect, so that the restart leaves containers alone.
-        # But never is a store given up by a reload: that is always refused.
-        if swarm_dockerd.running_store() in (None, swarm_plan.store()) or not restart:
-            swarm_dockerd.reload(__salt__, service)
-        if restart:
-            __salt__["service.restart"](service)
-    else:
-        swarm_dockerd.start(__salt__, service)
-    if not __salt__["service.enabled"](service):
-        __salt__["service.enable"](service)
-    swarm_dockerd.wait(settings["timeout"])
-
-
-def _back(settings, was_up):
-    """Have the engine run as before, now that its files are as before."""
-    service = settings["engine"]["service"]
-    __salt__["service.systemctl_reload"]()
-    if not was_up:
-        return
-    if swarm_dockerd.answers():
-        __salt__["service.reload"](service)
-        return
-    swarm_dockerd.start(__salt__, service)
-    swarm_dockerd.wait(settings["timeout"])
 
 
 def complaints():

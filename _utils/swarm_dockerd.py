@@ -73,6 +73,45 @@ def running_store() -> str | None:
         return client.info().get("ClusterStore") or None
 
 
+def activate(salt: Salt, settings: Mapping, restart: bool, was_up: bool, store: str | None) -> None:
+    """
+    Have the engine take over what was written, and wait until it answers.
+
+    store
+        The one for overlay networks that was written.
+    """
+    service = settings["engine"]["service"]
+    if restart or not was_up:
+        # Even if this run wrote no unit: one that was cut off may have.
+        salt["service.systemctl_reload"]()
+    if was_up:
+        # Even before a restart: the engine refuses here what it would not start with, and a
+        # live-restore that is new takes effect, so that the restart leaves containers alone.
+        # But never is a store given up by a reload: that is always refused.
+        if running_store() in (None, store) or not restart:
+            reload(salt, service)
+        if restart:
+            salt["service.restart"](service)
+    else:
+        start(salt, service)
+    if not salt["service.enabled"](service):
+        salt["service.enable"](service)
+    wait(settings["timeout"])
+
+
+def go_back(salt: Salt, settings: Mapping, was_up: bool) -> None:
+    """Have the engine run as before, now that its files are as before."""
+    service = settings["engine"]["service"]
+    salt["service.systemctl_reload"]()
+    if not was_up:
+        return
+    if answers():
+        salt["service.reload"](service)
+        return
+    start(salt, service)
+    wait(settings["timeout"])
+
+
 def check_store(store: str | None) -> None:
     """
     Look whether the engine really has this store.

@@ -111,7 +111,8 @@ class Cluster:
         said = next((one for one in self.managers().values() if one.role == "primary"), None)
         by_address = {self.lab.address(host): host for host in self.lab.hosts()}
         nodes = said.nodes if said else {}
-        return {by_address[key.split(":")[0]]: node.status for key, node in nodes.items()}
+        shown = {address: address.split(":")[0] for address in nodes}
+        return {by_address.get(shown[key], key): node.status for key, node in nodes.items()}
 
     def all_healthy(self) -> bool:
         """Say whether the primary calls every host healthy."""

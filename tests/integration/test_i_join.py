@@ -29,6 +29,7 @@ def joins(cluster):
     yield cluster
     for host in ("m4", "m5"):
         if host in cluster.lab.hosts():
+            cluster.lab.salt_run("swarm.remove", host, timeout=300)
             cluster.lab.remove(host)
     _on_master(cluster.lab, "rm", "-f", "/etc/salt/master.d/swarm.conf")
     _on_master(cluster.lab, "systemctl", "restart", "salt-master")
