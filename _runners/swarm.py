@@ -8,6 +8,7 @@ a grain, an event or the master's cache of pillars, for a minion could forge the
 import salt.client
 import salt.utils.event
 import salt.utils.minions
+import swarm_errors
 import swarm_members
 
 _BATCH = 50
@@ -179,8 +180,13 @@ def remove(minion, force=False):
     }
     said = _said(others)
     alive = _alive(others)
-    if not force:
-        swarm_members.guard(minion, others, said, alive)
+    try:
+        if not force:
+            swarm_members.guard(minion, others, said, alive)
+    except swarm_errors.SwarmError as err:
+        # Salt would show where in the code that was, too; nobody asks for that.
+        __context__["retcode"] = 1
+        return {"refused": str(err)}
     endpoint = swarm_members.endpoint(minion, reports.get(minion), said)
     done = {"cleaned": _clean(minion) if minion in reports else "the minion does not answer"}
     done["deregistered"] = "the swarm does not know it"
