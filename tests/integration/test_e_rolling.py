@@ -4,6 +4,10 @@ What takes Consul servers or managers down does so on one host at a time.
 
 import threading
 
+import pytest
+
+pytestmark = pytest.mark.once
+
 
 def _watched(swarm, probe, action):
     """Run ``action`` and return what ``probe`` said meanwhile, again and again."""
