@@ -120,10 +120,10 @@ def master(side: str, keys: int) -> Iterator[tuple[int, dict]]:
 
 
 def _await(log: Path, side: str) -> None:
-    """Wait until whatever reacts to events is there; a few seconds more for its subscription."""
-    word = "swarm_autojoin" if side.startswith("engine") else "Reactor"
-    end = time.monotonic() + 60
-    while not (log.exists() and re.search(rf"Starting.*{word}|{word}.*start", log.read_text())):
+    """Wait until whatever reacts to events is there; some seconds more for its subscription."""
+    word = r"swarm_autojoin" if side.startswith("engine") else r"reactor"
+    end = time.monotonic() + 30
+    while not (log.exists() and re.search(rf"Starting Engine\(.*{word}", log.read_text())):
         if time.monotonic() > end:
             break
         time.sleep(0.2)
@@ -212,6 +212,8 @@ def main() -> None:
     parser.add_argument("--events", type=int, nargs="*", default=SIZES, help="how many minions")
     parser.add_argument("--sides", nargs="*", default=list(SIDES), choices=SIDES)
     options = parser.parse_args()
+    # So that the master ends with us, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     titles = ("side", "events", "master CPU s", "wall s", "lost", "memory MB", "CPU ratio")
     print(f"Salt {salt.version.__version__}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
     print("".join(title.ljust(16) for title in titles).rstrip(), flush=True)
