@@ -165,6 +165,7 @@ def test_minion_that_starts_while_consul_is_down_joins_later(joins):
     for host in hosts:
         joins.docker(host, "start", "swarm-consul")
     joins.wait(lambda: _healthy(joins, "m4"), 300)
+    joins.pillar()
 
 
 @pytest.mark.once
