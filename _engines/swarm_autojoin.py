@@ -21,7 +21,7 @@ master for example, the minions' own schedule and ``salt-run swarm.reconcile`` m
           targets: ['swarm-*']   # globs of minion IDs: whom the pillar's top file may make members
           window: 5              # seconds in which those who follow are gathered
           batch: 50              # minions in one publish of a state
-          batches: 2             # so many of these at the same time
+          batches: 2             # as many as are in so many of these join at the same time
           cooldown: 60           # seconds until the same minion is asked again
           backoff: 30            # seconds until the second try; doubles up to 20 minutes
           tries: 7               # then it is left to the schedule and to reconcile
@@ -49,7 +49,7 @@ _KEY = "salt/key"
 ASK, JOIN = "swarm_node.joined", "state.apply"
 _ASK_BATCH = 200
 # How long a publish is waited for: a question, and a join that may install an engine.
-_LIMITS = {ASK: 30, JOIN: 1200}
+_LIMITS = {ASK: 15, JOIN: 1200}
 _LONGEST = 1200
 _MEMBER = "swarm_node_|-"
 
@@ -111,13 +111,16 @@ class Queue:
     def due(self, what, now):
         """Return the minions for the next publish, none if it is not time for one."""
         size = _ASK_BATCH if what == ASK else self.batch
-        flying = sum(flight.what == JOIN for flight in self.flights.values())
-        if what == JOIN and flying >= self.batches:
-            return []
         ready = [minion for minion, when in self.waiting[what].items() if when <= now]
+        ready = ready[: size if what == ASK else min(size, self._free())]
         if len(ready) < size and now - self.published[what] < self.window:
             return []
-        return ready[:size]
+        return ready
+
+    def _free(self):
+        """Return how many more may join now: those under way may be waiting for just these."""
+        flying = (len(one.minions) for one in self.flights.values() if one.what == JOIN)
+        return max(self.batch * self.batches - sum(flying), 0)
 
     def sent(self, what, minions, job, accepted, now):
         """Take note of a publish; minions that the master does not know drop out."""
@@ -165,8 +168,16 @@ class Queue:
         for job, flight in list(self.flights.items()):
             if flight.until <= now:
                 del self.flights[job]
-                found += [self._again(one, "it does not answer", now) for one in flight.minions]
-        return found
+                found += [self._unanswered(one, flight.what, now) for one in flight.minions]
+        return [outcome for outcome in found if outcome]
+
+    def _unanswered(self, minion, what, now):
+        if what == ASK and minion not in self.failed:
+            # After a restart of the master, a minion tells that it is there before it can hear.
+            self.failed[minion] = 0
+            self.waiting[ASK][minion] = now
+            return None
+        return self._again(minion, "it does not answer", now)
 
     def _again(self, minion, reason, now):
         """Try again later, each time after twice as long, and not for ever."""

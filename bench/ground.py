@@ -51,11 +51,11 @@ def reset(lab: Lab) -> None:
     """Puts every host back to the starting point; fails if one is not truly there."""
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda host: _reset(lab, host), lab.hosts()))
-    _await_minions(lab)
+    await_minions(lab)
     settle()
 
 
-def _await_minions(lab: Lab, limit: float = 120) -> None:
+def await_minions(lab: Lab, limit: float = 120) -> None:
     end = time.monotonic() + limit
     while missing := _silent(lab):
         if time.monotonic() > end:
@@ -64,7 +64,11 @@ def _await_minions(lab: Lab, limit: float = 120) -> None:
 
 
 def _silent(lab: Lab) -> list[str]:
-    answers = lab.salt("*", "test.ping", timeout=60)
+    try:
+        answers = lab.salt("*", "test.ping", timeout=60)
+    except LabError:
+        # The command line waits for ever for a master that was restarted in the middle.
+        return lab.hosts()
     return [host for host in lab.hosts() if answers.get(host) is not True]
 
 

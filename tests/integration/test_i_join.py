@@ -3,12 +3,15 @@ Minions join by themselves, and leave by a runner. m4 and m5 come and go; the ot
 """
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from lab import master
 from tests.integration.cluster import failures
 
-MASTER = {"swarm_master": {"autojoin": {"targets": ["m*"], "window": 2, "cooldown": 2}}}
+AUTOJOIN = {"targets": ["m*"], "window": 2, "cooldown": 2, "remove_after": 5}
+MASTER = {"swarm_master": {"autojoin": AUTOJOIN}}
 
 
 def _on_master(lab, *argv, check=True):
@@ -51,9 +54,13 @@ def _restart_minion(cluster, host):
 
 
 def test_new_minion_joins_by_itself(joins):
-    """Its key is accepted, and nothing else is done."""
-    joins.lab.add("m4")
-    joins.wait(lambda: _healthy(joins, "m4"), 300)
+    """Its key is accepted, and nothing else is done; who watches the bus is told."""
+    watch = ["timeout", "300", "salt-run", "state.event", "swarm/node/*/joined", "count=1"]
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(_on_master, joins.lab, *watch)
+        joins.lab.add("m4")
+        joins.wait(lambda: _healthy(joins, "m4"), 300)
+        assert "swarm/node/m4/joined" in told.result()
     row = _status(joins)["m4"]
     assert (row["state"], row["role"]) == ("Healthy", "worker")
     assert row["engine"].startswith("20.10.5")
@@ -152,20 +159,42 @@ def test_server_that_quorum_needs_is_not_removed(joins):
 
 
 @pytest.mark.once
-def test_minion_that_starts_while_consul_is_down_joins_later(joins):
+def test_minion_that_starts_while_manager_and_consul_leader_are_down_joins_later(joins):
     """The first try fails and is told; a later one does it."""
     joins.pillar(timeout=10)
     joins.lab.salt_run("swarm.remove", "m4", timeout=300)
-    hosts = ["m1", "m2", "m3"]
-    for host in hosts:
-        joins.docker(host, "stop", "swarm-consul")
+    said = joins.lab.salt("m1", "swarm_consul.status")["m1"]
+    leader = next(one for one in said["servers"] if joins.lab.address(one) in said["leader"])
+    # One more than the leader: the two others would elect a new one.
+    other = next(one for one in said["servers"] if one != leader)
+    down = [
+        (joins.primary(), "swarm-manager"),
+        (leader, "swarm-consul"),
+        (other, "swarm-consul"),
+    ]
+    for host, container in down:
+        joins.docker(host, "stop", container)
     _restart_minion(joins, "m4")
     log = ["journalctl", "-u", "salt-master", "--no-pager", "-o", "cat"]
     joins.wait(lambda: "m4 failed" in _on_master(joins.lab, *log), 300)
-    for host in hosts:
-        joins.docker(host, "start", "swarm-consul")
+    for host, container in down:
+        joins.docker(host, "start", container)
     joins.wait(lambda: _healthy(joins, "m4"), 300)
     joins.pillar()
+
+
+@pytest.mark.once
+def test_schedule_in_pillar_joins_without_any_event(joins):
+    joins.lab.salt_run("swarm.remove", "m4", timeout=300)
+    job = {"function": "state.apply", "args": ["swarm.join"], "seconds": 5, "maxrunning": 1}
+    joins.pillar("m4")
+    path = joins.lab.settings.pillar / "host_m4.sls"
+    path.write_text(json.dumps({"schedule": {"swarm": job}}))
+    joins.lab.salt("m4", "saltutil.refresh_pillar", "wait=True")
+    joins.wait(lambda: _healthy(joins, "m4"), 300)
+    joins.pillar("m4")
+    joins.lab.salt("m4", "saltutil.refresh_pillar", "wait=True")
+    assert "swarm" not in str(joins.lab.salt("m4", "schedule.list")["m4"])
 
 
 @pytest.mark.once
@@ -179,3 +208,10 @@ def test_primary_manager_is_removed(joins):
     joins.apply()
     joins.wait(joins.all_healthy, 180)
     assert sorted(joins.roles().values()) == ["primary", "replica", "replica"]
+
+
+def test_dead_node_is_removed_after_its_key_was_deleted(joins):
+    """Without anybody asking for it, for the master's configuration says so."""
+    joins.lab.stop("m4")
+    master.forget(joins.lab.engine, "m4")
+    joins.wait(lambda: "m4" not in joins.statuses(), 90)
