@@ -103,12 +103,21 @@ def _dropin_path(engine):
     return _UNITS / f"{engine['service']}.service.d" / swarm_unit.DROPIN
 
 
-def _dropin(settings):
-    """Return the wanted drop-in, ``None`` while the package's unit is not there."""
+def _dropin(settings, test):
+    """Return the wanted drop-in, ``None`` for none; an error without the package's unit."""
     engine = settings["engine"]
     command = _command(engine["service"])
+    if command is None and test:
+        return "written once the package's own unit is there" if engine["port"] else None
+    if command is None:
+        raise swarm_errors.SwarmError(
+            f"there is no unit {engine['service']}.service (swarm:engine:service);"
+            " is the engine installed?"
+        )
+    if not engine["port"]:
+        return None
     listen = swarm_address.endpoint(engine["listen"] or settings["address"], engine["port"])
-    return swarm_unit.dropin(command, listen) if command else None
+    return swarm_unit.dropin(command, listen)
 
 
 def _up(settings):
@@ -158,14 +167,7 @@ def configure(test=False):
     keep = settings["overlay"] and known and up
     keys = None if keep else (*swarm_plan.recorded(), *swarm_daemon.OVERLAY_KEYS)
     plan = swarm_plan.plan(swarm_daemon.options(settings, engine_version), keys)
-    unit = _dropin(settings)
-    if unit is None and not test:
-        raise swarm_errors.SwarmError(
-            f"there is no unit {engine['service']}.service (swarm:engine:service);"
-            " is the engine installed?"
-        )
-    unit = unit or "written once the package's own unit is there"
-    plan = swarm_plan.with_file(plan, _dropin_path(engine), unit)
+    plan = swarm_plan.with_file(plan, _dropin_path(engine), _dropin(settings, test))
     return _carry_out(settings, _plan_service(settings, plan, up), test)
 
 

@@ -4,6 +4,7 @@ The pillar ``swarm``, checked and with everything filled in that follows from it
 
 import json
 
+import salt.pillar
 import swarm_errors
 import swarm_pillar
 import swarm_relations
@@ -29,10 +30,20 @@ def _minion():
     )
 
 
-def _pillar():
+def _pillar(fresh=False):
     # Not pillar.get: Salt 3008 masks what that gives to Python. Not config.get: a grain or a
     # minion's own configuration called "swarm" would come before pillar there.
-    return json.loads(json.dumps(__pillar__.get(swarm_pillar.ROOT), default=str))
+    pillar = _compiled() if fresh else __pillar__
+    return json.loads(json.dumps(pillar.get(swarm_pillar.ROOT), default=str))
+
+
+def _compiled():
+    """Return the pillar as the master has it now; a minion's own is that of its last refresh."""
+    grains = dict(__grains__.items())
+    where = (__opts__["id"], __opts__.get("saltenv"), __opts__.get("pillarenv"))
+    return salt.pillar.get_pillar(
+        __opts__, grains, where[0], where[1], pillarenv=where[2]
+    ).compile_pillar()
 
 
 def _read(pillar):
@@ -59,7 +70,7 @@ def check():
     return {"faults": faults, "warnings": warnings}
 
 
-def get():
+def get(fresh=False):
     """
     Return the settings in force on this minion: pillar, defaults, addresses, roles.
 
@@ -70,8 +81,11 @@ def get():
     .. code-block:: bash
 
         salt '*' swarm_settings.get
+
+    fresh
+        Have the master compile the pillar now. Defaults to ``False``: as of the last refresh.
     """
-    pillar = _pillar()
+    pillar = _pillar(fresh)
     key = json.dumps(pillar, sort_keys=True)
     cached = __context__.get("swarm_settings")
     if cached and cached[0] == key:

@@ -61,15 +61,16 @@ def number(low: float) -> Check:
     return check
 
 
-def duration(low: float, why: str = "") -> Check:
-    """Accept a Go duration, or a number of seconds, from ``low`` seconds to two days."""
+def duration(low: float, why: str = "", high: float = _DAYS) -> Check:
+    """Accept a Go duration, or a number of seconds, from ``low`` to ``high`` seconds."""
 
     def check(value: object) -> str | None:
         shaped = _is_number(value) or (isinstance(value, str) and _DURATION.fullmatch(value))
         # An integer is compared as it is: one that is too large for a float is a fault, no error.
-        if shaped and low <= (seconds(value) if isinstance(value, str) else value) <= _DAYS:
+        if shaped and low <= (seconds(value) if isinstance(value, str) else value) <= high:
             return None
-        return f"a duration such as 60s, from {low:g}s to 48h" + (f" ({why})" if why else "")
+        limit = f"{high / 3600:g}h"
+        return f"a duration such as 60s, from {low:g}s to {limit}" + (f" ({why})" if why else "")
 
     return check
 
@@ -168,6 +169,18 @@ def host(value: object) -> str | None:
     return None if good else "a minion ID or host name"
 
 
+def host_glob(value: object) -> str | None:
+    """Accept a minion ID, or a glob of such."""
+    good = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.*?\[\]!-]+", value)
+    return None if good else "a minion ID or a glob such as web-*"
+
+
+def secret(value: object) -> str | None:
+    """Accept where a secret is kept: an ``sdb://`` URI or the absolute path of a file."""
+    good = isinstance(value, str) and re.fullmatch(r"sdb://[^/\s]+/\S+|/\S+", value)
+    return None if good else "sdb://profile/key, or the absolute path of a file"
+
+
 def hosts(value: object) -> str | None:
     """Accept ``[m1, m2]`` or ``{m1: 10.0.0.11, m2: null}``."""
     if isinstance(value, dict):
@@ -211,6 +224,11 @@ def label_value(value: object) -> str | None:
 def labels(value: object) -> str | None:
     """Accept ``{zone: a, ssd: true}``."""
     return mapping_of(label_key, label_value)(value)
+
+
+def node_labels(value: object) -> str | None:
+    """Accept labels; ``null`` in place of a value takes a label away."""
+    return mapping_of(label_key, optional(label_value))(value)
 
 
 def image(value: object) -> str | None:

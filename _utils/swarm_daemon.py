@@ -73,11 +73,13 @@ def version(text: str) -> tuple[int, ...]:
 
 def options(settings: dict, engine_version: str = "") -> dict:
     """Return what pillar wants in ``daemon.json``, without the overlay's keys."""
-    wanted = {"live-restore": True}
-    if not settings["engine"]["options"].get("tlsverify"):
+    classic = settings["mode"] == "classic"
+    # Swarm mode refuses an engine that has it.
+    wanted = {"live-restore": classic}
+    if settings["engine"]["port"] and not settings["engine"]["options"].get("tlsverify"):
         # Said out loud, or dockerd sleeps 15 s at each start over a socket without TLS.
         wanted["tls"] = False
-    if version(engine_version) >= version(_API_FLOOR[0]):
+    if classic and version(engine_version) >= version(_API_FLOOR[0]):
         wanted["min-api-version"] = _API_FLOOR[1]
     wanted.update(settings["engine"]["options"])
     if settings["labels"]:

@@ -99,11 +99,12 @@ def _tls(settings: dict) -> Iterator[Fault]:
 
 def listeners(settings: dict) -> list[tuple[str, int]]:
     """Return ``(pillar path, port)`` of all that listens on this kind of node."""
-    found = [
-        ("swarm:engine:port", settings["engine"]["port"]),
-        ("swarm:manager:port", settings["manager"]["port"]),
-    ]
-    if settings["overlay"]:
+    found = [("swarm:engine:port", settings["engine"]["port"])]
+    if settings["mode"] == "builtin":
+        found.append(("swarm:builtin:port", settings["builtin"]["port"]))
+    else:
+        found.append(("swarm:manager:port", settings["manager"]["port"]))
+    if settings["overlay"] or settings["mode"] == "builtin":
         found.append(("swarm:overlay (Docker's gossip)", _OVERLAY_PORT))
     if settings["own_store"]:
         found.append(("swarm:consul:http_port", settings["consul"]["http_port"]))
@@ -112,7 +113,7 @@ def listeners(settings: dict) -> list[tuple[str, int]]:
         found += [
             (f"swarm:consul:options:ports:{name}", port) for name, port in ports.items() if port > 0
         ]
-    return found
+    return [(path, port) for path, port in found if port]
 
 
 def _ports(settings: dict) -> Iterator[Fault]:
@@ -187,8 +188,40 @@ def _store(settings: dict) -> Iterator[Fault]:
         yield Fault("swarm:store", settings["store"], f"{want} too; or swarm:overlay: false")
 
 
-def _overlay(settings: dict) -> Iterator[Fault]:
+def _builtin(settings: dict) -> Iterator[Fault]:
+    if settings["mode"] != "builtin":
+        return
     if settings["overlay"]:
+        yield Fault("swarm:overlay", True, "false: swarm mode has overlay networks of its own")
+    if settings["store"]:
+        yield Fault("swarm:store", settings["store"], "null: swarm mode is its own store")
+    if settings["client"]["nodes"]:
+        want = "[]: in builtin mode, a manager's own engine is the swarm"
+        yield Fault("swarm:client:nodes", settings["client"]["nodes"], want)
+    if settings["engine"]["options"].get("live-restore"):
+        want = "false: Docker refuses swarm mode together with it"
+        yield Fault("swarm:engine:options:live-restore", True, want)
+    yield from _cluster(settings["builtin"])
+
+
+def _cluster(builtin: dict) -> Iterator[Fault]:
+    election, beat = (
+        builtin["cluster"][key] or default
+        for key, default in (("election-tick", 10), ("heartbeat-tick", 1))
+    )
+    if election <= beat:
+        want = f"above heartbeat-tick, {beat}; Docker's own are 10 and 1"
+        yield Fault("swarm:builtin:cluster:election-tick", election, want)
+    for pool in builtin["address_pools"]:
+        length = ipaddress.ip_network(pool).prefixlen
+        mask = builtin["address_pool_mask"] or 24
+        if mask < length:
+            want = f"no larger than its pool {pool}: from {length} to 30"
+            yield Fault("swarm:builtin:address_pool_mask", mask, want)
+
+
+def _overlay(settings: dict) -> Iterator[Fault]:
+    if settings["overlay"] or settings["mode"] == "builtin":
         return
     for name, network in settings["networks"].items():
         if network["driver"] == "overlay":
@@ -208,6 +241,7 @@ _RELATIONS = (
     _subnets,
     _store,
     _overlay,
+    _builtin,
 )
 
 
@@ -228,6 +262,14 @@ def warnings(settings: dict) -> list[str]:
                 f"{path}: {len(hosts)} is an even number: a majority of {len(hosts)} bears the loss"
                 f" of {(len(hosts) - 1) // 2}, no more than one of {len(hosts) - 1} would"
             )
+    builtin = settings["builtin"]
+    if settings["mode"] == "builtin":
+        if builtin["cluster"]["autolock"] and not builtin["unlock_key"]:
+            found.append(
+                "swarm:builtin:cluster:autolock: without swarm:builtin:unlock_key, a manager that"
+                " was restarted stays locked until somebody unlocks it"
+            )
+        return found
     if settings["manager"]["options"]["replication"] is False:
         found.append("swarm:manager:options:replication: off: nobody takes over from the manager")
     return found

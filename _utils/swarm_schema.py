@@ -7,6 +7,7 @@ The one home of defaults. ``pillar.example`` is held against this table by a tes
 from typing import NamedTuple
 
 import swarm_checks as checks
+import swarm_cluster as cluster
 import swarm_flags as flags
 
 
@@ -39,13 +40,28 @@ NETWORK = {
     "gateway": Field(checks.optional(checks.ip), None, "gateway in that subnet"),
     "ip_range": Field(checks.optional(checks.network), None, "part of it for containers"),
     "internal": Field(checks.optional(checks.boolean), None, "no way to the outside"),
+    "attachable": Field(
+        checks.optional(checks.boolean), None, "for containers that are no service, in builtin mode"
+    ),
     "options": Field(checks.optional(checks.options), None, "options of the driver"),
     "labels": Field(checks.optional(checks.options), None, "labels of the network"),
 }
 
+_AVAILABILITY = checks.one_of("active", "pause", "drain")
+
+NODE = {
+    "labels": Field(checks.node_labels, {}, "its labels, in both modes; null takes one away"),
+    "availability": Field(checks.optional(_AVAILABILITY), None, "active, pause or drain"),
+}
+
 SCHEMA = {
-    "mode": Field(checks.one_of("classic"), "classic", "standalone Swarm 1.2.9 with a store"),
+    "mode": Field(
+        checks.one_of("classic", "builtin"),
+        "classic",
+        "standalone Swarm 1.2.9 with a store, or the swarm mode of the engine",
+    ),
     "managers": Field(checks.hosts, [], "minion IDs of the managers, or {ID: address}"),
+    "nodes": Each(checks.host_glob, NODE, "nodes by minion ID or glob; the later ones count more"),
     "address": Field(checks.optional(checks.address), None, "how this node finds its own address"),
     "labels": Field(checks.labels, {}, "this node's engine labels, for constraint:key==value"),
     "store": Field(
@@ -58,7 +74,9 @@ SCHEMA = {
         "version": Field(checks.optional(checks.text), None, "its version; unset: what is there"),
         "hold": Field(checks.boolean, False, "keep unattended upgrades away from it"),
         "service": Field(checks.name, "docker", "its systemd unit"),
-        "port": Field(checks.port, 2275, "its TCP port"),
+        "port": Field(
+            checks.optional(checks.port), None, "its TCP port; unset: 2275, in builtin mode none"
+        ),
         "listen": Field(
             checks.optional(checks.either(checks.ip, checks.one_of("0.0.0.0", "::"))),  # noqa: S104
             None,
@@ -92,6 +110,34 @@ SCHEMA = {
     "agent": {
         "container": Field(checks.name, "swarm-agent", "name of the container"),
         "options": _flags(flags.JOIN, "swarm join"),
+    },
+    "builtin": {
+        "port": Field(checks.port, 2377, "port of the managers, for nodes and each other"),
+        "data_path_address": Field(
+            checks.optional(checks.address), None, "address for traffic of overlay networks"
+        ),
+        "data_path_port": Field(
+            checks.optional(checks.integer(1024, 49151)), None, "its UDP port; only at the start"
+        ),
+        "address_pools": Field(
+            checks.list_of(checks.network), [], "subnets of new networks; only at the start"
+        ),
+        "address_pool_mask": Field(
+            checks.optional(checks.integer(8, 30)), None, "their size; only at the start"
+        ),
+        "exact_labels": Field(checks.boolean, False, "take away labels that pillar does not name"),
+        "prune_after": Field(
+            checks.optional(checks.integer(60, 31536000)),
+            None,
+            "seconds after which a worker that is down leaves the list",
+        ),
+        "rotate_after_join": Field(
+            checks.boolean, False, "a new token for workers after each batch of joins"
+        ),
+        "unlock_key": Field(
+            checks.optional(checks.secret), None, "where the key of a locked swarm is kept"
+        ),
+        "cluster": _flags(cluster.CHECKS, "docker swarm update"),
     },
     "networks": Each(checks.name, NETWORK, "networks to create through the engine"),
     "autojoin": {

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import swarm_address
+import swarm_nodes
 import swarm_pillar
 from swarm_pillar import Fault
 
+_ENGINE_PORT = 2275
 # An address that is nobody's: towards it the host takes its default route (RFC 5737).
 _ELSEWHERE = "198.51.100.1"
 
@@ -70,6 +72,15 @@ def _own_address(settings: dict, minion: Minion) -> tuple[str | None, list[Fault
     return None, [Fault("swarm:address", None, want)]
 
 
+def _data_path(settings: dict, minion: Minion) -> tuple[str | None, list[Fault]]:
+    wanted = settings["builtin"]["data_path_address"]
+    if wanted is None:
+        return None, []
+    found = swarm_address.pick(wanted, minion.interfaces)
+    want = f"something {minion.id} has"
+    return found, [] if found else [Fault("swarm:builtin:data_path_address", wanted, want)]
+
+
 def _managers(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
     """Return the managers; a minion without master and without pillar manages itself."""
     managers = _as_mapping(settings["managers"])
@@ -85,7 +96,8 @@ def resolve(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
     Return ``settings`` with what follows from them on this minion, and the faults on the way.
 
     Adds ``id``, ``address``, ``managers`` and ``servers`` as ``{ID: address}``, ``is_manager``,
-    ``is_server``, ``own_store`` and ``discovery``, the URL of the store.
+    ``is_server``, ``own_store``, ``discovery``, the URL of the store, and the address
+    ``data_path``; ``labels`` has those of ``nodes`` too, ``engine:port`` its default in this mode.
     """
     names, faults = _managers(settings, minion)
     address, more = _own_address({**settings, "managers": names}, minion)
@@ -93,13 +105,22 @@ def resolve(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
     known = {minion.id: address}
     managers, more = _lookup("swarm:managers", names, known, minion)
     faults += more
-    own_store = settings["store"] is None
+    classic = settings["mode"] == "classic"
+    own_store = classic and settings["store"] is None
     wanted = _as_mapping(settings["consul"]["servers"] or names) if own_store else {}
+    data_path, more = _data_path(settings, minion)
+    faults += more
     servers, more = _lookup("swarm:consul:servers", wanted, {**known, **managers}, minion)
     # A manager without address was told of once; it is a server only by default.
     faults += more if settings["consul"]["servers"] else []
+    given = swarm_nodes.settings_of(minion.id, settings["nodes"])["labels"]
+    labels = {key: one for key, one in given.items() if one is not None} | settings["labels"]
+    port = settings["engine"]["port"] or (_ENGINE_PORT if classic else None)
     return {
         **settings,
+        "labels": labels,
+        "engine": {**settings["engine"], "port": port},
+        "data_path": data_path,
         "id": minion.id,
         "address": address,
         "managers": managers,

@@ -1,0 +1,143 @@
+"""
+Settings of a whole cluster in the engine's swarm mode: from pillar to the API's spec. Pure.
+
+Keys are the options of ``docker swarm update``, and what only the API has by a like name. What
+pillar does not set stays as it is. Shapes and limits: moby ``api/types/swarm/swarm.go``. Not here:
+a log driver for tasks. The API has it (``TaskDefaults``), and every engine drops it without a word;
+tasks take the engine's own, ``log-driver`` of daemon.json.
+"""
+
+import copy
+from collections.abc import Callable
+from typing import NamedTuple
+
+import swarm_checks as checks
+
+_YEARS = 20 * 365 * 24 * 3600
+
+
+class _Setting(NamedTuple):
+    check: checks.Check
+    path: tuple[str, ...]  # where it is in the API's spec
+    convert: Callable = lambda value: value
+
+
+def _nanoseconds(value: object) -> int:
+    return round(checks.seconds(value) * 1e9)
+
+
+def _authority(one: dict) -> dict:
+    return {
+        "Protocol": "cfssl",
+        "URL": one["url"],
+        "Options": {str(key): str(value) for key, value in (one.get("options") or {}).items()},
+        "CACert": one.get("ca") or "",
+    }
+
+
+def _authorities(value: list) -> list:
+    return [_authority(one) for one in value]
+
+
+def _external_ca(value: object) -> str | None:
+    """Accept ``{url: https://…, options: {}, ca: PEM}``."""
+    want = "{url: https://..., options: {...}, ca: its certificate as PEM}"
+    if not isinstance(value, dict) or not set(value) <= {"url", "options", "ca"}:
+        return want
+    url, options = value.get("url"), value.get("options", {})
+    good = isinstance(url, str) and url.startswith("https://")
+    return None if good and checks.options(options) is None else want
+
+
+def _labels(value: object) -> str | None:
+    """Accept labels, one at least."""
+    last = "labels, one at least: Docker cannot take away the last one"
+    return checks.labels(value) or (None if value else last)
+
+
+def _texts(value: dict) -> dict:
+    return {
+        key: str(one).lower() if isinstance(one, bool) else str(one) for key, one in value.items()
+    }
+
+
+# For most settings, Docker takes nought as nothing said.
+_COUNT, _ANY = checks.integer(1, 2**31 - 1), checks.integer(0, 2**31 - 1)
+_SETTINGS = {
+    "task-history-limit": _Setting(_ANY, ("Orchestration", "TaskHistoryRetentionLimit")),
+    "snapshot-interval": _Setting(_COUNT, ("Raft", "SnapshotInterval")),
+    "max-snapshots": _Setting(_ANY, ("Raft", "KeepOldSnapshots")),
+    "log-entries-for-slow-followers": _Setting(_COUNT, ("Raft", "LogEntriesForSlowFollowers")),
+    "election-tick": _Setting(_COUNT, ("Raft", "ElectionTick")),
+    "heartbeat-tick": _Setting(_COUNT, ("Raft", "HeartbeatTick")),
+    "dispatcher-heartbeat": _Setting(
+        checks.duration(1), ("Dispatcher", "HeartbeatPeriod"), _nanoseconds
+    ),
+    "cert-expiry": _Setting(
+        checks.duration(3600, "Docker takes no less than an hour", _YEARS),
+        ("CAConfig", "NodeCertExpiry"),
+        _nanoseconds,
+    ),
+    "ca-rotation": _Setting(_ANY, ("CAConfig", "ForceRotate")),
+    "external-ca": _Setting(
+        checks.list_of(_external_ca), ("CAConfig", "ExternalCAs"), _authorities
+    ),
+    "autolock": _Setting(checks.boolean, ("EncryptionConfig", "AutoLockManagers")),
+    "labels": _Setting(_labels, ("Labels",), _texts),
+}
+
+CHECKS = {key: one.check for key, one in _SETTINGS.items()}
+
+
+def _wanted(options: dict) -> dict[str, object]:
+    """Return what pillar sets, in the API's form."""
+    return {
+        key: _SETTINGS[key].convert(value) for key, value in options.items() if value is not None
+    }
+
+
+def _at(spec: dict, path: tuple[str, ...]) -> object:
+    for key in path:
+        spec = (spec or {}).get(key)
+    return spec
+
+
+def diff(spec: dict, options: dict) -> dict:
+    """Return ``{key: {"old": ..., "new": ...}}`` of what pillar wants otherwise; times in ns."""
+    found = {key: (_at(spec, _SETTINGS[key].path), new) for key, new in _wanted(options).items()}
+    # Docker leaves out what is empty, false or nought.
+    return {
+        key: {"old": old, "new": new}
+        for key, (old, new) in found.items()
+        if (old or None) != (new or None)
+    }
+
+
+def merged(spec: dict, options: dict) -> dict:
+    """Return a cluster's whole spec with what pillar wants in it."""
+    result = copy.deepcopy(spec)
+    for key, value in _wanted(options).items():
+        *way, last = _SETTINGS[key].path
+        part = result
+        for step in way:
+            if not part.get(step):
+                part[step] = {}
+            part = part[step]
+        part[last] = value
+    return result
+
+
+def init_only(cluster: dict, settings: dict) -> list[str]:
+    """Return which settings the running cluster has otherwise and cannot change any more."""
+    builtin = settings["builtin"]
+    pairs = (
+        ("address_pools", cluster.get("DefaultAddrPool") or [], builtin["address_pools"] or None),
+        ("address_pool_mask", cluster.get("SubnetSize"), builtin["address_pool_mask"]),
+        ("data_path_port", cluster.get("DataPathPort"), builtin["data_path_port"]),
+    )
+    return [
+        f"swarm:builtin:{key} is {wanted}, but this cluster was made with {have}: that cannot be"
+        " changed in a running cluster, only in a new one"
+        for key, have, wanted in pairs
+        if wanted is not None and wanted != have
+    ]

@@ -1,0 +1,261 @@
+"""
+The nodes of a cluster in the engine's swarm mode: what pillar wants of each, and who may go. Pure.
+
+``nodes`` is the answer of ``/nodes``; ``claims`` is ``{minion ID: node ID}``, as the minions told.
+"""
+
+import calendar
+import fnmatch
+import time
+from typing import NamedTuple
+
+import swarm_errors
+from swarm_turn import majority
+
+MANAGER, WORKER = "manager", "worker"
+
+
+class Change(NamedTuple):
+    """What one node is to become."""
+
+    minion: str
+    node: str  # its ID
+    role: str | None  # None: stays
+    spec: dict  # availability and labels that change
+    changes: dict  # for the report
+
+
+def settings_of(minion: str, nodes: dict) -> dict:
+    """Return labels and availability that ``swarm:nodes`` gives a minion."""
+    labels, availability = {}, None
+    for glob, one in nodes.items():
+        if fnmatch.fnmatchcase(minion, glob):
+            labels |= one["labels"]
+            availability = one["availability"] or availability
+    return {"labels": labels, "availability": availability}
+
+
+def label_texts(labels: dict) -> dict[str, str]:
+    """Return labels as Docker has them, those to be taken away left out."""
+    return {
+        key: str(value).lower() if isinstance(value, bool) else str(value)
+        for key, value in labels.items()
+        if value is not None
+    }
+
+
+def role(node: dict) -> str:
+    """Return what the cluster's settings make of a node."""
+    return node["Spec"]["Role"]
+
+
+def is_reachable(node: dict) -> bool:
+    """Say whether a manager takes part."""
+    return (node.get("ManagerStatus") or {}).get("Reachability") == "reachable"
+
+
+def is_leader(node: dict) -> bool:
+    """Say whether a manager is the leader."""
+    return bool((node.get("ManagerStatus") or {}).get("Leader"))
+
+
+def by_id(nodes: list[dict]) -> dict[str, dict]:
+    """Return the nodes by their IDs."""
+    return {one["ID"]: one for one in nodes}
+
+
+def doubles(claims: dict[str, str]) -> list[str]:
+    """Return complaints about minions that say they are the same node."""
+    seen: dict[str, str] = {}
+    found = []
+    for minion, node in claims.items():
+        other = seen.setdefault(node, minion)
+        if other != minion:
+            found.append(
+                f"{other} and {minion} both say they are node {node}, maybe one disk is a copy:"
+                f" salt {minion} swarm_builtin.leave force=True, and apply there again"
+            )
+    return found
+
+
+def _labels(current: dict, wanted: dict, exact: bool) -> dict:
+    """Return the labels a node is to have."""
+    kept = {} if exact else {key: one for key, one in current.items() if key not in wanted}
+    return {**kept, **label_texts(wanted)}
+
+
+def change(minion: str, node: dict, settings: dict) -> Change | None:
+    """Return what pillar wants otherwise of a node, ``None`` if nothing."""
+    wanted = settings_of(minion, settings["nodes"])
+    spec, changes = {}, {}
+    have = node["Spec"].get("Labels") or {}
+    labels = _labels(have, wanted["labels"], settings["builtin"]["exact_labels"])
+    if labels != have:
+        spec["Labels"] = labels
+        changes["labels"] = {"old": have, "new": labels}
+    availability = wanted["availability"]
+    if availability and availability != node["Spec"]["Availability"]:
+        spec["Availability"] = availability
+        changes["availability"] = {"old": node["Spec"]["Availability"], "new": availability}
+    due = MANAGER if minion in settings["managers"] else WORKER
+    if due != role(node):
+        changes["role"] = {"old": role(node), "new": due}
+    if not changes:
+        return None
+    return Change(minion, node["ID"], due if "role" in changes else None, spec, changes)
+
+
+def changes(nodes: list[dict], claims: dict[str, str], settings: dict) -> list[Change]:
+    """Return what is to be changed: new managers before those that are none any more."""
+    known = by_id(nodes)
+    found = [
+        change(minion, known[node], settings)
+        for minion, node in _believed(claims, settings["managers"]).items()
+        if node in known
+    ]
+    me = settings["id"]
+    return sorted(
+        filter(None, found), key=lambda one: (one.role == WORKER, one.minion == me, one.minion)
+    )
+
+
+def _believed(claims: dict[str, str], managers: dict) -> dict[str, str]:
+    """Leave out who claims to be the node that another one says it is; a manager's word counts."""
+    found = {}
+    for minion, node in claims.items():
+        rivals = {one for one, other in claims.items() if other == node} - {minion}
+        if not rivals or (minion in managers and rivals.isdisjoint(managers)):
+            found[minion] = node
+    return found
+
+
+def refusal(nodes: list[dict], node: str, doing: str) -> str | None:
+    """Return why a manager must not go, ``None`` if it may or is none."""
+    managers = [one for one in nodes if one.get("ManagerStatus")]
+    if node not in {one["ID"] for one in managers}:
+        return None
+    rest = [one for one in managers if one["ID"] != node]
+    if not rest:
+        return f"{doing} {node} was refused: it is the last manager"
+    alive = sum(map(is_reachable, rest))
+    # It is taken out by the managers that are there now, and the rest has to go on by itself.
+    need = max(majority(len(managers)) - is_reachable(by_id(nodes)[node]), majority(len(rest)))
+    if alive >= need:
+        return None
+    away = ", ".join(_name(one) for one in rest if not is_reachable(one))
+    return (
+        f"{doing} {_name(by_id(nodes)[node])} would cost the quorum: {need} of the other"
+        f" {len(rest)} managers are needed, and {alive} are reachable; bring {away} up first"
+    )
+
+
+def _name(node: dict) -> str:
+    return f"{node['Description'].get('Hostname') or '?'} ({node['ID']})"
+
+
+def is_down(node: dict) -> bool:
+    """Say whether the managers have lost a node."""
+    return node["Status"]["State"] == "down"
+
+
+def lost_managers(nodes: list[dict], claims: dict[str, str], settings: dict) -> list[dict]:
+    """
+    Return the managers that are gone and that no minion of pillar is any more.
+
+    Only when every manager of pillar is known to be another node: a host that was replaced.
+    """
+    known = by_id(nodes)
+    if not all(claims.get(one) in known for one in settings["managers"]):
+        return []
+    claimed = set(claims.values())
+    return [
+        one
+        for one in nodes
+        if one.get("ManagerStatus") and one["ID"] not in claimed and not is_reachable(one)
+    ]
+
+
+def strangers(nodes: list[dict], claims: dict[str, str]) -> list[str]:
+    """Return complaints about managers that are up and that no minion says it is."""
+    return [
+        f"{_name(one)} is a manager of the cluster, but no minion of pillar: demote it, or have its"
+        " minion apply swarm"
+        for one in nodes
+        if one.get("ManagerStatus") and is_reachable(one) and one["ID"] not in claims.values()
+    ]
+
+
+def stamp(text: str) -> float:
+    """Return Docker's time (``2026-01-02T03:04:05.678901234Z``) as seconds of the epoch."""
+    return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))
+
+
+def expired(nodes: list[dict], claims: dict[str, str], settings: dict, now: float) -> list[dict]:
+    """
+    Return the workers that are down and will not be back: for longer than pillar allows, or because
+    their host has joined anew and is another node now.
+    """
+    claimed, after = set(claims.values()), settings["builtin"]["prune_after"]
+    there = {_address(one) for one in nodes if one["ID"] in claimed and not is_down(one)}
+    return [
+        one
+        for one in nodes
+        if is_down(one)
+        and not one.get("ManagerStatus")
+        and (
+            (one["ID"] not in claimed and _address(one) and _address(one) in there)
+            or (after is not None and now - stamp(one["UpdatedAt"]) > after)
+        )
+    ]
+
+
+def _address(node: dict) -> str | None:
+    # Of a node that was never reached, Docker gives a placeholder, which is nobody's.
+    address = node["Status"].get("Addr")
+    return None if address in {"", "0.0.0.0", None} else address  # noqa: S104
+
+
+def only(nodes: list[dict], node: str) -> dict:
+    """Return the node of this ID."""
+    found = by_id(nodes).get(node)
+    if found is None:
+        raise swarm_errors.SwarmError(f"the cluster knows no node {node}")
+    return found
+
+
+def status(node: dict) -> str:
+    """Return a node's state in one word: ``Ready``, or what it lacks."""
+    state = node["Status"]["State"].capitalize()
+    if state == "Ready" and node.get("ManagerStatus") and not is_reachable(node):
+        return "Unreachable"
+    availability = node["Spec"]["Availability"]
+    return state if state != "Ready" or availability == "active" else availability.capitalize()
+
+
+def as_managers(nodes: list[dict], minions: dict[str, str]) -> dict[str, dict]:
+    """
+    Return what the managers say in the shape of classic mode, for those who look at the whole.
+
+    minions
+        ``{node ID: minion ID}``; others go by their host name.
+    """
+    shown = {
+        one["ID"]: {
+            "name": minions.get(one["ID"]) or one["Description"].get("Hostname") or "",
+            "address": one["Status"].get("Addr") or "",
+            "id": one["ID"],
+            "status": status(one),
+            "labels": one["Spec"].get("Labels") or {},
+            "error": one["Status"].get("Message") or "",
+            "version": (one["Description"].get("Engine") or {}).get("EngineVersion") or "",
+        }
+        for one in nodes
+    }
+    return {
+        shown[one["ID"]]["name"]: {
+            "role": "leader" if is_leader(one) else MANAGER,
+            "nodes": shown,
+        }
+        for one in nodes
+        if one.get("ManagerStatus") and (is_reachable(one) or is_leader(one))
+    }

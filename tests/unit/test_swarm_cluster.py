@@ -1,0 +1,142 @@
+import pytest
+import swarm_cluster
+
+from tests.unit.pillars import node, resolved, settings_of
+
+PILLAR = {"mode": "builtin", "managers": ["m1"]}
+SPEC = {
+    "Name": "default",
+    "Labels": {},
+    "Orchestration": {"TaskHistoryRetentionLimit": 5},
+    "Raft": {
+        "SnapshotInterval": 10000,
+        "KeepOldSnapshots": 0,
+        "LogEntriesForSlowFollowers": 500,
+        "ElectionTick": 10,
+        "HeartbeatTick": 1,
+    },
+    "Dispatcher": {"HeartbeatPeriod": 5000000000},
+    "CAConfig": {"NodeCertExpiry": 7776000000000000},
+    "TaskDefaults": {},
+    "EncryptionConfig": {"AutoLockManagers": False},
+}
+
+
+def options(**given):
+    pillar = {**PILLAR, "builtin": {"cluster": {k.replace("_", "-"): v for k, v in given.items()}}}
+    return settings_of(pillar, node("m1"))["builtin"]["cluster"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"task_history_limit": 5, "max_snapshots": 0, "autolock": False},
+        {"dispatcher_heartbeat": "5s", "cert_expiry": "2160h"},
+        {"dispatcher_heartbeat": 5, "external_ca": []},
+        {"ca_rotation": 0, "election_tick": 10},
+    ],
+)
+def test_what_is_there_is_no_difference(given):
+    assert swarm_cluster.diff(SPEC, options(**given)) == {}
+
+
+ALL = {
+    "task_history_limit": 2,
+    "snapshot_interval": 20000,
+    "max_snapshots": 2,
+    "log_entries_for_slow_followers": 1000,
+    "election_tick": 20,
+    "heartbeat_tick": 2,
+    "dispatcher_heartbeat": "10s",
+    "cert_expiry": "720h",
+    "ca_rotation": 1,
+    "external_ca": [{"url": "https://ca/sign", "options": {"a": 1}, "ca": "PEM"}],
+    "autolock": True,
+    "labels": {"site": "berlin", "prod": True},
+}
+
+
+def test_everything_finds_its_place_and_then_is_no_difference():
+    wanted = options(**ALL)
+    assert set(swarm_cluster.diff(SPEC, wanted)) == set(wanted)
+    new = swarm_cluster.merged(SPEC, wanted)
+    assert swarm_cluster.diff(new, wanted) == {}
+    assert new["Name"] == "default"
+    assert new["CAConfig"] == {
+        "NodeCertExpiry": 720 * 3600 * 10**9,
+        "ForceRotate": 1,
+        "ExternalCAs": [
+            {
+                "Protocol": "cfssl",
+                "URL": "https://ca/sign",
+                "Options": {"a": "1"},
+                "CACert": "PEM",
+            }
+        ],
+    }
+    assert new["Labels"] == {"site": "berlin", "prod": "true"}
+
+
+def test_merging_leaves_what_it_is_given_as_it_was():
+    before = repr(SPEC)
+    swarm_cluster.merged(SPEC, options(**ALL))
+    assert repr(SPEC) == before
+
+
+def test_only_what_pillar_sets_is_touched():
+    new = swarm_cluster.merged({**SPEC, "Labels": {"a": "b"}}, options(autolock=True))
+    assert new == {
+        **SPEC,
+        "Labels": {"a": "b"},
+        "EncryptionConfig": {"AutoLockManagers": True},
+    }
+
+
+def test_settings_of_the_start_that_differ_are_told():
+    builtin = {"address_pools": ["10.30.0.0/16"], "address_pool_mask": 26, "data_path_port": 7789}
+    settings = settings_of({**PILLAR, "builtin": builtin}, node("m1"))
+    made = {"DefaultAddrPool": ["10.30.0.0/16"], "SubnetSize": 26, "DataPathPort": 7789}
+    assert swarm_cluster.init_only(made, settings) == []
+    texts = swarm_cluster.init_only({**made, "DataPathPort": 4789, "SubnetSize": 24}, settings)
+    assert [text.split(",")[0] for text in texts] == [
+        "swarm:builtin:address_pool_mask is 26",
+        "swarm:builtin:data_path_port is 7789",
+    ]
+    assert swarm_cluster.init_only({}, settings_of(PILLAR, node("m1"))) == []
+
+
+@pytest.mark.parametrize(
+    ("pillar", "path"),
+    [
+        ({"overlay": True}, "swarm:overlay"),
+        ({"store": "consul://10.0.0.1:8500"}, "swarm:store"),
+        ({"client": {"nodes": ["m1"]}}, "swarm:client:nodes"),
+        ({"engine": {"options": {"live-restore": True}}}, "swarm:engine:options:live-restore"),
+        ({"engine": {"port": 2377}}, "swarm:builtin:port"),
+        ({"nodes": {"m4": {"availability": "off"}}}, "swarm:nodes:m4:availability"),
+        ({"nodes": {"m 4": {}}}, "swarm:nodes:m 4"),
+        ({"nodes": {"m4": {"labels": {"a": [1]}}}}, "swarm:nodes:m4:labels"),
+        (
+            {"builtin": {"cluster": {"election-tick": 2, "heartbeat-tick": 2}}},
+            "swarm:builtin:cluster:election-tick",
+        ),
+        ({"builtin": {"cluster": {"cert-expiry": "5m"}}}, "swarm:builtin:cluster:cert-expiry"),
+        (
+            {"builtin": {"cluster": {"external-ca": [{"url": "http://x"}]}}},
+            "swarm:builtin:cluster:external-ca",
+        ),
+        ({"builtin": {"cluster": {"labels": {}}}}, "swarm:builtin:cluster:labels"),
+        (
+            {"builtin": {"cluster": {"snapshot-interval": 0}}},
+            "swarm:builtin:cluster:snapshot-interval",
+        ),
+        ({"builtin": {"unlock_key": "vault/key"}}, "swarm:builtin:unlock_key"),
+        ({"builtin": {"data_path_port": 80}}, "swarm:builtin:data_path_port"),
+        ({"builtin": {"address_pools": ["10.30.0.0/28"]}}, "swarm:builtin:address_pool_mask"),
+        ({"builtin": {"data_path_address": "10.9.9.9"}}, "swarm:builtin:data_path_address"),
+    ],
+)
+def test_wrong_pillar_names_its_path(pillar, path):
+    _, faults = resolved({**PILLAR, **pillar}, node("m1"))
+    assert [fault.path for fault in faults] == [path]

@@ -1,0 +1,176 @@
+import pytest
+import swarm_nodes
+
+from tests.unit.pillars import node as minion
+from tests.unit.pillars import settings_of
+
+PILLAR = {"mode": "builtin", "managers": ["m1", "m2", "m3"]}
+
+
+def settings(nodes=None, **builtin):
+    return settings_of({**PILLAR, "nodes": nodes or {}, "builtin": builtin}, minion("m1"))
+
+
+def node(host, role="worker", state="ready", reach=None, **spec):
+    found = {
+        "ID": f"id-{host}",
+        "UpdatedAt": "2026-01-01T00:00:00.123456789Z",
+        "Spec": {"Role": role, "Availability": "active", "Labels": {}, **spec},
+        "Description": {"Hostname": "same", "Engine": {"EngineVersion": "26.1.5"}},
+        "Status": {"State": state, "Addr": f"10.77.0.1{host[1:]}"},
+    }
+    if role == "manager":
+        found["ManagerStatus"] = {"Reachability": reach or "reachable", "Leader": host == "m1"}
+    return found
+
+
+def managers(*gone):
+    return [
+        node(one, "manager", *(("down", "unreachable") if one in gone else ()))
+        for one in ("m1", "m2", "m3")
+    ]
+
+
+def claims(*hosts):
+    return {host: f"id-{host}" for host in hosts}
+
+
+def test_later_and_closer_entries_count_more():
+    nodes = {
+        "*": {"labels": {"zone": "a", "disk": "hdd"}, "availability": None},
+        "m4": {"labels": {"zone": "b", "disk": None}, "availability": "drain"},
+        "x*": {"labels": {"zone": "c"}, "availability": "pause"},
+    }
+    assert swarm_nodes.settings_of("m4", nodes) == {
+        "labels": {"zone": "b", "disk": None},
+        "availability": "drain",
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "exact", "labels"),
+    [
+        ({"zone": "b"}, False, {"zone": "b", "admin": "1"}),
+        ({"zone": None}, False, {"admin": "1"}),
+        ({"zone": "b"}, True, {"zone": "b"}),
+        ({}, True, {}),
+        ({"ssd": True, "n": 3}, True, {"ssd": "true", "n": "3"}),
+    ],
+)
+def test_labels_are_merged_or_exact(wanted, exact, labels):
+    there = node("m4", Labels={"zone": "a", "admin": "1"})
+    change = swarm_nodes.change(
+        "m4", there, settings({"m4": {"labels": wanted}}, exact_labels=exact)
+    )
+    assert change.spec == {"Labels": labels}
+    assert change.role is None
+
+
+def test_nothing_to_do_is_no_change():
+    there = node("m4", Labels={"zone": "a"})
+    assert swarm_nodes.change("m4", there, settings({"m4": {"labels": {"zone": "a"}}})) is None
+
+
+def test_new_managers_come_before_old_ones_go_and_this_one_goes_last():
+    there = [*managers(), node("m4", "manager"), node("m5"), node("m0", "manager")]
+    pillar = {**PILLAR, "managers": ["m2", "m3", "m4"]}
+    mine = settings_of({**pillar, "managers": {"m5": "10.0.0.5", "m3": "10.0.0.3"}}, minion("m1"))
+    found = swarm_nodes.changes(there, claims("m0", "m1", "m2", "m3", "m5"), mine)
+    assert [(one.minion, one.role) for one in found] == [
+        ("m5", "manager"),
+        ("m0", "worker"),
+        ("m2", "worker"),
+        ("m1", "worker"),
+    ]
+
+
+def test_who_is_no_minion_of_the_mine_is_left_alone():
+    assert swarm_nodes.changes([node("m4", Labels={"a": "b"})], {}, settings()) == []
+    assert swarm_nodes.changes([], claims("m4"), settings()) == []
+
+
+def test_a_worker_that_says_it_is_a_manager_changes_nothing():
+    liar = {**claims("m1", "m2", "m3"), "m4": "id-m2"}
+    assert swarm_nodes.changes(managers(), liar, settings({"m4": {"labels": {"a": "b"}}})) == []
+    (text,) = swarm_nodes.doubles(liar)
+    assert text.startswith("m2 and m4 both say they are node id-m2")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "who", "refused"),
+    [
+        (managers(), "m2", False),
+        (managers("m3"), "m2", True),
+        (managers("m3"), "m3", False),
+        (managers("m2", "m3"), "m3", True),
+        ([node("m1", "manager")], "m1", True),
+        ([*managers(), node("m4")], "m4", False),
+        ([*managers(), node("m4", "manager")], "m2", False),
+        # Five, two of them gone: one of those may go, and nobody who is alive.
+        (
+            [*managers("m3"), node("m4", "manager"), node("m5", "manager", reach="unreachable")],
+            "m3",
+            False,
+        ),
+        (
+            [*managers("m3"), node("m4", "manager"), node("m5", "manager", reach="unreachable")],
+            "m2",
+            True,
+        ),
+        ([node("m1", "manager"), node("m2", "manager")], "m2", False),
+        ([node("m1", "manager"), node("m2", "manager", "down", "unreachable")], "m2", True),
+    ],
+)
+def test_quorum(nodes, who, refused):
+    text = swarm_nodes.refusal(nodes, f"id-{who}", "removing")
+    assert bool(text) is refused
+
+
+def test_refusal_says_what_would_help():
+    text = swarm_nodes.refusal(managers("m3"), "id-m2", "demoting")
+    assert text == (
+        "demoting same (id-m2) would cost the quorum: 2 of the other 2 managers are needed, and 1"
+        " are reachable; bring same (id-m3) up first"
+    )
+
+
+def test_a_replaced_manager_is_lost_when_all_of_pillar_are_other_nodes():
+    old = node("m9", "manager", "down", "unreachable")
+    there, mine = [*managers(), old], settings()
+    assert swarm_nodes.lost_managers(there, claims("m1", "m2", "m3"), mine) == [old]
+    assert swarm_nodes.lost_managers(there, claims("m1", "m2"), mine) == []
+    alive = node("m9", "manager")
+    assert swarm_nodes.lost_managers([*managers(), alive], claims("m1", "m2", "m3"), mine) == []
+    (text,) = swarm_nodes.strangers([*managers(), alive], claims("m1", "m2", "m3"))
+    assert "is a manager of the cluster, but no minion of pillar" in text
+
+
+def test_only_workers_that_are_down_for_long_are_dropped():
+    there = [*managers("m3"), node("m4", state="down"), node("m5")]
+    then = swarm_nodes.stamp("2026-01-01T01:00:00Z")
+    assert swarm_nodes.expired(there, {}, settings(prune_after=3599), then) == [there[3]]
+    assert swarm_nodes.expired(there, {}, settings(prune_after=3601), then) == []
+    assert swarm_nodes.expired(there, {}, settings(prune_after=None), then) == []
+
+
+def test_a_host_that_has_joined_anew_leaves_its_old_node_behind():
+    old, new = node("m4", state="down"), node("m4")
+    new["ID"] = "id-new"
+    there = [*managers(), old, new]
+    assert swarm_nodes.expired(there, {"m4": "id-new"}, settings(), 0) == [old]
+    assert swarm_nodes.expired(there, {}, settings(), 0) == []
+    new["Status"]["State"] = "down"
+    assert swarm_nodes.expired(there, {"m4": "id-new"}, settings(), 0) == []
+
+
+def test_managers_as_in_classic_mode():
+    there = [*managers("m3"), node("m4", Availability="drain")]
+    found = swarm_nodes.as_managers(there, {"id-m1": "m1", "id-m2": "m2", "id-m4": "m4"})
+    assert {name: one["role"] for name, one in found.items()} == {"m1": "leader", "m2": "manager"}
+    shown = found["m1"]["nodes"]
+    assert [(one["name"], one["status"]) for one in shown.values()] == [
+        ("m1", "Ready"),
+        ("m2", "Ready"),
+        ("same", "Down"),
+        ("m4", "Drain"),
+    ]
