@@ -92,7 +92,11 @@ def apply_all(test=False):
 
         salt '*' swarm_network.apply_all test=True
     """
-    networks = __salt__["swarm_settings.get"]()["networks"]
+    settings = __salt__["swarm_settings.get"]()
+    networks = settings["networks"]
+    if settings["mode"] == "builtin" and not __salt__["swarm_leader.leads"]():
+        # Overlay networks are the cluster's, and its leader makes them.
+        networks = {name: one for name, one in networks.items() if one["driver"] != "overlay"}
     changes = {name: apply(name, spec, test) for name, spec in networks.items()}
     return {name: change for name, change in changes.items() if change}
 
@@ -111,7 +115,11 @@ def remove_all(test=False):
     """
     if not __salt__["swarm_engine.exists"]():
         return {}
-    networks = __salt__["swarm_settings.get"]()["networks"]
+    settings = __salt__["swarm_settings.get"]()
+    networks = settings["networks"]
+    if settings["mode"] == "builtin":
+        # A node that leaves takes no network of the cluster away from the others.
+        networks = {name: one for name, one in networks.items() if one["driver"] != "overlay"}
     changes = {name: _remove(name, spec, test) for name, spec in networks.items()}
     return {name: change for name, change in changes.items() if change}
 

@@ -25,7 +25,10 @@ def joined():
         salt '*' swarm_node.joined
     """
     try:
-        __salt__["swarm_classic.wait_healthy"](0)
+        if __salt__["swarm_settings.get"]()["mode"] == "builtin":
+            __salt__["swarm_builtin.wait_ready"](0)
+        else:
+            __salt__["swarm_classic.wait_healthy"](0)
     except swarm_errors.SwarmError:
         return False
     return True
@@ -42,9 +45,15 @@ def report():
         salt '*' swarm_node.report
     """
     settings = __salt__["swarm_settings.get"]()
+    builtin = settings["mode"] == "builtin"
     return {
+        "mode": settings["mode"],
         "address": settings["address"],
-        "endpoint": swarm_roles.engine_endpoint(settings),
+        "endpoint": (
+            __salt__["swarm_builtin.node_id"]()
+            if builtin
+            else swarm_roles.engine_endpoint(settings)
+        ),
         "manager": settings["is_manager"],
         "server": settings["is_server"],
         "managers": settings["managers"],
@@ -52,3 +61,17 @@ def report():
         "labels": settings["labels"],
         "engine": __salt__["swarm_engine.version"](),
     }
+
+
+def managers():
+    """
+    Return what the managers say of the whole swarm, by whatever way this node can hear it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_node.managers
+    """
+    builtin = __salt__["swarm_settings.get"]()["mode"] == "builtin"
+    return __salt__["swarm_leader.managers" if builtin else "swarm_classic.managers"]()

@@ -62,8 +62,8 @@ def _reports(members):
 def _said(reports):
     """Return what the managers say, as some member that is set up hears it."""
     for member in (name for name, report in reports.items() if isinstance(report, dict)):
-        said = _ask([member], "swarm_classic.managers").get(member)
-        if isinstance(said, dict):
+        said = _ask([member], "swarm_node.managers").get(member)
+        if isinstance(said, dict) and said:
             return said
     return {}
 
@@ -115,7 +115,7 @@ def reconcile(test=False):
     """
     rows, reports = _look()
     wanted = swarm_members.to_join(rows, reports)
-    healthy = sum(row["state"] == swarm_members.HEALTHY for row in rows)
+    healthy = sum(map(swarm_members.is_good, rows))
     down = [row["id"] for row in rows if row["id"] not in reports and row["role"] != "no member"]
     found = {"healthy": healthy, "down": down}
     if test:
@@ -158,7 +158,8 @@ def remove(minion, force=False):
     Take a node out of the swarm, also one that is dead; return what was done.
 
     A minion that answers applies ``swarm.clean``. Then its key leaves the store, and Consul forgets
-    a server. Refused where the last manager or the majority of the Consul servers would be lost.
+    a server; in builtin mode its tasks go elsewhere before, and it leaves the list of nodes.
+    Refused where the last manager, or the quorum of managers or Consul servers would be lost.
     Take it out of pillar as well, or it is a member again with the next apply.
 
     CLI Example:
@@ -188,16 +189,43 @@ def remove(minion, force=False):
         __context__["retcode"] = 1
         return {"refused": str(err)}
     endpoint = swarm_members.endpoint(minion, reports.get(minion), said)
-    done = {"cleaned": _clean(minion) if minion in reports else "the minion does not answer"}
-    done["deregistered"] = "the swarm does not know it"
+    take_out = _from_cluster if swarm_members.is_builtin(others) else _from_store
+    done = take_out(minion, minion in reports, endpoint, others)
+    if "refused" not in done:
+        _fire(minion, "removed")
+    return done
+
+
+def _cleaned(minion, answers):
+    return _clean(minion) if answers else "the minion does not answer"
+
+
+def _from_store(minion, answers, endpoint, others):
+    done = {"cleaned": _cleaned(minion, answers), "deregistered": "the swarm does not know it"}
     if endpoint:
         done["deregistered"] = _from_any(others, "swarm_consul.deregister", endpoint=endpoint)
     done["expelled from Consul"] = _from_any(others, "swarm_consul.expel", minion)
-    _fire(minion, "removed")
+    return done
+
+
+def _from_cluster(minion, answers, node, others):
+    managers = [name for name, one in others.items() if one["manager"]]
+    done = {}
+    if node:
+        expelled = _from_any(managers, "swarm_leader.expel", node)
+        if isinstance(expelled, str):
+            __context__["retcode"] = 1
+            return {"refused": expelled}
+        done = expelled
+    done["cleaned"] = _cleaned(minion, answers)
+    if node:
+        done["dropped"] = _from_any(managers, "swarm_leader.drop", node)
     return done
 
 
 def _alive(others):
+    if swarm_members.is_builtin(others):
+        return set()
     answers = _ask(others, "swarm_consul.status")
     return {name for one in answers.values() if isinstance(one, dict) for name in one["servers"]}
 

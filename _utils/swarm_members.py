@@ -11,6 +11,8 @@ import swarm_errors
 import swarm_turn
 
 HEALTHY = "Healthy"
+# Ready, and what an operator may have made of a node in the engine's swarm mode.
+_GOOD = {HEALTHY, "Ready", "Pause", "Drain"}
 _NO_ANSWER = "no answer"
 
 
@@ -24,12 +26,13 @@ def is_member(pillar: object) -> bool:
 
 
 def _judge(said: dict) -> dict | None:
-    """Return what the primary says."""
-    return next((one for one in said.values() if one.get("role") == "primary"), None)
+    """Return what the primary, or the leader, says."""
+    heads = ("primary", "leader")
+    return next((one for one in said.values() if one.get("role") in heads), None)
 
 
 def nodes(said: dict) -> dict[str, dict]:
-    """Return the primary's nodes, by the address of their engine."""
+    """Return the primary's nodes by what a report calls ``endpoint``: address, or node ID."""
     judge = _judge(said)
     return judge["nodes"] if judge else {}
 
@@ -40,11 +43,12 @@ def _role(member: str, report: dict, said: dict) -> str:
     return f"{word}, consul" if report.get("server") else word
 
 
-def _found(member: str, report: object, known: dict) -> dict | None:
-    """Return the node of a member: by its address, else by the name that its engine has."""
+def _found(member: str, report: object, known: dict) -> str | None:
+    """Return the key of a member's node: its own word, else by the name that its engine has."""
     if isinstance(report, dict):
-        return known.get(report["endpoint"])
-    named = [node for node in known.values() if node["name"] == member.partition(".")[0]]
+        return report["endpoint"] if report["endpoint"] in known else None
+    names = {member, member.partition(".")[0]}
+    named = [key for key, node in known.items() if node["name"] in names]
     return named[0] if len(named) == 1 else None
 
 
@@ -57,7 +61,7 @@ def _state(report: object, node: dict | None, judged: bool) -> tuple[str, str]:
         return (state if node else _NO_ANSWER), "the minion does not answer"
     if not judged:
         return "unknown", "no manager is primary"
-    if state == HEALTHY:
+    if state in _GOOD:
         return state, ""
     return state, why or "it is not in the list of the primary"
 
@@ -68,10 +72,11 @@ def rows(members: list[str], reports: dict, said: dict) -> list[dict]:
     found, seen = [], set()
     for member in sorted(members):
         report = reports.get(member)
-        node = _found(member, report, known)
+        key = _found(member, report, known)
+        node = known.get(key)
         state, why = _state(report, node, judged)
         plain = report if isinstance(report, dict) else {}
-        seen.add((node or {}).get("address"))
+        seen.add(key)
         found.append(
             {
                 "id": member,
@@ -83,7 +88,7 @@ def rows(members: list[str], reports: dict, said: dict) -> list[dict]:
                 "why": why,
             }
         )
-    strangers = (node for address, node in sorted(known.items()) if address not in seen)
+    strangers = (node for key, node in sorted(known.items()) if key not in seen)
     return found + [_stranger(node) for node in strangers]
 
 
@@ -101,7 +106,12 @@ def _stranger(node: dict) -> dict:
 
 def to_join(rows: list[dict], reports: dict) -> list[str]:
     """Return the members that are up and have to be joined."""
-    return [row["id"] for row in rows if row["id"] in reports and row["state"] != HEALTHY]
+    return [row["id"] for row in rows if row["id"] in reports and not is_good(row)]
+
+
+def is_good(row: dict) -> bool:
+    """Say whether a member is in order."""
+    return row["state"] in _GOOD
 
 
 def outcomes(returns: dict, asked: list[str]) -> dict[str, str]:
@@ -148,12 +158,16 @@ def _only(member: str, what: str) -> str:
     )
 
 
+def is_builtin(reports: dict) -> bool:
+    """Say whether the members are in the engine's own swarm mode."""
+    return any(one.get("mode") == "builtin" for one in reports.values())
+
+
 def endpoint(member: str, report: object, said: dict) -> str | None:
-    """Return the address of a member's engine, as the swarm knows it."""
+    """Return how the swarm knows a member: the address of its engine, or its node ID."""
     if isinstance(report, dict):
         return report["endpoint"]
-    node = _found(member, None, nodes(said))
-    return node and node["address"]
+    return _found(member, None, nodes(said))
 
 
 def table(rows: list[dict]) -> str:

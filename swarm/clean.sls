@@ -1,5 +1,6 @@
 {#- Takes away everything the formula brought, in the reverse order. An admin's own keys in
     daemon.json and own containers stay, and with such a container the engine. #}
+{%- from "swarm/mode.jinja" import mode with context %}
 include:
   - swarm.settings
 
@@ -7,6 +8,14 @@ docker clients use the engine:
   swarm_client.removed:
     - require:
       - swarm_settings: swarm pillar is valid
+
+{%- if mode == "builtin" %}
+
+this node is out of the cluster:
+  swarm_builtin.left:
+    - require:
+      - swarm_client: docker clients use the engine
+{%- else %}
 
 agent and manager are removed:
   swarm_classic.removed:
@@ -17,11 +26,13 @@ this node is out of the store:
   swarm_consul.deregistered:
     - require:
       - swarm_classic: agent and manager are removed
+{%- endif %}
 
 networks of pillar are removed:
   swarm_network.unmanaged:
     - require:
-      - swarm_consul: this node is out of the store
+      - {{ "swarm_builtin: this node is out of the cluster" if mode == "builtin"
+           else "swarm_consul: this node is out of the store" }}
 
 engine is as it was:
   swarm_engine.cleaned:

@@ -1,7 +1,8 @@
 {#- Everything: from a bare machine to a healthy node of the swarm. #}
+{%- from "swarm/mode.jinja" import mode with context %}
 include:
   - swarm.settings
   - swarm.engine
-  - swarm.classic
+  - swarm.{{ mode }}
   - swarm.networks
   - swarm.client

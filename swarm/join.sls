@@ -1,5 +1,6 @@
 {#- The automatic way in, for the engine, the reactor and the schedule: a minion that pillar makes no
     member is left as it is. By hand, apply `swarm`: that tells what is missing. #}
+{%- from "swarm/mode.jinja" import mode with context %}
 {%- set swarm = pillar.get("swarm") or {} %}
 {%- if swarm.get("managers") and swarm.get("autojoin", {}).get("enabled", true) %}
 include:
@@ -8,7 +9,7 @@ include:
 this node is a member of the swarm:
   swarm_node.joined:
     - require:
-      - swarm_classic: this node is healthy
+      - swarm_{{ mode }}: this node is healthy
 {%- else %}
 this minion is no member:
   test.nop: []

@@ -28,6 +28,11 @@ engine swarm_autojoin is configured:
     - dataset:
         engines:
           - swarm_autojoin: {{ dict({"targets": "*"}, **master.get("autojoin", {})) | json }}
+        # For builtin mode: a node may have the managers look what pillar says of the nodes; it can
+        # say nothing else. Salt adds to this what other files have under `peer`.
+        peer:
+          ".*":
+            - swarm_leader.settle
     - require:
       - file: engine swarm_autojoin is on the master
 

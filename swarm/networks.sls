@@ -1,8 +1,9 @@
 {#- Creates the networks that pillar names. #}
+{%- from "swarm/mode.jinja" import mode with context %}
 include:
-  - swarm.classic
+  - swarm.{{ mode }}
 
 networks of pillar are present:
   swarm_network.managed:
     - require:
-      - swarm_classic: this node is healthy
+      - swarm_{{ mode }}: this node is healthy

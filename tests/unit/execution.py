@@ -9,12 +9,14 @@ import salt.modules.aptpkg
 import salt.modules.cmdmod
 import salt.modules.network
 import salt.modules.pip
+import salt.modules.publish
 import salt.modules.systemd_service
 
 _SALTS_OWN = {
     "cmd": salt.modules.cmdmod,
     "network": salt.modules.network,
     "pip": salt.modules.pip,
+    "publish": salt.modules.publish,
     "pkg": salt.modules.aptpkg,
     "service": salt.modules.systemd_service,
 }

@@ -91,6 +91,7 @@ def test_builtin_mode_needs_no_images():
     assert pillars.default(["m1"], "builtin", "bookworm", IMAGES) == {
         "mode": "builtin",
         "managers": ["m1"],
+        "nodes": {"m*": {}},
     }
 
 

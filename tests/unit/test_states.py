@@ -27,6 +27,9 @@ APPLIED = {
     "swarm_classic.manager": "swarm_classic.apply_manager",
     "swarm_classic.agent": "swarm_classic.apply_agent",
     "swarm_classic.removed": "swarm_classic.remove",
+    "swarm_builtin.member": "swarm_builtin.apply",
+    "swarm_builtin.cluster": "swarm_leader.apply_cluster",
+    "swarm_builtin.left": "swarm_builtin.leave",
     "swarm_client.configured": "swarm_client.apply",
     "swarm_client.removed": "swarm_client.remove",
 }
@@ -34,6 +37,7 @@ WAITED = {
     "swarm_consul.ready": "swarm_consul.wait",
     "swarm_classic.elected": "swarm_classic.wait_primary",
     "swarm_classic.healthy": "swarm_classic.wait_healthy",
+    "swarm_builtin.ready": "swarm_builtin.wait_ready",
 }
 # states: what has to be there for them
 GATES = {
@@ -42,6 +46,7 @@ GATES = {
     "swarm_engine": "swarm_engine.configure",
     "swarm_consul": "swarm_consul.apply",
     "swarm_classic": "swarm_classic.managers",
+    "swarm_builtin": "swarm_builtin.apply",
     "swarm_client": "swarm_client.apply",
 }
 CHANGES = {"thing": {"old": None, "new": "there"}}
@@ -55,7 +60,11 @@ def run(monkeypatch):
         module, _, state = name.partition(".")
         states = importlib.import_module(f"_states.{module}")
         salt = mocked(
-            **{"swarm_engine__complaints": complaints, function.replace(".", "__"): outcome}
+            **{
+                "swarm_engine__complaints": complaints,
+                "swarm_leader__complaints": complaints,
+                function.replace(".", "__"): outcome,
+            }
         )
         monkeypatch.setattr(states, "__salt__", salt, raising=False)
         monkeypatch.setattr(states, "__opts__", {"test": test}, raising=False)
@@ -92,8 +101,22 @@ def test_error_fails_the_state_with_its_words(run, name, function, test):
     assert ret["comment"] == "what, where, what to do"
 
 
-def test_engines_complaints_are_warnings(run):
-    case = ("swarm_engine.configured", "swarm_engine.configure", {})
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_nodes_are_settled_by_the_pillar_of_this_run(run, test):
+    """It was refreshed when the run began; who asks for it from elsewhere wants a newer one."""
+    ret, called = run("swarm_builtin.nodes", "swarm_leader.settle", CHANGES, test)
+    assert (ret["result"], ret["changes"]) == (None if test else True, CHANGES)
+    called.assert_called_once_with(test=test, fresh=False)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("swarm_engine.configured", "swarm_engine.configure", {}),
+        ("swarm_builtin.member", "swarm_builtin.apply", {}),
+    ],
+)
+def test_complaints_are_warnings(run, case):
     ret, _ = run(*case, complaints=["2 threads are lost"])
     assert (ret["result"], ret["warnings"]) == (True, ["2 threads are lost"])
     assert "warnings" not in run(*case)[0]

@@ -12,7 +12,9 @@ from tests.unit.pillars import VALID, node, settings_of
     [(None, True), (swarm_errors.WaitTimeoutError("it is not in the list"), False)],
 )
 def test_joined_is_what_the_managers_say_at_once(monkeypatch, outcome, joined):
-    salt = mocked(swarm_classic__wait_healthy=outcome)
+    salt = mocked(
+        swarm_settings__get=settings_of(VALID, node("m4")), swarm_classic__wait_healthy=outcome
+    )
     monkeypatch.setattr(swarm_node, "__salt__", salt, raising=False)
     assert swarm_node.joined() is joined
     salt["swarm_classic.wait_healthy"].assert_called_once_with(0)

@@ -28,7 +28,7 @@ class Fleet:
         self.asked.append((function, minions, args, kwargs))
         answers = {
             "swarm_node.report": self.reports,
-            "swarm_classic.managers": dict.fromkeys(self.reports, self.managers),
+            "swarm_node.managers": dict.fromkeys(self.reports, self.managers),
             "swarm_consul.status": {key: {"servers": self.alive} for key in self.reports},
             "state.apply": {name: self.states.get(name, JOINED) for name in self.reports},
         }.get(function, {key: {} for key in self.reports})

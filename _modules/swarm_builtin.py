@@ -1,0 +1,400 @@
+"""
+The swarm mode that is built into the Docker Engine: this node in it, and from a manager the others.
+
+What a manager knows of the cluster, the others learn from Salt's mine: ``swarm_cluster`` (with the
+token for workers, for members only) and ``swarm_node``, which node a minion is.
+"""
+
+import time
+
+import swarm_docker
+import swarm_errors
+import swarm_membership
+import swarm_mode
+import swarm_nodes
+import swarm_secrets
+import swarm_wait
+from swarm_address import endpoint
+from swarm_membership import INIT, JOIN, NOTHING, REJOIN, UNLOCK, WAIT
+
+__virtualname__ = "swarm_builtin"
+
+_CLUSTER, _NODE = "swarm_cluster", "swarm_node"
+_SENDING = "swarm_builtin.sending"
+_MASK = "(not shown)"
+# Seconds between two requests to the managers, and how long one may take.
+_NUDGE, _ANSWER = 10, 15
+# Seconds within which managers that leave at the same time are out of each other's way.
+_TOGETHER = 20
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _settings():
+    return __salt__["swarm_settings.get"]()
+
+
+def _client():
+    url = __salt__["config.get"]("swarm_docker_url")
+    return swarm_docker.connect(url, what="swarm mode")
+
+
+def _masterless():
+    return __opts__.get("file_client") == "local"
+
+
+# --- what is
+
+
+def info():
+    """
+    Return this node's state, role, node ID, cluster (managers only), managers and error.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_builtin.info
+    """
+    with _client() as client:
+        swarm = swarm_mode.swarm(client)
+    return {
+        "state": swarm.get("LocalNodeState") or "inactive",
+        "role": _role(swarm),
+        "node": swarm.get("NodeID") or "",
+        "cluster": swarm_membership.cluster_id(swarm),
+        "managers": sorted(swarm_membership.remote_managers(swarm)),
+        "error": swarm.get("Error") or "",
+    }
+
+
+def _role(swarm):
+    return swarm_nodes.MANAGER if swarm_membership.manager(swarm) else swarm_nodes.WORKER
+
+
+# --- the mine
+
+
+def record():
+    """
+    Return what a manager tells the others: cluster, node, address and the token for workers.
+
+    For Salt's mine; whoever else calls it does not get the token.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_builtin.record
+    """
+    settings = _settings()
+    with _client() as client:
+        swarm = swarm_mode.swarm(client)
+        if not swarm_membership.manager(swarm):
+            return {}
+        token = client.inspect_swarm()["JoinTokens"]["Worker"]
+    return {
+        "cluster": swarm_membership.cluster_id(swarm),
+        "node": swarm["NodeID"],
+        "address": endpoint(settings["address"], settings["builtin"]["port"]),
+        # Who may read this: if pillar lets others in, the mine has to be told anew.
+        "members": _members(settings),
+        "token": token if __context__.get(_SENDING) else _MASK,
+    }
+
+
+def node_id():
+    """
+    Return the ID of this node in its cluster, empty if it is in none. For Salt's mine.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_builtin.node_id
+    """
+    with _client() as client:
+        return swarm_mode.swarm(client).get("NodeID") or ""
+
+
+def _members(settings):
+    """Return the target of all that may have the token: who pillar names, and nobody else."""
+    return " or ".join([*settings["managers"], *settings["nodes"]])
+
+
+def _mined(target, name, kind="compound"):
+    return {} if _masterless() else __salt__["mine.get"](target, name, tgt_type=kind) or {}
+
+
+def _records(settings):
+    found = _mined(list(settings["managers"]), _CLUSTER, "list")
+    return {name: found[name] for name in settings["managers"] if found.get(name)}
+
+
+def claims(fresh=False):
+    """
+    Return which node each member says it is, ``{minion ID: node ID}``; of this one, its engine.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_builtin.claims
+
+    fresh
+        Of the members by the pillar as it is now. Defaults to ``False``: as of the last refresh.
+    """
+    settings = __salt__["swarm_settings.get"](fresh=fresh)
+    with _client() as client:
+        mine = swarm_mode.swarm(client).get("NodeID")
+    found = {**_mined(_members(settings), _NODE), settings["id"]: mine}
+    return {minion: node for minion, node in found.items() if node}
+
+
+def tell():
+    """
+    Leave in Salt's mine what others have to know of this node, if they do not know it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_builtin.tell
+    """
+    if _masterless():
+        return
+    settings = _settings()
+    records = _records(settings)
+    with _client() as client:
+        _tell(swarm_mode.swarm(client), settings, records)
+
+
+def _tell(swarm, settings, records):
+    me = settings["id"]
+    if _mined([me], _NODE, "list").get(me) != swarm["NodeID"]:
+        _send(_NODE, "swarm_builtin.node_id")
+    if not swarm_membership.manager(swarm):
+        if me in records:
+            __salt__["mine.delete"](_CLUSTER)
+        return
+    __context__[_SENDING] = True
+    try:
+        if record() != records.get(me):
+            allowed = {"allow_tgt": _members(settings), "allow_tgt_type": "compound"}
+            _send(_CLUSTER, "swarm_builtin.record", **allowed)
+    finally:
+        del __context__[_SENDING]
+
+
+def _send(name, function, **more):
+    __salt__["mine.send"](name, mine_function=function, **more)
+
+
+def forget():
+    """
+    Have Salt's mine forget what this minion has told of a cluster.
+
+    Only after the loss of a whole cluster: then a new one may be made.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'm*' swarm_builtin.forget
+    """
+    for name in (_CLUSTER, _NODE):
+        __salt__["mine.delete"](name)
+    return True
+
+
+# --- this node
+
+
+def apply(test=False):
+    """
+    Ensure this node is in the cluster of pillar's managers; return what changed.
+
+    The first manager of pillar makes the cluster, if none was ever known; all others join, as
+    workers. Who is a manager, pillar says to the managers: see ``swarm_leader.settle``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_builtin.apply test=True
+    """
+    settings = _settings()
+    with swarm_docker.unless_absent(test), _client() as client:
+        return _apply(client, settings, test)
+    return _change("inactive", settings)
+
+
+def _change(old, settings, step=None):
+    new = "unlocked" if step == UNLOCK else f"in the cluster of {', '.join(settings['managers'])}"
+    return {"swarm mode": {"old": old, "new": new}}
+
+
+def _apply(client, settings, test):
+    records = _records(settings)
+    swarm = swarm_mode.swarm(client)
+    step = swarm_membership.step(swarm, settings, records)
+    if step.what == NOTHING:
+        if not test:
+            tell()
+        return {}
+    changes = _change(swarm.get("LocalNodeState") or "inactive", settings, step.what)
+    if not test:
+        _become(client, settings)
+        tell()
+        if step.what in {JOIN, REJOIN, WAIT}:
+            # The leader has not seen this node before: its role, its labels.
+            ask_managers()
+    return changes
+
+
+def _become(client, settings):
+    """Go step by step, until there is nothing left to do."""
+
+    def probe():
+        records = _records(settings)
+        step = swarm_membership.step(swarm_mode.swarm(client), settings, records)
+        if step.what == NOTHING:
+            return None
+        return _take(client, settings, records, step) or f"{settings['id']}: {step.why}"
+
+    swarm_wait.until(probe, settings["timeout"])
+
+
+def _take(client, settings, records, step):
+    """Take one step; return what is in its way, if something is."""
+    if step.what == INIT:
+        if elsewhere := swarm_mode.listens(settings):
+            return f"{', '.join(elsewhere)} may have a cluster and have not told of it: apply there"
+        swarm_mode.init(client, settings)
+    elif step.what == JOIN:
+        try:
+            swarm_mode.join(client, settings, records)
+        except swarm_errors.SwarmError as err:
+            # A leader that is gone is followed by another one, a token by a new one.
+            return str(err)
+    elif step.what == REJOIN:
+        client.leave_swarm(force=True)
+    elif step.what == UNLOCK:
+        key = swarm_secrets.load(__salt__, settings["builtin"]["unlock_key"])
+        with swarm_docker.translated("unlocking"):
+            client.unlock_swarm(key)
+    elif step.what == WAIT:
+        return None
+    return None
+
+
+def wait_ready(timeout=None):
+    """
+    Wait until this node is an active member in the role that pillar gives it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_builtin.wait_ready timeout=30
+
+    timeout
+        Seconds; ``swarm:timeout`` if unset.
+    """
+    settings = _settings()
+    limit = settings["timeout"] if timeout is None else timeout
+    due = swarm_nodes.MANAGER if settings["is_manager"] else swarm_nodes.WORKER
+    last = [float("-inf")]
+
+    def probe():
+        with _client() as client:
+            swarm = swarm_mode.swarm(client)
+        swarm_membership.step(swarm, settings, _records(settings))  # the wrong cluster is an error
+        state = swarm.get("LocalNodeState") or "inactive"
+        if state != "active":
+            return f"{settings['id']} is {state}: {swarm.get('Error') or 'no reason given'}"
+        if _role(swarm) == due:
+            return None
+        if limit and time.monotonic() - last[0] > _NUDGE:
+            ask_managers()
+            last[0] = time.monotonic()
+        return (
+            f"{settings['id']} is a {_role(swarm)} and is to be a {due}: the leader of the cluster"
+            " has to apply swarm, or the master's configuration lets minions ask for it"
+            " (peer, see the state swarm.master)"
+        )
+
+    swarm_wait.until(probe, limit)
+
+
+def ask_managers():
+    """
+    Have the managers settle what pillar wants of the nodes, by way of the master; return what they
+    say. Needs ``peer`` in the master's configuration for ``swarm_leader.settle``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m4 swarm_builtin.ask_managers
+    """
+    others = [name for name in _settings()["managers"] if name != __opts__["id"]]
+    if _masterless() or not others:
+        return {}
+    return __salt__["publish.publish"](
+        ",".join(others), "swarm_leader.settle", tgt_type="list", timeout=_ANSWER
+    )
+
+
+def leave(force=False, test=False):
+    """
+    Ensure this node is in no cluster; return what changed.
+
+    A manager hands over first, and is refused if the others would lose their quorum by it. The last
+    manager ends the cluster.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m4 swarm_builtin.leave test=True
+
+    force
+        Leave at once, whatever that costs the cluster. Defaults to ``False``.
+    """
+    settings = _settings()
+    if not __salt__["swarm_engine.exists"]():
+        return {}
+    with swarm_docker.unless_absent(test=True), _client() as client:
+        swarm = swarm_mode.swarm(client)
+        state = swarm.get("LocalNodeState") or "inactive"
+        if state == "inactive":
+            return {}
+        if not test:
+            last = _hand_over(client, swarm, settings) if not force else True
+            client.leave_swarm(force=force or last or state != "active")
+            if not _masterless():
+                forget()
+        return {"swarm mode": {"old": f"{state}, {_role(swarm)}", "new": "inactive"}}
+    return {}
+
+
+def _hand_over(client, swarm, settings):
+    """Have a manager become a worker; return whether it is the last one, which cannot."""
+    if not swarm_membership.manager(swarm):
+        return False
+    outcome = {}
+
+    def probe():
+        try:
+            outcome["last"] = swarm_mode.step_down(client, swarm["NodeID"], settings["timeout"])
+        except swarm_errors.SwarmError as err:
+            # Others may be stepping down at the same time: for a moment, quorum seems at stake.
+            return str(err)
+        return None
+
+    with swarm_mode.alone():
+        swarm_wait.until(probe, min(settings["timeout"], _TOGETHER))
+    return outcome["last"]

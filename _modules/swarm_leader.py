@@ -1,0 +1,328 @@
+"""
+The cluster of the engine's swarm mode, as its managers see it and its leader keeps it.
+
+This node's own way in and out is in ``swarm_builtin``.
+"""
+
+import contextlib
+import time
+
+import swarm_cluster
+import swarm_docker
+import swarm_errors
+import swarm_membership
+import swarm_mode
+import swarm_nodes
+import swarm_secrets
+import swarm_wait
+
+__virtualname__ = "swarm_leader"
+
+# Seconds within which all managers do what they do at the same time.
+_TOGETHER = 15
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _settings():
+    return __salt__["swarm_settings.get"]()
+
+
+def _client():
+    url = __salt__["config.get"]("swarm_docker_url")
+    return swarm_docker.connect(url, what="swarm mode")
+
+
+def managers():
+    """
+    Return what this manager knows of the cluster, in the shape of ``swarm_classic.managers``.
+
+    Empty on a worker, which knows nothing of the others.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_leader.managers
+    """
+    with _client() as client:
+        if not swarm_membership.manager(swarm_mode.swarm(client)):
+            return {}
+        nodes = swarm_mode.nodes(client)
+    minions = {node: minion for minion, node in __salt__["swarm_builtin.claims"]().items()}
+    return swarm_nodes.as_managers(nodes, minions)
+
+
+def complaints():
+    """
+    Return what is not as pillar wants it and cannot be mended by an apply, as texts.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_leader.complaints
+    """
+    settings = _settings()
+    with _client() as client:
+        swarm = swarm_mode.swarm(client)
+        found = _moved(swarm, settings)
+        if not swarm_membership.manager(swarm):
+            return found
+        try:
+            with swarm_docker.translated("the cluster"):
+                cluster, nodes = client.inspect_swarm(), client.nodes()
+        except swarm_errors.SwarmError as err:
+            # It was demoted a moment ago, or the managers have lost their quorum.
+            return [*found, f"{settings['id']} cannot look: {err}"]
+    claims = __salt__["swarm_builtin.claims"]()
+    return [
+        *found,
+        *swarm_cluster.init_only(cluster, settings),
+        *swarm_nodes.doubles(claims),
+        *swarm_nodes.strangers(nodes, claims),
+    ]
+
+
+def _moved(swarm, settings):
+    has, me = swarm.get("NodeAddr"), settings["id"]
+    if not has or has == settings["address"]:
+        return []
+    return [
+        f"{me} is known to the cluster by the address {has}, and is to have {settings['address']}:"
+        f" a node takes its address with it; salt {me} swarm_builtin.leave, and apply again"
+    ]
+
+
+def leads():
+    """
+    Return whether this node is the leader of its cluster.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_leader.leads
+    """
+    with swarm_docker.unless_absent(test=True), _client() as client:
+        return _leads(client)
+    return False
+
+
+def _leads(client):
+    swarm = swarm_mode.swarm(client)
+    if not swarm_membership.manager(swarm):
+        return False
+    found = swarm_nodes.by_id(swarm_mode.nodes(client)).get(swarm["NodeID"])
+    return bool(found) and swarm_nodes.is_leader(found)
+
+
+def apply_cluster(test=False):
+    """
+    Ensure the cluster has the settings of ``swarm:builtin:cluster``; return what changed.
+
+    Its leader does that. Every manager keeps the key of a cluster that locks its managers.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_leader.apply_cluster test=True
+    """
+    settings = _settings()
+    options, place = settings["builtin"]["cluster"], settings["builtin"]["unlock_key"]
+    with swarm_docker.unless_absent(test), _client() as client:
+        changes = _apply_spec(client, options, test) if _leads(client) else {}
+        if place and swarm_membership.manager(swarm_mode.swarm(client)):
+            if options["autolock"] and not test:
+                _await_key(client, settings["timeout"])
+            changes |= _keep_key(client, place, test)
+        return changes
+    return {}
+
+
+def _apply_spec(client, options, test):
+    changes = swarm_cluster.diff(client.inspect_swarm()["Spec"], options)
+    if changes and not test:
+        swarm_mode.update_cluster(client, options)
+        if still := swarm_cluster.diff(client.inspect_swarm()["Spec"], options):
+            raise swarm_errors.ApiError(
+                f"the cluster keeps other values for {', '.join(still)} of swarm:builtin:cluster:"
+                " this engine cannot take what is wanted"
+            )
+    return changes
+
+
+def _await_key(client, timeout):
+    """Wait for the leader to lock the cluster: it applies the same at the same time."""
+
+    def probe():
+        return None if client.get_unlock_key()["UnlockKey"] else "the cluster is not locked yet"
+
+    with contextlib.suppress(swarm_errors.WaitTimeoutError):
+        swarm_wait.until(probe, min(timeout, _TOGETHER))
+
+
+def _keep_key(client, place, test):
+    """Keep the cluster's key where pillar says, if there is one."""
+    key = client.get_unlock_key()["UnlockKey"]
+    if not key or swarm_secrets.load(__salt__, place, missing="") == key:
+        return {}
+    if not test:
+        swarm_secrets.save(__salt__, place, key)
+    return {"unlock key": {"old": "not the cluster's", "new": f"in {place}"}}
+
+
+def settle(test=False, fresh=True):
+    """
+    Ensure roles, availability and labels of the nodes are what pillar says; return what changed.
+
+    Only the leader does that; on others there is nothing to do. It takes no argument that says what
+    is to be done, so that any member may ask for it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_leader.settle test=True
+
+    fresh
+        By the pillar as it is now, not as it was when this minion last looked. Defaults to
+        ``True``: who asks for it may be there by a later pillar.
+    """
+    with swarm_docker.unless_absent(test), _client() as client, swarm_mode.alone():
+        # Looked up when it is this run's turn: the one before may have changed who leads.
+        if not _leads(client):
+            return {}
+        settings = __salt__["swarm_settings.get"](fresh=fresh)
+        return _settle(client, settings, __salt__["swarm_builtin.claims"](fresh), test)
+    return {}
+
+
+def _settle(client, settings, claims, test):
+    done = {}
+    for change in swarm_nodes.changes(swarm_mode.nodes(client), claims, settings):
+        done[change.minion] = change.changes
+        if not test:
+            _carry_out(client, change, settings["timeout"])
+    if not swarm_membership.manager(swarm_mode.swarm(client)):
+        return done  # the last change was that of this very node
+    nodes = swarm_mode.nodes(client)
+    return {
+        **done,
+        **_replace(client, swarm_nodes.lost_managers(nodes, claims, settings), settings, test),
+        **_prune(client, swarm_nodes.expired(nodes, claims, settings, time.time()), test),
+        **(_renew(client, nodes, test) if settings["builtin"]["rotate_after_join"] else {}),
+    }
+
+
+def _replace(client, lost, settings, test):
+    for node in lost if not test else ():
+        swarm_mode.demote(client, node["ID"], settings["timeout"])
+        swarm_mode.drop(client, node["ID"])
+    return {f"node {one['ID']}": {"old": "a manager that is gone", "new": None} for one in lost}
+
+
+def _prune(client, expired, test):
+    for node in expired if not test else ():
+        swarm_mode.drop(client, node["ID"])
+    return {f"node {one['ID']}": {"old": "down", "new": None} for one in expired}
+
+
+def _renew(client, nodes, test):
+    """Change the token for workers if one of them has come by it."""
+    if not _joined_since(client, nodes):
+        return {}
+    if not test:
+        swarm_mode.rotate(client)
+        __salt__["swarm_builtin.tell"]()
+    return {"token for workers": {"old": "of before the last join", "new": "another"}}
+
+
+def _joined_since(client, nodes):
+    """Return whether a node has joined since the cluster was last changed, as by a new token."""
+    changed = swarm_nodes.stamp(client.inspect_swarm()["UpdatedAt"])
+    return any(swarm_nodes.stamp(one["CreatedAt"]) > changed for one in nodes)
+
+
+def _carry_out(client, change, timeout):
+    if change.spec:
+        swarm_mode.update_node(client, change.node, **change.spec)
+    if change.role == swarm_nodes.MANAGER:
+        swarm_mode.promote(client, change.node, timeout)
+    elif change.role == swarm_nodes.WORKER:
+        swarm_mode.demote(client, change.node, timeout)
+
+
+def rotate():
+    """
+    Give the cluster a new token for workers, and tell the mine; nodes that are in stay in.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_leader.rotate
+    """
+    with _client() as client:
+        swarm_mode.rotate(client)
+    __salt__["swarm_builtin.tell"]()
+    return True
+
+
+def expel(node, timeout=None):
+    """
+    Take another node out of the cluster: its tasks, its role, its place in the list.
+
+    To be called on a manager. Refused if that would cost the managers their quorum. A node that is
+    alive still has to leave by itself, before or after.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_leader.expel 5z9yk2k0c7gk0sdxqtmdo1hmb
+
+    node
+        Its node ID, as ``docker node ls`` shows it.
+
+    timeout
+        Seconds that its tasks have to be gone; ``swarm:timeout`` if unset.
+    """
+    settings = _settings()
+    limit = settings["timeout"] if timeout is None else timeout
+    done = {"drained": True}
+    with _client() as client, swarm_mode.alone():
+        found = swarm_nodes.only(swarm_mode.nodes(client), node)
+        if refused := swarm_nodes.refusal(swarm_mode.nodes(client), node, "removing"):
+            raise swarm_errors.SwarmError(refused)
+        if not swarm_nodes.is_down(found):
+            try:
+                swarm_mode.drain(client, node, limit)
+            except swarm_errors.WaitTimeoutError as err:
+                done["drained"] = str(err)
+        if found.get("ManagerStatus"):
+            swarm_mode.demote(client, node, settings["timeout"])
+        return done
+
+
+def drop(node):
+    """
+    Take a node that has left off the list; return what changed. To be called on a manager.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_leader.drop 5z9yk2k0c7gk0sdxqtmdo1hmb
+
+    node
+        Its node ID, as ``docker node ls`` shows it.
+    """
+    with _client() as client:
+        if node not in swarm_nodes.by_id(swarm_mode.nodes(client)):
+            return {}
+        swarm_mode.drop(client, node)
+    return {node: {"old": "in the list", "new": None}}

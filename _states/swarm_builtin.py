@@ -1,0 +1,98 @@
+"""
+Manage the swarm mode that is built into the Docker Engine.
+"""
+
+import swarm_ret
+
+__virtualname__ = "swarm_builtin"
+
+
+def __virtual__():
+    if "swarm_builtin.apply" not in __salt__:
+        return False, "The swarm_builtin execution module is not available"
+    return __virtualname__
+
+
+def member(name):
+    """
+    Ensure this node is in the cluster of pillar's managers.
+
+    Warns of what is not as pillar wants it and no apply can mend.
+
+    .. code-block:: yaml
+
+        this node is in the cluster:
+          swarm_builtin.member: []
+
+    name
+        A name for the report.
+    """
+    ret = swarm_ret.applied(name, __opts__["test"], __salt__["swarm_builtin.apply"])
+    # Before it is in, there is nothing to complain of.
+    if ret["result"] is not True:
+        return ret
+    return swarm_ret.warned(ret, __salt__["swarm_leader.complaints"]())
+
+
+def cluster(name):
+    """
+    Ensure the cluster has the settings of ``swarm:builtin:cluster``; its leader sees to it.
+
+    .. code-block:: yaml
+
+        cluster has its settings:
+          swarm_builtin.cluster: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_leader.apply_cluster"])
+
+
+def nodes(name):
+    """
+    Ensure roles, availability and labels of all nodes are what pillar says; the leader sees to it.
+
+    .. code-block:: yaml
+
+        nodes are as pillar says:
+          swarm_builtin.nodes: []
+
+    name
+        A name for the report.
+    """
+    settle = __salt__["swarm_leader.settle"]
+    return swarm_ret.applied(name, __opts__["test"], settle, fresh=False)
+
+
+def ready(name, timeout=None):
+    """
+    Ensure this node is an active member in the role that pillar gives it; waits for it.
+
+    .. code-block:: yaml
+
+        this node is healthy:
+          swarm_builtin.ready: []
+
+    name
+        A name for the report.
+
+    timeout
+        Seconds; ``swarm:timeout`` if unset.
+    """
+    return swarm_ret.waited(name, __opts__["test"], __salt__["swarm_builtin.wait_ready"], timeout)
+
+
+def left(name):
+    """
+    Ensure this node is in no cluster; a manager hands over before.
+
+    .. code-block:: yaml
+
+        this node has left:
+          swarm_builtin.left: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_builtin.leave"])

@@ -1,0 +1,236 @@
+"""
+Talk to the engine's swarm mode: the calls, and waiting for what they bring about.
+"""
+
+import contextlib
+import fcntl
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import swarm_cluster
+import swarm_docker
+import swarm_errors
+import swarm_membership
+import swarm_nodes
+import swarm_wait
+from swarm_address import endpoint
+
+_LOCK = Path("/run/swarm-formula.lock")
+# The engine gives up waiting for a join after 20 s, and goes on with it.
+_GOES_ON = "will continue in the background"
+_STALE = "update out of sequence"
+_TRIES = 5
+_KNOCK = 2
+
+
+def swarm(client: Any) -> dict:
+    """Return what the engine says of its swarm mode."""
+    return client.info().get("Swarm") or {}
+
+
+def nodes(client: Any) -> list[dict]:
+    """Return all nodes of the cluster; only a manager can tell."""
+    with swarm_docker.translated("nodes of the cluster"):
+        return client.nodes()
+
+
+def listens(settings: dict) -> list[str]:
+    """Return the other managers of pillar on which something listens at the managers' port."""
+    return [
+        name
+        for name, address in settings["managers"].items()
+        if name != settings["id"] and _answers(address, settings["builtin"]["port"])
+    ]
+
+
+def _answers(address: str, port: int) -> bool:
+    try:
+        with socket.create_connection((address, port), timeout=_KNOCK):
+            return True
+    except OSError:
+        return False
+
+
+def _places(settings: dict) -> dict:
+    builtin, own = settings["builtin"], settings["address"]
+    anywhere = "[::]" if ":" in own else "0.0.0.0"  # noqa: S104
+    places = {
+        "ListenAddr": f"{anywhere}:{builtin['port']}",
+        "AdvertiseAddr": endpoint(own, builtin["port"]),
+    }
+    if settings["data_path"]:
+        places["DataPathAddr"] = settings["data_path"]
+    availability = swarm_nodes.settings_of(settings["id"], settings["nodes"])["availability"]
+    return {**places, **({"Availability": availability} if availability else {})}
+
+
+def init(client: Any, settings: dict) -> None:
+    """Make a new cluster of this engine alone."""
+    builtin = settings["builtin"]
+    only_now = {
+        "DefaultAddrPool": builtin["address_pools"],
+        "SubnetSize": builtin["address_pool_mask"],
+        "DataPathPort": builtin["data_path_port"],
+    }
+    body = {**_places(settings), **{key: one for key, one in only_now.items() if one}}
+    with swarm_docker.translated("a new cluster"):
+        swarm_docker.post(client, "/swarm/init", json=body)
+
+
+def join(client: Any, settings: dict, records: dict) -> None:
+    """Have one manager after the other take this node in, until one does."""
+    failures = []
+    for name, token in swarm_membership.reachable(settings, records).items():
+        remote = records[name]["address"]
+        body = {**_places(settings), "RemoteAddrs": [remote], "JoinToken": token}
+        try:
+            with swarm_docker.translated(f"joining by {name}, {remote}"):
+                swarm_docker.post(client, "/swarm/join", json=body)
+        except swarm_errors.ApiError as err:
+            if _GOES_ON not in str(err):
+                failures.append(str(err))
+                continue
+            if _came(client, settings):
+                return
+            failures.append(f"{err} (and did not come about)")
+            client.leave_swarm(force=True)
+            continue
+        return
+    raise swarm_errors.SwarmError(
+        f"no manager has taken {settings['id']} in: "
+        + ("; ".join(failures) or "none of them lets this minion have a token")
+    )
+
+
+def _came(client: Any, settings: dict) -> bool:
+    def probe() -> str | None:
+        state = swarm(client).get("LocalNodeState")
+        return "pending" if state == "pending" else None
+
+    with contextlib.suppress(swarm_errors.WaitTimeoutError):
+        swarm_wait.until(probe, settings["timeout"])
+    return swarm(client).get("LocalNodeState") == "active"
+
+
+def _retried(change: Callable[[], None]) -> None:
+    """Call again what reads and writes back, if somebody else has written in between."""
+    for left in reversed(range(_TRIES)):
+        try:
+            change()
+        except swarm_errors.ApiError as err:
+            if _STALE not in str(err) or not left:
+                raise
+        else:
+            return
+
+
+def update_node(client: Any, node: str, **keys: object) -> None:
+    """Set some keys of a node's spec, and leave the others."""
+
+    def change() -> None:
+        with swarm_docker.translated(f"node {node}"):
+            now = client.inspect_node(node)
+            client.update_node(node, now["Version"]["Index"], {**now["Spec"], **keys})
+
+    _retried(change)
+
+
+def update_cluster(client: Any, options: dict) -> None:
+    """Bring what pillar wants into the cluster's spec, and leave the rest."""
+
+    def change() -> None:
+        with swarm_docker.translated("the cluster"):
+            now = client.inspect_swarm()
+            path = f"/swarm/update?version={now['Version']['Index']}"
+            swarm_docker.post(client, path, json=swarm_cluster.merged(now["Spec"], options))
+
+    _retried(change)
+
+
+def rotate(client: Any) -> None:
+    """Give the cluster a new token for workers; nodes that are in stay in."""
+
+    def change() -> None:
+        with swarm_docker.translated("the token for workers"):
+            now = client.inspect_swarm()
+            path = f"/swarm/update?rotateWorkerToken=true&version={now['Version']['Index']}"
+            swarm_docker.post(client, path, json=now["Spec"])
+
+    _retried(change)
+
+
+def promote(client: Any, node: str, timeout: float) -> None:
+    """Make a worker a manager, and wait until it takes part."""
+    update_node(client, node, Role=swarm_nodes.MANAGER)
+
+    def probe() -> str | None:
+        found = swarm_nodes.only(nodes(client), node)
+        name = found["Description"].get("Hostname")
+        return None if swarm_nodes.is_reachable(found) else f"{name} is no manager yet"
+
+    swarm_wait.until(_patient(probe), timeout)
+
+
+def _patient(probe: Callable[[], str | None]) -> Callable[[], str | None]:
+    """While managers come and go, nobody may lead for a moment: that is no answer, and no error."""
+
+    def patient() -> str | None:
+        try:
+            return probe()
+        except swarm_errors.ApiError as err:
+            return str(err)
+
+    return patient
+
+
+def demote(client: Any, node: str, timeout: float) -> None:
+    """Make a manager a worker, and wait until it is out of the raft; refused below quorum."""
+    if refused := swarm_nodes.refusal(nodes(client), node, "demoting"):
+        raise swarm_errors.SwarmError(refused)
+    update_node(client, node, Role=swarm_nodes.WORKER)
+
+    def probe() -> str | None:
+        if not swarm_membership.manager(swarm(client)):
+            return None  # it was this very node
+        found = swarm_nodes.only(nodes(client), node)
+        return f"node {node} is still a manager" if found.get("ManagerStatus") else None
+
+    swarm_wait.until(_patient(probe), timeout)
+
+
+def step_down(client: Any, node: str, timeout: float) -> bool:
+    """Have this very node become a worker; return whether it is the last manager, and stays one."""
+    if not swarm_membership.manager(swarm(client)):
+        return False
+    if sum(bool(one.get("ManagerStatus")) for one in nodes(client)) == 1:
+        return True
+    demote(client, node, timeout)
+    return False
+
+
+def drain(client: Any, node: str, timeout: float) -> None:
+    """Take a node's tasks away, and wait until they are gone."""
+    update_node(client, node, Availability="drain")
+
+    def probe() -> str | None:
+        with swarm_docker.translated(f"tasks of node {node}"):
+            left = client.tasks(filters={"node": node, "desired-state": "running"})
+        return f"{len(left)} task(s) still run on node {node}" if left else None
+
+    swarm_wait.until(probe, timeout)
+
+
+def drop(client: Any, node: str) -> None:
+    """Take a node off the list."""
+    with swarm_docker.translated(f"node {node}"):
+        swarm_docker.found(client.remove_node, node, force=True)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Keep other runs on this host out: managers come and go one at a time."""
+    with _LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,35 @@
+"""
+Where a secret is kept: in Salt's ``sdb``, or in a file that only root can read.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import swarm_errors
+import swarm_files
+
+_SDB = "sdb://"
+
+
+def load(salt: Mapping[str, Callable], place: str, missing: str | None = None) -> str:
+    """Return the secret; an error if there is none, unless ``missing`` is given."""
+    if place.startswith(_SDB):
+        found = salt["sdb.get"](place)
+        # What cannot be found, sdb gives back as it was asked for.
+        found = None if found == place else found
+    else:
+        found = (swarm_files.read(Path(place)) or "").strip()
+    if found:
+        return str(found)
+    if missing is not None:
+        return missing
+    raise swarm_errors.SwarmError(f"there is no secret in {place}: put it there")
+
+
+def save(salt: Mapping[str, Callable], place: str, secret: str) -> None:
+    """Keep the secret."""
+    if place.startswith(_SDB):
+        if salt["sdb.set"](place, secret) is False or load(salt, place, missing="") != secret:
+            raise swarm_errors.SwarmError(f"{place} does not keep what is written to it")
+        return
+    swarm_files.write(Path(place), f"{secret}\n", mode=0o600)

@@ -1,0 +1,117 @@
+"""
+A stand-in for the API of an engine in swarm mode: one cluster, seen from one node of it.
+"""
+
+import contextlib
+import copy
+
+import docker
+
+
+def node(name, role="worker", leader=False, state="ready", **spec):
+    """Return a node as ``/nodes`` has it."""
+    found = {
+        "ID": f"id-{name}",
+        "Version": {"Index": 1},
+        "CreatedAt": "2026-01-01T00:00:00Z",
+        "UpdatedAt": "2026-01-01T00:00:00Z",
+        "Spec": {"Role": role, "Availability": "active", "Labels": {}, **spec},
+        "Description": {"Hostname": name, "Engine": {"EngineVersion": "26.1.5"}},
+        "Status": {"State": state, "Addr": f"10.77.0.1{name[1:]}"},
+    }
+    if role == "manager":
+        reach = "reachable" if state == "ready" else "unreachable"
+        found["ManagerStatus"] = {"Reachability": reach, "Leader": leader}
+    return found
+
+
+class ClusterApi:
+    """What the SDK's client does, over the nodes that it holds; counts what was asked of it."""
+
+    def __init__(self, me, nodes=(), state="active"):
+        self.me, self.state = me, state
+        self.known = {one["ID"]: one for one in nodes}
+        self.spec = {"Labels": {}, "EncryptionConfig": {"AutoLockManagers": False}}
+        self.index, self.rotations, self.stale = 1, 0, 0
+        self.asked = []
+        self.refuses = {}  # address of a manager: what it says to a join
+
+    @contextlib.contextmanager
+    def connect(self, *_, **__):
+        yield self
+
+    def info(self):
+        mine = self.known.get(f"id-{self.me}")
+        managers = [one for one in self.known.values() if one.get("ManagerStatus")]
+        swarm = {"LocalNodeState": self.state, "NodeID": "", "ControlAvailable": False}
+        if self.state == "active":
+            leads = bool(mine and mine.get("ManagerStatus"))
+            swarm |= {"NodeID": f"id-{self.me}", "ControlAvailable": leads}
+            swarm["RemoteManagers"] = [{"NodeID": one["ID"]} for one in managers]
+            swarm |= {"Cluster": {"ID": "c1"}} if leads else {}
+        return {"Swarm": swarm}
+
+    def nodes(self):
+        return copy.deepcopy(list(self.known.values()))
+
+    def inspect_swarm(self):
+        return {
+            "Version": {"Index": self.index},
+            "UpdatedAt": f"2026-01-01T00:00:0{self.rotations}Z",
+            "Spec": copy.deepcopy(self.spec),
+            "JoinTokens": {"Worker": f"worker-{self.rotations}", "Manager": "manager"},
+        }
+
+    def inspect_node(self, which):
+        return copy.deepcopy(self.known[which])
+
+    def update_node(self, which, version, spec):
+        found = self.known[which]
+        if self.stale:
+            self.stale -= 1
+            found["Version"]["Index"] += 1
+        if version != found["Version"]["Index"]:
+            error = "rpc error: code = Unknown desc = update out of sequence"
+            raise docker.errors.APIError("500", explanation=error)
+        found["Version"]["Index"] += 1
+        found["Spec"] = spec
+        if spec["Role"] == "manager":
+            found["ManagerStatus"] = {"Reachability": "reachable", "Leader": False}
+        else:
+            found.pop("ManagerStatus", None)
+        self.asked.append((which, spec["Role"], spec["Availability"], spec["Labels"]))
+
+    def remove_node(self, which, force=False):
+        del self.known[which]
+
+    def tasks(self, filters=None):
+        return []
+
+    def leave_swarm(self, force=False):
+        self.asked.append(("leave", force))
+        self.state = "inactive"
+
+    def unlock_swarm(self, key):
+        self.asked.append(("unlock", key))
+        self.state = "active"
+
+    def get_unlock_key(self):
+        return {"UnlockKey": "SWMKEY" if self.spec["EncryptionConfig"]["AutoLockManagers"] else ""}
+
+    def post(self, _, path, json=None):
+        """Stand in for ``swarm_docker.post``."""
+        name = path.partition("?")[0]
+        self.asked.append((name, json))
+        if name == "/swarm/init":
+            self.state = "active"
+            self.known[f"id-{self.me}"] = node(self.me, "manager", leader=True)
+        elif name == "/swarm/join":
+            said = self.refuses.get(json["RemoteAddrs"][0])
+            if said:
+                raise docker.errors.APIError("500", explanation=said)
+            self.state = "active"
+            self.known[f"id-{self.me}"] = node(self.me)
+        elif "rotateWorkerToken" in path:
+            self.rotations += 1
+        else:
+            self.index, self.spec = self.index + 1, json

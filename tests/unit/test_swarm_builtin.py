@@ -1,0 +1,288 @@
+import pytest
+import swarm_docker
+import swarm_errors
+import swarm_mode
+import swarm_wait
+
+from _modules import swarm_builtin, swarm_leader
+from tests.unit.cluster_api import ClusterApi, node
+from tests.unit.execution import mocked
+from tests.unit.pillars import node as minion
+from tests.unit.pillars import settings_of
+
+PILLAR = {"mode": "builtin", "managers": ["m1", "m2", "m3"], "nodes": {"m4": {}}, "timeout": 5}
+
+
+class Mine(dict):
+    """Salt's mine, ``{(minion, name): value}``, without anybody's rights."""
+
+    def get_from(self, target, name, tgt_type=None):
+        wanted = target if tgt_type == "list" else target.split(" or ")
+        return {one: self[one, name] for one in wanted if (one, name) in self}
+
+
+@pytest.fixture
+def on(monkeypatch, tmp_path):
+    """Return a function that has the modules run on a host; gives the API and the mine."""
+
+    def on(host, api, mine=None, **pillar):
+        mine = Mine({} if mine is None else mine)
+        settings = settings_of({**PILLAR, **pillar}, minion(host))
+        context = {}
+
+        def send(name, mine_function=None, **_):
+            module, _, function = mine_function.partition(".")
+            mine[host, name] = getattr({"swarm_builtin": swarm_builtin}[module], function)()
+
+        salt = mocked(
+            "publish.publish",
+            swarm_settings__get=settings,
+            swarm_engine__exists=True,
+            swarm_builtin__tell=swarm_builtin.tell,
+            swarm_builtin__claims=swarm_builtin.claims,
+        )
+        salt |= {
+            "config.get": lambda _: None,
+            "mine.get": mine.get_from,
+            "mine.send": send,
+            "mine.delete": lambda name: mine.pop((host, name), None),
+        }
+        for module in (swarm_builtin, swarm_leader):
+            monkeypatch.setattr(module, "__salt__", salt, raising=False)
+            monkeypatch.setattr(module, "__context__", context, raising=False)
+            monkeypatch.setattr(module, "__opts__", {"id": host}, raising=False)
+        monkeypatch.setattr(swarm_docker, "connect", api.connect)
+        monkeypatch.setattr(swarm_docker, "post", api.post)
+        monkeypatch.setattr(swarm_mode, "listens", lambda _: [])
+        monkeypatch.setattr(swarm_mode, "_LOCK", tmp_path / "lock")
+        monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
+        return mine
+
+    return on
+
+
+@pytest.fixture
+def hurry(monkeypatch):
+    """Have every look at the clock of a wait cost a second, and every pause none."""
+    ticks = iter(range(1000))
+    monkeypatch.setattr(swarm_wait.time, "sleep", lambda _: None)
+    monkeypatch.setattr(swarm_wait.time, "monotonic", lambda: next(ticks))
+
+
+def record(host, token="worker-0"):  # noqa: S107
+    address = f"10.77.0.1{host[1:]}:2377"
+    return {
+        "cluster": "c1",
+        "node": f"id-{host}",
+        "address": address,
+        "members": "m1 or m2 or m3 or m4",
+        "token": token,
+    }
+
+
+def records(*hosts):
+    return {(host, "swarm_cluster"): record(host) for host in hosts}
+
+
+def claims(*hosts):
+    return {(host, "swarm_node"): f"id-{host}" for host in hosts}
+
+
+def cluster(me="m1", *more):
+    managers = [node("m1", "manager", leader=True), node("m2", "manager"), node("m3", "manager")]
+    return ClusterApi(me, [*managers, *more])
+
+
+def test_first_manager_makes_the_cluster_and_tells_of_it(on):
+    api = ClusterApi("m1", state="inactive")
+    mine = on("m1", api)
+    assert swarm_builtin.apply(test=True) == swarm_builtin.apply()
+    assert [one for one, _ in api.asked] == ["/swarm/init"]
+    assert mine["m1", "swarm_cluster"] == record("m1")
+    assert mine["m1", "swarm_node"] == "id-m1"
+    assert swarm_builtin.apply() == {}
+
+
+def test_dry_run_orders_nothing_and_tells_nobody(on):
+    api = ClusterApi("m1", state="inactive")
+    mine = on("m1", api)
+    assert swarm_builtin.apply(test=True)
+    assert (api.asked, dict(mine)) == ([], {})
+
+
+def test_no_cluster_is_made_where_another_manager_listens(on, monkeypatch, hurry):
+    api = ClusterApi("m1", state="inactive")
+    on("m1", api, timeout=5)
+    monkeypatch.setattr(swarm_mode, "listens", lambda _: ["m2"])
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="m2 may have a cluster"):
+        swarm_builtin.apply()
+    assert api.asked == []
+
+
+def test_join_tries_one_manager_after_the_other_with_the_token_of_each(on):
+    api = ClusterApi("m4", [node("m1", "manager"), node("m2", "manager")], state="inactive")
+    api.refuses = {"10.77.0.11:2377": "connection refused"}
+    on("m4", api, records("m1", "m2"), nodes={"m4": {"availability": "drain"}})
+    swarm_builtin.apply()
+    asked = [body["RemoteAddrs"] for path, body in api.asked if path == "/swarm/join"]
+    assert asked == [["10.77.0.11:2377"], ["10.77.0.12:2377"]]
+    assert api.asked[-1][1] == {
+        "ListenAddr": "0.0.0.0:2377",
+        "AdvertiseAddr": "10.77.0.14:2377",
+        "RemoteAddrs": ["10.77.0.12:2377"],
+        "JoinToken": "worker-0",
+        "Availability": "drain",
+    }
+    swarm_builtin.__salt__["publish.publish"].assert_called_once_with(
+        "m1,m2,m3", "swarm_leader.settle", tgt_type="list", timeout=15
+    )
+
+
+def test_who_may_have_no_token_is_told_so(on, hurry):
+    api = ClusterApi("m4", state="inactive")
+    on("m4", api, {("m1", "swarm_cluster"): record("m1", token="")})
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="lets this minion have a token"):
+        swarm_builtin.apply()
+
+
+def test_token_is_in_no_answer_but_the_mines(on):
+    on("m1", cluster())
+    assert "worker-0" not in str(swarm_builtin.record())
+    assert "worker-0" not in str(swarm_builtin.info())
+
+
+def test_new_members_of_pillar_are_let_in(on):
+    mine = on("m1", cluster(), {**records("m1"), **claims("m1")}, nodes={"m4": {}, "web-*": {}})
+    swarm_builtin.apply()
+    assert mine["m1", "swarm_cluster"]["members"] == "m1 or m2 or m3 or m4 or web-*"
+
+
+def test_manager_that_is_a_worker_now_withdraws_its_token(on):
+    api = ClusterApi("m3", [node("m1", "manager"), node("m3")])
+    mine = on("m3", api, {**records("m1", "m3"), **claims("m3")})
+    assert swarm_builtin.apply() == {}
+    assert ("m3", "swarm_cluster") not in mine
+
+
+def test_only_the_leader_settles(on):
+    api = cluster("m2", node("m4"))
+    on("m2", api, claims("m1", "m2", "m3", "m4"), nodes={"m4": {"labels": {"zone": "d"}}})
+    assert swarm_leader.settle() == {}
+    assert api.asked == []
+
+
+def test_settling_promises_and_does_the_same_and_then_nothing(on):
+    api = cluster("m1", node("m4"))
+    on("m1", api, claims("m1", "m2", "m3", "m4"), nodes={"m4": {"labels": {"zone": "d"}}})
+    promised = swarm_leader.settle(test=True)
+    assert api.asked == []
+    assert (
+        swarm_leader.settle() == promised == {"m4": {"labels": {"old": {}, "new": {"zone": "d"}}}}
+    )
+    assert api.asked == [("id-m4", "worker", "active", {"zone": "d"})]
+    assert swarm_leader.settle() == {}
+
+
+def test_what_somebody_else_wrote_in_between_is_read_again(on):
+    api = cluster("m1", node("m4"))
+    api.stale = 2
+    on("m1", api, claims("m1", "m2", "m3", "m4"), nodes={"m4": {"availability": "pause"}})
+    swarm_leader.settle()
+    assert api.known["id-m4"]["Spec"]["Availability"] == "pause"
+
+
+def test_manager_of_pillar_is_promoted_and_who_is_none_demoted(on):
+    api = cluster("m1", node("m4"))
+    pillar = {"managers": ["m1", "m2", "m4"], "nodes": {"m3": {}}}
+    on("m1", api, claims("m1", "m2", "m3", "m4"), **pillar)
+    swarm_leader.settle()
+    assert [one[:2] for one in api.asked] == [("id-m4", "manager"), ("id-m3", "worker")]
+
+
+def test_replaced_manager_leaves_the_raft_and_the_list(on):
+    old = node("m9", "manager", state="down")
+    api = cluster("m1", old)
+    on("m1", api, claims("m1", "m2", "m3"))
+    assert list(swarm_leader.settle()) == ["node id-m9"]
+    assert "id-m9" not in api.known
+
+
+def test_new_token_after_a_join_if_pillar_says_so(on):
+    api = cluster("m1", node("m4"))
+    api.known["id-m4"]["CreatedAt"] = "2026-01-01T00:00:00.5Z"
+    mine = on("m1", api, claims("m1", "m2", "m3", "m4"), builtin={"rotate_after_join": True})
+    assert swarm_leader.settle() == {}
+    api.known["id-m4"]["CreatedAt"] = "2026-01-01T00:00:01Z"
+    assert list(swarm_leader.settle()) == ["token for workers"]
+    assert mine["m1", "swarm_cluster"]["token"] == "worker-1"  # noqa: S105
+    assert swarm_leader.settle() == {}
+
+
+def test_settings_of_the_cluster_and_the_key_that_comes_with_them(on, tmp_path):
+    key = tmp_path / "key"
+    builtin = {"cluster": {"autolock": True}, "unlock_key": str(key)}
+    api = cluster()
+    on("m1", api, builtin=builtin)
+    assert list(swarm_leader.apply_cluster(test=True)) == ["autolock"]
+    assert not key.exists()
+    assert list(swarm_leader.apply_cluster()) == ["autolock", "unlock key"]
+    assert key.read_text() == "SWMKEY\n"
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert swarm_leader.apply_cluster() == {}
+
+
+def test_locked_manager_is_unlocked(on, tmp_path):
+    key = tmp_path / "key"
+    key.write_text("SWMKEY\n")
+    api = cluster()
+    api.state = "locked"
+    on("m1", api, builtin={"unlock_key": str(key)})
+    assert swarm_builtin.apply()["swarm mode"]["new"] == "unlocked"
+    assert api.asked == [("unlock", "SWMKEY")]
+
+
+def test_manager_hands_over_before_it_leaves(on):
+    api = cluster("m2")
+    mine = on("m2", api, {**records("m2"), **claims("m2")})
+    assert swarm_builtin.leave(test=True)["swarm mode"]["new"] == "inactive"
+    assert api.asked == []
+    swarm_builtin.leave()
+    assert api.asked == [("id-m2", "worker", "active", {}), ("leave", False)]
+    assert dict(mine) == {}
+    assert swarm_builtin.leave() == {}
+
+
+def test_last_manager_ends_the_cluster(on):
+    api = ClusterApi("m1", [node("m1", "manager", leader=True)])
+    on("m1", api)
+    swarm_builtin.leave()
+    assert api.asked == [("leave", True)]
+
+
+def test_manager_that_quorum_needs_does_not_leave(on, hurry):
+    managers = [node("m1", "manager"), node("m2", "manager"), node("m3", "manager", state="down")]
+    api = ClusterApi("m2", managers)
+    on("m2", api)
+    with pytest.raises(swarm_errors.SwarmError, match="would cost the quorum"):
+        swarm_builtin.leave()
+    with pytest.raises(swarm_errors.SwarmError, match="would cost the quorum"):
+        swarm_leader.expel("id-m1")
+    assert api.asked == []
+
+
+def test_node_is_drained_and_demoted_before_it_goes(on):
+    api = cluster()
+    on("m1", api)
+    assert swarm_leader.expel("id-m3") == {"drained": True}
+    assert [one[1:3] for one in api.asked] == [("manager", "drain"), ("worker", "drain")]
+    assert swarm_leader.drop("id-m3")
+    assert swarm_leader.drop("id-m3") == {}
+
+
+def test_managers_in_the_words_of_classic_mode(on):
+    on("m1", cluster("m1", node("m4")), claims("m1", "m2", "m3", "m4"))
+    said = swarm_leader.managers()
+    assert said["m1"]["role"] == "leader"
+    assert {one["name"] for one in said["m2"]["nodes"].values()} == {"m1", "m2", "m3", "m4"}
+    on("m4", ClusterApi("m4", [node("m1", "manager"), node("m4")]))
+    assert swarm_leader.managers() == {}
