@@ -21,14 +21,20 @@ def title(text: str) -> None:
     print(f"\n\033[1m# {text}\033[0m" if sys.stdout.isatty() else f"\n# {text}", flush=True)
 
 
-def pillar(lab: Lab) -> None:
+def pillar(lab: Lab, mode: str) -> None:
     """Writes the demo's pillar: the lab's own, a label for each host, and an overlay network."""
     swarm = lab.default_pillar()
+    zones = dict(zip(lab.hosts(), ZONES, strict=False))
+    if mode == "builtin":
+        swarm["nodes"] = {host: {"labels": {"zone": zone}} for host, zone in zones.items()}
+        swarm["networks"] = {"backend": {"subnet": "10.20.0.0/24", "attachable": True}}
+        lab.pillar(swarm)
+        return
     if swarm.get("overlay"):
         swarm["networks"] = {"backend": {"driver": "overlay", "subnet": "10.20.0.0/24"}}
     swarm["client"] = {"nodes": ["m1"]}
     lab.pillar(swarm)
-    for host, zone in zip(lab.hosts(), ZONES, strict=False):
+    for host, zone in zones.items():
         lab.pillar({"labels": {"zone": zone}}, host)
 
 
@@ -100,6 +106,56 @@ def show_overlay(lab: Lab) -> None:
         raise LabError("no answer over the overlay network")
 
 
+def docker(lab: Lab, host: str, *argv: str) -> str:
+    """Runs docker on a host, prints the command and what it says."""
+    print(f"{host}$ docker {' '.join(argv)}", flush=True)
+    done = lab.exec(host, "docker", *argv, check=False, timeout=120)
+    print((done.stdout + done.stderr).rstrip())
+    if done.returncode:
+        raise LabError(f"docker {argv[0]} failed with {done.returncode}")
+    return done.stdout.strip()
+
+
+def show_cluster(lab: Lab) -> None:
+    """Shows the nodes, and insists that all of them are ready."""
+    title("The cluster, as a manager sees it")
+    if docker(lab, "m1", "node", "ls").count(" Ready ") != len(lab.hosts()):
+        raise LabError("not every host is Ready")
+
+
+def show_service(lab: Lab) -> None:
+    """Places a service by the label of the last host."""
+    last, zone = lab.hosts()[-1], ZONES[len(lab.hosts()) - 1]
+    title(f"A service placed by node.labels.zone=={zone}, which is {last}'s label")
+    where = ["--constraint", f"node.labels.zone=={zone}"]
+    docker(lab, "m1", "service", "create", "--quiet", "--no-resolve-image", "--name", "placed",
+           *where, WORKLOAD, "sleep", "3600")  # fmt: skip
+    shown = docker(lab, "m1", "service", "ps", "--format", "{{.Node}} {{.CurrentState}}", "placed")
+    if not shown.startswith(f"{last} Running"):
+        raise LabError(f"it runs on {shown}, not on {last}")
+
+
+def show_attached(lab: Lab) -> None:
+    """Pings a container on the first host from one on the last."""
+    title("Traffic between two hosts over the overlay network 'backend'")
+    first, last = lab.hosts()[0], lab.hosts()[-1]
+    if first == last:
+        print("skipped: one host only")
+        return
+    web = ["--net", "backend", "--ip", "10.20.0.100", WORKLOAD, "sleep", "3600"]
+    docker(lab, first, "run", "-d", "--name", "web", *web)
+    ask = "for i in 1 2 3 4 5 6 7 8 9; do ping -c 1 -W 2 10.20.0.100 && exit; sleep 1; done"
+    text = docker(lab, last, "run", "--net", "backend", WORKLOAD, "sh", "-c", ask)
+    if "1 packets received" not in text:
+        raise LabError("no answer over the overlay network")
+
+
+SHOWN = {
+    "classic": (show_nodes, show_constraint, show_overlay),
+    "builtin": (show_cluster, show_service, show_attached),
+}
+
+
 def load_workload(lab: Lab) -> None:
     """Brings the demo's workload to the hosts, which have no registry."""
     lab.salt("*", "swarm_image.load", WORKLOAD, "salt://images/busybox.tar")
@@ -111,19 +167,18 @@ def run(options: argparse.Namespace) -> None:
     lab = Lab()
     lab.down()
     title(f"{options.hosts} bare machines and a Salt master")
-    lab.up(options.hosts, "classic", options.salt, options.suite)
-    pillar(lab)
+    lab.up(options.hosts, options.mode, options.salt, options.suite)
+    pillar(lab, options.mode)
     swarm_image = lab.status()["images"].get("swarm", {})
-    if swarm_image.get("standin"):
+    if options.mode == "classic" and swarm_image.get("standin"):
         print("note: no swarm image could be had; a stand-in for tests takes its place")
     title("salt '*' state.apply swarm")
     applied = time.monotonic()
     apply(lab)
     print(f"from bare machines to a healthy swarm: {time.monotonic() - applied:.0f} s")
     load_workload(lab)
-    show_nodes(lab)
-    show_constraint(lab)
-    show_overlay(lab)
+    for show in SHOWN[options.mode]:
+        show(lab)
     title("Once more: nothing to change")
     apply(lab)
     title(f"Done in {time.monotonic() - started:.0f} s")
@@ -137,6 +192,9 @@ def main() -> int:
     """Reads the options and runs the demo."""
     parser = argparse.ArgumentParser(prog="bin/demo", description=__doc__.strip())
     parser.add_argument("--hosts", type=int, default=3, help="how many, 1 to 9 (3)")
+    parser.add_argument(
+        "--mode", choices=config.MODES, default="classic", help="which kind of swarm (classic)"
+    )
     parser.add_argument("--salt", choices=config.SALT, default="3008", help="Salt release (3008)")
     parser.add_argument(
         "--suite", choices=config.SUITES, default="bullseye", help="where the engine comes from"

@@ -16,7 +16,7 @@ def default(
     count = min(MOST_MANAGERS, len(names) if len(names) % 2 else len(names) - 1)
     swarm: dict[str, object] = {"managers": names[:count]}
     if mode == "builtin":
-        return {"mode": mode, **swarm}
+        return {"mode": mode, **swarm, "nodes": {"m*": {}}}
     if suite == "bullseye":
         # Only bullseye's engine is built with the library that overlay networks need.
         swarm["overlay"] = True

@@ -1,0 +1,58 @@
+"""
+A cluster in the engine's swarm mode, on the lab's hosts. Debian 13's engine with the newer Salt,
+Debian 12's with the older one.
+"""
+
+import json
+import os
+
+import pytest
+
+from lab.api import Lab
+
+pytest.register_assert_rewrite("tests.builtin.mode", "tests.integration.cluster")
+
+from tests.builtin.mode import SwarmMode  # noqa: E402
+
+SALT = os.environ.get("SWARM_TEST_SALT", "3008")
+SUITE = os.environ.get("SWARM_TEST_SUITE", {"3008": "trixie", "3006": "bookworm"}[SALT])
+
+
+@pytest.fixture(scope="session")
+def lab():
+    """A lab that comes up once and goes down at the end, also after a failure."""
+    lab = Lab()
+    keep = os.environ.get("SWARM_TEST_KEEP_LAB")
+    if not keep:
+        lab.down()
+    try:
+        lab.up(hosts=3, mode="builtin", salt=SALT, suite=SUITE)
+        yield lab
+    finally:
+        if not keep:
+            lab.down()
+
+
+@pytest.fixture(scope="session")
+def bare(lab):
+    """The lab's hosts as they are, with the lab's own pillar."""
+    mode = SwarmMode(lab)
+    mode.pillar()
+    return mode
+
+
+@pytest.fixture(scope="session")
+def master(bare):
+    """The master, with the engine and the runner of the formula."""
+    given = {"swarm_master": {"autojoin": {"targets": ["m*"], "window": 2, "cooldown": 2}}}
+    command = ["salt-call", "--local", "--file-root=/srv/formula", "state.apply", "swarm.master"]
+    bare.lab.exec("salt", *command, f"pillar={json.dumps(given)}", timeout=120)
+    bare.wait(lambda: len(bare.lab.salt("*", "test.ping")) == len(bare.lab.hosts()), 120)
+
+
+@pytest.fixture
+def mode(bare, master):
+    """A whole cluster with the lab's own pillar, and again with that after the test."""
+    bare.heal()
+    yield bare
+    bare.restore()

@@ -1,0 +1,109 @@
+"""
+Bare hosts become one cluster, and stay it.
+"""
+
+import pytest
+
+from tests.integration.cluster import changed, failures
+
+MANAGERS = {"m1": "manager", "m2": "manager", "m3": "manager"}
+
+
+def test_promise_on_bare_hosts_is_true_and_touches_nothing(bare):
+    before = {host: bare.files(host) for host in bare.lab.hosts()}
+    promised = bare.state(test=True)
+    assert failures(promised) == {}
+    assert {host: bare.files(host) for host in bare.lab.hosts()} == before
+    done = bare.state()
+    assert failures(done) == {}
+    assert set(changed(done)) <= set(changed(promised))
+    for host in bare.lab.hosts():
+        assert f"{host}: this node is in the cluster" in changed(promised)
+    assert bare.roles() == MANAGERS
+    assert bare.cluster()
+
+
+def test_second_apply_changes_nothing(mode):
+    assert mode.apply() == {}
+    assert mode.apply(test=True) == {}
+    assert mode.lab.salt("*", "swarm_node.joined") == dict.fromkeys(mode.lab.hosts(), True)
+
+
+@pytest.mark.once
+def test_engine_listens_on_no_tcp_port_but_those_of_the_cluster(mode):
+    listening = mode.lab.exec("m1", "ss", "-Hltn").stdout
+    places = [line.split()[3] for line in listening.splitlines()]
+    ports = {one.rpartition(":")[2] for one in places if not one.startswith("127.")}
+    assert ports == {"2377", "7946"}
+
+
+def test_status(mode):
+    rows = {row["id"]: row for row in mode.lab.salt_run("swarm.status")}
+    assert {row["state"] for row in rows.values()} == {"Ready"}
+    assert sorted(row["role"] for row in rows.values()) == ["leader", "manager", "manager"]
+
+
+def test_labels_and_availability_follow_pillar_and_nothing_restarts(mode):
+    before = {host: mode.dockerd(host) for host in mode.lab.hosts()}
+    mode.pillar(nodes={"m*": {"labels": {"zone": "a"}}, "m2": {"labels": {"zone": "b"}}})
+    promised = mode.apply(test=True)
+    done = mode.apply()
+    assert done == promised
+    assert mode.labels("m1") == {"zone": "a"}
+    assert mode.labels("m2") == {"zone": "b"}
+    assert mode.apply() == {}
+    # Engine labels, too: those are known to the scheduler from the engine itself.
+    assert mode.api("m2", "/info")["Labels"] == ["zone=b"]
+    mode.pillar(nodes={"m*": {"labels": {"zone": None}}, "m2": {"availability": "drain"}})
+    mode.apply()
+    assert mode.labels("m1") == {}
+    assert mode.by_host()["m2"]["Spec"]["Availability"] == "drain"
+    assert {host: mode.dockerd(host) for host in mode.lab.hosts()} == before
+    mode.pillar(nodes={"m*": {"availability": "active"}})
+    mode.apply()
+
+
+@pytest.mark.once
+def test_settings_of_the_cluster_follow_pillar_in_place(mode):
+    wanted = {
+        "task-history-limit": 2,
+        "dispatcher-heartbeat": "8s",
+        "cert-expiry": "720h",
+        "snapshot-interval": 5000,
+        "labels": {"site": "berlin"},
+    }
+    mode.pillar(builtin={"cluster": wanted, "address_pools": ["10.30.0.0/16"]})
+    returns = mode.state()
+    assert failures(returns) == {}
+    leader = mode.leader()
+    assert set(changed(returns)) == {f"{leader}: cluster has its settings"}
+    spec = mode.api(leader, "/swarm")["Spec"]
+    assert spec["Orchestration"]["TaskHistoryRetentionLimit"] == 2
+    assert spec["Dispatcher"]["HeartbeatPeriod"] == 8 * 10**9
+    assert spec["CAConfig"]["NodeCertExpiry"] == 720 * 3600 * 10**9
+    assert spec["Labels"] == {"site": "berlin"}
+    # What only a new cluster could have is told of, not hidden.
+    told = [text for one in returns[leader].values() for text in one.get("warnings", [])]
+    assert any("swarm:builtin:address_pools" in text for text in told)
+    assert mode.apply() == {}
+
+
+@pytest.mark.once
+def test_overlay_network_is_made_once(mode):
+    mode.pillar(networks={"backend": {"subnet": "10.20.0.0/24", "attachable": True}})
+    done = mode.apply()
+    assert list(done) == [f"{mode.leader()}: networks of pillar are present"]
+    for host in mode.lab.hosts():
+        found = mode.api(host, "/networks/backend")
+        assert (found["Scope"], found["Attachable"]) == ("swarm", True)
+    assert mode.apply() == {}
+
+
+@pytest.mark.once
+def test_what_is_not_for_this_mode_is_refused_before_anything_is_touched(mode):
+    before = {host: mode.files(host) for host in mode.lab.hosts()}
+    mode.pillar(overlay=True, engine={"options": {"live-restore": True}})
+    told = failures(mode.state())
+    assert "swarm:overlay: found True" in told["m1: swarm pillar is valid"]
+    assert "swarm:engine:options:live-restore" in told["m1: swarm pillar is valid"]
+    assert {host: mode.files(host) for host in mode.lab.hosts()} == before

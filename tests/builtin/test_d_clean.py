@@ -1,0 +1,24 @@
+"""
+``swarm.clean`` ends the cluster, and it can be made anew. Last, for it does so.
+"""
+
+from tests.integration.cluster import changed, failures
+
+
+def test_clean_ends_it_and_leaves_nothing(mode):
+    promised = mode.state("swarm.clean", test=True)
+    assert failures(promised) == {}
+    done = mode.state("swarm.clean")
+    assert failures(done) == {}
+    assert set(changed(done)) <= set(changed(promised))
+    for host in mode.lab.hosts():
+        assert mode.lab.salt(host, "pkg.version", "docker.io")[host] == ""
+        left = "find /etc/swarm-formula /var/lib/swarm-formula /etc/docker/daemon.json" \
+               " /etc/systemd/system/docker.service.d -type f 2>/dev/null"  # fmt: skip
+        assert mode.lab.exec(host, "sh", "-c", left, check=False).stdout == ""
+
+
+def test_after_clean_the_cluster_is_made_anew(bare):
+    bare.apply()
+    assert set(bare.roles().values()) == {"manager"}
+    assert bare.apply() == {}
