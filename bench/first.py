@@ -51,6 +51,7 @@ PARTS = {
     "engine is configured": "engine",
     "consul is running": "consul",
     "consul has a leader": "consul",
+    "this node is in the cluster": "join",
     "this node is healthy": "healthy",
 }
 
@@ -77,22 +78,22 @@ def _row(number: object, found: dict) -> str:
     return f"{number!s:10}{found['seconds']:8.1f} s   ({', '.join(shown)})"
 
 
-def _prepare(lab: Lab, salt: str) -> None:
-    lab.up(hosts=3, salt=salt, suite="bullseye")
+def _prepare(lab: Lab, salt: str, mode: str) -> None:
+    lab.up(hosts=3, mode=mode, salt=salt, suite="bullseye")
     command = ["salt-call", "--local", "--file-root=/srv/formula", "state.apply", "swarm.master"]
     lab.exec(MASTER, *command, f"pillar={json.dumps(AUTOJOIN)}", timeout=120)
     # The master has restarted, so all of them have told that they are there.
     end = time.monotonic() + LIMIT
-    while ground.healthy(lab) < len(lab.hosts()):
+    while set(lab.salt("*", "swarm_node.joined").values()) != {True}:
         if time.monotonic() > end:
             raise LabError("the first three have not joined")
         time.sleep(1)
     ground.settle()
 
 
-def measure(lab: Lab, salt: str, runs: int) -> None:
+def measure(lab: Lab, salt: str, mode: str, runs: int) -> None:
     """Prints a row for each join, and the median of those with an engine."""
-    _prepare(lab, salt)
+    _prepare(lab, salt, mode)
     say(f"{NEW}, a bare machine")
     print(_row("bare", _watched(lab, lambda: lab.add(NEW))), flush=True)
     took = []
@@ -114,10 +115,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/first", description=__doc__.strip())
     parser.add_argument("--runs", type=int, default=10, help="joins with an engine (10)")
     parser.add_argument("--salt", choices=config.SALT, default="3008", help="Salt release (3008)")
+    parser.add_argument("--mode", choices=config.MODES, default="classic", help="(classic)")
     options = parser.parse_args()
     lab = ground.open_lab(os.environ)
     try:
-        measure(lab, options.salt, options.runs)
+        measure(lab, options.salt, options.mode, options.runs)
     except LabError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
