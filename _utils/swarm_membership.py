@@ -41,7 +41,9 @@ def step(swarm: dict, settings: dict, records: dict) -> Step:
     if state == "active":
         return _active(swarm, settings, records)
     if state == "pending":
-        return Step(WAIT, "the engine is joining; no manager has taken it in yet")
+        # Not mended by leaving: a manager that was restarted without its quorum is pending, too.
+        cure = f"salt {settings['id']} swarm_builtin.leave force=True, and apply again"
+        return Step(WAIT, f"the engine waits for a manager that takes it in; if none does: {cure}")
     if state == "locked":
         return _locked(settings)
     if state == "error":

@@ -84,6 +84,7 @@ def test_manager_that_was_locked_by_a_reboot_is_unlocked_by_the_next_apply(mode)
     mode.apply()
 
 
+@pytest.mark.once
 def test_host_that_is_gone_for_good_is_replaced_and_quorum_is_kept(mode):
     cluster, old = mode.cluster(), mode.swarm("m3")["NodeID"]
     mode.lab.reset("m3")
@@ -144,6 +145,7 @@ def test_host_that_was_cut_off_while_it_joined_joins_with_the_next_apply(four):
     assert four.cluster() == cluster
 
 
+@pytest.mark.once
 def test_live_node_is_removed_after_its_tasks_are_elsewhere(four):
     node = four.swarm("m4")["NodeID"]
     service = {

@@ -68,6 +68,7 @@ def test_tokens_rest_nowhere_but_in_the_mine(mode, tokens):
     assert tokens["Worker"] not in json.dumps(mode.lab.salt("*", "grains.items"))
 
 
+@pytest.mark.once
 def test_tokens_do_not_cross_the_bus_while_a_node_joins(mode, tokens):
     def run():
         mode.lab.salt("m3", "swarm_builtin.leave")
@@ -80,6 +81,7 @@ def test_tokens_do_not_cross_the_bus_while_a_node_joins(mode, tokens):
     assert mode.roles()["m3"] == "manager"
 
 
+@pytest.mark.once
 def test_the_search_finds_what_is_leaked(mode, tokens):
     mode.lab.salt("m1", "test.arg", tokens["Worker"])
     files = _found(mode, tokens["Worker"])["salt"]

@@ -210,6 +210,7 @@ def test_primary_manager_is_removed(joins):
     assert sorted(joins.roles().values()) == ["primary", "replica", "replica"]
 
 
+@pytest.mark.once
 def test_dead_node_is_removed_after_its_key_was_deleted(joins):
     """Without anybody asking for it, for the master's configuration says so."""
     joins.lab.stop("m4")
