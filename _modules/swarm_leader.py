@@ -134,13 +134,25 @@ def apply_cluster(test=False):
     settings = _settings()
     options, place = settings["builtin"]["cluster"], settings["builtin"]["unlock_key"]
     with swarm_docker.unless_absent(test), _client() as client:
+        if test and _is_to_found(client, settings):
+            return swarm_cluster.promised(options)
         changes = _apply_spec(client, options, test) if _leads(client) else {}
         if place and swarm_membership.manager(swarm_mode.swarm(client)):
             if options["autolock"] and not test:
                 _await_key(client, settings["timeout"])
             changes |= _keep_key(client, place, test)
         return changes
-    return {}
+    return swarm_cluster.promised(options) if _is_first(settings) else {}
+
+
+def _is_first(settings):
+    return settings["id"] == next(iter(settings["managers"]))
+
+
+def _is_to_found(client, settings):
+    """Return whether this node would make the cluster."""
+    inactive = swarm_mode.swarm(client).get("LocalNodeState") == "inactive"
+    return inactive and _is_first(settings)
 
 
 def _apply_spec(client, options, test):
@@ -193,12 +205,14 @@ def settle(test=False, fresh=True):
         ``True``: who asks for it may be there by a later pillar.
     """
     with swarm_docker.unless_absent(test), _client() as client, swarm_mode.alone():
+        settings = __salt__["swarm_settings.get"](fresh=fresh)
+        if test and _is_to_found(client, settings):
+            return swarm_nodes.promised(settings)
         # Looked up when it is this run's turn: the one before may have changed who leads.
         if not _leads(client):
             return {}
-        settings = __salt__["swarm_settings.get"](fresh=fresh)
         return _settle(client, settings, __salt__["swarm_builtin.claims"](fresh), test)
-    return {}
+    return swarm_nodes.promised(_settings())
 
 
 def _settle(client, settings, claims, test):

@@ -113,6 +113,11 @@ def diff(spec: dict, options: dict) -> dict:
     }
 
 
+def promised(options: dict) -> dict:
+    """Return what will be changed in a cluster that is not there yet."""
+    return {key: {"old": None, "new": one} for key, one in _wanted(options).items()}
+
+
 def merged(spec: dict, options: dict) -> dict:
     """Return a cluster's whole spec with what pillar wants in it."""
     result = copy.deepcopy(spec)

@@ -119,6 +119,22 @@ def changes(nodes: list[dict], claims: dict[str, str], settings: dict) -> list[C
     )
 
 
+def promised(settings: dict) -> dict:
+    """Return what the first manager will change once it has made the cluster."""
+    me = settings["id"]
+    if me != next(iter(settings["managers"])):
+        return {}
+    role = {"role": {"old": WORKER, "new": MANAGER}}
+    others = {one: role for one in settings["managers"] if one != me}
+    given = settings_of(me, settings["nodes"])
+    found = {
+        "labels": label_texts(given["labels"]),
+        "availability": given["availability"] if given["availability"] != "active" else None,
+    }
+    mine = {key: {"old": None, "new": one} for key, one in found.items() if one}
+    return {**others, **({me: mine} if mine else {})}
+
+
 def _believed(claims: dict[str, str], managers: dict) -> dict[str, str]:
     """Leave out who claims to be the node that another one says it is; a manager's word counts."""
     found = {}

@@ -10,6 +10,7 @@ MANAGERS = {"m1": "manager", "m2": "manager", "m3": "manager"}
 
 
 def test_promise_on_bare_hosts_is_true_and_touches_nothing(bare):
+    bare.pillar(nodes={"m*": {"labels": {"zone": "a"}}}, builtin={"cluster": {"max-snapshots": 1}})
     before = {host: bare.files(host) for host in bare.lab.hosts()}
     promised = bare.state(test=True)
     assert failures(promised) == {}
@@ -21,6 +22,11 @@ def test_promise_on_bare_hosts_is_true_and_touches_nothing(bare):
         assert f"{host}: this node is in the cluster" in changed(promised)
     assert bare.roles() == MANAGERS
     assert bare.cluster()
+    assert bare.apply() == {}
+    assert [bare.labels(host) for host in bare.lab.hosts()] == 3 * [{"zone": "a"}]
+    bare.pillar(nodes={"m*": {"labels": {"zone": None}}})
+    bare.apply()
+    bare.pillar()
 
 
 def test_second_apply_changes_nothing(mode):

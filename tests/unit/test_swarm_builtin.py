@@ -103,6 +103,18 @@ def test_first_manager_makes_the_cluster_and_tells_of_it(on):
     assert swarm_builtin.apply() == {}
 
 
+def test_who_will_make_the_cluster_promises_its_settings_and_nodes(on):
+    pillar = {"nodes": {"m1": {"labels": {"a": 1}}}, "builtin": {"cluster": {"autolock": True}}}
+    api = ClusterApi("m1", state="inactive")
+    on("m1", api, **pillar)
+    role = {"role": {"old": "worker", "new": "manager"}}
+    labels = {"labels": {"old": None, "new": {"a": "1"}}}
+    assert swarm_leader.settle(test=True) == {"m2": role, "m3": role, "m1": labels}
+    assert swarm_leader.apply_cluster(test=True) == {"autolock": {"old": None, "new": True}}
+    on("m2", ClusterApi("m2", state="inactive"), **pillar)
+    assert (swarm_leader.settle(test=True), swarm_leader.apply_cluster(test=True)) == ({}, {})
+
+
 def test_dry_run_orders_nothing_and_tells_nobody(on):
     api = ClusterApi("m1", state="inactive")
     mine = on("m1", api)
