@@ -74,7 +74,7 @@ def test_manager_that_was_locked_by_a_reboot_is_unlocked_by_the_next_apply(mode)
     mode.lab.stop("m2")
     mode.lab.start("m2")
     mode.wait(lambda: mode.state_of("m2") == "locked", 120)
-    mode.wait(lambda: mode.lab.salt("m2", "test.ping") == {"m2": True}, 120)
+    mode.await_minion("m2")
     told = failures(mode.state(target="m2"))["m2: this node is in the cluster"]
     assert "name the key's place in swarm:builtin:unlock_key" in told
     mode.pillar(builtin={"cluster": {"autolock": True}, "unlock_key": KEY})
@@ -134,12 +134,12 @@ def test_host_that_was_cut_off_while_it_joined_joins_with_the_next_apply(four):
     four.lab.salt("m4", "swarm_builtin.leave")
     four.lab.stop("m4")
     four.lab.start("m4")
-    four.wait(lambda: four.lab.salt("m4", "test.ping") == {"m4": True}, 120)
+    four.await_minion("m4")
     job = four.lab.exec("salt", "salt", "--async", "m4", "state.apply", "swarm").stdout
     assert "job ID" in job
     four.lab.stop("m4")
     four.lab.start("m4")
-    four.wait(lambda: four.lab.salt("m4", "test.ping") == {"m4": True}, 120)
+    four.await_minion("m4")
     four.apply("m4")
     assert four.roles()["m4"] == "worker"
     assert four.cluster() == cluster

@@ -4,6 +4,8 @@ What users do with the swarm: overlay networks, docker-compose, logins that talk
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 COMPOSE = """
 version: '2'
 services:
