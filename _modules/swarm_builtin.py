@@ -285,8 +285,6 @@ def _take(client, settings, records, step):
         key = swarm_secrets.load(__salt__, settings["builtin"]["unlock_key"])
         with swarm_docker.translated("unlocking"):
             client.unlock_swarm(key)
-    elif step.what == WAIT:
-        return None
     return None
 
 

@@ -142,17 +142,13 @@ def apply_cluster(test=False):
                 _await_key(client, settings["timeout"])
             changes |= _keep_key(client, place, test)
         return changes
-    return swarm_cluster.promised(options) if _is_first(settings) else {}
-
-
-def _is_first(settings):
-    return settings["id"] == next(iter(settings["managers"]))
+    return swarm_cluster.promised(options) if swarm_membership.is_first(settings) else {}
 
 
 def _is_to_found(client, settings):
     """Return whether this node would make the cluster."""
     inactive = swarm_mode.swarm(client).get("LocalNodeState") == "inactive"
-    return inactive and _is_first(settings)
+    return inactive and swarm_membership.is_first(settings)
 
 
 def _apply_spec(client, options, test):
@@ -309,8 +305,9 @@ def expel(node, timeout=None):
     limit = settings["timeout"] if timeout is None else timeout
     done = {"drained": True}
     with _client() as client, swarm_mode.alone():
-        found = swarm_nodes.only(swarm_mode.nodes(client), node)
-        if refused := swarm_nodes.refusal(swarm_mode.nodes(client), node, "removing"):
+        nodes = swarm_mode.nodes(client)
+        found = swarm_nodes.only(nodes, node)
+        if refused := swarm_nodes.refusal(nodes, node, "removing"):
             raise swarm_errors.SwarmError(refused)
         if not swarm_nodes.is_down(found):
             try:

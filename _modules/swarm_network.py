@@ -96,7 +96,7 @@ def apply_all(test=False):
     networks = settings["networks"]
     if settings["mode"] == "builtin" and not __salt__["swarm_leader.leads"]():
         # Overlay networks are the cluster's, and its leader makes them.
-        networks = {name: one for name, one in networks.items() if one["driver"] != "overlay"}
+        networks = _of_host(networks)
     changes = {name: apply(name, spec, test) for name, spec in networks.items()}
     return {name: change for name, change in changes.items() if change}
 
@@ -119,9 +119,13 @@ def remove_all(test=False):
     networks = settings["networks"]
     if settings["mode"] == "builtin":
         # A node that leaves takes no network of the cluster away from the others.
-        networks = {name: one for name, one in networks.items() if one["driver"] != "overlay"}
+        networks = _of_host(networks)
     changes = {name: _remove(name, spec, test) for name, spec in networks.items()}
     return {name: change for name, change in changes.items() if change}
+
+
+def _of_host(networks):
+    return {name: spec for name, spec in networks.items() if spec["driver"] != "overlay"}
 
 
 def _remove(name, spec, test):

@@ -39,10 +39,12 @@ def _pillar(fresh=False):
 
 def _compiled():
     """Return the pillar as the master has it now; a minion's own is that of its last refresh."""
-    grains = dict(__grains__.items())
-    where = (__opts__["id"], __opts__.get("saltenv"), __opts__.get("pillarenv"))
     return salt.pillar.get_pillar(
-        __opts__, grains, where[0], where[1], pillarenv=where[2]
+        __opts__,
+        dict(__grains__.items()),
+        __opts__["id"],
+        __opts__.get("saltenv"),
+        pillarenv=__opts__.get("pillarenv"),
     ).compile_pillar()
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import swarm_checks as checks
+import swarm_values
 
 _YEARS = 20 * 365 * 24 * 3600
 
@@ -55,12 +56,6 @@ def _labels(value: object) -> str | None:
     return checks.labels(value) or (None if value else last)
 
 
-def _texts(value: dict) -> dict:
-    return {
-        key: str(one).lower() if isinstance(one, bool) else str(one) for key, one in value.items()
-    }
-
-
 # For most settings, Docker takes nought as nothing said.
 _COUNT, _ANY = checks.integer(1, 2**31 - 1), checks.integer(0, 2**31 - 1)
 _SETTINGS = {
@@ -83,7 +78,7 @@ _SETTINGS = {
         checks.list_of(_external_ca), ("CAConfig", "ExternalCAs"), _authorities
     ),
     "autolock": _Setting(checks.boolean, ("EncryptionConfig", "AutoLockManagers")),
-    "labels": _Setting(_labels, ("Labels",), _texts),
+    "labels": _Setting(_labels, ("Labels",), swarm_values.table),
 }
 
 CHECKS = {key: one.check for key, one in _SETTINGS.items()}

@@ -8,6 +8,7 @@ Pure. Keys and limits are those of moby's ``daemon/config`` and ``daemon/reload.
 import re
 
 import swarm_errors
+import swarm_values
 
 # Keys of daemon.json from 19.03 to 29, to find typing errors; one that is newer passes as it is.
 KNOWN = frozenset(
@@ -99,11 +100,7 @@ OVERLAY_KEYS = ("cluster-store", "cluster-advertise")
 
 def label_list(labels: dict) -> list[str]:
     """Return ``{"zone": "a", "ssd": True}`` as ``["ssd=true", "zone=a"]``."""
-    shown = {
-        key: str(value).lower() if isinstance(value, bool) else value
-        for key, value in labels.items()
-    }
-    return sorted(f"{key}={value}" for key, value in shown.items())
+    return sorted(f"{key}={value}" for key, value in swarm_values.table(labels).items())
 
 
 def refusals(wanted: dict, engine_version: str) -> list[str]:

@@ -35,6 +35,11 @@ def remote_managers(swarm: dict) -> set[str]:
     return {one["NodeID"] for one in swarm.get("RemoteManagers") or []}
 
 
+def is_first(settings: dict) -> bool:
+    """Say whether this is the manager of pillar that makes the cluster, if nobody knows one."""
+    return settings["id"] == next(iter(settings["managers"]))
+
+
 def step(swarm: dict, settings: dict, records: dict) -> Step:
     """Return what brings this node into the cluster; an error where only a human may decide."""
     state = swarm.get("LocalNodeState") or "inactive"
@@ -104,7 +109,7 @@ def _inactive(settings: dict, records: dict) -> Step:
                 f" have the cluster forgotten: salt {me} swarm_builtin.forget"
             )
         return Step(JOIN, f"{_list(records)} know a cluster")
-    if me == next(iter(managers)):
+    if is_first(settings):
         return Step(INIT, "no manager of pillar knows a cluster")
     return Step(WAIT, f"none of {_list(managers)} has told of a cluster")
 

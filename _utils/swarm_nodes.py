@@ -10,6 +10,8 @@ import time
 from typing import NamedTuple
 
 import swarm_errors
+import swarm_values
+from swarm_membership import is_first
 from swarm_turn import majority
 
 MANAGER, WORKER = "manager", "worker"
@@ -37,11 +39,7 @@ def settings_of(minion: str, nodes: dict) -> dict:
 
 def label_texts(labels: dict) -> dict[str, str]:
     """Return labels as Docker has them, those to be taken away left out."""
-    return {
-        key: str(value).lower() if isinstance(value, bool) else str(value)
-        for key, value in labels.items()
-        if value is not None
-    }
+    return swarm_values.table({key: value for key, value in labels.items() if value is not None})
 
 
 def role(node: dict) -> str:
@@ -122,7 +120,7 @@ def changes(nodes: list[dict], claims: dict[str, str], settings: dict) -> list[C
 def promised(settings: dict) -> dict:
     """Return what the first manager will change once it has made the cluster."""
     me = settings["id"]
-    if me != next(iter(settings["managers"])):
+    if not is_first(settings):
         return {}
     role = {"role": {"old": WORKER, "new": MANAGER}}
     others = {one: role for one in settings["managers"] if one != me}

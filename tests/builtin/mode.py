@@ -73,11 +73,7 @@ class SwarmMode(Cluster):
 
     def heal(self) -> None:
         """Switch on and plug in whatever is not, and apply until all is well."""
-        for host, found in self.lab.status()["hosts"].items():
-            if found["state"] == "cut off":
-                self.lab.heal(host)
-            elif found["state"] != "running":
-                self.lab.start(host)
+        self.switch_on()
         for host in self.lab.hosts():
             self.await_minion(host)
         self.apply()

@@ -63,13 +63,17 @@ class Cluster:
         assert not told, "\n".join(one for one in told if "requisite failed" not in one)
         return changed(returns)
 
-    def heal(self) -> None:
-        """Switch on and plug in whatever is not, and apply until all is healthy."""
+    def switch_on(self) -> None:
+        """Switch on and plug in whatever is not."""
         for host, found in self.lab.status()["hosts"].items():
             if found["state"] == "cut off":
                 self.lab.heal(host)
             elif found["state"] != "running":
                 self.lab.start(host)
+
+    def heal(self) -> None:
+        """Switch on and plug in whatever is not, and apply until all is healthy."""
+        self.switch_on()
         self.wait(lambda: len(self.lab.salt("*", "test.ping")) == len(self.lab.hosts()), 120)
         self.heal_engines()
         self.apply()
