@@ -2,6 +2,7 @@
 Questions and orders to a cluster in swarm mode, in the words of the tests.
 """
 
+import contextlib
 import json
 
 from tests.integration.cluster import Cluster
@@ -51,6 +52,13 @@ class SwarmMode(Cluster):
             for host, one in self.by_host().items()
             if one["Status"]["State"] == "ready"
         }
+
+    def become(self, **roles: str) -> None:
+        """Wait until hosts are ready in their roles; fails, with what they are."""
+        with contextlib.suppress(AssertionError):
+            # A new leader knows of no node how it is, until that one has asked for its work again.
+            self.wait(lambda: roles.items() <= self.roles().items(), 60)
+        assert roles.items() <= self.roles().items(), self.roles()
 
     def labels(self, host: str) -> dict:
         """Return a node's labels."""

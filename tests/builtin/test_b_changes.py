@@ -17,7 +17,7 @@ def four(mode):
     if "m4" not in mode.lab.hosts():
         mode.lab.add("m4")
     mode.apply()
-    assert mode.roles()["m4"] == "worker"
+    mode.become(m4="worker")
     yield mode
     mode.restore()
 
@@ -38,12 +38,12 @@ def test_first_manager_of_pillar_is_replaced_and_the_cluster_stays(four):
     cluster = four.cluster()
     four.pillar(managers=["m4", "m2", "m3"])
     four.apply()
-    assert four.roles() == {"m1": "worker", "m2": "manager", "m3": "manager", "m4": "manager"}
+    four.become(m1="worker", m2="manager", m3="manager", m4="manager")
     assert four.cluster() == cluster
     assert four.apply() == {}
     four.pillar()
     four.apply()
-    assert four.roles() == {"m1": "manager", "m2": "manager", "m3": "manager", "m4": "worker"}
+    four.become(m1="manager", m2="manager", m3="manager", m4="worker")
     assert four.cluster() == cluster
 
 
@@ -59,7 +59,7 @@ def test_node_of_another_cluster_is_refused_with_the_cure(four):
     assert cure == "swarm_builtin.leave force=True"
     assert four.lab.salt("m4", *cure.split())["m4"]
     four.apply("m4")
-    assert four.roles()["m4"] == "worker"
+    four.become(m4="worker")
     four.lab.salt("m1", "swarm_leader.settle")
 
 
@@ -90,9 +90,7 @@ def test_host_that_is_gone_for_good_is_replaced_and_quorum_is_kept(mode):
     mode.lab.reset("m3")
     mode.apply()
     assert mode.cluster() == cluster
-    assert mode.roles() == {host: "manager" for host in ("m1", "m2", "m3")} | (
-        {"m4": "worker"} if "m4" in mode.lab.hosts() else {}
-    )
+    mode.become(m1="manager", m2="manager", m3="manager")
     known = {one["ID"] for one in mode.nodes()}
     assert old not in known
     assert mode.swarm("m3")["NodeID"] in known
@@ -122,7 +120,7 @@ def test_leader_dies_while_another_host_joins(four):
     four.lab.stop(leader)
     rest = ",".join(host for host in four.lab.hosts() if host != leader)
     four.apply(rest)
-    assert four.roles()["m4"] == "worker"
+    four.become(m4="worker")
     four.lab.start(leader)
     four.wait(lambda: four.roles().get(leader) == "manager", 120)
     assert four.cluster() == cluster
@@ -141,7 +139,7 @@ def test_host_that_was_cut_off_while_it_joined_joins_with_the_next_apply(four):
     four.lab.start("m4")
     four.await_minion("m4")
     four.apply("m4")
-    assert four.roles()["m4"] == "worker"
+    four.become(m4="worker")
     assert four.cluster() == cluster
 
 
