@@ -283,8 +283,7 @@ def _take(client, settings, records, step):
         client.leave_swarm(force=True)
     elif step.what == UNLOCK:
         key = swarm_secrets.load(__salt__, settings["builtin"]["unlock_key"])
-        with swarm_docker.translated("unlocking"):
-            client.unlock_swarm(key)
+        return swarm_mode.unlock(client, key)
     return None
 
 

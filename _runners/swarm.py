@@ -185,15 +185,55 @@ def remove(minion, force=False):
         if not force:
             swarm_members.guard(minion, others, said, alive)
     except swarm_errors.SwarmError as err:
-        # Salt would show where in the code that was, too; nobody asks for that.
-        __context__["retcode"] = 1
-        return {"refused": str(err)}
+        return _refused(err)
     endpoint = swarm_members.endpoint(minion, reports.get(minion), said)
     take_out = _from_cluster if swarm_members.is_builtin(others) else _from_store
     done = take_out(minion, minion in reports, endpoint, others)
     if "refused" not in done:
         _fire(minion, "removed")
     return done
+
+
+def _refused(why):
+    # Salt would show where in the code an error was, too; nobody asks for that.
+    __context__["retcode"] = 1
+    return {"refused": str(why)}
+
+
+def backup(minion=None, **options):
+    """
+    Have a member keep what the swarm knows in a file of its own; return where, ``bytes``,
+    ``sha256``.
+
+    In builtin mode a manager that does not lead, and better one that is drained, for its engine is
+    stopped meanwhile; in classic mode a Consul server. See ``swarm_backup.save``, and
+    ``swarm_backup.restore`` for the way back.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run swarm.backup
+        salt-run swarm.backup m2 path=/srv/backup/swarm.tar.gz
+
+    minion
+        The ID of a minion; one is chosen if unset.
+
+    path
+        A new file there. Defaults to one in ``/var/backups/swarm-formula``.
+
+    force
+        Back up whatever that costs. Defaults to ``False``.
+    """
+    chosen = minion
+    if not chosen:
+        reports = _reports(_members())
+        chosen = swarm_members.keeper(reports, _said(reports))
+    if not chosen:
+        return _refused("no member answers that has the state of the swarm: name a minion")
+    options = {key: one for key, one in options.items() if not key.startswith("__")}
+    answer = _ask([chosen], "swarm_backup.save", **options).get(chosen, "it does not answer")
+    return {"minion": chosen, **(answer if isinstance(answer, dict) else _refused(answer))}
 
 
 def _cleaned(minion, answers):
@@ -214,8 +254,7 @@ def _from_cluster(minion, answers, node, others):
     if node:
         expelled = _from_any(managers, "swarm_leader.expel", node)
         if isinstance(expelled, str):
-            __context__["retcode"] = 1
-            return {"refused": expelled}
+            return _refused(expelled)
         done = expelled
     done["cleaned"] = _cleaned(minion, answers)
     if node:

@@ -54,6 +54,22 @@ def start(salt: Salt, service: str) -> None:
     salt["service.restart"](service)
 
 
+@contextlib.contextmanager
+def stopped(salt: Salt, service: str, timeout: float) -> Iterator[None]:
+    """Stop the engine for a while; it runs again afterwards, whatever happens in between."""
+    try:
+        # The socket first: whoever calls it would start the engine again.
+        for unit in (f"{service}.socket", f"{service}.service"):
+            stop = ["systemctl", "stop", unit]
+            salt["cmd.run"](stop, python_shell=False, ignore_retcode=True)
+        if salt["service.status"](service):
+            raise swarm_errors.SwarmError(f"{service} does not stop: see 'systemctl status'")
+        yield
+    finally:
+        start(salt, service)
+        wait(timeout)
+
+
 def reload(salt: Salt, service: str) -> None:
     """Have the engine read its file again (SIGHUP); an error if it refuses."""
     since = time.time()

@@ -2,11 +2,14 @@
 Files: read, and write so that there is never half a file.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import swarm_errors
 
@@ -48,23 +51,21 @@ def _mode(path: Path, mode: int) -> int:
     return path.stat().st_mode & 0o7777 if path.exists() else mode
 
 
-def write(path: Path, text: str | None, mode: int = 0o644) -> None:
+@contextlib.contextmanager
+def whole(path: Path, mode: int) -> Iterator[BinaryIO]:
     """
-    Write a file whole or not at all; ``None`` removes it.
+    Give a file to write to that takes the place of ``path`` at the end; after an error there is
+    none, and what was there is as it was.
 
-    An existing file keeps its mode, a link its place: what it leads to is written. A full disk
-    leaves the old file as it was.
+    An existing file keeps its mode, a link its place: what it leads to is written.
     """
     try:
-        if text is None:
-            path.unlink(missing_ok=True)
-            return
         path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as temporary:
-                temporary.write(text)
+            with os.fdopen(handle, "wb") as temporary:
+                yield temporary
                 temporary.flush()
                 os.fsync(temporary.fileno())
             Path(name).chmod(_mode(path, mode))
@@ -74,6 +75,18 @@ def write(path: Path, text: str | None, mode: int = 0o644) -> None:
             raise
     except OSError as err:
         raise swarm_errors.SwarmError(f"cannot write {path}: {err}; it is as it was") from err
+
+
+def write(path: Path, text: str | None, mode: int = 0o644) -> None:
+    """Write a file whole or not at all; ``None`` removes it."""
+    if text is not None:
+        with whole(path, mode) as file:
+            file.write(text.encode())
+        return
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as err:
+        raise swarm_errors.SwarmError(f"cannot remove {path}: {err}; it is as it was") from err
 
 
 def drop_empty(folder: Path) -> None:

@@ -53,6 +53,25 @@ def expel(client: object, name: str) -> None:
         raise swarm_errors.StoreError(f"Consul refuses (expel {name}): {answer.body}")
 
 
+def snapshot(client: object) -> bytes:
+    """Return a snapshot of all that Consul holds, as ``consul snapshot save`` writes it."""
+    return _snapshot(client, "get").content
+
+
+def restore(client: object, data: bytes) -> None:
+    """Put a snapshot in place of all that Consul holds."""
+    _snapshot(client, "put", data=data)
+
+
+def _snapshot(client: object, method: str, **more: object) -> requests.Response:
+    # The library knows no snapshots, and would take their bytes for text.
+    send = getattr(client.http.session, method)
+    response = call("snapshot", send, f"{client.http.base_uri}/v1/snapshot", **more)
+    if response.status_code != requests.codes.ok:
+        raise swarm_errors.StoreError(f"Consul refuses (snapshot): {response.text.strip()}")
+    return response
+
+
 def missing(servers: dict[str, str], alive: set[str], leader: str) -> str | None:
     """Return what Consul still lacks as a sentence, ``None`` if it has a leader. Pure."""
     if leader:

@@ -163,6 +163,20 @@ def is_builtin(reports: dict) -> bool:
     return any(one.get("mode") == "builtin" for one in reports.values())
 
 
+def keeper(reports: dict, said: dict) -> str | None:
+    """Return the member that can be spared best for a backup, ``None`` if nobody has the state."""
+    there = {name: one for name, one in reports.items() if isinstance(one, dict)}
+    if not is_builtin(there):
+        return min((name for name, one in there.items() if one["server"]), default=None)
+    known = nodes(said)
+
+    def cost(name: str) -> tuple[bool, bool, str]:
+        drained = known.get(there[name]["endpoint"], {}).get("status") == "Drain"
+        return said[name]["role"] == "leader", not drained, name
+
+    return min((name for name in there if name in said), key=cost, default=None)
+
+
 def endpoint(member: str, report: object, said: dict) -> str | None:
     """Return how the swarm knows a member: the address of its engine, or its node ID."""
     if isinstance(report, dict):

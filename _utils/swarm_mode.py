@@ -79,6 +79,24 @@ def init(client: Any, settings: dict) -> None:
         swarm_docker.post(client, "/swarm/init", json=body)
 
 
+def force_new(client: Any, settings: dict) -> None:
+    """Make a new cluster of what this manager knows of its own: its others are none any more."""
+    body = {**_places(settings), "ForceNewCluster": True}
+    with swarm_docker.translated("a new cluster of this manager alone"):
+        swarm_docker.post(client, "/swarm/init", json=body)
+
+
+def unlock(client: Any, key: str) -> str | None:
+    """Unlock this manager; return what it waits for, if the others are not there yet."""
+    text = "the manager is unlocked and waits for a majority of the others: apply swarm there"
+    try:
+        with swarm_docker.translated("unlocking"), swarm_docker.patience(text):
+            client.unlock_swarm(key)
+    except swarm_errors.WaitTimeoutError as err:
+        return str(err)
+    return None
+
+
 def join(client: Any, settings: dict, records: dict) -> None:
     """Have one manager after the other take this node in, until one does."""
     failures = []

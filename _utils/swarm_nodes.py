@@ -163,6 +163,19 @@ def refusal(nodes: list[dict], node: str, doing: str) -> str | None:
     )
 
 
+def pause_refusal(nodes: list[dict], node: str) -> str | None:
+    """Return why a manager must not be away for a while, ``None`` if the others go on without."""
+    managers = [one for one in nodes if one.get("ManagerStatus")]
+    alive = sum(is_reachable(one) for one in managers if one["ID"] != node)
+    need = majority(len(managers))
+    if alive >= need:
+        return None
+    return (
+        f"to stop the engine of {_name(by_id(nodes)[node])} would cost the quorum: {need} of"
+        f" {len(managers)} managers are needed, and without it {alive} would be there"
+    )
+
+
 def _name(node: dict) -> str:
     return f"{node['Description'].get('Hostname') or '?'} ({node['ID']})"
 

@@ -33,6 +33,7 @@ class ClusterApi:
         self.known = {one["ID"]: one for one in nodes}
         self.spec = {"Labels": {}, "EncryptionConfig": {"AutoLockManagers": False}}
         self.index, self.rotations, self.stale = 1, 0, 0
+        self.engine, self.root = "26.1.5", None
         self.asked = []
         self.refuses = {}  # address of a manager: what it says to a join
 
@@ -49,13 +50,14 @@ class ClusterApi:
             swarm |= {"NodeID": f"id-{self.me}", "ControlAvailable": leads}
             swarm["RemoteManagers"] = [{"NodeID": one["ID"]} for one in managers]
             swarm |= {"Cluster": {"ID": "c1"}} if leads else {}
-        return {"Swarm": swarm}
+        return {"Swarm": swarm, "ServerVersion": self.engine, "DockerRootDir": self.root}
 
     def nodes(self):
         return copy.deepcopy(list(self.known.values()))
 
     def inspect_swarm(self):
         return {
+            "ID": "c1",
             "Version": {"Index": self.index},
             "UpdatedAt": f"2026-01-01T00:00:0{self.rotations}Z",
             "Spec": copy.deepcopy(self.spec),
@@ -115,3 +117,11 @@ class ClusterApi:
             self.rotations += 1
         else:
             self.index, self.spec = self.index + 1, json
+
+
+class Mine(dict):
+    """Salt's mine, ``{(minion, name): value}``, without anybody's rights."""
+
+    def get_from(self, target, name, tgt_type=None):
+        wanted = target if tgt_type == "list" else target.split(" or ")
+        return {one: self[one, name] for one in wanted if (one, name) in self}

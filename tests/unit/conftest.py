@@ -6,14 +6,17 @@ from pathlib import Path
 import pytest
 import swarm_docker
 import swarm_files
+import swarm_mode
 import swarm_plan
 import swarm_wait
 from hypothesis import HealthCheck, settings
 
-from _modules import swarm_engine
+from _modules import swarm_backup, swarm_builtin, swarm_engine, swarm_leader
+from tests.unit.cluster_api import Mine
 from tests.unit.dockerd import Dockerd
 from tests.unit.execution import mocked
-from tests.unit.pillars import VALID, settings_of
+from tests.unit.pillars import BUILTIN, VALID, settings_of
+from tests.unit.pillars import node as minion
 
 DATA = Path(__file__).parent / "data"
 
@@ -83,3 +86,43 @@ def converged(daemon, pillar):
     swarm_engine.configure_overlay()
     daemon.calls.clear()
     return daemon
+
+
+@pytest.fixture
+def on(monkeypatch, tmp_path):
+    """Return a function that has the modules run on a host; gives the API and the mine."""
+
+    def on(host, api, mine=None, **pillar):
+        mine = Mine({} if mine is None else mine)
+        settings = settings_of({**BUILTIN, **pillar}, minion(host))
+        context = {}
+
+        def send(name, mine_function=None, **_):
+            module, _, function = mine_function.partition(".")
+            mine[host, name] = getattr({"swarm_builtin": swarm_builtin}[module], function)()
+
+        salt = mocked(
+            "publish.publish",
+            swarm_settings__get=settings,
+            swarm_engine__exists=True,
+            swarm_builtin__tell=swarm_builtin.tell,
+            swarm_builtin__claims=swarm_builtin.claims,
+        )
+        salt |= {
+            "config.get": lambda _: None,
+            "mine.get": mine.get_from,
+            "mine.send": send,
+            "mine.delete": lambda name: mine.pop((host, name), None),
+        }
+        for module in (swarm_backup, swarm_builtin, swarm_leader):
+            monkeypatch.setattr(module, "__salt__", salt, raising=False)
+            monkeypatch.setattr(module, "__context__", context, raising=False)
+            monkeypatch.setattr(module, "__opts__", {"id": host}, raising=False)
+        monkeypatch.setattr(swarm_docker, "connect", api.connect)
+        monkeypatch.setattr(swarm_docker, "post", api.post)
+        monkeypatch.setattr(swarm_mode, "listens", lambda _: [])
+        monkeypatch.setattr(swarm_mode, "_LOCK", tmp_path / "lock")
+        monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
+        return mine
+
+    return on

@@ -25,6 +25,7 @@ class Agent(ThreadingHTTPServer):
         self.servers = {}  # {name: serf's status}
         self.keys = {}  # {key: (text, session)}
         self.sessions = {}  # {id: what it was created with}
+        self.snapshot = b""
         self.log = []
 
     @property
@@ -103,6 +104,16 @@ class _Handler(BaseHTTPRequestHandler):
         if not taken:
             keys[key] = (body.decode(), session)
         return self._answer(200, not taken)
+
+    def _snapshot(self, *arguments):
+        if self.command == "PUT":
+            self.server.snapshot = arguments[-1]
+            return self._answer(200)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.server.snapshot)))
+        self.end_headers()
+        self.wfile.write(self.server.snapshot)
+        return None
 
     def log_message(self, *_):
         """Say nothing."""

@@ -32,6 +32,9 @@ VALID = {
 }
 
 
+BUILTIN = {"mode": "builtin", "managers": ["m1", "m2", "m3"], "nodes": {"m4": {}}, "timeout": 5}
+
+
 def resolved(pillar, minion=M1):
     """Return the settings that a pillar means on a minion, and all its faults."""
     settings, faults = swarm_pillar.read(pillar)

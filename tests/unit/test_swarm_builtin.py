@@ -1,64 +1,10 @@
 import pytest
-import swarm_docker
 import swarm_errors
 import swarm_mode
 import swarm_wait
 
 from _modules import swarm_builtin, swarm_leader
 from tests.unit.cluster_api import ClusterApi, node
-from tests.unit.execution import mocked
-from tests.unit.pillars import node as minion
-from tests.unit.pillars import settings_of
-
-PILLAR = {"mode": "builtin", "managers": ["m1", "m2", "m3"], "nodes": {"m4": {}}, "timeout": 5}
-
-
-class Mine(dict):
-    """Salt's mine, ``{(minion, name): value}``, without anybody's rights."""
-
-    def get_from(self, target, name, tgt_type=None):
-        wanted = target if tgt_type == "list" else target.split(" or ")
-        return {one: self[one, name] for one in wanted if (one, name) in self}
-
-
-@pytest.fixture
-def on(monkeypatch, tmp_path):
-    """Return a function that has the modules run on a host; gives the API and the mine."""
-
-    def on(host, api, mine=None, **pillar):
-        mine = Mine({} if mine is None else mine)
-        settings = settings_of({**PILLAR, **pillar}, minion(host))
-        context = {}
-
-        def send(name, mine_function=None, **_):
-            module, _, function = mine_function.partition(".")
-            mine[host, name] = getattr({"swarm_builtin": swarm_builtin}[module], function)()
-
-        salt = mocked(
-            "publish.publish",
-            swarm_settings__get=settings,
-            swarm_engine__exists=True,
-            swarm_builtin__tell=swarm_builtin.tell,
-            swarm_builtin__claims=swarm_builtin.claims,
-        )
-        salt |= {
-            "config.get": lambda _: None,
-            "mine.get": mine.get_from,
-            "mine.send": send,
-            "mine.delete": lambda name: mine.pop((host, name), None),
-        }
-        for module in (swarm_builtin, swarm_leader):
-            monkeypatch.setattr(module, "__salt__", salt, raising=False)
-            monkeypatch.setattr(module, "__context__", context, raising=False)
-            monkeypatch.setattr(module, "__opts__", {"id": host}, raising=False)
-        monkeypatch.setattr(swarm_docker, "connect", api.connect)
-        monkeypatch.setattr(swarm_docker, "post", api.post)
-        monkeypatch.setattr(swarm_mode, "listens", lambda _: [])
-        monkeypatch.setattr(swarm_mode, "_LOCK", tmp_path / "lock")
-        monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
-        return mine
-
-    return on
 
 
 @pytest.fixture

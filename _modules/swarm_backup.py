@@ -1,0 +1,300 @@
+"""
+Disaster: keep what a swarm knows in a file, and make a swarm of it again.
+
+In builtin mode that is the raft state of a manager; in classic mode a snapshot of Consul.
+"""
+
+import contextlib
+import time
+from pathlib import Path
+
+import swarm_archive
+import swarm_daemon
+import swarm_docker
+import swarm_dockerd
+import swarm_errors
+import swarm_files
+import swarm_kv
+import swarm_membership
+import swarm_mode
+import swarm_nodes
+import swarm_wait
+
+__virtualname__ = "swarm_backup"
+
+_FOLDER = Path("/var/backups/swarm-formula")
+# Seconds within which an engine that lacks its quorum says so.
+_WAKING = 30
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _settings():
+    return __salt__["swarm_settings.get"]()
+
+
+def _client():
+    return swarm_docker.connect(__salt__["config.get"]("swarm_docker_url"), what="swarm mode")
+
+
+def _consul(settings):
+    return swarm_kv.connect(settings["consul"]["http_port"], timeout=settings["timeout"])
+
+
+def _builtin(settings):
+    return settings["mode"] == "builtin"
+
+
+# --- save
+
+
+def save(path=None, force=False):
+    """
+    Keep what the swarm knows in a file of this node; return its ``path``, ``bytes``, ``sha256``.
+
+    builtin
+        On a manager, whose engine is stopped meanwhile, as Docker wants it: its containers stop.
+        Refused where that would cost the managers their quorum, and of a cluster with ``autolock``,
+        which no engine can restore (moby#36852). ``salt-run swarm.backup`` chooses a manager.
+
+    classic
+        A snapshot of Consul, as ``consul snapshot save`` writes it. Nothing is stopped.
+
+    The file holds the swarm's keys and secrets. Only root can read it; take it off the host.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m2 swarm_backup.save
+
+    path
+        A new file. Defaults to one in ``/var/backups/swarm-formula`` with the node and the time.
+
+    force
+        Back up whatever that costs. Defaults to ``False``.
+    """
+    settings = _settings()
+    place = _place(settings, path)
+    (_save_raft if _builtin(settings) else _save_store)(settings, place, force)
+    return swarm_archive.described(place)
+
+
+def _place(settings, path):
+    ending = "tar.gz" if _builtin(settings) else "snap"
+    name = f"{settings['mode']}-{settings['id']}-{swarm_archive.stamp(time.time())}.{ending}"
+    place = Path(path) if path else _FOLDER / name
+    if not place.is_absolute():
+        raise swarm_errors.SwarmError(f"path: {path} is not absolute")
+    if place.exists():
+        raise swarm_errors.SwarmError(f"path: {place} is there already; nothing was written")
+    return place
+
+
+def _save_store(settings, place, _force):
+    data = swarm_kv.snapshot(_consul(settings))
+    swarm_archive.check_snapshot(data, "what Consul answers")
+    with swarm_files.whole(place, 0o600) as file:
+        file.write(data)
+
+
+def _save_raft(settings, place, force):
+    with _client() as client, swarm_mode.alone():
+        state, facts = _to_save(client, settings, force)
+        with swarm_dockerd.stopped(__salt__, settings["engine"]["service"], settings["timeout"]):
+            swarm_archive.pack(state, place, facts)
+    swarm_archive.read(place)
+    # Unlocked if it has to be, and a manager as before: only then the next one may be stopped.
+    __salt__["swarm_builtin.apply"]()
+    __salt__["swarm_builtin.wait_ready"]()
+
+
+def _to_save(client, settings, force):
+    """Return the folder of the raft state and what to say of it; an error if it has to stay."""
+    info = client.info()
+    swarm = info.get("Swarm") or {}
+    if not swarm_membership.manager(swarm):
+        raise swarm_errors.SwarmError(
+            f"{settings['id']} is no manager, and only these have the cluster's state:"
+            " salt-run swarm.backup chooses one"
+        )
+    nodes, cluster = swarm_mode.nodes(client), client.inspect_swarm()
+    facts = {
+        "cluster": cluster["ID"],
+        "engine": info["ServerVersion"],
+        "locked": cluster["Spec"]["EncryptionConfig"]["AutoLockManagers"],
+        "managers": sum(bool(one.get("ManagerStatus")) for one in nodes),
+        "minion": settings["id"],
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    refused = _cannot_be_restored(facts) or swarm_nodes.pause_refusal(nodes, swarm["NodeID"])
+    if refused and not force:
+        raise swarm_errors.SwarmError(f"no backup was made: {refused}; or force=True")
+    return Path(info["DockerRootDir"]) / "swarm", facts
+
+
+def _cannot_be_restored(facts):
+    if not facts["locked"] or facts["managers"] == 1:
+        return None
+    return (
+        "the cluster locks its managers, and then no engine makes a new cluster of the state of"
+        " one of several (moby#36852): apply swarm:builtin:cluster:autolock: False, back up, and"
+        " lock it again"
+    )
+
+
+# --- restore
+
+
+def restore(path, force=False, test=False):
+    """
+    Make a swarm of a backup; return what changed. The only way back after the loss of all managers.
+
+    builtin
+        This node is the only manager of the cluster then; ``state.apply swarm`` on all members
+        brings in the others. What its engine had before is kept beside it. Refused while this node
+        is in a cluster that has a leader, or another manager of pillar listens: there must never be
+        two clusters of the same identity.
+
+    classic
+        Everything in Consul is as it was; Consul must have a leader.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_backup.restore /var/backups/swarm-formula/builtin-m2-20260102T030405Z.tar.gz
+
+    path
+        A file that ``swarm_backup.save`` has written.
+
+    force
+        Restore whatever that costs. Defaults to ``False``.
+    """
+    settings, place = _settings(), Path(path)
+    do = _restore_raft if _builtin(settings) else _restore_store
+    return do(settings, place, force, test)
+
+
+def _restore_store(settings, place, _force, test):
+    try:
+        data = place.read_bytes()
+    except OSError as err:
+        raise swarm_errors.SwarmError(f"cannot read {place}: {err}") from err
+    swarm_archive.check_snapshot(data, str(place))
+    if not test:
+        swarm_kv.restore(_consul(settings), data)
+    return {"consul": {"old": "as it is", "new": f"as in {place}"}}
+
+
+def _restore_raft(settings, place, force, test):
+    facts = swarm_archive.read(place)
+    with _client() as client:
+        info = client.info()
+        if not force:
+            _refuse_unfit(facts, info["ServerVersion"], settings)
+            _refuse_second(client, settings)
+    changes = {
+        "swarm mode": {
+            "old": info["Swarm"].get("LocalNodeState") or "inactive",
+            "new": f"cluster {facts['cluster']} as of {facts['time']}, this its only manager",
+        }
+    }
+    if test:
+        return changes
+    state = Path(info["DockerRootDir"]) / "swarm"
+    with swarm_mode.alone():
+        with swarm_dockerd.stopped(__salt__, settings["engine"]["service"], settings["timeout"]):
+            kept = swarm_archive.unpack(place, state, time.time())
+        if not facts["locked"]:
+            with _client() as client:
+                _go_on(client, settings)
+    # One that is locked was a cluster of one manager: to be unlocked is all it needs.
+    __salt__["swarm_builtin.apply"]()
+    return {**changes, **({"kept": {"old": str(state), "new": str(kept)}} if kept else {})}
+
+
+def _refuse_unfit(facts, version, settings):
+    why = _cannot_be_restored(facts)
+    if swarm_daemon.version(version) < swarm_daemon.version(facts["engine"]):
+        why = (
+            f"the engine of {settings['id']} is {version}, and the backup is of {facts['engine']}:"
+            " an older engine may not read it; or force=True"
+        )
+    if why:
+        raise swarm_errors.SwarmError(f"nothing was restored: {why}")
+
+
+def _refuse_second(client, settings):
+    """Raise an error where the cluster may be alive."""
+    why = None
+    if _has_leader(client):
+        why = f"{settings['id']} is in a cluster that has a leader"
+    elif others := swarm_mode.listens(settings):
+        why = (
+            f"{', '.join(others)} may be alive in the cluster: something listens there at its port"
+        )
+    if why:
+        raise swarm_errors.SwarmError(
+            f"nothing was changed: {why}, and there must not be two of the same identity. Stop the"
+            " engines there, or force=True"
+        )
+
+
+def _has_leader(client):
+    swarm = swarm_mode.swarm(client)
+    if not swarm_membership.manager(swarm):
+        # Of a worker, nobody knows; it is in a cluster as long as it has managers to talk to.
+        return swarm.get("LocalNodeState") == "active"
+    with contextlib.suppress(swarm_errors.ApiError):
+        return bool(swarm_mode.nodes(client))
+    return False
+
+
+def force_new_cluster(force=False, test=False):
+    """
+    Go on with this manager alone after its quorum is lost for good; return what changed.
+
+    As ``docker swarm init --force-new-cluster``: services, secrets and workers stay; the other
+    managers are none any more, until ``state.apply swarm`` makes them so. Never done by an apply.
+    Refused while the cluster has a leader, or another manager of pillar listens.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_backup.force_new_cluster
+
+    force
+        Do it whatever that costs. Defaults to ``False``.
+    """
+    settings = _settings()
+    with _client() as client, swarm_mode.alone():
+        swarm = swarm_mode.swarm(client)
+        if not swarm_membership.manager(swarm):
+            raise swarm_errors.SwarmError(
+                f"{settings['id']} is no manager, and knows nothing of which a cluster could be"
+                f" made: it is {swarm.get('LocalNodeState') or 'inactive'}"
+            )
+        if not force:
+            _refuse_second(client, settings)
+        if not test:
+            _go_on(client, settings)
+    if not test:
+        __salt__["swarm_builtin.tell"]()
+    others = len(swarm_membership.remote_managers(swarm))
+    return {"managers": {"old": others, "new": 1}}
+
+
+def _go_on(client, settings):
+    """Have the engine make a cluster of what it knows, and wait until it leads that."""
+
+    def probe():
+        swarm = swarm_mode.swarm(client)
+        state = swarm.get("LocalNodeState")
+        return None if swarm_membership.manager(swarm) else f"the engine is {state}, and no manager"
+
+    swarm_wait.until(probe, min(settings["timeout"], _WAKING))
+    swarm_mode.force_new(client, settings)

@@ -1,0 +1,128 @@
+"""
+A backup in a file: the raft state of a manager, with facts about it, or a snapshot of Consul.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import swarm_errors
+import swarm_files
+
+_FACTS, _STATE = "swarm-formula.json", "swarm"
+# Without these, an engine does not take a folder for the state of a manager.
+_NEEDED = (f"{_STATE}/docker-state.json", f"{_STATE}/raft", f"{_STATE}/certificates")
+_SUMS, _META = "SHA256SUMS", "meta.json"
+_BLOCK = 1 << 20
+_UNREADABLE = (OSError, EOFError, ValueError, tarfile.TarError, zlib.error)
+
+
+def stamp(now: float) -> str:
+    """Return a time as it stands in names of files, in UTC."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+
+
+def described(path: Path) -> dict:
+    """Return where a backup is, its size in bytes, and its SHA-256."""
+    return {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "sha256": swarm_files.digest(path),
+    }
+
+
+def pack(state: Path, path: Path, facts: dict) -> None:
+    """Write the folder ``state`` and facts about it to an archive that only root can read."""
+    note = json.dumps(facts).encode()
+    entry = tarfile.TarInfo(_FACTS)
+    entry.size, entry.mode = len(note), 0o600
+    with swarm_files.whole(path, 0o600) as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
+        archive.addfile(entry, io.BytesIO(note))
+        archive.add(state, _STATE)
+
+
+def read(path: Path) -> dict:
+    """Return the facts of an archive, after all of it was read and found good."""
+    try:
+        # Through to the end, where the checksum is: tar itself stops before.
+        with gzip.open(path) as stream:
+            while stream.read(_BLOCK):
+                pass
+        with tarfile.open(path, "r:gz") as archive:
+            found = dict(_contents(archive))
+    except _UNREADABLE as err:
+        raise swarm_errors.SwarmError(f"{path} is no backup that can be read: {err}") from err
+    missing = [one for one in (_FACTS, *_NEEDED) if one not in found]
+    if missing:
+        raise swarm_errors.SwarmError(
+            f"{path} is no backup of a manager's state: {', '.join(missing)} missing in it"
+        )
+    try:
+        facts = json.loads(found[_FACTS])
+    except ValueError as err:
+        raise swarm_errors.SwarmError(f"{_FACTS} in {path} is not JSON: {err}") from err
+    if not isinstance(facts, dict) or not {"cluster", "engine", "locked", "managers"} <= set(facts):
+        raise swarm_errors.SwarmError(f"{_FACTS} in {path} does not say of what it is a backup")
+    return facts
+
+
+def _contents(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
+    """Give each member's name, and the content of our own."""
+    for member in archive:
+        inside = Path(member.name)
+        if inside.is_absolute() or ".." in inside.parts or not (member.isfile() or member.isdir()):
+            raise ValueError(f"{member.name} does not belong there")
+        ours = archive.extractfile(member) if member.name == _FACTS else None
+        yield member.name, ours.read() if ours else b""
+
+
+def unpack(path: Path, state: Path, now: float) -> Path | None:
+    """
+    Put an archive's state in place of the folder ``state``; return where the old one is kept.
+
+    To be called after ``read`` has found the archive good, while the engine does not run. A
+    full disk leaves the old one where it was.
+    """
+    new = state.with_name(f"{state.name}.restore")
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        new.mkdir(mode=0o700)
+        with tarfile.open(path, "r:gz") as archive:
+            # All members were checked; filters, where there are any, would change their modes.
+            archive.extraction_filter = lambda member, _: member
+            archive.extractall(new)  # noqa: S202
+        kept = None
+        if state.exists():
+            kept = state.rename(state.with_name(f"{state.name}.before-{stamp(now)}"))
+        (new / _STATE).rename(state)
+    except OSError as err:
+        raise swarm_errors.SwarmError(
+            f"cannot restore {path} to {state}: {err}; what was there is there or beside it"
+        ) from err
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return kept
+
+
+def check_snapshot(data: bytes, what: str) -> None:
+    """Raise an error unless this is a whole snapshot of Consul: it holds its own checksums."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(gzip.decompress(data))) as archive:
+            files = {one.name: archive.extractfile(one).read() for one in archive if one.isfile()}
+        sums = dict(reversed(line.split()) for line in files[_SUMS].decode().splitlines())
+        bad = [
+            name for name, want in sums.items() if hashlib.sha256(files[name]).hexdigest() != want
+        ]
+    except (*_UNREADABLE, KeyError) as err:
+        raise swarm_errors.SwarmError(f"{what} is no snapshot of Consul: {err!r}") from err
+    if bad or _META not in sums:
+        raise swarm_errors.SwarmError(
+            f"{what} is damaged: {', '.join(bad) or _META} is not what its checksum says"
+        )

@@ -1,0 +1,125 @@
+import gzip
+import os
+import tarfile
+
+import pytest
+import swarm_archive
+import swarm_errors
+
+from tests.unit.archives import archive, snapshot
+
+FACTS = {"cluster": "c1", "engine": "26.1.5", "locked": False, "managers": 3}
+NOW = 1_700_000_000
+
+
+@pytest.fixture
+def state(tmp_path):
+    """Return the folder of a manager's state."""
+    state = tmp_path / "docker" / "swarm"
+    (state / "raft").mkdir(parents=True)
+    (state / "certificates").mkdir()
+    (state / "docker-state.json").write_text("{}")
+    (state / "raft" / "log").write_bytes(os.urandom(4096))
+    (state / "raft").chmod(0o700)
+    return state
+
+
+@pytest.fixture
+def backup(tmp_path, state):
+    path = tmp_path / "backups" / "b.tar.gz"
+    swarm_archive.pack(state, path, FACTS)
+    return path
+
+
+def test_what_was_packed_comes_back(state, backup):
+    assert backup.stat().st_mode & 0o777 == 0o600
+    assert swarm_archive.read(backup) == FACTS
+    log = (state / "raft" / "log").read_bytes()
+    (state / "raft" / "log").write_text("later")
+    kept = swarm_archive.unpack(backup, state, NOW)
+    assert (kept.name, (kept / "raft" / "log").read_text()) == (
+        "swarm.before-20231114T221320Z",
+        "later",
+    )
+    assert (state / "raft" / "log").read_bytes() == log
+    assert (state / "raft").stat().st_mode & 0o777 == 0o700
+    assert sorted(one.name for one in state.parent.iterdir()) == ["swarm", kept.name]
+
+
+def test_engine_without_a_state_gets_one(tmp_path, backup):
+    state = tmp_path / "new" / "swarm"
+    state.parent.mkdir()
+    assert swarm_archive.unpack(backup, state, NOW) is None
+    assert (state / "raft" / "log").exists()
+
+
+@pytest.mark.parametrize("at", [10, 0.5, -10])
+def test_archive_that_was_cut_off_or_changed_is_told(backup, at):
+    data = bytearray(backup.read_bytes())
+    where = int(len(data) * at) if isinstance(at, float) else at
+    backup.write_bytes(data[:where])
+    with pytest.raises(swarm_errors.SwarmError, match="no backup"):
+        swarm_archive.read(backup)
+    data[where] ^= 0xFF
+    backup.write_bytes(data)
+    if at != 10:  # there, only the archive's own name is
+        with pytest.raises(swarm_errors.SwarmError, match="no backup"):
+            swarm_archive.read(backup)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "missing in it"),
+        ({"swarm-formula.json": b"{}"}, "docker-state.json"),
+        ({"..__etc__passwd": b""}, "does not belong there"),
+        (
+            {
+                "swarm-formula.json": b"[]",
+                "swarm__docker-state.json": b"",
+                "swarm__raft": b"",
+                "swarm__certificates": b"",
+            },
+            "does not say",
+        ),
+        (
+            {
+                "swarm-formula.json": b"\xff",
+                "swarm__docker-state.json": b"",
+                "swarm__raft": b"",
+                "swarm__certificates": b"",
+            },
+            "is not JSON",
+        ),
+    ],
+    ids=["empty", "facts only", "outside", "no facts", "garbage"],
+)
+def test_what_is_no_backup_is_refused(tmp_path, files, said):
+    with pytest.raises(swarm_errors.SwarmError, match=said):
+        swarm_archive.read(archive(tmp_path / "b", **files))
+
+
+def test_no_file_and_no_archive(tmp_path):
+    (tmp_path / "text").write_text("hello")
+    for name in ("text", "none"):
+        with pytest.raises(swarm_errors.SwarmError, match=f"{name} is no backup that can be read"):
+            swarm_archive.read(tmp_path / name)
+
+
+def test_link_in_an_archive_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "b", "w:gz") as written:
+        entry = tarfile.TarInfo("swarm/raft")
+        entry.type, entry.linkname = tarfile.SYMTYPE, "/etc"
+        written.addfile(entry)
+    with pytest.raises(swarm_errors.SwarmError, match="swarm/raft does not belong there"):
+        swarm_archive.read(tmp_path / "b")
+
+
+def test_snapshot_is_checked_by_its_own_sums(tmp_path):
+    swarm_archive.check_snapshot(snapshot(tmp_path), "it")
+    with pytest.raises(swarm_errors.SwarmError, match=r"damaged: state\.bin"):
+        swarm_archive.check_snapshot(snapshot(tmp_path, state="0" * 64), "it")
+    whole = snapshot(tmp_path)
+    for data in (b"", b"No cluster leader", whole[:-20], gzip.compress(b"")):
+        with pytest.raises(swarm_errors.SwarmError, match="it is no snapshot of Consul"):
+            swarm_archive.check_snapshot(data, "it")
