@@ -34,6 +34,7 @@ def test_new_minion_joins_by_itself_with_its_labels(mode):
     mode.apply()
 
 
+@pytest.mark.once
 def test_first_manager_of_pillar_is_replaced_and_the_cluster_stays(four):
     cluster = four.cluster()
     four.pillar(managers=["m4", "m2", "m3"])

@@ -2,6 +2,8 @@
 ``swarm.clean`` ends the cluster, and it can be made anew. Last, for it does so.
 """
 
+import pytest
+
 from tests.integration.cluster import changed, failures
 
 
@@ -18,6 +20,7 @@ def test_clean_ends_it_and_leaves_nothing(mode):
         assert mode.lab.exec(host, "sh", "-c", left, check=False).stdout == ""
 
 
+@pytest.mark.once
 def test_after_clean_the_cluster_is_made_anew(bare):
     bare.apply()
     assert {bare.roles()[host] for host in ("m1", "m2", "m3")} == {"manager"}

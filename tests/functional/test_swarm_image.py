@@ -10,6 +10,9 @@ import swarm_errors
 
 from tests.functional.conftest import IMAGE, NEWER, PREFIX, import_busybox
 
+# What it is about does not depend on Salt's release.
+pytestmark = pytest.mark.once
+
 NAME = f"{PREFIX}loaded:1"
 
 

@@ -2,6 +2,8 @@
 A label is edited in pillar: the scheduler sees it, nothing restarts.
 """
 
+import pytest
+
 
 def test_label_edit_reaches_the_scheduler_and_restarts_nothing(swarm):
     hosts = swarm.lab.hosts()
@@ -24,6 +26,7 @@ def test_label_edit_reaches_the_scheduler_and_restarts_nothing(swarm):
     assert "Unable to find a node" in old.stderr
 
 
+@pytest.mark.once
 def test_labels_of_an_admin_stay(swarm):
     host = swarm.lab.hosts()[0]
     script = "import json,pathlib; p=pathlib.Path('/etc/docker/daemon.json');" \

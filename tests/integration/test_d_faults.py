@@ -35,6 +35,7 @@ def test_option_the_daemon_refuses_is_rolled_back_with_its_own_words(swarm, byst
     assert swarm.all_healthy()
 
 
+@pytest.mark.once
 def test_option_that_only_a_start_shows_to_be_wrong_is_rolled_back(swarm, bystander):
     """A storage driver that does not exist passes the reload and stops the start."""
     host, before = bystander
@@ -58,6 +59,7 @@ def test_option_too_new_for_the_engine_is_refused_before_anything_is_written(swa
     assert swarm.pids(host) == before
 
 
+@pytest.mark.once
 def test_broken_daemon_json_of_an_admin_is_left_alone(swarm):
     host = swarm.lab.hosts()[-1]
     path = "/etc/docker/daemon.json"
@@ -94,6 +96,7 @@ def test_interrupted_run_is_finished_by_the_next(swarm):
     assert swarm.apply(target=host) == {}
 
 
+@pytest.mark.once
 def test_killed_container_and_removed_container_come_back(swarm):
     host = swarm.lab.hosts()[-1]
     swarm.docker(host, "stop", "swarm-agent")

@@ -2,6 +2,11 @@
 Other shapes of a swarm, one after the other on the same hosts: roles change in place.
 """
 
+import pytest
+
+# What it is about does not depend on Salt's release.
+pytestmark = pytest.mark.once
+
 
 def test_one_manager_with_three_servers(swarm):
     first, *rest = swarm.lab.hosts()

@@ -79,6 +79,7 @@ def test_member_that_only_restarted_is_asked_and_left_alone(joins):
     assert len(joins.lab.salt_run("jobs.list_jobs", "search_function=state.apply")) == count
 
 
+@pytest.mark.once
 def test_no_member_is_left_untouched_and_joins_when_pillar_makes_it_one(joins):
     joins.pillar("m5", autojoin={"enabled": False})
     joins.lab.add("m5")
@@ -130,6 +131,7 @@ def test_minion_that_starts_while_the_master_is_down_joins_later(joins):
     joins.wait(lambda: _healthy(joins, "m4"), 300)
 
 
+@pytest.mark.once
 def test_dead_node_is_removed(joins):
     joins.lab.stop("m5")
     done = joins.lab.salt_run("swarm.remove", "m5", timeout=300)

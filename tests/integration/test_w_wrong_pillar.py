@@ -7,6 +7,9 @@ import pytest
 from tests.integration.cluster import failures
 from tests.wrong_pillars import SAMPLE, merged
 
+# What it is about does not depend on Salt's release.
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def before(cluster):

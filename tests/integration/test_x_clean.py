@@ -4,6 +4,8 @@
 
 import json
 
+import pytest
+
 from tests.integration.cluster import changed, failures
 
 DAEMON = "/etc/docker/daemon.json"
@@ -54,6 +56,7 @@ def test_clean_again_changes_nothing(cluster):
     }
 
 
+@pytest.mark.once
 def test_after_clean_the_swarm_is_made_anew(cluster):
     cluster.apply()
     cluster.wait(cluster.all_healthy, 120)
