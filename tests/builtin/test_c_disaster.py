@@ -1,0 +1,70 @@
+"""
+Managers are cut off or all lost, and there is one cluster again: the same.
+"""
+
+import pytest
+
+from tests.integration.cluster import failures
+
+pytestmark = pytest.mark.once
+
+MANAGERS = {"m1": "manager", "m2": "manager", "m3": "manager"}
+
+
+@pytest.fixture
+def three(mode):
+    """The cluster without other hosts than the three managers."""
+    for host in set(mode.lab.hosts()) - set(MANAGERS):
+        mode.lab.salt_run("swarm.remove", host, timeout=300)
+        mode.lab.remove(host)
+    return mode
+
+
+def test_leader_is_cut_off_and_comes_back(mode):
+    cluster, leader = mode.cluster(), mode.leader()
+    mode.lab.cut(leader)
+    mode.wait(lambda: mode.leader() not in (leader, None), 120)
+    rest = [host for host in MANAGERS if host != leader]
+    mode.pillar(nodes={"m*": {"labels": {"cut": "off"}}})
+    mode.apply(",".join(rest))
+    assert {mode.labels(host)["cut"] for host in rest} == {"off"}
+    mode.lab.heal(leader)
+    mode.await_minion(leader)
+    mode.apply()
+    mode.become(**MANAGERS)
+    assert mode.cluster() == cluster
+    assert mode.apply() == {}
+    mode.pillar(nodes={"m*": {"labels": {"cut": None}}})
+    mode.apply()
+
+
+def test_cluster_that_was_lost_with_all_its_managers_comes_back_from_a_backup(three):
+    service = {"Name": "kept", "TaskTemplate": {"ContainerSpec": {"Image": "busybox:lab"}}}
+    service["Mode"] = {"Replicated": {"Replicas": 0}}
+    assert three.post(three.leader(), "/services/create", service)
+    cluster, leader = three.cluster(), three.leader()
+
+    done = three.lab.salt_run("swarm.backup", timeout=300)
+    where, path = done["minion"], done["path"]
+    assert where != leader
+    three.become(**MANAGERS)
+    assert three.lab.exec(where, "stat", "-c", "%a %U", path).stdout.split() == ["600", "root"]
+    # While the cluster is well, there must not be a second one.
+    told = three.lab.salt(where, "swarm_backup.restore", path)[where]
+    assert "is in a cluster that has a leader" in told
+    kept = three.lab.exec(where, "base64", "-w0", path).stdout
+
+    for host in MANAGERS:
+        three.lab.reset(host)
+    assert failures(three.state("swarm.engine")) == {}
+    three.lab.exec("m1", "sh", "-c", f"echo {kept} | base64 -d > /root/backup.tar.gz")
+    promised = three.lab.salt("m1", "swarm_backup.restore", "/root/backup.tar.gz", "test=True")
+    restored = three.lab.salt("m1", "swarm_backup.restore", "/root/backup.tar.gz", timeout=300)
+    assert restored["m1"]["swarm mode"] == promised["m1"]["swarm mode"]
+    three.apply()
+    three.become(**MANAGERS)
+    assert three.cluster() == cluster
+    assert [one["Spec"]["Name"] for one in three.api("m1", "/services")] == ["kept"]
+    # What the hosts were before leaves the list as soon as the managers miss it.
+    three.wait(lambda: three.apply() == {}, 120)
+    assert len(three.nodes()) == len(MANAGERS)
