@@ -161,3 +161,45 @@ def test_table():
     text = swarm_members.table([{"id": "m1", "why": ""}, {"id": "m10", "why": "so"}])
     assert text.splitlines() == ["id   why", "m1", "m10  so"]
     assert "no minion" in swarm_members.table([])
+
+
+def builtin(number, manager=True, **more):
+    """Return the report of a member in the engine's swarm mode."""
+    return report(number, mode="builtin", endpoint=f"id-{number}", manager=manager, **more)
+
+
+def cluster(**statuses):
+    """Return what the managers say, of which m1 leads."""
+    nodes = {
+        f"id-{name[1:]}": {"name": name, "status": status} for name, status in statuses.items()
+    }
+    return {
+        name: {"role": "leader" if name == "m1" else "manager", "nodes": nodes} for name in statuses
+    }
+
+
+@pytest.mark.parametrize(
+    ("statuses", "keeper"),
+    [
+        ({"m1": "Ready", "m2": "Ready", "m3": "Ready"}, "m2"),
+        ({"m1": "Drain", "m2": "Ready", "m3": "Drain"}, "m3"),
+        ({"m1": "Ready"}, "m1"),
+        ({}, None),
+    ],
+    ids=["any", "drained", "only one", "none"],
+)
+def test_backup_is_made_where_it_costs_the_least(statuses, keeper):
+    reports = {f"m{number}": builtin(number) for number in (1, 2, 3)} | {"m4": builtin(4, False)}
+    assert swarm_members.keeper(reports, cluster(**statuses)) == keeper
+
+
+def test_manager_whose_minion_does_not_answer_makes_no_backup():
+    reports = {"m1": builtin(1), "m2": "not available", "m3": builtin(3)}
+    heard = cluster(m1="Ready", m2="Ready", m3="Ready")
+    assert swarm_members.keeper(reports, heard) == "m3"
+
+
+def test_snapshot_is_made_on_a_server():
+    reports = {"m4": report(4), "m2": report(2), "m1": "not available"}
+    assert swarm_members.keeper(reports, {}) == "m2"
+    assert swarm_members.keeper({"m4": report(4)}, {}) is None

@@ -19,7 +19,7 @@ class Fleet:
         self.reports = {name: report(int(name[1])) for name in self.pillars}
         self.managers = said(node(1), node(2), node(3))
         self.alive = ["m1", "m2", "m3"]
-        self.states = {}
+        self.states, self.saved = {}, {}
         self.asked, self.events = [], []
 
     def ask(self, minions, function, *args, **kwargs):
@@ -29,6 +29,7 @@ class Fleet:
         answers = {
             "swarm_node.report": self.reports,
             "swarm_node.managers": dict.fromkeys(self.reports, self.managers),
+            "swarm_backup.save": self.saved,
             "swarm_consul.status": {key: {"servers": self.alive} for key in self.reports},
             "state.apply": {name: self.states.get(name, JOINED) for name in self.reports},
         }.get(function, {key: {} for key in self.reports})
@@ -136,6 +137,22 @@ def test_remove_below_quorum_is_refused_before_anything_is_done(fleet):
     assert runner.__context__ == {"retcode": 1}
     assert fleet.calls("state.apply") == []
     assert runner.remove("m1", force=True)["cleaned"] is True
+
+
+@pytest.mark.parametrize(("minion", "asked"), [(None, "m1"), ("m3", "m3")])
+def test_backup(fleet, minion, asked):
+    fleet.saved = {name: {"path": "/b"} for name in fleet.reports}
+    assert runner.backup(minion, path="/b", __pub_user="root") == {"minion": asked, "path": "/b"}
+    assert fleet.calls("swarm_backup.save") == [([asked], (), {"path": "/b"})]
+
+
+def test_backup_that_is_refused_or_that_nobody_can_make(fleet):
+    fleet.saved = dict.fromkeys(fleet.reports, "ERROR: would cost the quorum")
+    assert runner.backup("m1") == {"minion": "m1", "refused": "ERROR: would cost the quorum"}
+    assert runner.__context__.pop("retcode") == 1
+    fleet.reports = {}
+    assert runner.backup()["refused"].startswith("no member answers")
+    assert runner.__context__ == {"retcode": 1}
 
 
 # m1 answers; m2 and m3 do not, as 3008 and as 3006 say it.
