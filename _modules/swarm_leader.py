@@ -20,6 +20,7 @@ __virtualname__ = "swarm_leader"
 
 # Seconds within which all managers do what they do at the same time.
 _TOGETHER = 15
+_AUTHORITY = "CA"
 
 
 def __virtual__():
@@ -123,7 +124,8 @@ def apply_cluster(test=False):
     """
     Ensure the cluster has the settings of ``swarm:builtin:cluster``; return what changed.
 
-    Its leader does that. Every manager keeps the key of a cluster that locks its managers.
+    Its leader does that. Every manager keeps the key of a cluster that locks its managers. The CA
+    of ``swarm:builtin:signing_ca_cert`` is taken over node by node; waits for that.
 
     CLI Example:
 
@@ -135,14 +137,25 @@ def apply_cluster(test=False):
     options, place = settings["builtin"]["cluster"], settings["builtin"]["unlock_key"]
     with swarm_docker.unless_absent(test), _client() as client:
         if test and _is_to_found(client, settings):
-            return swarm_cluster.promised(options)
-        changes = _apply_spec(client, options, test) if _leads(client) else {}
+            return _promised(settings)
+        changes = {}
+        if _leads(client):
+            changes = _apply_spec(client, options, test) | _apply_authority(client, settings, test)
+            if not test and changes.keys() & {_AUTHORITY, "ca-rotation"}:
+                # Who joins has to know the CA: a digest of it is a part of the tokens.
+                __salt__["swarm_builtin.tell"]()
         if place and swarm_membership.manager(swarm_mode.swarm(client)):
             if options["autolock"] and not test:
                 _await_key(client, settings["timeout"])
             changes |= _keep_key(client, place, test)
         return changes
-    return swarm_cluster.promised(options) if swarm_membership.is_first(settings) else {}
+    return _promised(settings) if swarm_membership.is_first(settings) else {}
+
+
+def _promised(settings):
+    builtin = settings["builtin"]
+    own = {_AUTHORITY: {"old": None, "new": "the own one"}} if builtin["signing_ca_cert"] else {}
+    return {**swarm_cluster.promised(builtin["cluster"]), **own}
 
 
 def _is_to_found(client, settings):
@@ -161,6 +174,24 @@ def _apply_spec(client, options, test):
                 " this engine cannot take what is wanted"
             )
     return changes
+
+
+def _apply_authority(client, settings, test):
+    """Have the nodes' certificates signed by the CA of pillar, if it names one."""
+    builtin = settings["builtin"]
+    if not builtin["signing_ca_cert"]:
+        return {}
+    cert, key = (
+        swarm_secrets.load(__salt__, builtin[one]) for one in ("signing_ca_cert", "signing_ca_key")
+    )
+    wanted = swarm_cluster.fingerprint(cert, builtin["signing_ca_cert"])
+    found = swarm_cluster.root(client.inspect_swarm())
+    if found == wanted:
+        return {}
+    if not test:
+        swarm_mode.sign_by(client, cert, key)
+        swarm_mode.await_root(client, wanted, settings["timeout"])
+    return {_AUTHORITY: {"old": found, "new": wanted}}
 
 
 def _await_key(client, timeout):

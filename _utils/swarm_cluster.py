@@ -7,11 +7,15 @@ a log driver for tasks. The API has it (``TaskDefaults``), and every engine drop
 tasks take the engine's own, ``log-driver`` of daemon.json.
 """
 
+import binascii
 import copy
+import hashlib
+import ssl
 from collections.abc import Callable
 from typing import NamedTuple
 
 import swarm_checks as checks
+import swarm_errors
 import swarm_values
 
 _YEARS = 20 * 365 * 24 * 3600
@@ -116,6 +120,8 @@ def promised(options: dict) -> dict:
 def merged(spec: dict, options: dict) -> dict:
     """Return a cluster's whole spec with what pillar wants in it."""
     result = copy.deepcopy(spec)
+    # Docker shows the certificate of the last CA it was given, and never its key: half a CA.
+    result.get("CAConfig", {}).pop("SigningCACert", None)
     for key, value in _wanted(options).items():
         *way, last = _SETTINGS[key].path
         part = result
@@ -125,6 +131,19 @@ def merged(spec: dict, options: dict) -> dict:
             part = part[step]
         part[last] = value
     return result
+
+
+def fingerprint(pem: str, what: str) -> str:
+    """Return the SHA-256 of a certificate, in hex."""
+    try:
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.strip())).hexdigest()
+    except (ValueError, binascii.Error) as err:
+        raise swarm_errors.SwarmError(f"{what} is not one certificate as PEM: {err}") from err
+
+
+def root(cluster: dict) -> str:
+    """Return the fingerprint of the CA that the nodes trust."""
+    return fingerprint(cluster["TLSInfo"]["TrustRoot"], "the cluster's CA")
 
 
 def init_only(cluster: dict, settings: dict) -> list[str]:

@@ -174,9 +174,36 @@ def rotate(client: Any) -> None:
         with swarm_docker.translated("the token for workers"):
             now = client.inspect_swarm()
             path = f"/swarm/update?rotateWorkerToken=true&version={now['Version']['Index']}"
-            swarm_docker.post(client, path, json=now["Spec"])
+            swarm_docker.post(client, path, json=swarm_cluster.merged(now["Spec"], {}))
 
     _retried(change)
+
+
+def sign_by(client: Any, cert: str, key: str) -> None:
+    """Give the cluster another CA; it takes it over node by node."""
+
+    def change() -> None:
+        with swarm_docker.translated("the CA of swarm:builtin:signing_ca_cert"):
+            now = client.inspect_swarm()
+            authority = {"SigningCACert": cert, "SigningCAKey": key}
+            spec = {**now["Spec"], "CAConfig": {**now["Spec"].get("CAConfig", {}), **authority}}
+            path = f"/swarm/update?version={now['Version']['Index']}"
+            swarm_docker.post(client, path, json=spec)
+
+    _retried(change)
+
+
+def await_root(client: Any, wanted: str, timeout: float) -> None:
+    """Wait until all nodes have a certificate of the CA with this fingerprint."""
+
+    def probe() -> str | None:
+        if swarm_cluster.root(client.inspect_swarm()) == wanted:
+            return None
+        away = [one for one in nodes(client) if swarm_nodes.is_away(one)]
+        names = ", ".join(map(swarm_nodes.title, away)) or "no node that is away"
+        return f"the cluster changes its CA, and waits for {names}: bring it up, or remove it"
+
+    swarm_wait.until(_patient(probe), timeout)
 
 
 def promote(client: Any, node: str, timeout: float) -> None:

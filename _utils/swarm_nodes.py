@@ -156,9 +156,9 @@ def refusal(nodes: list[dict], node: str, doing: str) -> str | None:
     need = max(majority(len(managers)) - is_reachable(by_id(nodes)[node]), majority(len(rest)))
     if alive >= need:
         return None
-    away = ", ".join(_name(one) for one in rest if not is_reachable(one))
+    away = ", ".join(title(one) for one in rest if not is_reachable(one))
     return (
-        f"{doing} {_name(by_id(nodes)[node])} would cost the quorum: {need} of the other"
+        f"{doing} {title(by_id(nodes)[node])} would cost the quorum: {need} of the other"
         f" {len(rest)} managers are needed, and {alive} are reachable; bring {away} up first"
     )
 
@@ -171,18 +171,24 @@ def pause_refusal(nodes: list[dict], node: str) -> str | None:
     if alive >= need:
         return None
     return (
-        f"to stop the engine of {_name(by_id(nodes)[node])} would cost the quorum: {need} of"
+        f"to stop the engine of {title(by_id(nodes)[node])} would cost the quorum: {need} of"
         f" {len(managers)} managers are needed, and without it {alive} would be there"
     )
 
 
-def _name(node: dict) -> str:
+def title(node: dict) -> str:
+    """Return a node's host name and ID."""
     return f"{node['Description'].get('Hostname') or '?'} ({node['ID']})"
 
 
 def is_down(node: dict) -> bool:
     """Say whether the managers have lost a node."""
     return node["Status"]["State"] == "down"
+
+
+def is_away(node: dict) -> bool:
+    """Say whether a node is not known to be up."""
+    return node["Status"]["State"] != "ready"
 
 
 def lost_managers(nodes: list[dict], claims: dict[str, str], settings: dict) -> list[dict]:
@@ -205,7 +211,7 @@ def lost_managers(nodes: list[dict], claims: dict[str, str], settings: dict) -> 
 def strangers(nodes: list[dict], claims: dict[str, str]) -> list[str]:
     """Return complaints about managers that are up and that no minion says it is."""
     return [
-        f"{_name(one)} is a manager of the cluster, but no minion of pillar: demote it, or have its"
+        f"{title(one)} is a manager of the cluster, but no minion of pillar: demote it, or have its"
         " minion apply swarm"
         for one in nodes
         if one.get("ManagerStatus") and is_reachable(one) and one["ID"] not in claims.values()

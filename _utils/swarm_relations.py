@@ -212,6 +212,11 @@ def _cluster(builtin: dict) -> Iterator[Fault]:
     if election <= beat:
         want = f"above heartbeat-tick, {beat}; Docker's own are 10 and 1"
         yield Fault("swarm:builtin:cluster:election-tick", election, want)
+    cert, key = (builtin[one] for one in ("signing_ca_cert", "signing_ca_key"))
+    if bool(cert) != bool(key):
+        missing = "signing_ca_key" if cert else "signing_ca_cert"
+        want = "set, as the other half of the CA is: a CA signs with both"
+        yield Fault(f"swarm:builtin:{missing}", None, want)
     for pool in builtin["address_pools"]:
         length = ipaddress.ip_network(pool).prefixlen
         mask = builtin["address_pool_mask"] or 24

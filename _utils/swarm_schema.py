@@ -137,6 +137,12 @@ SCHEMA = {
         "unlock_key": Field(
             checks.optional(checks.secret), None, "where the key of a locked swarm is kept"
         ),
+        "signing_ca_cert": Field(
+            checks.optional(checks.secret), None, "where the certificate of an own CA is kept"
+        ),
+        "signing_ca_key": Field(
+            checks.optional(checks.secret), None, "where the key of an own CA is kept"
+        ),
         "cluster": _flags(cluster.CHECKS, "docker swarm update"),
     },
     "networks": Each(checks.name, NETWORK, "networks to create through the engine"),
