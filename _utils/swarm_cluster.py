@@ -120,8 +120,6 @@ def promised(options: dict) -> dict:
 def merged(spec: dict, options: dict) -> dict:
     """Return a cluster's whole spec with what pillar wants in it."""
     result = copy.deepcopy(spec)
-    # Docker shows the certificate of the last CA it was given, and never its key: half a CA.
-    result.get("CAConfig", {}).pop("SigningCACert", None)
     for key, value in _wanted(options).items():
         *way, last = _SETTINGS[key].path
         part = result

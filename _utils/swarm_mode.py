@@ -174,7 +174,7 @@ def rotate(client: Any) -> None:
         with swarm_docker.translated("the token for workers"):
             now = client.inspect_swarm()
             path = f"/swarm/update?rotateWorkerToken=true&version={now['Version']['Index']}"
-            swarm_docker.post(client, path, json=swarm_cluster.merged(now["Spec"], {}))
+            swarm_docker.post(client, path, json=now["Spec"])
 
     _retried(change)
 

@@ -113,3 +113,34 @@ def test_what_is_not_for_this_mode_is_refused_before_anything_is_touched(mode):
     assert "swarm:overlay: found True" in told["m1: swarm pillar is valid"]
     assert "swarm:engine:options:live-restore" in told["m1: swarm pillar is valid"]
     assert {host: mode.files(host) for host in mode.lab.hosts()} == before
+
+
+@pytest.mark.once
+def test_own_ca_signs_the_certificates_of_all_nodes(mode):
+    """Once it has, other settings still follow pillar, and who joins trusts it."""
+    make = (
+        "umask 077; mkdir -p /srv/ca; cd /srv/ca; openssl req -x509 -newkey ec -nodes -days 9"
+        " -pkeyopt ec_paramgen_curve:prime256v1 -subj '/CN=our own' -keyout key -out cert"
+    )
+    mode.lab.exec("salt", "sh", "-c", make)
+    for name in ("cert", "key"):
+        text = mode.lab.exec("salt", "cat", f"/srv/ca/{name}").stdout
+        for host in MANAGERS:
+            place = f"umask 077; mkdir -p /etc/swarm-ca; cat > /etc/swarm-ca/{name}"
+            mode.lab.exec(host, "sh", "-c", place, input=text)
+    places = {f"signing_ca_{name}": f"/etc/swarm-ca/{name}" for name in ("cert", "key")}
+
+    mode.pillar(builtin=places)
+    promised = changed(mode.state(test=True))
+    assert mode.apply() == promised
+    assert mode.apply() == {}
+    mode.pillar(builtin={**places, "cluster": {"task-history-limit": 3}})
+    mode.apply()
+    mode.lab.salt("m3", "swarm_builtin.leave")
+    mode.apply()
+    mode.become(**MANAGERS)
+    path = "/var/lib/docker/swarm/certificates/swarm-node.crt"
+    for host in MANAGERS:
+        said = mode.lab.exec(host, "openssl", "x509", "-noout", "-issuer", "-in", path).stdout
+        assert "our own" in said
+    mode.wait(lambda: mode.apply() == {}, 120)

@@ -59,7 +59,7 @@ def test_cluster_that_was_lost_with_all_its_managers_comes_back_from_a_backup(th
     for host in MANAGERS:
         three.lab.reset(host)
     assert failures(three.state("swarm.engine")) == {}
-    three.lab.exec("m1", "sh", "-c", f"echo {kept} | base64 -d > /root/backup.tar.gz")
+    three.lab.exec("m1", "sh", "-c", "base64 -d > /root/backup.tar.gz", input=kept)
     promised = three.lab.salt("m1", "swarm_backup.restore", "/root/backup.tar.gz", "test=True")
     restored = three.lab.salt("m1", "swarm_backup.restore", "/root/backup.tar.gz", timeout=300)
     assert restored["m1"]["swarm mode"] == promised["m1"]["swarm mode"]

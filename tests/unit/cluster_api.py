@@ -33,6 +33,10 @@ class ClusterApi:
         self.known = {one["ID"]: one for one in nodes}
         self.spec = {"Labels": {}, "EncryptionConfig": {"AutoLockManagers": False}}
         self.index, self.rotations, self.stale = 1, 0, 0
+        self.root_ca, self.slow = (
+            "-----BEGIN CERTIFICATE-----\nTUlORQ==\n-----END CERTIFICATE-----\n",
+            False,
+        )
         self.engine, self.root = "26.1.5", None
         self.asked = []
         self.refuses = {}  # address of a manager: what it says to a join
@@ -61,6 +65,7 @@ class ClusterApi:
             "Version": {"Index": self.index},
             "UpdatedAt": f"2026-01-01T00:00:0{self.rotations}Z",
             "Spec": copy.deepcopy(self.spec),
+            "TLSInfo": {"TrustRoot": self.root_ca},
             "JoinTokens": {"Worker": f"worker-{self.rotations}", "Manager": "manager"},
         }
 
@@ -116,7 +121,13 @@ class ClusterApi:
         elif "rotateWorkerToken" in path:
             self.rotations += 1
         else:
-            self.index, self.spec = self.index + 1, json
+            self.index, self.spec = self.index + 1, copy.deepcopy(json)
+            # As Docker does: it keeps neither of them in the spec.
+            authority = self.spec.get("CAConfig", {})
+            authority.pop("SigningCAKey", None)
+            cert = authority.pop("SigningCACert", None)
+            if cert and not self.slow:
+                self.root_ca = cert
 
 
 class Mine(dict):

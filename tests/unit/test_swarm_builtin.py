@@ -189,6 +189,58 @@ def test_settings_of_the_cluster_and_the_key_that_comes_with_them(on, tmp_path):
     assert swarm_leader.apply_cluster() == {}
 
 
+def pem(text):
+    return f"-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n"
+
+
+@pytest.fixture
+def authority(tmp_path):
+    """Return the pillar of an own CA, and where its certificate is."""
+    cert, key = tmp_path / "cert", tmp_path / "key"
+    cert.write_text(pem("T1VSUw=="))
+    key.write_text("key\n")
+    return {"signing_ca_cert": str(cert), "signing_ca_key": str(key)}, cert
+
+
+def test_own_ca_is_given_to_the_cluster_once(on, authority):
+    builtin, _ = authority
+    api = cluster()
+    mine = on("m1", api, builtin=builtin)
+    (promised,) = swarm_leader.apply_cluster(test=True).values()
+    assert api.asked == []
+    assert swarm_leader.apply_cluster() == {"CA": promised}
+    ((_, spec),) = api.asked
+    assert spec["CAConfig"]["SigningCAKey"] == "key"
+    assert mine["m1", "swarm_cluster"]["token"] == "worker-0"  # noqa: S105
+    assert swarm_leader.apply_cluster() == {}
+    on("m2", ClusterApi("m2", api.known.values()), builtin=builtin)
+    assert swarm_leader.apply_cluster() == {}
+
+
+def test_node_that_is_down_keeps_the_old_ca_alive(on, authority, hurry):
+    api = cluster()
+    api.known["id-m3"]["Status"]["State"] = "down"
+    api.slow = True
+    on("m1", api, builtin=authority[0])
+    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"waits for m3 \(id-m3\): bring it up"):
+        swarm_leader.apply_cluster()
+
+
+def test_certificate_that_is_none_is_told_and_nothing_asked(on, authority):
+    builtin, cert = authority
+    cert.write_text("hello")
+    api = cluster()
+    on("m1", api, builtin=builtin)
+    with pytest.raises(swarm_errors.SwarmError, match=f"{cert} is not one certificate as PEM"):
+        swarm_leader.apply_cluster()
+    assert api.asked == []
+
+
+def test_cluster_that_is_not_there_yet_will_have_the_own_ca(on, authority):
+    on("m1", ClusterApi("m1", state="inactive"), builtin=authority[0])
+    assert list(swarm_leader.apply_cluster(test=True)) == ["CA"]
+
+
 def test_locked_manager_is_unlocked(on, tmp_path):
     key = tmp_path / "key"
     key.write_text("SWMKEY\n")

@@ -132,6 +132,8 @@ def test_settings_of_the_start_that_differ_are_told():
             "swarm:builtin:cluster:snapshot-interval",
         ),
         ({"builtin": {"unlock_key": "vault/key"}}, "swarm:builtin:unlock_key"),
+        ({"builtin": {"signing_ca_cert": "/ca"}}, "swarm:builtin:signing_ca_key"),
+        ({"builtin": {"signing_ca_key": "/key"}}, "swarm:builtin:signing_ca_cert"),
         ({"builtin": {"data_path_port": 80}}, "swarm:builtin:data_path_port"),
         ({"builtin": {"address_pools": ["10.30.0.0/28"]}}, "swarm:builtin:address_pool_mask"),
         ({"builtin": {"data_path_address": "10.9.9.9"}}, "swarm:builtin:data_path_address"),
