@@ -19,6 +19,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--hosts", type=_sizes, default=[3, 8], help="sizes of the swarm (3,8)")
     top.add_argument("--runs", type=int, default=3, help="repetitions (3)")
+    top.add_argument("--mode", choices=config.MODES, default="classic", help="(classic)")
     top.add_argument("--salt", choices=config.SALT, default="3008", help="Salt release (3008)")
     top.add_argument("--out", type=Path, help="also write the table to this file")
     top.add_argument("--keep", action="store_true", help="leave the benchmark's lab up")
@@ -56,12 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _table(options: argparse.Namespace) -> str:
     lab = ground.open_lab(os.environ)
-    results, titles = [], {}
+    results, titles, images = [], {}, None
     try:
         for size in options.hosts:
-            sides = set_up(lab, size, options.salt)
+            sides = set_up(lab, size, options.salt, options.mode)
             titles = {side.name: side.title() for side in sides}
-            images = lab.status()["images"]
+            images = lab.status()["images"] if options.mode == "classic" else None
             results.append(measure(lab, sides, max(1, options.runs)))
     finally:
         if not options.keep:

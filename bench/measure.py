@@ -37,10 +37,10 @@ class Result:
     load: list[float] = field(default_factory=list)
 
 
-def set_up(lab: Lab, hosts: int, salt: str) -> list[Side]:
+def set_up(lab: Lab, hosts: int, salt: str, mode: str) -> list[Side]:
     """Brings the lab up with that many hosts, prepares them, and returns the two sides."""
-    ansible = Ansible(lab.settings)
-    lab.up(hosts=hosts, salt=salt, suite="bullseye")
+    ansible = Ansible(lab.settings, mode)
+    lab.up(hosts=hosts, mode=mode, salt=salt, suite="bullseye")
     say("preparing the hosts: engine, images, libraries")
     ground.prepare(lab, ansible.ensure())
     ansible.write_inventory(lab, ground.read_pillar(lab))

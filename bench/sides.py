@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench import usage
-from bench.tools import PLAYBOOK, Ansible
+from bench.tools import Ansible
 from lab.api import Lab
 from lab.config import MASTER
 from lab.run import LabError, run
@@ -90,7 +90,12 @@ class AnsibleSide:
         before = usage.cpu_seconds(self._inits) + _children_cpu()
         started = time.monotonic()
         done = run(
-            [self._ansible.command, "--inventory", self._ansible.inventory, PLAYBOOK],
+            [
+                self._ansible.command,
+                "--inventory",
+                self._ansible.inventory,
+                self._ansible.playbook,
+            ],
             env=self._ansible.env,
             timeout=LIMIT,
             check=False,

@@ -12,9 +12,12 @@ WIDTHS = (44, 6, 24, 24, 8)
 
 
 def render(
-    results: Sequence[Result], titles: Mapping[str, str], images: Mapping[str, Mapping]
+    results: Sequence[Result], titles: Mapping[str, str], images: Mapping[str, Mapping] | None
 ) -> str:
-    """Returns the table as text; the ratio is the first side's median by the second's."""
+    """Returns the table as text; the ratio is the first side's median by the second's.
+
+    `images` are those of classic mode; without them it is the engine's own.
+    """
     names = list(titles)
     parts = [
         *(f"{name}: {title}" for name, title in titles.items()),
@@ -32,9 +35,9 @@ def render(
     return "\n".join(part.rstrip() for part in parts)
 
 
-def _circumstances(results: Sequence[Result], images: Mapping[str, Mapping]) -> str:
-    swarm = images["swarm"]["image"]
-    if images["swarm"]["standin"]:
+def _circumstances(results: Sequence[Result], images: Mapping[str, Mapping] | None) -> str:
+    swarm = images["swarm"]["image"] if images else "the engine's swarm mode"
+    if images and images["swarm"]["standin"]:
         swarm += " (a stand-in for tests, NOT swarm)"
     loads = [load for one in results for load in one.load]
     runs = len(next(iter(results[0].converge.values())))

@@ -13,7 +13,8 @@ from lab.api import Lab
 from lab.config import Settings
 from lab.run import LabError, run, say
 
-PLAYBOOK = Path(__file__).resolve().parent / "ansible" / "site.yml"
+FOLDER = Path(__file__).resolve().parent / "ansible"
+PLAYBOOKS = {"classic": FOLDER / "site.yml", "builtin": FOLDER / "builtin.yml"}
 COLLECTIONS = ("docker", "library_inventory_filtering_v1")
 ENGINE_PORT = 2275
 STORE = "consul://127.0.0.1:8500"
@@ -25,7 +26,8 @@ class Ansible:
     # Named, so that no host is searched for one.
     PYTHON = "/opt/ansible/bin/python"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, mode: str) -> None:
+        self.playbook = PLAYBOOKS[mode]
         self._venv = settings.cache / "ansible"
         self._run = settings.run / "ansible"
         self.command = self._venv / "bin/ansible-playbook"
@@ -74,7 +76,7 @@ class Ansible:
     def env(self) -> dict[str, str]:
         """Returns Ansible's settings that differ from machine to machine."""
         return {
-            "ANSIBLE_CONFIG": str(PLAYBOOK.with_name("ansible.cfg")),
+            "ANSIBLE_CONFIG": str(FOLDER / "ansible.cfg"),
             "ANSIBLE_HOME": str(self._run),
             "ANSIBLE_COLLECTIONS_PATH": str(self._venv),
             "ANSIBLE_PRIVATE_KEY_FILE": str(self._run / "key"),
@@ -84,7 +86,18 @@ class Ansible:
         """Writes the inventory, from the same pillar that the formula gets."""
         hosts = lab.hosts()
         addresses = {host: lab.address(host) for host in hosts}
-        variables = {host: _variables(host, addresses, pillar) for host in hosts}
+        classic = pillar["mode"] == "classic"
+        variables = {
+            host: {
+                "ansible_host": addresses[host],
+                "ansible_user": "root",
+                "ansible_python_interpreter": Ansible.PYTHON,
+                "address": addresses[host],
+                "daemon": _daemon(addresses[host], pillar),
+                **(_containers(host, addresses, pillar) if classic else {}),
+            }
+            for host in hosts
+        }
         inventory = {
             "all": {"hosts": variables},
             "swarm": {"hosts": {host: {} for host in hosts}},
@@ -100,28 +113,25 @@ def _core(metadata: str) -> str:
     return found[1].replace(" ", "")
 
 
-def _variables(host: str, addresses: Mapping[str, str], pillar: Mapping) -> dict[str, object]:
-    own = addresses[host]
-    daemon = {
-        "live-restore": True,
-        "tls": False,
-        "labels": [f"{key}={value}" for key, value in pillar["labels"].items()],
-    }
+def _daemon(own: str, pillar: Mapping) -> dict[str, object]:
+    labels = [f"{key}={value}" for key, value in pillar["labels"].items()]
+    if pillar["mode"] == "builtin":
+        return {"live-restore": False, "labels": labels}
+    daemon = {"live-restore": True, "tls": False, "labels": labels}
     if pillar.get("overlay"):
         daemon |= {"cluster-store": STORE, "cluster-advertise": f"{own}:{ENGINE_PORT}"}
+    return daemon
+
+
+def _containers(host: str, addresses: Mapping[str, str], pillar: Mapping) -> dict[str, object]:
     servers = pillar["managers"]
-    consul = ["agent", f"-node={host}", f"-bind={own}", "-client=127.0.0.1"]
+    consul = ["agent", f"-node={host}", f"-bind={addresses[host]}", "-client=127.0.0.1"]
     consul += ["-data-dir=/consul/data", "-retry-interval=1s"]
     consul += ["-hcl=performance { raft_multiplier = 1 } disable_update_check = true"]
     consul += [f"-retry-join={addresses[server]}" for server in servers]
     if host in servers:
         consul += ["-server", f"-bootstrap-expect={len(servers)}"]
     return {
-        "ansible_host": own,
-        "ansible_user": "root",
-        "ansible_python_interpreter": Ansible.PYTHON,
-        "address": own,
-        "daemon": daemon,
         "consul_command": consul,
         "consul_image": pillar["consul"]["image"],
         "swarm_image": pillar["manager"]["image"],

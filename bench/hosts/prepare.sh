@@ -6,7 +6,7 @@ apt-get install -qq -y --no-install-recommends docker.io openssh-server >/tmp/ap
     { tail -5 /tmp/apt.log; exit 1; }
 /opt/salt/bin/pip install --quiet docker python-consul
 python3 -m venv /opt/ansible
-/opt/ansible/bin/pip install --quiet requests
+/opt/ansible/bin/pip install --quiet requests docker
 mkdir -p -m 700 /root/.ssh
 cat >/root/.ssh/authorized_keys
 for tar in /var/tmp/*.tar; do

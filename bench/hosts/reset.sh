@@ -4,6 +4,7 @@
 set -u
 systemctl stop salt-minion
 rm -rf /var/cache/salt/minion
+docker swarm leave --force >/dev/null 2>&1
 docker ps -aq | xargs -r docker rm -fv >/dev/null
 docker network ls -q --filter type=custom | xargs -r docker network rm >/dev/null
 docker volume ls -q | xargs -r docker volume rm -f >/dev/null
@@ -24,6 +25,7 @@ is "the list of containers" "$(docker ps -aq)" ""
 is "the list of volumes" "$(docker volume ls -q)" ""
 is "the list of networks" "$(docker network ls -q --filter type=custom)" ""
 is "labels, store, live-restore" "$(docker info -f '{{.Labels}}{{.ClusterStore}}{{.LiveRestoreEnabled}}')" "[]false"
+is "swarm mode" "$(docker info -f '{{.Swarm.LocalNodeState}}')" "inactive"
 is "the unit's drop-ins" "$(systemctl show -p DropInPaths --value docker.service)" ""
 is "the number of images" "$(docker image ls -q | sort -u | wc -l)" "$1"
 is "processes of an earlier run" "$(pgrep -x 'consul|swarm')" ""
