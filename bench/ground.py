@@ -29,7 +29,7 @@ def prepare(lab: Lab, public_key: str) -> None:
     """Installs engine, images and libraries on every host, and writes the pillar."""
     pillar = {**read_pillar(lab), "labels": LABELS}
     if pillar["mode"] == "builtin":
-        pillar["nodes"] = {"*": {"labels": LABELS}}
+        pillar["nodes"] = {"m*": {"labels": LABELS}}
     elif "manager" not in pillar:
         raise LabError("the benchmark needs a swarm image; SWARM_LAB_IMAGES names a folder of tars")
     lab.pillar(pillar)
