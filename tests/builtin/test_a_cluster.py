@@ -119,7 +119,7 @@ def test_what_is_not_for_this_mode_is_refused_before_anything_is_touched(mode):
 def test_own_ca_signs_the_certificates_of_all_nodes(mode):
     """Once it has, other settings still follow pillar, and who joins trusts it."""
     make = (
-        "umask 077; mkdir -p /srv/ca; cd /srv/ca; openssl req -x509 -newkey ec -nodes -days 9"
+        "umask 077; mkdir -p /srv/ca; cd /srv/ca; openssl req -x509 -newkey ec -nodes -days 999"
         " -pkeyopt ec_paramgen_curve:prime256v1 -subj '/CN=our own' -keyout key -out cert"
     )
     mode.lab.exec("salt", "sh", "-c", make)

@@ -56,6 +56,8 @@ def test_cluster_that_was_lost_with_all_its_managers_comes_back_from_a_backup(th
     assert "is in a cluster that has a leader" in told
     kept = three.lab.exec(where, "base64", "-w0", path).stdout
 
+    # The master has them join as soon as they are there: not for long, for there is no cluster.
+    three.pillar(timeout=60)
     for host in MANAGERS:
         three.lab.reset(host)
     assert failures(three.state("swarm.engine")) == {}
