@@ -47,7 +47,7 @@ def master(bare):
     given = {"swarm_master": {"autojoin": {"targets": ["m*"], "window": 2, "cooldown": 2}}}
     command = ["salt-call", "--local", "--file-root=/srv/formula", "state.apply", "swarm.master"]
     bare.lab.exec("salt", *command, f"pillar={json.dumps(given)}", timeout=120)
-    bare.wait(lambda: len(bare.lab.salt("*", "test.ping")) == len(bare.lab.hosts()), 120)
+    bare.await_minions()
 
 
 @pytest.fixture

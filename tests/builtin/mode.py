@@ -82,13 +82,8 @@ class SwarmMode(Cluster):
     def heal(self) -> None:
         """Switch on and plug in whatever is not, and apply until all is well."""
         self.switch_on()
-        for host in self.lab.hosts():
-            self.await_minion(host)
+        self.await_minions()
         self.apply()
-
-    def await_minion(self, host: str) -> None:
-        """Wait until a host's minion hears its master: to ping one that does not takes minutes."""
-        self.wait(lambda: ":4505" in self.lab.exec(host, "ss", "-Htn", check=False).stdout, 120)
 
     def dockerd(self, host: str) -> str:
         """Return the PID of a host's engine."""

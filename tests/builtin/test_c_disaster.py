@@ -31,7 +31,7 @@ def test_leader_is_cut_off_and_comes_back(mode):
     mode.lab.heal(leader)
     # Its connection to the master looks alive and is not; to find that out, it needs minutes.
     mode.lab.exec(leader, "systemctl", "restart", "salt-minion")
-    mode.wait(lambda: mode.lab.salt(leader, "test.ping").get(leader) is True, 120)
+    mode.await_minion(leader)
     mode.apply()
     mode.become(**MANAGERS)
     assert mode.cluster() == cluster

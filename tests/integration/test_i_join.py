@@ -28,7 +28,7 @@ def joins(cluster):
     assert failures(states) == {}
     again = json.loads(_on_master(cluster.lab, *command))
     assert not any(one["changes"] for one in again["local"].values())
-    cluster.wait(lambda: len(cluster.lab.salt("*", "test.ping")) == 3, 120)
+    cluster.await_minions()
     yield cluster
     for host in ("m4", "m5"):
         if host in cluster.lab.hosts():
@@ -36,7 +36,7 @@ def joins(cluster):
             cluster.lab.remove(host)
     _on_master(cluster.lab, "rm", "-f", "/etc/salt/master.d/swarm.conf")
     _on_master(cluster.lab, "systemctl", "restart", "salt-master")
-    cluster.wait(lambda: len(cluster.lab.salt("*", "test.ping")) == 3, 120)
+    cluster.await_minions()
     cluster.restore()
 
 
