@@ -79,6 +79,12 @@ class SwarmMode(Cluster):
         """Apply an SLS, after what the master's engine may have a host apply."""
         return super().state(sls, target, queue=True, **kwargs)
 
+    def await_idle(self) -> None:
+        """Wait until no minion applies anything: 3008's command gives up on those in a queue."""
+        self.wait(
+            lambda: not any(self.lab.salt("*", "saltutil.is_running", "state.*").values()), 180
+        )
+
     def heal(self) -> None:
         """Switch on and plug in whatever is not, and apply until all is well."""
         self.switch_on()

@@ -65,6 +65,7 @@ def test_cluster_that_was_lost_with_all_its_managers_comes_back_from_a_backup(th
     promised = three.lab.salt("m1", "swarm_backup.restore", "/root/backup.tar.gz", "test=True")
     restored = three.lab.salt("m1", "swarm_backup.restore", "/root/backup.tar.gz", timeout=300)
     assert restored["m1"]["swarm mode"] == promised["m1"]["swarm mode"]
+    three.await_idle()
     three.apply()
     three.become(**MANAGERS)
     assert three.cluster() == cluster
