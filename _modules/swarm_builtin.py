@@ -308,10 +308,12 @@ def wait_ready(timeout=None):
     def probe():
         with _client() as client:
             swarm = swarm_mode.swarm(client)
-        swarm_membership.step(swarm, settings, _records(settings))  # the wrong cluster is an error
+        step = swarm_membership.step(swarm, settings, _records(settings))
         state = swarm.get("LocalNodeState") or "inactive"
         if state != "active":
             return f"{settings['id']} is {state}: {swarm.get('Error') or 'no reason given'}"
+        if step.what != NOTHING:
+            return f"{settings['id']}: {step.why}"
         if _role(swarm) == due:
             return None
         if limit and time.monotonic() - last[0] > _NUDGE:

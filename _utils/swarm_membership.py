@@ -58,6 +58,9 @@ def step(swarm: dict, settings: dict, records: dict) -> Step:
 
 def _active(swarm: dict, settings: dict, records: dict) -> Step:
     me = settings["id"]
+    if manager(swarm) and not cluster_id(swarm):
+        # Cut off, or alone: what it says of its cluster is nothing, not that it is another one.
+        return Step(WAIT, "its cluster has no leader: a majority of the managers has to be up")
     others = {name: one for name, one in records.items() if name != me}
     if not others:
         return Step(NOTHING)

@@ -59,6 +59,7 @@ OUT = {"LocalNodeState": "inactive", "NodeID": "", "RemoteManagers": None}
         (OUT, "m4", records("m1"), JOIN),
         (manager(), "m1", {}, NOTHING),
         (manager(), "m1", records("m1", "m2"), NOTHING),
+        (manager(""), "m1", records("m1", "m2"), WAIT),
         # It was made anew by hand: what it has told before counts for nothing.
         (manager("c2"), "m1", records("m1"), NOTHING),
         (worker("m1", "m2"), "m4", records("m1", "m3"), NOTHING),
