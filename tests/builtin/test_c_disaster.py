@@ -29,12 +29,14 @@ def test_leader_is_cut_off_and_comes_back(mode):
     mode.apply(",".join(rest))
     assert {mode.labels(host)["cut"] for host in rest} == {"off"}
     mode.lab.heal(leader)
-    # Its connection to the master looks alive and is not; to find that out, it needs minutes.
-    mode.lab.exec(leader, "systemctl", "restart", "salt-minion")
-    mode.await_minion(leader)
-    mode.apply()
+    states = mode.lab.call(leader, "state.apply", "swarm", "queue=True", timeout=300)
+    assert failures({leader: states}) == {}
     mode.become(**MANAGERS)
     assert mode.cluster() == cluster
+    # The minion's connection looks alive and is not; to find that out, it would need minutes.
+    mode.lab.exec(leader, "systemctl", "restart", "salt-minion")
+    mode.await_minion(leader)
+    mode.await_idle()
     assert mode.apply() == {}
     mode.pillar(nodes={"m*": {"labels": {"cut": None}}})
     mode.apply()
