@@ -10,7 +10,6 @@ from pathlib import Path
 
 import swarm_archive
 import swarm_daemon
-import swarm_docker
 import swarm_dockerd
 import swarm_errors
 import swarm_files
@@ -36,7 +35,7 @@ def _settings():
 
 
 def _client():
-    return swarm_docker.connect(__salt__["config.get"]("swarm_docker_url"), what="swarm mode")
+    return swarm_mode.connect(__salt__)
 
 
 def _consul(settings):
@@ -125,7 +124,7 @@ def _to_save(client, settings, force):
         "cluster": cluster["ID"],
         "engine": info["ServerVersion"],
         "locked": cluster["Spec"]["EncryptionConfig"]["AutoLockManagers"],
-        "managers": sum(bool(one.get("ManagerStatus")) for one in nodes),
+        "managers": len(swarm_nodes.managers(nodes)),
         "minion": settings["id"],
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

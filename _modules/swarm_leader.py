@@ -32,8 +32,7 @@ def _settings():
 
 
 def _client():
-    url = __salt__["config.get"]("swarm_docker_url")
-    return swarm_docker.connect(url, what="swarm mode")
+    return swarm_mode.connect(__salt__)
 
 
 def managers():

@@ -51,12 +51,12 @@ def pack(state: Path, path: Path, facts: dict) -> None:
 def read(path: Path) -> dict:
     """Return the facts of an archive, after all of it was read and found good."""
     try:
-        # Through to the end, where the checksum is: tar itself stops before.
         with gzip.open(path) as stream:
+            with tarfile.open(fileobj=stream, mode="r:") as archive:
+                found = dict(_contents(archive))
+            # Through to the end, where the checksum is: tar itself stops before.
             while stream.read(_BLOCK):
                 pass
-        with tarfile.open(path, "r:gz") as archive:
-            found = dict(_contents(archive))
     except _UNREADABLE as err:
         raise swarm_errors.SwarmError(f"{path} is no backup that can be read: {err}") from err
     missing = [one for one in (_FACTS, *_NEEDED) if one not in found]

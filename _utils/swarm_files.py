@@ -52,6 +52,15 @@ def _mode(path: Path, mode: int) -> int:
 
 
 @contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what the disk refuses into the formula's error; the file is as it was."""
+    try:
+        yield
+    except OSError as err:
+        raise swarm_errors.SwarmError(f"cannot write {path}: {err}; it is as it was") from err
+
+
+@contextlib.contextmanager
 def whole(path: Path, mode: int) -> Iterator[BinaryIO]:
     """
     Give a file to write to that takes the place of ``path`` at the end; after an error there is
@@ -59,7 +68,7 @@ def whole(path: Path, mode: int) -> Iterator[BinaryIO]:
 
     An existing file keeps its mode, a link its place: what it leads to is written.
     """
-    try:
+    with _told(path):
         path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -73,8 +82,6 @@ def whole(path: Path, mode: int) -> Iterator[BinaryIO]:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-    except OSError as err:
-        raise swarm_errors.SwarmError(f"cannot write {path}: {err}; it is as it was") from err
 
 
 def write(path: Path, text: str | None, mode: int = 0o644) -> None:
@@ -83,10 +90,8 @@ def write(path: Path, text: str | None, mode: int = 0o644) -> None:
         with whole(path, mode) as file:
             file.write(text.encode())
         return
-    try:
+    with _told(path):
         path.unlink(missing_ok=True)
-    except OSError as err:
-        raise swarm_errors.SwarmError(f"cannot remove {path}: {err}; it is as it was") from err
 
 
 def drop_empty(folder: Path) -> None:

@@ -5,7 +5,7 @@ Talk to the engine's swarm mode: the calls, and waiting for what they bring abou
 import contextlib
 import fcntl
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,11 @@ _GOES_ON = "will continue in the background"
 _STALE = "update out of sequence"
 _TRIES = 5
 _KNOCK = 2
+
+
+def connect(salt: Mapping[str, Callable]) -> contextlib.AbstractContextManager:
+    """Give a client of this host's engine."""
+    return swarm_docker.connect(salt["config.get"]("swarm_docker_url"), what="swarm mode")
 
 
 def swarm(client: Any) -> dict:
@@ -249,7 +254,7 @@ def step_down(client: Any, node: str, timeout: float) -> bool:
     """Have this very node become a worker; return whether it is the last manager, and stays one."""
     if not swarm_membership.manager(swarm(client)):
         return False
-    if sum(bool(one.get("ManagerStatus")) for one in nodes(client)) == 1:
+    if len(swarm_nodes.managers(nodes(client))) == 1:
         return True
     demote(client, node, timeout)
     return False

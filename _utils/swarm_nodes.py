@@ -47,6 +47,11 @@ def role(node: dict) -> str:
     return node["Spec"]["Role"]
 
 
+def managers(nodes: list[dict]) -> list[dict]:
+    """Return the nodes that are managers."""
+    return [one for one in nodes if one.get("ManagerStatus")]
+
+
 def is_reachable(node: dict) -> bool:
     """Say whether a manager takes part."""
     return (node.get("ManagerStatus") or {}).get("Reachability") == "reachable"
@@ -145,15 +150,15 @@ def _believed(claims: dict[str, str], managers: dict) -> dict[str, str]:
 
 def refusal(nodes: list[dict], node: str, doing: str) -> str | None:
     """Return why a manager must not go, ``None`` if it may or is none."""
-    managers = [one for one in nodes if one.get("ManagerStatus")]
-    if node not in {one["ID"] for one in managers}:
+    all_managers = managers(nodes)
+    if node not in {one["ID"] for one in all_managers}:
         return None
-    rest = [one for one in managers if one["ID"] != node]
+    rest = [one for one in all_managers if one["ID"] != node]
     if not rest:
         return f"{doing} {node} was refused: it is the last manager"
     alive = sum(map(is_reachable, rest))
     # It is taken out by the managers that are there now, and the rest has to go on by itself.
-    need = max(majority(len(managers)) - is_reachable(by_id(nodes)[node]), majority(len(rest)))
+    need = max(majority(len(all_managers)) - is_reachable(by_id(nodes)[node]), majority(len(rest)))
     if alive >= need:
         return None
     away = ", ".join(title(one) for one in rest if not is_reachable(one))
@@ -165,14 +170,14 @@ def refusal(nodes: list[dict], node: str, doing: str) -> str | None:
 
 def pause_refusal(nodes: list[dict], node: str) -> str | None:
     """Return why a manager must not be away for a while, ``None`` if the others go on without."""
-    managers = [one for one in nodes if one.get("ManagerStatus")]
-    alive = sum(is_reachable(one) for one in managers if one["ID"] != node)
-    need = majority(len(managers))
+    all_managers = managers(nodes)
+    alive = sum(is_reachable(one) for one in all_managers if one["ID"] != node)
+    need = majority(len(all_managers))
     if alive >= need:
         return None
     return (
         f"to stop the engine of {title(by_id(nodes)[node])} would cost the quorum: {need} of"
-        f" {len(managers)} managers are needed, and without it {alive} would be there"
+        f" {len(all_managers)} managers are needed, and without it {alive} would be there"
     )
 
 

@@ -133,7 +133,7 @@ def test_full_disk_leaves_the_old_file(full_disk):
 @pytest.mark.parametrize("text", ["new\n", None], ids=["write", "remove"])
 def test_folder_in_place_of_a_file_stays(path, text):
     path.mkdir(parents=True)
-    with pytest.raises(swarm_errors.SwarmError, match="cannot"):
+    with pytest.raises(swarm_errors.SwarmError, match="cannot write"):
         swarm_files.write(path, text)
     assert path.is_dir()
     assert list(path.parent.iterdir()) == [path]
@@ -141,7 +141,7 @@ def test_folder_in_place_of_a_file_stays(path, text):
 
 def test_file_in_place_of_a_folder_is_told(tmp_path):
     (tmp_path / "etc").write_text("")
-    with pytest.raises(swarm_errors.SwarmError, match="cannot"):
+    with pytest.raises(swarm_errors.SwarmError, match="cannot write"):
         swarm_files.write(tmp_path / "etc" / "daemon.json", "x")
 
 
