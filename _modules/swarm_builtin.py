@@ -240,8 +240,8 @@ def _apply(client, settings, test):
     swarm = swarm_mode.swarm(client)
     step = swarm_membership.step(swarm, settings, records)
     if step.what == NOTHING:
-        if not test:
-            tell()
+        if not test and not _masterless():
+            _tell(swarm, settings, records)
         return {}
     changes = _change(swarm.get("LocalNodeState") or "inactive", settings, step.what)
     if not test:
