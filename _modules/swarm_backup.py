@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import swarm_archive
+import swarm_certs
 import swarm_daemon
 import swarm_dockerd
 import swarm_errors
@@ -39,7 +40,7 @@ def _client():
 
 
 def _consul(settings):
-    return swarm_kv.connect(settings["consul"]["http_port"], timeout=settings["timeout"])
+    return swarm_kv.connect(settings, swarm_certs.NODE.current(), timeout=settings["timeout"])
 
 
 def _builtin(settings):

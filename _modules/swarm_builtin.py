@@ -10,6 +10,7 @@ import time
 import swarm_docker
 import swarm_errors
 import swarm_membership
+import swarm_mine
 import swarm_mode
 import swarm_nodes
 import swarm_secrets
@@ -20,8 +21,6 @@ from swarm_membership import INIT, JOIN, NOTHING, REJOIN, UNLOCK, WAIT
 __virtualname__ = "swarm_builtin"
 
 _CLUSTER, _NODE = "swarm_cluster", "swarm_node"
-_SENDING = "swarm_builtin.sending"
-_MASK = "(not shown)"
 # Seconds between two requests to the managers, and how long one may take.
 _NUDGE, _ANSWER = 10, 15
 # Seconds within which managers that leave at the same time are out of each other's way.
@@ -40,8 +39,8 @@ def _client():
     return swarm_mode.connect(__salt__)
 
 
-def _masterless():
-    return __opts__.get("file_client") == "local"
+def _mine():
+    return swarm_mine.Mine(__salt__, __opts__, __context__)
 
 
 # --- what is
@@ -99,8 +98,8 @@ def record():
         "node": swarm["NodeID"],
         "address": endpoint(settings["address"], settings["builtin"]["port"]),
         # Who may read this: if pillar lets others in, the mine has to be told anew.
-        "members": _members(settings),
-        "token": token if __context__.get(_SENDING) else _MASK,
+        "members": swarm_mine.members(settings),
+        "token": _mine().secret(token),
     }
 
 
@@ -118,17 +117,8 @@ def node_id():
         return swarm_mode.swarm(client).get("NodeID") or ""
 
 
-def _members(settings):
-    """Return the target of all that may have the token: who pillar names, and nobody else."""
-    return " or ".join([*settings["managers"], *settings["nodes"]])
-
-
-def _mined(target, name, kind="compound"):
-    return {} if _masterless() else __salt__["mine.get"](target, name, tgt_type=kind) or {}
-
-
 def _records(settings):
-    found = _mined(list(settings["managers"]), _CLUSTER, "list")
+    found = _mine().get(list(settings["managers"]), _CLUSTER)
     return {name: found[name] for name in settings["managers"] if found.get(name)}
 
 
@@ -148,7 +138,7 @@ def claims(fresh=False):
     settings = __salt__["swarm_settings.get"](fresh=fresh)
     with _client() as client:
         mine = swarm_mode.swarm(client).get("NodeID")
-    found = {**_mined(_members(settings), _NODE), settings["id"]: mine}
+    found = {**_mine().get(swarm_mine.members(settings), _NODE), settings["id"]: mine}
     return {minion: node for minion, node in found.items() if node}
 
 
@@ -162,8 +152,6 @@ def tell():
 
         salt '*' swarm_builtin.tell
     """
-    if _masterless():
-        return
     settings = _settings()
     records = _records(settings)
     with _client() as client:
@@ -171,24 +159,19 @@ def tell():
 
 
 def _tell(swarm, settings, records):
-    me = settings["id"]
-    if _mined([me], _NODE, "list").get(me) != swarm["NodeID"]:
-        _send(_NODE, "swarm_builtin.node_id")
+    me, mine = settings["id"], _mine()
+    if mine.masterless:
+        return
+    if mine.get([me], _NODE).get(me) != swarm["NodeID"]:
+        mine.send(_NODE, "swarm_builtin.node_id")
     if not swarm_membership.manager(swarm):
         if me in records:
             __salt__["mine.delete"](_CLUSTER)
         return
-    __context__[_SENDING] = True
-    try:
-        if record() != records.get(me):
-            allowed = {"allow_tgt": _members(settings), "allow_tgt_type": "compound"}
-            _send(_CLUSTER, "swarm_builtin.record", **allowed)
-    finally:
-        del __context__[_SENDING]
-
-
-def _send(name, function, **more):
-    __salt__["mine.send"](name, mine_function=function, **more)
+    with mine.sending():
+        known = record() == records.get(me)
+    if not known:
+        mine.send(_CLUSTER, "swarm_builtin.record", swarm_mine.members(settings))
 
 
 def forget():
@@ -240,7 +223,7 @@ def _apply(client, settings, test):
     swarm = swarm_mode.swarm(client)
     step = swarm_membership.step(swarm, settings, records)
     if step.what == NOTHING:
-        if not test and not _masterless():
+        if not test:
             _tell(swarm, settings, records)
         return {}
     changes = _change(swarm.get("LocalNodeState") or "inactive", settings, step.what)
@@ -339,7 +322,7 @@ def ask_managers():
         salt m4 swarm_builtin.ask_managers
     """
     others = [name for name in _settings()["managers"] if name != __opts__["id"]]
-    if _masterless() or not others:
+    if _mine().masterless or not others:
         return {}
     return __salt__["publish.publish"](
         ",".join(others), "swarm_leader.settle", tgt_type="list", timeout=_ANSWER
@@ -373,7 +356,7 @@ def leave(force=False, test=False):
         if not test:
             last = _hand_over(client, swarm, settings) if not force else True
             client.leave_swarm(force=force or last or state != "active")
-            if not _masterless():
+            if not _mine().masterless:
                 forget()
         return {"swarm mode": {"old": f"{state}, {_role(swarm)}", "new": "inactive"}}
     return {}

@@ -5,6 +5,7 @@ Classic Swarm: its manager and its agent, in containers.
 import contextlib
 import time
 
+import swarm_certs
 import swarm_daemon
 import swarm_errors
 import swarm_info
@@ -40,10 +41,10 @@ def managers():
 
 
 def _ask(settings):
-    found = {}
+    found, tls = {}, swarm_roles.manager_tls(settings, swarm_certs.NODE.current())
     for name, endpoint in swarm_roles.manager_endpoints(settings).items():
         try:
-            found[name] = swarm_info.fetch(endpoint, swarm_roles.manager_tls(settings))
+            found[name] = swarm_info.fetch(endpoint, tls)
         except swarm_errors.ApiError as err:
             found[name] = str(err)
     return found
@@ -63,7 +64,7 @@ def apply_manager(test=False):
     name = settings["manager"]["container"]
     if not settings["is_manager"]:
         return __salt__["swarm_container.remove"](name, test=test)
-    spec = swarm_roles.manager_container(settings)
+    spec = swarm_roles.manager_container(settings, swarm_certs.NODE.current())
     changes = __salt__["swarm_container.apply"](name, spec, test=True)
     if test or not changes:
         return changes
@@ -82,12 +83,26 @@ def _taken_down(settings):
         return
     limit = 3 * settings["timeout"]
     with swarm_turn.turn(lambda: _consul(settings), settings["id"], limit):
+        _hand_over(settings)
         yield
         wait_primary()
 
 
+def _hand_over(settings):
+    """Have another manager lead before this one goes down, so that somebody does all the time."""
+    mine = swarm_roles.manager_endpoints(settings)[settings["id"]]
+
+    def probe():
+        leads = swarm_kv.hand_over(_consul(settings), mine)
+        return "this manager has taken the lead again" if leads else None
+
+    # In vain, it costs what it did before: those who are left wait for its session to end.
+    with contextlib.suppress(swarm_errors.WaitTimeoutError, swarm_errors.StoreError):
+        swarm_wait.until(probe, _NUDGE)
+
+
 def _consul(settings):
-    return swarm_kv.connect(settings["consul"]["http_port"])
+    return swarm_kv.connect(settings, swarm_certs.NODE.current())
 
 
 def apply_agent(test=False):
@@ -101,9 +116,31 @@ def apply_agent(test=False):
         salt '*' swarm_classic.apply_agent test=True
     """
     settings = __salt__["swarm_settings.get"]()
-    spec = swarm_roles.agent_container(settings)
+    spec = swarm_roles.agent_container(settings, swarm_certs.NODE.current())
     name = settings["agent"]["container"]
-    return __salt__["swarm_container.apply"](name, spec, test=test, settle=False)
+    changes = __salt__["swarm_container.apply"](name, spec, test=test, settle=False)
+    if changes and not test:
+        _forget_other_ports(settings)
+    return changes
+
+
+def _forget_other_ports(settings):
+    """Drop what an agent of before has registered: one engine at two addresses is no node."""
+    if not settings["own_store"]:
+        return
+    mine = swarm_roles.engine_endpoint(settings)
+
+    def probe():
+        try:
+            for one in __salt__["swarm_consul.nodes"]():
+                if one != mine and one.rpartition(":")[0] == mine.rpartition(":")[0]:
+                    __salt__["swarm_consul.deregister"](endpoint=one)
+        except swarm_errors.StoreError as err:
+            # Its leader may be in its turn just now.
+            return str(err)
+        return None
+
+    swarm_wait.until(probe, settings["timeout"])
 
 
 def wait_primary(timeout=None):

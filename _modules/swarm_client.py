@@ -2,33 +2,54 @@
 Point the Docker clients of a node's users at the swarm.
 """
 
+import pwd
+import shutil
 from pathlib import Path
 
+import swarm_certs
+import swarm_errors
 import swarm_files
 import swarm_roles
 
 __virtualname__ = "swarm_client"
 
 _PROFILE = Path("/etc/profile.d/swarm.sh")
+_FILES = ("ca.pem", "cert.pem", "key.pem")
 
 
 def __virtual__():
     return __virtualname__
 
 
+def _folder():
+    """Return where each user has a folder with a certificate."""
+    return swarm_files.CONFIG / "users"
+
+
+def _is_client(settings):
+    return settings["id"] in settings["client"]["nodes"]
+
+
 def _profile(settings):
-    if settings["id"] not in settings["client"]["nodes"]:
+    if not _is_client(settings):
         return None
     manager = next(iter(swarm_roles.manager_endpoints(settings).values()))
-    return (
+    text = (
         "# Written by Salt (swarm-formula): docker and docker-compose talk to the swarm.\n"
         f"export DOCKER_HOST=tcp://{manager}\n"
     )
+    if settings["tls"]["used"]:
+        text += "export DOCKER_TLS_VERIFY=1\n"
+    if settings["tls"]["ca"]:
+        text += f'export DOCKER_CERT_PATH="{_folder()}/$(id -un)"\n'
+    return text
 
 
 def apply(test=False):
     """
-    Ensure ``DOCKER_HOST`` is set for login shells where ``swarm:client:nodes`` names this minion.
+    Ensure login shells talk to the swarm where ``swarm:client:nodes`` names this minion.
+
+    With TLS, ``swarm:client:users`` have a certificate for it.
 
     CLI Example:
 
@@ -36,12 +57,16 @@ def apply(test=False):
 
         salt '*' swarm_client.apply
     """
-    return _apply(_profile(__salt__["swarm_settings.get"]()), test)
+    settings = __salt__["swarm_settings.get"]()
+    changes = __salt__["swarm_tls.apply_client"](test=test)
+    has_own = _is_client(settings) and settings["tls"]["ca"]
+    users = settings["client"]["users"] if has_own else []
+    return {**changes, **_users(users, test), **_write(_profile(settings), test)}
 
 
 def remove(test=False):
     """
-    Ensure the formula's ``DOCKER_HOST`` is gone.
+    Ensure the formula's ``DOCKER_HOST`` is gone, and the users' certificates.
 
     CLI Example:
 
@@ -49,13 +74,57 @@ def remove(test=False):
 
         salt '*' swarm_client.remove
     """
-    return _apply(None, test)
+    return {**_users([], test), **_write(None, test)}
 
 
-def _apply(wanted, test):
+def _write(wanted, test):
     current = swarm_files.read(_PROFILE)
     if current == wanted:
         return {}
     if not test:
         swarm_files.write(_PROFILE, wanted)
     return {str(_PROFILE): {"old": current, "new": wanted}}
+
+
+def _users(users, test):
+    """Ensure these users have a certificate that only they can read, and no others."""
+    there = {one.name for one in _folder().iterdir()} if _folder().is_dir() else set()
+    changes = {}
+    for name in sorted(there - set(users)):
+        changes[f"certificate of {name}"] = {"old": "present", "new": None}
+        if not test:
+            shutil.rmtree(_folder() / name)
+    for name in users:
+        if old := _outdated(name):
+            changes[f"certificate of {name}"] = {"old": old[0], "new": "the client's"}
+            if not test:
+                _give(name)
+    if not test:
+        swarm_files.drop_empty(_folder())
+    return changes
+
+
+def _outdated(name):
+    """Return ``(what there is,)`` if a user has not what he should have."""
+    source = Path(swarm_certs.CLIENT.current().folder)
+    texts = [
+        [swarm_files.read(folder / one) for one in _FILES] for folder in (source, _folder() / name)
+    ]
+    if None in texts[0]:
+        return ("none",)  # not there yet: in test mode
+    return None if texts[0] == texts[1] else ("another" if any(texts[1]) else None,)
+
+
+def _give(name):
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError as err:
+        raise swarm_errors.SwarmError(
+            f"there is no user {name} on {__opts__['id']} (swarm:client:users)"
+        ) from err
+    source, folder = Path(swarm_certs.CLIENT.current().folder), _folder() / name
+    for one in _FILES:
+        swarm_files.write(folder / one, swarm_files.read(source / one), mode=0o400)
+        shutil.chown(folder / one, user.pw_uid, user.pw_gid)
+    folder.chmod(0o700)
+    shutil.chown(folder, user.pw_uid, user.pw_gid)

@@ -4,6 +4,7 @@ Consul, the store of classic Swarm, in a container on every node.
 
 import contextlib
 
+import swarm_certs
 import swarm_errors
 import swarm_files
 import swarm_kv
@@ -23,7 +24,7 @@ def __virtual__():
 
 
 def _client(settings):
-    return swarm_kv.connect(settings["consul"]["http_port"])
+    return swarm_kv.connect(settings, swarm_certs.NODE.current())
 
 
 def status():
@@ -74,7 +75,9 @@ def apply(test=False):
     name = settings["consul"]["container"]
     if not settings["own_store"]:
         return __salt__["swarm_container.remove"](name, test=test)
-    spec, text = swarm_roles.consul_container(settings, str(swarm_files.CONFIG))
+    certs = swarm_certs.NODE.read() if settings["tls"]["used"] else None
+    folder, files = str(swarm_files.CONFIG), swarm_certs.NODE.current()
+    spec, text = swarm_roles.consul_container(settings, folder, certs, files)
     changes = __salt__["swarm_container.apply"](name, spec, test=True)
     if test or not changes:
         return changes
@@ -86,7 +89,9 @@ def apply(test=False):
 
 def _apply(name, spec, text):
     if swarm_files.read(_FILE) != text:
-        swarm_files.write(_FILE, text)
+        # It may hold the key of Consul's gossip.
+        swarm_files.write(_FILE, text, mode=0o600)
+        _FILE.chmod(0o600)
     return __salt__["swarm_container.apply"](name, spec, settle=False)
 
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import swarm_address
+import swarm_certs
 import swarm_daemon
 import swarm_dockerd
 import swarm_errors
@@ -60,8 +61,8 @@ def check(engine_version):
     """
     settings = _settings()
     wanted = {
-        **swarm_daemon.options(settings, engine_version),
-        **swarm_daemon.overlay_options(settings, ""),
+        **swarm_daemon.options(settings, engine_version, swarm_certs.NODE.current()),
+        **swarm_daemon.overlay_options(settings, "", swarm_certs.NODE.steady()),
     }
     if found := swarm_daemon.refusals(wanted, engine_version):
         raise swarm_errors.SwarmError(
@@ -166,7 +167,8 @@ def configure(test=False):
     up = _up(settings)
     keep = settings["overlay"] and known and up
     keys = None if keep else (*swarm_plan.recorded(), *swarm_daemon.OVERLAY_KEYS)
-    plan = swarm_plan.plan(swarm_daemon.options(settings, engine_version), keys)
+    wanted = swarm_daemon.options(settings, engine_version, swarm_certs.NODE.current())
+    plan = swarm_plan.plan(wanted, keys)
     plan = swarm_plan.with_file(plan, _dropin_path(engine), _dropin(settings, test))
     return _carry_out(settings, _plan_service(settings, plan, up), test)
 
@@ -185,7 +187,10 @@ def configure_overlay(test=False):
         salt '*' swarm_engine.configure_overlay test=True
     """
     settings = _settings()
-    wanted = swarm_daemon.overlay_options(settings, swarm_roles.engine_endpoint(settings))
+    # By paths that stay: whenever they lead elsewhere, `configure` has restarted the engine.
+    wanted = swarm_daemon.overlay_options(
+        settings, swarm_roles.engine_endpoint(settings), swarm_certs.NODE.steady()
+    )
     if wanted:
         check(version())
     plan = swarm_plan.plan(wanted, swarm_daemon.OVERLAY_KEYS)

@@ -13,6 +13,7 @@ import swarm_errors
 import swarm_membership
 import swarm_mode
 import swarm_nodes
+import swarm_pki
 import swarm_secrets
 import swarm_wait
 
@@ -183,7 +184,7 @@ def _apply_authority(client, settings, test):
     cert, key = (
         swarm_secrets.load(__salt__, builtin[one]) for one in ("signing_ca_cert", "signing_ca_key")
     )
-    wanted = swarm_cluster.fingerprint(cert, builtin["signing_ca_cert"])
+    wanted = swarm_pki.fingerprint(cert, builtin["signing_ca_cert"])
     found = swarm_cluster.root(client.inspect_swarm())
     if found == wanted:
         return {}

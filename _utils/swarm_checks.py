@@ -181,6 +181,18 @@ def secret(value: object) -> str | None:
     return None if good else "sdb://profile/key, or the absolute path of a file"
 
 
+def path(value: object) -> str | None:
+    """Accept the absolute path of a file."""
+    good = isinstance(value, str) and re.fullmatch(r"/[^\0\n]*[^/\0\n]", value)
+    return None if good else "the absolute path of a file"
+
+
+def user(value: object) -> str | None:
+    """Accept the name of a user of the system."""
+    good = isinstance(value, str) and re.fullmatch(r"[a-z_][a-z0-9_.-]{0,31}", value)
+    return None if good else "the name of a user"
+
+
 def hosts(value: object) -> str | None:
     """Accept ``[m1, m2]`` or ``{m1: 10.0.0.11, m2: null}``."""
     if isinstance(value, dict):

@@ -7,15 +7,12 @@ a log driver for tasks. The API has it (``TaskDefaults``), and every engine drop
 tasks take the engine's own, ``log-driver`` of daemon.json.
 """
 
-import binascii
 import copy
-import hashlib
-import ssl
 from collections.abc import Callable
 from typing import NamedTuple
 
 import swarm_checks as checks
-import swarm_errors
+import swarm_pki
 import swarm_values
 
 _YEARS = 20 * 365 * 24 * 3600
@@ -131,17 +128,9 @@ def merged(spec: dict, options: dict) -> dict:
     return result
 
 
-def fingerprint(pem: str, what: str) -> str:
-    """Return the SHA-256 of a certificate, in hex."""
-    try:
-        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.strip())).hexdigest()
-    except (ValueError, binascii.Error) as err:
-        raise swarm_errors.SwarmError(f"{what} is not one certificate as PEM: {err}") from err
-
-
 def root(cluster: dict) -> str:
     """Return the fingerprint of the CA that the nodes trust."""
-    return fingerprint(cluster["TLSInfo"]["TrustRoot"], "the cluster's CA")
+    return swarm_pki.fingerprint(cluster["TLSInfo"]["TrustRoot"], "the cluster's CA")
 
 
 def init_only(cluster: dict, settings: dict) -> list[str]:

@@ -8,7 +8,9 @@ Pure. Keys and limits are those of moby's ``daemon/config`` and ``daemon/reload.
 import re
 
 import swarm_errors
+import swarm_flags
 import swarm_values
+from swarm_certs import Files
 
 # Keys of daemon.json from 19.03 to 29, to find typing errors; one that is newer passes as it is.
 KNOWN = frozenset(
@@ -72,12 +74,14 @@ def version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in match[1].split(".")) if match else ()
 
 
-def options(settings: dict, engine_version: str = "") -> dict:
+def options(settings: dict, engine_version: str, files: Files) -> dict:
     """Return what pillar wants in ``daemon.json``, without the overlay's keys."""
     classic = settings["mode"] == "classic"
     # Swarm mode refuses an engine that has it.
     wanted = {"live-restore": classic}
-    if settings["engine"]["port"] and not settings["engine"]["options"].get("tlsverify"):
+    if settings["tls"]["used"]:
+        wanted |= swarm_flags.tls(files)
+    elif settings["engine"]["port"] and not settings["engine"]["options"].get("tlsverify"):
         # Said out loud, or dockerd sleeps 15 s at each start over a socket without TLS.
         wanted["tls"] = False
     if classic and version(engine_version) >= version(_API_FLOOR[0]):
@@ -88,14 +92,17 @@ def options(settings: dict, engine_version: str = "") -> dict:
     return wanted
 
 
-def overlay_options(settings: dict, advertise: str) -> dict:
+def overlay_options(settings: dict, advertise: str, files: Files) -> dict:
     """Return the keys that give this engine overlay networks through the store."""
     if not settings["overlay"]:
         return {}
-    return {"cluster-store": settings["discovery"], "cluster-advertise": advertise}
+    wanted = {"cluster-store": settings["discovery"], "cluster-advertise": advertise}
+    if settings["tls"]["used"] and settings["own_store"]:
+        wanted["cluster-store-opts"] = swarm_flags.kv_tls(files)
+    return wanted
 
 
-OVERLAY_KEYS = ("cluster-store", "cluster-advertise")
+OVERLAY_KEYS = ("cluster-store", "cluster-advertise", "cluster-store-opts")
 
 
 def label_list(labels: dict) -> list[str]:

@@ -3,6 +3,7 @@ Files: read, and write so that there is never half a file.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ import swarm_errors
 
 RECORD = Path("/var/lib/swarm-formula/record.json")
 CONFIG = Path("/etc/swarm-formula")
+_LOCKS = Path("/run")
 
 
 def read(path: Path) -> str | None:
@@ -92,6 +94,23 @@ def write(path: Path, text: str | None, mode: int = 0o644) -> None:
         return
     with _told(path):
         path.unlink(missing_ok=True)
+
+
+def link(path: Path, target: str) -> None:
+    """Have a symbolic link lead to ``target``, at once and without a moment in which it is gone."""
+    with _told(path):
+        fresh = path.with_name(f".{path.name}.new")
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(target)
+        fresh.replace(path)
+
+
+@contextlib.contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Keep other runs on this host out of what goes by this name."""
+    with _LOCKS.joinpath(f"swarm-formula-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def drop_empty(folder: Path) -> None:

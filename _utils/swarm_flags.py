@@ -5,6 +5,7 @@ Names, defaults and limits are those of swarm 1.2.9 (``cli/flags.go``). Pure.
 """
 
 import swarm_checks as checks
+from swarm_certs import Files
 
 FILTERS = (
     "health",
@@ -55,6 +56,21 @@ JOIN = {
     "delay": checks.duration(0),
     "discovery-opt": checks.options,
 }
+
+
+def tls(files: Files) -> dict:
+    """Return the flags by which a manager shows its certificate and asks for one."""
+    return {
+        "tlsverify": True,
+        "tlscacert": files.ca,
+        "tlscert": files.cert,
+        "tlskey": files.key,
+    }
+
+
+def kv_tls(files: Files) -> dict:
+    """Return the options by which the store is asked with a certificate."""
+    return {"kv.cacertfile": files.ca, "kv.certfile": files.cert, "kv.keyfile": files.key}
 
 
 def _as_duration(flag: str, value: object) -> object:

@@ -4,17 +4,24 @@ Ask Consul, through the library ``python-consul`` (or its fork ``py-consul``: bo
 
 import functools
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import requests
 import swarm_errors
+from swarm_certs import Files
 
+# Where the managers' lock is, if the URL of the store has no path.
+_LEADER = "docker/swarm/leader"
 # Serf's numbers for a member that is alive, and for one that is gone without a word.
 ALIVE, FAILED = 1, 4
 
 
-def connect(port: int, timeout: float = 5, host: str = "127.0.0.1") -> object:
-    """Return a client. Imported here, for the formula installs the library in the same run."""
+def connect(settings: Mapping, files: Files, timeout: float = 5) -> object:
+    """
+    Return a client of this host's Consul.
+
+    The library is imported here, for the formula installs it in the same run.
+    """
     importlib.invalidate_caches()
     try:
         library = importlib.import_module("consul")
@@ -23,7 +30,12 @@ def connect(port: int, timeout: float = 5, host: str = "127.0.0.1") -> object:
             "the Python library 'python-consul' is not in Salt's own Python;"
             " the state swarm.libraries installs it"
         ) from err
-    client = library.Consul(host=host, port=port)
+    secure = {"scheme": "https", "verify": files.ca, "cert": (files.cert, files.key)}
+    client = library.Consul(
+        host="127.0.0.1",
+        port=settings["consul"]["http_port"],
+        **(secure if settings["tls"]["used"] else {}),
+    )
     session = client.http.session
     # The library has no deadline of its own; a proxy has no business between a host and itself.
     session.request = functools.partial(session.request, timeout=timeout)
@@ -51,6 +63,20 @@ def expel(client: object, name: str) -> None:
     answer = call("expel", client.http.put, lambda response: response, path)
     if answer.code != requests.codes.ok:
         raise swarm_errors.StoreError(f"Consul refuses (expel {name}): {answer.body}")
+
+
+def hand_over(client: object, manager: str) -> bool:
+    """
+    Have the manager at ``host:port`` lead no more, if it does; return whether it did.
+
+    It has a lock; once its session is gone, one of the others has it within a moment. A manager
+    that is merely stopped keeps it until the session ends by itself: 20 s with nobody primary.
+    """
+    _, entry = call("leader", client.kv.get, _LEADER)
+    if not entry or not entry.get("Session") or (entry["Value"] or b"").decode() != manager:
+        return False
+    call("hand over", client.session.destroy, entry["Session"])
+    return True
 
 
 def snapshot(client: object) -> bytes:

@@ -3,21 +3,19 @@ Talk to the engine's swarm mode: the calls, and waiting for what they bring abou
 """
 
 import contextlib
-import fcntl
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import swarm_cluster
 import swarm_docker
 import swarm_errors
+import swarm_files
 import swarm_membership
 import swarm_nodes
 import swarm_wait
 from swarm_address import endpoint
 
-_LOCK = Path("/run/swarm-formula.lock")
 # The engine gives up waiting for a join after 20 s, and goes on with it.
 _GOES_ON = "will continue in the background"
 _STALE = "update out of sequence"
@@ -278,9 +276,6 @@ def drop(client: Any, node: str) -> None:
         swarm_docker.found(client.remove_node, node, force=True)
 
 
-@contextlib.contextmanager
-def alone() -> Iterator[None]:
+def alone() -> contextlib.AbstractContextManager:
     """Keep other runs on this host out: managers come and go one at a time."""
-    with _LOCK.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return swarm_files.alone("mode")

@@ -55,9 +55,11 @@ def _consul_options(settings: dict) -> Iterator[Fault]:
     ports = settings["consul"]["options"].get("ports", {})
     if want := _PORTS(ports):
         yield Fault("swarm:consul:options:ports", ports, want)
-    elif "http" in ports:
-        want = "no such key here; it comes from swarm:consul:http_port"
-        yield Fault("swarm:consul:options:ports:http", ports["http"], want)
+        return
+    for key in ("http", "https"):
+        if key in ports:
+            want = "no such key here; it comes from swarm:consul:http_port"
+            yield Fault(f"swarm:consul:options:ports:{key}", ports[key], want)
 
 
 def _timings(settings: dict) -> Iterator[Fault]:
@@ -75,6 +77,51 @@ def _timings(settings: dict) -> Iterator[Fault]:
     yield from pair("agent", "heartbeat", "ttl", (60, 180), equal=False)
     flags = ("engine-refresh-min-interval", "engine-refresh-max-interval")
     yield from pair("manager", *flags, (30, 60), equal=True)
+
+
+_TLS_FLAGS = ("tls", "tlsverify", "tlscacert", "tlscert", "tlskey")
+_CONSUL_TLS = (
+    "encrypt",
+    "ca_file",
+    "cert_file",
+    "key_file",
+    "verify_incoming",
+    "verify_outgoing",
+    "verify_server_hostname",
+)
+_KV_TLS = ("kv.cacertfile", "kv.certfile", "kv.keyfile")
+
+
+def _certificates(settings: dict) -> Iterator[Fault]:
+    tls = settings["tls"]
+    files = {key: tls[key] for key in ("ca_cert", "cert", "key")}
+    if any(files.values()):
+        for key, value in files.items():
+            if not value:
+                yield Fault(f"swarm:tls:{key}", None, "a path, as the other two files have one")
+    if tls["renew_days"] >= tls["days"]:
+        want = f"below days, {tls['days']}: it would be renewed in every run"
+        yield Fault("swarm:tls:renew_days", tls["renew_days"], want)
+    if tls["used"]:
+        yield from _second_home(settings)
+
+
+def _second_home(settings: dict) -> Iterator[Fault]:
+    """What TLS sets is set nowhere else."""
+    places = {
+        "engine:options": (settings["engine"]["options"], _TLS_FLAGS),
+        "manager:options": (settings["manager"]["options"], _TLS_FLAGS),
+        "consul:options": (settings["consul"]["options"], _CONSUL_TLS),
+    }
+    if settings["own_store"]:
+        for section in ("manager", "agent"):
+            given = settings[section]["options"]["discovery-opt"] or {}
+            places[f"{section}:options:discovery-opt"] = (given, _KV_TLS)
+    for path, (options, keys) in places.items():
+        for key in keys:
+            if options.get(key) is not None:
+                want = "no such key here: it comes from swarm:tls, or swarm:tls:enabled is false"
+                yield Fault(f"swarm:{path}:{key}", options[key], want)
 
 
 def _replication(settings: dict) -> Iterator[Fault]:
@@ -240,6 +287,7 @@ _RELATIONS = (
     _timings,
     _replication,
     _tls,
+    _certificates,
     _ports,
     _addresses,
     _listen,
@@ -255,6 +303,20 @@ def faults(settings: dict) -> list[Fault]:
     return [fault for relation in _RELATIONS for fault in relation(settings)]
 
 
+def _open(settings: dict) -> list[str]:
+    """Return what anybody may do who reaches a port without TLS."""
+    port, options = settings["engine"]["port"], settings["engine"]["options"]
+    if settings["tls"]["used"] or not port or options.get("tlsverify"):
+        return []
+    ports = f"port {port}"
+    if settings["mode"] == "classic":
+        ports += f" or, on managers, {settings['manager']['port']}"
+    return [
+        f"swarm:tls:enabled: false: whoever reaches {ports} of {settings['id']} is root there,"
+        " without a password"
+    ]
+
+
 def warnings(settings: dict) -> list[str]:
     """Return what is allowed and yet unwise, each with its reason."""
     found = []
@@ -267,6 +329,7 @@ def warnings(settings: dict) -> list[str]:
                 f"{path}: {len(hosts)} is an even number: a majority of {len(hosts)} bears the loss"
                 f" of {(len(hosts) - 1) // 2}, no more than one of {len(hosts) - 1} would"
             )
+    found += _open(settings)
     builtin = settings["builtin"]
     if settings["mode"] == "builtin":
         if builtin["cluster"]["autolock"] and not builtin["unlock_key"]:

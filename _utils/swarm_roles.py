@@ -10,6 +10,7 @@ import json
 
 import swarm_flags
 from swarm_address import endpoint
+from swarm_certs import Files, Set
 
 CONSUL_FILE = "consul.json"
 _CONFIG_LABEL = "swarm-formula.config"
@@ -27,9 +28,32 @@ def manager_endpoints(settings: dict) -> dict[str, str]:
     return {one: endpoint(settings["managers"][one], port) for one in ids}
 
 
-def consul_config(settings: dict) -> dict:
+def _consul_tls(settings: dict, certs: Set, files: Files) -> dict:
+    """
+    Return what has Consul's agents show each other their certificates, and this host's clients too.
+
+    ``verify_server_hostname``: a client's certificate makes no server.
+    """
+    config = {
+        "ca_file": files.ca,
+        "cert_file": files.cert,
+        "key_file": files.key,
+        "verify_incoming": True,
+        "verify_outgoing": True,
+        "verify_server_hostname": not settings["tls"]["cert"],
+    }
+    if certs.gossip:
+        # Without a file of its own, in which an older key would outlive this one.
+        config |= {"encrypt": certs.gossip, "disable_keyring_file": True}
+    return config
+
+
+def consul_config(settings: dict, certs: Set | None, files: Files) -> dict:
     """
     Return this node's configuration of Consul: a server's or a client's.
+
+    certs
+        What is in ``files``; ``None`` without TLS.
 
     No first host and no order: every server waits for all of them (``bootstrap_expect``), every
     agent looks for all of them (``retry_join``), and that every second, for they start at the same
@@ -52,16 +76,22 @@ def consul_config(settings: dict) -> dict:
     }
     if settings["is_server"]:
         config["bootstrap_expect"] = len(settings["servers"])
+    if settings["tls"]["used"]:
+        config["ports"] = {"http": -1, "https": consul["http_port"]}
+        config |= _consul_tls(settings, certs, files) if certs else {}
     options = dict(consul["options"])
     ports = options.pop("ports", {})
     return {**config, **options, "ports": {**config["ports"], **ports}}
 
 
-def consul_container(settings: dict, folder: str) -> tuple[dict, str]:
+def consul_container(
+    settings: dict, folder: str, certs: Set | None, files: Files
+) -> tuple[dict, str]:
     """Return the container of Consul and the text of its configuration in ``folder``."""
-    text = json.dumps(consul_config(settings), indent=2, sort_keys=True) + "\n"
+    config = consul_config(settings, certs, files)
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     consul = settings["consul"]
-    return {
+    container = {
         "image": consul["image"],
         "image_source": consul["image_source"],
         "command": ["agent", f"-config-file={folder}/{CONSUL_FILE}"],
@@ -70,7 +100,11 @@ def consul_container(settings: dict, folder: str) -> tuple[dict, str]:
         "restart_policy": "unless-stopped",
         # Consul reads its file at start only: another content is another container.
         "labels": {_CONFIG_LABEL: hashlib.sha256(text.encode()).hexdigest()[:16]},
-    }, text
+    }
+    if settings["tls"]["used"]:
+        # The official image would give up root before it has read root's key.
+        container["environment"] = {"CONSUL_DISABLE_PERM_MGMT": "1"}
+    return container, text
 
 
 def _swarm(settings: dict, command: list[str]) -> dict:
@@ -83,13 +117,30 @@ def _swarm(settings: dict, command: list[str]) -> dict:
     }
 
 
-def _tls_mounts(options: dict) -> list[str]:
-    files = sorted({options[flag] for flag in ("tlscacert", "tlscert", "tlskey") if options[flag]})
-    return [f"{path}:{path}:ro" for path in files]
+def _with_files(container: dict, settings: dict, options: dict, files: Files) -> dict:
+    """Have a container see the files that its flags name."""
+    given = {options.get(flag) for flag in ("tlscacert", "tlscert", "tlskey")}
+    given |= {
+        (options.get("discovery-opt") or {}).get(key)
+        for key in ("kv.cacertfile", "kv.certfile", "kv.keyfile")
+    }
+    paths = sorted(path for path in given if path and not path.startswith(f"{files.folder}/"))
+    if settings["tls"]["used"]:
+        paths.append(files.folder)
+    return {**container, **({"mounts": [f"{one}:{one}:ro" for one in paths]} if paths else {})}
 
 
-def manager_tls(settings: dict) -> dict | None:
+def _discovery(settings: dict, given: dict, files: Files) -> dict:
+    """Return the options of the store, with the certificate if it is our own Consul."""
+    if not (settings["tls"]["used"] and settings["own_store"]):
+        return {}
+    return {"discovery-opt": {**swarm_flags.kv_tls(files), **given.get("discovery-opt", {})}}
+
+
+def manager_tls(settings: dict, files: Files) -> dict | None:
     """Return the files with which a manager is asked, ``None`` for one without TLS."""
+    if settings["tls"]["used"]:
+        return {"cert": files.cert, "key": files.key, "ca": files.ca}
     options = settings["manager"]["options"]
     if not (options["tls"] or options["tlsverify"]):
         return None
@@ -100,26 +151,28 @@ def manager_tls(settings: dict) -> dict | None:
     }
 
 
-def manager_container(settings: dict) -> dict:
+def manager_container(settings: dict, files: Files) -> dict:
     """Return the container of ``swarm manage``."""
     mine = endpoint(settings["address"], settings["manager"]["port"])
     ours = {"host": f"tcp://{mine}", "advertise": mine}
+    if settings["tls"]["used"]:
+        ours |= swarm_flags.tls(files)
     given = {
         flag: value for flag, value in settings["manager"]["options"].items() if value is not None
     }
-    options = {**ours, **given}
+    options = {**ours, **given, **_discovery(settings, given, files)}
     if not options["replication"]:
         options.pop("advertise")  # read with --replication only
     command = ["manage", *swarm_flags.argv(options, swarm_flags.MANAGE), settings["discovery"]]
-    mounts = _tls_mounts(settings["manager"]["options"])
-    return {**_swarm(settings, command), **({"mounts": mounts} if mounts else {})}
+    return _with_files(_swarm(settings, command), settings, options, files)
 
 
-def agent_container(settings: dict) -> dict:
+def agent_container(settings: dict, files: Files) -> dict:
     """Return the container of ``swarm join``."""
     given = {
         flag: value for flag, value in settings["agent"]["options"].items() if value is not None
     }
-    options = {"advertise": engine_endpoint(settings), **given}
+    ours = {"advertise": engine_endpoint(settings)}
+    options = {**ours, **given, **_discovery(settings, given, files)}
     command = ["join", *swarm_flags.argv(options, swarm_flags.JOIN), settings["discovery"]]
-    return _swarm(settings, command)
+    return _with_files(_swarm(settings, command), settings, options, files)

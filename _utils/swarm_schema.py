@@ -75,7 +75,7 @@ SCHEMA = {
         "hold": Field(checks.boolean, False, "keep unattended upgrades away from it"),
         "service": Field(checks.name, "docker", "its systemd unit"),
         "port": Field(
-            checks.optional(checks.port), None, "its TCP port; unset: 2275, in builtin mode none"
+            checks.optional(checks.port), None, "its TCP port; unset: 2376, in builtin mode none"
         ),
         "listen": Field(
             checks.optional(checks.either(checks.ip, checks.one_of("0.0.0.0", "::"))),  # noqa: S104
@@ -83,6 +83,25 @@ SCHEMA = {
             "address it listens on; unset: this node's",
         ),
         "options": Field(checks.options, {}, "any key of daemon.json"),
+    },
+    "tls": {
+        "enabled": Field(checks.boolean, True, "TLS, with certificates asked of everybody"),
+        "ca": Field(
+            checks.optional(checks.host), None, "minion that is the CA; unset: the first manager"
+        ),
+        "ca_cert": Field(checks.optional(checks.path), None, "your own CA's certificate"),
+        "cert": Field(checks.optional(checks.path), None, "your own certificate of this node"),
+        "key": Field(checks.optional(checks.path), None, "its key"),
+        "names": Field(
+            checks.list_of(checks.either(checks.host, checks.ip)),
+            [],
+            "more names and addresses of the managers, as of a load balancer",
+        ),
+        "key_type": Field(checks.one_of("ec", "rsa"), "ec", "kind of new keys"),
+        "days": Field(checks.integer(1, 3650), 90, "days that a certificate is valid"),
+        "renew_days": Field(checks.integer(0, 3649), 30, "days before its end it is renewed"),
+        "ca_days": Field(checks.integer(1, 36500), 3650, "days that the CA is valid"),
+        "ca_rotation": Field(checks.integer(0, 2**31 - 1), 0, "any other number: a new CA"),
     },
     "consul": {
         "servers": Field(
@@ -94,7 +113,12 @@ SCHEMA = {
         ),
         "container": Field(checks.name, "swarm-consul", "name of the container"),
         "volume": Field(checks.name, "swarm-consul", "volume of its data"),
-        "http_port": Field(checks.port, 8500, "its API, on loopback only"),
+        "http_port": Field(
+            checks.optional(checks.port), None, "its API, on loopback only; unset: 8501 or 8500"
+        ),
+        "gossip_key": Field(
+            checks.optional(checks.secret), None, "where a gossip key of your own is kept"
+        ),
         "datacenter": Field(checks.name, "dc1", "name of the datacenter"),
         "options": Field(checks.options, {}, "any key of Consul's configuration"),
     },
@@ -104,7 +128,9 @@ SCHEMA = {
             checks.optional(checks.image_source), None, "tar of it, where no registry is"
         ),
         "container": Field(checks.name, "swarm-manager", "name of the container"),
-        "port": Field(checks.port, 3375, "port of Swarm's own API"),
+        "port": Field(
+            checks.optional(checks.port), None, "port of Swarm's own API; unset: 3376 or 3375"
+        ),
         "options": _flags(flags.MANAGE, "swarm manage", replication=True, strategy="spread"),
     },
     "agent": {
@@ -152,6 +178,9 @@ SCHEMA = {
     "client": {
         "nodes": Field(
             checks.list_of(checks.host), [], "minions whose users' DOCKER_HOST is the swarm"
+        ),
+        "users": Field(
+            checks.list_of(checks.user), ["root"], "who gets a client's certificate there"
         ),
     },
 }

@@ -10,7 +10,8 @@ import swarm_nodes
 import swarm_pillar
 from swarm_pillar import Fault
 
-_ENGINE_PORT = 2275
+# Engine, manager, Consul: Docker's and Consul's own with TLS, those of before without.
+_SECURE, _PLAIN = (2376, 3376, 8501), (2275, 3375, 8500)
 # An address that is nobody's: towards it the host takes its default route (RFC 5737).
 _ELSEWHERE = "198.51.100.1"
 
@@ -91,13 +92,39 @@ def _managers(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
     return {}, [Fault("swarm:managers", [], f"the minion IDs of the managers, e.g. [{minion.id}]")]
 
 
+def _ports(settings: dict, classic: bool) -> dict:
+    """Return the sections that have a port which depends on TLS, and the URL of the store."""
+    engine, manager, consul = _SECURE if settings["tls"]["enabled"] else _PLAIN
+    port = settings["consul"]["http_port"] or consul
+    return {
+        "engine": {
+            **settings["engine"],
+            "port": settings["engine"]["port"] or (engine if classic else None),
+        },
+        "manager": {**settings["manager"], "port": settings["manager"]["port"] or manager},
+        "consul": {**settings["consul"], "http_port": port},
+        "discovery": settings["store"] or f"consul://127.0.0.1:{port}",
+    }
+
+
+def _tls(settings: dict, managers: dict, minion: Minion) -> dict:
+    """Return whether certificates are needed here, and who signs them."""
+    tls = settings["tls"]
+    # In builtin mode the engine has none of ours to show, as long as it has no socket of ours.
+    used = tls["enabled"] and bool(settings["mode"] == "classic" or settings["engine"]["port"])
+    own = used and not tls["cert"]
+    ca = (tls["ca"] or next(iter(managers), None)) if own else None
+    return {"tls": {**tls, "used": used, "ca": ca}, "is_ca": ca == minion.id}
+
+
 def resolve(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
     """
     Return ``settings`` with what follows from them on this minion, and the faults on the way.
 
     Adds ``id``, ``address``, ``managers`` and ``servers`` as ``{ID: address}``, ``is_manager``,
-    ``is_server``, ``own_store``, ``discovery``, the URL of the store, and the address
-    ``data_path``; ``labels`` has those of ``nodes`` too, ``engine:port`` its default in this mode.
+    ``is_server``, ``is_ca``, ``own_store``, ``discovery``, the URL of the store, and the address
+    ``data_path``; ``labels`` has those of ``nodes`` too, each port its default, ``tls:ca`` the
+    minion that signs (``None``: none does), ``tls:used`` whether this node needs certificates.
     """
     names, faults = _managers(settings, minion)
     address, more = _own_address({**settings, "managers": names}, minion)
@@ -115,11 +142,11 @@ def resolve(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
     faults += more if settings["consul"]["servers"] else []
     given = swarm_nodes.settings_of(minion.id, settings["nodes"])["labels"]
     labels = {key: one for key, one in given.items() if one is not None} | settings["labels"]
-    port = settings["engine"]["port"] or (_ENGINE_PORT if classic else None)
     return {
         **settings,
+        **_ports(settings, classic),
+        **_tls(settings, managers, minion),
         "labels": labels,
-        "engine": {**settings["engine"], "port": port},
         "data_path": data_path,
         "id": minion.id,
         "address": address,
@@ -128,5 +155,4 @@ def resolve(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
         "is_manager": minion.id in managers,
         "is_server": minion.id in servers,
         "own_store": own_store,
-        "discovery": settings["store"] or f"consul://127.0.0.1:{settings['consul']['http_port']}",
     }, faults

@@ -14,9 +14,9 @@ def default(
     names = list(hosts)
     # An even number of managers bears no more failures than one less.
     count = min(MOST_MANAGERS, len(names) if len(names) % 2 else len(names) - 1)
-    swarm: dict[str, object] = {"managers": names[:count]}
+    swarm: dict[str, object] = {"managers": names[:count], "nodes": {"m*": {}}}
     if mode == "builtin":
-        return {"mode": mode, **swarm, "nodes": {"m*": {}}}
+        return {"mode": mode, **swarm}
     if suite == "bullseye":
         # Only bullseye's engine is built with the library that overlay networks need.
         swarm["overlay"] = True

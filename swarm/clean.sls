@@ -53,3 +53,8 @@ client libraries are removed:
   swarm_libraries.removed:
     - require:
       - swarm_engine: engine is removed
+
+certificates are removed:
+  swarm_tls.removed:
+    - require:
+      - swarm_libraries: client libraries are removed

@@ -1,8 +1,8 @@
 {#- Points docker and docker-compose of a node's users at the swarm. #}
 include:
-  - swarm.settings
+  - swarm.tls
 
 docker clients use the swarm:
   swarm_client.configured:
     - require:
-      - swarm_settings: swarm pillar is valid
+      - swarm_tls: this node has its certificate

@@ -6,3 +6,4 @@ include:
   - swarm.{{ mode }}
   - swarm.networks
   - swarm.client
+  - swarm.tidy

@@ -28,10 +28,12 @@ engine swarm_autojoin is configured:
     - dataset:
         engines:
           - swarm_autojoin: {{ dict({"targets": "*"}, **master.get("autojoin", {})) | json }}
-        # For builtin mode: a node may have the managers look what pillar says of the nodes; it can
-        # say nothing else. Salt adds to this what other files have under `peer`.
+        # A node may ask the CA for a certificate, which says what the CA's pillar says of that node;
+        # and in builtin mode have the managers look what pillar says of the nodes. Salt adds to
+        # this what other files have under `peer`.
         peer:
           ".*":
+            - swarm_ca.sign
             - swarm_leader.settle
     - require:
       - file: engine swarm_autojoin is on the master

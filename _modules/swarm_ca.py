@@ -1,0 +1,232 @@
+"""
+The CA of a swarm, on the one minion that pillar names for it.
+
+Its key never leaves that host. It signs what a member asks for by Salt's ``publish``, which the
+master's configuration has to allow (``peer``); what a certificate says is decided by the pillar of
+the CA's minion, not by who asks.
+"""
+
+import swarm_authority
+import swarm_certs
+import swarm_errors
+import swarm_files
+import swarm_mine
+import swarm_pki
+import swarm_wait
+
+__virtualname__ = "swarm_ca"
+
+_RECORD, _REPORT = "swarm_ca", "swarm_tls"
+# Seconds within which all members that are cleaned at the same time are clean.
+_TOGETHER = 60
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _settings():
+    return __salt__["swarm_settings.get"]()
+
+
+def _mine():
+    return swarm_mine.Mine(__salt__, __opts__, __context__)
+
+
+def _state():
+    state = swarm_authority.load()
+    if not state:
+        me = __opts__["id"]
+        raise swarm_errors.SwarmError(f"{me} is no CA (yet): apply swarm there")
+    return state
+
+
+def record():
+    """
+    Return what the CA tells the members: whom to trust, who signs, and the key for Consul's gossip.
+
+    For Salt's mine; whoever else calls it does not get the key.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_ca.record
+    """
+    found = swarm_authority.record(_state())
+    # With who may have it: if pillar lets others in, the mine has to be told anew.
+    members = swarm_mine.members(_settings())
+    return {**found, "members": members, "gossip": _mine().secret(found["gossip"])}
+
+
+def apply(test=False):
+    """
+    Ensure there is a CA on the minion of ``swarm:tls:ca``, and take its change a step further.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_ca.apply test=True
+    """
+    settings = _settings()
+    if not settings["is_ca"]:
+        return {}
+    with swarm_files.alone(swarm_authority.LOCK):
+        state = swarm_authority.load()
+        changes = {}
+        if not state:
+            _refuse_second(settings)
+            state, changes = swarm_authority.found(settings), {"CA": {"old": None, "new": "made"}}
+        state, step = swarm_authority.advanced(state, settings, _reports(settings))
+        if step:
+            changes = {"CA": {"old": "in its change", "new": step}}
+        if test:
+            return changes
+        if changes:
+            swarm_authority.save(state)
+    _tell(settings)
+    return changes
+
+
+def _refuse_second(settings):
+    """A host that already trusts a CA was not the first: a second one would split the swarm."""
+    if swarm_certs.NODE.read() is None:
+        return
+    me = settings["id"]
+    raise swarm_errors.SwarmError(
+        f"{me} is to be the CA (swarm:tls:ca) and has certificates of another one: have"
+        f" swarm:tls:ca name the minion that has been it, or bring its {swarm_authority.FILE} to"
+        f" {me}; if that is lost, salt '*' swarm_tls.distrust, and apply again"
+    )
+
+
+def _reports(settings):
+    found = _mine().get(swarm_mine.members(settings), _REPORT)
+    return {minion: said for minion, said in found.items() if said}
+
+
+def _tell(settings):
+    mine, me = _mine(), settings["id"]
+    with mine.sending():
+        known = mine.get([me], _RECORD).get(me) == record()
+    if not known:
+        mine.send(_RECORD, "swarm_ca.record", swarm_mine.members(settings))
+
+
+def sign(request, **kwargs):
+    """
+    Return a certificate for a member, ``{"cert": PEM}``, or ``{"refused": why}``.
+
+    To be called by way of the master, which says who asks.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call publish.publish m1 swarm_ca.sign '{csr: ..., kind: node, address: 10.0.0.14}'
+
+    request
+        A mapping of ``csr`` (PEM), ``kind`` (``node`` or ``client``) and ``address``.
+    """
+    minion = kwargs.get("__pub_id") or __opts__["id"]
+    try:
+        asked = swarm_authority.parsed(request)
+        with swarm_files.alone(swarm_authority.LOCK):
+            return {"cert": _issue(minion, asked)}
+    except swarm_errors.SwarmError as err:
+        return {"refused": str(err)}
+
+
+def _issue(minion, asked):
+    # The pillar as it is now: who asks may be named in it since this minion last looked.
+    settings = __salt__["swarm_settings.get"](fresh=minion != __opts__["id"])
+    state = _state()
+    who = swarm_authority.Asked(minion, asked["kind"], asked["address"])
+    state, cert = swarm_authority.issue(who, asked["csr"], settings, state)
+    swarm_authority.save(state)
+    return cert
+
+
+def issued():
+    """
+    Return which address each member's certificate is for.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_ca.issued
+    """
+    return _state()["issued"]
+
+
+def forget(minion):
+    """
+    Forget what a minion had a certificate for, so that another one may have its address.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_ca.forget m4
+
+    minion
+        Its ID.
+    """
+    with swarm_files.alone(swarm_authority.LOCK):
+        state = swarm_authority.load()
+        if minion not in state.get("issued", {}):
+            return {}
+        address = state["issued"].pop(minion)
+        swarm_authority.save(state)
+    return {minion: {"old": address, "new": None}}
+
+
+def certificate():
+    """
+    Return the certificates that members trust, as PEM, and the days that each is valid yet.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_ca.certificate
+    """
+    text = swarm_authority.trust(_state())
+    days = [round(swarm_pki.days_left(one)) for one in swarm_pki.bundle(text)]
+    return {"trust": text, "days left": days}
+
+
+def _dependants():
+    """Return who still needs the CA, as a sentence."""
+    me, settings = __opts__["id"], _settings()
+    if left := sorted(set(_reports(settings)) - {me}):
+        return (
+            f"the CA of {me} stays, for {', '.join(left)} has certificates of it: clean the others"
+            f" first, or salt-key -d what is gone; then salt {me} swarm_ca.remove"
+        )
+    return None
+
+
+def remove(test=False):
+    """
+    Ensure there is no CA on this host; return what changed. Its key is lost with that.
+
+    Refused while other members have a certificate of it: they would have to be begun with anew.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_ca.remove test=True
+    """
+    if not swarm_authority.load():
+        return {}
+    if not test:
+        # When all are cleaned at once, the others are gone in a moment.
+        swarm_wait.until(_dependants, _TOGETHER)
+        swarm_files.write(swarm_authority.FILE, None)
+        if not _mine().masterless:
+            __salt__["mine.delete"](_RECORD)
+    return {"CA": {"old": "present", "new": None}}

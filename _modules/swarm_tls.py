@@ -1,0 +1,326 @@
+"""
+This node's certificate: of the swarm's own CA, or brought by the user.
+"""
+
+from pathlib import Path
+
+import swarm_authority
+import swarm_certs
+import swarm_errors
+import swarm_files
+import swarm_mine
+import swarm_pki
+import swarm_secrets
+import swarm_wait
+
+__virtualname__ = "swarm_tls"
+
+_RECORD, _REPORT = "swarm_ca", "swarm_tls"
+_STORES = (swarm_certs.NODE, swarm_certs.CLIENT)
+# Seconds that the CA's minion may take for an answer.
+_ANSWER = 15
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _settings():
+    return __salt__["swarm_settings.get"]()
+
+
+def _mine():
+    return swarm_mine.Mine(__salt__, __opts__, __context__)
+
+
+def status():
+    """
+    Return what this node's certificate is for, who has signed it and how many days it is valid yet.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_tls.status
+    """
+    found = swarm_certs.NODE.read()
+    if not found:
+        return {}
+    return {
+        "folder": swarm_certs.NODE.current().folder,
+        "names": sorted(swarm_pki.names(found.cert)),
+        "days left": round(swarm_pki.days_left(found.cert), 1),
+        **_report(found),
+    }
+
+
+def report():
+    """
+    Return which CAs this node trusts and which has signed its certificate. For Salt's mine.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_tls.report
+    """
+    found = swarm_certs.NODE.read()
+    return _report(found) if found else {}
+
+
+def _report(found):
+    return {
+        "trusts": swarm_pki.fingerprints(found.ca),
+        "issuer": swarm_pki.issuer(found.cert, found.ca),
+    }
+
+
+def apply(test=False):
+    """
+    Ensure this node has a key and a valid certificate for its address; return what changed.
+
+    A new key with each new certificate; it never leaves the host.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_tls.apply test=True
+    """
+    settings = _settings()
+    if not settings["tls"]["used"]:
+        return {}
+    due = {settings["address"], *(settings["tls"]["names"] if settings["is_manager"] else ())}
+    changes = _apply(settings, swarm_certs.NODE, swarm_authority.NODE, due, test)
+    if not test:
+        _tell()
+    return changes
+
+
+def apply_client(test=False):
+    """
+    Ensure this host has a certificate for its users' clients, if pillar wants that here.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_tls.apply_client test=True
+    """
+    settings = _settings()
+    if settings["tls"]["ca"] and settings["id"] in settings["client"]["nodes"]:
+        return _apply(settings, swarm_certs.CLIENT, swarm_authority.CLIENT, set(), test)
+    if not swarm_certs.CLIENT.folder.exists():
+        return {}
+    if not test:
+        swarm_certs.CLIENT.clear()
+    return {"client's certificate": {"old": "present", "new": None}}
+
+
+def _apply(settings, store, kind, due, test):
+    have = store.read()
+    if settings["tls"]["cert"]:
+        wanted = _brought(settings)
+        why = f"from {settings['tls']['cert']}" if wanted != have else None
+    else:
+        authority = _authority(settings) if test else _await_authority(settings)
+        _refuse_stranger(settings, have, authority)
+        wanted, why = None, _lack(settings, have, authority, due)
+        if why and not test:
+            wanted = _made(settings, kind, authority)
+        elif not why and authority:
+            wanted = have._replace(ca=authority["trust"], gossip=_gossip(authority, kind))
+            why = "other CAs are trusted" if wanted != have else None
+    if why and not test:
+        store.install(wanted)
+    what = "certificate" if kind == swarm_authority.NODE else "client's certificate"
+    return {what: {"old": "present" if have else None, "new": why}} if why else {}
+
+
+def _gossip(authority, kind):
+    return authority["gossip"] if kind == swarm_authority.NODE else ""
+
+
+def _made(settings, kind, authority):
+    """Return a new key with its certificate by the swarm's own CA."""
+    key = swarm_pki.new_key(settings["tls"]["key_type"])
+    cert = _signed(settings, key, kind)
+    return swarm_certs.Set(authority["trust"], cert, key, _gossip(authority, kind))
+
+
+def _brought(settings):
+    """Return what the user's own files hold, once they will do."""
+    tls, texts = settings["tls"], {}
+    for key, option in (("ca", "ca_cert"), ("cert", "cert"), ("key", "key")):
+        text = swarm_files.read(Path(tls[option]))
+        if text is None:
+            raise swarm_errors.SwarmError(
+                f"there is no file {tls[option]} on {settings['id']} (swarm:tls:{option})"
+            )
+        texts[key] = text
+    place = settings["consul"]["gossip_key"]
+    gossip = swarm_secrets.load(__salt__, place) if place else ""
+    found = swarm_certs.Set(**texts, gossip=gossip)
+    faults = swarm_pki.faults(found.cert, found.key, found.ca, settings["address"])
+    if faults:
+        raise swarm_errors.SwarmError(
+            f"the files of swarm:tls:cert, key and ca_cert do not do for {settings['id']}: "
+            + "; ".join(faults)
+        )
+    return found
+
+
+def _lack(settings, have, authority, due):
+    """Return why a new certificate is needed, ``None`` if none is."""
+    tls = settings["tls"]
+    if not have:
+        return "made and signed"
+    left = swarm_pki.days_left(have.cert)
+    if left < tls["renew_days"]:
+        return f"renewed, for it was valid for {left:.0f} more day(s)"
+    if authority and swarm_pki.issuer(have.cert, authority["trust"]) != authority["issuer"]:
+        return "signed by the new CA"
+    if missing := due - swarm_pki.names(have.cert):
+        return f"signed for {', '.join(sorted(missing))} as well"
+    if swarm_pki.kind(have.key) != tls["key_type"]:
+        return f"with a key of the type {tls['key_type']}"
+    return None
+
+
+def _authority(settings):
+    """Return what the CA tells the members, ``{}`` if it has not told yet."""
+    if settings["is_ca"]:
+        state = swarm_authority.load()
+        return swarm_authority.record(state) if state else {}
+    ca = settings["tls"]["ca"]
+    return _mine().get([ca], _RECORD).get(ca) or {}
+
+
+def _await_authority(settings):
+    found, ca = {}, settings["tls"]["ca"]
+
+    def probe():
+        found.update(_authority(settings))
+        return (
+            None
+            if found
+            else f"{ca}, the CA (swarm:tls:ca), has not told {settings['id']} whom to trust: apply"
+            f" swarm there, with a pillar that has {settings['id']} in swarm:nodes"
+        )
+
+    swarm_wait.until(probe, settings["timeout"])
+    return found
+
+
+def _refuse_stranger(settings, have, authority):
+    """A CA that comes in place of another all at once was lost, or is somebody else's."""
+    if not (have and authority):
+        return
+    known = set(swarm_pki.fingerprints(have.ca))
+    if known.isdisjoint(swarm_pki.fingerprints(authority["trust"])):
+        ca, me = settings["tls"]["ca"], settings["id"]
+        raise swarm_errors.SwarmError(
+            f"the CA of {ca} is another one than {me} trusts, and was not announced by it: give"
+            f" {ca} back its {swarm_authority.FILE}, or, if it is lost or this is on purpose:"
+            f" salt '*' swarm_tls.distrust, and apply again"
+        )
+
+
+def _signed(settings, key, kind):
+    """Have the CA sign a key of this node."""
+    me, ca = settings["id"], settings["tls"]["ca"]
+    request = {
+        "csr": swarm_pki.request(key, me),
+        "kind": kind,
+        "address": settings["address"],
+    }
+    if settings["is_ca"]:
+        return _certificate(__salt__["swarm_ca.sign"](request))
+    found = {}
+
+    def probe():
+        answers = __salt__["publish.publish"](
+            ca, "swarm_ca.sign", arg=[request], tgt_type="list", timeout=_ANSWER
+        )
+        answer = answers.get(ca) if isinstance(answers, dict) else None
+        if isinstance(answer, dict):
+            found["cert"] = _certificate(answer)
+            return None
+        said = f": {answer}" if answer else ""
+        return (
+            f"{ca}, the CA (swarm:tls:ca), does not sign for {me}{said}. Is that minion up, and"
+            " does the master let minions ask it (peer, see the state swarm.master)?"
+        )
+
+    swarm_wait.until(probe, settings["timeout"])
+    return found["cert"]
+
+
+def _certificate(answer):
+    if "cert" not in answer:
+        raise swarm_errors.SwarmError(answer.get("refused") or f"the CA answers {answer}")
+    return answer["cert"]
+
+
+def _tell():
+    """Tell the CA what this node trusts, which waits for that when it changes."""
+    mine, me = _mine(), __opts__["id"]
+    if mine.get([me], _REPORT).get(me) != report():
+        mine.send(_REPORT, "swarm_tls.report")
+
+
+def distrust():
+    """
+    Have this host forget its certificate and whom it trusts; the next apply trusts the CA there is.
+
+    Only after the loss of a CA. Engine and containers go on with what they have read.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_tls.distrust
+    """
+    for store in _STORES:
+        store.forget()
+    return True
+
+
+def tidy(test=False):
+    """
+    Ensure no certificates lie here that were replaced; return what changed.
+
+    To be called when all is well: until then they are what there is to go back to.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_tls.tidy test=True
+    """
+    if not _settings()["tls"]["used"]:
+        return remove(test)
+    old = {f"certificates {one}": (store, one) for store in _STORES for one in store.outdated()}
+    for store, one in old.values() if not test else ():
+        store.drop([one])
+    return {what: {"old": "replaced", "new": None} for what in old}
+
+
+def remove(test=False):
+    """
+    Ensure this host has no certificate of the formula; return what changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_tls.remove test=True
+    """
+    if not any(store.folder.exists() for store in _STORES):
+        return {}
+    if not test:
+        for store in _STORES:
+            store.clear()
+        if not _mine().masterless:
+            __salt__["mine.delete"](_REPORT)
+    return {"certificates": {"old": "present", "new": None}}

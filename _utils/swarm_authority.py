@@ -1,0 +1,204 @@
+"""
+The CA of a swarm on the minion that keeps it: whom it gives which certificate, and its change.
+
+All it knows is in one file, so that a run which is killed leaves it as it was before or after, and
+never in between. Only that minion reads it; its key goes nowhere.
+"""
+
+import base64
+import fnmatch
+import ipaddress
+import json
+import os
+from typing import NamedTuple
+
+import swarm_errors
+import swarm_files
+import swarm_pki
+
+FILE = swarm_files.CONFIG / "ca.json"
+LOCK = "ca"
+# Consul takes 16, 24 or 32 bytes.
+_GOSSIP = 32
+NODE, CLIENT = "node", "client"
+
+
+class Asked(NamedTuple):
+    """Who asks for which certificate; ``minion`` is the master's word, the rest his own."""
+
+    minion: str
+    kind: str
+    address: str | None
+
+
+def load() -> dict:
+    """Return what the CA knows, ``{}`` if there is none on this host."""
+    return swarm_files.read_json(FILE)
+
+
+def save(state: dict) -> None:
+    """Keep what the CA knows."""
+    swarm_files.write(FILE, swarm_files.to_json(state), mode=0o600)
+
+
+def _new(tls: dict, name: str) -> dict:
+    made = swarm_pki.new_authority(name, tls["ca_days"], tls["key_type"])
+    return made._asdict()
+
+
+def found(settings: dict) -> dict:
+    """Return a new CA, with a new key for Consul's gossip. Pure but for chance."""
+    return {
+        "ca": _new(settings["tls"], f"swarm-formula {settings['id']}"),
+        "next": None,
+        "old": [],
+        "rotation": settings["tls"]["ca_rotation"],
+        "gossip": base64.b64encode(os.urandom(_GOSSIP)).decode(),
+        "issued": {},
+    }
+
+
+def trust(state: dict) -> str:
+    """Return the certificates that all nodes are to trust, the one that signs first."""
+    following = [state["next"]["cert"]] if state["next"] else []
+    return swarm_pki.joined([state["ca"]["cert"], *following, *state["old"]])
+
+
+def record(state: dict) -> dict:
+    """Return what the members have to know; the key for gossip is a secret of theirs."""
+    return {
+        "trust": trust(state),
+        "issuer": swarm_pki.fingerprint(state["ca"]["cert"]),
+        "gossip": state["gossip"],
+    }
+
+
+def advanced(state: dict, settings: dict, reports: dict) -> tuple[dict, str | None]:
+    """
+    Return the CA one step further in its change, and what was done; ``None`` if there is no step.
+
+    First all members trust the new one as well, then they get certificates of it, then they forget
+    the old one. A step is made when all of them have made the one before.
+
+    reports
+        What the members say they trust and have: ``{minion: {"trusts": [...], "issuer": ...}}``.
+    """
+    if state["rotation"] != settings["tls"]["ca_rotation"] and not (state["next"] or state["old"]):
+        new = _new(settings["tls"], f"swarm-formula {settings['id']}")
+        rotation = settings["tls"]["ca_rotation"]
+        return {**state, "next": new, "rotation": rotation}, "a new CA is trusted beside the old"
+    if lagging(state, reports):
+        return state, None
+    if state["next"]:
+        old = [state["ca"]["cert"]]
+        return {**state, "ca": state["next"], "next": None, "old": old}, "the new CA signs"
+    if state["old"]:
+        return {**state, "old": []}, "the old CA is trusted no more"
+    return state, None
+
+
+def lagging(state: dict, reports: dict) -> list[str]:
+    """Return the members that have not made the last step of a change yet."""
+    if state["next"]:
+        wanted = swarm_pki.fingerprint(state["next"]["cert"])
+        return sorted(one for one, said in reports.items() if wanted not in said["trusts"])
+    if state["old"]:
+        wanted = swarm_pki.fingerprint(state["ca"]["cert"])
+        return sorted(one for one, said in reports.items() if said["issuer"] != wanted)
+    return []
+
+
+def _is_member(minion: str, settings: dict) -> bool:
+    listed = {**settings["managers"], **settings["servers"]}
+    named = (fnmatch.fnmatchcase(minion, glob) for glob in settings["nodes"])
+    return minion in listed or any(named)
+
+
+def _refuse(asked: Asked, why: str) -> swarm_errors.SwarmError:
+    return swarm_errors.SwarmError(f"no certificate for {asked.minion}: {why}")
+
+
+def _address(asked: Asked, settings: dict, issued: dict) -> str:
+    """Return the address that a node may be reached at; nobody gets that of another one."""
+    try:
+        address = str(ipaddress.ip_address(asked.address))
+    except ValueError as err:
+        raise _refuse(asked, f"{asked.address!r} is no address") from err
+    listed = {**settings["managers"], **settings["servers"]}
+    me = settings["id"]
+    due = listed.get(asked.minion)
+    if due and due != address:
+        cure = f"say the same in swarm:managers for all, e.g. {{{asked.minion}: {address}}}"
+        raise _refuse(asked, f"it says it has {address}, and {me} knows it by {due}: {cure}")
+    others = {**issued, **listed}
+    owner = next((one for one, it in others.items() if it == address and one != asked.minion), None)
+    if owner:
+        cure = f"if {owner} is gone: salt {me} swarm_ca.forget {owner}"
+        raise _refuse(asked, f"it asks for {address}, which is that of {owner}; {cure}")
+    return address
+
+
+def _split(names: list[str]) -> tuple[list[str], list[str]]:
+    """Return host names and addresses, apart."""
+    hosts, addresses = [], []
+    for one in names:
+        try:
+            addresses.append(str(ipaddress.ip_address(one)))
+        except ValueError:
+            hosts.append(one)
+    return hosts, addresses
+
+
+def granted(asked: Asked, settings: dict, issued: dict) -> swarm_pki.Grant:
+    """
+    Return what a certificate for this minion may say; an error if it gets none. Pure.
+
+    settings
+        Of the CA's own minion: who is a member is said by its pillar, not by who asks.
+
+    issued
+        ``{minion: address}`` of the certificates so far.
+    """
+    me = settings["id"]
+    if not _is_member(asked.minion, settings):
+        cure = f"e.g. swarm: {{nodes: {{{asked.minion}: {{}}}}}}"
+        raise _refuse(asked, f"the pillar of {me}, the CA, does not name it as a node: {cure}")
+    if asked.kind == CLIENT:
+        if asked.minion not in settings["client"]["nodes"]:
+            raise _refuse(asked, f"swarm:client:nodes in the pillar of {me} does not name it")
+        return swarm_pki.Grant(f"client of {asked.minion}", server=False)
+    if asked.kind != NODE:
+        raise _refuse(asked, f"there is no kind {asked.kind!r} of it")
+    # Loopback is where a node asks its own Consul.
+    names, addresses = [asked.minion, "localhost"], [_address(asked, settings, issued), "127.0.0.1"]
+    if asked.minion in settings["servers"] and settings["own_store"]:
+        names.append(f"server.{settings['consul']['datacenter']}.consul")
+    if asked.minion in settings["managers"]:
+        hosts, more = _split(settings["tls"]["names"])
+        names, addresses = names + hosts, addresses + more
+    return swarm_pki.Grant(
+        asked.minion, tuple(dict.fromkeys(names)), tuple(dict.fromkeys(addresses))
+    )
+
+
+def issue(asked: Asked, request: str, settings: dict, state: dict) -> tuple[dict, str]:
+    """Return the CA with a note of what it has issued, and the certificate."""
+    grant = granted(asked, settings, state["issued"])
+    authority = swarm_pki.Authority(**state["ca"])
+    cert = swarm_pki.sign(request, authority, grant, settings["tls"]["days"])
+    if asked.kind == NODE:
+        issued = {**state["issued"], asked.minion: grant.addresses[0]}
+        state = {**state, "issued": issued}
+    return state, cert
+
+
+def parsed(request: object) -> dict:
+    """Return a minion's request, ``{"csr", "kind", "address"}``; an error for anything else."""
+    keys = {"csr", "kind", "address"}
+    shaped = isinstance(request, dict) and set(request) == keys
+    if not shaped or not all(isinstance(one, str) for one in request.values()):
+        raise swarm_errors.SwarmError(
+            f"a request for a certificate is a mapping of {', '.join(sorted(keys))}, found"
+            f" {json.dumps(request, default=str)[:80]}"
+        )
+    return request

@@ -1,0 +1,54 @@
+"""
+Salt's mine: what minions tell one another, and for whose eyes it is.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+
+MASK = "(not shown)"
+_SENDING = "swarm_mine.sending"
+
+
+def members(settings: Mapping) -> str:
+    """Return the target of all that may share a secret: who pillar names, and nobody else."""
+    named = [*settings["managers"], *settings["servers"], *settings["nodes"]]
+    return " or ".join(dict.fromkeys(named))
+
+
+class Mine:
+    """The mine as a minion sees it, with Salt's dunders of the module that asks."""
+
+    def __init__(self, salt: Mapping[str, Callable], opts: Mapping, context: MutableMapping):
+        self._salt, self._context = salt, context
+        self.masterless = opts.get("file_client") == "local"
+
+    def get(self, target: str | list[str], name: str) -> dict:
+        """Return what minions have told, ``{minion: value}``: a compound target, or a list."""
+        kind = "list" if isinstance(target, list) else "compound"
+        return {} if self.masterless else self._salt["mine.get"](target, name, tgt_type=kind) or {}
+
+    def send(self, name: str, function: str, allowed: str | None = None) -> None:
+        """
+        Tell what a function of this minion returns, secrets included.
+
+        allowed
+            The compound target of those who may hear it; ``None``: every minion.
+        """
+        who = {"allow_tgt": allowed, "allow_tgt_type": "compound"} if allowed else {}
+        if not self.masterless:
+            with self.sending():
+                self._salt["mine.send"](name, mine_function=function, **who)
+
+    @contextlib.contextmanager
+    def sending(self) -> Iterator[None]:
+        """Have functions that mask their secrets for everybody else show them."""
+        before = self._context.get(_SENDING)
+        self._context[_SENDING] = True
+        try:
+            yield
+        finally:
+            self._context[_SENDING] = before
+
+    def secret(self, value: str) -> str:
+        """Return a secret if it goes to the mine, and a mask if somebody else asks for it."""
+        return value if self._context.get(_SENDING) else MASK

@@ -1,0 +1,260 @@
+"""
+Keys, certificates and the authority that signs them, by ``cryptography``, which Salt stands on.
+
+Pure. Keys and certificates are texts in PEM. Swarm 1.2.9 was built with Go 1.7: RSA or ECDSA, no
+Ed25519, and TLS 1.2.
+"""
+
+import datetime
+import ipaddress
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import swarm_errors
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+EC, RSA = "ec", "rsa"
+_RSA_BITS = 3072
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", flags=re.DOTALL)
+# A host whose clock is behind has to take a certificate that was made a moment ago.
+_SKEW = datetime.timedelta(hours=1)
+_USAGES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+
+
+class Authority(NamedTuple):
+    """A CA: its certificate and its key."""
+
+    cert: str
+    key: str
+
+
+class Grant(NamedTuple):
+    """What a certificate says of whom."""
+
+    name: str
+    names: tuple[str, ...] = ()  # host names
+    addresses: tuple[str, ...] = ()
+    server: bool = True  # else a client only
+
+
+def now() -> datetime.datetime:
+    """Return the time, in UTC."""
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+def new_key(kind: str = EC) -> str:
+    """Return a new private key, ``ec`` (P-256) or ``rsa`` (3072 bits)."""
+    if kind == RSA:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
+    else:
+        key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+
+
+def _key(pem: str, what: str = "the key") -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+    try:
+        key = serialization.load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError) as err:
+        raise swarm_errors.SwarmError(f"{what} is no private key as PEM: {_words(err)}") from err
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise swarm_errors.SwarmError(f"{what} is neither RSA nor ECDSA: Swarm knows no other")
+    return key
+
+
+def _cert(pem: str, what: str = "the certificate") -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(pem.encode())
+    except ValueError as err:
+        raise swarm_errors.SwarmError(f"{what} is no certificate as PEM: {_words(err)}") from err
+
+
+def _words(err: Exception) -> str:
+    return str(err).split(". See ", 1)[0] or type(err).__name__
+
+
+def _pem(cert: x509.Certificate | x509.CertificateSigningRequest) -> str:
+    return cert.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _title(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
+
+
+def request(key: str, name: str) -> str:
+    """Return a request for a certificate; what it will say is for the authority to decide."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(_title(name))
+    return _pem(builder.sign(_key(key), hashes.SHA256()))
+
+
+def _builder(name: x509.Name, issuer: x509.Name, days: float) -> x509.CertificateBuilder:
+    start = now()
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(issuer)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start - _SKEW)
+        .not_valid_after(start + datetime.timedelta(days=days))
+    )
+
+
+def _usage(signs: bool, encrypts: bool = False) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs,
+        key_encipherment=encrypts,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        content_commitment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def new_authority(name: str, days: float, kind: str = EC) -> Authority:
+    """Return a new CA that is valid for so many days."""
+    pem = new_key(kind)
+    key, title = _key(pem), _title(name)
+    public = key.public_key()
+    builder = _builder(title, title, days).public_key(public)
+    for extension, critical in (
+        (x509.BasicConstraints(ca=True, path_length=0), True),
+        (_usage(signs=True), True),
+        (x509.SubjectKeyIdentifier.from_public_key(public), False),
+    ):
+        builder = builder.add_extension(extension, critical=critical)
+    return Authority(_pem(builder.sign(key, hashes.SHA256())), pem)
+
+
+def sign(request: str, authority: Authority, grant: Grant, days: float) -> str:
+    """
+    Return a certificate for the key of a request, that says what is granted and nothing else.
+
+    It ends no later than its authority does.
+    """
+    try:
+        asked = x509.load_pem_x509_csr(request.encode())
+        genuine = asked.is_signature_valid
+    except (ValueError, TypeError, AttributeError, InvalidSignature) as err:
+        raise swarm_errors.SwarmError(f"this is no request for a certificate: {err}") from err
+    if not genuine:
+        raise swarm_errors.SwarmError("the request for a certificate is not signed by its own key")
+    public = asked.public_key()
+    if not isinstance(public, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+        raise swarm_errors.SwarmError("the key is neither RSA nor ECDSA: Swarm knows no other")
+    ca, key = _cert(authority.cert), _key(authority.key)
+    days = min(days, days_left(authority.cert))
+    builder = _builder(_title(grant.name), ca.subject, days).public_key(public)
+    usages = _USAGES if grant.server else _USAGES[1:]
+    alternatives = [
+        *(x509.DNSName(one) for one in grant.names),
+        *(x509.IPAddress(ipaddress.ip_address(one)) for one in grant.addresses),
+    ]
+    extensions = [
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (_usage(signs=False, encrypts=isinstance(public, rsa.RSAPublicKey)), True),
+        (x509.ExtendedKeyUsage(usages), False),
+        (x509.SubjectKeyIdentifier.from_public_key(public), False),
+        (x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), False),
+    ]
+    if alternatives:
+        extensions.append((x509.SubjectAlternativeName(alternatives), False))
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical=critical)
+    return _pem(builder.sign(key, hashes.SHA256()))
+
+
+def bundle(text: str) -> list[str]:
+    """Return the certificates of a text, one by one."""
+    return [f"{one}\n" for one in _PEM.findall(text)]
+
+
+def joined(certs: Iterable[str]) -> str:
+    """Return certificates as one text, each once."""
+    return "".join(dict.fromkeys(f"{one.strip()}\n" for one in certs))
+
+
+def fingerprint(pem: str, what: str = "the certificate") -> str:
+    """Return the SHA-256 of a certificate, in hex."""
+    return _cert(pem.strip(), what).fingerprint(hashes.SHA256()).hex()
+
+
+def fingerprints(text: str) -> list[str]:
+    """Return the SHA-256 of each certificate of a text."""
+    return [fingerprint(one) for one in bundle(text)]
+
+
+def days_left(pem: str) -> float:
+    """Return for how many days a certificate is valid yet; below nought if it is not any more."""
+    cert = _cert(pem)
+    # The attribute is new in cryptography 42; the older one has no time zone and warns.
+    end = getattr(cert, "not_valid_after_utc", None)
+    if end is None:
+        end = cert.not_valid_after.replace(tzinfo=datetime.timezone.utc)
+    return (end - now()).total_seconds() / 86400
+
+
+def names(pem: str) -> set[str]:
+    """Return the host names and addresses that a certificate is for."""
+    try:
+        found = _cert(pem).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return set()
+    addresses = {str(one) for one in found.get_values_for_type(x509.IPAddress)}
+    return addresses | set(found.get_values_for_type(x509.DNSName))
+
+
+def issuer(pem: str, authorities: str) -> str | None:
+    """Return the fingerprint of the one of these CAs that has signed a certificate."""
+    cert = _cert(pem)
+    for one in bundle(authorities):
+        try:
+            cert.verify_directly_issued_by(_cert(one))
+        except (ValueError, TypeError, InvalidSignature):
+            continue
+        return fingerprint(one)
+    return None
+
+
+def kind(key: str) -> str:
+    """Return whether a key is ``ec`` or ``rsa``."""
+    return RSA if isinstance(_key(key), rsa.RSAPrivateKey) else EC
+
+
+def faults(cert: str, key: str, authorities: str, address: str) -> list[str]:
+    """Return why files that a user brings do not do for a node with this address, as texts."""
+    found = []
+    first = (bundle(cert) or [cert])[0]
+    parsed, private = _cert(first), _key(key)
+    if parsed.public_key() != private.public_key():
+        found.append("the key is not that of the certificate")
+    if not bundle(authorities):
+        found.append("the CA's file holds no certificate as PEM")
+    elif len(bundle(cert)) == 1 and issuer(first, authorities) is None:
+        found.append("none of these CAs has signed the certificate")
+    if (left := days_left(first)) <= 0:
+        found.append(f"the certificate has expired {-left:.0f} day(s) ago")
+    if address not in names(first):
+        have = ", ".join(sorted(names(first))) or "nothing"
+        found.append(f"the certificate is for {have}, and not for this node's address, {address}")
+    return found + _usage_faults(parsed)
+
+
+def _usage_faults(cert: x509.Certificate) -> list[str]:
+    try:
+        usages = cert.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return []  # for everything
+    words = {ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth", _USAGES[1]: "clientAuth"}
+    missing = [word for usage, word in words.items() if usage not in usages]
+    return [f"the certificate lacks the usage {', '.join(missing)}"] if missing else []

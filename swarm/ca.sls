@@ -1,0 +1,9 @@
+{#- The swarm's CA, on the minion that pillar names for it. All of `swarm` has it; a minion that is
+    the CA and nothing else applies this alone. #}
+include:
+  - swarm.settings
+
+swarm has its CA:
+  swarm_tls.authority:
+    - require:
+      - swarm_settings: swarm pillar is valid

@@ -1,0 +1,8 @@
+{#- The certificate of this node. #}
+include:
+  - swarm.ca
+
+this node has its certificate:
+  swarm_tls.certified:
+    - require:
+      - swarm_tls: swarm has its CA
