@@ -124,7 +124,7 @@ def sign(request, **kwargs):
 
     .. code-block:: bash
 
-        salt-call publish.publish m1 swarm_ca.sign '{csr: ..., kind: node, address: 10.0.0.14}'
+        salt m1 swarm_ca.sign '{csr: ..., kind: node, address: 10.0.0.11}'
 
     request
         A mapping of ``csr`` (PEM), ``kind`` (``node`` or ``client``) and ``address``.

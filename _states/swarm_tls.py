@@ -1,5 +1,5 @@
 """
-Manage the certificates of a swarm: its CA, and those of this host.
+Manage the certificates of a host.
 """
 
 import swarm_ret
@@ -11,21 +11,6 @@ def __virtual__():
     if "swarm_tls.apply" not in __salt__:
         return False, "The swarm_tls execution module is not available"
     return __virtualname__
-
-
-def authority(name):
-    """
-    Ensure there is a CA on the minion of ``swarm:tls:ca``; its change goes a step further each run.
-
-    .. code-block:: yaml
-
-        swarm has its CA:
-          swarm_tls.authority: []
-
-    name
-        A name for the report.
-    """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_ca.apply"])
 
 
 def certified(name):
@@ -60,7 +45,7 @@ def tidied(name):
 
 def removed(name):
     """
-    Ensure this host has no certificate of the formula, and is no CA.
+    Ensure this host has no certificate of the formula.
 
     .. code-block:: yaml
 
@@ -70,9 +55,4 @@ def removed(name):
     name
         A name for the report.
     """
-
-    def remove(test):
-        certificates = __salt__["swarm_tls.remove"](test=test)
-        return {**certificates, **__salt__["swarm_ca.remove"](test=test)}
-
-    return swarm_ret.applied(name, __opts__["test"], remove)
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_tls.remove"])

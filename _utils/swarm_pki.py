@@ -5,9 +5,12 @@ Pure. Keys and certificates are texts in PEM. Swarm 1.2.9 was built with Go 1.7:
 Ed25519, and TLS 1.2.
 """
 
+import binascii
 import datetime
+import hashlib
 import ipaddress
 import re
+import ssl
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -45,6 +48,10 @@ class Grant(NamedTuple):
 def now() -> datetime.datetime:
     """Return the time, in UTC."""
     return datetime.datetime.now(datetime.timezone.utc)
+
+
+def _after(days: float) -> datetime.datetime:
+    return now() + datetime.timedelta(days=days)
 
 
 def new_key(kind: str = EC) -> str:
@@ -95,15 +102,20 @@ def request(key: str, name: str) -> str:
     return _pem(builder.sign(_key(key), hashes.SHA256()))
 
 
-def _builder(name: x509.Name, issuer: x509.Name, days: float) -> x509.CertificateBuilder:
-    start = now()
+def _end(cert: x509.Certificate) -> datetime.datetime:
+    # The attribute is new in cryptography 42; the older one has no time zone, and warns.
+    found = getattr(cert, "not_valid_after_utc", None)
+    return found or cert.not_valid_after.replace(tzinfo=datetime.timezone.utc)
+
+
+def _builder(name: x509.Name, issuer: x509.Name, end: datetime.datetime) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(issuer)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(start - _SKEW)
-        .not_valid_after(start + datetime.timedelta(days=days))
+        .not_valid_before(now() - _SKEW)
+        .not_valid_after(end)
     )
 
 
@@ -126,7 +138,7 @@ def new_authority(name: str, days: float, kind: str = EC) -> Authority:
     pem = new_key(kind)
     key, title = _key(pem), _title(name)
     public = key.public_key()
-    builder = _builder(title, title, days).public_key(public)
+    builder = _builder(title, title, _after(days)).public_key(public)
     for extension, critical in (
         (x509.BasicConstraints(ca=True, path_length=0), True),
         (_usage(signs=True), True),
@@ -153,8 +165,8 @@ def sign(request: str, authority: Authority, grant: Grant, days: float) -> str:
     if not isinstance(public, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
         raise swarm_errors.SwarmError("the key is neither RSA nor ECDSA: Swarm knows no other")
     ca, key = _cert(authority.cert), _key(authority.key)
-    days = min(days, days_left(authority.cert))
-    builder = _builder(_title(grant.name), ca.subject, days).public_key(public)
+    end = min(_after(days), _end(ca))
+    builder = _builder(_title(grant.name), ca.subject, end).public_key(public)
     usages = _USAGES if grant.server else _USAGES[1:]
     alternatives = [
         *(x509.DNSName(one) for one in grant.names),
@@ -186,7 +198,10 @@ def joined(certs: Iterable[str]) -> str:
 
 def fingerprint(pem: str, what: str = "the certificate") -> str:
     """Return the SHA-256 of a certificate, in hex."""
-    return _cert(pem.strip(), what).fingerprint(hashes.SHA256()).hex()
+    try:
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.strip())).hexdigest()
+    except (ValueError, binascii.Error) as err:
+        raise swarm_errors.SwarmError(f"{what} is not one certificate as PEM: {err}") from err
 
 
 def fingerprints(text: str) -> list[str]:
@@ -196,12 +211,7 @@ def fingerprints(text: str) -> list[str]:
 
 def days_left(pem: str) -> float:
     """Return for how many days a certificate is valid yet; below nought if it is not any more."""
-    cert = _cert(pem)
-    # The attribute is new in cryptography 42; the older one has no time zone and warns.
-    end = getattr(cert, "not_valid_after_utc", None)
-    if end is None:
-        end = cert.not_valid_after.replace(tzinfo=datetime.timezone.utc)
-    return (end - now()).total_seconds() / 86400
+    return (_end(_cert(pem)) - now()).total_seconds() / 86400
 
 
 def names(pem: str) -> set[str]:

@@ -56,7 +56,7 @@ def _consul_options(settings: dict) -> Iterator[Fault]:
     if want := _PORTS(ports):
         yield Fault("swarm:consul:options:ports", ports, want)
         return
-    for key in ("http", "https"):
+    for key in ("http", "https") if settings["tls"]["used"] else ("http",):
         if key in ports:
             want = "no such key here; it comes from swarm:consul:http_port"
             yield Fault(f"swarm:consul:options:ports:{key}", ports[key], want)

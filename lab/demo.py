@@ -3,6 +3,7 @@ bin/demo: bare machines, one command, a healthy swarm; and what it can do.
 """
 
 import argparse
+import shlex
 import subprocess
 import sys
 import time
@@ -11,7 +12,6 @@ from lab import config
 from lab.api import Lab
 from lab.run import LabError
 
-SWARM = 3375
 WORKLOAD = "busybox:lab"
 ZONES = "abcdefghi"
 
@@ -53,10 +53,10 @@ def apply(lab: Lab) -> None:
 
 
 def swarm(lab: Lab, *argv: str) -> str:
-    """Runs docker against the swarm, prints the command and what it says."""
-    url = f"tcp://{lab.address('m1')}:{SWARM}"
-    print(f"$ docker -H {url} {' '.join(argv)}", flush=True)
-    done = lab.exec("m1", "docker", "-H", url, *argv, check=False, timeout=120)
+    """Runs docker in a shell whose docker is the swarm, prints the command and what it says."""
+    print(f"m1$ docker {' '.join(argv)}", flush=True)
+    # A login shell: the formula has told it where the swarm is, and has a certificate for it.
+    done = lab.exec("m1", "bash", "-lc", shlex.join(["docker", *argv]), check=False, timeout=120)
     print((done.stdout + done.stderr).rstrip())
     if done.returncode:
         raise LabError(f"docker {argv[0]} failed with {done.returncode}")

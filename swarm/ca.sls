@@ -4,6 +4,6 @@ include:
   - swarm.settings
 
 swarm has its CA:
-  swarm_tls.authority:
+  swarm_ca.present:
     - require:
       - swarm_settings: swarm pillar is valid

@@ -58,3 +58,8 @@ certificates are removed:
   swarm_tls.removed:
     - require:
       - swarm_libraries: client libraries are removed
+
+CA is removed:
+  swarm_ca.absent:
+    - require:
+      - swarm_tls: certificates are removed

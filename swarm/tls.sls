@@ -5,4 +5,4 @@ include:
 this node has its certificate:
   swarm_tls.certified:
     - require:
-      - swarm_tls: swarm has its CA
+      - swarm_ca: swarm has its CA

@@ -2,14 +2,18 @@
 Questions and orders to the lab's swarm, in the words of the tests.
 """
 
-import json
+import contextlib
+import tempfile
 import time
+from pathlib import Path
 
+import swarm_errors
 import swarm_info
 
 from lab.api import Lab
 
-ENGINE, MANAGER = 2275, 3375
+ENGINE, MANAGER, PLAIN = 2376, 3376, 3375
+CERTIFICATES = "/etc/swarm-formula/tls/current"
 WORKLOAD = "busybox:lab"
 
 
@@ -101,14 +105,29 @@ class Cluster:
 
     # --- looking
 
+    @contextlib.contextmanager
+    def certificate(self, folder: str = CERTIFICATES):
+        """Give a host's certificate as ``swarm_info.fetch`` wants it; ``None`` if none has one."""
+        with tempfile.TemporaryDirectory() as place:
+            for host in self.lab.hosts():
+                read = ["cat", *(f"{folder}/{one}.pem" for one in ("cert", "key", "ca"))]
+                done = self.lab.exec(host, *read, check=False)
+                if done.returncode == 0:
+                    # One file for all three: whose certificate it is stands first.
+                    path = Path(place, "all.pem")
+                    path.write_text(done.stdout)
+                    yield dict.fromkeys(("ca", "cert", "key"), str(path))
+                    return
+            yield None
+
     def managers(self) -> dict[str, swarm_info.Manager]:
         """Ask every host for a manager; return what those say that answer."""
         found = {}
-        for host in self.lab.hosts():
-            url = f"http://{self.lab.address(host)}:{MANAGER}/info"
-            done = self.lab.exec("salt", "curl", "-sf", "--max-time", "5", url, check=False)
-            if done.returncode == 0:
-                found[host] = swarm_info.parse(json.loads(done.stdout), f"{host}:{MANAGER}")
+        with self.certificate() as tls:
+            for host in self.lab.hosts():
+                address = f"{self.lab.address(host)}:{MANAGER if tls else PLAIN}"
+                with contextlib.suppress(swarm_errors.ApiError):
+                    found[host] = swarm_info.fetch(address, tls, timeout=5)
         return found
 
     def roles(self) -> dict[str, str]:
@@ -140,7 +159,8 @@ class Cluster:
         """Run ``docker`` against the swarm, through the manager of ``host`` or the primary."""
         host = host or self.primary()
         url = f"tcp://{self.lab.address(host)}:{MANAGER}"
-        return self.lab.exec(host, "docker", "-H", url, *argv, check=check, timeout=120)
+        secure = ["env", "DOCKER_TLS_VERIFY=1", f"DOCKER_CERT_PATH={CERTIFICATES}"]
+        return self.lab.exec(host, *secure, "docker", "-H", url, *argv, check=check, timeout=120)
 
     def pids(self, host: str) -> dict[str, str]:
         """Return ``{container or dockerd: PID}`` of a host."""

@@ -77,7 +77,7 @@ def test_running_swarm_moves_from_consul_to_etcd_and_back(swarm, etcd):
     swarm.apply()
     swarm.wait(swarm.all_healthy, 120)
     assert _consuls(swarm) == swarm.lab.hosts()
-    assert _engine_stores(swarm) == {"consul://127.0.0.1:8500"}
+    assert _engine_stores(swarm) == {"consul://127.0.0.1:8501"}
     _carries_networks(swarm)
     assert swarm.apply() == {}
 

@@ -121,7 +121,7 @@ def on(monkeypatch, tmp_path):
         monkeypatch.setattr(swarm_docker, "connect", api.connect)
         monkeypatch.setattr(swarm_docker, "post", api.post)
         monkeypatch.setattr(swarm_mode, "listens", lambda _: [])
-        monkeypatch.setattr(swarm_mode, "_LOCK", tmp_path / "lock")
+        monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
         monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
         return mine
 

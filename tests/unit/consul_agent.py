@@ -32,6 +32,11 @@ class Agent(ThreadingHTTPServer):
     def port(self):
         return self.server_port
 
+    @property
+    def settings(self):
+        """What of a pillar's settings leads to it."""
+        return {"consul": {"http_port": self.port}, "tls": {"used": False}}
+
     def serve(self, *names, status=ALIVE):
         """Set the status of these servers."""
         self.servers.update(dict.fromkeys(names, status))
@@ -93,7 +98,11 @@ class _Handler(BaseHTTPRequestHandler):
                 one for one in keys if (one.startswith(key) if "recurse" in query else one == key)
             ]
             shown = [
-                {"Key": one, "Value": base64.b64encode(keys[one][0].encode()).decode()}
+                {
+                    "Key": one,
+                    "Value": base64.b64encode(keys[one][0].encode()).decode(),
+                    **({"Session": keys[one][1]} if keys[one][1] else {}),
+                }
                 for one in found
             ]
             return self._answer(200 if shown else 404, shown or None)

@@ -2,9 +2,12 @@
 A valid pillar, the minion ``m1`` to read it on, and what the checker says of a pillar there.
 """
 
+import swarm_certs
 import swarm_pillar
 import swarm_relations
 import swarm_topology
+
+FILES = swarm_certs.Files("/tls/1/ca.pem", "/tls/1/cert.pem", "/tls/1/key.pem", "/tls/1/gossip")
 
 HOSTS = {"m1": "10.77.0.11", "m2": "10.77.0.12", "m3": "10.77.0.13", "m4": "10.77.0.14"}
 

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import json
 
+import swarm_certs
 import swarm_daemon
 import swarm_errors
 import swarm_flags
@@ -19,7 +20,7 @@ import swarm_unit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.pillars import HOSTS, M1, VALID, resolved
+from tests.unit.pillars import FILES, HOSTS, M1, VALID, resolved
 from tests.wrong_pillars import WRONG, merged
 
 
@@ -81,10 +82,14 @@ def schema_like(draw, fields=swarm_schema.SCHEMA):
 
 def usable(settings):
     """Make everything of settings that is made of them on a node."""
-    swarm_roles.consul_container(settings, "/etc/swarm-formula")
-    made = [swarm_roles.manager_container(settings), swarm_roles.agent_container(settings)]
-    swarm_daemon.options(settings, "20.10.5")
-    swarm_daemon.overlay_options(settings, swarm_roles.engine_endpoint(settings))
+    certs = swarm_certs.Set("ca", "cert", "key", "gossip")
+    swarm_roles.consul_container(settings, "/etc/swarm-formula", certs, FILES)
+    made = [
+        swarm_roles.manager_container(settings, FILES),
+        swarm_roles.agent_container(settings, FILES),
+    ]
+    swarm_daemon.options(settings, "20.10.5", FILES)
+    swarm_daemon.overlay_options(settings, swarm_roles.engine_endpoint(settings), FILES)
     swarm_relations.warnings(settings)
     return made
 

@@ -30,6 +30,11 @@ APPLIED = {
     "swarm_builtin.member": "swarm_builtin.apply",
     "swarm_builtin.cluster": "swarm_leader.apply_cluster",
     "swarm_builtin.left": "swarm_builtin.leave",
+    "swarm_ca.present": "swarm_ca.apply",
+    "swarm_ca.absent": "swarm_ca.remove",
+    "swarm_tls.certified": "swarm_tls.apply",
+    "swarm_tls.tidied": "swarm_tls.tidy",
+    "swarm_tls.removed": "swarm_tls.remove",
     "swarm_client.configured": "swarm_client.apply",
     "swarm_client.removed": "swarm_client.remove",
 }
@@ -48,6 +53,8 @@ GATES = {
     "swarm_classic": "swarm_classic.managers",
     "swarm_builtin": "swarm_builtin.apply",
     "swarm_client": "swarm_client.apply",
+    "swarm_ca": "swarm_ca.apply",
+    "swarm_tls": "swarm_tls.apply",
 }
 CHANGES = {"thing": {"old": None, "new": "there"}}
 

@@ -16,7 +16,7 @@ from tests.unit.archives import snapshot
 from tests.unit.cluster_api import ClusterApi, node
 from tests.unit.consul_agent import running
 from tests.unit.execution import mocked
-from tests.unit.pillars import BUILTIN, VALID, settings_of
+from tests.unit.pillars import BUILTIN, FILES, VALID, settings_of
 from tests.unit.pillars import node as minion
 
 
@@ -236,7 +236,9 @@ def store(monkeypatch, tmp_path):
     monkeypatch.setattr(swarm_backup, "__salt__", salt, raising=False)
     monkeypatch.setattr(swarm_backup, "_FOLDER", tmp_path / "backups")
     with running() as agent:
-        monkeypatch.setattr(swarm_backup, "_consul", lambda _: swarm_kv.connect(agent.port))
+        monkeypatch.setattr(
+            swarm_backup, "_consul", lambda _: swarm_kv.connect(agent.settings, FILES)
+        )
         yield agent
 
 

@@ -42,13 +42,15 @@ def said(monkeypatch):
 def on(monkeypatch, said):
     """Return a function that sets up a host, and what applying a container changes."""
 
-    def on(host="m1", changes=None, leader=False, exists=True, **pillar):
+    def on(host="m1", changes=None, leader=False, exists=True, registered=None, **pillar):
         salt = mocked(
             swarm_settings__get=settings_of({**VALID, "timeout": 5, **pillar}, node(host)),
             swarm_container__apply=changes or {},
             swarm_container__check=None,
             swarm_container__remove={},
             swarm_consul__has_leader=leader,
+            swarm_consul__nodes=registered or [],
+            swarm_consul__deregister={},
             swarm_engine__exists=exists,
             swarm_engine__reload=True,
             swarm_image__remove_unused={},
@@ -174,6 +176,19 @@ def test_agent(on, test):
     assert options == {"test": test, "settle": False}
 
 
+def test_agent_leaves_no_address_of_before(on):
+    """One engine at two addresses would be taken for two that were copied from one another."""
+    salt = on(changes=CHANGED, registered=["10.77.0.11:2376", "10.77.0.11:2275", "10.77.0.12:2376"])
+    swarm_classic.apply_agent()
+    salt["swarm_consul.deregister"].assert_called_once_with(endpoint="10.77.0.11:2376")
+
+
+def test_agent_that_stays_asks_nobody(on):
+    salt = on(registered=["10.77.0.11:2376"])
+    swarm_classic.apply_agent()
+    salt["swarm_consul.nodes"].assert_not_called()
+
+
 def test_manager_where_pillar_names_one(on):
     salt = on(changes=CREATED)
     assert swarm_classic.apply_manager() == CREATED
@@ -208,7 +223,7 @@ def agent(monkeypatch):
     """Run an agent of Consul, for turns."""
     with consul_agent.running() as agent:
         connect = swarm_kv.connect
-        monkeypatch.setattr(swarm_kv, "connect", lambda _: connect(agent.port))
+        monkeypatch.setattr(swarm_kv, "connect", lambda _, files: connect(agent.settings, files))
         yield agent
 
 
@@ -234,6 +249,27 @@ def test_manager_that_goes_down_does_so_in_its_turn(on, agent, changes, pillar, 
     assert swarm_classic.apply_manager() == changes
     assert seen == [turn]
     assert agent.keys == {}
+
+
+def test_primary_hands_over_before_it_goes_down(on, agent):
+    """Or nobody would be primary until its session ends by itself, 20 s later."""
+    salt = on(changes=CHANGED, leader=True)
+    agent.sessions["of m1"] = {}
+    agent.keys["docker/swarm/leader"] = ("10.77.0.11:3375", "of m1")
+    leads = []
+    salt["swarm_container.apply"].side_effect = lambda *_, test=False, **__: (
+        leads.extend([] if test else ["docker/swarm/leader" in agent.keys]) or CHANGED
+    )
+    swarm_classic.apply_manager()
+    assert (leads, "of m1" in agent.sessions) == ([False], False)
+
+
+def test_lead_of_another_is_left_to_it(on, agent):
+    on(changes=CHANGED, leader=True)
+    agent.sessions["of m2"] = {}
+    agent.keys["docker/swarm/leader"] = ("10.77.0.12:3375", "of m2")
+    swarm_classic.apply_manager()
+    assert agent.keys == {"docker/swarm/leader": ("10.77.0.12:3375", "of m2")}
 
 
 def test_turn_lasts_until_somebody_is_primary_again(on, agent, said, monkeypatch):

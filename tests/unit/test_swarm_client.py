@@ -1,4 +1,5 @@
 import pytest
+import swarm_files
 
 from _modules import swarm_client
 from tests.unit.execution import mocked
@@ -19,13 +20,14 @@ def profile(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def on(monkeypatch):
+def on(monkeypatch, tmp_path):
     """Return a function that sets the minion and the nodes that are clients."""
 
     def on(host, nodes):
         settings = settings_of({**VALID, "client": {"nodes": nodes}}, node(host))
-        salt = mocked(swarm_settings__get=settings)
+        salt = mocked(swarm_settings__get=settings, swarm_tls__apply_client={})
         monkeypatch.setattr(swarm_client, "__salt__", salt, raising=False)
+        monkeypatch.setattr(swarm_files, "CONFIG", tmp_path)
 
     return on
 

@@ -2,7 +2,7 @@ import pytest
 import swarm_daemon
 import swarm_errors
 
-from tests.unit.pillars import VALID, settings_of
+from tests.unit.pillars import FILES, VALID, settings_of
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_version(text, numbers):
     ids=str,
 )
 def test_options_of_an_engine(pillar, version, options):
-    assert swarm_daemon.options(settings_of({**VALID, **pillar}), version) == options
+    assert swarm_daemon.options(settings_of({**VALID, **pillar}), version, FILES) == options
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_options_of_an_engine(pillar, version, options):
 )
 def test_options_of_overlay_networks(pillar, options):
     settings = settings_of({**VALID, **pillar})
-    assert swarm_daemon.overlay_options(settings, "10.77.0.11:2275") == options
+    assert swarm_daemon.overlay_options(settings, "10.77.0.11:2275", FILES) == options
 
 
 @pytest.mark.parametrize(

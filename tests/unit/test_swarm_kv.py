@@ -6,6 +6,9 @@ import requests
 import swarm_errors
 import swarm_kv
 
+from tests.unit.pillars import FILES
+
+SETTINGS = {"consul": {"http_port": 8600}, "tls": {"used": False}}
 SERVERS = {"m1": "10.77.0.11", "m2": "10.77.0.12", "m3": "10.77.0.13"}
 
 
@@ -82,7 +85,7 @@ def test_call_hands_arguments_on():
 def test_library_that_is_not_there_is_told_with_the_state_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "consul", None)
     with pytest.raises(swarm_errors.SdkMissingError, match=r"swarm\.libraries installs it"):
-        swarm_kv.connect(8500)
+        swarm_kv.connect(SETTINGS, FILES)
 
 
 def test_client_has_a_deadline_and_no_proxy(monkeypatch):
@@ -93,7 +96,7 @@ def test_client_has_a_deadline_and_no_proxy(monkeypatch):
         raise requests.ConnectionError("refused")
 
     monkeypatch.setattr(requests.Session, "request", request)
-    client = swarm_kv.connect(8600, timeout=2)
+    client = swarm_kv.connect(SETTINGS, FILES, timeout=2)
     with pytest.raises(swarm_errors.StoreError):
         swarm_kv.call("leader", client.status.leader)
     assert asked["timeout"] == 2

@@ -3,23 +3,25 @@ import json
 import pytest
 import swarm_roles
 
-from tests.unit.pillars import M1, VALID, node, settings_of
+from tests.unit.pillars import FILES, M1, VALID, node, settings_of
 
 IPV6 = M1._replace(interfaces={"eth0": ["fd00::11"]}, towards=lambda _: "fd00::11")
 
 
-def consul(pillar, minion=M1):
+def consul(pillar, minion=M1, certs=None):
     """Return the container of Consul and its configuration, read again."""
-    spec, text = swarm_roles.consul_container(settings_of({**VALID, **pillar}, minion), "/etc/x")
+    spec, text = swarm_roles.consul_container(
+        settings_of({**VALID, **pillar}, minion), "/etc/x", certs, FILES
+    )
     return spec, json.loads(text)
 
 
 def manager(pillar, minion=M1):
-    return swarm_roles.manager_container(settings_of({**VALID, **pillar}, minion))
+    return swarm_roles.manager_container(settings_of({**VALID, **pillar}, minion), FILES)
 
 
 def agent(pillar, minion=M1):
-    return swarm_roles.agent_container(settings_of({**VALID, **pillar}, minion))
+    return swarm_roles.agent_container(settings_of({**VALID, **pillar}, minion), FILES)
 
 
 def test_consul_server():
@@ -124,7 +126,7 @@ def test_tls_files_are_mounted_read_only():
 )
 def test_managers_are_asked_as_they_listen(options, tls):
     settings = settings_of({**VALID, "manager": {"options": options}})
-    assert swarm_roles.manager_tls(settings) == tls
+    assert swarm_roles.manager_tls(settings, FILES) == tls
 
 
 def test_agents_command():

@@ -7,6 +7,7 @@ import swarm_kv
 import swarm_turn
 
 from tests.unit import consul_agent
+from tests.unit.pillars import FILES
 
 KEY = "swarm-formula/turn"
 
@@ -21,7 +22,7 @@ def agent():
 @pytest.fixture
 def connect(agent):
     """Return what gives a client of it."""
-    return functools.partial(swarm_kv.connect, agent.port)
+    return functools.partial(swarm_kv.connect, agent.settings, FILES)
 
 
 @pytest.mark.parametrize(("count", "quorum"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (7, 4)])

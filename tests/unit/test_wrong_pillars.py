@@ -9,7 +9,7 @@ import swarm_pillar
 import swarm_relations
 import swarm_schema
 
-from tests.unit.pillars import M1, VALID, resolved, settings_of
+from tests.unit.pillars import BUILTIN, M1, VALID, resolved, settings_of
 from tests.wrong_pillars import WRONG, Wrong, merged
 
 
@@ -182,16 +182,26 @@ def test_value_at_fault_does_not_hide_others():
             {"managers": ["m1"], "manager": {"options": {"replication": False}}},
             "swarm:manager:options:replication: off: nobody takes over from the manager",
         ),
+        (
+            {"tls": {"enabled": False}},
+            "swarm:tls:enabled: false: whoever reaches port 2275 or, on managers, 3375 of m1 is"
+            " root there, without a password",
+        ),
+        (
+            {**BUILTIN, "overlay": False, "engine": {"port": 2375}, "tls": {"enabled": False}},
+            "swarm:tls:enabled: false: whoever reaches port 2375 of m1 is root there, without a"
+            " password",
+        ),
     ],
-    ids=["two managers", "four managers", "two servers", "no replication"],
+    ids=["two managers", "four managers", "two servers", "no replication", "plain", "plain port"],
 )
 def test_unwise_is_a_warning_with_its_reason(pillar, words):
-    assert swarm_relations.warnings(settings_of({**VALID, **pillar})) == [words]
+    assert swarm_relations.warnings(settings_of({**VALID, "tls": {}, **pillar})) == [words]
 
 
 @pytest.mark.parametrize("managers", [["m1"], ["m1", "m2", "m3"]], ids=len)
 def test_odd_numbers_need_no_warning(managers):
-    assert swarm_relations.warnings(settings_of({**VALID, "managers": managers})) == []
+    assert swarm_relations.warnings(settings_of({**VALID, "tls": {}, "managers": managers})) == []
 
 
 # ---- the table and the schema themselves

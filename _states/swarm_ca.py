@@ -1,0 +1,43 @@
+"""
+Manage the CA of a swarm.
+"""
+
+import swarm_ret
+
+__virtualname__ = "swarm_ca"
+
+
+def __virtual__():
+    if "swarm_ca.apply" not in __salt__:
+        return False, "The swarm_ca execution module is not available"
+    return __virtualname__
+
+
+def present(name):
+    """
+    Ensure there is a CA on the minion of ``swarm:tls:ca``; its change goes a step further each run.
+
+    .. code-block:: yaml
+
+        swarm has its CA:
+          swarm_ca.present: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_ca.apply"])
+
+
+def absent(name):
+    """
+    Ensure this host is no CA; refused while others have certificates of it.
+
+    .. code-block:: yaml
+
+        CA is removed:
+          swarm_ca.absent: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_ca.remove"])

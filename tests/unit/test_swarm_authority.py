@@ -1,0 +1,213 @@
+import copy
+import string
+
+import pytest
+import swarm_authority
+import swarm_errors
+import swarm_files
+import swarm_pki
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.pillars import settings_of
+
+PILLAR = {
+    "managers": ["m1", "m2", "m3"],
+    "nodes": {"m4": {}, "web-*": {}},
+    "client": {"nodes": ["m4"]},
+    "tls": {"names": ["swarm.example.com", "10.77.0.100"]},
+}
+KEY = swarm_pki.new_key()
+REQUEST = swarm_pki.request(KEY, "whoever")
+
+
+@pytest.fixture
+def settings():
+    """Return the settings of the CA's minion, m1."""
+    return settings_of(PILLAR)
+
+
+@pytest.fixture
+def state(settings):
+    """Return a new CA."""
+    return swarm_authority.found(settings)
+
+
+def asked(minion="m4", kind="node", address="10.77.0.14"):
+    return swarm_authority.Asked(minion, kind, address)
+
+
+# ---- who gets what
+
+
+@pytest.mark.parametrize(
+    ("request_of", "names", "addresses"),
+    [
+        (asked(), {"m4", "localhost"}, {"10.77.0.14", "127.0.0.1"}),
+        (asked("web-7", address="10.77.0.77"), {"web-7", "localhost"}, {"10.77.0.77", "127.0.0.1"}),
+        (
+            asked("m2", address="10.77.0.12"),
+            {"m2", "localhost", "server.dc1.consul", "swarm.example.com"},
+            {"10.77.0.12", "127.0.0.1", "10.77.0.100"},
+        ),
+    ],
+    ids=["a node", "by a glob", "a manager"],
+)
+def test_certificate_says_what_pillar_says(settings, request_of, names, addresses):
+    grant = swarm_authority.granted(request_of, settings, {})
+    assert (set(grant.names), set(grant.addresses)) == (names, addresses)
+    assert (grant.name, grant.server) == (request_of.minion, True)
+
+
+def test_only_servers_of_consul_may_say_that_they_are_servers():
+    settings = settings_of({**PILLAR, "consul": {"servers": ["m1"]}})
+    grants = [
+        swarm_authority.granted(asked(one, address=f"10.77.0.1{one[1]}"), settings, {})
+        for one in ("m1", "m2")
+    ]
+    assert ["server.dc1.consul" in one.names for one in grants] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("request_of", "words"),
+    [
+        (asked("m5", address="10.77.0.15"), "the pillar of m1, the CA, does not name it as a node"),
+        (asked("web", address="10.77.0.15"), "does not name it as a node"),
+        # the address of a manager, of a node that has a certificate for it, no address
+        (asked(address="10.77.0.11"), "which is that of m1; if m1 is gone: salt m1 swarm_ca.forg"),
+        (asked(address="10.77.0.99"), "which is that of web-9; if web-9 is gone"),
+        (asked(address="m1"), "'m1' is no address"),
+        (asked(address="10.77.0.11/8"), "'10.77.0.11/8' is no address"),
+        (asked("m2", address="10.77.0.99"), "it says it has 10.77.0.99, and m1 knows it by 10.77"),
+        (asked("m2", "client", "10.77.0.12"), "swarm:client:nodes in the pillar of m1 does not"),
+        (asked(kind="ca"), "there is no kind 'ca' of it"),
+    ],
+    ids=str,
+)
+def test_who_gets_none_is_told_why(settings, request_of, words):
+    issued = {"web-9": "10.77.0.99"}
+    with pytest.raises(
+        swarm_errors.SwarmError, match=f"no certificate for {request_of.minion}: "
+    ) as err:
+        swarm_authority.granted(request_of, settings, issued)
+    assert words in str(err.value)
+
+
+def test_renewal_is_no_theft(settings):
+    grant = swarm_authority.granted(asked(), settings, {"m4": "10.77.0.14"})
+    assert grant.addresses[0] == "10.77.0.14"
+
+
+def test_client_is_for_no_host(settings):
+    grant = swarm_authority.granted(asked(kind="client"), settings, {})
+    assert (grant.names, grant.addresses, grant.server) == ((), (), False)
+
+
+@given(
+    st.text(alphabet=string.printable, max_size=20) | st.text(max_size=8),
+    st.text(max_size=20),
+    st.text(max_size=45),
+)
+def test_whatever_is_asked_no_manager_is_impersonated(minion, kind, address):
+    """A minion that is none of them never gets a name or address of theirs."""
+    settings = settings_of(PILLAR)
+    known = settings["managers"]
+    try:
+        grant = swarm_authority.granted(asked(minion, kind, address), settings, {})
+    except swarm_errors.SwarmError:
+        return
+    if minion not in known:
+        assert not {*grant.names, *grant.addresses} & {*known, *known.values()}
+
+
+@given(
+    st.none()
+    | st.text()
+    | st.lists(st.text())
+    | st.dictionaries(st.sampled_from(["csr", "kind", "address", "x"]), st.none() | st.text())
+)
+def test_request_of_another_shape_is_told(value):
+    keys = {"csr", "kind", "address"}
+    if isinstance(value, dict) and set(value) == keys and None not in value.values():
+        assert swarm_authority.parsed(value) == value
+        return
+    with pytest.raises(swarm_errors.SwarmError, match="is a mapping of address, csr, kind"):
+        swarm_authority.parsed(value)
+
+
+def test_what_is_issued_is_noted(settings, state):
+    before = copy.deepcopy(state)
+    after, cert = swarm_authority.issue(asked(), REQUEST, settings, state)
+    assert after["issued"] == {"m4": "10.77.0.14"}
+    assert state == before
+    assert swarm_pki.issuer(cert, state["ca"]["cert"]) == swarm_authority.record(after)["issuer"]
+    assert swarm_authority.issue(asked(kind="client"), REQUEST, settings, after)[0] == after
+
+
+def test_ca_is_kept_for_root_alone(tmp_path, monkeypatch, state):
+    monkeypatch.setattr(swarm_authority, "FILE", tmp_path / "ca.json")
+    assert swarm_authority.load() == {}
+    swarm_authority.save(state)
+    assert swarm_authority.load() == state
+    assert (tmp_path / "ca.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_disk_that_is_full_leaves_the_ca_as_it_was(tmp_path, monkeypatch, state):
+    monkeypatch.setattr(swarm_authority, "FILE", tmp_path / "ca.json")
+    swarm_authority.save(state)
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(swarm_files.os, "fsync", full)
+    with pytest.raises(swarm_errors.SwarmError, match="No space left"):
+        swarm_authority.save({**state, "issued": {"m4": "10.77.0.14"}})
+    assert swarm_authority.load() == state
+
+
+# ---- its change
+
+
+def report(state, trusts, issuer):
+    """Return what a member says that trusts and has these."""
+    prints = {
+        key: swarm_pki.fingerprint(state[key]["cert"]) for key in ("ca", "next") if state[key]
+    }
+    return {"trusts": [prints[one] for one in trusts if one in prints], "issuer": prints[issuer]}
+
+
+def test_nothing_to_change(settings, state):
+    reports = {"m1": report(state, ["ca"], "ca")}
+    assert swarm_authority.advanced(state, settings, reports) == (state, None)
+
+
+def test_change_waits_for_everybody_at_each_step(state):
+    settings = settings_of({**PILLAR, "tls": {"ca_rotation": 1}})
+    old = state["ca"]["cert"]
+    first, step = swarm_authority.advanced(state, settings, {})
+    assert step == "a new CA is trusted beside the old"
+    assert swarm_pki.bundle(swarm_authority.trust(first)) == [old, first["next"]["cert"]]
+    assert first["ca"] == state["ca"], "the old one signs yet"
+
+    reports = {"m1": report(first, ["ca", "next"], "ca"), "m2": report(first, ["ca"], "ca")}
+    assert swarm_authority.advanced(first, settings, reports) == (first, None)
+    assert swarm_authority.lagging(first, reports) == ["m2"]
+
+    reports["m2"] = reports["m1"]
+    second, step = swarm_authority.advanced(first, settings, reports)
+    assert (step, second["ca"]) == ("the new CA signs", first["next"])
+    assert swarm_pki.bundle(swarm_authority.trust(second)) == [first["next"]["cert"], old]
+    assert swarm_authority.advanced(second, settings, reports) == (second, None)
+
+    reports = {one: report(second, ["ca"], "ca") for one in reports}
+    third, step = swarm_authority.advanced(second, settings, reports)
+    assert step == "the old CA is trusted no more"
+    assert swarm_authority.trust(third) == first["next"]["cert"]
+    assert swarm_authority.advanced(third, settings, reports) == (third, None)
+
+
+def test_second_change_waits_for_the_first(state):
+    one, two = (settings_of({**PILLAR, "tls": {"ca_rotation": number}}) for number in (1, 2))
+    changing, _ = swarm_authority.advanced(state, one, {})
+    reports = {"m2": report(changing, ["ca"], "ca")}
+    assert swarm_authority.advanced(changing, two, reports) == (changing, None)

@@ -1,0 +1,85 @@
+import os
+from pathlib import Path
+
+import pytest
+import swarm_certs
+import swarm_errors
+import swarm_files
+
+ONE = swarm_certs.Set("ca\n", "cert\n", "key\n", "gossip")
+TWO = ONE._replace(cert="another\n")
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """Return a store in a folder of the test."""
+    monkeypatch.setattr(swarm_files, "CONFIG", tmp_path)
+    return swarm_certs.NODE
+
+
+def test_before_the_first(store, tmp_path):
+    assert store.read() is None
+    assert store.outdated() == []
+    assert store.current().key == str(tmp_path / "tls/new/key.pem")
+
+
+def test_set_is_written_and_read(store):
+    store.install(ONE)
+    assert store.read() == ONE
+    modes = [os.stat(path).st_mode & 0o777 for path in store.current()]
+    assert modes == [0o644, 0o644, 0o600, 0o600]
+
+
+def test_another_set_has_other_paths_and_leaves_the_first(store):
+    """So that engine and containers are started anew, and can go back."""
+    store.install(ONE)
+    before, steady = store.current(), store.steady()
+    store.install(TWO)
+    assert store.current() != before
+    assert Path(before.key).read_text() == "key\n"
+    assert store.steady() == steady
+    assert Path(steady.cert).read_text() == "another\n"
+    assert store.outdated() == [Path(before.folder).name]
+    store.drop(store.outdated())
+    assert (store.outdated(), store.read()) == ([], TWO)
+
+
+def test_same_set_has_the_same_paths(store):
+    store.install(ONE)
+    before = store.current()
+    store.install(ONE)
+    assert (store.current(), store.outdated()) == (before, [])
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_run_that_is_killed_half_way_leaves_the_old_set(store, monkeypatch, step):
+    store.install(ONE)
+    write, left = swarm_files.write, [step]
+
+    def killed(*arguments, **options):
+        if not left[0]:
+            raise swarm_errors.SwarmError("killed")
+        left[0] -= 1
+        write(*arguments, **options)
+
+    monkeypatch.setattr(swarm_files, "write", killed)
+    with pytest.raises(swarm_errors.SwarmError):
+        store.install(TWO)
+    monkeypatch.setattr(swarm_files, "write", write)
+    assert store.read() == ONE
+    store.install(TWO)
+    assert store.read() == TWO
+
+
+def test_who_forgets_begins_anew_and_keeps_the_files(store):
+    store.install(ONE)
+    before = store.current()
+    store.forget()
+    assert store.read() is None
+    assert Path(before.cert).exists()
+
+
+def test_clear(store, tmp_path):
+    store.install(ONE)
+    assert (store.clear(), store.clear()) == (True, False)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,218 @@
+import ssl
+import subprocess
+import threading
+
+import pytest
+import swarm_errors
+import swarm_pki
+from hypothesis import given
+from hypothesis import strategies as st
+
+GRANT = swarm_pki.Grant("m1", ("m1", "localhost"), ("10.77.0.11", "127.0.0.1"))
+
+
+@pytest.fixture(scope="module", params=[swarm_pki.EC, swarm_pki.RSA])
+def kind(request):
+    """Return a kind of key."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def authority(kind):
+    """Return a CA."""
+    return swarm_pki.new_authority("a swarm", 3650, kind)
+
+
+@pytest.fixture(scope="module")
+def key(kind):
+    """Return a node's key."""
+    return swarm_pki.new_key(kind)
+
+
+@pytest.fixture(scope="module")
+def cert(authority, key):
+    """Return its certificate."""
+    return swarm_pki.sign(swarm_pki.request(key, "m1"), authority, GRANT, 90)
+
+
+def context(folder, side, cert, key, ca):
+    """Return one side of a connection in which both show a certificate."""
+    for name, text in (("cert", cert), ("key", key), ("ca", ca)):
+        (folder / name).write_text(text)
+    found = ssl.SSLContext(side)
+    found.load_cert_chain(folder / "cert", folder / "key")
+    found.load_verify_locations(folder / "ca")
+    found.verify_mode = ssl.CERT_REQUIRED
+    found.maximum_version = ssl.TLSVersion.TLSv1_2
+    return found
+
+
+def shake_hands(server, client, name):
+    """Connect both through memory; raises what either side has against the other."""
+    ends = {}
+    for who, made, options in (
+        ("server", server, {"server_side": True}),
+        ("client", client, {"server_hostname": name}),
+    ):
+        ends[who] = ssl.MemoryBIO(), ssl.MemoryBIO()
+        ends[who] += (made.wrap_bio(*ends[who], **options),)
+    done = set()
+    for _ in range(8):
+        for who, other in (("client", "server"), ("server", "client")):
+            _, out, link = ends[who]
+            if who not in done:
+                try:
+                    link.do_handshake()
+                    done.add(who)
+                except ssl.SSLWantReadError:
+                    pass
+            ends[other][0].write(out.read())
+    assert done == {"server", "client"}
+
+
+def test_node_is_server_and_client_alike_by_tls_1_2(tmp_path, cert, key, authority):
+    server = context(tmp_path, ssl.PROTOCOL_TLS_SERVER, cert, key, authority.cert)
+    client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, cert, key, authority.cert)
+    for name in ("10.77.0.11", "m1", "127.0.0.1", "localhost"):
+        shake_hands(server, client, name)
+    for name in ("10.77.0.12", "m2"):
+        with pytest.raises(ssl.SSLCertVerificationError):
+            shake_hands(server, client, name)
+
+
+def test_certificate_of_another_ca_is_no_certificate(tmp_path, cert, key, authority):
+    other = swarm_pki.new_authority("a swarm", 3650)
+    strange = swarm_pki.sign(swarm_pki.request(key, "m1"), other, GRANT, 90)
+    server = context(tmp_path, ssl.PROTOCOL_TLS_SERVER, cert, key, authority.cert)
+    client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, strange, key, authority.cert)
+    with pytest.raises(ssl.SSLError):
+        shake_hands(server, client, "m1")
+
+
+def test_client_is_no_server(tmp_path, cert, key, authority):
+    grant = swarm_pki.Grant("client of m1", server=False)
+    of_client = swarm_pki.sign(swarm_pki.request(key, "x"), authority, grant, 90)
+    node = context(tmp_path, ssl.PROTOCOL_TLS_SERVER, cert, key, authority.cert)
+    client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, of_client, key, authority.cert)
+    shake_hands(node, client, "m1")
+    false_node = context(tmp_path, ssl.PROTOCOL_TLS_SERVER, of_client, key, authority.cert)
+    client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, cert, key, authority.cert)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(false_node, client, "m1")
+
+
+def test_who_trusts_both_takes_a_certificate_of_either(tmp_path, cert, key, authority):
+    new = swarm_pki.new_authority("a swarm", 3650)
+    renewed = swarm_pki.sign(swarm_pki.request(key, "m1"), new, GRANT, 90)
+    both = swarm_pki.joined([authority.cert, new.cert])
+    client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, cert, key, both)
+    for one in (cert, renewed):
+        shake_hands(context(tmp_path, ssl.PROTOCOL_TLS_SERVER, one, key, both), client, "m1")
+    assert swarm_pki.issuer(cert, both) == swarm_pki.fingerprint(authority.cert)
+    assert swarm_pki.issuer(renewed, both) == swarm_pki.fingerprint(new.cert)
+    assert swarm_pki.issuer(renewed, authority.cert) is None
+    assert swarm_pki.fingerprints(both) == [
+        swarm_pki.fingerprint(authority.cert),
+        swarm_pki.fingerprint(new.cert),
+    ]
+
+
+def test_openssl_agrees(tmp_path, cert, authority):
+    (tmp_path / "ca").write_text(authority.cert)
+    (tmp_path / "cert").write_text(cert)
+    for purpose in ("sslserver", "sslclient"):
+        words = ["openssl", "verify", "-x509_strict", "-purpose", purpose, "-CAfile", "ca", "cert"]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
+        assert done.stdout == "cert: OK\n", done.stderr
+
+
+def test_what_it_says_is_what_was_granted_and_not_what_was_asked(key, authority):
+    request = swarm_pki.request(key, "m1, the one and only")
+    cert = swarm_pki.sign(request, authority, swarm_pki.Grant("m4", ("m4",), ("10.77.0.14",)), 9)
+    assert swarm_pki.names(cert) == {"m4", "10.77.0.14"}
+    assert 8.9 < swarm_pki.days_left(cert) <= 9
+
+
+def test_certificate_ends_no_later_than_its_ca(key):
+    authority = swarm_pki.new_authority("a swarm", 5)
+    cert = swarm_pki.sign(swarm_pki.request(key, "m1"), authority, GRANT, 90)
+    assert swarm_pki.days_left(cert) == pytest.approx(swarm_pki.days_left(authority.cert), abs=0.01)
+
+
+def test_request_that_its_own_key_has_not_signed(authority):
+    good = swarm_pki.request(swarm_pki.new_key(), "m1")
+    lines = good.splitlines()
+    lines[-2] = lines[-2][:-8] + ("A" * 4) + lines[-2][-4:]
+    with pytest.raises(swarm_errors.SwarmError, match="request for a certificate"):
+        swarm_pki.sign("\n".join(lines), authority, GRANT, 90)
+
+
+@given(st.text() | st.text().map(lambda text: f"-----BEGIN CERTIFICATE-----\n{text}"))
+def test_what_is_no_pem_is_told(text):
+    for function in (swarm_pki.fingerprint, swarm_pki.days_left, swarm_pki.names, swarm_pki.kind):
+        with pytest.raises(swarm_errors.SwarmError, match="as PEM"):
+            function(text)
+    with pytest.raises(swarm_errors.SwarmError):
+        swarm_pki.sign(text, swarm_pki.Authority("", ""), GRANT, 1)
+
+
+def test_key_that_swarm_does_not_know():
+    done = subprocess.run(
+        ["openssl", "genpkey", "-algorithm", "ed25519"],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with pytest.raises(swarm_errors.SwarmError, match="neither RSA nor ECDSA"):
+        swarm_pki.kind(done.stdout)
+
+
+# ---- files that a user brings
+
+
+def test_good_files_have_no_fault(cert, key, authority):
+    assert swarm_pki.faults(cert, key, authority.cert, "10.77.0.11") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"key": swarm_pki.new_key}, "the key is not that of the certificate"),
+        ({"address": lambda: "10.77.0.12"}, "is for 10.77.0.11, 127.0.0.1, localhost, m1, and not"),
+        ({"ca": lambda: "nothing"}, "the CA's file holds no certificate"),
+        (
+            {"ca": lambda: swarm_pki.new_authority("x", 9).cert},
+            "none of these CAs has signed the certificate",
+        ),
+    ],
+    ids=["key", "address", "no CA", "another CA"],
+)
+def test_bad_files_are_told(cert, key, authority, change, words):
+    given_files = {"cert": cert, "key": key, "ca": authority.cert, "address": "10.77.0.11"}
+    given_files |= {name: make() for name, make in change.items()}
+    (fault,) = swarm_pki.faults(*(given_files[one] for one in ("cert", "key", "ca", "address")))
+    assert words in fault
+
+
+def test_client_only_and_expired_is_told(key):
+    authority = swarm_pki.new_authority("a swarm", 90)
+    grant = swarm_pki.Grant("x", ("x",), ("10.77.0.11",), server=False)
+    cert = swarm_pki.sign(swarm_pki.request(key, "x"), authority, grant, -0.02)
+    assert swarm_pki.faults(cert, key, authority.cert, "10.77.0.11") == [
+        "the certificate has expired 0 day(s) ago",
+        "the certificate lacks the usage serverAuth",
+    ]
+
+
+def test_two_threads_get_two_serial_numbers(key, authority):
+    made = []
+    request = swarm_pki.request(key, "m1")
+    threads = [
+        threading.Thread(target=lambda: made.append(swarm_pki.sign(request, authority, GRANT, 90)))
+        for _ in range(4)
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len({swarm_pki.fingerprint(one) for one in made}) == 4

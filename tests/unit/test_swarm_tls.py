@@ -1,0 +1,420 @@
+"""
+Hosts that share a mine, a CA on the first of them, and what goes between them by the master.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+import swarm_authority
+import swarm_certs
+import swarm_errors
+import swarm_files
+import swarm_pki
+import swarm_wait
+
+from _modules import swarm_ca, swarm_client, swarm_tls
+from tests.unit.cluster_api import Mine
+from tests.unit.execution import mocked
+from tests.unit.pillars import node, settings_of
+
+PILLAR = {"managers": ["m1", "m2", "m3"], "nodes": {"m4": {}}, "timeout": 5}
+MODULES = (swarm_ca, swarm_client, swarm_tls)
+
+
+class Hosts:
+    """All hosts; the modules run on one of them at a time."""
+
+    def __init__(self, monkeypatch, folder):
+        self._monkeypatch, self._folder = monkeypatch, folder
+        self.mine, self.asked, self.reachable = Mine({}), [], True
+        self.pillar = PILLAR
+        self.me = None
+
+    def on(self, host, **pillar):
+        """Have the modules run there, with this on top of the pillar of all."""
+        self.me, self.own = host, pillar
+        settings = settings_of({**self.pillar, **pillar}, node(host))
+        salt = mocked(
+            swarm_settings__get=settings,
+            swarm_ca__sign=swarm_ca.sign,
+            swarm_tls__apply_client=swarm_tls.apply_client,
+            publish__publish=self._publish,
+        )
+        salt |= {
+            "mine.get": self.mine.get_from,
+            "mine.send": self._send,
+            "mine.delete": lambda name: self.mine.pop((host, name), None),
+        }
+        context = {}
+        for module in MODULES:
+            for name, value in (
+                ("__salt__", salt),
+                ("__context__", context),
+                ("__opts__", {"id": host}),
+            ):
+                self._monkeypatch.setattr(module, name, value, raising=False)
+        folder = self._folder / host
+        self._monkeypatch.setattr(swarm_files, "CONFIG", folder)
+        self._monkeypatch.setattr(swarm_authority, "FILE", folder / "ca.json")
+        return settings
+
+    def _send(self, name, mine_function=None, **_):
+        module, _, function = mine_function.partition(".")
+        self.mine[self.me, name] = getattr(
+            {"swarm_ca": swarm_ca, "swarm_tls": swarm_tls}[module], function
+        )()
+
+    def _publish(self, target, function, arg=None, **_):
+        self.asked.append((self.me, target, function))
+        if not self.reachable:
+            return {}
+        me, own = self.me, self.own
+        self.on(target)
+        try:
+            # What a minion is sent has been through the bus.
+            return {target: swarm_ca.sign(*json.loads(json.dumps(arg)), __pub_id=me)}
+        finally:
+            self.on(me, **own)
+
+    def apply(self, *hosts, **pillar):
+        """Apply everything about certificates there, one after the other."""
+        changes = {}
+        for host in hosts:
+            self.on(host, **pillar)
+            changes[host] = {**swarm_ca.apply(), **swarm_tls.apply()}
+            swarm_tls.tidy()
+        return changes
+
+
+@pytest.fixture
+def hosts(monkeypatch, tmp_path):
+    """Return the hosts; nothing is on them."""
+    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+    monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
+    monkeypatch.setattr(swarm_ca, "_TOGETHER", 0)
+    return Hosts(monkeypatch, tmp_path)
+
+
+MADE = {"certificate": {"old": None, "new": "made and signed"}}
+
+
+def test_every_member_gets_a_certificate_for_its_address_and_then_nothing_changes(hosts):
+    changes = hosts.apply("m1", "m2", "m4")
+    assert changes == {
+        "m1": {"CA": {"old": None, "new": "made"}, **MADE},
+        "m2": MADE,
+        "m4": MADE,
+    }
+    assert hosts.asked == [(one, "m1", "swarm_ca.sign") for one in ("m2", "m4")]
+    assert hosts.apply("m1", "m2", "m4") == {"m1": {}, "m2": {}, "m4": {}}
+    assert len(hosts.asked) == 2, "who has a certificate asks nobody"
+    hosts.on("m4")
+    status = swarm_tls.status()
+    assert status["names"] == ["10.77.0.14", "127.0.0.1", "localhost", "m4"]
+    assert status["trusts"] == [status["issuer"]]
+
+
+def test_dry_run_promises_the_same_and_does_nothing(hosts, tmp_path):
+    hosts.on("m1")
+    assert {**swarm_ca.apply(test=True), **swarm_tls.apply(test=True)} == {
+        "CA": {"old": None, "new": "made"},
+        **MADE,
+    }
+    hosts.on("m4")
+    assert swarm_tls.apply(test=True) == MADE
+    assert (hosts.asked, dict(hosts.mine)) == ([], {})
+    assert not [path for path in tmp_path.rglob("*") if path.suffix != ".lock"]
+
+
+def test_without_tls_there_is_nothing_to_do(hosts):
+    hosts.pillar = {**PILLAR, "tls": {"enabled": False}}
+    assert hosts.apply("m1", "m4") == {"m1": {}, "m4": {}}
+
+
+def test_nobody_needs_certificates_in_builtin_mode_without_a_socket(hosts):
+    hosts.pillar = {**PILLAR, "mode": "builtin"}
+    assert hosts.apply("m1", "m4") == {"m1": {}, "m4": {}}
+    hosts.pillar = {**PILLAR, "mode": "builtin", "engine": {"port": 2376}}
+    assert hosts.apply("m1", "m4")["m4"] == MADE
+
+
+def test_masterless_host_is_its_own_ca(hosts, monkeypatch):
+    hosts.on("m1", managers=["m1"])
+    for module in MODULES:
+        monkeypatch.setattr(module, "__opts__", {"id": "m1", "file_client": "local"})
+    assert {**swarm_ca.apply(), **swarm_tls.apply()} == {"CA": {"old": None, "new": "made"}, **MADE}
+    assert {**swarm_ca.apply(), **swarm_tls.apply()} == {}
+    assert (hosts.asked, dict(hosts.mine)) == ([], {})
+
+
+# ---- what keeps a node from a certificate
+
+
+def test_ca_that_has_not_told_yet_is_waited_for(hosts):
+    hosts.on("m4", timeout=5)
+    hosts.on("m4").update(timeout=0)
+    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"m1, the CA .* has not told m4 whom"):
+        swarm_tls.apply()
+
+
+def test_ca_that_does_not_answer_is_told_with_what_to_look_at(hosts):
+    hosts.apply("m1")
+    hosts.reachable = False
+    hosts.on("m4").update(timeout=0)
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="does the master let minions ask it"):
+        swarm_tls.apply()
+    hosts.reachable = True
+    assert hosts.apply("m4") == {"m4": MADE}
+
+
+def test_who_is_refused_is_told_at_once(hosts, monkeypatch):
+    hosts.apply("m1", "m2")
+    monkeypatch.setitem(hosts.mine, ("m1", "swarm_ca"), hosts.mine["m1", "swarm_ca"])
+    hosts.pillar = {**PILLAR, "nodes": {}}
+    hosts.on("m4")
+    with pytest.raises(swarm_errors.SwarmError, match="no certificate for m4: the pillar of m1"):
+        swarm_tls.apply()
+    assert swarm_certs.NODE.read() is None
+
+
+def test_address_of_another_is_not_certified(hosts):
+    hosts.apply("m1", "m4")
+    hosts.pillar = {**PILLAR, "nodes": {"m4": {}, "m3": {}}, "managers": ["m1", "m2"]}
+    settings = hosts.on("m3")
+    settings["address"] = "10.77.0.14"
+    with pytest.raises(
+        swarm_errors.SwarmError, match=r"which is that of m4; if m4 is gone: salt m"
+    ):
+        swarm_tls.apply()
+    hosts.on("m1")
+    assert swarm_ca.forget("m4") == {"m4": {"old": "10.77.0.14", "new": None}}
+    hosts.on("m3")["address"] = "10.77.0.14"
+    assert swarm_tls.apply() == MADE
+
+
+def test_second_ca_is_not_made_where_the_first_is_trusted(hosts):
+    """The first manager of pillar is another one now; nobody said what becomes of the CA."""
+    hosts.apply("m1", "m2", "m4")
+    hosts.pillar = {**PILLAR, "managers": ["m2", "m3"]}
+    hosts.on("m2")
+    with pytest.raises(swarm_errors.SwarmError, match=r"m2 is to be the CA .* of another one"):
+        swarm_ca.apply()
+    hosts.pillar = {**hosts.pillar, "nodes": {"m4": {}, "m1": {}}, "tls": {"ca": "m1"}}
+    assert hosts.apply("m1", "m2", "m4") == {"m1": {}, "m2": {}, "m4": {}}
+
+
+def test_ca_that_was_lost_is_not_replaced_behind_the_nodes_backs(hosts):
+    hosts.apply("m1", "m4")
+    hosts.on("m1")
+    swarm_authority.FILE.unlink()
+    swarm_tls.distrust()
+    hosts.apply("m1")
+    hosts.on("m4")
+    with pytest.raises(swarm_errors.SwarmError, match="is another one than m4 trusts"):
+        swarm_tls.apply()
+    swarm_tls.distrust()
+    assert hosts.apply("m4") == {"m4": MADE}
+
+
+# ---- renewal
+
+
+@pytest.mark.parametrize(
+    ("pillar", "why"),
+    [
+        ({"tls": {"renew_days": 89, "days": 91}}, None),
+        ({"tls": {"renew_days": 90, "days": 91}}, "renewed, for it was valid for 90 more day(s)"),
+        ({"tls": {"key_type": "rsa"}}, "with a key of the type rsa"),
+        ({"tls": {"names": ["swarm.example.com"]}}, "signed for swarm.example.com as well"),
+    ],
+    ids=["not yet", "due", "kind of key", "name"],
+)
+def test_certificate_is_renewed_when_it_has_to_be(hosts, pillar, why):
+    hosts.apply("m1", "m2")
+    key = swarm_certs.NODE.read().key
+    hosts.pillar = {**PILLAR, **pillar}
+    expected = {"certificate": {"old": "present", "new": why}} if why else {}
+    hosts.on("m2")
+    assert swarm_tls.apply(test=True) == expected
+    hosts.apply("m1")
+    assert hosts.apply("m2") == {"m2": expected}
+    assert (swarm_certs.NODE.read().key != key) is bool(why)
+    assert hosts.apply("m1", "m2") == {"m1": {}, "m2": {}}
+
+
+def test_ca_is_changed_in_three_steps_and_everybody_is_trusted_all_the_time(hosts):
+    everybody = ("m1", "m2", "m4")
+    hosts.apply(*everybody)
+    hosts.pillar = {**PILLAR, "tls": {"ca_rotation": 1}}
+    old = swarm_certs.NODE.read().ca
+    for _ in range(3):
+        # By day and night, and one after the other: at each moment all trust each other.
+        for host in everybody:
+            hosts.apply(host)
+            sets = []
+            for one in everybody:
+                hosts.on(one)
+                sets.append(swarm_certs.NODE.read())
+            assert all(swarm_pki.issuer(one.cert, other.ca) for one in sets for other in sets)
+    assert hosts.apply(*everybody) == {"m1": {}, "m2": {}, "m4": {}}
+    assert old not in swarm_certs.NODE.read().ca
+
+
+def test_member_that_is_away_keeps_the_old_ca_alive(hosts):
+    hosts.apply("m1", "m2", "m4")
+    hosts.pillar = {**PILLAR, "tls": {"ca_rotation": 1}}
+    for _ in range(4):
+        hosts.apply("m1", "m2")
+    hosts.on("m2")
+    assert len(swarm_pki.bundle(swarm_certs.NODE.read().ca)) == 2
+    del hosts.mine["m4", "swarm_tls"]  # its key was deleted
+    for _ in range(4):
+        hosts.apply("m1", "m2")
+    hosts.on("m2")
+    assert len(swarm_pki.bundle(swarm_certs.NODE.read().ca)) == 1
+
+
+# ---- secrets
+
+
+def test_keys_are_nowhere_but_on_their_hosts(hosts, tmp_path):
+    hosts.apply("m1", "m2", "m4")
+    hosts.on("m1")
+    gossip = swarm_authority.load()["gossip"]
+    told = json.dumps([swarm_ca.record(), swarm_ca.certificate(), swarm_ca.issued()])
+    assert gossip not in told
+    assert hosts.mine["m1", "swarm_ca"]["gossip"] == gossip, "for the members, in the mine"
+    for text in (told, json.dumps([*hosts.mine.values()])):
+        assert "PRIVATE KEY" not in text
+    for path in tmp_path.rglob("*"):
+        if path.is_file() and ("PRIVATE" in path.read_text() or gossip in path.read_text()):
+            assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_who_may_hear_it_is_told_anew_when_pillar_lets_others_in(hosts):
+    hosts.apply("m1")
+    assert hosts.mine["m1", "swarm_ca"]["members"] == "m1 or m2 or m3 or m4"
+    hosts.pillar = {**PILLAR, "nodes": {"m*": {}}}
+    hosts.apply("m1")
+    assert hosts.mine["m1", "swarm_ca"]["members"] == "m1 or m2 or m3 or m*"
+
+
+# ---- files of the user's own
+
+
+@pytest.fixture
+def brought(tmp_path):
+    """Return the pillar's section with files of a company's CA for 10.77.0.14."""
+    authority = swarm_pki.new_authority("a company", 90)
+    key = swarm_pki.new_key()
+    grant = swarm_pki.Grant("m4", ("m4",), ("10.77.0.14",))
+    texts = {
+        "ca_cert": authority.cert,
+        "cert": swarm_pki.sign(swarm_pki.request(key, "m4"), authority, grant, 9),
+        "key": key,
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    return {name: str(tmp_path / name) for name in texts}
+
+
+def test_own_files_are_taken_over_and_renewed_as_they_change(hosts, brought):
+    hosts.pillar = {**PILLAR, "tls": brought}
+    took = {"certificate": {"old": None, "new": f"from {brought['cert']}"}}
+    assert hosts.apply("m4") == {"m4": took}
+    assert hosts.apply("m4") == {"m4": {}}
+    before = swarm_certs.NODE.current()
+    authority = Path(brought["ca_cert"])
+    authority.write_text(authority.read_text() + swarm_pki.new_authority("next", 9).cert)
+    assert hosts.apply("m4") == {"m4": {"certificate": {**took["certificate"], "old": "present"}}}
+    assert swarm_certs.NODE.current() != before
+    assert hosts.asked == []
+
+
+def test_own_files_that_will_not_do_change_nothing(hosts, brought):
+    hosts.pillar = {**PILLAR, "tls": brought}
+    hosts.apply("m4")
+    before = swarm_certs.NODE.read()
+    Path(brought["key"]).write_text(swarm_pki.new_key())
+    with pytest.raises(swarm_errors.SwarmError, match="the key is not that of the certificate"):
+        hosts.apply("m4")
+    Path(brought["key"]).unlink()
+    with pytest.raises(swarm_errors.SwarmError, match=r"no file .* on m4 \(swarm:tls:key\)"):
+        hosts.apply("m4")
+    assert swarm_certs.NODE.read() == before
+
+
+# ---- leaving
+
+
+def test_remove(hosts):
+    hosts.apply("m1", "m4")
+    hosts.on("m1")
+    with pytest.raises(swarm_errors.SwarmError, match="the CA of m1 stays, for m4 has cert"):
+        swarm_ca.remove()
+    hosts.on("m4")
+    gone = {"certificates": {"old": "present", "new": None}}
+    assert swarm_tls.remove(test=True) == swarm_tls.remove() == gone
+    assert swarm_tls.remove() == {}
+    hosts.on("m1")
+    assert swarm_tls.remove() == gone
+    assert swarm_ca.remove() == {"CA": {"old": "present", "new": None}}
+    assert swarm_ca.remove() == {}
+    assert dict(hosts.mine) == {}
+
+
+def test_switching_tls_off_takes_the_certificates_away_at_the_end(hosts):
+    hosts.apply("m1", "m4")
+    hosts.pillar = {**PILLAR, "tls": {"enabled": False}}
+    hosts.on("m4")
+    assert swarm_tls.apply() == {}
+    assert swarm_certs.NODE.read(), "until all is well they are what there is to go back to"
+    swarm_tls.tidy()
+    assert swarm_certs.NODE.read() is None
+
+
+# ---- clients
+
+
+@pytest.fixture
+def client(hosts, monkeypatch, tmp_path):
+    """Have m4's users be clients."""
+    hosts.pillar = {**PILLAR, "client": {"nodes": ["m4"], "users": ["root"]}}
+    monkeypatch.setattr(swarm_client, "_PROFILE", tmp_path / "swarm.sh")
+    monkeypatch.setattr(swarm_client.shutil, "chown", lambda *_: None)
+    hosts.apply("m1", "m4")
+    return tmp_path
+
+
+def test_users_get_a_clients_certificate_once(hosts, client):
+    assert set(swarm_client.apply()) == {
+        "client's certificate",
+        "certificate of root",
+        str(client / "swarm.sh"),
+    }
+    assert swarm_client.apply() == {}
+    folder = client / "m4/users/root"
+    assert sorted(one.name for one in folder.iterdir()) == ["ca.pem", "cert.pem", "key.pem"]
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "key.pem").stat().st_mode & 0o777 == 0o400
+    assert swarm_pki.names((folder / "cert.pem").read_text()) == set()
+    profile = (client / "swarm.sh").read_text()
+    assert "export DOCKER_HOST=tcp://10.77.0.11:3376\nexport DOCKER_TLS_VERIFY=1\n" in profile
+    assert f'export DOCKER_CERT_PATH="{client}/m4/users/$(id -un)"' in profile
+
+
+def test_user_that_is_none_is_told(hosts, client):
+    hosts.on("m4", client={"nodes": ["m4"], "users": ["nobody-there"]})
+    with pytest.raises(swarm_errors.SwarmError, match=r"no user nobody-there on m4 \(swarm:client"):
+        swarm_client.apply()
+
+
+def test_who_is_no_user_of_it_any_more_has_no_certificate(hosts, client):
+    swarm_client.apply()
+    hosts.on("m4", client={"nodes": ["m4"], "users": []})
+    assert swarm_client.apply() == {"certificate of root": {"old": "present", "new": None}}
+    hosts.on("m4", client={"nodes": []})
+    assert set(swarm_client.apply()) == {"client's certificate", str(client / "swarm.sh")}
+    assert not (client / "m4/users").exists()
+    assert not (client / "m4/client").exists()
