@@ -83,22 +83,36 @@ def _taken_down(settings):
         return
     limit = 3 * settings["timeout"]
     with swarm_turn.turn(lambda: _consul(settings), settings["id"], limit):
-        _hand_over(settings)
+        hand_over()
         yield
         wait_primary()
 
 
-def _hand_over(settings):
-    """Have another manager lead before this one goes down, so that somebody does all the time."""
+def hand_over():
+    """
+    Have another manager be primary, if this one is; return whether it is not any more.
+
+    Before it goes down, so that somebody is primary all the time. Needs Consul in containers.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_classic.hand_over
+    """
+    settings = __salt__["swarm_settings.get"]()
     mine = swarm_roles.manager_endpoints(settings)[settings["id"]]
 
     def probe():
         leads = swarm_kv.hand_over(_consul(settings), mine)
         return "this manager has taken the lead again" if leads else None
 
-    # In vain, it costs what it did before: those who are left wait for its session to end.
-    with contextlib.suppress(swarm_errors.WaitTimeoutError, swarm_errors.StoreError):
+    try:
         swarm_wait.until(probe, _NUDGE)
+    except (swarm_errors.WaitTimeoutError, swarm_errors.StoreError):
+        # It costs what it did before: those who are left wait for its session to end.
+        return False
+    return True
 
 
 def _consul(settings):

@@ -59,6 +59,7 @@ def report():
         "managers": settings["managers"],
         "servers": settings["servers"],
         "labels": settings["labels"],
+        "ca": settings["tls"]["ca"],
         "engine": __salt__["swarm_engine.version"](),
     }
 

@@ -159,7 +159,8 @@ def remove(minion, force=False):
 
     A minion that answers applies ``swarm.clean``. Then its key leaves the store, and Consul forgets
     a server; in builtin mode its tasks go elsewhere before, and it leaves the list of nodes.
-    Refused where the last manager, or the quorum of managers or Consul servers would be lost.
+    Refused where the last manager, the quorum of managers or Consul servers, or the CA would be
+    lost.
     Take it out of pillar as well, or it is a member again with the next apply.
 
     CLI Example:
@@ -190,6 +191,9 @@ def remove(minion, force=False):
     take_out = _from_cluster if swarm_members.is_builtin(others) else _from_store
     done = take_out(minion, minion in reports, endpoint, others)
     if "refused" not in done:
+        if (ca := swarm_members.authority(others)) in others:
+            # Whoever comes in its place may have its address.
+            _ask([ca], "swarm_ca.forget", minion)
         _fire(minion, "removed")
     return done
 

@@ -17,7 +17,7 @@ import swarm_files
 import swarm_pki
 
 FILE = swarm_files.CONFIG / "ca.json"
-LOCK = "ca"
+LOCK = "swarm-formula-ca.lock"
 # Consul takes 16, 24 or 32 bytes.
 _GOSSIP = 32
 NODE, CLIENT = "node", "client"

@@ -107,8 +107,8 @@ def link(path: Path, target: str) -> None:
 
 @contextlib.contextmanager
 def alone(name: str) -> Iterator[None]:
-    """Keep other runs on this host out of what goes by this name."""
-    with _LOCKS.joinpath(f"swarm-formula-{name}.lock").open("w") as lock:
+    """Keep other runs on this host out of what has this lock."""
+    with _LOCKS.joinpath(name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

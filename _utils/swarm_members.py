@@ -142,6 +142,11 @@ def guard(member: str, others: dict, said: dict, alive: set[str]) -> None:
             f"{member} was not removed: no other member answers, so nobody can tell what it would"
             " cost; bring one up, or remove the whole swarm with the state swarm.clean"
         )
+    if member == authority(others):
+        raise swarm_errors.SwarmError(
+            f"{member} was not removed: it is the CA; have another minion be it first, as"
+            " docs/security.md tells (Another CA)"
+        )
     if member in report["servers"]:
         refusal = swarm_turn.refusal(report["servers"], alive, member, "removing")
         if refusal or len(report["servers"]) == 1:
@@ -149,6 +154,11 @@ def guard(member: str, others: dict, said: dict, alive: set[str]) -> None:
     answering = [name for name, one in said.items() if "role" in one and name != member]
     if member in report["managers"] and not answering:
         raise swarm_errors.SwarmError(_only(member, "manager that answers"))
+
+
+def authority(reports: dict) -> str | None:
+    """Return the minion that is the CA, as the members have it."""
+    return next((one.get("ca") for one in reports.values() if one.get("ca")), None)
 
 
 def _only(member: str, what: str) -> str:

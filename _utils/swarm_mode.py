@@ -278,4 +278,4 @@ def drop(client: Any, node: str) -> None:
 
 def alone() -> contextlib.AbstractContextManager:
     """Keep other runs on this host out: managers come and go one at a time."""
-    return swarm_files.alone("mode")
+    return swarm_files.alone("swarm-formula-mode.lock")

@@ -11,6 +11,7 @@ from lab import master
 from tests.integration.cluster import failures
 
 AUTOJOIN = {"targets": ["m*"], "window": 2, "cooldown": 2, "remove_after": 5}
+CA = "m1"
 MASTER = {"swarm_master": {"autojoin": AUTOJOIN}}
 
 
@@ -202,6 +203,11 @@ def test_schedule_in_pillar_joins_without_any_event(joins):
 @pytest.mark.once
 def test_primary_manager_is_removed(joins):
     """And becomes a member again, for pillar still says so."""
+    if joins.primary() == CA:
+        refused = joins.lab.salt_run("swarm.remove", CA)
+        assert "it is the CA" in refused["refused"]
+        assert joins.lab.salt(CA, "swarm_classic.hand_over")[CA] is True
+        joins.wait(lambda: joins.primary() not in {CA, None}, 60)
     lost = joins.primary()
     rest = [host for host in ("m1", "m2", "m3") if host != lost]
     assert joins.lab.salt_run("swarm.remove", lost, timeout=300)["cleaned"] is True

@@ -143,6 +143,12 @@ def test_guard(member, others, alive, answering, words):
         swarm_members.guard(member, others, heard, alive)
 
 
+def test_guard_of_the_ca():
+    others = {"m2": report(2, ca="m1")}
+    with pytest.raises(swarm_errors.SwarmError, match="m1 was not removed: it is the CA"):
+        swarm_members.guard("m1", others, said(), {"m1", "m2", "m3"})
+
+
 def test_guard_of_the_only_server():
     only = copy.deepcopy(report(2))
     only["servers"] = {"m1": "10.77.0.11"}

@@ -57,6 +57,18 @@ def fleet(monkeypatch):
     return fleet
 
 
+def test_address_of_who_was_removed_is_free_for_another(fleet):
+    for one in fleet.reports.values():
+        one["ca"] = "m1"
+    runner.remove("m4")
+    assert fleet.calls("swarm_ca.forget") == [(["m1"], ("m4",), {})]
+
+
+def test_without_a_ca_there_is_nothing_to_forget(fleet):
+    runner.remove("m4")
+    assert fleet.calls("swarm_ca.forget") == []
+
+
 def test_status_is_a_table_or_data(fleet, monkeypatch):
     rows = runner.status()
     assert [(one["id"], one["state"]) for one in rows] == [
