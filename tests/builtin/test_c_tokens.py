@@ -3,38 +3,10 @@ Where the tokens are, after a whole cluster was made: on the managers, and in th
 """
 
 import json
-import re
 
 import pytest
 
-# Where the two releases of Salt keep the mine.
-MINE = re.compile(r"/var/cache/salt/master/(mine/[^/]+|minions/[^/]+/mine)\.p")
-PLACES = {
-    "salt": ["/var/cache/salt", "/var/log", "/run/salt", "/etc/salt", "/root"],
-    "host": [
-        "/var/cache/salt",
-        "/var/log",
-        "/run/salt",
-        "/etc/salt",
-        "/root",
-        "/var/lib/swarm-formula",
-    ],
-}
-
-
-def _found(mode, token):
-    """Return ``{host: files}`` that hold a token, wherever Salt keeps things."""
-    found = {}
-    for host in ("salt", *mode.lab.hosts()):
-        places = PLACES["salt" if host == "salt" else "host"]
-        command = ["grep", "-rlF", "--", token, *places]
-        files = mode.lab.exec(host, *command, check=False).stdout.split()
-        journal = mode.lab.exec(host, "journalctl", "--no-pager", "-o", "cat").stdout
-        arguments = mode.lab.exec(host, "ps", "-eo", "args").stdout
-        files += ["the journal"] * (token in journal) + ["arguments"] * (token in arguments)
-        if files:
-            found[host] = files
-    return found
+from tests import hunt
 
 
 @pytest.fixture
@@ -42,39 +14,22 @@ def tokens(mode):
     return mode.api(mode.leader(), "/swarm")["JoinTokens"]
 
 
-def _bus(mode, run):
-    """Return all that crosses the master's bus while ``run`` runs."""
-    pid = "/srv/bus.pid"
-    log = "/srv/bus.log"
-    watch = f"timeout 120 salt-run state.event pretty=False > {log} 2>&1 & echo $! > {pid}"
-    mode.lab.exec("salt", "sh", "-c", watch)
-    mode.wait(lambda: mode.lab.exec("salt", "pgrep", "-f", "state.event", check=False).stdout, 30)
-    mode.lab.salt("*", "test.ping")
-    run()
-    mode.lab.salt("*", "test.ping")
-    mode.lab.exec("salt", "sh", "-c", f"kill $(cat {pid}); rm -f {pid}", check=False)
-    text = mode.lab.exec("salt", "cat", log).stdout
-    mode.lab.exec("salt", "rm", "-f", log)
-    return text
-
-
 def test_tokens_rest_nowhere_but_in_the_mine(mode, tokens):
-    found = _found(mode, tokens["Worker"])
+    found = hunt.found(mode.lab, tokens["Worker"])
     assert set(found) == {"salt"}
-    assert [file for file in found["salt"] if not MINE.fullmatch(file)] == []
+    assert [file for file in found["salt"] if not hunt.MINE.fullmatch(file)] == []
     for file in found["salt"]:
         assert mode.lab.exec("salt", "stat", "-c", "%a", file).stdout.strip() == "600"
-    assert _found(mode, tokens["Manager"]) == {}
+    assert hunt.found(mode.lab, tokens["Manager"]) == {}
     assert tokens["Worker"] not in json.dumps(mode.lab.salt("*", "grains.items"))
 
 
 @pytest.mark.once
 def test_tokens_do_not_cross_the_bus_while_a_node_joins(mode, tokens):
-    def run():
+    with hunt.bus(mode.lab) as bus:
         mode.lab.salt("m3", "swarm_builtin.leave")
         mode.apply()
-
-    said = _bus(mode, run)
+    (said,) = bus
     assert "swarm_builtin.leave" in said
     assert tokens["Worker"] not in said
     assert tokens["Manager"] not in said
@@ -84,8 +39,8 @@ def test_tokens_do_not_cross_the_bus_while_a_node_joins(mode, tokens):
 @pytest.mark.once
 def test_the_search_finds_what_is_leaked(mode, tokens):
     mode.lab.salt("m1", "test.arg", tokens["Worker"])
-    files = _found(mode, tokens["Worker"])["salt"]
-    leaked = [file for file in files if not MINE.fullmatch(file)]
+    files = hunt.found(mode.lab, tokens["Worker"])["salt"]
+    leaked = [file for file in files if not hunt.MINE.fullmatch(file)]
     assert any("/jobs/" in file for file in leaked)
     mode.lab.exec("salt", "rm", "-f", *leaked)
 

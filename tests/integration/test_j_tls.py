@@ -1,0 +1,298 @@
+"""
+Nobody gets in without a certificate, nothing leaks, and certificates change in a swarm at work.
+"""
+
+import contextlib
+import json
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests import hunt
+from tests.integration.cluster import CERTIFICATES, ENGINE, MANAGER, failures
+
+CA = "m1"
+LOAD = Path(__file__).with_name("load.py").read_text()
+# Asks every port by HTTP and HTTPS, without a certificate; prints what answers.
+KNOCK = """
+import http.client, json, ssl, sys
+found = {}
+for port in map(int, sys.argv[2:]):
+    anyone = ssl._create_unverified_context()
+    kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+    for kind, make in kinds.items():
+        more = {"context": anyone} if kind == "https" else {}
+        for path in ("/info", "/v1/status/leader"):
+            link = make(sys.argv[1], port, timeout=2, **more)
+            try:
+                link.request("GET", path)
+                answer = link.getresponse()
+                if answer.status != 400:  # an engine's word to who does not speak TLS
+                    found[f"{kind} {port} {path}"] = answer.status
+            except (OSError, http.client.HTTPException):
+                pass
+            finally:
+                link.close()
+print(json.dumps(found))
+"""
+
+
+def _ports(swarm, host):
+    """Return all TCP ports of a host that others can reach."""
+    lines = swarm.lab.exec(host, "ss", "-Htln").stdout.splitlines()
+    places = [line.split()[3].rpartition(":") for line in lines]
+    return sorted({int(port) for address, _, port in places if not address.startswith("127.")})
+
+
+def _knock(swarm, host, source="salt"):
+    address, ports = swarm.lab.address(host), map(str, _ports(swarm, host))
+    command = ["python3", "-c", KNOCK, address, *ports]
+    return json.loads(swarm.lab.exec(source, *command, timeout=120).stdout)
+
+
+@contextlib.contextmanager
+def _calls(swarm, host=CA):
+    """Have a client call the swarm ten times a second all the while; gives how that went."""
+    managers = ",".join(f"{swarm.lab.address(one)}:{MANAGER}" for one in swarm.lab.hosts())
+    end, script, outcome = "/run/load.end", "/run/load.py", {}
+    swarm.lab.exec(host, "rm", "-f", end)
+    swarm.lab.exec(host, "tee", script, input=LOAD)
+    with ThreadPoolExecutor() as pool:
+        done = pool.submit(
+            swarm.lab.exec, host, "python3", script, managers, "2", timeout=900, check=False
+        )
+        try:
+            yield outcome
+        finally:
+            swarm.lab.exec(host, "touch", end)
+            outcome.update(json.loads(done.result().stdout))
+
+
+def test_nothing_answers_without_a_certificate(swarm):
+    for host in swarm.lab.hosts():
+        assert {ENGINE, MANAGER, 8300, 8301} <= set(_ports(swarm, host))
+        assert _knock(swarm, host) == {}
+    # With one, it does: a replica and the primary have been asked by it.
+    assert len(swarm.managers()) == len(swarm.lab.hosts())
+    for host in swarm.lab.hosts():
+        address = f"tcp://{swarm.lab.address(host)}:{ENGINE}"
+        secure = ["env", "DOCKER_TLS_VERIFY=1", f"DOCKER_CERT_PATH={CERTIFICATES}"]
+        assert swarm.lab.exec(CA, *secure, "docker", "-H", address, "version").returncode == 0
+
+
+def test_who_is_on_the_host_and_not_root_does_not_get_at_consul(swarm):
+    ask = "import http.client, ssl; c = http.client.HTTPSConnection('127.0.0.1', 8501, context="
+    ask += "ssl._create_unverified_context()); c.request('GET', '/v1/kv/?keys'); c.getresponse()"
+    done = swarm.lab.exec(CA, "setpriv", "--reuid=65534", "--clear-groups", "python3", "-c", ask,
+                          check=False)  # fmt: skip
+    assert "CERTIFICATE_REQUIRED" in done.stderr.upper() or "BAD_CERTIFICATE" in done.stderr.upper()
+    secret = ["(", "-name", "key.pem", "-o", "-name", "gossip", "-o", "-name", "*.json", ")"]
+    files = swarm.lab.exec(CA, "find", "/etc/swarm-formula", *secret, "-perm", "/077").stdout
+    assert files == "", "others can read them"
+
+
+def test_minion_that_is_no_member_gets_neither_certificate_nor_key(swarm):
+    """Of the same master, accepted, with the formula's modules on it; and it lies about itself."""
+    host = swarm.lab.hosts()[-1]
+    told = swarm.lab.call(host, "mine.get", CA, "swarm_ca", timeout=60)
+    assert set(told[CA]) == {"trust", "issuer", "gossip", "members"}
+    swarm.pillar(managers=[CA], nodes={"m2": {}}, consul={
+        **swarm.lab.default_pillar()["consul"], "servers": [CA, "m2"]})  # fmt: skip
+    swarm.lab.salt(CA, "saltutil.refresh_pillar", "wait=True")
+    assert failures(swarm.state(target=CA, sls="swarm.ca")) == {}
+    assert swarm.lab.call(host, "mine.get", CA, "swarm_ca", timeout=60) == {}
+    csr = "cat /root/csr.pem"
+    make = "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=m1"
+    swarm.lab.exec(host, "sh", "-c", f"{make} -keyout /dev/null -out /root/csr.pem", check=False)
+    text = swarm.lab.exec(host, "sh", "-c", csr).stdout
+    for kind in ("node", "client"):
+        request = json.dumps({"csr": text, "kind": kind, "address": swarm.lab.address(CA)})
+        answer = swarm.lab.call(host, "publish.publish", CA, "swarm_ca.sign", f"arg=[{request}]",
+                                "timeout=20", timeout=90)  # fmt: skip
+        assert f"no certificate for {host}: the pillar of {CA}" in answer[CA]["refused"]
+    answer = swarm.lab.call(host, "publish.publish", CA, "swarm_ca.certificate", timeout=60)
+    assert not answer, "nothing else may be asked"
+
+
+def test_certificates_are_renewed_while_the_swarm_is_used(swarm):
+    before = swarm.lab.salt("*", "swarm_tls.status")
+    swarm.pillar(tls={"key_type": "rsa"})
+    with _calls(swarm) as calls:
+        changed = swarm.apply()
+        assert swarm.apply() == {}
+    after = swarm.lab.salt("*", "swarm_tls.status")
+    for host in swarm.lab.hosts():
+        assert f"{host}: this node has its certificate" in changed
+        assert before[host]["folder"] != after[host]["folder"]
+        assert before[host]["issuer"] == after[host]["issuer"]
+    assert calls["failed"] == 0, calls
+    assert calls["calls"] > 50
+
+
+def test_ca_is_followed_by_another_while_the_swarm_is_used(swarm):
+    first = swarm.lab.salt(CA, "swarm_tls.status")[CA]["trusts"]
+    swarm.pillar(tls={"ca_rotation": 1})
+    with _calls(swarm) as calls:
+        for _ in range(8):
+            if swarm.apply() == {}:
+                break
+        else:
+            pytest.fail("it goes on and on")
+    for status in swarm.lab.salt("*", "swarm_tls.status").values():
+        assert status["trusts"] == [status["issuer"]]
+        assert status["trusts"] != first
+    assert calls["failed"] == 0, calls
+
+
+@pytest.mark.once
+def test_tls_is_switched_off_and_on_in_a_running_swarm(swarm):
+    pids = swarm.pids("m2")
+    swarm.swarm(
+        "run", "-d", "--name", "bystander", "--restart=always", "busybox:lab", "sleep", "900"
+    )
+    swarm.pillar(tls={"enabled": False})
+    returns = swarm.state()
+    assert failures(returns) == {}
+    for states in returns.values():
+        warned = [text for one in states.values() for text in one.get("warnings", ())]
+        assert any("is root there, without a password" in text for text in warned)
+    assert swarm.apply() == {}
+    swarm.wait(swarm.all_healthy, 60)
+    answers = _knock(swarm, "m1")
+    assert {"http 2275 /info", "http 3375 /info"} <= set(answers)
+    assert not {ENGINE, MANAGER} & set(_ports(swarm, "m1"))
+    assert swarm.lab.exec("m2", "ls", "/etc/swarm-formula").stdout.split() == ["consul.json"]
+
+    swarm.pillar()
+    swarm.apply()
+    assert swarm.apply() == {}
+    swarm.wait(swarm.all_healthy, 60)
+    assert _knock(swarm, "m1") == {}
+    assert not {2275, 3375} & set(_ports(swarm, "m1"))
+    assert pids["dockerd"] != swarm.pids("m2")["dockerd"]
+    assert "Up" in swarm.swarm("ps", "-a", "--filter", "name=bystander").stdout
+    swarm.swarm("rm", "-f", "bystander")
+
+
+@pytest.mark.once
+def test_files_of_the_users_own_take_the_place_of_the_ca(swarm):
+    folder = "/root/pki"
+    swarm.lab.exec("salt", "sh", "-c", OPENSSL, timeout=60)
+    for host in swarm.lab.hosts():
+        swarm.lab.exec(host, "mkdir", "-p", folder)
+        address = swarm.lab.address(host)
+        make = f"cd /root/pki && ADDRESS={address} sh -ec '{SIGN}' && cat ca.pem"
+        ca = swarm.lab.exec("salt", "sh", "-c", make).stdout
+        for name, text in (
+            ("ca.pem", ca),
+            ("cert.pem", swarm.lab.exec("salt", "cat", "/root/pki/cert.pem").stdout),
+            ("key.pem", swarm.lab.exec("salt", "cat", "/root/pki/key.pem").stdout),
+        ):
+            swarm.lab.exec(host, "tee", f"{folder}/{name}", input=text)
+    files = {"ca_cert": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
+    swarm.pillar(tls={key: f"{folder}/{name}" for key, name in files.items()})
+    # Nobody trusts the company's CA before all do: once more for who came too early.
+    swarm.state()
+    swarm.apply()
+    assert swarm.apply() == {}
+    swarm.wait(swarm.all_healthy, 60)
+    status = swarm.lab.salt("m2", "swarm_tls.status")["m2"]
+    assert status["names"] == [swarm.lab.address("m2")]
+    swarm.lab.exec("m2", "sh", "-c", f"cp {folder}/ca.pem {folder}/key.pem")
+    wrong = failures(swarm.state(target="m2"))
+    assert any("no private key as PEM" in text for text in wrong.values())
+    assert swarm.all_healthy()
+    swarm.lab.exec("salt", "rm", "-rf", "/root/pki")
+
+
+OPENSSL = """
+mkdir -p /root/pki && cd /root/pki
+openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=company -days 9
+"""
+SIGN = """
+openssl req -newkey rsa:2048 -nodes -keyout key.pem -out request -subj /CN=node
+printf "subjectAltName=IP:$ADDRESS\\nextendedKeyUsage=serverAuth,clientAuth\\n" > ext
+signed="-CA ca.pem -CAkey ca.key -CAcreateserial -extfile ext -days 9"
+openssl x509 -req -in request $signed -out cert.pem
+"""
+
+
+# ---- secrets
+
+
+def _secrets(swarm):
+    """Return every secret of the swarm's, ``{what: a part of it that nothing else has}``."""
+    state = json.loads(swarm.lab.exec(CA, "cat", "/etc/swarm-formula/ca.json").stdout)
+    keys = {"the CA's key": state["ca"]["key"]}
+    for host in swarm.lab.hosts():
+        keys[f"{host}'s key"] = swarm.lab.exec(host, "cat", f"{CERTIFICATES}/key.pem").stdout
+    lines = {what: key.splitlines()[1] for what, key in keys.items()}
+    return {**lines, "the gossip's key": state["gossip"]}
+
+
+def test_secrets_are_nowhere_but_where_they_have_to_be(swarm):
+    with hunt.bus(swarm.lab) as bus:
+        swarm.lab.salt("m2", "swarm_tls.distrust")
+        swarm.apply()
+    (said,) = bus
+    assert "swarm_ca.sign" in said
+    told = json.dumps(
+        [
+            swarm.lab.salt("*", function)
+            for function in ("grains.items", "swarm_tls.status", "swarm_tls.report", "config.items")
+        ]
+        + [swarm.lab.salt(CA, f"swarm_ca.{one}") for one in ("record", "issued", "certificate")]
+    )
+    for what, secret in _secrets(swarm).items():
+        assert secret not in said, what
+        assert secret not in told, what
+        found = hunt.found(swarm.lab, secret)
+        if what == "the gossip's key":
+            files = found.pop("salt")
+            assert [file for file in files if not hunt.MINE.fullmatch(file)] == []
+            for file in files:
+                assert swarm.lab.exec("salt", "stat", "-c", "%a", file).stdout.strip() == "600"
+        assert found == {}, what
+
+
+@pytest.mark.once
+def test_the_search_finds_what_is_leaked(swarm):
+    secret = _secrets(swarm)["m2's key"]
+    swarm.lab.salt("m2", "test.arg", secret)
+    leaked = hunt.found(swarm.lab, secret)["salt"]
+    assert any("/jobs/" in file for file in leaked)
+    swarm.lab.exec("salt", "rm", "-f", *leaked)
+    swarm.docker("m3", "run", "-d", "--name", "leak", "-e", f"KEY={secret}", "busybox:lab", "true")
+    assert hunt.found(swarm.lab, secret) == {"m3": ["containers"]}
+    swarm.docker("m3", "rm", "-f", "leak")
+
+
+# ---- killed
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("after", [0.7, 1.6, 3.1])
+def test_run_that_is_killed_while_certificates_change_is_made_up_for(swarm, after):
+    """By -9, wherever it is at that moment; the next apply goes on."""
+    rotation = int(after * 10)
+    swarm.pillar(tls={"names": [f"swarm-{rotation}.example.com"]})
+    swarm.lab.salt("*", "saltutil.refresh_pillar", "wait=True")
+    with ThreadPoolExecutor() as pool:
+        run = pool.submit(
+            swarm.lab.exec, "m2", "salt-call", "state.apply", "swarm", check=False, timeout=300
+        )
+        time.sleep(after)
+        swarm.lab.exec("m2", "pkill", "-9", "-f", "salt-call state.apply", check=False)
+        run.result()
+    swarm.apply()
+    assert swarm.apply() == {}
+    status = swarm.lab.salt("m2", "swarm_tls.status")["m2"]
+    assert f"swarm-{rotation}.example.com" in status["names"]
+    swarm.wait(swarm.all_healthy, 60)
+    left = swarm.lab.exec("m2", "ls", "/etc/swarm-formula/tls").stdout.split()
+    assert len(left) == 2, "what is in force, and the link to it"
+    config = json.loads(swarm.lab.exec("m2", "cat", "/etc/docker/daemon.json").stdout)
+    assert re.fullmatch(r"/etc/swarm-formula/tls/[0-9a-f]{12}/cert\.pem", config["tlscert"])
