@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import ground, table
-from bench.measure import measure, set_up
+from bench.measure import ANSIBLE, PLAIN, measure, set_up
 from lab import config
 from lab.run import LabError, stop_children
 
@@ -15,11 +15,18 @@ from lab.run import LabError, stop_children
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     top = argparse.ArgumentParser(
-        prog="bench/run", description="Measures the formula against the same set-up by Ansible."
+        prog="bench/run",
+        description="Measures the formula against the same set-up by Ansible, or TLS against none.",
     )
     top.add_argument("--hosts", type=_sizes, default=[3, 8], help="sizes of the swarm (3,8)")
     top.add_argument("--runs", type=int, default=3, help="repetitions (3)")
     top.add_argument("--mode", choices=config.MODES, default="classic", help="(classic)")
+    top.add_argument(
+        "--against",
+        choices=(ANSIBLE, PLAIN),
+        default=ANSIBLE,
+        help="Ansible's modules without TLS, or the formula without TLS (ansible)",
+    )
     top.add_argument("--salt", choices=config.SALT, default="3008", help="Salt release (3008)")
     top.add_argument("--out", type=Path, help="also write the table to this file")
     top.add_argument("--keep", action="store_true", help="leave the benchmark's lab up")
@@ -60,7 +67,7 @@ def _table(options: argparse.Namespace) -> str:
     results, titles, images = [], {}, None
     try:
         for size in options.hosts:
-            sides = set_up(lab, size, options.salt, options.mode)
+            sides = set_up(lab, size, options.salt, options.mode, options.against)
             titles = {side.name: side.title() for side in sides}
             images = lab.status()["images"] if options.mode == "classic" else None
             results.append(measure(lab, sides, max(1, options.runs)))

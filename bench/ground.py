@@ -1,9 +1,7 @@
 """The starting point that both sides set out from: prepared once, put back before each run."""
 
-import http.client
 import json
 import time
-import urllib.request
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +14,8 @@ SCRIPTS = Path(__file__).resolve().parent / "hosts"
 ENV = {"SWARM_LAB_NAME": "swarm-bench", "SWARM_LAB_SUBNET": "10.79.0.0/24"}
 LABELS = {"zone": "a"}
 IMAGES = ("consul", "swarm")
-MANAGER_PORT = 3375
+SECURE, PLAIN = 3376, 3375
+CERTIFICATES = "/etc/swarm-formula/tls/current"
 SETTLE = 4
 
 
@@ -27,7 +26,7 @@ def open_lab(env: Mapping[str, str]) -> Lab:
 
 def prepare(lab: Lab, public_key: str) -> None:
     """Installs engine, images and libraries on every host, and writes the pillar."""
-    pillar = {**read_pillar(lab), "labels": LABELS}
+    pillar = {**read_pillar(lab), "labels": LABELS, "tls": {"enabled": False}}
     if pillar["mode"] == "builtin":
         pillar["nodes"] = {"m*": {"labels": LABELS}}
     elif "manager" not in pillar:
@@ -42,6 +41,11 @@ def _prepare(lab: Lab, host: str, public_key: str) -> None:
         tar = lab.settings.images / f"{image}.tar"
         lab.engine.docker("cp", tar, f"{lab.settings.container(host)}:/var/tmp/{image}.tar")
     lab.exec(host, "sh", "-c", _script("prepare"), input=public_key, timeout=900)
+
+
+def switch_tls(lab: Lab, on: bool) -> None:
+    """Writes into the pillar whether the formula uses TLS; Ansible's playbook does not."""
+    lab.pillar({**read_pillar(lab), "tls": {"enabled": on}})
 
 
 def read_pillar(lab: Lab) -> dict:
@@ -99,12 +103,17 @@ def healthy(lab: Lab) -> int:
     return max(count(lab, host, pillar) for host in pillar["managers"])
 
 
-def _healthy(lab: Lab, host: str, _pillar: Mapping) -> int:
+def _healthy(lab: Lab, host: str, pillar: Mapping) -> int:
+    if pillar["tls"]["enabled"]:
+        files = {"--cacert": "ca", "--cert": "cert", "--key": "key"}
+        secure = [word for key, one in files.items() for word in (key, f"{CERTIFICATES}/{one}.pem")]
+        command = [*secure, f"https://{lab.address(host)}:{SECURE}/info"]
+    else:
+        command = [f"http://{lab.address(host)}:{PLAIN}/info"]
+    answer = lab.exec(host, "curl", "-sf", "--max-time", "5", *command, check=False).stdout
     try:
-        url = f"http://{lab.address(host)}:{MANAGER_PORT}/info"
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            pairs = json.load(answer)["SystemStatus"]
-    except (OSError, http.client.HTTPException, ValueError, KeyError):
+        pairs = json.loads(answer)["SystemStatus"]
+    except (ValueError, KeyError):
         return 0
     if ["Role", "primary"] not in pairs:
         return 0

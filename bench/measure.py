@@ -14,6 +14,8 @@ from lab.run import LabError, say
 Side = SaltSide | AnsibleSide
 # Runs with nothing to change, after each one that set up all: they are short, and vary.
 AGAIN = 2
+# What the formula is measured against: Ansible's modules, or itself without TLS.
+ANSIBLE, PLAIN = "ansible", "plain"
 
 
 @dataclass
@@ -37,13 +39,15 @@ class Result:
     load: list[float] = field(default_factory=list)
 
 
-def set_up(lab: Lab, hosts: int, salt: str, mode: str) -> list[Side]:
+def set_up(lab: Lab, hosts: int, salt: str, mode: str, against: str) -> list[Side]:
     """Brings the lab up with that many hosts, prepares them, and returns the two sides."""
     ansible = Ansible(lab.settings, mode)
     lab.up(hosts=hosts, mode=mode, salt=salt, suite="bullseye")
     say("preparing the hosts: engine, images, libraries")
     ground.prepare(lab, ansible.ensure())
     ansible.write_inventory(lab, ground.read_pillar(lab))
+    if against == PLAIN:
+        return [SaltSide(lab, "Salt, TLS", tls=True), SaltSide(lab, "Salt, plain")]
     return [SaltSide(lab), AnsibleSide(lab, ansible)]
 
 
@@ -53,6 +57,7 @@ def measure(lab: Lab, sides: Sequence[Side], runs: int) -> Result:
     for number in range(1, runs + 1):
         for side in sides:
             say(f"{result.hosts} hosts, {number} of {runs}: {side.name}")
+            side.set_out()
             ground.reset(lab)
             result.load.append(os.getloadavg()[0])
             result.converge.setdefault(side.name, []).append(_converge(lab, side))
@@ -88,6 +93,7 @@ def _again(side: Side) -> Run:
 
 def _memory(lab: Lab, side: Side) -> Memory:
     """Watches one more run; not a clocked one, for to watch takes time."""
+    side.set_out()
     ground.reset(lab)
     idle = Peak(side.on_host)
     idle.look()

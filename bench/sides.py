@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bench import usage
+from bench import ground, usage
 from bench.tools import Ansible
 from lab.api import Lab
 from lab.config import MASTER
@@ -29,16 +29,18 @@ class Run:
 class SaltSide:
     """The formula, applied as its README says."""
 
-    name = "Salt"
-
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
+    def __init__(self, lab: Lab, name: str = "Salt", tls: bool = False) -> None:
+        self._lab, self.name, self._tls = lab, name, tls
         self._master = usage.init_pid(lab, MASTER)
         self._inits = [usage.init_pid(lab, host) for host in lab.hosts()]
 
     def title(self) -> str:
         """Returns what this side is, with its version."""
         return self._lab.exec(MASTER, "salt", "--version").stdout.strip()
+
+    def set_out(self) -> None:
+        """Has the pillar be this side's."""
+        ground.switch_tls(self._lab, self._tls)
 
     def apply(self) -> Run:
         """Runs `salt '*' state.apply swarm`."""
@@ -84,6 +86,10 @@ class AnsibleSide:
     def title(self) -> str:
         """Returns what this side is, with its versions."""
         return self._ansible.title()
+
+    def set_out(self) -> None:
+        """Has the pillar say how the playbook's swarm is asked whether it is healthy."""
+        ground.switch_tls(self._lab, on=False)
 
     def apply(self) -> Run:
         """Runs the playbook."""
