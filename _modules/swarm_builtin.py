@@ -139,7 +139,8 @@ def claims(fresh=False):
     with _client() as client:
         mine = swarm_mode.swarm(client).get("NodeID")
     found = {**_mine().get(swarm_mine.members(settings), _NODE), settings["id"]: mine}
-    return {minion: node for minion, node in found.items() if node}
+    # Anything may be in the mine: each minion writes its own.
+    return {minion: node for minion, node in found.items() if node and isinstance(node, str)}
 
 
 def tell():

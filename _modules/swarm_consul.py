@@ -38,7 +38,7 @@ def status():
         salt '*' swarm_consul.status
     """
     client = _client(__salt__["swarm_settings.get"]())
-    members = swarm_kv.call("members", client.agent.members)
+    members = swarm_kv.members(client)
     leader = swarm_kv.call("leader", client.status.leader)
     return {"leader": leader or "", "servers": sorted(swarm_kv.alive_servers(members))}
 
@@ -222,7 +222,7 @@ def expel(name):
     client = _client(settings)
 
     def those(status):
-        return swarm_kv.names(swarm_kv.call("members", client.agent.members), status)
+        return swarm_kv.names(swarm_kv.members(client), status)
 
     def probe():
         return f"Consul of {name} is still alive" if name in those(swarm_kv.ALIVE) else None

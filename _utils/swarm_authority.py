@@ -98,14 +98,23 @@ def advanced(state: dict, settings: dict, reports: dict) -> tuple[dict, str | No
 
 
 def lagging(state: dict, reports: dict) -> list[str]:
-    """Return the members that have not made the last step of a change yet."""
+    """
+    Return the members that have not made the last step of a change yet.
+
+    Each member writes its own report, so it may be anything; what is no report is not there yet.
+    """
     if state["next"]:
-        wanted = swarm_pki.fingerprint(state["next"]["cert"])
-        return sorted(one for one, said in reports.items() if wanted not in said["trusts"])
-    if state["old"]:
-        wanted = swarm_pki.fingerprint(state["ca"]["cert"])
-        return sorted(one for one, said in reports.items() if said["issuer"] != wanted)
-    return []
+        key, wanted = "trusts", swarm_pki.fingerprint(state["next"]["cert"])
+    elif state["old"]:
+        key, wanted = "issuer", swarm_pki.fingerprint(state["ca"]["cert"])
+    else:
+        return []
+    return sorted(one for one, said in reports.items() if not _holds(said, key, wanted))
+
+
+def _holds(said: object, key: str, wanted: str) -> bool:
+    value = said.get(key) if isinstance(said, dict) else None
+    return wanted == value or (isinstance(value, list) and wanted in value)
 
 
 def _is_member(minion: str, settings: dict) -> bool:

@@ -13,6 +13,8 @@ import swarm_errors
 
 log = logging.getLogger(__name__)
 
+# What comes of reading an answer that is JSON and yet none of Docker's.
+_MISSHAPEN = (AttributeError, IndexError, KeyError, TypeError)
 # Never from the environment: on a client node DOCKER_HOST names the swarm, not this engine.
 SOCKET = "unix:///var/run/docker.sock"
 
@@ -51,6 +53,12 @@ def translated(what: str, url: str = "") -> Iterator[None]:
         raise swarm_errors.ApiError(f"{what}: Docker says: {words(err)}") from err
     except (errors.DockerException, requests.RequestException) as err:
         raise _unanswered(what, url, err, requests) from err
+    except _MISSHAPEN as err:
+        log.debug("%s: an answer of another shape", what, exc_info=True)
+        raise swarm_errors.ApiError(
+            f"{what}: Docker{url and f' at {url}'} answers what this formula does not understand"
+            f" ({type(err).__name__}: {err}): is that a Docker Engine, 20.10 or later?"
+        ) from err
 
 
 @contextlib.contextmanager

@@ -56,6 +56,17 @@ def call(what: str, function: Callable, *args: object, **kwargs: object) -> obje
         raise swarm_errors.StoreError(f"Consul refuses ({what}): {err}") from err
 
 
+def members(client: object) -> list[dict]:
+    """Return the members that Consul knows; an error for an answer that is none of Consul's."""
+    found = call("members", client.agent.members)
+    shaped = isinstance(found, list) and all(
+        isinstance(one, dict) and isinstance(one.get("Name"), str) for one in found
+    )
+    if not shaped:
+        raise swarm_errors.StoreError("what answers on Consul's port of this host is no Consul")
+    return found
+
+
 def expel(client: object, name: str) -> None:
     """Have Consul forget a member that is gone."""
     # Not the library's own force_leave: it sends a GET, which Consul refuses since 1.0.
@@ -119,5 +130,5 @@ def alive_servers(members: list[dict]) -> set[str]:
     return {
         one["Name"]
         for one in members
-        if one.get("Status") == ALIVE and one.get("Tags", {}).get("role") == "consul"
+        if one.get("Status") == ALIVE and (one.get("Tags") or {}).get("role") == "consul"
     }

@@ -24,7 +24,7 @@ DATA = Path(__file__).parent / "data"
 # HYPOTHESIS_PROFILE=search looks for new ones.
 calm = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("unit", max_examples=100, derandomize=True, **calm)
-settings.register_profile("search", max_examples=3000, **calm)
+settings.register_profile("search", max_examples=10000, **calm)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
 
 

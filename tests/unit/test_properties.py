@@ -5,6 +5,8 @@ What holds for every input, however odd: laws, and no error but the formula's ow
 import contextlib
 import copy
 import json
+from types import SimpleNamespace
+from unittest import mock
 
 import swarm_certs
 import swarm_daemon
@@ -12,6 +14,7 @@ import swarm_errors
 import swarm_flags
 import swarm_info
 import swarm_kv
+import swarm_nodes
 import swarm_pillar
 import swarm_relations
 import swarm_roles
@@ -20,7 +23,10 @@ import swarm_unit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.pillars import FILES, HOSTS, M1, VALID, resolved
+from _modules import swarm_builtin
+from tests.unit import cluster_api
+from tests.unit.execution import mocked
+from tests.unit.pillars import BUILTIN, FILES, HOSTS, M1, VALID, resolved, settings_of
 from tests.wrong_pillars import WRONG, merged
 
 
@@ -162,6 +168,34 @@ def test_info_is_understood_or_refused(info):
         swarm_info.unhealthy({"m1": manager}, "10.77.0.11:2275")
         swarm_info.unknown_labels({"m1": manager}, "10.77.0.11:2275", {"zone=a"})
         swarm_info.no_primary({"m1": manager, "m2": "no connection"})
+
+
+@given(anything)
+def test_members_of_consul_are_understood_or_refused(found):
+    client = SimpleNamespace(agent=SimpleNamespace(members=lambda: found))
+    with contextlib.suppress(swarm_errors.StoreError):
+        known = swarm_kv.members(client)
+        swarm_kv.alive_servers(known)
+        swarm_kv.names(known, swarm_kv.ALIVE)
+
+
+@given(st.dictionaries(st.sampled_from(["m1", "m2", "m9"]), anything))
+def test_what_members_say_of_themselves_breaks_nothing(told):
+    """Each minion writes its own part of the mine, and may write anything."""
+    settings = settings_of({**BUILTIN, "nodes": {"m*": {}}})
+    mine = SimpleNamespace(get=lambda *_: told)
+    nodes = [cluster_api.node("m1", "manager", leader=True), cluster_api.node("m2")]
+    with (
+        mock.patch.object(swarm_builtin, "_mine", return_value=mine),
+        mock.patch.object(swarm_builtin, "_client", cluster_api.ClusterApi("m1", nodes).connect),
+        mock.patch.dict(swarm_builtin.__dict__, __salt__=mocked(swarm_settings__get=settings)),
+    ):
+        claims = swarm_builtin.claims()
+    swarm_nodes.doubles(claims)
+    swarm_nodes.strangers(nodes, claims)
+    swarm_nodes.changes(nodes, claims, settings)
+    swarm_nodes.lost_managers(nodes, claims, settings)
+    swarm_nodes.expired(nodes, claims, settings, 0)
 
 
 @given(pairs)

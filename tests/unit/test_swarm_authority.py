@@ -18,6 +18,7 @@ PILLAR = {
     "tls": {"names": ["swarm.example.com", "10.77.0.100"]},
 }
 KEY = swarm_pki.new_key()
+STATE = swarm_authority.found(settings_of(PILLAR))
 REQUEST = swarm_pki.request(KEY, "whoever")
 
 
@@ -204,6 +205,14 @@ def test_change_waits_for_everybody_at_each_step(state):
     assert step == "the old CA is trusted no more"
     assert swarm_authority.trust(third) == first["next"]["cert"]
     assert swarm_authority.advanced(third, settings, reports) == (third, None)
+
+
+@given(st.none() | st.text() | st.integers() | st.dictionaries(st.text(), st.lists(st.text())))
+def test_report_that_is_none_holds_the_change_up_and_breaks_nothing(said):
+    settings = settings_of({**PILLAR, "tls": {"ca_rotation": 1}})
+    changing, _ = swarm_authority.advanced(STATE, settings, {})
+    for report in (said, {"trusts": said}, {"trusts": [said]}, {"issuer": said}):
+        assert swarm_authority.advanced(changing, settings, {"m2": report}) == (changing, None)
 
 
 def test_second_change_waits_for_the_first(state):

@@ -11,6 +11,7 @@ import pytest
 import swarm_docker
 import swarm_errors
 import swarm_images
+import swarm_mode
 
 
 class Engine(http.server.BaseHTTPRequestHandler):
@@ -162,3 +163,46 @@ def test_pull(engine, status, answer, error, words):
         swarm_docker.connect(url) as client,
     ):
         swarm_images.pull(client, "swarm:1.2.9", timeout=0.3)
+
+
+# ---- answers that are none
+
+
+BROKEN = {
+    "half": b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"Swarm": {',
+    "half a chunk": b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{"Sw',
+    "no JSON": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n<html",
+    "no HTTP": b"\x15\x03\x01\x00\x02\x02\x16",
+    "nothing": b"",
+    "a number": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n42",
+    "a list": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+    "a text": b'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"x"',
+    "null": b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnull",
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("first", [True, False], ids=["at once", "later"])
+def test_answer_that_is_none_is_an_error_with_a_name(monkeypatch, broken, first):
+    """From the first question on, or in the middle of a conversation."""
+
+    class Garbage(Engine):
+        def do_GET(self):
+            if first or "/version" not in self.path:
+                self.wfile.write(broken)
+                self.close_connection = True
+            else:
+                super().do_GET()
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Garbage) as server:
+        server.answers = {"/version": (200, {"ApiVersion": "1.41"})}
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"tcp://127.0.0.1:{server.server_port}"
+        try:
+            with (
+                pytest.raises(swarm_errors.SwarmError, match=r"^swarm mode: "),
+                swarm_docker.connect(url, timeout=2, what="swarm mode") as client,
+            ):
+                swarm_mode.swarm(client)
+        finally:
+            server.shutdown()
