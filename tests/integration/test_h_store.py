@@ -4,6 +4,8 @@ A store of somebody's own in place of Consul, on the master's host; changed in a
 
 import pytest
 
+from tests.integration.cluster import CERTIFICATES
+
 pytestmark = pytest.mark.once
 
 NETWORKS = {"backend": {"driver": "overlay", "subnet": "10.20.0.0/24"}}
@@ -80,6 +82,39 @@ def test_running_swarm_moves_from_consul_to_etcd_and_back(swarm, etcd):
     assert _engine_stores(swarm) == {"consul://127.0.0.1:8501"}
     _carries_networks(swarm)
     assert swarm.apply() == {}
+
+
+def _kv(swarm, host, key, *more):
+    """Ask this host's Consul for a key, as root does."""
+    files = {"--cacert": "ca", "--cert": "cert", "--key": "key"}
+    secure = [word for flag, one in files.items() for word in (flag, f"{CERTIFICATES}/{one}.pem")]
+    url = f"https://127.0.0.1:8501/v1/kv/{key}?raw"
+    return swarm.lab.exec(host, "curl", "-sf", *secure, *more, url, check=False).stdout
+
+
+def test_snapshot_of_consul_brings_back_what_was_lost(swarm):
+    swarm.pillar(networks=NETWORKS)
+    swarm.apply()
+    assert _kv(swarm, "m1", "web/motto", "-X", "PUT", "-d", "keep me") == "true"
+    kept = swarm.lab.salt_run("swarm.backup", timeout=120)
+    host, path = kept["minion"], kept["path"]
+    assert swarm.lab.exec(host, "stat", "-c", "%a", path).stdout.strip() == "600"
+    assert _kv(swarm, "m2", "web/motto", "-X", "DELETE") == "true"
+    assert _kv(swarm, "m2", "web/other", "-X", "PUT", "-d", "of later") == "true"
+
+    swarm.lab.exec(host, "sh", "-c", f"head -c 300 {path} > /root/half.snap")
+    half = swarm.lab.salt(host, "swarm_backup.restore", "/root/half.snap")[host]
+    assert "half.snap" in half
+    assert _kv(swarm, "m3", "web/other") == "of later", "half a backup changes nothing"
+
+    swarm.lab.salt(host, "swarm_backup.restore", path)
+    swarm.wait(lambda: _kv(swarm, "m3", "web/motto") == "keep me", 30)
+    assert _kv(swarm, "m3", "web/other") == ""
+    swarm.wait(swarm.all_healthy, 120)
+    _carries_networks(swarm)
+    assert swarm.apply() == {}
+    swarm.lab.exec(host, "rm", "-f", path, "/root/half.snap")
+    _kv(swarm, "m1", "web/motto", "-X", "DELETE")
 
 
 def test_swarm_on_zookeeper(swarm, zookeeper):
