@@ -52,7 +52,7 @@ def found(settings: dict) -> dict:
         "ca": _new(settings["tls"], f"swarm-formula {settings['id']}"),
         "next": None,
         "old": [],
-        "rotation": settings["tls"]["ca_rotation"],
+        "rotation": settings["tls"]["ca_rotation"] or 0,
         "gossip": base64.b64encode(os.urandom(_GOSSIP)).decode(),
         "issued": {},
     }
@@ -83,9 +83,10 @@ def advanced(state: dict, settings: dict, reports: dict) -> tuple[dict, str | No
     reports
         What the members say they trust and have: ``{minion: {"trusts": [...], "issuer": ...}}``.
     """
-    if state["rotation"] != settings["tls"]["ca_rotation"] and not (state["next"] or state["old"]):
+    rotation = settings["tls"]["ca_rotation"]
+    settled = not (state["next"] or state["old"])
+    if rotation not in (None, state["rotation"]) and settled:
         new = _new(settings["tls"], f"swarm-formula {settings['id']}")
-        rotation = settings["tls"]["ca_rotation"]
         return {**state, "next": new, "rotation": rotation}, "a new CA is trusted beside the old"
     if lagging(state, reports):
         return state, None

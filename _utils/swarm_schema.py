@@ -101,7 +101,9 @@ SCHEMA = {
         "days": Field(checks.integer(1, 3650), 90, "days that a certificate is valid"),
         "renew_days": Field(checks.integer(0, 3649), 30, "days before its end it is renewed"),
         "ca_days": Field(checks.integer(1, 36500), 3650, "days that the CA is valid"),
-        "ca_rotation": Field(checks.integer(0, 2**31 - 1), 0, "any other number: a new CA"),
+        "ca_rotation": Field(
+            checks.optional(checks.integer(0, 2**31 - 1)), None, "any other number: a new CA"
+        ),
     },
     "consul": {
         "servers": Field(

@@ -215,6 +215,12 @@ def test_report_that_is_none_holds_the_change_up_and_breaks_nothing(said):
         assert swarm_authority.advanced(changing, settings, {"m2": report}) == (changing, None)
 
 
+def test_number_that_leaves_pillar_changes_nothing(state):
+    """Who tidies up pillar does not want another CA."""
+    settings = settings_of(PILLAR)
+    assert swarm_authority.advanced({**state, "rotation": 7}, settings, {})[1] is None
+
+
 def test_second_change_waits_for_the_first(state):
     one, two = (settings_of({**PILLAR, "tls": {"ca_rotation": number}}) for number in (1, 2))
     changing, _ = swarm_authority.advanced(state, one, {})
