@@ -120,7 +120,8 @@ def apply_client(test=False):
 def _apply(settings, store, kind, due, test):
     have = store.read()
     if settings["tls"]["cert"]:
-        wanted = _brought(settings)
+        # Loopback is where a node asks its own Consul.
+        wanted = _brought(settings, {*due, *(["127.0.0.1"] if settings["own_store"] else [])})
         why = f"from {settings['tls']['cert']}" if wanted != have else None
     else:
         authority = _authority(settings) if test else _await_authority(settings)
@@ -148,7 +149,7 @@ def _made(settings, kind, authority):
     return swarm_certs.Set(authority["trust"], cert, key, _gossip(authority, kind))
 
 
-def _brought(settings):
+def _brought(settings, due):
     """Return what the user's own files hold, once they will do."""
     tls, texts = settings["tls"], {}
     for key, option in (("ca", "ca_cert"), ("cert", "cert"), ("key", "key")):
@@ -161,7 +162,7 @@ def _brought(settings):
     place = settings["consul"]["gossip_key"]
     gossip = swarm_secrets.load(__salt__, place) if place else ""
     found = swarm_certs.Set(**texts, gossip=gossip)
-    faults = swarm_pki.faults(found.cert, found.key, found.ca, settings["address"])
+    faults = swarm_pki.faults(found.cert, found.key, found.ca, due)
     if faults:
         raise swarm_errors.SwarmError(
             f"the files of swarm:tls:cert, key and ca_cert do not do for {settings['id']}: "

@@ -241,8 +241,8 @@ def kind(key: str) -> str:
     return RSA if isinstance(_key(key), rsa.RSAPrivateKey) else EC
 
 
-def faults(cert: str, key: str, authorities: str, address: str) -> list[str]:
-    """Return why files that a user brings do not do for a node with this address, as texts."""
+def faults(cert: str, key: str, authorities: str, due: Iterable[str]) -> list[str]:
+    """Return why files that a user brings do not do for these names and addresses, as texts."""
     found = []
     first = (bundle(cert) or [cert])[0]
     parsed, private = _cert(first), _key(key)
@@ -254,9 +254,9 @@ def faults(cert: str, key: str, authorities: str, address: str) -> list[str]:
         found.append("none of these CAs has signed the certificate")
     if (left := days_left(first)) <= 0:
         found.append(f"the certificate has expired {-left:.0f} day(s) ago")
-    if address not in names(first):
+    if missing := sorted(set(due) - names(first)):
         have = ", ".join(sorted(names(first))) or "nothing"
-        found.append(f"the certificate is for {have}, and not for this node's address, {address}")
+        found.append(f"the certificate is for {have}, and not for {', '.join(missing)}")
     return found + _usage_faults(parsed)
 
 

@@ -200,7 +200,7 @@ def test_files_of_the_users_own_take_the_place_of_the_ca(swarm):
     assert swarm.apply() == {}
     swarm.wait(swarm.all_healthy, 60)
     status = swarm.lab.salt("m2", "swarm_tls.status")["m2"]
-    assert status["names"] == [swarm.lab.address("m2")]
+    assert status["names"] == [swarm.lab.address("m2"), "127.0.0.1"]
     swarm.lab.exec("m2", "sh", "-c", f"cp {folder}/ca.pem {folder}/key.pem")
     wrong = failures(swarm.state(target="m2"))
     assert any("no private key as PEM" in text for text in wrong.values())
@@ -214,7 +214,7 @@ openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=c
 """
 SIGN = """
 openssl req -newkey rsa:2048 -nodes -keyout key.pem -out request -subj /CN=node
-printf "subjectAltName=IP:$ADDRESS\\nextendedKeyUsage=serverAuth,clientAuth\\n" > ext
+printf "subjectAltName=IP:$ADDRESS,IP:127.0.0.1\\nextendedKeyUsage=serverAuth,clientAuth\\n" > ext
 signed="-CA ca.pem -CAkey ca.key -CAcreateserial -extfile ext -days 9"
 openssl x509 -req -in request $signed -out cert.pem
 """

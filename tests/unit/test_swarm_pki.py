@@ -171,14 +171,17 @@ def test_key_that_swarm_does_not_know():
 
 
 def test_good_files_have_no_fault(cert, key, authority):
-    assert swarm_pki.faults(cert, key, authority.cert, "10.77.0.11") == []
+    assert swarm_pki.faults(cert, key, authority.cert, {"10.77.0.11", "127.0.0.1"}) == []
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"key": swarm_pki.new_key}, "the key is not that of the certificate"),
-        ({"address": lambda: "10.77.0.12"}, "is for 10.77.0.11, 127.0.0.1, localhost, m1, and not"),
+        (
+            {"due": lambda: ["10.77.0.12"]},
+            "is for 10.77.0.11, 127.0.0.1, localhost, m1, and not for 10.77.0.12",
+        ),
         ({"ca": lambda: "nothing"}, "the CA's file holds no certificate"),
         (
             {"ca": lambda: swarm_pki.new_authority("x", 9).cert},
@@ -188,9 +191,9 @@ def test_good_files_have_no_fault(cert, key, authority):
     ids=["key", "address", "no CA", "another CA"],
 )
 def test_bad_files_are_told(cert, key, authority, change, words):
-    given_files = {"cert": cert, "key": key, "ca": authority.cert, "address": "10.77.0.11"}
+    given_files = {"cert": cert, "key": key, "ca": authority.cert, "due": ["10.77.0.11"]}
     given_files |= {name: make() for name, make in change.items()}
-    (fault,) = swarm_pki.faults(*(given_files[one] for one in ("cert", "key", "ca", "address")))
+    (fault,) = swarm_pki.faults(*(given_files[one] for one in ("cert", "key", "ca", "due")))
     assert words in fault
 
 
@@ -198,7 +201,7 @@ def test_client_only_and_expired_is_told(key):
     authority = swarm_pki.new_authority("a swarm", 90)
     grant = swarm_pki.Grant("x", ("x",), ("10.77.0.11",), server=False)
     cert = swarm_pki.sign(swarm_pki.request(key, "x"), authority, grant, -0.02)
-    assert swarm_pki.faults(cert, key, authority.cert, "10.77.0.11") == [
+    assert swarm_pki.faults(cert, key, authority.cert, ["10.77.0.11"]) == [
         "the certificate has expired 0 day(s) ago",
         "the certificate lacks the usage serverAuth",
     ]

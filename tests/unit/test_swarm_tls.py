@@ -308,7 +308,7 @@ def brought(tmp_path):
     """Return the pillar's section with files of a company's CA for 10.77.0.14."""
     authority = swarm_pki.new_authority("a company", 90)
     key = swarm_pki.new_key()
-    grant = swarm_pki.Grant("m4", ("m4",), ("10.77.0.14",))
+    grant = swarm_pki.Grant("m4", ("m4",), ("10.77.0.14", "127.0.0.1"))
     texts = {
         "ca_cert": authority.cert,
         "cert": swarm_pki.sign(swarm_pki.request(key, "m4"), authority, grant, 9),
