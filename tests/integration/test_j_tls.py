@@ -207,6 +207,15 @@ def test_files_of_the_users_own_take_the_place_of_the_ca(swarm):
     assert swarm.all_healthy()
     swarm.lab.exec("salt", "rm", "-rf", "/root/pki")
 
+    swarm.pillar()
+    stranger = failures(swarm.state(target="m2"))
+    assert any("swarm_tls.distrust, and apply again" in text for text in stranger.values())
+    assert swarm.all_healthy()
+    swarm.lab.salt("*", "swarm_tls.distrust")
+    swarm.state()
+    swarm.apply()
+    swarm.wait(swarm.all_healthy, 60)
+
 
 OPENSSL = """
 mkdir -p /root/pki && cd /root/pki
