@@ -4,8 +4,6 @@ Nobody gets in without a certificate, nothing leaks, and certificates change in 
 
 import contextlib
 import json
-import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -277,31 +275,3 @@ def test_the_search_finds_what_is_leaked(swarm):
     swarm.docker("m3", "run", "-d", "--name", "leak", "-e", f"KEY={secret}", "busybox:lab", "true")
     assert hunt.found(swarm.lab, secret) == {"m3": ["containers"]}
     swarm.docker("m3", "rm", "-f", "leak")
-
-
-# ---- killed
-
-
-@pytest.mark.once
-@pytest.mark.parametrize("after", [0.7, 1.6, 3.1])
-def test_run_that_is_killed_while_certificates_change_is_made_up_for(swarm, after):
-    """By -9, wherever it is at that moment; the next apply goes on."""
-    rotation = int(after * 10)
-    swarm.pillar(tls={"names": [f"swarm-{rotation}.example.com"]})
-    swarm.lab.salt("*", "saltutil.refresh_pillar", "wait=True")
-    with ThreadPoolExecutor() as pool:
-        run = pool.submit(
-            swarm.lab.exec, "m2", "salt-call", "state.apply", "swarm", check=False, timeout=300
-        )
-        time.sleep(after)
-        swarm.lab.exec("m2", "pkill", "-9", "-f", "salt-call state.apply", check=False)
-        run.result()
-    swarm.apply()
-    assert swarm.apply() == {}
-    status = swarm.lab.salt("m2", "swarm_tls.status")["m2"]
-    assert f"swarm-{rotation}.example.com" in status["names"]
-    swarm.wait(swarm.all_healthy, 60)
-    left = swarm.lab.exec("m2", "ls", "/etc/swarm-formula/tls").stdout.split()
-    assert len(left) == 2, "what is in force, and the link to it"
-    config = json.loads(swarm.lab.exec("m2", "cat", "/etc/docker/daemon.json").stdout)
-    assert re.fullmatch(r"/etc/swarm-formula/tls/[0-9a-f]{12}/cert\.pem", config["tlscert"])
