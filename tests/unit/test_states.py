@@ -32,6 +32,8 @@ APPLIED = {
     "swarm_builtin.left": "swarm_builtin.leave",
     "swarm_client.configured": "swarm_client.apply",
     "swarm_client.removed": "swarm_client.remove",
+    "swarm_firewall.applied": "swarm_firewall.apply",
+    "swarm_firewall.removed": "swarm_firewall.remove",
 }
 WAITED = {
     "swarm_consul.ready": "swarm_consul.wait",
@@ -48,6 +50,7 @@ GATES = {
     "swarm_classic": "swarm_classic.managers",
     "swarm_builtin": "swarm_builtin.apply",
     "swarm_client": "swarm_client.apply",
+    "swarm_firewall": "swarm_firewall.apply",
 }
 CHANGES = {"thing": {"old": None, "new": "there"}}
 
