@@ -9,13 +9,11 @@ from collections.abc import Iterator
 
 import swarm_checks
 import swarm_daemon
+import swarm_firewall
+import swarm_ports
 from swarm_pillar import Fault, suggest
 
-_CONSUL_PORTS = {"server": 8300, "serf_lan": 8301, "serf_wan": 8302, "dns": 8600}
-_OVERLAY_PORT = 7946
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
-# Consul turns a listener off by -1.
-_PORTS = swarm_checks.mapping_of(swarm_checks.text, swarm_checks.integer(-1, 65535))
 
 _ELSEWHERE = {
     "hosts": "swarm:engine:listen and swarm:engine:port",
@@ -53,7 +51,7 @@ def _consul_options(settings: dict) -> Iterator[Fault]:
             want = f"no such key here; it comes from {_CONSUL_OURS[key]}"
             yield Fault(f"swarm:consul:options:{key}", settings["consul"]["options"][key], want)
     ports = settings["consul"]["options"].get("ports", {})
-    if want := _PORTS(ports):
+    if want := swarm_ports.WANT(ports):
         yield Fault("swarm:consul:options:ports", ports, want)
         return
     for key in ("http", "https") if settings["tls"]["used"] else ("http",):
@@ -152,14 +150,11 @@ def listeners(settings: dict) -> list[tuple[str, int]]:
     else:
         found.append(("swarm:manager:port", settings["manager"]["port"]))
     if settings["overlay"] or settings["mode"] == "builtin":
-        found.append(("swarm:overlay (Docker's gossip)", _OVERLAY_PORT))
+        found.append(("swarm:overlay (Docker's gossip)", swarm_ports.GOSSIP))
     if settings["own_store"]:
         found.append(("swarm:consul:http_port", settings["consul"]["http_port"]))
-        given = settings["consul"]["options"].get("ports", {})
-        ports = _CONSUL_PORTS if _PORTS(given) else {**_CONSUL_PORTS, **given}
-        found += [
-            (f"swarm:consul:options:ports:{name}", port) for name, port in ports.items() if port > 0
-        ]
+        ports = swarm_ports.consul(settings)
+        found += [(f"swarm:consul:options:ports:{name}", port) for name, port in ports.items()]
     return [(path, port) for path, port in found if port]
 
 
@@ -295,6 +290,7 @@ _RELATIONS = (
     _store,
     _overlay,
     _builtin,
+    swarm_firewall.faults,
 )
 
 
@@ -330,6 +326,7 @@ def warnings(settings: dict) -> list[str]:
                 f" of {(len(hosts) - 1) // 2}, no more than one of {len(hosts) - 1} would"
             )
     found += _open(settings)
+    found += swarm_firewall.warnings(settings)
     builtin = settings["builtin"]
     if settings["mode"] == "builtin":
         if builtin["cluster"]["autolock"] and not builtin["unlock_key"]:

@@ -173,6 +173,19 @@ SCHEMA = {
         ),
         "cluster": _flags(cluster.CHECKS, "docker swarm update"),
     },
+    "firewall": {
+        "enabled": Field(checks.boolean, False, "let only those reach the swarm's ports who must"),
+        "clients": Field(
+            checks.list_of(checks.either(checks.network, checks.ip)),
+            [],
+            "who may reach Swarm's API beside the members",
+        ),
+        "members": Field(
+            checks.list_of(checks.either(checks.network, checks.ip)),
+            [],
+            "networks of the nodes beside managers and Consul servers",
+        ),
+    },
     "networks": Each(checks.name, NETWORK, "networks to create through the engine"),
     "autojoin": {
         "enabled": Field(checks.boolean, True, "whether this minion joins by itself"),

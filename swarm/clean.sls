@@ -44,10 +44,15 @@ consul is removed:
     - require:
       - swarm_engine: engine is as it was
 
+ports of the swarm are nobody's:
+  swarm_firewall.removed:
+    - require:
+      - swarm_consul: consul is removed
+
 engine is removed:
   swarm_engine.removed:
     - require:
-      - swarm_consul: consul is removed
+      - swarm_firewall: ports of the swarm are nobody's
 
 client libraries are removed:
   swarm_libraries.removed:

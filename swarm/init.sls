@@ -2,6 +2,7 @@
 {%- from "swarm/mode.jinja" import mode with context %}
 include:
   - swarm.settings
+  - swarm.firewall
   - swarm.engine
   - swarm.{{ mode }}
   - swarm.networks

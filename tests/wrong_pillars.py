@@ -46,6 +46,18 @@ WRONG = [
     Wrong("timeout too short", {"timeout": 1}, "swarm:timeout", "from 5 to 3600"),
     Wrong("timeout a duration", {"timeout": "180s"}, "swarm:timeout", "from 5 to 3600"),
     Wrong("version a number", {"engine": {"version": 20.1}}, "swarm:engine:version", "a text"),
+    Wrong(
+        "client that is a name",
+        {"firewall": {"clients": ["10.0.0.0/24", "admin"]}},
+        "swarm:firewall:clients",
+        "as item 2 (found 'admin')",
+    ),
+    Wrong(
+        "network with bits of a host",
+        {"firewall": {"members": ["10.0.0.7/24"]}},
+        "swarm:firewall:members",
+        "a network such as 10.0.0.0/8, or an IP address",
+    ),
     # names of keys and of choices
     Wrong("mistyped section", {"mangers": ["m1"]}, "swarm:mangers", "Did you mean 'managers'?"),
     Wrong(
@@ -478,6 +490,18 @@ WRONG = [
         {"overlay": False, "networks": {"a": {"driver": "overlay"}}},
         "swarm:networks:a:driver",
         "another driver, or swarm:overlay: true",
+    ),
+    Wrong(
+        "firewall at the port of ssh",
+        {"engine": {"port": 22}, "firewall": {"enabled": True}},
+        "swarm:firewall:enabled",
+        "false, or another port for the swarm than 22: that is where ssh is",
+    ),
+    Wrong(
+        "firewall that lets this node not in",
+        {"managers": ["m2"], "firewall": {"enabled": True}},
+        "swarm:firewall:members",
+        "m1, is in: it is neither a manager nor a Consul server",
     ),
 ]
 

@@ -37,6 +37,8 @@ APPLIED = {
     "swarm_tls.removed": "swarm_tls.remove",
     "swarm_client.configured": "swarm_client.apply",
     "swarm_client.removed": "swarm_client.remove",
+    "swarm_firewall.applied": "swarm_firewall.apply",
+    "swarm_firewall.removed": "swarm_firewall.remove",
 }
 WAITED = {
     "swarm_consul.ready": "swarm_consul.wait",
@@ -55,6 +57,7 @@ GATES = {
     "swarm_client": "swarm_client.apply",
     "swarm_ca": "swarm_ca.apply",
     "swarm_tls": "swarm_tls.apply",
+    "swarm_firewall": "swarm_firewall.apply",
 }
 CHANGES = {"thing": {"old": None, "new": "there"}}
 

@@ -1,0 +1,188 @@
+"""
+The firewall of the swarm's own ports on this host.
+"""
+
+from pathlib import Path
+
+import swarm_errors
+import swarm_files
+import swarm_firewall
+from salt.exceptions import CommandExecutionError
+
+__virtualname__ = "swarm_firewall"
+
+_UNITS = Path("/etc/systemd/system")
+_IPV6 = Path("/proc/net/if_inet6")
+_TOOLS = ("nft", "iptables", "ip6tables")
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _run(command, stdin=None):
+    done = __salt__["cmd.run_all"](command, stdin=stdin, python_shell=False, ignore_retcode=True)
+    if done["retcode"]:
+        said = done["stderr"] or done["stdout"] or f"exit code {done['retcode']}"
+        raise swarm_errors.SwarmError(f"'{' '.join(command)}' failed on {__opts__['id']}: {said}")
+    return done["stdout"]
+
+
+def _tables():
+    tools = {name: __salt__["cmd.which"](name) for name in _TOOLS}
+    return swarm_firewall.tables(tools, _IPV6.exists())
+
+
+def _live(table):
+    return table.own(_run(table.show))
+
+
+def _unit():
+    return _UNITS / swarm_firewall.UNIT
+
+
+def _file(name):
+    return swarm_files.CONFIG / name
+
+
+def _no_tool():
+    return swarm_errors.SwarmError(
+        f"swarm:firewall:enabled: neither nft nor iptables is on {__opts__['id']}: install the"
+        " package nftables there"
+    )
+
+
+def status():
+    """
+    Return the swarm's rules as the kernel has them, by table; none of them is no firewall.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_firewall.status
+    """
+    used, others = _tables()
+    found = {table.name: _live(table) for table in (*used, *others)}
+    return {name: lines for name, lines in found.items() if lines}
+
+
+def apply(test=False):
+    """
+    Ensure this host's firewall of the swarm is as pillar says, now and after a reboot.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_firewall.apply test=True
+    """
+    settings = __salt__["swarm_settings.get"]()
+    if not settings["firewall"]["enabled"]:
+        return remove(test)
+    used, others = _tables()
+    if not used and not test:
+        raise _no_tool()
+    rules = swarm_firewall.rules(settings)
+    texts = _texts(used, rules, settings["engine"]["service"])
+    kernel = {
+        table.name: change
+        for table in used
+        if (change := swarm_firewall.differ(_live(table), table.lines(rules)))
+    }
+    # Its file is the sign of a table of ours, made when there was no nft yet.
+    left = [(table, _live(table)) for table in others if _file(table.file).exists()]
+    changes = {**_differing(texts), **kernel, **_gone(left), **_disabled()}
+    if changes and not test:
+        _write({path: text for path, text in texts.items() if text})
+        _start()
+        _undo(left)
+        # Last: what they belong to is looked for as long as they are there.
+        _write(texts)
+    return changes
+
+
+def remove(test=False):
+    """
+    Ensure this host has no firewall of the swarm; return what changed.
+
+    A host without the files of one is left alone: no command is run there.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_firewall.remove test=True
+    """
+    files = _differing(_texts([], None, None))
+    if not files:
+        return {}
+    used, others = _tables()
+    left = [(table, _live(table)) for table in (*used, *others)]
+    changes = {**files, **_gone(left)}
+    if not test:
+        _undo(left)
+        if _unit().exists():
+            __salt__["service.stop"](swarm_firewall.UNIT)
+            __salt__["service.disable"](swarm_firewall.UNIT)
+        _write(_texts([], None, None))
+        __salt__["service.systemctl_reload"]()
+        swarm_files.drop_empty(swarm_files.CONFIG)
+    return changes
+
+
+def _texts(tables, rules, service):
+    """Return ``{path: text}`` of all our files; those of tables that are not used are ``None``."""
+    texts = {_file(name): None for name in swarm_firewall.FILES} | {_unit(): None}
+    commands = []
+    for table in tables:
+        texts[_file(table.file)] = table.text(table.lines(rules))
+        commands += table.start(_file(table.file))
+    return {**texts, _unit(): swarm_firewall.unit(commands, service)} if service else texts
+
+
+def _differing(texts):
+    current = {path: swarm_files.read(path) for path in texts}
+    return {
+        str(path): {"old": current[path], "new": text}
+        for path, text in texts.items()
+        if current[path] != text
+    }
+
+
+def _gone(left):
+    return {table.name: {"old": lines, "new": None} for table, lines in left if lines}
+
+
+def _disabled():
+    if __salt__["service.enabled"](swarm_firewall.UNIT):
+        return {}
+    return {swarm_firewall.UNIT: {"old": "disabled", "new": "enabled"}}
+
+
+def _write(texts):
+    for path, text in texts.items():
+        if swarm_files.read(path) != text:
+            swarm_files.write(path, text)
+
+
+def _start():
+    """Load the rules by the unit: what does not work at boot is to fail now."""
+    name = swarm_firewall.UNIT
+    try:
+        __salt__["service.systemctl_reload"]()
+        if not __salt__["service.enabled"](name):
+            __salt__["service.enable"](name)
+        __salt__["service.restart"](name)
+    except CommandExecutionError as err:
+        journal = ["journalctl", "--no-pager", "--output=cat", "--lines=5", f"--unit={name}"]
+        words = __salt__["cmd.run_stdout"](journal, python_shell=False, ignore_retcode=True)
+        raise swarm_errors.SwarmError(
+            f"the firewall of {__opts__['id']} could not be loaded: {words or err}"
+        ) from err
+
+
+def _undo(left):
+    for table, lines in left:
+        if lines:
+            _run(table.load, stdin=table.undo(lines))
