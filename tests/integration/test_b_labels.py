@@ -2,7 +2,11 @@
 A label is edited in pillar: the scheduler sees it, nothing restarts.
 """
 
+import json
+
 import pytest
+
+from tests.integration.cluster import failures
 
 
 def test_label_edit_reaches_the_scheduler_and_restarts_nothing(swarm):
@@ -24,6 +28,29 @@ def test_label_edit_reaches_the_scheduler_and_restarts_nothing(swarm):
                       check=False)  # fmt: skip
     assert old.returncode != 0
     assert "Unable to find a node" in old.stderr
+
+
+@pytest.mark.once
+def test_label_that_means_something_to_a_shell_is_just_a_label(swarm):
+    host = swarm.lab.hosts()[0]
+    odd = {
+        "quotes": 'it\'s "so" `id`',
+        "shell": "$(touch /root/pwned); touch /root/pwned | & > <",
+        "far": "Zürich 東京 🐳 = \\ %s {0}",
+        "long": "x" * 3000,
+    }
+    swarm.pillar(host, labels=odd)
+    assert set(swarm.apply()) == {f"{host}: engine is configured"}
+    assert swarm.apply() == {}
+    labels = json.loads(swarm.docker(host, "info", "-f", "{{json .Labels}}"))
+    assert set(labels) == {f"{key}={value}" for key, value in odd.items()}
+    for one in ("salt", *swarm.lab.hosts()):
+        assert swarm.lab.exec(one, "test", "-e", "/root/pwned", check=False).returncode == 1
+    faults = {"a=b": "x", "two\nlines": "x", "comma": "a,b", "break": "a\nb"}
+    swarm.pillar(host, labels=faults)
+    told = failures(swarm.state(target=host))[f"{host}: swarm pillar is valid"]
+    assert "swarm:labels" in told
+    assert set(json.loads(swarm.docker(host, "info", "-f", "{{json .Labels}}"))) == set(labels)
 
 
 @pytest.mark.once

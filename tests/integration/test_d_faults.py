@@ -72,6 +72,44 @@ def test_broken_daemon_json_of_an_admin_is_left_alone(swarm):
     assert swarm.apply(target=host) == {}
 
 
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("spoil", "mend", "words"),
+    [
+        (
+            # As many pages as there are files.
+            "cp -a /etc/docker /root/docker; size=$(($(find /root/docker -type f | wc -l) * 4))k;"
+            " mount -t tmpfs -o size=$size full /etc/docker; cp -a /root/docker/. /etc/docker;"
+            " rm -r /root/docker",
+            "umount /etc/docker",
+            "No space left on device",
+        ),
+        (
+            "mount --bind /etc /etc; mount -o remount,bind,ro /etc",
+            "umount /etc",
+            "Read-only file system",
+        ),
+    ],
+    ids=["full disk", "read-only /etc"],
+)
+def test_file_that_cannot_be_written_is_as_it_was(swarm, bystander, spoil, mend, words):
+    host, before = bystander
+    files = swarm.files(host)
+    swarm.pillar(host, engine={"options": {"log-opts": {"max-size": "10m" + " " * 4000}}})
+    swarm.lab.exec(host, "sh", "-ec", spoil)
+    try:
+        text = failures(swarm.state(target=host))[f"{host}: engine is configured"]
+        assert "cannot write /etc/docker/daemon.json" in text
+        assert words in text
+        assert swarm.files(host) == files
+        assert swarm.pids(host) == before
+    finally:
+        swarm.lab.exec(host, "sh", "-ec", mend)
+    swarm.pillar(host, engine={"options": {"debug": True}})
+    assert set(swarm.apply(target=host)) == {f"{host}: engine is configured"}
+    assert swarm.apply(target=host) == {}
+
+
 def test_stopped_engine_is_started(swarm):
     host = swarm.lab.hosts()[-1]
     swarm.lab.exec(host, "systemctl", "stop", "docker.socket", "docker.service")
