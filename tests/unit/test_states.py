@@ -32,6 +32,8 @@ APPLIED = {
     "swarm_builtin.left": "swarm_builtin.leave",
     "swarm_client.configured": "swarm_client.apply",
     "swarm_client.removed": "swarm_client.remove",
+    "swarm_registry.logged_in": "swarm_registry.apply",
+    "swarm_registry.logged_out": "swarm_registry.remove",
 }
 WAITED = {
     "swarm_consul.ready": "swarm_consul.wait",
@@ -48,6 +50,7 @@ GATES = {
     "swarm_classic": "swarm_classic.managers",
     "swarm_builtin": "swarm_builtin.apply",
     "swarm_client": "swarm_client.apply",
+    "swarm_registry": "swarm_registry.apply",
 }
 CHANGES = {"thing": {"old": None, "new": "there"}}
 
