@@ -15,6 +15,9 @@ _SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9_./:@-]*")
+_REGISTRY = re.compile(
+    r"(?=[^/]*[.:]|localhost\Z)[A-Za-z0-9][A-Za-z0-9-]*(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?"
+)
 _INTERFACE = re.compile(r"[^\s/]{1,15}")
 
 
@@ -179,6 +182,25 @@ def secret(value: object) -> str | None:
     """Accept where a secret is kept: an ``sdb://`` URI or the absolute path of a file."""
     good = isinstance(value, str) and re.fullmatch(r"sdb://[^/\s]+/\S+|/\S+", value)
     return None if good else "sdb://profile/key, or the absolute path of a file"
+
+
+def registry(value: object) -> str | None:
+    """Accept a registry as it stands in the names of images; ``docker.io`` is Docker Hub."""
+    good = isinstance(value, str) and _REGISTRY.fullmatch(value)
+    port_of = value.partition(":")[2] if good else ""
+    if not good or (port_of and port(int(port_of))):
+        return (
+            "a registry as in the names of images: host.domain or host:port, docker.io for the Hub"
+        )
+    if value in ("index.docker.io", "registry-1.docker.io"):
+        return "docker.io, which is Docker Hub in the names of images"
+    return None
+
+
+def login(value: object) -> str | None:
+    """Accept the name of a user of a registry; the password follows behind a ``:``."""
+    good = isinstance(value, str) and value.strip() and value.isprintable() and ":" not in value
+    return None if good else "the name of a user, on one line and without ':'"
 
 
 def path(value: object) -> str | None:

@@ -7,6 +7,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import swarm_errors
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 _MISSHAPEN = (AttributeError, IndexError, KeyError, TypeError)
 # Never from the environment: on a client node DOCKER_HOST names the swarm, not this engine.
 SOCKET = "unix:///var/run/docker.sock"
+# Root's, wherever HOME leads: a service may have none.
+LOGINS = Path("/root/.docker/config.json")
 
 
 @contextlib.contextmanager
@@ -114,6 +117,7 @@ def registry_login(client: Any, repository: str) -> dict[str, str]:
     """Return the header with root's saved login to the repository's registry, if there is one."""
     auth = _sdk().auth
     registry, _ = auth.resolve_repository_name(repository)
+    client.reload_config(str(LOGINS))
     header = auth.get_config_header(client, registry)
     return (
         {"X-Registry-Auth": header.decode() if isinstance(header, bytes) else header}

@@ -63,12 +63,13 @@ def _told(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def whole(path: Path, mode: int) -> Iterator[BinaryIO]:
+def whole(path: Path, mode: int, keep: bool = True) -> Iterator[BinaryIO]:
     """
     Give a file to write to that takes the place of ``path`` at the end; after an error there is
     none, and what was there is as it was.
 
-    An existing file keeps its mode, a link its place: what it leads to is written.
+    An existing file keeps its mode, unless ``keep`` is off, and a link its place: what it leads to
+    is written.
     """
     with _told(path):
         path = path.resolve()
@@ -79,17 +80,17 @@ def whole(path: Path, mode: int) -> Iterator[BinaryIO]:
                 yield temporary
                 temporary.flush()
                 os.fsync(temporary.fileno())
-            Path(name).chmod(_mode(path, mode))
+            Path(name).chmod(_mode(path, mode) if keep else mode)
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
 
 
-def write(path: Path, text: str | None, mode: int = 0o644) -> None:
+def write(path: Path, text: str | None, mode: int = 0o644, keep: bool = True) -> None:
     """Write a file whole or not at all; ``None`` removes it."""
     if text is not None:
-        with whole(path, mode) as file:
+        with whole(path, mode, keep) as file:
             file.write(text.encode())
         return
     with _told(path):

@@ -50,6 +50,11 @@ def _read_field(path: str, field: schema.Field, value: object) -> tuple[object, 
     return (field.default, [Fault(path, value, want)]) if want else (value, [])
 
 
+def _hidden(faults: list[Fault]) -> list[Fault]:
+    """Return the faults without what was found: a password that stands where its place belongs."""
+    return [Fault(one.path, "what is not shown", one.want) for one in faults]
+
+
 def _read_each(path: str, each: schema.Each, value: object) -> tuple[dict, list]:
     if not isinstance(value, dict):
         return {}, [Fault(path, value, "a mapping of names")]
@@ -67,8 +72,10 @@ def _read_one(path: str, entry: object, value: object) -> tuple[object, list]:
     if isinstance(entry, dict):
         return read(value, entry, path)
     if isinstance(entry, schema.Each):
-        return _read_each(path, entry, {} if value is None else value)
-    return _read_field(path, entry, value)
+        result, faults = _read_each(path, entry, {} if value is None else value)
+    else:
+        result, faults = _read_field(path, entry, value)
+    return result, _hidden(faults) if entry.hidden else faults
 
 
 def _default(entry: object) -> object:

@@ -204,6 +204,11 @@ def fingerprint(pem: str, what: str = "the certificate") -> str:
         raise swarm_errors.SwarmError(f"{what} is not one certificate as PEM: {err}") from err
 
 
+def check(pem: str, what: str) -> None:
+    """Raise an error if a text is no certificate."""
+    _cert(pem, what)
+
+
 def fingerprints(text: str) -> list[str]:
     """Return the SHA-256 of each certificate of a text."""
     return [fingerprint(one) for one in bundle(text)]

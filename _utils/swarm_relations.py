@@ -11,6 +11,7 @@ import swarm_checks
 import swarm_daemon
 import swarm_firewall
 import swarm_ports
+import swarm_registry
 from swarm_pillar import Fault, suggest
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
@@ -218,6 +219,20 @@ def _subnets(settings: dict) -> Iterator[Fault]:
             seen[name] = subnet
 
 
+def _registries(settings: dict) -> Iterator[Fault]:
+    for host, registry in settings["registries"].items():
+        path = f"swarm:registries:{host}"
+        login = {key: registry[key] for key in ("username", "password")}
+        if any(login.values()):
+            for key in [key for key, value in login.items() if not value]:
+                yield Fault(f"{path}:{key}", None, "set, as the other half of the login is")
+        elif not registry["ca_cert"]:
+            yield Fault(path, {}, "username and password, or ca_cert, or both; or no such entry")
+        if host == swarm_registry.HUB and registry["ca_cert"]:
+            want = "null: for Docker Hub, Docker trusts the CAs of the system and no others"
+            yield Fault(f"{path}:ca_cert", registry["ca_cert"], want)
+
+
 def _store(settings: dict) -> Iterator[Fault]:
     scheme, _, rest = (settings["store"] or "").partition("://")
     if not settings["overlay"]:
@@ -287,6 +302,7 @@ _RELATIONS = (
     _addresses,
     _listen,
     _subnets,
+    _registries,
     _store,
     _overlay,
     _builtin,

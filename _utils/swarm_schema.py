@@ -17,6 +17,7 @@ class Field(NamedTuple):
     check: checks.Check
     default: object
     help: str
+    hidden: bool = False  # what is wrong in its place may be a secret: it is not quoted
 
 
 class Each(NamedTuple):
@@ -25,6 +26,7 @@ class Each(NamedTuple):
     key: checks.Check
     fields: dict
     help: str
+    hidden: bool = False
 
 
 def _flags(table: dict, what: str, **defaults: object) -> dict:
@@ -45,6 +47,14 @@ NETWORK = {
     ),
     "options": Field(checks.optional(checks.options), None, "options of the driver"),
     "labels": Field(checks.optional(checks.options), None, "labels of the network"),
+}
+
+REGISTRY = {
+    "username": Field(checks.optional(checks.login), None, "user of its login"),
+    "password": Field(
+        checks.optional(checks.secret), None, "where the password is kept", hidden=True
+    ),
+    "ca_cert": Field(checks.optional(checks.secret), None, "where the certificate of its CA is"),
 }
 
 _AVAILABILITY = checks.one_of("active", "pause", "drain")
@@ -119,7 +129,10 @@ SCHEMA = {
             checks.optional(checks.port), None, "its API, on loopback only; unset: 8501 or 8500"
         ),
         "gossip_key": Field(
-            checks.optional(checks.secret), None, "where a gossip key of your own is kept"
+            checks.optional(checks.secret),
+            None,
+            "where a gossip key of your own is kept",
+            hidden=True,
         ),
         "datacenter": Field(checks.name, "dc1", "name of the datacenter"),
         "options": Field(checks.options, {}, "any key of Consul's configuration"),
@@ -163,13 +176,19 @@ SCHEMA = {
             checks.boolean, False, "a new token for workers after each batch of joins"
         ),
         "unlock_key": Field(
-            checks.optional(checks.secret), None, "where the key of a locked swarm is kept"
+            checks.optional(checks.secret),
+            None,
+            "where the key of a locked swarm is kept",
+            hidden=True,
         ),
         "signing_ca_cert": Field(
             checks.optional(checks.secret), None, "where the certificate of an own CA is kept"
         ),
         "signing_ca_key": Field(
-            checks.optional(checks.secret), None, "where the key of an own CA is kept"
+            checks.optional(checks.secret),
+            None,
+            "where the key of an own CA is kept",
+            hidden=True,
         ),
         "cluster": _flags(cluster.CHECKS, "docker swarm update"),
     },
@@ -186,6 +205,9 @@ SCHEMA = {
             "networks of the nodes beside managers and Consul servers",
         ),
     },
+    "registries": Each(
+        checks.registry, REGISTRY, "private registries, by their name in images", hidden=True
+    ),
     "networks": Each(checks.name, NETWORK, "networks to create through the engine"),
     "autojoin": {
         "enabled": Field(checks.boolean, True, "whether this minion joins by itself"),

@@ -54,10 +54,15 @@ engine is removed:
     - require:
       - swarm_firewall: ports of the swarm are nobody's
 
+registries are forgotten:
+  swarm_registry.logged_out:
+    - require:
+      - swarm_engine: engine is removed
+
 client libraries are removed:
   swarm_libraries.removed:
     - require:
-      - swarm_engine: engine is removed
+      - swarm_registry: registries are forgotten
 
 certificates are removed:
   swarm_tls.removed:

@@ -1,12 +1,12 @@
 {#- Swarm mode of the engine: this node in the cluster, the cluster's own settings, and what pillar
     says of its nodes, which the leader sees to. #}
 include:
-  - swarm.engine
+  - swarm.registries
 
 this node is in the cluster:
   swarm_builtin.member:
     - require:
-      - swarm_engine: engine is configured
+      - swarm_registry: registries are known
 
 cluster has its settings:
   swarm_builtin.cluster:

@@ -1,11 +1,11 @@
 {#- Runs Consul, server or client, and waits for its leader. #}
 include:
-  - swarm.engine
+  - swarm.registries
 
 consul is running:
   swarm_consul.running:
     - require:
-      - swarm_engine: engine is configured
+      - swarm_registry: registries are known
 
 consul has a leader:
   swarm_consul.ready:

@@ -27,6 +27,7 @@ M1 = swarm_topology.Minion(
 EXAMPLES = {
     "swarm:managers": ["m1", "m2", "m3"],
     "swarm:networks:backend:driver": "bridge",
+    "swarm:registries:registry.example.com:5000:ca_cert": "/etc/ssl/registry-ca.pem",
 }
 # They cannot be used yet, and the file says so in place of an example.
 WITHOUT_EXAMPLE = {

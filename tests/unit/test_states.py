@@ -39,6 +39,8 @@ APPLIED = {
     "swarm_client.removed": "swarm_client.remove",
     "swarm_firewall.applied": "swarm_firewall.apply",
     "swarm_firewall.removed": "swarm_firewall.remove",
+    "swarm_registry.logged_in": "swarm_registry.apply",
+    "swarm_registry.logged_out": "swarm_registry.remove",
 }
 WAITED = {
     "swarm_consul.ready": "swarm_consul.wait",
@@ -58,6 +60,7 @@ GATES = {
     "swarm_ca": "swarm_ca.apply",
     "swarm_tls": "swarm_tls.apply",
     "swarm_firewall": "swarm_firewall.apply",
+    "swarm_registry": "swarm_registry.apply",
 }
 CHANGES = {"thing": {"old": None, "new": "there"}}
 

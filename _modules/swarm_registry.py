@@ -1,0 +1,144 @@
+"""
+Private registries: root's login to them, and the CAs by which Docker knows them.
+"""
+
+from pathlib import Path
+
+import swarm_docker
+import swarm_errors
+import swarm_files
+import swarm_registry
+import swarm_secrets
+
+__virtualname__ = "swarm_registry"
+
+_CERTS = Path("/etc/docker/certs.d")
+_RECORD = "registries"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def apply(test=False):
+    """
+    Ensure root's Docker client has the logins of ``swarm:registries``, and the engine the CAs.
+
+    No password is in what this returns: ``{"registry HOST": {"old": "no login", "new": ...}}``.
+    What an admin has in ``config.json`` stays.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_registry.apply test=True
+    """
+    registries = __salt__["swarm_settings.get"]()["registries"]
+    # All of them are read before anything is written.
+    logins = {host: _login(host, one) for host, one in registries.items() if one["username"]}
+    authorities = {
+        host: _authority(host, one) for host, one in registries.items() if one["ca_cert"]
+    }
+    return _converge(logins, authorities, test)
+
+
+def remove(test=False):
+    """
+    Ensure the logins and CAs that the formula brought are gone; an admin's own stay.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_registry.remove test=True
+    """
+    return _converge({}, {}, test)
+
+
+def _secret(host, option, place):
+    found = swarm_secrets.load(__salt__, place, missing="")
+    if not found:
+        raise swarm_errors.SwarmError(
+            f"there is nothing in {place} on {__opts__['id']} (swarm:registries:{host}:{option}):"
+            " put it there"
+        )
+    return found
+
+
+def _login(host, registry):
+    password = _secret(host, "password", registry["password"])
+    what = f"{registry['password']} on {__opts__['id']} (swarm:registries:{host}:password)"
+    swarm_registry.refuse_password(password, what)
+    return registry["username"], password
+
+
+def _authority(host, registry):
+    place = registry["ca_cert"]
+    text = _secret(host, "ca_cert", place)
+    return swarm_registry.authority(
+        text, f"{place} on {__opts__['id']} (swarm:registries:{host}:ca_cert)"
+    )
+
+
+def _converge(logins, authorities, test):
+    """Ensure there are these logins and CAs, and none of ours besides."""
+    noted = swarm_files.record(_RECORD)
+    path = swarm_docker.LOGINS
+    config = swarm_files.read_json(path)
+    outcome = swarm_registry.merge(config, logins, noted.get("logins", {}), str(path))
+    files, changes, ours = _certificates(authorities, noted.get("authorities", {}))
+    secret = _mode(outcome)
+    if not test:
+        # Noted first: what a run that is killed leaves behind can be taken away.
+        sections = {"logins": outcome.noted, "authorities": ours}
+        swarm_files.note(_RECORD, {key: one for key, one in sections.items() if one})
+        if secret or outcome.changes:
+            _write_logins(outcome.config)
+        for host, text in files.items():
+            _write_certificate(host, text)
+    return {**outcome.changes, **secret, **changes}
+
+
+def _certificate(host):
+    return _CERTS / host / "ca.crt"
+
+
+def _certificates(wanted, noted):
+    """Return ``{host: text}`` of what is to write, the report, and ``{host: SHA-256}`` of ours."""
+    files, changes, ours = {}, {}, {}
+    for host in sorted({*wanted, *noted}):
+        text, current = wanted.get(host), swarm_files.read(_certificate(host))
+        new, old = swarm_registry.fingerprint(text), swarm_registry.fingerprint(current)
+        # One that is somebody else's by now stays where it is.
+        if current != text and (text or old == noted[host]):
+            files[host] = text
+            changes[f"CA of registry {host}"] = {"old": old, "new": new}
+        if text and (host in noted or current != text):
+            ours[host] = new
+    return files, changes, ours
+
+
+def _write_certificate(host, text):
+    path = _certificate(host)
+    swarm_files.write(path, text)
+    if text is None:
+        for folder in (path.parent, _CERTS):
+            swarm_files.drop_empty(folder)
+
+
+def _mode(outcome):
+    """Return the change of a mode by which others could read a login that is ours."""
+    path = swarm_docker.LOGINS
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
+    if not outcome.noted or not mode & 0o077:
+        return {}
+    return {f"mode of {path}": {"old": f"{mode:04o}", "new": "0600"}}
+
+
+def _write_logins(config):
+    path = swarm_docker.LOGINS
+    if not config:
+        swarm_files.write(path, None)
+        swarm_files.drop_empty(path.parent)
+        return
+    swarm_files.write(path, swarm_files.to_json(config), mode=0o600, keep=False)

@@ -1,0 +1,43 @@
+"""
+Manage the logins to private registries, and their CAs.
+"""
+
+import swarm_ret
+
+__virtualname__ = "swarm_registry"
+
+
+def __virtual__():
+    if "swarm_registry.apply" not in __salt__:
+        return False, "The swarm_registry execution module is not available"
+    return __virtualname__
+
+
+def logged_in(name):
+    """
+    Ensure root is logged in to the registries of ``swarm:registries``, and their CAs are trusted.
+
+    .. code-block:: yaml
+
+        registries are known:
+          swarm_registry.logged_in: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_registry.apply"])
+
+
+def logged_out(name):
+    """
+    Ensure the logins and CAs that the formula brought are gone.
+
+    .. code-block:: yaml
+
+        registries are forgotten:
+          swarm_registry.logged_out: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_registry.remove"])

@@ -1,0 +1,8 @@
+{#- Logins to private registries and their CAs, before anything is pulled from there. #}
+include:
+  - swarm.engine
+
+registries are known:
+  swarm_registry.logged_in:
+    - require:
+      - swarm_engine: engine is configured
