@@ -6,6 +6,7 @@ from pathlib import Path
 
 import swarm_errors
 import swarm_files
+import swarm_filter
 import swarm_firewall
 from salt.exceptions import CommandExecutionError
 
@@ -30,7 +31,7 @@ def _run(command, stdin=None):
 
 def _tables():
     tools = {name: __salt__["cmd.which"](name) for name in _TOOLS}
-    return swarm_firewall.tables(tools, _IPV6.exists())
+    return swarm_filter.tables(tools, _IPV6.exists())
 
 
 def _live(table):
@@ -38,7 +39,7 @@ def _live(table):
 
 
 def _unit():
-    return _UNITS / swarm_firewall.UNIT
+    return _UNITS / swarm_filter.UNIT
 
 
 def _file(name):
@@ -88,7 +89,7 @@ def apply(test=False):
     kernel = {
         table.name: change
         for table in used
-        if (change := swarm_firewall.differ(_live(table), table.lines(rules)))
+        if (change := swarm_filter.differ(_live(table), table.lines(rules)))
     }
     # Its file is the sign of a table of ours, made when there was no nft yet.
     left = [(table, _live(table)) for table in others if _file(table.file).exists()]
@@ -123,8 +124,8 @@ def remove(test=False):
     if not test:
         _undo(left)
         if _unit().exists():
-            __salt__["service.stop"](swarm_firewall.UNIT)
-            __salt__["service.disable"](swarm_firewall.UNIT)
+            __salt__["service.stop"](swarm_filter.UNIT)
+            __salt__["service.disable"](swarm_filter.UNIT)
         _write(_texts([], None, None))
         __salt__["service.systemctl_reload"]()
         swarm_files.drop_empty(swarm_files.CONFIG)
@@ -133,12 +134,12 @@ def remove(test=False):
 
 def _texts(tables, rules, service):
     """Return ``{path: text}`` of all our files; those of tables that are not used are ``None``."""
-    texts = {_file(name): None for name in swarm_firewall.FILES} | {_unit(): None}
+    texts = {_file(name): None for name in swarm_filter.FILES} | {_unit(): None}
     commands = []
     for table in tables:
         texts[_file(table.file)] = table.text(table.lines(rules))
         commands += table.start(_file(table.file))
-    return {**texts, _unit(): swarm_firewall.unit(commands, service)} if service else texts
+    return {**texts, _unit(): swarm_filter.unit(commands, service)} if service else texts
 
 
 def _differing(texts):
@@ -155,9 +156,9 @@ def _gone(left):
 
 
 def _disabled():
-    if __salt__["service.enabled"](swarm_firewall.UNIT):
+    if __salt__["service.enabled"](swarm_filter.UNIT):
         return {}
-    return {swarm_firewall.UNIT: {"old": "disabled", "new": "enabled"}}
+    return {swarm_filter.UNIT: {"old": "disabled", "new": "enabled"}}
 
 
 def _write(texts):
@@ -168,7 +169,7 @@ def _write(texts):
 
 def _start():
     """Load the rules by the unit: what does not work at boot is to fail now."""
-    name = swarm_firewall.UNIT
+    name = swarm_filter.UNIT
     try:
         __salt__["service.systemctl_reload"]()
         if not __salt__["service.enabled"](name):

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import swarm_errors
 import swarm_files
+import swarm_filter
 import swarm_firewall
 import swarm_pillar
 import swarm_relations
@@ -116,7 +117,7 @@ def test_workers_of_builtin_mode_are_no_clients():
 # ---- what nft and iptables read and show
 
 
-SMALL = swarm_firewall.Rules(
+SMALL = swarm_filter.Rules(
     {
         "managers": swarm_firewall._networks(["10.0.0.1", "fd00::1%eth0", "fd00:1::/64"]),
         "members": swarm_firewall._networks(["0.0.0.0/0", "10.0.0.0/24", "::/0"]),
@@ -187,7 +188,7 @@ SHOWN = {"nft": NFT, "iptables": IPTABLES + V4, "ip6tables": IPTABLES + V6}
 
 
 def table(name):
-    used, _ = swarm_firewall.tables(TOOLS if name == "nft" else OLD_TOOLS, ipv6=True)
+    used, _ = swarm_filter.tables(TOOLS if name == "nft" else OLD_TOOLS, ipv6=True)
     return used[-1] if name == "ip6tables" else used[0]
 
 
@@ -196,7 +197,7 @@ def test_lines_are_those_that_the_kernel_shows(name):
     """As shown by nft 1.0.6 and iptables 1.8.9, in between what is not ours."""
     foreign = "table inet filter {\n\tchain input {\n\t\tdrop\n\t}\n}\n" if name == "nft" else ""
     found = table(name).own(foreign + SHOWN[name] + foreign)
-    assert swarm_firewall.differ(found, table(name).lines(SMALL)) == {}
+    assert swarm_filter.differ(found, table(name).lines(SMALL)) == {}
 
 
 @pytest.mark.parametrize("name", SHOWN)
@@ -222,7 +223,7 @@ def test_table_is_replaced_in_one_transaction():
 
 
 def test_unit_is_there_before_the_engine():
-    text = swarm_firewall.unit(["/sbin/nft -f /x"], "dockerd")
+    text = swarm_filter.unit(["/sbin/nft -f /x"], "dockerd")
     assert "\nBefore=dockerd.service\n" in text
     assert "\nExecStart=/sbin/nft -f /x\nExecReload=/sbin/nft -f /x\n" in text
 
@@ -239,7 +240,7 @@ def test_unit_is_there_before_the_engine():
     ],
 )
 def test_tables_of_a_host(tools, ipv6, used, others):
-    found = swarm_firewall.tables(tools, ipv6)
+    found = swarm_filter.tables(tools, ipv6)
     assert [[one.file for one in tables] for tables in found] == [used, others]
 
 
@@ -341,7 +342,7 @@ class Host:
             if words[0].endswith("nft"):
                 self._load_nft(text)
             else:
-                body = text.removeprefix(swarm_firewall._HEADER)
+                body = text.removeprefix(swarm_filter._HEADER)
                 self._restore(Path(words[0]).name.removesuffix("-restore"), body)
 
     def enable(self, _, **__):
@@ -440,7 +441,7 @@ def test_rule_that_somebody_adds_to_ours_goes(host, on):
 
 
 def test_order_of_the_rules_counts():
-    assert swarm_firewall.differ(["a", "b"], ["b", "a"]) == {"old": None, "new": None}
+    assert swarm_filter.differ(["a", "b"], ["b", "a"]) == {"old": None, "new": None}
 
 
 def test_edit_of_pillar(host, on, tool):
