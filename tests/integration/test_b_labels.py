@@ -36,7 +36,7 @@ def test_label_that_means_something_to_a_shell_is_just_a_label(swarm):
     odd = {
         "quotes": 'it\'s "so" `id`',
         "shell": "$(touch /root/pwned); touch /root/pwned | & > <",
-        "far": "Zürich 東京 🐳 = \\ %s {0}",
+        "far": "Zürich 東京 ☃ = \\ %s {0}",
         "long": "x" * 3000,
     }
     swarm.pillar(host, labels=odd)

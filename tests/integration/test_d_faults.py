@@ -86,7 +86,7 @@ def test_broken_daemon_json_of_an_admin_is_left_alone(swarm):
         ),
         (
             "mount --bind /etc /etc; mount -o remount,bind,ro /etc",
-            "umount /etc",
+            "umount --lazy /etc",
             "Read-only file system",
         ),
     ],
