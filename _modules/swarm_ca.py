@@ -16,7 +16,6 @@ import swarm_wait
 
 __virtualname__ = "swarm_ca"
 
-_RECORD, _REPORT = "swarm_ca", "swarm_tls"
 # Seconds within which all members that are cleaned at the same time are clean.
 _TOGETHER = 60
 
@@ -102,16 +101,16 @@ def _refuse_second(settings):
 
 
 def _reports(settings):
-    found = _mine().get(swarm_mine.members(settings), _REPORT)
+    found = _mine().get(swarm_mine.members(settings), swarm_authority.REPORT)
     return {minion: said for minion, said in found.items() if said}
 
 
 def _tell(settings):
     mine, me = _mine(), settings["id"]
     with mine.sending():
-        known = mine.get([me], _RECORD).get(me) == record()
+        known = mine.get([me], swarm_authority.RECORD).get(me) == record()
     if not known:
-        mine.send(_RECORD, "swarm_ca.record", swarm_mine.members(settings))
+        mine.send(swarm_authority.RECORD, "swarm_ca.record", swarm_mine.members(settings))
 
 
 def sign(request, **kwargs):
@@ -228,5 +227,5 @@ def remove(test=False):
         swarm_wait.until(_dependants, _TOGETHER)
         swarm_files.write(swarm_authority.FILE, None)
         if not _mine().masterless:
-            __salt__["mine.delete"](_RECORD)
+            __salt__["mine.delete"](swarm_authority.RECORD)
     return {"CA": {"old": "present", "new": None}}

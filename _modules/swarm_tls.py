@@ -15,7 +15,6 @@ import swarm_wait
 
 __virtualname__ = "swarm_tls"
 
-_RECORD, _REPORT = "swarm_ca", "swarm_tls"
 _STORES = (swarm_certs.NODE, swarm_certs.CLIENT)
 # Seconds that the CA's minion may take for an answer.
 _ANSWER = 15
@@ -126,7 +125,7 @@ def _apply(settings, store, kind, due, test):
     else:
         authority = _authority(settings) if test else _await_authority(settings)
         _refuse_stranger(settings, have, authority)
-        wanted, why = None, _lack(settings, have, authority, due)
+        wanted, why = None, swarm_authority.lack(have, authority, due, settings["tls"])
         if why and not test:
             wanted = _made(settings, kind, authority)
         elif not why and authority:
@@ -171,30 +170,13 @@ def _brought(settings, due):
     return found
 
 
-def _lack(settings, have, authority, due):
-    """Return why a new certificate is needed, ``None`` if none is."""
-    tls = settings["tls"]
-    if not have:
-        return "made and signed"
-    left = swarm_pki.days_left(have.cert)
-    if left < tls["renew_days"]:
-        return f"renewed, for it was valid for {left:.0f} more day(s)"
-    if authority and swarm_pki.issuer(have.cert, authority["trust"]) != authority["issuer"]:
-        return "signed by the new CA"
-    if missing := due - swarm_pki.names(have.cert):
-        return f"signed for {', '.join(sorted(missing))} as well"
-    if swarm_pki.kind(have.key) != tls["key_type"]:
-        return f"with a key of the type {tls['key_type']}"
-    return None
-
-
 def _authority(settings):
     """Return what the CA tells the members, ``{}`` if it has not told yet."""
     if settings["is_ca"]:
         state = swarm_authority.load()
         return swarm_authority.record(state) if state else {}
     ca = settings["tls"]["ca"]
-    return _mine().get([ca], _RECORD).get(ca) or {}
+    return _mine().get([ca], swarm_authority.RECORD).get(ca) or {}
 
 
 def _await_authority(settings):
@@ -266,8 +248,8 @@ def _certificate(answer):
 def _tell():
     """Tell the CA what this node trusts, which waits for that when it changes."""
     mine, me = _mine(), __opts__["id"]
-    if mine.get([me], _REPORT).get(me) != report():
-        mine.send(_REPORT, "swarm_tls.report")
+    if mine.get([me], swarm_authority.REPORT).get(me) != report():
+        mine.send(swarm_authority.REPORT, "swarm_tls.report")
 
 
 def distrust():
@@ -323,5 +305,5 @@ def remove(test=False):
         for store in _STORES:
             store.clear()
         if not _mine().masterless:
-            __salt__["mine.delete"](_REPORT)
+            __salt__["mine.delete"](swarm_authority.REPORT)
     return {"certificates": {"old": "present", "new": None}}

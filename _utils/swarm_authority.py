@@ -15,12 +15,15 @@ from typing import NamedTuple
 import swarm_errors
 import swarm_files
 import swarm_pki
+from swarm_certs import Set
 
 FILE = swarm_files.CONFIG / "ca.json"
 LOCK = "swarm-formula-ca.lock"
 # Consul takes 16, 24 or 32 bytes.
 _GOSSIP = 32
 NODE, CLIENT = "node", "client"
+# What the CA and the others tell each other in Salt's mine.
+RECORD, REPORT = "swarm_ca", "swarm_tls"
 
 
 class Asked(NamedTuple):
@@ -200,6 +203,30 @@ def issue(asked: Asked, request: str, settings: dict, state: dict) -> tuple[dict
         issued = {**state["issued"], asked.minion: grant.addresses[0]}
         state = {**state, "issued": issued}
     return state, cert
+
+
+def lack(have: Set | None, authority: dict, due: set[str], tls: dict) -> str | None:
+    """
+    Return why a host needs a new certificate, ``None`` if it needs none.
+
+    authority
+        The CA's record; empty while it has not told.
+
+    due
+        Names and addresses that the certificate has to be for.
+    """
+    if not have:
+        return "made and signed"
+    left = swarm_pki.days_left(have.cert)
+    if left < tls["renew_days"]:
+        return f"renewed, for it was valid for {left:.0f} more day(s)"
+    if authority and swarm_pki.issuer(have.cert, authority["trust"]) != authority["issuer"]:
+        return "signed by the new CA"
+    if missing := due - swarm_pki.names(have.cert):
+        return f"signed for {', '.join(sorted(missing))} as well"
+    if swarm_pki.kind(have.key) != tls["key_type"]:
+        return f"with a key of the type {tls['key_type']}"
+    return None
 
 
 def parsed(request: object) -> dict:

@@ -12,6 +12,7 @@ import swarm_daemon
 import swarm_firewall
 import swarm_ports
 import swarm_registry
+import swarm_secure
 from swarm_pillar import Fault, suggest
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
@@ -78,69 +79,10 @@ def _timings(settings: dict) -> Iterator[Fault]:
     yield from pair("manager", *flags, (30, 60), equal=True)
 
 
-_TLS_FLAGS = ("tls", "tlsverify", "tlscacert", "tlscert", "tlskey")
-_CONSUL_TLS = (
-    "encrypt",
-    "ca_file",
-    "cert_file",
-    "key_file",
-    "verify_incoming",
-    "verify_outgoing",
-    "verify_server_hostname",
-)
-_KV_TLS = ("kv.cacertfile", "kv.certfile", "kv.keyfile")
-
-
-def _certificates(settings: dict) -> Iterator[Fault]:
-    tls = settings["tls"]
-    files = {key: tls[key] for key in ("ca_cert", "cert", "key")}
-    if any(files.values()):
-        for key, value in files.items():
-            if not value:
-                yield Fault(f"swarm:tls:{key}", None, "a path, as the other two files have one")
-    if tls["renew_days"] >= tls["days"]:
-        want = f"below days, {tls['days']}: it would be renewed in every run"
-        yield Fault("swarm:tls:renew_days", tls["renew_days"], want)
-    if tls["used"]:
-        yield from _second_home(settings)
-
-
-def _second_home(settings: dict) -> Iterator[Fault]:
-    """What TLS sets is set nowhere else."""
-    places = {
-        "engine:options": (settings["engine"]["options"], _TLS_FLAGS),
-        "manager:options": (settings["manager"]["options"], _TLS_FLAGS),
-        "consul:options": (settings["consul"]["options"], _CONSUL_TLS),
-    }
-    if settings["own_store"]:
-        for section in ("manager", "agent"):
-            given = settings[section]["options"]["discovery-opt"] or {}
-            places[f"{section}:options:discovery-opt"] = (given, _KV_TLS)
-    for path, (options, keys) in places.items():
-        for key in keys:
-            if options.get(key) is not None:
-                want = "no such key here: it comes from swarm:tls, or swarm:tls:enabled is false"
-                yield Fault(f"swarm:{path}:{key}", options[key], want)
-
-
 def _replication(settings: dict) -> Iterator[Fault]:
     if len(settings["managers"]) > 1 and not settings["manager"]["options"]["replication"]:
         want = "true: of several managers one has to be elected"
         yield Fault("swarm:manager:options:replication", False, want)
-
-
-def _tls(settings: dict) -> Iterator[Fault]:
-    options = settings["manager"]["options"]
-    files = [flag for flag in ("tlscert", "tlskey", "tlscacert") if options[flag]]
-    verify = options["tlsverify"]
-    needed = ["tlscert", "tlskey", "tlscacert"][: 3 if verify else 2]
-    path = "swarm:manager:options"
-    if files and not (verify or options["tls"]):
-        yield Fault(f"{path}:{files[0]}", options[files[0]], "with tls or tlsverify: true")
-    if verify or options["tls"]:
-        for flag in needed:
-            if not options[flag]:
-                yield Fault(f"{path}:{flag}", None, "the path of a file, as tls asks for it")
 
 
 def listeners(settings: dict) -> list[tuple[str, int]]:
@@ -296,8 +238,7 @@ _RELATIONS = (
     _consul_options,
     _timings,
     _replication,
-    _tls,
-    _certificates,
+    swarm_secure.faults,
     _ports,
     _addresses,
     _listen,
@@ -315,20 +256,6 @@ def faults(settings: dict) -> list[Fault]:
     return [fault for relation in _RELATIONS for fault in relation(settings)]
 
 
-def _open(settings: dict) -> list[str]:
-    """Return what anybody may do who reaches a port without TLS."""
-    port, options = settings["engine"]["port"], settings["engine"]["options"]
-    if settings["tls"]["used"] or not port or options.get("tlsverify"):
-        return []
-    ports = f"port {port}"
-    if settings["mode"] == "classic":
-        ports += f" or, on managers, {settings['manager']['port']}"
-    return [
-        f"swarm:tls:enabled: false: whoever reaches {ports} of {settings['id']} is root there,"
-        " without a password"
-    ]
-
-
 def warnings(settings: dict) -> list[str]:
     """Return what is allowed and yet unwise, each with its reason."""
     found = []
@@ -341,7 +268,7 @@ def warnings(settings: dict) -> list[str]:
                 f"{path}: {len(hosts)} is an even number: a majority of {len(hosts)} bears the loss"
                 f" of {(len(hosts) - 1) // 2}, no more than one of {len(hosts) - 1} would"
             )
-    found += _open(settings)
+    found += swarm_secure.warnings(settings)
     found += swarm_firewall.warnings(settings)
     builtin = settings["builtin"]
     if settings["mode"] == "builtin":

@@ -1,0 +1,87 @@
+"""
+What pillar says of TLS: what is wrong with it, and who may get in without. Pure.
+
+Works on resolved settings (``swarm_topology.resolve``).
+"""
+
+from collections.abc import Iterator
+
+from swarm_pillar import Fault
+
+_TLS_FLAGS = ("tls", "tlsverify", "tlscacert", "tlscert", "tlskey")
+_CONSUL_TLS = (
+    "encrypt",
+    "ca_file",
+    "cert_file",
+    "key_file",
+    "verify_incoming",
+    "verify_outgoing",
+    "verify_server_hostname",
+)
+_KV_TLS = ("kv.cacertfile", "kv.certfile", "kv.keyfile")
+
+
+def _files(settings: dict) -> Iterator[Fault]:
+    tls = settings["tls"]
+    files = {key: tls[key] for key in ("ca_cert", "cert", "key")}
+    if any(files.values()):
+        for key, value in files.items():
+            if not value:
+                yield Fault(f"swarm:tls:{key}", None, "a path, as the other two files have one")
+    if tls["renew_days"] >= tls["days"]:
+        want = f"below days, {tls['days']}: it would be renewed in every run"
+        yield Fault("swarm:tls:renew_days", tls["renew_days"], want)
+    if tls["used"]:
+        yield from _second_home(settings)
+
+
+def _second_home(settings: dict) -> Iterator[Fault]:
+    """What TLS sets is set nowhere else."""
+    places = {
+        "engine:options": (settings["engine"]["options"], _TLS_FLAGS),
+        "manager:options": (settings["manager"]["options"], _TLS_FLAGS),
+        "consul:options": (settings["consul"]["options"], _CONSUL_TLS),
+    }
+    if settings["own_store"]:
+        for section in ("manager", "agent"):
+            given = settings[section]["options"]["discovery-opt"] or {}
+            places[f"{section}:options:discovery-opt"] = (given, _KV_TLS)
+    for path, (options, keys) in places.items():
+        for key in keys:
+            if options.get(key) is not None:
+                want = "no such key here: it comes from swarm:tls, or swarm:tls:enabled is false"
+                yield Fault(f"swarm:{path}:{key}", options[key], want)
+
+
+def _managers_own(settings: dict) -> Iterator[Fault]:
+    options = settings["manager"]["options"]
+    files = [flag for flag in ("tlscert", "tlskey", "tlscacert") if options[flag]]
+    verify = options["tlsverify"]
+    needed = ["tlscert", "tlskey", "tlscacert"][: 3 if verify else 2]
+    path = "swarm:manager:options"
+    if files and not (verify or options["tls"]):
+        yield Fault(f"{path}:{files[0]}", options[files[0]], "with tls or tlsverify: true")
+    if verify or options["tls"]:
+        for flag in needed:
+            if not options[flag]:
+                yield Fault(f"{path}:{flag}", None, "the path of a file, as tls asks for it")
+
+
+def faults(settings: dict) -> Iterator[Fault]:
+    """Yield every fault of certificates and of the flags that name them."""
+    yield from _files(settings)
+    yield from _managers_own(settings)
+
+
+def warnings(settings: dict) -> list[str]:
+    """Return what anybody may do who reaches a port without TLS."""
+    port, options = settings["engine"]["port"], settings["engine"]["options"]
+    if settings["tls"]["used"] or not port or options.get("tlsverify"):
+        return []
+    ports = f"port {port}"
+    if settings["mode"] == "classic":
+        ports += f" or, on managers, {settings['manager']['port']}"
+    return [
+        f"swarm:tls:enabled: false: whoever reaches {ports} of {settings['id']} is root there,"
+        " without a password"
+    ]
