@@ -157,10 +157,13 @@ class Queue:
         return Outcome(minion, joined=True) if joined(data) else None
 
     def _answered(self, minion, answer, now):
-        if answer is True:
-            self.failed.pop(minion, None)
-        else:
+        if answer is not True:
             self.waiting[JOIN][minion] = now
+            return None
+        # Who was told that it failed is told that it is well after all: its run had only been cut
+        # short, and went on to become healthy.
+        told = self.failed.pop(minion, 0)
+        return Outcome(minion, joined=True) if told else None
 
     def overdue(self, now):
         """Return the outcomes of those that have not come back in time."""

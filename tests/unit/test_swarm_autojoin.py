@@ -122,6 +122,21 @@ def test_failure_is_told_and_tried_again_after_twice_as_long(master):
     assert master.publish(ASK) == ["m1"]
 
 
+def test_who_was_told_to_fail_and_is_well_at_the_next_look_is_told_to_have_joined(master):
+    """Its run gave up waiting a moment too early."""
+    master.start("m1").wait(60)
+    master.publish(ASK)
+    master.answer(ABSENT)
+    master.publish(JOIN)
+    master.answer(FAILED)
+    master.wait(60)
+    assert master.publish(ASK) == ["m1"]
+    assert master.answer(HEALTHY) == [Outcome("m1", joined=True)]
+    master.wait(9999)
+    assert master.start("m1").publish(ASK) == ["m1"]
+    assert [*filter(None, master.answer(HEALTHY))] == [], "a member that only restarts is no news"
+
+
 def test_who_fails_again_and_again_is_left_to_reconcile(master):
     master.start("m1")
     for _ in range(3):
