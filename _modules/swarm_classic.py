@@ -85,7 +85,27 @@ def _taken_down(settings):
     with swarm_turn.turn(lambda: _consul(settings), settings["id"], limit):
         hand_over()
         yield
-        wait_primary()
+        _wait_led(settings)
+
+
+def _wait_led(settings):
+    """
+    Wait until this manager answers and one of them leads, whoever that is.
+
+    By the lock, and not by what the others say: they may listen elsewhere, if that is what changes.
+    """
+    mine = swarm_roles.manager_endpoints(settings)[settings["id"]]
+    tls = swarm_roles.manager_tls(settings, swarm_certs.NODE.current())
+
+    def probe():
+        try:
+            swarm_info.fetch(mine, tls)
+            led = swarm_kv.primary(_consul(settings))
+        except swarm_errors.SwarmError as err:
+            return _unless_fallen(str(err))
+        return None if led else "no manager has the lock"
+
+    swarm_wait.until(probe, settings["timeout"])
 
 
 def hand_over():

@@ -76,6 +76,18 @@ def expel(client: object, name: str) -> None:
         raise swarm_errors.StoreError(f"Consul refuses (expel {name}): {answer.body}")
 
 
+def _lock(client: object) -> tuple[str | None, str]:
+    """Return which manager has the lock, ``None`` for none, and its session."""
+    _, entry = call("leader", client.kv.get, _LEADER)
+    session = (entry or {}).get("Session") or ""
+    return (entry["Value"] or b"").decode() if session else None, session
+
+
+def primary(client: object) -> str | None:
+    """Return the ``host:port`` of the manager that has the lock, ``None`` if none has it."""
+    return _lock(client)[0]
+
+
 def hand_over(client: object, manager: str) -> bool:
     """
     Have the manager at ``host:port`` lead no more, if it does; return whether it did.
@@ -83,10 +95,10 @@ def hand_over(client: object, manager: str) -> bool:
     It has a lock; once its session is gone, one of the others has it within a moment. A manager
     that is merely stopped keeps it until the session ends by itself: 20 s with nobody primary.
     """
-    _, entry = call("leader", client.kv.get, _LEADER)
-    if not entry or not entry.get("Session") or (entry["Value"] or b"").decode() != manager:
+    holder, session = _lock(client)
+    if holder != manager:
         return False
-    call("hand over", client.session.destroy, entry["Session"])
+    call("hand over", client.session.destroy, session)
     return True
 
 

@@ -224,13 +224,13 @@ WRONG = [
     # ports
     Wrong(
         "manager on the engine's port",
-        {"manager": {"port": 2275}},
+        {"manager": {"port": 2999}, "engine": {"port": 2999}},
         "swarm:manager:port",
         "another port: swarm:engine:port has this one",
     ),
     Wrong(
         "consul on the manager's port",
-        {"consul": {"http_port": 3375}},
+        {"consul": {"http_port": 3999}, "manager": {"port": 3999}},
         "swarm:consul:http_port",
         "another port: swarm:manager:port has this one",
     ),

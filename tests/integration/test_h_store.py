@@ -96,8 +96,7 @@ def test_snapshot_of_consul_brings_back_what_was_lost(swarm):
     swarm.pillar(networks=NETWORKS)
     swarm.apply()
     assert _kv(swarm, "m1", "web/motto", "-X", "PUT", "-d", "keep me") == "true"
-    kept = swarm.lab.salt_run("swarm.backup", timeout=120)
-    host, path = kept["minion"], kept["path"]
+    host, path = "m2", swarm.lab.salt("m2", "swarm_backup.save")["m2"]["path"]
     assert swarm.lab.exec(host, "stat", "-c", "%a", path).stdout.strip() == "600"
     assert _kv(swarm, "m2", "web/motto", "-X", "DELETE") == "true"
     assert _kv(swarm, "m2", "web/other", "-X", "PUT", "-d", "of later") == "true"

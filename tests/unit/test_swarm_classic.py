@@ -218,10 +218,15 @@ def test_manager_as_it_should_be(on):
     assert not wrote(salt)
 
 
+TURN, LEAD = "swarm-formula/turn", "docker/swarm/leader"
+
+
 @pytest.fixture
 def agent(monkeypatch):
-    """Run an agent of Consul, for turns."""
+    """Run an agent of Consul, for turns; another manager leads."""
     with consul_agent.running() as agent:
+        agent.sessions["of m2"] = {}
+        agent.keys[LEAD] = ("10.77.0.12:3375", "of m2")
         connect = swarm_kv.connect
         monkeypatch.setattr(swarm_kv, "connect", lambda _, files: connect(agent.settings, files))
         yield agent
@@ -242,43 +247,53 @@ def test_manager_that_goes_down_does_so_in_its_turn(on, agent, changes, pillar, 
     seen = []
 
     def apply(name, spec, test=False, **_):
-        seen.extend([] if test else [bool(agent.keys)])
+        seen.extend([] if test else [TURN in agent.keys])
         return changes
 
     salt["swarm_container.apply"].side_effect = apply
     assert swarm_classic.apply_manager() == changes
     assert seen == [turn]
-    assert agent.keys == {}
+    assert agent.keys == {LEAD: ("10.77.0.12:3375", "of m2")}
 
 
 def test_primary_hands_over_before_it_goes_down(on, agent):
     """Or nobody would be primary until its session ends by itself, 20 s later."""
     salt = on(changes=CHANGED, leader=True)
     agent.sessions["of m1"] = {}
-    agent.keys["docker/swarm/leader"] = ("10.77.0.11:3375", "of m1")
+    agent.keys[LEAD] = ("10.77.0.11:3375", "of m1")
     leads = []
-    salt["swarm_container.apply"].side_effect = lambda *_, test=False, **__: (
-        leads.extend([] if test else ["docker/swarm/leader" in agent.keys]) or CHANGED
-    )
+
+    def apply(*_, test=False, **__):
+        if not test:
+            leads.append(agent.keys.get(LEAD))
+            agent.keys[LEAD] = ("10.77.0.12:3375", "of m2")
+        return CHANGED
+
+    salt["swarm_container.apply"].side_effect = apply
     swarm_classic.apply_manager()
-    assert (leads, "of m1" in agent.sessions) == ([False], False)
+    assert (leads, "of m1" in agent.sessions) == ([None], False)
 
 
 def test_lead_of_another_is_left_to_it(on, agent):
     on(changes=CHANGED, leader=True)
-    agent.sessions["of m2"] = {}
-    agent.keys["docker/swarm/leader"] = ("10.77.0.12:3375", "of m2")
     swarm_classic.apply_manager()
-    assert agent.keys == {"docker/swarm/leader": ("10.77.0.12:3375", "of m2")}
+    assert agent.keys == {LEAD: ("10.77.0.12:3375", "of m2")}
 
 
-def test_turn_lasts_until_somebody_is_primary_again(on, agent, said, monkeypatch):
+@pytest.mark.parametrize("lacking", ["its answer", "the lock"])
+def test_turn_lasts_until_it_answers_and_somebody_leads(on, agent, said, monkeypatch, lacking):
+    """Whoever that is, and wherever he listens: that may be what changes."""
     on(changes=CHANGED, leader=True)
-    primary, held = said.pop("m2"), []
+    mine, lock, held = said["m1"], agent.keys[LEAD], []
+    said.pop("m2")
+    if lacking == "its answer":
+        said.pop("m1")
+    else:
+        agent.keys[LEAD] = ("10.77.0.12:3375", None)
 
     def sleep(_):
-        held.append(bool(agent.keys))
-        said["m2"] = primary
+        held.append(TURN in agent.keys)
+        said["m1"], agent.keys[LEAD] = mine, lock
 
     monkeypatch.setattr(swarm_wait.time, "sleep", sleep)
     swarm_classic.apply_manager()
