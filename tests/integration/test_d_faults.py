@@ -85,7 +85,7 @@ def test_broken_daemon_json_of_an_admin_is_left_alone(swarm):
             "No space left on device",
         ),
         (
-            "mount --bind /etc /etc; mount -o remount,bind,ro /etc",
+            "mount --rbind /etc /etc; mount -o remount,bind,ro /etc",
             "umount --lazy /etc",
             "Read-only file system",
         ),
