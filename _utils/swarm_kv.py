@@ -30,13 +30,19 @@ def connect(settings: Mapping, files: Files, timeout: float = 5) -> object:
             "the Python library 'python-consul' is not in Salt's own Python;"
             " the state swarm.libraries installs it"
         ) from err
-    secure = {"scheme": "https", "verify": files.ca, "cert": (files.cert, files.key)}
+    secure = (
+        {"verify": files.ca, "cert": (files.cert, files.key)} if settings["tls"]["used"] else {}
+    )
     client = library.Consul(
         host="127.0.0.1",
         port=settings["consul"]["http_port"],
-        **(secure if settings["tls"]["used"] else {}),
+        scheme="https" if secure else "http",
+        **secure,
     )
     session = client.http.session
+    for key, value in secure.items():
+        # For what the library has no function for, and for which it is no help.
+        setattr(session, key, value)
     # The library has no deadline of its own; a proxy has no business between a host and itself.
     session.request = functools.partial(session.request, timeout=timeout)
     session.trust_env = False

@@ -102,3 +102,20 @@ def test_client_has_a_deadline_and_no_proxy(monkeypatch):
     assert asked["timeout"] == 2
     assert asked["url"].startswith("http://127.0.0.1:8600/")
     assert client.http.session.trust_env is False
+
+
+def test_client_shows_its_certificate_whatever_it_asks(monkeypatch):
+    """A snapshot too, which the library knows nothing of."""
+    asked = []
+
+    def send(session, request, **given):
+        asked.append((request.url, given["verify"], given["cert"]))
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(requests.Session, "send", send)
+    client = swarm_kv.connect({**SETTINGS, "tls": {"used": True}}, FILES)
+    for ask in (client.status.leader, lambda: swarm_kv.snapshot(client)):
+        with pytest.raises((swarm_errors.StoreError, requests.ConnectionError)):
+            ask()
+    assert [url.partition("/v1")[0] for url, _, _ in asked] == ["https://127.0.0.1:8600"] * 2
+    assert {(verify, cert) for _, verify, cert in asked} == {(FILES.ca, (FILES.cert, FILES.key))}
