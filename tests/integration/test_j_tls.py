@@ -81,6 +81,7 @@ def test_nothing_answers_without_a_certificate(swarm):
         assert swarm.lab.exec(CA, *secure, "docker", "-H", address, "version").returncode == 0
 
 
+@pytest.mark.once
 def test_who_is_on_the_host_and_not_root_does_not_get_at_consul(swarm):
     ask = "import http.client, ssl; c = http.client.HTTPSConnection('127.0.0.1', 8501, context="
     ask += "ssl._create_unverified_context()); c.request('GET', '/v1/kv/?keys'); c.getresponse()"
@@ -115,6 +116,7 @@ def test_minion_that_is_no_member_gets_neither_certificate_nor_key(swarm):
     assert not answer, "nothing else may be asked"
 
 
+@pytest.mark.once
 def test_certificates_are_renewed_while_the_swarm_is_used(swarm):
     before = swarm.lab.salt("*", "swarm_tls.status")
     swarm.pillar(tls={"key_type": "rsa"})
@@ -130,6 +132,7 @@ def test_certificates_are_renewed_while_the_swarm_is_used(swarm):
     assert calls["calls"] > 50
 
 
+@pytest.mark.once
 def test_ca_is_followed_by_another_while_the_swarm_is_used(swarm):
     first = swarm.lab.salt(CA, "swarm_tls.status")[CA]["trusts"]
     swarm.pillar(tls={"ca_rotation": 1})
