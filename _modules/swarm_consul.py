@@ -188,7 +188,7 @@ def deregister(test=False, endpoint=None):
     .. code-block:: bash
 
         salt m1 swarm_consul.deregister
-        salt m1 swarm_consul.deregister endpoint=10.0.0.14:2275
+        salt m1 swarm_consul.deregister endpoint=10.0.0.14:2376
 
     endpoint
         Address of the engine of a node that cannot do it itself. Defaults to this node's.

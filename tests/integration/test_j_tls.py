@@ -81,6 +81,59 @@ def test_nothing_answers_without_a_certificate(swarm):
         assert swarm.lab.exec(CA, *secure, "docker", "-H", address, "version").returncode == 0
 
 
+# ---- secrets. First: a later test asks the mine by hand, and what it says is then in the job cache
+
+
+def _secrets(swarm):
+    """Return every secret of the swarm's, ``{what: a part of it that nothing else has}``."""
+    state = json.loads(swarm.lab.exec(CA, "cat", "/etc/swarm-formula/ca.json").stdout)
+    keys = {"the CA's key": state["ca"]["key"]}
+    for host in swarm.lab.hosts():
+        keys[f"{host}'s key"] = swarm.lab.exec(host, "cat", f"{CERTIFICATES}/key.pem").stdout
+    lines = {what: key.splitlines()[1] for what, key in keys.items()}
+    return {**lines, "the gossip's key": state["gossip"]}
+
+
+def test_secrets_are_nowhere_but_where_they_have_to_be(swarm):
+    with hunt.bus(swarm.lab) as bus:
+        swarm.lab.salt("m2", "swarm_tls.distrust")
+        swarm.apply()
+    (said,) = bus
+    assert "swarm_ca.sign" in said
+    told = json.dumps(
+        [
+            swarm.lab.salt("*", function)
+            for function in ("grains.items", "swarm_tls.status", "swarm_tls.report", "config.items")
+        ]
+        + [swarm.lab.salt(CA, f"swarm_ca.{one}") for one in ("record", "issued", "certificate")]
+    )
+    for what, secret in _secrets(swarm).items():
+        assert secret not in said, what
+        assert secret not in told, what
+        found = hunt.found(swarm.lab, secret)
+        if what == "the gossip's key":
+            files = found.pop("salt")
+            assert [file for file in files if not hunt.MINE.fullmatch(file)] == []
+            for file in files:
+                assert swarm.lab.exec("salt", "stat", "-c", "%a", file).stdout.strip() == "600"
+        assert found == {}, what
+
+
+@pytest.mark.once
+def test_the_search_finds_what_is_leaked(swarm):
+    secret = _secrets(swarm)["m2's key"]
+    swarm.lab.salt("m2", "test.arg", secret)
+    leaked = hunt.found(swarm.lab, secret)["salt"]
+    assert any("/jobs/" in file for file in leaked)
+    swarm.lab.exec("salt", "rm", "-f", *leaked)
+    swarm.docker("m3", "run", "-d", "--name", "leak", "-e", f"KEY={secret}", "busybox:lab", "true")
+    assert hunt.found(swarm.lab, secret) == {"m3": ["containers"]}
+    swarm.docker("m3", "rm", "-f", "leak")
+
+
+# ---- who gets in
+
+
 @pytest.mark.once
 def test_who_is_on_the_host_and_not_root_does_not_get_at_consul(swarm):
     ask = "import http.client, ssl; c = http.client.HTTPSConnection('127.0.0.1', 8501, context="
@@ -228,53 +281,3 @@ printf "subjectAltName=IP:$ADDRESS,IP:127.0.0.1\\nextendedKeyUsage=serverAuth,cl
 signed="-CA ca.pem -CAkey ca.key -CAcreateserial -extfile ext -days 9"
 openssl x509 -req -in request $signed -out cert.pem
 """
-
-
-# ---- secrets
-
-
-def _secrets(swarm):
-    """Return every secret of the swarm's, ``{what: a part of it that nothing else has}``."""
-    state = json.loads(swarm.lab.exec(CA, "cat", "/etc/swarm-formula/ca.json").stdout)
-    keys = {"the CA's key": state["ca"]["key"]}
-    for host in swarm.lab.hosts():
-        keys[f"{host}'s key"] = swarm.lab.exec(host, "cat", f"{CERTIFICATES}/key.pem").stdout
-    lines = {what: key.splitlines()[1] for what, key in keys.items()}
-    return {**lines, "the gossip's key": state["gossip"]}
-
-
-def test_secrets_are_nowhere_but_where_they_have_to_be(swarm):
-    with hunt.bus(swarm.lab) as bus:
-        swarm.lab.salt("m2", "swarm_tls.distrust")
-        swarm.apply()
-    (said,) = bus
-    assert "swarm_ca.sign" in said
-    told = json.dumps(
-        [
-            swarm.lab.salt("*", function)
-            for function in ("grains.items", "swarm_tls.status", "swarm_tls.report", "config.items")
-        ]
-        + [swarm.lab.salt(CA, f"swarm_ca.{one}") for one in ("record", "issued", "certificate")]
-    )
-    for what, secret in _secrets(swarm).items():
-        assert secret not in said, what
-        assert secret not in told, what
-        found = hunt.found(swarm.lab, secret)
-        if what == "the gossip's key":
-            files = found.pop("salt")
-            assert [file for file in files if not hunt.MINE.fullmatch(file)] == []
-            for file in files:
-                assert swarm.lab.exec("salt", "stat", "-c", "%a", file).stdout.strip() == "600"
-        assert found == {}, what
-
-
-@pytest.mark.once
-def test_the_search_finds_what_is_leaked(swarm):
-    secret = _secrets(swarm)["m2's key"]
-    swarm.lab.salt("m2", "test.arg", secret)
-    leaked = hunt.found(swarm.lab, secret)["salt"]
-    assert any("/jobs/" in file for file in leaked)
-    swarm.lab.exec("salt", "rm", "-f", *leaked)
-    swarm.docker("m3", "run", "-d", "--name", "leak", "-e", f"KEY={secret}", "busybox:lab", "true")
-    assert hunt.found(swarm.lab, secret) == {"m3": ["containers"]}
-    swarm.docker("m3", "rm", "-f", "leak")
