@@ -27,7 +27,7 @@ def open_lab(env: Mapping[str, str]) -> Lab:
 def prepare(lab: Lab, public_key: str) -> None:
     """Installs engine, images and libraries on every host, and writes the pillar."""
     pillar = {**read_pillar(lab), "labels": LABELS, "tls": {"enabled": False}}
-    if pillar.get("mode") == "builtin":
+    if pillar["mode"] == "builtin":
         pillar["nodes"] = {"m*": {"labels": LABELS}}
     elif "manager" not in pillar:
         raise LabError("the benchmark needs a swarm image; SWARM_LAB_IMAGES names a folder of tars")
@@ -50,7 +50,8 @@ def switch_tls(lab: Lab, on: bool) -> None:
 
 def read_pillar(lab: Lab) -> dict:
     """Returns the value of the pillar key `swarm` that the lab's hosts get."""
-    return json.loads((lab.settings.pillar / "swarm.sls").read_text())["swarm"]
+    given = json.loads((lab.settings.pillar / "swarm.sls").read_text())["swarm"]
+    return {"mode": "classic", **given}
 
 
 def reset(lab: Lab) -> None:
@@ -99,7 +100,7 @@ def _script(name: str) -> str:
 def healthy(lab: Lab) -> int:
     """Returns how many nodes the swarm itself calls healthy; each run is checked by it."""
     pillar = read_pillar(lab)
-    count = _ready if pillar.get("mode") == "builtin" else _healthy
+    count = _ready if pillar["mode"] == "builtin" else _healthy
     return max(count(lab, host, pillar) for host in pillar["managers"])
 
 
