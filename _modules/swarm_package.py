@@ -2,16 +2,37 @@
 The package of the Docker Engine.
 """
 
+import fcntl
 import fnmatch
+from pathlib import Path
 
 import swarm_errors
 import swarm_files
+import swarm_wait
 
 __virtualname__ = "swarm_package"
+
+_LOCK = Path("/var/lib/dpkg/lock-frontend")
 
 
 def __virtual__():
     return __virtualname__
+
+
+def _await_apt(settings):
+    """Wait until no apt is at work here: that of a run that was killed goes on by itself."""
+
+    def probe():
+        if not _LOCK.exists():
+            return None
+        with _LOCK.open("r+") as lock:
+            try:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return f"another apt or dpkg is at work on {settings['id']}: it has {_LOCK}"
+        return None
+
+    swarm_wait.until(probe, settings["timeout"])
 
 
 def _candidate(package, wanted):
@@ -70,7 +91,10 @@ def install(test=False):
 
         salt '*' swarm_package.install test=True
     """
-    engine = __salt__["swarm_settings.get"]()["engine"]
+    settings = __salt__["swarm_settings.get"]()
+    engine = settings["engine"]
+    if not test:
+        _await_apt(settings)
     have = __salt__["pkg.version"](engine["package"])
     if have and fnmatch.fnmatchcase(have, engine["version"] or "*"):
         return _hold(engine, test)

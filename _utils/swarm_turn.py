@@ -42,6 +42,9 @@ def _take(client: object, session: str, mine: str) -> str | None:
         if swarm_kv.call("turn", client.kv.put, _KEY, mine, acquire=session):
             return None
         _, entry = swarm_kv.call("turn", client.kv.get, _KEY)
+        if entry and entry.get("Session") and entry["Value"] == mine.encode():
+            # Of a run of this very host that was killed in its turn: nobody else waits for it.
+            swarm_kv.call("turn", client.session.destroy, entry["Session"])
     except swarm_errors.StoreError as err:
         # Whose turn it is may be the leader's, and then nobody answers for a moment.
         return str(err)

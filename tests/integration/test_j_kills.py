@@ -36,7 +36,7 @@ def _kill_after(lab, host, seconds):
     return killed
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def fourth(cluster):
     """A host that comes and goes."""
     cluster.heal()
@@ -49,7 +49,6 @@ def fourth(cluster):
 
 @pytest.mark.parametrize("seconds", _moments(20))
 def test_first_apply_that_is_killed_is_finished_by_the_next(fourth, seconds):
-    fourth.lab.reset("m4")
     killed = _kill_after(fourth.lab, "m4", seconds)
     fourth.apply("m4")
     assert fourth.apply("m4") == {}

@@ -1,6 +1,10 @@
+import subprocess
+import sys
+
 import pytest
 import swarm_errors
 import swarm_files
+import swarm_wait
 
 from _modules import swarm_package
 from tests.unit.execution import mocked
@@ -14,6 +18,7 @@ BROUGHT = {"containerd": "", "docker.io": "", "iptables": "1.8.7", "runc": ""}
 def engine(monkeypatch, tmp_path):
     """Return a function that sets up a host: its packages, its repositories, its pillar."""
     monkeypatch.setattr(swarm_files, "RECORD", tmp_path / "record.json")
+    monkeypatch.setattr(swarm_package, "_LOCK", tmp_path / "lock-frontend")
 
     def engine(  # noqa: PLR0913
         have="",
@@ -242,3 +247,34 @@ def test_package_with_containers_of_others_stays(engine):
     swarm_package.install()
     assert swarm_package.remove() == {}
     salt["pkg.remove"].assert_not_called()
+
+
+# ---- another apt
+
+
+HOLD = """
+import fcntl, sys
+with open(sys.argv[1], "w") as lock:
+    fcntl.lockf(lock, fcntl.LOCK_EX)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_apt_of_a_run_that_was_killed_is_waited_for(engine, monkeypatch):
+    """It goes on, and until its end the engine is there by half."""
+    engine(have="20.10.5")
+    sleeps = []
+    command = [sys.executable, "-c", HOLD, str(swarm_package._LOCK)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as apt:  # noqa: S603
+        assert apt.stdout.readline() == b"held\n"
+
+        def sleep(_):
+            sleeps.append("waited")
+            apt.communicate()
+
+        monkeypatch.setattr(swarm_wait.time, "sleep", sleep)
+        assert swarm_package.install(test=True) == {}, "a dry run waits for nobody"
+        assert sleeps == []
+        assert swarm_package.install() == {}
+    assert sleeps == ["waited"]

@@ -83,6 +83,15 @@ def test_turn_of_another_is_waited_for_and_named(connect):
             pytest.fail("two hosts at a time")
 
 
+def test_turn_of_a_run_of_this_host_that_was_killed_is_taken_over(agent, connect):
+    """Nobody is to wait until it ends by itself."""
+    agent.sessions["of before"] = {}
+    agent.keys[KEY] = ("m1", "of before")
+    with swarm_turn.turn(connect, "m1", 5):
+        assert agent.keys[KEY][0] == "m1"
+        assert "of before" not in agent.sessions
+
+
 def test_who_waited_in_vain_leaves_nothing_behind(agent, connect):
     with swarm_turn.turn(connect, "m1", 5):
         with pytest.raises(swarm_errors.WaitTimeoutError), swarm_turn.turn(connect, "m2", 0):
