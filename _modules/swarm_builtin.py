@@ -163,8 +163,7 @@ def _tell(swarm, settings, records):
     me, mine = settings["id"], _mine()
     if mine.masterless:
         return
-    if mine.get([me], _NODE).get(me) != swarm["NodeID"]:
-        mine.send(_NODE, "swarm_builtin.node_id")
+    mine.tell(me, _NODE, swarm["NodeID"], "swarm_builtin.node_id")
     if not swarm_membership.manager(swarm):
         if me in records:
             __salt__["mine.delete"](_CLUSTER)

@@ -77,7 +77,9 @@ def apply(test=False):
         if not state:
             _refuse_second(settings)
             state, changes = swarm_authority.found(settings), {"CA": {"old": None, "new": "made"}}
-        state, step = swarm_authority.advanced(state, settings, _reports(settings))
+        # All members are asked only while there is something to wait for.
+        reports = _reports(settings) if swarm_authority.is_changing(state) else {}
+        state, step = swarm_authority.advanced(state, settings, reports)
         if step:
             changes = {"CA": {"old": "in its change", "new": step}}
         if test:
@@ -106,11 +108,11 @@ def _reports(settings):
 
 
 def _tell(settings):
-    mine, me = _mine(), settings["id"]
+    mine = _mine()
     with mine.sending():
-        known = mine.get([me], swarm_authority.RECORD).get(me) == record()
-    if not known:
-        mine.send(swarm_authority.RECORD, "swarm_ca.record", swarm_mine.members(settings))
+        told = record()
+    allowed = swarm_mine.members(settings)
+    mine.tell(settings["id"], swarm_authority.RECORD, told, "swarm_ca.record", allowed)
 
 
 def sign(request, **kwargs):
@@ -226,6 +228,5 @@ def remove(test=False):
         # When all are cleaned at once, the others are gone in a moment.
         swarm_wait.until(_dependants, _TOGETHER)
         swarm_files.write(swarm_authority.FILE, None)
-        if not _mine().masterless:
-            __salt__["mine.delete"](swarm_authority.RECORD)
+        _mine().forget(swarm_authority.RECORD)
     return {"CA": {"old": "present", "new": None}}

@@ -247,9 +247,7 @@ def _certificate(answer):
 
 def _tell():
     """Tell the CA what this node trusts, which waits for that when it changes."""
-    mine, me = _mine(), __opts__["id"]
-    if mine.get([me], swarm_authority.REPORT).get(me) != report():
-        mine.send(swarm_authority.REPORT, "swarm_tls.report")
+    _mine().tell(__opts__["id"], swarm_authority.REPORT, report(), "swarm_tls.report")
 
 
 def distrust():
@@ -304,6 +302,5 @@ def remove(test=False):
     if not test:
         for store in _STORES:
             store.clear()
-        if not _mine().masterless:
-            __salt__["mine.delete"](swarm_authority.REPORT)
+        _mine().forget(swarm_authority.REPORT)
     return {"certificates": {"old": "present", "new": None}}

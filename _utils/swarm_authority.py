@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import swarm_errors
 import swarm_files
+import swarm_nodes
 import swarm_pki
 from swarm_certs import Set
 
@@ -76,6 +77,11 @@ def record(state: dict) -> dict:
     }
 
 
+def is_changing(state: dict) -> bool:
+    """Say whether one CA is being followed by another."""
+    return bool(state["next"] or state["old"])
+
+
 def advanced(state: dict, settings: dict, reports: dict) -> tuple[dict, str | None]:
     """
     Return the CA one step further in its change, and what was done; ``None`` if there is no step.
@@ -87,8 +93,7 @@ def advanced(state: dict, settings: dict, reports: dict) -> tuple[dict, str | No
         What the members say they trust and have: ``{minion: {"trusts": [...], "issuer": ...}}``.
     """
     rotation = settings["tls"]["ca_rotation"]
-    settled = not (state["next"] or state["old"])
-    if rotation not in (None, state["rotation"]) and settled:
+    if rotation not in (None, state["rotation"]) and not is_changing(state):
         new = _new(settings["tls"], f"swarm-formula {settings['id']}")
         return {**state, "next": new, "rotation": rotation}, "a new CA is trusted beside the old"
     if lagging(state, reports):
@@ -122,9 +127,7 @@ def _holds(said: object, key: str, wanted: str) -> bool:
 
 
 def _is_member(minion: str, settings: dict) -> bool:
-    listed = {**settings["managers"], **settings["servers"]}
-    named = (fnmatch.fnmatchcase(minion, glob) for glob in settings["nodes"])
-    return minion in listed or any(named)
+    return any(fnmatch.fnmatchcase(minion, one) for one in swarm_nodes.members(settings))
 
 
 def _refuse(asked: Asked, why: str) -> swarm_errors.SwarmError:

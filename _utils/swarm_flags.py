@@ -20,12 +20,13 @@ FILTERS = (
 # Consul rejects sessions outside 10s..24h, and Swarm asks for half of its TTL.
 _SESSION = "Consul takes no session below 10s and Swarm asks for half the TTL"
 
-_TLS = {
+# Those that name a file, of the socket and of the store.
+TLS_FILES = ("tlscacert", "tlscert", "tlskey")
+KV_FILES = ("kv.cacertfile", "kv.certfile", "kv.keyfile")
+TLS = {
     "tls": checks.boolean,
     "tlsverify": checks.boolean,
-    "tlscacert": checks.text,
-    "tlscert": checks.text,
-    "tlskey": checks.text,
+    **dict.fromkeys(TLS_FILES, checks.text),
 }
 
 MANAGE = {
@@ -46,7 +47,7 @@ MANAGE = {
     "discovery-opt": checks.options,
     "refresh-on-node-filter": checks.boolean,
     "container-name-refresh-filter": checks.text,
-    **_TLS,
+    **TLS,
 }
 
 JOIN = {
@@ -62,15 +63,13 @@ def tls(files: Files) -> dict:
     """Return the flags by which a manager shows its certificate and asks for one."""
     return {
         "tlsverify": True,
-        "tlscacert": files.ca,
-        "tlscert": files.cert,
-        "tlskey": files.key,
+        **dict(zip(TLS_FILES, (files.ca, files.cert, files.key), strict=True)),
     }
 
 
 def kv_tls(files: Files) -> dict:
     """Return the options by which the store is asked with a certificate."""
-    return {"kv.cacertfile": files.ca, "kv.certfile": files.cert, "kv.keyfile": files.key}
+    return dict(zip(KV_FILES, (files.ca, files.cert, files.key), strict=True))
 
 
 def _as_duration(flag: str, value: object) -> object:

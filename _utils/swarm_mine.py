@@ -5,14 +5,15 @@ Salt's mine: what minions tell one another, and for whose eyes it is.
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 
+import swarm_nodes
+
 MASK = "(not shown)"
 _SENDING = "swarm_mine.sending"
 
 
 def members(settings: Mapping) -> str:
     """Return the target of all that may share a secret: who pillar names, and nobody else."""
-    named = [*settings["managers"], *settings["servers"], *settings["nodes"]]
-    return " or ".join(dict.fromkeys(named))
+    return " or ".join(swarm_nodes.members(settings))
 
 
 class Mine:
@@ -38,6 +39,18 @@ class Mine:
         if not self.masterless:
             with self.sending():
                 self._salt["mine.send"](name, mine_function=function, **who)
+
+    def tell(
+        self, me: str, name: str, value: object, function: str, allowed: str | None = None
+    ) -> None:
+        """Tell what a function returns, as ``send`` does, unless the mine has this value of it."""
+        if self.get([me], name).get(me) != value:
+            self.send(name, function, allowed)
+
+    def forget(self, name: str) -> None:
+        """Take back what this minion has told."""
+        if not self.masterless:
+            self._salt["mine.delete"](name)
 
     @contextlib.contextmanager
     def sending(self) -> Iterator[None]:

@@ -27,6 +27,11 @@ class Change(NamedTuple):
     changes: dict  # for the report
 
 
+def members(settings: dict) -> list[str]:
+    """Return who may be a member: minion IDs, and globs of such."""
+    return [*dict.fromkeys([*settings["managers"], *settings["servers"], *settings["nodes"]])]
+
+
 def settings_of(minion: str, nodes: dict) -> dict:
     """Return labels and availability that ``swarm:nodes`` gives a minion."""
     labels, availability = {}, None

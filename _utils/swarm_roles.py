@@ -119,11 +119,9 @@ def _swarm(settings: dict, command: list[str]) -> dict:
 
 def _with_files(container: dict, settings: dict, options: dict, files: Files) -> dict:
     """Have a container see the files that its flags name."""
-    given = {options.get(flag) for flag in ("tlscacert", "tlscert", "tlskey")}
-    given |= {
-        (options.get("discovery-opt") or {}).get(key)
-        for key in ("kv.cacertfile", "kv.certfile", "kv.keyfile")
-    }
+    of_store = options.get("discovery-opt") or {}
+    given = {options.get(flag) for flag in swarm_flags.TLS_FILES}
+    given |= {of_store.get(key) for key in swarm_flags.KV_FILES}
     paths = sorted(path for path in given if path and not path.startswith(f"{files.folder}/"))
     if settings["tls"]["used"]:
         paths.append(files.folder)

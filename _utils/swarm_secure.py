@@ -6,9 +6,9 @@ Works on resolved settings (``swarm_topology.resolve``).
 
 from collections.abc import Iterator
 
+import swarm_flags
 from swarm_pillar import Fault
 
-_TLS_FLAGS = ("tls", "tlsverify", "tlscacert", "tlscert", "tlskey")
 _CONSUL_TLS = (
     "encrypt",
     "ca_file",
@@ -18,7 +18,6 @@ _CONSUL_TLS = (
     "verify_outgoing",
     "verify_server_hostname",
 )
-_KV_TLS = ("kv.cacertfile", "kv.certfile", "kv.keyfile")
 
 
 def _files(settings: dict) -> Iterator[Fault]:
@@ -38,14 +37,14 @@ def _files(settings: dict) -> Iterator[Fault]:
 def _second_home(settings: dict) -> Iterator[Fault]:
     """What TLS sets is set nowhere else."""
     places = {
-        "engine:options": (settings["engine"]["options"], _TLS_FLAGS),
-        "manager:options": (settings["manager"]["options"], _TLS_FLAGS),
+        "engine:options": (settings["engine"]["options"], swarm_flags.TLS),
+        "manager:options": (settings["manager"]["options"], swarm_flags.TLS),
         "consul:options": (settings["consul"]["options"], _CONSUL_TLS),
     }
     if settings["own_store"]:
         for section in ("manager", "agent"):
             given = settings[section]["options"]["discovery-opt"] or {}
-            places[f"{section}:options:discovery-opt"] = (given, _KV_TLS)
+            places[f"{section}:options:discovery-opt"] = (given, swarm_flags.KV_FILES)
     for path, (options, keys) in places.items():
         for key in keys:
             if options.get(key) is not None:
