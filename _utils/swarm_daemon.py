@@ -40,6 +40,20 @@ RELOADABLE = frozenset(
     cluster-store-opts""".split()
 )
 
+# What an engine keeps by SIGHUP when the key is only taken away (``daemon/reload.go``), and what
+# it would start with: that has to be said once.
+_STICKY = {
+    "allow-nondistributable-artifacts": [],
+    "debug": False,
+    "default-runtime": "runc",
+    "insecure-registries": [],
+    "labels": [],
+    "live-restore": False,
+    "registry-mirrors": [],
+    "runtimes": {},
+    "shutdown-timeout": 15,
+}
+
 # key: (first version that lacks it, what to do instead)
 _REMOVED = {
     "cluster-store": ("23.0", "set swarm:overlay to false, or use an engine below 23.0"),
@@ -208,3 +222,12 @@ def needs_restart(changes: dict) -> bool:
     """Say whether a SIGHUP is not enough: it can give an engine a store, not take it or another."""
     had = any(key in changes and changes[key]["old"] is not None for key in OVERLAY_KEYS)
     return had or any(key not in RELOADABLE for key in changes)
+
+
+def resets(changes: dict) -> dict:
+    """Return what an engine has to be told by SIGHUP, for keys that are taken away: defaults."""
+    return {
+        key: default
+        for key, default in _STICKY.items()
+        if key in changes and changes[key]["new"] is None
+    }

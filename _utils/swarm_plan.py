@@ -2,6 +2,7 @@
 A change of the engine's files: worked out, written, and put back if the engine does not take it.
 """
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ class Plan(NamedTuple):
     differs: dict  # the keys of daemon.json that change, {key: {"old": ..., "new": ...}}
     changes: dict  # for the report
     record: dict  # what in daemon.json is ours
+    # {key: default} of keys that go, and that an engine forgets by SIGHUP only if told so
+    resets: dict
 
     @property
     def units(self) -> list[Path]:
@@ -63,10 +66,10 @@ def plan(wanted: dict, keys: tuple | None = None) -> Plan:
     new, record = swarm_daemon.merge(current, wanted, recorded(), keys)
     differs = swarm_daemon.diff(current, new)
     if not differs:
-        return Plan({}, {}, {}, record)
+        return Plan({}, {}, {}, record, {})
     text = swarm_files.to_json(new) if new else None
     files = {DAEMON: (swarm_files.read(DAEMON), text)}
-    return Plan(files, differs, {"daemon.json": differs}, record)
+    return Plan(files, differs, {"daemon.json": differs}, record, swarm_daemon.resets(differs))
 
 
 def with_file(plan: Plan, path: Path, wanted: str | None) -> Plan:
@@ -103,9 +106,17 @@ def begin(plan: Plan, restart: bool, what: str) -> None:
     files |= earlier.get("files", {})
     record = earlier.get("record", recorded())
     swarm_files.note(_PENDING, {"restart": restart, "what": what, "files": files, "record": record})
-    swarm_files.note(_RECORD, plan.record)
+    # A default that has to be said is ours, too: if this run is cut off, the next takes it away.
+    said = {} if restart else plan.resets
+    passing = {key: {"ours": default, "before": None} for key, default in said.items()}
+    swarm_files.note(_RECORD, {**plan.record, **passing})
     for path, (_, new) in plan.files.items():
-        swarm_files.write(path, new)
+        told = path == DAEMON and said
+        swarm_files.write(path, _with(new, said) if told else new)
+
+
+def _with(text: str | None, keys: dict) -> str:
+    return swarm_files.to_json({**json.loads(text or "{}"), **keys})
 
 
 def undo() -> None:
@@ -120,6 +131,8 @@ def undo() -> None:
 
 
 def end(plan: Plan) -> None:
-    """Note that the engine has read the files."""
+    """Note that the engine has read the files; what it had to be told only once is taken out."""
+    if plan.resets:
+        swarm_files.write(DAEMON, plan.files[DAEMON][1])
     swarm_files.note(_RECORD, plan.record)
     swarm_files.note(_PENDING, {})

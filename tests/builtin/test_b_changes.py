@@ -27,7 +27,8 @@ def test_new_minion_joins_by_itself_with_its_labels(mode):
     mode.lab.add("m4")
     mode.wait(lambda: mode.roles().get("m4") == "worker", 300)
     mode.wait(lambda: mode.lab.salt("m4", "swarm_node.joined")["m4"], 60)
-    assert mode.labels("m4") == {"zone": "d"}
+    # The managers give it its labels when it is there, and asked by it: later than its own word.
+    mode.wait(lambda: mode.labels("m4") == {"zone": "d"}, 60)
     assert mode.by_host()["m4"]["Spec"]["Availability"] == "pause"
     assert mode.apply() == {}
     mode.pillar(nodes={"m*": {"availability": "active", "labels": {"zone": None}}})

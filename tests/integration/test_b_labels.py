@@ -28,6 +28,15 @@ def test_label_edit_reaches_the_scheduler_and_restarts_nothing(swarm):
                       check=False)  # fmt: skip
     assert old.returncode != 0
     assert "Unable to find a node" in old.stderr
+    for host in hosts:
+        swarm.pillar(host, labels={})
+    assert len(swarm.apply()) == len(hosts)
+    assert {host: swarm.pids(host) for host in hosts} == before
+    assert {swarm.docker(host, "info", "-f", "{{json .Labels}}") for host in hosts} == {"[]"}
+    gone = swarm.swarm("run", "-d", "-e", f"constraint:zone==new-{hosts[0]}", "busybox:lab", "true",
+                       check=False)  # fmt: skip
+    assert "Unable to find a node" in gone.stderr
+    assert swarm.apply() == {}
 
 
 @pytest.mark.once

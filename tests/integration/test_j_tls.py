@@ -127,8 +127,10 @@ def test_the_search_finds_what_is_leaked(swarm):
     assert any("/jobs/" in file for file in leaked)
     swarm.lab.exec("salt", "rm", "-f", *leaked)
     swarm.docker("m3", "run", "-d", "--name", "leak", "-e", f"KEY={secret}", "busybox:lab", "true")
-    assert hunt.found(swarm.lab, secret) == {"m3": ["containers"]}
-    swarm.docker("m3", "rm", "-f", "leak")
+    try:
+        assert hunt.found(swarm.lab, secret) == {"m3": ["containers"]}
+    finally:
+        swarm.docker("m3", "rm", "-f", "leak")
 
 
 # ---- who gets in

@@ -103,10 +103,8 @@ class Dockerd:
         if bad := self.never_reloads_with & set(wanted):
             self.journal.append(f'level=error msg="no such thing as {", ".join(bad)}"')
         else:
-            self.config = {
-                **{key: one for key, one in self.config.items() if key not in RELOADABLE},
-                **{key: one for key, one in wanted.items() if key in RELOADABLE},
-            }
+            # What is only taken out of the file stays in force (daemon/reload.go).
+            self.config |= {key: one for key, one in wanted.items() if key in RELOADABLE}
             self.reloads.append(time.time())
         return True
 

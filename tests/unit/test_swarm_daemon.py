@@ -216,6 +216,23 @@ def test_restart_only_where_a_reload_is_not_enough(old, new, restart):
     assert swarm_daemon.needs_restart(swarm_daemon.diff(old, new)) is restart
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ({"labels": ["zone=a"], "mtu": 1400}, {}, {"labels": []}),
+        ({"debug": True}, {}, {"debug": False}),
+        ({"debug": True}, {"debug": False}, {}),
+        ({"labels": ["zone=a"]}, {"labels": ["zone=b"]}, {}),
+        ({}, {"labels": ["zone=a"]}, {}),
+        # these an engine forgets by itself
+        ({"max-concurrent-downloads": 5, "features": {"buildkit": True}}, {}, {}),
+    ],
+    ids=str,
+)
+def test_key_that_goes_is_told_as_its_default_where_an_engine_would_keep_it(old, new, told):
+    assert swarm_daemon.resets(swarm_daemon.diff(old, new)) == told
+
+
 def test_diff_shows_both_sides():
     assert swarm_daemon.diff({"a": 1, "b": 2, "c": 3}, {"b": 2, "c": 4, "d": 5}) == {
         "a": {"old": 1, "new": None},

@@ -125,6 +125,19 @@ def test_label_is_changed_by_a_reload(converged, pillar):
     assert converged.pid == 2
 
 
+def test_last_label_goes_by_a_reload(converged, pillar):
+    """The engine keeps the labels it has if the key is only taken out of its file."""
+    pillar(labels={"zone": "a"}, engine={"options": {"debug": True}})
+    swarm_engine.configure()
+    converged.calls.clear()
+    pillar()
+    assert set(swarm_engine.configure()["daemon.json"]) == {"labels", "debug"}
+    assert converged.config == {**BASE, **OVERLAY, "labels": [], "debug": False}
+    assert converged.on_disk() == {**BASE, **OVERLAY}
+    assert converged.calls == ["reload"]
+    assert swarm_engine.configure() == {}
+
+
 def test_store_is_given_by_a_reload(daemon, pillar):
     swarm_engine.configure()
     daemon.calls.clear()
@@ -201,7 +214,8 @@ def test_clean_leaves_what_was_there_before(daemon, pillar):
     swarm_engine.configure_overlay()
     promised = swarm_engine.clean(test=True)
     assert swarm_engine.clean() == promised
-    assert daemon.on_disk() == daemon.config == before
+    assert daemon.on_disk() == before
+    assert daemon.config == {**before, "live-restore": False}
     assert daemon.command == COMMAND
     assert not daemon.dropin.parent.exists()
     assert not swarm_files.RECORD.exists()

@@ -2,9 +2,12 @@
 The engine's configuration when something goes wrong: put back, or finished by the next run.
 """
 
+from unittest.mock import Mock
+
 import pytest
 import swarm_errors
 import swarm_files
+import swarm_plan
 
 from _modules import swarm_engine
 from tests.unit.dockerd import BASE, COMMAND, OVERLAY, TCP
@@ -124,6 +127,35 @@ def test_store_that_the_engine_ignores_is_taken_back(daemon, pillar):
 
 
 # ---- runs that were cut off
+
+
+def test_run_that_was_cut_off_while_a_label_goes_is_finished_by_the_next(
+    converged, pillar, monkeypatch
+):
+    pillar(labels={"zone": "a"})
+    swarm_engine.configure()
+    pillar()
+    kill(monkeypatch, "service.reload")
+    assert converged.config["labels"] == ["zone=a"]
+    assert swarm_engine.configure() != {}
+    assert converged.config["labels"] == []
+    assert converged.on_disk() == {**BASE, **OVERLAY}
+    assert swarm_engine.configure() == {}
+
+
+def test_run_that_was_cut_off_when_the_label_is_gone_leaves_nothing(converged, pillar, monkeypatch):
+    pillar(labels={"zone": "a"})
+    swarm_engine.configure()
+    pillar()
+    with monkeypatch.context() as patched:
+        patched.setattr(swarm_plan, "end", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            swarm_engine.configure()
+    assert converged.config["labels"] == []
+    assert swarm_engine.configure() != {}
+    assert converged.on_disk() == {**BASE, **OVERLAY}
+    assert swarm_engine.configure() == {}
+    assert "labels" not in swarm_files.record("daemon.json")
 
 
 @pytest.mark.parametrize("where", ["service.systemctl_reload", "service.reload", "service.restart"])
