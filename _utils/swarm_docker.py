@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import swarm_deadline
 import swarm_errors
 
 log = logging.getLogger(__name__)
@@ -31,14 +32,14 @@ def connect(url: str | None = None, timeout: float = 60, what: str = "docker") -
         Where the engine listens. Defaults to the local socket.
 
     timeout
-        Longest silence of the engine, in seconds, on any call.
+        Longest silence of the engine, in seconds, on any call; a whole answer may take twice that.
 
     what
         The object that the calls are about, for the error texts.
     """
     url = url or SOCKET
     with translated(what, url):
-        client = _sdk().APIClient(base_url=url, version="auto", timeout=timeout)
+        client = _client()(base_url=url, version="auto", timeout=timeout)
         try:
             yield client
         finally:
@@ -146,6 +147,11 @@ def _sdk() -> Any:
             "apply the state swarm.libraries, which installs it"
         ) from err
     return sdk
+
+
+def _client() -> type:
+    """Return the SDK's client, each call of which has an end."""
+    return type("APIClient", (swarm_deadline.Bound, _sdk().APIClient), {})
 
 
 def _unanswered(what: str, url: str, err: Exception, requests: Any) -> swarm_errors.SwarmError:

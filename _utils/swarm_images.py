@@ -7,10 +7,10 @@ import json
 import logging
 import os
 import tarfile
-import time
 from collections.abc import Callable
 from typing import Any
 
+import swarm_deadline
 import swarm_docker
 import swarm_errors
 from salt.exceptions import SaltException
@@ -125,17 +125,18 @@ def _split(name: str) -> tuple[str, str]:
 def _run(client: Any, what: str, timeout: float, path: str, **request: Any) -> None:
     """Ask for something that takes its time, and read Docker's report on it to the end."""
     late = f"{what}: not done after {timeout:g} s: raise swarm:timeout, or look what holds it up"
-    end = time.monotonic() + timeout
-    with swarm_docker.translated(what), swarm_docker.patience(late):
-        # The SDK's own pull has no limit on the time.
+
+    def run():
         answer = swarm_docker.post(client, path, stream=True, timeout=(10, timeout), **request)
         with contextlib.closing(answer):
             for line in filter(None, answer.iter_lines()):
                 # Errors come under the status 200, too.
                 if "error" in (report := json.loads(line)):
                     raise swarm_errors.ApiError(f"{what}: Docker says: {report['error']}")
-                if time.monotonic() > end:
-                    raise swarm_errors.WaitTimeoutError(late)
+
+    with swarm_docker.translated(what), swarm_docker.patience(late):
+        # The SDK's own pull has no limit on the time.
+        swarm_deadline.within(timeout, run)
 
 
 def arrived(client: Any, name: str) -> dict:

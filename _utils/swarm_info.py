@@ -9,6 +9,7 @@ columns or at commas: a label's value may hold both.
 from typing import NamedTuple
 
 import requests
+import swarm_deadline
 import swarm_errors
 
 _DETAIL = "└ "
@@ -103,7 +104,7 @@ def fetch(endpoint: str, tls: dict | None = None, timeout: float = 3) -> Manager
     scheme = "https" if tls else "http"
     try:
         # No proxy from the environment: a manager is a neighbour.
-        with requests.Session() as session:
+        with swarm_deadline.Session() as session:
             session.trust_env = False
             if tls:
                 session.cert = (tls["cert"], tls["key"])

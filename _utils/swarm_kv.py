@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Callable, Mapping
 
 import requests
+import swarm_deadline
 import swarm_errors
 from swarm_certs import Files
 
@@ -39,7 +40,7 @@ def connect(settings: Mapping, files: Files, timeout: float = 5) -> object:
         scheme="https" if secure else "http",
         **secure,
     )
-    session = client.http.session
+    session = client.http.session = swarm_deadline.Session()
     for key, value in secure.items():
         # For what the library has no function for, and for which it is no help.
         setattr(session, key, value)
