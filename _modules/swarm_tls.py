@@ -15,7 +15,10 @@ import swarm_wait
 
 __virtualname__ = "swarm_tls"
 
-_STORES = (swarm_certs.NODE, swarm_certs.CLIENT)
+_STORES = {
+    swarm_authority.NODE: swarm_certs.NODE,
+    swarm_authority.CLIENT: swarm_certs.CLIENT,
+}
 # Seconds that the CA's minion may take for an answer.
 _ANSWER = 15
 
@@ -90,9 +93,11 @@ def apply(test=False):
     if not settings["tls"]["used"]:
         return {}
     due = {settings["address"], *(settings["tls"]["names"] if settings["is_manager"] else ())}
-    changes = _apply(settings, swarm_certs.NODE, swarm_authority.NODE, due, test)
+    mine = _mine()
+    changes = _apply(settings, mine, swarm_authority.NODE, due, test)
     if not test:
-        _tell()
+        # The CA waits for what this node trusts when it changes.
+        mine.tell(settings["id"], swarm_authority.REPORT, report(), "swarm_tls.report")
     return changes
 
 
@@ -108,7 +113,7 @@ def apply_client(test=False):
     """
     settings = _settings()
     if settings["tls"]["ca"] and settings["id"] in settings["client"]["nodes"]:
-        return _apply(settings, swarm_certs.CLIENT, swarm_authority.CLIENT, set(), test)
+        return _apply(settings, _mine(), swarm_authority.CLIENT, set(), test)
     if not swarm_certs.CLIENT.folder.exists():
         return {}
     if not test:
@@ -116,14 +121,15 @@ def apply_client(test=False):
     return {"client's certificate": {"old": "present", "new": None}}
 
 
-def _apply(settings, store, kind, due, test):
+def _apply(settings, mine, kind, due, test):
+    store = _STORES[kind]
     have = store.read()
     if settings["tls"]["cert"]:
         # Loopback is where a node asks its own Consul.
         wanted = _brought(settings, {*due, *(["127.0.0.1"] if settings["own_store"] else [])})
         why = f"from {settings['tls']['cert']}" if wanted != have else None
     else:
-        authority = _authority(settings) if test else _await_authority(settings)
+        authority = _authority(settings, mine) if test else _await_authority(settings, mine)
         _refuse_stranger(settings, have, authority)
         wanted, why = None, swarm_authority.lack(have, authority, due, settings["tls"])
         if why and not test:
@@ -170,20 +176,20 @@ def _brought(settings, due):
     return found
 
 
-def _authority(settings):
+def _authority(settings, mine):
     """Return what the CA tells the members, ``{}`` if it has not told yet."""
     if settings["is_ca"]:
         state = swarm_authority.load()
         return swarm_authority.record(state) if state else {}
     ca = settings["tls"]["ca"]
-    return _mine().get([ca], swarm_authority.RECORD).get(ca) or {}
+    return mine.learn(settings["id"], ca, swarm_authority.RECORD, swarm_authority.REPORT) or {}
 
 
-def _await_authority(settings):
+def _await_authority(settings, mine):
     found, ca = {}, settings["tls"]["ca"]
 
     def probe():
-        found.update(_authority(settings))
+        found.update(_authority(settings, mine))
         return (
             None
             if found
@@ -245,11 +251,6 @@ def _certificate(answer):
     return answer["cert"]
 
 
-def _tell():
-    """Tell the CA what this node trusts, which waits for that when it changes."""
-    _mine().tell(__opts__["id"], swarm_authority.REPORT, report(), "swarm_tls.report")
-
-
 def distrust():
     """
     Have this host forget its certificate and whom it trusts; the next apply trusts the CA there is.
@@ -262,7 +263,7 @@ def distrust():
 
         salt '*' swarm_tls.distrust
     """
-    for store in _STORES:
+    for store in _STORES.values():
         store.forget()
     return True
 
@@ -281,7 +282,11 @@ def tidy(test=False):
     """
     if not _settings()["tls"]["used"]:
         return remove(test)
-    old = {f"certificates {one}": (store, one) for store in _STORES for one in store.outdated()}
+    old = {
+        f"certificates {one}": (store, one)
+        for store in _STORES.values()
+        for one in store.outdated()
+    }
     for store, one in old.values() if not test else ():
         store.drop([one])
     return {what: {"old": "replaced", "new": None} for what in old}
@@ -297,10 +302,10 @@ def remove(test=False):
 
         salt '*' swarm_tls.remove test=True
     """
-    if not any(store.folder.exists() for store in _STORES):
+    if not any(store.folder.exists() for store in _STORES.values()):
         return {}
     if not test:
-        for store in _STORES:
+        for store in _STORES.values():
             store.clear()
         _mine().forget(swarm_authority.REPORT)
     return {"certificates": {"old": "present", "new": None}}

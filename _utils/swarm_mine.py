@@ -20,13 +20,25 @@ class Mine:
     """The mine as a minion sees it, with Salt's dunders of the module that asks."""
 
     def __init__(self, salt: Mapping[str, Callable], opts: Mapping, context: MutableMapping):
-        self._salt, self._context = salt, context
+        self._salt, self._context, self._told = salt, context, {}
         self.masterless = opts.get("file_client") == "local"
 
     def get(self, target: str | list[str], name: str) -> dict:
         """Return what minions have told, ``{minion: value}``: a compound target, or a list."""
         kind = "list" if isinstance(target, list) else "compound"
         return {} if self.masterless else self._salt["mine.get"](target, name, tgt_type=kind) or {}
+
+    def learn(self, me: str, target: str, name: str, own: str) -> object:
+        """
+        Return what a minion has told, ``None`` for nothing.
+
+        With it comes what this one has told as ``own``, so that ``tell`` need not ask again.
+        """
+        if self.masterless:
+            return None
+        found = self._salt["mine.get"]([target, me], [name, own], tgt_type="list") or {}
+        self._told[own] = found.get(own, {}).get(me)
+        return found.get(name, {}).get(target)
 
     def send(self, name: str, function: str, allowed: str | None = None) -> None:
         """
@@ -44,7 +56,8 @@ class Mine:
         self, me: str, name: str, value: object, function: str, allowed: str | None = None
     ) -> None:
         """Tell what a function returns, as ``send`` does, unless the mine has this value of it."""
-        if self.get([me], name).get(me) != value:
+        told = self._told[name] if name in self._told else self.get([me], name).get(me)
+        if told != value:
             self.send(name, function, allowed)
 
     def forget(self, name: str) -> None:

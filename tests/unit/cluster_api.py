@@ -135,4 +135,7 @@ class Mine(dict):
 
     def get_from(self, target, name, tgt_type=None):
         wanted = target if tgt_type == "list" else target.split(" or ")
+        if isinstance(name, list):
+            found = {one: self.get_from(target, one, tgt_type) for one in name}
+            return {one: told for one, told in found.items() if told}
         return {one: self[one, name] for one in wanted if (one, name) in self}
