@@ -35,7 +35,7 @@ FIELDS = {
     "entrypoint": Field(("Config", "Entrypoint"), values.words, "a list of words, or one string"),
     "environment": Field(
         ("Config", "Env"),
-        values.table,
+        values.environment,
         "a dictionary of plain values",
         encode=lambda table: [f"{key}={value}" for key, value in table.items()],
         decode=lambda raw: dict(entry.partition("=")[::2] for entry in raw or []),

@@ -5,13 +5,14 @@ Pure functions. Each takes what a person writes as well as what it returned itse
 right raises ``ValueError`` or ``TypeError``; the caller says where.
 """
 
-import math
 import posixpath
 import re
 import shlex
 from collections.abc import Iterable
 from typing import Any
 
+# More CPUs than any host has, and few enough for a number that Docker gives back as it was.
+_CPUS = 1_000_000
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)i?b?")
 _PORT = re.compile(
@@ -47,6 +48,14 @@ def table(value: Any) -> dict[str, str]:
     return {str(key): text(one) for key, one in (value or {}).items()}
 
 
+def environment(value: Any) -> dict[str, str]:
+    """Return a dictionary of strings whose names can stand before a ``=``."""
+    found = table(value)
+    if bad := [name for name in found if not name or "=" in name]:
+        raise ValueError(f"found the name {bad[0]!r}")
+    return found
+
+
 def number(value: Any) -> int:
     """Return a whole number of at least zero; unset is zero."""
     if isinstance(value, bool) or int(value or 0) < 0:
@@ -56,9 +65,9 @@ def number(value: Any) -> int:
 
 def cpus(value: Any) -> float:
     """Return a number of CPUs to Docker's precision; unset is zero."""
-    # Not-a-number compares as false with everything.
-    if isinstance(value, bool) or not 0 <= float(value or 0) < math.inf:
-        raise ValueError("found no number of at least 0")
+    # Not-a-number compares as false with everything. Docker counts billionths, in 64 bits.
+    if isinstance(value, bool) or not 0 <= float(value or 0) <= _CPUS:
+        raise ValueError(f"found no number from 0 to {_CPUS}")
     return round(float(value or 0), 9)
 
 

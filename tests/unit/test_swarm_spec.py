@@ -242,6 +242,24 @@ ODD = st.recursive(
 )
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        # Docker splits at the first =, and would show another name than was asked for.
+        {"environment": {"=": ""}},
+        {"environment": {"A=B": "c"}},
+        {"environment": {"": "c"}},
+        # No float of this size comes back from billionths as it was.
+        {"cpus": 2.035745599258851e20},
+        {"cpus": 1_000_001},
+    ],
+    ids=str,
+)
+def test_found_by_search_what_docker_would_never_show_as_it_was_wanted(settings):
+    with pytest.raises(swarm_errors.SettingsError):
+        wanted(**settings)
+
+
 @pytest.mark.parametrize("key", swarm_spec.FIELDS)
 @given(value=ODD)
 def test_odd_values_are_refused_or_survive_the_way_through_docker(key, value):
