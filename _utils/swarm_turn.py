@@ -41,15 +41,24 @@ def _take(client: object, session: str, mine: str) -> str | None:
     try:
         if swarm_kv.call("turn", client.kv.put, _KEY, mine, acquire=session):
             return None
-        _, entry = swarm_kv.call("turn", client.kv.get, _KEY)
-        if entry and entry.get("Session") and entry["Value"] == mine.encode():
-            # Of a run of this very host that was killed in its turn: nobody else waits for it.
-            swarm_kv.call("turn", client.session.destroy, entry["Session"])
+        entry = end_stale(client, mine)
     except swarm_errors.StoreError as err:
         # Whose turn it is may be the leader's, and then nobody answers for a moment.
         return str(err)
     holder = entry["Value"].decode() if entry and entry["Value"] else "another host"
     return f"{mine} waits for its turn to restart Consul or a manager: {holder} has it"
+
+
+def end_stale(client: object, mine: str) -> dict | None:
+    """
+    End the turn of a run of this very host that was killed in it; return whose turn Consul knows.
+
+    There is no other run on this host: Salt has one at a time.
+    """
+    _, entry = swarm_kv.call("turn", client.kv.get, _KEY)
+    if entry and entry.get("Session") and entry["Value"] == mine.encode():
+        swarm_kv.call("turn", client.session.destroy, entry["Session"])
+    return entry
 
 
 @contextlib.contextmanager

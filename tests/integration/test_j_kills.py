@@ -47,7 +47,7 @@ def fourth(cluster):
     cluster.lab.salt("m1", "swarm_ca.forget", "m4")
 
 
-@pytest.mark.parametrize("seconds", _moments(20))
+@pytest.mark.parametrize("seconds", _moments(13))
 def test_first_apply_that_is_killed_is_finished_by_the_next(fourth, seconds):
     killed = _kill_after(fourth.lab, "m4", seconds)
     fourth.apply("m4")
