@@ -8,6 +8,7 @@ import contextlib
 import time
 from pathlib import Path
 
+import swarm_acl
 import swarm_archive
 import swarm_certs
 import swarm_daemon
@@ -18,6 +19,7 @@ import swarm_kv
 import swarm_membership
 import swarm_mode
 import swarm_nodes
+import swarm_roles
 import swarm_wait
 
 __virtualname__ = "swarm_backup"
@@ -40,7 +42,12 @@ def _client():
 
 
 def _consul(settings):
-    return swarm_kv.connect(settings, swarm_certs.NODE.current(), timeout=settings["timeout"])
+    return swarm_kv.connect(
+        settings,
+        swarm_certs.NODE.current(),
+        timeout=settings["timeout"],
+        token=swarm_acl.management(swarm_files.CONFIG / swarm_roles.CONSUL_FILE),
+    )
 
 
 def _builtin(settings):

@@ -58,6 +58,22 @@ def record():
     return {**found, "members": members, "gossip": _mine().secret(found["gossip"])}
 
 
+def management():
+    """
+    Return the management token of Consul, and who may have it: its servers.
+
+    For Salt's mine; whoever else calls it does not get the token.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_ca.management
+    """
+    servers = " or ".join(_settings()["servers"])
+    return {"servers": servers, "token": _mine().secret(_state().get("acl", ""))}
+
+
 def apply(test=False):
     """
     Ensure there is a CA on the minion of ``swarm:tls:ca``, and take its change a step further.
@@ -82,11 +98,14 @@ def apply(test=False):
         state, step = swarm_authority.advanced(state, settings, reports)
         if step:
             changes = {"CA": {"old": "in its change", "new": step}}
+        before, state = state, swarm_authority.with_token(state, settings)
+        if state != before:
+            changes["Consul's management token"] = {"old": None, "new": "made"}
         if test:
             return changes
         if changes:
             swarm_authority.save(state)
-    _tell(settings)
+    _tell(settings, state)
     return changes
 
 
@@ -107,12 +126,13 @@ def _reports(settings):
     return {minion: said for minion, said in found.items() if said}
 
 
-def _tell(settings):
-    mine = _mine()
+def _tell(settings, state):
+    mine, me = _mine(), settings["id"]
     with mine.sending():
-        told = record()
-    allowed = swarm_mine.members(settings)
-    mine.tell(settings["id"], swarm_authority.RECORD, told, "swarm_ca.record", allowed)
+        told, token = record(), management() if state.get("acl") else None
+    mine.tell(me, swarm_authority.RECORD, told, "swarm_ca.record", swarm_mine.members(settings))
+    if token and settings["consul"]["acl"]:
+        mine.tell(me, swarm_authority.ACL, token, "swarm_ca.management", token["servers"])
 
 
 def sign(request, **kwargs):
@@ -228,5 +248,6 @@ def remove(test=False):
         # When all are cleaned at once, the others are gone in a moment.
         swarm_wait.until(_dependants, _TOGETHER)
         swarm_files.write(swarm_authority.FILE, None)
-        _mine().forget(swarm_authority.RECORD)
+        for name in (swarm_authority.RECORD, swarm_authority.ACL):
+            _mine().forget(name)
     return {"CA": {"old": "present", "new": None}}

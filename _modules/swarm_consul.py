@@ -4,11 +4,15 @@ Consul, the store of classic Swarm, in a container on every node.
 
 import contextlib
 
+import swarm_acl
+import swarm_authority
 import swarm_certs
 import swarm_errors
 import swarm_files
 import swarm_kv
+import swarm_mine
 import swarm_roles
+import swarm_secrets
 import swarm_turn
 import swarm_wait
 
@@ -17,14 +21,20 @@ __virtualname__ = "swarm_consul"
 # So many seconds the servers may need to notice that the one before in turn is back.
 _NOTICE = 30
 _FILE = swarm_files.CONFIG / swarm_roles.CONSUL_FILE
+_GRANTED = {"rights of the swarm in Consul": {"old": None, "new": "granted"}}
 
 
 def __virtual__():
     return __virtualname__
 
 
-def _client(settings):
-    return swarm_kv.connect(settings, swarm_certs.NODE.current())
+def _client(settings, token=None):
+    return swarm_kv.connect(settings, swarm_certs.NODE.current(), token=token)
+
+
+def _manager(settings):
+    """Return a client with all rights that this host has: with ACLs, a server has the token."""
+    return _client(settings, swarm_acl.management(_FILE))
 
 
 def status():
@@ -54,7 +64,9 @@ def has_leader():
         salt '*' swarm_consul.has_leader
     """
     try:
-        return bool(status()["leader"])
+        # Not more than that: it is told to everybody, whatever is amiss with ACLs.
+        client = _client(__salt__["swarm_settings.get"]())
+        return bool(swarm_kv.call("leader", client.status.leader))
     except swarm_errors.SwarmError:
         return False
 
@@ -72,19 +84,56 @@ def apply(test=False):
         salt '*' swarm_consul.apply test=True
     """
     settings = __salt__["swarm_settings.get"]()
-    name = settings["consul"]["container"]
     if not settings["own_store"]:
-        return __salt__["swarm_container.remove"](name, test=test)
+        return __salt__["swarm_container.remove"](settings["consul"]["container"], test=test)
+    name = settings["consul"]["container"]
     certs = swarm_certs.NODE.read() if settings["tls"]["used"] else None
     folder, files = str(swarm_files.CONFIG), swarm_certs.NODE.current()
-    spec, text = swarm_roles.consul_container(settings, folder, certs, files)
+    acl = _acl(settings, test)
+    spec, text = swarm_roles.consul_container(settings, folder, certs, files, acl)
     changes = __salt__["swarm_container.apply"](name, spec, test=True)
     if test or not changes:
         return changes
-    if "state" not in changes and (settings["is_server"] or _serves(settings)):
+    # Who has ACLs is not understood by who has none: then all servers go at once, as with TLS.
+    switched = bool(acl) != bool(swarm_acl.noted(_FILE))
+    if "state" not in changes and not switched and (settings["is_server"] or _serves(settings)):
         with _taken_down(settings):
             return _apply(name, spec, text)
     return _apply(name, spec, text)
+
+
+def _acl(settings, test):
+    """Return what this node's configuration is to say of ACLs, ``None`` for nothing."""
+    if not settings["consul"]["acl"]:
+        return None
+    return swarm_acl.config(_token(settings, test) if settings["is_server"] else None)
+
+
+def _token(settings, test):
+    """Return the management token: pillar's own, or the one that the CA has told the servers."""
+    if place := settings["consul"]["acl_token"]:
+        return swarm_secrets.load(__salt__, place)
+    found, ca = {}, settings["tls"]["ca"]
+
+    def probe():
+        if settings["is_ca"]:
+            found["token"] = swarm_authority.load().get("acl")
+        else:
+            mine = swarm_mine.Mine(__salt__, __opts__, __context__)
+            found.update(mine.get([ca], swarm_authority.ACL).get(ca) or {})
+        return (
+            None
+            if found.get("token")
+            else f"{ca}, the CA (swarm:tls:ca), has not told {settings['id']} the management token"
+            f" of Consul: apply swarm there, with a pillar that has {settings['id']} among the"
+            " servers (swarm:consul:servers)"
+        )
+
+    if test:
+        probe()
+        return found.get("token") or "the one to be made"
+    swarm_wait.until(probe, settings["timeout"])
+    return found["token"]
 
 
 def _apply(name, spec, text):
@@ -136,6 +185,7 @@ def wait(timeout=None):
     """
     Wait until Consul has a leader; the error says which servers are missing.
 
+    Then no other host waits for a run of this one that was killed while it restarted something.
     A store of your own is not waited for: that is what the managers do.
 
     CLI Example:
@@ -152,6 +202,8 @@ def wait(timeout=None):
         return
     limit = settings["timeout"] if timeout is None else timeout
     swarm_wait.until(lambda: _look(settings)[1], limit)
+    with contextlib.suppress(swarm_errors.StoreError):
+        swarm_turn.end_stale(_client(settings), settings["id"])
 
 
 def _look(settings):
@@ -162,6 +214,44 @@ def _look(settings):
         __salt__["swarm_container.check"](settings["consul"]["container"])
         return {"leader": "", "servers": []}, str(err)
     return found, swarm_kv.missing(settings["servers"], set(found["servers"]), found["leader"])
+
+
+def guard(test=False):
+    """
+    Ensure the swarm may do in Consul what it needs, where all else is denied; return what changed.
+
+    Only with ``swarm:consul:acl``. A server grants that; the others wait for it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_consul.guard test=True
+    """
+    settings = __salt__["swarm_settings.get"]()
+    if not settings["consul"]["acl"]:
+        return {}
+    changes = {}
+
+    def probe():
+        try:
+            if settings["is_server"] and swarm_acl.grant(_manager(settings), test):
+                changes.update(_GRANTED)
+            if swarm_acl.marked(_client(settings)):
+                return None
+            why = "no server has granted them"
+        except swarm_errors.StoreError as err:
+            why = str(err)
+        return f"{settings['id']} waits for the rights of the swarm in Consul: {why}"
+
+    if not test:
+        swarm_wait.until(probe, settings["timeout"])
+        return changes
+    try:
+        lacking = probe()
+    except swarm_errors.SdkMissingError:
+        lacking = "a library, which this run would bring"
+    return _GRANTED if lacking and settings["is_server"] else changes
 
 
 def nodes():
@@ -230,7 +320,7 @@ def expel(name):
     swarm_wait.until(probe, settings["timeout"])
     if name not in those(swarm_kv.FAILED):
         return {}
-    swarm_kv.expel(client, name)
+    swarm_kv.expel(_manager(settings), name)
     return {name: {"old": "gone", "new": "forgotten"}}
 
 

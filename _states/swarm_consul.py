@@ -48,6 +48,21 @@ def ready(name, timeout=None):
     return swarm_ret.waited(name, __opts__["test"], __salt__["swarm_consul.wait"], timeout)
 
 
+def guarded(name):
+    """
+    Ensure nobody may do more in Consul without a token than the swarm needs, if pillar says so.
+
+    .. code-block:: yaml
+
+        consul is for the swarm:
+          swarm_consul.guarded: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_consul.guard"])
+
+
 def deregistered(name):
     """
     Ensure this node's key is not in the store.

@@ -10,6 +10,7 @@ import fnmatch
 import ipaddress
 import json
 import os
+import uuid
 from typing import NamedTuple
 
 import swarm_errors
@@ -24,7 +25,7 @@ LOCK = "swarm-formula-ca.lock"
 _GOSSIP = 32
 NODE, CLIENT = "node", "client"
 # What the CA and the others tell each other in Salt's mine.
-RECORD, REPORT = "swarm_ca", "swarm_tls"
+RECORD, REPORT, ACL = "swarm_ca", "swarm_tls", "swarm_acl"
 
 
 class Asked(NamedTuple):
@@ -60,6 +61,14 @@ def found(settings: dict) -> dict:
         "gossip": base64.b64encode(os.urandom(_GOSSIP)).decode(),
         "issued": {},
     }
+
+
+def with_token(state: dict, settings: dict) -> dict:
+    """Return the CA with Consul's management token, if pillar wants one. Pure but for chance."""
+    consul = settings["consul"]
+    if state.get("acl") or not consul["acl"] or consul["acl_token"]:
+        return state
+    return {**state, "acl": str(uuid.uuid4())}
 
 
 def trust(state: dict) -> str:

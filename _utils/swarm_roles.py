@@ -48,12 +48,15 @@ def _consul_tls(settings: dict, certs: Set, files: Files) -> dict:
     return config
 
 
-def consul_config(settings: dict, certs: Set | None, files: Files) -> dict:
+def consul_config(settings: dict, certs: Set | None, files: Files, acl: dict | None = None) -> dict:
     """
     Return this node's configuration of Consul: a server's or a client's.
 
     certs
         What is in ``files``; ``None`` without TLS.
+
+    acl
+        As ``swarm_acl.config`` says; ``None`` for no ACLs.
 
     No first host and no order: every server waits for all of them (``bootstrap_expect``), every
     agent looks for all of them (``retry_join``), and that every second, for they start at the same
@@ -79,16 +82,18 @@ def consul_config(settings: dict, certs: Set | None, files: Files) -> dict:
     if settings["tls"]["used"]:
         config["ports"] = {"http": -1, "https": consul["http_port"]}
         config |= _consul_tls(settings, certs, files) if certs else {}
+    if acl:
+        config["acl"] = acl
     options = dict(consul["options"])
     ports = options.pop("ports", {})
     return {**config, **options, "ports": {**config["ports"], **ports}}
 
 
 def consul_container(
-    settings: dict, folder: str, certs: Set | None, files: Files
+    settings: dict, folder: str, certs: Set | None, files: Files, acl: dict | None = None
 ) -> tuple[dict, str]:
     """Return the container of Consul and the text of its configuration in ``folder``."""
-    config = consul_config(settings, certs, files)
+    config = consul_config(settings, certs, files, acl)
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     consul = settings["consul"]
     container = {

@@ -134,6 +134,15 @@ SCHEMA = {
             "where a gossip key of your own is kept",
             hidden=True,
         ),
+        "acl": Field(
+            checks.boolean, False, "whether who has no token may do what swarm needs only"
+        ),
+        "acl_token": Field(
+            checks.optional(checks.secret),
+            None,
+            "where a management token of your own is kept",
+            hidden=True,
+        ),
         "datacenter": Field(checks.name, "dc1", "name of the datacenter"),
         "options": Field(checks.options, {}, "any key of Consul's configuration"),
     },

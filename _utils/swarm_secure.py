@@ -52,6 +52,21 @@ def _second_home(settings: dict) -> Iterator[Fault]:
                 yield Fault(f"swarm:{path}:{key}", options[key], want)
 
 
+def _acl(settings: dict) -> Iterator[Fault]:
+    consul, path = settings["consul"], "swarm:consul:acl"
+    if not consul["acl"]:
+        return
+    if not settings["own_store"]:
+        yield Fault(path, True, "false: the store is your own, and so are its ACLs")
+    elif not settings["tls"]["used"]:
+        yield Fault(path, True, "with swarm:tls: without it, tokens would travel in clear")
+    elif settings["tls"]["cert"] and not consul["acl_token"]:
+        want = "where a token of yours is kept, as the certificates are yours"
+        yield Fault(f"{path}_token", None, want)
+    if "acl" in consul["options"]:
+        yield Fault("swarm:consul:options:acl", "...", "no such key beside swarm:consul:acl: true")
+
+
 def _managers_own(settings: dict) -> Iterator[Fault]:
     options = settings["manager"]["options"]
     files = [flag for flag in ("tlscert", "tlskey", "tlscacert") if options[flag]]
@@ -69,6 +84,7 @@ def _managers_own(settings: dict) -> Iterator[Fault]:
 def faults(settings: dict) -> Iterator[Fault]:
     """Yield every fault of certificates and of the flags that name them."""
     yield from _files(settings)
+    yield from _acl(settings)
     yield from _managers_own(settings)
 
 

@@ -409,6 +409,43 @@ WRONG = [
         "of several managers one has to be elected",
     ),
     Wrong(
+        "ACLs of a store of one's own",
+        {
+            "tls": {"enabled": True},
+            "store": "consul://c:8500",
+            "overlay": False,
+            "consul": {"acl": True},
+        },
+        "swarm:consul:acl",
+        "false: the store is your own, and so are its ACLs",
+    ),
+    Wrong(
+        "ACLs and certificates of one's own without a token",
+        {
+            "tls": {
+                "enabled": True,
+                "ca_cert": "/c/ca.pem",
+                "cert": "/c/cert.pem",
+                "key": "/c/key.pem",
+            },
+            "consul": {"acl": True},
+        },
+        "swarm:consul:acl_token",
+        "where a token of yours is kept, as the certificates are yours",
+    ),
+    Wrong(
+        "ACLs twice",
+        {"tls": {"enabled": True}, "consul": {"acl": True, "options": {"acl": {"enabled": False}}}},
+        "swarm:consul:options:acl",
+        "no such key beside swarm:consul:acl: true",
+    ),
+    Wrong(
+        "ACLs without TLS",
+        {"consul": {"acl": True}},
+        "swarm:consul:acl",
+        "with swarm:tls: without it, tokens would travel in clear",
+    ),
+    Wrong(
         "tls without key",
         {"manager": {"options": {"tls": True, "tlscert": "/etc/swarm/cert.pem"}}},
         "swarm:manager:options:tlskey",

@@ -1,4 +1,4 @@
-{#- Runs Consul, server or client, and waits for its leader. #}
+{#- Runs Consul, server or client, waits for its leader, and has it keep others out. #}
 include:
   - swarm.registries
 
@@ -11,3 +11,8 @@ consul has a leader:
   swarm_consul.ready:
     - require:
       - swarm_consul: consul is running
+
+consul is for the swarm:
+  swarm_consul.guarded:
+    - require:
+      - swarm_consul: consul has a leader

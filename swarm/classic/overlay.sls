@@ -5,4 +5,4 @@ include:
 engine has overlay networks:
   swarm_engine.overlay:
     - require:
-      - swarm_consul: consul has a leader
+      - swarm_consul: consul is for the swarm

@@ -3,8 +3,10 @@ Questions and orders to the lab's swarm, in the words of the tests.
 """
 
 import contextlib
+import json
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import swarm_errors
@@ -15,6 +17,7 @@ from lab.api import Lab
 ENGINE, MANAGER, PLAIN = 2376, 3376, 3375
 CERTIFICATES = "/etc/swarm-formula/tls/current"
 WORKLOAD = "busybox:lab"
+_LOAD = Path(__file__).with_name("load.py").read_text()
 
 
 def changed(returns: dict) -> dict[str, dict]:
@@ -176,6 +179,22 @@ class Cluster:
             " -exec md5sum {} + 2>/dev/null | sort"
         )
         return self.lab.exec(host, "sh", "-c", command, check=False).stdout
+
+    @contextlib.contextmanager
+    def calls(self, host: str = "m1"):
+        """Have a client call the swarm ten times a second all the while; gives how that went."""
+        managers = ",".join(f"{self.lab.address(one)}:{MANAGER}" for one in self.lab.hosts())
+        end, script, outcome = "/run/load.end", "/run/load.py", {}
+        self.lab.exec(host, "rm", "-f", end)
+        self.lab.exec(host, "tee", script, input=_LOAD)
+        command = ["python3", script, managers, "2"]
+        with ThreadPoolExecutor() as pool:
+            done = pool.submit(self.lab.exec, host, *command, timeout=900, check=False)
+            try:
+                yield outcome
+            finally:
+                self.lab.exec(host, "touch", end)
+                outcome.update(json.loads(done.result().stdout))
 
     # --- waiting
 

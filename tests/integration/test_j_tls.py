@@ -2,10 +2,7 @@
 Nobody gets in without a certificate, nothing leaks, and certificates change in a swarm at work.
 """
 
-import contextlib
 import json
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +10,6 @@ from tests import hunt
 from tests.integration.cluster import CERTIFICATES, ENGINE, MANAGER, failures
 
 CA = "m1"
-LOAD = Path(__file__).with_name("load.py").read_text()
 # Asks every port by HTTP and HTTPS, without a certificate; prints what answers.
 KNOCK = """
 import http.client, json, ssl, sys
@@ -49,24 +45,6 @@ def _knock(swarm, host, source="salt"):
     address, ports = swarm.lab.address(host), map(str, _ports(swarm, host))
     command = ["python3", "-c", KNOCK, address, *ports]
     return json.loads(swarm.lab.exec(source, *command, timeout=120).stdout)
-
-
-@contextlib.contextmanager
-def _calls(swarm, host=CA):
-    """Have a client call the swarm ten times a second all the while; gives how that went."""
-    managers = ",".join(f"{swarm.lab.address(one)}:{MANAGER}" for one in swarm.lab.hosts())
-    end, script, outcome = "/run/load.end", "/run/load.py", {}
-    swarm.lab.exec(host, "rm", "-f", end)
-    swarm.lab.exec(host, "tee", script, input=LOAD)
-    with ThreadPoolExecutor() as pool:
-        done = pool.submit(
-            swarm.lab.exec, host, "python3", script, managers, "2", timeout=900, check=False
-        )
-        try:
-            yield outcome
-        finally:
-            swarm.lab.exec(host, "touch", end)
-            outcome.update(json.loads(done.result().stdout))
 
 
 def test_nothing_answers_without_a_certificate(swarm):
@@ -175,7 +153,7 @@ def test_minion_that_is_no_member_gets_neither_certificate_nor_key(swarm):
 def test_certificates_are_renewed_while_the_swarm_is_used(swarm):
     before = swarm.lab.salt("*", "swarm_tls.status")
     swarm.pillar(tls={"key_type": "rsa"})
-    with _calls(swarm) as calls:
+    with swarm.calls() as calls:
         changed = swarm.apply()
         assert swarm.apply() == {}
     after = swarm.lab.salt("*", "swarm_tls.status")
@@ -191,7 +169,7 @@ def test_certificates_are_renewed_while_the_swarm_is_used(swarm):
 def test_ca_is_followed_by_another_while_the_swarm_is_used(swarm):
     first = swarm.lab.salt(CA, "swarm_tls.status")[CA]["trusts"]
     swarm.pillar(tls={"ca_rotation": 1})
-    with _calls(swarm) as calls:
+    with swarm.calls() as calls:
         for _ in range(8):
             if swarm.apply() == {}:
                 break

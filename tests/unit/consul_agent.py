@@ -26,6 +26,9 @@ class Agent(ThreadingHTTPServer):
         self.keys = {}  # {key: (text, session)}
         self.sessions = {}  # {id: what it was created with}
         self.snapshot = b""
+        self.management = None  # the token that may do everything; None: no ACLs
+        self.policies = {}  # {name: rules}
+        self.anonymous = []  # names of policies
         self.log = []
 
     @property
@@ -113,6 +116,23 @@ class _Handler(BaseHTTPRequestHandler):
         if not taken:
             keys[key] = (body.decode(), session)
         return self._answer(200, not taken)
+
+    def _acl(self, what, _, body):
+        agent, (kind, _, name) = self.server, what.partition("/")
+        if self.headers.get("X-Consul-Token") != agent.management:
+            return self._answer(403, "Permission denied")
+        wanted = json.loads(body) if body else {}
+        if kind == "policies":
+            return self._answer(200, [{"Name": one, "ID": f"id-{one}"} for one in agent.policies])
+        if kind == "policy" and self.command == "GET":
+            return self._answer(200, {"Rules": agent.policies[name.removeprefix("id-")]})
+        if kind == "policy":
+            if not name and wanted["Name"] in agent.policies:
+                return self._answer(500, "A Policy with that name already exists")
+            agent.policies[wanted["Name"]] = wanted["Rules"]
+        elif self.command == "PUT":
+            agent.anonymous = [one["Name"] for one in wanted["Policies"]]
+        return self._answer(200, {"Policies": [{"Name": one} for one in agent.anonymous]})
 
     def _snapshot(self, *arguments):
         if self.command == "PUT":

@@ -168,6 +168,18 @@ def test_store_of_ones_own_needs_no_consul_here(on, folder):
 # ---- going down
 
 
+def test_others_do_not_wait_for_a_run_of_this_host_that_was_killed_in_its_turn(on, agent):
+    """The next run of this host may have nothing to restart, and so never ask for a turn."""
+    on()
+    agent.sessions["session-9"] = {}
+    agent.keys["swarm-formula/turn"] = ("m2", "session-9")
+    swarm_consul.wait()
+    assert agent.keys["swarm-formula/turn"] == ("m2", "session-9"), "that of another host"
+    agent.keys["swarm-formula/turn"] = ("m1", "session-9")
+    swarm_consul.wait()
+    assert (agent.keys, agent.sessions) == ({}, {})
+
+
 def test_server_goes_down_in_its_turn(on, agent):
     salt = on(changes=CHANGED)
 

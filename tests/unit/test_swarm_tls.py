@@ -10,6 +10,7 @@ import swarm_authority
 import swarm_certs
 import swarm_errors
 import swarm_files
+import swarm_mine
 import swarm_pki
 import swarm_wait
 
@@ -94,6 +95,24 @@ def hosts(monkeypatch, tmp_path):
     monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
     monkeypatch.setattr(swarm_ca, "_TOGETHER", 0)
     return Hosts(monkeypatch, tmp_path)
+
+
+def test_servers_and_nobody_else_are_told_consuls_management_token(hosts):
+    consul = {"consul": {"acl": True}}
+    assert hosts.apply("m1", **consul)["m1"] == {
+        "CA": {"old": None, "new": "made"},
+        "Consul's management token": {"old": None, "new": "made"},
+        **MADE,
+    }
+    told = hosts.mine["m1", "swarm_acl"]
+    assert told == {"servers": "m1 or m2 or m3", "token": swarm_authority.load()["acl"]}
+    assert swarm_ca.management()["token"] == swarm_mine.MASK
+    assert hosts.apply("m1", **consul) == {"m1": {}}
+    assert hosts.mine["m1", "swarm_acl"] == told
+    hosts.mine.clear()
+    hosts.on("m1", **consul)
+    swarm_ca.remove()
+    assert dict(hosts.mine) == {}
 
 
 MADE = {"certificate": {"old": None, "new": "made and signed"}}

@@ -1,0 +1,150 @@
+"""
+Consul's ACLs: who has a certificate may do what the swarm needs, and nothing else.
+"""
+
+import json
+
+import pytest
+
+from tests import hunt
+from tests.integration.cluster import CERTIFICATES, changed, failures
+
+pytestmark = pytest.mark.once
+
+FILE = "/etc/swarm-formula/consul.json"
+# What Consul on this host answers to who has this host's certificate: {"METHOD path": status}.
+ASK = """
+import http.client, json, ssl, sys
+context = ssl.create_default_context(cafile=f"{sys.argv[1]}/ca.pem")
+context.load_cert_chain(f"{sys.argv[1]}/cert.pem", f"{sys.argv[1]}/key.pem")
+found = {}
+for one in sys.argv[3:]:
+    method, path = one.split()
+    link = http.client.HTTPSConnection("localhost", 8501, context=context)
+    head = {"X-Consul-Token": sys.argv[2]} if sys.argv[2] else {}
+    link.request(method, f"/v1/{path}", body=b"x" if method == "PUT" else None, headers=head)
+    answer = link.getresponse()
+    # Some denials come as an error of the server's.
+    found[one] = "denied" if b"Permission denied" in answer.read() else answer.status
+print(json.dumps(found))
+"""
+# What the swarm does, and what it never does.
+NEEDED = {
+    "GET kv/docker/swarm/leader": 200,
+    "PUT kv/docker/swarm/test": 200,
+    "DELETE kv/docker/swarm/test": 200,
+    "PUT session/create": 400,  # let in, and its body is none
+    "GET catalog/nodes": 200,
+}
+FOREIGN = dict.fromkeys(
+    [
+        "GET kv/somebody/else",
+        "PUT kv/somebody/else",
+        "GET acl/tokens",
+        "GET acl/policies",
+        "GET agent/self",
+        "PUT agent/leave",
+        "GET operator/raft/configuration",
+        "PUT event/fire/x",
+        "PUT agent/force-leave/m3",
+    ],
+    "denied",
+)
+
+
+def _ask(swarm, host, requests, token=""):
+    command = ["python3", "-c", ASK, CERTIFICATES, token, *requests]
+    return json.loads(swarm.lab.exec(host, *command).stdout)
+
+
+def _pillar(swarm, acl):
+    swarm.pillar(consul={**swarm.lab.default_pillar()["consul"], "acl": acl})
+
+
+def _token(swarm):
+    return json.loads(swarm.lab.exec("m1", "cat", FILE).stdout)["acl"]["tokens"]["master"]
+
+
+@pytest.fixture(scope="module")
+def guarded(cluster):
+    """The swarm, with ACLs that were switched on in it while it was running; then off again."""
+    cluster.heal()
+    running = {host: cluster.pids(host)["dockerd"] for host in cluster.lab.hosts()}
+    _pillar(cluster, True)
+    promised = cluster.state(test=True)
+    done = cluster.apply()
+    assert set(done) <= set(changed(promised))
+    assert cluster.apply() == {}
+    cluster.wait(cluster.all_healthy, 120)
+    assert {host: cluster.pids(host)["dockerd"] for host in cluster.lab.hosts()} == running
+    yield cluster
+    cluster.restore()
+    cluster.apply()
+    assert _ask(cluster, "m1", ["GET agent/self"]) == {"GET agent/self": 200}
+    assert cluster.apply() == {}
+
+
+def test_who_has_a_certificate_may_do_what_the_swarm_needs_and_nothing_else(guarded):
+    for host in guarded.lab.hosts():
+        assert _ask(guarded, host, NEEDED) == NEEDED
+        assert _ask(guarded, host, FOREIGN) == FOREIGN
+    may = _ask(guarded, "m2", ["GET kv/somebody/else", "GET acl/tokens"], _token(guarded))
+    assert may == {"GET kv/somebody/else": 404, "GET acl/tokens": 200}
+
+
+def test_swarm_works_on(guarded):
+    guarded.pillar(
+        consul={**guarded.lab.default_pillar()["consul"], "acl": True},
+        networks={"guarded": {"driver": "overlay", "subnet": "10.21.0.0/24"}},
+    )
+    guarded.apply()
+    guarded.swarm("run", "-d", "--name", "in-it", "--net", "guarded", "busybox:lab", "sleep", "60")
+    guarded.swarm("rm", "-f", "in-it")
+    guarded.lab.stop(guarded.primary())
+    guarded.wait(lambda: guarded.primary() is not None, 90)
+    guarded.heal()
+    saved = guarded.lab.salt("m2", "swarm_backup.save")["m2"]
+    assert saved["bytes"] > 0
+
+
+def test_new_host_comes_in(guarded):
+    guarded.lab.add("m4")
+    try:
+        promised = guarded.state(target="m4", test=True)
+        assert failures(promised) == {}
+        assert set(guarded.apply("m4")) <= set(changed(promised))
+        assert guarded.apply("m4") == {}
+        guarded.wait(lambda: guarded.statuses().get("m4") == "Healthy", 60)
+        assert _ask(guarded, "m4", FOREIGN) == FOREIGN
+        assert "tokens" not in json.loads(guarded.lab.exec("m4", "cat", FILE).stdout)["acl"]
+    finally:
+        guarded.lab.call("m4", "state.apply", "swarm.clean", timeout=300)
+        guarded.lab.remove("m4")
+        guarded.lab.salt("m1", "swarm_ca.forget", "m4")
+
+
+def test_rights_that_somebody_took_away_come_back(guarded):
+    """By an operator with the management token, or an old snapshot."""
+    anonymous = "00000000-0000-0000-0000-000000000002"
+    ask = ASK.replace('b"x"', "json.dumps({'Policies': []})")
+    command = ["python3", "-c", ask, CERTIFICATES, _token(guarded), f"PUT acl/token/{anonymous}"]
+    guarded.lab.exec("m1", *command)
+    guarded.wait(lambda: "denied" in _ask(guarded, "m2", NEEDED).values(), 60)
+    assert guarded.apply() != {}
+    assert _ask(guarded, "m2", NEEDED) == NEEDED
+    guarded.wait(guarded.all_healthy, 120)
+
+
+def test_token_is_nowhere_but_with_servers_and_the_mine(guarded):
+    token = _token(guarded)
+    with hunt.bus(guarded.lab) as bus:
+        guarded.apply()
+        shown = guarded.lab.salt("m1", "swarm_ca.management")
+    assert token not in json.dumps(shown)
+    assert token not in bus[0]
+    found = hunt.found(guarded.lab, token)
+    files = found.pop("salt")
+    assert [file for file in files if not hunt.MINE.fullmatch(file)] == []
+    assert found == {}
+    for host in guarded.lab.hosts():
+        assert guarded.lab.exec(host, "stat", "-c", "%a", FILE).stdout.strip() == "600"

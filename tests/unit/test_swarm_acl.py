@@ -1,0 +1,229 @@
+"""
+Consul's ACLs: who gets the token, what is granted with it, and what pillar may say of them.
+"""
+
+import json
+import uuid
+from unittest.mock import Mock
+
+import pytest
+import swarm_acl
+import swarm_authority
+import swarm_errors
+import swarm_files
+import swarm_kv
+import swarm_wait
+
+from _modules import swarm_consul
+from tests.unit import consul_agent
+from tests.unit.execution import mocked
+from tests.unit.pillars import VALID, node, settings_of
+
+TOKEN = str(uuid.UUID(int=7))
+CREATED = {"state": {"old": None, "new": "running"}}
+CHANGED = {"labels": {"old": "a", "new": "b"}}
+GRANTED = {"rights of the swarm in Consul": {"old": None, "new": "granted"}}
+
+
+@pytest.fixture
+def agent():
+    """Run an agent of Consul that has ACLs."""
+    with consul_agent.running() as agent:
+        agent.management = TOKEN
+        agent.serve("m1", "m2", "m3")
+        yield agent
+
+
+@pytest.fixture
+def on(monkeypatch, agent, tmp_path):
+    """Return a function that sets up a host, and what applying its container changes."""
+    monkeypatch.setattr(swarm_files, "CONFIG", tmp_path)
+    monkeypatch.setattr(swarm_consul, "_FILE", tmp_path / "consul.json")
+    monkeypatch.setattr(swarm_authority, "FILE", tmp_path / "ca.json")
+    monkeypatch.setattr(swarm_wait, "_FIRST", 0.01)
+
+    def on(host="m2", changes=None, mine=None, **consul):
+        pillar = {**VALID, "tls": {}, "timeout": 5}
+        pillar["consul"] = {**VALID["consul"], "http_port": agent.port, "acl": True, **consul}
+        settings = settings_of(pillar, node(host))
+        # The agent of the test speaks no TLS.
+        settings["tls"] = {**settings["tls"], "used": False}
+        salt = mocked(
+            swarm_settings__get=settings,
+            swarm_container__apply=changes or {},
+            swarm_container__check=None,
+        )
+        salt["mine.get"] = Mock(return_value=mine or {})
+        for name, value in (("__salt__", salt), ("__opts__", {"id": host}), ("__context__", {})):
+            monkeypatch.setattr(swarm_consul, name, value, raising=False)
+        return salt
+
+    return on
+
+
+def told(token=TOKEN):
+    return {"m1": {"servers": "m1 or m2 or m3", "token": token}}
+
+
+def written(tmp_path):
+    return json.loads((tmp_path / "consul.json").read_text())["acl"]
+
+
+# ---- the token
+
+
+def test_server_gets_the_token_from_the_ca_and_denies_what_is_not_granted(on, tmp_path):
+    salt = on(changes=CREATED, mine=told())
+    assert swarm_consul.apply() == CREATED
+    assert written(tmp_path) == {
+        "enabled": True,
+        "default_policy": "deny",
+        "tokens": {"master": TOKEN},
+    }
+    assert (tmp_path / "consul.json").stat().st_mode & 0o777 == 0o600
+    assert salt["mine.get"].call_args.args == (["m1"], "swarm_acl")
+    assert swarm_acl.management(tmp_path / "consul.json") == TOKEN
+
+
+def test_client_gets_no_token(on, tmp_path):
+    salt = on("m4", changes=CREATED)
+    swarm_consul.apply()
+    assert written(tmp_path) == {"enabled": True, "default_policy": "deny"}
+    salt["mine.get"].assert_not_called()
+    assert swarm_acl.management(tmp_path / "consul.json") is None
+
+
+def test_ca_takes_its_own(on, tmp_path):
+    on("m1", changes=CREATED)
+    swarm_files.write(tmp_path / "ca.json", json.dumps({"acl": TOKEN}))
+    swarm_consul.apply()
+    assert written(tmp_path)["tokens"] == {"master": TOKEN}
+
+
+def test_token_of_ones_own(on, tmp_path):
+    swarm_files.write(tmp_path / "secret", f"{TOKEN}\n")
+    salt = on(changes=CREATED, acl_token=str(tmp_path / "secret"))
+    swarm_consul.apply()
+    assert written(tmp_path)["tokens"] == {"master": TOKEN}
+    salt["mine.get"].assert_not_called()
+
+
+@pytest.mark.parametrize("mine", [{}, {"m1": ""}, {"m1": {"token": ""}}])
+def test_ca_that_has_not_told_is_waited_for_and_named(on, tmp_path, mine):
+    salt = on(changes=CREATED, mine=mine)
+    salt["swarm_settings.get"].return_value["timeout"] = 0
+    with pytest.raises(
+        swarm_errors.WaitTimeoutError, match=r"m1, the CA \(swarm:tls:ca\), has not"
+    ):
+        swarm_consul.apply()
+    assert not (tmp_path / "consul.json").exists()
+    assert swarm_consul.apply(test=True) == CREATED
+
+
+def test_ca_makes_a_token_once_and_only_if_pillar_wants_one():
+    def having(**consul):
+        return {"consul": {"acl": True, "acl_token": None, **consul}}
+
+    made = swarm_authority.with_token({}, having())
+    assert uuid.UUID(made["acl"])
+    assert swarm_authority.with_token(made, having()) == made
+    for wanted in (having(acl=False), having(**{"acl_token": "/root/token"})):
+        assert swarm_authority.with_token({}, wanted) == {}
+
+
+# ---- switching
+
+
+@pytest.mark.parametrize(("acl", "before"), [(True, {}), (False, {"acl": {"enabled": True}})])
+def test_all_servers_switch_at_once(on, agent, tmp_path, acl, before):
+    """Who has ACLs is not understood by who has none: a turn would never end."""
+    swarm_files.write(tmp_path / "consul.json", json.dumps(before))
+    on(changes=CHANGED, mine=told(), acl=acl)
+    assert swarm_consul.apply() == CHANGED
+    assert "PUT /v1/session/create" not in agent.log
+
+
+def test_other_changes_are_made_in_turn(on, agent, tmp_path):
+    swarm_files.write(tmp_path / "consul.json", json.dumps({"acl": {"enabled": True}}))
+    on(changes=CHANGED, mine=told())
+    assert swarm_consul.apply() == CHANGED
+    assert "PUT /v1/session/create" in agent.log
+
+
+# ---- rights
+
+
+@pytest.fixture
+def server(on, tmp_path):
+    """Have ACLs on this host, which is a server."""
+    swarm_files.write(tmp_path / "consul.json", json.dumps({"acl": swarm_acl.config(TOKEN)}))
+    return on()
+
+
+@pytest.mark.usefixtures("server")
+def test_rights_are_granted_once(agent):
+    assert swarm_consul.guard(test=True) == GRANTED
+    assert (agent.policies, agent.anonymous, agent.keys) == ({}, [], {})
+    assert swarm_consul.guard() == GRANTED
+    assert agent.policies == {"swarm-formula": swarm_acl.RULES}
+    assert agent.anonymous == ["swarm-formula"]
+    assert swarm_consul.guard() == {}
+    assert swarm_consul.guard(test=True) == {}
+
+
+def test_bare_host_is_promised_the_rights(on, monkeypatch):
+    """Before the library is there with which Consul is asked."""
+    on()
+    missing = Mock(side_effect=swarm_errors.SdkMissingError("swarm.libraries installs it"))
+    monkeypatch.setattr(swarm_kv, "connect", missing)
+    assert swarm_consul.guard(test=True) == GRANTED
+    with pytest.raises(swarm_errors.SdkMissingError):
+        swarm_consul.guard()
+
+
+@pytest.mark.usefixtures("server")
+def test_rights_that_somebody_changed_are_put_right_and_those_he_added_stay(agent):
+    swarm_consul.guard()
+    agent.policies |= {"swarm-formula": "", "dns": "node_prefix ..."}
+    agent.anonymous = ["dns"]
+    assert swarm_consul.guard() == GRANTED
+    assert agent.policies["swarm-formula"] == swarm_acl.RULES
+    assert agent.anonymous == ["dns", "swarm-formula"]
+    assert swarm_consul.guard() == {}
+
+
+def test_client_waits_until_a_server_has_granted_them(on, agent):
+    salt = on("m4")
+    assert swarm_consul.guard(test=True) == {}
+    salt["swarm_settings.get"].return_value["timeout"] = 0
+    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"m4 waits for .*: no server has"):
+        swarm_consul.guard()
+    agent.keys["swarm-formula/acl"] = ("swarm-formula", None)
+    assert swarm_consul.guard() == {}
+    assert agent.policies == {}
+
+
+@pytest.mark.usefixtures("server")
+def test_server_says_what_consul_says(agent, server):
+    agent.management = "another"
+    server["swarm_settings.get"].return_value["timeout"] = 0
+    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"refuses \(ACLs\): .*Permission den"):
+        swarm_consul.guard()
+    assert swarm_consul.guard(test=True) == GRANTED
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("answer", [b"[]x", b"3", b"[3]", b"[{}]", b'{"a": 1}', b"null"])
+def test_answer_that_is_none_of_consuls(monkeypatch, server, answer):
+    monkeypatch.setattr(
+        swarm_kv, "call", lambda *_, **__: type("", (), {"code": 200, "body": answer.decode()})
+    )
+    server["swarm_settings.get"].return_value["timeout"] = 0
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="answer on its ACLs is not understood"):
+        swarm_consul.guard()
+
+
+def test_without_acls_nobody_is_asked(on, agent):
+    on(acl=False)
+    assert swarm_consul.guard() == {}
+    assert agent.log == []
