@@ -128,10 +128,11 @@ def _reports(settings):
 
 def _tell(settings, state):
     mine, me = _mine(), settings["id"]
+    wanted = settings["consul"]["acl"] and state.get("acl")
     with mine.sending():
-        told, token = record(), management() if state.get("acl") else None
+        told, token = record(), management() if wanted else None
     mine.tell(me, swarm_authority.RECORD, told, "swarm_ca.record", swarm_mine.members(settings))
-    if token and settings["consul"]["acl"]:
+    if token:
         mine.tell(me, swarm_authority.ACL, token, "swarm_ca.management", token["servers"])
 
 

@@ -49,8 +49,8 @@ def status():
     """
     client = _client(__salt__["swarm_settings.get"]())
     members = swarm_kv.members(client)
-    leader = swarm_kv.call("leader", client.status.leader)
-    return {"leader": leader or "", "servers": sorted(swarm_kv.alive_servers(members))}
+    leader = swarm_kv.leader(client)
+    return {"leader": leader, "servers": sorted(swarm_kv.alive_servers(members))}
 
 
 def has_leader():
@@ -65,8 +65,7 @@ def has_leader():
     """
     try:
         # Not more than that: it is told to everybody, whatever is amiss with ACLs.
-        client = _client(__salt__["swarm_settings.get"]())
-        return bool(swarm_kv.call("leader", client.status.leader))
+        return bool(swarm_kv.leader(_client(__salt__["swarm_settings.get"]())))
     except swarm_errors.SwarmError:
         return False
 
@@ -84,9 +83,9 @@ def apply(test=False):
         salt '*' swarm_consul.apply test=True
     """
     settings = __salt__["swarm_settings.get"]()
-    if not settings["own_store"]:
-        return __salt__["swarm_container.remove"](settings["consul"]["container"], test=test)
     name = settings["consul"]["container"]
+    if not settings["own_store"]:
+        return __salt__["swarm_container.remove"](name, test=test)
     certs = swarm_certs.NODE.read() if settings["tls"]["used"] else None
     folder, files = str(swarm_files.CONFIG), swarm_certs.NODE.current()
     acl = _acl(settings, test)

@@ -79,6 +79,11 @@ def members(client: object) -> list[dict]:
     return found
 
 
+def leader(client: object) -> str:
+    """Return the address of Consul's leader, empty if there is none."""
+    return call("leader", client.status.leader) or ""
+
+
 def expel(client: object, name: str) -> None:
     """Have Consul forget a member that is gone."""
     # Not the library's own force_leave: it sends a GET, which Consul refuses since 1.0.

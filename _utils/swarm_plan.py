@@ -22,8 +22,11 @@ class Plan(NamedTuple):
     differs: dict  # the keys of daemon.json that change, {key: {"old": ..., "new": ...}}
     changes: dict  # for the report
     record: dict  # what in daemon.json is ours
-    # {key: default} of keys that go, and that an engine forgets by SIGHUP only if told so
-    resets: dict
+
+    @property
+    def resets(self) -> dict:
+        """``{key: default}`` of keys that go, and that an engine forgets by SIGHUP only if told."""
+        return swarm_daemon.resets(self.differs)
 
     @property
     def units(self) -> list[Path]:
@@ -66,10 +69,10 @@ def plan(wanted: dict, keys: tuple | None = None) -> Plan:
     new, record = swarm_daemon.merge(current, wanted, recorded(), keys)
     differs = swarm_daemon.diff(current, new)
     if not differs:
-        return Plan({}, {}, {}, record, {})
+        return Plan({}, {}, {}, record)
     text = swarm_files.to_json(new) if new else None
     files = {DAEMON: (swarm_files.read(DAEMON), text)}
-    return Plan(files, differs, {"daemon.json": differs}, record, swarm_daemon.resets(differs))
+    return Plan(files, differs, {"daemon.json": differs}, record)
 
 
 def with_file(plan: Plan, path: Path, wanted: str | None) -> Plan:
