@@ -18,6 +18,9 @@ __virtualname__ = "swarm_classic"
 
 # Seconds that a manager has to notice new labels by itself.
 _NUDGE = 5
+# Seconds that another manager has to take the lead. One that did not reach the store when it last
+# asked, as while Consul was restarted on its host, asks again after 10.
+_SUCCESSION = 15
 
 
 def __virtual__():
@@ -99,8 +102,9 @@ def _wait_led(settings):
 
     def probe():
         try:
-            swarm_info.fetch(mine, tls)
-            led = swarm_kv.primary(_consul(settings))
+            leads = swarm_info.fetch(mine, tls).role == "primary"
+            # Else a lock of this host's is that of the one which was stopped: got too late to see.
+            led = leads or swarm_kv.hand_over(_consul(settings), _host(settings))
         except swarm_errors.SwarmError as err:
             return _unless_fallen(str(err))
         return None if led else "no manager has the lock"
@@ -110,9 +114,10 @@ def _wait_led(settings):
 
 def hand_over():
     """
-    Have another manager be primary, if this one is; return whether it is not any more.
+    Have another manager be primary, and wait until one is; return whether one is.
 
-    Before it goes down, so that somebody is primary all the time. Needs Consul in containers.
+    Before this one goes down, so that somebody is primary all the time. Until another is, this one
+    goes on to serve. Needs Consul in containers.
 
     CLI Example:
 
@@ -121,18 +126,24 @@ def hand_over():
         salt m1 swarm_classic.hand_over
     """
     settings = __salt__["swarm_settings.get"]()
-    mine = swarm_roles.manager_endpoints(settings)[settings["id"]]
 
     def probe():
-        leads = swarm_kv.hand_over(_consul(settings), mine)
-        return "this manager has taken the lead again" if leads else None
+        try:
+            leader = swarm_kv.hand_over(_consul(settings), _host(settings))
+        except swarm_errors.StoreError as err:
+            return str(err)
+        return None if leader else "no other manager has taken the lead"
 
     try:
-        swarm_wait.until(probe, _NUDGE)
-    except (swarm_errors.WaitTimeoutError, swarm_errors.StoreError):
+        swarm_wait.until(probe, _SUCCESSION)
+    except swarm_errors.WaitTimeoutError:
         # It costs what it did before: those who are left wait for its session to end.
         return False
     return True
+
+
+def _host(settings):
+    return swarm_roles.manager_endpoints(settings)[settings["id"]].rpartition(":")[0]
 
 
 def _consul(settings):

@@ -100,23 +100,19 @@ def _lock(client: object) -> tuple[str | None, str]:
     return (entry["Value"] or b"").decode() if session else None, session
 
 
-def primary(client: object) -> str | None:
-    """Return the ``host:port`` of the manager that has the lock, ``None`` if none has it."""
-    return _lock(client)[0]
-
-
-def hand_over(client: object, manager: str) -> bool:
+def hand_over(client: object, host: str) -> str | None:
     """
-    Have the manager at ``host:port`` lead no more, if it does; return whether it did.
+    Have the manager at this address lead no more, if it does; return who leads in place of it.
 
     It has a lock; once its session is gone, one of the others has it within a moment. A manager
     that is merely stopped keeps it until the session ends by itself: 20 s with nobody primary.
     """
     holder, session = _lock(client)
-    if holder != manager:
-        return False
+    # Whatever its port: that may be what is about to change.
+    if holder is None or holder.rpartition(":")[0] != host:
+        return holder
     call("hand over", client.session.destroy, session)
-    return True
+    return None
 
 
 def snapshot(client: object) -> bytes:

@@ -256,22 +256,42 @@ def test_manager_that_goes_down_does_so_in_its_turn(on, agent, changes, pillar, 
     assert agent.keys == {LEAD: ("10.77.0.12:3375", "of m2")}
 
 
-def test_primary_hands_over_before_it_goes_down(on, agent):
+@pytest.mark.parametrize("port", [3375, 4000], ids=["as now", "before a change"])
+def test_primary_hands_over_before_it_goes_down(on, agent, monkeypatch, port):
     """Or nobody would be primary until its session ends by itself, 20 s later."""
     salt = on(changes=CHANGED, leader=True)
     agent.sessions["of m1"] = {}
-    agent.keys[LEAD] = ("10.77.0.11:3375", "of m1")
+    agent.keys[LEAD] = (f"10.77.0.11:{port}", "of m1")
     leads = []
 
+    def sleep(_):
+        """Another takes the lead a moment later."""
+        leads.append(agent.keys.get(LEAD))
+        agent.keys[LEAD] = ("10.77.0.12:3375", "of m2")
+
     def apply(*_, test=False, **__):
-        if not test:
-            leads.append(agent.keys.get(LEAD))
-            agent.keys[LEAD] = ("10.77.0.12:3375", "of m2")
+        leads.extend([] if test else [agent.keys[LEAD]])
         return CHANGED
 
+    monkeypatch.setattr(swarm_wait.time, "sleep", sleep)
     salt["swarm_container.apply"].side_effect = apply
     swarm_classic.apply_manager()
-    assert (leads, "of m1" in agent.sessions) == ([None], False)
+    assert leads == [None, ("10.77.0.12:3375", "of m2")]
+    assert "of m1" not in agent.sessions
+
+
+def test_manager_goes_down_in_the_end_if_no_other_takes_the_lead(on, agent, monkeypatch):
+    on(changes=CHANGED, leader=True)
+    del agent.keys[LEAD]
+    monkeypatch.setattr(swarm_classic, "_SUCCESSION", 0)
+    assert swarm_classic.hand_over() is False
+
+
+def test_consul_that_has_no_leader_for_a_moment_is_asked_again(on, agent, monkeypatch):
+    on(changes=CHANGED, leader=True)
+    leader, agent.leader = agent.leader, ""
+    monkeypatch.setattr(swarm_wait.time, "sleep", lambda _: setattr(agent, "leader", leader))
+    assert swarm_classic.hand_over() is True
 
 
 def test_lead_of_another_is_left_to_it(on, agent):
@@ -298,6 +318,27 @@ def test_turn_lasts_until_it_answers_and_somebody_leads(on, agent, said, monkeyp
     monkeypatch.setattr(swarm_wait.time, "sleep", sleep)
     swarm_classic.apply_manager()
     assert held == [True]
+
+
+def test_lock_that_came_too_late_to_be_handed_over_is_given_back(on, agent, monkeypatch):
+    """Or nobody would be primary until it runs out: who has it was stopped."""
+    salt = on(changes=CHANGED, leader=True)
+    agent.sessions["of m1"] = {}
+    seen = []
+
+    def apply(*_, test=False, **__):
+        if not test:
+            agent.keys[LEAD] = ("10.77.0.11:3375", "of m1")
+        return CHANGED
+
+    def sleep(_):
+        seen.append((agent.keys.get(LEAD), "of m1" in agent.sessions))
+        agent.keys[LEAD] = ("10.77.0.12:3375", "of m2")
+
+    monkeypatch.setattr(swarm_wait.time, "sleep", sleep)
+    salt["swarm_container.apply"].side_effect = apply
+    swarm_classic.apply_manager()
+    assert seen == [(None, False)]
 
 
 # ---- leaving
