@@ -52,13 +52,15 @@ def status():
         "folder": swarm_certs.NODE.current().folder,
         "names": sorted(swarm_pki.names(found.cert)),
         "days left": round(swarm_pki.days_left(found.cert), 1),
-        **_report(found),
+        **swarm_authority.report([found]),
     }
 
 
 def report():
     """
-    Return which CAs this node trusts and which has signed its certificate. For Salt's mine.
+    Return which CAs all of this node trusts and which has signed its certificates. For Salt's mine.
+
+    All of it: until an apply has ended well, services may be using the files of before.
 
     CLI Example:
 
@@ -66,15 +68,8 @@ def report():
 
         salt '*' swarm_tls.report
     """
-    found = swarm_certs.NODE.read()
-    return _report(found) if found else {}
-
-
-def _report(found):
-    return {
-        "trusts": swarm_pki.fingerprints(found.ca),
-        "issuer": swarm_pki.issuer(found.cert, found.ca),
-    }
+    sets = [one for store in _STORES.values() for one in store.kept()]
+    return swarm_authority.report(sets) if swarm_certs.NODE.read() else {}
 
 
 def apply(test=False):
@@ -96,9 +91,13 @@ def apply(test=False):
     mine = _mine()
     changes = _apply(settings, mine, swarm_authority.NODE, due, test)
     if not test:
-        # The CA waits for what this node trusts when it changes.
-        mine.tell(settings["id"], swarm_authority.REPORT, report(), "swarm_tls.report")
+        _tell(settings, mine)
     return changes
+
+
+def _tell(settings, mine):
+    """Tell the CA, which waits in its change for what its members trust."""
+    mine.tell(settings["id"], swarm_authority.REPORT, report(), "swarm_tls.report")
 
 
 def apply_client(test=False):
@@ -272,7 +271,8 @@ def tidy(test=False):
     """
     Ensure no certificates lie here that were replaced; return what changed.
 
-    To be called when all is well: until then they are what there is to go back to.
+    To be called when all is well: until then they are what there is to go back to, and what
+    services may still be using. The CA is told that they are not any more.
 
     CLI Example:
 
@@ -280,15 +280,18 @@ def tidy(test=False):
 
         salt '*' swarm_tls.tidy test=True
     """
-    if not _settings()["tls"]["used"]:
+    settings = _settings()
+    if not settings["tls"]["used"]:
         return remove(test)
     old = {
         f"certificates {one}": (store, one)
         for store in _STORES.values()
         for one in store.outdated()
     }
-    for store, one in old.values() if not test else ():
-        store.drop([one])
+    if old and not test:
+        for store, one in old.values():
+            store.drop([one])
+        _tell(settings, _mine())
     return {what: {"old": "replaced", "new": None} for what in old}
 
 

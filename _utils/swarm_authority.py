@@ -86,6 +86,24 @@ def record(state: dict) -> dict:
     }
 
 
+def report(sets: list[Set]) -> dict:
+    """
+    Return what a member tells the CA, ``{}`` if it has nothing.
+
+    sets
+        All that its services may be using. It trusts what each of them does, and has an issuer
+        once all have the same: before a service has read a new set, it goes by the old one.
+    """
+    if not sets:
+        return {}
+    trusted = [swarm_pki.fingerprints(one.ca) for one in sets]
+    issuers = {swarm_pki.issuer(one.cert, one.ca) for one in sets}
+    return {
+        "trusts": [one for one in trusted[0] if all(one in others for others in trusted)],
+        "issuer": issuers.pop() if len(issuers) == 1 else None,
+    }
+
+
 def is_changing(state: dict) -> bool:
     """Say whether one CA is being followed by another."""
     return bool(state["next"] or state["old"])

@@ -46,6 +46,11 @@ def _paths(folder: Path) -> Files:
     return Files(**{key: str(folder / name) for key, name in _NAMES.items()})
 
 
+def _read(files: Files) -> Set | None:
+    ca, cert, key, gossip = (swarm_files.read(Path(path)) for path in files)
+    return Set(ca, cert, key, gossip or "") if ca and cert and key else None
+
+
 class Store:
     """The sets below one folder."""
 
@@ -68,8 +73,13 @@ class Store:
 
     def read(self) -> Set | None:
         """Return the newest set, ``None`` if there is none."""
-        ca, cert, key, gossip = (swarm_files.read(Path(path)) for path in self.current())
-        return Set(ca, cert, key, gossip or "") if ca and cert and key else None
+        return _read(self.current())
+
+    def kept(self) -> list[Set]:
+        """Return the sets that somebody may be using: the newest, and those not dropped yet."""
+        names = [Path(self.current().folder).name, *self.outdated()]
+        found = [_read(_paths(self.folder / one)) for one in names]
+        return [one for one in found if one]
 
     def install(self, new: Set) -> None:
         """Write a set, and have ``current`` lead to it; until that, nobody knows of it."""

@@ -18,6 +18,7 @@ FOLDER = "/etc/swarm-formula/tls/current/"
 MANAGERS, PATIENCE, PERIOD = sys.argv[1].split(","), float(sys.argv[2]), 0.1
 # What only the primary can tell: a replica has to reach it.
 PATH = "/containers/json"
+BEGUN = time.monotonic()
 found = {"calls": 0, "failed": 0, "retried": 0, "slowest": 0.0, "why": []}
 
 
@@ -52,7 +53,7 @@ def call():
             found["slowest"] = max(found["slowest"], time.monotonic() - start)
             return
     found["failed"] += 1
-    found["why"] += why[-3:]
+    found["why"].append([f"{start - BEGUN:.1f} s after the start", *why[-3:]])
 
 
 threads, following = [], time.monotonic()

@@ -18,6 +18,7 @@ def store(tmp_path, monkeypatch):
 
 
 def test_before_the_first(store, tmp_path):
+    assert store.kept() == []
     assert store.read() is None
     assert store.outdated() == []
     assert store.current().key == str(tmp_path / "tls/new/key.pem")
@@ -40,8 +41,9 @@ def test_another_set_has_other_paths_and_leaves_the_first(store):
     assert store.steady() == steady
     assert Path(steady.cert).read_text() == "another\n"
     assert store.outdated() == [Path(before.folder).name]
+    assert store.kept() == [TWO, ONE]
     store.drop(store.outdated())
-    assert (store.outdated(), store.read()) == ([], TWO)
+    assert (store.outdated(), store.read(), store.kept()) == ([], TWO, [TWO])
 
 
 def test_same_set_has_the_same_paths(store):
@@ -67,6 +69,7 @@ def test_run_that_is_killed_half_way_leaves_the_old_set(store, monkeypatch, step
         store.install(TWO)
     monkeypatch.setattr(swarm_files, "write", write)
     assert store.read() == ONE
+    assert store.kept()[0] == ONE
     store.install(TWO)
     assert store.read() == TWO
 

@@ -3,6 +3,7 @@ Hosts that share a mine, a CA on the first of them, and what goes between them b
 """
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -82,10 +83,27 @@ class Hosts:
         """Apply everything about certificates there, one after the other."""
         changes = {}
         for host in hosts:
-            self.on(host, **pillar)
-            changes[host] = {**swarm_ca.apply(), **swarm_tls.apply()}
-            swarm_tls.tidy()
+            changes[host] = self.begin(host, **pillar)
+            self.end(host, **pillar)
         return changes
+
+    def begin(self, host, **pillar):
+        """Apply there until services are about to be started anew with what has changed."""
+        self.on(host, **pillar)
+        return {**swarm_ca.apply(), **swarm_tls.apply()}
+
+    def end(self, host, **pillar):
+        """Apply the rest: all services have been started anew."""
+        self.on(host, **pillar)
+        swarm_tls.tidy()
+
+    def in_use(self, *hosts):
+        """Return every set that a service of these hosts may be using."""
+        found = []
+        for host in hosts:
+            self.on(host)
+            found += swarm_certs.NODE.kept()
+        return found
 
 
 @pytest.fixture
@@ -278,6 +296,23 @@ def test_ca_is_changed_in_three_steps_and_everybody_is_trusted_all_the_time(host
             assert all(swarm_pki.issuer(one.cert, other.ca) for one in sets for other in sets)
     assert hosts.apply(*everybody) == {"m1": {}, "m2": {}, "m4": {}}
     assert old not in swarm_certs.NODE.read().ca
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ca_waits_until_services_use_what_has_changed(hosts, seed):
+    """Applies of all hosts at the same time, in any order: at each moment all trust each other."""
+    chance = random.Random(seed)  # noqa: S311  not for secrets
+    everybody, running = ("m1", "m2", "m4"), set()
+    hosts.apply(*everybody)
+    old = swarm_certs.NODE.read().ca
+    hosts.pillar = {**PILLAR, "tls": {"ca_rotation": 1}}
+    for _ in range(60):
+        host = chance.choice(everybody)
+        (hosts.end if host in running else hosts.begin)(host)
+        running ^= {host}
+        sets = hosts.in_use(*everybody)
+        assert all(swarm_pki.issuer(one.cert, other.ca) for one in sets for other in sets)
+    assert old not in {one.ca for one in hosts.in_use(*everybody)}, "nobody waits for ever"
 
 
 def test_member_that_is_away_keeps_the_old_ca_alive(hosts):
