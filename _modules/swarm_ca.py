@@ -134,6 +134,9 @@ def _tell(settings, state):
     mine.tell(me, swarm_authority.RECORD, told, "swarm_ca.record", swarm_mine.members(settings))
     if token:
         mine.tell(me, swarm_authority.ACL, token, "swarm_ca.management", token["servers"])
+    elif state.get("acl") and mine.get([me], swarm_authority.ACL):
+        # It stays the CA's: it is Consul's, should there be ACLs again.
+        mine.forget(swarm_authority.ACL)
 
 
 def sign(request, **kwargs):

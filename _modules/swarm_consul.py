@@ -22,6 +22,7 @@ __virtualname__ = "swarm_consul"
 _NOTICE = 30
 _FILE = swarm_files.CONFIG / swarm_roles.CONSUL_FILE
 _GRANTED = {"rights of the swarm in Consul": {"old": None, "new": "granted"}}
+_DENIED = {"all else in Consul": {"old": "allowed", "new": "denied"}}
 
 
 def __virtual__():
@@ -48,9 +49,17 @@ def status():
         salt '*' swarm_consul.status
     """
     client = _client(__salt__["swarm_settings.get"]())
-    members = swarm_kv.members(client)
-    leader = swarm_kv.leader(client)
-    return {"leader": leader, "servers": sorted(swarm_kv.alive_servers(members))}
+    servers = _servers(client)
+    return {"leader": swarm_kv.leader(client), "servers": sorted(servers)}
+
+
+def _servers(client):
+    try:
+        return swarm_kv.alive_servers(swarm_kv.members(client))
+    except swarm_errors.StoreError:
+        if swarm_acl.vouches(_FILE):
+            raise
+        return swarm_kv.servers_in_catalog(client)
 
 
 def has_leader():
@@ -86,26 +95,29 @@ def apply(test=False):
     name = settings["consul"]["container"]
     if not settings["own_store"]:
         return __salt__["swarm_container.remove"](name, test=test)
-    certs = swarm_certs.NODE.read() if settings["tls"]["used"] else None
-    folder, files = str(swarm_files.CONFIG), swarm_certs.NODE.current()
-    acl = _acl(settings, test)
-    spec, text = swarm_roles.consul_container(settings, folder, certs, files, acl)
+    spec, text = _wanted(settings, _acl(settings, test))
     changes = __salt__["swarm_container.apply"](name, spec, test=True)
     if test or not changes:
         return changes
-    # Who has ACLs is not understood by who has none: then all servers go at once, as with TLS.
-    switched = bool(acl) != bool(swarm_acl.noted(_FILE))
-    if "state" not in changes and not switched and (settings["is_server"] or _serves(settings)):
+    if "state" not in changes and (settings["is_server"] or _serves(settings)):
         with _taken_down(settings):
             return _apply(name, spec, text)
     return _apply(name, spec, text)
+
+
+def _wanted(settings, acl):
+    certs = swarm_certs.NODE.read() if settings["tls"]["used"] else None
+    folder, files = str(swarm_files.CONFIG), swarm_certs.NODE.current()
+    return swarm_roles.consul_container(settings, folder, certs, files, acl)
 
 
 def _acl(settings, test):
     """Return what this node's configuration is to say of ACLs, ``None`` for nothing."""
     if not settings["consul"]["acl"]:
         return None
-    return swarm_acl.config(_token(settings, test) if settings["is_server"] else None)
+    if not settings["is_server"]:
+        return swarm_acl.config(None)
+    return swarm_acl.config(_token(settings, test), swarm_acl.beginning(_FILE))
 
 
 def _token(settings, test):
@@ -219,7 +231,8 @@ def guard(test=False):
     """
     Ensure the swarm may do in Consul what it needs, where all else is denied; return what changed.
 
-    Only with ``swarm:consul:acl``. A server grants that; the others wait for it.
+    Only with ``swarm:consul:acl``. A server grants that; the others wait for it. Where ACLs are
+    switched on in a running swarm, servers deny all else after that, one after the other.
 
     CLI Example:
 
@@ -230,27 +243,57 @@ def guard(test=False):
     settings = __salt__["swarm_settings.get"]()
     if not settings["consul"]["acl"]:
         return {}
+    opens = settings["is_server"] and swarm_acl.beginning(_FILE) != swarm_acl.DENY
+    if test:
+        return {**_promised(settings), **(_DENIED if opens else {})}
+    if opens:
+        # The others take their turns to get them.
+        swarm_wait.until(lambda: _laggards(settings), 3 * settings["timeout"])
     changes = {}
+    swarm_wait.until(lambda: _ungranted(settings, changes), settings["timeout"])
+    return {**changes, **(_deny(settings) if opens else {})}
 
-    def probe():
-        try:
-            if settings["is_server"] and swarm_acl.grant(_manager(settings), test):
-                changes.update(_GRANTED)
-            if swarm_acl.marked(_client(settings)):
-                return None
-            why = "no server has granted them"
-        except swarm_errors.StoreError as err:
-            why = str(err)
-        return f"{settings['id']} waits for the rights of the swarm in Consul: {why}"
 
-    if not test:
-        swarm_wait.until(probe, settings["timeout"])
-        return changes
+def _ungranted(settings, changes, test=False):
+    """Grant the swarm its rights if this is a server; return what it waits for as a sentence."""
     try:
-        lacking = probe()
+        if settings["is_server"] and swarm_acl.grant(_manager(settings), test):
+            changes.update(_GRANTED)
+        if swarm_acl.marked(_client(settings)):
+            return None
+        why = "no server has granted them"
+    except swarm_errors.StoreError as err:
+        why = str(err)
+    return f"{settings['id']} waits for the rights of the swarm in Consul: {why}"
+
+
+def _promised(settings):
+    changes = {}
+    try:
+        lacking = _ungranted(settings, changes, test=True)
     except swarm_errors.SdkMissingError:
         lacking = "a library, which this run would bring"
     return _GRANTED if lacking and settings["is_server"] else changes
+
+
+def _laggards(settings):
+    """Return the servers that have no ACLs yet as a sentence, ``None`` if all have."""
+    try:
+        found = swarm_kv.without_acls(swarm_kv.members(_client(settings)))
+    except swarm_errors.StoreError as err:
+        return str(err)
+    names = ", ".join(sorted(found))
+    return f"Consul of {names} has no ACLs yet: apply swarm there as well" if names else None
+
+
+def _deny(settings):
+    """Have this server, which allows everything, deny what is not granted; return what changed."""
+    acl = {**swarm_acl.noted(_FILE), "default_policy": swarm_acl.DENY}
+    with _taken_down(settings):
+        _apply(settings["consul"]["container"], *_wanted(settings, acl))
+        # It knows none of the rights granted at first; if it became the leader now, none would.
+        swarm_wait.until(lambda: _laggards(settings), settings["timeout"])
+    return _DENIED
 
 
 def nodes():

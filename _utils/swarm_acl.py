@@ -14,7 +14,7 @@ import swarm_errors
 import swarm_files
 import swarm_kv
 
-POLICY = "swarm-formula"
+POLICY, DENY = "swarm-formula", "deny"
 # Consul's own ID of the token that is none.
 _ANONYMOUS = "00000000-0000-0000-0000-000000000002"
 # Who may read no policy sees by this key that it is in force.
@@ -41,11 +41,32 @@ def management(file: Path) -> str | None:
     return noted(file).get("tokens", {}).get("master")
 
 
-def config(token: str | None) -> dict:
+def beginning(file: Path) -> str:
+    """
+    Return what a server of this host does with what nobody has granted: ``deny``, or ``allow``.
+
+    Where Consul ran without ACLs, the swarm needs its rights before all else is denied; and nobody
+    can grant them before all servers have ACLs. So there it first allows everything, as before.
+    """
+    runs = swarm_files.read(file) is not None
+    return "allow" if runs and noted(file).get("default_policy") != DENY else DENY
+
+
+def vouches(file: Path) -> bool:
+    """
+    Say whether this host's Consul knows by itself who is a member.
+
+    With ACLs it cannot tell while the leader has none, and that is so while they are switched on.
+    """
+    acl = noted(file)
+    return not acl or (acl.get("default_policy") == DENY and "tokens" in acl)
+
+
+def config(token: str | None, policy: str = DENY) -> dict:
     """Return the part of Consul's configuration; ``token`` is a server's."""
     # "master" is what Consul called it before 1.11, and takes to this day.
     tokens = {"tokens": {"master": token}} if token else {}
-    return {"enabled": True, "default_policy": "deny", **tokens}
+    return {"enabled": True, "default_policy": policy, **tokens}
 
 
 def grant(client: object, test: bool) -> bool:

@@ -150,10 +150,24 @@ def names(members: list[dict], *statuses: int) -> set[str]:
     return {one["Name"] for one in members if one.get("Status") in statuses}
 
 
+def _servers(members: list[dict]) -> dict[str, dict]:
+    """Return ``{name: tags}`` of the servers that are alive, of ``/v1/agent/members``. Pure."""
+    alive = {one["Name"]: one.get("Tags") or {} for one in members if one.get("Status") == ALIVE}
+    return {name: tags for name, tags in alive.items() if tags.get("role") == "consul"}
+
+
 def alive_servers(members: list[dict]) -> set[str]:
     """Return the names of the servers that are alive, of ``/v1/agent/members``. Pure."""
-    return {
-        one["Name"]
-        for one in members
-        if one.get("Status") == ALIVE and (one.get("Tags") or {}).get("role") == "consul"
-    }
+    return set(_servers(members))
+
+
+def without_acls(members: list[dict]) -> set[str]:
+    """Return the names of the servers that are alive and whose ACLs do not work (yet). Pure."""
+    # "0": none. "2": a server begins with those of before Consul 1.4, until all have the new ones.
+    return {name for name, tags in _servers(members).items() if tags.get("acls") in ("0", "2")}
+
+
+def servers_in_catalog(client: object) -> set[str]:
+    """Return the names of the servers that are alive, as the leader knows them."""
+    _, found = call("servers", client.health.service, "consul", passing=True)
+    return {one["Node"]["Node"] for one in found}

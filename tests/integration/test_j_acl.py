@@ -65,23 +65,33 @@ def _token(swarm):
     return json.loads(swarm.lab.exec("m1", "cat", FILE).stdout)["acl"]["tokens"]["master"]
 
 
+def _switched_while_it_is_used(swarm):
+    """Apply twice while a client calls the swarm; return what changed in the first."""
+    engines = {host: swarm.pids(host)["dockerd"] for host in swarm.lab.hosts()}
+    with swarm.calls() as calls:
+        done = swarm.apply()
+        assert swarm.apply() == {}
+    assert calls["failed"] == 0, calls
+    assert calls["calls"] > 50
+    swarm.wait(swarm.all_healthy, 120)
+    assert {host: swarm.pids(host)["dockerd"] for host in swarm.lab.hosts()} == engines
+    return done
+
+
 @pytest.fixture(scope="module")
 def guarded(cluster):
-    """The swarm, with ACLs that were switched on in it while it was running; then off again."""
+    """The swarm, with ACLs that were switched on in it while it was used; then off again."""
     cluster.heal()
-    running = {host: cluster.pids(host)["dockerd"] for host in cluster.lab.hosts()}
     _pillar(cluster, True)
     promised = cluster.state(test=True)
-    done = cluster.apply()
+    done = _switched_while_it_is_used(cluster)
     assert set(done) <= set(changed(promised))
-    assert cluster.apply() == {}
-    cluster.wait(cluster.all_healthy, 120)
-    assert {host: cluster.pids(host)["dockerd"] for host in cluster.lab.hosts()} == running
     yield cluster
     cluster.restore()
-    cluster.apply()
+    _switched_while_it_is_used(cluster)
     assert _ask(cluster, "m1", ["GET agent/self"]) == {"GET agent/self": 200}
-    assert cluster.apply() == {}
+    assert "acl" not in json.loads(cluster.lab.exec("m1", "cat", FILE).stdout)
+    assert cluster.lab.call("m2", "mine.get", "m1", "swarm_acl", timeout=60) == {}
 
 
 def test_who_has_a_certificate_may_do_what_the_swarm_needs_and_nothing_else(guarded):
@@ -148,3 +158,8 @@ def test_token_is_nowhere_but_with_servers_and_the_mine(guarded):
     assert found == {}
     for host in guarded.lab.hosts():
         assert guarded.lab.exec(host, "stat", "-c", "%a", FILE).stdout.strip() == "600"
+    guarded.docker("m3", "run", "-d", "--name", "leak", "-e", f"X={token}", "busybox:lab", "true")
+    try:
+        assert hunt.found(guarded.lab, token)["m3"] == ["containers"], "a leak is found"
+    finally:
+        guarded.docker("m3", "rm", "-f", "leak")

@@ -29,6 +29,8 @@ class Agent(ThreadingHTTPServer):
         self.management = None  # the token that may do everything; None: no ACLs
         self.policies = {}  # {name: rules}
         self.anonymous = []  # names of policies
+        self.modes = {}  # {name: how far a server is with its ACLs}; unset: it does not say
+        self.alone = False  # with ACLs under a leader that has none
         self.log = []
 
     @property
@@ -75,12 +77,20 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._answer(405, f"method {self.command} not allowed")
             self.server.servers.pop(what.partition("/")[2], None)
             return self._answer(200)
+        if self.server.alone:
+            return self._answer(403, "ACL not found")
+        modes = {name: {"acls": mode} for name, mode in self.server.modes.items()}
         members = [
-            {"Name": name, "Status": status, "Tags": {"role": "consul"}}
+            {"Name": name, "Status": status, "Tags": {"role": "consul", **modes.get(name, {})}}
             for name, status in self.server.servers.items()
         ]
         member = {"Name": "m4", "Status": ALIVE, "Tags": {"role": "node"}}
         return self._answer(200, [*members, member])
+
+    def _health(self, *_):
+        servers = self.server.servers.items()
+        passing = [{"Node": {"Node": name}} for name, status in servers if status == ALIVE]
+        return self._answer(200, passing)
 
     def _session(self, what, _, body):
         action, _, session = what.partition("/")

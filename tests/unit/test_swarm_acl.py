@@ -134,20 +134,118 @@ def test_ca_makes_a_token_once_and_only_if_pillar_wants_one():
 # ---- switching
 
 
-@pytest.mark.parametrize(("acl", "before"), [(True, {}), (False, {"acl": {"enabled": True}})])
-def test_all_servers_switch_at_once(on, agent, tmp_path, acl, before):
-    """Who has ACLs is not understood by who has none: a turn would never end."""
-    swarm_files.write(tmp_path / "consul.json", json.dumps(before))
-    on(changes=CHANGED, mine=told(), acl=acl)
-    assert swarm_consul.apply() == CHANGED
-    assert "PUT /v1/session/create" not in agent.log
+@pytest.fixture
+def running(on, tmp_path):
+    """Have Consul run on this host, and say so when its container is asked for."""
+
+    def running(before, host="m2", **consul):
+        text = json.dumps({"acl": before} if before else {})
+        swarm_files.write(tmp_path / "consul.json", text)
+        return on(host, changes=CHANGED, mine=told(), **consul)
+
+    return running
 
 
-def test_other_changes_are_made_in_turn(on, agent, tmp_path):
-    swarm_files.write(tmp_path / "consul.json", json.dumps({"acl": {"enabled": True}}))
-    on(changes=CHANGED, mine=told())
+@pytest.mark.parametrize(
+    ("before", "policy"),
+    [
+        (None, "allow"),
+        (swarm_acl.config(TOKEN, "allow"), "allow"),
+        (swarm_acl.config(TOKEN), "deny"),
+    ],
+    ids=["on", "killed in it", "another change"],
+)
+def test_servers_change_in_turn_and_deny_nothing_that_is_not_granted_yet(
+    running, agent, tmp_path, before, policy
+):
+    running(before)
     assert swarm_consul.apply() == CHANGED
     assert "PUT /v1/session/create" in agent.log
+    assert written(tmp_path) == swarm_acl.config(TOKEN, policy)
+
+
+def test_servers_are_switched_off_in_turn(running, agent, tmp_path):
+    running(swarm_acl.config(TOKEN), acl=False)
+    assert swarm_consul.apply() == CHANGED
+    assert "PUT /v1/session/create" in agent.log
+    assert "acl" not in json.loads((tmp_path / "consul.json").read_text())
+
+
+def test_client_denies_at_once(running, tmp_path):
+    """What a client denies is its own affairs; the store is the servers'."""
+    running(None, "m4")
+    swarm_consul.apply()
+    assert written(tmp_path) == {"enabled": True, "default_policy": "deny"}
+
+
+def test_server_under_a_leader_without_acls_asks_that_one(running, agent):
+    """It can tell nothing of its own then, not even to who has the token."""
+    agent.alone = True
+    running(swarm_acl.config(TOKEN, "allow"))
+    assert swarm_consul.status()["servers"] == ["m1", "m2", "m3"]
+    assert swarm_consul.apply() == CHANGED
+    agent.serve("m3", status=consul_agent.FAILED)
+    assert swarm_consul.status()["servers"] == ["m1", "m2"]
+
+
+@pytest.mark.parametrize("acl", [None, swarm_acl.config(TOKEN)])
+def test_server_that_should_know_by_itself_is_waited_for(running, agent, acl):
+    """Else the next one goes down before this one is back."""
+    agent.alone = True
+    running(acl)
+    with pytest.raises(swarm_errors.StoreError, match="ACL not found"):
+        swarm_consul.status()
+
+
+def test_all_else_is_denied_once_the_swarm_has_its_rights(running, agent, tmp_path):
+    salt = running(swarm_acl.config(TOKEN, "allow"))
+    both = {**GRANTED, "all else in Consul": {"old": "allowed", "new": "denied"}}
+    assert swarm_consul.guard(test=True) == both
+    assert written(tmp_path)["default_policy"] == "allow"
+
+    def apply(name, spec, test=False, **_):
+        assert not test
+        assert agent.anonymous == ["swarm-formula"]
+        assert agent.keys["swarm-formula/turn"][0] == "m2"
+        return CHANGED
+
+    salt["swarm_container.apply"].side_effect = apply
+    assert swarm_consul.guard() == both
+    assert written(tmp_path) == swarm_acl.config(TOKEN)
+    assert "swarm-formula/turn" not in agent.keys
+    salt["swarm_container.apply"].reset_mock()
+    assert swarm_consul.guard() == swarm_consul.guard(test=True) == {}
+    salt["swarm_container.apply"].assert_not_called()
+
+
+def test_test_mode_promises_the_same_before_there_are_acls(running, agent):
+    running(None)
+    agent.management = "none"
+    assert list(swarm_consul.guard(test=True)) == [*GRANTED, "all else in Consul"]
+
+
+@pytest.mark.parametrize("mode", ["0", "2"], ids=["none", "of before 1.4"])
+def test_nothing_is_denied_while_a_server_has_no_acls(running, agent, tmp_path, mode):
+    salt = running(swarm_acl.config(TOKEN, "allow"))
+    salt["swarm_settings.get"].return_value["timeout"] = 0
+    agent.modes = {"m1": "1", "m2": "1", "m3": mode}
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul of m3 has no ACLs yet: apply"):
+        swarm_consul.guard()
+    assert written(tmp_path)["default_policy"] == "allow"
+    salt["swarm_container.apply"].assert_not_called()
+    agent.serve("m3", status=consul_agent.FAILED)
+    with pytest.raises(swarm_errors.SwarmError, match="would cost the quorum"):
+        swarm_consul.guard()
+
+
+def test_turn_ends_when_the_server_knows_the_rights_again(running, agent):
+    """After a start it has none of them; if it became the leader then, nobody would."""
+    salt = running(swarm_acl.config(TOKEN, "allow"))
+    salt["swarm_settings.get"].return_value["timeout"] = 0.1
+    salt["swarm_container.apply"].side_effect = lambda *_, **__: agent.modes.update(m2="2")
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul of m2 has no ACLs yet"):
+        swarm_consul.guard()
+    assert "swarm-formula/turn" not in agent.keys
 
 
 # ---- rights

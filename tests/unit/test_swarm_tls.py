@@ -127,6 +127,11 @@ def test_servers_and_nobody_else_are_told_consuls_management_token(hosts):
     assert swarm_ca.management()["token"] == swarm_mine.MASK
     assert hosts.apply("m1", **consul) == {"m1": {}}
     assert hosts.mine["m1", "swarm_acl"] == told
+    for _ in "off", "still off":
+        assert hosts.apply("m1") == {"m1": {}}
+        assert ("m1", "swarm_acl") not in hosts.mine
+    assert hosts.apply("m1", **consul) == {"m1": {}}
+    assert hosts.mine["m1", "swarm_acl"] == told, "the one that Consul knows"
     hosts.mine.clear()
     hosts.on("m1", **consul)
     swarm_ca.remove()
