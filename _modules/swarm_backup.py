@@ -67,7 +67,8 @@ def save(path=None, force=False):
         which no engine can restore (moby#36852). ``salt-run swarm.backup`` chooses a manager.
 
     classic
-        A snapshot of Consul, as ``consul snapshot save`` writes it. Nothing is stopped.
+        A snapshot of Consul, as ``consul snapshot save`` writes it. Nothing is stopped. With ACLs,
+        on a Consul server: no other node has the token for that.
 
     The file holds the swarm's keys and secrets. Only root can read it; take it off the host.
 
@@ -193,6 +194,8 @@ def _restore_store(settings, place, _force, test):
     swarm_archive.check_snapshot(data, str(place))
     if not test:
         swarm_kv.restore(_consul(settings), data)
+        # With ACLs, it may be of a time when there were none: the swarm would be denied its store.
+        __salt__["swarm_consul.guard"]()
     return {"consul": {"old": "as it is", "new": f"as in {place}"}}
 
 
