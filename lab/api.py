@@ -90,6 +90,7 @@ class Lab:
             with ThreadPoolExecutor() as pool:
                 every = {*present, *config.every_name()} if present else ()
                 list(pool.map(lambda name: containers.remove(self.engine, name), every))
+            containers.remove_volumes(self.engine)
             network.remove(self.engine)
         shutil.rmtree(settings.images, ignore_errors=True)
         for name in ("states", "pillar", "autosign"):

@@ -14,6 +14,8 @@ def create(engine: Engine, host: str, image: str) -> None:
     if host != MASTER:
         # overlay2 cannot stand on overlay2: the host's own engine needs a volume.
         volume = engine.settings.volume(host)
+        # What a `down` that was killed has left: a new host has no containers of an old one.
+        engine.docker("volume", "rm", "--force", volume)
         engine.docker("volume", "create", f"--label={LABEL}={engine.settings.name}", volume)
         mounts.append(f"--volume={volume}:/var/lib/docker")
     engine.docker(
@@ -58,6 +60,14 @@ def remove(engine: Engine, host: str) -> None:
     """Removes a host with all its data."""
     engine.docker("rm", "--force", "--volumes", engine.settings.container(host), check=False)
     engine.docker("volume", "rm", "--force", engine.settings.volume(host), check=False)
+
+
+def remove_volumes(engine: Engine) -> None:
+    """Removes what hosts have left that are gone already."""
+    mine = f"--filter=label={LABEL}={engine.settings.name}"
+    names = engine.docker("volume", "ls", "--quiet", mine).stdout.split()
+    if names:
+        engine.docker("volume", "rm", "--force", *names, check=False)
 
 
 def states(engine: Engine) -> dict[str, str]:
