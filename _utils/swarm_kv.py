@@ -163,8 +163,10 @@ def alive_servers(members: list[dict]) -> set[str]:
 
 def without_acls(members: list[dict]) -> set[str]:
     """Return the names of the servers that are alive and whose ACLs do not work (yet). Pure."""
-    # "0": none. "2": a server begins with those of before Consul 1.4, until all have the new ones.
-    return {name for name, tags in _servers(members).items() if tags.get("acls") in ("0", "2")}
+    have = {name: tags.get("acls") for name, tags in _servers(members).items()}
+    none = {name for name, mode in have.items() if mode == "0"}
+    # "2": until all have some, a server begins with those of before Consul 1.4.
+    return none or {name for name, mode in have.items() if mode == "2"}
 
 
 def servers_in_catalog(client: object) -> set[str]:

@@ -224,15 +224,20 @@ def test_test_mode_promises_the_same_before_there_are_acls(running, agent):
     assert list(swarm_consul.guard(test=True)) == [*GRANTED, "all else in Consul"]
 
 
-@pytest.mark.parametrize("mode", ["0", "2"], ids=["none", "of before 1.4"])
-def test_nothing_is_denied_while_a_server_has_no_acls(running, agent, tmp_path, mode):
+@pytest.mark.parametrize(
+    ("others", "mode"),
+    [("1", "0"), ("2", "0"), ("1", "2")],
+    ids=["none", "the others wait for it", "of before 1.4"],
+)
+def test_nothing_is_denied_while_a_server_has_no_acls(running, agent, tmp_path, others, mode):
     salt = running(swarm_acl.config(TOKEN, "allow"))
     salt["swarm_settings.get"].return_value["timeout"] = 0
-    agent.modes = {"m1": "1", "m2": "1", "m3": mode}
+    agent.modes = {"m1": others, "m2": others, "m3": mode}
     with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul of m3 has no ACLs yet: apply"):
         swarm_consul.guard()
     assert written(tmp_path)["default_policy"] == "allow"
     salt["swarm_container.apply"].assert_not_called()
+    agent.modes = {"m1": "1", "m2": "1"}
     agent.serve("m3", status=consul_agent.FAILED)
     with pytest.raises(swarm_errors.SwarmError, match="would cost the quorum"):
         swarm_consul.guard()
