@@ -278,12 +278,26 @@ def _promised(settings):
 
 def _laggards(settings):
     """Return the servers that have no ACLs yet as a sentence, ``None`` if all have."""
+    client = _client(settings)
     try:
-        found = swarm_kv.without_acls(swarm_kv.members(_client(settings)))
+        found = swarm_kv.without_acls(swarm_kv.members(client))
     except swarm_errors.StoreError as err:
-        return str(err)
+        # With ACLs, an agent tells no members while its leader has none.
+        leader = _leader(settings, client)
+        if leader in (None, settings["id"]):
+            return str(err)
+        found = {leader}
     names = ", ".join(sorted(found))
     return f"Consul of {names} has no ACLs yet: apply swarm there as well" if names else None
+
+
+def _leader(settings, client):
+    """Return the server that leads, ``None`` if none does that pillar names."""
+    try:
+        address = swarm_kv.leader(client).rpartition(":")[0]
+    except swarm_errors.StoreError:
+        return None
+    return next((name for name, one in settings["servers"].items() if one == address), None)
 
 
 def _deny(settings):

@@ -243,6 +243,23 @@ def test_nothing_is_denied_while_a_server_has_no_acls(running, agent, tmp_path, 
         swarm_consul.guard()
 
 
+@pytest.mark.parametrize(
+    ("leader", "words"),
+    [
+        ("10.77.0.13:8300", "Consul of m3 has no ACLs yet: apply"),
+        ("10.77.0.12:8300", "ACL not found"),
+        ("10.99.0.1:8300", "ACL not found"),
+    ],
+    ids=["another", "this one", "who is not in pillar"],
+)
+def test_leader_without_acls_is_told_for_none_else_can_be(running, agent, leader, words):
+    salt = running(swarm_acl.config(TOKEN, "allow"))
+    salt["swarm_settings.get"].return_value["timeout"] = 0
+    agent.alone, agent.leader = True, leader
+    with pytest.raises(swarm_errors.WaitTimeoutError, match=words):
+        swarm_consul.guard()
+
+
 def test_turn_ends_when_the_server_knows_the_rights_again(running, agent):
     """After a start it has none of them; if it became the leader then, nobody would."""
     salt = running(swarm_acl.config(TOKEN, "allow"))
