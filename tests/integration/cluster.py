@@ -65,10 +65,18 @@ class Cluster:
         """Apply everything and insist that nothing fails; return what changed."""
         returns = self.state(target=target, **kwargs)
         asked = set(self.lab.hosts() if target == "*" else target.split(","))
-        assert set(returns) == asked, "every minion has answered"
+        assert set(returns) == asked, self._words_of(asked - set(returns))
         told = [f"{key}: {text}" for key, text in failures(returns).items()]
         assert not told, "\n".join(one for one in told if "requisite failed" not in one)
         return changed(returns)
+
+    def _words_of(self, silent: set[str]) -> str:
+        """Return the last words of the master, and of the minions that have not answered."""
+        text = [f"no answer of {', '.join(sorted(silent))}"]
+        for host, unit in [("salt", "salt-master"), *((one, "salt-minion") for one in silent)]:
+            look = ["journalctl", "--quiet", f"--unit={unit}", "--lines=8"]
+            text.append(self.lab.exec(host, *look, check=False).stdout)
+        return "\n".join(text)
 
     def switch_on(self) -> None:
         """Switch on and plug in whatever is not."""
