@@ -19,7 +19,6 @@ import swarm_kv
 import swarm_membership
 import swarm_mode
 import swarm_nodes
-import swarm_roles
 import swarm_wait
 
 __virtualname__ = "swarm_backup"
@@ -46,7 +45,7 @@ def _consul(settings):
         settings,
         swarm_certs.NODE.current(),
         timeout=settings["timeout"],
-        token=swarm_acl.management(swarm_files.CONFIG / swarm_roles.CONSUL_FILE),
+        token=swarm_acl.management(),
     )
 
 
@@ -195,7 +194,7 @@ def _restore_store(settings, place, _force, test):
     if not test:
         swarm_kv.restore(_consul(settings), data)
         # With ACLs, it may be of a time when there were none: the swarm would be denied its store.
-        __salt__["swarm_consul.guard"]()
+        __salt__["swarm_rights.apply"]()
     return {"consul": {"old": "as it is", "new": f"as in {place}"}}
 
 

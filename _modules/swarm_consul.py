@@ -20,8 +20,6 @@ __virtualname__ = "swarm_consul"
 
 # So many seconds the servers may need to notice that the one before in turn is back.
 _NOTICE = 30
-_FILE = swarm_files.CONFIG / swarm_roles.CONSUL_FILE
-_GRANTED = {"rights of the swarm in Consul": {"old": None, "new": "granted"}}
 _DENIED = {"all else in Consul": {"old": "allowed", "new": "denied"}}
 
 
@@ -35,7 +33,7 @@ def _client(settings, token=None):
 
 def _manager(settings):
     """Return a client with all rights that this host has: with ACLs, a server has the token."""
-    return _client(settings, swarm_acl.management(_FILE))
+    return _client(settings, swarm_acl.management())
 
 
 def status():
@@ -57,7 +55,7 @@ def _servers(client):
     try:
         return swarm_kv.alive_servers(swarm_kv.members(client))
     except swarm_errors.StoreError:
-        if swarm_acl.vouches(_FILE):
+        if swarm_acl.vouches():
             raise
         return swarm_kv.servers_in_catalog(client)
 
@@ -105,6 +103,35 @@ def apply(test=False):
     return _apply(name, spec, text)
 
 
+def deny(test=False):
+    """
+    Ensure Consul denies on this server what nobody has granted; return what changed.
+
+    For ``swarm_rights.apply``, which grants the swarm its rights before. Where ACLs are switched on
+    in a running swarm, a server begins with allowing everything.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_consul.deny test=True
+    """
+    settings = __salt__["swarm_settings.get"]()
+    acl = swarm_acl.noted()
+    opens = settings["is_server"] and swarm_acl.beginning() != swarm_acl.DENY and (acl or test)
+    if not (settings["consul"]["acl"] and opens):
+        return {}
+    if not test:
+        wanted = _wanted(settings, {**acl, "default_policy": swarm_acl.DENY})
+        with _taken_down(settings):
+            _apply(settings["consul"]["container"], *wanted)
+            # It knows none of the rights granted at first; if it led now, nobody would have any.
+            swarm_wait.until(
+                lambda: swarm_acl.laggards(_client(settings), settings), settings["timeout"]
+            )
+    return _DENIED
+
+
 def _wanted(settings, acl):
     certs = swarm_certs.NODE.read() if settings["tls"]["used"] else None
     folder, files = str(swarm_files.CONFIG), swarm_certs.NODE.current()
@@ -117,7 +144,7 @@ def _acl(settings, test):
         return None
     if not settings["is_server"]:
         return swarm_acl.config(None)
-    return swarm_acl.config(_token(settings, test), swarm_acl.beginning(_FILE))
+    return swarm_acl.config(_token(settings, test), swarm_acl.beginning())
 
 
 def _token(settings, test):
@@ -148,10 +175,11 @@ def _token(settings, test):
 
 
 def _apply(name, spec, text):
-    if swarm_files.read(_FILE) != text:
+    file = swarm_roles.consul_file()
+    if swarm_files.read(file) != text:
         # It may hold the key of Consul's gossip.
-        swarm_files.write(_FILE, text, mode=0o600)
-        _FILE.chmod(0o600)
+        swarm_files.write(file, text, mode=0o600)
+        file.chmod(0o600)
     return __salt__["swarm_container.apply"](name, spec, settle=False)
 
 
@@ -225,89 +253,6 @@ def _look(settings):
         __salt__["swarm_container.check"](settings["consul"]["container"])
         return {"leader": "", "servers": []}, str(err)
     return found, swarm_kv.missing(settings["servers"], set(found["servers"]), found["leader"])
-
-
-def guard(test=False):
-    """
-    Ensure the swarm may do in Consul what it needs, where all else is denied; return what changed.
-
-    Only with ``swarm:consul:acl``. A server grants that; the others wait for it. Where ACLs are
-    switched on in a running swarm, servers deny all else after that, one after the other.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' swarm_consul.guard test=True
-    """
-    settings = __salt__["swarm_settings.get"]()
-    if not settings["consul"]["acl"]:
-        return {}
-    opens = settings["is_server"] and swarm_acl.beginning(_FILE) != swarm_acl.DENY
-    if test:
-        return {**_promised(settings), **(_DENIED if opens else {})}
-    if opens:
-        # The others take their turns to get them.
-        swarm_wait.until(lambda: _laggards(settings), 3 * settings["timeout"])
-    changes = {}
-    swarm_wait.until(lambda: _ungranted(settings, changes), settings["timeout"])
-    return {**changes, **(_deny(settings) if opens else {})}
-
-
-def _ungranted(settings, changes, test=False):
-    """Grant the swarm its rights if this is a server; return what it waits for as a sentence."""
-    try:
-        if settings["is_server"] and swarm_acl.grant(_manager(settings), test):
-            changes.update(_GRANTED)
-        if swarm_acl.marked(_client(settings)):
-            return None
-        why = "no server has granted them"
-    except swarm_errors.StoreError as err:
-        why = str(err)
-    return f"{settings['id']} waits for the rights of the swarm in Consul: {why}"
-
-
-def _promised(settings):
-    changes = {}
-    try:
-        lacking = _ungranted(settings, changes, test=True)
-    except swarm_errors.SdkMissingError:
-        lacking = "a library, which this run would bring"
-    return _GRANTED if lacking and settings["is_server"] else changes
-
-
-def _laggards(settings):
-    """Return the servers that have no ACLs yet as a sentence, ``None`` if all have."""
-    client = _client(settings)
-    try:
-        found = swarm_kv.without_acls(swarm_kv.members(client))
-    except swarm_errors.StoreError as err:
-        # With ACLs, an agent tells no members while its leader has none.
-        leader = _leader(settings, client)
-        if leader in (None, settings["id"]):
-            return str(err)
-        found = {leader}
-    names = ", ".join(sorted(found))
-    return f"Consul of {names} has no ACLs yet: apply swarm there as well" if names else None
-
-
-def _leader(settings, client):
-    """Return the server that leads, ``None`` if none does that pillar names."""
-    try:
-        address = swarm_kv.leader(client).rpartition(":")[0]
-    except swarm_errors.StoreError:
-        return None
-    return next((name for name, one in settings["servers"].items() if one == address), None)
-
-
-def _deny(settings):
-    """Have this server, which allows everything, deny what is not granted; return what changed."""
-    acl = {**swarm_acl.noted(_FILE), "default_policy": swarm_acl.DENY}
-    with _taken_down(settings):
-        _apply(settings["consul"]["container"], *_wanted(settings, acl))
-        # It knows none of the rights granted at first; if it became the leader now, none would.
-        swarm_wait.until(lambda: _laggards(settings), settings["timeout"])
-    return _DENIED
 
 
 def nodes():
@@ -391,10 +336,11 @@ def remove(test=False):
         salt '*' swarm_consul.remove test=True
     """
     changes = _remove_from_engine(__salt__["swarm_settings.get"]()["consul"], test)
-    if swarm_files.read(_FILE) is not None:
-        changes[str(_FILE)] = {"old": "present", "new": None}
+    file = swarm_roles.consul_file()
+    if swarm_files.read(file) is not None:
+        changes[str(file)] = {"old": "present", "new": None}
         if not test:
-            swarm_files.write(_FILE, None)
+            swarm_files.write(file, None)
             swarm_files.drop_empty(swarm_files.CONFIG)
     return changes
 

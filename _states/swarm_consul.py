@@ -60,7 +60,7 @@ def guarded(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_consul.guard"])
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_rights.apply"])
 
 
 def deregistered(name):

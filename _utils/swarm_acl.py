@@ -7,12 +7,13 @@ the swarm has them without a token. All else takes the management token, which o
 """
 
 import json
-from pathlib import Path
+from collections.abc import Mapping
 
 import requests
 import swarm_errors
 import swarm_files
 import swarm_kv
+import swarm_roles
 
 POLICY, DENY = "swarm-formula", "deny"
 # Consul's own ID of the token that is none.
@@ -30,35 +31,35 @@ service_prefix "" { policy = "read" }
 """
 
 
-def noted(file: Path) -> dict:
+def noted() -> dict:
     """Return what Consul's configuration on this host says of ACLs, ``{}`` for nothing."""
-    text = swarm_files.read(file)
+    text = swarm_files.read(swarm_roles.consul_file())
     return json.loads(text).get("acl") or {} if text else {}
 
 
-def management(file: Path) -> str | None:
+def management() -> str | None:
     """Return the management token, ``None`` on who is no server or without ACLs."""
-    return noted(file).get("tokens", {}).get("master")
+    return noted().get("tokens", {}).get("master")
 
 
-def beginning(file: Path) -> str:
+def beginning() -> str:
     """
     Return what a server of this host does with what nobody has granted: ``deny``, or ``allow``.
 
     Where Consul ran without ACLs, the swarm needs its rights before all else is denied; and nobody
     can grant them before all servers have ACLs. So there it first allows everything, as before.
     """
-    runs = swarm_files.read(file) is not None
-    return "allow" if runs and noted(file).get("default_policy") != DENY else DENY
+    runs = swarm_files.read(swarm_roles.consul_file()) is not None
+    return "allow" if runs and noted().get("default_policy") != DENY else DENY
 
 
-def vouches(file: Path) -> bool:
+def vouches() -> bool:
     """
     Say whether this host's Consul knows by itself who is a member.
 
     With ACLs it cannot tell while the leader has none, and that is so while they are switched on.
     """
-    acl = noted(file)
+    acl = noted()
     return not acl or (acl.get("default_policy") == DENY and "tokens" in acl)
 
 
@@ -106,6 +107,29 @@ def _link(client: object, links: list) -> None:
 def marked(client: object) -> bool:
     """Return whether the swarm has its rights, as far as this host's Consul knows."""
     return swarm_kv.call("ACLs", client.kv.get, _MARK)[1] is not None
+
+
+def laggards(client: object, settings: Mapping) -> str | None:
+    """Return the servers that have no ACLs yet as a sentence, ``None`` if all have."""
+    try:
+        found = swarm_kv.without_acls(swarm_kv.members(client))
+    except swarm_errors.StoreError as err:
+        # With ACLs, an agent tells no members while its leader has none.
+        leader = _leader(client, settings["servers"])
+        if leader in (None, settings["id"]):
+            return str(err)
+        found = {leader}
+    names = ", ".join(sorted(found))
+    return f"Consul of {names} has no ACLs yet: apply swarm there as well" if names else None
+
+
+def _leader(client: object, servers: Mapping) -> str | None:
+    """Return the server that leads, ``None`` if none does that pillar names."""
+    try:
+        address = swarm_kv.leader(client).rpartition(":")[0]
+    except swarm_errors.StoreError:
+        return None
+    return next((name for name, one in servers.items() if one == address), None)
 
 
 def _ask(client: object, what: str, body: dict | None = None) -> object:

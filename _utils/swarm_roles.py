@@ -7,13 +7,20 @@ proxying between them and each other survives less than they do.
 
 import hashlib
 import json
+from pathlib import Path
 
+import swarm_files
 import swarm_flags
 from swarm_address import endpoint
 from swarm_certs import Files, Set
 
-CONSUL_FILE = "consul.json"
+_CONSUL_FILE = "consul.json"
 _CONFIG_LABEL = "swarm-formula.config"
+
+
+def consul_file() -> Path:
+    """Return where the configuration of this host's Consul is."""
+    return swarm_files.CONFIG / _CONSUL_FILE
 
 
 def engine_endpoint(settings: dict) -> str:
@@ -99,7 +106,7 @@ def consul_container(
     container = {
         "image": consul["image"],
         "image_source": consul["image_source"],
-        "command": ["agent", f"-config-file={folder}/{CONSUL_FILE}"],
+        "command": ["agent", f"-config-file={folder}/{_CONSUL_FILE}"],
         "mounts": [f"{folder}:{folder}:ro", f"{consul['volume']}:/consul/data"],
         "network_mode": "host",
         "restart_policy": "unless-stopped",

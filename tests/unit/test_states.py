@@ -22,6 +22,7 @@ APPLIED = {
     "swarm_engine.cleaned": "swarm_engine.clean",
     "swarm_engine.removed": "swarm_package.remove",
     "swarm_consul.running": "swarm_consul.apply",
+    "swarm_consul.guarded": "swarm_rights.apply",
     "swarm_consul.deregistered": "swarm_consul.deregister",
     "swarm_consul.removed": "swarm_consul.remove",
     "swarm_classic.manager": "swarm_classic.apply_manager",

@@ -14,7 +14,7 @@ import swarm_files
 import swarm_kv
 import swarm_wait
 
-from _modules import swarm_consul
+from _modules import swarm_consul, swarm_rights
 from tests.unit import consul_agent
 from tests.unit.execution import mocked
 from tests.unit.pillars import VALID, node, settings_of
@@ -38,7 +38,6 @@ def agent():
 def on(monkeypatch, agent, tmp_path):
     """Return a function that sets up a host, and what applying its container changes."""
     monkeypatch.setattr(swarm_files, "CONFIG", tmp_path)
-    monkeypatch.setattr(swarm_consul, "_FILE", tmp_path / "consul.json")
     monkeypatch.setattr(swarm_authority, "FILE", tmp_path / "ca.json")
     monkeypatch.setattr(swarm_wait, "_FIRST", 0.01)
 
@@ -54,8 +53,10 @@ def on(monkeypatch, agent, tmp_path):
             swarm_container__check=None,
         )
         salt["mine.get"] = Mock(return_value=mine or {})
+        salt["swarm_consul.deny"] = swarm_consul.deny
         for name, value in (("__salt__", salt), ("__opts__", {"id": host}), ("__context__", {})):
-            monkeypatch.setattr(swarm_consul, name, value, raising=False)
+            for module in (swarm_consul, swarm_rights):
+                monkeypatch.setattr(module, name, value, raising=False)
         return salt
 
     return on
@@ -82,7 +83,7 @@ def test_server_gets_the_token_from_the_ca_and_denies_what_is_not_granted(on, tm
     }
     assert (tmp_path / "consul.json").stat().st_mode & 0o777 == 0o600
     assert salt["mine.get"].call_args.args == (["m1"], "swarm_acl")
-    assert swarm_acl.management(tmp_path / "consul.json") == TOKEN
+    assert swarm_acl.management() == TOKEN
 
 
 def test_client_gets_no_token(on, tmp_path):
@@ -90,7 +91,7 @@ def test_client_gets_no_token(on, tmp_path):
     swarm_consul.apply()
     assert written(tmp_path) == {"enabled": True, "default_policy": "deny"}
     salt["mine.get"].assert_not_called()
-    assert swarm_acl.management(tmp_path / "consul.json") is None
+    assert swarm_acl.management() is None
 
 
 def test_ca_takes_its_own(on, tmp_path):
@@ -200,7 +201,7 @@ def test_server_that_should_know_by_itself_is_waited_for(running, agent, acl):
 def test_all_else_is_denied_once_the_swarm_has_its_rights(running, agent, tmp_path):
     salt = running(swarm_acl.config(TOKEN, "allow"))
     both = {**GRANTED, "all else in Consul": {"old": "allowed", "new": "denied"}}
-    assert swarm_consul.guard(test=True) == both
+    assert swarm_rights.apply(test=True) == both
     assert written(tmp_path)["default_policy"] == "allow"
 
     def apply(name, spec, test=False, **_):
@@ -210,18 +211,18 @@ def test_all_else_is_denied_once_the_swarm_has_its_rights(running, agent, tmp_pa
         return CHANGED
 
     salt["swarm_container.apply"].side_effect = apply
-    assert swarm_consul.guard() == both
+    assert swarm_rights.apply() == both
     assert written(tmp_path) == swarm_acl.config(TOKEN)
     assert "swarm-formula/turn" not in agent.keys
     salt["swarm_container.apply"].reset_mock()
-    assert swarm_consul.guard() == swarm_consul.guard(test=True) == {}
+    assert swarm_rights.apply() == swarm_rights.apply(test=True) == {}
     salt["swarm_container.apply"].assert_not_called()
 
 
 def test_test_mode_promises_the_same_before_there_are_acls(running, agent):
     running(None)
     agent.management = "none"
-    assert list(swarm_consul.guard(test=True)) == [*GRANTED, "all else in Consul"]
+    assert list(swarm_rights.apply(test=True)) == [*GRANTED, "all else in Consul"]
 
 
 @pytest.mark.parametrize(
@@ -234,13 +235,13 @@ def test_nothing_is_denied_while_a_server_has_no_acls(running, agent, tmp_path, 
     salt["swarm_settings.get"].return_value["timeout"] = 0
     agent.modes = {"m1": others, "m2": others, "m3": mode}
     with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul of m3 has no ACLs yet: apply"):
-        swarm_consul.guard()
+        swarm_rights.apply()
     assert written(tmp_path)["default_policy"] == "allow"
     salt["swarm_container.apply"].assert_not_called()
     agent.modes = {"m1": "1", "m2": "1"}
     agent.serve("m3", status=consul_agent.FAILED)
     with pytest.raises(swarm_errors.SwarmError, match="would cost the quorum"):
-        swarm_consul.guard()
+        swarm_rights.apply()
 
 
 @pytest.mark.parametrize(
@@ -257,7 +258,7 @@ def test_leader_without_acls_is_told_for_none_else_can_be(running, agent, leader
     salt["swarm_settings.get"].return_value["timeout"] = 0
     agent.alone, agent.leader = True, leader
     with pytest.raises(swarm_errors.WaitTimeoutError, match=words):
-        swarm_consul.guard()
+        swarm_rights.apply()
 
 
 def test_turn_ends_when_the_server_knows_the_rights_again(running, agent):
@@ -266,7 +267,7 @@ def test_turn_ends_when_the_server_knows_the_rights_again(running, agent):
     salt["swarm_settings.get"].return_value["timeout"] = 0.1
     salt["swarm_container.apply"].side_effect = lambda *_, **__: agent.modes.update(m2="2")
     with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul of m2 has no ACLs yet"):
-        swarm_consul.guard()
+        swarm_rights.apply()
     assert "swarm-formula/turn" not in agent.keys
 
 
@@ -282,13 +283,13 @@ def server(on, tmp_path):
 
 @pytest.mark.usefixtures("server")
 def test_rights_are_granted_once(agent):
-    assert swarm_consul.guard(test=True) == GRANTED
+    assert swarm_rights.apply(test=True) == GRANTED
     assert (agent.policies, agent.anonymous, agent.keys) == ({}, [], {})
-    assert swarm_consul.guard() == GRANTED
+    assert swarm_rights.apply() == GRANTED
     assert agent.policies == {"swarm-formula": swarm_acl.RULES}
     assert agent.anonymous == ["swarm-formula"]
-    assert swarm_consul.guard() == {}
-    assert swarm_consul.guard(test=True) == {}
+    assert swarm_rights.apply() == {}
+    assert swarm_rights.apply(test=True) == {}
 
 
 def test_bare_host_is_promised_the_rights(on, monkeypatch):
@@ -296,30 +297,30 @@ def test_bare_host_is_promised_the_rights(on, monkeypatch):
     on()
     missing = Mock(side_effect=swarm_errors.SdkMissingError("swarm.libraries installs it"))
     monkeypatch.setattr(swarm_kv, "connect", missing)
-    assert swarm_consul.guard(test=True) == GRANTED
+    assert swarm_rights.apply(test=True) == GRANTED
     with pytest.raises(swarm_errors.SdkMissingError):
-        swarm_consul.guard()
+        swarm_rights.apply()
 
 
 @pytest.mark.usefixtures("server")
 def test_rights_that_somebody_changed_are_put_right_and_those_he_added_stay(agent):
-    swarm_consul.guard()
+    swarm_rights.apply()
     agent.policies |= {"swarm-formula": "", "dns": "node_prefix ..."}
     agent.anonymous = ["dns"]
-    assert swarm_consul.guard() == GRANTED
+    assert swarm_rights.apply() == GRANTED
     assert agent.policies["swarm-formula"] == swarm_acl.RULES
     assert agent.anonymous == ["dns", "swarm-formula"]
-    assert swarm_consul.guard() == {}
+    assert swarm_rights.apply() == {}
 
 
 def test_client_waits_until_a_server_has_granted_them(on, agent):
     salt = on("m4")
-    assert swarm_consul.guard(test=True) == {}
+    assert swarm_rights.apply(test=True) == {}
     salt["swarm_settings.get"].return_value["timeout"] = 0
     with pytest.raises(swarm_errors.WaitTimeoutError, match=r"m4 waits for .*: no server has"):
-        swarm_consul.guard()
+        swarm_rights.apply()
     agent.keys["swarm-formula/acl"] = ("swarm-formula", None)
-    assert swarm_consul.guard() == {}
+    assert swarm_rights.apply() == {}
     assert agent.policies == {}
 
 
@@ -328,8 +329,8 @@ def test_server_says_what_consul_says(agent, server):
     agent.management = "another"
     server["swarm_settings.get"].return_value["timeout"] = 0
     with pytest.raises(swarm_errors.WaitTimeoutError, match=r"refuses \(ACLs\): .*Permission den"):
-        swarm_consul.guard()
-    assert swarm_consul.guard(test=True) == GRANTED
+        swarm_rights.apply()
+    assert swarm_rights.apply(test=True) == GRANTED
 
 
 @pytest.mark.usefixtures("server")
@@ -340,10 +341,10 @@ def test_answer_that_is_none_of_consuls(monkeypatch, server, answer):
     )
     server["swarm_settings.get"].return_value["timeout"] = 0
     with pytest.raises(swarm_errors.WaitTimeoutError, match="answer on its ACLs is not understood"):
-        swarm_consul.guard()
+        swarm_rights.apply()
 
 
 def test_without_acls_nobody_is_asked(on, agent):
     on(acl=False)
-    assert swarm_consul.guard() == {}
+    assert swarm_rights.apply() == {}
     assert agent.log == []

@@ -232,7 +232,7 @@ def test_worker_has_nothing_to_make_a_cluster_of(host):
 def store(monkeypatch, tmp_path):
     """Give a Consul agent, and the module on the host of it."""
     settings = settings_of(VALID)
-    salt = mocked(swarm_settings__get=settings, swarm_consul__guard={})
+    salt = mocked(swarm_settings__get=settings, swarm_rights__apply={})
     monkeypatch.setattr(swarm_backup, "__salt__", salt, raising=False)
     monkeypatch.setattr(swarm_backup, "_FOLDER", tmp_path / "backups")
     with running() as agent:
@@ -256,7 +256,7 @@ def test_swarm_has_its_rights_after_a_restore_of_what_knew_none(store, tmp_path)
     """With ACLs, a snapshot of before them denied the swarm its store until the next apply."""
     good = tmp_path / "good.snap"
     good.write_bytes(snapshot(tmp_path))
-    guard = swarm_backup.__salt__["swarm_consul.guard"]
+    guard = swarm_backup.__salt__["swarm_rights.apply"]
     guard.side_effect = lambda: store.log.append("rights")
     swarm_backup.restore(str(good), test=True)
     guard.assert_not_called()

@@ -27,7 +27,6 @@ def agent():
 def folder(monkeypatch, tmp_path):
     """Have Consul's configuration in a folder of the test."""
     monkeypatch.setattr(swarm_files, "CONFIG", tmp_path / "swarm-formula")
-    monkeypatch.setattr(swarm_consul, "_FILE", tmp_path / "swarm-formula" / "consul.json")
     monkeypatch.setattr(swarm_wait, "_FIRST", 0.01)
     return tmp_path / "swarm-formula"
 

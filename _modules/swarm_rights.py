@@ -1,0 +1,73 @@
+"""
+What the swarm may do in Consul, where all else is denied: Consul's ACLs.
+"""
+
+import swarm_acl
+import swarm_certs
+import swarm_errors
+import swarm_kv
+import swarm_wait
+
+__virtualname__ = "swarm_rights"
+
+_GRANTED = {"rights of the swarm in Consul": {"old": None, "new": "granted"}}
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _client(settings, token=None):
+    return swarm_kv.connect(settings, swarm_certs.NODE.current(), token=token)
+
+
+def apply(test=False):
+    """
+    Ensure the swarm may do in Consul what it needs, where all else is denied; return what changed.
+
+    Only with ``swarm:consul:acl``. A server grants that; the others wait for it. Where ACLs are
+    switched on in a running swarm, servers deny all else after that, one after the other.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_rights.apply test=True
+    """
+    settings = __salt__["swarm_settings.get"]()
+    if not settings["consul"]["acl"]:
+        return {}
+    denied = __salt__["swarm_consul.deny"](test=True)
+    if test:
+        return {**_promised(settings), **denied}
+    if denied:
+        # The others take their turns to get them.
+        swarm_wait.until(
+            lambda: swarm_acl.laggards(_client(settings), settings), 3 * settings["timeout"]
+        )
+    changes = {}
+    swarm_wait.until(lambda: _ungranted(settings, changes), settings["timeout"])
+    return {**changes, **(__salt__["swarm_consul.deny"]() if denied else {})}
+
+
+def _ungranted(settings, changes, test=False):
+    """Grant the swarm its rights if this is a server; return what it waits for as a sentence."""
+    try:
+        manager = _client(settings, swarm_acl.management()) if settings["is_server"] else None
+        if manager and swarm_acl.grant(manager, test):
+            changes.update(_GRANTED)
+        if swarm_acl.marked(_client(settings)):
+            return None
+        why = "no server has granted them"
+    except swarm_errors.StoreError as err:
+        why = str(err)
+    return f"{settings['id']} waits for the rights of the swarm in Consul: {why}"
+
+
+def _promised(settings):
+    changes = {}
+    try:
+        lacking = _ungranted(settings, changes, test=True)
+    except swarm_errors.SdkMissingError:
+        lacking = "a library, which this run would bring"
+    return _GRANTED if lacking and settings["is_server"] else changes
