@@ -5,6 +5,7 @@ Classic Swarm: its manager and its agent, in containers.
 import contextlib
 import time
 
+import swarm_address
 import swarm_certs
 import swarm_daemon
 import swarm_errors
@@ -104,7 +105,7 @@ def _wait_led(settings):
         try:
             leads = swarm_info.fetch(mine, tls).role == "primary"
             # Else a lock of this host's is that of the one which was stopped: got too late to see.
-            led = leads or swarm_kv.hand_over(_consul(settings), _host(settings))
+            led = leads or swarm_kv.hand_over(_consul(settings), mine)
         except swarm_errors.SwarmError as err:
             return _unless_fallen(str(err))
         return None if led else "no manager has the lock"
@@ -126,10 +127,11 @@ def hand_over():
         salt m1 swarm_classic.hand_over
     """
     settings = __salt__["swarm_settings.get"]()
+    mine = swarm_roles.manager_endpoints(settings)[settings["id"]]
 
     def probe():
         try:
-            leader = swarm_kv.hand_over(_consul(settings), _host(settings))
+            leader = swarm_kv.hand_over(_consul(settings), mine)
         except swarm_errors.StoreError as err:
             return str(err)
         return None if leader else "no other manager has taken the lead"
@@ -140,10 +142,6 @@ def hand_over():
         # It costs what it did before: those who are left wait for its session to end.
         return False
     return True
-
-
-def _host(settings):
-    return swarm_roles.manager_endpoints(settings)[settings["id"]].rpartition(":")[0]
 
 
 def _consul(settings):
@@ -178,7 +176,7 @@ def _forget_other_ports(settings):
     def probe():
         try:
             for one in __salt__["swarm_consul.nodes"]():
-                if one != mine and one.rpartition(":")[0] == mine.rpartition(":")[0]:
+                if one != mine and swarm_address.host(one) == swarm_address.host(mine):
                     __salt__["swarm_consul.deregister"](endpoint=one)
         except swarm_errors.StoreError as err:
             # Its leader may be in its turn just now.

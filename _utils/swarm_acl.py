@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 
 import requests
+import swarm_address
 import swarm_errors
 import swarm_files
 import swarm_kv
@@ -126,7 +127,7 @@ def laggards(client: object, settings: Mapping) -> str | None:
 def _leader(client: object, servers: Mapping) -> str | None:
     """Return the server that leads, ``None`` if none does that pillar names."""
     try:
-        address = swarm_kv.leader(client).rpartition(":")[0]
+        address = swarm_address.host(swarm_kv.leader(client))
     except swarm_errors.StoreError:
         return None
     return next((name for name, one in servers.items() if one == address), None)

@@ -11,6 +11,11 @@ def endpoint(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
+def host(place: str) -> str:
+    """Return the address of an ``endpoint``."""
+    return place.rpartition(":")[0].strip("[]")
+
+
 def usable(address: str | None) -> bool:
     """Say whether other hosts could reach this address: no loopback, no link-local one."""
     if not address:

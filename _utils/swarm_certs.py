@@ -77,8 +77,8 @@ class Store:
 
     def kept(self) -> list[Set]:
         """Return the sets that somebody may be using: the newest, and those not dropped yet."""
-        names = [Path(self.current().folder).name, *self.outdated()]
-        found = [_read(_paths(self.folder / one)) for one in names]
+        before = (_read(_paths(self.folder / one)) for one in self.outdated())
+        found = [self.read(), *before]
         return [one for one in found if one]
 
     def install(self, new: Set) -> None:

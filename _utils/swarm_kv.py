@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Callable, Mapping
 
 import requests
+import swarm_address
 import swarm_deadline
 import swarm_errors
 from swarm_certs import Files
@@ -100,16 +101,16 @@ def _lock(client: object) -> tuple[str | None, str]:
     return (entry["Value"] or b"").decode() if session else None, session
 
 
-def hand_over(client: object, host: str) -> str | None:
+def hand_over(client: object, manager: str) -> str | None:
     """
-    Have the manager at this address lead no more, if it does; return who leads in place of it.
+    Have the manager on the host of ``host:port`` lead no more; return who leads in place of it.
 
     It has a lock; once its session is gone, one of the others has it within a moment. A manager
     that is merely stopped keeps it until the session ends by itself: 20 s with nobody primary.
     """
     holder, session = _lock(client)
     # Whatever its port: that may be what is about to change.
-    if holder is None or holder.rpartition(":")[0] != host:
+    if holder is None or swarm_address.host(holder) != swarm_address.host(manager):
         return holder
     call("hand over", client.session.destroy, session)
     return None

@@ -42,14 +42,15 @@ class Lab:
                 return
             if state:
                 say(f"there is a lab with other options or in parts ({state.get('options')})")
+            self.settings.cache.mkdir(parents=True, exist_ok=True)
+            # An engine that was stopped may still have hosts, or what they have left.
+            self.engine.ensure()
             self._clear()
             self._build(options)
 
     def _build(self, options: dict) -> None:
         settings = self.settings
         names = config.host_names(options["hosts"])
-        settings.cache.mkdir(parents=True, exist_ok=True)
-        self.engine.ensure()
         image = images.host(settings, self.engine, options["salt"], options["suite"])
         found = workloads.ensure(settings, self.engine)
         say(f"booting {MASTER} and {', '.join(names)}")

@@ -14,8 +14,6 @@ def create(engine: Engine, host: str, image: str) -> None:
     if host != MASTER:
         # overlay2 cannot stand on overlay2: the host's own engine needs a volume.
         volume = engine.settings.volume(host)
-        # What a `down` that was killed has left: a new host has no containers of an old one.
-        engine.docker("volume", "rm", "--force", volume)
         engine.docker("volume", "create", f"--label={LABEL}={engine.settings.name}", volume)
         mounts.append(f"--volume={volume}:/var/lib/docker")
     engine.docker(
@@ -63,7 +61,7 @@ def remove(engine: Engine, host: str) -> None:
 
 
 def remove_volumes(engine: Engine) -> None:
-    """Removes what hosts have left that are gone already."""
+    """Removes what hosts have left that are gone already, as after a `down` that was killed."""
     mine = f"--filter=label={LABEL}={engine.settings.name}"
     names = engine.docker("volume", "ls", "--quiet", mine).stdout.split()
     if names:

@@ -65,6 +65,7 @@ def test_address_that_others_can_reach(address, usable):
 )
 def test_endpoint(address, endpoint):
     assert swarm_address.endpoint(address, 2275) == endpoint
+    assert swarm_address.host(endpoint) == address
 
 
 def test_way_to_this_host_itself_starts_here():
