@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import swarm_acl
+import swarm_address
 import swarm_archive
 import swarm_certs
 import swarm_daemon
@@ -129,6 +130,7 @@ def _to_save(client, settings, force):
         )
     nodes, cluster = swarm_mode.nodes(client), client.inspect_swarm()
     facts = {
+        "address": swarm_nodes.raft_address(swarm_nodes.only(nodes, swarm["NodeID"])),
         "cluster": cluster["ID"],
         "engine": info["ServerVersion"],
         "locked": cluster["Spec"]["EncryptionConfig"]["AutoLockManagers"],
@@ -163,7 +165,8 @@ def restore(path, force=False, test=False):
         This node is the only manager of the cluster then; ``state.apply swarm`` on all members
         brings in the others. What its engine had before is kept beside it. Refused while this node
         is in a cluster that has a leader, or another manager of pillar listens: there must never be
-        two clusters of the same identity.
+        two clusters of the same identity. Refused on a host without the address of the manager that
+        the backup is of: no engine changes that (moby#34306), and nobody could join.
 
     classic
         Everything in Consul is as it was; Consul must have a leader.
@@ -231,6 +234,14 @@ def _refuse_unfit(facts, version, settings):
         why = (
             f"the engine of {settings['id']} is {version}, and the backup is of {facts['engine']}:"
             " an older engine may not read it; or force=True"
+        )
+    elif (address := facts.get("address")) and not swarm_address.is_own(address):
+        why = (
+            f"the cluster will look for its manager at {address}, the address of"
+            f" {facts['minion']} when the backup was made, and no engine can change that"
+            f" (moby#34306). {settings['id']} does not have this address: restore on the host that"
+            " has it, or give it to this one, for as long as there is no other manager; or"
+            " force=True"
         )
     if why:
         raise swarm_errors.SwarmError(f"nothing was restored: {why}")

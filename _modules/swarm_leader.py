@@ -69,31 +69,37 @@ def complaints():
     settings = _settings()
     with _client() as client:
         swarm = swarm_mode.swarm(client)
-        found = _moved(swarm, settings)
         if not swarm_membership.manager(swarm):
-            return found
+            return _moved(swarm.get("NodeAddr"), settings)
         try:
             with swarm_docker.translated("the cluster"):
                 cluster, nodes = client.inspect_swarm(), client.nodes()
         except swarm_errors.SwarmError as err:
             # It was demoted a moment ago, or the managers have lost their quorum.
-            return [*found, f"{settings['id']} cannot look: {err}"]
+            moved = _moved(swarm.get("NodeAddr"), settings)
+            return [*moved, f"{settings['id']} cannot look: {err}"]
     claims = __salt__["swarm_builtin.claims"]()
+    me = swarm_nodes.by_id(nodes).get(swarm["NodeID"], {})
     return [
-        *found,
+        *_moved(swarm_nodes.raft_address(me) or swarm.get("NodeAddr"), settings, nodes),
         *swarm_cluster.init_only(cluster, settings),
         *swarm_nodes.doubles(claims),
         *swarm_nodes.strangers(nodes, claims),
     ]
 
 
-def _moved(swarm, settings):
-    has, me = swarm.get("NodeAddr"), settings["id"]
+def _moved(has, settings, nodes=()):
+    """Return a complaint if the cluster looks for this node elsewhere than pillar has it."""
+    me = settings["id"]
     if not has or has == settings["address"]:
         return []
+    cure = f"salt {me} swarm_builtin.leave, and apply again"
+    if len(swarm_nodes.managers(nodes)) == 1:
+        # To leave would be the end of the cluster, and where it is looked for nobody can join.
+        cure = f"it is the only manager: give it {has} too until there is another one, then {cure}"
     return [
         f"{me} is known to the cluster by the address {has}, and is to have {settings['address']}:"
-        f" a node takes its address with it; salt {me} swarm_builtin.leave, and apply again"
+        f" a node takes its address with it; {cure}"
     ]
 
 

@@ -52,6 +52,11 @@ def towards(target: str) -> str | None:
         return None
 
 
+def is_own(address: str) -> bool:
+    """Say whether this host has an address: the kernel would use it to reach itself."""
+    return towards(address) == address
+
+
 def resolve(host: str) -> str | None:
     """Return the first address of a host name that other hosts could reach, or ``None``."""
     try:

@@ -9,6 +9,7 @@ import fnmatch
 import time
 from typing import NamedTuple
 
+import swarm_address
 import swarm_errors
 import swarm_values
 from swarm_membership import is_first
@@ -60,6 +61,12 @@ def managers(nodes: list[dict]) -> list[dict]:
 def is_reachable(node: dict) -> bool:
     """Say whether a manager takes part."""
     return (node.get("ManagerStatus") or {}).get("Reachability") == "reachable"
+
+
+def raft_address(node: dict) -> str | None:
+    """Return where the managers and all workers look for a manager, ``None`` for a worker."""
+    place = (node.get("ManagerStatus") or {}).get("Addr")
+    return swarm_address.host(place) if place else None
 
 
 def is_leader(node: dict) -> bool:

@@ -8,6 +8,7 @@ from tests.integration.cluster import failures
 
 pytestmark = pytest.mark.once
 
+BACKUP = "/root/backup.tar.gz"
 MANAGERS = {"m1": "manager", "m2": "manager", "m3": "manager"}
 
 
@@ -48,9 +49,9 @@ def test_cluster_that_was_lost_with_all_its_managers_comes_back_from_a_backup(th
     assert three.post(three.leader(), "/services/create", service)
     cluster, leader = three.cluster(), three.leader()
 
-    done = three.lab.salt_run("swarm.backup", timeout=300)
-    where, path = done["minion"], done["path"]
-    assert where != leader
+    # Not the first manager of pillar: this one comes back by the other.
+    where, other = ("m3", "m2") if leader == "m2" else ("m2", "m3")
+    path = three.lab.salt_run("swarm.backup", where, timeout=300)["path"]
     three.become(**MANAGERS)
     assert three.lab.exec(where, "stat", "-c", "%a %U", path).stdout.split() == ["600", "root"]
     # While the cluster is well, there must not be a second one.
@@ -63,15 +64,20 @@ def test_cluster_that_was_lost_with_all_its_managers_comes_back_from_a_backup(th
     for host in MANAGERS:
         three.lab.reset(host)
     assert failures(three.state("swarm.engine")) == {}
-    three.lab.exec("m1", "sh", "-c", "base64 -d > /root/backup.tar.gz", input=kept)
-    promised = three.lab.salt("m1", "swarm_backup.restore", "/root/backup.tar.gz", "test=True")
-    restored = three.lab.salt("m1", "swarm_backup.restore", "/root/backup.tar.gz", timeout=300)
-    assert restored["m1"]["swarm mode"] == promised["m1"]["swarm mode"]
+    for host in (where, other):
+        three.lab.exec(host, "sh", "-c", f"base64 -d > {BACKUP}", input=kept)
+    # Nobody could join there: all would look for the manager at the address that it had.
+    told = three.lab.salt(other, "swarm_backup.restore", BACKUP)[other]
+    assert f"look for its manager at {three.lab.address(where)}, the address of {where}" in told
+    assert three.state_of(other) != "active"
+    promised = three.lab.salt(where, "swarm_backup.restore", BACKUP, "test=True")
+    restored = three.lab.salt(where, "swarm_backup.restore", BACKUP, timeout=300)
+    assert restored[where]["swarm mode"] == promised[where]["swarm mode"]
     three.await_idle()
     three.apply()
     three.become(**MANAGERS)
     assert three.cluster() == cluster
-    assert [one["Spec"]["Name"] for one in three.api("m1", "/services")] == ["kept"]
+    assert [one["Spec"]["Name"] for one in three.api(where, "/services")] == ["kept"]
     # What the hosts were before leaves the list as soon as the managers miss it: a while after a
     # new leader, which knows of nobody how he is.
     three.wait(lambda: three.apply() == {} and len(three.nodes()) == len(MANAGERS), 180)

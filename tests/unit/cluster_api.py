@@ -21,7 +21,8 @@ def node(name, role="worker", leader=False, state="ready", **spec):
     }
     if role == "manager":
         reach = "reachable" if state == "ready" else "unreachable"
-        found["ManagerStatus"] = {"Reachability": reach, "Leader": leader}
+        place = f"{found['Status']['Addr']}:2377"
+        found["ManagerStatus"] = {"Reachability": reach, "Leader": leader, "Addr": place}
     return found
 
 
@@ -52,6 +53,7 @@ class ClusterApi:
         if self.state == "active":
             leads = bool(mine and mine.get("ManagerStatus"))
             swarm |= {"NodeID": f"id-{self.me}", "ControlAvailable": leads}
+            swarm["NodeAddr"] = mine["Status"]["Addr"] if mine else ""
             swarm["RemoteManagers"] = [{"NodeID": one["ID"]} for one in managers]
             swarm |= {"Cluster": {"ID": "c1"}} if leads else {}
         return {"Swarm": swarm, "ServerVersion": self.engine, "DockerRootDir": self.root}

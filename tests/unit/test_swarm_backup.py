@@ -5,6 +5,7 @@ Backup and restore: which node may be stopped for one, and when there could be t
 import copy
 
 import pytest
+import swarm_address
 import swarm_archive
 import swarm_dockerd
 import swarm_errors
@@ -137,16 +138,17 @@ def test_place_is_a_new_file(host, tmp_path, path):
 
 @pytest.fixture
 def lost(host, monkeypatch):
-    """Return a backup, the API of a new m1 that is in no cluster, and what systemd is told."""
+    """Return a backup, the API of a new m2 that is in no cluster, and what systemd is told."""
     host(three())
     path = swarm_backup.save()["path"]
-    api = ClusterApi("m1", [node("m1", "manager", leader=True)], state="inactive")
+    api = ClusterApi("m2", [node("m2", "manager", leader=True)], state="inactive")
     told = host(api)
 
     def start(*_):
         api.state = "active"
 
     monkeypatch.setattr(swarm_dockerd, "wait", start)
+    monkeypatch.setattr(swarm_address, "is_own", lambda address: address == "10.77.0.12")
     return path, api, told
 
 
@@ -158,7 +160,7 @@ def test_restore_makes_a_cluster_of_this_manager_alone(lost):
     assert promised.items() <= done.items()
     ((call, body),) = api.asked
     assert (call, body["ForceNewCluster"]) == ("/swarm/init", True)
-    assert body["AdvertiseAddr"] == "10.77.0.11:2377"
+    assert body["AdvertiseAddr"] == "10.77.0.12:2377"
     assert told == [*STOPPED, "apply"]
     assert ".before-" in done["kept"]["new"]
 
@@ -166,8 +168,8 @@ def test_restore_makes_a_cluster_of_this_manager_alone(lost):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"state": "active"}, "m1 is in a cluster that has a leader"),
-        ({"engine": "20.10.24"}, r"engine of m1 is 20\.10\.24, and the backup is of 26\.1\.5"),
+        ({"state": "active"}, "m2 is in a cluster that has a leader"),
+        ({"engine": "20.10.24"}, r"engine of m2 is 20\.10\.24, and the backup is of 26\.1\.5"),
     ],
     ids=["well", "older engine"],
 )
@@ -176,6 +178,17 @@ def test_restore_is_refused(lost, change, said):
     vars(api).update(change)
     with pytest.raises(swarm_errors.SwarmError, match=said):
         swarm_backup.restore(path)
+    assert (told, api.asked) == ([], [])
+    assert swarm_backup.restore(path, force=True)
+
+
+def test_restore_is_refused_where_nobody_could_join_the_cluster(lost, monkeypatch):
+    """No engine changes the address of a manager: the others would look for it there for ever."""
+    path, api, told = lost
+    monkeypatch.setattr(swarm_address, "is_own", lambda _: False)
+    for test in (True, False):
+        with pytest.raises(swarm_errors.SwarmError, match=r"at 10\.77\.0\.12, the address of m2"):
+            swarm_backup.restore(path, test=test)
     assert (told, api.asked) == ([], [])
     assert swarm_backup.restore(path, force=True)
 

@@ -289,6 +289,28 @@ def test_node_is_drained_and_demoted_before_it_goes(on):
     assert swarm_leader.drop("id-m3") == {}
 
 
+def test_node_whose_address_the_cluster_does_not_know_is_told_what_to_do(on):
+    api = cluster("m1", node("m4"))
+    on("m1", api).update(claims("m2", "m3"))
+    assert swarm_leader.complaints() == []
+    worker = ClusterApi("m4", [node("m4")])
+    on("m4", worker)
+    assert swarm_leader.complaints() == []
+    worker.known["id-m4"]["Status"]["Addr"] = "10.77.0.99"
+    (text,) = swarm_leader.complaints()
+    assert "known to the cluster by the address 10.77.0.99" in text
+    assert "; salt m4 swarm_builtin.leave, and apply again" in text
+    # What the engine says of itself and what its raft keeps are two things.
+    api.known["id-m1"]["ManagerStatus"]["Addr"] = "10.77.0.99:2377"
+    on("m1", api).update(claims("m2", "m3"))
+    (text,) = swarm_leader.complaints()
+    assert "; salt m1 swarm_builtin.leave, and apply again" in text
+    alone = ClusterApi("m1", [api.known["id-m1"]])
+    on("m1", alone)
+    (text,) = swarm_leader.complaints()
+    assert "only manager: give it 10.77.0.99 too until there is another one, then salt m1" in text
+
+
 def test_managers_in_the_words_of_classic_mode(on):
     on("m1", cluster("m1", node("m4")), claims("m1", "m2", "m3", "m4"))
     said = swarm_leader.managers()

@@ -72,6 +72,13 @@ def test_way_to_this_host_itself_starts_here():
     assert swarm_address.towards("127.0.0.1") == "127.0.0.1"
 
 
+def test_own_address_is_told_from_others():
+    assert swarm_address.is_own("127.0.0.1")
+    # Nobody's: it stands in documents.
+    assert not swarm_address.is_own("203.0.113.7")
+    assert not swarm_address.is_own("nonsense")
+
+
 @pytest.mark.parametrize("target", ["not an address", "300.0.0.1"])
 def test_no_way_is_none(target):
     assert swarm_address.towards(target) is None
