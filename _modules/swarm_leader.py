@@ -187,8 +187,10 @@ def _apply_authority(client, settings, test):
     builtin = settings["builtin"]
     if not builtin["signing_ca_cert"]:
         return {}
+    # Without a key, the CAs of swarm:builtin:cluster:external-ca have it, and sign.
     cert, key = (
-        swarm_secrets.load(__salt__, builtin[one]) for one in ("signing_ca_cert", "signing_ca_key")
+        swarm_secrets.load(__salt__, builtin[one]) if builtin[one] else ""
+        for one in ("signing_ca_cert", "signing_ca_key")
     )
     wanted = swarm_pki.fingerprint(cert, builtin["signing_ca_cert"])
     found = swarm_cluster.root(client.inspect_swarm())

@@ -101,12 +101,20 @@ def _at(spec: dict, path: tuple[str, ...]) -> object:
 def diff(spec: dict, options: dict) -> dict:
     """Return ``{key: {"old": ..., "new": ...}}`` of what pillar wants otherwise; times in ns."""
     found = {key: (_at(spec, _SETTINGS[key].path), new) for key, new in _wanted(options).items()}
-    # Docker leaves out what is empty, false or nought.
     return {
         key: {"old": old, "new": new}
         for key, (old, new) in found.items()
-        if (old or None) != (new or None)
+        if _filled(old) != _filled(new)
     }
+
+
+def _filled(value: object) -> object:
+    """Return a value without what Docker leaves out: what is empty, false or nought."""
+    if isinstance(value, list):
+        return [_filled(one) for one in value] or None
+    if isinstance(value, dict):
+        return {key: one for key, one in value.items() if one} or None
+    return value or None
 
 
 def promised(options: dict) -> dict:

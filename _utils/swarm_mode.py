@@ -203,8 +203,12 @@ def await_root(client: Any, wanted: str, timeout: float) -> None:
         if swarm_cluster.root(client.inspect_swarm()) == wanted:
             return None
         away = [one for one in nodes(client) if swarm_nodes.is_away(one)]
-        names = ", ".join(map(swarm_nodes.title, away)) or "no node that is away"
-        return f"the cluster changes its CA, and waits for {names}: bring it up, or remove it"
+        if names := ", ".join(map(swarm_nodes.title, away)):
+            return f"the cluster changes its CA, and waits for {names}: bring it up, or remove it"
+        return (
+            "the cluster changes its CA, and nodes that are up have no certificate of it yet: the"
+            " leader's engine says why (journalctl -u docker), and an external CA in its own log"
+        )
 
     swarm_wait.until(_patient(probe), timeout)
 

@@ -211,17 +211,27 @@ def _cluster(builtin: dict) -> Iterator[Fault]:
     if election <= beat:
         want = f"above heartbeat-tick, {beat}; Docker's own are 10 and 1"
         yield Fault("swarm:builtin:cluster:election-tick", election, want)
-    cert, key = (builtin[one] for one in ("signing_ca_cert", "signing_ca_key"))
-    if bool(cert) != bool(key):
-        missing = "signing_ca_key" if cert else "signing_ca_cert"
-        want = "set, as the other half of the CA is: a CA signs with both"
-        yield Fault(f"swarm:builtin:{missing}", None, want)
+    yield from _authority(builtin)
     for pool in builtin["address_pools"]:
         length = ipaddress.ip_network(pool).prefixlen
         mask = builtin["address_pool_mask"] or 24
         if mask < length:
             want = f"no larger than its pool {pool}: from {length} to 30"
             yield Fault("swarm:builtin:address_pool_mask", mask, want)
+
+
+def _authority(builtin: dict) -> Iterator[Fault]:
+    cert, key = (builtin[one] for one in ("signing_ca_cert", "signing_ca_key"))
+    if key and not cert:
+        want = "set, as the other half of the CA is: a CA signs with both"
+        yield Fault("swarm:builtin:signing_ca_cert", None, want)
+    elsewhere = any(one.get("ca") for one in builtin["cluster"]["external-ca"] or ())
+    if cert and not key and not elsewhere:
+        want = (
+            "set, as the other half of the CA is; or in swarm:builtin:cluster:external-ca who has"
+            " it, with that certificate as `ca`"
+        )
+        yield Fault("swarm:builtin:signing_ca_key", None, want)
 
 
 def _overlay(settings: dict) -> Iterator[Fault]:

@@ -2,11 +2,15 @@
 Bare hosts become one cluster, and stay it.
 """
 
+from pathlib import Path
+
 import pytest
 
 from tests.integration.cluster import changed, failures
 
 MANAGERS = {"m1": "manager", "m2": "manager", "m3": "manager"}
+CERTIFICATES = "/var/lib/docker/swarm/certificates"
+CFSSL = Path(__file__).with_name("cfssl.sh").read_text()
 
 
 def test_promise_on_bare_hosts_is_true_and_touches_nothing(bare):
@@ -139,8 +143,54 @@ def test_own_ca_signs_the_certificates_of_all_nodes(mode):
     mode.lab.salt("m3", "swarm_builtin.leave")
     mode.apply()
     mode.become(**MANAGERS)
-    path = "/var/lib/docker/swarm/certificates/swarm-node.crt"
-    for host in MANAGERS:
-        said = mode.lab.exec(host, "openssl", "x509", "-noout", "-issuer", "-in", path).stdout
-        assert "our own" in said
+    assert issuers(mode) == {"our own"}
     mode.wait(lambda: mode.apply() == {}, 120)
+
+
+@pytest.fixture
+def cfssl(mode):
+    """The real one, on the master's host, with a CA of its own; return its URL and certificate."""
+    address = mode.lab.address("salt")
+    root = mode.lab.exec("m1", "cat", f"{CERTIFICATES}/swarm-root-ca.crt").stdout
+    mode.lab.exec("salt", "sh", "-c", CFSSL, "sh", address, root, timeout=300)
+    url = f"https://{address}:8888/api/v1/cfssl/sign"
+    yield url, mode.lab.exec("salt", "cat", "/srv/outside/cert").stdout
+    mode.lab.exec("salt", "systemctl", "stop", "cfssl")
+
+
+@pytest.mark.once
+def test_external_ca_signs_and_is_left_again(mode, cfssl):
+    """Its key is never here. All settings can still be changed, and nodes join."""
+    url, cert = cfssl
+    for host in MANAGERS:
+        place = "umask 077; mkdir -p /etc/swarm-ca; cat > /etc/swarm-ca/outside"
+        mode.lab.exec(host, "sh", "-c", place, input=cert)
+    known = {"external-ca": [{"url": url, "ca": cert}]}
+    outside = {"signing_ca_cert": "/etc/swarm-ca/outside"}
+
+    mode.pillar(builtin={**outside, "cluster": known})
+    promised = changed(mode.state(test=True))
+    assert mode.apply() == promised
+    assert issuers(mode) == {"outside"}
+    assert mode.apply() == {}
+    mode.lab.salt("m3", "swarm_builtin.leave")
+    mode.pillar(builtin={**outside, "cluster": {**known, "task-history-limit": 4}})
+    mode.apply()
+    mode.become(**MANAGERS)
+    assert issuers(mode) == {"outside"}
+    # What m3 was before has no certificate of any other CA, and would hold that up.
+    mode.wait(lambda: mode.apply() == {} and len(mode.nodes()) == len(MANAGERS), 120)
+    # A new CA of Docker's own is cross-signed by the one before, which is not needed after that.
+    mode.pillar(builtin={"cluster": {**known, "ca-rotation": 7}})
+    mode.apply()
+    mode.wait(lambda: issuers(mode) == {"swarm-ca"}, 120)
+    mode.pillar(builtin={"cluster": {"external-ca": []}})
+    mode.apply()
+    mode.wait(lambda: mode.apply() == {}, 120)
+
+
+def issuers(mode):
+    """Return who has signed the certificates of the managers' nodes."""
+    command = ["openssl", "x509", "-noout", "-issuer", "-in", f"{CERTIFICATES}/swarm-node.crt"]
+    said = {mode.lab.exec(host, *command).stdout.strip() for host in MANAGERS}
+    return {one.rpartition("CN = ")[2] for one in said}

@@ -217,6 +217,23 @@ def test_own_ca_is_given_to_the_cluster_once(on, authority):
     assert swarm_leader.apply_cluster() == {}
 
 
+def test_ca_whose_key_is_elsewhere_signs_from_there(on, authority):
+    builtin, _ = authority
+    signer = {"url": "https://ca.example.com/sign", "ca": pem("T1VSUw==")}
+    given = {"signing_ca_cert": builtin["signing_ca_cert"], "cluster": {"external-ca": [signer]}}
+    api = cluster()
+    on("m1", api, builtin=given)
+    promised = swarm_leader.apply_cluster(test=True)
+    assert list(promised) == ["external-ca", "CA"]
+    assert swarm_leader.apply_cluster() == promised
+    # First who signs, then for what: Docker asks them at once.
+    (_, first), (_, second) = api.asked
+    assert first["CAConfig"]["ExternalCAs"][0]["CACert"] == signer["ca"]
+    assert "SigningCACert" not in first["CAConfig"]
+    assert second["CAConfig"]["ExternalCAs"] == first["CAConfig"]["ExternalCAs"]
+    assert swarm_leader.apply_cluster() == {}
+
+
 def test_node_that_is_down_keeps_the_old_ca_alive(on, authority, hurry):
     api = cluster()
     api.known["id-m3"]["Status"]["State"] = "down"

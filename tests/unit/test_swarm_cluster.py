@@ -57,6 +57,18 @@ ALL = {
 }
 
 
+@pytest.mark.parametrize("ca", [{}, {"ca": "PEM"}], ids=["of today", "other"])
+def test_what_docker_leaves_out_of_an_external_ca_is_no_difference(ca):
+    wanted = options(external_ca=[{"url": "https://ca/sign", **ca}])
+    new = swarm_cluster.merged(SPEC, wanted)
+    (kept,) = new["CAConfig"]["ExternalCAs"]
+    # As 26.1 was seen to answer.
+    del kept["Options"]
+    assert swarm_cluster.diff(new, wanted) == {}
+    kept["URL"] = "https://other/sign"
+    assert list(swarm_cluster.diff(new, wanted)) == ["external-ca"]
+
+
 def test_everything_finds_its_place_and_then_is_no_difference():
     wanted = options(**ALL)
     assert set(swarm_cluster.diff(SPEC, wanted)) == set(wanted)
@@ -133,6 +145,15 @@ def test_settings_of_the_start_that_differ_are_told():
         ),
         ({"builtin": {"unlock_key": "vault/key"}}, "swarm:builtin:unlock_key"),
         ({"builtin": {"signing_ca_cert": "/ca"}}, "swarm:builtin:signing_ca_key"),
+        (
+            {
+                "builtin": {
+                    "signing_ca_cert": "/ca",
+                    "cluster": {"external-ca": [{"url": "https://ca/sign"}]},
+                }
+            },
+            "swarm:builtin:signing_ca_key",
+        ),
         ({"builtin": {"signing_ca_key": "/key"}}, "swarm:builtin:signing_ca_cert"),
         ({"builtin": {"data_path_port": 80}}, "swarm:builtin:data_path_port"),
         ({"builtin": {"address_pools": ["10.30.0.0/28"]}}, "swarm:builtin:address_pool_mask"),
