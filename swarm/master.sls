@@ -35,6 +35,9 @@ engine swarm_autojoin is configured:
           ".*":
             - swarm_ca.sign
             - swarm_leader.settle
+        # What managers have told of their cluster must not go with their keys: whoever is installed
+        # anew would make a second one. Salt 3006 would delete it, 3008 keeps it in any case.
+        preserve_minion_cache: true
     - require:
       - file: engine swarm_autojoin is on the master
 

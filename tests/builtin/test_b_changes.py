@@ -100,6 +100,15 @@ def test_host_that_is_gone_for_good_is_replaced_and_quorum_is_kept(mode):
     assert mode.apply() == {}
 
 
+def test_deleted_key_takes_no_record_of_the_cluster_with_it(mode):
+    """Else managers that are all installed anew would make a second one."""
+    node = mode.swarm("m3")["NodeID"]
+    mode.lab.exec("salt", "salt-key", "--yes", "--delete=m3")
+    mode.lab.exec("m3", "systemctl", "restart", "salt-minion")
+    mode.await_minion("m3")
+    assert mode.lab.salt("m1", "swarm_builtin.claims")["m1"].get("m3") == node
+
+
 @pytest.mark.once
 def test_manager_that_quorum_needs_is_not_removed(mode):
     mode.lab.stop("m3")
