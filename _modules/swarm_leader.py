@@ -69,19 +69,19 @@ def complaints():
     settings = _settings()
     with _client() as client:
         swarm = swarm_mode.swarm(client)
+        address = swarm.get("NodeAddr")
         if not swarm_membership.manager(swarm):
-            return _moved(swarm.get("NodeAddr"), settings)
+            return _moved(address, settings)
         try:
             with swarm_docker.translated("the cluster"):
                 cluster, nodes = client.inspect_swarm(), client.nodes()
         except swarm_errors.SwarmError as err:
             # It was demoted a moment ago, or the managers have lost their quorum.
-            moved = _moved(swarm.get("NodeAddr"), settings)
-            return [*moved, f"{settings['id']} cannot look: {err}"]
+            return [*_moved(address, settings), f"{settings['id']} cannot look: {err}"]
     claims = __salt__["swarm_builtin.claims"]()
     me = swarm_nodes.by_id(nodes).get(swarm["NodeID"], {})
     return [
-        *_moved(swarm_nodes.raft_address(me) or swarm.get("NodeAddr"), settings, nodes),
+        *_moved(swarm_nodes.raft_address(me) or address, settings, nodes),
         *swarm_cluster.init_only(cluster, settings),
         *swarm_nodes.doubles(claims),
         *swarm_nodes.strangers(nodes, claims),
