@@ -196,10 +196,18 @@ def _apply_authority(client, settings, test):
     found = swarm_cluster.root(client.inspect_swarm())
     if found == wanted:
         return {}
+    pruned = {}
     if not test:
+        claims = __salt__["swarm_builtin.claims"]()
+
+        def prune(nodes):
+            # What a host was before it joined anew will never have a certificate.
+            expired = swarm_nodes.expired(nodes, claims, settings, time.time())
+            pruned.update(_prune(client, expired, test))
+
         swarm_mode.sign_by(client, cert, key)
-        swarm_mode.await_root(client, wanted, settings["timeout"])
-    return {_AUTHORITY: {"old": found, "new": wanted}}
+        swarm_mode.await_root(client, wanted, settings["timeout"], prune)
+    return {_AUTHORITY: {"old": found, "new": wanted}, **pruned}
 
 
 def _await_key(client, timeout):

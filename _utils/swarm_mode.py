@@ -196,12 +196,19 @@ def sign_by(client: Any, cert: str, key: str) -> None:
     _retried(change)
 
 
-def await_root(client: Any, wanted: str, timeout: float) -> None:
-    """Wait until all nodes have a certificate of the CA with this fingerprint."""
+def await_root(
+    client: Any, wanted: str, timeout: float, prune: Callable[[list[dict]], None]
+) -> None:
+    """
+    Wait until all nodes have a certificate of the CA with this fingerprint.
+
+    Those that ``prune`` takes off the list, of all that there are, are not waited for.
+    """
 
     def probe() -> str | None:
         if swarm_cluster.root(client.inspect_swarm()) == wanted:
             return None
+        prune(nodes(client))
         away = [one for one in nodes(client) if swarm_nodes.is_away(one)]
         if names := ", ".join(map(swarm_nodes.title, away)):
             return f"the cluster changes its CA, and waits for {names}: bring it up, or remove it"

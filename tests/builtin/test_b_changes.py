@@ -156,6 +156,32 @@ def test_host_that_was_cut_off_while_it_joined_joins_with_the_next_apply(four):
 
 
 @pytest.mark.once
+def test_manager_that_dies_while_it_is_promoted_is_one_with_the_next_apply(four):
+    cluster, leader, node = four.cluster(), four.leader(), four.swarm("m4")["NodeID"]
+    three = dict.fromkeys(("m1", "m2", "m3"), "manager")
+    four.pillar(managers=["m1", "m2", "m4"], timeout=60)
+    # So that it cannot become one before it dies.
+    four.lab.exec("m4", "kill", "-STOP", four.dockerd("m4"))
+    job = four.lab.exec("salt", "salt", "--async", leader, "state.apply", "swarm").stdout
+    assert "job ID" in job
+    four.wait(
+        lambda: {one["ID"]: one["Spec"]["Role"] for one in four.nodes()}[node] == "manager", 120
+    )
+    four.lab.stop("m4")
+    # Old ones go after new ones have come.
+    assert three.items() <= four.roles().items()
+    four.lab.start("m4")
+    four.await_minion("m4")
+    four.await_idle()
+    four.apply()
+    four.become(m1="manager", m2="manager", m3="worker", m4="manager")
+    assert four.cluster() == cluster
+    four.pillar()
+    four.apply()
+    four.become(**three, m4="worker")
+
+
+@pytest.mark.once
 def test_live_node_is_removed_after_its_tasks_are_elsewhere(four):
     node = four.swarm("m4")["NodeID"]
     service = {

@@ -38,6 +38,7 @@ class ClusterApi:
             "-----BEGIN CERTIFICATE-----\nTUlORQ==\n-----END CERTIFICATE-----\n",
             False,
         )
+        self.next_ca = None  # that of a rotation that a node holds up
         self.engine, self.root = "26.1.5", None
         self.asked = []
         self.refuses = {}  # address of a manager: what it says to a join
@@ -92,6 +93,10 @@ class ClusterApi:
 
     def remove_node(self, which, force=False):
         del self.known[which]
+        if self.next_ca and not any(
+            one["Status"]["State"] == "down" for one in self.known.values()
+        ):
+            self.root_ca = self.next_ca
 
     def tasks(self, filters=None):
         return []
@@ -128,6 +133,7 @@ class ClusterApi:
             authority = self.spec.get("CAConfig", {})
             authority.pop("SigningCAKey", None)
             cert = authority.pop("SigningCACert", None)
+            self.next_ca = cert
             if cert and not self.slow:
                 self.root_ca = cert
 

@@ -243,6 +243,16 @@ def test_node_that_is_down_keeps_the_old_ca_alive(on, authority, hurry):
         swarm_leader.apply_cluster()
 
 
+def test_what_a_host_was_before_does_not_keep_the_old_ca_alive(on, authority, hurry):
+    api = cluster("m1", node("m4"), {**node("m4", state="down"), "ID": "id-old"})
+    api.slow = True
+    on("m1", api, builtin=authority[0]).update(claims("m2", "m3", "m4"))
+    done = swarm_leader.apply_cluster()
+    assert done.keys() == {"CA", "node id-old"}
+    assert "id-old" not in api.known
+    assert swarm_leader.apply_cluster() == {}
+
+
 def test_certificate_that_is_none_is_told_and_nothing_asked(on, authority):
     builtin, cert = authority
     cert.write_text("hello")
