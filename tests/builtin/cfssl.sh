@@ -2,6 +2,7 @@
 # Starts a CA that signs for nodes by mutual TLS: $1 is where it listens, $2 the CA whose nodes may ask.
 set -e
 apt-get install -y -qq --no-install-recommends golang-cfssl openssl >&2
+systemctl stop cfssl 2>/dev/null || true
 umask 077; mkdir -p /srv/outside; cd /srv/outside
 new='-newkey ec -nodes -pkeyopt ec_paramgen_curve:prime256v1'
 openssl req -x509 $new -days 999 -subj /CN=outside -keyout key -out cert

@@ -153,9 +153,9 @@ def cfssl(mode):
     address = mode.lab.address("salt")
     root = mode.lab.exec("m1", "cat", f"{CERTIFICATES}/swarm-root-ca.crt").stdout
     mode.lab.exec("salt", "sh", "-c", CFSSL, "sh", address, root, timeout=300)
+    # It stays there until the lab goes: if a test has failed, the cluster still needs it.
     url = f"https://{address}:8888/api/v1/cfssl/sign"
-    yield url, mode.lab.exec("salt", "cat", "/srv/outside/cert").stdout
-    mode.lab.exec("salt", "systemctl", "stop", "cfssl")
+    return url, mode.lab.exec("salt", "cat", "/srv/outside/cert").stdout
 
 
 @pytest.mark.once
@@ -170,7 +170,8 @@ def test_external_ca_signs_and_is_left_again(mode, cfssl):
 
     mode.pillar(builtin={**outside, "cluster": known})
     promised = changed(mode.state(test=True))
-    assert mode.apply() == promised
+    # What m3 was before is down by now, and may go earlier than promised.
+    assert set() < set(mode.apply()) <= set(promised)
     assert issuers(mode) == {"outside"}
     assert mode.apply() == {}
     mode.lab.salt("m3", "swarm_builtin.leave")
