@@ -253,20 +253,25 @@ def demote(client: Any, node: str, timeout: float) -> None:
     def probe() -> str | None:
         if not swarm_membership.manager(swarm(client)):
             return None  # it was this very node
-        found = swarm_nodes.only(nodes(client), node)
-        return f"node {node} is still a manager" if found.get("ManagerStatus") else None
+        known = nodes(client)
+        still = swarm_nodes.only(known, node).get("ManagerStatus")
+        # All managers asked for this at the same time, and the engine keeps the last one.
+        last = len(swarm_nodes.managers(known)) == 1
+        return f"node {node} is still a manager" if still and not last else None
 
     swarm_wait.until(_patient(probe), timeout)
 
 
 def step_down(client: Any, node: str, timeout: float) -> bool:
     """Have this very node become a worker; return whether it is the last manager, and stays one."""
-    if not swarm_membership.manager(swarm(client)):
-        return False
-    if len(swarm_nodes.managers(nodes(client))) == 1:
-        return True
-    demote(client, node, timeout)
-    return False
+
+    def last() -> bool:
+        known = nodes(client) if swarm_membership.manager(swarm(client)) else []
+        return len(swarm_nodes.managers(known)) == 1
+
+    if not last() and swarm_membership.manager(swarm(client)):
+        demote(client, node, timeout)
+    return last()
 
 
 def drain(client: Any, node: str, timeout: float) -> None:

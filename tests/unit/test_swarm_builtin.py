@@ -296,6 +296,20 @@ def test_last_manager_ends_the_cluster(on):
     assert api.asked == [("leave", True)]
 
 
+def test_manager_that_is_the_last_one_before_it_is_let_go_ends_the_cluster(on, monkeypatch, hurry):
+    """All of them leave at the same time: the engine lets the others go, and keeps this one."""
+    api = cluster()
+    on("m1", api)
+
+    def update(*_):
+        for other in ("id-m2", "id-m3"):
+            del api.known[other]["ManagerStatus"]
+
+    monkeypatch.setattr(api, "update_node", update)
+    assert swarm_builtin.leave()
+    assert api.asked == [("leave", True)]
+
+
 def test_manager_that_quorum_needs_does_not_leave(on, hurry):
     managers = [node("m1", "manager"), node("m2", "manager"), node("m3", "manager", state="down")]
     api = ClusterApi("m2", managers)
