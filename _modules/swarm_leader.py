@@ -202,8 +202,7 @@ def _apply_authority(client, settings, test):
 
         def prune(nodes):
             # What a host was before it joined anew will never have a certificate.
-            expired = swarm_nodes.expired(nodes, claims, settings, time.time())
-            pruned.update(_prune(client, expired, test))
+            pruned.update(_prune(client, nodes, claims, settings, test))
 
         swarm_mode.sign_by(client, cert, key)
         swarm_mode.await_root(client, wanted, settings["timeout"], prune)
@@ -270,7 +269,7 @@ def _settle(client, settings, claims, test):
     return {
         **done,
         **_replace(client, swarm_nodes.lost_managers(nodes, claims, settings), settings, test),
-        **_prune(client, swarm_nodes.expired(nodes, claims, settings, time.time()), test),
+        **_prune(client, nodes, claims, settings, test),
         **(_renew(client, nodes, test) if settings["builtin"]["rotate_after_join"] else {}),
     }
 
@@ -282,7 +281,8 @@ def _replace(client, lost, settings, test):
     return {f"node {one['ID']}": {"old": "a manager that is gone", "new": None} for one in lost}
 
 
-def _prune(client, expired, test):
+def _prune(client, nodes, claims, settings, test):
+    expired = swarm_nodes.expired(nodes, claims, settings, time.time())
     for node in expired if not test else ():
         swarm_mode.drop(client, node["ID"])
     return {f"node {one['ID']}": {"old": "down", "new": None} for one in expired}

@@ -49,9 +49,10 @@ def test_cluster_that_was_lost_with_all_its_managers_comes_back_from_a_backup(th
     assert three.post(three.leader(), "/services/create", service)
     cluster, leader = three.cluster(), three.leader()
 
-    # Not the first manager of pillar: this one comes back by the other.
-    where, other = ("m3", "m2") if leader == "m2" else ("m2", "m3")
-    path = three.lab.salt_run("swarm.backup", where, timeout=300)["path"]
+    done = three.lab.salt_run("swarm.backup", timeout=300)
+    where, path = done["minion"], done["path"]
+    assert where != leader
+    other = next(host for host in MANAGERS if host != where)
     three.become(**MANAGERS)
     assert three.lab.exec(where, "stat", "-c", "%a %U", path).stdout.split() == ["600", "root"]
     # While the cluster is well, there must not be a second one.
