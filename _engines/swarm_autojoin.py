@@ -15,7 +15,7 @@ master for example, the minions' own schedule and ``salt-run swarm.reconcile`` m
 
 .. code-block:: yaml
 
-    # /etc/salt/master.d/swarm.conf; or apply swarm.master to the master's own minion
+    # /etc/salt/master.d/swarm.conf, as the SLS swarm.master writes it
     engines:
       - swarm_autojoin:
           targets: ['swarm-*']   # globs of minion IDs: whom the pillar's top file may make members

@@ -79,7 +79,7 @@ def _row(number: object, found: dict) -> str:
 
 
 def _prepare(lab: Lab, salt: str, mode: str) -> None:
-    lab.up(hosts=3, mode=mode, salt=salt, suite="bullseye")
+    lab.up(hosts=3, mode=mode, salt=salt, suite="bullseye", autojoin=False)
     command = ["salt-call", "--local", "--file-root=/srv/formula", "state.apply", "swarm.master"]
     lab.exec(MASTER, *command, f"pillar={json.dumps(AUTOJOIN)}", timeout=120)
     # The master has restarted, so all of them have told that they are there.

@@ -42,7 +42,7 @@ class Result:
 def set_up(lab: Lab, hosts: int, salt: str, mode: str, against: str) -> list[Side]:
     """Brings the lab up with that many hosts, prepares them, and returns the two sides."""
     ansible = Ansible(lab.settings, mode)
-    lab.up(hosts=hosts, mode=mode, salt=salt, suite="bullseye")
+    lab.up(hosts=hosts, mode=mode, salt=salt, suite="bullseye", autojoin=False)
     say("preparing the hosts: engine, images, libraries")
     ground.prepare(lab, ansible.ensure())
     ansible.write_inventory(lab, ground.read_pillar(lab))

@@ -28,10 +28,21 @@ class Lab:
     # --- all of it
 
     def up(
-        self, hosts: int = 3, mode: str = "classic", salt: str = "3008", suite: str = "bullseye"
+        self,
+        hosts: int = 3,
+        mode: str = "classic",
+        salt: str = "3008",
+        suite: str = "bullseye",
+        autojoin: bool = True,
     ) -> None:
-        """Brings the lab up; does nothing when it is up with the same options."""
+        """
+        Brings the lab up; does nothing when it is up with the same options.
+
+        With `autojoin`, the master has the formula's engine and runner, and hosts that are added
+        later join by themselves.
+        """
         options = {"hosts": hosts, "mode": mode, "salt": salt, "suite": suite}
+        options["autojoin"] = autojoin
         check_options(options)
         machine.check()
         with self._locked():
@@ -61,7 +72,12 @@ class Lab:
         master.accept(settings, *names)
         network.ensure(self.engine)
         self._write({"image": image, "hosts": names})
-        self._create(MASTER, *names, image=image)
+        self._create(MASTER, image=image)
+        if options["autojoin"]:
+            # Before there are minions: they would lose a master that restarts.
+            later = [name for name in config.every_name() if name not in (MASTER, *names)]
+            master.autojoin(self.engine, later)
+        self._create(*names, image=image)
         master.await_minions(self.engine, names, BOOT_LIMIT)
         # Only now: a lab whose start was interrupted must not pass for one that is up.
         self._write({"image": image, "hosts": names, "options": options})

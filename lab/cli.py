@@ -31,6 +31,12 @@ def parser() -> argparse.ArgumentParser:
         default="bullseye",
         help="Debian suite that docker.io comes from (bullseye)",
     )
+    up.add_argument(
+        "--no-autojoin",
+        dest="autojoin",
+        action="store_false",
+        help="a master without the formula's engine and runner",
+    )
     for name in ("salt", "salt-run", "salt-key"):
         one = commands.add_parser(name, help=f"run {name} on the master", add_help=False)
         one.add_argument("argv", nargs=argparse.REMAINDER)
@@ -80,7 +86,7 @@ def _interrupted(*_: object) -> None:
 def _run(lab: Lab, options: argparse.Namespace) -> int:
     match options.command:
         case "up":
-            lab.up(options.hosts, options.mode, options.salt, options.suite)
+            lab.up(options.hosts, options.mode, options.salt, options.suite, options.autojoin)
         case "add":
             lab.add(options.host, accept=not options.no_accept)
         case "status":

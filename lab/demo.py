@@ -1,5 +1,6 @@
 """
-bin/demo: bare machines, one command, a healthy swarm; and what it can do.
+bin/demo: bare machines, one command, a healthy swarm; what it can do; a label that is edited, and a
+machine that joins by itself.
 """
 
 import argparse
@@ -14,6 +15,8 @@ from lab.run import LabError
 
 WORKLOAD = "busybox:lab"
 ZONES = "abcdefghi"
+# Seconds that a new machine may take to install an engine and join.
+JOIN_LIMIT = 300
 
 
 def title(text: str) -> None:
@@ -21,12 +24,17 @@ def title(text: str) -> None:
     print(f"\n\033[1m# {text}\033[0m" if sys.stdout.isatty() else f"\n# {text}", flush=True)
 
 
-def pillar(lab: Lab, mode: str) -> None:
-    """Writes the demo's pillar: the lab's own, a label for each host, and an overlay network."""
+def zones(lab: Lab) -> dict[str, str]:
+    """Returns a zone for each host."""
+    return dict(zip(lab.hosts(), ZONES, strict=False))
+
+
+def pillar(lab: Lab, mode: str, labels: dict[str, dict]) -> None:
+    """Writes the demo's pillar: the lab's own, labels for the hosts, and an overlay network."""
     swarm = lab.default_pillar()
-    zones = dict(zip(lab.hosts(), ZONES, strict=False))
     if mode == "builtin":
-        swarm["nodes"] = {host: {"labels": {"zone": zone}} for host, zone in zones.items()}
+        # The glob: hosts that are added later may join.
+        swarm["nodes"] |= {host: {"labels": one} for host, one in labels.items()}
         swarm["networks"] = {"backend": {"subnet": "10.20.0.0/24", "attachable": True}}
         lab.pillar(swarm)
         return
@@ -34,13 +42,15 @@ def pillar(lab: Lab, mode: str) -> None:
         swarm["networks"] = {"backend": {"driver": "overlay", "subnet": "10.20.0.0/24"}}
     swarm["client"] = {"nodes": ["m1"]}
     lab.pillar(swarm)
-    for host, zone in zones.items():
-        lab.pillar({"labels": {"zone": zone}}, host)
+    for host, one in labels.items():
+        lab.pillar({"labels": one}, host)
 
 
 def apply(lab: Lab) -> None:
     """Applies the formula to all hosts and prints a line for each; fails if a state does."""
     returns = lab.salt("*", "state.apply", "swarm", timeout=900)
+    if silent := set(lab.hosts()) - set(returns):
+        raise LabError(f"no answer of {', '.join(sorted(silent))}: is the machine very busy?")
     for host, states in sorted(returns.items()):
         if not isinstance(states, dict):
             raise LabError(f"{host}: {states}")
@@ -73,14 +83,18 @@ def show_nodes(lab: Lab) -> None:
 
 def show_constraint(lab: Lab) -> None:
     """Places a container by the label of the last host."""
-    last = lab.hosts()[-1]
-    zone = ZONES[len(lab.hosts()) - 1]
+    last, zone = list(zones(lab).items())[-1]
     title(f"A container placed by constraint:zone=={zone}, which is {last}'s label")
-    swarm(lab, "run", "-d", "--name", "placed", "-e", f"constraint:zone=={zone}", WORKLOAD,
-          "sleep", "3600")  # fmt: skip
-    names = swarm(lab, "ps", "--format", "{{.Names}}", "--filter", "name=placed")
-    if names != f"{last}/placed":
-        raise LabError(f"it runs as {names}, not on {last}")
+    place_container(lab, "placed", f"zone=={zone}", last)
+
+
+def place_container(lab: Lab, name: str, constraint: str, host: str) -> None:
+    """Runs a container by a constraint, and insists on the host that it is to be on."""
+    where = ["-e", f"constraint:{constraint}"]
+    swarm(lab, "run", "-d", "--name", name, *where, WORKLOAD, "sleep", "3600")
+    names = swarm(lab, "ps", "--format", "{{.Names}}", "--filter", f"name={name}")
+    if names != f"{host}/{name}":
+        raise LabError(f"it runs as {names}, not on {host}")
 
 
 def show_overlay(lab: Lab) -> None:
@@ -125,14 +139,18 @@ def show_cluster(lab: Lab) -> None:
 
 def show_service(lab: Lab) -> None:
     """Places a service by the label of the last host."""
-    last, zone = lab.hosts()[-1], ZONES[len(lab.hosts()) - 1]
+    last, zone = list(zones(lab).items())[-1]
     title(f"A service placed by node.labels.zone=={zone}, which is {last}'s label")
-    where = ["--constraint", f"node.labels.zone=={zone}"]
-    docker(lab, "m1", "service", "create", "--quiet", "--no-resolve-image", "--name", "placed",
-           *where, WORKLOAD, "sleep", "3600")  # fmt: skip
-    shown = docker(lab, "m1", "service", "ps", "--format", "{{.Node}} {{.CurrentState}}", "placed")
-    if not shown.startswith(f"{last} Running"):
-        raise LabError(f"it runs on {shown}, not on {last}")
+    place_service(lab, "placed", f"node.labels.zone=={zone}", last)
+
+
+def place_service(lab: Lab, name: str, constraint: str, host: str) -> None:
+    """Runs a service by a constraint, and insists on the host that it is to be on."""
+    what = ["--name", name, "--constraint", constraint, WORKLOAD, "sleep", "3600"]
+    docker(lab, "m1", "service", "create", "--quiet", "--no-resolve-image", *what)
+    shown = docker(lab, "m1", "service", "ps", "--format", "{{.Node}} {{.CurrentState}}", name)
+    if not shown.startswith(f"{host} Running"):
+        raise LabError(f"it runs on {shown}, not on {host}")
 
 
 def show_attached(lab: Lab) -> None:
@@ -148,6 +166,62 @@ def show_attached(lab: Lab) -> None:
     text = docker(lab, last, "run", "--net", "backend", WORKLOAD, "sh", "-c", ask)
     if "1 packets received" not in text:
         raise LabError("no answer over the overlay network")
+
+
+def processes(lab: Lab) -> dict[str, list[str]]:
+    """Returns the PIDs of each host's engine and of all its containers."""
+    ask = "pidof dockerd; docker ps -q | xargs -r docker inspect -f '{{.State.Pid}}' | sort"
+    return {host: lab.exec(host, "sh", "-c", ask).stdout.split() for host in lab.hosts()}
+
+
+def show_label(lab: Lab, mode: str) -> None:
+    """Edits a label in pillar, applies, and has the scheduler obey it; nothing restarts."""
+    host = lab.hosts()[0]
+    title(f"A label is edited in pillar: {host} gets disk: ssd")
+    before = processes(lab)
+    labels = {name: {"zone": zone} for name, zone in zones(lab).items()}
+    labels[host]["disk"] = "ssd"
+    pillar(lab, mode, labels)
+    apply(lab)
+    if processes(lab) != before:
+        raise LabError(f"something restarted: {before} before, {processes(lab)} after")
+    print("the PIDs of all engines and containers are what they were")
+    if mode == "builtin":
+        place_service(lab, "fast", "node.labels.disk==ssd", host)
+    else:
+        place_container(lab, "fast", "disk==ssd", host)
+
+
+def show_join(lab: Lab) -> None:
+    """Adds a machine, accepts its key, and waits until it is a member."""
+    names = [name for name in config.every_name() if name not in (config.MASTER, *lab.hosts())]
+    if not names:
+        return
+    host = names[0]
+    title(f"bin/lab add {host}: a new machine, its key is accepted, nothing else is done")
+    lab.add(host)
+    accepted = time.monotonic()
+    while host not in members(lab):
+        if time.monotonic() - accepted > JOIN_LIMIT:
+            raise LabError(
+                f"{host} is no member after {JOIN_LIMIT} s: bin/lab salt-run swarm.status"
+            )
+        time.sleep(1)
+    print(f"{host} answers its master; {time.monotonic() - accepted:.0f} s later it is a member")
+
+
+def members(lab: Lab) -> list[str]:
+    """Returns the members that are healthy, as `salt-run swarm.status` tells."""
+    rows = lab.salt_run("swarm.status")
+    return [row["id"] for row in rows if row["state"] in {"Healthy", "Ready"}]
+
+
+def show_status(lab: Lab) -> None:
+    """Shows the whole as the master sees it, and insists that all is well."""
+    title("salt-run swarm.status")
+    print(lab.exec(config.MASTER, "salt-run", "swarm.status").stdout.rstrip())
+    if members(lab) != lab.hosts():
+        raise LabError("not every host is a healthy member")
 
 
 SHOWN = {
@@ -168,7 +242,7 @@ def run(options: argparse.Namespace) -> None:
     lab.down()
     title(f"{options.hosts} bare machines and a Salt master")
     lab.up(options.hosts, options.mode, options.salt, options.suite)
-    pillar(lab, options.mode)
+    pillar(lab, options.mode, {host: {"zone": zone} for host, zone in zones(lab).items()})
     swarm_image = lab.status()["images"].get("swarm", {})
     if options.mode == "classic" and swarm_image.get("standin"):
         print("note: no swarm image could be had; a stand-in for tests takes its place")
@@ -181,6 +255,9 @@ def run(options: argparse.Namespace) -> None:
         show(lab)
     title("Once more: nothing to change")
     apply(lab)
+    show_label(lab, options.mode)
+    show_join(lab)
+    show_status(lab)
     title(f"Done in {time.monotonic() - started:.0f} s")
     if options.down:
         lab.down()

@@ -29,6 +29,25 @@ def salt(
     return execute(engine, "salt", *limits, *matcher, target, fun, *args, timeout=timeout)
 
 
+def autojoin(engine: Engine, hosts: Iterable[str]) -> None:
+    """
+    Gives the master the formula's engine and runner, as a user would; the master restarts.
+
+    The engine has these hosts join, once they are there.
+    """
+    containers.execute(
+        engine, MASTER, "systemctl", "is-system-running", "--wait", check=False, timeout=180
+    )
+    given = {"swarm_master": {"autojoin": {"targets": list(hosts)}}}
+    apply = ["--local", "--file-root=/srv/formula", "state.apply", "swarm.master"]
+    states = call(engine, MASTER, *apply, f"pillar={json.dumps(given)}", timeout=180)
+    bad = states
+    if isinstance(states, dict):
+        bad = [one["comment"] for one in states.values() if not one["result"]]
+    if bad:
+        raise LabError(f"swarm.master failed on the master: {bad}")
+
+
 def accept(settings: Settings, *ids: str) -> None:
     """Lets the master accept the keys of these ids by itself, besides those it does already."""
     _autosign(settings, lambda known: known | set(ids))

@@ -1,6 +1,8 @@
-{#- For the master's own minion: the engine that joins new minions, the runner `swarm`, and their
-    configuration. The master restarts only for the engine or its settings. #}
+{#- For the master: the engine that joins new minions, the runner `swarm`, and their configuration.
+    Apply it to the master's own minion, or without one: salt-run state.orchestrate swarm.master.
+    The master restarts only for the engine or its settings. #}
 {%- set master = pillar.get("swarm_master", {}) %}
+{%- set service = master.get("service", "salt-master") %}
 {%- set extmods = master.get("extension_modules", "/var/cache/salt/master/extmods") %}
 engine swarm_autojoin is on the master:
   file.managed:
@@ -41,9 +43,21 @@ engine swarm_autojoin is configured:
     - require:
       - file: engine swarm_autojoin is on the master
 
+{%- if opts.get("__cli") == "salt-call" %}
+
 master has read its configuration:
   service.running:
-    - name: {{ master.get("service", "salt-master") }}
+    - name: {{ service }}
     - watch:
       - file: engine swarm_autojoin is on the master
       - file: engine swarm_autojoin is configured
+{%- else %}
+
+# This run returns by way of the master: a restart within the run would lose the return.
+master reads its configuration once this run has returned:
+  cmd.run:
+    - name: systemd-run --collect --on-active=3 systemctl restart {{ service }}
+    - onchanges:
+      - file: engine swarm_autojoin is on the master
+      - file: engine swarm_autojoin is configured
+{%- endif %}

@@ -26,7 +26,7 @@ def lab():
     if not keep:
         lab.down()
     try:
-        lab.up(hosts=3, mode="builtin", salt=SALT, suite=SUITE)
+        lab.up(hosts=3, mode="builtin", salt=SALT, suite=SUITE, autojoin=False)
         yield lab
     finally:
         if not keep:

@@ -22,12 +22,12 @@ def lab():
     """A lab that comes up once and goes down at the end, also after a failure."""
     lab = Lab()
     if os.environ.get("SWARM_TEST_KEEP_LAB"):
-        lab.up(hosts=HOSTS, salt=SALT)
+        lab.up(hosts=HOSTS, salt=SALT, autojoin=False)
         yield lab
         return
     lab.down()
     try:
-        lab.up(hosts=HOSTS, salt=SALT)
+        lab.up(hosts=HOSTS, salt=SALT, autojoin=False)
         yield lab
     finally:
         lab.down()

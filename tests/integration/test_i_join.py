@@ -23,13 +23,9 @@ def _on_master(lab, *argv, check=True):
 def joins(cluster):
     """The swarm, with the engine on its master; afterwards with neither engine nor new hosts."""
     cluster.heal()
-    apply = ["salt-call", "--local", "--out=json", "--file-root=/srv/formula", "state.apply"]
-    command = [*apply, "swarm.master", f"pillar={json.dumps(MASTER)}"]
-    states = json.loads(_on_master(cluster.lab, *command))
-    assert failures(states) == {}
-    again = json.loads(_on_master(cluster.lab, *command))
-    assert not any(one["changes"] for one in again["local"].values())
+    _orchestrate(cluster)
     cluster.await_minions()
+    assert not any(one["changes"] for one in _orchestrate(cluster).values())
     yield cluster
     for host in ("m4", "m5"):
         if host in cluster.lab.hosts():
@@ -39,6 +35,24 @@ def joins(cluster):
     _on_master(cluster.lab, "systemctl", "restart", "salt-master")
     cluster.await_minions()
     cluster.restore()
+
+
+def _orchestrate(cluster):
+    """Set up the master as one that has no minion, and wait until it has read its configuration."""
+    show = ["systemctl", "show", "--value", "--property=ActiveEnterTimestampMonotonic"]
+
+    def since():
+        return _on_master(cluster.lab, *show, "salt-master").strip()
+
+    before = since()
+    given = f"pillar={json.dumps(MASTER)}"
+    command = ["salt-run", "--out=json", "--log-level=quiet", "state.orchestrate", "swarm.master"]
+    done = json.loads(_on_master(cluster.lab, *command, given))
+    (states,) = done["data"].values()
+    assert failures({"salt": states}) == {}
+    if any(one["changes"] for one in states.values()):
+        cluster.wait(lambda: since() not in {before, "0"}, 60)
+    return states
 
 
 def _healthy(cluster, host):

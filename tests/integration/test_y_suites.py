@@ -32,7 +32,7 @@ def other(request):
     lab = _other_lab(request.param, {"bookworm": 201, "trixie": 202}[request.param])
     lab.down()
     try:
-        lab.up(hosts=1, salt=SALT, suite=request.param)
+        lab.up(hosts=1, salt=SALT, suite=request.param, autojoin=False)
         cluster = Cluster(lab)
         cluster.suite = request.param
         yield cluster
