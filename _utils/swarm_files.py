@@ -10,13 +10,17 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import swarm_errors
+import swarm_wait
 
 RECORD = Path("/var/lib/swarm-formula/record.json")
 CONFIG = Path("/etc/swarm-formula")
 _LOCKS = Path("/run")
+_PROC_LOCKS = Path("/proc/locks")
+# Seconds that the holder of a lock may take: several changes that each last swarm:timeout.
+_LOCK_LIMIT = 600
 
 
 def read(path: Path) -> str | None:
@@ -107,11 +111,36 @@ def link(path: Path, target: str) -> None:
 
 
 @contextlib.contextmanager
-def alone(name: str) -> Iterator[None]:
-    """Keep other runs on this host out of what has this lock."""
-    with _LOCKS.joinpath(name).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def alone(name: str, limit: float = _LOCK_LIMIT) -> Iterator[None]:
+    """Hold a lock of this host against other runs; waits for it up to ``limit`` seconds."""
+    path = _LOCKS / name
+    # For root only: a user who can open the file can also hold the lock.
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, mode=0o600)
+    with os.fdopen(handle) as lock:
+        os.fchmod(handle, 0o600)
+        swarm_wait.until(lambda: _locked(lock, path), limit)
         yield
+
+
+def _locked(lock: IO, path: Path) -> str | None:
+    """Take a lock; return which process holds it, ``None`` if it is ours now."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        pid = _holder(os.fstat(lock.fileno()).st_ino)
+        return f"{path} is locked by {pid}: another run of Salt is at work, or look at that process"
+    return None
+
+
+def _holder(inode: int) -> str:
+    """Return the process that holds a lock on a file, with its command, from /proc/locks."""
+    for line in (read(_PROC_LOCKS) or "").splitlines():
+        # 1: FLOCK  ADVISORY  WRITE 1234 00:18:5678 0 EOF
+        fields = line.split()
+        if "->" not in fields and fields[5].rpartition(":")[2] == str(inode):
+            command = (read(Path("/proc", fields[4], "cmdline")) or "").replace("\0", " ").strip()
+            return f"process {fields[4]} ({command[:80] or 'it has ended'})"
+    return "a process that /proc/locks does not show"
 
 
 def drop_empty(folder: Path) -> None:

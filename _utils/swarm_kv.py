@@ -2,9 +2,11 @@
 Ask Consul, through the library ``python-consul`` (or its fork ``py-consul``: both are ``consul``).
 """
 
+import contextlib
 import functools
 import importlib
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 
 import requests
 import swarm_address
@@ -14,8 +16,20 @@ from swarm_certs import Files
 
 # Where the managers' lock is, if the URL of the store has no path.
 _LEADER = "docker/swarm/leader"
+# The library prefers these variables to its own arguments: they would send a token elsewhere.
+_VARIABLES = "CONSUL_HTTP_"
 # Serf's numbers for a member that is alive, and for one that is gone without a word.
 ALIVE, FAILED = 1, 4
+
+
+@contextlib.contextmanager
+def _without_variables() -> Iterator[None]:
+    """Hide Consul's variables of the environment for a moment."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if _VARIABLES in name}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def connect(
@@ -37,12 +51,13 @@ def connect(
     secure = (
         {"verify": files.ca, "cert": (files.cert, files.key)} if settings["tls"]["used"] else {}
     )
-    client = library.Consul(
-        host="127.0.0.1",
-        port=settings["consul"]["http_port"],
-        scheme="https" if secure else "http",
-        **secure,
-    )
+    with _without_variables():
+        client = library.Consul(
+            host="127.0.0.1",
+            port=settings["consul"]["http_port"],
+            scheme="https" if secure else "http",
+            **secure,
+        )
     session = client.http.session = swarm_deadline.Session()
     for key, value in secure.items():
         # For what the library has no function for, and for which it is no help.

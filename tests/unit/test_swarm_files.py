@@ -2,7 +2,9 @@ import contextlib
 import errno
 import json
 import os
+import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -225,3 +227,36 @@ def test_folder_is_dropped_if_nothing_is_left_in_it(tmp_path, content):
         (folder / "override.conf").write_text(content)
     swarm_files.drop_empty(folder)
     assert folder.exists() is bool(content)
+
+
+LOCK = "swarm-formula-test.lock"
+
+
+@pytest.fixture
+def locks(tmp_path, monkeypatch):
+    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+    return tmp_path
+
+
+def test_a_lock_cannot_be_opened_by_others(locks):
+    (locks / LOCK).touch(mode=0o644)
+    with swarm_files.alone(LOCK):
+        assert stat.S_IMODE((locks / LOCK).stat().st_mode) == 0o600
+
+
+def test_a_lock_is_waited_for_with_a_limit_and_its_holder_is_named(locks):
+    hold = "import fcntl, sys, time; fcntl.flock(0, 2); print(flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", hold]
+    with (
+        (locks / LOCK).open("w") as file,
+        subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE) as holder,  # noqa: S603
+    ):
+        holder.stdout.readline()
+        with (
+            pytest.raises(swarm_errors.WaitTimeoutError, match=f"process {holder.pid} .*python"),
+            swarm_files.alone(LOCK, limit=0.2),
+        ):
+            pytest.fail("two processes hold the lock")
+        holder.kill()
+    with swarm_files.alone(LOCK, limit=5):
+        pass

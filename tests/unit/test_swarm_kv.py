@@ -1,3 +1,4 @@
+import os
 import sys
 
 import consul
@@ -119,3 +120,25 @@ def test_client_shows_its_certificate_whatever_it_asks(monkeypatch):
             ask()
     assert [url.partition("/v1")[0] for url, _, _ in asked] == ["https://127.0.0.1:8600"] * 2
     assert {(verify, cert) for _, verify, cert in asked} == {(FILES.ca, (FILES.cert, FILES.key))}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CONSUL_HTTP_ADDR", "10.9.9.9:8500"),
+        ("CONSUL_HTTP_ADDR", "http://10.9.9.9:8500"),
+        ("CONSUL_HTTP_SSL", "false"),
+        ("CONSUL_HTTP_SSL_VERIFY", "false"),
+        ("CONSUL_HTTP_TOKEN", "stolen"),
+    ],
+)
+def test_the_environment_has_no_say(monkeypatch, name, value):
+    """python-consul prefers these variables to its arguments, and would send the token there."""
+    secure = {**SETTINGS, "tls": {"used": True}}
+    monkeypatch.setenv(name, value)
+    client = swarm_kv.connect(secure, FILES, token="management")  # noqa: S106
+    assert client.http.uri("/v1/status/leader") == "https://127.0.0.1:8600/v1/status/leader"
+    assert (client.http.verify, client.http.cert) == (FILES.ca, (FILES.cert, FILES.key))
+    assert client.token is None
+    assert client.http.session.headers["X-Consul-Token"] == "management"
+    assert os.environ[name] == value
