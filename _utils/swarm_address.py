@@ -24,6 +24,20 @@ def usable(address: str | None) -> bool:
     return not (parsed.is_loopback or parsed.is_link_local or parsed.is_unspecified)
 
 
+def canonical(text: str) -> str:
+    """
+    Return the one form of an address that other hosts reach; ``ValueError`` if it is none.
+
+    Several texts are one address to Go and OpenSSL: an IPv4 address mapped into IPv6 is that IPv4
+    address, and a certificate holds no zone.
+    """
+    parsed = ipaddress.ip_address(text)
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    if getattr(parsed, "scope_id", None) or parsed.is_multicast or not usable(str(parsed)):
+        raise ValueError(f"{text} is not the address of one host that others reach")
+    return str(parsed)
+
+
 def pick(wanted: str | dict, interfaces: dict[str, list[str]]) -> str | None:
     """
     Return the address that ``swarm:address`` means on this host, ``None`` if it has no such one.

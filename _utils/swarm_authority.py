@@ -13,6 +13,7 @@ import os
 import uuid
 from typing import NamedTuple
 
+import swarm_address
 import swarm_errors
 import swarm_files
 import swarm_nodes
@@ -163,22 +164,38 @@ def _refuse(asked: Asked, why: str) -> swarm_errors.SwarmError:
 
 def _address(asked: Asked, settings: dict, issued: dict) -> str:
     """Return the address that a node may be reached at; nobody gets that of another one."""
-    try:
-        address = str(ipaddress.ip_address(asked.address))
-    except ValueError as err:
-        raise _refuse(asked, f"{asked.address!r} is no address") from err
-    listed = {**settings["managers"], **settings["servers"]}
+    places = {**settings["managers"], **settings["servers"]}
+    listed = {minion: _form(place) for minion, place in places.items()}
+    address = _form(asked.address)
+    if address != listed.get(asked.minion):
+        try:
+            address = swarm_address.canonical(asked.address)
+        except ValueError as err:
+            why = f"{asked.address!r} is no address that other hosts reach"
+            raise _refuse(asked, why) from err
+    reserved = _split(settings["tls"]["names"])[1]
+    if address in map(_form, reserved) and asked.minion not in settings["managers"]:
+        raise _refuse(asked, f"{address} is one of the managers' (swarm:tls:names)")
     me = settings["id"]
     due = listed.get(asked.minion)
     if due and due != address:
         cure = f"say the same in swarm:managers for all, e.g. {{{asked.minion}: {address}}}"
         raise _refuse(asked, f"it says it has {address}, and {me} knows it by {due}: {cure}")
-    others = {**issued, **listed}
+    others = {**{minion: _form(place) for minion, place in issued.items()}, **listed}
     owner = next((one for one, it in others.items() if it == address and one != asked.minion), None)
     if owner:
         cure = f"if {owner} is gone: salt {me} swarm_ca.forget {owner}"
         raise _refuse(asked, f"it asks for {address}, which is that of {owner}; {cure}")
     return address
+
+
+def _form(address: str) -> str:
+    """Return an address of pillar in the form in which addresses are compared."""
+    try:
+        return swarm_address.canonical(address)
+    except ValueError:
+        # Such as loopback, in a swarm of one host.
+        return address
 
 
 def _split(names: list[str]) -> tuple[list[str], list[str]]:
@@ -212,6 +229,8 @@ def granted(asked: Asked, settings: dict, issued: dict) -> swarm_pki.Grant:
         return swarm_pki.Grant(f"client of {asked.minion}", server=False)
     if asked.kind != NODE:
         raise _refuse(asked, f"there is no kind {asked.kind!r} of it")
+    if asked.minion in {"localhost", *_split(settings["tls"]["names"])[0]}:
+        raise _refuse(asked, "its ID is a name of the managers (swarm:tls:names), or of every host")
     # Loopback is where a node asks its own Consul.
     names, addresses = [asked.minion, "localhost"], [_address(asked, settings, issued), "127.0.0.1"]
     if asked.minion in settings["servers"] and settings["own_store"]:

@@ -1,4 +1,5 @@
 import copy
+import ipaddress
 import string
 
 import pytest
@@ -77,6 +78,22 @@ def test_only_servers_of_consul_may_say_that_they_are_servers():
         # the address of a manager, of a node that has a certificate for it, no address
         (asked(address="10.77.0.11"), "which is that of m1; if m1 is gone: salt m1 swarm_ca.forg"),
         (asked(address="10.77.0.99"), "which is that of web-9; if web-9 is gone"),
+        # other texts for the same addresses, and addresses of nobody or of everybody
+        (asked(address="::ffff:10.77.0.11"), "which is that of m1"),
+        (asked(address="::FFFF:0a4d:000b"), "which is that of m1"),
+        (asked(address="::ffff:10.77.0.99"), "which is that of web-9"),
+        (asked(address="10.77.0.100"), "is one of the managers' (swarm:tls:names)"),
+        (asked(address="::ffff:10.77.0.100"), "is one of the managers' (swarm:tls:names)"),
+        (asked(address="fd00::14%eth0"), "is no address that other hosts reach"),
+        (asked(address="127.0.0.1"), "is no address that other hosts reach"),
+        (asked(address="::1"), "is no address that other hosts reach"),
+        (asked(address="::ffff:127.0.0.1"), "is no address that other hosts reach"),
+        (asked(address="0.0.0.0"), "is no address that other hosts reach"),
+        (asked(address="::"), "is no address that other hosts reach"),
+        (asked(address="224.0.0.1"), "is no address that other hosts reach"),
+        (asked(address="ff02::1"), "is no address that other hosts reach"),
+        (asked(address="169.254.1.1"), "is no address that other hosts reach"),
+        (asked(address="fe80::14"), "is no address that other hosts reach"),
         (asked(address="m1"), "'m1' is no address"),
         (asked(address="10.77.0.11/8"), "'10.77.0.11/8' is no address"),
         (asked("m2", address="10.77.0.99"), "it says it has 10.77.0.99, and m1 knows it by 10.77"),
@@ -94,6 +111,12 @@ def test_who_gets_none_is_told_why(settings, request_of, words):
     assert words in str(err.value)
 
 
+def test_the_only_host_of_a_swarm_may_be_at_loopback(settings):
+    settings["managers"] = settings["servers"] = {"m1": "127.0.0.1"}
+    grant = swarm_authority.granted(asked("m1", address="127.0.0.1"), settings, {})
+    assert grant.addresses[0] == "127.0.0.1"
+
+
 def test_renewal_is_no_theft(settings):
     grant = swarm_authority.granted(asked(), settings, {"m4": "10.77.0.14"})
     assert grant.addresses[0] == "10.77.0.14"
@@ -104,10 +127,21 @@ def test_client_is_for_no_host(settings):
     assert (grant.names, grant.addresses, grant.server) == ((), (), False)
 
 
+def _forms(address):
+    """Return texts that Go takes for the same IPv4 address."""
+    mapped = ipaddress.ip_address(f"::ffff:{address}")
+    return [address, f"::ffff:{address}", f"::FFFF:{address}", mapped.exploded, str(mapped)]
+
+
+TAKEN = ["10.77.0.11", "10.77.0.12", "10.77.0.13", "10.77.0.100", "127.0.0.1"]
+
+
 @given(
-    st.text(alphabet=string.printable, max_size=20) | st.text(max_size=8),
-    st.text(max_size=20),
-    st.text(max_size=45),
+    st.text(alphabet=string.printable, max_size=20) | st.sampled_from(["m4", "web-1"]),
+    st.just("node") | st.text(max_size=20),
+    st.text(max_size=45)
+    | st.ip_addresses().map(str)
+    | st.sampled_from([form for one in TAKEN for form in _forms(one)]),
 )
 def test_whatever_is_asked_no_manager_is_impersonated(minion, kind, address):
     """A minion that is none of them never gets a name or address of theirs."""
@@ -118,7 +152,10 @@ def test_whatever_is_asked_no_manager_is_impersonated(minion, kind, address):
     except swarm_errors.SwarmError:
         return
     if minion not in known:
-        assert not {*grant.names, *grant.addresses} & {*known, *known.values()}
+        assert not {*grant.names} & {*known, "swarm.example.com"}
+        parsed = [ipaddress.ip_address(one) for one in grant.addresses]
+        packed = {getattr(one, "ipv4_mapped", None) or one for one in parsed}
+        assert not packed & {ipaddress.ip_address(one) for one in TAKEN[:-1]}
 
 
 @given(
