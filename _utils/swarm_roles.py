@@ -15,7 +15,7 @@ from swarm_address import endpoint
 from swarm_certs import Files, Set
 
 _CONSUL_FILE = "consul.json"
-_CONFIG_LABEL = "swarm-formula.config"
+CONFIG_LABEL = "swarm-formula.config"
 
 
 def consul_file() -> Path:
@@ -55,7 +55,9 @@ def _consul_tls(settings: dict, certs: Set, files: Files) -> dict:
     return config
 
 
-def consul_config(settings: dict, certs: Set | None, files: Files, acl: dict | None = None) -> dict:
+def consul_config(
+    settings: dict, certs: Set | None, files: Files, acl: dict | None = None, begins: bool = True
+) -> dict:
     """
     Return this node's configuration of Consul: a server's or a client's.
 
@@ -64,6 +66,9 @@ def consul_config(settings: dict, certs: Set | None, files: Files, acl: dict | N
 
     acl
         As ``swarm_acl.config`` says; ``None`` for no ACLs.
+
+    begins
+        Whether a server may begin a cluster; else it joins the one that there is.
 
     No first host and no order: every server waits for all of them (``bootstrap_expect``), every
     agent looks for all of them (``retry_join``), and that every second, for they start at the same
@@ -84,7 +89,7 @@ def consul_config(settings: dict, certs: Set | None, files: Files, acl: dict | N
         # The multiplier 5 is for tiny machines; 1 is what HashiCorp advises for production.
         "performance": {"raft_multiplier": 1},
     }
-    if settings["is_server"]:
+    if settings["is_server"] and begins:
         config["bootstrap_expect"] = len(settings["servers"])
     if settings["tls"]["used"]:
         config["ports"] = {"http": -1, "https": consul["http_port"]}
@@ -97,10 +102,15 @@ def consul_config(settings: dict, certs: Set | None, files: Files, acl: dict | N
 
 
 def consul_container(
-    settings: dict, folder: str, certs: Set | None, files: Files, acl: dict | None = None
+    settings: dict,
+    folder: str,
+    certs: Set | None,
+    files: Files,
+    acl: dict | None = None,
+    begins: bool = True,
 ) -> tuple[dict, str]:
     """Return the container of Consul and the text of its configuration in ``folder``."""
-    config = consul_config(settings, certs, files, acl)
+    config = consul_config(settings, certs, files, acl, begins)
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     consul = settings["consul"]
     container = {
@@ -111,7 +121,7 @@ def consul_container(
         "network_mode": "host",
         "restart_policy": "unless-stopped",
         # Consul reads its file at start only: another content is another container.
-        "labels": {_CONFIG_LABEL: hashlib.sha256(text.encode()).hexdigest()[:16]},
+        "labels": {CONFIG_LABEL: hashlib.sha256(text.encode()).hexdigest()[:16]},
     }
     if settings["tls"]["used"]:
         # The official image would give up root before it has read root's key.
@@ -186,3 +196,12 @@ def agent_container(settings: dict, files: Files) -> dict:
     options = {**ours, **given, **_discovery(settings, given, files)}
     command = ["join", *swarm_flags.argv(options, swarm_flags.JOIN), settings["discovery"]]
     return _with_files(_swarm(settings, command), settings, options, files)
+
+
+def agent_key(settings: dict) -> str | None:
+    """Return where in Consul the agent registers this node, ``None`` if that cannot be told."""
+    options = settings["agent"]["options"]
+    if not settings["own_store"] or options["delay"]:
+        return None
+    folder = (options["discovery-opt"] or {}).get("kv.path", "docker/swarm/nodes")
+    return f"{folder}/{options['advertise'] or engine_endpoint(settings)}"
