@@ -208,9 +208,12 @@ class Change:
         """Replace a server in its turn; ``then`` says what has to come about in that as well."""
 
         def back(found: Standing) -> str | None:
-            if self._me in found.alive:
-                return then() if then else None
-            return f"Consul of {self._me} is not back yet"
+            if self._me not in found.alive:
+                return f"Consul of {self._me} is not back yet"
+            # With an empty volume it is a new one, and votes later than it answers.
+            voted = self._me in self._found.voters
+            missing = swarm_raft.not_in(found, self._me) if voted else None
+            return missing or (then() if then else None)
 
         with self._turn(self._no_restart):
             self._replace(spec, text, functools.partial(self._probed, back))
