@@ -14,6 +14,7 @@ import swarm_daemon
 import swarm_errors
 import swarm_info
 import swarm_kv
+import swarm_names
 import swarm_roles
 import swarm_trial
 import swarm_turn
@@ -70,8 +71,15 @@ def apply_manager(test=False):
     """
     settings = __salt__["swarm_settings.get"]()
     name = settings["manager"]["container"]
+    renamed = swarm_names.rename(settings, __salt__, "manager", test)
+    if renamed and test:
+        return renamed
     if not settings["is_manager"]:
         return __salt__["swarm_container.remove"](name, test=test)
+    return {**renamed, **_apply_manager(settings, name, test)}
+
+
+def _apply_manager(settings, name, test):
     spec = swarm_roles.manager_container(settings, swarm_certs.NODE.current())
     changes = __salt__["swarm_container.apply"](name, spec, test=True)
     if test or not changes:
@@ -195,6 +203,13 @@ def apply_agent(test=False):
         salt '*' swarm_classic.apply_agent test=True
     """
     settings = __salt__["swarm_settings.get"]()
+    renamed = swarm_names.rename(settings, __salt__, "agent", test)
+    if renamed and test:
+        return renamed
+    return {**renamed, **_apply_agent(settings, test)}
+
+
+def _apply_agent(settings, test):
     spec = swarm_roles.agent_container(settings, swarm_certs.NODE.current())
     name = settings["agent"]["container"]
     changes = __salt__["swarm_container.apply"](name, spec, test=True)

@@ -13,7 +13,7 @@ import swarm_errors
 import swarm_files
 import swarm_kv
 import swarm_mine
-import swarm_raft
+import swarm_names
 import swarm_roles
 import swarm_secrets
 import swarm_turn
@@ -103,6 +103,9 @@ def apply(test=False):
     settings = __salt__["swarm_settings.get"]()
     if not settings["own_store"]:
         return __salt__["swarm_container.remove"](settings["consul"]["container"], test=test)
+    renamed = swarm_names.rename(settings, __salt__, "consul", test)
+    if renamed and test:
+        return renamed
     change = _change(settings)
     change.begin()
     spec, text = _wanted(settings, _acl(settings, test), change)
@@ -111,7 +114,22 @@ def apply(test=False):
         change.foretell()
     elif changes:
         change.make(spec, text)
-    return changes
+    return {**renamed, **changes}
+
+
+def check_fixed():
+    """
+    Raise an error if pillar wants what Consul of this host cannot become while it runs.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_consul.check_fixed
+    """
+    settings = __salt__["swarm_settings.get"]()
+    if settings["own_store"]:
+        _change(settings).check_fixed()
 
 
 def deny(test=False):
@@ -144,9 +162,8 @@ def deny(test=False):
 def _wanted(settings, acl, change):
     certs = swarm_certs.NODE.read() if settings["tls"]["used"] else None
     folder, files = str(swarm_files.CONFIG), swarm_certs.NODE.current()
-    spec, text = swarm_roles.consul_container(
-        settings, folder, certs, files, acl, begins=change.begins
-    )
+    wanted = {**settings, "begins": change.begins}
+    spec, text = swarm_roles.consul_container(wanted, folder, certs, files, acl)
     return change.labelled(spec, text), text
 
 

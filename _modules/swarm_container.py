@@ -167,6 +167,27 @@ def stop(name):
     return True
 
 
+def rename(name, new):
+    """
+    Give a container another name; it runs on.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_container.rename web web-old
+
+    name
+        Name of the container.
+
+    new
+        Its new name.
+    """
+    with _client(name) as client:
+        client.rename(name, new)
+    return True
+
+
 def update(name, spec):
     """
     Change in a living container what Docker can change there, and leave all else alone.

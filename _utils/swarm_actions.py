@@ -74,11 +74,10 @@ def create(client: Any, name: str, wanted: dict, _container: None = None) -> Non
 def recreate(client: Any, name: str, wanted: dict, container: dict, trial: Trial) -> None:
     """Put a new container in the old one's place; the old one comes back if the trial fails."""
     client.rename(container["Id"], name + REPLACED)
-    with _undo(name, lambda: put_back(client, name, container)):
-        with trial():
-            new = _made(client, name, wanted)
-            _stop(client, container)
-            client.start(new)
+    with _undo(name, lambda: put_back(client, name, container)), trial():
+        new = _made(client, name, wanted)
+        _stop(client, container)
+        client.start(new)
     delete(client, container["Id"])
 
 

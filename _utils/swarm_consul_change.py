@@ -14,7 +14,6 @@ import swarm_acl
 import swarm_address
 import swarm_consul_file
 import swarm_errors
-import swarm_files
 import swarm_kv
 import swarm_raft
 import swarm_roles
@@ -127,11 +126,7 @@ class Change:
 
     def labelled(self, spec: dict, text: str) -> dict:
         """Return the container with the label that it has if it needs no restart for this text."""
-        try:
-            container = self._salt["swarm_container.get"](self._name) or {}
-        except swarm_errors.SwarmError:
-            # Test mode, before the engine is there.
-            return spec
+        container = self._container()
         if not swarm_consul_file.runs_with(container, text, bool(self._found.leader)):
             return spec
         return {**spec, "labels": container["labels"]}
@@ -157,6 +152,37 @@ class Change:
             why = self._no_leave(self._found)
         if why:
             raise swarm_errors.SwarmError(why)
+
+    def check_fixed(self) -> None:
+        """Raise an error if pillar wants what this Consul cannot become."""
+        consul, config = self._settings["consul"], swarm_consul_file.config()
+        name = config.get("datacenter", consul["datacenter"])
+        if name != consul["datacenter"]:
+            raise swarm_errors.SwarmError(
+                f"swarm:consul:datacenter is {consul['datacenter']}, and Consul of {self._me} runs"
+                f" in {name}: servers of two names do not talk to each other. Put {name} back in"
+                " pillar; nothing was touched"
+            )
+        volume = self._volume()
+        if volume not in (None, consul["volume"]) and self._standing().names == {self._me}:
+            raise swarm_errors.SwarmError(
+                f"swarm:consul:volume is {consul['volume']}, and {self._me} is the only server of"
+                f" Consul: all that it has is in {volume}. Put {volume} back in pillar, or have"
+                " three servers first (swarm:consul:servers); nothing was touched"
+            )
+
+    def _volume(self) -> str | None:
+        """Return the volume that Consul's container has, ``None`` if there is none."""
+        mounts = self._container().get("mounts", [])
+        found = (one.split(":")[0] for one in mounts if one.endswith(":/consul/data"))
+        return next(found, None)
+
+    def _container(self) -> dict:
+        try:
+            return self._salt["swarm_container.get"](self._name) or {}
+        except swarm_errors.SwarmError:
+            # Test mode, before the engine is there.
+            return {}
 
     # --- changing
 
@@ -202,9 +228,7 @@ class Change:
             swarm_wait.until(probe, min(self._limit, _NOTICE))
             yield
 
-    def restart(
-        self, spec: dict, text: str, then: Callable[[], str | None] | None = None
-    ) -> None:
+    def restart(self, spec: dict, text: str, then: Callable[[], str | None] | None = None) -> None:
         """Replace a server in its turn; ``then`` says what has to come about in that as well."""
 
         def back(found: Standing) -> str | None:

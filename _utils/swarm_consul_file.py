@@ -129,8 +129,6 @@ def _has_read(started: str, wanted: str) -> bool:
     return when > path.stat().st_mtime
 
 
-
-
 def changes(wanted: str) -> dict:
     """Return in which keys ``consul.json`` differs; values only of those that are no secrets."""
     if swarm_files.read(swarm_roles.consul_file()) in (wanted, None):
@@ -217,7 +215,7 @@ def joining() -> list[str]:
 
 
 def note_joining(addresses: list[str]) -> None:
-    """Note them until this host is one of the servers, for a run that goes on after a killed one."""
+    """Note them until this host is one of the servers, for the run after one that was killed."""
     noted = {**swarm_files.record(_RECORD), "join": addresses}
     swarm_files.note(_RECORD, {key: one for key, one in noted.items() if one})
 

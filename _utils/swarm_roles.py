@@ -55,9 +55,7 @@ def _consul_tls(settings: dict, certs: Set, files: Files) -> dict:
     return config
 
 
-def consul_config(
-    settings: dict, certs: Set | None, files: Files, acl: dict | None = None, begins: bool = True
-) -> dict:
+def consul_config(settings: dict, certs: Set | None, files: Files, acl: dict | None = None) -> dict:
     """
     Return this node's configuration of Consul: a server's or a client's.
 
@@ -67,12 +65,9 @@ def consul_config(
     acl
         As ``swarm_acl.config`` says; ``None`` for no ACLs.
 
-    begins
-        Whether a server may begin a cluster; else it joins the one that there is.
-
     No first host and no order: every server waits for all of them (``bootstrap_expect``), every
     agent looks for all of them (``retry_join``), and that every second, for they start at the same
-    time.
+    time. A server that joins others (``settings["begins"]`` is false) begins no cluster of its own.
     """
     consul = settings["consul"]
     config = {
@@ -89,7 +84,7 @@ def consul_config(
         # The multiplier 5 is for tiny machines; 1 is what HashiCorp advises for production.
         "performance": {"raft_multiplier": 1},
     }
-    if settings["is_server"] and begins:
+    if settings["is_server"] and settings.get("begins", True):
         config["bootstrap_expect"] = len(settings["servers"])
     if settings["tls"]["used"]:
         config["ports"] = {"http": -1, "https": consul["http_port"]}
@@ -102,15 +97,10 @@ def consul_config(
 
 
 def consul_container(
-    settings: dict,
-    folder: str,
-    certs: Set | None,
-    files: Files,
-    acl: dict | None = None,
-    begins: bool = True,
+    settings: dict, folder: str, certs: Set | None, files: Files, acl: dict | None = None
 ) -> tuple[dict, str]:
     """Return the container of Consul and the text of its configuration in ``folder``."""
-    config = consul_config(settings, certs, files, acl, begins)
+    config = consul_config(settings, certs, files, acl)
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     consul = settings["consul"]
     container = {

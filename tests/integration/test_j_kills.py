@@ -89,9 +89,7 @@ def test_change_of_servers_that_is_killed_is_finished_by_the_next(swarm, seconds
         killed = _kill_after(swarm.lab, "m2", seconds)
         swarm.apply()
         voters = dict.fromkeys(servers, "voter")
-        assert swarm.lab.salt("*", "swarm_consul.peers") == dict.fromkeys(
-            swarm.lab.hosts(), voters
-        )
+        assert swarm.lab.salt("*", "swarm_consul.peers") == dict.fromkeys(swarm.lab.hosts(), voters)
         assert swarm.apply() == {}
         names = swarm.docker("m2", "ps", "-a", "--format", "{{.Names}}").split()
         assert not [name for name in names if name.endswith("-replaced")]

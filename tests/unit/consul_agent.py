@@ -117,7 +117,12 @@ class _Handler(BaseHTTPRequestHandler):
             }
             for name, status in self.server.servers.items()
         ]
-        member = {"Name": "m4", "Addr": self.server.address("m4"), "Status": ALIVE, "Tags": {"role": "node"}}
+        member = {
+            "Name": "m4",
+            "Addr": self.server.address("m4"),
+            "Status": ALIVE,
+            "Tags": {"role": "node"},
+        }
         return self._answer(200, [*members, member])
 
     def _health(self, *_):

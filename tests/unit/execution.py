@@ -52,7 +52,7 @@ def mocked(*names, **returns):
 
 
 def tried(changes, act=None):
-    """Return a ``swarm_container.apply`` that has the new container tried, and does ``act`` before."""
+    """Return a ``swarm_container.apply`` that does ``act`` and has that tried."""
 
     def apply(_name, _spec, test=False, trial=contextlib.nullcontext, **_):
         if not test:

@@ -232,7 +232,9 @@ def agent(monkeypatch):
         agent.sessions["of m2"] = {}
         agent.keys[LEAD] = ("10.77.0.12:3375", "of m2")
         connect = swarm_kv.connect
-        monkeypatch.setattr(swarm_kv, "connect", lambda _, files, *more: connect(agent.settings, files, *more))
+        monkeypatch.setattr(
+            swarm_kv, "connect", lambda _, files, *more: connect(agent.settings, files, *more)
+        )
         yield agent
 
 

@@ -53,6 +53,7 @@ def on(monkeypatch, agent, file, tmp_path):
             swarm_container__check=None,
             swarm_container__get=None,
             swarm_container__logs="its words",
+            swarm_container__rename=True,
             swarm_container__start=True,
             swarm_container__update=True,
             swarm_classic__managers={"m1": {"error": "no connection"}},
@@ -162,9 +163,7 @@ def test_server_leaves_in_its_turn(on, agent):
     assert swarm_consul.apply(test=True) == CHANGED
     assert not agent.left
     assert swarm_consul.apply() == CHANGED
-    salt["swarm_container.update"].assert_called_once_with(
-        "swarm-consul", {"restart_policy": "no"}
-    )
+    salt["swarm_container.update"].assert_called_once_with("swarm-consul", {"restart_policy": "no"})
     salt["swarm_classic.hand_over"].assert_called_once_with()
     assert agent.keys == {}
 
@@ -197,7 +196,9 @@ def test_server_without_leader_does_not_leave(on, agent, test):
     agent.leader, agent.raft = "", {"m1": True, "m3": True}
     salt = on("m3", was=True, servers=["m1"])
     salt["swarm_settings.get"].return_value["timeout"] = 0.1
-    with pytest.raises(swarm_errors.SwarmError, match="has no leader. Bring the other servers up"):
+    with pytest.raises(
+        swarm_errors.SwarmError, match=r"has no leader\. Bring the other servers up"
+    ):
         swarm_consul.apply(test=test)
 
 
@@ -226,7 +227,9 @@ def test_configuration_that_does_not_work_is_undone(on, agent, file):
         raise fallen
 
     on("m1", was=True, act=act, options={"log_levl": "WARN"})
-    with pytest.raises(swarm_errors.NotRunningError, match="its last words .see swarm:consul:opt"):
+    with pytest.raises(
+        swarm_errors.NotRunningError, match=r"its last words \(see swarm:consul:opt"
+    ):
         swarm_consul.apply()
     assert written(file) == {"server": True}
     assert [one.name for one in file.parent.iterdir()] == ["consul.json"]
@@ -282,3 +285,58 @@ def test_broken_file_of_an_admin_is_written_anew(on, agent, file):
     on("m4")
     assert swarm_consul.apply() == CHANGED
     assert written(file)["node_name"] == "m4"
+
+
+# ---- what is fixed, and what is renamed
+
+
+def test_other_datacenter_is_refused(on, file):
+    on("m1", datacenter="berlin")
+    swarm_consul.check_fixed()
+    swarm_files.write(file, json.dumps({"server": True, "datacenter": "dc1"}))
+    with pytest.raises(swarm_errors.SwarmError, match=r"runs in dc1: .* Put dc1 back"):
+        swarm_consul.check_fixed()
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_other_volume_is_refused_where_it_is_the_only_copy(on, agent, others):
+    agent.raft = {"m1": True, **({"m2": True} if others else {})}
+    salt = on("m1", was=True, volume="new")
+    salt["swarm_container.get"].return_value = {"mounts": ["/etc/x:/etc/x:ro", "old:/consul/data"]}
+    if others:
+        swarm_consul.check_fixed()
+    else:
+        with pytest.raises(swarm_errors.SwarmError, match="all that it has is in old"):
+            swarm_consul.check_fixed()
+
+
+def containers(**found):
+    """Return a ``swarm_container.get`` that finds these."""
+    return lambda name: found.get(name.replace("-", "_"))
+
+
+OURS = {"command": ["agent", "-config-file=x"], "network_mode": "host"}
+
+
+@pytest.mark.parametrize(
+    ("there", "renamed"),
+    [
+        ({"swarm_consul": OURS}, True),
+        ({}, False),
+        ({"swarm_consul": OURS, "store": OURS}, False),
+        ({"swarm_consul": {**OURS, "command": ["httpd"]}}, False),
+    ],
+    ids=["ours", "none", "both", "somebody's"],
+)
+def test_container_gets_the_name_of_pillar(on, there, renamed):
+    salt = on("m4", changes={}, container="store")
+    salt["swarm_container.get"].side_effect = containers(**there)
+    name = {"name": {"old": "swarm-consul", "new": "store"}} if renamed else {}
+    assert swarm_consul.apply(test=True) == name
+    salt["swarm_container.rename"].assert_not_called()
+    assert swarm_consul.apply() == name
+    assert salt["swarm_container.rename"].called is renamed
+    # And back: it is known by then.
+    salt = on("m4", changes={})
+    salt["swarm_container.get"].side_effect = containers(store=OURS)
+    assert swarm_consul.apply() == {"name": {"old": "store", "new": "swarm-consul"}}

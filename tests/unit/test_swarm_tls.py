@@ -522,7 +522,7 @@ def test_certificates_follow_pillar_both_ways(hosts):
         for host in members:
             hosts.on(host)
             assert set(swarm_tls.status()["names"]) == due(host, hosts.pillar), edit
-        assert hosts.apply(*members) == dict.fromkeys(members, {})
+        assert hosts.apply(*members) == {host: {} for host in members}
 
 
 def test_client_that_becomes_a_server_of_consul(hosts):
