@@ -3,15 +3,20 @@ Classic Swarm: its manager and its agent, in containers.
 """
 
 import contextlib
+import functools
 import time
 
+import swarm_actions
 import swarm_address
 import swarm_certs
+import swarm_consul_file
 import swarm_daemon
 import swarm_errors
 import swarm_info
 import swarm_kv
+import swarm_names
 import swarm_roles
+import swarm_trial
 import swarm_turn
 import swarm_wait
 
@@ -66,30 +71,66 @@ def apply_manager(test=False):
     """
     settings = __salt__["swarm_settings.get"]()
     name = settings["manager"]["container"]
+    renamed = swarm_names.rename(settings, __salt__, "manager", test)
+    if renamed and test:
+        return renamed
     if not settings["is_manager"]:
         return __salt__["swarm_container.remove"](name, test=test)
+    return {**renamed, **_apply_manager(settings, name, test)}
+
+
+def _apply_manager(settings, name, test):
     spec = swarm_roles.manager_container(settings, swarm_certs.NODE.current())
     changes = __salt__["swarm_container.apply"](name, spec, test=True)
     if test or not changes:
         return changes
-    if "state" in changes or len(settings["managers"]) == 1:
-        return __salt__["swarm_container.apply"](name, spec, settle=False)
-    with _taken_down(settings):
-        return __salt__["swarm_container.apply"](name, spec)
+    if "state" in changes:
+        # Who waits for a primary looks after one that is new.
+        return _start(name, spec)
+    if len(settings["managers"]) == 1:
+        return _replace(settings, "manager", spec, _wait_answer)
+    with _turn(settings) as led:
+        return _replace(settings, "manager", spec, _wait_led if led else _wait_answer)
+
+
+def _start(name, spec):
+    return __salt__["swarm_container.apply"](name, spec, trial=contextlib.nullcontext)
+
+
+def _replace(settings, section, spec, wait):
+    """Replace a container; the one of before comes back if ``wait`` is in vain."""
+    name, paths = settings[section]["container"], f"swarm:{section}:options, swarm:manager:image"
+    prove = functools.partial(wait, settings)
+    trial = functools.partial(swarm_trial.trial, __salt__, name, prove, paths)
+    return __salt__["swarm_container.apply"](name, spec, trial=trial)
 
 
 @contextlib.contextmanager
-def _taken_down(settings):
-    """Hold this manager's turn to go down; ends when it answers again and one is primary."""
+def _turn(settings):
+    """Hold this manager's turn to go down, if there is one; gives whether that is so."""
     if not __salt__["swarm_consul.has_leader"]():
         # A store of somebody's own, or none: there is nobody to take turns by.
-        yield
+        yield False
         return
     limit = 3 * settings["timeout"]
     with swarm_turn.turn(lambda: _consul(settings), settings["id"], limit):
         hand_over()
-        yield
-        _wait_led(settings)
+        yield True
+
+
+def _wait_answer(settings):
+    """Wait until this manager answers; that it leads is for others to wait for."""
+    mine = swarm_roles.manager_endpoints(settings)[settings["id"]]
+    tls = swarm_roles.manager_tls(settings, swarm_certs.NODE.current())
+
+    def probe():
+        try:
+            swarm_info.fetch(mine, tls)
+        except swarm_errors.ApiError as err:
+            return _unless_fallen(str(err), "manager")
+        return None
+
+    swarm_wait.until(probe, settings["timeout"])
 
 
 def _wait_led(settings):
@@ -107,7 +148,7 @@ def _wait_led(settings):
             # Else a lock of this host's is that of the one which was stopped: got too late to see.
             led = leads or swarm_kv.hand_over(_consul(settings), mine)
         except swarm_errors.SwarmError as err:
-            return _unless_fallen(str(err))
+            return _unless_fallen(str(err), "manager")
         return None if led else "no manager has the lock"
 
     swarm_wait.until(probe, settings["timeout"])
@@ -145,12 +186,15 @@ def hand_over():
 
 
 def _consul(settings):
-    return swarm_kv.connect(settings, swarm_certs.NODE.current())
+    return swarm_consul_file.connect(settings)
 
 
 def apply_agent(test=False):
     """
-    Ensure this node's agent runs as pillar says; return what changed.
+    Ensure this node's agent runs as pillar says and is registered; return what changed.
+
+    Consul forgets what was registered through it when it leaves, as it does when its role changes:
+    then the agent is restarted, rather than registering at its next heartbeat.
 
     CLI Example:
 
@@ -159,12 +203,61 @@ def apply_agent(test=False):
         salt '*' swarm_classic.apply_agent test=True
     """
     settings = __salt__["swarm_settings.get"]()
+    renamed = swarm_names.rename(settings, __salt__, "agent", test)
+    if renamed and test:
+        return renamed
+    return {**renamed, **_apply_agent(settings, test)}
+
+
+def _apply_agent(settings, test):
     spec = swarm_roles.agent_container(settings, swarm_certs.NODE.current())
     name = settings["agent"]["container"]
-    changes = __salt__["swarm_container.apply"](name, spec, test=test, settle=False)
-    if changes and not test:
+    changes = __salt__["swarm_container.apply"](name, spec, test=True)
+    if not changes:
+        return _register(settings, test)
+    if not test:
+        if "state" in changes:
+            _start(name, spec)
+        else:
+            _replace(settings, "agent", spec, _wait_registered)
         _forget_other_ports(settings)
     return changes
+
+
+def _registered(settings):
+    """Return whether the store has this node, ``None`` if that cannot be told."""
+    key = swarm_roles.agent_key(settings)
+    try:
+        client = _consul(settings) if key else None
+        return swarm_kv.call("node", client.kv.get, key)[1] is not None if client else None
+    except swarm_errors.SwarmError:
+        return None
+
+
+def _register(settings, test):
+    """Restart an agent whose node the store has lost; return what changed."""
+    name = settings["agent"]["container"]
+    if _registered(settings) is not False:
+        return {}
+    if not test:
+        __salt__["swarm_container.stop"](name)
+        __salt__["swarm_container.start"](name)
+        _wait_registered(settings)
+    return {"registration": {"old": None, "new": swarm_roles.engine_endpoint(settings)}}
+
+
+def _wait_registered(settings):
+    """Wait until the agent has stayed up for a moment, and the store has this node."""
+    settled = time.monotonic() + swarm_actions.SETTLE
+
+    def probe():
+        if time.monotonic() < settled:
+            return _unless_fallen("the agent has just been started", "agent")
+        if _registered(settings) is not False:
+            return None
+        return _unless_fallen("the agent has not registered this node", "agent")
+
+    swarm_wait.until(probe, settings["timeout"])
 
 
 def _forget_other_ports(settings):
@@ -211,10 +304,10 @@ def wait_primary(timeout=None):
     return found["primary"]
 
 
-def _unless_fallen(missing):
+def _unless_fallen(missing, *sections):
     """Return what is missing; an error if this node's own containers cannot bring it about."""
     settings = __salt__["swarm_settings.get"]()
-    for section in ("manager", "agent"):
+    for section in sections or ("manager", "agent"):
         __salt__["swarm_container.check"](settings[section]["container"])
     return missing
 

@@ -7,10 +7,13 @@ import contextlib
 import swarm_acl
 import swarm_authority
 import swarm_certs
+import swarm_consul_change
+import swarm_consul_file
 import swarm_errors
 import swarm_files
 import swarm_kv
 import swarm_mine
+import swarm_names
 import swarm_roles
 import swarm_secrets
 import swarm_turn
@@ -18,8 +21,6 @@ import swarm_wait
 
 __virtualname__ = "swarm_consul"
 
-# So many seconds the servers may need to notice that the one before in turn is back.
-_NOTICE = 30
 _DENIED = {"all else in Consul": {"old": "allowed", "new": "denied"}}
 
 
@@ -28,12 +29,16 @@ def __virtual__():
 
 
 def _client(settings, token=None):
-    return swarm_kv.connect(settings, swarm_certs.NODE.current(), token=token)
+    return swarm_consul_file.connect(settings, token)
 
 
 def _manager(settings):
     """Return a client with all rights that this host has: with ACLs, a server has the token."""
     return _client(settings, swarm_acl.management())
+
+
+def _change(settings):
+    return swarm_consul_change.Change(settings, __salt__)
 
 
 def status():
@@ -46,18 +51,8 @@ def status():
 
         salt '*' swarm_consul.status
     """
-    client = _client(__salt__["swarm_settings.get"]())
-    servers = _servers(client)
-    return {"leader": swarm_kv.leader(client), "servers": sorted(servers)}
-
-
-def _servers(client):
-    try:
-        return swarm_kv.alive_servers(swarm_kv.members(client))
-    except swarm_errors.StoreError:
-        if swarm_acl.vouches():
-            raise
-        return swarm_kv.servers_in_catalog(client)
+    found = _change(__salt__["swarm_settings.get"]()).look()
+    return {"leader": found.leader, "servers": sorted(found.alive)}
 
 
 def has_leader():
@@ -77,11 +72,27 @@ def has_leader():
         return False
 
 
+def peers():
+    """
+    Return Consul's servers as Raft has them: ``{name: "voter"}``, or ``"joining"`` for a new one.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_consul.peers
+    """
+    found = _change(__salt__["swarm_settings.get"]()).look()
+    return {one.name: "voter" if one.voter else "joining" for one in found.peers}
+
+
 def apply(test=False):
     """
     Ensure this node's Consul container is what pillar says; return what changed.
 
-    Servers and clients run on all nodes; with a store of your own, none does.
+    Servers and clients run on all nodes; with a store of your own, none does. The container and the
+    configuration of before are kept until Consul works with the new ones, and come back if it does
+    not.
 
     CLI Example:
 
@@ -90,17 +101,35 @@ def apply(test=False):
         salt '*' swarm_consul.apply test=True
     """
     settings = __salt__["swarm_settings.get"]()
-    name = settings["consul"]["container"]
     if not settings["own_store"]:
-        return __salt__["swarm_container.remove"](name, test=test)
-    spec, text = _wanted(settings, _acl(settings, test))
-    changes = __salt__["swarm_container.apply"](name, spec, test=True)
-    if test or not changes:
-        return changes
-    if "state" not in changes and (settings["is_server"] or _serves(settings)):
-        with _taken_down(settings):
-            return _apply(name, spec, text)
-    return _apply(name, spec, text)
+        return __salt__["swarm_container.remove"](settings["consul"]["container"], test=test)
+    renamed = swarm_names.rename(settings, __salt__, "consul", test)
+    if renamed and test:
+        return renamed
+    change = _change(settings)
+    change.begin()
+    spec, text = _wanted(settings, _acl(settings, test), change)
+    changes = change.planned(spec, text)
+    if test:
+        change.foretell()
+    elif changes:
+        change.make(spec, text)
+    return {**renamed, **changes}
+
+
+def check_fixed():
+    """
+    Raise an error if pillar wants what Consul of this host cannot become while it runs.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_consul.check_fixed
+    """
+    settings = __salt__["swarm_settings.get"]()
+    if settings["own_store"]:
+        _change(settings).check_fixed()
 
 
 def deny(test=False):
@@ -122,20 +151,20 @@ def deny(test=False):
     if not (settings["consul"]["acl"] and opens):
         return {}
     if not test:
-        wanted = _wanted(settings, {**acl, "default_policy": swarm_acl.DENY})
-        with _taken_down(settings):
-            _apply(settings["consul"]["container"], *wanted)
-            # It knows none of the rights granted at first; if it led now, nobody would have any.
-            swarm_wait.until(
-                lambda: swarm_acl.laggards(_client(settings), settings), settings["timeout"]
-            )
+        change = _change(settings)
+        change.begin()
+        spec, text = _wanted(settings, {**acl, "default_policy": swarm_acl.DENY}, change)
+        # It knows none of the rights granted at first; if it led now, nobody would have any.
+        change.restart(spec, text, lambda: swarm_acl.laggards(_client(settings), settings))
     return _DENIED
 
 
-def _wanted(settings, acl):
+def _wanted(settings, acl, change):
     certs = swarm_certs.NODE.read() if settings["tls"]["used"] else None
     folder, files = str(swarm_files.CONFIG), swarm_certs.NODE.current()
-    return swarm_roles.consul_container(settings, folder, certs, files, acl)
+    wanted = {**settings, "begins": change.begins}
+    spec, text = swarm_roles.consul_container(wanted, folder, certs, files, acl)
+    return change.labelled(spec, text), text
 
 
 def _acl(settings, test):
@@ -174,55 +203,9 @@ def _token(settings, test):
     return found["token"]
 
 
-def _apply(name, spec, text):
-    file = swarm_roles.consul_file()
-    if swarm_files.read(file) != text:
-        # It may hold the key of Consul's gossip.
-        swarm_files.write(file, text, mode=0o600)
-        file.chmod(0o600)
-    return __salt__["swarm_container.apply"](name, spec, settle=False)
-
-
-def _serves(settings):
-    return has_leader() and settings["id"] in status()["servers"]
-
-
-@contextlib.contextmanager
-def _taken_down(settings):
-    """
-    Hold this server's turn to go down; refused while that would cost the quorum.
-
-    Without a leader there is no quorum to lose and nobody to ask: then it is done at once.
-    """
-    if not has_leader():
-        yield
-        return
-    with swarm_turn.turn(lambda: _client(settings), settings["id"], 3 * settings["timeout"]):
-        swarm_wait.until(lambda: _refusal(settings), min(settings["timeout"], _NOTICE))
-        yield
-        _wait_back(settings)
-
-
-def _refusal(settings):
-    try:
-        alive = set(status()["servers"])
-    except swarm_errors.StoreError as err:
-        return str(err)
-    return swarm_turn.refusal(settings["servers"], alive, settings["id"])
-
-
-def _wait_back(settings):
-    def probe():
-        found, missing = _look(settings)
-        back = settings["id"] in found["servers"]
-        return missing or (None if back else f"Consul of {settings['id']} is not back yet")
-
-    swarm_wait.until(probe, settings["timeout"])
-
-
 def wait(timeout=None):
     """
-    Wait until Consul has a leader; the error says which servers are missing.
+    Wait until Consul has a leader, and a server is one by Raft; the error says what is missing.
 
     Then no other host waits for a run of this one that was killed while it restarted something.
     A store of your own is not waited for: that is what the managers do.
@@ -239,20 +222,13 @@ def wait(timeout=None):
     settings = __salt__["swarm_settings.get"]()
     if not settings["own_store"]:
         return
+    change = _change(settings)
     limit = settings["timeout"] if timeout is None else timeout
-    swarm_wait.until(lambda: _look(settings)[1], limit)
+    swarm_wait.until(change.missing, limit)
+    if limit:
+        swarm_consul_file.note_joining([])
     with contextlib.suppress(swarm_errors.StoreError):
         swarm_turn.end_stale(_client(settings), settings["id"])
-
-
-def _look(settings):
-    """Return what Consul says, and as a sentence what it lacks; ``None`` if it has a leader."""
-    try:
-        found = status()
-    except swarm_errors.StoreError as err:
-        __salt__["swarm_container.check"](settings["consul"]["container"])
-        return {"leader": "", "servers": []}, str(err)
-    return found, swarm_kv.missing(settings["servers"], set(found["servers"]), found["leader"])
 
 
 def nodes():
@@ -340,7 +316,7 @@ def remove(test=False):
     if swarm_files.read(file) is not None:
         changes[str(file)] = {"old": "present", "new": None}
         if not test:
-            swarm_files.write(file, None)
+            swarm_consul_file.remove()
             swarm_files.drop_empty(swarm_files.CONFIG)
     return changes
 

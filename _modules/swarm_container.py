@@ -70,7 +70,7 @@ def names(image=None):
     return sorted(name.lstrip("/") for one in found for name in one["Names"][:1])
 
 
-def apply(name, spec, test=False, timeout=180, settle=True):
+def apply(name, spec, test=False, timeout=180, trial=None):
     """
     Ensure a container runs with the given settings, and return what was (or would be) changed.
 
@@ -96,9 +96,10 @@ def apply(name, spec, test=False, timeout=180, settle=True):
     timeout
         Seconds that loading or pulling the image may take.
 
-    settle
-        See a new container stay up for a moment. Not needed by those who then wait for what it
-        does, and ask ``swarm_container.check`` while they do.
+    trial
+        For other modules: a function that gives a context manager, which a container is started
+        within, and whose error brings the one of before back. Defaults to seeing the container
+        stay up for a moment.
     """
     wanted = swarm_spec.wanted(name, spec)
     changes = swarm_reconcile.differences(wanted, None, None)
@@ -108,7 +109,7 @@ def apply(name, spec, test=False, timeout=180, settle=True):
         if changes and not test:
             source, fetch = spec.get("image_source"), __salt__["cp.cache_file"]
             image = swarm_images.ensure(client, wanted["image"], source, fetch, timeout)
-            swarm_reconcile.execute(client, plan, image, settle)
+            swarm_reconcile.execute(client, plan, image, trial)
     return swarm_spec.shown(changes)
 
 
@@ -163,6 +164,48 @@ def stop(name):
     """
     with _client(name) as client:
         swarm_actions.stop(client, name)
+    return True
+
+
+def rename(name, new):
+    """
+    Give a container another name; it runs on.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_container.rename web web-old
+
+    name
+        Name of the container.
+
+    new
+        Its new name.
+    """
+    with _client(name) as client:
+        client.rename(name, new)
+    return True
+
+
+def update(name, spec):
+    """
+    Change in a living container what Docker can change there, and leave all else alone.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_container.update swarm-manager '{restart_policy: "no"}'
+
+    name
+        Name of the container.
+
+    spec
+        Some of ``restart_policy``, ``memory`` and ``cpus``.
+    """
+    with _client(name) as client:
+        swarm_actions.update_by_name(client, name, spec)
     return True
 
 

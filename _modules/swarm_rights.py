@@ -3,9 +3,8 @@ What the swarm may do in Consul, where all else is denied: Consul's ACLs.
 """
 
 import swarm_acl
-import swarm_certs
+import swarm_consul_file
 import swarm_errors
-import swarm_kv
 import swarm_wait
 
 __virtualname__ = "swarm_rights"
@@ -18,7 +17,7 @@ def __virtual__():
 
 
 def _client(settings, token=None):
-    return swarm_kv.connect(settings, swarm_certs.NODE.current(), token=token)
+    return swarm_consul_file.connect(settings, token)
 
 
 def apply(test=False):

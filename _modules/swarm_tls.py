@@ -87,7 +87,7 @@ def apply(test=False):
     settings = _settings()
     if not settings["tls"]["used"]:
         return {}
-    due = {settings["address"], *(settings["tls"]["names"] if settings["is_manager"] else ())}
+    due = swarm_authority.due(settings["id"], settings["address"], settings)
     mine = _mine()
     changes = _apply(settings, mine, swarm_authority.NODE, due, test)
     if not test:
@@ -112,7 +112,8 @@ def apply_client(test=False):
     """
     settings = _settings()
     if settings["tls"]["ca"] and settings["id"] in settings["client"]["nodes"]:
-        return _apply(settings, _mine(), swarm_authority.CLIENT, set(), test)
+        due = swarm_pki.Grant(f"client of {settings['id']}", server=False)
+        return _apply(settings, _mine(), swarm_authority.CLIENT, due, test)
     if not swarm_certs.CLIENT.folder.exists():
         return {}
     if not test:
@@ -124,8 +125,7 @@ def _apply(settings, mine, kind, due, test):
     store = _STORES[kind]
     have = store.read()
     if settings["tls"]["cert"]:
-        # Loopback is where a node asks its own Consul.
-        wanted = _brought(settings, {*due, *(["127.0.0.1"] if settings["own_store"] else [])})
+        wanted = _brought(settings, _needed(settings))
         why = f"from {settings['tls']['cert']}" if wanted != have else None
     else:
         authority = _authority(settings, mine) if test else _await_authority(settings, mine)
@@ -133,6 +133,7 @@ def _apply(settings, mine, kind, due, test):
         wanted, why = None, swarm_authority.lack(have, authority, due, settings["tls"])
         if why and not test:
             wanted = _made(settings, kind, authority)
+            why = _gain(settings, have, wanted, due, why)
         elif not why and authority:
             wanted = have._replace(ca=authority["trust"], gossip=_gossip(authority, kind))
             why = "other CAs are trusted" if wanted != have else None
@@ -140,6 +141,31 @@ def _apply(settings, mine, kind, due, test):
         store.install(wanted)
     what = "certificate" if kind == swarm_authority.NODE else "client's certificate"
     return {what: {"old": "present" if have else None, "new": why}} if why else {}
+
+
+def _needed(settings):
+    """Return what a certificate that the user brings is for at least."""
+    found = {settings["address"], *(settings["tls"]["names"] if settings["is_manager"] else ())}
+    # Loopback is where a node asks its own Consul.
+    return found | ({"127.0.0.1"} if settings["own_store"] else set())
+
+
+def _gain(settings, have, new, due, why):
+    """
+    Return why a new certificate takes the place of the old one, ``None`` if it says the same.
+
+    The CA goes by the pillar of its own minion. An error if that gives less than is due.
+    """
+    ca, me = settings["tls"]["ca"], settings["id"]
+    found = swarm_pki.names(new.cert)
+    if missing := {*due.names, *due.addresses} - found:
+        raise swarm_errors.SwarmError(
+            f"{ca}, the CA (swarm:tls:ca), signs for {me} without {', '.join(sorted(missing))}:"
+            f" give {ca} the same swarm:managers, swarm:consul and swarm:tls:names in pillar as"
+            f" {me}, and apply again"
+        )
+    only_names = have and swarm_pki.names(have.cert) != {*due.names, *due.addresses}
+    return None if only_names and found == swarm_pki.names(have.cert) else why
 
 
 def _gossip(authority, kind):

@@ -16,7 +16,8 @@ def __virtual__():
 
 def valid(name):
     """
-    Ensure the pillar ``swarm`` is right; fails with every fault in it.
+    Ensure the pillar ``swarm`` is right; fails with every fault in it, and if it wants what Consul
+    of this host cannot become.
 
     .. code-block:: yaml
 
@@ -28,6 +29,7 @@ def valid(name):
     """
     try:
         __salt__["swarm_settings.get"]()
+        __salt__["swarm_consul.check_fixed"]()
         warnings = __salt__["swarm_settings.check"]()["warnings"]
     except CommandExecutionError as err:
         return swarm_ret.failed(name, err)

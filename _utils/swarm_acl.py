@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import requests
 import swarm_address
+import swarm_consul_file
 import swarm_errors
 import swarm_files
 import swarm_kv
@@ -34,8 +35,7 @@ service_prefix "" { policy = "read" }
 
 def noted() -> dict:
     """Return what Consul's configuration on this host says of ACLs, ``{}`` for nothing."""
-    text = swarm_files.read(swarm_roles.consul_file())
-    return json.loads(text).get("acl") or {} if text else {}
+    return swarm_consul_file.config().get("acl") or {}
 
 
 def management() -> str | None:

@@ -16,6 +16,9 @@ import swarm_spec
 
 log = logging.getLogger(__name__)
 
+# What a new container is started within, and what raises an error if it does not do.
+Trial = Callable[[], contextlib.AbstractContextManager]
+
 REPLACED = "-replaced"
 # What is broken in a command line or a configuration ends a process within this time, in seconds.
 SETTLE = 0.7
@@ -62,27 +65,27 @@ def remove(client: Any, name: str, test: bool = False) -> dict:
 
 
 def create(client: Any, name: str, wanted: dict, _container: None = None) -> None:
-    """Create a container and see it stay up."""
-    _settle(client, name, launch(client, name, wanted))
-
-
-def launch(client: Any, name: str, wanted: dict, _container: None = None) -> str:
     """Create a container and start it; one that Docker cannot start is removed again."""
     new = _made(client, name, wanted)
     with _undo(name, lambda: delete(client, new)):
         client.start(new)
-    return new
 
 
-def recreate(client: Any, name: str, wanted: dict, container: dict) -> None:
-    """Put a new container in the old one's place; the old one comes back if that fails."""
+def recreate(client: Any, name: str, wanted: dict, container: dict, trial: Trial) -> None:
+    """Put a new container in the old one's place; the old one comes back if the trial fails."""
     client.rename(container["Id"], name + REPLACED)
-    with _undo(name, lambda: _put_back(client, name, container)):
+    with _undo(name, lambda: put_back(client, name, container)), trial():
         new = _made(client, name, wanted)
         _stop(client, container)
         client.start(new)
-        _settle(client, name, new)
     delete(client, container["Id"])
+
+
+def confirm(client: Any, name: str, leftover: dict, trial: Trial) -> None:
+    """Try a container whose trial was cut off; the one before it comes back if it fails."""
+    with _undo(name, lambda: put_back(client, name, leftover)), trial():
+        pass
+    delete(client, leftover["Id"])
 
 
 def replace(client: Any, name: str, wanted: dict, container: dict) -> None:
@@ -100,11 +103,19 @@ def update(client: Any, _name: str, wanted: dict, container: dict) -> None:
         swarm_docker.post(client, f"/containers/{container['Id']}/update", json=body)
 
 
+def update_by_name(client: Any, name: str, spec: dict) -> None:
+    """Change what Docker can change in a living container of this name."""
+    container = swarm_docker.container(client, name)
+    if container is None:
+        raise swarm_errors.ApiError(f"container {name}: there is none of this name")
+    wanted = swarm_spec.wanted(name, {"image": container["Image"], **spec})
+    update(client, name, wanted, container)
+
+
 def start(client: Any, name: str, wanted: dict, container: dict) -> None:
     """Start a stopped container."""
     update(client, name, wanted, container)
     client.start(container["Id"])
-    _settle(client, name, container["Id"])
 
 
 def unpause(client: Any, name: str, wanted: dict, container: dict) -> None:
@@ -117,7 +128,6 @@ def restart(client: Any, name: str, wanted: dict, container: dict) -> None:
     """Give a container that ends again and again one more chance, at once."""
     update(client, name, wanted, container)
     client.restart(container["Id"])
-    _settle(client, name, container["Id"])
 
 
 def _made(client: Any, name: str, wanted: dict) -> str:
@@ -126,11 +136,13 @@ def _made(client: Any, name: str, wanted: dict) -> str:
     return client.create_container_from_config(body, name)["Id"]
 
 
-def _settle(client: Any, name: str, container: str) -> None:
-    """Wait until a started container has shown that it stays up."""
+@contextlib.contextmanager
+def settled(client: Any, name: str) -> Iterator[None]:
+    """Wait until the container that was started within has shown that it stays up."""
+    yield
     end = time.monotonic() + SETTLE
     while True:
-        data = client.inspect_container(container)
+        data = client.inspect_container(name)
         if status(data) != "running" or data["RestartCount"]:
             raise _fallen(client, name, data)
         if time.monotonic() > end:
@@ -142,8 +154,8 @@ def check(client: Any, name: str) -> None:
     """
     Raise an error if a container has ended, or ends again and again.
 
-    For one that was launched, by those who wait for what it does. A single restart is no reason:
-    what it needs may have come later than itself.
+    For those who wait for what it does. A single restart is no reason: what it needs may have come
+    later than itself.
     """
     data = swarm_docker.container(client, name)
     looping = data and status(data) == "restarting" and data["RestartCount"] >= _TRIES
@@ -178,7 +190,8 @@ def _quietly(name: str, back: Callable[[], None]) -> None:
         log.error("cannot go back, the next run tries again: %s", err)
 
 
-def _put_back(client: Any, name: str, old: dict) -> None:
+def put_back(client: Any, name: str, old: dict) -> None:
+    """Have the container of before run in place of the one that replaced it."""
     new = swarm_docker.container(client, name)
     if new and new["Id"] != old["Id"]:
         delete(client, new["Id"])
@@ -199,10 +212,10 @@ def delete(client: Any, container: str) -> None:
     swarm_docker.found(client.remove_container, container, v=True, force=True)
 
 
+# What starts a container; the rest changes one that runs.
+STARTING = {"create", "replace", "start", "restart"}
 BY_NAME: dict[str, Callable] = {
     "create": create,
-    "launch": launch,
-    "recreate": recreate,
     "replace": replace,
     "update": update,
     "start": start,

@@ -209,6 +209,18 @@ def _split(names: list[str]) -> tuple[list[str], list[str]]:
     return hosts, addresses
 
 
+def due(minion: str, address: str, settings: dict) -> swarm_pki.Grant:
+    """Return what the certificate of a node says, by its roles in pillar. Pure."""
+    # Loopback is where a node asks its own Consul.
+    names, addresses = [minion, "localhost"], [_form(address), "127.0.0.1"]
+    if minion in settings["servers"] and settings["own_store"]:
+        names.append(f"server.{settings['consul']['datacenter']}.consul")
+    if minion in settings["managers"]:
+        hosts, more = _split(settings["tls"]["names"])
+        names, addresses = names + hosts, addresses + more
+    return swarm_pki.Grant(minion, tuple(dict.fromkeys(names)), tuple(dict.fromkeys(addresses)))
+
+
 def granted(asked: Asked, settings: dict, issued: dict) -> swarm_pki.Grant:
     """
     Return what a certificate for this minion may say; an error if it gets none. Pure.
@@ -229,18 +241,10 @@ def granted(asked: Asked, settings: dict, issued: dict) -> swarm_pki.Grant:
         return swarm_pki.Grant(f"client of {asked.minion}", server=False)
     if asked.kind != NODE:
         raise _refuse(asked, f"there is no kind {asked.kind!r} of it")
-    if asked.minion in {"localhost", *_split(settings["tls"]["names"])[0]}:
+    reserved = {"localhost", *_split(settings["tls"]["names"])[0]}
+    if asked.minion in reserved and asked.minion not in settings["managers"]:
         raise _refuse(asked, "its ID is a name of the managers (swarm:tls:names), or of every host")
-    # Loopback is where a node asks its own Consul.
-    names, addresses = [asked.minion, "localhost"], [_address(asked, settings, issued), "127.0.0.1"]
-    if asked.minion in settings["servers"] and settings["own_store"]:
-        names.append(f"server.{settings['consul']['datacenter']}.consul")
-    if asked.minion in settings["managers"]:
-        hosts, more = _split(settings["tls"]["names"])
-        names, addresses = names + hosts, addresses + more
-    return swarm_pki.Grant(
-        asked.minion, tuple(dict.fromkeys(names)), tuple(dict.fromkeys(addresses))
-    )
+    return due(asked.minion, _address(asked, settings, issued), settings)
 
 
 def issue(asked: Asked, request: str, settings: dict, state: dict) -> tuple[dict, str]:
@@ -254,15 +258,15 @@ def issue(asked: Asked, request: str, settings: dict, state: dict) -> tuple[dict
     return state, cert
 
 
-def lack(have: Set | None, authority: dict, due: set[str], tls: dict) -> str | None:
+def lack(have: Set | None, authority: dict, grant: swarm_pki.Grant, tls: dict) -> str | None:
     """
     Return why a host needs a new certificate, ``None`` if it needs none.
 
     authority
         The CA's record; empty while it has not told.
 
-    due
-        Names and addresses that the certificate has to be for.
+    grant
+        What the certificate has to say, no less and no more.
     """
     if not have:
         return "made and signed"
@@ -271,8 +275,8 @@ def lack(have: Set | None, authority: dict, due: set[str], tls: dict) -> str | N
         return f"renewed, for it was valid for {left:.0f} more day(s)"
     if authority and swarm_pki.issuer(have.cert, authority["trust"]) != authority["issuer"]:
         return "signed by the new CA"
-    if missing := due - swarm_pki.names(have.cert):
-        return f"signed for {', '.join(sorted(missing))} as well"
+    if wrong := swarm_pki.differs(have.cert, grant):
+        return wrong
     if swarm_pki.kind(have.key) != tls["key_type"]:
         return f"with a key of the type {tls['key_type']}"
     return None

@@ -229,6 +229,24 @@ def names(pem: str) -> set[str]:
     return addresses | set(found.get_values_for_type(x509.DNSName))
 
 
+def differs(pem: str, grant: Grant) -> str | None:
+    """Return in which way a certificate says something else than it should, ``None``: in none."""
+    have, due = names(pem), {*grant.names, *grant.addresses}
+    if missing := sorted(due - have):
+        return f"signed for {', '.join(missing)} as well"
+    if surplus := sorted(have - due):
+        return f"signed for {', '.join(surplus)} no more"
+    wanted = set(_USAGES if grant.server else _USAGES[1:])
+    return None if _usages(_cert(pem)) == wanted else "signed for other usages"
+
+
+def _usages(cert: x509.Certificate) -> set:
+    try:
+        return set(cert.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    except x509.ExtensionNotFound:
+        return set()
+
+
 def issuer(pem: str, authorities: str) -> str | None:
     """Return the fingerprint of the one of these CAs that has signed a certificate."""
     cert = _cert(pem)

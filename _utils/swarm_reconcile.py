@@ -4,6 +4,8 @@ Bring one container to the wanted state: look, decide, act, look again.
 What an interrupted recreation leaves behind is put right from the names and states alone.
 """
 
+import contextlib
+import functools
 import logging
 from typing import Any, NamedTuple
 
@@ -11,7 +13,7 @@ import swarm_actions
 import swarm_docker
 import swarm_errors
 import swarm_spec
-from swarm_actions import REPLACED, status
+from swarm_actions import REPLACED, Trial, status
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ class Plan(NamedTuple):
     leftover: dict | None
     image: dict | None
     changes: dict
+    kept: dict | None  # which of the two goes on
 
 
 def plan(client: Any, name: str, wanted: dict) -> Plan:
@@ -35,18 +38,25 @@ def plan(client: Any, name: str, wanted: dict) -> Plan:
     container, leftover = (swarm_docker.container(client, one) for one in (name, name + REPLACED))
     wanted = _with_ids(client, wanted)
     image = swarm_docker.found(client.inspect_image, wanted["image"])
-    kept = survivor(container, leftover)
-    changes = differences(wanted, kept, image, _image_of(client, kept))
+    changes = differences(wanted, container, image, _image_of(client, container))
+    kept = survivor(container, leftover, changes)
+    if kept is not container:
+        changes = differences(wanted, kept, image, _image_of(client, kept))
     if leftover:
         changes["leftover"] = {"old": name + REPLACED, "new": None}
-    return Plan(name, wanted, container, leftover, image, changes)
+    return Plan(name, wanted, container, leftover, image, changes, kept)
 
 
-def survivor(container: dict | None, leftover: dict | None) -> dict | None:
-    """Tell which of the two containers of an interrupted recreation is kept."""
-    if leftover is None or (container and status(container) == "running"):
-        return container
-    return leftover
+def survivor(container: dict | None, leftover: dict | None, changes: dict) -> dict | None:
+    """
+    Tell which of the two containers of an interrupted recreation is kept.
+
+    The one of before, which is known to work; unless the new one runs and is what is wanted.
+
+    changes
+        What differs between the wanted container and the new one.
+    """
+    return container if leftover is None or (container and not changes) else leftover
 
 
 def differences(
@@ -78,22 +88,37 @@ def differences(
     return changes
 
 
-def execute(client: Any, plan: Plan, image: dict, settle: bool = True) -> None:
+def execute(client: Any, plan: Plan, image: dict, trial: Trial | None = None) -> None:
     """
     Make the planned changes, and check that they came about.
 
-    settle
-        See a new container stay up. Without, that is for those who wait for what it does.
+    trial
+        Gives what a container is started within; its error undoes a replacement. Defaults to seeing
+        the container stay up.
     """
     container = _repaired(client, plan)
     base = _image_of(client, container)
     todo = action(container, differences(plan.wanted, container, image, base))
-    if todo == "create" and not settle:
-        todo = "launch"
-    if todo:
-        log.info("container %s: %s", plan.name, todo)
-        swarm_actions.BY_NAME[todo](client, plan.name, plan.wanted, container)
+    log.info("container %s: %s", plan.name, todo)
+    if container and trial:
+        container = _meant_to_run(container)
+    _act(client, plan, todo, container, trial or _settled(client, plan.name))
     _check(client, plan, image)
+
+
+def _settled(client: Any, name: str) -> Trial:
+    return functools.partial(swarm_actions.settled, client, name)
+
+
+def _act(client: Any, plan: Plan, todo: str | None, container: dict | None, trial: Trial) -> None:
+    if todo == "recreate":
+        swarm_actions.recreate(client, plan.name, plan.wanted, container, trial)
+    elif plan.leftover and plan.kept is plan.current:
+        swarm_actions.confirm(client, plan.name, plan.leftover, trial)
+    elif todo:
+        tried = todo in swarm_actions.STARTING
+        with trial() if tried else contextlib.nullcontext():
+            swarm_actions.BY_NAME[todo](client, plan.name, plan.wanted, container)
 
 
 def action(container: dict | None, changes: dict) -> str | None:
@@ -112,13 +137,17 @@ def action(container: dict | None, changes: dict) -> str | None:
 
 def _repaired(client: Any, plan: Plan) -> dict | None:
     """Put right what an interrupted recreation left, and return the container that is kept."""
-    kept = survivor(plan.current, plan.leftover)
-    for other in (plan.current, plan.leftover):
-        if other and other is not kept:
-            swarm_actions.delete(client, other["Id"])
-    if kept and kept is plan.leftover:
-        client.rename(kept["Id"], plan.name)
-    return kept
+    if plan.kept is plan.current:
+        return plan.current
+    if plan.current:
+        swarm_actions.delete(client, plan.current["Id"])
+    client.rename(plan.kept["Id"], plan.name)
+    return _meant_to_run(plan.kept)
+
+
+def _meant_to_run(container: dict) -> dict:
+    """Return a container as one that is started if it has to come back, whatever its state is."""
+    return {**container, "State": {**container["State"], "Running": True}}
 
 
 def _check(client: Any, plan: Plan, image: dict) -> None:

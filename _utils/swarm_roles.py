@@ -15,7 +15,7 @@ from swarm_address import endpoint
 from swarm_certs import Files, Set
 
 _CONSUL_FILE = "consul.json"
-_CONFIG_LABEL = "swarm-formula.config"
+CONFIG_LABEL = "swarm-formula.config"
 
 
 def consul_file() -> Path:
@@ -67,7 +67,7 @@ def consul_config(settings: dict, certs: Set | None, files: Files, acl: dict | N
 
     No first host and no order: every server waits for all of them (``bootstrap_expect``), every
     agent looks for all of them (``retry_join``), and that every second, for they start at the same
-    time.
+    time. A server that joins others (``settings["begins"]`` is false) begins no cluster of its own.
     """
     consul = settings["consul"]
     config = {
@@ -84,7 +84,7 @@ def consul_config(settings: dict, certs: Set | None, files: Files, acl: dict | N
         # The multiplier 5 is for tiny machines; 1 is what HashiCorp advises for production.
         "performance": {"raft_multiplier": 1},
     }
-    if settings["is_server"]:
+    if settings["is_server"] and settings.get("begins", True):
         config["bootstrap_expect"] = len(settings["servers"])
     if settings["tls"]["used"]:
         config["ports"] = {"http": -1, "https": consul["http_port"]}
@@ -111,7 +111,7 @@ def consul_container(
         "network_mode": "host",
         "restart_policy": "unless-stopped",
         # Consul reads its file at start only: another content is another container.
-        "labels": {_CONFIG_LABEL: hashlib.sha256(text.encode()).hexdigest()[:16]},
+        "labels": {CONFIG_LABEL: hashlib.sha256(text.encode()).hexdigest()[:16]},
     }
     if settings["tls"]["used"]:
         # The official image would give up root before it has read root's key.
@@ -186,3 +186,12 @@ def agent_container(settings: dict, files: Files) -> dict:
     options = {**ours, **given, **_discovery(settings, given, files)}
     command = ["join", *swarm_flags.argv(options, swarm_flags.JOIN), settings["discovery"]]
     return _with_files(_swarm(settings, command), settings, options, files)
+
+
+def agent_key(settings: dict) -> str | None:
+    """Return where in Consul the agent registers this node, ``None`` if that cannot be told."""
+    options = settings["agent"]["options"]
+    if not settings["own_store"] or options["delay"]:
+        return None
+    folder = (options["discovery-opt"] or {}).get("kv.path", "docker/swarm/nodes")
+    return f"{folder}/{options['advertise'] or engine_endpoint(settings)}"

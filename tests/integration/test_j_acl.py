@@ -133,6 +133,17 @@ def test_new_host_comes_in(guarded):
         guarded.lab.salt("m1", "swarm_ca.forget", "m4")
 
 
+def test_servers_come_and_go(guarded):
+    consul = {**guarded.lab.default_pillar()["consul"], "acl": True}
+    for servers in (["m2"], ["m1", "m2", "m3"]):
+        guarded.pillar(consul={**consul, "servers": servers})
+        guarded.apply()
+        peers = dict.fromkeys(servers, "voter")
+        assert guarded.lab.salt("m2", "swarm_consul.peers") == {"m2": peers}
+        assert guarded.apply() == {}
+        assert _ask(guarded, "m1", NEEDED) == NEEDED
+
+
 def test_rights_that_somebody_took_away_come_back(guarded):
     """By an operator with the management token, or an old snapshot."""
     anonymous = "00000000-0000-0000-0000-000000000002"

@@ -77,3 +77,20 @@ def test_change_that_is_killed_is_finished_by_the_next(swarm, seconds):
         containers.split()
     )
     print(f"after {seconds} s: {'killed' if killed else 'it was done'}")
+
+
+@pytest.mark.parametrize("seconds", _moments(25))
+def test_change_of_servers_that_is_killed_is_finished_by_the_next(swarm, seconds):
+    """A server that leaves, and comes back as one."""
+    consul = swarm.lab.default_pillar()["consul"]
+    for servers in (["m1", "m3"], ["m1", "m2", "m3"]):
+        swarm.pillar(consul={**consul, "servers": servers})
+        swarm.lab.salt("*", "saltutil.refresh_pillar", "wait=True")
+        killed = _kill_after(swarm.lab, "m2", seconds)
+        swarm.apply()
+        voters = dict.fromkeys(servers, "voter")
+        assert swarm.lab.salt("*", "swarm_consul.peers") == dict.fromkeys(swarm.lab.hosts(), voters)
+        assert swarm.apply() == {}
+        names = swarm.docker("m2", "ps", "-a", "--format", "{{.Names}}").split()
+        assert not [name for name in names if name.endswith("-replaced")]
+        print(f"after {seconds} s: {'killed' if killed else 'it was done'}")

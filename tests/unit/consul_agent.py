@@ -23,6 +23,8 @@ class Agent(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.leader = "10.77.0.11:8300"
         self.servers = {}  # {name: serf's status}
+        self.raft = {}  # {name: whether it votes}; unset: those that serf has
+        self.left = False  # whether this agent was told to leave
         self.keys = {}  # {key: (text, session)}
         self.sessions = {}  # {id: what it was created with}
         self.snapshot = b""
@@ -46,6 +48,15 @@ class Agent(ThreadingHTTPServer):
         """Set the status of these servers."""
         self.servers.update(dict.fromkeys(names, status))
 
+    @staticmethod
+    def address(name):
+        """Return where a server is."""
+        return f"10.77.0.1{name.lstrip('m')}"
+
+    def peers(self):
+        """Return Raft's list of servers."""
+        return self.raft or dict.fromkeys(self.servers, True)
+
 
 class _Handler(BaseHTTPRequestHandler):
     def _answer(self, status, value=None):
@@ -68,10 +79,27 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_PUT = do_DELETE = _handle  # noqa: N815
 
-    def _status(self, *_):
-        self._answer(200, self.server.leader)
+    def _status(self, what, *_):
+        agent = self.server
+        peers = [f"{agent.address(name)}:8300" for name in agent.peers()]
+        self._answer(200, peers if what == "peers" else agent.leader)
+
+    def _operator(self, *_):
+        agent = self.server
+        if self.headers.get("X-Consul-Token") != agent.management:
+            return self._answer(403, "Permission denied")
+        servers = [
+            {"Node": name, "Address": f"{agent.address(name)}:8300", "Voter": voter}
+            for name, voter in agent.peers().items()
+        ]
+        return self._answer(200, {"Servers": servers})
 
     def _agent(self, what, *_):
+        if what == "leave":
+            self.server.left = True
+            return self._answer(200)
+        if what.startswith("join/"):
+            return self._answer(200)
         if what.startswith("force-leave/"):
             if self.command != "PUT":
                 return self._answer(405, f"method {self.command} not allowed")
@@ -81,10 +109,20 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(403, "ACL not found")
         modes = {name: {"acls": mode} for name, mode in self.server.modes.items()}
         members = [
-            {"Name": name, "Status": status, "Tags": {"role": "consul", **modes.get(name, {})}}
+            {
+                "Name": name,
+                "Addr": self.server.address(name),
+                "Status": status,
+                "Tags": {"role": "consul", **modes.get(name, {})},
+            }
             for name, status in self.server.servers.items()
         ]
-        member = {"Name": "m4", "Status": ALIVE, "Tags": {"role": "node"}}
+        member = {
+            "Name": "m4",
+            "Addr": self.server.address("m4"),
+            "Status": ALIVE,
+            "Tags": {"role": "node"},
+        }
         return self._answer(200, [*members, member])
 
     def _health(self, *_):

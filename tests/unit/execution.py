@@ -2,6 +2,7 @@
 Stand-ins for ``__salt__``: mocks with the signatures of the real execution functions.
 """
 
+import contextlib
 import importlib
 from unittest.mock import create_autospec
 
@@ -48,3 +49,16 @@ def mocked(*names, **returns):
         salt[name].return_value = None if raised or callable(value) else value
         salt[name].side_effect = value if raised or callable(value) else None
     return salt
+
+
+def tried(changes, act=None):
+    """Return a ``swarm_container.apply`` that does ``act`` and has that tried."""
+
+    def apply(_name, _spec, test=False, trial=contextlib.nullcontext, **_):
+        if not test:
+            with trial():
+                if act:
+                    act()
+        return changes
+
+    return apply

@@ -2,6 +2,7 @@
 Consul's ACLs: who gets the token, what is granted with it, and what pillar may say of them.
 """
 
+import functools
 import json
 import uuid
 from unittest.mock import Mock
@@ -16,7 +17,7 @@ import swarm_wait
 
 from _modules import swarm_consul, swarm_rights
 from tests.unit import consul_agent
-from tests.unit.execution import mocked
+from tests.unit.execution import mocked, tried
 from tests.unit.pillars import VALID, node, settings_of
 
 TOKEN = str(uuid.UUID(int=7))
@@ -49,8 +50,11 @@ def on(monkeypatch, agent, tmp_path):
         settings["tls"] = {**settings["tls"], "used": False}
         salt = mocked(
             swarm_settings__get=settings,
-            swarm_container__apply=changes or {},
+            swarm_container__apply=tried(changes or {}),
             swarm_container__check=None,
+            swarm_container__get=None,
+            swarm_container__logs="",
+            swarm_classic__managers={},
         )
         salt["mine.get"] = Mock(return_value=mine or {})
         salt["swarm_consul.deny"] = swarm_consul.deny
@@ -204,13 +208,11 @@ def test_all_else_is_denied_once_the_swarm_has_its_rights(running, agent, tmp_pa
     assert swarm_rights.apply(test=True) == both
     assert written(tmp_path)["default_policy"] == "allow"
 
-    def apply(name, spec, test=False, **_):
-        assert not test
+    def act():
         assert agent.anonymous == ["swarm-formula"]
         assert agent.keys["swarm-formula/turn"][0] == "m2"
-        return CHANGED
 
-    salt["swarm_container.apply"].side_effect = apply
+    salt["swarm_container.apply"].side_effect = tried(CHANGED, act)
     assert swarm_rights.apply() == both
     assert written(tmp_path) == swarm_acl.config(TOKEN)
     assert "swarm-formula/turn" not in agent.keys
@@ -265,7 +267,8 @@ def test_turn_ends_when_the_server_knows_the_rights_again(running, agent):
     """After a start it has none of them; if it became the leader then, nobody would."""
     salt = running(swarm_acl.config(TOKEN, "allow"))
     salt["swarm_settings.get"].return_value["timeout"] = 0.1
-    salt["swarm_container.apply"].side_effect = lambda *_, **__: agent.modes.update(m2="2")
+    modes = functools.partial(agent.modes.update, m2="2")
+    salt["swarm_container.apply"].side_effect = tried(CHANGED, modes)
     with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul of m2 has no ACLs yet"):
         swarm_rights.apply()
     assert "swarm-formula/turn" not in agent.keys

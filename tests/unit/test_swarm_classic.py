@@ -1,3 +1,4 @@
+import contextlib
 import copy
 import json
 from pathlib import Path
@@ -10,7 +11,7 @@ import swarm_wait
 
 from _modules import swarm_classic
 from tests.unit import consul_agent
-from tests.unit.execution import mocked
+from tests.unit.execution import mocked, tried
 from tests.unit.pillars import VALID, node, settings_of
 
 DATA = Path(__file__).parent / "data"
@@ -45,8 +46,11 @@ def on(monkeypatch, said):
     def on(host="m1", changes=None, leader=False, exists=True, registered=None, **pillar):
         salt = mocked(
             swarm_settings__get=settings_of({**VALID, "timeout": 5, **pillar}, node(host)),
-            swarm_container__apply=changes or {},
+            swarm_container__apply=tried(changes or {}),
             swarm_container__check=None,
+            swarm_container__logs="its words",
+            swarm_container__start=True,
+            swarm_container__stop=True,
             swarm_container__remove={},
             swarm_consul__has_leader=leader,
             swarm_consul__nodes=registered or [],
@@ -173,7 +177,7 @@ def test_agent(on, test):
     (name, spec), options = salt["swarm_container.apply"].call_args
     assert name == "swarm-agent"
     assert spec["command"][:2] == ["join", "--advertise=10.77.0.14:2275"]
-    assert options == {"test": test, "settle": False}
+    assert options == ({"test": True} if test else {"trial": contextlib.nullcontext})
 
 
 def test_agent_leaves_no_address_of_before(on):
@@ -228,7 +232,9 @@ def agent(monkeypatch):
         agent.sessions["of m2"] = {}
         agent.keys[LEAD] = ("10.77.0.12:3375", "of m2")
         connect = swarm_kv.connect
-        monkeypatch.setattr(swarm_kv, "connect", lambda _, files: connect(agent.settings, files))
+        monkeypatch.setattr(
+            swarm_kv, "connect", lambda _, files, *more: connect(agent.settings, files, *more)
+        )
         yield agent
 
 
@@ -326,17 +332,15 @@ def test_lock_that_came_too_late_to_be_handed_over_is_given_back(on, agent, monk
     agent.sessions["of m1"] = {}
     seen = []
 
-    def apply(*_, test=False, **__):
-        if not test:
-            agent.keys[LEAD] = ("10.77.0.11:3375", "of m1")
-        return CHANGED
+    def act():
+        agent.keys[LEAD] = ("10.77.0.11:3375", "of m1")
 
     def sleep(_):
         seen.append((agent.keys.get(LEAD), "of m1" in agent.sessions))
         agent.keys[LEAD] = ("10.77.0.12:3375", "of m2")
 
     monkeypatch.setattr(swarm_wait.time, "sleep", sleep)
-    salt["swarm_container.apply"].side_effect = apply
+    salt["swarm_container.apply"].side_effect = tried(CHANGED, act)
     swarm_classic.apply_manager()
     assert seen == [(None, False)]
 

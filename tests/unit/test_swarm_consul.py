@@ -1,3 +1,4 @@
+import functools
 import json
 
 import pytest
@@ -7,7 +8,7 @@ import swarm_wait
 
 from _modules import swarm_consul
 from tests.unit import consul_agent
-from tests.unit.execution import mocked
+from tests.unit.execution import mocked, tried
 from tests.unit.pillars import VALID, node, settings_of
 
 CREATED = {"state": {"old": None, "new": "running"}}
@@ -40,8 +41,15 @@ def on(monkeypatch, agent, folder):
         settings = settings_of({**VALID, "consul": consul, "timeout": 5, **pillar}, node(host))
         salt = mocked(
             swarm_settings__get=settings,
-            swarm_container__apply=changes or {},
+            swarm_container__apply=tried(changes or {}),
             swarm_container__check=None,
+            swarm_container__get=None,
+            swarm_container__logs="its words",
+            swarm_container__start=True,
+            swarm_container__update=True,
+            swarm_classic__managers={},
+            swarm_classic__hand_over=True,
+            swarm_volume__path=None,
             swarm_container__remove={},
             swarm_engine__exists=exists,
             swarm_volume__remove={},
@@ -131,13 +139,12 @@ def test_configuration_is_there_before_the_container(on, folder):
     salt = on(changes=CREATED)
     seen = []
 
-    def apply(name, spec, test=False, **_):
-        seen.append((test, (folder / "consul.json").exists()))
-        return CREATED
+    def act():
+        seen.append((folder / "consul.json").exists())
 
-    salt["swarm_container.apply"].side_effect = apply
+    salt["swarm_container.apply"].side_effect = tried(CREATED, act)
     assert swarm_consul.apply() == CREATED
-    assert seen == [(True, False), (False, True)]
+    assert seen == [True]
     config = json.loads((folder / "consul.json").read_text())
     assert (config["node_name"], config["bootstrap_expect"]) == ("m1", 3)
 
@@ -182,12 +189,10 @@ def test_others_do_not_wait_for_a_run_of_this_host_that_was_killed_in_its_turn(o
 def test_server_goes_down_in_its_turn(on, agent):
     salt = on(changes=CHANGED)
 
-    def apply(name, spec, test=False, **_):
-        if not test:
-            assert agent.keys["swarm-formula/turn"][0] == "m1"
-        return CHANGED
+    def act():
+        assert agent.keys["swarm-formula/turn"][0] == "m1"
 
-    salt["swarm_container.apply"].side_effect = apply
+    salt["swarm_container.apply"].side_effect = tried(CHANGED, act)
     assert swarm_consul.apply() == CHANGED
     assert wrote(salt)
     assert agent.keys == {}
@@ -229,12 +234,8 @@ def test_client_takes_no_turn(on, agent):
 def test_server_that_does_not_come_back_is_told(on, agent):
     salt = on(changes=CHANGED)
 
-    def apply(name, spec, test=False, **_):
-        if not test:
-            agent.serve("m1", status=consul_agent.FAILED)
-        return CHANGED
-
-    salt["swarm_container.apply"].side_effect = apply
+    failed = functools.partial(agent.serve, "m1", status=consul_agent.FAILED)
+    salt["swarm_container.apply"].side_effect = tried(CHANGED, failed)
     salt["swarm_settings.get"].return_value["timeout"] = 0.1
     with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul of m1 is not back yet"):
         swarm_consul.apply()
@@ -243,16 +244,11 @@ def test_server_that_does_not_come_back_is_told(on, agent):
 
 def test_server_that_does_not_answer_for_a_while_is_waited_for(on, agent, monkeypatch):
     """Its own Consul is the one that was restarted: at first there is nobody to ask."""
-    salt = on(changes=CHANGED)
-    settings, port = salt["swarm_settings.get"].return_value["consul"], agent.port
-
-    def apply(name, spec, test=False, **_):
-        if not test:
-            settings["http_port"] = 9
-        return CHANGED
-
-    salt["swarm_container.apply"].side_effect = apply
-    monkeypatch.setattr(swarm_wait.time, "sleep", lambda _: settings.update(http_port=port))
+    salt, leader = on(changes=CHANGED), agent.leader
+    salt["swarm_container.apply"].side_effect = tried(
+        CHANGED, functools.partial(setattr, agent, "leader", "")
+    )
+    monkeypatch.setattr(swarm_wait.time, "sleep", lambda _: setattr(agent, "leader", leader))
     assert swarm_consul.apply() == CHANGED
     assert agent.keys == {}
 

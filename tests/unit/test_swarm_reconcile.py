@@ -44,18 +44,20 @@ RUNNING, CREATED, OLD = container("running"), container("created"), container("e
 
 
 @pytest.mark.parametrize(
-    ("current", "leftover", "kept"),
+    ("current", "leftover", "changes", "kept"),
     [
-        (None, None, None),
-        (CREATED, None, CREATED),
-        (None, OLD, OLD),
-        (RUNNING, OLD, RUNNING),
-        (CREATED, OLD, OLD),
-        (container("restarting"), OLD, OLD),
+        (None, None, STATE, None),
+        (CREATED, None, STATE, CREATED),
+        (RUNNING, None, MEMORY, RUNNING),
+        (None, OLD, STATE, OLD),
+        (RUNNING, OLD, {}, RUNNING),
+        (CREATED, OLD, STATE, OLD),
+        # Nobody knows whether it works, and it is not wanted any more.
+        (RUNNING, OLD, MEMORY, OLD),
     ],
 )
-def test_survivor_of_an_interrupted_recreation(current, leftover, kept):
-    assert swarm_reconcile.survivor(current, leftover) is kept
+def test_survivor_of_an_interrupted_recreation(current, leftover, changes, kept):
+    assert swarm_reconcile.survivor(current, leftover, changes) is kept
 
 
 def differences(current, image, **wanted):

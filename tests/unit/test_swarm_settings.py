@@ -110,6 +110,7 @@ def test_faults_are_not_remembered(monkeypatch):
 
 
 def salt_of_state(monkeypatch, **returns):
+    returns = {"swarm_consul__check_fixed": None, **returns}
     monkeypatch.setattr(state, "__salt__", mocked(**returns))
 
 
@@ -142,3 +143,10 @@ def test_invalid_pillar_fails_with_all_of_it(monkeypatch):
     ret = state.valid("pillar")
     assert ret["result"] is False
     assert ret["comment"] == "2 fault(s):\n- a\n- b"
+
+
+def test_what_a_running_consul_cannot_become_fails(monkeypatch):
+    error = swarm_errors.SwarmError("swarm:consul:datacenter is berlin")
+    salt_of_state(monkeypatch, swarm_settings__get={}, swarm_consul__check_fixed=error)
+    ret = state.valid("pillar")
+    assert (ret["result"], ret["comment"]) == (False, "swarm:consul:datacenter is berlin")

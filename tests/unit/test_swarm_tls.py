@@ -3,6 +3,7 @@ Hosts that share a mine, a CA on the first of them, and what goes between them b
 """
 
 import json
+import os
 import random
 from pathlib import Path
 
@@ -243,7 +244,9 @@ def test_second_ca_is_not_made_where_the_first_is_trusted(hosts):
     with pytest.raises(swarm_errors.SwarmError, match=r"m2 is to be the CA .* of another one"):
         swarm_ca.apply()
     hosts.pillar = {**hosts.pillar, "nodes": {"m4": {}, "m1": {}}, "tls": {"ca": "m1"}}
-    assert hosts.apply("m1", "m2", "m4") == {"m1": {}, "m2": {}, "m4": {}}
+    gone = {"old": "present", "new": "signed for server.dc1.consul no more"}
+    done = {"m1": {"certificate": gone}, "m2": {}, "m4": {}}
+    assert hosts.apply("m1", "m2", "m4") == done
 
 
 def test_ca_that_was_lost_is_not_replaced_behind_the_nodes_backs(hosts):
@@ -477,3 +480,75 @@ def test_who_is_no_user_of_it_any_more_has_no_certificate(hosts, client):
     assert set(swarm_client.apply()) == {"client's certificate", str(client / "swarm.sh")}
     assert not (client / "m4/users").exists()
     assert not (client / "m4/client").exists()
+
+
+# ---- what a certificate says
+
+
+EDITS = (
+    {"managers": ["m1"]},
+    {"managers": ["m1", "m2", "m3"]},
+    {"consul": {"servers": ["m1", "m2", "m3"]}},
+    {"consul": {"servers": ["m1", "m2", "m4"]}},
+    {"consul": {"servers": None}},
+    {"consul": {"datacenter": "berlin"}},
+    {"store": "etcd://e:2379"},
+    {"store": None},
+    {"tls": {"names": ["swarm.example.com", "10.0.0.100"]}},
+    {"tls": {}},
+)
+SEED = int(os.environ.get("SWARM_TEST_SEED", "0"))
+
+
+def due(host, pillar):
+    """Return the names and addresses that a host's certificate is to have, by the docs."""
+    settings = settings_of(pillar, node(host))
+    found = {host, "localhost", "127.0.0.1", settings["address"]}
+    if settings["is_manager"]:
+        found |= set(settings["tls"]["names"])
+    if settings["is_server"]:
+        found.add(f"server.{settings['consul']['datacenter']}.consul")
+    return found
+
+
+def test_certificates_follow_pillar_both_ways(hosts):
+    """A client that becomes a server was refused by Consul's leader for ever."""
+    members = ("m1", "m3", "m4")
+    for edit in random.Random(SEED).sample(EDITS, 6):  # noqa: S311  not for secrets
+        hosts.pillar = {"tls": {"ca": "m1"}, **hosts.pillar, "nodes": {"m*": {}}, **edit}
+        if "tls" in edit:
+            hosts.pillar["tls"] = {**edit["tls"], "ca": "m1"}
+        hosts.apply(*members)
+        for host in members:
+            hosts.on(host)
+            assert set(swarm_tls.status()["names"]) == due(host, hosts.pillar), edit
+        assert hosts.apply(*members) == {host: {} for host in members}
+
+
+def test_client_that_becomes_a_server_of_consul(hosts):
+    hosts.apply("m1", "m4")
+    hosts.pillar = {**PILLAR, "consul": {"servers": ["m1", "m2", "m4"]}}
+    why = "signed for server.dc1.consul as well"
+    done = {"certificate": {"old": "present", "new": why}}
+    assert hosts.apply("m4") == {"m4": done}
+    hosts.pillar = PILLAR
+    done = {"certificate": {"old": "present", "new": why.replace("as well", "no more")}}
+    assert hosts.apply("m4") == {"m4": done}
+    assert hosts.apply("m4") == {"m4": {}}
+
+
+def test_ca_whose_pillar_gives_less_is_told(hosts):
+    """It would sign at every apply, and never what is due."""
+    hosts.apply("m1", "m4")
+    hosts.on("m4", consul={"servers": ["m1", "m2", "m4"]})
+    with pytest.raises(swarm_errors.SwarmError, match=r"m1, the CA .* without server\.dc1\.consul"):
+        swarm_tls.apply()
+
+
+def test_ca_whose_pillar_gives_more_is_taken_as_it_is(hosts):
+    hosts.pillar = {**PILLAR, "tls": {"names": ["swarm.example.com"]}}
+    hosts.apply("m1", "m2")
+    hosts.on("m2", tls={"names": []})
+    before = swarm_tls.status()
+    assert swarm_tls.apply() == {}
+    assert swarm_tls.status() == before

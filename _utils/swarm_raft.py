@@ -1,0 +1,195 @@
+"""
+Consul's servers as Raft has them. The quorum is a majority of Raft's voters, not of pillar's list.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import requests
+import swarm_acl
+import swarm_address
+import swarm_errors
+import swarm_kv
+from swarm_turn import majority
+
+_CONFIGURATION = "/v1/operator/raft/configuration"
+# What a change of Consul on a host means for Raft.
+ALONE, CLIENT, JOIN, RESTART, LEAVE = "alone", "client", "join", "restart", "leave"
+
+
+class Peer(NamedTuple):
+    """A server in Raft's list; one that has just come is no voter yet."""
+
+    name: str
+    address: str  # host:port
+    voter: bool = True
+
+
+class Standing(NamedTuple):
+    """What Consul of this host says: the leader, Raft's list, the servers that are alive."""
+
+    leader: str = ""
+    peers: tuple[Peer, ...] = ()
+    alive: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> set[str]:
+        """All servers in Raft's list."""
+        return {peer.name for peer in self.peers}
+
+    @property
+    def voters(self) -> set[str]:
+        """The servers that count for the quorum."""
+        return {peer.name for peer in self.peers if peer.voter}
+
+
+def _names(members: list[dict]) -> dict[str, str]:
+    """Return ``{host: name}`` of the members, whatever they are. Pure."""
+    return {one["Addr"]: one["Name"] for one in members if one.get("Addr")}
+
+
+def _named(address: str, names: Mapping[str, str]) -> str:
+    return names.get(swarm_address.host(address), address)
+
+
+def _configuration(client: object, names: Mapping[str, str]) -> list[Peer]:
+    answer = swarm_kv.call("raft", client.http.get, lambda response: response, _CONFIGURATION)
+    if answer.code != requests.codes.ok:
+        raise swarm_errors.StoreError(f"Consul refuses (raft): {answer.body}")
+    try:
+        servers = json.loads(answer.body)["Servers"]
+        # A host that is a client by now has no name there.
+        return [
+            Peer(_named(one["Address"], names), one["Address"], bool(one["Voter"]))
+            for one in servers
+        ]
+    except (KeyError, TypeError, ValueError) as err:
+        raise swarm_errors.StoreError(
+            f"Consul's answer on its Raft peers is not understood ({type(err).__name__}: {err})"
+        ) from err
+
+
+def peers(client: object, names: Mapping[str, str]) -> list[Peer]:
+    """
+    Return Raft's list of servers.
+
+    client
+        With the management token, if there are ACLs. Without the right to read who votes, all count
+        as voters: that asks for more servers rather than for fewer.
+
+    names
+        ``{host: name}`` of what may be in the list.
+    """
+    try:
+        return _configuration(client, names)
+    except swarm_errors.StoreError:
+        found = swarm_kv.call("raft", client.status.peers)
+        return [Peer(_named(address, names), address) for address in found or []]
+
+
+def look(client: object, servers: Mapping[str, str]) -> Standing:
+    """
+    Return what this host's Consul says of its servers; an error if it does not answer.
+
+    servers
+        ``{name: address}`` of pillar's, for a list that members are not told in.
+    """
+    leader = swarm_kv.leader(client)
+    names = {address: name for name, address in servers.items()}
+    try:
+        members = swarm_kv.members(client)
+    except swarm_errors.StoreError:
+        if swarm_acl.vouches():
+            raise
+        alive = swarm_kv.servers_in_catalog(client) if leader else set()
+    else:
+        names, alive = {**names, **_names(members)}, swarm_kv.alive_servers(members)
+    return Standing(leader, tuple(peers(client, names)), frozenset(alive))
+
+
+def change(me: str, server: bool, was_server: bool, found: Standing) -> str:
+    """
+    Return what a change of this host's Consul means for Raft. Pure.
+
+    server
+        Whether pillar wants a server here.
+
+    was_server
+        Whether Consul of this host has been one.
+    """
+    if not found.leader:
+        return LEAVE if was_server and not server else ALONE
+    if server:
+        return RESTART if me in found.names else JOIN
+    return LEAVE if me in found.names else CLIENT
+
+
+def refusal(voters: set[str], alive: set[str], me: str, doing: str = "restarting") -> str | None:
+    """
+    Return why a server must not go down for a moment, ``None`` if it may. Pure.
+
+    One or two voters bear no loss at all: they are restarted while all are up.
+    """
+    need, rest = majority(len(voters)), (voters & alive) - {me}
+    absent = voters - alive - {me}
+    spare = len(voters) <= 2 and not absent  # noqa: PLR2004
+    if me not in voters or spare or len(rest) >= need:
+        return None
+    return _costs(f"{doing} Consul on {me}", voters, rest, need, absent)
+
+
+def _costs(what: str, voters: set[str], rest: set[str], need: int, absent: set[str]) -> str:
+    names = ", ".join(sorted(absent)) or "more"
+    text = (
+        f"{what} would cost the quorum: {need} of {len(voters)} servers are needed, and"
+        f" {len(rest)} would be left; bring {names} up first"
+    )
+    if absent and rest:
+        text += (
+            f" (for a server that is gone for good: salt {min(rest)} swarm_consul.expel"
+            f" {min(absent)})"
+        )
+    return text
+
+
+def stays(found: Standing, wanted: set[str], me: str) -> str | None:
+    """
+    Return why this host must stay a server of Consul for now, ``None`` if it may stop. Pure.
+
+    Those that pillar wants come first; so Raft's list never has fewer than before or than wanted.
+    """
+    if missing := sorted(wanted - found.voters):
+        return (
+            f"{me} stays a server of Consul until {', '.join(missing)} of swarm:consul:servers"
+            f" {'is' if len(missing) == 1 else 'are'} in Raft's list: apply swarm there as well"
+        )
+    rest = found.voters - {me}
+    need, alive = majority(len(rest)), rest & found.alive
+    if len(alive) >= need:
+        return None
+    return _costs(f"taking {me} off Consul's servers", rest, alive, need, rest - alive)
+
+
+def not_in(found: Standing, me: str) -> str | None:
+    """Return what a server lacks until Raft counts it, ``None`` for nothing. Pure."""
+    if me in found.voters:
+        return None
+    have = ", ".join(sorted(found.names)) or "nobody"
+    word = "has it as no voter yet" if me in found.names else f"has {have}"
+    return f"Consul's servers have not taken {me} in: Raft's list {word}"
+
+
+def join(client: object, address: str) -> None:
+    """Have Consul of this host find the others by one more address."""
+    path = f"/v1/agent/join/{address}"
+    answer = swarm_kv.call("join", client.http.put, lambda response: response, path)
+    if answer.code != requests.codes.ok:
+        raise swarm_errors.StoreError(f"Consul refuses (join {address}): {answer.body}")
+
+
+def leave(client: object) -> None:
+    """Have Consul of this host leave; it ends with that. Whether it is out is for others to say."""
+    answer = swarm_kv.call("leave", client.http.put, lambda response: response, "/v1/agent/leave")
+    if answer.code != requests.codes.ok:
+        raise swarm_errors.StoreError(f"Consul refuses (leave): {answer.body}")
