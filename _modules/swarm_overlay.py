@@ -79,7 +79,7 @@ def apply(test=False):
         salt '*' swarm_overlay.apply test=True
     """
     settings = __salt__["swarm_settings.get"]()
-    if not (settings["overlay"] and settings["mode"] == "classic"):
+    if not settings["overlay"]:
         return remove(test)
     changes = _serve(swarm_overlay_unit.texts(settings["engine"]["service"]), test)
     if not _has_engine():
