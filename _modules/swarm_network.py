@@ -174,7 +174,7 @@ def _client(name):
 
 
 def _judge(client):
-    """Return what says which users of an overlay network exist nowhere; ``None`` without a store."""
+    """Return what says which users of a network exist nowhere; ``None`` without a store."""
     store = swarm_store.Store(swarm_overlay.config())
     if not store:
         return None
@@ -196,7 +196,8 @@ def _names_on(client, own):
     settings = __salt__["swarm_settings.get"]()
     local = swarm_lost.container_names(client.containers(all=True))
     files = swarm_certs.NODE.current()
-    tls = {"cert": files.cert, "key": files.key, "ca": files.ca} if settings["tls"]["used"] else None
+    secure = {"cert": files.cert, "key": files.key, "ca": files.ca}
+    tls = secure if settings["tls"]["used"] else None
     return swarm_lost.asker(settings["engine"]["port"], own, local, tls)
 
 

@@ -115,9 +115,7 @@ def _ask(endpoint: str, tls: Mapping | None) -> set[str]:
         {"cert": (tls["cert"], tls["key"]), "verify": tls["ca"] or False} if tls else {}
     )
     scheme = "https" if tls else "http"
-    answer = session.get(
-        f"{scheme}://{endpoint}/containers/json?all=1", timeout=_TIMEOUT, **secure
-    )
+    answer = session.get(f"{scheme}://{endpoint}/containers/json?all=1", timeout=_TIMEOUT, **secure)
     answer.raise_for_status()
     return container_names(answer.json())
 

@@ -151,7 +151,7 @@ def apply(
     changes = differences(settings, kept)
     if kept and changes:
         what = f"cannot be changed ({', '.join(sorted(changes))})"
-        _release(client, name, kept, what, test, judge)
+        _release(client, kept, what, test, judge)
     if present[1:]:
         changes["duplicates"] = {"old": [one["Id"] for one in present[1:]], "new": []}
     if changes and not test:
@@ -168,7 +168,7 @@ def remove(client: Any, name: str, test: bool = False, judge: Judge | None = Non
     """
     present = find(client, name)
     for network in present:
-        _release(client, name, network, "cannot be removed", test, judge)
+        _release(client, network, "cannot be removed", test, judge)
         if not test:
             _delete(client, name, network)
     return {"state": {"old": "present", "new": "absent"}} if present else {}
@@ -253,14 +253,12 @@ def _failed_delete(client: Any, name: str, network: dict) -> swarm_errors.SwarmE
     return None
 
 
-def _release(
-    client: Any, name: str, network: dict, what: str, test: bool, judge: Judge | None
-) -> None:
+def _release(client: Any, network: dict, what: str, test: bool, judge: Judge | None) -> None:
     """Free a network from containers that exist nowhere; refuse if there are others."""
     used_by = users(client, network)
     verdict = judge(network) if judge and used_by else swarm_lost.Verdict(set(), [])
     if left := sorted(set(used_by) - verdict.gone):
-        raise swarm_lost.refusal(name, what, left, verdict)
+        raise swarm_lost.refusal(network["Name"], what, left, verdict)
     if not test:
         swarm_lost.free(client, network, verdict.gone & set(used_by))
 

@@ -62,8 +62,8 @@ def namespaces(config: dict, networks: Iterable[str]) -> dict[str, Path]:
 
 
 def _inside(path: Path, *argv: str, stdin: str = "") -> str:
-    done = subprocess.run(
-        ["nsenter", f"--net={path}", *argv],
+    done = subprocess.run(  # noqa: S603
+        ["nsenter", f"--net={path}", *argv],  # noqa: S607
         input=stdin,
         capture_output=True,
         text=True,
@@ -258,7 +258,7 @@ class Keeper:
         self._seen = seen
 
     def _start(self, options: dict, networks: Iterable[str]) -> None:
-        """Once for each start of the engine: what fails to start later is somebody else's affair."""
+        """Start what the engine could not, once for each start of the engine."""
         engine = _started(options)
         if engine != self._engine:
             self._engine, self._tries = engine, _STARTS

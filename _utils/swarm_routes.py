@@ -74,9 +74,7 @@ def routes(network: dict[str, dict], pools: list, own: str) -> list[Route]:
     found = [one for one in (_route(each, pools) for each in network.values()) if one]
     addresses = [one.address for one in found]
     # Two endpoints of one address: one is a left-over, and nobody can tell which.
-    return sorted(
-        one for one in found if one.host != own and addresses.count(one.address) == 1
-    )
+    return sorted(one for one in found if one.host != own and addresses.count(one.address) == 1)
 
 
 def lacking(wanted: Iterable[Route], devices: list[Device]) -> list[tuple[str, Route]]:

@@ -50,7 +50,7 @@ class Host:
         (namespaces / "1a2b3c4d5e6f").touch()
         (folder / "pid").touch()
 
-    def read(self, _, what, *__):
+    def read(self, what):
         if not self.store_answers:
             raise StoreError("the store does not answer")
         return (self.ends, 7) if what == "endpoint" else ({}, 7)
@@ -77,8 +77,12 @@ class Host:
 @pytest.fixture
 def host(monkeypatch, tmp_path):
     host = Host(tmp_path)
+
+    def read(_, what, *__):
+        return host.read(what)
+
     monkeypatch.setattr(swarm_overlay, "config", lambda: host.config)
-    monkeypatch.setattr(swarm_overlay.Store, "read", lambda *args: host.read(*args))
+    monkeypatch.setattr(swarm_overlay.Store, "read", read)
     monkeypatch.setattr(swarm_overlay, "look", lambda _: [host.device])
     monkeypatch.setattr(swarm_overlay, "mend", host.mend)
     monkeypatch.setattr(swarm_overlay, "_engine", host.engine)
