@@ -15,6 +15,9 @@ __virtualname__ = "swarm_client"
 
 _PROFILE = Path("/etc/profile.d/swarm.sh")
 _FILES = ("ca.pem", "cert.pem", "key.pem")
+# What Swarm 1.2.9 speaks. A CLI of 29 does not negotiate below 1.40: it would use its own, of which
+# the manager gives lists without names and images.
+_API = "1.30"
 
 
 def __virtual__():
@@ -37,6 +40,7 @@ def _profile(settings):
     text = (
         "# Written by Salt (swarm-formula): docker and docker-compose talk to the swarm.\n"
         f"export DOCKER_HOST=tcp://{manager}\n"
+        f"export DOCKER_API_VERSION={_API}\n"
     )
     if settings["tls"]["used"]:
         text += "export DOCKER_TLS_VERIFY=1\n"

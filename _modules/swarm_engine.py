@@ -257,7 +257,7 @@ def _change(settings, plan, pending, store):
 
 def complaints():
     """
-    Return what is wrong with the running engine that only a restart cures, as texts.
+    Return what is wrong with the running engine and its overlay networks, as texts with the cure.
 
     CLI Example:
 
@@ -266,6 +266,13 @@ def complaints():
         salt '*' swarm_engine.complaints
     """
     settings = _settings()
+    if not settings["overlay"]:
+        return []
+    return _lost_threads(settings) + __salt__["swarm_overlay.complaints"]()
+
+
+def _lost_threads(settings):
+    """Return the complaint that only a restart of the engine cures."""
     lost = swarm_dockerd.lost_threads(swarm_plan.config()) if settings["overlay"] else ()
     if not lost:
         return []
@@ -278,9 +285,10 @@ def complaints():
 
 def heal():
     """
-    Restart the engine if ``swarm_engine.complaints`` has any; return those that were.
+    Mend what ``swarm_engine.complaints`` tells; return what that was.
 
-    Containers run through it, by ``live-restore``.
+    The engine is restarted only for threads that it has lost; containers run through it, by
+    ``live-restore``. Overlay networks are mended in place.
 
     CLI Example:
 
@@ -288,11 +296,13 @@ def heal():
 
         salt m1 swarm_engine.heal
     """
-    settings, found = _settings(), complaints()
-    if found:
+    settings = _settings()
+    lost = _lost_threads(settings)
+    if lost:
         swarm_dockerd.start(__salt__, settings["engine"]["service"])
         swarm_dockerd.wait(settings["timeout"])
-    return found
+    # After the restart, which may have cost some.
+    return lost + (__salt__["swarm_overlay.heal"]() if settings["overlay"] else [])
 
 
 def reload():

@@ -4,9 +4,17 @@ Inspect and manage networks through this machine's own Docker Engine.
 The minion option ``swarm_docker_url`` names another socket than ``unix:///var/run/docker.sock``.
 """
 
+import contextlib
+
+import swarm_certs
 import swarm_docker
 import swarm_errors
+import swarm_kv
+import swarm_lost
 import swarm_networks
+import swarm_overlay
+import swarm_routes
+import swarm_store
 
 __virtualname__ = "swarm_network"
 
@@ -57,13 +65,17 @@ def apply(name, spec, test=False):
     """
     wanted = swarm_networks.wanted(name, spec)
     with swarm_docker.unless_absent(test), _client(name) as client:
-        return swarm_networks.apply(client, name, wanted, test)
+        return swarm_networks.apply(client, name, wanted, test, _judge(client))
     return swarm_networks.differences(wanted, None)
 
 
 def remove(name, test=False):
     """
-    Remove a network, and return what was (or would be) changed.
+    Remove a network, and return what was (or would be) changed; refused while a container uses it.
+
+    In classic mode, endpoints of an overlay network that a lost host has left behind go with it: if
+    the engine of their host answers and has no such container, or Consul has seen that host leave
+    (``salt-run swarm.remove``).
 
     CLI Example:
 
@@ -78,7 +90,7 @@ def remove(name, test=False):
         Change nothing. An engine that is not there counts as having no network.
     """
     with swarm_docker.unless_absent(test), _client(name) as client:
-        return swarm_networks.remove(client, name, test)
+        return swarm_networks.remove(client, name, test, _judge(client))
     return {}
 
 
@@ -159,3 +171,41 @@ def get_users(name):
 def _client(name):
     url = __salt__["config.get"]("swarm_docker_url")
     return swarm_docker.connect(url, what=f"network {name}")
+
+
+def _judge(client):
+    """Return what says which users of a network exist nowhere; ``None`` without a store."""
+    store = swarm_store.Store(swarm_overlay.config())
+    if not store:
+        return None
+
+    def judge(network):
+        if network["Driver"] != "overlay":
+            return swarm_lost.Verdict(set(), [])
+        try:
+            found, _ = store.read(f"{swarm_store.ENDPOINTS}/{network['Id']}")
+        except swarm_store.StoreError as err:
+            return swarm_lost.Verdict(set(), [str(err)])
+        ends = swarm_routes.endpoints(found).get(network["Id"], {})
+        return swarm_lost.judge(ends, _names_on(client, store.own), _members(store.own))
+
+    return judge
+
+
+def _names_on(client, own):
+    settings = __salt__["swarm_settings.get"]()
+    local = swarm_lost.container_names(client.containers(all=True))
+    files = swarm_certs.NODE.current()
+    secure = {"cert": files.cert, "key": files.key, "ca": files.ca}
+    tls = secure if settings["tls"]["used"] else None
+    return swarm_lost.asker(settings["engine"]["port"], own, local, tls)
+
+
+def _members(own):
+    settings = __salt__["swarm_settings.get"]()
+    if not settings["own_store"]:
+        return None
+    with contextlib.suppress(swarm_errors.StoreError):
+        client = swarm_kv.connect(settings, swarm_certs.NODE.current())
+        return swarm_lost.members(swarm_kv.members(client), own)
+    return None

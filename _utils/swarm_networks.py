@@ -13,6 +13,7 @@ from typing import Any
 
 import swarm_docker
 import swarm_errors
+import swarm_lost
 import swarm_spec
 import swarm_values as values
 
@@ -138,13 +139,19 @@ def users(client: Any, network: dict) -> list[str]:
     return sorted(names)
 
 
-def apply(client: Any, name: str, settings: dict, test: bool = False) -> dict:
+Judge = Callable[[dict], swarm_lost.Verdict]
+
+
+def apply(
+    client: Any, name: str, settings: dict, test: bool = False, judge: Judge | None = None
+) -> dict:
     """Ensure there is exactly one such network of this name; return what changed."""
     present = find(client, name)
     kept = present[0] if present else None
     changes = differences(settings, kept)
     if kept and changes:
-        _refuse_used(client, name, kept, f"cannot be changed ({', '.join(sorted(changes))})")
+        what = f"cannot be changed ({', '.join(sorted(changes))})"
+        _release(client, kept, what, test, judge)
     if present[1:]:
         changes["duplicates"] = {"old": [one["Id"] for one in present[1:]], "new": []}
     if changes and not test:
@@ -152,11 +159,16 @@ def apply(client: Any, name: str, settings: dict, test: bool = False) -> dict:
     return changes
 
 
-def remove(client: Any, name: str, test: bool = False) -> dict:
-    """Ensure there is no network of this name; return what changed."""
+def remove(client: Any, name: str, test: bool = False, judge: Judge | None = None) -> dict:
+    """
+    Ensure there is no network of this name; return what changed.
+
+    judge
+        Says which users of a network exist nowhere any more.
+    """
     present = find(client, name)
     for network in present:
-        _refuse_used(client, name, network, "cannot be removed")
+        _release(client, network, "cannot be removed", test, judge)
         if not test:
             _delete(client, name, network)
     return {"state": {"old": "present", "new": "absent"}} if present else {}
@@ -241,13 +253,14 @@ def _failed_delete(client: Any, name: str, network: dict) -> swarm_errors.SwarmE
     return None
 
 
-def _refuse_used(client: Any, name: str, network: dict, what: str) -> None:
+def _release(client: Any, network: dict, what: str, test: bool, judge: Judge | None) -> None:
+    """Free a network from containers that exist nowhere; refuse if there are others."""
     used_by = users(client, network)
-    if used_by:
-        raise swarm_errors.ApiError(
-            f"network {name} {what} while containers use it: {', '.join(used_by)}: "
-            "remove or disconnect them first"
-        )
+    verdict = judge(network) if judge and used_by else swarm_lost.Verdict(set(), [])
+    if left := sorted(set(used_by) - verdict.gone):
+        raise swarm_lost.refusal(network["Name"], what, left, verdict)
+    if not test:
+        swarm_lost.free(client, network, verdict.gone & set(used_by))
 
 
 def _cure(settings: dict) -> str:

@@ -34,10 +34,15 @@ networks of pillar are removed:
       - {{ "swarm_builtin: this node is out of the cluster" if mode == "builtin"
            else "swarm_consul: this node is out of the store" }}
 
+service for overlay networks is removed:
+  swarm_overlay.removed:
+    - require:
+      - swarm_network: networks of pillar are removed
+
 engine is as it was:
   swarm_engine.cleaned:
     - require:
-      - swarm_network: networks of pillar are removed
+      - swarm_overlay: service for overlay networks is removed
 
 consul is removed:
   swarm_consul.removed:

@@ -61,6 +61,8 @@ def pillar(monkeypatch, daemon):
             "cmd.run",
             swarm_settings__get=settings_of({**VALID, "timeout": 5, **given}),
             swarm_libraries__missing=[],
+            swarm_overlay__complaints=[],
+            swarm_overlay__heal=[],
             pkg__version=lambda *_, **__: daemon.version if daemon.installed else "",
             cmd__run_all=lambda *_, **__: {"stdout": daemon.cat(), "retcode": 0},
             cmd__run_stdout=lambda *_, **__: "\n".join(daemon.journal),

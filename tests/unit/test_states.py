@@ -40,6 +40,8 @@ APPLIED = {
     "swarm_client.removed": "swarm_client.remove",
     "swarm_firewall.applied": "swarm_firewall.apply",
     "swarm_firewall.removed": "swarm_firewall.remove",
+    "swarm_overlay.applied": "swarm_overlay.apply",
+    "swarm_overlay.removed": "swarm_overlay.remove",
     "swarm_registry.logged_in": "swarm_registry.apply",
     "swarm_registry.logged_out": "swarm_registry.remove",
 }
@@ -61,6 +63,7 @@ GATES = {
     "swarm_ca": "swarm_ca.apply",
     "swarm_tls": "swarm_tls.apply",
     "swarm_firewall": "swarm_firewall.apply",
+    "swarm_overlay": "swarm_overlay.apply",
     "swarm_registry": "swarm_registry.apply",
 }
 CHANGES = {"thing": {"old": None, "new": "there"}}

@@ -8,6 +8,7 @@ from tests.unit.pillars import VALID, node, settings_of
 PROFILE = """\
 # Written by Salt (swarm-formula): docker and docker-compose talk to the swarm.
 export DOCKER_HOST=tcp://{}:3375
+export DOCKER_API_VERSION=1.30
 """
 
 

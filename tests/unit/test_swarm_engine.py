@@ -254,6 +254,15 @@ def test_heal_restarts_an_engine_with_complaints_and_no_other(converged, lost):
     assert converged.pid == before + 1
 
 
+def test_overlay_networks_are_mended_without_a_restart(converged, lost, pillar):
+    lost.clear()
+    salt = pillar()
+    salt["swarm_overlay.complaints"].return_value = ["no way to 10.20.0.3"]
+    salt["swarm_overlay.heal"].return_value = ["no way to 10.20.0.3"]
+    assert swarm_engine.complaints() == swarm_engine.heal() == ["no way to 10.20.0.3"]
+    assert converged.calls == []
+
+
 @pytest.mark.usefixtures("converged", "lost")
 def test_without_overlay_networks_no_thread_is_looked_for(pillar):
     pillar(overlay=False)

@@ -1,0 +1,145 @@
+"""
+Endpoints of overlay networks whose container is nowhere any more, as of a host that was killed.
+
+The store keeps them for good, and with them their names and addresses, and no network with such an
+endpoint can be removed. Who is certain to be gone, and who may only be away, is decided here.
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import requests
+import swarm_address
+import swarm_deadline
+import swarm_docker
+import swarm_errors
+
+# Serf's number for a member that has left, or was made to.
+_LEFT = 3
+_TIMEOUT = 5
+
+
+class Verdict(NamedTuple):
+    """What has become of the users of a network."""
+
+    gone: set[str]  # names of endpoints whose container is nowhere
+    notes: list[str]  # why others may still be somewhere, and what can be done
+
+
+def judge(
+    ends: Mapping[str, Mapping],
+    names_on: Callable[[str], set[str] | None],
+    members: Mapping[str, tuple[str, int]] | None,
+) -> Verdict:
+    """
+    Return which endpoints of a network are certain to have no container any more. Pure.
+
+    ends
+        ``{ID: endpoint}`` of the store.
+
+    names_on
+        Returns the names of all containers of a host, ``None`` if its engine does not answer.
+
+    members
+        ``{address: (name, status)}`` of Consul's members, ``None`` if nobody knows.
+    """
+    gone, notes = set(), []
+    for host in sorted({str(one.get("locator") or "") for one in ends.values()}):
+        mine = {str(one["name"]) for one in ends.values() if str(one.get("locator") or "") == host}
+        there = names_on(host)
+        if there is not None:
+            gone |= mine - there
+            notes += [_note_used(host, mine & there)] if mine & there else []
+        elif members is not None and _has_left(members, host):
+            gone |= mine
+        else:
+            notes.append(_note_away(host, mine, members))
+    return Verdict(gone, notes)
+
+
+def _has_left(members: Mapping[str, tuple[str, int]], host: str) -> bool:
+    # Nobody of that address: it has left or failed more than three days ago.
+    return bool(host) and members.get(host, ("", _LEFT))[1] == _LEFT
+
+
+def _note_used(host: str, names: set[str]) -> str:
+    return f"{', '.join(sorted(names))} on {host}"
+
+
+def _note_away(host: str, names: set[str], members: Mapping | None) -> str:
+    minion = (members or {}).get(host, ("", 0))[0]
+    cure = (
+        f"'salt-run swarm.remove {minion}'"
+        if minion
+        else "'docker network disconnect -f NETWORK CONTAINER' on the engine of this host"
+    )
+    return (
+        f"{', '.join(sorted(names))} on {minion or host}, whose engine does not answer: bring that"
+        f" host up; only if it is gone for good, {cure}, and again"
+    )
+
+
+def members(found: list[dict], own: str) -> dict[str, tuple[str, int]] | None:
+    """
+    Return ``{address: (name, status)}`` of Consul's list of members. Pure.
+
+    ``None`` for a list without this host: with ACLs, Consul leaves out whom one may not see.
+    """
+    listed = {one["Addr"]: (one["Name"], one["Status"]) for one in found if one.get("Addr")}
+    return listed if own in listed else None
+
+
+def asker(port: int, own: str, local: set[str], tls: Mapping | None) -> Callable:
+    """
+    Return a function that returns the names of the containers of a host, ``None`` for no answer.
+
+    own, local
+        The address of this host, and the names of its containers.
+    """
+
+    def names(host: str) -> set[str] | None:
+        if host == own:
+            return local
+        with contextlib.suppress(requests.RequestException, ValueError, TypeError, KeyError):
+            return _ask(swarm_address.endpoint(host, port), tls)
+        return None
+
+    return names
+
+
+def _ask(endpoint: str, tls: Mapping | None) -> set[str]:
+    session = swarm_deadline.Session()
+    session.trust_env = False
+    secure: dict[str, Any] = (
+        {"cert": (tls["cert"], tls["key"]), "verify": tls["ca"] or False} if tls else {}
+    )
+    scheme = "https" if tls else "http"
+    answer = session.get(f"{scheme}://{endpoint}/containers/json?all=1", timeout=_TIMEOUT, **secure)
+    answer.raise_for_status()
+    return container_names(answer.json())
+
+
+def container_names(found: list[dict]) -> set[str]:
+    """Return the names of all containers of an engine, out of its list. Pure."""
+    # Those of links look like folders.
+    names = {name.lstrip("/") for one in found for name in one["Names"] or []}
+    return {name for name in names if "/" not in name}
+
+
+def free(client: Any, network: Mapping, names: set[str]) -> None:
+    """Have an engine take endpoints whose container is gone out of the store."""
+    for name in sorted(names):
+        with swarm_docker.translated(f"endpoint {name} of network {network['Name']}"):
+            swarm_docker.found(
+                client.disconnect_container_from_network, name, network["Id"], force=True
+            )
+
+
+def refusal(name: str, what: str, users: list[str], verdict: Verdict) -> swarm_errors.ApiError:
+    """Return the error that says who uses a network, and where. Pure."""
+    where = f" ({'; '.join(verdict.notes)})" if verdict.notes else ""
+    return swarm_errors.ApiError(
+        f"network {name} {what} while containers use it: {', '.join(users)}{where}: "
+        "remove or disconnect them first"
+    )
