@@ -190,9 +190,9 @@ def init_only(cluster: dict, settings: dict) -> list[str]:
 
 _NO_SUBNETS = (
     "this cluster was made with swarm:builtin:address_pools and without a size of the networks"
-    " (SubnetSize is 0): its managers cannot give any network a subnet, so that no task of a service"
-    " starts, and engines from 23.0 on may crash. Docker cannot change that in a running cluster. To"
-    " replace the cluster by a new one, which ends this one with its services, secrets and configs:"
+    " (SubnetSize is 0): its managers cannot give any network a subnet, no task of a service"
+    " starts, and engines from 23.0 on may crash. Docker cannot change that in a running cluster."
+    " To replace it by a new cluster, which ends this one with its services, secrets and configs:"
     " salt '*' state.apply swarm.clean, then apply swarm"
 )
 
