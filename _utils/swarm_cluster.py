@@ -199,4 +199,4 @@ _NO_SUBNETS = (
 
 def _without_subnets(cluster: dict) -> bool:
     """Say whether the cluster was made with pools, and no size of what is cut from them."""
-    return bool(cluster.get("DefaultAddrPool")) and cluster.get("SubnetSize") == 0
+    return bool(cluster.get("DefaultAddrPool")) and not cluster.get("SubnetSize")

@@ -156,6 +156,15 @@ def _rmnode(mind: Expected) -> list[str]:
     return [f"rmnode {host}"] if host else []
 
 
+def _absent(mind: Expected) -> list[str]:
+    """Do something to a node whose host is off."""
+    host = mind.pick(mind.off) or mind.missable()
+    if not host:
+        return []
+    mind.off |= {host}
+    return [f"off {host}", f"demote {host}", *mind.chance.choice(([], [f"rmnode {host}"]))]
+
+
 def _secret(mind: Expected) -> list[str]:
     return [mind.chance.choice(("token worker", "token manager", "ca"))]
 
@@ -186,6 +195,7 @@ _STEPS = {
     _role: 2,
     _drain: 1,
     _rmnode: 1,
+    _absent: 1,
     _secret: 2,
     _flush: 1,
 }
@@ -216,6 +226,7 @@ class Walker:
         self.mode, self.lab, self.say = mode, mode.lab, say
         self.managers = ["m1", "m2", "m3"]
         self.off: set[str] = set()
+        self.was: dict[str, str] = {}  # node IDs of hosts that are off
         self.raft: set[str] | None = None  # by a report without failures, ``None``: look
         self.cluster = mode.cluster()
         self.finished = False
@@ -260,9 +271,9 @@ class Walker:
         return found
 
     def node_of(self, host: str) -> tuple[str, dict | None]:
-        """Return a manager, and the node that a host is."""
+        """Return a manager, and the node that a host is, or was when it was switched off."""
         speaker, nodes = self.nodes()
-        me = self.swarm(host).get("NodeID")
+        me = self.was.get(host) if host in self.off else self.swarm(host).get("NodeID")
         return speaker, next((one for one in nodes if one["ID"] == me), None)
 
     # --- what must always be
@@ -298,7 +309,7 @@ class Walker:
             left = self.raft & set(self.on) - {host}
             return host not in self.raft or len(left) >= majority(len(self.raft))
         _, nodes = self.nodes()
-        me = self.swarm(host).get("NodeID")
+        me = self.was.get(host) if host in self.off else self.swarm(host).get("NodeID")
         managers = [one for one in nodes if one.get("ManagerStatus") or _due(one) == "manager"]
         left = [one for one in managers if one["ID"] != me and _reachable(one)]
         return len(left) >= majority(len(managers))
@@ -406,6 +417,7 @@ class Walker:
     def do_off(self, host: str) -> None:
         """Cut a host's power."""
         if host in self.on and self.quorum_without(host):
+            self.was[host] = self.swarm(host).get("NodeID", "")
             self.lab.stop(host)
             self.off.add(host)
 
@@ -476,8 +488,8 @@ class Walker:
             self._update(host, Role="manager")
 
     def do_demote(self, host: str) -> None:
-        """Make a manager a worker."""
-        if host in self.on and self.quorum_without(host):
+        """Make a manager a worker, also one that is off."""
+        if host in self.lab.hosts() and self.quorum_without(host):
             self.raft = None
             self._update(host, Role="worker")
 
