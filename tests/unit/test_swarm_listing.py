@@ -115,7 +115,7 @@ def test_only_a_worker_of_this_cluster_asks(differs, doubtful):
 
 def test_nodes_do_not_all_ask_the_same_manager():
     managers = dict.fromkeys(("m1", "m2", "m3"), "10.0.0.1")
-    records = dict.fromkeys(managers, {})
+    records = {name: {} for name in managers}
     asked = [
         swarm_listing.to_ask({"managers": managers, "id": f"web-{number}"}, records)
         for number in range(50)
