@@ -21,7 +21,7 @@ HOSTS = ("m1", "m2", "m3", "m4", "m5")
 RUN = "salt-call state.apply swarm"
 SERVICE, REPLICAS = "walkers", 3
 # Steps between two looks at whether an apply on all makes everything good.
-STRETCH = 10
+STRETCH = 12
 # Seconds that an engine, a leader or a task may take on a machine that is busy.
 PATIENCE = 240
 
