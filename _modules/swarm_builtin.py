@@ -9,6 +9,7 @@ import time
 
 import swarm_docker
 import swarm_errors
+import swarm_listing
 import swarm_membership
 import swarm_mine
 import swarm_mode
@@ -16,13 +17,15 @@ import swarm_nodes
 import swarm_secrets
 import swarm_wait
 from swarm_address import endpoint
-from swarm_membership import INIT, JOIN, NOTHING, REJOIN, UNLOCK, WAIT
+from swarm_membership import INIT, JOIN, NOTHING, REJOIN, UNLOCK, WAIT, Step
 
 __virtualname__ = "swarm_builtin"
 
 _CLUSTER, _NODE = "swarm_cluster", "swarm_node"
 # Seconds between two requests to the managers, and how long one may take.
 _NUDGE, _ANSWER = 10, 15
+# Seconds for which a manager's word that it lists this node holds, and that a manager has for it.
+_LISTED, _WORD = 60, 5
 # Seconds within which managers that leave at the same time are out of each other's way.
 _TOGETHER = 20
 
@@ -221,7 +224,7 @@ def _change(old, settings, step=None):
 def _apply(client, settings, test):
     records = _records(settings)
     swarm = swarm_mode.swarm(client)
-    step = swarm_membership.step(swarm, settings, records)
+    step = _step(swarm, settings, records)
     if step.what == NOTHING:
         if not test:
             _tell(swarm, settings, records)
@@ -236,14 +239,46 @@ def _apply(client, settings, test):
     return changes
 
 
+def _step(swarm, settings, records):
+    """Return the next step; a node that the managers do not list any more joins again."""
+    step = swarm_membership.step(swarm, settings, records)
+    if step.what not in {NOTHING, WAIT} or not swarm_listing.is_doubtful(swarm, records):
+        return step
+    if _listed(swarm["NodeID"], settings, records) is False:
+        return Step(REJOIN, swarm_listing.removed(settings, swarm))
+    return step
+
+
+def _listed(node, settings, records):
+    """
+    Return whether the managers list a node, ``None`` if none of them tells.
+
+    Needs ``peer`` in the master's configuration for ``swarm_leader.lists``.
+    """
+    known, said, when = __context__.get("swarm_builtin.listed", ("", None, 0))
+    if known == node and time.monotonic() - when < (_LISTED if said else _NUDGE):
+        return said
+    said = None
+    for name in swarm_listing.to_ask(settings, records):
+        returns = __salt__["publish.publish"](name, "swarm_leader.lists", node, timeout=_WORD)
+        if (said := swarm_listing.answer(returns, name)) is not None:
+            break
+    __context__["swarm_builtin.listed"] = (node, said, time.monotonic())
+    return said
+
+
 def _become(client, settings):
     """Go step by step, until there is nothing left to do."""
+    taken = []
 
     def probe():
         records = _records(settings)
-        step = swarm_membership.step(swarm_mode.swarm(client), settings, records)
+        # A node that has just joined is in the list: there is nothing to ask.
+        look = swarm_membership.step if JOIN in taken else _step
+        step = look(swarm_mode.swarm(client), settings, records)
         if step.what == NOTHING:
             return None
+        taken.append(step.what)
         return _take(client, settings, records, step) or f"{settings['id']}: {step.why}"
 
     swarm_wait.until(probe, settings["timeout"])
@@ -263,6 +298,7 @@ def _take(client, settings, records, step):
             return str(err)
     elif step.what == REJOIN:
         client.leave_swarm(force=True)
+        __context__.pop("swarm_builtin.listed", None)
     elif step.what == UNLOCK:
         key = swarm_secrets.load(__salt__, settings["builtin"]["unlock_key"])
         return swarm_mode.unlock(client, key)
@@ -290,10 +326,13 @@ def wait_ready(timeout=None):
     def probe():
         with _client() as client:
             swarm = swarm_mode.swarm(client)
-        step = swarm_membership.step(swarm, settings, _records(settings))
+        # Without a limit, whoever looks at a thousand nodes would have all of them ask.
+        look = _step if limit else swarm_membership.step
+        step = look(swarm, settings, _records(settings))
         state = swarm.get("LocalNodeState") or "inactive"
         if state != "active":
-            return f"{settings['id']} is {state}: {swarm.get('Error') or 'no reason given'}"
+            why = swarm.get("Error") or step.why or "no reason given"
+            return f"{settings['id']} is {state}: {why}"
         if step.what != NOTHING:
             return f"{settings['id']}: {step.why}"
         if _role(swarm) == due:

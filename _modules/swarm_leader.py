@@ -118,6 +118,28 @@ def leads():
     return False
 
 
+def lists(node):
+    """
+    Return whether the cluster lists a node, ``None`` if this minion cannot tell.
+
+    Any member may ask: an engine is not told when its node was removed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_leader.lists 5z9yk2k0c7gk0sdxqtmdo1hmb
+
+    node
+        Its node ID, as ``docker node ls`` shows it.
+    """
+    with swarm_docker.unless_absent(test=True), _client() as client:
+        if swarm_membership.manager(swarm_mode.swarm(client)):
+            with contextlib.suppress(swarm_errors.ApiError):
+                return node in swarm_nodes.by_id(swarm_mode.nodes(client))
+    return None
+
+
 def _leads(client):
     swarm = swarm_mode.swarm(client)
     if not swarm_membership.manager(swarm):

@@ -166,6 +166,15 @@ def network(value: object) -> str | None:
     return None if good else "a network such as 10.0.0.0/8"
 
 
+def address_pool(value: object) -> str | None:
+    """Accept a network that Docker cuts subnets from: IPv4, no smaller than a /29."""
+    if want := network(value):
+        return want
+    parsed = ipaddress.ip_network(value)
+    good = parsed.version == 4 and parsed.prefixlen <= 29  # noqa: PLR2004
+    return None if good else "an IPv4 network no smaller than a /29, the smallest that Docker takes"
+
+
 def host(value: object) -> str | None:
     """Accept a minion ID or host name."""
     good = isinstance(value, str) and _HOST.fullmatch(value)

@@ -8,6 +8,7 @@ tasks take the engine's own, ``log-driver`` of daemon.json.
 """
 
 import copy
+import ipaddress
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -16,6 +17,10 @@ import swarm_pki
 import swarm_values
 
 _YEARS = 20 * 365 * 24 * 3600
+# What the engine uses without any pool, and what the docker command line sends as the mask.
+_POOL, _MASK = "10.0.0.0/8", 24
+# The smallest network that Docker lets a cluster have.
+SMALLEST = 29
 
 
 class _Setting(NamedTuple):
@@ -141,9 +146,35 @@ def root(cluster: dict) -> str:
     return swarm_pki.fingerprint(cluster["TLSInfo"]["TrustRoot"], "the cluster's CA")
 
 
+def address_pools(builtin: dict) -> dict:
+    """
+    Return the pools of a new cluster in the API's form, nothing if the pillar sets none.
+
+    Both keys, always: the engine keeps pools without a size, and then has no subnet for any
+    network; it ignores a size without pools.
+    """
+    pools, mask = builtin["address_pools"], builtin["address_pool_mask"]
+    if not pools and not mask:
+        return {}
+    return {"DefaultAddrPool": pools or [_POOL], "SubnetSize": mask or _MASK}
+
+
+def mask_limits(builtin: dict) -> tuple[int, int]:
+    """Return the lowest and the highest mask that all pools can be divided by."""
+    lengths = [ipaddress.ip_network(pool).prefixlen for pool in builtin["address_pools"]]
+    return max(lengths, default=8), SMALLEST
+
+
+def mask(builtin: dict) -> int:
+    """Return the mask of a new cluster's networks."""
+    return builtin["address_pool_mask"] or _MASK
+
+
 def init_only(cluster: dict, settings: dict) -> list[str]:
     """Return which settings the running cluster has otherwise and cannot change any more."""
     builtin = settings["builtin"]
+    if _without_subnets(cluster):
+        return [_NO_SUBNETS]
     pairs = (
         ("address_pools", cluster.get("DefaultAddrPool") or [], builtin["address_pools"] or None),
         ("address_pool_mask", cluster.get("SubnetSize"), builtin["address_pool_mask"]),
@@ -155,3 +186,17 @@ def init_only(cluster: dict, settings: dict) -> list[str]:
         for key, have, wanted in pairs
         if wanted is not None and wanted != have
     ]
+
+
+_NO_SUBNETS = (
+    "this cluster was made with swarm:builtin:address_pools and without a size of the networks"
+    " (SubnetSize is 0): its managers cannot give any network a subnet, no task of a service"
+    " starts, and engines from 23.0 on may crash. Docker cannot change that in a running cluster."
+    " To replace it by a new cluster, which ends this one with its services, secrets and configs:"
+    " salt '*' state.apply swarm.clean, then apply swarm"
+)
+
+
+def _without_subnets(cluster: dict) -> bool:
+    """Say whether the cluster was made with pools, and no size of what is cut from them."""
+    return bool(cluster.get("DefaultAddrPool")) and not cluster.get("SubnetSize")

@@ -72,12 +72,8 @@ def _places(settings: dict) -> dict:
 def init(client: Any, settings: dict) -> None:
     """Make a new cluster of this engine alone."""
     builtin = settings["builtin"]
-    only_now = {
-        "DefaultAddrPool": builtin["address_pools"],
-        "SubnetSize": builtin["address_pool_mask"],
-        "DataPathPort": builtin["data_path_port"],
-    }
-    body = {**_places(settings), **{key: one for key, one in only_now.items() if one}}
+    port = {"DataPathPort": builtin["data_path_port"]} if builtin["data_path_port"] else {}
+    body = {**_places(settings), **swarm_cluster.address_pools(builtin), **port}
     with swarm_docker.translated("a new cluster"):
         swarm_docker.post(client, "/swarm/init", json=body)
 

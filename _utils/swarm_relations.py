@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Iterator
 
 import swarm_checks
+import swarm_cluster
 import swarm_daemon
 import swarm_firewall
 import swarm_ports
@@ -212,12 +213,16 @@ def _cluster(builtin: dict) -> Iterator[Fault]:
         want = f"above heartbeat-tick, {beat}; Docker's own are 10 and 1"
         yield Fault("swarm:builtin:cluster:election-tick", election, want)
     yield from _authority(builtin)
-    for pool in builtin["address_pools"]:
-        length = ipaddress.ip_network(pool).prefixlen
-        mask = builtin["address_pool_mask"] or 24
-        if mask < length:
-            want = f"no larger than its pool {pool}: from {length} to 30"
-            yield Fault("swarm:builtin:address_pool_mask", mask, want)
+    yield from _pools(builtin)
+
+
+def _pools(builtin: dict) -> Iterator[Fault]:
+    given, mask = builtin["address_pool_mask"], swarm_cluster.mask(builtin)
+    low, high = swarm_cluster.mask_limits(builtin)
+    if not low <= mask <= high:
+        unset = "" if given else f"; unset, it is {mask}"
+        want = f"from {low}, that of the smallest of swarm:builtin:address_pools, to {high}{unset}"
+        yield Fault("swarm:builtin:address_pool_mask", given, want)
 
 
 def _authority(builtin: dict) -> Iterator[Fault]:

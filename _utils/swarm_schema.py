@@ -170,10 +170,14 @@ SCHEMA = {
             checks.optional(checks.integer(1024, 49151)), None, "its UDP port; only at the start"
         ),
         "address_pools": Field(
-            checks.list_of(checks.network), [], "subnets of new networks; only at the start"
+            checks.list_of(checks.address_pool),
+            [],
+            "networks that subnets are cut from; only at the start",
         ),
         "address_pool_mask": Field(
-            checks.optional(checks.integer(8, 30)), None, "their size; only at the start"
+            checks.optional(checks.integer(8, 29)),
+            None,
+            "mask of these subnets; only at the start; unset: 24",
         ),
         "exact_labels": Field(checks.boolean, False, "take away labels that pillar does not name"),
         "prune_after": Field(

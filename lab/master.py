@@ -1,5 +1,6 @@
 """Talks to the Salt master of the lab."""
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterable
@@ -78,8 +79,10 @@ def await_minions(engine: Engine, ids: Iterable[str], limit: float) -> None:
     while time.monotonic() < end:
         # A look at the accepted keys costs nothing, the salt command a second.
         if containers.execute(engine, MASTER, "ls", *keys, check=False).returncode == 0:
-            answers = salt(engine, ",".join([*missing, "-"]), "test.ping", timeout=30)
-            missing = [one for one in missing if answers.get(one) is not True]
+            # On a machine that is busy, the command itself may take that long: it is tried again.
+            with contextlib.suppress(LabError):
+                answers = salt(engine, ",".join([*missing, "-"]), "test.ping", timeout=60)
+                missing = [one for one in missing if answers.get(one) is not True]
             if not missing:
                 return
         time.sleep(0.3)

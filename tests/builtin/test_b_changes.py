@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.integration.cluster import failures
+from tests.integration.cluster import changed, failures
 
 KEY = "/var/lib/swarm-unlock-key"
 
@@ -179,6 +179,37 @@ def test_manager_that_dies_while_it_is_promoted_is_one_with_the_next_apply(four)
     four.pillar()
     four.apply()
     four.become(**three, m4="worker")
+
+
+def test_worker_that_was_removed_while_it_runs_joins_again(four):
+    """Its engine is not told, and stays active for ever."""
+
+    def remove() -> str:
+        node = four.swarm("m4")["NodeID"]
+        four.api(four.leader(), f"/nodes/{node}?force=true", "-X", "DELETE")
+        assert four.state_of("m4") == "active"
+        assert node not in {one["ID"] for one in four.nodes()}
+        return node
+
+    removed = remove()
+    rows = {row["id"]: row["state"] for row in four.lab.salt_run("swarm.status")}
+    assert (rows["m4"], rows["m1"]) == ("missing", "Ready")
+    promised = changed(four.state(test=True))
+    assert list(promised) == ["m4: this node is in the cluster"]
+    assert four.swarm("m4")["NodeID"] == removed
+    assert four.apply() == promised
+    four.become(m4="worker")
+    assert four.apply() == {}
+    remove()
+    assert four.lab.salt_run("swarm.reconcile", timeout=300)["joined"] == ["m4"]
+    four.become(m4="worker")
+    # Whose engine is started after that waits for ever to be taken in.
+    remove()
+    four.lab.exec("m4", "systemctl", "restart", "--no-block", "docker")
+    four.wait(lambda: four.state_of("m4") == "pending", 60)
+    four.apply("m4")
+    four.become(m4="worker")
+    assert four.apply() == {}
 
 
 @pytest.mark.once

@@ -61,6 +61,20 @@ def test_who_will_make_the_cluster_promises_its_settings_and_nodes(on):
     assert (swarm_leader.settle(test=True), swarm_leader.apply_cluster(test=True)) == ({}, {})
 
 
+def test_pools_without_a_mask_are_sent_with_the_one_of_docker(on):
+    api = ClusterApi("m1", state="inactive")
+    on("m1", api, builtin={"address_pools": ["10.30.0.0/16"], "data_path_port": 7789})
+    swarm_builtin.apply()
+    ((_, body),) = api.asked
+    assert body == {
+        "ListenAddr": "0.0.0.0:2377",
+        "AdvertiseAddr": "10.77.0.11:2377",
+        "DefaultAddrPool": ["10.30.0.0/16"],
+        "SubnetSize": 24,
+        "DataPathPort": 7789,
+    }
+
+
 def test_dry_run_orders_nothing_and_tells_nobody(on):
     api = ClusterApi("m1", state="inactive")
     mine = on("m1", api)

@@ -118,6 +118,55 @@ def test_settings_of_the_start_that_differ_are_told():
     assert swarm_cluster.init_only({}, settings_of(PILLAR, node("m1"))) == []
 
 
+@pytest.mark.parametrize("builtin", [{}, {"address_pools": ["10.30.0.0/16"]}])
+def test_cluster_without_subnets_is_told_whatever_pillar_says(builtin):
+    settings = settings_of({**PILLAR, "builtin": builtin}, node("m1"))
+    made = {"DefaultAddrPool": ["10.30.0.0/16"], "SubnetSize": 0, "DataPathPort": 4789}
+    (text,) = swarm_cluster.init_only(made, settings)
+    assert "no task of a service starts" in text
+    assert "salt '*' state.apply swarm.clean, then apply swarm" in text
+
+
+POOLS = [
+    [],
+    ["10.30.0.0/16"],
+    ["10.30.0.0/24"],
+    ["10.30.0.0/25"],
+    ["10.30.0.0/29"],
+    ["10.30.0.0/30"],
+    ["10.30.0.0/32"],
+    ["10.0.0.0/8"],
+    ["10.30.0.0/16", "10.40.0.0/26"],
+    ["fd00:30::/24"],
+    ["fd00:30::/48"],
+]
+
+
+def refused_by_docker(pools, size):
+    """Say whether an engine refuses pools, or takes them and can then make no network."""
+    usable = size <= 29 and all(int(pool.partition("/")[2]) <= size for pool in pools)
+    return not (usable and size and pools) or any(":" in pool for pool in pools)
+
+
+@pytest.mark.parametrize("mask", [None, 0, 7, 8, 16, 24, 25, 26, 29, 30, 33])
+@pytest.mark.parametrize("pools", POOLS, ids=str)
+def test_pools_that_pillar_may_have_are_pools_that_docker_can_use(pools, mask):
+    """And that take effect: what the engine gets is what the pillar says."""
+    pillar = {**PILLAR, "builtin": {"address_pools": pools, "address_pool_mask": mask}}
+    settings, faults = resolved(pillar, node("m1"))
+    if faults:
+        assert {fault.path.rpartition(":")[0] for fault in faults} == {"swarm:builtin"}
+        assert refused_by_docker(pools or ["10.0.0.0/8"], 24 if mask is None else mask)
+        return
+    body = swarm_cluster.address_pools(settings["builtin"])
+    if not pools and mask is None:
+        assert body == {}
+        return
+    assert body["DefaultAddrPool"] == pools or not pools
+    assert body["SubnetSize"] == (mask or 24)
+    assert not refused_by_docker(body["DefaultAddrPool"], body["SubnetSize"])
+
+
 @pytest.mark.parametrize(
     ("pillar", "path"),
     [
@@ -157,6 +206,8 @@ def test_settings_of_the_start_that_differ_are_told():
         ({"builtin": {"signing_ca_key": "/key"}}, "swarm:builtin:signing_ca_cert"),
         ({"builtin": {"data_path_port": 80}}, "swarm:builtin:data_path_port"),
         ({"builtin": {"address_pools": ["10.30.0.0/28"]}}, "swarm:builtin:address_pool_mask"),
+        ({"builtin": {"address_pools": ["fd00:30::/24"]}}, "swarm:builtin:address_pools"),
+        ({"builtin": {"address_pool_mask": 30}}, "swarm:builtin:address_pool_mask"),
         ({"builtin": {"data_path_address": "10.9.9.9"}}, "swarm:builtin:data_path_address"),
     ],
 )

@@ -1,0 +1,139 @@
+"""
+A node that no manager lists any more: it is not told, so it asks, and joins again.
+"""
+
+import pytest
+import swarm_errors
+import swarm_listing
+import swarm_wait
+
+from _modules import swarm_builtin, swarm_leader
+from tests.unit.cluster_api import ClusterApi, node
+
+MANAGERS = ("m1", "m2", "m3")
+
+
+@pytest.fixture
+def hurry(monkeypatch):
+    """Have every look at the clock of a wait cost a second, and every pause none."""
+    ticks = iter(range(1000))
+    monkeypatch.setattr(swarm_wait.time, "sleep", lambda _: None)
+    monkeypatch.setattr(swarm_wait.time, "monotonic", lambda: next(ticks))
+
+
+def records():
+    return {
+        (host, "swarm_cluster"): {
+            "cluster": "c1",
+            "node": f"id-{host}",
+            "address": f"10.77.0.1{host[1:]}:2377",
+            "token": "worker",
+        }
+        for host in MANAGERS
+    }
+
+
+def worker(on, silent=(), *nodes, state="active"):
+    """Have the modules run on m4, and the managers answer but those that are silent."""
+    api = ClusterApi("m4", [*(node(host, "manager") for host in MANAGERS), *nodes], state)
+    on("m4", api, records())
+    asked = []
+
+    def publish(target, function, arg=None, **_):
+        asked.append((target, function))
+        if function != "swarm_leader.lists" or target in silent:
+            return {}
+        return {target: arg in api.known}
+
+    swarm_builtin.__salt__["publish.publish"].side_effect = publish
+    return api, asked
+
+
+def test_worker_that_was_removed_joins_again_as_was_promised(on):
+    api, _ = worker(on)
+    promised = swarm_builtin.apply(test=True)
+    assert api.asked == []
+    assert swarm_builtin.apply() == promised != {}
+    assert [one[0] for one in api.asked] == ["leave", "/swarm/join"]
+    assert swarm_builtin.apply() == swarm_builtin.apply(test=True) == {}
+
+
+def test_worker_that_is_listed_asks_one_manager_once_and_stays(on):
+    api, asked = worker(on, (), node("m4"))
+    assert swarm_builtin.apply() == {}
+    swarm_builtin.wait_ready()
+    assert api.asked == []
+    assert [function for _, function in asked] == ["swarm_leader.lists"]
+
+
+def test_worker_whose_managers_do_not_answer_stays_as_it_is(on):
+    """As with a master whose configuration has no ``peer`` for that."""
+    api, asked = worker(on, MANAGERS)
+    assert swarm_builtin.apply() == {}
+    assert api.asked == []
+    assert {target for target, _ in asked} == set(MANAGERS)
+
+
+def test_one_manager_that_answers_is_enough(on):
+    api, _ = worker(on, ("m1", "m2"))
+    assert swarm_builtin.apply()
+    assert [one[0] for one in api.asked] == ["leave", "/swarm/join"]
+
+
+def test_who_waits_until_it_is_healthy_is_told(on, hurry):
+    worker(on)
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="managers do not list its node id-m4"):
+        swarm_builtin.wait_ready(5)
+
+
+SWARM = {
+    "LocalNodeState": "active",
+    "NodeID": "id-m4",
+    "ControlAvailable": False,
+    "RemoteManagers": [{"NodeID": "id-m2"}],
+}
+RECORDS = {"m2": {"node": "id-m2"}, "m3": {"node": "id-m3"}}
+
+
+@pytest.mark.parametrize(
+    ("differs", "doubtful"),
+    [
+        ({}, True),
+        ({"LocalNodeState": "pending"}, True),
+        ({"LocalNodeState": "inactive"}, False),
+        ({"LocalNodeState": "error"}, False),
+        ({"LocalNodeState": "locked"}, False),
+        ({"NodeID": ""}, False),
+        ({"ControlAvailable": True}, False),
+        ({"RemoteManagers": [{"NodeID": "elsewhere"}]}, False),
+        ({"RemoteManagers": None}, False),
+    ],
+)
+def test_only_a_worker_of_this_cluster_asks(differs, doubtful):
+    assert swarm_listing.is_doubtful({**SWARM, **differs}, RECORDS) is doubtful
+
+
+def test_nodes_do_not_all_ask_the_same_manager():
+    managers = dict.fromkeys(("m1", "m2", "m3"), "10.0.0.1")
+    records = {name: {} for name in managers}
+    asked = [
+        swarm_listing.to_ask({"managers": managers, "id": f"web-{number}"}, records)
+        for number in range(50)
+    ]
+    assert {one[0] for one in asked} == set(managers)
+    assert all(sorted(one) == ["m1", "m2", "m3"] for one in asked)
+    assert swarm_listing.to_ask({"managers": managers, "id": "m1"}, {"m1": {}}) == []
+
+
+@pytest.mark.parametrize(
+    "returns", [{}, None, "timed out", {"m1": None}, {"m1": "no"}, {"m2": True}]
+)
+def test_what_is_no_answer_is_none(returns):
+    assert swarm_listing.answer(returns, "m1") is None
+
+
+def test_manager_tells_what_it_lists_and_a_worker_tells_nothing(on):
+    on("m1", ClusterApi("m1", [node("m1", "manager", leader=True), node("m4")]))
+    assert [swarm_leader.lists(one) for one in ("id-m4", "id-m9")] == [True, False]
+    on("m4", ClusterApi("m4", [node("m1", "manager"), node("m4")]))
+    assert swarm_leader.lists("id-m4") is None
