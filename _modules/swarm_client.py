@@ -40,13 +40,12 @@ def _profile(settings):
     text = (
         "# Written by Salt (swarm-formula): docker and docker-compose talk to the swarm.\n"
         f"export DOCKER_HOST=tcp://{manager}\n"
-        f"export DOCKER_API_VERSION={_API}\n"
     )
     if settings["tls"]["used"]:
         text += "export DOCKER_TLS_VERIFY=1\n"
     if settings["tls"]["ca"]:
         text += f'export DOCKER_CERT_PATH="{_folder()}/$(id -un)"\n'
-    return text
+    return f"{text}export DOCKER_API_VERSION={_API}\n"
 
 
 def apply(test=False):

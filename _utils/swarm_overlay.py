@@ -40,8 +40,9 @@ DAEMON = Path("/etc/docker/daemon.json")
 SOCKET = "/var/run/docker.sock"
 # ``<epoch>-<beginning of the network's ID>``, as the overlay driver names its namespaces.
 _NAMESPACE = re.compile(r"[0-9]*-([0-9a-f]{8,64})")
-# Seconds: a command, a call of the engine, what the store may take to tell of a change, a pause.
-_COMMAND, _CALL, _WATCH, _PAUSE = 30, 60, 10, 5
+# Seconds: a command, a call of the engine, what the store may take to tell of a change, a pause
+# after a fault, and what the engine's own gossip may take.
+_COMMAND, _CALL, _WATCH, _PAUSE, _GOSSIP = 30, 60, 10, 5, 3
 # How often the start of a container is tried.
 _STARTS = 5
 
@@ -239,7 +240,9 @@ class Keeper:
         self._say(f"{store} answers")
         self._mend(found)
         self._start(options, swarm_routes.endpoints(ends))
-        return 1 if self._seen or store.tells else _WATCH
+        if self._seen:
+            return _GOSSIP
+        return 1 if store.tells else _WATCH
 
     def _say(self, text: str) -> None:
         if text != self._said:
