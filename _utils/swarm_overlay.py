@@ -20,7 +20,6 @@ import contextlib
 import http.client
 import json
 import logging
-import re
 import socket
 import subprocess
 import sys
@@ -31,73 +30,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import swarm_routes
-from swarm_routes import Device, Route
+from swarm_namespaces import look, mend, namespaces
 from swarm_store import ENDPOINTS, NETWORKS, Store, StoreError
 
 log = logging.getLogger("swarm-overlay")
 
 DAEMON = Path("/etc/docker/daemon.json")
 SOCKET = "/var/run/docker.sock"
-# ``<epoch>-<beginning of the network's ID>``, as the overlay driver names its namespaces.
-_NAMESPACE = re.compile(r"[0-9]*-([0-9a-f]{8,64})")
-# Seconds: a command, a call of the engine, what the store may take to tell of a change, a pause
-# after a fault, and what the engine's own gossip may take.
-_COMMAND, _CALL, _WATCH, _PAUSE, _GOSSIP = 30, 60, 10, 5, 3
+# Seconds: a call of the engine, what the store may take to tell of a change, a pause after a fault,
+# and what the engine's own gossip may take.
+_CALL, _WATCH, _PAUSE, _GOSSIP = 60, 10, 5, 3
 # How often the start of a container is tried.
 _STARTS = 5
-
-
-# ---- the kernel
-
-
-def namespaces(config: dict, networks: Iterable[str]) -> dict[str, Path]:
-    """Return ``{network ID: path}`` of the namespaces that overlay networks have on this host."""
-    folder = Path(config.get("exec-root") or "/var/run/docker") / "netns"
-    known, found = sorted(networks), {}
-    for path in sorted(folder.glob("*-*")):
-        match = _NAMESPACE.fullmatch(path.name)
-        named = [one for one in known if match and one.startswith(match[1])]
-        if len(named) == 1:
-            found[named[0]] = path
-    return found
-
-
-def _inside(path: Path, *argv: str, stdin: str = "") -> str:
-    done = subprocess.run(  # noqa: S603
-        ["nsenter", f"--net={path}", *argv],  # noqa: S607
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_COMMAND,
-    )
-    if done.returncode:
-        raise OSError(f"{' '.join(argv)} in {path}: {done.stderr.strip()}")
-    return done.stdout
-
-
-def look(path: Path) -> list[Device]:
-    """Return the VXLAN devices of a namespace."""
-    commands = (
-        ("ip", "-j", "-d", "link", "show", "type", "vxlan"),
-        ("ip", "-j", "neigh", "show"),
-        ("bridge", "-j", "fdb", "show"),
-    )
-    return swarm_routes.devices(*(json.loads(_inside(path, *one) or "[]") for one in commands))
-
-
-def mend(path: Path, faults: list[tuple[str, Route]]) -> None:
-    """Write what the kernel lacks."""
-    near = [
-        f"neigh replace {one.address} lladdr {one.mac} dev {device} nud permanent\n"
-        for device, one in faults
-    ]
-    far = [
-        f"fdb replace {one.mac} dev {device} dst {one.host} self permanent\n"
-        for device, one in faults
-    ]
-    _inside(path, "ip", "-force", "-batch", "-", stdin="".join(near))
-    _inside(path, "bridge", "-force", "-batch", "-", stdin="".join(far))
 
 
 # ---- the engine
@@ -165,10 +109,15 @@ def faults(options: dict, store: Store, ends: dict) -> dict:
     found = {}
     for network, path in here.items():
         wanted = swarm_routes.routes(networks[network], pools.get(network, []), store.own)
-        # Namespaces come and go.
-        with contextlib.suppress(OSError):
-            if missing := swarm_routes.lacking(wanted, look(path)):
-                found[network] = (path, missing)
+        try:
+            missing = swarm_routes.lacking(wanted, look(path))
+        except OSError:
+            if path.exists():
+                raise
+            # Namespaces come and go.
+            continue
+        if missing:
+            found[network] = (path, missing)
     return found
 
 
@@ -223,10 +172,14 @@ class Keeper:
         self._seen: set = set()
         self._engine: float | None = None
         self._tries = 0
-        self._said = ""
+        self._said = self._failed = ""
 
     def round(self) -> float:
         """Look once, and mend what was wrong the last time as well; return the pause in seconds."""
+        pause = self._try(self._round)
+        return _PAUSE if pause is None else pause
+
+    def _round(self) -> float:
         options = config()
         store = Store(options)
         if not store:
@@ -249,6 +202,17 @@ class Keeper:
             log.info("%s", text)
         self._said = text
 
+    def _try(self, call: Callable, *args: Any) -> Any:
+        """Call; what fails now may not the next time, and is said once."""
+        try:
+            return call(*args)
+        except _FAULTS as err:
+            text = f"{call.__name__.strip('_')}: {err}"
+            if text != self._failed:
+                log.warning("%s", text)
+            self._failed = text
+            return None
+
     def _mend(self, found: dict) -> None:
         """Leave the engine the time until the next look: its own word comes within a second."""
         seen = set()
@@ -256,7 +220,7 @@ class Keeper:
             due = [one for one in missing if (network, *one) in self._seen]
             seen |= {(network, *one) for one in missing if one not in due}
             if due:
-                _try(mend, path, due)
+                self._try(mend, path, due)
                 _report(words(Look({network: (path, due)}, [])), "mended")
         self._seen = seen
 
@@ -265,14 +229,14 @@ class Keeper:
         engine = _started(options)
         if engine != self._engine:
             self._engine, self._tries = engine, _STARTS
-        found = _try(stranded, networks) if self._tries else []
+        found = self._try(stranded, networks) if self._tries else []
         if found is None:
             # The engine answers when it is done with its containers.
             return
         self._tries = self._tries - 1 if found else 0
         for one in found:
             _report(words(Look({}, [one])), "starting it")
-            _try(_engine, "POST", f"/containers/{one['Id']}/start")
+            self._try(_engine, "POST", f"/containers/{one['Id']}/start")
 
 
 def _started(options: dict) -> float | None:
@@ -282,19 +246,19 @@ def _started(options: dict) -> float | None:
     return None
 
 
+_FAULTS = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    http.client.HTTPException,
+    subprocess.SubprocessError,
+)
+
+
 def _report(texts: list[str], what: str) -> None:
     for text in texts:
         log.warning("%s; %s", text, what)
-
-
-def _try(call: Callable, *args: Any) -> Any:
-    """Call; what fails now may not the next time."""
-    try:
-        return call(*args)
-    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException,
-            subprocess.SubprocessError) as err:  # fmt: skip
-        log.warning("%s: %s", call.__name__.strip("_"), err)
-        return None
 
 
 def main() -> None:
@@ -302,8 +266,7 @@ def main() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     keeper = Keeper()
     while True:
-        pause = _try(keeper.round)
-        time.sleep(_PAUSE if pause is None else pause)
+        time.sleep(keeper.round())
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ The service that keeps overlay networks whole: its files, and its unit. Pure but
 import sys
 from pathlib import Path
 
+import swarm_namespaces
 import swarm_overlay
 import swarm_routes
 import swarm_store
@@ -13,7 +14,7 @@ NAME = "swarm-overlay"
 UNIT = Path("/etc/systemd/system") / f"{NAME}.service"
 # Not among Salt's cached modules: those go when Salt or somebody else clears its cache.
 FOLDER = Path("/usr/local/lib/swarm-formula")
-_PARTS = (swarm_overlay, swarm_routes, swarm_store)
+_PARTS = (swarm_overlay, swarm_namespaces, swarm_routes, swarm_store)
 
 
 def python() -> str:

@@ -232,6 +232,21 @@ def test_without_store_or_engine_there_is_no_complaint_and_an_error_of_heal(host
         module.heal()
 
 
+@pytest.mark.parametrize("gone", [True, False])
+def test_namespace_that_goes_is_none_and_a_missing_tool_is_an_error(host, monkeypatch, gone):
+    def look(path):
+        if gone:
+            path.unlink()
+        raise OSError("nsenter: failed to execute bridge")
+
+    monkeypatch.setattr(swarm_overlay, "look", look)
+    if gone:
+        assert not swarm_overlay.survey()
+    else:
+        with pytest.raises(OSError, match="bridge"):
+            swarm_overlay.survey()
+
+
 def test_what_heal_cannot_do_is_an_error(host, salt, monkeypatch):
     salt()
 
