@@ -15,6 +15,7 @@ from swarm_routes import Device, Route
 
 # ``<epoch>-<beginning of the network's ID>``, as the overlay driver names its namespaces.
 _NAMESPACE = re.compile(r"[0-9]*-([0-9a-f]{8,64})")
+_OWN = Path("/proc/self/ns/net")
 # Seconds that a command may take.
 _COMMAND = 30
 
@@ -26,9 +27,17 @@ def namespaces(config: dict, networks: Iterable[str]) -> dict[str, Path]:
     for path in sorted(folder.glob("*-*")):
         match = _NAMESPACE.fullmatch(path.name)
         named = [one for one in known if match and one.startswith(match[1])]
-        if len(named) == 1:
+        if len(named) == 1 and is_namespace(path):
             found[named[0]] = path
     return found
+
+
+def is_namespace(path: Path) -> bool:
+    """Say whether a file is a namespace; of one that is gone, an ordinary file stays for a while."""
+    try:
+        return path.stat().st_dev == _OWN.stat().st_dev
+    except OSError:
+        return False
 
 
 def _inside(path: Path, *argv: str, stdin: str = "") -> str:

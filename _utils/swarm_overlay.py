@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import swarm_routes
-from swarm_namespaces import look, mend, namespaces
+from swarm_namespaces import is_namespace, look, mend, namespaces
 from swarm_store import ENDPOINTS, NETWORKS, Store, StoreError
 
 log = logging.getLogger("swarm-overlay")
@@ -112,7 +112,7 @@ def faults(options: dict, store: Store, ends: dict) -> dict:
         try:
             missing = swarm_routes.lacking(wanted, look(path))
         except OSError:
-            if path.exists():
+            if is_namespace(path):
                 raise
             # Namespaces come and go.
             continue

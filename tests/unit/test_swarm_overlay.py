@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import swarm_errors
+import swarm_namespaces
 import swarm_overlay
 import swarm_overlay_unit
 from swarm_overlay import Keeper, Look
@@ -77,6 +78,8 @@ class Host:
 @pytest.fixture
 def host(monkeypatch, tmp_path):
     host = Host(tmp_path)
+    # An ordinary file in place of a namespace.
+    monkeypatch.setattr(swarm_namespaces, "_OWN", tmp_path)
 
     def read(_, what, *__):
         return host.read(what)
@@ -230,6 +233,12 @@ def test_without_store_or_engine_there_is_no_complaint_and_an_error_of_heal(host
     assert module.complaints() == []
     with pytest.raises(swarm_errors.StoreError, match="overlay networks of m1"):
         module.heal()
+
+
+def test_file_that_a_namespace_left_behind_is_none(host, monkeypatch):
+    assert swarm_overlay.survey()
+    monkeypatch.setattr(swarm_namespaces, "_OWN", Path("/proc/self/ns/net"))
+    assert not swarm_overlay.survey()
 
 
 @pytest.mark.parametrize("gone", [True, False])
