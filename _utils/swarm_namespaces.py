@@ -4,6 +4,7 @@ The namespaces of overlay networks on this host, and the kernel's entries in the
 Standard library only, as ``swarm-overlay.service`` runs it outside Salt.
 """
 
+import contextlib
 import json
 import re
 import subprocess
@@ -34,10 +35,9 @@ def namespaces(config: dict, networks: Iterable[str]) -> dict[str, Path]:
 
 def is_namespace(path: Path) -> bool:
     """Say whether a file is a namespace; of one that is gone, an ordinary file stays for a while."""
-    try:
+    with contextlib.suppress(OSError):
         return path.stat().st_dev == _OWN.stat().st_dev
-    except OSError:
-        return False
+    return False
 
 
 def _inside(path: Path, *argv: str, stdin: str = "") -> str:
