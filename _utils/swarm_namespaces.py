@@ -34,7 +34,7 @@ def namespaces(config: dict, networks: Iterable[str]) -> dict[str, Path]:
 
 
 def is_namespace(path: Path) -> bool:
-    """Say whether a file is a namespace; of one that is gone, an ordinary file stays for a while."""
+    """Say whether a file is a namespace; of one that is gone, an ordinary file is left."""
     with contextlib.suppress(OSError):
         return path.stat().st_dev == _OWN.stat().st_dev
     return False
