@@ -50,6 +50,7 @@ def on(monkeypatch, said):
             swarm_settings__get=settings_of({**VALID, "timeout": 5, **pillar}, node(host)),
             swarm_container__apply=tried(changes or {}),
             swarm_container__check=None,
+            swarm_container__get={"restarts": 0},
             swarm_container__logs="its words",
             swarm_container__start=True,
             swarm_container__stop=True,
@@ -379,6 +380,16 @@ def test_agent_that_ends_is_undone_with_its_words(on):
     salt = on(changes=CHANGED)
     salt["swarm_container.check"].side_effect = FALLEN
     with pytest.raises(swarm_errors.NotRunningError, match=r"exit code 2 \(see swarm:agent:option"):
+        swarm_classic.apply_agent()
+
+
+def test_agent_that_is_started_again_and_again_is_not_settled(on, monkeypatch):
+    """Docker starts it anew at once; between two starts it runs."""
+    salt, restarts = on(changes=CHANGED), iter(range(3))
+    monkeypatch.setattr(swarm_actions, "SETTLE", 60)
+    salt["swarm_container.get"].side_effect = lambda _: {"restarts": next(restarts)}
+    salt["swarm_container.check"].side_effect = [None, None, FALLEN]
+    with pytest.raises(swarm_errors.NotRunningError, match="exit code 2"):
         swarm_classic.apply_agent()
 
 
