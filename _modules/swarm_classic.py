@@ -248,14 +248,17 @@ def _register(settings, test):
 
 def _wait_registered(settings):
     """Wait until the agent has stayed up for a moment, and the store has this node."""
-    settled = time.monotonic() + swarm_actions.SETTLE
+    name, seen = settings["agent"]["container"], {}
 
     def probe():
-        if time.monotonic() < settled:
-            return _unless_fallen("the agent has just been started", "agent")
-        if _registered(settings) is not False:
-            return None
-        return _unless_fallen("the agent has not registered this node", "agent")
+        _unless_fallen("", "agent")
+        restarts = (__salt__["swarm_container.get"](name) or {}).get("restarts", 0)
+        if seen.get("restarts") != restarts:
+            seen.update(restarts=restarts, since=time.monotonic())
+        if time.monotonic() - seen["since"] < swarm_actions.SETTLE:
+            return "the agent has just been started"
+        known = _registered(settings) is not False
+        return None if known else "the agent has not registered this node"
 
     swarm_wait.until(probe, settings["timeout"])
 

@@ -5,6 +5,7 @@ Consul, the store of classic Swarm, in a container on every node.
 import contextlib
 
 import swarm_acl
+import swarm_address
 import swarm_authority
 import swarm_certs
 import swarm_consul_change
@@ -43,7 +44,8 @@ def _change(settings):
 
 def status():
     """
-    Return the leader's address (empty: none) and the names of the servers that are alive.
+    Return the leader's address (empty: none), the names of the servers that are alive, and of those
+    that Raft counts: a majority of them is the quorum.
 
     CLI Example:
 
@@ -52,7 +54,11 @@ def status():
         salt '*' swarm_consul.status
     """
     found = _change(__salt__["swarm_settings.get"]()).look()
-    return {"leader": found.leader, "servers": sorted(found.alive)}
+    return {
+        "leader": found.leader,
+        "servers": sorted(found.alive),
+        "voters": sorted(found.voters),
+    }
 
 
 def has_leader():
@@ -102,7 +108,7 @@ def apply(test=False):
     """
     settings = __salt__["swarm_settings.get"]()
     if not settings["own_store"]:
-        return __salt__["swarm_container.remove"](settings["consul"]["container"], test=test)
+        return _give_up(settings, test)
     renamed = swarm_names.rename(settings, __salt__, "consul", test)
     if renamed and test:
         return renamed
@@ -115,6 +121,17 @@ def apply(test=False):
     elif changes:
         change.make(spec, text)
     return {**renamed, **changes}
+
+
+def _give_up(settings, test):
+    """Remove Consul, for the store is somebody's own; not before that answers."""
+    name, remove = settings["consul"]["container"], __salt__["swarm_container.remove"]
+    changes = remove(name, test=True)
+    if changes and (why := swarm_address.silent(settings["store"])):
+        raise swarm_errors.SwarmError(
+            f"swarm:store: {why} from {settings['id']}; Consul stays, and nothing was changed there"
+        )
+    return changes if test or not changes else remove(name)
 
 
 def check_fixed():

@@ -181,10 +181,9 @@ def remove(minion, force=False):
         name: one for name, one in reports.items() if name != minion and isinstance(one, dict)
     }
     said = _said(others)
-    alive = _alive(others)
     try:
         if not force:
-            swarm_members.guard(minion, others, said, alive)
+            swarm_members.guard(minion, others, said, *_servers(others))
     except swarm_errors.SwarmError as err:
         return _refused(err)
     endpoint = swarm_members.endpoint(minion, reports.get(minion), said)
@@ -266,11 +265,15 @@ def _from_cluster(minion, answers, node, others):
     return done
 
 
-def _alive(others):
+def _servers(others):
+    """Return Consul's servers that are alive, and those that Raft counts."""
     if swarm_members.is_builtin(others):
-        return set()
-    answers = _ask(others, "swarm_consul.status")
-    return {name for one in answers.values() if isinstance(one, dict) for name in one["servers"]}
+        return set(), set()
+    answers = _ask(others, "swarm_consul.status").values()
+    told = [one for one in answers if isinstance(one, dict)]
+    return tuple(
+        {name for one in told for name in one.get(key, ())} for key in ("servers", "voters")
+    )
 
 
 def _clean(minion):

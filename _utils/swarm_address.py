@@ -79,3 +79,16 @@ def resolve(host: str) -> str | None:
         return None
     addresses = [entry[4][0] for entry in found]
     return next((one for one in addresses if usable(one)), None)
+
+
+def silent(url: str) -> str | None:
+    """Return that nothing answers at a URL with one or more ``host:port``, ``None`` if one does."""
+    words = []
+    for place in url.partition("://")[2].partition("/")[0].split(","):
+        try:
+            socket.create_connection((host(place), int(place.rpartition(":")[2])), 3).close()
+        except OSError as err:
+            words.append(str(err))
+        else:
+            return None
+    return f"nothing answers at {url} ({'; '.join(words)})"

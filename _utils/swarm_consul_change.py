@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import swarm_acl
+import swarm_actions
 import swarm_address
 import swarm_consul_file
 import swarm_errors
@@ -138,7 +139,8 @@ class Change:
 
     @property
     def _kind(self) -> str:
-        was = swarm_consul_file.was_server()
+        # A run that was killed after its leave has written the client's file already.
+        was = swarm_consul_file.is_server()
         return swarm_raft.change(self._me, self._settings["is_server"], was, self._found)
 
     def foretell(self) -> None:
@@ -249,7 +251,7 @@ class Change:
 
     def _join(self, spec: dict, text: str) -> None:
         """Become one of the servers that there are: that costs them no quorum."""
-        if not swarm_consul_file.was_server():
+        if not (swarm_consul_file.is_server() or swarm_consul_file.was_server()):
             self._set_aside()
         swarm_consul_file.note_joining(self._addresses)
         probe = functools.partial(self._probed, functools.partial(swarm_raft.not_in, me=self._me))
@@ -312,7 +314,13 @@ class Change:
 
     def _revive(self) -> None:
         """Start Consul if it was stopped: what does not run cannot leave."""
-        if not self._found.leader and self._salt["swarm_container.get"](self._name):
+        if self._found.leader:
+            return
+        replaced = self._name + swarm_actions.REPLACED
+        if not self._container() and self._salt["swarm_container.get"](replaced):
+            # A run was killed between this and what was to come in its place.
+            self._salt["swarm_container.rename"](replaced, self._name)
+        if self._container():
             self._salt["swarm_container.start"](self._name)
 
     def _go(self) -> None:

@@ -58,8 +58,13 @@ def has_joined() -> bool:
     return bool(present.get("server")) and "bootstrap_expect" not in present
 
 
+def is_server() -> bool:
+    """Return whether ``consul.json`` is that of a server."""
+    return bool(config().get("server"))
+
+
 def was_server() -> bool:
-    """Return whether Consul of this host has been a server."""
+    """Return whether Consul of this host was a server when it last worked."""
     return bool(_parsed(proven()).get("server"))
 
 

@@ -8,7 +8,7 @@ not answer is missing. ``said`` holds ``swarm_classic.managers`` of a minion.
 """
 
 import swarm_errors
-import swarm_turn
+import swarm_raft
 
 HEALTHY = "Healthy"
 # Ready, and what an operator may have made of a node in the engine's swarm mode.
@@ -129,12 +129,17 @@ def outcomes(returns: dict, asked: list[str]) -> dict[str, str]:
     return found
 
 
-def guard(member: str, others: dict, said: dict, alive: set[str]) -> None:
+def guard(
+    member: str, others: dict, said: dict, alive: set[str], voters: set[str] | None = None
+) -> None:
     """
     Raise an error if the swarm could not do without this member.
 
     others
         Reports of the other members; any of them knows who the managers and servers are.
+
+    voters
+        The servers that Consul's Raft counts; unset: those of pillar.
     """
     report = next(iter(others.values()), None)
     if report is None:
@@ -147,9 +152,10 @@ def guard(member: str, others: dict, said: dict, alive: set[str]) -> None:
             f"{member} was not removed: it is the CA; have another minion be it first, as"
             " docs/security.md tells (Another CA)"
         )
-    if member in report["servers"]:
-        refusal = swarm_turn.refusal(report["servers"], alive, member, "removing")
-        if refusal or len(report["servers"]) == 1:
+    servers = voters or set(report["servers"])
+    if member in servers:
+        refusal = swarm_raft.refusal(servers, alive, member, "removing")
+        if refusal or len(servers) == 1:
             raise swarm_errors.SwarmError(refusal or _only(member, "Consul server"))
     answering = [name for name, one in said.items() if "role" in one and name != member]
     if member in report["managers"] and not answering:

@@ -14,6 +14,7 @@ import swarm_kv
 from swarm_turn import majority
 
 _CONFIGURATION = "/v1/operator/raft/configuration"
+RESTARTING = "restarting"
 # What a change of Consul on a host means for Raft.
 ALONE, CLIENT, JOIN, RESTART, LEAVE = "alone", "client", "join", "restart", "leave"
 
@@ -125,16 +126,16 @@ def change(me: str, server: bool, was_server: bool, found: Standing) -> str:
     return LEAVE if me in found.names else CLIENT
 
 
-def refusal(voters: set[str], alive: set[str], me: str, doing: str = "restarting") -> str | None:
+def refusal(voters: set[str], alive: set[str], me: str, doing: str = RESTARTING) -> str | None:
     """
-    Return why a server must not go down for a moment, ``None`` if it may. Pure.
+    Return why a server must not go down, ``None`` if it may. Pure.
 
     One or two voters bear no loss at all: they are restarted while all are up.
     """
     need, rest = majority(len(voters)), (voters & alive) - {me}
     absent = voters - alive - {me}
-    spare = len(voters) <= 2 and not absent  # noqa: PLR2004
-    if me not in voters or spare or len(rest) >= need:
+    short = doing == RESTARTING and len(voters) <= 2 and not absent  # noqa: PLR2004
+    if me not in voters or short or len(rest) >= need:
         return None
     return _costs(f"{doing} Consul on {me}", voters, rest, need, absent)
 

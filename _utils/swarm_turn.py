@@ -21,21 +21,6 @@ def majority(count: int) -> int:
     return count // 2 + 1
 
 
-def refusal(
-    servers: dict[str, str], alive: set[str], mine: str, doing: str = "restarting"
-) -> str | None:
-    """Return why this server must not be taken down now, ``None`` if it may."""
-    need = majority(len(servers))
-    rest = (set(servers) & alive) - {mine}
-    if len(servers) == 1 or len(rest) >= need:
-        return None
-    absent = sorted(set(servers) - alive - {mine})
-    return (
-        f"{doing} Consul on {mine} would cost the quorum: {need} of {len(servers)} servers are"
-        f" needed, and {len(rest)} would be left; bring {', '.join(absent) or 'more'} up first"
-    )
-
-
 def _take(client: object, session: str, mine: str) -> str | None:
     """Try to take the turn; return who has it, ``None`` if it is ours."""
     try:

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+import swarm_actions
 import swarm_errors
 import swarm_info
 import swarm_kv
+import swarm_roles
 import swarm_wait
 
 from _modules import swarm_classic
@@ -48,6 +50,7 @@ def on(monkeypatch, said):
             swarm_settings__get=settings_of({**VALID, "timeout": 5, **pillar}, node(host)),
             swarm_container__apply=tried(changes or {}),
             swarm_container__check=None,
+            swarm_container__get={"restarts": 0},
             swarm_container__logs="its words",
             swarm_container__start=True,
             swarm_container__stop=True,
@@ -60,6 +63,7 @@ def on(monkeypatch, said):
             swarm_image__remove_unused={},
         )
         monkeypatch.setattr(swarm_classic, "__salt__", salt, raising=False)
+        monkeypatch.setattr(swarm_actions, "SETTLE", 0)
         return salt
 
     return on
@@ -343,6 +347,80 @@ def test_lock_that_came_too_late_to_be_handed_over_is_given_back(on, agent, monk
     salt["swarm_container.apply"].side_effect = tried(CHANGED, act)
     swarm_classic.apply_manager()
     assert seen == [(None, False)]
+
+
+# ---- what does not work
+
+
+def test_only_manager_that_does_not_answer_is_undone_with_its_words(on, said):
+    salt = on(changes=CHANGED, managers=["m1"])
+    said.pop("m1")
+    salt["swarm_settings.get"].return_value["timeout"] = 0.1
+    with pytest.raises(swarm_errors.WaitTimeoutError) as failure:
+        swarm_classic.apply_manager()
+    assert "manager 10.77.0.11:3375: no connection; its last words: its words" in str(failure.value)
+    assert "(see swarm:manager:options, swarm:manager:image)" in str(failure.value)
+
+
+def test_manager_is_not_undone_for_what_ails_the_agent(on, agent, said):
+    salt = on(changes=CHANGED, leader=True)
+    said.pop("m1")
+    salt["swarm_settings.get"].return_value["timeout"] = 0.1
+
+    def check(name):
+        if name == "swarm-agent":
+            raise FALLEN
+
+    salt["swarm_container.check"].side_effect = check
+    with pytest.raises(swarm_errors.WaitTimeoutError):
+        swarm_classic.apply_manager()
+
+
+def test_agent_that_ends_is_undone_with_its_words(on):
+    salt = on(changes=CHANGED)
+    salt["swarm_container.check"].side_effect = FALLEN
+    with pytest.raises(swarm_errors.NotRunningError, match=r"exit code 2 \(see swarm:agent:option"):
+        swarm_classic.apply_agent()
+
+
+def test_agent_that_is_started_again_and_again_is_not_settled(on, monkeypatch):
+    """Docker starts it anew at once; between two starts it runs."""
+    salt, restarts = on(changes=CHANGED), iter(range(3))
+    monkeypatch.setattr(swarm_actions, "SETTLE", 60)
+    salt["swarm_container.get"].side_effect = lambda _: {"restarts": next(restarts)}
+    salt["swarm_container.check"].side_effect = [None, None, FALLEN]
+    with pytest.raises(swarm_errors.NotRunningError, match="exit code 2"):
+        swarm_classic.apply_agent()
+
+
+KEY = "docker/swarm/nodes/10.77.0.11:2275"
+
+
+@pytest.mark.parametrize(
+    ("registered", "options", "lost"),
+    [
+        (False, {}, True),
+        (True, {}, False),
+        # It may be waiting.
+        (False, {"delay": "5s"}, False),
+        (False, {"advertise": "10.77.0.99:1"}, True),
+        (True, {"discovery-opt": {"kv.path": "elsewhere"}}, True),
+    ],
+)
+def test_agent_whose_node_consul_has_forgotten_is_restarted(on, agent, registered, options, lost):
+    """A Consul that leaves, as it does when its role changes, takes its registrations along."""
+    salt = on(agent={"options": options})
+    if registered:
+        agent.keys[KEY] = ("10.77.0.11:2275", "a session")
+    settings = salt["swarm_settings.get"].return_value
+    key = swarm_roles.agent_key(settings)
+    salt["swarm_container.start"].side_effect = lambda _: agent.keys.update({key: ("x", "y")})
+    changes = {"registration": {"old": None, "new": "10.77.0.11:2275"}} if lost else {}
+    assert swarm_classic.apply_agent(test=True) == changes
+    salt["swarm_container.stop"].assert_not_called()
+    assert swarm_classic.apply_agent() == changes
+    assert salt["swarm_container.start"].called is lost
+    assert swarm_classic.apply_agent() == {}
 
 
 # ---- leaving

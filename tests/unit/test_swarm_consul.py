@@ -73,7 +73,11 @@ def wrote(salt):
 def test_status(on, agent):
     on()
     agent.serve("m3", status=consul_agent.FAILED)
-    assert swarm_consul.status() == {"leader": "10.77.0.11:8300", "servers": ["m1", "m2"]}
+    assert swarm_consul.status() == {
+        "leader": "10.77.0.11:8300",
+        "servers": ["m1", "m2"],
+        "voters": ["m1", "m2", "m3"],
+    }
 
 
 def test_leader(on, agent):
@@ -163,12 +167,23 @@ def test_test_mode_promises_and_writes_nothing(on, folder):
     assert not folder.exists()
 
 
-def test_store_of_ones_own_needs_no_consul_here(on, folder):
-    salt = on(store="etcd://e:2379")
+@pytest.mark.parametrize("test", [False, True])
+def test_store_of_ones_own_needs_no_consul_here(on, agent, folder, test):
+    salt = on(store=f"etcd://127.0.0.1:9,127.0.0.1:{agent.port}/x")
     salt["swarm_container.remove"].return_value = {"state": {"old": "running", "new": None}}
-    assert swarm_consul.apply() == {"state": {"old": "running", "new": None}}
+    assert swarm_consul.apply(test=test) == {"state": {"old": "running", "new": None}}
     salt["swarm_container.apply"].assert_not_called()
     assert not folder.exists()
+    assert len(salt["swarm_container.remove"].call_args_list) == (1 if test else 2)
+
+
+@pytest.mark.parametrize("test", [False, True])
+def test_consul_stays_if_the_store_that_replaces_it_does_not_answer(on, test):
+    salt = on(store="etcd://127.0.0.1:9")
+    salt["swarm_container.remove"].return_value = CREATED
+    with pytest.raises(swarm_errors.SwarmError, match=r"swarm:store: nothing answers .* from m1"):
+        swarm_consul.apply(test=test)
+    salt["swarm_container.remove"].assert_called_once_with("swarm-consul", test=True)
 
 
 # ---- going down

@@ -202,6 +202,40 @@ def test_server_without_leader_does_not_leave(on, agent, test):
         swarm_consul.apply(test=test)
 
 
+def test_leave_that_was_killed_is_taken_up_again(on, agent):
+    """Consul has left and ended, and nothing is in its place yet."""
+    leader, agent.leader, agent.raft = agent.leader, "", {"m1": True, "m3": True}
+    salt = on("m3", was=True, act=leaving(agent), servers=["m1"])
+    there = {"swarm-consul-replaced": {"status": "exited"}}
+    salt["swarm_container.get"].side_effect = there.get
+
+    def rename(old, new):
+        there[new] = there.pop(old)
+
+    salt["swarm_container.rename"].side_effect = rename
+    salt["swarm_container.start"].side_effect = lambda _: setattr(agent, "leader", leader)
+    assert swarm_consul.apply() == CHANGED
+    assert salt["swarm_container.start"].called
+
+
+def test_leave_that_was_killed_after_the_file_was_written_is_over(on, agent, file):
+    agent.raft = {"m1": True}
+    on("m3", was=False, servers=["m1"])
+    swarm_files.write(file.with_name("consul.json-replaced"), '{"server": true}')
+    assert swarm_consul.apply() == CHANGED
+    assert not agent.left
+    assert not file.with_name("consul.json-replaced").exists()
+
+
+def test_join_that_was_killed_keeps_what_raft_knows_by_now(on, agent, file, tmp_path):
+    (tmp_path / "raft").mkdir()
+    agent.raft = {"m1": True}
+    on("m2", was=True, act=functools.partial(agent.raft.update, m2=True), servers=["m1", "m2"])
+    swarm_files.write(file.with_name("consul.json-replaced"), '{"server": false}')
+    assert swarm_consul.apply() == CHANGED
+    assert (tmp_path / "raft").exists()
+
+
 # ---- staying what it is
 
 

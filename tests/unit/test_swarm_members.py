@@ -143,6 +143,14 @@ def test_guard(member, others, alive, answering, words):
         swarm_members.guard(member, others, heard, alive)
 
 
+def test_guard_goes_by_the_servers_that_raft_counts():
+    """Pillar has three by now, and the others are not there yet."""
+    with pytest.raises(swarm_errors.SwarmError, match="the only Consul server"):
+        swarm_members.guard("m1", OTHERS, said(), {"m1", "m2", "m3"}, {"m1"})
+    with pytest.raises(swarm_errors.SwarmError, match="would cost the quorum: 2 of 2"):
+        swarm_members.guard("m1", OTHERS, said(), {"m1", "m2", "m3"}, {"m1", "m2"})
+
+
 def test_guard_of_the_ca():
     others = {"m2": report(2, ca="m1")}
     with pytest.raises(swarm_errors.SwarmError, match="m1 was not removed: it is the CA"):

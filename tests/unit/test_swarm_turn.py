@@ -33,30 +33,6 @@ def test_majority(count, quorum):
 SERVERS = {f"m{n}": f"10.77.0.1{n}" for n in range(1, 6)}
 
 
-@pytest.mark.parametrize(
-    ("names", "alive", "words"),
-    [
-        ("m1", "m1", None),
-        ("m1", "", None),
-        ("m1 m2 m3", "m1 m2 m3", None),
-        ("m1 m2 m3", "m2 m3", None),
-        ("m1 m2 m3", "m1 m2", "2 of 3 servers are needed, and 1 would be left; bring m3 up first"),
-        ("m1 m2 m3", "m1", "2 of 3 servers are needed, and 0 would be left; bring m2, m3 up first"),
-        # no number of them can go without the other
-        ("m1 m2", "m1 m2", "2 of 2 servers are needed, and 1 would be left; bring more up first"),
-        ("m1 m2 m3 m4 m5", "m1 m2 m3 m4", None),
-        ("m1 m2 m3 m4 m5", "m1 m2 m3", "3 of 5 servers are needed, and 2 would be left"),
-        # who is not a server by pillar does not count
-        ("m1 m2 m3", "m1 m2 m9", "2 of 3 servers are needed, and 1 would be left; bring m3 up"),
-    ],
-)
-def test_quorum_is_kept(names, alive, words):
-    servers = {name: SERVERS[name] for name in names.split()}
-    why = swarm_turn.refusal(servers, set(alive.split()), "m1")
-    assert (why is None) is (words is None)
-    assert not words or words in why
-
-
 def test_turn_is_held_and_given_back(agent, connect):
     with swarm_turn.turn(connect, "m1", 5):
         assert agent.keys[KEY][0] == "m1"
