@@ -11,7 +11,7 @@ import pytest
 
 from tests.builtin import walk
 
-SEED = int(os.environ.get("SWARM_TEST_SEED", "0"))
+SEED = int(os.environ.get("SWARM_TEST_SEED", "15"))
 COUNT = int(os.environ.get("SWARM_TEST_WALK", "12"))
 GIVEN = os.environ.get("SWARM_TEST_STEPS", "")
 

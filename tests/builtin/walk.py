@@ -66,10 +66,10 @@ def _managers(mind: Expected) -> list[str]:
     """Edit the list: any hosts, new machines too, as long as most of them are up."""
     count = mind.chance.choice((1, 1, 2, 2, 3, 3, 3))
     new = mind.chance.sample(HOSTS, count)
+    if len(set(new) - mind.off) < majority(len(new)):
+        return []
     steps = [f"add {host}" for host in new if host not in mind.there]
     mind.there |= set(new)
-    if len(set(new) & mind.on) < majority(len(new)):
-        return []
     mind.managers = new
     return [*steps, f"managers {','.join(new)}", *_apply(mind)]
 
