@@ -14,6 +14,8 @@ import swarm_errors
 NOTHING, INIT, JOIN, REJOIN, WAIT, UNLOCK = "nothing", "init", "join", "rejoin", "wait", "unlock"
 RESTART = "restart"
 
+# Docker's words for a token that is not the cluster's, or of another CA.
+_BAD_TOKEN = ("valid join token is necessary", "does not match fingerprint")
 # Docker's words when a node cannot become a manager, because the manager by which it has joined is
 # none any more: until its next start the engine of 20.10 asks no other one.
 _CANNOT_PROMOTE = "can't initialize raft node"
@@ -275,6 +277,16 @@ def reachable(settings: dict, records: dict) -> dict[str, str]:
     return {
         name: one["token"] for name, one in donors(settings, records).items() if one.get("token")
     }
+
+
+def token_cure(said: str, name: str) -> str:
+    """Return what to do if a manager refuses the token that it has told, empty for other errors."""
+    if not any(words in said for words in _BAD_TOKEN):
+        return ""
+    return (
+        f" (the token or the CA was changed since {name} has told of it:"
+        f" salt {name} swarm_builtin.tell, and apply again)"
+    )
 
 
 def _list(names: Iterable[str]) -> str:

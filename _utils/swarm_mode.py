@@ -137,7 +137,7 @@ def join(client: Any, settings: dict, records: dict) -> None:
                 swarm_docker.post(client, "/swarm/join", json=body)
         except swarm_errors.ApiError as err:
             if _GOES_ON not in str(err):
-                failures.append(str(err))
+                failures.append(f"{err}{swarm_membership.token_cure(str(err), name)}")
                 continue
             if _came(client, settings):
                 return
