@@ -86,11 +86,12 @@ def step(
         return Step(REJOIN, f"the raft does not count it: {swarm.get('Error')}")
     if state == "pending":
         # Not mended by leaving: a manager that was restarted without its quorum is pending, too.
+        why = NO_LEADER if manager(swarm) else "the engine waits for a manager that takes it in"
         cure = f"salt {settings['id']} swarm_builtin.leave force=True, and apply again"
         return Step(
             WAIT,
-            "the engine waits for a manager that takes it in, or for a majority of the managers:"
-            f" bring these up. If none takes it in: {cure}; it refuses what would harm the cluster",
+            f"{why}. If the other managers are well, and only this node is not: {cure}; it refuses"
+            " what would cost the cluster",
         )
     if state == "locked":
         return _locked(settings)

@@ -67,6 +67,33 @@ def test_managers_change_and_the_cluster_stays(world, lists):
         converge(world, managers)
 
 
+def test_vote_of_an_engine_that_was_killed_while_it_was_demoted_is_taken_out(world):
+    """It is a worker, the raft counts it, and as a manager it would panic."""
+    for wanted in (["m2", "m3"], ["m1", "m2", "m3"]):
+        converge(world, ["m1", "m2", "m3"])
+        world.demote_half(world.clusters[0], world.engines["m1"].node)
+        converge(world, wanted)
+
+
+def test_managers_that_are_off_go_first(world):
+    converge(world, ["m1", "m2", "m3"])
+    world.engines["m3"].on = False
+    world.pillar["managers"] = ["m1"]
+    world.apply_all()
+    assert world.clusters[0].voters == [world.engines["m1"].node]
+
+
+def test_worker_whose_minion_has_told_nothing_is_not_taken_for_lost(world):
+    converge(world, ["m1", "m2", "m3"])
+    node = world.engines["m3"].node
+    world.demote_half(world.clusters[0], node)
+    world.mine.pop(("m3", "swarm_node"))
+    world.pillar["managers"] = ["m1"]
+    world.apply("m1")
+    assert node in world.clusters[0].nodes
+    converge(world)
+
+
 def test_new_machine_that_is_the_only_manager_of_pillar_joins_by_the_former_one(world):
     world.pillar["managers"] = ["m1"]
     assert world.apply("m1")
