@@ -157,7 +157,7 @@ def _cannot_be_restored(facts):
 # --- restore
 
 
-def restore(path, force=False, test=False):
+def restore(path, force=False, lose_cluster=False, test=False):
     """
     Make a swarm of a backup; return what changed. The only way back after the loss of all managers.
 
@@ -181,14 +181,18 @@ def restore(path, force=False, test=False):
         A file that ``swarm_backup.save`` has written.
 
     force
-        Restore whatever that costs. Defaults to ``False``.
+        Restore what does not fit this host or its engine, too. Defaults to ``False``.
+
+    lose_cluster
+        With ``force``: restore even if the cluster may be alive. Defaults to ``False``.
     """
     settings, place = _settings(), Path(path)
-    do = _restore_raft if _builtin(settings) else _restore_store
-    return do(settings, place, force, test)
+    if _builtin(settings):
+        return _restore_raft(settings, place, force, force and lose_cluster, test)
+    return _restore_store(settings, place, test)
 
 
-def _restore_store(settings, place, _force, test):
+def _restore_store(settings, place, test):
     try:
         data = place.read_bytes()
     except OSError as err:
@@ -201,12 +205,13 @@ def _restore_store(settings, place, _force, test):
     return {"consul": {"old": "as it is", "new": f"as in {place}"}}
 
 
-def _restore_raft(settings, place, force, test):
+def _restore_raft(settings, place, force, lose, test):
     facts = swarm_archive.read(place)
     with _client() as client:
         info = client.info()
         if not force:
             _refuse_unfit(facts, info["ServerVersion"], settings)
+        if not lose:
             _refuse_second(client, settings)
     changes = {
         "swarm mode": {
@@ -252,14 +257,15 @@ def _refuse_second(client, settings):
     why = None
     if _has_leader(client):
         why = f"{settings['id']} is in a cluster that has a leader"
-    elif others := swarm_mode.listens(settings):
+    elif others := swarm_mode.listens(settings, swarm_mode.swarm(client)):
         why = (
             f"{', '.join(others)} may be alive in the cluster: something listens there at its port"
         )
     if why:
         raise swarm_errors.SwarmError(
-            f"nothing was changed: {why}, and there must not be two of the same identity. Stop the"
-            " engines there, or force=True"
+            f"nothing was changed: {why}, and there must not be two of the same identity. If the"
+            " quorum is lost for good, stop the engines of the other managers first. To do it"
+            " whatever that costs: force=True lose_cluster=True"
         )
 
 
@@ -273,7 +279,7 @@ def _has_leader(client):
     return False
 
 
-def force_new_cluster(force=False, test=False):
+def force_new_cluster(force=False, lose_cluster=False, test=False):
     """
     Go on with this manager alone after its quorum is lost for good; return what changed.
 
@@ -287,8 +293,9 @@ def force_new_cluster(force=False, test=False):
 
         salt m1 swarm_backup.force_new_cluster
 
-    force
-        Do it whatever that costs. Defaults to ``False``.
+    force, lose_cluster
+        Both: do it even if the cluster may be alive, which there are two of then, or lose what the
+        others know. Default to ``False``.
     """
     settings = _settings()
     with _client() as client, swarm_mode.alone():
@@ -298,7 +305,7 @@ def force_new_cluster(force=False, test=False):
                 f"{settings['id']} is no manager, and knows nothing of which a cluster could be"
                 f" made: it is {swarm.get('LocalNodeState') or 'inactive'}"
             )
-        if not force:
+        if not (force and lose_cluster):
             _refuse_second(client, settings)
         if not test:
             _go_on(client, settings)

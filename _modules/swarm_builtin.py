@@ -5,25 +5,29 @@ What a manager knows of the cluster, the others learn from Salt's mine: ``swarm_
 token for workers, for members only) and ``swarm_node``, which node a minion is.
 """
 
+import contextlib
 import time
 
 import swarm_docker
+import swarm_dockerd
 import swarm_errors
+import swarm_leave
 import swarm_listing
 import swarm_membership
 import swarm_mine
 import swarm_mode
 import swarm_nodes
+import swarm_peers
 import swarm_secrets
 import swarm_wait
 from swarm_address import endpoint
-from swarm_membership import INIT, JOIN, NOTHING, REJOIN, UNLOCK, WAIT, Step
+from swarm_membership import INIT, JOIN, NOTHING, REJOIN, RESTART, UNLOCK, WAIT, Step
+from swarm_peers import CLUSTER, NODE
 
 __virtualname__ = "swarm_builtin"
 
-_CLUSTER, _NODE = "swarm_cluster", "swarm_node"
-# Seconds between two requests to the managers, and how long one may take.
-_NUDGE, _ANSWER = 10, 15
+# Seconds between two requests to the managers.
+_NUDGE = 10
 # Seconds for which a manager's word that it lists this node holds, and that a manager has for it.
 _LISTED, _WORD = 60, 5
 # Seconds within which managers that leave at the same time are out of each other's way.
@@ -44,6 +48,54 @@ def _client():
 
 def _mine():
     return swarm_mine.Mine(__salt__, __opts__, __context__)
+
+
+def _known(settings):
+    return swarm_peers.known(_mine(), settings)
+
+
+def _look(swarm, settings, known, listed=None):
+    return swarm_membership.step(swarm, settings, known.records, known.claims, listed)
+
+
+def _step(swarm, settings, known):
+    """
+    Return the next step. The managers are asked before a human has to decide, and a node that they
+    do not list any more joins again.
+    """
+    try:
+        step = _look(swarm, settings, known)
+    except swarm_errors.SwarmError:
+        if not (listed := _listing(settings)):
+            raise
+        return _look(swarm, settings, known, listed)
+    if step.what not in {NOTHING, WAIT} or not swarm_listing.is_doubtful(swarm, known.records):
+        return step
+    if _listed(swarm["NodeID"], settings, known.records) is False:
+        return Step(REJOIN, swarm_listing.removed(settings, swarm))
+    return step
+
+
+def _listed(node, settings, records):
+    """
+    Return whether the managers list a node, ``None`` if none of them tells.
+
+    Needs ``peer`` in the master's configuration for ``swarm_leader.lists``.
+    """
+    known, said, when = __context__.get("swarm_builtin.listed", ("", None, 0))
+    if known == node and time.monotonic() - when < (_LISTED if said else _NUDGE):
+        return said
+    said = None
+    for name in swarm_listing.to_ask(settings, records):
+        returns = __salt__["publish.publish"](name, "swarm_leader.lists", node, timeout=_WORD)
+        if (said := swarm_listing.answer(returns, name)) is not None:
+            break
+    __context__["swarm_builtin.listed"] = (node, said, time.monotonic())
+    return said
+
+
+def _listing(settings):
+    return {} if _mine().masterless else swarm_peers.listing(__salt__, settings)
 
 
 # --- what is
@@ -120,11 +172,6 @@ def node_id():
         return swarm_mode.swarm(client).get("NodeID") or ""
 
 
-def _records(settings):
-    found = _mine().get(list(settings["managers"]), _CLUSTER)
-    return {name: found[name] for name in settings["managers"] if found.get(name)}
-
-
 def claims(fresh=False):
     """
     Return which node each member says it is, ``{minion ID: node ID}``; of this one, its engine.
@@ -141,9 +188,8 @@ def claims(fresh=False):
     settings = __salt__["swarm_settings.get"](fresh=fresh)
     with _client() as client:
         mine = swarm_mode.swarm(client).get("NodeID")
-    found = {**_mine().get(swarm_mine.members(settings), _NODE), settings["id"]: mine}
-    # Anything may be in the mine: each minion writes its own.
-    return {minion: node for minion, node in found.items() if node and isinstance(node, str)}
+    found = {**_known(settings).claims, settings["id"]: mine}
+    return {minion: node for minion, node in found.items() if node}
 
 
 def tell():
@@ -157,41 +203,68 @@ def tell():
         salt '*' swarm_builtin.tell
     """
     settings = _settings()
-    records = _records(settings)
+    known = _known(settings)
     with _client() as client:
-        _tell(swarm_mode.swarm(client), settings, records)
+        _tell(swarm_mode.swarm(client), settings, known)
 
 
-def _tell(swarm, settings, records):
+def _tell(swarm, settings, known):
     me, mine = settings["id"], _mine()
     if mine.masterless:
         return
-    mine.tell(me, _NODE, swarm["NodeID"], "swarm_builtin.node_id")
+    if known.claims.get(me) != swarm["NodeID"]:
+        mine.send(NODE, "swarm_builtin.node_id")
     if not swarm_membership.manager(swarm):
-        if me in records:
-            __salt__["mine.delete"](_CLUSTER)
+        if me in known.records and swarm_membership.is_demoted(swarm):
+            mine.forget(CLUSTER)
         return
     with mine.sending():
-        known = record() == records.get(me)
-    if not known:
-        mine.send(_CLUSTER, "swarm_builtin.record", swarm_mine.members(settings))
+        told = record() == known.records.get(me)
+    if not told:
+        mine.send(CLUSTER, "swarm_builtin.record", swarm_mine.members(settings))
 
 
-def forget():
+def forget(lose_cluster=False):
     """
     Have Salt's mine forget what this minion has told of a cluster.
 
-    Only after the loss of a whole cluster: then a new one may be made.
+    Only after the loss of a whole cluster: then a new one may be made. Refused while this node is
+    in a cluster, or something listens where another manager of it may be.
 
     CLI Example:
 
     .. code-block:: bash
 
         salt 'm*' swarm_builtin.forget
+
+    lose_cluster
+        Forget a cluster that may be alive. Defaults to ``False``.
     """
-    for name in (_CLUSTER, _NODE):
-        __salt__["mine.delete"](name)
+    if not lose_cluster and (why := _alive()):
+        raise swarm_errors.SwarmError(
+            f"nothing was forgotten: {why}; by the record of a cluster nobody makes a second one."
+            " If it is to be given up: lose_cluster=True"
+        )
+    _forget()
     return True
+
+
+def _forget():
+    for name in (CLUSTER, NODE):
+        _mine().forget(name)
+
+
+def _alive():
+    """Return why the cluster that this minion has told of may be alive, if it may."""
+    settings = _settings()
+    swarm = {}
+    with contextlib.suppress(swarm_errors.SwarmError), _client() as client:
+        swarm = swarm_mode.swarm(client)
+    if (state := swarm.get("LocalNodeState") or "inactive") != "inactive":
+        return f"swarm mode is {state} on {settings['id']}"
+    if others := swarm_mode.listens(settings):
+        return f"something listens at the managers' port of {', '.join(others)}"
+    return None
 
 
 # --- this node
@@ -201,7 +274,7 @@ def apply(test=False):
     """
     Ensure this node is in the cluster of pillar's managers; return what changed.
 
-    The first manager of pillar makes the cluster, if none was ever known; all others join, as
+    The first manager of pillar makes the cluster, if no member knows one; all others join, as
     workers. Who is a manager, pillar says to the managers: see ``swarm_leader.settle``.
 
     CLI Example:
@@ -217,54 +290,36 @@ def apply(test=False):
 
 
 def _change(old, settings, step=None):
-    new = "unlocked" if step == UNLOCK else f"in the cluster of {', '.join(settings['managers'])}"
-    return {"swarm mode": {"old": old, "new": new}}
+    new = {UNLOCK: "unlocked", RESTART: "active, by a restart of the engine"}
+    where = f"in the cluster of {', '.join(settings['managers'])}"
+    return {"swarm mode": {"old": old, "new": new.get(step, where)}}
 
 
 def _apply(client, settings, test):
-    records = _records(settings)
+    known = _known(settings)
     swarm = swarm_mode.swarm(client)
-    step = _step(swarm, settings, records)
+    if not test:
+        _withdraw(swarm, settings, known)
+    step = _step(swarm, settings, known)
     if step.what == NOTHING:
         if not test:
-            _tell(swarm, settings, records)
+            _tell(swarm, settings, known)
         return {}
     changes = _change(swarm.get("LocalNodeState") or "inactive", settings, step.what)
     if not test:
         _become(client, settings)
         tell()
-        if step.what in {JOIN, REJOIN, WAIT}:
+        if step.what in {JOIN, REJOIN, RESTART, WAIT}:
             # The leader has not seen this node before: its role, its labels.
             ask_managers()
     return changes
 
 
-def _step(swarm, settings, records):
-    """Return the next step; a node that the managers do not list any more joins again."""
-    step = swarm_membership.step(swarm, settings, records)
-    if step.what not in {NOTHING, WAIT} or not swarm_listing.is_doubtful(swarm, records):
-        return step
-    if _listed(swarm["NodeID"], settings, records) is False:
-        return Step(REJOIN, swarm_listing.removed(settings, swarm))
-    return step
-
-
-def _listed(node, settings, records):
-    """
-    Return whether the managers list a node, ``None`` if none of them tells.
-
-    Needs ``peer`` in the master's configuration for ``swarm_leader.lists``.
-    """
-    known, said, when = __context__.get("swarm_builtin.listed", ("", None, 0))
-    if known == node and time.monotonic() - when < (_LISTED if said else _NUDGE):
-        return said
-    said = None
-    for name in swarm_listing.to_ask(settings, records):
-        returns = __salt__["publish.publish"](name, "swarm_leader.lists", node, timeout=_WORD)
-        if (said := swarm_listing.answer(returns, name)) is not None:
-            break
-    __context__["swarm_builtin.listed"] = (node, said, time.monotonic())
-    return said
+def _withdraw(swarm, settings, known):
+    """Take back which node this minion was, unless it was a manager: then that is all there is."""
+    me, state = settings["id"], swarm.get("LocalNodeState") or "inactive"
+    if state == "inactive" and me in known.claims and me not in known.records:
+        _mine().forget(NODE)
 
 
 def _become(client, settings):
@@ -272,36 +327,57 @@ def _become(client, settings):
     taken = []
 
     def probe():
-        records = _records(settings)
+        known = _known(settings)
         # A node that has just joined is in the list: there is nothing to ask.
-        look = swarm_membership.step if JOIN in taken else _step
-        step = look(swarm_mode.swarm(client), settings, records)
+        look = _look if JOIN in taken else _step
+        step = look(swarm_mode.swarm(client), settings, known)
         if step.what == NOTHING:
             return None
+        if step.what == RESTART and RESTART in taken:
+            return f"{settings['id']}, after a restart of its engine: {step.why}"
         taken.append(step.what)
-        return _take(client, settings, records, step) or f"{settings['id']}: {step.why}"
+        return _take(client, settings, known, step) or f"{settings['id']}: {step.why}"
 
     swarm_wait.until(probe, settings["timeout"])
 
 
-def _take(client, settings, records, step):
+def _take(client, settings, known, step):
     """Take one step; return what is in its way, if something is."""
     if step.what == INIT:
-        if elsewhere := swarm_mode.listens(settings):
+        if elsewhere := swarm_mode.listens(settings) or _telling(settings):
             return f"{', '.join(elsewhere)} may have a cluster and have not told of it: apply there"
         swarm_mode.init(client, settings)
     elif step.what == JOIN:
         try:
-            swarm_mode.join(client, settings, records)
+            swarm_mode.join(client, settings, known.records)
         except swarm_errors.SwarmError as err:
             # A leader that is gone is followed by another one, a token by a new one.
             return str(err)
     elif step.what == REJOIN:
         client.leave_swarm(force=True)
         __context__.pop("swarm_builtin.listed", None)
+    elif step.what == RESTART:
+        return _restart(client, settings)
     elif step.what == UNLOCK:
         key = swarm_secrets.load(__salt__, settings["builtin"]["unlock_key"])
         return swarm_mode.unlock(client, key)
+    return None
+
+
+def _telling(settings):
+    """Return who manages a cluster though the mine has nothing of it: it may have been emptied."""
+    return [] if _mine().masterless else swarm_peers.managers(__salt__, settings)
+
+
+def _restart(client, settings):
+    """Restart the engine, unless the managers would lose their quorum; return why it was not."""
+    swarm = swarm_mode.swarm(client)
+    if swarm_membership.manager(swarm):
+        refused = swarm_nodes.restart_refusal(swarm_mode.nodes(client), swarm["NodeID"])
+        if refused:
+            return refused
+    swarm_dockerd.start(__salt__, settings["engine"]["service"])
+    swarm_dockerd.wait(settings["timeout"])
     return None
 
 
@@ -320,33 +396,63 @@ def wait_ready(timeout=None):
     """
     settings = _settings()
     limit = settings["timeout"] if timeout is None else timeout
-    due = swarm_nodes.MANAGER if settings["is_manager"] else swarm_nodes.WORKER
     last = [float("-inf")]
+    taken = []
 
     def probe():
         with _client() as client:
             swarm = swarm_mode.swarm(client)
-        # Without a limit, whoever looks at a thousand nodes would have all of them ask.
-        look = _step if limit else swarm_membership.step
-        step = look(swarm, settings, _records(settings))
-        state = swarm.get("LocalNodeState") or "inactive"
-        if state != "active":
-            why = swarm.get("Error") or step.why or "no reason given"
-            return f"{settings['id']} is {state}: {why}"
-        if step.what != NOTHING:
-            return f"{settings['id']}: {step.why}"
-        if _role(swarm) == due:
-            return None
-        if limit and time.monotonic() - last[0] > _NUDGE:
-            ask_managers()
+            missing = _missing(client, swarm, settings, taken if limit else None)
+        if missing and limit and time.monotonic() - last[0] > _NUDGE:
+            _nudge(swarm)
             last[0] = time.monotonic()
-        return (
-            f"{settings['id']} is a {_role(swarm)} and is to be a {due}: the leader of the cluster"
-            " has to apply swarm, or the master's configuration lets minions ask for it"
-            " (peer, see the state swarm.master)"
-        )
+        return missing
 
     swarm_wait.until(probe, limit)
+
+
+def _nudge(swarm):
+    """Have the leader look what pillar says of the nodes: it may be this node itself."""
+    ask_managers()
+    if swarm_membership.manager(swarm):
+        # What is in its way has been told by the state before, or will be with the next apply.
+        with contextlib.suppress(swarm_errors.SwarmError):
+            __salt__["swarm_leader.settle"]()
+
+
+def _missing(client, swarm, settings, taken):
+    """
+    Return what this node lacks to be a member in its role, ``None`` for nothing.
+
+    taken
+        The steps that were taken to mend it; ``None`` if it is only to be looked at. Then nobody is
+        asked, either: whoever looks at a thousand nodes would have all of them ask.
+    """
+    me, known = settings["id"], _known(settings)
+    step = (_look if taken is None else _step)(swarm, settings, known)
+    if step.what == RESTART and taken == []:
+        taken.append(RESTART)
+        return _restart(client, settings) or f"{me}: {step.why}"
+    state = swarm.get("LocalNodeState") or "inactive"
+    if state != "active":
+        return f"{me} is {state}: {swarm.get('Error') or step.why or 'no reason given'}"
+    if step.what != NOTHING:
+        return f"{me}: {step.why}"
+    if missing := swarm_membership.wrong_role(swarm, settings):
+        return missing
+    return _unsettled(client, swarm, settings, known, look=taken is None)
+
+
+def _unsettled(client, swarm, settings, known, look):
+    """Return what a node that has its role lacks yet, and tell the others of a new manager."""
+    if not settings["is_manager"]:
+        # If it went off now, it would come back as a manager, and cost the others their quorum.
+        early = swarm_mode.is_certified_manager(client)
+        return f"{settings['id']} has no certificate of a worker yet" if early else None
+    if not look and settings["id"] not in known.records:
+        # It was promoted a moment ago: by its word others join, when the old managers are gone.
+        _tell(swarm, settings, known)
+    return None
 
 
 def ask_managers():
@@ -360,15 +466,16 @@ def ask_managers():
 
         salt m4 swarm_builtin.ask_managers
     """
-    others = [name for name in _settings()["managers"] if name != __opts__["id"]]
-    if _mine().masterless or not others:
+    settings = _settings()
+    if _mine().masterless:
         return {}
-    return __salt__["publish.publish"](
-        ",".join(others), "swarm_leader.settle", tgt_type="list", timeout=_ANSWER
-    )
+    # A former manager may be the leader still, and has to hear of its successor.
+    names = dict.fromkeys([*settings["managers"], *_known(settings).records])
+    others = [name for name in names if name != settings["id"]]
+    return swarm_peers.ask(__salt__, others, "swarm_leader.settle")
 
 
-def leave(force=False, test=False):
+def leave(force=False, lose_cluster=False, test=False):
     """
     Ensure this node is in no cluster; return what changed.
 
@@ -382,7 +489,12 @@ def leave(force=False, test=False):
         salt m4 swarm_builtin.leave test=True
 
     force
-        Leave at once, whatever that costs the cluster. Defaults to ``False``.
+        Leave without handing over. Refused where that would cost the managers their quorum, or end
+        the last manager, and where nobody can tell. Defaults to ``False``.
+
+    lose_cluster
+        With ``force``: leave even then. What the cluster knows is lost, if this was the last copy.
+        Defaults to ``False``.
     """
     settings = _settings()
     if not __salt__["swarm_engine.exists"]():
@@ -392,13 +504,32 @@ def leave(force=False, test=False):
         state = swarm.get("LocalNodeState") or "inactive"
         if state == "inactive":
             return {}
+        forced = force or state != "active"
+        by_force = forced and ((force and lose_cluster) or _may_force(client, swarm, settings))
         if not test:
-            last = _hand_over(client, swarm, settings) if not force else True
-            client.leave_swarm(force=force or last or state != "active")
+            last = _hand_over(client, swarm, settings) if not forced else by_force
+            client.leave_swarm(force=last)
             if not _mine().masterless:
-                forget()
+                _forget()
         return {"swarm mode": {"old": f"{state}, {_role(swarm)}", "new": "inactive"}}
     return {}
+
+
+def _may_force(client, swarm, settings):
+    """
+    Raise an error if the cluster would lose what it needs, or nobody can tell; return whether the
+    engine is to be forced: it refuses by itself to leave as a manager.
+    """
+    me, known = settings["id"], _known(settings)
+    node = swarm.get("NodeID") or known.claims.get(me, "")
+    recorded = known.records.get(me, {}).get("cluster")
+    listed = swarm_mode.listing(client, swarm) or _listing(settings)
+    if refused := swarm_leave.refusal(swarm, settings, node, listed, recorded):
+        raise swarm_errors.SwarmError(
+            f"{me} has not left its cluster, nothing was changed: {refused}. To leave whatever that"
+            " costs: force=True lose_cluster=True"
+        )
+    return swarm_leave.needs_force(swarm, node, listed)
 
 
 def _hand_over(client, swarm, settings):

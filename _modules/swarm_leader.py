@@ -56,6 +56,23 @@ def managers():
     return swarm_nodes.as_managers(nodes, minions)
 
 
+def list_nodes():
+    """
+    Return which nodes are in the cluster, and which of them are managers, by their IDs.
+
+    Empty on a node that is no manager, or has no leader. For a node of which nothing else is known
+    but that swarm mode has failed there: needs ``peer`` in the master's configuration.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_leader.list_nodes
+    """
+    with _client() as client:
+        return swarm_mode.listing(client, swarm_mode.swarm(client))
+
+
 def complaints():
     """
     Return what is not as pillar wants it and cannot be mended by an apply, as texts.
@@ -280,20 +297,42 @@ def settle(test=False, fresh=True):
 
 
 def _settle(client, settings, claims, test):
-    done = {}
-    for change in swarm_nodes.changes(swarm_mode.nodes(client), claims, settings):
-        done[change.minion] = change.changes
-        if not test:
-            _carry_out(client, change, settings["timeout"])
+    done = _finish(client, claims, settings, test)
+    nodes = swarm_mode.nodes(client)
+    changes = swarm_nodes.changes(nodes, claims, settings)
+    demotions = [one for one in changes if one.role == swarm_nodes.WORKER]
+    done |= _change(client, [one for one in changes if one not in demotions], settings, test)
+    # Before others go, those that are gone: they count for the quorum that the others need.
+    lost = swarm_nodes.lost_managers(swarm_mode.nodes(client), claims, settings)
+    done |= _replace(client, lost, settings, test)
+    done |= _change(client, demotions, settings, test)
     if not swarm_membership.manager(swarm_mode.swarm(client)):
         return done  # the last change was that of this very node
     nodes = swarm_mode.nodes(client)
     return {
         **done,
-        **_replace(client, swarm_nodes.lost_managers(nodes, claims, settings), settings, test),
         **_prune(client, nodes, claims, settings, test),
         **(_renew(client, nodes, test) if settings["builtin"]["rotate_after_join"] else {}),
     }
+
+
+def _change(client, changes, settings, test):
+    for change in changes if not test else ():
+        _carry_out(client, change, settings["timeout"])
+    return {change.minion: change.changes for change in changes}
+
+
+def _finish(client, claims, settings, test):
+    """End the demotions of nodes that no minion claims; those of others are among the changes."""
+    half = [
+        one["ID"]
+        for one in swarm_mode.nodes(client)
+        if swarm_nodes.is_lost_vote(one) and one["ID"] not in claims.values()
+    ]
+    for node in half if not test else ():
+        swarm_mode.demote(client, node, settings["timeout"])
+    role = {"role": {"old": swarm_nodes.MANAGER, "new": swarm_nodes.WORKER}}
+    return {f"node {node}": role for node in half}
 
 
 def _replace(client, lost, settings, test):
@@ -402,7 +441,13 @@ def drop(node):
         Its node ID, as ``docker node ls`` shows it.
     """
     with _client() as client:
-        if node not in swarm_nodes.by_id(swarm_mode.nodes(client)):
+        found = swarm_nodes.by_id(swarm_mode.nodes(client)).get(node)
+        if not found:
             return {}
+        if found.get("ManagerStatus"):
+            raise swarm_errors.SwarmError(
+                f"{swarm_nodes.title(found)} was not removed: it is a manager; first"
+                f" swarm_leader.expel {node}, which minds the quorum"
+            )
         swarm_mode.drop(client, node)
     return {node: {"old": "in the list", "new": None}}

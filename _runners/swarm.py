@@ -153,7 +153,7 @@ def _join(minions):
     return {"joined": joined, "failed": failed}
 
 
-def remove(minion, force=False):
+def remove(minion, force=False, lose_cluster=False):
     """
     Take a node out of the swarm, also one that is dead; return what was done.
 
@@ -172,8 +172,9 @@ def remove(minion, force=False):
     minion
         The ID of its minion.
 
-    force
-        Remove it whatever that costs. Defaults to ``False``.
+    force, lose_cluster
+        Both: remove it whatever that costs, also the only copy of the cluster, the store or the CA.
+        Default to ``False``.
     """
     members = {*_members(), minion}
     reports = _reports(members)
@@ -182,10 +183,10 @@ def remove(minion, force=False):
     }
     said = _said(others)
     try:
-        if not force:
+        if not (force and lose_cluster):
             swarm_members.guard(minion, others, said, *_servers(others))
     except swarm_errors.SwarmError as err:
-        return _refused(err)
+        return _refused(f"{err}. To remove it whatever that costs: force=True lose_cluster=True")
     endpoint = swarm_members.endpoint(minion, reports.get(minion), said)
     take_out = _from_cluster if swarm_members.is_builtin(others) else _from_store
     done = take_out(minion, minion in reports, endpoint, others)

@@ -1,16 +1,24 @@
 """
 What a node has to do to be a member of the engine's swarm mode: decided from what the API says.
 
-Pure. ``swarm`` is the part ``Swarm`` of ``/info``; ``records`` is what the managers of pillar have
-left in Salt's mine, ``{ID: {"cluster": ..., "node": ..., "address": ..., "token": ...}}``.
+Pure. ``swarm`` is the part ``Swarm`` of ``/info``; ``records`` is what managers have left in Salt's
+mine, ``{ID: {"cluster": ..., "node": ..., "address": ..., "token": ...}}``; ``claims`` is which
+node each member is, ``{ID: node ID}``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import swarm_errors
 
 NOTHING, INIT, JOIN, REJOIN, WAIT, UNLOCK = "nothing", "init", "join", "rejoin", "wait", "unlock"
+RESTART = "restart"
+
+# Docker's words for a token that is not the cluster's, or of another CA.
+_BAD_TOKEN = ("valid join token is necessary", "does not match fingerprint")
+# Docker's words when a node cannot become a manager, because the manager by which it has joined is
+# none any more: until its next start the engine of 20.10 asks no other one.
+_CANNOT_PROMOTE = "can't initialize raft node"
 
 
 class Step(NamedTuple):
@@ -35,48 +43,135 @@ def remote_managers(swarm: dict) -> set[str]:
     return {one["NodeID"] for one in swarm.get("RemoteManagers") or []}
 
 
+def is_demoted(swarm: dict) -> bool:
+    """
+    Say whether this node is a worker, and not only on its way to become one.
+
+    A worker has the list of managers from the leader, who takes it from the raft. As long as the
+    list has this node, its vote counts in there.
+    """
+    return not manager(swarm) and swarm.get("NodeID") not in remote_managers(swarm)
+
+
 def is_first(settings: dict) -> bool:
     """Say whether this is the manager of pillar that makes the cluster, if nobody knows one."""
     return settings["id"] == next(iter(settings["managers"]))
 
 
-def step(swarm: dict, settings: dict, records: dict) -> Step:
-    """Return what brings this node into the cluster; an error where only a human may decide."""
-    state = swarm.get("LocalNodeState") or "inactive"
+def is_record(value: object) -> bool:
+    """Say whether this is a manager's record: anything may be in the mine."""
+    keys = ("cluster", "node", "address", "token")
+    return isinstance(value, Mapping) and all(isinstance(value.get(key), str) for key in keys)
+
+
+def step(
+    swarm: dict,
+    settings: dict,
+    records: dict,
+    claims: Mapping[str, str] | None = None,
+    listed: Mapping | None = None,
+) -> Step:
+    """
+    Return what brings this node into the cluster; an error where only a human may decide.
+
+    listed
+        What a manager says of the nodes, if one was asked, as ``swarm_leader.list_nodes`` returns.
+    """
+    state, nodes = swarm.get("LocalNodeState") or "inactive", (listed or {}).get("nodes", {})
+    node = swarm.get("NodeID") or (claims or {}).get(settings["id"])
     if state == "active":
-        return _active(swarm, settings, records)
+        # Who is in the list of a manager of pillar is in its cluster.
+        return Step(NOTHING) if node in nodes else _active(swarm, settings, records, claims or {})
+    if state == "error" and nodes.get(node, "") is None:
+        return Step(REJOIN, f"the raft does not count it: {swarm.get('Error')}")
     if state == "pending":
         # Not mended by leaving: a manager that was restarted without its quorum is pending, too.
+        why = NO_LEADER if manager(swarm) else "the engine waits for a manager that takes it in"
         cure = f"salt {settings['id']} swarm_builtin.leave force=True, and apply again"
-        return Step(WAIT, f"the engine waits for a manager that takes it in; if none does: {cure}")
+        return Step(
+            WAIT,
+            f"{why}. If the other managers are well, and only this node is not: {cure}; it refuses"
+            " what would cost the cluster",
+        )
     if state == "locked":
         return _locked(settings)
     if state == "error":
         return _failed(swarm, settings, records)
-    return _inactive(settings, records)
+    return _inactive(settings, records, claims or {})
 
 
-def _active(swarm: dict, settings: dict, records: dict) -> Step:
-    me = settings["id"]
+def _active(swarm: dict, settings: dict, records: dict, claims: Mapping[str, str]) -> Step:
     if manager(swarm) and not cluster_id(swarm):
         # Cut off, or alone: what it says of its cluster is nothing, not that it is another one.
-        return Step(WAIT, "its cluster has no leader: a majority of the managers has to be up")
-    others = {name: one for name, one in records.items() if name != me}
-    if not others:
-        return Step(NOTHING)
-    if manager(swarm):
-        mine, theirs = cluster_id(swarm), {one["cluster"] for one in others.values()}
-        wrong = mine not in theirs
-    else:
-        known = remote_managers(swarm)
-        wrong = bool(known) and known.isdisjoint(one["node"] for one in records.values())
-    if wrong:
-        raise swarm_errors.SwarmError(
-            f"{me} is in another cluster than {_list(others)} of swarm:managers, maybe by an old"
-            f" disk; nothing was changed. If that other cluster is not wanted: salt {me}"
-            " swarm_builtin.leave force=True, and apply again"
-        )
+        return Step(WAIT, NO_LEADER)
+    if is_elsewhere(swarm, settings, records, claims):
+        raise swarm_errors.SwarmError(elsewhere(swarm, settings, records))
     return Step(NOTHING)
+
+
+NO_LEADER = (
+    "its cluster has no leader: a majority of the managers has to be up. If they are lost for good,"
+    " 'salt ID swarm_backup.force_new_cluster' on one manager makes it the only one; it refuses"
+    " while another one may be alive"
+)
+
+
+def is_elsewhere(
+    swarm: dict, settings: dict, records: dict, claims: Mapping[str, str] | None = None
+) -> bool:
+    """Say whether this node seems to be in another cluster than the managers of pillar."""
+    others = _others(settings, records)
+    if not others:
+        return False
+    if manager(swarm):
+        return cluster_id(swarm) not in {one["cluster"] for one in others.values()}
+    # A manager that was named a moment ago, or is none any more, is of the cluster all the same.
+    known = remote_managers(swarm) - {swarm.get("NodeID")}
+    friends = {one["node"] for one in records.values()} | set((claims or {}).values())
+    return bool(known) and known.isdisjoint(friends)
+
+
+def elsewhere(swarm: dict, settings: dict, records: dict) -> str:
+    """Return what to tell of a node that is in another cluster."""
+    me, others = settings["id"], _others(settings, records)
+    text = (
+        f"{me} is in another cluster than {_list(others)} of swarm:managers, maybe by an old disk;"
+        " nothing was changed"
+    )
+    if not manager(swarm):
+        cure = f"salt {me} swarm_builtin.leave, and apply again"
+        return f"{text}. If that other cluster is not wanted: {cure}"
+    clusters = sorted({one["cluster"] for one in others.values()})
+    return (
+        f"{text}. Here it is {cluster_id(swarm)}, there {_list(clusters)}: look which one has your"
+        f" services ('docker service ls'). If it is the one of {me}, name its managers in"
+        f" swarm:managers. To give up the cluster of {me} and its services for good: salt {me}"
+        " swarm_builtin.leave force=True lose_cluster=True, and apply again"
+    )
+
+
+def _others(settings: dict, records: dict) -> dict:
+    """Return the records of the other managers of pillar."""
+    return {
+        name: records[name]
+        for name in settings["managers"]
+        if name in records and name != settings["id"]
+    }
+
+
+def wrong_role(swarm: dict, settings: dict) -> str | None:
+    """Return what a node of the cluster waits for to be in the role that pillar gives it."""
+    me, due = settings["id"], settings["is_manager"]
+    asked = (
+        "the leader of the cluster has to apply swarm, or the master's configuration lets minions"
+        " ask for it (peer, see the state swarm.master)"
+    )
+    if manager(swarm) != due:
+        words = ("worker", "manager")
+        return f"{me} is a {words[manager(swarm)]} and is to be a {words[due]}: {asked}"
+    if not due and not is_demoted(swarm):
+        return f"{me} is a worker, and the managers still count it as one of them: {asked}"
+    return None
 
 
 def _locked(settings: dict) -> Step:
@@ -89,41 +184,110 @@ def _locked(settings: dict) -> Step:
 
 
 def _failed(swarm: dict, settings: dict, records: dict) -> Step:
-    """A worker has nothing to lose and joins anew; a manager may hold the last copy of the raft."""
-    said = swarm.get("Error") or "no reason given"
-    others = {name for name in records if name != settings["id"]}
-    if not settings["is_manager"] and others:
+    """
+    Mend a swarm mode that has failed by what costs least.
+
+    A new start of the engine leaves it in the cluster. A worker has nothing to lose and joins
+    anew; a manager may hold the last copy of the raft.
+    """
+    me, said = settings["id"], swarm.get("Error") or ""
+    if not said and swarm.get("NodeID"):
+        return Step(RESTART, "swarm mode goes on after an error, and the engine still shows that")
+    if _CANNOT_PROMOTE in said and me not in records:
+        return Step(RESTART, f"it cannot become a manager: {said}")
+    said = said or "no reason given"
+    if not settings["is_manager"] and me not in records and set(records) - {me}:
         return Step(REJOIN, said)
     raise swarm_errors.SwarmError(
-        f"swarm mode on {settings['id']} has failed: {said}. Nothing was changed, for a manager"
-        f" may hold the last copy of the cluster. If other managers are well: salt"
-        f" {settings['id']} swarm_builtin.leave force=True, and apply again"
+        f"swarm mode on {me} has failed: {said}. Nothing was changed, for a manager may hold the"
+        f" last copy of the cluster. A restart of the engine of {me} loses nothing. If that does"
+        " not help and other managers are well:"
+        f" salt {me} swarm_builtin.leave force=True, which refuses what would cost the cluster, and"
+        " apply again"
     )
 
 
-def _inactive(settings: dict, records: dict) -> Step:
+def _inactive(settings: dict, records: dict, claims: Mapping[str, str]) -> Step:
     me, managers = settings["id"], settings["managers"]
-    if records:
-        if all(name == me for name in records):
-            raise swarm_errors.SwarmError(
-                f"{me} was a manager of cluster {records[me]['cluster']} and is in none now, and no"
-                " other manager of pillar is known: nothing was changed, so that no second cluster"
-                " comes to be. Bring the others up and apply to them first, restore a backup, or"
-                f" have the cluster forgotten: salt {me} swarm_builtin.forget"
-            )
-        return Step(JOIN, f"{_list(records)} know a cluster")
-    if is_first(settings):
-        return Step(INIT, "no manager of pillar knows a cluster")
-    return Step(WAIT, f"none of {_list(managers)} has told of a cluster")
+    others = {name: one for name, one in records.items() if name != me}
+    if by := donors(settings, records):
+        return Step(JOIN, f"{_list(by)} know a cluster")
+    if others:
+        # A worker does not take the word of who is no manager by pillar.
+        return Step(WAIT, f"none of {_list(managers)} has told of the cluster of {_list(others)}")
+    if me in records:
+        raise swarm_errors.SwarmError(
+            f"{me} was a manager of cluster {records[me]['cluster']} and is in none now, and no"
+            " other manager is known: nothing was changed, so that no second cluster comes to be."
+            " Bring the others up and apply to them first, or restore a backup. If the cluster is"
+            f" lost for good, have it forgotten: salt {me} swarm_builtin.forget"
+        )
+    if not is_first(settings):
+        return Step(WAIT, f"none of {_list(managers)} has told of a cluster")
+    if claimed := sorted(set(claims) - {me}):
+        raise swarm_errors.SwarmError(
+            f"{_list(claimed)} are in a cluster, and none of its managers has told of it: nothing"
+            " was changed, so that no second cluster comes to be. Apply swarm on its managers and"
+            f" then again on {me}. If that cluster is lost for good, have its nodes leave it: salt"
+            f" -L {','.join(claimed)} swarm_builtin.leave. What a minion that will not be back has"
+            " told goes with: salt-run cache.clear_mine_func tgt=ID"
+            " clear_mine_func_flag=swarm_node"
+        )
+    return Step(INIT, "no member knows a cluster")
+
+
+def _digest(record: Mapping) -> str:
+    """Return the part of a token that binds it to the CA of its cluster."""
+    return record["token"].rpartition("-")[0]
+
+
+def donors(settings: dict, records: dict) -> dict[str, dict]:
+    """
+    Return the records of the managers by which this node may join, the best one first.
+
+    Those of pillar's managers. The record of another member, such as a former manager, counts if it
+    is of the same cluster, by the ID and by the CA that the token is bound to. If no manager of
+    pillar has told of a cluster, only a manager of pillar takes the word of others, and only if
+    they all tell the same: a member could have nodes come to a cluster of its own.
+    """
+    named = _others(settings, records)
+    rest = {
+        name: one
+        for name, one in records.items()
+        if name not in settings["managers"] and name != settings["id"]
+    }
+    known = {(one["cluster"], _digest(one)) for one in (named or rest).values()}
+    if named:
+        return named | {
+            name: one for name, one in rest.items() if (one["cluster"], _digest(one)) in known
+        }
+    if not settings["is_manager"]:
+        return {}
+    if len(known) > 1:
+        raise swarm_errors.SwarmError(
+            f"{_list(rest)} tell of clusters that differ by ID or CA, and none of them is in"
+            " swarm:managers: nothing was changed. Apply swarm on these first; if that does not"
+            " help, name the managers of the cluster that is wanted in swarm:managers, beside the"
+            " new ones"
+        )
+    return rest
 
 
 def reachable(settings: dict, records: dict) -> dict[str, str]:
-    """Return ``{ID: token}`` of the managers to ask to be taken in, in the order of pillar."""
+    """Return ``{ID: token}`` of the managers to ask to be taken in, the best one first."""
     return {
-        name: records[name]["token"]
-        for name in settings["managers"]
-        if name in records and name != settings["id"] and records[name].get("token")
+        name: one["token"] for name, one in donors(settings, records).items() if one.get("token")
     }
+
+
+def token_cure(said: str, name: str) -> str:
+    """Return what to do if a manager refuses the token that it has told, empty for other errors."""
+    if not any(words in said for words in _BAD_TOKEN):
+        return ""
+    return (
+        f" (the token or the CA was changed since {name} has told of it:"
+        f" salt {name} swarm_builtin.tell, and apply again)"
+    )
 
 
 def _list(names: Iterable[str]) -> str:

@@ -5,14 +5,18 @@ Talk to the engine's swarm mode: the calls, and waiting for what they bring abou
 import contextlib
 import socket
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import swarm_cluster
 import swarm_docker
 import swarm_errors
 import swarm_files
+import swarm_leave
 import swarm_membership
 import swarm_nodes
+import swarm_peers
+import swarm_pki
 import swarm_wait
 from swarm_address import endpoint
 
@@ -21,6 +25,9 @@ _GOES_ON = "will continue in the background"
 _STALE = "update out of sequence"
 _TRIES = 5
 _KNOCK = 2
+_CERTIFICATE = "swarm/certificates/swarm-node.crt"
+# Seconds within which the leader notes a role.
+_NOTED = 5
 
 
 def connect(salt: Mapping[str, Callable]) -> contextlib.AbstractContextManager:
@@ -33,19 +40,42 @@ def swarm(client: Any) -> dict:
     return client.info().get("Swarm") or {}
 
 
+def is_certified_manager(client: Any) -> bool:
+    """
+    Say whether this node's certificate is still that of a manager.
+
+    No API tells, and with it an engine that starts joins the raft, whatever the leader wants.
+    """
+    place = Path(client.info()["DockerRootDir"] or "/var/lib/docker") / _CERTIFICATE
+    with contextlib.suppress(OSError):
+        return "swarm-manager" in swarm_pki.units(place.read_text(encoding="utf-8"))
+    return False
+
+
 def nodes(client: Any) -> list[dict]:
     """Return all nodes of the cluster; only a manager can tell."""
     with swarm_docker.translated("nodes of the cluster"):
         return client.nodes()
 
 
-def listens(settings: dict) -> list[str]:
-    """Return the other managers of pillar on which something listens at the managers' port."""
-    return [
-        name
-        for name, address in settings["managers"].items()
-        if name != settings["id"] and _answers(address, settings["builtin"]["port"])
-    ]
+def listing(client: Any, swarm: dict) -> dict:
+    """Return the nodes as this manager knows them, for others; empty without a leader."""
+    with contextlib.suppress(swarm_errors.ApiError):
+        if cluster := swarm_membership.manager(swarm) and swarm_membership.cluster_id(swarm):
+            return swarm_leave.listing(nodes(client), cluster)
+    return {}
+
+
+def listens(settings: dict, swarm: dict | None = None) -> list[str]:
+    """
+    Return the hosts on which something listens at the managers' port, but this one.
+
+    Asked are pillar's managers, the members whose names this host can resolve, and the managers
+    that the engine knows.
+    """
+    port = settings["builtin"]["port"]
+    found = swarm_peers.places(settings, swarm or {})
+    return [name for name, address in found.items() if _answers(address, port)]
 
 
 def _answers(address: str, port: int) -> bool:
@@ -107,7 +137,7 @@ def join(client: Any, settings: dict, records: dict) -> None:
                 swarm_docker.post(client, "/swarm/join", json=body)
         except swarm_errors.ApiError as err:
             if _GOES_ON not in str(err):
-                failures.append(str(err))
+                failures.append(f"{err}{swarm_membership.token_cure(str(err), name)}")
                 continue
             if _came(client, settings):
                 return
@@ -218,6 +248,9 @@ def await_root(
 
 def promote(client: Any, node: str, timeout: float) -> None:
     """Make a worker a manager, and wait until it takes part."""
+    if swarm_nodes.is_lost_vote(swarm_nodes.only(nodes(client), node)):
+        # Its raft is gone, and the others count it still: its engine would panic as a manager.
+        demote(client, node, timeout)
     update_node(client, node, Role=swarm_nodes.MANAGER)
 
     def probe() -> str | None:
@@ -241,21 +274,60 @@ def _patient(probe: Callable[[], str | None]) -> Callable[[], str | None]:
 
 
 def demote(client: Any, node: str, timeout: float) -> None:
-    """Make a manager a worker, and wait until it is out of the raft; refused below quorum."""
+    """
+    Make a manager a worker, and wait until it is one: the raft does not count it any more, and if
+    it is this very node, it has the leader's word for that. Refused below quorum.
+    """
     if refused := swarm_nodes.refusal(nodes(client), node, "demoting"):
         raise swarm_errors.SwarmError(refused)
     update_node(client, node, Role=swarm_nodes.WORKER)
 
     def probe() -> str | None:
-        if not swarm_membership.manager(swarm(client)):
-            return None  # it was this very node
+        now = swarm(client)
+        if not swarm_membership.manager(now):
+            # It was this very node. It is done once the new leader has told it so: if it went off
+            # before, nobody might lead ever again.
+            own = now.get("LocalNodeState") == "active" and swarm_membership.is_demoted(now)
+            own = own and not is_certified_manager(client)
+            return None if own else f"node {node} is no worker yet"
+        _unstick(client, node)
         known = nodes(client)
         still = swarm_nodes.only(known, node).get("ManagerStatus")
         # All managers asked for this at the same time, and the engine keeps the last one.
         last = len(swarm_nodes.managers(known)) == 1
-        return f"node {node} is still a manager" if still and not last else None
+        if still and not last:
+            return f"node {node} is still a manager"
+        # The word of who is to go counts for nothing: the others may not have it.
+        return f"node {node} still acts as one" if now["NodeID"] == node and not last else None
 
     swarm_wait.until(_patient(probe), timeout)
+
+
+def _unstick(client: Any, node: str) -> None:
+    """
+    Have the leader go on with a demotion that it takes for done.
+
+    An engine that is killed in the middle of it comes back as a manager, joins the raft again, and
+    only then learns that it is a worker. The raft counts it for ever, because the leader removes a
+    vote only when it changes the role. So the node is made a manager, for no longer than the leader
+    needs to note it: its engine would panic as a manager without the raft's log.
+    """
+    workers = _acting(client, swarm_nodes.WORKER)
+    if not swarm_nodes.is_half_demoted(workers.get(node, {"Spec": {"Role": None}})):
+        return
+    try:
+        update_node(client, node, Role=swarm_nodes.MANAGER)
+        swarm_wait.until(
+            lambda: None if node in _acting(client, swarm_nodes.MANAGER) else "not noted", _NOTED
+        )
+    finally:
+        update_node(client, node, Role=swarm_nodes.WORKER)
+
+
+def _acting(client: Any, role: str) -> dict[str, dict]:
+    """Return the nodes that have a role in fact, whatever is wanted, by their IDs."""
+    with swarm_docker.translated("nodes of the cluster"):
+        return swarm_nodes.by_id(client.nodes(filters={"role": role}))
 
 
 def step_down(client: Any, node: str, timeout: float) -> bool:

@@ -58,6 +58,16 @@ def managers(nodes: list[dict]) -> list[dict]:
     return [one for one in nodes if one.get("ManagerStatus")]
 
 
+def is_half_demoted(node: dict) -> bool:
+    """Say whether a node is to be a worker, and the raft counts it still."""
+    return role(node) == WORKER and bool(node.get("ManagerStatus"))
+
+
+def is_lost_vote(node: dict) -> bool:
+    """Say whether the raft counts a node in vain: it acts as a worker already."""
+    return is_half_demoted(node) and not is_reachable(node)
+
+
 def is_reachable(node: dict) -> bool:
     """Say whether a manager takes part."""
     return (node.get("ManagerStatus") or {}).get("Reachability") == "reachable"
@@ -113,25 +123,39 @@ def change(minion: str, node: dict, settings: dict) -> Change | None:
         spec["Availability"] = availability
         changes["availability"] = {"old": node["Spec"]["Availability"], "new": availability}
     due = MANAGER if minion in settings["managers"] else WORKER
-    if due != role(node):
-        changes["role"] = {"old": role(node), "new": due}
+    if due != role(node) or (due == WORKER and is_half_demoted(node)):
+        changes["role"] = {"old": MANAGER if is_half_demoted(node) else role(node), "new": due}
     if not changes:
         return None
     return Change(minion, node["ID"], due if "role" in changes else None, spec, changes)
 
 
 def changes(nodes: list[dict], claims: dict[str, str], settings: dict) -> list[Change]:
-    """Return what is to be changed: new managers before those that are none any more."""
-    known = by_id(nodes)
+    """
+    Return what is to be changed: new managers before those that are none any more, of which those
+    go first that do not answer. First of all go those that the raft counts in vain.
+
+    As long as no manager of pillar is in the cluster, the old ones stay.
+    """
+    known, believed = by_id(nodes), _believed(claims, settings["managers"])
     found = [
-        change(minion, known[node], settings)
-        for minion, node in _believed(claims, settings["managers"]).items()
-        if node in known
+        change(minion, known[node], settings) for minion, node in believed.items() if node in known
     ]
     me = settings["id"]
-    return sorted(
-        filter(None, found), key=lambda one: (one.role == WORKER, one.minion == me, one.minion)
-    )
+    if not any(believed.get(one) in known for one in settings["managers"]):
+        found = [_without_role(one) for one in found if one]
+
+    def order(one: Change) -> tuple:
+        node = known[one.node]
+        alive = is_reachable(node)
+        return not is_lost_vote(node), one.role == WORKER, alive, one.minion == me, one.minion
+
+    return sorted(filter(None, found), key=order)
+
+
+def _without_role(found: Change) -> Change | None:
+    rest = {key: one for key, one in found.changes.items() if key != "role"}
+    return found._replace(role=None, changes=rest) if rest else None
 
 
 def promised(settings: dict) -> dict:
@@ -193,6 +217,12 @@ def pause_refusal(nodes: list[dict], node: str) -> str | None:
     )
 
 
+def restart_refusal(nodes: list[dict], node: str) -> str | None:
+    """Return why an engine must not be restarted; two managers that are well go on after it."""
+    others = [one for one in managers(nodes) if one["ID"] != node]
+    return None if all(map(is_reachable, others)) else pause_refusal(nodes, node)
+
+
 def title(node: dict) -> str:
     """Return a node's host name and ID."""
     return f"{node['Description'].get('Hostname') or '?'} ({node['ID']})"
@@ -221,7 +251,11 @@ def lost_managers(nodes: list[dict], claims: dict[str, str], settings: dict) -> 
     return [
         one
         for one in nodes
-        if one.get("ManagerStatus") and one["ID"] not in claimed and not is_reachable(one)
+        if one.get("ManagerStatus")
+        and one["ID"] not in claimed
+        and not is_reachable(one)
+        # One that is a worker already lives, whether its minion has told so or not.
+        and is_down(one)
     ]
 
 

@@ -219,6 +219,12 @@ def days_left(pem: str) -> float:
     return (_end(_cert(pem)) - now()).total_seconds() / 86400
 
 
+def units(pem: str) -> set[str]:
+    """Return the organizational units of a certificate's subject."""
+    found = _cert(pem).subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
+    return {one.value for one in found}
+
+
 def names(pem: str) -> set[str]:
     """Return the host names and addresses that a certificate is for."""
     try:

@@ -32,12 +32,14 @@ engine swarm_autojoin is configured:
           - swarm_autojoin: {{ dict({"targets": "*"}, **master.get("autojoin", {})) | json }}
         # A node may ask the CA for a certificate, which says what the CA's pillar says of that node;
         # and in builtin mode have the managers look what pillar says of the nodes, and tell whether
-        # they list a node. Salt adds to this what other files have under `peer`.
+        # they list a node, and which they count. Salt adds to this what other files have under
+        # `peer`.
         peer:
           ".*":
             - swarm_ca.sign
             - swarm_leader.settle
             - swarm_leader.lists
+            - swarm_leader.list_nodes
         # What managers have told of their cluster must not go with their keys: whoever is installed
         # anew would make a second one. Salt 3006 would delete it, 3008 keeps it in any case.
         preserve_minion_cache: true

@@ -57,10 +57,21 @@ class ClusterApi:
             swarm["NodeAddr"] = mine["Status"]["Addr"] if mine else ""
             swarm["RemoteManagers"] = [{"NodeID": one["ID"]} for one in managers]
             swarm |= {"Cluster": {"ID": "c1"}} if leads else {}
-        return {"Swarm": swarm, "ServerVersion": self.engine, "DockerRootDir": self.root}
+        return {
+            "Swarm": swarm,
+            "ServerVersion": self.engine,
+            "DockerRootDir": self.root or "/nowhere",
+        }
 
-    def nodes(self):
-        return copy.deepcopy(list(self.known.values()))
+    def nodes(self, filters=None):
+        found = copy.deepcopy(list(self.known.values()))
+        wanted = (filters or {}).get("role")
+        # In fact, a node is a manager if the raft knows it.
+        return [
+            one
+            for one in found
+            if wanted in {None, "manager" if one.get("ManagerStatus") else "worker"}
+        ]
 
     def inspect_swarm(self):
         return {

@@ -109,6 +109,7 @@ def on(monkeypatch, tmp_path):
             swarm_engine__exists=True,
             swarm_builtin__tell=swarm_builtin.tell,
             swarm_builtin__claims=swarm_builtin.claims,
+            swarm_leader__settle=swarm_leader.settle,
         )
         salt |= {
             "config.get": lambda _: None,
@@ -122,7 +123,7 @@ def on(monkeypatch, tmp_path):
             monkeypatch.setattr(module, "__opts__", {"id": host}, raising=False)
         monkeypatch.setattr(swarm_docker, "connect", api.connect)
         monkeypatch.setattr(swarm_docker, "post", api.post)
-        monkeypatch.setattr(swarm_mode, "listens", lambda _: [])
+        monkeypatch.setattr(swarm_mode, "listens", lambda *_: [])
         monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
         monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
         return mine

@@ -179,7 +179,7 @@ def test_restore_is_refused(lost, change, said):
     with pytest.raises(swarm_errors.SwarmError, match=said):
         swarm_backup.restore(path)
     assert (told, api.asked) == ([], [])
-    assert swarm_backup.restore(path, force=True)
+    assert swarm_backup.restore(path, force=True, lose_cluster=True)
 
 
 def test_restore_is_refused_where_nobody_could_join_the_cluster(lost, monkeypatch):
@@ -195,7 +195,7 @@ def test_restore_is_refused_where_nobody_could_join_the_cluster(lost, monkeypatc
 
 def test_restore_is_refused_while_another_manager_listens(lost, monkeypatch):
     path, api, told = lost
-    monkeypatch.setattr(swarm_mode, "listens", lambda _: ["m3"])
+    monkeypatch.setattr(swarm_mode, "listens", lambda *_: ["m3"])
     with pytest.raises(swarm_errors.SwarmError, match=r"m3 may be alive.*two of the same"):
         swarm_backup.restore(path)
     assert (told, api.asked) == ([], [])

@@ -85,7 +85,7 @@ def test_dry_run_orders_nothing_and_tells_nobody(on):
 def test_no_cluster_is_made_where_another_manager_listens(on, monkeypatch, hurry):
     api = ClusterApi("m1", state="inactive")
     on("m1", api, timeout=5)
-    monkeypatch.setattr(swarm_mode, "listens", lambda _: ["m2"])
+    monkeypatch.setattr(swarm_mode, "listens", lambda *_: ["m2"])
     with pytest.raises(swarm_errors.WaitTimeoutError, match="m2 may have a cluster"):
         swarm_builtin.apply()
     assert api.asked == []

@@ -1,7 +1,7 @@
 import pytest
 import swarm_errors
 import swarm_membership
-from swarm_membership import INIT, JOIN, NOTHING, REJOIN, UNLOCK, WAIT
+from swarm_membership import INIT, JOIN, NOTHING, REJOIN, RESTART, UNLOCK, WAIT
 
 from tests.unit.pillars import node, settings_of
 
@@ -103,3 +103,75 @@ def test_managers_to_ask_are_the_others_with_a_token_in_the_order_of_pillar():
     known = {**records("m3", "m1"), "m2": record("m2", token="")}
     assert list(swarm_membership.reachable(settings("m4"), known)) == ["m1", "m3"]
     assert list(swarm_membership.reachable(settings("m1"), known)) == ["m3"]
+
+
+# --- who is asked to take a node in
+
+
+def token(cluster, name):
+    return {**record(name, cluster), "token": f"SWMTKN-1-{cluster}-{name}"}
+
+
+@pytest.mark.parametrize(
+    ("host", "known", "by"),
+    [
+        ("m1", {"m4": token("c1", "m4")}, ["m4"]),
+        ("m4", {"x9": token("c1", "x9")}, []),
+        ("m1", {"m2": token("c1", "m2"), "m4": token("c1", "m4")}, ["m2", "m4"]),
+        # It claims the cluster, and its token is bound to another CA.
+        ("m1", {"m2": token("c1", "m2"), "m4": {**token("c2", "m4"), "cluster": "c1"}}, ["m2"]),
+        ("m4", {"m2": token("c1", "m2"), "m5": token("c1", "m5")}, ["m2", "m5"]),
+    ],
+)
+def test_former_managers_count_if_they_are_of_the_same_cluster(host, known, by):
+    assert list(swarm_membership.donors(settings(host), known)) == by
+
+
+def test_members_that_tell_of_different_clusters_are_not_believed():
+    known = {"m4": token("c1", "m4"), "m5": token("c2", "m5")}
+    with pytest.raises(swarm_errors.SwarmError, match="m4, m5 tell of clusters that differ"):
+        swarm_membership.step(OUT, settings("m1"), known)
+
+
+def test_nobody_makes_a_cluster_while_a_member_is_in_one():
+    with pytest.raises(swarm_errors.SwarmError, match="m4 are in a cluster"):
+        swarm_membership.step(OUT, settings("m1"), {}, {"m4": "node-m4"})
+    assert swarm_membership.step(OUT, settings("m1"), {}, {"m1": "node-m1"}).what == INIT
+
+
+def test_node_that_a_manager_lists_is_in_the_cluster():
+    for swarm in (worker("x1"), manager("c2")):
+        listed = {"cluster": "c1", "nodes": {swarm["NodeID"]: None}}
+        step = swarm_membership.step(swarm, settings("m4"), records("m1"), {}, listed)
+        assert step.what == NOTHING
+
+
+FAILED = {"LocalNodeState": "error", "NodeID": "node-m1", "Error": ""}
+STALE = {**FAILED, "Error": "manager stopped: can't initialize raft node: rpc error"}
+EXPIRED = {**FAILED, "Error": "certificate has expired"}
+
+
+@pytest.mark.parametrize(
+    ("swarm", "known", "nodes", "what"),
+    [
+        (FAILED, records("m2"), {}, RESTART),
+        (STALE, records("m2"), {}, RESTART),
+        (EXPIRED, records("m2"), {"node-m1": None}, REJOIN),
+        (EXPIRED, records("m2"), {"node-m1": "unreachable"}, None),
+        (EXPIRED, records("m2"), {"node-m2": "reachable"}, None),
+        (STALE, records("m1", "m2"), {}, None),
+    ],
+)
+def test_swarm_mode_that_has_failed_on_a_manager(swarm, known, nodes, what):
+    listed = {"cluster": "c1", "nodes": nodes}
+    if what:
+        assert swarm_membership.step(swarm, settings(), known, {}, listed).what == what
+        return
+    with pytest.raises(swarm_errors.SwarmError, match="leave force=True, which refuses"):
+        swarm_membership.step(swarm, settings(), known, {}, listed)
+
+
+def test_token_that_was_changed_by_hand_is_told_with_the_cure():
+    said = "A valid join token is necessary to join this cluster"
+    assert "salt m1 swarm_builtin.tell" in swarm_membership.token_cure(said, "m1")
+    assert swarm_membership.token_cure("connection refused", "m1") == ""

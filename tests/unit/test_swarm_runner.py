@@ -148,7 +148,7 @@ def test_remove_below_quorum_is_refused_before_anything_is_done(fleet):
     assert "would cost the quorum" in runner.remove("m1")["refused"]
     assert runner.__context__ == {"retcode": 1}
     assert fleet.calls("state.apply") == []
-    assert runner.remove("m1", force=True)["cleaned"] is True
+    assert runner.remove("m1", force=True, lose_cluster=True)["cleaned"] is True
 
 
 @pytest.mark.parametrize(("minion", "asked"), [(None, "m1"), ("m3", "m3")])

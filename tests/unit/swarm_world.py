@@ -1,0 +1,370 @@
+"""
+A stand-in for a whole fleet: hosts with engines, their raft, Salt's mine and the pillar of all.
+
+Each engine is seen by its API, as in ``cluster_api``; what it does is what swarmkit and moby do, as
+far as it matters here: who votes, who leads, what a manager's loss costs.
+"""
+
+import contextlib
+import copy
+import fnmatch
+
+import docker
+import swarm_docker
+import swarm_dockerd
+import swarm_errors
+import swarm_files
+import swarm_mode
+import swarm_peers
+import swarm_wait
+
+from _modules import swarm_backup, swarm_builtin, swarm_leader
+from tests.unit.pillars import HOSTS, settings_of
+from tests.unit.pillars import node as minion
+
+MODULES = (swarm_backup, swarm_builtin, swarm_leader)
+STALE = "can't initialize raft node: rpc error: connection refused"
+
+
+class Cluster:
+    """What the raft knows, and who votes in it."""
+
+    def __init__(self, name):
+        self.id, self.token = name, f"SWMTKN-1-{name}-0"
+        self.nodes, self.voters = {}, []
+        # Voters whose engines are workers: see swarm_mode.
+        self.ghosts = set()
+
+    def rotate(self):
+        head, _, count = self.token.rpartition("-")
+        self.token = f"{head}-{int(count) + 1}"
+
+
+class Engine:
+    """One host's engine in swarm mode."""
+
+    def __init__(self, world, host):
+        self.world, self.host, self.on = world, host, True
+        self.address = HOSTS[host]
+        self.forget()
+
+    def forget(self):
+        if getattr(self, "cluster", None):
+            self.cluster.ghosts.discard(self.node)
+        self.state, self.node, self.cluster = "inactive", "", None
+        self.error, self.joined_by, self.managers = "", None, []
+
+    # --- what it is
+
+    def votes(self):
+        return bool(self.cluster) and self.node in set(self.cluster.voters) - self.cluster.ghosts
+
+    def works(self):
+        return self.on and self.state in {"active", "error"} and not self.error
+
+    def info(self):
+        self._check()
+        leads = self.votes() and self.works()
+        swarm = {"LocalNodeState": self.state, "NodeID": "", "ControlAvailable": leads}
+        swarm |= {"Error": self.error, "NodeAddr": self.address}
+        if self.works() and self.cluster:
+            swarm["NodeID"] = self.node
+            if self.leader():
+                self.managers = list(self.cluster.voters)
+            swarm["RemoteManagers"] = [{"NodeID": one, "Addr": "?:2377"} for one in self.managers]
+            if leads and self.leader():
+                swarm["Cluster"] = {"ID": self.cluster.id}
+        return {"Swarm": swarm, "ServerVersion": "26.1.5", "DockerRootDir": "/nowhere"}
+
+    def leader(self):
+        return self.world.leader(self.cluster)
+
+    def _check(self):
+        assert self.on, "nobody asks a host that is off"
+
+    def _raft(self):
+        self._check()
+        if not (self.votes() and self.works()):
+            raise docker.errors.APIError("503", explanation="This node is not a swarm manager.")
+        if not self.leader():
+            raise docker.errors.APIError("500", explanation="The swarm does not have a leader.")
+        self.world.reconcile(self.cluster)
+        return self.cluster
+
+    # --- what the SDK asks of it
+
+    @contextlib.contextmanager
+    def connect(self):
+        yield self
+
+    def nodes(self, filters=None):
+        cluster, wanted = self._raft(), (filters or {}).get("role")
+        found = []
+        for node in cluster.nodes.values():
+            if wanted not in {None, node["Acts"]}:
+                continue
+            engine = self.world.of(node["ID"])
+            shown = copy.deepcopy(node)
+            up = bool(engine) and engine.works()
+            shown["Status"] = {"State": "ready" if up else "down", "Addr": node["Addr"]}
+            if node["ID"] in cluster.voters:
+                shown["ManagerStatus"] = {
+                    "Reachability": "reachable"
+                    if up and node["ID"] not in cluster.ghosts
+                    else "unreachable",
+                    "Leader": node["ID"] == self.leader(),
+                    "Addr": f"{node['Addr']}:2377",
+                }
+            found.append(shown)
+        return found
+
+    def inspect_swarm(self):
+        return {"JoinTokens": {"Worker": self._raft().token}}
+
+    def inspect_node(self, which):
+        return copy.deepcopy(self._raft().nodes[which])
+
+    def update_node(self, which, version, spec):
+        cluster = self._raft()
+        old, new = cluster.nodes[which]["Spec"]["Role"], spec["Role"]
+        if (old, new) == ("manager", "worker") and not self.world.spares(cluster, which):
+            raise docker.errors.APIError("500", explanation="this would result in a loss of quorum")
+        cluster.nodes[which]["Spec"] = spec
+        self.world.reconcile(cluster)
+
+    def remove_node(self, which, force=False):
+        cluster = self._raft()
+        if which in cluster.voters and cluster.nodes[which]["Spec"]["Role"] == "manager":
+            raise docker.errors.APIError("500", explanation="must be demoted to worker")
+        del cluster.nodes[which]
+        cluster.voters = [one for one in cluster.voters if one != which]
+        cluster.ghosts.discard(which)
+
+    def tasks(self, filters=None):
+        return []
+
+    def leave_swarm(self, force=False):
+        if self.votes() and self.works() and not force:
+            raise docker.errors.APIError("503", explanation="You are attempting to leave")
+        self.forget()
+
+    def post(self, _, path, json=None):
+        if path == "/swarm/init":
+            self.world.found(self)
+        elif path == "/swarm/join":
+            self.world.join(self, json["RemoteAddrs"][0], json["JoinToken"])
+
+    def restart(self):
+        self.joined_by, self.error = None, ""
+        if self.state == "error":
+            self.state = "active"
+        if self.cluster:
+            self.world.reconcile(self.cluster)
+
+
+class World:
+    """All hosts, and what an operator, chance and the formula do to them."""
+
+    def __init__(self, monkeypatch, tmp_path, stale_flag=False):
+        self.engines = {host: Engine(self, host) for host in HOSTS}
+        self.mine, self.clusters, self.now = {}, [], 0.0
+        self.joins, self.asked = 0, 0
+        self.pillar = {"mode": "builtin", "managers": ["m1"], "nodes": {"m*": {}}, "timeout": 20}
+        self.stale_flag, self._settings = stale_flag, {}
+        self._patch, self.current = monkeypatch, None
+        monkeypatch.setattr(swarm_docker, "connect", lambda *_, **__: self.here().connect())
+        monkeypatch.setattr(swarm_docker, "post", lambda *a, **k: self.here().post(*a, **k))
+        monkeypatch.setattr(swarm_dockerd, "start", lambda *_: self.here().restart())
+        monkeypatch.setattr(swarm_dockerd, "wait", lambda _: None)
+        monkeypatch.setattr(swarm_peers, "places", lambda *_: {})
+        monkeypatch.setattr(swarm_mode, "alone", contextlib.nullcontext)
+        monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+        for module in (swarm_wait, swarm_builtin):
+            monkeypatch.setattr(module, "time", self)
+        for module in MODULES:
+            monkeypatch.setattr(module, "__context__", {}, raising=False)
+
+    # --- time
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += max(seconds, 0.5)
+        for cluster in self.clusters:
+            for node in cluster.ghosts:
+                assert cluster.nodes[node]["Spec"]["Role"] == "worker", (
+                    f"the engine of {node} panics"
+                )
+
+    # --- the raft
+
+    def here(self):
+        return self.engines[self.current]
+
+    def of(self, node):
+        return next((one for one in self.engines.values() if one.node == node), None)
+
+    def up(self, cluster):
+        found = [self.of(one) for one in cluster.voters if one not in cluster.ghosts]
+        return [one.node for one in found if one and one.works()]
+
+    def has_quorum(self, cluster):
+        return len(self.up(cluster)) * 2 > len(cluster.voters)
+
+    def leader(self, cluster):
+        return self.up(cluster)[0] if cluster and self.has_quorum(cluster) else None
+
+    def spares(self, cluster, node):
+        """Say whether a voter may go: the rest has a majority of its own."""
+        rest = [one for one in cluster.voters if one != node]
+        return bool(rest) and len(set(self.up(cluster)) & set(rest)) * 2 > len(rest)
+
+    def reconcile(self, cluster):
+        """Do what the leader's role manager does, again and again."""
+        for node in list(cluster.nodes.values()):
+            engine, role = self.of(node["ID"]), node["Spec"]["Role"]
+            if role == node["Acts"] == "worker":
+                continue
+            if role == "worker" and node["ID"] in cluster.voters:
+                if self.has_quorum(cluster) and self.spares(cluster, node["ID"]):
+                    cluster.voters.remove(node["ID"])
+                    cluster.ghosts.discard(node["ID"])
+                    node["Acts"] = "worker"
+            elif role == "manager" and node["ID"] not in cluster.voters and engine:
+                self.promote(cluster, engine)
+            node["Acts"] = role if role == "manager" else node["Acts"]
+
+    def promote(self, cluster, engine):
+        by = self.engines.get(engine.joined_by)
+        gone = by and not (by.votes() and by.works() and by.cluster is cluster)
+        if not engine.works() or not self.has_quorum(cluster):
+            return
+        if gone and not self.stale_flag:
+            engine.state, engine.error = "error", STALE
+            return
+        if gone:
+            engine.state = "error"
+        cluster.voters.append(engine.node)
+
+    def demote_half(self, cluster, node):
+        """Demote a manager that is killed in the middle of it, and comes back (see swarm_mode)."""
+        cluster.nodes[node]["Spec"]["Role"] = cluster.nodes[node]["Acts"] = "worker"
+        cluster.ghosts.add(node)
+
+    def found(self, engine):
+        cluster = Cluster(f"c{len(self.clusters)}")
+        self.clusters.append(cluster)
+        self._enter(engine, cluster, "manager")
+        cluster.voters = [engine.node]
+
+    def join(self, engine, address, token):
+        by = next(one for one in self.engines.values() if f"{one.address}:2377" == address)
+        if not (by.votes() and by.works() and by.leader()):
+            raise docker.errors.APIError("500", explanation="connection refused")
+        if token != by.cluster.token:
+            raise docker.errors.APIError("500", explanation="A valid join token is necessary")
+        engine.joined_by = by.host
+        self._enter(engine, by.cluster, "worker")
+
+    def _enter(self, engine, cluster, role):
+        self.joins += 1
+        engine.state, engine.cluster, engine.node = (
+            "active",
+            cluster,
+            f"n{self.joins}-{engine.host}",
+        )
+        cluster.nodes[engine.node] = {
+            "ID": engine.node,
+            "Version": {"Index": 1},
+            "Acts": role,
+            "Spec": {"Role": role, "Availability": "active", "Labels": {}},
+            "Description": {"Hostname": engine.host},
+            "UpdatedAt": "2026-01-01T00:00:00Z",
+            "Addr": engine.address,
+        }
+
+    # --- Salt
+
+    @contextlib.contextmanager
+    def on(self, host):
+        """Have the modules run on a host."""
+        before, self.current = self.current, host
+        for module in MODULES:
+            self._patch.setattr(module, "__salt__", self._salt(host), raising=False)
+            self._patch.setattr(module, "__opts__", {"id": host}, raising=False)
+        try:
+            yield
+        finally:
+            self.current = before
+            if before:
+                for module in MODULES:
+                    self._patch.setattr(module, "__salt__", self._salt(before))
+                    self._patch.setattr(module, "__opts__", {"id": before})
+
+    def settings(self, host):
+        # Who has asked another host does not wait for all that this one waits for.
+        pillar = {**self.pillar, "timeout": 5 if self.asked else 20}
+        key = (host, str(pillar))
+        if key not in self._settings:
+            self._settings[key] = settings_of(pillar, minion(host))
+        return self._settings[key]
+
+    def _salt(self, host):
+        return {
+            "config.get": lambda _: None,
+            "swarm_settings.get": lambda fresh=False: self.settings(host),
+            "swarm_engine.exists": lambda: True,
+            "swarm_builtin.tell": swarm_builtin.tell,
+            "swarm_builtin.claims": swarm_builtin.claims,
+            "swarm_leader.settle": swarm_leader.settle,
+            "publish.publish": self._publish,
+            "mine.get": self._mine_get,
+            "mine.send": lambda name, mine_function, **_: self._mine_send(
+                host, name, mine_function
+            ),
+            "mine.delete": lambda name: self.mine.pop((host, name), None),
+        }
+
+    def _mine_get(self, target, names, tgt_type=None):
+        globs = target if tgt_type == "list" else target.split(" or ")
+        found = {}
+        for (host, name), value in self.mine.items():
+            if any(fnmatch.fnmatchcase(host, glob) for glob in globs):
+                found.setdefault(name, {})[host] = copy.deepcopy(value)
+        return found if isinstance(names, list) else found.get(names, {})
+
+    def _mine_send(self, host, name, function):
+        self.mine[host, name] = getattr(swarm_builtin, function.partition(".")[2])()
+
+    def _publish(self, target, function, *args, tgt_type="glob", timeout=None):
+        answers = {}
+        globs = target.split("," if tgt_type == "list" else " or ")
+        for host in HOSTS:
+            asked = any(fnmatch.fnmatchcase(host, glob) for glob in globs)
+            if asked and host != self.current and self.engines[host].on:
+                with self.on(host):
+                    self.asked += 1
+                    try:
+                        answers[host] = getattr(swarm_leader, function.partition(".")[2])(*args)
+                    except swarm_errors.SwarmError as err:
+                        answers[host] = str(err)
+                    finally:
+                        self.asked -= 1
+        return answers
+
+    # --- the formula
+
+    def apply(self, host):
+        """Apply on a host; return what changed, or the error."""
+        with self.on(host):
+            try:
+                done = swarm_builtin.apply(), swarm_leader.settle(fresh=False)
+                swarm_builtin.wait_ready()
+            except swarm_errors.SwarmError as err:
+                return str(err)
+        return {key: one for changes in done for key, one in changes.items()}
+
+    def apply_all(self, order=None):
+        """Apply on all hosts that are on, one after the other; return what each said."""
+        return {host: self.apply(host) for host in order or self.engines if self.engines[host].on}
