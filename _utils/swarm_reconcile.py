@@ -114,7 +114,7 @@ def _act(client: Any, plan: Plan, todo: str | None, container: dict | None, tria
     if todo == "recreate":
         swarm_actions.recreate(client, plan.name, plan.wanted, container, trial)
     elif plan.leftover and plan.kept is plan.current:
-        swarm_actions.confirm(client, plan.name, plan.leftover, trial)
+        swarm_actions.confirm(client, plan.name, _meant_to_run(plan.leftover), trial)
     elif todo:
         tried = todo in swarm_actions.STARTING
         with trial() if tried else contextlib.nullcontext():

@@ -1,5 +1,6 @@
 """The container states and functions against a real engine."""
 
+import contextlib
 import time
 
 import docker
@@ -224,7 +225,8 @@ def _wait_as_those_do_who_launched_it(modules):
 @pytest.mark.parametrize("policy", ["no", "always"])
 def test_launched_container_that_does_not_stay_up_is_found_by_who_waits(modules, policy):
     spec = {"image": IMAGE, "command": CRASH, "network_mode": "none", "restart_policy": policy}
-    assert modules.swarm_container.apply(NAME, spec, settle=False)["state"]["new"] == "running"
+    done = modules.swarm_container.apply(NAME, spec, trial=contextlib.nullcontext)
+    assert done["state"]["new"] == "running"
     with pytest.raises(swarm_errors.NotRunningError, match=r"exit code 3; .* the reason"):
         _wait_as_those_do_who_launched_it(modules)
 
@@ -255,6 +257,73 @@ def test_a_failed_recreation_brings_the_old_one_back(container, get, web, broken
     assert get().status == "running"
     assert get(OLD) is None
     assert container.running(NAME, **SPEC).changes == {}
+
+
+OTHER = SPEC | {"hostname": "other"}
+
+
+@pytest.fixture
+def failing(get):
+    """A trial that fails, and what there was at its end: a new container, and the old one."""
+    seen = []
+
+    @contextlib.contextmanager
+    def trial():
+        try:
+            yield
+            raise swarm_errors.NotRunningError("it does not work")
+        finally:
+            seen.append((get().attrs["Config"]["Hostname"], get(OLD).status))
+
+    return trial, seen
+
+
+def test_a_failed_trial_is_over_before_the_old_one_comes_back(modules, get, web, failing):
+    trial, seen = failing
+    with pytest.raises(swarm_errors.NotRunningError, match="it does not work"):
+        modules.swarm_container.apply(NAME, OTHER, trial=trial)
+    assert seen == [("other", "exited")]
+    assert (get().id, get().status, get(OLD)) == (web.id, "running", None)
+
+
+@pytest.fixture
+def untried(modules, engine, web):
+    """The old container, and a new one of which a run that was killed has not seen the end."""
+    modules.swarm_container.apply(f"{NAME}-new", OTHER)
+    web.rename(OLD)
+    web.kill()
+    web.wait()
+    engine.containers.get(f"{NAME}-new").rename(NAME)
+    return web
+
+
+def test_what_was_not_tried_to_the_end_is_tried_again(modules, get, untried, failing):
+    trial, seen = failing
+    with pytest.raises(swarm_errors.NotRunningError, match="it does not work"):
+        modules.swarm_container.apply(NAME, OTHER, trial=trial)
+    assert seen == [("other", "exited")]
+    assert (get().id, get().status, get(OLD)) == (untried.id, "running", None)
+
+
+def test_what_was_not_tried_to_the_end_and_works_is_kept(modules, get, untried):
+    new = get().id
+    assert set(modules.swarm_container.apply(NAME, OTHER)) == {"leftover"}
+    assert (get().id, get(OLD)) == (new, None)
+    assert modules.swarm_container.apply(NAME, OTHER) == {}
+
+
+def test_what_was_not_tried_to_the_end_goes_if_nobody_wants_it_any_more(modules, get, untried):
+    assert modules.swarm_container.apply(NAME, SPEC)
+    assert (get().id, get().status, get(OLD)) == (untried.id, "running", None)
+    assert modules.swarm_container.apply(NAME, SPEC) == {}
+
+
+def test_rename_and_update(modules, get, web):
+    assert modules.swarm_container.update(NAME, {"restart_policy": "no"})
+    assert get().attrs["HostConfig"]["RestartPolicy"]["Name"] == "no"
+    assert modules.swarm_container.rename(NAME, f"{NAME}-2")
+    assert get(f"{NAME}-2").id == web.id
+    assert get(f"{NAME}-2").status == "running"
 
 
 def test_a_container_that_cannot_start_is_not_left_behind(container, get):

@@ -57,29 +57,14 @@ def test_servers_come_and_go_and_the_data_stays(swarm):
         _consul(swarm, "kv", "delete", KEY)
 
 
-def test_server_stays_until_the_one_that_replaces_it_is_there(swarm):
-    """It is applied to one host only, as with batches."""
-    _servers(swarm, "m1", "m2")
-    swarm.apply()
-    consul = {**swarm.lab.default_pillar()["consul"], "servers": ["m1", "m3"]}
-    swarm.pillar(consul=consul, timeout=10)
-    told = failures(swarm.state(target="m2"))["m2: consul is running"]
-    assert "m2 stays a server of Consul until m3" in told
-    assert _voters(swarm)["m2"] == {"m1": "voter", "m2": "voter"}
-    _servers(swarm, "m1", "m3")
-    swarm.apply()
-    assert _voters(swarm)["m2"] == {"m1": "voter", "m3": "voter"}
-
-
 @pytest.mark.parametrize(
     ("section", "wrong", "words"),
     [
         ("consul", {"options": {"log_levl": "WARN"}}, "log_levl"),
-        ("consul", {"image": "busybox:lab"}, "swarm-consul"),
         ("manager", {"image": "busybox:lab"}, "swarm-manager"),
         ("manager", {"options": {"host": ["tcp://198.51.100.7:1"]}}, "cannot assign requested"),
     ],
-    ids=["option of Consul", "image of Consul", "image of Swarm", "flag of the manager"],
+    ids=["option of Consul", "image of Swarm", "flag of the manager"],
 )
 def test_what_does_not_work_is_undone(swarm, section, wrong, words):
     """On 390db08, file and container of before are gone, and the new one ends again and again."""

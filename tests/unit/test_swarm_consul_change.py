@@ -10,6 +10,7 @@ import pytest
 import swarm_consul_file
 import swarm_errors
 import swarm_files
+import swarm_pki
 import swarm_wait
 
 from _modules import swarm_consul
@@ -374,3 +375,52 @@ def test_container_gets_the_name_of_pillar(on, there, renamed):
     salt = on("m4", changes={})
     salt["swarm_container.get"].side_effect = containers(store=OURS)
     assert swarm_consul.apply() == {"name": {"old": "store", "new": "swarm-consul"}}
+
+
+# ---- what all servers have to have the same of
+
+
+@pytest.fixture(scope="module")
+def authorities():
+    """Return two CAs."""
+    return [swarm_pki.new_authority(name, 10) for name in ("one", "other")]
+
+
+def _signed(authority):
+    key = swarm_pki.new_key()
+    grant = swarm_pki.Grant("m1", ("m1",))
+    return swarm_pki.sign(swarm_pki.request(key, "m1"), authority, grant, 5)
+
+
+@pytest.fixture
+def config(authorities, tmp_path):
+    """Return a function that gives a configuration, signed by one CA and trusting some."""
+
+    def config(name, signs, trusts):
+        paths = {f"{one}_file": tmp_path / f"{name}-{one}" for one in ("cert", "ca")}
+        paths["cert_file"].write_text(_signed(authorities[signs]))
+        paths["ca_file"].write_text("".join(authorities[one].cert for one in trusts))
+        files = {key: str(path) for key, path in paths.items()}
+        return {**files, "encrypt": "x", "verify_outgoing": True}
+
+    return config
+
+
+@pytest.mark.parametrize(
+    ("trust", "extra", "works"),
+    [
+        ((0, [0]), {}, True),
+        ((0, [0, 1]), {}, True),
+        ((1, [1]), {}, False),
+        ((1, [0, 1]), {}, False),
+        ((0, [0]), {"encrypt": "another"}, False),
+        ((0, [0]), {"verify_outgoing": False}, False),
+        ((0, [0]), {"ports": {"serf_lan": 9301}}, False),
+        ((0, [0]), {"log_level": "WARN"}, True),
+    ],
+)
+def test_servers_take_turns_only_if_old_and_new_work_together(file, config, trust, extra, works):
+    """A change of the CA has a step in which both are trusted; a lost CA has none."""
+    swarm_files.write(file, json.dumps(config("old", 0, [0])))
+    new = {**config("new", *trust), **extra}
+    assert swarm_consul_file.works_with_others(json.dumps(new)) is works
