@@ -75,7 +75,7 @@ def remove(name, test=False):
 
     In classic mode, endpoints of an overlay network that a lost host has left behind go with it: if
     the engine of their host answers and has no such container, or Consul has seen that host leave
-    (``salt-run swarm.remove``).
+    (``salt-run swarm.remove``) and pillar names it neither as a manager nor as a server.
 
     CLI Example:
 
@@ -207,5 +207,6 @@ def _members(own):
         return None
     with contextlib.suppress(swarm_errors.StoreError):
         client = swarm_kv.connect(settings, swarm_certs.NODE.current())
-        return swarm_lost.members(swarm_kv.members(client), own)
+        servers = {**settings["managers"], **settings["servers"]}
+        return swarm_lost.members(swarm_kv.members(client), own, servers)
     return None

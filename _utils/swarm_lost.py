@@ -15,8 +15,8 @@ import swarm_deadline
 import swarm_docker
 import swarm_errors
 
-# Serf's number for a member that has left, or was made to.
-_LEFT = 3
+# Serf's numbers for a member that has left, or was made to, and for one that is only away.
+_LEFT, _FAILED = 3, 4
 _TIMEOUT = 5
 
 
@@ -70,7 +70,7 @@ def _note_used(host: str, names: set[str]) -> str:
 def _note_away(host: str, names: set[str], members: Mapping | None) -> str:
     minion = (members or {}).get(host, ("", 0))[0]
     cure = (
-        f"'salt-run swarm.remove {minion}'"
+        f"take it out of pillar, 'salt-run swarm.remove {minion}'"
         if minion
         else "'docker network disconnect -f NETWORK CONTAINER' on the engine of this host"
     )
@@ -80,14 +80,27 @@ def _note_away(host: str, names: set[str], members: Mapping | None) -> str:
     )
 
 
-def members(found: list[dict], own: str) -> dict[str, tuple[str, int]] | None:
+def members(
+    found: list[dict], own: str, servers: Mapping[str, str]
+) -> dict[str, tuple[str, int]] | None:
     """
     Return ``{address: (name, status)}`` of Consul's list of members. Pure.
 
     ``None`` for a list without this host: with ACLs, Consul leaves out whom one may not see.
+
+    servers
+        ``{ID: address}`` of pillar. None of them has left: Consul itself makes a server that is
+        down leave (autopilot, ``CleanupDeadServers``).
     """
     listed = {one["Addr"]: (one["Name"], one["Status"]) for one in found if one.get("Addr")}
-    return listed if own in listed else None
+    if own not in listed:
+        return None
+    away = {
+        address: (name, _FAILED)
+        for name, address in servers.items()
+        if listed.get(address, ("", _LEFT))[1] == _LEFT
+    }
+    return {**listed, **away}
 
 
 def asker(port: int, own: str, local: set[str], tls: Mapping | None) -> Callable:
