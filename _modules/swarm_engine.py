@@ -9,8 +9,11 @@ import swarm_address
 import swarm_certs
 import swarm_daemon
 import swarm_dockerd
+import swarm_engine_turn
 import swarm_errors
 import swarm_files
+import swarm_holdings
+import swarm_mode_guard
 import swarm_plan
 import swarm_roles
 import swarm_unit
@@ -50,6 +53,8 @@ def check(engine_version):
     """
     Raise an error if an engine of this version cannot take what pillar wants of it.
 
+    Or if this host is in a swarm of the other mode, see ``check_mode``.
+
     CLI Example:
 
     .. code-block:: bash
@@ -59,16 +64,34 @@ def check(engine_version):
     engine_version
         As the package or the engine says it.
     """
+    check_mode()
     settings = _settings()
     wanted = {
         **swarm_daemon.options(settings, engine_version, swarm_certs.NODE.current()),
         **swarm_daemon.overlay_options(settings, "", swarm_certs.NODE.steady()),
     }
-    if found := swarm_daemon.refusals(wanted, engine_version):
+    found = swarm_daemon.refusals(wanted, engine_version)
+    due, now = map(swarm_daemon.version, (engine_version, swarm_dockerd.version() or ""))
+    if () < due < now and (lost := swarm_holdings.lost_by_downgrade(due, wanted)):
+        found.append(lost)
+    if found:
         raise swarm_errors.SwarmError(
             f"the engine of {settings['id']} cannot take what pillar wants, nothing was written: "
             + "; ".join(found)
         )
+
+
+def check_mode():
+    """
+    Raise an error if this host is in a swarm of another mode than pillar's.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_engine.check_mode
+    """
+    swarm_mode_guard.check(_settings(), swarm_plan.config())
 
 
 def exists():
@@ -143,13 +166,25 @@ def _plan_service(settings, plan, up):
     return plan
 
 
+def _replaced(settings, test):
+    """Return the version of the engine's program if another one runs, else ``""``."""
+    upgrade = test and settings["engine"]["version"] and swarm_dockerd.answers()
+    # A run would have installed it by now.
+    if upgrade and (planned := __salt__["swarm_package.planned"]()):
+        return planned
+    if swarm_dockerd.replaced(swarm_plan.config()):
+        return __salt__["pkg.version"](settings["engine"]["package"]) or "of another build"
+    return ""
+
+
 def configure(test=False):
     """
     Ensure the engine runs with what pillar wants in ``daemon.json`` and listens on its TCP port.
 
     Keys and labels of an admin stay. Only reloadable keys changed: SIGHUP, and everything keeps
-    running; else a restart. If the engine does not take it, everything is put back as it was,
-    and the error holds the engine's own words.
+    running; else a restart, and also one if the program that runs is not the one that is installed.
+    Engines of a swarm restart one after the other. If the engine does not take it, everything is
+    put back as it was, and the error holds the engine's own words.
 
     CLI Example:
 
@@ -158,8 +193,13 @@ def configure(test=False):
         salt '*' swarm_engine.configure test=True
     """
     settings = _settings()
-    engine, engine_version = settings["engine"], version()
-    check(engine_version)
+    replaced = _replaced(settings, test)
+    check(replaced or version())
+    return _carry_out(settings, lambda: _configured(settings, replaced, test), test)
+
+
+def _configured(settings, replaced, test):
+    """Return the plan of ``configure``."""
     # A store that is not wanted any more has to go now, before it is gone itself: without it the
     # engine runs no container and may not even start. And if the engine is down, the one that is
     # wanted has to wait too, for it may be in a container of that engine.
@@ -167,10 +207,12 @@ def configure(test=False):
     up = _up(settings)
     keep = settings["overlay"] and known and up
     keys = None if keep else (*swarm_plan.recorded(), *swarm_daemon.OVERLAY_KEYS)
-    wanted = swarm_daemon.options(settings, engine_version, swarm_certs.NODE.current())
+    files = swarm_certs.NODE.current()
+    wanted = swarm_daemon.options(settings, replaced or version(), files)
     plan = swarm_plan.plan(wanted, keys)
-    plan = swarm_plan.with_file(plan, _dropin_path(engine), _dropin(settings, test))
-    return _carry_out(settings, _plan_service(settings, plan, up), test)
+    plan = swarm_plan.with_file(plan, _dropin_path(settings["engine"]), _dropin(settings, test))
+    plan = _plan_service(settings, plan, up)
+    return plan._replace(replaced=replaced) if up else plan
 
 
 def configure_overlay(test=False):
@@ -193,8 +235,12 @@ def configure_overlay(test=False):
     )
     if wanted:
         check(version())
-    plan = swarm_plan.plan(wanted, swarm_daemon.OVERLAY_KEYS)
-    return _carry_out(settings, plan, test, wanted.get("cluster-store"))
+    return _carry_out(
+        settings,
+        lambda: swarm_plan.plan(wanted, swarm_daemon.OVERLAY_KEYS),
+        test,
+        wanted.get("cluster-store"),
+    )
 
 
 def clean(test=False):
@@ -210,29 +256,66 @@ def clean(test=False):
     settings = _settings()
     if not exists():
         return {}
+    # Without a turn: who gives it is taken away just now.
+    alone = {**settings, "engine": {**settings["engine"], "turns": False}}
     # The restart comes before live-restore goes: everybody's containers run through it.
-    ours = {*swarm_plan.recorded(), *swarm_daemon.OVERLAY_KEYS} - {_LIVE}
     path = _dropin_path(settings["engine"])
     first = _carry_out(
-        settings, swarm_plan.with_file(swarm_plan.plan({}, (*ours,)), path, None), test
+        alone, lambda: swarm_plan.with_file(swarm_plan.plan({}, _ours()), path, None), test
     )
-    last = _carry_out(settings, swarm_plan.plan({}, (_LIVE,)), test)
+    last = _carry_out(alone, lambda: swarm_plan.plan({}, (_LIVE,)), test)
     if not test:
         swarm_files.drop_empty(path.parent)
     keys = {**first.get("daemon.json", {}), **last.get("daemon.json", {})}
     return {**first, **last, **({"daemon.json": keys} if keys else {})}
 
 
-def _carry_out(settings, plan, test, store=None):
+def _ours():
+    """Return the keys of ours that can go: not those without which an admin's things were gone."""
+    ours = {*swarm_plan.recorded(), *swarm_daemon.OVERLAY_KEYS} - {_LIVE}
+    old, new = swarm_plan.before_and_after(swarm_plan.plan({}, (*ours,)))
+    if swarm_holdings.refused(old, new):
+        ours -= set(swarm_holdings.hiding(old, new))
+    return (*ours,)
+
+
+def _whole(settings, plan):
+    """Return the plan with all that has to be told of it; an error if it costs what is there."""
+    if refused := swarm_holdings.refused(*swarm_plan.before_and_after(plan)):
+        raise swarm_errors.SettingsError(
+            f"nothing was changed in the engine of {settings['id']}: {refused}"
+        )
     pending = swarm_plan.pending()
     if pending and not plan.changes:
         # An earlier run was killed before the engine had read what it wrote.
         unread = f"has not read {pending.get('what')}"
         plan = swarm_plan.reported(plan, "engine", unread, "has read it")
+    if (plan.restart or pending.get("restart")) and (now := swarm_dockerd.version()):
+        new = f"engine {plan.replaced or now}, restarted"
+        plan = swarm_plan.reported(plan, "restart", f"engine {now}", new)
+    return plan
+
+
+def _carry_out(settings, planned, test, store=None):
+    plan = _whole(settings, planned())
     if test:
         return plan.changes
+    if "restart" not in plan.changes:
+        return _changed(settings, plan, store)
+    with _turn(settings):
+        # Others may have been at work while this host waited for its turn.
+        return _changed(settings, _whole(settings, planned()), store)
+
+
+def _turn(settings):
+    """Hold this host's turn to restart the engine."""
+    masterless = __opts__.get("file_client") == "local"
+    return swarm_engine_turn.held(__salt__, settings, masterless)
+
+
+def _changed(settings, plan, store):
     if plan.changes:
-        _change(settings, plan, pending, store)
+        _change(settings, plan, swarm_plan.pending(), store)
     swarm_plan.end(plan)
     return plan.changes
 
@@ -299,8 +382,9 @@ def heal():
     settings = _settings()
     lost = _lost_threads(settings)
     if lost:
-        swarm_dockerd.start(__salt__, settings["engine"]["service"])
-        swarm_dockerd.wait(settings["timeout"])
+        with _turn(settings):
+            swarm_dockerd.start(__salt__, settings["engine"]["service"])
+            swarm_dockerd.wait(settings["timeout"])
     # After the restart, which may have cost some.
     return lost + (__salt__["swarm_overlay.heal"]() if settings["overlay"] else [])
 

@@ -2,10 +2,13 @@
 The package of the Docker Engine.
 """
 
+import contextlib
 import fcntl
 import fnmatch
 from pathlib import Path
 
+import swarm_dockerd
+import swarm_engine_turn
 import swarm_errors
 import swarm_files
 import swarm_wait
@@ -13,6 +16,8 @@ import swarm_wait
 __virtualname__ = "swarm_package"
 
 _LOCK = Path("/var/lib/dpkg/lock-frontend")
+# The package that leaves a running engine alone; ``swarm_engine.configure`` restarts that.
+_QUIET = "docker.io"
 
 
 def __virtual__():
@@ -79,6 +84,39 @@ def _hold(engine, test):
     return {"hold": {"old": held, "new": engine["hold"]}}
 
 
+@contextlib.contextmanager
+def _turn(settings, have, candidate, companions):
+    """Hold the turn of an engine that the package may restart, as all but Debian's do."""
+    package = settings["engine"]["package"]
+    if (have and package == _QUIET) or not swarm_dockerd.answers():
+        yield
+        return
+    # What takes longest is done before.
+    pkgs = [{package: candidate}, *companions]
+    __salt__["pkg.install"](pkgs=pkgs, install_recommends=False, refresh=False, downloadonly=True)
+    masterless = __opts__.get("file_client") == "local"
+    with swarm_engine_turn.held(__salt__, settings, masterless):
+        yield
+        swarm_dockerd.wait(settings["timeout"])
+
+
+def planned():
+    """
+    Return the version that ``install`` would put in the place of the one that is here, else ``""``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_package.planned
+    """
+    engine = __salt__["swarm_settings.get"]()["engine"]
+    have = __salt__["pkg.version"](engine["package"])
+    if have and fnmatch.fnmatchcase(have, engine["version"] or "*"):
+        return ""
+    return _candidate(engine["package"], engine["version"])
+
+
 def install(test=False):
     """
     Ensure the engine's package is installed as pillar says; return what changed.
@@ -103,7 +141,8 @@ def install(test=False):
     new = candidate
     if not test:
         companions = _companions(engine["package"])
-        new, brought = _install(engine["package"], candidate, companions)
+        with _turn(settings, have, candidate, companions):
+            new, brought = _install(engine["package"], candidate, companions)
         if not have:
             noted = {"package": engine["package"], "companions": companions, "brought": brought}
             swarm_files.note("engine", {**swarm_files.record("engine"), **noted})

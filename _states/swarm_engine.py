@@ -2,6 +2,7 @@
 Manage the Docker Engine of a node.
 """
 
+import swarm_daemon
 import swarm_ret
 
 __virtualname__ = "swarm_engine"
@@ -17,6 +18,8 @@ def installed(name):
     """
     Ensure the engine's package is installed, in the version and with the hold that pillar gives.
 
+    Warns of a version that is older than the one before.
+
     .. code-block:: yaml
 
         engine is installed:
@@ -25,7 +28,8 @@ def installed(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_package.install"])
+    ret = swarm_ret.applied(name, __opts__["test"], __salt__["swarm_package.install"])
+    return swarm_ret.warned(ret, swarm_daemon.downgrades(ret["changes"]))
 
 
 def configured(name):

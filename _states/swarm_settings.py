@@ -19,6 +19,8 @@ def valid(name):
     Ensure the pillar ``swarm`` is right; fails with every fault in it, and if it wants what Consul
     of this host cannot become.
 
+    It fails as well if this host is in a swarm of another mode than that of pillar.
+
     .. code-block:: yaml
 
         swarm pillar is valid:
@@ -29,6 +31,7 @@ def valid(name):
     """
     try:
         __salt__["swarm_settings.get"]()
+        __salt__["swarm_engine.check_mode"]()
         __salt__["swarm_consul.check_fixed"]()
         warnings = __salt__["swarm_settings.check"]()["warnings"]
     except CommandExecutionError as err:

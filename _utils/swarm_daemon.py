@@ -9,6 +9,7 @@ import re
 
 import swarm_errors
 import swarm_flags
+import swarm_holdings
 import swarm_values
 from swarm_certs import Files
 
@@ -86,6 +87,17 @@ def version(text: str) -> tuple[int, ...]:
     """Return the numbers of ``20.10.24+dfsg1`` or ``5:28.5.2-1~debian.12`` as a tuple."""
     match = re.match(r"(?:\d+:)?v?(\d+(?:\.\d+)*)", text or "")
     return tuple(int(part) for part in match[1].split(".")) if match else ()
+
+
+def downgrades(changes: dict) -> list[str]:
+    """Return warnings of packages in a report that become older."""
+    pairs = {name: (one["old"], one["new"]) for name, one in changes.items()}
+    return [
+        f"{name} {old} is followed by the older {new}, and Docker supports no way back: an older"
+        " engine may not read what a newer one has written"
+        for name, (old, new) in pairs.items()
+        if isinstance(old, str) and isinstance(new, str) and () < version(new) < version(old)
+    ]
 
 
 def options(settings: dict, engine_version: str, files: Files) -> dict:
@@ -221,7 +233,11 @@ def diff(old: dict, new: dict) -> dict:
 def needs_restart(changes: dict) -> bool:
     """Say whether a SIGHUP is not enough: it can give an engine a store, not take it or another."""
     had = any(key in changes and changes[key]["old"] is not None for key in OVERLAY_KEYS)
-    return had or any(key not in RELOADABLE for key in changes)
+    # Of the features, this one is looked at by a start only.
+    image_store = "features" in changes and swarm_holdings.hiding(
+        *({"features": changes["features"][one]} for one in ("old", "new"))
+    )
+    return had or bool(image_store) or any(key not in RELOADABLE for key in changes)
 
 
 def resets(changes: dict) -> dict:

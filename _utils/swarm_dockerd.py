@@ -5,12 +5,14 @@ The running engine: does it answer, have it start, read its file again, and what
 """
 
 import contextlib
+import filecmp
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import swarm_docker
 import swarm_errors
+import swarm_plan
 import swarm_unit
 import swarm_wait
 
@@ -19,6 +21,8 @@ Salt = Mapping[str, Callable]
 # How long dockerd takes to reload at the most; it says so with an event.
 _RELOAD = 15
 _PROC = Path("/proc")
+# What the kernel appends to the name of a program that is not there any more.
+_GONE = " (deleted)"
 # A thread that is in a namespace for a moment has left it after so many seconds.
 _VISIT = 0.2
 
@@ -39,6 +43,28 @@ def version() -> str | None:
             return client.version(api_version=False)["Version"]
     except swarm_errors.SwarmError:
         return None
+
+
+def replaced(options: Mapping) -> bool:
+    """
+    Say whether the engine that runs is another program than the one that is installed.
+
+    Packages put the new program in the old one's place, and Debian's leaves the engine running.
+
+    options
+        Those of ``daemon.json``: they may say where the engine has its files.
+    """
+    pidfile = Path(options.get("pidfile", "/var/run/docker.pid"))
+    try:
+        running = _PROC / pidfile.read_text(encoding="utf-8").strip() / "exe"
+        link = str(running.readlink())
+        place = Path(link.removesuffix(_GONE))
+        if link == str(place) or place.name != "dockerd":
+            return False
+        # The same again, as by a reinstallation, is no other program.
+        return not filecmp.cmp(running, place, shallow=False)
+    except OSError:
+        return False
 
 
 def wait(timeout: float) -> None:
@@ -104,7 +130,8 @@ def activate(salt: Salt, settings: Mapping, restart: bool, was_up: bool, store: 
         # Even before a restart: the engine refuses here what it would not start with, and a
         # live-restore that is new takes effect, so that the restart leaves containers alone.
         # But never is a store given up by a reload: that is always refused.
-        if running_store() in (None, store) or not restart:
+        # Nor does a program that was replaced know what was written for its successor.
+        if not restart or (running_store() in (None, store) and not replaced(swarm_plan.config())):
             reload(salt, service)
         if restart:
             salt["service.restart"](service)

@@ -22,6 +22,7 @@ class Plan(NamedTuple):
     differs: dict  # the keys of daemon.json that change, {key: {"old": ..., "new": ...}}
     changes: dict  # for the report
     record: dict  # what in daemon.json is ours
+    replaced: str = ""  # the version of the engine's program, if another one runs
 
     @property
     def resets(self) -> dict:
@@ -36,12 +37,20 @@ class Plan(NamedTuple):
     @property
     def restart(self) -> bool:
         """Whether the engine cannot take it by SIGHUP."""
-        return bool(self.units) or swarm_daemon.needs_restart(self.differs)
+        return bool(self.replaced or self.units) or swarm_daemon.needs_restart(self.differs)
 
     @property
     def what(self) -> str:
         """What is changed, for an error."""
-        return ", ".join([*self.differs, *map(str, self.units)]) or "a start"
+        start = f"version {self.replaced}" if self.replaced else "a start"
+        return ", ".join([*self.differs, *map(str, self.units)]) or start
+
+
+def before_and_after(plan: Plan) -> tuple[dict, dict]:
+    """Return daemon.json as it is and as the plan wants it."""
+    text = plan.files[DAEMON][1] if DAEMON in plan.files else None
+    current = config()
+    return current, json.loads(text or "{}") if DAEMON in plan.files else current
 
 
 def _refuse_hosts(config: dict) -> None:

@@ -92,6 +92,7 @@ SCHEMA = {
             None,
             "address it listens on; unset: this node's",
         ),
+        "turns": Field(checks.boolean, True, "engines of a swarm restart one after the other"),
         "options": Field(checks.options, {}, "any key of daemon.json"),
     },
     "tls": {

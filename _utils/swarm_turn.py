@@ -21,7 +21,7 @@ def majority(count: int) -> int:
     return count // 2 + 1
 
 
-def _take(client: object, session: str, mine: str) -> str | None:
+def _take(client: object, session: str, mine: str, what: str) -> str | None:
     """Try to take the turn; return who has it, ``None`` if it is ours."""
     try:
         if swarm_kv.call("turn", client.kv.put, _KEY, mine, acquire=session):
@@ -31,7 +31,7 @@ def _take(client: object, session: str, mine: str) -> str | None:
         # Whose turn it is may be the leader's, and then nobody answers for a moment.
         return str(err)
     holder = entry["Value"].decode() if entry and entry["Value"] else "another host"
-    return f"{mine} waits for its turn to restart Consul or a manager: {holder} has it"
+    return f"{mine} waits for its turn to restart {what}: {holder} has it"
 
 
 def end_stale(client: object, mine: str) -> dict | None:
@@ -47,11 +47,21 @@ def end_stale(client: object, mine: str) -> dict | None:
 
 
 @contextlib.contextmanager
-def turn(connect: Callable, mine: str, timeout: float) -> Iterator[None]:
-    """Hold the turn; waits for it up to ``timeout`` seconds. ``connect`` gives a client."""
+def turn(
+    connect: Callable,
+    mine: str,
+    timeout: float,
+    what: str = "Consul or a manager",
+    ttl: int = _TTL,
+) -> Iterator[None]:
+    """
+    Hold the turn to restart ``what``; ``connect`` gives a client.
+
+    Waits for it up to ``timeout`` seconds, which begin again whenever another host has its turn.
+    """
     client, made = connect(), {}
     # Without a health check: the host's own Consul is what goes down in the turn.
-    create = {"name": _KEY, "checks": [], "lock_delay": 0, "behavior": "delete", "ttl": _TTL}
+    create = {"name": _KEY, "checks": [], "lock_delay": 0, "behavior": "delete", "ttl": ttl}
 
     def take() -> str | None:
         try:
@@ -59,10 +69,10 @@ def turn(connect: Callable, mine: str, timeout: float) -> Iterator[None]:
                 made["id"] = swarm_kv.call("turn", client.session.create, **create)
         except swarm_errors.StoreError as err:
             return str(err)
-        return _take(client, made["id"], mine)
+        return _take(client, made["id"], mine, what)
 
     try:
-        swarm_wait.until(take, timeout)
+        swarm_wait.until(take, timeout, moving=True)
         yield
     finally:
         # A Consul that is not back cannot be told; then the TTL ends the turn.

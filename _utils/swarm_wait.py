@@ -2,6 +2,7 @@
 Wait for something, with a limit, and say what was waited for.
 """
 
+import random
 import time
 from collections.abc import Callable
 
@@ -12,17 +13,30 @@ import swarm_errors
 _FIRST, _LAST, _GROWTH = 0.1, 1.0, 1.25
 
 
-def until(probe: Callable[[], str | None], timeout: float) -> None:
+def until(
+    probe: Callable[[], str | None], timeout: float, moving: bool = False, slow: float = 1
+) -> None:
     """
     Call ``probe`` until it returns ``None``; what else it returns is what is still missing.
 
     Raises ``WaitTimeoutError`` with the last of it after ``timeout`` seconds.
+
+    moving
+        The limit begins again whenever what is missing is something that it was not before, as in
+        a queue that moves on.
+
+    slow
+        So many times longer are the pauses, by chance a bit more or less: for many who ask one.
     """
     end = time.monotonic() + timeout
-    pause = _FIRST
+    pause, seen = _FIRST, set()
     while missing := probe():
-        if time.monotonic() >= end:
+        now = time.monotonic()
+        if moving and missing not in seen:
+            seen.add(missing)
+            end = now + timeout
+        if now >= end:
             limit = f"gave up after {timeout:g} s (swarm:timeout): " if timeout else ""
             raise swarm_errors.WaitTimeoutError(f"{limit}{missing}")
-        time.sleep(pause)
+        time.sleep(pause * slow * (random.uniform(0.5, 1.5) if slow > 1 else 1))  # noqa: S311
         pause = min(pause * _GROWTH, _LAST)

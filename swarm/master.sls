@@ -31,15 +31,16 @@ engine swarm_autojoin is configured:
         engines:
           - swarm_autojoin: {{ dict({"targets": "*"}, **master.get("autojoin", {})) | json }}
         # A node may ask the CA for a certificate, which says what the CA's pillar says of that node;
-        # and in builtin mode have the managers look what pillar says of the nodes, and tell whether
-        # they list a node, and which they count. Salt adds to this what other files have under
-        # `peer`.
+        # and in builtin mode have the managers look what pillar says of the nodes, tell whether they
+        # list a node, and which they count, and say whose turn it is to restart its engine. Salt adds
+        # to this what other files have under `peer`.
         peer:
           ".*":
             - swarm_ca.sign
             - swarm_leader.settle
             - swarm_leader.lists
             - swarm_leader.list_nodes
+            - swarm_turn.request
         # What managers have told of their cluster must not go with their keys: whoever is installed
         # anew would make a second one. Salt 3006 would delete it, 3008 keeps it in any case.
         preserve_minion_cache: true

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from tests.builtin.watch import watched
+from tests.integration import engines
 from tests.integration.cluster import changed, failures
 
 KEY = "/var/lib/swarm-unlock-key"
@@ -97,6 +99,42 @@ def test_host_that_is_gone_for_good_is_replaced_and_quorum_is_kept(mode):
     known = {one["ID"] for one in mode.nodes()}
     assert old not in known
     assert mode.swarm("m3")["NodeID"] in known
+    assert mode.apply() == {}
+
+
+@pytest.mark.once
+def test_what_would_end_the_cluster_or_hide_what_it_runs_is_refused_by_every_node(mode):
+    hosts = mode.lab.hosts()
+    before = {host: (mode.dockerd(host), mode.files(host)) for host in hosts}
+    pillar = mode.lab.default_pillar()
+    pillar.pop("mode")
+    mode.lab.pillar(pillar)
+    for sls, test in (("swarm", True), ("swarm.join", False), ("swarm.clean", False)):
+        told = failures(mode.state(sls, test=test))
+        for host in hosts:
+            text = told[f"{host}: swarm pillar is valid"]
+            assert f"{host} is in a cluster of swarm mode (active)" in text
+            assert "put 'mode: builtin' back" in text
+    mode.pillar(engine={"options": {"data-root": "/srv/docker"}})
+    for test in (True, False):
+        told = failures(mode.state(test=test))
+        for host in hosts:
+            text = told[f"{host}: engine is configured"]
+            assert "swarm:engine:options:data-root: " in text
+            assert "swarm mode would be out of the engine's sight" in text
+    assert {host: (mode.dockerd(host), mode.files(host)) for host in hosts} == before
+
+
+@pytest.mark.once
+def test_engine_of_which_apt_has_another_version_is_restarted(mode):
+    engines.upgrade_behind_our_back(mode.lab, "m3")
+    before = mode.dockerd("m3")
+    assert mode.lab.exec("m3", "readlink", f"/proc/{before}/exe").stdout.endswith("(deleted)\n")
+    told = changed(mode.state(test=True))
+    assert set(told) == {"m3: engine is configured"}
+    assert set(told["m3: engine is configured"]) == {"restart"}
+    assert mode.apply() == told
+    assert mode.dockerd("m3") != before
     assert mode.apply() == {}
 
 
@@ -209,6 +247,50 @@ def test_worker_that_was_removed_while_it_runs_joins_again(four):
     four.wait(lambda: four.state_of("m4") == "pending", 60)
     four.apply("m4")
     four.become(m4="worker")
+    assert four.apply() == {}
+
+
+OPTION = {"options": {"default-shm-size": "96M"}}
+
+
+@pytest.mark.once
+def test_engines_of_a_cluster_restart_one_after_the_other(four):
+    """Managers, and a worker to which the managers give its turn; by a plain apply on all."""
+    with watched(four) as seen:
+        four.pillar(engine=OPTION)
+        told = changed(four.state(test=True))
+        assert {name for name, one in told.items() if "restart" in one} == {
+            f"{host}: engine is configured" for host in four.lab.hosts()
+        }
+        four.state()
+        # Salt's command may give up on those that wait for their turn.
+        four.await_idle()
+        found = engines.restarts(four.lab, seen.since)
+        assert {host: len(one) for host, one in found.items()} == dict.fromkeys(found, 1)
+        assert engines.overlapping(found) == []
+        assert min(seen.tasks()) == len(four.lab.hosts()) - 1
+    assert four.apply() == {}
+
+
+@pytest.mark.once
+def test_host_that_was_lost_in_its_turn_is_named_and_goes_on_with_its_next_apply(four):
+    four.pillar(timeout=20, engine={"options": {"default-shm-size": "80M"}})
+    four.lab.exec("salt", "salt", "--async", "m2", "state.apply", "swarm")
+    four.wait(lambda: (four.lab.salt("m1", "swarm_turn.status")["m1"] or {}).get("holder"), 120, 0)
+    four.lab.exec("m2", "systemctl", "kill", "--signal=KILL", "salt-minion")
+    assert four.lab.salt("m1", "swarm_turn.status")["m1"]["holder"] == "m2"
+    four.lab.exec("m2", "systemctl", "stop", "salt-minion")
+    before = four.dockerd("m1")
+    told = failures(four.state(target="m1"))["m1: engine is configured"]
+    assert "m1 waits for its turn to restart its engine: m2 has it since" in told
+    assert four.dockerd("m1") == before
+    four.lab.exec("m2", "systemctl", "start", "salt-minion")
+    four.await_minion("m2")
+    four.pillar(engine={"options": {"default-shm-size": "80M"}})
+    four.apply("m2")
+    assert four.lab.salt("m1", "swarm_turn.status")["m1"] == {}
+    four.state()
+    four.await_idle()
     assert four.apply() == {}
 
 

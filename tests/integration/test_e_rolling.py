@@ -1,10 +1,13 @@
 """
-What takes Consul servers or managers down does so on one host at a time.
+What takes Consul servers, managers or engines down does so on one host at a time.
 """
 
 import threading
 
 import pytest
+
+from tests.integration import engines
+from tests.integration.cluster import changed, failures
 
 pytestmark = pytest.mark.once
 
@@ -82,3 +85,44 @@ def test_server_is_not_taken_down_below_quorum(swarm):
         assert "quorum" in states["consul is running"]["comment"]
         assert dead in states["consul is running"]["comment"]
     assert {host: swarm.pids(host)["swarm-consul"] for host in rest} == before
+
+
+def test_engines_that_apt_has_upgraded_restart_one_after_the_other(swarm):
+    """Their containers run on; what runs is compared with what is installed."""
+    swarm.pillar(engine={"options": {"default-shm-size": "96M"}})
+    for host in swarm.lab.hosts():
+        engines.upgrade_behind_our_back(swarm.lab, host)
+    before, since = {host: swarm.pids(host) for host in swarm.lab.hosts()}, engines.now(swarm.lab)
+    told = changed(swarm.state(test=True))
+    assert {name for name, one in told.items() if "restart" in one} == {
+        f"{host}: engine is configured" for host in swarm.lab.hosts()
+    }
+    assert swarm.apply() == told
+    found = engines.restarts(swarm.lab, since)
+    assert {host: len(one) for host, one in found.items()} == dict.fromkeys(found, 1)
+    assert engines.overlapping(found) == []
+    for host in swarm.lab.hosts():
+        after = swarm.pids(host)
+        assert after.pop("dockerd") != before[host].pop("dockerd")
+        assert after == before[host]
+    swarm.wait(swarm.all_healthy, 120)
+    assert swarm.apply() == {}
+
+
+def test_what_would_hide_the_containers_or_end_the_swarm_is_refused(swarm):
+    before = {host: (swarm.pids(host), swarm.files(host)) for host in swarm.lab.hosts()}
+    swarm.pillar(engine={"options": {"data-root": "/srv/docker"}})
+    for test in (True, False):
+        told = failures(swarm.state(test=test))
+        for host in swarm.lab.hosts():
+            assert "swarm:engine:options:data-root: " in told[f"{host}: engine is configured"]
+    swarm.lab.pillar({"mode": "builtin", "managers": swarm.lab.hosts()})
+    for sls in ("swarm", "swarm.clean"):
+        told = failures(swarm.state(sls))
+        for host in swarm.lab.hosts():
+            text = told[f"{host}: swarm pillar is valid"]
+            assert f"{host} is a node of a classic swarm" in text
+            assert "put 'mode: classic' back" in text
+    assert {host: (swarm.pids(host), swarm.files(host)) for host in swarm.lab.hosts()} == before
+    swarm.pillar()
+    assert swarm.apply() == {}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import swarm_docker
+import swarm_dockerd
 import swarm_files
 import swarm_mode
 import swarm_plan
@@ -47,6 +48,8 @@ def daemon(monkeypatch, tmp_path):
     monkeypatch.setattr(swarm_files, "RECORD", tmp_path / "record.json")
     monkeypatch.setattr(swarm_plan, "DAEMON", daemon.json)
     monkeypatch.setattr(swarm_engine, "_UNITS", daemon.units)
+    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+    monkeypatch.setattr(swarm_dockerd, "replaced", lambda _: daemon.replaced)
     monkeypatch.setattr(swarm_docker, "connect", daemon.connect)
     monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
     return daemon
@@ -63,7 +66,8 @@ def pillar(monkeypatch, daemon):
             swarm_libraries__missing=[],
             swarm_overlay__complaints=[],
             swarm_overlay__heal=[],
-            pkg__version=lambda *_, **__: daemon.version if daemon.installed else "",
+            pkg__version=lambda *_, **__: daemon.package if daemon.installed else "",
+            swarm_package__planned=lambda: daemon.planned,
             cmd__run_all=lambda *_, **__: {"stdout": daemon.cat(), "retcode": 0},
             cmd__run_stdout=lambda *_, **__: "\n".join(daemon.journal),
             service__start=daemon.start,
@@ -75,6 +79,7 @@ def pillar(monkeypatch, daemon):
             service__systemctl_reload=daemon.daemon_reload,
         )
         monkeypatch.setattr(swarm_engine, "__salt__", salt, raising=False)
+        monkeypatch.setattr(swarm_engine, "__opts__", {"id": "m1"}, raising=False)
         return salt
 
     pillar()

@@ -42,6 +42,7 @@ class Dockerd:
         self.dropin = self.units / "docker.service.d" / swarm_unit.DROPIN
         self.version = "20.10.5+dfsg1"
         self.installed = True
+        self.upgraded, self.planned = "", ""  # the version of the package, if another one
         self.up = self.enabled = True
         self.pid = 1
         self.config, self.command = {}, COMMAND  # in force
@@ -51,7 +52,20 @@ class Dockerd:
         self.reloads = []
         self.never_starts_with = set()  # keys that only a start shows to be wrong
         self.never_reloads_with = set()
+        self.state = "inactive"  # of its swarm mode
+        self.containers, self.running, self.images = {}, 0, 0  # {name: command}, and how many
+        self.volumes, self.driver = [], [["Backing Filesystem", "extfs"]]
         self.no_libkv = False  # takes the store's keys and ignores them, as Debian 12's does
+
+    @property
+    def package(self):
+        """The version of the package."""
+        return self.upgraded or self.version
+
+    @property
+    def replaced(self):
+        """Whether the engine that runs is not the one that is installed."""
+        return bool(self.upgraded) and self.upgraded != self.version
 
     # ---- what is on disk
 
@@ -87,7 +101,7 @@ class Dockerd:
             self.up = False
             self.journal.append(f"failed to start daemon: no such thing as {', '.join(bad)}")
             raise CommandExecutionError("Job for docker.service failed")
-        self.up, self.pid = True, self.pid + 1
+        self.up, self.pid, self.version = True, self.pid + 1, self.package
         self.config, self.command = self.on_disk() or {}, self.unit
         return True
 
@@ -135,7 +149,26 @@ class Client:
         return True
 
     def info(self):
-        return {"ClusterStore": "" if self.daemon.no_libkv else self.daemon.config.get(STORE, "")}
+        daemon = self.daemon
+        return {
+            "ClusterStore": "" if daemon.no_libkv else daemon.config.get(STORE, ""),
+            "Swarm": {"LocalNodeState": daemon.state},
+            "Containers": len(daemon.containers),
+            "ContainersRunning": daemon.running,
+            "Images": daemon.images,
+            "DockerRootDir": daemon.config.get("data-root", "/var/lib/docker"),
+            "Driver": "overlay2",
+            "DriverStatus": daemon.driver,
+        }
+
+    def containers(self, all=False):  # noqa: A002
+        return [
+            {"Names": [f"/{name}"], "Command": f"/entry {command}"}
+            for name, command in self.daemon.containers.items()
+        ]
+
+    def volumes(self):
+        return {"Volumes": [{"Name": one} for one in self.daemon.volumes]}
 
     def events(self, since, **_):
         return Events([{"Action": "reload"} for one in self.daemon.reloads if one >= float(since)])

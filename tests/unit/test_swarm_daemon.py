@@ -239,3 +239,18 @@ def test_diff_shows_both_sides():
         "c": {"old": 3, "new": 4},
         "d": {"old": None, "new": 5},
     }
+
+
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [
+        ({"docker.io": {"old": "26.1.5", "new": "20.10.24+dfsg1"}}, 1),
+        ({"docker.io": {"old": "20.10.24", "new": "26.1.5"}}, 0),
+        ({"docker.io": {"old": None, "new": "26.1.5"}}, 0),
+        ({"docker.io": {"old": "26.1.5", "new": None}}, 0),
+        ({"hold": {"old": True, "new": False}}, 0),
+    ],
+    ids=str,
+)
+def test_older_version_is_warned_of(changes, count):
+    assert len(swarm_daemon.downgrades(changes)) == count

@@ -54,3 +54,48 @@ def test_thread_that_only_visits_is_not_lost(engine, monkeypatch):
 
 def test_engine_that_does_not_run_has_none(tmp_path):
     assert swarm_dockerd.lost_threads({"pidfile": str(tmp_path / "none")}) == set()
+
+
+# ---- the program that runs
+
+
+@pytest.fixture
+def program(monkeypatch, tmp_path):
+    """Return a function that gives an engine's options; its program runs and lies in a folder."""
+    monkeypatch.setattr(swarm_dockerd, "_PROC", tmp_path / "proc")
+    (tmp_path / "docker.pid").write_text(PID)
+    exe = tmp_path / "proc" / PID / "exe"
+    exe.parent.mkdir(parents=True)
+
+    def program(name, runs, installed, gone):
+        place = tmp_path / name
+        # As /proc shows what has no name any more; a file of that very name stands for its content.
+        shown = tmp_path / f"{name} (deleted)" if gone else place
+        if installed is not None:
+            place.write_text(installed)
+        shown.write_text(runs)
+        exe.symlink_to(shown)
+        return {"pidfile": str(tmp_path / "docker.pid")}
+
+    return program
+
+
+@pytest.mark.parametrize(
+    ("given", "replaced"),
+    [
+        (("dockerd", "1", "1", False), False),
+        (("dockerd", "1", "2", True), True),
+        # the same again, by a reinstallation
+        (("dockerd", "1", "1", True), False),
+        # the package was removed
+        (("dockerd", "1", None, True), False),
+        # the number of the process is another's by now
+        (("python3", "1", "2", True), False),
+    ],
+)
+def test_program_that_was_replaced(program, given, replaced):
+    assert swarm_dockerd.replaced(program(*given)) is replaced
+
+
+def test_engine_that_does_not_run_is_not_replaced(tmp_path):
+    assert not swarm_dockerd.replaced({"pidfile": str(tmp_path / "none")})

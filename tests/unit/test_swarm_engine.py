@@ -2,6 +2,8 @@
 The engine's configuration: reload or restart, and an admin's own.
 """
 
+import contextlib
+
 import pytest
 import swarm_errors
 import swarm_files
@@ -51,7 +53,7 @@ def test_engine_as_the_package_left_it(daemon):
         "live-restore": {"old": None, "new": True},
         "tls": {"old": None, "new": False},
     }
-    assert set(changes) == {"daemon.json", str(daemon.dropin)}
+    assert set(changes) == {"daemon.json", str(daemon.dropin), "restart"}
 
 
 @pytest.mark.usefixtures("pillar")
@@ -162,7 +164,7 @@ def test_option_that_no_reload_takes_needs_a_restart(converged, pillar):
 
 def test_other_port_needs_a_restart(converged, pillar):
     pillar(engine={"port": 2375})
-    assert set(swarm_engine.configure()) == {str(converged.dropin)}
+    assert set(swarm_engine.configure()) == {str(converged.dropin), "restart"}
     assert converged.command == f"{COMMAND} -H tcp://10.77.0.11:2375"
 
 
@@ -267,3 +269,119 @@ def test_overlay_networks_are_mended_without_a_restart(converged, lost, pillar):
 def test_without_overlay_networks_no_thread_is_looked_for(pillar):
     pillar(overlay=False)
     assert swarm_engine.complaints() == []
+
+
+# ---- another program than the one that runs
+
+
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_engine_that_apt_has_upgraded_is_restarted(converged, test):
+    converged.upgraded = "26.1.5"
+    converged.config.clear()  # the store is gone since 23, and the overlay with it
+    with pytest.raises(swarm_errors.SwarmError, match="cluster-store is gone since Docker 23"):
+        swarm_engine.configure(test=test)
+    assert converged.pid == 2
+
+
+@pytest.mark.usefixtures("daemon")
+def test_restart_after_an_upgrade_is_foretold_and_done_once(daemon, pillar):
+    pillar(overlay=False)
+    daemon.version = "28.4.0"
+    swarm_engine.configure()
+    before, daemon.upgraded = daemon.pid, "28.5.2+dfsg1"
+    promised = swarm_engine.configure(test=True)
+    assert promised == {
+        "restart": {"old": "engine 28.4.0", "new": "engine 28.5.2+dfsg1, restarted"}
+    }
+    assert daemon.pid == before
+    assert swarm_engine.configure() == promised
+    assert (daemon.pid, daemon.version) == (before + 1, "28.5.2+dfsg1")
+    assert swarm_engine.configure() == {}
+
+
+def test_upgrade_to_29_brings_the_oldest_api_that_the_manager_speaks(daemon, pillar):
+    """28 does not know the key: it is not told of it before it ends."""
+    pillar(overlay=False)
+    daemon.version = "28.5.2"
+    swarm_engine.configure()
+    daemon.upgraded = "29.0.1"
+    daemon.never_reloads_with = {"min-api-version"}
+    daemon.calls.clear()
+    changes = swarm_engine.configure()
+    assert changes["daemon.json"] == {"min-api-version": {"old": None, "new": "1.24"}}
+    assert daemon.config["min-api-version"] == "1.24"
+    assert daemon.calls == ["daemon-reload", "restart", "start"]
+    assert swarm_engine.configure() == {}
+
+
+def test_upgrade_of_pillar_is_foretold_with_its_restart(daemon, pillar):
+    pillar(overlay=False)
+    daemon.version = "28.5.2"
+    swarm_engine.configure()
+    pillar(overlay=False, engine={"version": "29.*"})
+    daemon.planned = "29.0.1"
+    assert swarm_engine.configure(test=True) == {
+        "daemon.json": {"min-api-version": {"old": None, "new": "1.24"}},
+        "restart": {"old": "engine 28.5.2", "new": "engine 29.0.1, restarted"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "images", "words"),
+    [
+        ({}, 2, "Docker 28 would not find 2 images, which are in containerd's image store"),
+        ({"features": {"containerd-snapshotter": True}}, 2, None),
+        ({}, 0, None),
+    ],
+)
+def test_older_engine_that_would_not_find_the_images_is_refused(
+    daemon, pillar, options, images, words
+):
+    pillar(overlay=False, engine={"options": options})
+    daemon.version, daemon.images = "29.0.1", images
+    daemon.driver = [["driver-type", "io.containerd.snapshotter.v1"]]
+    if words:
+        with pytest.raises(swarm_errors.SwarmError, match=words):
+            swarm_engine.check("28.5.2")
+    else:
+        swarm_engine.check("28.5.2")
+
+
+def test_restart_waits_for_its_turn_and_sees_what_has_changed_meanwhile(
+    converged, pillar, monkeypatch
+):
+    """An admin's edit of daemon.json while this host waits is not lost."""
+
+    @contextlib.contextmanager
+    def held(*_):
+        converged.write({**converged.on_disk(), "mtu": 1400})
+        yield
+        assert converged.up
+
+    monkeypatch.setattr(swarm_engine.swarm_engine_turn, "held", held)
+    pillar(engine={"options": {"log-driver": "journald"}})
+    swarm_engine.configure()
+    assert converged.on_disk()["mtu"] == converged.config["mtu"] == 1400
+    assert converged.config["log-driver"] == "journald"
+
+
+@pytest.mark.usefixtures("converged")
+def test_clean_takes_no_turn(daemon, monkeypatch):
+    """Who gives it, Consul or the cluster, is taken away at the same time."""
+    turns = []
+    monkeypatch.setattr(
+        swarm_engine.swarm_engine_turn,
+        "_consuls",
+        lambda *_: turns.append(1) or contextlib.nullcontext(),
+    )
+    swarm_engine.clean()
+    assert "restart" in daemon.calls
+    assert turns == []
+
+
+@pytest.mark.parametrize("option", [{"debug": True}, {}])
+def test_what_needs_no_restart_takes_no_turn(converged, pillar, monkeypatch, option):
+    monkeypatch.setattr(swarm_engine.swarm_engine_turn, "held", None)
+    pillar(engine={"options": option})
+    swarm_engine.configure()
+    assert "restart" not in converged.calls

@@ -1,3 +1,4 @@
+import contextlib
 import subprocess
 import sys
 
@@ -64,6 +65,7 @@ def engine(monkeypatch, tmp_path):
             pkg__unhold=lambda name, **_: host["held"].remove(name),
         )
         monkeypatch.setattr(swarm_package, "__salt__", salt, raising=False)
+        monkeypatch.setattr(swarm_package, "__opts__", {"id": "m1"}, raising=False)
         return salt
 
     return engine
@@ -278,3 +280,61 @@ def test_apt_of_a_run_that_was_killed_is_waited_for(engine, monkeypatch):
         assert sleeps == []
         assert swarm_package.install() == {}
     assert sleeps == ["waited"]
+
+
+# ---- turns
+
+
+@pytest.mark.parametrize(
+    ("have", "wanted", "up", "turns"),
+    [
+        # Debian's package leaves the engine alone
+        ("20.10.5", {"version": "20.10.24*"}, True, 0),
+        # others restart it
+        ("", {"package": "docker-ce"}, True, 1),
+        ("", {"package": "docker-ce"}, False, 0),
+        ("", {}, True, 1),
+    ],
+)
+def test_package_that_restarts_the_engine_takes_its_turn(  # noqa: PLR0913, PLR0917
+    engine, monkeypatch, have, wanted, up, turns
+):
+    salt = engine(have=have, repositories=REPOSITORIES, others={"docker-ce": ["28.5.2"]}, **wanted)
+    salt["pkg.version"].side_effect = None
+    salt["pkg.version"].return_value = have
+    installs = []
+
+    def install(pkgs, downloadonly=False, **_):
+        installs.append((downloadonly, bool(held)))
+        salt["pkg.version"].return_value = "1"
+        return {}
+
+    salt["pkg.install"].side_effect = install
+    held = []
+
+    @contextlib.contextmanager
+    def turn(*_):
+        held.append(1)
+        yield
+        held.append(2)
+
+    monkeypatch.setattr(swarm_package.swarm_engine_turn, "held", turn)
+    monkeypatch.setattr(swarm_package.swarm_dockerd, "answers", lambda: up)
+    swarm_package.install()
+    assert held == [1, 2] * turns
+    # What takes longest is done before.
+    assert installs == [(True, False)] * turns + [(False, bool(turns))]
+
+
+@pytest.mark.parametrize(
+    ("have", "version", "planned"),
+    [
+        ("20.10.5+dfsg1-1", None, ""),
+        ("20.10.5+dfsg1-1", "20.10.5*", ""),
+        ("20.10.5+dfsg1-1", "20.10.24*", "20.10.24+dfsg1-1"),
+    ],
+)
+def test_version_that_a_run_would_install(engine, have, version, planned):
+    salt = engine(have=have, repositories=REPOSITORIES, version=version)
+    assert swarm_package.planned() == planned
+    salt["pkg.install"].assert_not_called()

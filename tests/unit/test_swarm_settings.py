@@ -110,8 +110,8 @@ def test_faults_are_not_remembered(monkeypatch):
 
 
 def salt_of_state(monkeypatch, **returns):
-    returns = {"swarm_consul__check_fixed": None, **returns}
-    monkeypatch.setattr(state, "__salt__", mocked(**returns))
+    checks = {"swarm_consul__check_fixed": None, "swarm_engine__check_mode": None}
+    monkeypatch.setattr(state, "__salt__", mocked(**{**checks, **returns}))
 
 
 def test_valid_pillar(monkeypatch):
@@ -150,3 +150,12 @@ def test_what_a_running_consul_cannot_become_fails(monkeypatch):
     salt_of_state(monkeypatch, swarm_settings__get={}, swarm_consul__check_fixed=error)
     ret = state.valid("pillar")
     assert (ret["result"], ret["comment"]) == (False, "swarm:consul:datacenter is berlin")
+
+
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_swarm_of_the_other_mode_fails_before_anything_is_touched(monkeypatch, test):
+    monkeypatch.setattr(state, "__opts__", {"test": test})
+    error = swarm_errors.SettingsError("m1 is in a cluster of swarm mode")
+    salt_of_state(monkeypatch, swarm_settings__get={}, swarm_engine__check_mode=error)
+    ret = state.valid("pillar")
+    assert (ret["result"], ret["comment"]) == (False, "m1 is in a cluster of swarm mode")

@@ -1,0 +1,121 @@
+"""
+Whose turn it is to restart its engine, in the engine's swarm mode; see ``swarm_engine.configure``.
+"""
+
+import fnmatch
+
+import swarm_engine_turn
+import swarm_errors
+import swarm_membership
+import swarm_mode
+import swarm_nodes
+import swarm_raft_lock
+
+__virtualname__ = "swarm_turn"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _client():
+    return swarm_mode.connect(__salt__)
+
+
+def status():
+    """
+    Return which member has the turn to restart its engine; empty if none has. Managers know.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_turn.status
+    """
+    with _client() as client:
+        turn = swarm_raft_lock.find(client)
+    return {"holder": turn.holder, "since": turn.since, "lease": turn.lease} if turn else {}
+
+
+def end():
+    """
+    End the turn of whichever member has it; return which one had it. To be called on a manager.
+
+    Only if that member is certain not to restart its engine any more: by itself the turn ends when
+    the member applies again, or after four times ``swarm:timeout`` and five minutes.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_turn.end
+    """
+    with _client() as client:
+        turn = swarm_raft_lock.find(client)
+        if turn:
+            swarm_raft_lock.remove(client, turn.id)
+    return {"turn": {"old": turn.holder, "new": None}} if turn else {}
+
+
+def request(what, **kwargs):
+    """
+    Take, look after or end the turn of the worker that asks; return what is ``missing``, if any.
+
+    To be called by way of the master, which says who asks: a member can hold up others, and never
+    move them.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_turn.request take
+        salt m4 publish.publish m1 swarm_turn.request take
+
+    what
+        ``take``; ``back``, whether the managers have the node again; ``settled``, whether its
+        services are; or ``end``.
+    """
+    caller = kwargs.get("__pub_id")
+    if not caller or what not in swarm_engine_turn.VERBS:
+        return {}
+    with _client() as client:
+        if not swarm_membership.manager(swarm_mode.swarm(client)):
+            return {}
+        try:
+            return _answer(client, caller, what)
+        except swarm_errors.ApiError as err:
+            # Nobody leads for a moment, or for longer.
+            return {"missing": f"{caller} cannot ask whose turn it is: {err}", "stuck": True}
+
+
+def _answer(client, caller, what):
+    settings = __salt__["swarm_settings.get"]()
+    me = settings["id"]
+    if not any(fnmatch.fnmatchcase(caller, one) for one in swarm_nodes.members(settings)):
+        return _refused(f"the pillar of {me} does not name {caller} among managers and nodes")
+    if what != swarm_engine_turn.TAKE:
+        return {"missing": _look(client, caller, what)}
+    node = __salt__["swarm_builtin.claims"]().get(caller)
+    if node not in swarm_nodes.by_id(swarm_mode.nodes(client)):
+        return _refused(
+            f"no node of the cluster of {me} says that it is {caller}: salt"
+            f" {caller} swarm_builtin.tell lets the managers know"
+        )
+    _, why = swarm_raft_lock.take(client, caller, node, swarm_raft_lock.lease(settings))
+    return {"missing": why or None}
+
+
+def _refused(why):
+    return {"missing": why, "refused": why}
+
+
+def _look(client, caller, what):
+    turn = swarm_raft_lock.find(client)
+    if turn is None or turn.holder != caller:
+        return None  # it has ended already
+    if what == swarm_engine_turn.BACK:
+        return swarm_raft_lock.back(swarm_mode.nodes(client), turn.before.get("node"))
+    if what == swarm_engine_turn.SETTLED:
+        return swarm_raft_lock.unsettled(client, turn.before)
+    swarm_raft_lock.remove(client, turn.id)
+    return None

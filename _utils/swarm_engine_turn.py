@@ -1,0 +1,301 @@
+"""
+One after the other: a restart of an engine that is in a swarm happens on one host at a time.
+
+In builtin mode the turn is a lock in the cluster (``swarm_raft_lock``), which managers reach by
+themselves and workers by way of them; in classic mode it is Consul's (``swarm_turn``). An engine
+that is in no swarm takes none: bare machines are set up all at once.
+"""
+
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+import swarm_certs
+import swarm_errors
+import swarm_files
+import swarm_kv
+import swarm_membership
+import swarm_mode
+import swarm_nodes
+import swarm_raft_lock
+import swarm_turn
+import swarm_wait
+
+log = logging.getLogger(__name__)
+
+Salt = Mapping[str, Callable]
+
+TAKE, BACK, SETTLED, END = VERBS = ("take", "back", "settled", "end")
+# Seconds: that what ran before has to be back, that nobody can say whose turn it is or the quorum
+# forbids it, and that a manager may take to answer.
+_SETTLE, _STUCK, _ANSWER = 60, 60, 15
+# Of many workers each asks that much less often than a manager looks.
+_SLOW = 15
+
+
+class Keeper(Protocol):
+    """A way to the lock; each returns what is still missing, ``None`` for done."""
+
+    slow: float
+    stuck: bool  # what the last answer lacks is not that another one has the turn
+
+    def ask(self, what: str) -> str | None:
+        """Do, or look for, one of ``VERBS``."""
+
+
+class Raft:
+    """The lock as a manager has it."""
+
+    slow = 5
+
+    def __init__(self, salt: Salt, settings: dict, node: str) -> None:
+        self._salt, self._settings, self._node = salt, settings, node
+        self._turn: swarm_raft_lock.Turn | None = None
+        self.stuck = False
+
+    def ask(self, what: str) -> str | None:
+        """Do, or look for, one of ``VERBS``."""
+        self.stuck = False
+        with swarm_mode.connect(self._salt) as client:
+            try:
+                return getattr(self, f"_{what}")(client)
+            except swarm_errors.ApiError as err:
+                # Nobody leads for a moment, or for longer.
+                self.stuck = True
+                return f"{self._settings['id']} cannot ask whose turn it is: {err}"
+
+    def _take(self, client: Any) -> str | None:
+        me = self._settings["id"]
+        if self._turn is None:
+            seconds = swarm_raft_lock.lease(self._settings)
+            self._turn, why = swarm_raft_lock.take(client, me, self._node, seconds)
+            if self._turn is None:
+                return why
+        # Looked at while nobody else can go; another manager may just be on its way back.
+        refused = pause_refusal(swarm_mode.nodes(client), self._node)
+        self.stuck = bool(refused)
+        return refused
+
+    def _back(self, client: Any) -> str | None:
+        swarm = swarm_mode.swarm(client)
+        state = swarm.get("LocalNodeState")
+        if state == "locked":
+            self._salt["swarm_builtin.apply"]()
+            return "the manager is being unlocked"
+        if state != "active" or not swarm_membership.manager(swarm):
+            return f"the engine is {state} in its cluster{' and no manager' * (state == 'active')}"
+        return swarm_raft_lock.back(swarm_mode.nodes(client), self._node)
+
+    def _settled(self, client: Any) -> str | None:
+        return swarm_raft_lock.unsettled(client, self._turn.before) if self._turn else None
+
+    def _end(self, client: Any) -> None:
+        if self._turn:
+            swarm_raft_lock.remove(client, self._turn.id)
+            self._turn = None
+
+
+class Managers:
+    """The lock as a worker has it: by ``swarm_turn.request`` of some manager."""
+
+    slow = _SLOW
+
+    def __init__(self, salt: Salt, settings: dict) -> None:
+        self._salt, self._settings, self.stuck = salt, settings, False
+        # So that the managers know which node it is that asks.
+        salt["swarm_builtin.tell"]()
+
+    def ask(self, what: str) -> str | None:
+        """Do, or look for, one of ``VERBS``."""
+        if what == BACK:
+            with swarm_mode.connect(self._salt) as client:
+                state = swarm_mode.swarm(client).get("LocalNodeState")
+            if state != "active":
+                return f"the engine is {state} in its cluster"
+        answer = self._answer(what)
+        self.stuck = answer is None or bool(answer.get("stuck"))
+        if answer is None:
+            return self._silence()
+        if answer.get("refused"):
+            raise swarm_errors.SwarmError(f"nothing was changed: {answer['refused']}")
+        return answer["missing"]
+
+    def _answer(self, what: str) -> dict | None:
+        """Return what the first manager says that knows."""
+        names = list(self._settings["managers"])
+        random.shuffle(names)
+        for name in names:
+            found = self._salt["publish.publish"](
+                name, "swarm_turn.request", arg=[what], tgt_type="list", timeout=_ANSWER
+            )
+            answer = found.get(name) if isinstance(found, dict) else None
+            if isinstance(answer, dict) and "missing" in answer:
+                return answer
+        return None
+
+    def _silence(self) -> str:
+        me, names = self._settings["id"], ", ".join(self._settings["managers"])
+        return (
+            f"{me} is a worker, and the managers say when its engine may restart; none of {names}"
+            " answers swarm_turn.request: the master's configuration has to let minions ask for it"
+            f" (peer, see the state swarm.master), and a manager has to be up; {UNTURNED}"
+        )
+
+
+UNTURNED = "swarm:engine:turns: false does without turns, for 'salt -b 1'"
+
+
+def pause_refusal(nodes: list[dict], node: str) -> str | None:
+    """Return why a manager must not restart now, ``None`` if it may."""
+    managers = swarm_nodes.managers(nodes)
+    away = [one for one in managers if one["ID"] != node and not swarm_nodes.is_reachable(one)]
+    if not away and len(managers) <= 2:  # noqa: PLR2004
+        # Of one or two, none can go without a pause; more of them cannot be waited for.
+        return None
+    refused = swarm_nodes.pause_refusal(nodes, node)
+    names = ", ".join(map(swarm_nodes.title, away))
+    return f"{refused}; bring {names} up first" if refused else None
+
+
+def _keeper(salt: Salt, settings: dict, masterless: bool) -> Keeper | None:
+    """Return the way to the cluster's lock, ``None`` where there is none or no need of it."""
+    with swarm_mode.connect(salt) as client:
+        swarm = swarm_mode.swarm(client)
+        if swarm.get("LocalNodeState") != "active":
+            return None
+        if not swarm_membership.manager(swarm):
+            return None if masterless else Managers(salt, settings)
+        with contextlib.suppress(swarm_errors.ApiError):
+            if len(swarm_mode.nodes(client)) == 1:
+                return None
+            _refuse_lock(client, settings)
+        return Raft(salt, settings, swarm["NodeID"])
+
+
+def _refuse_lock(client: Any, settings: dict) -> None:
+    """Raise an error for a manager that would stay locked after its restart."""
+    spec = client.inspect_swarm()["Spec"]
+    locks = (spec.get("EncryptionConfig") or {}).get("AutoLockManagers")
+    if locks and not settings["builtin"]["unlock_key"]:
+        raise swarm_errors.SettingsError(
+            f"the engine of {settings['id']} has to restart, and the cluster locks its managers"
+            " (autolock): it would stay locked. Name the place of the key in"
+            " swarm:builtin:unlock_key, and apply again; nothing was changed"
+        )
+
+
+@contextlib.contextmanager
+def held(salt: Salt, settings: dict, masterless: bool) -> Iterator[None]:
+    """
+    Hold this host's turn to restart its engine; waits for it, and ends when the node is back.
+
+    The wait's limit begins again whenever another host has its turn. A node that does not come back
+    keeps the turn until that ends by its age, so that no other follows it.
+    """
+    if not settings["engine"]["turns"]:
+        yield
+        return
+    with swarm_files.alone("swarm-formula-turn.lock"):
+        if settings["mode"] == "classic":
+            with _consuls(salt, settings):
+                yield
+            return
+        keeper = _keeper(salt, settings, masterless)
+        if keeper is None:
+            yield
+            return
+        with _raft(keeper, settings):
+            yield
+
+
+@contextlib.contextmanager
+def _raft(keeper: Keeper, settings: dict) -> Iterator[None]:
+    _take(keeper, settings)
+    try:
+        yield
+    except BaseException:
+        # What went wrong is told, and not that the node is not back either.
+        try:
+            _give_back(keeper, settings)
+        except swarm_errors.SwarmError as err:
+            log.error("the turn to restart the engine stays until its age ends it: %s", err)
+        raise
+    _give_back(keeper, settings)
+
+
+def _take(keeper: Keeper, settings: dict) -> None:
+    since: list[float] = []
+
+    def probe() -> str | None:
+        missing = keeper.ask(TAKE)
+        if not (missing and keeper.stuck):
+            since.clear()
+            return missing
+        since.append(time.monotonic())
+        if since[-1] - since[0] > min(settings["timeout"], _STUCK):
+            raise swarm_errors.SwarmError(f"nothing was changed: {missing}")
+        return missing
+
+    try:
+        swarm_wait.until(probe, 3 * settings["timeout"], moving=True, slow=keeper.slow)
+    except BaseException:
+        # It may have been taken, and the answer lost; or refused for the quorum's sake.
+        with contextlib.suppress(swarm_errors.SwarmError):
+            keeper.ask(END)
+        raise
+
+
+def _give_back(keeper: Keeper, settings: dict) -> None:
+    def patient(what: str) -> Callable[[], str | None]:
+        def probe() -> str | None:
+            try:
+                return keeper.ask(what)
+            except swarm_errors.EngineUnreachableError as err:
+                return str(err)
+
+        return probe
+
+    swarm_wait.until(patient(BACK), settings["timeout"], slow=2)
+    with contextlib.suppress(swarm_errors.WaitTimeoutError):
+        # Services that were in trouble before, or are changed just now, keep nobody for long.
+        swarm_wait.until(patient(SETTLED), min(settings["timeout"], _SETTLE), slow=3)
+    swarm_wait.until(patient(END), settings["timeout"], slow=2)
+
+
+# ---- classic mode
+
+
+@contextlib.contextmanager
+def _consuls(salt: Salt, settings: dict) -> Iterator[None]:
+    def connect() -> object:
+        return swarm_kv.connect(settings, swarm_certs.NODE.current())
+
+    if not (settings["own_store"] and _has_leader(connect)):
+        # A store of somebody's own, or none yet; or TLS comes or goes, and Consul is another one on
+        # each host that has gone on: there is nobody to take turns by.
+        yield
+        return
+    limit, ttl = 3 * settings["timeout"], settings["timeout"] + _SETTLE
+    with swarm_turn.turn(connect, settings["id"], limit, "its engine", ttl):
+        healthy = _healthy(salt, 0)
+        yield
+        if healthy:
+            _healthy(salt, min(settings["timeout"], _SETTLE))
+
+
+def _has_leader(connect: Callable) -> bool:
+    try:
+        return bool(swarm_kv.leader(connect()))
+    except swarm_errors.SwarmError:
+        return False
+
+
+def _healthy(salt: Salt, seconds: float) -> bool:
+    try:
+        salt["swarm_classic.wait_healthy"](seconds)
+    except swarm_errors.SwarmError:
+        return False
+    return True

@@ -1,0 +1,294 @@
+"""
+What an engine holds, and which keys of ``daemon.json`` would take it out of sight.
+
+Docker moves nothing when such a key changes: it starts on another place or by another driver, and
+what is there seems gone, or runs on without an engine. So such a change is refused as long as there
+is something to lose; the decisions are pure, what is there comes from the engine or from its disk.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import swarm_docker
+import swarm_errors
+
+ROOT, EXEC = "/var/lib/docker", "/var/run/docker"
+CONTAINERS, IMAGES, VOLUMES, SWARM = "containers", "images", "volumes", "swarm mode"
+RUNNING = "running containers"
+_EVERYTHING = (CONTAINERS, IMAGES, VOLUMES, SWARM)
+_SNAPSHOTTER = "io.containerd.snapshotter.v1"
+# From this version on, it is what an empty engine begins with.
+_OWN_STORE = (29,)
+# What swarm mode keeps while a node is in a cluster (moby daemon/cluster, ``stateFile``).
+_STATE = "swarm/docker-state.json"
+
+
+class Holdings(NamedTuple):
+    """What there is to lose, ``{kind: names}``, and how the engine keeps it."""
+
+    up: bool
+    kinds: Mapping[str, frozenset]
+    root: str  # where the engine has its data, by its own word
+    driver: str = ""
+    snapshotter: bool = False  # images are containerd's
+
+    def of(self, *kinds: str) -> list[str]:
+        """Return the kinds of which there is something, each with how much."""
+        return [
+            kind if kind == SWARM else f"{len(self.kinds[kind])} {kind}"
+            for kind in kinds
+            if self.kinds.get(kind)
+        ]
+
+
+class Key(NamedTuple):
+    """One key that takes things out of sight."""
+
+    hides: tuple[str, ...]
+    effective: Callable[[dict], object]  # what the configuration means by it
+    cure: str
+
+
+_EMPTY = (
+    "Docker takes nothing along. An empty engine takes the key: save what you need of this node's"
+    " volumes and images, have its work elsewhere, take it out of the swarm (salt-run swarm.remove,"
+    " which keeps the quorum), remove what is left on its engine by hand, and apply again"
+)
+_STOP = (
+    "stop the containers of this node by hand and apply again; as long as they run, the engine"
+    " would lose them and they would run on"
+)
+
+
+def _text(key: str, default: str = "") -> Callable[[dict], object]:
+    return lambda config: config.get(key) or default
+
+
+def _root(config: dict) -> object:
+    # "graph" is what it was called until Docker 23.
+    return str(Path(config.get("data-root") or config.get("graph") or ROOT).resolve())
+
+
+def _remap(config: dict) -> object:
+    value = config.get("userns-remap") or ""
+    return "dockremap" if value == "default" else value
+
+
+def _snapshotter(config: dict) -> object:
+    features = config.get("features")
+    return features.get("containerd-snapshotter") if isinstance(features, dict) else None
+
+
+def _pools(config: dict) -> object:
+    """Return the options of a storage driver that say where its data is."""
+    return sorted(
+        one
+        for one in config.get("storage-opts") or []
+        if str(one).partition("=")[0] in {"zfs.fsname", "dm.thinpooldev", "dm.datadev"}
+    )
+
+
+KEYS = {
+    "data-root": Key(_EVERYTHING, _root, ""),
+    "graph": Key(_EVERYTHING, _root, ""),
+    "userns-remap": Key(_EVERYTHING, _remap, _EMPTY),
+    "storage-driver": Key((CONTAINERS, IMAGES), _text("storage-driver"), _EMPTY),
+    "storage-opts": Key((CONTAINERS, IMAGES), _pools, _EMPTY),
+    "features": Key((CONTAINERS, IMAGES), _snapshotter, _EMPTY),
+    "exec-root": Key((RUNNING,), _text("exec-root", EXEC), _STOP),
+    "containerd": Key((RUNNING,), _text("containerd"), _STOP),
+    "containerd-namespace": Key((RUNNING,), _text("containerd-namespace", "moby"), _STOP),
+    "containerd-plugin-namespace": Key(
+        (RUNNING,), _text("containerd-plugin-namespace", "plugins.moby"), _STOP
+    ),
+}
+
+
+def hiding(old: dict, new: dict) -> list[str]:
+    """Return the keys by which ``new`` means another place or way than ``old``."""
+    return [
+        key
+        for key, one in KEYS.items()
+        if old.get(key) != new.get(key) and one.effective(old) != one.effective(new)
+    ]
+
+
+def _same(key: str, new: dict, held: Holdings) -> bool:
+    """Say whether the engine does already what the key says, whatever its file said."""
+    if key in {"data-root", "graph"} and held.up:
+        return _root(new) == str(Path(held.root).resolve())
+    if key == "storage-driver" and held.driver:
+        # Unset, Docker goes on with the driver it finds data of; of vfs it takes no notice.
+        return new.get(key) == held.driver or (not new.get(key) and held.driver != "vfs")
+    if key == "features" and held.up:
+        wanted = _snapshotter(new)
+        return wanted is None or bool(wanted) == held.snapshotter
+    return False
+
+
+def _hidden(key: str, old: dict, new: dict, held: Holdings) -> list[str]:
+    """Return what the key would take out of sight."""
+    kinds = KEYS[key].hides
+    if kinds == (RUNNING,):
+        if held.snapshotter and key.startswith("containerd"):
+            kinds = (CONTAINERS, IMAGES)
+        elif held.up and not (old.get("live-restore") or new.get("live-restore")):
+            # They stop with the engine.
+            kinds = ()
+    return held.of(*kinds)
+
+
+def refusal(
+    old: dict, new: dict, held: Holdings, missing: Callable[[str], list[str]] | None = None
+) -> str | None:
+    """
+    Return why ``daemon.json`` must not become ``new``, ``None`` if nothing is lost by it.
+
+    missing
+        Gives what the folder of a new ``data-root`` lacks of what the old one has.
+    """
+    found = []
+    for key in hiding(old, new):
+        if _same(key, new, held) or not (hidden := _hidden(key, old, new, held)):
+            continue
+        what, lost = f"swarm:engine:options:{key}", ", ".join(hidden)
+        if key not in {"data-root", "graph"}:
+            found.append(f"{what}: {lost} would be out of the engine's sight. {KEYS[key].cure}")
+        elif text := _unmoved(_root(new), held, missing):
+            found.append(f"{what}: {lost} would be out of the engine's sight. {text}")
+    return "; ".join(found) or None
+
+
+def downgrade_refusal(due: tuple[int, ...], options: dict, held: Holdings) -> str | None:
+    """
+    Return why an older engine must not take over, ``None`` if it finds what is there.
+
+    Since 29 an engine that began empty has its images in containerd's store; before, it looks for
+    them elsewhere unless it is told.
+    """
+    if not due or due >= _OWN_STORE:
+        return None
+    lost = held.of(CONTAINERS, IMAGES)
+    if not (held.snapshotter and lost) or _snapshotter(options):
+        return None
+    return (
+        f"Docker {due[0]} would not find {', '.join(lost)}, which are in containerd's image store:"
+        " leave swarm:engine:version as it was, or tell the older engine of that store with"
+        " swarm:engine:options:features: {containerd-snapshotter: true}"
+    )
+
+
+def _unmoved(place: object, held: Holdings, missing: Callable | None) -> str | None:
+    """Return how the data comes to its new place, ``None`` if all of it is there."""
+    way = (
+        "one node after the other, stop its containers by hand (in swarm mode, drain the node),"
+        " then 'systemctl stop docker.socket docker.service', 'mkdir -p"
+        f" {place}', 'cp -a {held.root}/. {place}/', and apply there while the engine is stopped:"
+        " it is accepted when the new place has all that the old one has; remove the old one only"
+        " when all is well"
+    )
+    if held.up:
+        return f"To move it: {way}"
+    if held.kinds.get(RUNNING):
+        return f"Containers still run, and write to the old place. To move it: {way}"
+    lacks = missing(str(place)) if missing else []
+    return f"{place} lacks {', '.join(lacks[:3])}. To move it: {way}" if lacks else None
+
+
+def refused(old: dict, new: dict) -> str | None:
+    """Return why the engine of this host must not have ``new``, ``None`` if it may."""
+    if not hiding(old, new):
+        return None
+    try:
+        with swarm_docker.connect(what="the engine") as client:
+            held = of_engine(client)
+    except swarm_errors.EngineUnreachableError:
+        held = on_disk(old)
+    return refusal(old, new, held, lambda place: missing_in(held, place))
+
+
+def lost_by_downgrade(due: tuple[int, ...], options: dict) -> str | None:
+    """Return what of the engine that runs here an older one would not find, as a sentence."""
+    with swarm_docker.connect(what="the engine") as client:
+        return downgrade_refusal(due, options, of_engine(client))
+
+
+# ---- what is there
+
+
+def of_engine(client: Any) -> Holdings:
+    """Return what a running engine holds."""
+    with swarm_docker.translated("what the engine holds"):
+        info = client.info()
+        volumes = (client.volumes() or {}).get("Volumes") or []
+    state = (info.get("Swarm") or {}).get("LocalNodeState") or "inactive"
+    driver = dict(one for one in info.get("DriverStatus") or [] if len(one) == 2)  # noqa: PLR2004
+    counts = {
+        CONTAINERS: info.get("Containers"),
+        IMAGES: info.get("Images"),
+        RUNNING: info.get("ContainersRunning"),
+    }
+    kinds = {kind: frozenset(range(count or 0)) for kind, count in counts.items()}
+    kinds[VOLUMES] = frozenset(one["Name"] for one in volumes)
+    kinds[SWARM] = frozenset({state} - {"inactive"})
+    return Holdings(
+        up=True,
+        kinds=kinds,
+        root=info.get("DockerRootDir") or ROOT,
+        driver=info.get("Driver") or "",
+        snapshotter=driver.get("driver-type") == _SNAPSHOTTER,
+    )
+
+
+def on_disk(config: dict) -> Holdings:
+    """Return what an engine that is stopped has left on its disk."""
+    root = Path(str(_root(config)))
+    if _remap(config):
+        # With user namespaces, everything is one folder deeper: UID.GID.
+        root = next((one for one in root.glob("[0-9]*.[0-9]*") if one.is_dir()), root)
+    found = _entries(root)
+    kinds = {
+        kind: frozenset(one for one in found if one.startswith(start))
+        for kind, start in (
+            (CONTAINERS, "containers/"),
+            (IMAGES, "image/"),
+            (VOLUMES, "volumes/"),
+            (SWARM, "swarm/"),
+        )
+    }
+    runtime = Path(str(config.get("exec-root") or EXEC)) / "runtime-runc/moby"
+    kinds[RUNNING] = frozenset(_names(runtime.glob("*")))
+    return Holdings(up=False, kinds=kinds, root=str(root))
+
+
+def _names(paths: Iterable[Path]) -> set[str]:
+    return {one.name for one in paths}
+
+
+def _entries(root: Path) -> set[str]:
+    """Return the paths below ``root`` that stand for what an engine holds."""
+    patterns = ("containers/*", "image/*/imagedb/content/sha256/*", "volumes/*/_data", _STATE)
+    return {str(one.relative_to(root)) for pattern in patterns for one in root.glob(pattern)}
+
+
+def missing_in(held: Holdings, place: str) -> list[str]:
+    """Return which of the things of a stopped engine are not in another folder."""
+    return sorted(_entries(Path(held.root)) - _entries(Path(place)))
+
+
+def in_cluster(config: dict) -> bool:
+    """Say whether a stopped engine is in a cluster of swarm mode."""
+    return bool(on_disk(config).kinds[SWARM])
+
+
+def container_names(config: dict) -> dict[str, list[str]]:
+    """Return ``{name: command}`` of the containers that a stopped engine has on its disk."""
+    found = {}
+    for path in Path(on_disk(config).root).glob("containers/*/config.v2.json"):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            data = json.loads(path.read_text(encoding="utf-8"))
+            found[data["Name"].lstrip("/")] = (data.get("Config") or {}).get("Cmd") or []
+    return found

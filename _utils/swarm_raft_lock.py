@@ -1,0 +1,156 @@
+"""
+A lock that the cluster of swarm mode holds itself: whose turn it is to restart an engine.
+
+It is a swarm config of a fixed name, for raft makes no second one of that name. Its labels tell who
+holds it; its ID is what it is removed by, so that nobody removes another one than he has seen. How
+old it is, the managers tell by their clocks.
+"""
+
+import base64
+import json
+import math
+import time
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import swarm_docker
+import swarm_errors
+import swarm_nodes
+
+NAME = "swarm-formula-turn"
+_HOLDER, _LEASE = "swarm-formula.holder", "swarm-formula.lease"
+FREE, OWN, EXPIRED, HELD = "free", "own", "expired", "held"
+
+
+class Turn(NamedTuple):
+    """Who holds the lock since when, and what ran when it was taken."""
+
+    id: str
+    holder: str
+    since: float
+    lease: float  # seconds after which it ends by itself
+    before: dict  # {"node": its ID, "tasks": [IDs on it], "services": {ID: how many tasks ran}}
+
+
+def lease(settings: dict) -> float:
+    """Return after how many seconds a turn counts as that of a host which was lost in it."""
+    # More than any turn lasts: each of its waits has swarm:timeout.
+    return 4 * settings["timeout"] + 300
+
+
+def verdict(turn: Turn | None, me: str, now: float) -> str:
+    """Return what a turn means to ``me``: free, my own of a run that ended, expired, or held."""
+    if turn is None:
+        return FREE
+    if turn.holder == me:
+        return OWN
+    return EXPIRED if now - turn.since > turn.lease else HELD
+
+
+def waiting(turn: Turn, me: str) -> str:
+    """Return whom ``me`` waits for, as a sentence; another one for each turn."""
+    since = time.strftime("%H:%M:%S", time.gmtime(turn.since))
+    return f"{me} waits for its turn to restart its engine: {turn.holder} has it since {since} UTC"
+
+
+def _parsed(config: dict) -> Turn:
+    spec, since = config["Spec"], swarm_nodes.stamp(config["CreatedAt"])
+    labels = spec.get("Labels") or {}
+    if _HOLDER not in labels:
+        # Not ours, whoever made it: it is left alone.
+        return Turn(config["ID"], f"somebody's own config {NAME}", since, math.inf, {})
+    before = json.loads(base64.b64decode(spec.get("Data") or "") or b"{}")
+    return Turn(config["ID"], labels[_HOLDER], since, float(labels.get(_LEASE, 0)), before)
+
+
+def find(client: Any) -> Turn | None:
+    """Return the turn that the cluster knows, ``None`` if nobody has it."""
+    with swarm_docker.translated("whose turn it is"):
+        # Docker's filter takes the beginning of a name.
+        found = client.configs(filters={"name": NAME})
+    return next((_parsed(one) for one in found or [] if one["Spec"]["Name"] == NAME), None)
+
+
+def _create(client: Any, holder: str, seconds: float, before: dict) -> str:
+    labels = {_HOLDER: holder, _LEASE: f"{seconds:g}"}
+    data = json.dumps(before, separators=(",", ":"))
+    with swarm_docker.translated("taking the turn"):
+        return client.create_config(NAME, data, labels=labels)["ID"]
+
+
+def remove(client: Any, turn: str) -> None:
+    """End the turn of this ID, if it has not ended yet."""
+    with swarm_docker.translated("ending the turn"):
+        swarm_docker.found(client.remove_config, turn)
+
+
+def take(client: Any, holder: str, node: str, seconds: float) -> tuple[Turn | None, str]:
+    """Try to take the turn; return it, or ``None`` and why not. Only managers can do that."""
+    turn, now = find(client), time.time()
+    if turn and verdict(turn, holder, now) == HELD:
+        return None, waiting(turn, holder)
+    before = running(client, node)
+    if turn:
+        remove(client, turn.id)
+    try:
+        made = _create(client, holder, seconds, before)
+    except swarm_errors.ApiError:
+        faster = find(client)
+        if faster is None or faster.holder == holder:
+            raise
+        return None, waiting(faster, holder)
+    return Turn(made, holder, now, seconds, before), ""
+
+
+# ---- what ran before
+
+
+def running(client: Any, node: str) -> dict:
+    """Return what runs on a node, and how many tasks the services have that run there."""
+    tasks = _tasks(client)
+    here = [one for one in tasks if one.get("NodeID") == node]
+    services = {one["ServiceID"] for one in here}
+    counts = {
+        service: sum(one["ServiceID"] == service for one in tasks) for service in sorted(services)
+    }
+    return {"node": node, "tasks": sorted(one["ID"] for one in here), "services": counts}
+
+
+def _tasks(client: Any) -> list[dict]:
+    """Return the tasks that run and are to run, of services that run on and on."""
+    with swarm_docker.translated("tasks of the cluster"):
+        lasting = {one["ID"] for one in client.services() if _lasts(one)}
+        tasks = client.tasks(filters={"desired-state": "running"})
+    return [
+        one
+        for one in tasks
+        if one.get("ServiceID") in lasting and one["Status"]["State"] == "running"
+    ]
+
+
+def _lasts(service: dict) -> bool:
+    return bool({"Replicated", "Global"} & (service["Spec"].get("Mode") or {}).keys())
+
+
+def unsettled(client: Any, before: dict) -> str | None:
+    """Return which services have not come back from a restart of their node, ``None`` for none."""
+    tasks = _tasks(client)
+    if gone := {one["ID"] for one in tasks} & set(before.get("tasks", ())):
+        # The restart has ended each of them; the managers have not heard of it yet.
+        return f"{len(gone)} task(s) of before are still said to run"
+    return _fewer(tasks, before.get("services", {}))
+
+
+def _fewer(tasks: Iterable[dict], counts: dict) -> str | None:
+    have = [one["ServiceID"] for one in tasks]
+    lacking = [service for service, count in counts.items() if have.count(service) < count]
+    return f"{len(lacking)} service(s) run fewer tasks than before" if lacking else None
+
+
+def back(nodes: list[dict], node: str) -> str | None:
+    """Return why the managers do not have a node back yet, ``None`` if they have."""
+    found = swarm_nodes.by_id(nodes).get(node)
+    if found is None or swarm_nodes.status(found) in {"Ready", "Pause", "Drain"}:
+        # One that was removed meanwhile is waited for by nobody.
+        return None
+    return f"{swarm_nodes.title(found)} is {swarm_nodes.status(found)} to the managers"

@@ -1,0 +1,323 @@
+"""
+A restart of an engine in a swarm: who may, who waits, and what ends the turn.
+"""
+
+import copy
+import threading
+
+import pytest
+import swarm_engine_turn
+import swarm_errors
+import swarm_files
+import swarm_kv
+import swarm_mode
+import swarm_raft_lock
+import swarm_wait
+
+from _modules import swarm_turn
+from tests.unit import consul_agent
+from tests.unit.cluster_api import ClusterApi, node
+from tests.unit.execution import mocked
+from tests.unit.pillars import BUILTIN, VALID, settings_of
+from tests.unit.pillars import node as minion
+from tests.unit.test_swarm_raft_lock import Raft
+
+THREE = [node("m1", "manager", leader=True), node("m2", "manager"), node("m3", "manager")]
+WORKER = node("m4")
+
+
+class Api(ClusterApi, Raft):
+    """A cluster with configs."""
+
+    def __init__(self, me, nodes, shared=None, **more):
+        ClusterApi.__init__(self, me, copy.deepcopy(nodes), **more)
+        Raft.__init__(self)
+        if shared:
+            self.configs_ = shared.configs_
+
+    def tasks(self, filters=None):
+        return []
+
+
+@pytest.fixture
+def turn(monkeypatch, tmp_path):
+    """Return a function that gives a host's turn over an API, and whom it asked by the master."""
+    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+    monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
+    monkeypatch.setattr(swarm_wait, "_LAST", 0.001)
+    monkeypatch.setattr(swarm_engine_turn, "_STUCK", 0.05)
+
+    def turn(host, api, publish=None, masterless=False, **pillar):
+        settings = settings_of({**BUILTIN, **pillar}, minion(host))
+        salt = mocked("swarm_builtin.tell", "swarm_builtin.apply", publish__publish=publish or {})
+        monkeypatch.setattr(swarm_mode, "connect", lambda _: api.connect())
+        return swarm_engine_turn.held(salt, settings, masterless), salt
+
+    return turn
+
+
+def holder(api):
+    found = swarm_raft_lock.find(api)
+    return found.holder if found else None
+
+
+def test_manager_has_the_turn_and_gives_it_back(turn):
+    api = Api("m1", THREE)
+    with turn("m1", api)[0]:
+        assert holder(api) == "m1"
+    assert holder(api) is None
+
+
+@pytest.mark.parametrize(
+    ("nodes", "state", "pillar"),
+    [
+        ([], "inactive", {}),
+        (THREE, "pending", {}),
+        (THREE, "locked", {}),
+        ([node("m1", "manager", leader=True)], "active", {}),
+        (THREE, "active", {"engine": {"turns": False}}),
+    ],
+    ids=["bare", "pending", "locked", "alone", "without turns"],
+)
+def test_engine_that_nobody_misses_takes_no_turn(turn, nodes, state, pillar):
+    api = Api("m1", nodes, state=state)
+    with turn("m1", api, **pillar)[0]:
+        assert holder(api) is None
+    assert api.made == 0
+
+
+def test_worker_without_a_master_takes_no_turn(turn):
+    api = Api("m4", [*THREE, WORKER])
+    with turn("m4", api, masterless=True)[0]:
+        assert api.made == 0
+
+
+def away(*hosts):
+    return [
+        {**one, "ManagerStatus": {"Reachability": "unreachable"}}
+        if one["Description"]["Hostname"] in hosts
+        else one
+        for one in THREE
+    ]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "words"),
+    [
+        (THREE, None),
+        (THREE[:2], None),
+        (THREE[:1], None),
+        (away("m3"), "would cost the quorum: 2 of 3 managers are needed"),
+        (away("m2")[:2], "would cost the quorum: 2 of 2 managers are needed"),
+        (away("m1"), None),
+    ],
+)
+def test_quorum(nodes, words):
+    found = swarm_engine_turn.pause_refusal(nodes, "id-m1")
+    assert (found is None) is (words is None)
+    assert not words or (words in found and found.endswith(" up first"))
+
+
+def test_restart_that_would_cost_the_quorum_is_refused_and_leaves_no_turn(turn):
+    api = Api("m1", away("m3"))
+    words = r"nothing was changed: .* cost the quorum: .*; bring m3 \(id-m3\) up first"
+    with pytest.raises(swarm_errors.SwarmError, match=words), turn("m1", api)[0]:
+        pytest.fail("it restarts")
+    assert holder(api) is None
+
+
+def test_manager_that_would_stay_locked_is_not_restarted(turn):
+    api = Api("m1", THREE)
+    api.spec["EncryptionConfig"]["AutoLockManagers"] = True
+    with (
+        pytest.raises(swarm_errors.SwarmError, match=r"place of the key in swarm:builtin:unlock"),
+        turn("m1", api)[0],
+    ):
+        pytest.fail("it restarts")
+    with turn("m1", api, builtin={"unlock_key": "/etc/key"})[0]:
+        assert holder(api) == "m1"
+
+
+def test_manager_that_comes_back_locked_is_unlocked_in_its_turn(turn):
+    api = Api("m1", THREE)
+    held, salt = turn("m1", api, builtin={"unlock_key": "/etc/key"})
+
+    def unlock():
+        api.state = "active"
+
+    salt["swarm_builtin.apply"].side_effect = unlock
+    with held:
+        api.state = "locked"
+    assert holder(api) is None
+
+
+def test_turn_of_another_is_waited_for_and_named(turn, monkeypatch):
+    api = Api("m1", THREE)
+    swarm_raft_lock.take(api, "m2", "id-m2", 10**12)
+    monkeypatch.setattr(swarm_engine_turn, "swarm_wait", Impatient)
+    with (
+        pytest.raises(swarm_errors.WaitTimeoutError, match="restart its engine: m2 has it since"),
+        turn("m1", api)[0],
+    ):
+        pytest.fail("two at a time")
+    assert holder(api) == "m2", "what is another's is left alone"
+
+
+class Impatient:
+    """Waits for nothing."""
+
+    @staticmethod
+    def until(probe, *_, **__):
+        if missing := probe():
+            raise swarm_errors.WaitTimeoutError(missing)
+
+
+def test_node_that_does_not_come_back_keeps_its_turn(turn, monkeypatch):
+    """So that no other host follows it into the same pit."""
+    api = Api("m1", THREE)
+    held, _ = turn("m1", api)
+
+    def lost():
+        with held:
+            monkeypatch.setattr(swarm_engine_turn, "swarm_wait", Impatient)
+            api.known["id-m1"]["Status"]["State"] = "down"
+
+    with pytest.raises(
+        swarm_errors.WaitTimeoutError, match=r"m1 \(id-m1\) is Down to the managers"
+    ):
+        lost()
+    assert holder(api) == "m1"
+
+
+def test_error_in_the_turn_is_told_and_the_turn_given_back(turn):
+    api = Api("m1", THREE)
+    with pytest.raises(ZeroDivisionError), turn("m1", api)[0]:
+        raise ZeroDivisionError
+    assert holder(api) is None
+
+
+# ---- workers
+
+
+@pytest.fixture
+def request_of(monkeypatch, turn):
+    """Return a function that answers ``swarm_turn.request`` on a manager of an API."""
+
+    def request_of(api, caller, claims, **pillar):
+        settings = settings_of({**BUILTIN, **pillar}, minion("m1"))
+        salt = mocked(swarm_settings__get=settings, swarm_builtin__claims=claims)
+        monkeypatch.setattr(swarm_turn, "__salt__", salt, raising=False)
+
+        def publish(tgt, fun, arg=None, **_):
+            assert fun == "swarm_turn.request"
+            monkeypatch.setattr(swarm_mode, "connect", lambda _: api.connect())
+            return {tgt: swarm_turn.request(*arg, __pub_id=caller)}
+
+        return publish
+
+    return request_of
+
+
+def test_worker_has_its_turn_by_a_manager(turn, request_of):
+    api = Api("m1", [*THREE, WORKER])
+    worker = Api("m4", [*THREE, WORKER], api)
+    publish = request_of(api, "m4", {"m4": "id-m4"})
+    held, salt = turn("m4", worker, publish)
+
+    with held:
+        assert holder(api) == "m4"
+        assert swarm_raft_lock.find(api).holder == "m4"
+    assert holder(api) is None
+    salt["swarm_builtin.tell"].assert_called_once_with()
+
+
+def test_worker_that_no_manager_answers_is_told_of_the_masters_configuration(turn):
+    api = Api("m4", [*THREE, WORKER])
+    words = r"nothing was changed: m4 is a worker, .* answers swarm_turn\.request: .*\(peer"
+    with pytest.raises(swarm_errors.SwarmError, match=words), turn("m4", api)[0]:
+        pytest.fail("it restarts")
+
+
+@pytest.mark.parametrize(
+    ("caller", "claims", "words"),
+    [
+        ("m9", {"m9": "id-m4"}, "does not name m9 among managers and nodes"),
+        ("m4", {}, "says that it is m4: salt m4 swarm_builtin.tell"),
+        ("m4", {"m4": "id-m9"}, "says that it is m4"),
+    ],
+)
+def test_who_is_no_member_gets_no_turn(request_of, caller, claims, words):
+    api = Api("m1", [*THREE, WORKER])
+    (answer,) = request_of(api, caller, claims)("m1", "swarm_turn.request", ["take"]).values()
+    assert words in answer["refused"]
+    assert api.made == 0
+
+
+def test_request_that_came_by_no_master_does_nothing(request_of):
+    api = Api("m1", [*THREE, WORKER])
+    request_of(api, "m4", {"m4": "id-m4"})
+    assert swarm_turn.request("take") == {}
+    assert swarm_turn.request("__class__", __pub_id="m4") == {}
+    assert api.made == 0
+
+
+@pytest.mark.parametrize("what", ["back", "settled", "end"])
+def test_worker_touches_no_turn_but_its_own(request_of, what):
+    api = Api("m1", [*THREE, WORKER])
+    swarm_raft_lock.take(api, "m2", "id-m2", 10**12)
+    publish = request_of(api, "m4", {"m4": "id-m4"})
+    assert publish("m1", "swarm_turn.request", [what]) == {"m1": {"missing": None}}
+    assert holder(api) == "m2"
+
+
+def test_worker_answers_no_request(request_of):
+    api = Api("m4", [*THREE, WORKER])
+    assert request_of(api, "m5", {})("m4", "swarm_turn.request", ["take"]) == {"m4": {}}
+
+
+def test_turn_is_shown_and_ended_by_hand(monkeypatch, request_of):
+    api = Api("m1", THREE)
+    request_of(api, "m4", {})
+    monkeypatch.setattr(swarm_mode, "connect", lambda _: api.connect())
+    assert swarm_turn.status() == swarm_turn.end() == {}
+    swarm_raft_lock.take(api, "m2", "id-m2", 77)
+    assert swarm_turn.status()["holder"] == "m2"
+    assert swarm_turn.end() == {"turn": {"old": "m2", "new": None}}
+    assert holder(api) is None
+
+
+# ---- classic mode
+
+
+def test_classic_engines_take_turns_by_consul(monkeypatch, tmp_path):
+    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+    inside, most = set(), []
+    with consul_agent.running() as agent:
+        port = agent.settings["consul"]["http_port"]
+        settings = settings_of({**VALID, "consul": {"http_port": port}})
+        salt = mocked(swarm_classic__wait_healthy=swarm_errors.SwarmError("not there"))
+
+        def host():
+            with swarm_engine_turn.held(salt, settings, masterless=False):
+                assert agent.keys["swarm-formula/turn"][0] == "m1"
+                inside.add(1)
+                most.append(len(inside))
+                inside.clear()
+
+        threads = [threading.Thread(target=host) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert most == [1, 1, 1]
+        assert agent.keys == {}
+
+
+def test_classic_engine_without_consul_takes_no_turn(monkeypatch, tmp_path):
+    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+    error = swarm_errors.StoreError("Consul on this host does not answer")
+    monkeypatch.setattr(swarm_kv, "leader", lambda _: (_ for _ in ()).throw(error))
+    settings, reached = settings_of(VALID), []
+    with swarm_engine_turn.held(mocked(), settings, masterless=False):
+        reached.append(True)
+    assert reached

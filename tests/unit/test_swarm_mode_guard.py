@@ -1,0 +1,66 @@
+"""
+A swarm of one mode does not become one of the other by an apply.
+"""
+
+import pytest
+import swarm_errors
+import swarm_mode_guard
+
+from _modules import swarm_engine
+from tests.unit.pillars import BUILTIN, VALID, settings_of
+
+CLASSIC = {"swarm-agent": ["join", "consul://"], "swarm-consul": ["agent"], "web": []}
+
+
+@pytest.mark.parametrize("state", ["active", "locked", "pending", "error", "stopped"])
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_cluster_of_swarm_mode_outlives_a_lost_line(daemon, pillar, state, test):
+    daemon.state = state
+    words = rf"m1 is in a cluster of swarm mode \({state}\), and swarm:mode .* classic or missing"
+    with pytest.raises(swarm_errors.SwarmError, match=words) as failure:
+        swarm_engine.configure(test=test)
+    assert "put 'mode: builtin' back" in str(failure.value)
+    assert "swarm.clean" in str(failure.value)
+    assert daemon.on_disk() is None
+    assert daemon.calls == []
+
+
+def test_classic_swarm_outlives_another_mode(daemon, pillar):
+    daemon.containers = {name: " ".join(words) for name, words in CLASSIC.items()}
+    pillar(mode="builtin", overlay=False)
+    words = r"m1 is a node of a classic swarm \(container swarm-consul, swarm-agent\)"
+    with pytest.raises(swarm_errors.SwarmError, match=words) as failure:
+        swarm_engine.check_mode()
+    assert "put 'mode: classic' back" in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "state", "commands"),
+    [
+        (VALID, "", CLASSIC),
+        (VALID, "inactive", CLASSIC),
+        (BUILTIN, "inactive", {"web": ["join"]}),
+        (BUILTIN, "active", {}),
+        # a node of the cluster, and what somebody else called so
+        (BUILTIN, "active", CLASSIC),
+        (BUILTIN, "inactive", {"swarm-agent": ["/portainer"]}),
+        (BUILTIN, "inactive", {"swarm-manager": []}),
+    ],
+    ids=str,
+)
+def test_node_of_its_mode_is_let_go_on(given, state, commands):
+    settings = settings_of(given)
+    parts = swarm_mode_guard.classic_parts(settings, commands)
+    assert swarm_mode_guard.refusal(settings, state, parts) is None
+
+
+def test_engine_that_is_stopped_is_judged_by_its_disk(daemon, pillar, tmp_path):
+    root = tmp_path / "data"
+    (root / "swarm").mkdir(parents=True)
+    (root / "swarm/docker-state.json").write_text("{}")
+    daemon.write({"data-root": str(root)})
+    daemon.up = False
+    with pytest.raises(swarm_errors.SwarmError, match=r"cluster of swarm mode \(stopped\)"):
+        swarm_engine.check_mode()
+    (root / "swarm/docker-state.json").unlink()
+    swarm_engine.check_mode()
