@@ -42,6 +42,7 @@ class Dockerd:
         self.dropin = self.units / "docker.service.d" / swarm_unit.DROPIN
         self.version = "20.10.5+dfsg1"
         self.installed = True
+        self.unit = True  # whether the unit of pillar is there
         self.up = self.enabled = True
         self.pid = 1
         self.config, self.command = {}, COMMAND  # in force
@@ -69,7 +70,7 @@ class Dockerd:
         shown = f"# /lib/systemd/system/docker.service\n[Service]\nExecStart={COMMAND}\n"
         if self.dropin.exists():
             shown += f"\n# {self.dropin}\n{self.dropin.read_text()}"
-        return shown if self.installed else ""
+        return shown if self.installed and self.unit else ""
 
     # ---- what systemd does
 
