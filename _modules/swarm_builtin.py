@@ -148,10 +148,13 @@ def record():
         if not swarm_membership.manager(swarm):
             return {}
         token = client.inspect_swarm()["JoinTokens"]["Worker"]
+    # The port that it has joined with: pillar's may be another one by now.
+    ports = swarm_membership.manager_ports(swarm)
+    port = ports.get(swarm["NodeID"], settings["builtin"]["port"])
     return {
         "cluster": swarm_membership.cluster_id(swarm),
         "node": swarm["NodeID"],
-        "address": endpoint(settings["address"], settings["builtin"]["port"]),
+        "address": endpoint(settings["address"], port),
         # Who may read this: if pillar lets others in, the mine has to be told anew.
         "members": swarm_mine.members(settings),
         "token": _mine().secret(token),
@@ -359,7 +362,8 @@ def _take(client, settings, known, step):
     elif step.what == RESTART:
         return _restart(client, settings)
     elif step.what == UNLOCK:
-        key = swarm_secrets.load(__salt__, settings["builtin"]["unlock_key"])
+        place, path = settings["builtin"]["unlock_key"], "swarm:builtin:unlock_key"
+        key = swarm_secrets.load(__salt__, place, path=path)
         return swarm_mode.unlock(client, key)
     return None
 

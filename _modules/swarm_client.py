@@ -61,9 +61,10 @@ def apply(test=False):
         salt '*' swarm_client.apply
     """
     settings = __salt__["swarm_settings.get"]()
-    changes = __salt__["swarm_tls.apply_client"](test=test)
     has_own = _is_client(settings) and settings["tls"]["ca"]
-    users = settings["client"]["users"] if has_own else []
+    # All of them are looked up before anything is written.
+    users = {one: _user(one) for one in (settings["client"]["users"] if has_own else ())}
+    changes = __salt__["swarm_tls.apply_client"](test=test)
     return {**changes, **_users(users, test), **_write(_profile(settings), test)}
 
 
@@ -77,7 +78,7 @@ def remove(test=False):
 
         salt '*' swarm_client.remove
     """
-    return {**_users([], test), **_write(None, test)}
+    return {**_users({}, test), **_write(None, test)}
 
 
 def _write(wanted, test):
@@ -97,11 +98,11 @@ def _users(users, test):
         changes[f"certificate of {name}"] = {"old": "present", "new": None}
         if not test:
             shutil.rmtree(_folder() / name)
-    for name in users:
+    for name, user in users.items():
         if old := _outdated(name):
             changes[f"certificate of {name}"] = {"old": old[0], "new": "the client's"}
             if not test:
-                _give(name)
+                _give(name, user)
     if not test:
         swarm_files.drop_empty(_folder())
     return changes
@@ -118,13 +119,17 @@ def _outdated(name):
     return None if texts[0] == texts[1] else ("another" if any(texts[1]) else None,)
 
 
-def _give(name):
+def _user(name):
     try:
-        user = pwd.getpwnam(name)
+        return pwd.getpwnam(name)
     except KeyError as err:
         raise swarm_errors.SwarmError(
-            f"there is no user {name} on {__opts__['id']} (swarm:client:users)"
+            f"there is no user {name} on {__opts__['id']} (swarm:client:users): add the user there,"
+            " or remove the name from the list"
         ) from err
+
+
+def _give(name, user):
     source, folder = Path(swarm_certs.CLIENT.current().folder), _folder() / name
     for one in _FILES:
         swarm_files.write(folder / one, swarm_files.read(source / one), mode=0o400)

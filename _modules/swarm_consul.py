@@ -196,7 +196,7 @@ def _acl(settings, test):
 def _token(settings, test):
     """Return the management token: pillar's own, or the one that the CA has told the servers."""
     if place := settings["consul"]["acl_token"]:
-        return swarm_secrets.load(__salt__, place)
+        return swarm_secrets.load(__salt__, place, path="swarm:consul:acl_token")
     found, ca = {}, settings["tls"]["ca"]
 
     def probe():

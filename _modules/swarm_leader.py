@@ -86,9 +86,9 @@ def complaints():
     settings = _settings()
     with _client() as client:
         swarm = swarm_mode.swarm(client)
-        address = swarm.get("NodeAddr")
+        address, port = swarm.get("NodeAddr"), swarm_membership.other_port(swarm, settings)
         if not swarm_membership.manager(swarm):
-            return _moved(address, settings)
+            return [*_moved(address, settings), *port]
         try:
             with swarm_docker.translated("the cluster"):
                 cluster, nodes = client.inspect_swarm(), client.nodes()
@@ -99,6 +99,7 @@ def complaints():
     me = swarm_nodes.by_id(nodes).get(swarm["NodeID"], {})
     return [
         *_moved(swarm_nodes.raft_address(me) or address, settings, nodes),
+        *port,
         *swarm_cluster.init_only(cluster, settings),
         *swarm_nodes.doubles(claims),
         *swarm_nodes.strangers(nodes, claims),
@@ -228,7 +229,9 @@ def _apply_authority(client, settings, test):
         return {}
     # Without a key, the CAs of swarm:builtin:cluster:external-ca have it, and sign.
     cert, key = (
-        swarm_secrets.load(__salt__, builtin[one]) if builtin[one] else ""
+        swarm_secrets.load(__salt__, builtin[one], path=f"swarm:builtin:{one}")
+        if builtin[one]
+        else ""
         for one in ("signing_ca_cert", "signing_ca_key")
     )
     wanted = swarm_pki.fingerprint(cert, builtin["signing_ca_cert"])

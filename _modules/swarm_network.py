@@ -109,7 +109,10 @@ def apply_all(test=False):
     if settings["mode"] == "builtin" and not __salt__["swarm_leader.leads"]():
         # Overlay networks are the cluster's, and its leader makes them.
         networks = _of_host(networks)
-    changes = {name: apply(name, spec, test) for name, spec in networks.items()}
+    # First all of them in test mode: if one is refused, none is changed.
+    changes = {name: apply(name, spec, test=True) for name, spec in networks.items()}
+    if not test:
+        changes = {name: apply(name, spec) for name, spec in networks.items() if changes[name]}
     return {name: change for name, change in changes.items() if change}
 
 

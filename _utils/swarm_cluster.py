@@ -16,6 +16,7 @@ import swarm_checks as checks
 import swarm_pki
 import swarm_values
 
+_PEM = "-----BEGIN CERTIFICATE-----"
 _YEARS = 20 * 365 * 24 * 3600
 # What the engine uses without any pool, and what the docker command line sends as the mask.
 _POOL, _MASK = "10.0.0.0/8", 24
@@ -51,9 +52,9 @@ def _external_ca(value: object) -> str | None:
     want = "{url: https://..., options: {...}, ca: its certificate as PEM}"
     if not isinstance(value, dict) or not set(value) <= {"url", "options", "ca"}:
         return want
-    url, options = value.get("url"), value.get("options", {})
-    good = isinstance(url, str) and url.startswith("https://")
-    return None if good and checks.options(options) is None else want
+    url, options, cert = value.get("url"), value.get("options", {}), value.get("ca") or _PEM
+    good = isinstance(url, str) and url.startswith("https://") and checks.options(options) is None
+    return None if good and isinstance(cert, str) and _PEM in cert else want
 
 
 def _labels(value: object) -> str | None:

@@ -53,6 +53,27 @@ def is_demoted(swarm: dict) -> bool:
     return not manager(swarm) and swarm.get("NodeID") not in remote_managers(swarm)
 
 
+def manager_ports(swarm: dict) -> dict[str, int]:
+    """Return at which port each manager that this node knows is looked for, ``{node ID: port}``."""
+    found = {one["NodeID"]: one.get("Addr") or "" for one in swarm.get("RemoteManagers") or []}
+    ports = {node: place.rpartition(":")[2] for node, place in found.items()}
+    return {node: int(port) for node, port in ports.items() if port.isdigit()}
+
+
+def other_port(swarm: dict, settings: dict) -> list[str]:
+    """Return a warning if the managers listen at other ports than ``swarm:builtin:port``."""
+    wanted = settings["builtin"]["port"]
+    found = sorted(set(manager_ports(swarm).values()) - {wanted})
+    if not found:
+        return []
+    have = " and ".join(map(str, found))
+    return [
+        f"swarm:builtin:port is {wanted}, but managers of this cluster have joined with {have}: a"
+        " node takes its port with it, and that cannot be changed in a running cluster. Set"
+        f" swarm:builtin:port to {found[0]}"
+    ]
+
+
 def is_first(settings: dict) -> bool:
     """Say whether this is the manager of pillar that makes the cluster, if nobody knows one."""
     return settings["id"] == next(iter(settings["managers"]))

@@ -80,6 +80,18 @@ def _timings(settings: dict) -> Iterator[Fault]:
     yield from pair("manager", *flags, (30, 60), equal=True)
 
 
+def _discovery(settings: dict) -> Iterator[Fault]:
+    """Agents and managers meet in one place of the store."""
+    manager, agent = (
+        (settings[section]["options"]["discovery-opt"] or {}).get("kv.path")
+        for section in ("manager", "agent")
+    )
+    if manager != agent:
+        path = "swarm:agent:options:discovery-opt"
+        want = f"{manager!r}, the kv.path of swarm:manager:options:discovery-opt"
+        yield Fault(f"{path}:kv.path", agent, want)
+
+
 def _replication(settings: dict) -> Iterator[Fault]:
     if len(settings["managers"]) > 1 and not settings["manager"]["options"]["replication"]:
         want = "true: of several managers one has to be elected"
@@ -252,6 +264,7 @@ _RELATIONS = (
     _daemon_options,
     _consul_options,
     _timings,
+    _discovery,
     _replication,
     swarm_secure.faults,
     _ports,

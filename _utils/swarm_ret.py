@@ -4,6 +4,7 @@ Build state returns. The only place that knows the shape of a state return.
 
 from collections.abc import Callable
 
+import swarm_errors
 from salt.exceptions import CommandExecutionError
 
 
@@ -38,6 +39,8 @@ def applied(name: str, test: bool, function: Callable, *args: object, **kwargs: 
     try:
         changes = function(*args, test=test, **kwargs)
     except CommandExecutionError as err:
+        if test and isinstance(err, swarm_errors.WaitTimeoutError):
+            return _would_wait(name, err)
         return failed(name, err)
     return done(name, changes, test)
 
@@ -53,5 +56,9 @@ def waited(name: str, test: bool, function: Callable, timeout: float | None) -> 
     except CommandExecutionError as err:
         if not test:
             return failed(name, err)
-        return {"name": name, "result": None, "changes": {}, "comment": f"would wait for it: {err}"}
+        return _would_wait(name, err)
     return done(name, {})
+
+
+def _would_wait(name: str, err: Exception) -> dict:
+    return {"name": name, "result": None, "changes": {}, "comment": f"would wait for it: {err}"}

@@ -11,8 +11,15 @@ import swarm_files
 _SDB = "sdb://"
 
 
-def load(salt: Mapping[str, Callable], place: str, missing: str | None = None) -> str:
-    """Return the secret; an error if there is none, unless ``missing`` is given."""
+def load(
+    salt: Mapping[str, Callable], place: str, missing: str | None = None, path: str = ""
+) -> str:
+    """
+    Return the secret; an error if there is none, unless ``missing`` is given.
+
+    path
+        The pillar path that names the place, for the error.
+    """
     if place.startswith(_SDB):
         found = salt["sdb.get"](place)
         # What cannot be found, sdb gives back as it was asked for.
@@ -23,7 +30,8 @@ def load(salt: Mapping[str, Callable], place: str, missing: str | None = None) -
         return str(found)
     if missing is not None:
         return missing
-    raise swarm_errors.SwarmError(f"there is no secret in {place}: put it there")
+    named = f" ({path})" if path else ""
+    raise swarm_errors.SwarmError(f"there is no secret in {place}{named}: put it there")
 
 
 def save(salt: Mapping[str, Callable], place: str, secret: str) -> None:

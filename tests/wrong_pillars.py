@@ -602,6 +602,18 @@ WRONG = [
         "another driver, or swarm:overlay: true",
     ),
     Wrong(
+        "agents that register where no manager looks",
+        {"agent": {"options": {"discovery-opt": {"kv.path": "elsewhere"}}}},
+        "swarm:agent:options:discovery-opt:kv.path",
+        "None, the kv.path of swarm:manager:options:discovery-opt",
+    ),
+    Wrong(
+        "external CA without a certificate",
+        {"builtin": {"cluster": {"external-ca": [{"url": "https://ca/sign", "ca": "PEM"}]}}},
+        "swarm:builtin:cluster:external-ca",
+        "ca: its certificate as PEM",
+    ),
+    Wrong(
         "firewall at the port of ssh",
         {"engine": {"port": 22}, "firewall": {"enabled": True}},
         "swarm:firewall:enabled",

@@ -55,7 +55,9 @@ class ClusterApi:
             leads = bool(mine and mine.get("ManagerStatus"))
             swarm |= {"NodeID": f"id-{self.me}", "ControlAvailable": leads}
             swarm["NodeAddr"] = mine["Status"]["Addr"] if mine else ""
-            swarm["RemoteManagers"] = [{"NodeID": one["ID"]} for one in managers]
+            swarm["RemoteManagers"] = [
+                {"NodeID": one["ID"], "Addr": one["ManagerStatus"].get("Addr")} for one in managers
+            ]
             swarm |= {"Cluster": {"ID": "c1"}} if leads else {}
         return {
             "Swarm": swarm,

@@ -83,7 +83,7 @@ class Dockerd:
         shown = f"# /lib/systemd/system/docker.service\n[Service]\nExecStart={COMMAND}\n"
         if self.dropin.exists():
             shown += f"\n# {self.dropin}\n{self.dropin.read_text()}"
-        return shown if self.installed else ""
+        return shown if self.installed and self.unit else ""
 
     # ---- what systemd does
 

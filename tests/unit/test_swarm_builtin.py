@@ -366,6 +366,16 @@ def test_node_whose_address_the_cluster_does_not_know_is_told_what_to_do(on):
     assert "only manager: give it 10.77.0.99 too until there is another one, then salt m1" in text
 
 
+def test_port_is_that_of_the_running_cluster_whatever_pillar_has(on):
+    on("m1", cluster(), builtin={"port": 12377})
+    assert swarm_builtin.record()["address"] == "10.77.0.11:2377"
+    for host, api in (("m1", cluster()), ("m4", cluster("m4", node("m4")))):
+        on(host, api, builtin={"port": 12377}).update(claims("m1", "m2", "m3", "m4"))
+        (text,) = swarm_leader.complaints()
+        assert "swarm:builtin:port is 12377" in text
+        assert text.endswith("Set swarm:builtin:port to 2377")
+
+
 def test_managers_in_the_words_of_classic_mode(on):
     on("m1", cluster("m1", node("m4")), claims("m1", "m2", "m3", "m4"))
     said = swarm_leader.managers()

@@ -1,4 +1,5 @@
 import pytest
+import swarm_errors
 import swarm_files
 
 from _modules import swarm_client
@@ -66,6 +67,25 @@ def test_node_that_is_no_client_any_more(profile, on):
     swarm_client.apply()
     on("m2", ["m1"])
     assert swarm_client.apply()[str(profile)]["new"] is None
+    assert not profile.exists()
+
+
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_user_that_is_not_there_is_refused_before_anything_is_written(
+    profile, tmp_path, monkeypatch, test
+):
+    pillar = {
+        **VALID,
+        "tls": {"enabled": True},
+        "client": {"nodes": ["m2"], "users": ["root", "nosuchuser"]},
+    }
+    salt = mocked(swarm_settings__get=settings_of(pillar, node("m2")))
+    monkeypatch.setattr(swarm_client, "__salt__", salt, raising=False)
+    monkeypatch.setattr(swarm_client, "__opts__", {"id": "m2"}, raising=False)
+    monkeypatch.setattr(swarm_files, "CONFIG", tmp_path)
+    # No certificate is asked for: there is no such function here.
+    with pytest.raises(swarm_errors.SwarmError, match=r"no user nosuchuser on m2 \(swarm:client:u"):
+        swarm_client.apply(test=test)
     assert not profile.exists()
 
 

@@ -3,6 +3,7 @@ import swarm_cluster
 
 from tests.unit.pillars import node, resolved, settings_of
 
+PEM = "-----BEGIN CERTIFICATE-----\nT1VSUw==\n-----END CERTIFICATE-----\n"
 PILLAR = {"mode": "builtin", "managers": ["m1"]}
 SPEC = {
     "Name": "default",
@@ -51,13 +52,13 @@ ALL = {
     "dispatcher_heartbeat": "10s",
     "cert_expiry": "720h",
     "ca_rotation": 1,
-    "external_ca": [{"url": "https://ca/sign", "options": {"a": 1}, "ca": "PEM"}],
+    "external_ca": [{"url": "https://ca/sign", "options": {"a": 1}, "ca": PEM}],
     "autolock": True,
     "labels": {"site": "berlin", "prod": True},
 }
 
 
-@pytest.mark.parametrize("ca", [{}, {"ca": "PEM"}], ids=["of today", "other"])
+@pytest.mark.parametrize("ca", [{}, {"ca": PEM}], ids=["of today", "other"])
 def test_what_docker_leaves_out_of_an_external_ca_is_no_difference(ca):
     wanted = options(external_ca=[{"url": "https://ca/sign", **ca}])
     new = swarm_cluster.merged(SPEC, wanted)
@@ -83,7 +84,7 @@ def test_everything_finds_its_place_and_then_is_no_difference():
                 "Protocol": "cfssl",
                 "URL": "https://ca/sign",
                 "Options": {"a": "1"},
-                "CACert": "PEM",
+                "CACert": PEM,
             }
         ],
     }

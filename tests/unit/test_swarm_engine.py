@@ -115,6 +115,16 @@ def test_unit_that_is_not_there_is_told(daemon):
     assert daemon.on_disk() is None
 
 
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+@pytest.mark.usefixtures("pillar")
+def test_unit_that_an_installed_engine_does_not_have_is_told_in_test_mode_as_well(daemon, test):
+    daemon.unit = False
+    with pytest.raises(swarm_errors.SwarmError, match=r"no unit docker\.service"):
+        swarm_engine.configure(test=test)
+    assert daemon.on_disk() is None
+    assert daemon.calls == []
+
+
 # ---- reload or restart
 
 

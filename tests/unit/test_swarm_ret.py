@@ -46,6 +46,19 @@ def test_applied_passes_test_mode_on(test):
     assert ret["result"] is (None if test else True)
 
 
+def wait(test):
+    raise swarm_errors.WaitTimeoutError("m1 has not told")
+
+
+@pytest.mark.parametrize(
+    ("test", "result", "comment"),
+    [(False, False, "m1 has not told"), (True, None, "would wait for it: m1 has not told")],
+)
+def test_what_a_change_waits_for_is_told_in_test_mode(test, result, comment):
+    ret = swarm_ret.applied("n1", test, wait)
+    assert (ret["result"], ret["comment"], ret["changes"]) == (result, comment, {})
+
+
 def test_applied_hides_no_other_error():
     with pytest.raises(ZeroDivisionError):
         swarm_ret.applied("n1", False, lambda test: 1 / 0)

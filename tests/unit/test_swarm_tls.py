@@ -249,6 +249,15 @@ def test_second_ca_is_not_made_where_the_first_is_trusted(hosts):
     assert hosts.apply("m1", "m2", "m4") == done
 
 
+def test_test_mode_tells_that_another_minion_is_no_ca_yet(hosts):
+    hosts.apply("m1", "m2", "m4")
+    hosts.on("m4", tls={"ca": "m2"})
+    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"m2, the CA .* has not told m4"):
+        swarm_tls.apply(test=True)
+    hosts.on("m3", tls={"ca": "m2"})
+    assert swarm_tls.apply(test=True) == MADE, "on a bare host, the CA may be bare as well"
+
+
 def test_ca_that_was_lost_is_not_replaced_behind_the_nodes_backs(hosts):
     hosts.apply("m1", "m4")
     hosts.on("m1")
@@ -286,6 +295,16 @@ def test_certificate_is_renewed_when_it_has_to_be(hosts, pillar, why):
     assert hosts.apply("m2") == {"m2": expected}
     assert (swarm_certs.NODE.read().key != key) is bool(why)
     assert hosts.apply("m1", "m2") == {"m1": {}, "m2": {}}
+
+
+def test_what_a_run_replaces_and_then_takes_away_is_foretold(hosts):
+    hosts.apply("m1", "m4")
+    hosts.on("m4", tls={"key_type": "rsa"})
+    promised = swarm_tls.tidy(test=True)
+    assert len(promised) == 1
+    assert swarm_tls.apply()
+    assert swarm_tls.tidy() == promised
+    assert swarm_tls.tidy(test=True) == swarm_tls.tidy() == {}
 
 
 def test_ca_is_changed_in_three_steps_and_everybody_is_trusted_all_the_time(hosts):
@@ -462,7 +481,8 @@ def test_users_get_a_clients_certificate_once(hosts, client):
     assert (folder / "key.pem").stat().st_mode & 0o777 == 0o400
     assert swarm_pki.names((folder / "cert.pem").read_text()) == set()
     profile = (client / "swarm.sh").read_text()
-    assert "export DOCKER_HOST=tcp://10.77.0.11:3376\nexport DOCKER_TLS_VERIFY=1\n" in profile
+    assert "export DOCKER_HOST=tcp://10.77.0.11:3376\n" in profile
+    assert "export DOCKER_TLS_VERIFY=1\n" in profile
     assert f'export DOCKER_CERT_PATH="{client}/m4/users/$(id -un)"' in profile
 
 

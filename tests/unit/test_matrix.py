@@ -1,0 +1,79 @@
+"""
+The table of edits has every key of pillar, and the settings refuse what it says that they refuse.
+"""
+
+import json
+import re
+
+import pytest
+import swarm_pillar
+import swarm_relations
+import swarm_schema
+import yaml
+
+from tests.matrix import rows
+from tests.matrix.runner import cases
+from tests.unit.pillars import resolved
+from tests.unit.test_pillar_example import EXAMPLE, HOSTS, M1, leaves, with_examples
+from tests.wrong_pillars import merged
+
+BASE = {"managers": list(HOSTS), "nodes": {"m*": {}}, "overlay": True}
+
+
+def shape(path):
+    """Return a path of pillar as the table has it: ``*`` for names of the user's."""
+    return re.sub(r"^swarm:", "", re.sub(r":(nodes|networks|registries):.+:", r":\1:*:", path))
+
+
+def keys(fields=swarm_schema.SCHEMA, path=""):
+    """Return every key of the schema, ``*`` for names of the user's."""
+    if isinstance(fields, swarm_schema.Each):
+        return keys(fields.fields, f"{path}*:")
+    if isinstance(fields, swarm_schema.Field):
+        return {path.rstrip(":")}
+    return {one for key, field in fields.items() for one in keys(field, f"{path}{key}:")}
+
+
+def found(case, mode):
+    """Return the faults and warnings of a case's pillar."""
+    base = BASE if mode == "classic" else {**BASE, "mode": "builtin", "overlay": False}
+    text = json.dumps(merged(base, case.pillar())).replace("@subnet", "10.0.0.0/24")
+    text = text.replace("@salt", "10.0.0.2").replace("@machine", "10.0.0.1")
+    for name, address in HOSTS.items():
+        text = text.replace(f"@{name}", address)
+    settings, faults = resolved(json.loads(text), M1)
+    return swarm_pillar.texts(faults), swarm_relations.warnings(settings) if not faults else []
+
+
+def test_every_key_has_a_row_and_no_other():
+    assert {row.key for row in rows.ROWS} == keys()
+
+
+def test_every_mode_in_which_a_key_counts_has_a_value():
+    empty = [row.key for row in rows.ROWS for mode in row.modes if not cases([row], mode)]
+    assert empty == []
+
+
+@pytest.mark.parametrize("mode", rows.BOTH)
+def test_settings_refuse_what_they_can_see(mode):
+    for case in cases(rows.ROWS, mode):
+        _, value = case.edits[0]
+        faults, _ = found(case, mode)
+        if value.outcome == rows.REFUSED and not value.seen_later:
+            assert any(value.words in one for one in faults), (case.id, faults)
+        else:
+            assert faults == [], case.id
+
+
+def test_every_example_is_tried_or_the_row_says_why_not():
+    examples = leaves(yaml.safe_load(with_examples(EXAMPLE.read_text()))["swarm"])
+    tried = {}
+    for row in rows.ROWS:
+        tried.setdefault(row.key, []).extend(value.value for value in row.values)
+    said = {row.key for row in rows.ROWS if row.instead}
+    missing = [
+        shape(path)
+        for path, (value, default) in examples.items()
+        if value != default and value not in tried[shape(path)] and shape(path) not in said
+    ]
+    assert missing == []
