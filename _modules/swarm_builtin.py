@@ -225,6 +225,8 @@ def _apply(client, settings, test):
     records = _records(settings)
     swarm = swarm_mode.swarm(client)
     step = _step(swarm, settings, records)
+    if step.what == WAIT and not records:
+        _mine().refuse_forgetful(settings["id"])
     if step.what == NOTHING:
         if not test:
             _tell(swarm, settings, records)

@@ -128,7 +128,8 @@ def _apply(settings, mine, kind, due, test):
         wanted = _brought(settings, _needed(settings))
         why = f"from {settings['tls']['cert']}" if wanted != have else None
     else:
-        authority = _authority(settings, mine) if test else _await_authority(settings, mine)
+        learn = _asked_authority if test else _await_authority
+        authority = learn(settings, mine)
         _refuse_stranger(settings, have, authority)
         wanted, why = None, swarm_authority.lack(have, authority, due, settings["tls"])
         if why and not test:
@@ -176,6 +177,13 @@ def _made(settings, kind, authority):
     """Return a new key with its certificate by the swarm's own CA."""
     key = swarm_pki.new_key(settings["tls"]["key_type"])
     cert = _signed(settings, key, kind)
+    if fault := swarm_pki.untimely(cert):
+        ca, me = settings["tls"]["ca"], settings["id"]
+        raise swarm_errors.SwarmError(
+            f"the certificate that {ca}, the CA, has just signed for {me} {fault}. The clock of"
+            f" {ca} or {me} is wrong: compare 'date' on both, correct it, and apply again. Nothing"
+            " was changed"
+        )
     return swarm_certs.Set(authority["trust"], cert, key, _gossip(authority, kind))
 
 
@@ -210,8 +218,16 @@ def _authority(settings, mine):
     return mine.learn(settings["id"], ca, swarm_authority.RECORD, swarm_authority.REPORT) or {}
 
 
+def _asked_authority(settings, mine):
+    """Return what the CA tells, ``{}`` for nothing yet; an error if no minion can tell anything."""
+    found = _authority(settings, mine)
+    if not found and not settings["is_ca"]:
+        mine.refuse_forgetful(settings["id"])
+    return found
+
+
 def _await_authority(settings, mine):
-    found, ca = {}, settings["tls"]["ca"]
+    found, ca = _asked_authority(settings, mine), settings["tls"]["ca"]
 
     def probe():
         found.update(_authority(settings, mine))
@@ -222,7 +238,8 @@ def _await_authority(settings, mine):
             f" swarm there, with a pillar that has {settings['id']} in swarm:nodes"
         )
 
-    swarm_wait.until(probe, settings["timeout"])
+    if not found:
+        swarm_wait.until(probe, settings["timeout"])
     return found
 
 
@@ -260,14 +277,21 @@ def _signed(settings, key, kind):
         if isinstance(answer, dict):
             found["cert"] = _certificate(answer)
             return None
-        said = f": {answer}" if answer else ""
-        return (
-            f"{ca}, the CA (swarm:tls:ca), does not sign for {me}{said}. Is that minion up, and"
-            " does the master let minions ask it (peer, see the state swarm.master)?"
-        )
+        return f"{ca}, the CA (swarm:tls:ca), does not sign for {me}: {_unsigned(ca, answer)}"
 
     swarm_wait.until(probe, settings["timeout"])
     return found["cert"]
+
+
+def _unsigned(ca, answer):
+    """Return why there is no certificate: the CA's minion has its own words, or none came."""
+    if answer:
+        return f"its minion answers {answer}"
+    return (
+        f"no answer came. Either that minion is down ('salt {ca} test.ping' on the master), or the"
+        " master does not let minions ask it (peer: swarm_ca.sign in the master's configuration,"
+        " see the state swarm.master)"
+    )
 
 
 def _certificate(answer):

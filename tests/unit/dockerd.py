@@ -41,12 +41,12 @@ class Dockerd:
         self.units = folder / "systemd"
         self.dropin = self.units / "docker.service.d" / swarm_unit.DROPIN
         self.version = "20.10.5+dfsg1"
-        self.installed = True
+        self.installed, self.masked = True, False
         self.up = self.enabled = True
         self.pid = 1
         self.config, self.command = {}, COMMAND  # in force
         self.unit = COMMAND  # as systemd has read it
-        self.journal = []
+        self.journal, self.systemd = [], []
         self.calls = []
         self.reloads = []
         self.never_starts_with = set()  # keys that only a start shows to be wrong
@@ -70,6 +70,13 @@ class Dockerd:
         if self.dropin.exists():
             shown += f"\n# {self.dropin}\n{self.dropin.read_text()}"
         return shown if self.installed else ""
+
+    def stdout(self, command, **_):
+        """Return what ``systemctl show`` and ``journalctl`` print."""
+        if command[:2] == ["systemctl", "show"]:
+            return f"LoadState={'masked' if self.masked else 'loaded'}"
+        own = "--identifier=dockerd" in command
+        return "\n".join(self.journal if own else [*self.journal, *self.systemd])
 
     # ---- what systemd does
 
@@ -135,7 +142,9 @@ class Client:
         return True
 
     def info(self):
-        return {"ClusterStore": "" if self.daemon.no_libkv else self.daemon.config.get(STORE, "")}
+        config = self.daemon.config
+        store = "" if self.daemon.no_libkv else config.get(STORE, "")
+        return {"ClusterStore": store, "LiveRestoreEnabled": config.get("live-restore", False)}
 
     def events(self, since, **_):
         return Events([{"Action": "reload"} for one in self.daemon.reloads if one >= float(since)])
