@@ -4,7 +4,7 @@ What goes wrong in builtin mode, by the README's table: how it is provoked, and 
 
 import contextlib
 
-from tests.integration.troubles import pillar, refused, spoiled
+from tests.integration.troubles.table import pillar, refused, spoiled
 from tests.troubles import Table
 
 TROUBLES = Table(
