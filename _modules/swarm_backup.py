@@ -169,7 +169,9 @@ def restore(path, force=False, lose_cluster=False, test=False):
         the backup is of: no engine changes that (moby#34306), and nobody could join.
 
     classic
-        Everything in Consul is as it was; Consul must have a leader.
+        Everything in Consul is as it was; Consul must have a leader. What is in it now is kept in
+        ``/var/backups/swarm-formula`` first, and can be restored in turn: networks that are newer
+        than the backup are not in it, and containers on them lose each other.
 
     CLI Example:
 
@@ -198,11 +200,17 @@ def _restore_store(settings, place, test):
     except OSError as err:
         raise swarm_errors.SwarmError(f"cannot read {place}: {err}") from err
     swarm_archive.check_snapshot(data, str(place))
+    # What is replaced is kept: a snapshot that is too old takes networks away that are in use.
+    now = swarm_archive.stamp(time.time())
+    kept = _FOLDER / f"classic-{settings['id']}-{now}-before-restore.snap"
     if not test:
-        swarm_kv.restore(_consul(settings), data)
+        client = _consul(settings)
+        with swarm_files.whole(kept, 0o600) as file:
+            file.write(swarm_kv.snapshot(client))
+        swarm_kv.restore(client, data)
         # With ACLs, it may be of a time when there were none: the swarm would be denied its store.
         __salt__["swarm_rights.apply"]()
-    return {"consul": {"old": "as it is", "new": f"as in {place}"}}
+    return {"consul": {"old": f"as it is, kept in {kept}", "new": f"as in {place}"}}
 
 
 def _restore_raft(settings, place, force, lose, test):

@@ -304,6 +304,8 @@ def _apply(client, settings, test):
     if not test:
         _withdraw(swarm, settings, known)
     step = _step(swarm, settings, known)
+    if step.what == WAIT and not known.records:
+        _mine().refuse_forgetful(settings["id"])
     if step.what == NOTHING:
         if not test:
             _tell(swarm, settings, known)

@@ -25,6 +25,7 @@ __virtualname__ = "swarm_engine"
 _PATIENCE = 30
 _LIVE = "live-restore"
 _UNITS = Path("/etc/systemd/system")
+_STOPS = "its containers stop with it, for live-restore is off there"
 
 
 def __virtual__():
@@ -130,13 +131,14 @@ def _dropin_path(engine):
 def _dropin(settings, test):
     """Return the wanted drop-in, ``None`` for none; an error without the package's unit."""
     engine = settings["engine"]
+    swarm_dockerd.refuse_masked(__salt__, engine["service"], settings["id"])
     command = _command(engine["service"])
     if command is None and test and not version():
         return "written once the package's own unit is there" if engine["port"] else None
     if command is None:
         raise swarm_errors.SwarmError(
-            f"there is no unit {engine['service']}.service (swarm:engine:service);"
-            " is the engine installed?"
+            f"{settings['id']} has no unit {engine['service']}.service (swarm:engine:service):"
+            f" 'dpkg -L {engine['package']}' there shows which one the package has"
         )
     if not engine["port"]:
         return None
@@ -332,10 +334,7 @@ def _change(settings, plan, pending, store):
         words = swarm_dockerd.words(__salt__, settings["engine"]["service"], started)
         swarm_plan.undo()
         swarm_dockerd.go_back(__salt__, settings, was_up)
-        raise swarm_errors.SwarmError(
-            f"the engine of {settings['id']} does not take {what}; everything was put back as"
-            f" it was{', and it runs again' if was_up else ''}. It said: {words} ({err})"
-        ) from err
+        raise swarm_plan.refused(settings["id"], what, words, was_up, err) from err
 
 
 def complaints():
@@ -359,10 +358,11 @@ def _lost_threads(settings):
     lost = swarm_dockerd.lost_threads(swarm_plan.config()) if settings["overlay"] else ()
     if not lost:
         return []
+    goes = "containers go on" if swarm_dockerd.keeps_containers() else _STOPS
     return [
         f"the engine of {settings['id']} has {len(lost)} thread(s) in network namespaces that are"
         " gone (moby/libnetwork#1838): networks seem missing to it now and then;"
-        f" salt {settings['id']} swarm_engine.heal restarts it, and containers go on"
+        f" salt {settings['id']} swarm_engine.heal restarts it, and {goes}"
     ]
 
 
@@ -370,8 +370,9 @@ def heal():
     """
     Mend what ``swarm_engine.complaints`` tells; return what that was.
 
-    The engine is restarted only for threads that it has lost; containers run through it, by
-    ``live-restore``. Overlay networks are mended in place.
+    The engine is restarted only for threads that it has lost; containers run through it by
+    ``live-restore``, and where that is off, they are down meanwhile. Overlay networks are mended in
+    place.
 
     CLI Example:
 

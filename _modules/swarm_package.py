@@ -42,16 +42,28 @@ def _await_apt(settings):
 
 def _candidate(package, wanted):
     """Return the version that would be installed; looks again after a refresh of the lists."""
+    unread = ""
     for refresh in (False, True):
         if refresh:
-            __salt__["pkg.refresh_db"]()
+            unread = _unread(__salt__["pkg.refresh_db"]())
         known = __salt__["pkg.list_repo_pkgs"](package).get(package, [])
         found = [one for one in known if not wanted or fnmatch.fnmatchcase(one, wanted)]
         if found:
             return found[0] if wanted else __salt__["pkg.latest_version"](package, refresh=False)
     text = f"version {wanted} of {package}" if wanted else package
     raise swarm_errors.SwarmError(
-        f"no repository has {text} (swarm:engine:package, swarm:engine:version)"
+        f"no repository that apt has read has {text} (swarm:engine:package,"
+        f" swarm:engine:version){unread}"
+    )
+
+
+def _unread(refreshed):
+    """Return which repositories apt could not read, of what ``pkg.refresh_db`` returns."""
+    failed = sorted(name for name, read in (refreshed or {}).items() if read is False)
+    return (
+        f"; and apt could not read {', '.join(failed)}: 'apt-get update' on that host says why"
+        if failed
+        else ""
     )
 
 
@@ -69,7 +81,8 @@ def _install(package, candidate, companions):
     have = __salt__["pkg.version"](package)
     if not have:
         raise swarm_errors.SwarmError(
-            f"{package} {candidate} could not be installed; see apt's log"
+            f"{package} {candidate} could not be installed: /var/log/apt/term.log on that"
+            " host says why"
         )
     return have, sorted(name for name, change in done.items() if not change["old"])
 

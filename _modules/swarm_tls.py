@@ -3,6 +3,7 @@ This node's certificate: of the swarm's own CA, or brought by the user.
 """
 
 import contextlib
+import functools
 from pathlib import Path
 
 import swarm_authority
@@ -131,7 +132,8 @@ def _apply(settings, mine, kind, due, test):
     else:
         # Test mode looks once. A host without a certificate may be asked before there is a CA.
         bare = test and not have
-        authority = _authority(settings, mine) if bare else _await_authority(settings, mine, test)
+        learn = _asked_authority if bare else functools.partial(_await_authority, test=test)
+        authority = learn(settings, mine)
         _refuse_stranger(settings, have, authority)
         wanted, why = None, swarm_authority.lack(have, authority, due, settings["tls"])
         if why and not test:
@@ -179,6 +181,13 @@ def _made(settings, kind, authority):
     """Return a new key with its certificate by the swarm's own CA."""
     key = swarm_pki.new_key(settings["tls"]["key_type"])
     cert = _signed(settings, key, kind)
+    if fault := swarm_pki.untimely(cert):
+        ca, me = settings["tls"]["ca"], settings["id"]
+        raise swarm_errors.SwarmError(
+            f"the certificate that {ca}, the CA, has just signed for {me} {fault}. The clock of"
+            f" {ca} or {me} is wrong: compare 'date' on both, correct it, and apply again. Nothing"
+            " was changed"
+        )
     return swarm_certs.Set(authority["trust"], cert, key, _gossip(authority, kind))
 
 
@@ -214,8 +223,16 @@ def _authority(settings, mine):
     return mine.learn(settings["id"], ca, swarm_authority.RECORD, swarm_authority.REPORT) or {}
 
 
+def _asked_authority(settings, mine):
+    """Return what the CA tells, ``{}`` for nothing yet; an error if no minion can tell anything."""
+    found = _authority(settings, mine)
+    if not found and not settings["is_ca"]:
+        mine.refuse_forgetful(settings["id"])
+    return found
+
+
 def _await_authority(settings, mine, test):
-    found, ca = {}, settings["tls"]["ca"]
+    found, ca = _asked_authority(settings, mine), settings["tls"]["ca"]
 
     def probe():
         found.update(_authority(settings, mine))
@@ -226,7 +243,8 @@ def _await_authority(settings, mine, test):
             f" swarm there, with a pillar that has {settings['id']} in swarm:nodes"
         )
 
-    swarm_wait.until(probe, 0 if test else settings["timeout"])
+    if not found:
+        swarm_wait.until(probe, 0 if test else settings["timeout"])
     return found
 
 
@@ -264,14 +282,21 @@ def _signed(settings, key, kind):
         if isinstance(answer, dict):
             found["cert"] = _certificate(answer)
             return None
-        said = f": {answer}" if answer else ""
-        return (
-            f"{ca}, the CA (swarm:tls:ca), does not sign for {me}{said}. Is that minion up, and"
-            " does the master let minions ask it (peer, see the state swarm.master)?"
-        )
+        return f"{ca}, the CA (swarm:tls:ca), does not sign for {me}: {_unsigned(ca, answer)}"
 
     swarm_wait.until(probe, settings["timeout"])
     return found["cert"]
+
+
+def _unsigned(ca, answer):
+    """Return why there is no certificate: the CA's minion has its own words, or none came."""
+    if answer:
+        return f"its minion answers {answer}"
+    return (
+        f"no answer came. Either that minion is down ('salt {ca} test.ping' on the master), or the"
+        " master does not let minions ask it (peer: swarm_ca.sign in the master's configuration,"
+        " see the state swarm.master)"
+    )
 
 
 def _certificate(answer):

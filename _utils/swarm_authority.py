@@ -179,7 +179,10 @@ def _address(asked: Asked, settings: dict, issued: dict) -> str:
     me = settings["id"]
     due = listed.get(asked.minion)
     if due and due != address:
-        cure = f"say the same in swarm:managers for all, e.g. {{{asked.minion}: {address}}}"
+        cure = (
+            f"if {address} is right, say so in the pillar of all, e.g. swarm: {{managers:"
+            f" {{{asked.minion}: {address}}}}}; else correct swarm:address of {asked.minion}"
+        )
         raise _refuse(asked, f"it says it has {address}, and {me} knows it by {due}: {cure}")
     others = {**{minion: _form(place) for minion, place in issued.items()}, **listed}
     owner = next((one for one, it in others.items() if it == address and one != asked.minion), None)
@@ -233,7 +236,7 @@ def granted(asked: Asked, settings: dict, issued: dict) -> swarm_pki.Grant:
     """
     me = settings["id"]
     if not _is_member(asked.minion, settings):
-        cure = f"e.g. swarm: {{nodes: {{{asked.minion}: {{}}}}}}"
+        cure = f"if it is to be one, e.g. swarm: {{nodes: {{{asked.minion}: {{}}}}}} in that pillar"
         raise _refuse(asked, f"the pillar of {me}, the CA, does not name it as a node: {cure}")
     if asked.kind == CLIENT:
         if asked.minion not in settings["client"]["nodes"]:

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import swarm_files
 
-_LINK = "current"
+# That the newest set is not believed any more: an engine that restarts still reads it by the link.
+_LINK, _FORGOTTEN = "current", "forgotten"
 _NAMES = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem", "gossip": "gossip"}
 _MODES = (0o644, 0o644, 0o600, 0o600)
 
@@ -64,8 +65,13 @@ class Store:
 
     def current(self) -> Files:
         """Return the paths of the newest set; where it is going to be, if there is none yet."""
+        forgotten = (self.folder / _FORGOTTEN).exists()
+        return _paths(self.folder / ((not forgotten and self._linked()) or "new"))
+
+    def _linked(self) -> str | None:
+        """Return the name of the set that the link leads to."""
         link = self.folder / _LINK
-        return _paths(self.folder / (os.readlink(link) if link.is_symlink() else "new"))
+        return os.readlink(link) if link.is_symlink() else None
 
     def steady(self) -> Files:
         """Return paths that stay the same: for those who read the files whenever they start."""
@@ -77,8 +83,9 @@ class Store:
 
     def kept(self) -> list[Set]:
         """Return the sets that somebody may be using: the newest, and those not dropped yet."""
-        before = (_read(_paths(self.folder / one)) for one in self.outdated())
-        found = [self.read(), *before]
+        linked = self._linked()
+        names = [*([linked] if linked else []), *self.outdated()]
+        found = [_read(_paths(self.folder / one)) for one in names]
         return [one for one in found if one]
 
     def install(self, new: Set) -> None:
@@ -87,17 +94,24 @@ class Store:
         for path, text, mode in zip(_paths(self.folder / name), new, _MODES, strict=True):
             swarm_files.write(Path(path), text, mode=mode)
         swarm_files.link(self.folder / _LINK, name)
+        swarm_files.write(self.folder / _FORGOTTEN, None)
 
     def forget(self) -> None:
-        """Have no set be the newest; those who read them go on with what they have read."""
-        swarm_files.write(self.folder / _LINK, None)
+        """
+        Have no set be the newest; those who read them go on with what they have read.
+
+        The files stay, and the link to them: an engine that restarts meanwhile, as by a reboot,
+        does not start without the certificates of its store.
+        """
+        if self._linked():
+            swarm_files.write(self.folder / _FORGOTTEN, "", mode=0o600)
 
     def outdated(self) -> list[str]:
         """Return the names of the sets before the newest."""
         if not self.folder.is_dir():
             return []
-        now = Path(self.current().folder).name
-        return sorted(one.name for one in self.folder.iterdir() if one.name not in {now, _LINK})
+        keep = {self._linked(), _LINK, _FORGOTTEN}
+        return sorted(one.name for one in self.folder.iterdir() if one.name not in keep)
 
     def drop(self, names: list[str]) -> None:
         """Remove sets that nobody needs any more."""

@@ -159,7 +159,8 @@ def _labels(config: dict) -> list:
     labels = config.get("labels") or []
     if not isinstance(labels, list):
         raise swarm_errors.SwarmError(
-            f"the labels in daemon.json are no list, but {labels!r}: correct or remove them"
+            f"the labels in daemon.json are no list, but {labels!r}; nothing was changed: write"
+            ' them as a list, such as ["zone=a"]'
         )
     return labels
 

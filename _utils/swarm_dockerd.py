@@ -115,6 +115,12 @@ def running_store() -> str | None:
         return client.info().get("ClusterStore") or None
 
 
+def keeps_containers() -> bool:
+    """Say whether containers run on through a restart of the running engine."""
+    with swarm_docker.connect(what="the engine") as client:
+        return bool(client.info().get("LiveRestoreEnabled", True))
+
+
 def activate(salt: Salt, settings: Mapping, restart: bool, was_up: bool, store: str | None) -> None:
     """
     Have the engine take over what was written, and wait until it answers.
@@ -171,13 +177,33 @@ def check_store(store: str | None) -> None:
 
 
 def words(salt: Salt, service: str, since: int) -> str:
-    """Return what went wrong since a point in time, in the engine's own words."""
-    # The daemon's lines only: systemd's own tell no more than that it did not start.
-    which = [f"--since=@{since}", f"--unit={service}.service", "--identifier=dockerd"]
+    """
+    Return what went wrong since a point in time: the engine's own words, else systemd's.
+
+    systemd's, because a daemon that was never started has none.
+    """
+    which = [f"--since=@{since}", f"--unit={service}.service"]
     command = ["journalctl", "--no-pager", "--output=cat", *which]
-    return swarm_unit.words(
-        salt["cmd.run_stdout"](command, python_shell=False, ignore_retcode=True)
-    )
+
+    def journal(*more: str) -> str:
+        return salt["cmd.run_stdout"]([*command, *more], python_shell=False, ignore_retcode=True)
+
+    found = swarm_unit.words(journal("--identifier=dockerd"))
+    if found := found or swarm_unit.systemd_words(journal()):
+        return found
+    return f"nothing that looks like an error (journalctl -u {service})"
+
+
+def refuse_masked(salt: Salt, service: str, minion: str) -> None:
+    """Raise an error if the engine's unit is masked: then it cannot be started by anybody."""
+    show = ["systemctl", "show", "--property=LoadState", f"{service}.service"]
+    state = salt["cmd.run_stdout"](show, python_shell=False, ignore_retcode=True)
+    if "=masked" in state:
+        raise swarm_errors.SwarmError(
+            f"{service}.service is masked on {minion}, so that nobody can start the engine;"
+            " nothing was changed. If Docker is to run there: 'systemctl unmask"
+            f" {service}.service {service}.socket' on {minion}, and apply again"
+        )
 
 
 def _namespaces(paths: Iterable[Path]) -> Iterator[tuple[str, int]]:

@@ -5,11 +5,19 @@ They derive from Salt's own ``CommandExecutionError``: Salt prints them as a pla
 message, and a state needs one ``except`` clause.
 """
 
+import swarm_cause
 from salt.exceptions import CommandExecutionError
 
 
 class SwarmError(CommandExecutionError):
-    """Base class of every error raised by this formula."""
+    """Base class of every error raised by this formula; a cause outside of it is named."""
+
+    def __init__(self, message: str = "", info: object = None) -> None:
+        super().__init__(swarm_cause.explained(str(message)), info)
+
+
+class FileError(SwarmError):
+    """A file of this host cannot be written; it is as it was."""
 
 
 class SettingsError(SwarmError):

@@ -21,6 +21,8 @@ _LOCKS = Path("/run")
 _PROC_LOCKS = Path("/proc/locks")
 # Seconds that the holder of a lock may take: several changes that each last swarm:timeout.
 _LOCK_LIMIT = 600
+# Never to remove it: it may hold the swarm's CA, an engine's data-root, or somebody's logins.
+_MEND = "correct the file or put back a good copy of it; nothing was changed"
 
 
 def read(path: Path) -> str | None:
@@ -47,9 +49,9 @@ def read_json(path: Path) -> dict:
     try:
         value = json.loads(text) if text and text.strip() else {}
     except ValueError as err:
-        raise swarm_errors.SwarmError(f"{path} is not JSON: {err}; correct or remove it") from err
+        raise swarm_errors.SwarmError(f"{path} is not JSON: {err}; {_MEND}") from err
     if not isinstance(value, dict):
-        raise swarm_errors.SwarmError(f"{path} holds no JSON object; correct or remove it")
+        raise swarm_errors.SwarmError(f"{path} holds no JSON object; {_MEND}")
     return value
 
 
@@ -63,7 +65,7 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as err:
-        raise swarm_errors.SwarmError(f"cannot write {path}: {err}; it is as it was") from err
+        raise swarm_errors.FileError(f"cannot write {path}: {err}; it is as it was") from err
 
 
 @contextlib.contextmanager

@@ -76,12 +76,23 @@ def call(what: str, function: Callable, *args: object, **kwargs: object) -> obje
     try:
         return function(*args, **kwargs)
     except requests.exceptions.RequestException as err:
-        raise swarm_errors.StoreError(f"Consul on this host does not answer ({what})") from err
+        raise swarm_errors.StoreError(
+            f"Consul on this host does not answer ({what}: {_reason(err)})"
+        ) from err
     except Exception as err:
         # The library's errors have no common base in both of its forks; its own module names them.
         if type(err).__module__.partition(".")[0] != "consul":
             raise
         raise swarm_errors.StoreError(f"Consul refuses ({what}): {err}") from err
+
+
+def _reason(err: Exception) -> str:
+    """Return why there was no answer: a certificate that will not do is no Consul that is down."""
+    if isinstance(err, requests.exceptions.SSLError):
+        return f"TLS fails: {err}"
+    if isinstance(err, requests.exceptions.Timeout):
+        return "no answer in time"
+    return "no connection"
 
 
 def members(client: object) -> list[dict]:

@@ -154,5 +154,6 @@ def refusal(name: str, what: str, users: list[str], verdict: Verdict) -> swarm_e
     where = f" ({'; '.join(verdict.notes)})" if verdict.notes else ""
     return swarm_errors.ApiError(
         f"network {name} {what} while containers use it: {', '.join(users)}{where}: "
-        "remove or disconnect them first"
+        f"disconnect them first (docker network disconnect {name} CONTAINER, which cuts the"
+        " container off that network), apply, and connect them again; or take the change back"
     )

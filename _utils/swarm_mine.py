@@ -5,10 +5,22 @@ Salt's mine: what minions tell one another, and for whose eyes it is.
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 
+import swarm_errors
 import swarm_nodes
+import swarm_wait
 
 MASK = "(not shown)"
 _SENDING = "swarm_mine.sending"
+# A word that nobody needs, to see whether the master keeps any; and the seconds it may take.
+_ECHO, _PATIENCE = "swarm_echo", 30
+
+
+_FORGETS = (
+    "the master does not keep what {me} tells the others: Salt's mine, by which the members of the"
+    " swarm learn of each other, does not work. Most often 'minion_data_cache' is False in the"
+    " master's configuration: set it to True, which is the default, restart salt-master and apply"
+    " again"
+)
 
 
 def members(settings: Mapping) -> str:
@@ -64,6 +76,21 @@ class Mine:
         """Take back what this minion has told."""
         if not self.masterless:
             self._salt["mine.delete"](name)
+
+    def refuse_forgetful(self, me: str) -> None:
+        """Raise an error if the master keeps nothing that minions tell: waiting is in vain then."""
+        if self.masterless:
+            return
+        self._salt["mine.send"](_ECHO, mine_function="test.ping")
+
+        def probe() -> str | None:
+            return None if self.get([me], _ECHO) else _FORGETS.format(me=me)
+
+        try:
+            swarm_wait.until(probe, _PATIENCE)
+        except swarm_errors.WaitTimeoutError as err:
+            raise swarm_errors.SwarmError(_FORGETS.format(me=me)) from err
+        self.forget(_ECHO)
 
     @contextlib.contextmanager
     def sending(self) -> Iterator[None]:

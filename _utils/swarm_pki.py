@@ -281,12 +281,28 @@ def faults(cert: str, key: str, authorities: str, due: Iterable[str]) -> list[st
         found.append("the CA's file holds no certificate as PEM")
     elif len(bundle(cert)) == 1 and issuer(first, authorities) is None:
         found.append("none of these CAs has signed the certificate")
-    if (left := days_left(first)) <= 0:
-        found.append(f"the certificate has expired {-left:.0f} day(s) ago")
+    if fault := untimely(first):
+        found.append(f"the certificate {fault}")
     if missing := sorted(set(due) - names(first)):
         have = ", ".join(sorted(names(first))) or "nothing"
         found.append(f"the certificate is for {have}, and not for {', '.join(missing)}")
     return found + _usage_faults(parsed)
+
+
+def _begins(cert: x509.Certificate) -> datetime.datetime:
+    found = getattr(cert, "not_valid_before_utc", None)
+    return found or cert.not_valid_before.replace(tzinfo=datetime.timezone.utc)
+
+
+def untimely(cert: str) -> str | None:
+    """Return why a certificate is not valid by this host's clock, ``None`` if it is."""
+    if (begins := _begins(_cert(cert))) > now():
+        return (
+            f"is not valid before {begins:%Y-%m-%d %H:%M} UTC, and by the clock of this host it is"
+            f" {now():%Y-%m-%d %H:%M}"
+        )
+    left = days_left(cert)
+    return f"has expired {-left:.0f} day(s) ago" if left <= 0 else None
 
 
 def _usage_faults(cert: x509.Certificate) -> list[str]:

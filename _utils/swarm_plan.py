@@ -142,6 +142,20 @@ def undo() -> None:
     swarm_files.note(_PENDING, {})
 
 
+def refused(
+    minion: str, what: str, words: str, was_up: bool, err: Exception
+) -> swarm_errors.SwarmError:
+    """Return the error for a change that was put back. A file not written is no engine's fault."""
+    back = f"everything was put back as it was{', and it runs again' if was_up else ''}"
+    if isinstance(err, swarm_errors.FileError):
+        return swarm_errors.FileError(
+            f"{minion} could not change {what} of its engine; {back}: {err}"
+        )
+    return swarm_errors.SwarmError(
+        f"the engine of {minion} does not take {what}; {back}. It said: {words} ({err})"
+    )
+
+
 def end(plan: Plan) -> None:
     """Note that the engine has read the files; what it had to be told only once is taken out."""
     if plan.resets:

@@ -60,7 +60,7 @@ def _auths(config: dict, path: str) -> dict:
     found = config.get("auths") or {}
     if not isinstance(found, dict):
         raise swarm_errors.SwarmError(
-            f"'auths' in {path} is no JSON object; correct or remove it: nothing was touched"
+            f"'auths' in {path} is no JSON object; correct it: nothing was touched"
         )
     return found
 

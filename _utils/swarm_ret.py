@@ -4,6 +4,7 @@ Build state returns. The only place that knows the shape of a state return.
 
 from collections.abc import Callable
 
+import swarm_cause
 import swarm_errors
 from salt.exceptions import CommandExecutionError
 
@@ -26,7 +27,9 @@ def done(name: str, changes: dict, test: bool = False, comment: str = "") -> dic
 
 def failed(name: str, err: Exception | str, changes: dict | None = None) -> dict:
     """Report that ``name`` could not be converged; ``changes`` is what was done before."""
-    return {"name": name, "result": False, "changes": changes or {}, "comment": str(err)}
+    # Salt's own errors, such as those of apt, have causes as well.
+    text = swarm_cause.explained(str(err))
+    return {"name": name, "result": False, "changes": changes or {}, "comment": text}
 
 
 def warned(ret: dict, warnings: list[str]) -> dict:

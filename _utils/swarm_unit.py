@@ -13,9 +13,12 @@ _HEADER = re.compile(r"^# (/.+)$", flags=re.MULTILINE)
 _CONTINUED = re.compile(r"\\\n(?:[ \t]*[#;].*\n)*[ \t]*")
 _EXEC_START = re.compile(r"^[ \t]*ExecStart[ \t]*=(.*)$", flags=re.MULTILINE)
 _MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
+# The daemon's own lines, a panic of its own or of Go's among them; and systemd's on the unit.
 _BAD = re.compile(
-    r"level=(?:error|fatal)|^(?:failed|unable|invalid|unknown|Error|Status)\b|: error "
+    r"level=(?:error|fatal|panic)|: error "
+    r"|^(?:failed|unable|invalid|unknown|Error|Status|panic|fatal error)\b"
 )
+_SYSTEMD = re.compile(r"^(?:\S+: )?(?:Failed|Main process exited|.* is masked|Dependency failed)")
 
 
 def exec_start(units: str) -> str | None:
@@ -48,10 +51,19 @@ def dropin(command: str, listen: str) -> str:
 
 
 def words(journal: str, lines: int = 4) -> str:
-    """Return the daemon's own words for what went wrong, from the lines of its journal."""
-    bad = [line for line in journal.splitlines() if _BAD.search(line)]
+    """Return the daemon's own words for what went wrong, from its journal; empty if it has none."""
+    return _picked(journal, _BAD, lines)
+
+
+def systemd_words(journal: str, lines: int = 4) -> str:
+    """Return systemd's words for what went wrong with the unit; empty if it has none."""
+    return _picked(journal, _SYSTEMD, lines)
+
+
+def _picked(journal: str, wanted: re.Pattern, lines: int) -> str:
+    bad = [line for line in journal.splitlines() if wanted.search(line)]
     texts = [
         match[1].replace('\\"', '"') if (match := _MESSAGE.search(one)) else one for one in bad
     ]
     kept = list(dict.fromkeys(texts))[-lines:]
-    return " | ".join(kept) or "its journal holds no error"
+    return " | ".join(kept)

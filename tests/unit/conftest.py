@@ -2,6 +2,7 @@ import copy
 import json
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import swarm_docker
@@ -69,7 +70,7 @@ def pillar(monkeypatch, daemon):
             pkg__version=lambda *_, **__: daemon.package if daemon.installed else "",
             swarm_package__planned=lambda: daemon.planned,
             cmd__run_all=lambda *_, **__: {"stdout": daemon.cat(), "retcode": 0},
-            cmd__run_stdout=lambda *_, **__: "\n".join(daemon.journal),
+            cmd__run_stdout=daemon.stdout,
             service__start=daemon.start,
             service__restart=daemon.restart,
             service__reload=daemon.reload,
@@ -106,7 +107,8 @@ def on(monkeypatch, tmp_path):
 
         def send(name, mine_function=None, **_):
             module, _, function = mine_function.partition(".")
-            mine[host, name] = getattr({"swarm_builtin": swarm_builtin}[module], function)()
+            known = {"swarm_builtin": swarm_builtin, "test": Mock(ping=lambda: True)}
+            mine[host, name] = getattr(known[module], function)()
 
         salt = mocked(
             "publish.publish",

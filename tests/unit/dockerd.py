@@ -41,13 +41,13 @@ class Dockerd:
         self.units = folder / "systemd"
         self.dropin = self.units / "docker.service.d" / swarm_unit.DROPIN
         self.version = "20.10.5+dfsg1"
-        self.installed = True
+        self.installed, self.masked = True, False
         self.upgraded, self.planned = "", ""  # the version of the package, if another one
         self.up = self.enabled = True
         self.pid = 1
         self.config, self.command = {}, COMMAND  # in force
         self.unit = COMMAND  # as systemd has read it
-        self.journal = []
+        self.journal, self.systemd = [], []
         self.calls = []
         self.reloads = []
         self.never_starts_with = set()  # keys that only a start shows to be wrong
@@ -84,6 +84,13 @@ class Dockerd:
         if self.dropin.exists():
             shown += f"\n# {self.dropin}\n{self.dropin.read_text()}"
         return shown if self.installed and self.unit else ""
+
+    def stdout(self, command, **_):
+        """Return what ``systemctl show`` and ``journalctl`` print."""
+        if command[:2] == ["systemctl", "show"]:
+            return f"LoadState={'masked' if self.masked else 'loaded'}"
+        own = "--identifier=dockerd" in command
+        return "\n".join(self.journal if own else [*self.journal, *self.systemd])
 
     # ---- what systemd does
 
@@ -152,6 +159,7 @@ class Client:
         daemon = self.daemon
         return {
             "ClusterStore": "" if daemon.no_libkv else daemon.config.get(STORE, ""),
+            "LiveRestoreEnabled": daemon.config.get("live-restore", False),
             "Swarm": {"LocalNodeState": daemon.state},
             "Containers": len(daemon.containers),
             "ContainersRunning": daemon.running,

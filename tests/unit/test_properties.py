@@ -219,8 +219,9 @@ def test_units_give_a_command_of_one_line_or_none(text):
 
 
 @given(st.text() | lines)
-def test_journal_always_gives_words(text):
-    assert swarm_unit.words(text)
+def test_words_of_a_journal_are_of_that_journal(text):
+    for words in (swarm_unit.words(text, 1), swarm_unit.systemd_words(text, 1)):
+        assert words in text.replace('\\"', '"')
 
 
 @given(st.text() | st.from_regex(r"(\d:)?v?\d{1,3}(\.\d{1,3}){0,3}[-+~].*", fullmatch=True))

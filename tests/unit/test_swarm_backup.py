@@ -261,8 +261,20 @@ def test_snapshot_of_consul_and_back(store, tmp_path):
     kept, store.snapshot = store.snapshot, b""
     assert swarm_backup.restore(path, test=True)
     assert store.snapshot == b""
+    store.snapshot = b"of later"
     swarm_backup.restore(path)
     assert store.snapshot == kept
+
+
+def test_what_a_restore_replaces_can_be_restored(store, tmp_path):
+    good = tmp_path / "good.snap"
+    good.write_bytes(snapshot(tmp_path))
+    store.snapshot = b"networks that are in use"
+    told = swarm_backup.restore(str(good))["consul"]["old"]
+    (kept,) = (tmp_path / "backups").glob("*-before-restore.snap")
+    assert str(kept) in told
+    assert kept.read_bytes() == b"networks that are in use"
+    assert kept.stat().st_mode & 0o777 == 0o600
 
 
 def test_swarm_has_its_rights_after_a_restore_of_what_knew_none(store, tmp_path):
@@ -274,7 +286,7 @@ def test_swarm_has_its_rights_after_a_restore_of_what_knew_none(store, tmp_path)
     swarm_backup.restore(str(good), test=True)
     guard.assert_not_called()
     swarm_backup.restore(str(good))
-    assert store.log == ["PUT /v1/snapshot", "rights"]
+    assert store.log == ["GET /v1/snapshot", "PUT /v1/snapshot", "rights"]
 
 
 def test_half_a_snapshot_is_not_kept(store, tmp_path):

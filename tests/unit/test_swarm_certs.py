@@ -79,7 +79,26 @@ def test_who_forgets_begins_anew_and_keeps_the_files(store):
     before = store.current()
     store.forget()
     assert store.read() is None
+    assert store.current() != before
     assert Path(before.cert).exists()
+    assert (store.kept(), store.outdated()) == ([ONE], [])
+    store.install(TWO)
+    assert (store.read(), store.kept()) == (TWO, [TWO, ONE])
+
+
+def test_engine_that_restarts_after_its_host_forgets_finds_its_files(store):
+    """Else a reboot between ``swarm_tls.distrust`` and the next apply leaves it down."""
+    store.install(ONE)
+    store.forget()
+    assert Path(store.steady().cert).read_text() == ONE.cert
+    store.drop(store.outdated())
+    assert Path(store.steady().cert).read_text() == ONE.cert
+
+
+def test_host_that_has_nothing_to_forget(store):
+    store.forget()
+    assert store.current().folder.endswith("/new")
+    assert not store.folder.exists()
 
 
 def test_clear(store, tmp_path):

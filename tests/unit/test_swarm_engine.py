@@ -5,6 +5,7 @@ The engine's configuration: reload or restart, and an admin's own.
 import contextlib
 
 import pytest
+import swarm_dockerd
 import swarm_errors
 import swarm_files
 
@@ -105,11 +106,23 @@ def test_test_mode_on_a_bare_host_fails_nowhere(daemon):
     assert swarm_engine.configure_overlay(test=True)["daemon.json"].keys() == OVERLAY.keys()
 
 
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+@pytest.mark.usefixtures("pillar")
+def test_unit_that_is_masked_is_told_with_the_cure_and_nothing_is_touched(daemon, test):
+    daemon.masked, daemon.installed = True, False
+    with pytest.raises(swarm_errors.SwarmError, match=r"docker\.service is masked on m1") as error:
+        swarm_engine.configure(test=test)
+    assert "'systemctl unmask docker.service docker.socket' on m1" in str(error.value)
+    assert "installed" not in str(error.value)
+    assert daemon.calls == []
+    assert daemon.on_disk() is None
+
+
 @pytest.mark.usefixtures("pillar")
 def test_unit_that_is_not_there_is_told(daemon):
     daemon.installed = daemon.up = False
     with pytest.raises(
-        swarm_errors.SwarmError, match=r"no unit docker\.service \(swarm:engine:serv"
+        swarm_errors.SwarmError, match=r"m1 has no unit docker\.service \(swarm:engine:serv"
     ):
         swarm_engine.configure()
     assert daemon.on_disk() is None
@@ -395,3 +408,16 @@ def test_what_needs_no_restart_takes_no_turn(converged, pillar, monkeypatch, opt
     pillar(engine={"options": option})
     swarm_engine.configure()
     assert "restart" not in converged.calls
+
+
+# ---- what only a restart cures
+
+
+@pytest.mark.parametrize(("live", "goes"), [(True, "containers go on"), (False, "stop with it")])
+@pytest.mark.usefixtures("pillar")
+def test_restart_that_is_advised_tells_what_it_costs(converged, monkeypatch, live, goes):
+    monkeypatch.setattr(swarm_dockerd, "lost_threads", lambda _: {"1", "2"})
+    converged.config["live-restore"] = live
+    (text,) = swarm_engine.complaints()
+    assert "salt m1 swarm_engine.heal restarts it" in text
+    assert goes in text

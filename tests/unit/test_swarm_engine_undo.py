@@ -216,3 +216,47 @@ def test_overlay_step_finishes_what_the_first_step_left(daemon, pillar, monkeypa
     swarm_engine.configure_overlay()
     assert (daemon.config, daemon.command) == ({**BASE, **OVERLAY}, TCP)
     assert swarm_engine.configure() == {}
+
+
+@pytest.mark.usefixtures("pillar")
+def test_file_that_cannot_be_written_is_not_blamed_on_the_engine(converged, pillar, monkeypatch):
+    write = swarm_files.write
+
+    def full(path, *arguments, **options):
+        if path == converged.json:
+            raise swarm_errors.FileError(f"cannot write {path}: No space left on device")
+        write(path, *arguments, **options)
+
+    before = converged.json.read_text()
+    monkeypatch.setattr(swarm_files, "write", full)
+    pillar(labels={"zone": "a"})
+    with pytest.raises(swarm_errors.SwarmError) as error:
+        swarm_engine.configure()
+    text = str(error.value)
+    assert text.startswith("m1 could not change labels of its engine; everything was put back")
+    assert "does not take" not in text
+    assert "It said" not in text
+    assert "Cause: a file system is full" in text
+    assert converged.json.read_text() == before
+    assert swarm_files.record("pending") == {}
+
+
+def test_engine_that_systemd_could_not_start_is_told_in_systemds_words(daemon, pillar):
+    daemon.never_starts_with = {"log-driver"}
+    pillar(engine={"options": {"log-driver": "none"}})
+    daemon.systemd = [
+        "docker.service: Failed at step EXEC spawning /usr/sbin/dockerd: No such file"
+    ]
+    start = daemon.start
+
+    def silent(name):
+        try:
+            return start(name)
+        finally:
+            daemon.journal.clear()
+
+    pillar(engine={"options": {"log-driver": "none"}})["service.restart"].side_effect = silent
+    with pytest.raises(
+        swarm_errors.SwarmError, match=r"It said: docker\.service: Failed at step EXEC"
+    ):
+        swarm_engine.configure()

@@ -165,10 +165,13 @@ def test_json_object(path, data, value):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b'{"a": 1', r"daemon\.json is not JSON: .*line 1 column 8.*; correct or remove it"),
-        (b'{"a": 1,}', r"daemon\.json is not JSON: .*; correct or remove it"),
+        (
+            b'{"a": 1',
+            r"daemon\.json is not JSON: .*line 1 column 8.*; correct the file",
+        ),
+        (b'{"a": 1,}', r"daemon\.json is not JSON: .*; correct the file"),
         (b"debug = true", r"daemon\.json is not JSON"),
-        (b"[]", r"daemon\.json holds no JSON object; correct or remove it"),
+        (b"[]", r"daemon\.json holds no JSON object; correct the file"),
         (b'"x"', r"daemon\.json holds no JSON object"),
         (b"\xff\xfe", r"cannot read .*daemon\.json"),
     ],

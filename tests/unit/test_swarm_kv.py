@@ -62,8 +62,12 @@ def failing(error):
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (requests.ConnectionError("refused"), r"Consul on this host does not answer \(leader\)"),
-        (requests.ReadTimeout(), r"Consul on this host does not answer \(leader\)"),
+        (requests.ConnectionError("refused"), r"does not answer \(leader: no connection\)"),
+        (requests.ReadTimeout(), r"does not answer \(leader: no answer in time\)"),
+        (
+            requests.exceptions.SSLError("certificate is not yet valid"),
+            r"TLS fails: certificate is not yet valid\)\nCause: the clock",
+        ),
         (consul.ConsulException("500 No cluster leader"), r"refuses \(leader\): 500 No cluster le"),
         (consul.ACLPermissionDenied("Permission denied"), r"refuses \(leader\): Permission denied"),
     ],

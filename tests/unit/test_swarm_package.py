@@ -116,8 +116,14 @@ def test_other_version_is_installed_over(engine):
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        ({"version": "28.*"}, r"no repository has version 28\.\* of docker\.io \(swarm:engine:pac"),
-        ({"package": "docker-ce"}, r"no repository has docker-ce \(swarm:engine:package"),
+        (
+            {"version": "28.*"},
+            r"no repository that apt has read has version 28\.\* of docker\.io \(swarm:engine:pac",
+        ),
+        (
+            {"package": "docker-ce"},
+            r"no repository that apt has read has docker-ce \(swarm:engine:package",
+        ),
     ],
     ids=str,
 )

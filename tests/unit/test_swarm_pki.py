@@ -1,3 +1,4 @@
+import datetime
 import ssl
 import subprocess
 import threading
@@ -205,6 +206,16 @@ def test_client_only_and_expired_is_told(key):
         "the certificate has expired 0 day(s) ago",
         "the certificate lacks the usage serverAuth",
     ]
+
+
+def test_certificate_of_the_future_is_told_with_the_clock(key, authority, monkeypatch):
+    now, ahead = swarm_pki.now, datetime.timedelta(days=3)
+    with monkeypatch.context() as patched:
+        patched.setattr(swarm_pki, "now", lambda: now() + ahead)
+        cert = swarm_pki.sign(swarm_pki.request(key, "m1"), authority, GRANT, 90)
+    (fault,) = swarm_pki.faults(cert, key, authority.cert, ["10.77.0.11"])
+    assert "is not valid before" in fault
+    assert "the clock of this host" in fault
 
 
 def test_two_threads_get_two_serial_numbers(key, authority):

@@ -2,6 +2,7 @@
 Hosts that share a mine, a CA on the first of them, and what goes between them by the master.
 """
 
+import datetime
 import json
 import os
 import random
@@ -31,6 +32,8 @@ class Hosts:
     def __init__(self, monkeypatch, folder):
         self._monkeypatch, self._folder = monkeypatch, folder
         self.mine, self.asked, self.reachable = Mine({}), [], True
+        # As a master with `minion_data_cache: False`.
+        self.forgetful = False
         self.pillar = PILLAR
         self.me = None
 
@@ -63,6 +66,11 @@ class Hosts:
         return settings
 
     def _send(self, name, mine_function=None, **_):
+        if self.forgetful:
+            return
+        if mine_function == "test.ping":
+            self.mine[self.me, name] = True
+            return
         module, _, function = mine_function.partition(".")
         self.mine[self.me, name] = getattr(
             {"swarm_ca": swarm_ca, "swarm_tls": swarm_tls}[module], function
@@ -205,7 +213,9 @@ def test_ca_that_does_not_answer_is_told_with_what_to_look_at(hosts):
     hosts.apply("m1")
     hosts.reachable = False
     hosts.on("m4").update(timeout=0)
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="does the master let minions ask it"):
+    with pytest.raises(
+        swarm_errors.WaitTimeoutError, match="the master does not let minions ask it"
+    ):
         swarm_tls.apply()
     hosts.reachable = True
     assert hosts.apply("m4") == {"m4": MADE}
@@ -269,6 +279,64 @@ def test_ca_that_was_lost_is_not_replaced_behind_the_nodes_backs(hosts):
         swarm_tls.apply()
     swarm_tls.distrust()
     assert hosts.apply("m4") == {"m4": MADE}
+
+
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_master_that_keeps_nothing_of_what_minions_tell_is_named(hosts, monkeypatch, test):
+    monkeypatch.setattr(swarm_mine, "_PATIENCE", 0.01)
+    hosts.forgetful = True
+    hosts.apply("m1")
+    hosts.on("m4")
+    with pytest.raises(swarm_errors.SwarmError) as error:
+        swarm_tls.apply(test=test)
+    assert "does not keep what m4 tells" in str(error.value)
+    assert "minion_data_cache" in str(error.value)
+    assert "apply swarm there" not in str(error.value)
+
+
+def test_what_was_told_to_see_whether_the_master_keeps_it_is_taken_back(hosts):
+    hosts.on("m4")
+    assert swarm_tls.apply(test=True) == MADE
+    assert hosts.mine == {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "wrong"),
+    [
+        ({}, "salt m1 test.ping", "answers"),
+        ({"m1": "Minion in blackout mode."}, "answers Minion in blackout mode", "test.ping"),
+    ],
+    ids=["none", "blackout"],
+)
+def test_ca_that_does_not_sign_is_told_with_its_own_words(hosts, answer, words, wrong):
+    hosts.apply("m1")
+    hosts.pillar = {**PILLAR, "timeout": 5}
+    hosts.on("m4")
+    salt = {**swarm_tls.__salt__, "publish.publish": lambda *_, **__: answer}
+    hosts._monkeypatch.setattr(swarm_tls, "__salt__", salt)
+    hosts._monkeypatch.setattr(swarm_wait.time, "monotonic", iter(range(0, 9000, 3)).__next__)
+    with pytest.raises(swarm_errors.SwarmError) as error:
+        swarm_tls.apply()
+    assert "m1, the CA (swarm:tls:ca), does not sign for m4: " in str(error.value)
+    assert words in str(error.value)
+    assert wrong not in str(error.value)
+
+
+def test_certificate_by_a_ca_whose_clock_is_ahead_is_not_taken(hosts, monkeypatch):
+    """Nobody would accept it, and an engine would be restarted for it."""
+    hosts.apply("m1")
+    hosts.on("m4")
+    sign, now = swarm_pki.sign, swarm_pki.now
+
+    def ahead(*arguments):
+        with monkeypatch.context() as patched:
+            patched.setattr(swarm_pki, "now", lambda: now() + datetime.timedelta(days=2))
+            return sign(*arguments)
+
+    monkeypatch.setattr(swarm_pki, "sign", ahead)
+    with pytest.raises(swarm_errors.SwarmError, match="The clock of m1 or m4 is wrong"):
+        swarm_tls.apply()
+    assert swarm_certs.NODE.read() is None
 
 
 # ---- renewal

@@ -132,8 +132,11 @@ failed to start daemon: error initializing "graphdriver": no libkv: Consul not s
 @pytest.mark.parametrize(
     ("journal", "said"),
     [
-        ("", "its journal holds no error"),
-        ('time="x" level=info msg="Starting up"', "its journal holds no error"),
+        ('level=panic msg="bad subnet"', "bad subnet"),
+        (
+            "panic: runtime error: invalid memory address\n\ngoroutine 1 [running]:",
+            "panic: runtime",
+        ),
         ('time="x" level=error msg="no store"', "no store"),
         (r'level=fatal msg="bad \"mtu\" here" n=1', 'bad "mtu" here'),
         (
@@ -144,7 +147,22 @@ failed to start daemon: error initializing "graphdriver": no libkv: Consul not s
         ('level=error msg="same"\n' * 3, "same"),
         ("\n".join(f'level=error msg="{n}"' for n in range(9)), "5 | 6 | 7 | 8"),
     ],
-    ids=["empty", "no error", "error", "quotes", "no level", "a start", "repeated", "many"],
+    ids=["panic", "of Go", "error", "quotes", "no level", "a start", "repeated", "many"],
 )
 def test_daemons_own_words(journal, said):
     assert swarm_unit.words(journal).startswith(said)
+
+
+@pytest.mark.parametrize("journal", ["", 'time="x" level=info msg="Starting up"'])
+def test_daemon_that_has_no_words(journal):
+    assert swarm_unit.words(journal) == ""
+
+
+def test_words_of_systemd_on_a_daemon_that_it_could_not_start():
+    journal = """
+docker.service: Failed at step EXEC spawning /usr/sbin/dockerd: No such file or directory
+docker.service: Main process exited, code=exited, status=203/EXEC
+docker.service: Scheduled restart job, restart counter is at 1.
+"""
+    said = swarm_unit.systemd_words(journal).split(" | ")
+    assert said == [line for line in journal.splitlines() if "ed at step" in line or "203" in line]

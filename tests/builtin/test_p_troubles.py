@@ -1,0 +1,21 @@
+"""
+Each row of the README's table of errors that is about this mode is provoked, and its cure done.
+"""
+
+import pytest
+
+from tests.builtin.troubles import TROUBLES
+from tests.troubles import go_through
+
+pytestmark = pytest.mark.once
+
+SAMPLE = 1
+
+
+@pytest.mark.parametrize("trouble", TROUBLES.chosen(SAMPLE), ids=lambda one: one.id)
+def test_row_of_the_readme_is_provoked_and_cured(mode, trouble):
+    """And it is the same cluster after it, with the same managers."""
+    before, managers = mode.cluster(), dict.fromkeys(("m1", "m2", "m3"), "manager")
+    go_through(trouble, mode)
+    mode.become(**managers)
+    assert trouble.anew or mode.cluster() == before

@@ -1,0 +1,81 @@
+"""
+What goes wrong in builtin mode, by the README's table: how it is provoked, and the cure it names.
+"""
+
+import contextlib
+
+from tests.integration.troubles.table import pillar, refused, spoiled
+from tests.troubles import Table
+
+TROUBLES = Table(
+    {
+        "... is in another cluster than m1, m2, m3 of swarm:managers": (
+            "tests/builtin/test_b_changes.py::test_node_of_another_cluster_is_refused_with_the_cure"
+        ),
+    }
+)
+row = TROUBLES.row
+
+# Never the first of pillar's managers.
+HOST = "m3"
+
+
+def _others(mode, host):
+    return [one for one in mode.lab.hosts() if one != host]
+
+
+def _demote_by_hand(mode, host):
+    node = mode.by_host()[host]
+    spec = {**node["Spec"], "Role": "worker"}
+    path = f"/nodes/{node['ID']}/update?version={node['Version']['Index']}"
+    assert mode.post(mode.leader(), path, spec) is not None
+    mode.wait(lambda: not mode.swarm(host).get("ControlAvailable"), 120)
+
+
+@row("m4 is a worker and is to be a manager: ...", cheap=True)
+def leader_that_has_not_looked(mode):
+    _demote_by_hand(mode, HOST)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(pillar(mode, timeout=10))
+        for host in _others(mode, HOST):
+            unit = ("systemctl stop salt-minion", "systemctl start salt-minion")
+            stack.enter_context(spoiled(mode, host, *unit))
+        yield refused(mode, HOST)
+    mode.await_minions()
+
+
+@row("none of m1, m2, m3 has told of a cluster")
+def managers_that_were_not_applied_with_the_new_node(mode):
+    mode.lab.salt(HOST, "swarm_builtin.leave")
+    others = ",".join(_others(mode, HOST))
+    with pillar(mode, managers=others.split(","), nodes={"none": {}}):
+        mode.lab.salt(others, "saltutil.refresh_pillar", "wait=True")
+        mode.lab.salt(others, "swarm_builtin.tell")
+    with pillar(mode, timeout=10):
+        yield refused(mode, HOST)
+    mode.apply(others)
+
+
+@row("demoting ... would cost the quorum")
+def manager_that_quorum_needs(mode):
+    mode.lab.stop(HOST)
+    try:
+        mode.wait(lambda: mode.roles().get(HOST) is None and mode.leader(), 120)
+        with pillar(mode, managers=["m1", HOST], timeout=60):
+            yield refused(mode, mode.leader())
+    finally:
+        mode.lab.start(HOST)
+        mode.wait(lambda: mode.roles().get(HOST) == "manager", 180)
+        mode.await_minions()
+
+
+@row("no second cluster comes to be", anew=True)
+def manager_that_is_the_only_one_that_tells_of_a_cluster(mode):
+    """The cluster is lost for good: that is the one case in which it may be forgotten."""
+    first, *others = mode.lab.hosts()
+    for host in [*others, first]:
+        mode.post(host, "/swarm/leave?force=true")
+    for host in others:
+        mode.lab.salt(host, "swarm_builtin.forget")
+    yield refused(mode, first)
+    mode.lab.salt("*", "swarm_builtin.forget")

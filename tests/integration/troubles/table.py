@@ -1,0 +1,103 @@
+"""
+What goes wrong in classic mode, by the README's table: how it is provoked, and the cure it names.
+"""
+
+import contextlib
+import json
+
+from tests.integration.cluster import CERTIFICATES, failures
+from tests.troubles import Table
+
+# The minion that is the CA, and the one that most of it happens to.
+CA, HOST = "m1", "m3"
+JOIN = "tests/integration/test_i_join.py"
+TROUBLES = Table(
+    {
+        "cluster-store is gone since Docker 23.0, and ... is here": (
+            "tests/integration/test_y_suites.py::"
+            "test_overlay_is_refused_or_rolled_back_and_nobody_notices"
+        ),
+        "the engine of m1 has 2 thread(s) in network namespaces that are gone": (
+            "tests/integration/test_g_workloads.py::"
+            "test_thread_that_an_overlay_network_took_along_is_told_and_healed"
+        ),
+        # With a host that is off for good, and sandboxes that only chance makes.
+        "the overlay network 5d3c131e2c8d has no way to 10.20.0.3 on 10.0.0.12": (
+            "tests/unit/test_swarm_overlay.py::test_complaint_has_its_cure_and_heal_mends_it"
+        ),
+        (
+            "network backend cannot be removed while containers use it: web (web on m3, whose"
+            " engine does not answer: ...)"
+        ): "tests/unit/test_swarm_lost.py::test_refusal_says_who_and_where",
+        # The lab's hosts have the machine's clock, kernel and memory, and its DNS.
+        **dict.fromkeys(
+            (
+                "Cause: the clock of one of the two hosts is wrong",
+                "Cause: no apply has renewed the certificate in time",
+                "Cause: AppArmor is on in the kernel, and its tools are not installed",
+                "Cause: that host cannot resolve a name",
+                "Cause: that host has no memory left",
+            ),
+            "tests/unit/test_swarm_cause.py::test_cause_is_named_and_the_words_stay",
+        ),
+        "m2 was not removed: ...": f"{JOIN}::test_primary_manager_is_removed",
+        "removing Consul on m2 would cost the quorum": (
+            f"{JOIN}::test_server_that_quorum_needs_is_not_removed"
+        ),
+    }
+)
+row = TROUBLES.row
+
+
+def refused(swarm, host=HOST, sls="swarm"):
+    """Apply on one host; return what fails, without what only follows from it."""
+    # By the host itself: a busy master may not wait for its answer.
+    told = failures({host: swarm.lab.call(host, "state.apply", sls, "queue=True", timeout=600)})
+    return "\n".join(text for text in told.values() if "requisite" not in text)
+
+
+def shell(swarm, host, command, **more):
+    """Have a shell of a host do something."""
+    return swarm.lab.exec(host, "sh", "-ec", command, **more).stdout
+
+
+@contextlib.contextmanager
+def pillar(swarm, host=None, **keys):
+    """Give a pillar for a while."""
+    try:
+        swarm.pillar(host, **keys)
+        yield
+    finally:
+        swarm.restore()
+
+
+@contextlib.contextmanager
+def spoiled(swarm, host, spoil, mend):
+    """Have something wrong on a host for a while."""
+    try:
+        shell(swarm, host, spoil)
+        yield
+    finally:
+        shell(swarm, host, mend)
+
+
+def stop(swarm, container, *hosts):
+    for host in hosts:
+        swarm.docker(host, "stop", container)
+
+
+def consul(swarm, host, path, body=None):
+    """Ask a host's Consul, as root does; with a body, write."""
+    files = {"--cacert": "ca", "--cert": "cert", "--key": "key"}
+    secure = [word for flag, one in files.items() for word in (flag, f"{CERTIFICATES}/{one}.pem")]
+    write = [] if body is None else ["-X", "PUT", "-d", body]
+    url = f"https://127.0.0.1:8501/v1/{path}"
+    return json.loads(swarm.lab.exec(host, "curl", "-sSf", *secure, *write, url).stdout)
+
+
+def lock(swarm, key, value):
+    """Have a key of Consul's locked by nobody else; return the session."""
+    options = {"Name": "test", "TTL": "600s", "LockDelay": "0s", "Behavior": "delete"}
+    session = consul(swarm, "m2", "session/create", json.dumps(options))["ID"]
+    swarm.wait(lambda: consul(swarm, "m2", f"kv/{key}?acquire={session}", value) is True, 60)
+    return session
