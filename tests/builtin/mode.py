@@ -93,4 +93,4 @@ class SwarmMode(Cluster):
 
     def dockerd(self, host: str) -> str:
         """Return the PID of a host's engine."""
-        return self.lab.exec(host, "pidof", "dockerd").stdout.strip()
+        return self.lab.exec(host, "cat", "/run/docker.pid").stdout.strip()

@@ -177,7 +177,7 @@ class Cluster:
         """Return ``{container or dockerd: PID}`` of a host."""
         names = self.docker(host, "ps", "--format", "{{.Names}}").split()
         shown = self.docker(host, "inspect", "-f", "{{.Name}} {{.State.Pid}}", *names).splitlines()
-        daemon = self.lab.exec(host, "pidof", "dockerd").stdout.strip()
+        daemon = self.lab.exec(host, "cat", "/run/docker.pid").stdout.strip()
         return {"dockerd": daemon, **dict(line.strip("/").split() for line in shown)}
 
     def files(self, host: str) -> str:
