@@ -101,8 +101,7 @@ def _replace(settings, section, spec, wait):
     """Replace a container; the one of before comes back if ``wait`` is in vain."""
     name, paths = settings[section]["container"], f"swarm:{section}:options, swarm:manager:image"
     prove = functools.partial(wait, settings)
-    trial = functools.partial(swarm_trial.trial, __salt__, name, prove, paths)
-    return __salt__["swarm_container.apply"](name, spec, trial=trial)
+    return swarm_trial.replace(__salt__, name, spec, prove, paths)
 
 
 @contextlib.contextmanager

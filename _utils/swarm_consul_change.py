@@ -217,9 +217,9 @@ class Change:
             swarm_wait.until(probe, self._limit)
 
         paths = "swarm:consul:options, swarm:consul:image"
-        told = functools.partial(swarm_trial.trial, self._salt, self._name, prove, paths)
+        told = functools.partial(swarm_trial.trial, self._salt, self._name, prove)
         trial = functools.partial(swarm_consul_file.trial, text, told)
-        self._salt["swarm_container.apply"](self._name, spec, trial=trial)
+        swarm_trial.apply(self._salt, self._name, spec, trial, paths)
 
     @contextlib.contextmanager
     def _turn(self, refusal: Callable[[Standing], str | None]) -> Iterator[None]:

@@ -3,29 +3,51 @@ The trial of a container that replaces another: what proves that it works, and w
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping
 
 import swarm_errors
 
+_FAILURES = (
+    swarm_errors.ApiError,
+    swarm_errors.NotRunningError,
+    swarm_errors.WaitTimeoutError,
+)
+
 
 @contextlib.contextmanager
-def trial(
-    salt: Mapping[str, Callable], name: str, prove: Callable[[], None], paths: str
-) -> Iterator[None]:
+def trial(salt: Mapping[str, Callable], name: str, prove: Callable[[], None]) -> Iterator[None]:
     """
-    Give what a container is started within: its error has the container's last words and the cause.
+    Give what a container is started within: its error has the container's last words.
 
     prove
         Waits until the container does its work, and raises an error if it does not.
-
-    paths
-        Where in the pillar the container comes from.
     """
+    yield
     try:
-        yield
         prove()
     except swarm_errors.WaitTimeoutError as err:
         words = salt["swarm_container.logs"](name)
-        raise type(err)(f"{err}; its last words: {words} (see {paths})") from err
-    except swarm_errors.NotRunningError as err:
+        raise type(err)(f"{err}; its last words: {words}") from err
+
+
+def apply(
+    salt: Mapping[str, Callable], name: str, spec: dict, within: Callable, paths: str
+) -> dict:
+    """
+    Apply a container; an error says where in the pillar it comes from. Return what changed.
+
+    within
+        Gives what it is started within.
+    """
+    try:
+        return salt["swarm_container.apply"](name, spec, trial=within)
+    except _FAILURES as err:
         raise type(err)(f"{err} (see {paths})") from err
+
+
+def replace(
+    salt: Mapping[str, Callable], name: str, spec: dict, prove: Callable, paths: str
+) -> dict:
+    """Apply a container; the one of before comes back if ``prove`` raises an error."""
+    return apply(salt, name, spec, functools.partial(trial, salt, name, prove), paths)

@@ -169,7 +169,7 @@ def test_test_mode_promises_and_writes_nothing(on, folder):
 
 @pytest.mark.parametrize("test", [False, True])
 def test_store_of_ones_own_needs_no_consul_here(on, agent, folder, test):
-    salt = on(store=f"etcd://127.0.0.1:9,127.0.0.1:{agent.port}/x")
+    salt = on(store=f"etcd://127.0.0.1:9,127.0.0.1:{agent.port}")
     salt["swarm_container.remove"].return_value = {"state": {"old": "running", "new": None}}
     assert swarm_consul.apply(test=test) == {"state": {"old": "running", "new": None}}
     salt["swarm_container.apply"].assert_not_called()
