@@ -154,9 +154,10 @@ def guard(
         )
     servers = voters or set(report["servers"])
     if member in servers:
-        refusal = swarm_raft.refusal(servers, alive, member, "removing")
-        if refusal or len(servers) == 1:
-            raise swarm_errors.SwarmError(refusal or _only(member, "Consul server"))
+        if len(servers) == 1:
+            raise swarm_errors.SwarmError(_only(member, "Consul server"))
+        if refusal := swarm_raft.refusal(servers, alive, member, "removing"):
+            raise swarm_errors.SwarmError(refusal)
     answering = [name for name, one in said.items() if "role" in one and name != member]
     if member in report["managers"] and not answering:
         raise swarm_errors.SwarmError(_only(member, "manager that answers"))
