@@ -7,7 +7,7 @@ after its next start ``pending``. Only the managers know, and they are asked thr
 
 import zlib
 
-from swarm_membership import manager, remote_managers
+from swarm_membership import cluster_id, manager, remote_managers
 
 # States in which an engine believes to be a node of a cluster.
 _BELIEVES = {"active", "pending"}
@@ -17,14 +17,15 @@ def is_doubtful(swarm: dict, records: dict) -> bool:
     """
     Say whether the managers of pillar should be asked if they list this node.
 
-    A manager has the list itself. A node that knows none of the managers of pillar may be one of
-    another cluster, in which nobody asks.
+    A manager that has a leader has the list itself. One that has none may have been demoted and
+    removed before its engine heard of either. A node that knows none of the managers of pillar may
+    be one of another cluster, in which nobody asks.
     """
     known = {one.get("node") for one in records.values()}
     return (
         swarm.get("LocalNodeState") in _BELIEVES
         and bool(swarm.get("NodeID"))
-        and not manager(swarm)
+        and not (manager(swarm) and cluster_id(swarm))
         and not known.isdisjoint(remote_managers(swarm))
     )
 
