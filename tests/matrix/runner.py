@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.integration.cluster import WORKLOAD, Cluster, changed, failures
+from tests.integration.cluster import WORKLOAD, Cluster, failures
+from tests.integration.cluster import changed as changed_states
 from tests.matrix.rows import CONVERGES, NAMES, REFUSED, UNDONE, WARNED, Row, Value
 from tests.wrong_pillars import merged
 
@@ -203,6 +204,11 @@ class Matrix:
         now = self.look()
         wrong += _differences("refused", _settings(before), _settings(now))
         return wrong + self._alive("refused") + self._works("refused", before)
+
+
+def changed(returns: dict) -> dict[str, dict]:
+    """Return what changed on the hosts that have answered."""
+    return changed_states({host: one for host, one in returns.items() if isinstance(one, dict)})
 
 
 def _states(returns: dict) -> list[dict]:
