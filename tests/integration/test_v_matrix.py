@@ -7,15 +7,25 @@ go together; `all` for each one by itself. `-k KEY` for some of these.
 
 import pytest
 
+from tests.integration.cluster import Cluster
 from tests.matrix import choice
 from tests.matrix.runner import END_WORK, RUN_WORK, Matrix, Watch
 
 pytestmark = pytest.mark.once
 
 
+class Queued(Cluster):
+    """As the lab's swarm; an apply comes after what the master's engine has a host apply."""
+
+    def state(self, sls="swarm", target="*", **kwargs):
+        """Apply an SLS; return ``{host: {state: return}}``."""
+        return super().state(sls, target, queue=True, **kwargs)
+
+
 @pytest.fixture(scope="module")
-def matrix(cluster):
+def matrix(lab):
     """A swarm with a container of a user's on each host."""
+    cluster = Queued(lab)
     watch = Watch(
         cluster, cluster.all_healthy, lambda seen: {h: one["work"] for h, one in seen.items()}
     )

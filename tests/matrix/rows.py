@@ -173,6 +173,7 @@ ROWS = (
         _later("99.*", "swarm:engine:version"),
     ),
     _row("engine:hold", True),
+    _row("engine:turns", False),
     _row(
         "engine:service",
         _later("dockerd", "swarm:engine:service"),

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.integration.cluster import WORKLOAD, Cluster, changed, failures
+from tests.integration.cluster import WORKLOAD, Cluster, failures
+from tests.integration.cluster import changed as changed_states
 from tests.matrix.rows import CONVERGES, NAMES, REFUSED, UNDONE, WARNED, Row, Value
 from tests.wrong_pillars import merged
 
@@ -114,6 +115,11 @@ class Matrix:
             text = text.replace(name, address)
         lab.pillar(json.loads(text))
 
+    def _apply(self, **kwargs: object) -> dict:
+        """Apply on all hosts; one that does not answer has failed."""
+        silent = dict.fromkeys(self.swarm.lab.hosts(), "no answer")
+        return {**silent, **self.swarm.state(**kwargs)}
+
     # --- one case
 
     def run(self, case: Case) -> list[str]:
@@ -147,7 +153,7 @@ class Matrix:
     def settle(self, when: str, healthy: Callable[[], bool] | None = None) -> list[str]:
         """Apply until nothing changes; return what is wrong if that never comes."""
         for _ in range(3):
-            returns = self.swarm.state()
+            returns = self._apply()
             if not _faults(returns) and not changed(returns):
                 return self._alive(when, healthy)
         return [f"{when}: does not converge: {_faults(returns) or sorted(changed(returns))}"]
@@ -164,15 +170,15 @@ class Matrix:
         return [] if was == now else [f"{when}: what ran was touched: {was} -> {now}"]
 
     def _converges(self, case: Case, before: dict, when: str, applies: Iterable[int]) -> list[str]:
-        dry = self.swarm.state(test=True)
+        dry = self._apply(test=True)
         wrong = [f"{when}, test=True: {one}" for one in _faults(dry) + _tracebacks(dry)]
-        returns = self.swarm.state()
+        returns = self._apply()
         unforetold = sorted(set(changed(returns)) - _foretold(dry))
         wrong += [f"{when}: test=True did not foretell {one}" for one in unforetold]
         wrong += self._warned(case, returns) if when == "edit" else []
         for _ in range(max(applies)):
             if _faults(returns) or changed(returns):
-                returns = self.swarm.state()
+                returns = self._apply()
         wrong += [f"{when}: {one}" for one in _faults(returns)]
         wrong += [f"{when}: changes for ever: {one}" for one in changed(returns).items()]
         return wrong + self._alive(when) + self._works(when, before)
@@ -188,7 +194,7 @@ class Matrix:
 
     def _refused(self, case: Case, before: dict) -> list[str]:
         (_, value), outcome = case.edits[0], case.edits[0][1].outcome
-        dry, real = self.swarm.state(test=True), self.swarm.state()
+        dry, real = self._apply(test=True), self._apply()
         found, foretold = failures(real), failures(dry)
         told = {key: one for key, one in found.items() if _BECAUSE not in one}
         wrong = [f"traceback: {one}" for one in _tracebacks(dry) + _tracebacks(real)]
@@ -203,6 +209,11 @@ class Matrix:
         now = self.look()
         wrong += _differences("refused", _settings(before), _settings(now))
         return wrong + self._alive("refused") + self._works("refused", before)
+
+
+def changed(returns: dict) -> dict[str, dict]:
+    """Return what changed on the hosts that have answered."""
+    return changed_states({host: one for host, one in returns.items() if isinstance(one, dict)})
 
 
 def _states(returns: dict) -> list[dict]:
