@@ -22,8 +22,8 @@ TROUBLES = Table(
             "test_thread_that_an_overlay_network_took_along_is_told_and_healed"
         ),
         "m1 stays a server of Consul until m2 of swarm:consul:servers is in Raft's list": (
-            "tests/integration/test_e_servers.py::"
-            "test_server_stays_until_the_one_that_replaces_it_is_there"
+            "tests/unit/test_swarm_consul_change.py::"
+            "test_server_leaves_only_after_the_one_that_replaces_it_has_come"
         ),
         "m1 is a node of a classic swarm (...), and swarm:mode in its pillar is builtin": (
             "tests/integration/test_e_rolling.py::"
