@@ -16,10 +16,6 @@ class SwarmError(CommandExecutionError):
         super().__init__(swarm_cause.explained(str(message)), info)
 
 
-class FileError(SwarmError):
-    """A file of this host cannot be written; it is as it was."""
-
-
 class SettingsError(SwarmError):
     """The pillar is wrong; nothing was touched."""
 

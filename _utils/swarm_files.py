@@ -65,7 +65,7 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as err:
-        raise swarm_errors.FileError(f"cannot write {path}: {err}; it is as it was") from err
+        raise swarm_errors.SwarmError(f"cannot write {path}: {err}; it is as it was") from err
 
 
 @contextlib.contextmanager

@@ -15,6 +15,10 @@ DAEMON = Path("/etc/docker/daemon.json")
 _RECORD, _PENDING = "daemon.json", "pending"
 
 
+class NotWrittenError(swarm_errors.SwarmError):
+    """A file of the engine cannot be written; it is as it was."""
+
+
 class Plan(NamedTuple):
     """What to write, what to report, and what to note of it."""
 
@@ -111,7 +115,18 @@ def recorded() -> dict:
 
 
 def begin(plan: Plan, restart: bool, what: str) -> None:
-    """Write the files, after a note of what they were and that the engine has not read them yet."""
+    """
+    Write the files, after a note of what they were and that the engine has not read them yet.
+
+    What the disk refuses is a ``NotWrittenError``: the engine has nothing to do with it.
+    """
+    try:
+        _begin(plan, restart, what)
+    except swarm_errors.SwarmError as err:
+        raise NotWrittenError(str(err)) from err
+
+
+def _begin(plan: Plan, restart: bool, what: str) -> None:
     earlier = pending()
     files = {str(path): old for path, (old, _) in plan.files.items()}
     # A run that was cut off wrote before us: what it found is what there is to go back to.
@@ -147,8 +162,8 @@ def refused(
 ) -> swarm_errors.SwarmError:
     """Return the error for a change that was put back. A file not written is no engine's fault."""
     back = f"everything was put back as it was{', and it runs again' if was_up else ''}"
-    if isinstance(err, swarm_errors.FileError):
-        return swarm_errors.FileError(
+    if isinstance(err, NotWrittenError):
+        return swarm_errors.SwarmError(
             f"{minion} could not change {what} of its engine; {back}: {err}"
         )
     return swarm_errors.SwarmError(

@@ -7,10 +7,31 @@ import contextlib
 from tests.integration.troubles.table import pillar, refused, spoiled
 from tests.troubles import Table
 
+CHANGES = "tests/builtin/test_b_changes.py"
+TURNS = "tests/unit/test_swarm_engine_turn.py"
+REFUSED = "test_what_would_end_the_cluster_or_hide_what_it_runs_is_refused_by_every_node"
 TROUBLES = Table(
     {
         "... is in another cluster than m1, m2, m3 of swarm:managers": (
-            "tests/builtin/test_b_changes.py::test_node_of_another_cluster_is_refused_with_the_cure"
+            f"{CHANGES}::test_node_of_another_cluster_is_refused_with_the_cure"
+        ),
+        "m1 is in a cluster of swarm mode (active), and swarm:mode in its pillar is classic or"
+        " missing": f"{CHANGES}::{REFUSED}",
+        "swarm:engine:options:data-root: ... would be out of the engine's sight": (
+            f"{CHANGES}::{REFUSED}"
+        ),
+        "m1 waits for its turn to restart its engine: m2 has it": (
+            f"{CHANGES}::"
+            "test_host_that_was_lost_in_its_turn_is_named_and_goes_on_with_its_next_apply"
+        ),
+        "to stop the engine of m1 (...) would cost the quorum": (
+            f"{TURNS}::test_restart_that_would_cost_the_quorum_is_refused_and_leaves_no_turn"
+        ),
+        "the engine of m1 has to restart, and the cluster locks its managers": (
+            f"{TURNS}::test_manager_that_would_stay_locked_is_not_restarted"
+        ),
+        "none of m1, m2, m3 answers swarm_turn.request": (
+            f"{TURNS}::test_worker_that_no_manager_answers_is_told_of_the_masters_configuration"
         ),
     }
 )

@@ -5,6 +5,7 @@ The manifest tells what there is: else a minion would go on with old modules.
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import swarm_files
@@ -56,3 +57,12 @@ def test_changed_and_missing_modules_are_told(monkeypatch, tmp_path):
     (tmp_path / "utils/swarm_wait.py").unlink()
     (tmp_path / "modules/swarm_engine.py").write_text("# of an older release\n")
     assert swarm_modules.stale(MANIFEST) == ["_modules/swarm_engine.py", "_utils/swarm_wait.py"]
+
+
+def test_what_brings_the_modules_stands_on_none_of_them():
+    """
+    Python keeps what it has imported: the first run of a new release would mix it with the old one.
+    """
+    alone = "import sys, runpy; runpy.run_path(sys.argv[1])"
+    path = ROOT / "_modules/swarm_modules.py"
+    subprocess.run([sys.executable, "-I", "-c", alone, str(path)], check=True)  # noqa: S603

@@ -224,7 +224,7 @@ def test_file_that_cannot_be_written_is_not_blamed_on_the_engine(converged, pill
 
     def full(path, *arguments, **options):
         if path == converged.json:
-            raise swarm_errors.FileError(f"cannot write {path}: No space left on device")
+            raise swarm_errors.SwarmError(f"cannot write {path}: No space left on device")
         write(path, *arguments, **options)
 
     before = converged.json.read_text()

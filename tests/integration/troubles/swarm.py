@@ -34,6 +34,13 @@ def servers_that_are_not_there(swarm):
     swarm.state(target="m2,m3")
 
 
+@row("swarm:consul:datacenter is berlin, and Consul of m1 runs in dc1", cheap=True)
+def name_that_cannot_change_while_consul_runs(swarm):
+    consul = {**swarm.lab.default_pillar()["consul"], "datacenter": "berlin"}
+    with pillar(swarm, consul=consul):
+        yield refused(swarm, "m1")
+
+
 @row("restarting Consul on m1 would cost the quorum")
 def server_that_quorum_needs(swarm):
     stop(swarm, "swarm-consul", "m3")
