@@ -60,7 +60,7 @@ def test_node_of_another_cluster_is_refused_with_the_cure(four):
     told = failures(four.state(target="m4"))["m4: this node is in the cluster"]
     assert "is in another cluster than m1, m2, m3" in told
     cure = told.partition("salt m4 ")[2].partition(",")[0]
-    assert cure == "swarm_builtin.leave force=True"
+    assert cure == "swarm_builtin.leave force=True lose_cluster=True"
     assert four.lab.salt("m4", *cure.split())["m4"]
     four.apply("m4")
     four.become(m4="worker")

@@ -335,8 +335,9 @@ class World:
         return found if isinstance(names, list) else found.get(names, {})
 
     def _mine_send(self, host, name, function):
-        module, _, called = function.partition(".")
-        self.mine[host, name] = module == "test" or getattr(swarm_builtin, called)()
+        module, _, name_of = function.partition(".")
+        # What is no word of the swarm shows only that the master keeps what it is told.
+        self.mine[host, name] = module != "swarm_builtin" or getattr(swarm_builtin, name_of)()
 
     def _publish(self, target, function, *args, tgt_type="glob", timeout=None):
         answers = {}
