@@ -66,8 +66,10 @@ class Engine:
         if path != url and not Path(path).exists():
             return False
         with contextlib.suppress(LabError):
+            # A dead engine refuses at once. One that is slow must not pass for dead: `down` would
+            # stop it, with the hosts of other labs.
             return not run(
-                ["docker", "version"], timeout=10, check=False, env={"DOCKER_HOST": url}
+                ["docker", "version"], timeout=60, check=False, env={"DOCKER_HOST": url}
             ).returncode
         return False
 
