@@ -37,12 +37,14 @@ def test_option_the_daemon_refuses_is_rolled_back_with_its_own_words(swarm, byst
 
 @pytest.mark.once
 def test_option_that_only_a_start_shows_to_be_wrong_is_rolled_back(swarm, bystander):
-    """A storage driver that does not exist passes the reload and stops the start."""
+    """A cgroup driver that does not exist passes the reload and stops the start."""
     host, before = bystander
     files = swarm.files(host)
-    swarm.pillar(host, engine={"options": {"storage-driver": "floppy"}})
+    options = {"exec-opts": ["native.cgroupdriver=floppy"]}
+    swarm.pillar(host, engine={"options": options})
     text = failures(swarm.state(target=host))[f"{host}: engine is configured"]
-    assert "driver not supported" in text
+    assert "native.cgroupdriver" in text
+    assert "put back" in text
     assert swarm.files(host) == files
     after = swarm.pids(host)
     assert after.pop("dockerd") != before.pop("dockerd")
@@ -65,10 +67,12 @@ def test_broken_daemon_json_of_an_admin_is_left_alone(swarm):
     path = "/etc/docker/daemon.json"
     good = swarm.lab.exec(host, "cat", path).stdout
     swarm.lab.exec(host, "sh", "-c", f"echo '{{broken' > {path}")
-    text = failures(swarm.state(target=host))[f"{host}: engine is configured"]
-    assert path in text
-    assert swarm.lab.exec(host, "cat", path).stdout == "{broken\n"
-    swarm.lab.exec(host, "tee", path, input=good)
+    try:
+        text = failures(swarm.state(target=host))[f"{host}: swarm pillar is valid"]
+        assert path in text
+        assert swarm.lab.exec(host, "cat", path).stdout == "{broken\n"
+    finally:
+        swarm.lab.exec(host, "tee", path, input=good)
     assert swarm.apply(target=host) == {}
 
 
