@@ -62,7 +62,7 @@ def test_servers_come_and_go_and_the_data_stays(swarm):
     [
         ("consul", {"options": {"log_levl": "WARN"}}, "log_levl"),
         ("manager", {"image": "busybox:lab"}, "swarm-manager"),
-        ("manager", {"options": {"host": ["tcp://198.51.100.7:1"]}}, "cannot assign requested"),
+        ("manager", {"options": {"host": ["tcp://198.51.100.7:1"]}}, "assign requested address"),
     ],
     ids=["option of Consul", "image of Swarm", "flag of the manager"],
 )
