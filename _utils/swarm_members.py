@@ -14,6 +14,8 @@ HEALTHY = "Healthy"
 # Ready, and what an operator may have made of a node in the engine's swarm mode.
 _GOOD = {HEALTHY, "Ready", "Pause", "Drain"}
 _NO_ANSWER = "no answer"
+# Labels that classic Swarm itself gives each node.
+_SWARMS_OWN = {"executiondriver", "kernelversion", "operatingsystem", "ostype", "storagedriver"}
 
 
 def is_member(pillar: object) -> bool:
@@ -84,12 +86,22 @@ def rows(members: list[str], reports: dict, said: dict) -> list[dict]:
                 "address": plain.get("address") or (node or {}).get("address", ""),
                 "state": state,
                 "engine": plain.get("engine") or (node or {}).get("version", ""),
-                "labels": ", ".join(f"{key}={one}" for key, one in plain.get("labels", {}).items()),
+                "labels": _labels(node, plain),
                 "why": why,
             }
         )
     strangers = (node for key, node in sorted(known.items()) if key not in seen)
     return found + [_stranger(node) for node in strangers]
+
+
+def _labels(node: dict | None, report: dict) -> str:
+    """Return the labels of a node as the managers have them; pillar's if they do not know it."""
+    found = (node or report).get("labels") or {}
+    if isinstance(found, dict):
+        pairs = [f"{key}={value}" for key, value in found.items()]
+    else:
+        pairs = [pair for pair in found.split(", ") if pair]
+    return ", ".join(sorted(one for one in pairs if one.partition("=")[0] not in _SWARMS_OWN))
 
 
 def _stranger(node: dict) -> dict:

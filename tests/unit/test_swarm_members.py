@@ -29,6 +29,7 @@ def node(number, status="Healthy", error=""):
         "status": status,
         "error": error,
         "version": "20.10.5",
+        "labels": "kernelversion=6.1.0, operatingsystem=Debian GNU/Linux 12, zone=a",
     }
 
 
@@ -217,3 +218,23 @@ def test_snapshot_is_made_on_a_server():
     reports = {"m4": report(4), "m2": report(2), "m1": "not available"}
     assert swarm_members.keeper(reports, {}) == "m2"
     assert swarm_members.keeper({"m4": report(4)}, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"),
+    [
+        ("kernelversion=6.1.0, ostype=linux, storagedriver=overlay2, zone=b, disk=ssd",
+         "disk=ssd, zone=b"),
+        ({"zone": "b"}, "zone=b"),
+        ({}, ""),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_labels_are_the_managers_word_and_not_a_stale_pillars(labels, shown):
+    (found,) = swarm_members.rows(["m4"], {"m4": report(4)}, said({**node(4), "labels": labels}))
+    assert found["labels"] == shown
+
+
+def test_labels_of_a_node_that_no_manager_knows_are_pillars():
+    (found, *_) = swarm_members.rows(["m4"], {"m4": report(4)}, said(node(1)))
+    assert found["labels"] == "zone=a"
