@@ -77,7 +77,13 @@ class SwarmMode(Cluster):
 
     def state(self, sls: str = "swarm", target: str = "*", **kwargs: object) -> dict:
         """Apply an SLS, after what the master's engine may have a host apply."""
-        return super().state(sls, target, queue=True, **kwargs)
+        returns = super().state(sls, target, queue=True, **kwargs)
+        asked = set(self.lab.hosts() if target == "*" else target.split(","))
+        if not (silent := asked - set(returns)):
+            return returns
+        # 3008's command gives up on minions in whose queue another state waits.
+        self.await_idle()
+        return returns | super().state(sls, ",".join(sorted(silent)), queue=True, **kwargs)
 
     def await_idle(self) -> None:
         """Wait until no minion applies anything: 3008's command gives up on those in a queue."""
