@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration import peers as reach
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.long]
 
 # No services: their virtual addresses need IPVS, which is the kernel's.
 NETWORKS = {reach.NETWORK: {"driver": "overlay", "subnet": "10.20.0.0/24", "attachable": True}}

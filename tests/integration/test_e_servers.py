@@ -61,7 +61,9 @@ def test_servers_come_and_go_and_the_data_stays(swarm):
     ("section", "wrong", "words"),
     [
         ("consul", {"options": {"log_levl": "WARN"}}, "log_levl"),
-        ("manager", {"image": "busybox:lab"}, "swarm-manager"),
+        pytest.param(
+            *("manager", {"image": "busybox:lab"}, "swarm-manager"), marks=pytest.mark.long
+        ),
         ("manager", {"options": {"host": ["tcp://198.51.100.7:1"]}}, "assign requested address"),
     ],
     ids=["option of Consul", "image of Swarm", "flag of the manager"],

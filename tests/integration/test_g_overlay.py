@@ -51,7 +51,7 @@ def _kill(swarm, host):
     _stop(swarm, host)
 
 
-@pytest.mark.parametrize("away", [_stop, _kill])
+@pytest.mark.parametrize("away", [_stop, pytest.param(_kill, marks=pytest.mark.long)])
 def test_container_that_joins_while_an_engine_is_away_is_reached(swarm, peers, away):
     first, second, *_ = swarm.lab.hosts()
     before = reach.started(swarm, peers)
@@ -67,6 +67,7 @@ def test_container_that_joins_while_an_engine_is_away_is_reached(swarm, peers, a
     _sound(swarm)
 
 
+@pytest.mark.long
 def test_all_hosts_without_power_and_the_store_late(swarm, peers):
     """An engine waits a minute for the store, once, and then leaves its containers stopped."""
     first, *others = swarm.lab.hosts()

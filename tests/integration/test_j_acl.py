@@ -133,6 +133,7 @@ def test_new_host_comes_in(guarded):
         guarded.lab.salt("m1", "swarm_ca.forget", "m4")
 
 
+@pytest.mark.long
 def test_servers_come_and_go(guarded):
     consul = {**guarded.lab.default_pillar()["consul"], "acl": True}
     for servers in (["m2"], ["m1", "m2", "m3"]):

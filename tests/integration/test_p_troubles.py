@@ -9,7 +9,7 @@ from tests.troubles import go_through
 
 pytestmark = pytest.mark.once
 
-SAMPLE = 3
+SAMPLE = 2
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import random
 from tests.matrix import runner
 from tests.matrix.rows import REFUSED, ROWS
 
-COUNT = os.environ.get("SWARM_TEST_MATRIX", "2")
+COUNT = os.environ.get("SWARM_TEST_MATRIX", "1")
 SEED = int(os.environ.get("SWARM_TEST_SEED", "0"))
 
 
