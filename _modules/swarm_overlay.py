@@ -9,6 +9,7 @@ import swarm_errors
 import swarm_files
 import swarm_overlay
 import swarm_overlay_unit
+import swarm_wait
 from swarm_store import StoreError
 
 __virtualname__ = "swarm_overlay"
@@ -44,7 +45,7 @@ def complaints():
     ]
 
 
-def heal(test=False):
+def heal(test=False, timeout=0):
     """
     Mend what ``swarm_overlay.complaints`` tells; return what was wrong.
 
@@ -56,8 +57,11 @@ def heal(test=False):
     .. code-block:: bash
 
         salt '*' swarm_overlay.heal test=True
+
+    timeout
+        Seconds to wait for a store that does not answer. Defaults to 0.
     """
-    found = _survey()
+    found = _await_survey(timeout) if timeout else _survey()
     if found and not test:
         try:
             swarm_overlay.heal(found)
@@ -84,7 +88,7 @@ def apply(test=False):
     changes = _serve(swarm_overlay_unit.texts(settings["engine"]["service"]), test)
     if not _has_engine():
         return changes
-    wrong = heal(test)
+    wrong = _foretold() if test else heal(timeout=settings["timeout"])
     return {**changes, **({"overlay networks": {"old": wrong, "new": []}} if wrong else {})}
 
 
@@ -155,6 +159,31 @@ def _survey():
         return swarm_overlay.lasting(before, swarm_overlay.survey())
     except (OSError, StoreError) as err:
         raise _error(err) from err
+
+
+def _await_survey(timeout):
+    """Return what is wrong; the store may be without a leader while its servers take turns."""
+    found = []
+
+    def probe():
+        try:
+            found.append(_survey())
+        except swarm_errors.StoreError as err:
+            if not isinstance(err.__cause__, StoreError):
+                raise
+            return str(err)
+        return None
+
+    swarm_wait.until(probe, timeout)
+    return found[0]
+
+
+def _foretold():
+    """Return what a run would mend; nothing while the store does not answer."""
+    try:
+        return heal(test=True)
+    except swarm_errors.StoreError:
+        return []
 
 
 def _error(err):

@@ -235,6 +235,24 @@ def test_without_store_or_engine_there_is_no_complaint_and_an_error_of_heal(host
         module.heal()
 
 
+@pytest.mark.parametrize("test", [False, True])
+def test_apply_waits_for_a_store_whose_servers_take_turns_and_test_mode_does_not(
+    host, salt, monkeypatch, test
+):
+    """Seen in the lab: without a leader for a moment, Consul answers 500."""
+    salt()
+    host.store_answers, pauses = False, []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        host.store_answers = True
+
+    monkeypatch.setattr(module.swarm_wait.time, "sleep", pause)
+    changes = module.apply(test=test)
+    assert bool(pauses) is not test
+    assert ("overlay networks" in changes) is not test
+
+
 def test_file_that_a_namespace_left_behind_is_none(host, monkeypatch):
     assert swarm_overlay.survey()
     monkeypatch.setattr(swarm_namespaces, "_OWN", Path("/proc/self/ns/net"))
