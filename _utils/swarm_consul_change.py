@@ -245,7 +245,10 @@ class Change:
             self._replace(spec, text, functools.partial(self._probed, back))
 
     def _no_restart(self, found: Standing) -> str | None:
-        return swarm_raft.refusal(found.voters, set(found.alive), self._me)
+        # Consul takes a server that is down off Raft's list within a minute, if the others are a
+        # majority. It is coming back: with it down, the rest bears no loss.
+        due = found.voters | (found.lost & set(self._settings["servers"]))
+        return swarm_raft.refusal(due, set(found.alive), self._me)
 
     # --- becoming a server, and stopping to be one
 

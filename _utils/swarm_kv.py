@@ -177,10 +177,19 @@ def names(members: list[dict], *statuses: int) -> set[str]:
     return {one["Name"] for one in members if one.get("Status") in statuses}
 
 
-def _servers(members: list[dict]) -> dict[str, dict]:
-    """Return ``{name: tags}`` of the servers that are alive, of ``/v1/agent/members``. Pure."""
-    alive = {one["Name"]: one.get("Tags") or {} for one in members if one.get("Status") == ALIVE}
-    return {name: tags for name, tags in alive.items() if tags.get("role") == "consul"}
+def lost_servers(members: list[dict]) -> set[str]:
+    """Return the names of the servers that Consul knows and that are not alive. Pure."""
+    return set(_servers(members, alive=False))
+
+
+def _servers(members: list[dict], alive: bool = True) -> dict[str, dict]:
+    """Return ``{name: tags}`` of servers that are alive or not, of ``/v1/agent/members``. Pure."""
+    found = {
+        one["Name"]: one.get("Tags") or {}
+        for one in members
+        if (one.get("Status") == ALIVE) is alive
+    }
+    return {name: tags for name, tags in found.items() if tags.get("role") == "consul"}
 
 
 def alive_servers(members: list[dict]) -> set[str]:

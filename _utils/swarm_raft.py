@@ -33,6 +33,7 @@ class Standing(NamedTuple):
     leader: str = ""
     peers: tuple[Peer, ...] = ()
     alive: frozenset[str] = frozenset()
+    lost: frozenset[str] = frozenset()  # known as servers, and not alive
 
     @property
     def names(self) -> set[str]:
@@ -98,6 +99,7 @@ def look(client: object, servers: Mapping[str, str]) -> Standing:
     """
     leader = swarm_kv.leader(client)
     names = {address: name for name, address in servers.items()}
+    lost: set[str] = set()
     try:
         members = swarm_kv.members(client)
     except swarm_errors.StoreError:
@@ -106,7 +108,8 @@ def look(client: object, servers: Mapping[str, str]) -> Standing:
         alive = swarm_kv.servers_in_catalog(client) if leader else set()
     else:
         names, alive = {**names, **_names(members)}, swarm_kv.alive_servers(members)
-    return Standing(leader, tuple(peers(client, names)), frozenset(alive))
+        lost = swarm_kv.lost_servers(members)
+    return Standing(leader, tuple(peers(client, names)), frozenset(alive), frozenset(lost))
 
 
 def change(me: str, server: bool, was_server: bool, found: Standing) -> str:

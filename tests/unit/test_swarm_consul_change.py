@@ -247,6 +247,18 @@ def test_restart_that_would_cost_the_quorum_is_foretold(on, agent):
         swarm_consul.apply(test=True)
 
 
+@pytest.mark.parametrize("status", [3, consul_agent.FAILED], ids=["left", "failed"])
+def test_server_of_pillar_that_is_down_and_off_rafts_list_counts(on, agent, status):
+    """Consul takes it off the list by itself; the two that are left bear no loss."""
+    agent.serve("m3", status=status)
+    agent.raft = {"m1": True, "m2": True}
+    on("m1", was=True)
+    with pytest.raises(swarm_errors.SwarmError, match=r"would cost the quorum: .* bring m3 up"):
+        swarm_consul.apply(test=True)
+    on("m1", was=True, servers=["m1", "m2"])
+    assert swarm_consul.apply() == CHANGED
+
+
 def test_two_servers_are_restarted_while_both_are_up(on, agent):
     """390db08 refused for ever, for example a new certificate."""
     agent.servers = {"m1": consul_agent.ALIVE, "m2": consul_agent.ALIVE}
