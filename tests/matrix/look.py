@@ -94,7 +94,8 @@ def networks():
     return {
         one["Name"]: [
             one["Driver"],
-            one["Options"],
+            # Docker chooses another VXLAN ID for a network that is made again.
+            {key: value for key, value in (one["Options"] or {}).items() if "vxlanid" not in key},
             one["Labels"],
             one["Internal"],
             one["Attachable"],
