@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.cluster import failures
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.long]
 
 HOSTS = ("m1", "m2", "m3", "m4")
 
