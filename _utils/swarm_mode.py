@@ -273,10 +273,14 @@ def _patient(probe: Callable[[], str | None]) -> Callable[[], str | None]:
     return patient
 
 
-def demote(client: Any, node: str, timeout: float) -> None:
+def demote(client: Any, node: str, timeout: float, leaves: bool = False) -> None:
     """
     Make a manager a worker, and wait until it is one: the raft does not count it any more, and if
     it is this very node, it has the leader's word for that. Refused below quorum.
+
+    leaves
+        This very node leaves the cluster next. It forgets its certificate then, so it need not have
+        that of a worker; if all managers leave together, nobody is left to sign one.
     """
     if refused := swarm_nodes.refusal(nodes(client), node, "demoting"):
         raise swarm_errors.SwarmError(refused)
@@ -287,6 +291,8 @@ def demote(client: Any, node: str, timeout: float) -> None:
         if not swarm_membership.manager(now):
             # It was this very node. It is done once the new leader has told it so: if it went off
             # before, nobody might lead ever again.
+            if leaves:
+                return None
             own = now.get("LocalNodeState") == "active" and swarm_membership.is_demoted(now)
             own = own and not is_certified_manager(client)
             return None if own else f"node {node} is no worker yet"
@@ -338,7 +344,7 @@ def step_down(client: Any, node: str, timeout: float) -> bool:
         return len(swarm_nodes.managers(known)) == 1
 
     if not last() and swarm_membership.manager(swarm(client)):
-        demote(client, node, timeout)
+        demote(client, node, timeout, leaves=True)
     return last()
 
 

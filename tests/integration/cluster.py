@@ -96,7 +96,7 @@ class Cluster:
 
     def await_minion(self, host: str) -> None:
         """Wait until a host's minion hears its master: to ping one that does not takes minutes."""
-        self.wait(lambda: ":4505" in self.lab.exec(host, "ss", "-Htn", check=False).stdout, 120)
+        self.wait(lambda: ":4505" in self.lab.exec(host, "ss", "-Htn", check=False).stdout, 300)
 
     def await_minions(self) -> None:
         """Wait until all minions answer, as after a restart of the master."""

@@ -324,6 +324,15 @@ def test_manager_that_is_the_last_one_before_it_is_let_go_ends_the_cluster(on, m
     assert api.asked == [("leave", True)]
 
 
+def test_manager_leaves_though_nobody_is_left_to_sign_a_workers_certificate(on, monkeypatch, hurry):
+    """Seen on 20.10.24: three managers were cleaned together, and one waited for ever."""
+    api = cluster("m2")
+    on("m2", api)
+    monkeypatch.setattr(swarm_mode, "is_certified_manager", lambda _: True)
+    swarm_builtin.leave()
+    assert api.asked[-1] == ("leave", False)
+
+
 def test_manager_that_quorum_needs_does_not_leave(on, hurry):
     managers = [node("m1", "manager"), node("m2", "manager"), node("m3", "manager", state="down")]
     api = ClusterApi("m2", managers)
