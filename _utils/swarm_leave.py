@@ -81,8 +81,3 @@ def _cost(node: str, nodes: dict[str, str | None]) -> str | None:
         " the others are reachable. Bring the others up first; without force, a manager that is"
         " well becomes a worker before it leaves"
     )
-
-
-def is_spare(listed: dict, node: str) -> bool:
-    """Say whether a node is one of the cluster, and its raft does not count it."""
-    return bool(listed) and listed["nodes"].get(node, "") is None

@@ -14,6 +14,7 @@ import swarm_wait
 from hypothesis import HealthCheck, settings
 
 from _modules import swarm_backup, swarm_builtin, swarm_engine, swarm_leader
+from tests.unit import consul_agent
 from tests.unit.cluster_api import Mine
 from tests.unit.dockerd import Dockerd
 from tests.unit.execution import mocked
@@ -28,6 +29,14 @@ calm = {"deadline": None, "database": None, "suppress_health_check": list(Health
 settings.register_profile("unit", max_examples=100, derandomize=True, **calm)
 settings.register_profile("search", max_examples=10000, **calm)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
+
+
+@pytest.fixture
+def agent():
+    """Run an agent of Consul that knows three servers."""
+    with consul_agent.running() as agent:
+        agent.serve("m1", "m2", "m3")
+        yield agent
 
 
 @pytest.fixture

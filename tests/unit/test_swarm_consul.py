@@ -17,14 +17,6 @@ NODES = "docker/swarm/nodes/"
 
 
 @pytest.fixture
-def agent():
-    """Run an agent of Consul that knows three servers."""
-    with consul_agent.running() as agent:
-        agent.serve("m1", "m2", "m3")
-        yield agent
-
-
-@pytest.fixture
 def folder(monkeypatch, tmp_path):
     """Have Consul's configuration in a folder of the test."""
     monkeypatch.setattr(swarm_files, "CONFIG", tmp_path / "swarm-formula")

@@ -23,14 +23,6 @@ CREATED = {"state": {"old": "absent", "new": "running"}}
 
 
 @pytest.fixture
-def agent():
-    """Run an agent of Consul that knows three servers."""
-    with consul_agent.running() as agent:
-        agent.serve("m1", "m2", "m3")
-        yield agent
-
-
-@pytest.fixture
 def file(monkeypatch, tmp_path):
     """Return where Consul's configuration is."""
     monkeypatch.setattr(swarm_files, "CONFIG", tmp_path / "etc")

@@ -11,7 +11,6 @@ import swarm_raft
 from swarm_raft import ALONE, CLIENT, JOIN, LEAVE, RESTART, Peer, Standing
 from swarm_turn import majority
 
-from tests.unit import consul_agent
 from tests.unit.pillars import FILES, HOSTS
 
 SERVERS = [f"m{n}" for n in range(1, 6)]
@@ -173,14 +172,6 @@ def test_any_way_through_lists_of_servers_converges_and_keeps_the_quorum(seed):
 
 
 # ---- what Consul says
-
-
-@pytest.fixture
-def agent():
-    """Run an agent of Consul that knows three servers."""
-    with consul_agent.running() as agent:
-        agent.serve("m1", "m2", "m3")
-        yield agent
 
 
 def look(agent):
