@@ -12,6 +12,9 @@ import swarm_spec
 
 __virtualname__ = "swarm_container"
 
+# On a container that swarm mode runs for a service.
+_TASK = "com.docker.swarm.task.id"
+
 
 def __virtual__():
     return __virtualname__
@@ -52,7 +55,7 @@ def get(name):
     }
 
 
-def names(image=None):
+def names(image=None, tasks=True):
     """
     Return the names of all containers of this engine, running or not.
 
@@ -64,10 +67,15 @@ def names(image=None):
 
     image
         Only those made of this image, or of one built on it.
+
+    tasks
+        Also the tasks of swarm mode's services, which go when the node leaves the cluster. Defaults
+        to ``True``.
     """
     with _client("list") as client:
         found = client.containers(all=True, filters={"ancestor": image} if image else None)
-    return sorted(name.lstrip("/") for one in found for name in one["Names"][:1])
+    kept = [one for one in found if tasks or _TASK not in (one.get("Labels") or {})]
+    return sorted(name.lstrip("/") for one in kept for name in one["Names"][:1])
 
 
 def apply(name, spec, test=False, timeout=180, trial=None):

@@ -339,6 +339,8 @@ def _finish(client, claims, settings, test):
 
 
 def _replace(client, lost, settings, test):
+    if not test:
+        lost = [one for one in lost if swarm_mode.is_lost(client, one["ID"], settings["timeout"])]
     for node in lost if not test else ():
         swarm_mode.demote(client, node["ID"], settings["timeout"])
         swarm_mode.drop(client, node["ID"])

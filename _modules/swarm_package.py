@@ -167,7 +167,7 @@ def _others():
     """Return the containers that are not the formula's own: with them, the engine stays."""
     settings = __salt__["swarm_settings.get"]()
     ours = {settings[section]["container"] for section in ("consul", "manager", "agent")}
-    return set(__salt__["swarm_container.names"]()) - ours
+    return set(__salt__["swarm_container.names"](tasks=False)) - ours
 
 
 def _remove_orphans(brought):

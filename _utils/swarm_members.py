@@ -172,7 +172,10 @@ def guard(
             raise swarm_errors.SwarmError(refusal)
     answering = [name for name, one in said.items() if "role" in one and name != member]
     if member in report["managers"] and not answering:
-        raise swarm_errors.SwarmError(_only(member, "manager that answers"))
+        raise swarm_errors.SwarmError(
+            f"{member} was not removed: no other manager answers, or none leads at the moment; try"
+            " again in a minute, or give pillar another one and apply it first"
+        )
 
 
 def authority(reports: dict) -> str | None:

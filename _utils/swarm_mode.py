@@ -336,6 +336,25 @@ def _acting(client: Any, role: str) -> dict[str, dict]:
         return swarm_nodes.by_id(client.nodes(filters={"role": role}))
 
 
+def is_lost(client: Any, node: str, timeout: float) -> bool:
+    """
+    Say whether a manager is gone, once the others can tell.
+
+    To go on before that would leave its vote in the raft until somebody applies again, and the next
+    loss might cost the quorum.
+    """
+    found: dict[str, bool | None] = {}
+
+    def probe() -> str | None:
+        one = swarm_nodes.by_id(nodes(client)).get(node)
+        found[node] = bool(one) and swarm_nodes.is_lost(one)
+        return f"nobody knows yet whether node {node} is up" if found[node] is None else None
+
+    with contextlib.suppress(swarm_errors.WaitTimeoutError):
+        swarm_wait.until(_patient(probe), timeout)
+    return bool(found.get(node))
+
+
 def step_down(client: Any, node: str, timeout: float) -> bool:
     """Have this very node become a worker; return whether it is the last manager, and stays one."""
 

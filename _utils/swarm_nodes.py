@@ -233,6 +233,17 @@ def is_down(node: dict) -> bool:
     return node["Status"]["State"] == "down"
 
 
+def is_lost(node: dict) -> bool | None:
+    """
+    Say whether a manager is gone; ``None`` while the others cannot tell.
+
+    A new leader takes each node for unknown until that reports, and for reachable for a while.
+    """
+    if is_down(node):
+        return True if not is_reachable(node) else None
+    return False if node["Status"]["State"] == "ready" else None
+
+
 def is_away(node: dict) -> bool:
     """Say whether a node is not known to be up."""
     return node["Status"]["State"] != "ready"
@@ -240,7 +251,7 @@ def is_away(node: dict) -> bool:
 
 def lost_managers(nodes: list[dict], claims: dict[str, str], settings: dict) -> list[dict]:
     """
-    Return the managers that are gone and that no minion of pillar is any more.
+    Return the managers that are not up and that no minion of pillar is any more.
 
     Only when every manager of pillar is known to be another node: a host that was replaced.
     """
@@ -253,9 +264,9 @@ def lost_managers(nodes: list[dict], claims: dict[str, str], settings: dict) -> 
         for one in nodes
         if one.get("ManagerStatus")
         and one["ID"] not in claimed
-        and not is_reachable(one)
-        # One that is a worker already lives, whether its minion has told so or not.
-        and is_down(one)
+        # One that is a worker already lives, whether its minion has told so or not. What the raft
+        # says is of no use yet: a new leader takes all for reachable for a while.
+        and is_away(one)
     ]
 
 

@@ -95,6 +95,15 @@ def test_secrets_are_not_shown(container, modules, web):
     assert changes["environment"]["old"]["PLAIN"] == "1"
 
 
+def test_tasks_of_services_can_be_left_out_of_the_list(clean, modules):
+    """They go with the node, so they keep no engine: a dry run has to know that."""
+    for name, labels in (("own", {}), ("task", {"com.docker.swarm.task.id": "x"})):
+        clean.containers.create(IMAGE, "true", name=f"{PREFIX}{name}", labels=labels)
+    names = modules.swarm_container.names
+    assert names(image=IMAGE) == [f"{PREFIX}own", f"{PREFIX}task"]
+    assert names(image=IMAGE, tasks=False) == [f"{PREFIX}own"]
+
+
 def test_running_converges(container, get, web):
     ret = container.running(NAME, **SPEC)
     assert ret.result is True

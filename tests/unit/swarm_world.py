@@ -23,6 +23,8 @@ from tests.unit.pillars import HOSTS, settings_of
 from tests.unit.pillars import node as minion
 
 MODULES = (swarm_backup, swarm_builtin, swarm_leader)
+# Seconds for which a new leader does not know of a node that is gone.
+UNKNOWN = 8
 STALE = "can't initialize raft node: rpc error: connection refused"
 
 
@@ -34,6 +36,8 @@ class Cluster:
         self.nodes, self.voters = {}, []
         # Voters whose engines are workers: see swarm_mode.
         self.ghosts = set()
+        # Who leads, and since when: it cannot tell at first which of the others are gone.
+        self.led, self.since = None, 0.0
 
     def rotate(self):
         head, _, count = self.token.rpartition("-")
@@ -106,12 +110,14 @@ class Engine:
             engine = self.world.of(node["ID"])
             shown = copy.deepcopy(node)
             up = bool(engine) and engine.works()
-            shown["Status"] = {"State": "ready" if up else "down", "Addr": node["Addr"]}
+            # The raft notices sooner than the list of nodes.
+            led = self.world.now - cluster.since
+            state = "ready" if up else "unknown" if led < UNKNOWN else "down"
+            shown["Status"] = {"State": state, "Addr": node["Addr"]}
             if node["ID"] in cluster.voters:
+                there = (up or led < UNKNOWN / 2) and node["ID"] not in cluster.ghosts
                 shown["ManagerStatus"] = {
-                    "Reachability": "reachable"
-                    if up and node["ID"] not in cluster.ghosts
-                    else "unreachable",
+                    "Reachability": "reachable" if there else "unreachable",
                     "Leader": node["ID"] == self.leader(),
                     "Addr": f"{node['Addr']}:2377",
                 }
@@ -222,6 +228,10 @@ class World:
 
     def reconcile(self, cluster):
         """Do what the leader's role manager does, again and again."""
+        if (leader := self.leader(cluster)) != cluster.led:
+            # The first one of all has nobody to wait for.
+            cluster.since = self.now if cluster.led else -UNKNOWN
+            cluster.led = leader
         for node in list(cluster.nodes.values()):
             engine, role = self.of(node["ID"]), node["Spec"]["Role"]
             if role == node["Acts"] == "worker":
@@ -304,7 +314,7 @@ class World:
 
     def settings(self, host):
         # Who has asked another host does not wait for all that this one waits for.
-        pillar = {**self.pillar, "timeout": 5 if self.asked else 20}
+        pillar = {**self.pillar, "timeout": 10 if self.asked else 20}
         key = (host, str(pillar))
         if key not in self._settings:
             self._settings[key] = settings_of(pillar, minion(host))
@@ -369,4 +379,7 @@ class World:
 
     def apply_all(self, order=None):
         """Apply on all hosts that are on, one after the other; return what each said."""
-        return {host: self.apply(host) for host in order or self.engines if self.engines[host].on}
+        said = {host: self.apply(host) for host in order or self.engines if self.engines[host].on}
+        # Nobody is so quick that the leader could not tell by the next time.
+        self.sleep(UNKNOWN)
+        return said

@@ -75,6 +75,19 @@ def test_vote_of_an_engine_that_was_killed_while_it_was_demoted_is_taken_out(wor
         converge(world, wanted)
 
 
+def test_vote_of_a_leader_that_was_replaced_is_gone_with_the_apply_that_replaces_it(world):
+    """Else the loss of one more manager costs the quorum."""
+    converge(world, ["m1", "m2", "m3"])
+    for host in ("m1", "m2", "m3"):
+        (cluster,) = world.clusters
+        old = world.leader(cluster)
+        world.of(old).forget()
+        said = world.apply_all()
+        assert old not in cluster.voters, (host, said)
+        assert len(cluster.voters) == 3
+        world.sleep(60)
+
+
 def test_managers_that_are_off_go_first(world):
     converge(world, ["m1", "m2", "m3"])
     world.engines["m3"].on = False

@@ -131,7 +131,7 @@ OTHERS = {"m2": report(2)}
         ("m1", OTHERS, {"m1", "m2", "m3"}, ["m1", "m2"], None),
         ("m3", OTHERS, {"m1", "m2"}, ["m1", "m2"], None),
         ("m1", OTHERS, {"m1", "m2"}, ["m1", "m2"], "removing Consul on m1 would cost the quorum"),
-        ("m1", OTHERS, {"m1", "m2", "m3"}, ["m1"], "the only manager that answers"),
+        ("m1", OTHERS, {"m1", "m2", "m3"}, ["m1"], "no other manager answers, or none leads"),
         ("m1", {}, set(), [], "no other member answers"),
     ],
 )
