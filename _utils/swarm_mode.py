@@ -55,7 +55,7 @@ def is_certified_manager(client: Any) -> bool:
 def nodes(client: Any) -> list[dict]:
     """Return all nodes of the cluster; only a manager can tell."""
     with swarm_docker.translated("nodes of the cluster"):
-        return client.nodes()
+        return swarm_nodes.without_echo(client.nodes())
 
 
 def listing(client: Any, swarm: dict) -> dict:

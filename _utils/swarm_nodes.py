@@ -73,6 +73,22 @@ def is_reachable(node: dict) -> bool:
     return (node.get("ManagerStatus") or {}).get("Reachability") == "reachable"
 
 
+def without_echo(nodes: list[dict]) -> list[dict]:
+    """
+    Return the nodes, those corrected that are unreachable and for which another one answers.
+
+    The raft takes a manager for reachable as long as something answers at its address, and that may
+    be the host that was installed anew, which is another manager now.
+    """
+    there = {raft_address(one) for one in nodes if not is_down(one)} - {None}
+    return [
+        {**one, "ManagerStatus": {**one["ManagerStatus"], "Reachability": "unreachable"}}
+        if is_down(one) and is_reachable(one) and raft_address(one) in there
+        else one
+        for one in nodes
+    ]
+
+
 def raft_address(node: dict) -> str | None:
     """Return where the managers and all workers look for a manager, ``None`` for a worker."""
     place = (node.get("ManagerStatus") or {}).get("Addr")

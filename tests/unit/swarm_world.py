@@ -115,7 +115,8 @@ class Engine:
             state = "ready" if up else "unknown" if led < UNKNOWN else "down"
             shown["Status"] = {"State": state, "Addr": node["Addr"]}
             if node["ID"] in cluster.voters:
-                there = (up or led < UNKNOWN / 2) and node["ID"] not in cluster.ghosts
+                there = up or led < UNKNOWN / 2 or self.world.echoes(cluster, node)
+                there = there and node["ID"] not in cluster.ghosts
                 shown["ManagerStatus"] = {
                     "Reachability": "reachable" if there else "unreachable",
                     "Leader": node["ID"] == self.leader(),
@@ -214,6 +215,11 @@ class World:
     def up(self, cluster):
         found = [self.of(one) for one in cluster.voters if one not in cluster.ghosts]
         return [one.node for one in found if one and one.works()]
+
+    def echoes(self, cluster, node):
+        """Say whether another manager answers at a manager's address."""
+        found = [self.of(one) for one in cluster.voters if one != node["ID"]]
+        return any(one and one.works() and one.address == node["Addr"] for one in found)
 
     def has_quorum(self, cluster):
         return len(self.up(cluster)) * 2 > len(cluster.voters)

@@ -75,7 +75,7 @@ def test_vote_of_an_engine_that_was_killed_while_it_was_demoted_is_taken_out(wor
         converge(world, wanted)
 
 
-def test_vote_of_a_leader_that_was_replaced_is_gone_with_the_apply_that_replaces_it(world):
+def test_vote_of_a_leader_that_was_replaced_goes_with_the_apply_that_replaces_it(world):
     """Else the loss of one more manager costs the quorum."""
     converge(world, ["m1", "m2", "m3"])
     for host in ("m1", "m2", "m3"):

@@ -134,6 +134,17 @@ def test_refusal_says_what_would_help():
     )
 
 
+def test_nobody_is_reachable_because_another_one_has_its_address_now():
+    gone, back = node("m9", "manager", "down"), node("m1", "manager")
+    gone["ManagerStatus"]["Addr"] = back["ManagerStatus"]["Addr"] = "10.77.0.11:2377"
+    first, second = swarm_nodes.without_echo([gone, back])
+    assert not swarm_nodes.is_reachable(first)
+    assert second == back
+    assert swarm_nodes.is_reachable(gone)
+    gone["ManagerStatus"]["Addr"] = "10.77.0.19:2377"
+    assert swarm_nodes.without_echo([gone, back]) == [gone, back]
+
+
 def test_a_replaced_manager_is_lost_when_all_of_pillar_are_other_nodes():
     old = node("m9", "manager", "down", "unreachable")
     there, mine = [*managers(), old], settings()
