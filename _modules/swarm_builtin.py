@@ -54,8 +54,22 @@ def _known(settings):
     return swarm_peers.known(_mine(), settings)
 
 
+def _own(swarm, settings):
+    """Return what the members of this swarm have told; asks those of which that is not known."""
+    return swarm_peers.own(_known(settings), settings, swarm, _lists)
+
+
+def _lists(names):
+    told, said, when = __context__.get("swarm_builtin.lists", ([], {}, 0))
+    if told != names or time.monotonic() - when > _NUDGE:
+        said = swarm_peers.lists(__salt__, names)
+        __context__["swarm_builtin.lists"] = (names, said, time.monotonic())
+    return said
+
+
 def _look(swarm, settings, known, listed=None):
-    return swarm_membership.step(swarm, settings, known.records, known.claims, listed)
+    step = swarm_membership.step(swarm, settings, known.records, known.claims, listed)
+    return swarm_peers.doubt(step, known, settings)
 
 
 def _step(swarm, settings, known):
@@ -299,8 +313,8 @@ def _change(old, settings, step=None):
 
 
 def _apply(client, settings, test):
-    known = _known(settings)
     swarm = swarm_mode.swarm(client)
+    known = _own(swarm, settings)
     if not test:
         _withdraw(swarm, settings, known)
     step = _step(swarm, settings, known)
@@ -332,10 +346,11 @@ def _become(client, settings):
     taken = []
 
     def probe():
-        known = _known(settings)
+        swarm = swarm_mode.swarm(client)
+        known = _own(swarm, settings)
         # A node that has just joined is in the list: there is nothing to ask.
         look = _look if JOIN in taken else _step
-        step = look(swarm_mode.swarm(client), settings, known)
+        step = look(swarm, settings, known)
         if step.what == NOTHING:
             return None
         if step.what == RESTART and RESTART in taken:
@@ -434,8 +449,9 @@ def _missing(client, swarm, settings, taken):
         The steps that were taken to mend it; ``None`` if it is only to be looked at. Then nobody is
         asked, either: whoever looks at a thousand nodes would have all of them ask.
     """
-    me, known = settings["id"], _known(settings)
-    step = (_look if taken is None else _step)(swarm, settings, known)
+    me, quiet = settings["id"], taken is None
+    known = _known(settings) if quiet else _own(swarm, settings)
+    step = (_look if quiet else _step)(swarm, settings, known)
     if step.what == RESTART and taken == []:
         taken.append(RESTART)
         return _restart(client, settings) or f"{me}: {step.why}"
@@ -446,7 +462,7 @@ def _missing(client, swarm, settings, taken):
         return f"{me}: {step.why}"
     if missing := swarm_membership.wrong_role(swarm, settings):
         return missing
-    return _unsettled(client, swarm, settings, known, look=taken is None)
+    return _unsettled(client, swarm, settings, known, look=quiet)
 
 
 def _unsettled(client, swarm, settings, known, look):

@@ -58,7 +58,8 @@ def managers():
 
 def list_nodes():
     """
-    Return which nodes are in the cluster, and which of them are managers, by their IDs.
+    Return which nodes are in the cluster, and which of them are managers, by their IDs; and the
+    managers of this minion's pillar.
 
     Empty on a node that is no manager, or has no leader. For a node of which nothing else is known
     but that swarm mode has failed there: needs ``peer`` in the master's configuration.
@@ -70,7 +71,10 @@ def list_nodes():
         salt m1 swarm_leader.list_nodes
     """
     with _client() as client:
-        return swarm_mode.listing(client, swarm_mode.swarm(client))
+        found = swarm_mode.listing(client, swarm_mode.swarm(client))
+    # Whose swarm it is: by the pillar as it is now, for another minion asks by a later one.
+    settings = __salt__["swarm_settings.get"](fresh=True)
+    return {**found, "managers": list(settings["managers"])} if found else {}
 
 
 def complaints():

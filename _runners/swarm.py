@@ -9,6 +9,7 @@ import salt.client
 import salt.utils.event
 import salt.utils.minions
 import swarm_errors
+import swarm_fleet
 import swarm_members
 
 _BATCH = 50
@@ -25,8 +26,10 @@ def _pillar(minion):
     return __salt__["pillar.show_pillar"](minion)
 
 
-def _members():
-    return [minion for minion in _accepted() if swarm_members.is_member(_pillar(minion))]
+def _swarms(swarm=None):
+    """Return the swarms under this master; with the ID of a member, only that one's."""
+    found = swarm_fleet.swarms({minion: _pillar(minion) for minion in _accepted()})
+    return swarm_fleet.named(found, swarm)
 
 
 def _ask(minions, function, *args, **kwargs):
@@ -59,20 +62,26 @@ def _reports(members):
     }
 
 
-def _said(reports):
-    """Return what the managers say, as some member that is set up hears it."""
-    for member in (name for name, report in reports.items() if isinstance(report, dict)):
+def _said(reports, managers=()):
+    """Return what the managers say, as some member that is set up hears it; managers come first."""
+    there = [name for name, report in reports.items() if isinstance(report, dict)]
+    for member in sorted(there, key=lambda name: name not in managers):
         said = _ask([member], "swarm_node.managers").get(member)
         if isinstance(said, dict) and said:
             return said
     return {}
 
 
-def _look():
-    members = _members()
-    reports = _reports(members)
-    said = _said(reports)
-    return swarm_members.rows(members, reports, said), reports
+def _look(swarm):
+    """Return the rows of all members, swarm by swarm, and their reports."""
+    swarms = _swarms(swarm)
+    reports = _reports([member for one in swarms for member in one.members])
+    rows = []
+    for one in swarms:
+        ours = {name: report for name, report in reports.items() if name in one.members}
+        said = _said(ours, one.managers)
+        rows += swarm_members.rows(list(one.members), ours, said, one.name)
+    return rows, reports
 
 
 def _fire(member, word, **data):
@@ -80,24 +89,29 @@ def _fire(member, word, **data):
         bus.fire_event({"id": member, **data}, f"swarm/node/{member}/{word}")
 
 
-def status():
+def status(swarm=None):
     """
     Show the members: role, address, state, engine, labels, and why one is not Healthy.
 
-    A table; ``--out json`` and other outputters give the rows as data.
+    A table; ``--out json`` and other outputters give the rows as data. Of several swarms under one
+    master, each is asked of its own managers, by whose IDs it is called.
 
     CLI Example:
 
     .. code-block:: bash
 
         salt-run swarm.status
+        salt-run swarm.status swarm=m1
         salt-run swarm.status --out json
+
+    swarm
+        Only the swarm with this member; all if unset.
     """
-    rows, _ = _look()
+    rows, _ = _look(swarm)
     return rows if __opts__.get("output") else swarm_members.table(rows)
 
 
-def reconcile(test=False):
+def reconcile(test=False, swarm=None):
     """
     Join the members that are up and not Healthy; return what was done.
 
@@ -112,8 +126,11 @@ def reconcile(test=False):
 
     test
         Only tell who would be joined.
+
+    swarm
+        Only the swarm with this member; all if unset.
     """
-    rows, reports = _look()
+    rows, reports = _look(swarm)
     wanted = swarm_members.to_join(rows, reports)
     healthy = sum(map(swarm_members.is_good, rows))
     down = [row["id"] for row in rows if row["id"] not in reports and row["role"] != "no member"]
@@ -153,7 +170,7 @@ def _join(minions):
     return {"joined": joined, "failed": failed}
 
 
-def remove(minion, force=False, lose_cluster=False):
+def remove(minion, force=False, lose_cluster=False, swarm=None):
     """
     Take a node out of the swarm, also one that is dead; return what was done.
 
@@ -175,13 +192,21 @@ def remove(minion, force=False, lose_cluster=False):
     force, lose_cluster
         Both: remove it whatever that costs, also the only copy of the cluster, the store or the CA.
         Default to ``False``.
+
+    swarm
+        The ID of another member of its swarm. To be given only where that cannot be told: there are
+        several, the minion's pillar makes it a member of none, and none or more than one of them
+        lists a node of its name.
     """
-    members = {*_members(), minion}
-    reports = _reports(members)
+    try:
+        ours = _swarm_of(minion, swarm)
+    except swarm_errors.SwarmError as err:
+        return _refused(err)
+    reports = _reports({*ours.members, minion})
     others = {
         name: one for name, one in reports.items() if name != minion and isinstance(one, dict)
     }
-    said = _said(others)
+    said = _said(others, ours.managers)
     try:
         if not (force and lose_cluster):
             swarm_members.guard(minion, others, said, *_servers(others))
@@ -198,13 +223,28 @@ def remove(minion, force=False, lose_cluster=False):
     return done
 
 
+def _swarm_of(minion, swarm):
+    """Return the swarm that a minion is to leave."""
+    found = _swarms(swarm)
+    if ours := swarm_fleet.pick(found, minion):
+        return ours
+    reports = _reports([member for one in found for member in one.members])
+    heard = {
+        one: _said({name: reports[name] for name in one.members if name in reports}, one.managers)
+        for one in found
+    }
+    return swarm_fleet.only(
+        swarm_fleet.knowing(heard, minion) or found, f"{minion} was not removed"
+    )
+
+
 def _refused(why):
     # Salt would show where in the code an error was, too; nobody asks for that.
     __context__["retcode"] = 1
     return {"refused": str(why)}
 
 
-def backup(minion=None, **options):
+def backup(minion=None, swarm=None, **options):
     """
     Have a member keep what the swarm knows in a file of its own; return where, ``bytes``,
     ``sha256``.
@@ -223,6 +263,9 @@ def backup(minion=None, **options):
     minion
         The ID of a minion; one is chosen if unset.
 
+    swarm
+        Chosen from the swarm with this member; needed only if there are several and no ``minion``.
+
     path
         A new file there. Defaults to one in ``/var/backups/swarm-formula``.
 
@@ -231,8 +274,12 @@ def backup(minion=None, **options):
     """
     chosen = minion
     if not chosen:
-        reports = _reports(_members())
-        chosen = swarm_members.keeper(reports, _said(reports))
+        try:
+            ours = swarm_fleet.only(_swarms(swarm), "nothing was backed up")
+        except swarm_errors.SwarmError as err:
+            return _refused(err)
+        reports = _reports(ours.members)
+        chosen = swarm_members.keeper(reports, _said(reports, ours.managers))
     if not chosen:
         return _refused("no member answers that has the state of the swarm: name a minion")
     options = {key: one for key, one in options.items() if not key.startswith("__")}

@@ -68,7 +68,7 @@ def _state(report: object, node: dict | None, judged: bool) -> tuple[str, str]:
     return state, why or "it is not in the list of the primary"
 
 
-def rows(members: list[str], reports: dict, said: dict) -> list[dict]:
+def rows(members: list[str], reports: dict, said: dict, swarm: str = "") -> list[dict]:
     """Return a row for each member, and for each node of the swarm that is none."""
     known, judged = nodes(said), _judge(said) is not None
     found, seen = [], set()
@@ -82,6 +82,7 @@ def rows(members: list[str], reports: dict, said: dict) -> list[dict]:
         found.append(
             {
                 "id": member,
+                "swarm": swarm,
                 "role": _role(member, plain, said),
                 "address": plain.get("address") or (node or {}).get("address", ""),
                 "state": state,
@@ -91,7 +92,7 @@ def rows(members: list[str], reports: dict, said: dict) -> list[dict]:
             }
         )
     strangers = (node for key, node in sorted(known.items()) if key not in seen)
-    return found + [_stranger(node) for node in strangers]
+    return found + [_stranger(node, swarm) for node in strangers]
 
 
 def _labels(node: dict | None, report: dict) -> str:
@@ -104,9 +105,10 @@ def _labels(node: dict | None, report: dict) -> str:
     return ", ".join(sorted(one for one in pairs if one.partition("=")[0] not in _SWARMS_OWN))
 
 
-def _stranger(node: dict) -> dict:
+def _stranger(node: dict, swarm: str) -> dict:
     return {
         "id": f"({node['name']})",
+        "swarm": swarm,
         "role": "no member",
         "address": node["address"],
         "state": node["status"],
@@ -217,9 +219,11 @@ def endpoint(member: str, report: object, said: dict) -> str | None:
 
 
 def table(rows: list[dict]) -> str:
-    """Return rows as a text with aligned columns."""
+    """Return rows as a text with aligned columns; the swarm is one of them if there are several."""
     if not rows:
         return "no minion is a member by its pillar"
+    if len({row.get("swarm") for row in rows}) == 1:
+        rows = [{key: one for key, one in row.items() if key != "swarm"} for row in rows]
     lines = [list(rows[0]), *([str(one) for one in row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(

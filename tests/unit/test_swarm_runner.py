@@ -18,6 +18,7 @@ class Fleet:
         self.pillars = {f"m{number}": MEMBER for number in (1, 2, 3, 4)}
         self.reports = {name: report(int(name[1])) for name in self.pillars}
         self.managers = said(node(1), node(2), node(3))
+        self.heard = {}  # what another member is told than that
         self.alive = ["m1", "m2", "m3"]
         self.states, self.saved = {}, {}
         self.asked, self.events = [], []
@@ -28,7 +29,7 @@ class Fleet:
         self.asked.append((function, minions, args, kwargs))
         answers = {
             "swarm_node.report": self.reports,
-            "swarm_node.managers": dict.fromkeys(self.reports, self.managers),
+            "swarm_node.managers": {**dict.fromkeys(self.reports, self.managers), **self.heard},
             "swarm_backup.save": self.saved,
             "swarm_consul.status": {key: {"servers": self.alive} for key in self.reports},
             "state.apply": {name: self.states.get(name, JOINED) for name in self.reports},
@@ -195,3 +196,81 @@ def test_who_does_not_answer_is_missing(monkeypatch):
     monkeypatch.setattr(runner.salt.client, "get_local_client", lambda mopts: Client())
     assert runner._ask(["m1", "m2", "m3"], "test.ping") == {"m1": True}
     assert runner._ask([], "test.ping") == {}
+
+
+@pytest.fixture(params=["classic", "builtin"])
+def two(fleet, request):
+    """Two swarms: m1 and m2; m3 and m4, in one of the modes. Each knows of its own nodes only."""
+    kinds = {"m1": {"mode": "classic"}, "m3": {"mode": request.param}}
+    members = {"m1": (1, 2), "m3": (3, 4)}
+    fleet.reports = {}
+    for manager, numbers in members.items():
+        nodes = {one["address"]: one for one in map(node, numbers)}
+        heard = {manager: {"role": "primary", "nodes": nodes}}
+        address = {manager: f"10.77.0.1{manager[1]}"}
+        for number in numbers:
+            name = f"m{number}"
+            own = {"manager": name == manager, "managers": address, "servers": address}
+            fleet.pillars[name] = {"swarm": {"managers": [manager], **kinds[manager]}}
+            fleet.reports[name] = report(number, **own, **kinds[manager])
+            fleet.heard[name] = heard
+    fleet.alive = ["m1"]
+    return fleet
+
+
+def test_each_swarm_is_asked_of_its_own_managers(two, monkeypatch):
+    assert [(one["id"], one["swarm"], one["state"]) for one in runner.status()] == [
+        ("m1", "m1", "Healthy"),
+        ("m2", "m1", "Healthy"),
+        ("m3", "m3", "Healthy"),
+        ("m4", "m3", "Healthy"),
+    ]
+    assert [one["id"] for one in runner.status(swarm="m4")] == ["m3", "m4"]
+    assert runner.reconcile() == {"healthy": 4, "down": [], "joined": [], "failed": {}}
+    assert two.calls("state.apply") == []
+    monkeypatch.setitem(runner.__opts__, "output", None)
+    assert runner.status().splitlines()[0].startswith("id  swarm  role")
+    assert runner.status(swarm="m4").splitlines()[0].startswith("id  role")
+
+
+def test_a_swarm_whose_set_up_has_failed_says_nothing_of_another(two):
+    two.heard |= {"m3": {}, "m4": {}}
+    rows = {one["id"]: one["state"] for one in runner.status()}
+    assert rows == {"m1": "Healthy", "m2": "Healthy", "m3": "unknown", "m4": "unknown"}
+    assert runner.reconcile(swarm="m1", test=True)["would join"] == []
+    assert runner.reconcile(test=True)["would join"] == ["m3", "m4"]
+
+
+def test_a_member_that_was_moved_by_its_pillar_is_missing_where_it_is_to_be(two):
+    two.pillars["m2"] = two.pillars["m3"]
+    # And is not asked for what the managers of that swarm say: it hears others still.
+    assert {one["id"]: one["state"] for one in runner.status(swarm="m3")}["m2"] == "missing"
+    assert runner.reconcile()["joined"] == ["m2"]
+
+
+def test_a_member_is_removed_by_its_own_swarm(two):
+    assert runner.remove("m4")["cleaned"] is True
+    told = {name for _, names, _, _ in two.asked for name in names}
+    assert {"m1", "m2"}.isdisjoint(told)
+
+
+def test_a_node_of_which_only_its_name_is_left_is_removed_by_the_swarm_that_lists_it(two):
+    del two.reports["m4"], two.pillars["m4"]
+    done = runner.remove("m4")
+    assert "refused" not in done
+    changes = ("swarm_consul.deregister", "swarm_leader.expel", "swarm_leader.drop")
+    assert {name for one in changes for names, _, _ in two.calls(one) for name in names} == {"m3"}
+
+
+def test_a_node_that_nobody_lists_is_removed_where_one_says(two):
+    assert "name one by a member, as swarm=m1" in runner.remove("m9")["refused"]
+    assert runner.__context__.pop("retcode") == 1
+    assert "refused" not in runner.remove("m9", swarm="m3")
+    assert "no swarm has a member m8" in runner.remove("m9", swarm="m8")["refused"]
+
+
+def test_a_backup_is_of_one_swarm(two):
+    two.saved = {name: {"path": "/b"} for name in two.reports}
+    assert "nothing was backed up: there are several" in runner.backup()["refused"]
+    assert runner.backup(swarm="m4")["minion"] == "m3"
+    assert runner.backup("m2")["minion"] == "m2"

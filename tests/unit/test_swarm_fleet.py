@@ -1,0 +1,71 @@
+import random
+
+import pytest
+import swarm_errors
+import swarm_fleet
+
+
+def pillar(*managers, **more):
+    return {"swarm": {"managers": list(managers), **more}}
+
+
+def found(**pillars):
+    return [(one.name, one.members) for one in swarm_fleet.swarms(pillars)]
+
+
+def test_members_with_a_manager_in_common_are_in_one_swarm():
+    """Also while the list of managers is being changed, and whatever its shape."""
+    assert found(
+        m1=pillar("m1", "m2"), m2={"swarm": {"managers": {"m2": "10.0.0.2"}}}, m9=pillar("m9")
+    ) == [("m1,m2", ("m1", "m2")), ("m9", ("m9",))]
+    assert found(a=pillar("m1"), b=pillar("m3"), c=pillar("m1", "m3")) == [
+        ("m1,m3", ("a", "b", "c"))
+    ]
+
+
+def test_modes_are_never_in_one_swarm_and_classic_is_the_default():
+    assert found(
+        a=pillar("m1"), b=pillar("m1", mode="classic"), c=pillar("m1", mode="builtin")
+    ) == [("m1", ("a", "b")), ("m1", ("c",))]
+
+
+def test_who_is_no_member_is_in_none():
+    assert found(a=pillar(), b={}, c=None, d=pillar("m1", autojoin={"enabled": False})) == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_order_does_not_matter_and_nobody_is_in_two(seed):
+    chance = random.Random(seed)  # noqa: S311
+    names = [f"m{number}" for number in range(9)]
+    pillars = {one: pillar(*chance.sample(names, chance.randint(1, 2))) for one in names}
+    swarms = swarm_fleet.swarms(pillars)
+    mixed = dict(chance.sample(list(pillars.items()), len(pillars)))
+    assert swarm_fleet.swarms(mixed) == swarms
+    assert sorted(one for swarm in swarms for one in swarm.members) == names
+    assert len({one for swarm in swarms for one in swarm.managers}) == sum(
+        len(swarm.managers) for swarm in swarms
+    )
+
+
+TWO = swarm_fleet.swarms({"m1": pillar("m1"), "m2": pillar("m1"), "m3": pillar("m3")})
+
+
+@pytest.mark.parametrize(("minion", "managers"), [("m2", "m1"), ("m3", "m3"), ("m9", None)])
+def test_swarm_of_a_minion(minion, managers):
+    ours = swarm_fleet.pick(TWO, minion)
+    assert (ours and ours.name) == managers
+    assert swarm_fleet.pick(TWO[:1], minion) == TWO[0]
+
+
+def test_one_is_named_by_a_member_or_manager():
+    assert swarm_fleet.named(TWO, "m2") == TWO[:1]
+    assert swarm_fleet.named(TWO, None) == TWO
+    with pytest.raises(swarm_errors.SwarmError, match=r"no swarm has a member m9; .*: m1 and m3"):
+        swarm_fleet.named(TWO, "m9")
+
+
+def test_of_several_the_only_one_is_not_guessed():
+    with pytest.raises(swarm_errors.SwarmError, match=r"x: there are several .* as swarm=m1"):
+        swarm_fleet.only(TWO, "x")
+    assert swarm_fleet.only(TWO[1:], "x").name == "m3"
+    assert swarm_fleet.only([], "x").members == ()
