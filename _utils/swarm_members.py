@@ -39,9 +39,10 @@ def nodes(said: dict) -> dict[str, dict]:
     return judge["nodes"] if judge else {}
 
 
-def _role(member: str, report: dict, said: dict) -> str:
-    manager = said.get(member, {})
-    word = manager.get("role") or ("manager" if report.get("manager") else "worker")
+def _role(member: str, report: dict, node: dict | None, said: dict) -> str:
+    """Return a member's role as the managers have it; pillar's if they do not know it."""
+    wanted = "manager" if report.get("manager") else "worker"
+    word = said.get(member, {}).get("role") or (node or {}).get("role") or wanted
     return f"{word}, consul" if report.get("server") else word
 
 
@@ -83,7 +84,7 @@ def rows(members: list[str], reports: dict, said: dict, swarm: str = "") -> list
             {
                 "id": member,
                 "swarm": swarm,
-                "role": _role(member, plain, said),
+                "role": _role(member, plain, node, said),
                 "address": plain.get("address") or (node or {}).get("address", ""),
                 "state": state,
                 "engine": plain.get("engine") or (node or {}).get("version", ""),

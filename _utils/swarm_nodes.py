@@ -356,6 +356,7 @@ def as_managers(nodes: list[dict], minions: dict[str, str]) -> dict[str, dict]:
             "address": one["Status"].get("Addr") or "",
             "id": one["ID"],
             "status": status(one),
+            "role": MANAGER if one.get("ManagerStatus") else WORKER,
             "labels": one["Spec"].get("Labels") or {},
             "error": one["Status"].get("Message") or "",
             "version": (one["Description"].get("Engine") or {}).get("EngineVersion") or "",

@@ -96,6 +96,13 @@ def test_roles():
     assert roles == ["primary, consul", "replica, consul", "manager, consul", "worker"]
 
 
+def test_role_is_what_the_managers_say_not_what_the_minions_pillar_was():
+    heard = said({**node(2), "role": "worker"})
+    del heard["m2"]
+    (found, *_) = swarm_members.rows(["m2"], {"m2": report(2)}, heard)
+    assert found["role"] == "worker, consul"
+
+
 def test_node_that_is_no_member_is_shown():
     rows = swarm_members.rows(["m4"], {"m4": report(4)}, said(node(4), node(9)))
     assert [(one["id"], one["role"]) for one in rows] == [("m4", "worker"), ("(m9)", "no member")]
