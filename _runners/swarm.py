@@ -56,6 +56,8 @@ def _ask(minions, function, *args, **kwargs):
 
 
 def _reports(members):
+    # What a minion has in mind is the pillar of its start, or of its last refresh.
+    _ask(members, "saltutil.refresh_pillar", wait=True)
     return {
         member: report if isinstance(report, dict) else str(report)
         for member, report in _ask(members, "swarm_node.report").items()

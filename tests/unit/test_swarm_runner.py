@@ -82,6 +82,13 @@ def test_status_is_a_table_or_data(fleet, monkeypatch):
     assert runner.status().splitlines()[0].startswith("id  role")
 
 
+def test_members_report_by_the_pillar_as_it_is_now(fleet):
+    runner.status()
+    asked = [(name, minions) for name, minions, _, _ in fleet.asked]
+    assert asked[0] == ("saltutil.refresh_pillar", ["m1", "m2", "m3", "m4"])
+    assert asked[1] == ("swarm_node.report", ["m1", "m2", "m3", "m4"])
+
+
 def test_who_is_no_member_is_not_even_asked(fleet):
     fleet.pillars["db1"] = {"swarm": {}}
     fleet.pillars["db2"] = {}
