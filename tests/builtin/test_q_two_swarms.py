@@ -1,0 +1,77 @@
+"""
+Two swarms under one master, one of each mode, with globs that fit the hosts of both.
+"""
+
+import json
+
+import pytest
+
+from lab import pillars
+from tests.integration.cluster import changed, failures
+
+
+@pytest.fixture
+def two(bare, master):
+    """Bare hosts, of which m1 and m2 are to be one swarm, m3 and m4 the other."""
+    if "m4" not in bare.lab.hosts():
+        bare.lab.add("m4")
+    bare.switch_on()
+    bare.await_minions()
+    bare.pillar()
+    assert failures(bare.state("swarm.clean")) == {}
+    bare.pillar(managers=["m1"])
+    yield bare
+    bare.state("swarm.clean")
+    bare.restore()
+    bare.lab.remove("m4")
+
+
+def states(two, **kwargs):
+    """Return ``{host: (swarm, role, state)}``."""
+    words = [f"{key}={value}" for key, value in kwargs.items()]
+    rows = two.lab.salt_run("swarm.status", *words, timeout=120)
+    return {one["id"]: (one["swarm"], one["role"], one["state"]) for one in rows}
+
+
+FIRST = {"m1": ("m1", "leader", "Ready"), "m2": ("m1", "worker", "Ready")}
+
+
+@pytest.mark.once
+def test_two_swarms_under_one_master_know_nothing_of_each_other(two):
+    for host in ("m3", "m4"):
+        two.lab.pillar({"managers": ["m3"]}, host)
+    two.apply()
+    assert two.apply() == {}
+    second = {"m3": ("m3", "leader", "Ready"), "m4": ("m3", "worker", "Ready")}
+    assert states(two) == FIRST | second
+    assert states(two, swarm="m4") == second
+    assert {len(two.api(host, "/nodes")) for host in ("m1", "m3")} == {2}
+    assert two.lab.salt_run("swarm.reconcile", timeout=300)["joined"] == []
+    assert "there are several swarms" in two.lab.salt_run("swarm.backup")["refused"]
+    # A host that pillar moves is told how, and stays where it is until then.
+    two.lab.pillar({"managers": ["m3"]}, "m2")
+    told = failures(two.state(target="m2"))["m2: this node is in the cluster"]
+    assert "salt m2 swarm_builtin.leave, and apply again" in told
+    assert states(two)["m2"] == ("m3", "worker", "missing")
+    assert two.lab.salt("m2", "swarm_builtin.leave")["m2"]
+    assert list(two.apply()) == ["m2: this node is in the cluster"]
+    assert states(two)["m2"] == ("m3", "worker", "Ready")
+    assert failures(two.state("swarm.clean", target="m2")) == {}
+    # The other one is made anew, in classic mode.
+    assert failures(two.state("swarm.clean", target="m3,m4")) == {}
+    two.lab.pillar({}, "m2")
+    images = json.loads((two.lab.settings.run / "images.json").read_text())
+    classic = pillars.default(["m3"], "classic", "trixie", images)
+    for host in ("m3", "m4"):
+        two.lab.pillar({**classic, "mode": "classic", "nodes": {"m*": {}}}, host)
+    two.apply()
+    assert two.apply() == {}
+    second = {"m3": ("m3", "primary, consul", "Healthy"), "m4": ("m3", "worker", "Healthy")}
+    two.wait(lambda: states(two) == FIRST | second, 60)
+    # Each is removed by its own swarm, and joins that again.
+    for host in ("m2", "m4"):
+        assert two.lab.salt_run("swarm.remove", host, timeout=300)["cleaned"] is True
+    assert {states(two)[host][2] for host in ("m1", "m3")} == {"Ready", "Healthy"}
+    assert two.lab.salt_run("swarm.reconcile", timeout=300)["joined"] == ["m2", "m4"]
+    two.wait(lambda: states(two) == FIRST | second, 60)
+    assert changed(two.state(test=True)) == {}
