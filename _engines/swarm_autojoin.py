@@ -51,6 +51,9 @@ _ASK_BATCH = 200
 # How long a publish is waited for: a question, and a join that may install an engine.
 _LIMITS = {ASK: 15, JOIN: 1200}
 _LONGEST = 1200
+# Seconds between two looks at the accepted keys, after an event and without one; and between two
+# removals, so that the managers have settled one before the next.
+_KEYS_LOOK, _KEYS_POLL, _KEYS_PACE = 1, 60, 60
 _MEMBER = "swarm_node_|-"
 
 
@@ -216,26 +219,44 @@ def failure(data):
 
 
 class Leaving:
-    """Members whose key was deleted, until the time is come to remove them."""
+    """
+    Members whose key was deleted, until the time is come to remove them; one after the other.
 
-    def __init__(self, after, wanted):
-        self.after, self.wanted = after, wanted
+    An event about a key only says that it is time to look: any accepted minion can forge one.
+    Who had a key when this was looked at before, and has none now, is to go.
+    """
+
+    def __init__(self, after, wanted, accepted):
+        self.after, self.wanted, self.accepted = after, wanted, accepted
+        self.known = set(accepted()) if after is not None else set()
         self.waiting = {}  # minion: when
+        self.hinted = False
+        self.looked = self.removed = float("-inf")
 
-    def hint(self, data, now):
+    def hint(self):
         """Take note of an event about a key."""
-        if self.after is None or not isinstance(data, dict) or data.get("act") != "delete":
+        self.hinted = True
+
+    def _look(self, now):
+        if now - self.looked < (_KEYS_LOOK if self.hinted else _KEYS_POLL):
             return
-        minion = data.get("id")
-        if isinstance(minion, str) and re.fullmatch(_ID, minion) and self.wanted(minion):
+        there = set(self.accepted())
+        for minion in sorted(filter(self.wanted, self.known - there)):
             self.waiting.setdefault(minion, now + self.after)
+        self.waiting = {one: when for one, when in self.waiting.items() if one not in there}
+        self.known, self.looked, self.hinted = there, now, False
 
     def due(self, now):
-        """Return whose time is come."""
+        """Return whose time is come, ``None`` if it is nobody's."""
+        if self.after is None:
+            return None
+        self._look(now)
         ready = [minion for minion, when in self.waiting.items() if when <= now]
-        for minion in ready:
-            del self.waiting[minion]
-        return ready
+        if not ready or now - self.removed < _KEYS_PACE:
+            return None
+        self.removed = now
+        del self.waiting[ready[0]]
+        return ready[0]
 
 
 def _publish(client, queue, what, now):
@@ -264,9 +285,14 @@ def _tell(bus, outcome):
     bus.fire_event(data, f"swarm/node/{outcome.minion}/{word}")
 
 
+def _accepted(minions="*"):
+    kind = "glob" if minions == "*" else "list"
+    return salt.utils.minions.CkMinions(__opts__).check_minions(minions, kind)["minions"]
+
+
 def _remove(minion):
     """Remove a member whose key is gone; one whose key is back stays."""
-    if salt.utils.minions.CkMinions(__opts__).check_minions([minion], "list")["minions"]:
+    if _accepted([minion]):
         return
     log.info("swarm_autojoin: the key of %s is gone, removing it", minion)
     low = {"fun": "swarm.remove", "arg": [minion], "kwarg": {}}
@@ -277,7 +303,7 @@ def _took(queue, leaving, event, now):
     """Take note of an event; give the outcome that it tells of."""
     tag, data = event["tag"], event["data"]
     if tag == _KEY:
-        leaving.hint(data, now)
+        leaving.hint()
     elif tag.startswith("salt/job/"):
         return queue.returned(tag, data, now)
     elif tag.startswith("salt/minion/") and tag.endswith("/start"):
@@ -290,7 +316,7 @@ def _took(queue, leaving, event, now):
 def start(targets, remove_after=None, **options):
     """Listen to the master's bus, for ever."""
     queue = Queue(targets, **options)
-    leaving = Leaving(remove_after, queue.wanted)
+    leaving = Leaving(remove_after, queue.wanted, _accepted)
     looked = 0
     with (
         salt.utils.event.get_event(
@@ -312,5 +338,5 @@ def start(targets, remove_after=None, **options):
                 _tell(bus, outcome)
             for what in (ASK, JOIN):
                 _publish(client, queue, what, now)
-            for minion in leaving.due(now):
+            if minion := leaving.due(now):
                 _remove(minion)

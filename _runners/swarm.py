@@ -11,6 +11,7 @@ import salt.utils.minions
 import swarm_errors
 import swarm_fleet
 import swarm_members
+import swarm_report
 
 _BATCH = 50
 # Seconds until it is asked whether a job still runs, and for the answer to that. A state may take
@@ -59,7 +60,7 @@ def _reports(members):
     # What a minion has in mind is the pillar of its start, or of its last refresh.
     _ask(members, "saltutil.refresh_pillar", wait=True)
     return {
-        member: report if isinstance(report, dict) else str(report)
+        member: swarm_report.read(report)
         for member, report in _ask(members, "swarm_node.report").items()
     }
 
@@ -69,7 +70,7 @@ def _said(reports, managers=()):
     there = [name for name, report in reports.items() if isinstance(report, dict)]
     for member in sorted(there, key=lambda name: name not in managers):
         said = _ask([member], "swarm_node.managers").get(member)
-        if isinstance(said, dict) and said:
+        if said := swarm_report.read_managers(said):
             return said
     return {}
 
@@ -214,7 +215,10 @@ def remove(minion, force=False, lose_cluster=False, swarm=None):
             swarm_members.guard(minion, others, said, *_servers(others))
     except swarm_errors.SwarmError as err:
         return _refused(f"{err}. To remove it whatever that costs: force=True lose_cluster=True")
-    endpoint = swarm_members.endpoint(minion, reports.get(minion), said)
+    try:
+        endpoint = swarm_members.endpoint(minion, reports, said, ours.members)
+    except swarm_errors.SwarmError as err:
+        return _refused(err)
     take_out = _from_cluster if swarm_members.is_builtin(others) else _from_store
     done = take_out(minion, minion in reports, endpoint, others)
     if "refused" not in done:

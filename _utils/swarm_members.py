@@ -7,8 +7,11 @@ Pure.
 not answer is missing. ``said`` holds ``swarm_classic.managers`` of a minion.
 """
 
+from collections.abc import Iterable
+
 import swarm_errors
 import swarm_raft
+import swarm_report
 
 HEALTHY = "Healthy"
 # Ready, and what an operator may have made of a node in the engine's swarm mode.
@@ -50,8 +53,7 @@ def _found(member: str, report: object, known: dict) -> str | None:
     """Return the key of a member's node: its own word, else by the name that its engine has."""
     if isinstance(report, dict):
         return report["endpoint"] if report["endpoint"] in known else None
-    names = {member, member.partition(".")[0]}
-    named = [key for key, node in known.items() if node["name"] in names]
+    named = [key for key, node in known.items() if node["name"] in swarm_report.names(member)]
     return named[0] if len(named) == 1 else None
 
 
@@ -212,11 +214,17 @@ def keeper(reports: dict, said: dict) -> str | None:
     return min((name for name in there if name in said), key=cost, default=None)
 
 
-def endpoint(member: str, report: object, said: dict) -> str | None:
-    """Return how the swarm knows a member: the address of its engine, or its node ID."""
-    if isinstance(report, dict):
-        return report["endpoint"]
-    return _found(member, None, nodes(said))
+def endpoint(member: str, reports: dict, said: dict, members: Iterable[str]) -> str | None:
+    """
+    Return how the swarm knows a member: the address of its engine, or its node ID.
+
+    Raises an error if that node is another member's, too.
+    """
+    report, known = reports.get(member), nodes(said)
+    key = report["endpoint"] if isinstance(report, dict) else _found(member, None, known)
+    if not key:
+        return None
+    return swarm_report.sole(member, key, known.get(key, {}).get("name"), reports, members)
 
 
 def table(rows: list[dict]) -> str:
@@ -225,7 +233,7 @@ def table(rows: list[dict]) -> str:
         return "no minion is a member by its pillar"
     if len({row.get("swarm") for row in rows}) == 1:
         rows = [{key: one for key, one in row.items() if key != "swarm"} for row in rows]
-    lines = [list(rows[0]), *([str(one) for one in row.values()] for row in rows)]
+    lines = [list(rows[0]), *([swarm_report.shown(one) for one in row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

@@ -297,8 +297,6 @@ def test_nothing_on_the_bus_breaks_the_queue(tag, data):
     for prefix in ("", "salt/minion/", "salt/job/1/ret/"):
         queue.hint(prefix + tag, data, 0)
         queue.returned(prefix + tag, data, 0)
-    leaving = Leaving(1, queue.wanted)
-    leaving.hint(data, 0)
 
 
 @given(
@@ -316,28 +314,75 @@ def test_whatever_a_minion_returns_is_judged(states):
 # ---- deleted keys
 
 
-def delete(minion):
-    return {"act": "delete", "id": minion, "result": True}
+class Keys:
+    """The accepted keys, and an engine that looks at them."""
+
+    def __init__(self, *there, after=300):
+        self.there = set(there)
+        self.leaving = Leaving(after, Queue("m*").wanted, lambda: list(self.there))
+
+    def delete(self, *minions, now=0):
+        self.there -= set(minions)
+        self.leaving.hint()
+        return self.leaving.due(now)
 
 
 def test_member_whose_key_was_deleted_is_removed_after_the_grace_time():
-    leaving = Leaving(300, Queue("m*").wanted)
-    leaving.hint(delete("m1"), 0)
-    assert leaving.due(299) == []
-    assert leaving.due(300) == ["m1"]
-    assert leaving.due(301) == []
+    keys = Keys("m1", "m2")
+    assert keys.leaving.due(0) is None
+    assert keys.delete("m1", now=10) is None
+    assert keys.leaving.due(309) is None
+    assert keys.leaving.due(310) == "m1"
+    assert keys.leaving.due(999) is None
 
 
-@pytest.mark.parametrize(
-    "data", [delete("other"), delete("m1\n"), delete(["m1"]), {"act": "accept", "id": "m1"}, None]
-)
-def test_other_events_of_keys_remove_nobody(data):
-    leaving = Leaving(0, Queue("m*").wanted)
-    leaving.hint(data, 0)
-    assert leaving.due(1) == []
+def test_key_that_was_deleted_without_an_event_is_missed_within_a_minute():
+    keys = Keys("m1", after=0)
+    keys.leaving.due(0)
+    keys.there.clear()
+    assert keys.leaving.due(59) is None
+    assert keys.leaving.due(60) == "m1"
+
+
+def test_member_whose_key_is_back_stays():
+    keys = Keys("m1")
+    keys.leaving.due(0)
+    keys.delete("m1", now=10)
+    keys.there.add("m1")
+    assert keys.leaving.due(310) is None
+    assert keys.leaving.due(9999) is None
+
+
+def test_forged_event_of_a_key_removes_nobody():
+    """Any accepted minion can have Salt's bus say that m2.x was deleted, or m2."""
+    keys = Keys("m1", "m2", after=0)
+    for now in range(0, 600, 5):
+        assert keys.delete("m2.x", "m9", "other", now=now) is None
+
+
+def test_flood_of_events_looks_once_a_second():
+    looks = []
+
+    def accepted():
+        looks.append(1)
+        return ["m1"]
+
+    leaving = Leaving(0, Queue("m*").wanted, accepted)
+    for step in range(1000):
+        leaving.hint()
+        leaving.due(step / 100)
+    assert len(looks) <= 12
+
+
+def test_members_are_removed_one_after_the_other_and_others_not_at_all():
+    keys = Keys("m1", "m2", "m3", "other", after=5)
+    keys.leaving.due(0)
+    keys.delete("m1", "m2", "other", now=1)
+    gone = {one: now for now in range(2, 300) if (one := keys.leaving.due(now))}
+    assert gone == {"m1": 6, "m2": 66}
 
 
 def test_nobody_is_removed_unless_configured():
-    leaving = Leaving(None, Queue("m*").wanted)
-    leaving.hint(delete("m1"), 0)
-    assert leaving.due(9999) == []
+    keys = Keys("m1", after=None)
+    assert keys.delete("m1") is None
+    assert keys.leaving.due(9999) is None

@@ -173,10 +173,17 @@ def test_guard_of_the_only_server():
 
 
 def test_endpoint_of_a_dead_node_is_what_the_swarm_knows_by_its_name():
-    assert swarm_members.endpoint("m4", report(4), said()) == "10.77.0.14:2275"
-    assert swarm_members.endpoint("m4", None, said(node(4))) == "10.77.0.14:2275"
-    assert swarm_members.endpoint("m4.example.com", None, said(node(4))) == "10.77.0.14:2275"
-    assert swarm_members.endpoint("m5", None, said(node(4))) is None
+    def found(member, reports, *nodes):
+        return swarm_members.endpoint(member, reports, said(*nodes), ["m1", "m2", "m3", "m4"])
+
+    assert found("m4", {"m4": report(4)}) == "10.77.0.14:2275"
+    assert found("m4", {}, node(4)) == "10.77.0.14:2275"
+    assert found("m5", {}, node(4)) is None
+
+
+def test_line_of_a_table_cannot_be_forged():
+    text = swarm_members.table([{"id": "m1", "why": "x\nm2 Healthy\x1b[2J"}])
+    assert text.splitlines() == ["id  why", "m1  x\\nm2 Healthy\\x1b[2J"]
 
 
 def test_table():

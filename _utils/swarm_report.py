@@ -1,0 +1,102 @@
+"""
+What minions report, checked in shape before anybody reckons with it. Pure.
+
+A report is the word of a minion, which may be broken into: it is shown, and never trusted to say
+which node another minion has.
+"""
+
+import swarm_errors
+
+_REPORT = {
+    "mode": str,
+    "address": str,
+    "endpoint": str,
+    "manager": bool,
+    "server": bool,
+    "managers": dict,
+    "servers": dict,
+    "labels": dict | str,
+    "ca": str | None,
+    "engine": str,
+}
+_OPTIONAL = {"mode": "classic", "ca": None}
+_NODE = {"name": str, "address": str, "status": str, "error": str, "version": str}
+
+
+def _fault(value: dict, shape: dict) -> str | None:
+    """Return the first key that is missing or holds something else."""
+    return next((key for key, kind in shape.items() if not isinstance(value.get(key), kind)), None)
+
+
+def read(value: object) -> dict | str:
+    """Return a member's report, or a text that says why there is none."""
+    if not isinstance(value, dict):
+        return value if isinstance(value, str) else "its report is none: no dictionary"
+    report = {**_OPTIONAL, **value}
+    if fault := _fault(report, _REPORT):
+        return f"its report is none: {fault} is missing or wrong"
+    return report
+
+
+def read_managers(value: object) -> dict:
+    """Return what the managers say, in the shape of ``swarm_node.managers``; empty if it is not."""
+    if not isinstance(value, dict) or not all(map(_is_manager, value.values())):
+        return {}
+    return value
+
+
+def _is_manager(one: object) -> bool:
+    if not isinstance(one, dict):
+        return False
+    if "role" not in one:
+        return "error" in one
+    known = one.get("nodes")
+    return (
+        isinstance(one["role"], str)
+        and isinstance(known, dict)
+        and all(map(_is_node, known.values()))
+    )
+
+
+def _is_node(one: object) -> bool:
+    return isinstance(one, dict) and not _fault(one, _NODE)
+
+
+def shown(value: object) -> str:
+    """Return a text for a table: what would break its lines is escaped."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(value))
+
+
+def names(minion: str) -> set[str]:
+    """Return the names that the engine of a minion may have: its ID, and that without a domain."""
+    return {minion, minion.partition(".")[0]}
+
+
+def sole(member: str, key: str, hostname: str | None, reports: dict, members: object) -> str:
+    """
+    Return the key of a member's node; raises an error if it is another member's as well.
+
+    key
+        Its node ID, or the address of its engine, as the member reports it or by its host name.
+
+    hostname
+        The name of the node in the list of the managers, ``None`` if they do not list it.
+    """
+    owners = {
+        name
+        for name, one in reports.items()
+        if name != member and isinstance(one, dict) and one["endpoint"] == key
+    }
+    for name in members:
+        exact = hostname == name
+        if name != member and (
+            exact or (hostname in names(name) and hostname not in names(member))
+        ):
+            owners.add(name)
+    if owners:
+        raise swarm_errors.SwarmError(
+            f"{member} was not removed: its node {key} is also that of {', '.join(sorted(owners))}."
+            " Maybe the ID is misspelt, one disk is a copy of the other, or one of them lies: look"
+            " at both ('docker info')"
+        )
+    return key
