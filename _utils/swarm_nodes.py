@@ -106,17 +106,21 @@ def by_id(nodes: list[dict]) -> dict[str, dict]:
 
 
 def doubles(claims: dict[str, str]) -> list[str]:
-    """Return complaints about minions that say they are the same node."""
-    seen: dict[str, str] = {}
-    found = []
+    """
+    Return complaints about minions that say they are the same node.
+
+    Which of them is right is not told by what they say, so the cure names none of them.
+    """
+    by_node: dict[str, list[str]] = {}
     for minion, node in claims.items():
-        other = seen.setdefault(node, minion)
-        if other != minion:
-            found.append(
-                f"{other} and {minion} both say they are node {node}, maybe one disk is a copy:"
-                f" salt {minion} swarm_builtin.leave force=True, and apply there again"
-            )
-    return found
+        by_node.setdefault(node, []).append(minion)
+    return [
+        f"{', '.join(minions)} all say they are node {node}: maybe one disk is a copy of another's."
+        " 'docker info' on each tells its Node Address. Have the copy leave, and apply there again:"
+        " salt ID swarm_builtin.leave force=True"
+        for node, minions in by_node.items()
+        if len(minions) > 1
+    ]
 
 
 def _labels(current: dict, wanted: dict, exact: bool) -> dict:

@@ -93,7 +93,7 @@ def test_a_worker_that_says_it_is_a_manager_changes_nothing():
     liar = {**claims("m1", "m2", "m3"), "m4": "id-m2"}
     assert swarm_nodes.changes(managers(), liar, settings({"m4": {"labels": {"a": "b"}}})) == []
     (text,) = swarm_nodes.doubles(liar)
-    assert text.startswith("m2 and m4 both say they are node id-m2")
+    assert text.startswith("m2, m4 all say they are node id-m2")
 
 
 @pytest.mark.parametrize(
