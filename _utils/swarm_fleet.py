@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import swarm_errors
 from swarm_members import is_member, nodes
+from swarm_report import names
 
 
 class Swarm(NamedTuple):
@@ -87,9 +88,8 @@ def only(found: list[Swarm], what: str) -> Swarm:
 
 def knowing(heard: dict[Swarm, dict], minion: str) -> list[Swarm]:
     """Return the swarms whose managers list a host of this name."""
-    names = {minion, minion.partition(".")[0]}
     return [
         swarm
         for swarm, said in heard.items()
-        if names & {node["name"] for node in nodes(said).values()}
+        if names(minion) & {node["name"] for node in nodes(said).values()}
     ]
