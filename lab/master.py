@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterable
 
@@ -10,15 +11,23 @@ from lab.config import MASTER, Settings
 from lab.engine import Engine
 from lab.run import LabError, last_words
 
+_TWICE = re.compile(r"minion \S+ was already deleted from tracker, probably a duplicate key")
+
 
 def execute(engine: Engine, program: str, *argv: str, timeout: float = 300):
     """Runs a Salt command on the master and returns what it printed as JSON."""
     command = [program, "--out=json", "--no-color", "--log-level=error", *argv]
     done = containers.execute(engine, MASTER, *command, timeout=timeout, check=False)
     try:
-        return json.loads(done.stdout)
+        return json.loads(_without_remarks(done.stdout))
     except ValueError as error:
         raise LabError(f"{' '.join(command)}: no JSON came back:\n{last_words(done)}") from error
+
+
+def _without_remarks(printed: str) -> str:
+    """Drops what 3006 prints among its JSON about a minion whose return came twice."""
+    lines = printed.splitlines(keepends=True)
+    return "".join(one for one in lines if not _TWICE.fullmatch(one.rstrip("\n")))
 
 
 def salt(
