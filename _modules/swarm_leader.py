@@ -345,9 +345,9 @@ def _finish(client, claims, settings, test):
 def _replace(client, lost, settings, test):
     if not test:
         lost = [one for one in lost if swarm_mode.is_lost(client, one["ID"], settings["timeout"])]
-    for node in lost if not test else ():
-        swarm_mode.demote(client, node["ID"], settings["timeout"])
-        swarm_mode.drop(client, node["ID"])
+        for node in lost:
+            swarm_mode.demote(client, node["ID"], settings["timeout"])
+            swarm_mode.drop(client, node["ID"])
     return {f"node {one['ID']}": {"old": "a manager that is gone", "new": None} for one in lost}
 
 

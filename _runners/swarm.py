@@ -75,14 +75,19 @@ def _said(reports, managers=()):
     return {}
 
 
+def _heard(swarm, reports):
+    """Return the reports of a swarm's members, and what its managers say."""
+    ours = {name: report for name, report in reports.items() if name in swarm.members}
+    return ours, _said(ours, swarm.managers)
+
+
 def _look(swarm):
     """Return the rows of all members, swarm by swarm, and their reports."""
     swarms = _swarms(swarm)
     reports = _reports([member for one in swarms for member in one.members])
     rows = []
     for one in swarms:
-        ours = {name: report for name, report in reports.items() if name in one.members}
-        said = _said(ours, one.managers)
+        ours, said = _heard(one, reports)
         rows += swarm_members.rows(list(one.members), ours, said, one.name)
     return rows, reports
 
@@ -235,10 +240,7 @@ def _swarm_of(minion, swarm):
     if ours := swarm_fleet.pick(found, minion):
         return ours
     reports = _reports([member for one in found for member in one.members])
-    heard = {
-        one: _said({name: reports[name] for name in one.members if name in reports}, one.managers)
-        for one in found
-    }
+    heard = {one: _heard(one, reports)[1] for one in found}
     return swarm_fleet.only(
         swarm_fleet.knowing(heard, minion) or found, f"{minion} was not removed"
     )
