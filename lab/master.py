@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 import time
 from collections.abc import Callable, Iterable
 
@@ -11,7 +10,8 @@ from lab.config import MASTER, Settings
 from lab.engine import Engine
 from lab.run import LabError, last_words
 
-_TWICE = re.compile(r"minion \S+ was already deleted from tracker, probably a duplicate key")
+# What `salt` prints for a minion that has not answered, in place of its answer.
+_SILENT = "Minion did not return"
 
 
 def execute(engine: Engine, program: str, *argv: str, timeout: float = 300):
@@ -19,24 +19,42 @@ def execute(engine: Engine, program: str, *argv: str, timeout: float = 300):
     command = [program, "--out=json", "--no-color", "--log-level=error", *argv]
     done = containers.execute(engine, MASTER, *command, timeout=timeout, check=False)
     try:
-        return json.loads(_without_remarks(done.stdout))
+        return json.loads(done.stdout)
     except ValueError as error:
         raise LabError(f"{' '.join(command)}: no JSON came back:\n{last_words(done)}") from error
-
-
-def _without_remarks(printed: str) -> str:
-    """Drops what 3006 prints among its JSON about a minion whose return came twice."""
-    lines = printed.splitlines(keepends=True)
-    return "".join(one for one in lines if not _TWICE.fullmatch(one.rstrip("\n")))
 
 
 def salt(
     engine: Engine, target: str, fun: str, *args: str, timeout: float = 300
 ) -> dict[str, object]:
-    """Runs a function on minions; returns by minion id. A comma-separated target is a list."""
+    """
+    Runs a function on minions; returns by minion id, without those that did not answer.
+
+    A comma-separated target is a list.
+    """
+    # Not `--static`: that is a batch, which pings first, and with 3008 gives up a job at work
+    # after `timeout` and `gather_job_timeout` and prints `{}` for it.
+    limits = ["--out=json", "--out-indent=-1", f"--timeout={min(int(timeout), 30)}"]
     matcher = ["--list"] if "," in target else []
-    limits = ["--static", f"--timeout={min(int(timeout), 30)}"]
-    return execute(engine, "salt", *limits, *matcher, target, fun, *args, timeout=timeout)
+    command = ["salt", *limits, "--no-color", "--log-level=error", *matcher, target, fun, *args]
+    done = containers.execute(engine, MASTER, *command, timeout=timeout, check=False)
+    try:
+        return _answers(done.stdout)
+    except ValueError as error:
+        raise LabError(f"{' '.join(command)}: {error}:\n{last_words(done)}") from error
+
+
+def _answers(printed: str) -> dict[str, object]:
+    """Returns what minions answered; each has a line, and remarks may stand between them."""
+    lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    if not lines:
+        raise ValueError("no JSON came back")
+    answers = {host: answer for line in lines for host, answer in line.items()}
+    return {host: answer for host, answer in answers.items() if not _silent(answer)}
+
+
+def _silent(answer: object) -> bool:
+    return isinstance(answer, str) and answer.startswith(_SILENT)
 
 
 def autojoin(engine: Engine, hosts: Iterable[str]) -> None:
