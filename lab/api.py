@@ -1,15 +1,25 @@
 """The lab as a Python object; the command line is a thin layer over it."""
 
-import fcntl
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
-from lab import config, containers, images, machine, master, network, pillars, tuning, workloads
+from lab import (
+    config,
+    containers,
+    images,
+    locks,
+    machine,
+    master,
+    network,
+    pillars,
+    tuning,
+    workloads,
+)
 from lab.config import MASTER, Settings
 from lab.engine import Engine
 from lab.run import LabError, say
@@ -45,7 +55,7 @@ class Lab:
         options["autojoin"] = autojoin
         check_options(options)
         machine.check()
-        with self._locked():
+        with locks.alone(self.settings):
             state = self._read()
             if state.get("options") == options and self._whole(state):
                 workloads.ensure(self.settings, self.engine)
@@ -89,10 +99,9 @@ class Lab:
 
     def down(self) -> None:
         """Removes everything but the cache, also what a failed start left."""
-        with self._locked():
+        with locks.alone(self.settings):
             self._clear()
-            if not self.engine.find() or (self.engine.own and not self.engine.busy()):
-                self.engine.stop()
+            self.engine.stop_unused()
             with suppress(OSError):
                 self.settings.run.rmdir()
         say("down")
@@ -149,7 +158,7 @@ class Lab:
 
     def add(self, host: str, accept: bool = True) -> None:
         """Adds a new machine that registers at the master; its key waits if not accepted."""
-        with self._locked():
+        with locks.alone(self.settings):
             state = self._need()
             config.number(host)
             if host in state["hosts"]:
@@ -163,7 +172,7 @@ class Lab:
 
     def remove(self, host: str) -> None:
         """Takes a host away for good, with its data and its key."""
-        with self._locked():
+        with locks.alone(self.settings):
             state = self._need(host)
             containers.remove(self.engine, host)
             master.forget(self.engine, host)
@@ -172,7 +181,7 @@ class Lab:
 
     def reset(self, host: str) -> None:
         """Replaces a host by a fresh one of the same name and address."""
-        with self._locked():
+        with locks.alone(self.settings):
             state = self._need(host)
             containers.remove(self.engine, host)
             master.forget(self.engine, host)
@@ -257,18 +266,6 @@ class Lab:
     def _write(self, state: dict) -> None:
         self.settings.run.mkdir(parents=True, exist_ok=True)
         self._state.write_text(json.dumps(state, indent=2) + "\n")
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Lets one command at a time change labs on this machine."""
-        self.settings.cache.mkdir(parents=True, exist_ok=True)
-        with (self.settings.cache / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say("waiting for another lab command to end")
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
 
 def _taste(options: Mapping[str, object]) -> dict[str, object]:

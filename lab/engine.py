@@ -5,9 +5,10 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from lab import cgroups, firewall, machine, mounts, tuning
+from lab import cgroups, firewall, locks, machine, mounts, tuning
 from lab.config import Settings
 from lab.run import LabError, run, say
 
@@ -138,9 +139,26 @@ class Engine:
         tail = "\n".join("  " + x for x in self.log.read_text().splitlines()[-10:])
         raise LabError(f"the lab's own dockerd did not start (whole log: {self.log}):\n{tail}")
 
-    def busy(self) -> bool:
-        """Tells whether anything runs on the engine: another lab, say."""
-        return bool(self.docker("ps", "--quiet").stdout.strip())
+    @contextlib.contextmanager
+    def borrowed(self) -> Iterator[None]:
+        """Has an engine answer for as long as this lasts, whatever becomes of the labs on it."""
+        with locks.alone(self.settings):
+            self.ensure()
+            hold = locks.Borrowing(self.settings)
+        try:
+            yield
+        finally:
+            with locks.alone(self.settings):
+                hold.end()
+                self.stop_unused()
+
+    def stop_unused(self) -> None:
+        """Stops the lab's own engine, or clears up after it, unless somebody uses it."""
+        if not self.find() or (self.own and not self._busy()):
+            self.stop()
+
+    def _busy(self) -> bool:
+        return locks.held(self.settings) or bool(self.docker("ps", "--quiet").stdout.strip())
 
     def stop(self) -> None:
         """Stops the lab's own engine and takes away what it put on the machine."""

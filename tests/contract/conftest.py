@@ -2,6 +2,7 @@
 The image under test comes twice: the stand-in always, the real one when a folder has it.
 """
 
+import contextlib
 import os
 import shutil
 import uuid
@@ -30,15 +31,12 @@ def engine(settings):
     if os.geteuid() != 0:
         pytest.skip("the contract tests start Docker Engines: run them as root")
     engine = Engine(settings)
-    ours = engine.find() is None
-    try:
-        settings.cache.mkdir(parents=True, exist_ok=True)
-        engine.ensure()
-    except LabError as err:
-        pytest.skip(f"no Docker engine to test with: {err}")
-    yield engine
-    if ours and not engine.docker("ps", "--quiet").stdout.strip():
-        engine.stop()
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(engine.borrowed())
+        except LabError as err:
+            pytest.skip(f"no Docker engine to test with: {err}")
+        yield engine
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,4 @@
+import contextlib
 import io
 import os
 import shutil
@@ -22,14 +23,12 @@ NEWER = f"{PREFIX}busybox:2"
 def docker_url():
     """The engine that DOCKER_HOST names, else this machine's, else the lab's own."""
     engine = Engine(config.settings(os.environ))
-    ours = engine.find() is None
-    try:
-        engine.ensure()
-    except LabError as err:
-        pytest.skip(f"no Docker engine to test with: {err}")
-    yield engine.url
-    if ours and not engine.docker("ps", "--quiet").stdout.strip():
-        engine.stop()
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(engine.borrowed())
+        except LabError as err:
+            pytest.skip(f"no Docker engine to test with: {err}")
+        yield engine.url
 
 
 @pytest.fixture(scope="session")
