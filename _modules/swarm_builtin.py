@@ -20,6 +20,7 @@ import swarm_nodes
 import swarm_peers
 import swarm_secrets
 import swarm_wait
+import swarm_workloads
 from swarm_address import endpoint
 from swarm_membership import INIT, JOIN, NOTHING, REJOIN, RESTART, UNLOCK, WAIT, Step
 from swarm_peers import CLUSTER, NODE
@@ -497,12 +498,13 @@ def ask_managers():
     return swarm_peers.ask(__salt__, others, "swarm_leader.settle")
 
 
-def leave(force=False, lose_cluster=False, test=False):
+def leave(force=False, lose_cluster=False, ending=False, test=False):
     """
     Ensure this node is in no cluster; return what changed.
 
     A manager hands over first, and is refused if the others would lose their quorum by it. The last
-    manager ends the cluster.
+    manager ends the cluster; refused if there are services, secrets, configs or networks that
+    pillar does not name, or somebody else has made the cluster.
 
     CLI Example:
 
@@ -515,8 +517,12 @@ def leave(force=False, lose_cluster=False, test=False):
         the last manager, and where nobody can tell. Defaults to ``False``.
 
     lose_cluster
-        With ``force``: leave even then. What the cluster knows is lost, if this was the last copy.
-        Defaults to ``False``.
+        Leave even then. What the cluster knows is lost, if this was the last copy. Defaults to
+        ``False``.
+
+    ending
+        Others leave at the same time, maybe all of them: refused as for the last manager, and on a
+        worker that has tasks. Defaults to ``False``.
     """
     settings = _settings()
     if not __salt__["swarm_engine.exists"]():
@@ -527,14 +533,28 @@ def leave(force=False, lose_cluster=False, test=False):
         if state == "inactive":
             return {}
         forced = force or state != "active"
+        if not (forced or lose_cluster) and (ending or _is_last(client, swarm)):
+            _refuse_loss(client, swarm, settings)
         by_force = forced and ((force and lose_cluster) or _may_force(client, swarm, settings))
         if not test:
             last = _hand_over(client, swarm, settings) if not forced else by_force
+            if last and not (forced or lose_cluster):
+                # The others have left at the same time.
+                _refuse_loss(client, swarm, settings)
             client.leave_swarm(force=last)
             if not _mine().masterless:
                 _forget()
         return {"swarm mode": {"old": f"{state}, {_role(swarm)}", "new": "inactive"}}
     return {}
+
+
+def _is_last(client, swarm):
+    return swarm_membership.manager(swarm) and swarm_mode.is_last_manager(client)
+
+
+def _refuse_loss(client, swarm, settings):
+    if found := swarm_workloads.find(client, swarm, settings):
+        raise swarm_errors.SwarmError(swarm_workloads.refusal(settings["id"], found))
 
 
 def _may_force(client, swarm, settings):

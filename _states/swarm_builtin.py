@@ -83,9 +83,12 @@ def ready(name, timeout=None):
     return swarm_ret.waited(name, __opts__["test"], __salt__["swarm_builtin.wait_ready"], timeout)
 
 
-def left(name):
+def left(name, lose_cluster=False):
     """
     Ensure this node is in no cluster; a manager hands over before.
+
+    The other nodes may be leaving as well: refused if that would cost what users have in the
+    cluster, or end a cluster that somebody else has made.
 
     .. code-block:: yaml
 
@@ -94,5 +97,9 @@ def left(name):
 
     name
         A name for the report.
+
+    lose_cluster
+        Leave even then. Defaults to ``False``.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_builtin.leave"])
+    leave = __salt__["swarm_builtin.leave"]
+    return swarm_ret.applied(name, __opts__["test"], leave, lose_cluster=lose_cluster, ending=True)

@@ -18,6 +18,7 @@ import swarm_nodes
 import swarm_peers
 import swarm_pki
 import swarm_wait
+import swarm_workloads
 from swarm_address import endpoint
 
 # The engine gives up waiting for a join after 20 s, and goes on with it.
@@ -103,7 +104,8 @@ def init(client: Any, settings: dict) -> None:
     """Make a new cluster of this engine alone."""
     builtin = settings["builtin"]
     port = {"DataPathPort": builtin["data_path_port"]} if builtin["data_path_port"] else {}
-    body = {**_places(settings), **swarm_cluster.address_pools(builtin), **port}
+    spec = {"Spec": {"Labels": {swarm_workloads.FOUNDED: "true"}}}
+    body = {**_places(settings), **swarm_cluster.address_pools(builtin), **port, **spec}
     with swarm_docker.translated("a new cluster"):
         swarm_docker.post(client, "/swarm/init", json=body)
 
@@ -355,12 +357,16 @@ def is_lost(client: Any, node: str, timeout: float) -> bool:
     return bool(found.get(node))
 
 
+def is_last_manager(client: Any) -> bool:
+    """Say whether the cluster has no manager but this one."""
+    return len(swarm_nodes.managers(nodes(client))) == 1
+
+
 def step_down(client: Any, node: str, timeout: float) -> bool:
     """Have this very node become a worker; return whether it is the last manager, and stays one."""
 
     def last() -> bool:
-        known = nodes(client) if swarm_membership.manager(swarm(client)) else []
-        return len(swarm_nodes.managers(known)) == 1
+        return swarm_membership.manager(swarm(client)) and is_last_manager(client)
 
     if not last() and swarm_membership.manager(swarm(client)):
         demote(client, node, timeout, leaves=True)

@@ -4,18 +4,23 @@
 include:
   - swarm.settings
 
+{%- if mode == "builtin" %}
+
+# First: it is refused where the cluster would take something of its users with it.
+this node is out of the cluster:
+  swarm_builtin.left:
+    - lose_cluster: {{ pillar.get("swarm_clean", {}).get("lose_cluster", False) | json }}
+    - require:
+      - swarm_settings: swarm pillar is valid
+{%- endif %}
+
 docker clients use the engine:
   swarm_client.removed:
     - require:
-      - swarm_settings: swarm pillar is valid
+      - {{ "swarm_builtin: this node is out of the cluster" if mode == "builtin"
+           else "swarm_settings: swarm pillar is valid" }}
 
-{%- if mode == "builtin" %}
-
-this node is out of the cluster:
-  swarm_builtin.left:
-    - require:
-      - swarm_client: docker clients use the engine
-{%- else %}
+{%- if mode != "builtin" %}
 
 agent and manager are removed:
   swarm_classic.removed:
@@ -31,7 +36,7 @@ this node is out of the store:
 networks of pillar are removed:
   swarm_network.unmanaged:
     - require:
-      - {{ "swarm_builtin: this node is out of the cluster" if mode == "builtin"
+      - {{ "swarm_client: docker clients use the engine" if mode == "builtin"
            else "swarm_consul: this node is out of the store" }}
 
 service for overlay networks is removed:

@@ -32,7 +32,11 @@ class ClusterApi:
     def __init__(self, me, nodes=(), state="active"):
         self.me, self.state = me, state
         self.known = {one["ID"]: one for one in nodes}
-        self.spec = {"Labels": {}, "EncryptionConfig": {"AutoLockManagers": False}}
+        self.things = {}  # what users have: {"services": [names], ...}
+        self.spec = {
+            "Labels": {"swarm-formula.founded": "true"},
+            "EncryptionConfig": {"AutoLockManagers": False},
+        }
         self.index, self.rotations, self.stale = 1, 0, 0
         self.root_ca, self.slow = (
             "-----BEGIN CERTIFICATE-----\nTUlORQ==\n-----END CERTIFICATE-----\n",
@@ -113,6 +117,29 @@ class ClusterApi:
 
     def tasks(self, filters=None):
         return []
+
+    def _of(self, kind):
+        return [{"Spec": {"Name": name}} for name in self.things.get(kind, ())]
+
+    def services(self):
+        return self._of("services")
+
+    def secrets(self):
+        return self._of("secrets")
+
+    def configs(self):
+        return self._of("configs")
+
+    def networks(self, filters):
+        assert filters == {"scope": "swarm"}
+        names = self.things.get("networks", ())
+        ingress = {"Name": "ingress", "Ingress": True}
+        return [ingress, *({"Name": name, "Ingress": False} for name in names)]
+
+    def containers(self, filters):
+        label = "com.docker.swarm.service.name"
+        assert filters == {"label": label}
+        return [{"Labels": {label: name}} for name in self.things.get("tasks", ())]
 
     def leave_swarm(self, force=False):
         self.asked.append(("leave", force))

@@ -45,6 +45,8 @@ APPLIED = {
     "swarm_registry.logged_in": "swarm_registry.apply",
     "swarm_registry.logged_out": "swarm_registry.remove",
 }
+# What a state says besides.
+WORDS = {"swarm_builtin.left": {"lose_cluster": False, "ending": True}}
 WAITED = {
     "swarm_consul.ready": "swarm_consul.wait",
     "swarm_classic.elected": "swarm_classic.wait_primary",
@@ -97,7 +99,7 @@ def test_changes_are_made_or_promised(run, name, function, test):
     assert ret["changes"] == CHANGES
     assert ret["result"] is (None if test else True)
     assert ret["comment"].startswith("a name would be" if test else "a name was changed")
-    called.assert_called_once_with(test=test)
+    called.assert_called_once_with(test=test, **WORDS.get(name, {}))
 
 
 @pytest.mark.parametrize(("name", "function"), APPLIED.items())

@@ -72,6 +72,7 @@ def test_pools_without_a_mask_are_sent_with_the_one_of_docker(on):
         "DefaultAddrPool": ["10.30.0.0/16"],
         "SubnetSize": 24,
         "DataPathPort": 7789,
+        "Spec": {"Labels": {"swarm-formula.founded": "true"}},
     }
 
 
@@ -308,6 +309,89 @@ def test_last_manager_ends_the_cluster(on):
     on("m1", api)
     swarm_builtin.leave()
     assert api.asked == [("leave", True)]
+
+
+THINGS = {
+    "services": (["web", "db"], "services db, web"),
+    "secrets": (["password"], "secret password"),
+    "configs": (["swarm-formula-turn", "nginx.conf"], "config nginx.conf"),
+    "networks": (["front", "backend"], "network front"),
+}
+
+
+@pytest.mark.parametrize("kind", THINGS)
+@pytest.mark.parametrize("test", [False, True])
+def test_cluster_with_something_in_it_is_not_ended(on, kind, test):
+    names, told = THINGS[kind]
+    api = ClusterApi("m1", [node("m1", "manager", leader=True)])
+    api.things = {kind: names}
+    on("m1", api, networks={"backend": {"driver": "overlay"}})
+    with pytest.raises(swarm_errors.SwarmError) as failure:
+        swarm_builtin.leave(test=test)
+    assert f"would be lost, if all nodes left: {told}. " in str(failure.value)
+    assert api.asked == []
+    assert swarm_builtin.leave(lose_cluster=True, test=test)
+    assert api.asked == ([] if test else [("leave", True)])
+
+
+def test_what_the_formula_has_made_itself_holds_up_nothing(on):
+    api = ClusterApi("m1", [node("m1", "manager", leader=True)])
+    api.things = {"configs": ["swarm-formula-turn"], "networks": ["backend"]}
+    on("m1", api, networks={"backend": {"driver": "overlay"}})
+    assert swarm_builtin.leave()
+
+
+def test_cluster_that_somebody_else_has_made_is_not_ended(on):
+    api = ClusterApi("m1", [node("m1", "manager", leader=True)])
+    api.spec["Labels"] = {}
+    on("m1", api)
+    with pytest.raises(swarm_errors.SwarmError, match="this formula did not make: c1"):
+        swarm_builtin.leave()
+    assert swarm_builtin.leave(lose_cluster=True)
+
+
+def test_cluster_that_the_formula_makes_is_known_as_its_own(on):
+    api = ClusterApi("m1", state="inactive")
+    on("m1", api)
+    swarm_builtin.apply()
+    (body,) = [body for path, body in api.asked if path == "/swarm/init"]
+    assert body["Spec"]["Labels"] == {"swarm-formula.founded": "true"}
+
+
+def test_manager_of_several_leaves_alone_and_not_with_all_others(on):
+    api = cluster("m2")
+    api.things = {"services": ["web"]}
+    on("m2", api)
+    with pytest.raises(swarm_errors.SwarmError, match="service web"):
+        swarm_builtin.leave(ending=True)
+    assert api.asked == []
+    assert swarm_builtin.leave()
+
+
+def test_worker_with_tasks_does_not_leave_with_all_others(on):
+    api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
+    api.things = {"tasks": ["web", "db", "web"]}
+    on("m4", api)
+    with pytest.raises(swarm_errors.SwarmError, match=r"tasks of db, web\. .*swarm.remove m4"):
+        swarm_builtin.leave(ending=True)
+    assert api.asked == []
+    api.things = {}
+    assert swarm_builtin.leave(ending=True)
+
+
+def test_what_came_while_the_others_left_is_not_lost(on, monkeypatch, hurry):
+    api = cluster()
+    on("m1", api)
+
+    def update(*_):
+        api.things = {"services": ["web"]}
+        for other in ("id-m2", "id-m3"):
+            del api.known[other]["ManagerStatus"]
+
+    monkeypatch.setattr(api, "update_node", update)
+    with pytest.raises(swarm_errors.SwarmError, match="service web"):
+        swarm_builtin.leave(ending=True)
+    assert api.asked == []
 
 
 def test_manager_that_is_the_last_one_before_it_is_let_go_ends_the_cluster(on, monkeypatch, hurry):

@@ -26,7 +26,7 @@ THREE = [node("m1", "manager", leader=True), node("m2", "manager"), node("m3", "
 WORKER = node("m4")
 
 
-class Api(ClusterApi, Raft):
+class Api(Raft, ClusterApi):
     """A cluster with configs."""
 
     def __init__(self, me, nodes, shared=None, **more):

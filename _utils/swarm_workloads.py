@@ -1,0 +1,74 @@
+"""
+What users have in a cluster of swarm mode, so that nobody ends it unawares.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import swarm_docker
+import swarm_membership
+import swarm_raft_lock
+
+# A label in the spec of each cluster that the formula makes.
+FOUNDED = "swarm-formula.founded"
+_SERVICE = "com.docker.swarm.service.name"
+
+_KINDS: Mapping[str, Callable[[Any], list[dict]]] = {
+    "service": lambda client: client.services(),
+    "secret": lambda client: client.secrets(),
+    "config": lambda client: client.configs(),
+    "network": lambda client: client.networks(filters={"scope": "swarm"}),
+}
+
+
+def find(client: Any, swarm: dict, settings: Mapping) -> dict[str, list[str]]:
+    """
+    Return the names of what would be gone, or move, if all nodes of this one's cluster left it.
+
+    ``{"service": [...], "secret": [...], "config": [...], "network": [...], "task": [...]}``,
+    without what is empty. A manager tells what the cluster has, a worker of which services it has
+    tasks. A cluster that somebody else has made is one more thing, ``{"cluster": [its ID]}``.
+    """
+    if not swarm_membership.manager(swarm):
+        return _kept({"task": _tasks(client)})
+    with swarm_docker.translated("what the cluster has"):
+        cluster = client.inspect_swarm()
+        found = {kind: _names(ask(client)) for kind, ask in _KINDS.items()}
+    own = {"config": {swarm_raft_lock.NAME}, "network": set(settings["networks"])}
+    foreign = not (cluster["Spec"].get("Labels") or {}).get(FOUNDED)
+    return _kept(
+        {kind: sorted(names - own.get(kind, set())) for kind, names in found.items()}
+        | {"cluster": [cluster["ID"]] if foreign else []}
+    )
+
+
+def _kept(found: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {kind: names for kind, names in found.items() if names}
+
+
+def _names(things: list[dict]) -> set[str]:
+    """Return the names of what users have made; a network has its own outside of a spec."""
+    return {one.get("Name") or one["Spec"]["Name"] for one in things if not one.get("Ingress")}
+
+
+def _tasks(client: Any) -> list[str]:
+    with swarm_docker.translated("tasks on this node"):
+        running = client.containers(filters={"label": _SERVICE})
+    return sorted({one["Labels"][_SERVICE] for one in running})
+
+
+_END = """salt '*' state.apply swarm.clean pillar='{"swarm_clean": {"lose_cluster": true}}'"""
+_WORDS = {"task": "tasks of", "cluster": "a cluster that this formula did not make:"}
+
+
+def refusal(me: str, found: Mapping[str, list[str]]) -> str:
+    """Return why a node does not leave with all others, and the ways to go on."""
+    said = [
+        f"{_WORDS.get(kind) or kind + 's' * (len(names) > 1)} {', '.join(names)}"
+        for kind, names in found.items()
+    ]
+    return (
+        f"{me} has not left its cluster, nothing was changed. There would be lost, if all nodes"
+        f" left: {'; '.join(said)}. To take out this node alone, its tasks go elsewhere before:"
+        f" salt-run swarm.remove {me}. To end the cluster with all that it has: {_END}"
+    )
