@@ -12,6 +12,7 @@ from typing import Any
 
 import swarm_deadline
 import swarm_errors
+import swarm_reader
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ LOGINS = Path("/root/.docker/config.json")
 def connect(url: str | None = None, timeout: float = 60, what: str = "docker") -> Iterator[Any]:
     """
     Give a ``docker.APIClient`` that is closed at the end; errors within come out as ``SwarmError``.
+
+    Where there is no SDK yet, what is given only reads; anything else is a ``SdkMissingError``.
 
     url
         Where the engine listens. Defaults to the local socket.
@@ -49,7 +52,7 @@ def connect(url: str | None = None, timeout: float = 60, what: str = "docker") -
 @contextlib.contextmanager
 def translated(what: str, url: str = "") -> Iterator[None]:
     """Turn the SDK's and requests' errors into the formula's, once and with the object's name."""
-    errors = _sdk().errors
+    errors = _errors()
     requests = importlib.import_module("requests").exceptions
     try:
         yield
@@ -92,7 +95,7 @@ def found(call: Callable, *args: Any, **kwargs: Any) -> Any:
     """Return what ``call`` returns, or ``None`` if Docker knows no such object."""
     try:
         return call(*args, **kwargs)
-    except _sdk().errors.NotFound:
+    except _errors().NotFound:
         return None
 
 
@@ -149,8 +152,20 @@ def _sdk() -> Any:
     return sdk
 
 
+def _errors() -> Any:
+    """Return the module with the errors of the client that ``connect`` gives."""
+    try:
+        return _sdk().errors
+    except swarm_errors.SdkMissingError:
+        return swarm_reader
+
+
 def _client() -> type:
-    """Return the SDK's client, each call of which has an end."""
+    """Return the SDK's client, each call of which has an end; where it is not, what only reads."""
+    try:
+        _sdk()
+    except swarm_errors.SdkMissingError:
+        return swarm_reader.Reader
     return type("APIClient", (swarm_deadline.Bound, _sdk().APIClient), {})
 
 

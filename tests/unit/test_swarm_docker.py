@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 import time
+from unittest.mock import Mock
 
 import pytest
 import swarm_docker
@@ -118,11 +119,17 @@ def test_the_environment_does_not_choose_the_engine(monkeypatch, engine):
         pass
 
 
-def test_the_sdk_is_missing(monkeypatch):
-    monkeypatch.setitem(sys.modules, "docker", None)
+def test_without_the_sdk_what_only_reads_is_given(monkeypatch):
+    missing = Mock(side_effect=swarm_errors.SdkMissingError("no SDK"))
+    monkeypatch.setattr(swarm_docker, "_sdk", missing)
+    with (
+        pytest.raises(swarm_errors.EngineUnreachableError, match="No such file"),
+        swarm_docker.connect("unix:///nope.sock"),
+    ):
+        pass
     with (
         pytest.raises(swarm_errors.SdkMissingError, match=r"swarm\.libraries"),
-        swarm_docker.connect(),
+        swarm_docker.connect("http://127.0.0.1:1"),
     ):
         pass
 
@@ -135,8 +142,8 @@ def test_an_sdk_that_was_installed_by_this_very_process(monkeypatch, tmp_path, b
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     if before == "folder":
         (tmp_path / "docker").mkdir()
-    with pytest.raises(swarm_errors.SdkMissingError), swarm_docker.connect():
-        pass
+    with pytest.raises(swarm_errors.SdkMissingError):
+        swarm_docker._sdk()
     (tmp_path / "docker").mkdir(exist_ok=True)
     (tmp_path / "docker/__init__.py").write_text("class APIClient: pass\n")
     assert swarm_docker._sdk().__file__ == str(tmp_path / "docker/__init__.py")

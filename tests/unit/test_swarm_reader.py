@@ -1,0 +1,120 @@
+import http.server
+import json
+import socketserver
+import threading
+import urllib.parse
+from unittest.mock import Mock
+
+import docker
+import pytest
+import swarm_docker
+import swarm_errors
+import swarm_reader
+
+VERSION = {"Version": "26.1.5", "ApiVersion": "1.45"}
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """An engine that answers what it holds, and keeps what it was asked."""
+
+    daemon_threads = True
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def address_string(self):
+        return "unix"
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        status, body = self.server.answers.get(self.path.partition("?")[0], (404, {}))
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
+
+
+@pytest.fixture
+def engine(tmp_path):
+    server = Server(str(tmp_path / "docker.sock"), Handler)
+    server.asked, server.answers = [], {"/version": (200, VERSION), "/_ping": (200, b"OK")}
+    server.url = f"unix://{tmp_path}/docker.sock"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def client(engine, monkeypatch):
+    missing = Mock(side_effect=swarm_errors.SdkMissingError("no SDK"))
+    monkeypatch.setattr(swarm_docker, "_sdk", missing)
+    with swarm_docker.connect(engine.url, timeout=5) as client:
+        yield client
+
+
+def test_it_reads_as_the_sdk_does(engine, client):
+    engine.answers["/v1.45/containers/a%2Fb/json"] = (200, {"Id": "1"})
+    engine.answers["/v1.45/containers/json"] = (200, [])
+    assert client.ping() is True
+    assert client.version(api_version=False) == VERSION
+    assert client.inspect_container("a/b") == {"Id": "1"}
+    assert client.containers(all=True, filters={"label": "a=b", "dangling": True}) == []
+    query = urllib.parse.parse_qs(engine.asked[-1].partition("?")[2])
+    assert query["all"] == ["1"]
+    assert json.loads(query["filters"][0]) == {"label": ["a=b"], "dangling": ["true"]}
+
+
+def test_what_the_engine_does_not_know_is_not_found(client):
+    assert swarm_docker.found(client.inspect_network, "nope") is None
+
+
+@pytest.mark.parametrize(
+    "body", [{"message": "This node is not a swarm manager."}, b"This node is not a swarm manager."]
+)
+def test_an_error_has_the_words_of_the_engine(engine, client, body):
+    engine.answers["/v1.45/nodes"] = (503, body)
+    with (
+        pytest.raises(
+            swarm_errors.ApiError, match="nodes: Docker says: This node is not a swarm manager"
+        ),
+        swarm_docker.translated("nodes"),
+    ):
+        client.nodes()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.create_network("a"),
+        lambda client: client.leave_swarm(force=True),
+        lambda client: client.nodes(since=3),
+        lambda client: swarm_docker.post(client, "/swarm/init", json={}),
+    ],
+)
+def test_it_changes_nothing(engine, client, call):
+    asked = list(engine.asked)
+    with pytest.raises(swarm_errors.SdkMissingError, match=r"apply the state swarm\.libraries"):
+        call(client)
+    assert engine.asked == asked
+
+
+def test_an_engine_that_says_nothing_is_told(engine, client, tmp_path, monkeypatch):
+    engine.answers["/v1.45/info"] = (200, b"{")
+    with pytest.raises(ValueError, match="Expecting"):
+        client.info()
+    (tmp_path / "docker.sock").unlink()
+    with (
+        pytest.raises(swarm_errors.EngineUnreachableError, match="does not answer"),
+        swarm_docker.translated("info"),
+    ):
+        client.info()
+
+
+def test_errors_have_the_names_of_the_sdks():
+    for name in ("DockerException", "APIError", "NotFound"):
+        assert issubclass(getattr(docker.errors, name), docker.errors.DockerException)
+        assert issubclass(getattr(swarm_reader, name), swarm_reader.DockerException)
+    for name in swarm_reader.READS:
+        assert callable(getattr(docker.APIClient, name))
