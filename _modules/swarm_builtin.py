@@ -8,6 +8,7 @@ token for workers, for members only) and ``swarm_node``, which node a minion is.
 import contextlib
 import time
 
+import swarm_adoption
 import swarm_docker
 import swarm_dockerd
 import swarm_errors
@@ -323,11 +324,13 @@ def _apply(client, settings, test):
         _mine().refuse_forgetful(settings["id"])
     if step.what == NOTHING:
         if not test:
+            swarm_adoption.note(swarm["NodeID"], _is_adopted(swarm, settings, known))
             _tell(swarm, settings, known)
         return {}
     changes = _change(swarm.get("LocalNodeState") or "inactive", settings, step.what)
     if not test:
         _become(client, settings)
+        swarm_adoption.note(swarm_mode.swarm(client)["NodeID"], adopted=False)
         tell()
         if step.what in {JOIN, REJOIN, RESTART, WAIT}:
             # The leader has not seen this node before: its role, its labels.
@@ -504,7 +507,7 @@ def leave(force=False, lose_cluster=False, ending=False, test=False):
 
     A manager hands over first, and is refused if the others would lose their quorum by it. The last
     manager ends the cluster; refused if there are services, secrets, configs or networks that
-    pillar does not name, or somebody else has made the cluster.
+    pillar does not name.
 
     CLI Example:
 
@@ -542,10 +545,45 @@ def leave(force=False, lose_cluster=False, ending=False, test=False):
                 # The others have left at the same time.
                 _refuse_loss(client, swarm, settings)
             client.leave_swarm(force=last)
-            if not _mine().masterless:
-                _forget()
+            _go()
         return {"swarm mode": {"old": f"{state}, {_role(swarm)}", "new": "inactive"}}
     return {}
+
+
+def release(test=False):
+    """
+    Leave this node in its cluster and forget it, if it was in there before the formula; return the
+    reason as a sentence, empty if it was not.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_builtin.release test=True
+    """
+    settings = _settings()
+    if not __salt__["swarm_engine.exists"]():
+        return ""
+    with swarm_docker.unless_absent(test=True), _client() as client:
+        swarm = swarm_mode.swarm(client)
+        if not swarm.get("NodeID") or not _is_adopted(swarm, settings, _known(settings)):
+            return ""
+        if not test:
+            _go()
+        return swarm_adoption.stays(settings["id"], swarm["NodeID"])
+    return ""
+
+
+def _is_adopted(swarm, settings, known):
+    told = known.claims.get(settings["id"]) == swarm["NodeID"]
+    return swarm_adoption.is_adopted(swarm["NodeID"], told)
+
+
+def _go():
+    """Forget what this host was, here and in the mine."""
+    swarm_adoption.forget()
+    if not _mine().masterless:
+        _forget()
 
 
 def _is_last(client, swarm):

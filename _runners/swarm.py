@@ -295,8 +295,8 @@ def backup(minion=None, swarm=None, **options):
     return {"minion": chosen, **(answer if isinstance(answer, dict) else _refused(answer))}
 
 
-def _cleaned(minion, answers):
-    return _clean(minion) if answers else "the minion does not answer"
+def _cleaned(minion, answers, **more):
+    return _clean(minion, **more) if answers else "the minion does not answer"
 
 
 def _from_store(minion, answers, endpoint, others):
@@ -315,7 +315,8 @@ def _from_cluster(minion, answers, node, others):
         if isinstance(expelled, str):
             return _refused(expelled)
         done = expelled
-    done["cleaned"] = _cleaned(minion, answers)
+    # It is to go, also if it was a node before the formula.
+    done["cleaned"] = _cleaned(minion, answers, pillar={"swarm_clean": {"adopted": True}})
     if node:
         done["dropped"] = _from_any(managers, "swarm_leader.drop", node)
     return done
@@ -332,8 +333,8 @@ def _servers(others):
     )
 
 
-def _clean(minion):
-    returns = _ask([minion], "state.apply", mods="swarm.clean", queue=True)
+def _clean(minion, **more):
+    returns = _ask([minion], "state.apply", mods="swarm.clean", queue=True, **more)
     return swarm_members.outcomes(returns, [minion]).get(minion, True)
 
 

@@ -83,12 +83,12 @@ def ready(name, timeout=None):
     return swarm_ret.waited(name, __opts__["test"], __salt__["swarm_builtin.wait_ready"], timeout)
 
 
-def left(name, lose_cluster=False):
+def left(name, lose_cluster=False, adopted=False):
     """
     Ensure this node is in no cluster; a manager hands over before.
 
     The other nodes may be leaving as well: refused if that would cost what users have in the
-    cluster, or end a cluster that somebody else has made.
+    cluster. A node that was in its cluster before the formula stays in it, with a warning.
 
     .. code-block:: yaml
 
@@ -99,7 +99,14 @@ def left(name, lose_cluster=False):
         A name for the report.
 
     lose_cluster
-        Leave even then. Defaults to ``False``.
+        Leave even then, whatever is lost. Defaults to ``False``.
+
+    adopted
+        Leave also as a node that was in its cluster before. Defaults to ``False``.
     """
+    test = __opts__["test"]
+    kept = not (lose_cluster or adopted) and __salt__["swarm_builtin.release"](test=test)
+    if kept:
+        return swarm_ret.warned(swarm_ret.done(name, {}), [kept])
     leave = __salt__["swarm_builtin.leave"]
-    return swarm_ret.applied(name, __opts__["test"], leave, lose_cluster=lose_cluster, ending=True)
+    return swarm_ret.applied(name, test, leave, lose_cluster=lose_cluster, ending=True)

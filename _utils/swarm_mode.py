@@ -18,7 +18,6 @@ import swarm_nodes
 import swarm_peers
 import swarm_pki
 import swarm_wait
-import swarm_workloads
 from swarm_address import endpoint
 
 # The engine gives up waiting for a join after 20 s, and goes on with it.
@@ -104,8 +103,7 @@ def init(client: Any, settings: dict) -> None:
     """Make a new cluster of this engine alone."""
     builtin = settings["builtin"]
     port = {"DataPathPort": builtin["data_path_port"]} if builtin["data_path_port"] else {}
-    spec = {"Spec": {"Labels": {swarm_workloads.FOUNDED: "true"}}}
-    body = {**_places(settings), **swarm_cluster.address_pools(builtin), **port, **spec}
+    body = {**_places(settings), **swarm_cluster.address_pools(builtin), **port}
     with swarm_docker.translated("a new cluster"):
         swarm_docker.post(client, "/swarm/init", json=body)
 

@@ -9,8 +9,6 @@ import swarm_docker
 import swarm_membership
 import swarm_raft_lock
 
-# A label in the spec of each cluster that the formula makes.
-FOUNDED = "swarm-formula.founded"
 _SERVICE = "com.docker.swarm.service.name"
 
 _KINDS: Mapping[str, Callable[[Any], list[dict]]] = {
@@ -27,19 +25,14 @@ def find(client: Any, swarm: dict, settings: Mapping) -> dict[str, list[str]]:
 
     ``{"service": [...], "secret": [...], "config": [...], "network": [...], "task": [...]}``,
     without what is empty. A manager tells what the cluster has, a worker of which services it has
-    tasks. A cluster that somebody else has made is one more thing, ``{"cluster": [its ID]}``.
+    tasks.
     """
     if not swarm_membership.manager(swarm):
         return _kept({"task": _tasks(client)})
     with swarm_docker.translated("what the cluster has"):
-        cluster = client.inspect_swarm()
         found = {kind: _names(ask(client)) for kind, ask in _KINDS.items()}
     own = {"config": {swarm_raft_lock.NAME}, "network": set(settings["networks"])}
-    foreign = not (cluster["Spec"].get("Labels") or {}).get(FOUNDED)
-    return _kept(
-        {kind: sorted(names - own.get(kind, set())) for kind, names in found.items()}
-        | {"cluster": [cluster["ID"]] if foreign else []}
-    )
+    return _kept({kind: sorted(names - own.get(kind, set())) for kind, names in found.items()})
 
 
 def _kept(found: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -58,13 +51,12 @@ def _tasks(client: Any) -> list[str]:
 
 
 _END = """salt '*' state.apply swarm.clean pillar='{"swarm_clean": {"lose_cluster": true}}'"""
-_WORDS = {"task": "tasks of", "cluster": "a cluster that this formula did not make:"}
 
 
 def refusal(me: str, found: Mapping[str, list[str]]) -> str:
     """Return why a node does not leave with all others, and the ways to go on."""
     said = [
-        f"{_WORDS.get(kind) or kind + 's' * (len(names) > 1)} {', '.join(names)}"
+        f"{'tasks of' if kind == 'task' else kind + 's' * (len(names) > 1)} {', '.join(names)}"
         for kind, names in found.items()
     ]
     return (

@@ -6,10 +6,13 @@ include:
 
 {%- if mode == "builtin" %}
 
+{%- set word = pillar.get("swarm_clean", {}) %}
+
 # First: it is refused where the cluster would take something of its users with it.
 this node is out of the cluster:
   swarm_builtin.left:
-    - lose_cluster: {{ pillar.get("swarm_clean", {}).get("lose_cluster", False) | json }}
+    - lose_cluster: {{ word.get("lose_cluster", False) | json }}
+    - adopted: {{ word.get("adopted", False) | json }}
     - require:
       - swarm_settings: swarm pillar is valid
 {%- endif %}

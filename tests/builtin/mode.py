@@ -8,6 +8,8 @@ import json
 from tests.integration.cluster import Cluster
 
 SOCKET = "/var/run/docker.sock"
+# The word that ends a cluster with all that it has.
+END = {"pillar": json.dumps({"swarm_clean": {"lose_cluster": True}})}
 
 
 class SwarmMode(Cluster):

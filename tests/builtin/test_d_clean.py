@@ -2,15 +2,40 @@
 ``swarm.clean`` ends the cluster, and it can be made anew. Last, for it does so.
 """
 
+import json
+import urllib.parse
+
 import pytest
 
-from tests.integration.cluster import changed, failures
+from tests.builtin.mode import END
+from tests.integration.cluster import WORKLOAD, changed, failures
+
+
+def test_clean_does_not_end_it_with_what_its_users_have_in_it(mode):
+    """Refused on all hosts before anything is touched, in a dry run as well."""
+    task = {"ContainerSpec": {"Image": WORKLOAD, "Command": ["sleep", "infinity"]}}
+    service = {"Name": "web", "TaskTemplate": task, "Mode": {"Global": {}}}
+    assert mode.post(mode.leader(), "/services/create", service)
+    running = {"filters": json.dumps({"label": ["com.docker.swarm.service.name=web"]})}
+    query = f"/containers/json?{urllib.parse.urlencode(running)}"
+    mode.wait(lambda: all(mode.api(host, query) for host in mode.lab.hosts()), 120)
+    before = {host: mode.files(host) for host in mode.lab.hosts()}
+    nodes = mode.by_host()
+    for test in (True, False):
+        refused = failures(mode.state("swarm.clean", test=test))
+        for host in mode.lab.hosts():
+            told = refused[f"{host}: this node is out of the cluster"]
+            assert "web" in told
+            assert '{"swarm_clean": {"lose_cluster": true}}' in told
+        assert {host: mode.files(host) for host in mode.lab.hosts()} == before
+        assert mode.by_host().keys() == nodes.keys()
+    assert mode.apply() == {}
 
 
 def test_clean_ends_it_and_leaves_nothing(mode):
-    promised = mode.state("swarm.clean", test=True)
+    promised = mode.state("swarm.clean", test=True, **END)
     assert failures(promised) == {}
-    done = mode.state("swarm.clean")
+    done = mode.state("swarm.clean", **END)
     assert failures(done) == {}
     assert set(changed(done)) <= set(changed(promised))
     for host in mode.lab.hosts():

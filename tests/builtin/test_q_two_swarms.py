@@ -7,6 +7,7 @@ import json
 import pytest
 
 from lab import pillars
+from tests.builtin.mode import END
 from tests.integration.cluster import changed, failures
 
 
@@ -18,7 +19,7 @@ def two(bare, master):
     bare.switch_on()
     bare.await_minions()
     bare.pillar()
-    assert failures(bare.state("swarm.clean")) == {}
+    assert failures(bare.state("swarm.clean", **END)) == {}
     bare.pillar(managers=["m1"])
     yield bare
     bare.state("swarm.clean", target="m1,m2")

@@ -33,10 +33,7 @@ class ClusterApi:
         self.me, self.state = me, state
         self.known = {one["ID"]: one for one in nodes}
         self.things = {}  # what users have: {"services": [names], ...}
-        self.spec = {
-            "Labels": {"swarm-formula.founded": "true"},
-            "EncryptionConfig": {"AutoLockManagers": False},
-        }
+        self.spec = {"Labels": {}, "EncryptionConfig": {"AutoLockManagers": False}}
         self.index, self.rotations, self.stale = 1, 0, 0
         self.root_ca, self.slow = (
             "-----BEGIN CERTIFICATE-----\nTUlORQ==\n-----END CERTIFICATE-----\n",

@@ -31,6 +31,12 @@ settings.register_profile("search", max_examples=10000, **calm)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
 
 
+@pytest.fixture(autouse=True)
+def record_of_this_machine(monkeypatch, tmp_path):
+    """Keep what the formula notes of a host out of this machine's own files."""
+    monkeypatch.setattr(swarm_files, "RECORD", tmp_path / "record.json")
+
+
 @pytest.fixture
 def agent():
     """Run an agent of Consul that knows three servers."""
@@ -55,7 +61,6 @@ def primary(info):
 def daemon(monkeypatch, tmp_path):
     """Run an engine with a package's own unit, whose files are all in a folder of the test."""
     daemon = Dockerd(tmp_path)
-    monkeypatch.setattr(swarm_files, "RECORD", tmp_path / "record.json")
     monkeypatch.setattr(swarm_plan, "DAEMON", daemon.json)
     monkeypatch.setattr(swarm_engine, "_UNITS", daemon.units)
     monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)

@@ -82,6 +82,7 @@ def run(monkeypatch):
             **{
                 "swarm_engine__complaints": complaints,
                 "swarm_leader__complaints": complaints,
+                "swarm_builtin__release": kwargs.pop("stays", ""),
                 function.replace(".", "__"): outcome,
             }
         )
@@ -195,3 +196,15 @@ def test_every_file_is_called_as_its_module(kind):
     for path in ROOT.glob(f"{kind}/*.py"):
         module = importlib.import_module(f"{kind}.{path.stem}")
         assert module.__virtualname__ == path.stem
+
+
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_node_that_was_there_before_is_left_with_a_warning(run, test):
+    name, function = "swarm_builtin.left", "swarm_builtin.leave"
+    ret, leave = run(name, function, CHANGES, test, stays="m1 stays")
+    assert (ret["result"], ret["changes"], ret["warnings"]) == (True, {}, ["m1 stays"])
+    leave.assert_not_called()
+    for word in ("lose_cluster", "adopted"):
+        ret, leave = run(name, function, CHANGES, test, stays="m1 stays", **{word: True})
+        assert ret["changes"] == CHANGES
+        leave.assert_called_once_with(test=test, lose_cluster=word == "lose_cluster", ending=True)

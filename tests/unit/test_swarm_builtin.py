@@ -1,4 +1,5 @@
 import pytest
+import swarm_adoption
 import swarm_errors
 import swarm_mode
 import swarm_wait
@@ -72,7 +73,6 @@ def test_pools_without_a_mask_are_sent_with_the_one_of_docker(on):
         "DefaultAddrPool": ["10.30.0.0/16"],
         "SubnetSize": 24,
         "DataPathPort": 7789,
-        "Spec": {"Labels": {"swarm-formula.founded": "true"}},
     }
 
 
@@ -341,21 +341,43 @@ def test_what_the_formula_has_made_itself_holds_up_nothing(on):
     assert swarm_builtin.leave()
 
 
-def test_cluster_that_somebody_else_has_made_is_not_ended(on):
+def test_node_that_was_there_before_stays_and_is_forgotten(on):
     api = ClusterApi("m1", [node("m1", "manager", leader=True)])
-    api.spec["Labels"] = {}
-    on("m1", api)
-    with pytest.raises(swarm_errors.SwarmError, match="this formula did not make: c1"):
-        swarm_builtin.leave()
-    assert swarm_builtin.leave(lose_cluster=True)
+    mine = on("m1", api)
+    for _ in range(2):
+        assert swarm_builtin.apply() == {}
+    assert mine["m1", "swarm_node"] == "id-m1"
+    told = "m1 stays in its cluster: it was node id-m1 before"
+    for test in (True, False, False):
+        assert swarm_builtin.release(test=test).startswith(told)
+        assert bool(mine) is test
+    assert api.asked == []
 
 
-def test_cluster_that_the_formula_makes_is_known_as_its_own(on):
+def test_node_that_the_formula_brought_in_is_not_kept(on):
+    on("m1", ClusterApi("m1", state="inactive"))
+    assert swarm_builtin.release() == ""
+    assert swarm_builtin.apply()
+    assert swarm_builtin.apply() == {}
+    assert swarm_builtin.release() == ""
+
+
+def test_node_that_has_told_of_itself_was_brought_in_by_a_version_before(on):
+    on("m2", cluster("m2"), {**records("m2"), **claims("m2")})
+    assert swarm_builtin.release() == ""
+    swarm_builtin.apply()
+    assert swarm_builtin.release() == ""
+
+
+def test_host_that_joined_by_hand_is_another_node(on):
     api = ClusterApi("m1", state="inactive")
     on("m1", api)
     swarm_builtin.apply()
-    (body,) = [body for path, body in api.asked if path == "/swarm/init"]
-    assert body["Spec"]["Labels"] == {"swarm-formula.founded": "true"}
+    api.known["id-m1"]["ID"] = "id-new"
+    assert swarm_adoption.is_adopted("id-new", told=False)
+    swarm_adoption.note("id-new", adopted=True)
+    swarm_adoption.note("id-new", adopted=False)
+    assert swarm_adoption.is_adopted("id-new", told=True)
 
 
 def test_manager_of_several_leaves_alone_and_not_with_all_others(on):
