@@ -109,6 +109,55 @@ def apply(test=False):
     return changes
 
 
+def complaints():
+    """
+    Return whom a change of the CA waits for, as sentences; ``[]`` on a minion that is no CA.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_ca.complaints
+    """
+    settings, state = _settings(), swarm_authority.load()
+    if not (settings["is_ca"] and state and swarm_authority.is_changing(state)):
+        return []
+    said = swarm_authority.waiting(state, _reports(settings), settings["id"])
+    return [said] if said else []
+
+
+def advance(*minions):
+    """
+    Take the next step of the CA's change without these members; return what was done.
+
+    For an emergency: when the old CA is trusted no more, they are shut out, until
+    ``swarm_tls.distrust`` and an apply. Refused for members that nothing waits for, and as long as
+    others have not made the last step.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_ca.advance m5
+    """
+    settings = _settings()
+    with swarm_files.alone(swarm_authority.LOCK):
+        state = _state()
+        reports = _reports(settings)
+        late = swarm_authority.lagging(state, reports)
+        if not late or set(minions) != set(late):
+            names = ", ".join(late) or "nobody"
+            raise swarm_errors.SwarmError(
+                f"no step of the CA's change was taken: it waits for {names}, all of which, and"
+                " nobody else, are to be named"
+            )
+        there = {name: said for name, said in reports.items() if name not in minions}
+        state, step = swarm_authority.advanced(state, settings, there)
+        swarm_authority.save(state)
+    _tell(settings, state)
+    return {"CA": {"old": "in its change", "new": f"{step}, without {', '.join(late)}"}}
+
+
 def _refuse_second(settings):
     """A host that already trusts a CA was not the first: a second one would split the swarm."""
     if swarm_certs.NODE.read() is None:

@@ -17,6 +17,8 @@ def present(name):
     """
     Ensure there is a CA on the minion of ``swarm:tls:ca``; its change goes a step further each run.
 
+    Warns of those that the change waits for.
+
     .. code-block:: yaml
 
         swarm has its CA:
@@ -25,7 +27,11 @@ def present(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_ca.apply"])
+    ret = swarm_ret.applied(name, __opts__["test"], __salt__["swarm_ca.apply"])
+    if ret["changes"] or not ret["result"]:
+        # A step that was just made is waited for by nobody yet.
+        return ret
+    return swarm_ret.warned(ret, __salt__["swarm_ca.complaints"]())
 
 
 def absent(name):

@@ -10,6 +10,7 @@ import fnmatch
 import ipaddress
 import json
 import os
+import time
 import uuid
 from typing import NamedTuple
 
@@ -120,6 +121,11 @@ def advanced(state: dict, settings: dict, reports: dict) -> tuple[dict, str | No
     reports
         What the members say they trust and have: ``{minion: {"trusts": [...], "issuer": ...}}``.
     """
+    further, step = _next(state, settings, reports)
+    return ({**further, "since": int(time.time())} if step else state), step
+
+
+def _next(state: dict, settings: dict, reports: dict) -> tuple[dict, str | None]:
     rotation = settings["tls"]["ca_rotation"]
     if rotation not in (None, state["rotation"]) and not is_changing(state):
         new = _new(settings["tls"], f"swarm-formula {settings['id']}")
@@ -147,6 +153,22 @@ def lagging(state: dict, reports: dict) -> list[str]:
     else:
         return []
     return sorted(one for one, said in reports.items() if not _holds(said, key, wanted))
+
+
+def waiting(state: dict, reports: dict, me: str) -> str | None:
+    """Say whom a change of the CA waits for and since when; ``None`` if for nobody."""
+    late = lagging(state, reports)
+    if not late:
+        return None
+    since = state.get("since")
+    stamp = time.strftime(" since %Y-%m-%d %H:%M UTC", time.gmtime(since)) if since else ""
+    what = "trust the new one" if state["next"] else "have a certificate of the new one"
+    names = ", ".join(late)
+    return (
+        f"the change of the CA waits{stamp} for {names} to {what}: apply swarm there. Those that"
+        " will not come back: take them out of pillar and delete their keys (salt-key -d). To shut"
+        f" them out at once: salt {me} swarm_ca.advance {' '.join(late)}"
+    )
 
 
 def _holds(said: object, key: str, wanted: str) -> bool:

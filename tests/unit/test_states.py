@@ -82,6 +82,7 @@ def run(monkeypatch):
             **{
                 "swarm_engine__complaints": complaints,
                 "swarm_leader__complaints": complaints,
+                "swarm_ca__complaints": complaints,
                 "swarm_builtin__release": kwargs.pop("stays", ""),
                 function.replace(".", "__"): outcome,
             }

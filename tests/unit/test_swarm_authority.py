@@ -244,6 +244,23 @@ def test_change_waits_for_everybody_at_each_step(state):
     assert swarm_authority.advanced(third, settings, reports) == (third, None)
 
 
+def test_whom_the_change_waits_for_is_named_with_the_time_and_the_cure(state, monkeypatch):
+    monkeypatch.setattr(swarm_authority.time, "time", lambda: 1.9e9)
+    settings = settings_of({**PILLAR, "tls": {"ca_rotation": 1}})
+    assert swarm_authority.waiting(state, {}, "m1") is None
+    first, _ = swarm_authority.advanced(state, settings, {})
+    reports = {"m1": report(first, ["ca", "next"], "ca"), "m2": "junk", "m3": "junk"}
+    told = swarm_authority.waiting(first, reports, "m1")
+    assert "waits since 2030-03-17 17:46 UTC for m2, m3 to trust the new one" in told
+    assert told.endswith("salt m1 swarm_ca.advance m2 m3")
+    second, _ = swarm_authority.advanced(first, settings, {"m1": reports["m1"]})
+    told = swarm_authority.waiting(second, reports, "m1")
+    assert "for m1, m2, m3 to have a certificate of the new one" in told
+    # A change that was begun by a version before has no time.
+    told = swarm_authority.waiting({**first, "since": None}, reports, "m1")
+    assert "the CA waits for m2, m3" in told
+
+
 @given(st.none() | st.text() | st.integers() | st.dictionaries(st.text(), st.lists(st.text())))
 def test_report_that_is_none_holds_the_change_up_and_breaks_nothing(said):
     settings = settings_of({**PILLAR, "tls": {"ca_rotation": 1}})

@@ -1,0 +1,72 @@
+import pytest
+import swarm_authority
+import swarm_errors
+import swarm_files
+import swarm_pki
+
+from _modules import swarm_ca
+from tests.unit.execution import mocked
+from tests.unit.pillars import VALID, node, settings_of
+
+
+@pytest.fixture
+def ca(monkeypatch, tmp_path):
+    """Return a CA in its change on m1, and what the members report, to be changed by a test."""
+    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+    monkeypatch.setattr(swarm_authority, "FILE", tmp_path / "ca.json")
+    before, settings = (
+        settings_of({**VALID, "tls": {"ca": "m1", "ca_rotation": number}}, node("m1"))
+        for number in (0, 1)
+    )
+    monkeypatch.setattr(swarm_ca, "__opts__", {"id": "m1"}, raising=False)
+    salt = mocked(swarm_settings__get=settings)
+    monkeypatch.setattr(swarm_ca, "__salt__", salt, raising=False)
+    reports, told = {}, []
+    monkeypatch.setattr(swarm_ca, "_reports", lambda _: dict(reports))
+    monkeypatch.setattr(swarm_ca, "_tell", lambda _, state: told.append(state))
+    state, _ = swarm_authority.advanced(swarm_authority.found(before), settings, {})
+    swarm_authority.save(state)
+    new = swarm_pki.fingerprint(state["next"]["cert"])
+    old = swarm_pki.fingerprint(state["ca"]["cert"])
+    for name in ("m1", "m2", "m3"):
+        reports[name] = {"trusts": [old, new], "issuer": old}
+    return reports
+
+
+def junk(reports, *names):
+    for name in names:
+        reports[name] = {"trusts": "junk"}
+
+
+def test_nobody_is_complained_of_when_nobody_is_late(ca):
+    assert swarm_ca.complaints() == []
+
+
+def test_who_holds_up_the_change_is_told(ca):
+    junk(ca, "m2")
+    before = swarm_authority.load()
+    for test in (True, False):
+        assert swarm_ca.apply(test=test) == {}
+    assert swarm_authority.load() == before
+    assert "for m2 to trust the new one" in swarm_ca.complaints()[0]
+
+
+def test_emergency_goes_on_without_those_that_are_named(ca):
+    junk(ca, "m2", "m3")
+    done = swarm_ca.advance("m3", "m2")
+    assert done["CA"]["new"] == "the new CA signs, without m2, m3"
+    assert swarm_authority.load()["next"] is None
+
+
+@pytest.mark.parametrize("named", [(), ("m2",), ("m1", "m2"), ("m2", "m3", "m4"), ("m4",)])
+def test_nobody_else_is_left_behind(ca, named):
+    junk(ca, "m2", "m3")
+    before = swarm_authority.load()
+    with pytest.raises(swarm_errors.SwarmError, match="it waits for m2, m3, all of which"):
+        swarm_ca.advance(*named)
+    assert swarm_authority.load() == before
+
+
+def test_nothing_is_hurried_where_nobody_is_late(ca):
+    with pytest.raises(swarm_errors.SwarmError, match="it waits for nobody"):
+        swarm_ca.advance("m2")
