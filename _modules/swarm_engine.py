@@ -303,7 +303,9 @@ def _carry_out(settings, planned, test, store=None):
     if test:
         return plan.changes
     if "restart" not in plan.changes:
-        return _changed(settings, plan, store)
+        changes = _changed(settings, plan, store)
+        swarm_engine_turn.finish(__salt__, settings, _masterless())
+        return changes
     with _turn(settings):
         # Others may have been at work while this host waited for its turn.
         return _changed(settings, _whole(settings, planned()), store)
@@ -311,8 +313,11 @@ def _carry_out(settings, planned, test, store=None):
 
 def _turn(settings):
     """Hold this host's turn to restart the engine."""
-    masterless = __opts__.get("file_client") == "local"
-    return swarm_engine_turn.held(__salt__, settings, masterless)
+    return swarm_engine_turn.held(__salt__, settings, _masterless())
+
+
+def _masterless():
+    return __opts__.get("file_client") == "local"
 
 
 def _changed(settings, plan, store):

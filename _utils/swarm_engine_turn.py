@@ -32,6 +32,9 @@ TAKE, BACK, SETTLED, END = VERBS = ("take", "back", "settled", "end")
 # Seconds: that what ran before has to be back, that nobody can say whose turn it is or the quorum
 # forbids it, and that a manager may take to answer.
 _SETTLE, _STUCK, _ANSWER = 60, 60, 15
+_LOCK = "swarm-formula-turn.lock"
+# The section of what this host has noted of itself while it has a turn.
+_NOTE = "turn"
 # Of many workers each asks that much less often than a manager looks.
 _SLOW = 15
 
@@ -93,9 +96,11 @@ class Raft:
         return swarm_raft_lock.unsettled(client, self._turn.before) if self._turn else None
 
     def _end(self, client: Any) -> None:
-        if self._turn:
-            swarm_raft_lock.remove(client, self._turn.id)
-            self._turn = None
+        # That of a run which was killed is this host's as well.
+        turn = self._turn or swarm_raft_lock.find(client)
+        if turn and turn.holder == self._settings["id"]:
+            swarm_raft_lock.remove(client, turn.id)
+        self._turn = None
 
 
 class Managers:
@@ -198,7 +203,7 @@ def held(salt: Salt, settings: dict, masterless: bool) -> Iterator[None]:
     if not settings["engine"]["turns"]:
         yield
         return
-    with swarm_files.alone("swarm-formula-turn.lock"):
+    with swarm_files.alone(_LOCK):
         if settings["mode"] == "classic":
             with _consuls(salt, settings):
                 yield
@@ -211,10 +216,27 @@ def held(salt: Salt, settings: dict, masterless: bool) -> Iterator[None]:
             yield
 
 
+def finish(salt: Salt, settings: dict, masterless: bool) -> None:
+    """
+    Give back the turn of a run that was killed when the engine had restarted already.
+
+    A run that finds nothing to restart would not come by it, and the others would wait for its age.
+    """
+    if not swarm_files.record(_NOTE):
+        return
+    with swarm_files.alone(_LOCK):
+        turns = settings["engine"]["turns"] and settings["mode"] != "classic"
+        if keeper := turns and _keeper(salt, settings, masterless):
+            _give_back(keeper, settings)
+        else:
+            swarm_files.note(_NOTE, {})
+
+
 @contextlib.contextmanager
 def _raft(keeper: Keeper, settings: dict) -> Iterator[None]:
     _take(keeper, settings)
     try:
+        swarm_files.note(_NOTE, {"taken": True})
         yield
     except BaseException:
         # What went wrong is told, and not that the node is not back either.
@@ -263,6 +285,7 @@ def _give_back(keeper: Keeper, settings: dict) -> None:
         # Services that were in trouble before, or are changed just now, keep nobody for long.
         swarm_wait.until(patient(SETTLED), min(settings["timeout"], _SETTLE), slow=3)
     swarm_wait.until(patient(END), settings["timeout"], slow=2)
+    swarm_files.note(_NOTE, {})
 
 
 # ---- classic mode

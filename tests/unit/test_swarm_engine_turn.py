@@ -2,8 +2,10 @@
 A restart of an engine in a swarm: who may, who waits, and what ends the turn.
 """
 
+import contextlib
 import copy
 import threading
+from unittest.mock import Mock
 
 import pytest
 import swarm_engine_turn
@@ -66,6 +68,61 @@ def test_manager_has_the_turn_and_gives_it_back(turn):
     with turn("m1", api)[0]:
         assert holder(api) == "m1"
     assert holder(api) is None
+
+
+class Killed(BaseException):
+    """The minion is killed: nothing of the run is done any more."""
+
+
+def kill(api, held, monkeypatch):
+    """Kill a run in its turn, after the engine's restart."""
+    with monkeypatch.context() as patch, contextlib.suppress(Killed), held:
+        patch.setattr(swarm_engine_turn, "_give_back", Mock(side_effect=Killed))
+        raise Killed
+
+
+def test_turn_of_a_run_that_was_killed_ends_with_the_next_one(turn, monkeypatch):
+    """It finds nothing to restart: seen when a minion was killed while it waited for its tasks."""
+    api = Api("m1", THREE)
+    held, salt = turn("m1", api)
+    kill(api, held, monkeypatch)
+    assert holder(api) == "m1"
+    settings = settings_of(BUILTIN, minion("m1"))
+    for _ in range(2):
+        swarm_engine_turn.finish(salt, settings, masterless=False)
+        assert holder(api) is None
+    assert swarm_files.record("turn") == {}
+
+
+def test_turn_of_another_is_not_ended_for_it(turn, monkeypatch):
+    api = Api("m1", THREE)
+    held, salt = turn("m1", api)
+    kill(api, held, monkeypatch)
+    # It was too old, and m2 has it now.
+    swarm_raft_lock.remove(api, swarm_raft_lock.find(api).id)
+    swarm_raft_lock.take(api, "m2", "id-m2", 100)
+    swarm_engine_turn.finish(salt, settings_of(BUILTIN, minion("m1")), masterless=False)
+    assert holder(api) == "m2"
+    assert swarm_files.record("turn") == {}
+
+
+def test_worker_that_was_killed_in_its_turn_has_it_ended_by_a_manager(
+    turn, request_of, monkeypatch
+):
+    api = Api("m1", [*THREE, WORKER])
+    publish = request_of(api, "m4", {"m4": "id-m4"})
+    held, salt = turn("m4", Api("m4", [*THREE, WORKER], api), publish)
+    kill(api, held, monkeypatch)
+    assert holder(api) == "m4"
+    swarm_engine_turn.finish(salt, settings_of(BUILTIN, minion("m4")), masterless=False)
+    assert holder(api) is None
+
+
+def test_without_a_note_nobody_is_asked(turn):
+    api = Api("m4", [*THREE, WORKER])
+    _, salt = turn("m4", api)
+    swarm_engine_turn.finish(salt, settings_of(BUILTIN, minion("m4")), masterless=False)
+    salt["publish.publish"].assert_not_called()
 
 
 @pytest.mark.parametrize(
