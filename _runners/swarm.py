@@ -315,8 +315,8 @@ def _from_cluster(minion, answers, node, others):
         if isinstance(expelled, str):
             return _refused(expelled)
         done = expelled
-    # It is to go, also if it was a node before the formula.
-    done["cleaned"] = _cleaned(minion, answers, pillar={"swarm_clean": {"adopted": True}})
+    # It is to go, also if its tasks do not, or if it was a node before the formula.
+    done["cleaned"] = _cleaned(minion, answers, pillar={"swarm_clean": {"alone": True}})
     if node:
         done["dropped"] = _from_any(managers, "swarm_leader.drop", node)
     return done

@@ -83,7 +83,7 @@ def ready(name, timeout=None):
     return swarm_ret.waited(name, __opts__["test"], __salt__["swarm_builtin.wait_ready"], timeout)
 
 
-def left(name, lose_cluster=False, adopted=False):
+def left(name, lose_cluster=False, alone=False):
     """
     Ensure this node is in no cluster; a manager hands over before.
 
@@ -101,12 +101,13 @@ def left(name, lose_cluster=False, adopted=False):
     lose_cluster
         Leave even then, whatever is lost. Defaults to ``False``.
 
-    adopted
-        Leave also as a node that was in its cluster before. Defaults to ``False``.
+    alone
+        The others stay: leave also with tasks, and as a node that was there before. The last
+        manager is refused even so. Defaults to ``False``.
     """
     test = __opts__["test"]
-    kept = not (lose_cluster or adopted) and __salt__["swarm_builtin.release"](test=test)
+    kept = not (lose_cluster or alone) and __salt__["swarm_builtin.release"](test=test)
     if kept:
         return swarm_ret.warned(swarm_ret.done(name, {}), [kept])
     leave = __salt__["swarm_builtin.leave"]
-    return swarm_ret.applied(name, test, leave, lose_cluster=lose_cluster, ending=True)
+    return swarm_ret.applied(name, test, leave, lose_cluster=lose_cluster, ending=not alone)

@@ -12,7 +12,7 @@ include:
 this node is out of the cluster:
   swarm_builtin.left:
     - lose_cluster: {{ word.get("lose_cluster", False) | json }}
-    - adopted: {{ word.get("adopted", False) | json }}
+    - alone: {{ word.get("alone", False) | json }}
     - require:
       - swarm_settings: swarm pillar is valid
 {%- endif %}

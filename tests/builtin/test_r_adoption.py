@@ -12,15 +12,16 @@ STATES = ("this node is in the cluster", "cluster has its settings", "nodes are 
 
 
 @pytest.fixture(scope="module")
-def handmade(bare):
+def handmade(bare, master):
     """Three hosts that never saw the formula: a drained manager, two workers, and what they do."""
     lab = bare.lab
+    # Or the master's engine would have them join as soon as they are there.
+    bare.pillar(managers=["m1"], autojoin={"enabled": False})
     for host in lab.hosts():
         if host in HOSTS:
             lab.reset(host)
         else:
             lab.remove(host)
-    bare.pillar(managers=["m1"])
     bare.await_minions()
     assert all(lab.salt("*", "pkg.install", "docker.io", timeout=300).values())
     lab.salt("*", "cp.get_file", "salt://images/busybox.tar", IMAGE)
@@ -102,3 +103,15 @@ def test_it_is_left_as_it_was(handmade):
         assert handmade.lab.salt(host, "pkg.version", "docker.io")[host]
     assert changed(handmade.state("swarm.clean")) == {}
     assert facts(handmade) == before
+
+
+@pytest.mark.once
+def test_one_of_its_nodes_is_removed(handmade):
+    """That was a node before the formula, and has tasks."""
+    handmade.apply()
+    kept = facts(handmade)["nodes"].keys() - {"m3"}
+    done = handmade.lab.salt_run("swarm.remove", "m3", timeout=300)
+    assert done["cleaned"] is True, done
+    assert handmade.state_of("m3") == "inactive"
+    assert facts(handmade)["nodes"].keys() == kept
+    handmade.wait(lambda: len(running(handmade)["m2"]) == 2, 60)

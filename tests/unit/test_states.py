@@ -205,7 +205,8 @@ def test_node_that_was_there_before_is_left_with_a_warning(run, test):
     ret, leave = run(name, function, CHANGES, test, stays="m1 stays")
     assert (ret["result"], ret["changes"], ret["warnings"]) == (True, {}, ["m1 stays"])
     leave.assert_not_called()
-    for word in ("lose_cluster", "adopted"):
+    for word in ("lose_cluster", "alone"):
         ret, leave = run(name, function, CHANGES, test, stays="m1 stays", **{word: True})
         assert ret["changes"] == CHANGES
-        leave.assert_called_once_with(test=test, lose_cluster=word == "lose_cluster", ending=True)
+        lost = word == "lose_cluster"
+        leave.assert_called_once_with(test=test, lose_cluster=lost, ending=lost)
