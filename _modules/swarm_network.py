@@ -13,6 +13,7 @@ import swarm_kv
 import swarm_lost
 import swarm_networks
 import swarm_overlay
+import swarm_roles
 import swarm_routes
 import swarm_store
 
@@ -120,7 +121,8 @@ def remove_all(test=False):
     """
     Ensure the networks of ``swarm:networks`` are gone; refused while a container uses one.
 
-    An overlay network is nowhere but in the store: without a store that answers it is gone.
+    An overlay network is everybody's: as long as others are in the swarm, it stays. It is nowhere
+    but in the store: without a store that answers it is gone.
 
     CLI Example:
 
@@ -135,22 +137,43 @@ def remove_all(test=False):
     if settings["mode"] == "builtin":
         # A node that leaves takes no network of the cluster away from the others.
         networks = _of_host(networks)
-    changes = {name: _remove(name, spec, test) for name, spec in networks.items()}
+    stays = not test and settings["mode"] == "classic" and _has_others(settings)
+    changes = {name: _remove(name, spec, test, stays) for name, spec in networks.items()}
     return {name: change for name, change in changes.items() if change}
+
+
+def _has_others(settings):
+    """Say whether other nodes are in the swarm: this one is out of the store by now."""
+    try:
+        return bool(set(__salt__["swarm_consul.nodes"]()) - {swarm_roles.engine_endpoint(settings)})
+    except swarm_errors.SwarmError:
+        return False
 
 
 def _of_host(networks):
     return {name: spec for name, spec in networks.items() if spec["driver"] != "overlay"}
 
 
-def _remove(name, spec, test):
+def _remove(name, spec, test, stays):
+    """
+    Remove a network.
+
+    stays
+        An overlay network is the others' as well: it is only looked whether a container here uses
+        it.
+    """
+    overlay = spec["driver"] == "overlay"
     try:
-        return remove(name, test)
+        found = remove(name, test or (overlay and stays))
     except swarm_errors.SwarmError:
-        # The other nodes may be taking the store away at this moment.
-        if spec["driver"] != "overlay" or get_users(name) or __salt__["swarm_consul.has_leader"]():
+        if not overlay or get_users(name):
+            raise
+        # What others use is theirs; a dry run cannot tell who will be the last. Or the other nodes
+        # are taking the store away at this moment.
+        if not (test or stays) and __salt__["swarm_consul.has_leader"]():
             raise
         return {}
+    return {} if overlay and stays else found
 
 
 def get_users(name):

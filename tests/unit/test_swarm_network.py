@@ -48,3 +48,78 @@ def test_only_networks_that_differ_are_changed_and_test_mode_foretells_them(call
     assert calls == []
     assert swarm_network.apply_all() == promised
     assert calls == ["a", "b"]
+
+
+# ---- the end of them
+
+
+USED = "network front cannot be removed while containers use it"
+SPECS = {"front": {"driver": "overlay"}, "own": {"driver": "bridge"}}
+
+
+@pytest.fixture
+def leaving(monkeypatch):
+    """Return a function that removes all networks of m4; what is asked of the engine is kept."""
+
+    def leaving(nodes, used=(), here=(), leader=True, test=False):
+        asked = []
+
+        def remove(name, test=False):
+            asked.append((name, test))
+            if name in used:
+                raise swarm_errors.ApiError(USED)
+            return {"state": {"old": "present", "new": "absent"}}
+
+        salt = mocked(
+            swarm_settings__get={
+                "mode": "classic",
+                "networks": SPECS,
+                "address": "10.77.0.14",
+                "engine": {"port": 2376},
+            },
+            swarm_engine__exists=True,
+            swarm_consul__nodes=nodes,
+            swarm_consul__has_leader=leader,
+        )
+        monkeypatch.setattr(swarm_network, "__salt__", salt, raising=False)
+        monkeypatch.setattr(swarm_network, "remove", remove)
+        monkeypatch.setattr(swarm_network, "get_users", lambda name: [*here])
+        return [*swarm_network.remove_all(test=test)], asked
+
+    return leaving
+
+
+OTHERS = ["10.77.0.11:2376", "10.77.0.14:2376"]
+
+
+@pytest.mark.parametrize("used", [(), ("front",)], ids=["free", "used elsewhere"])
+def test_node_that_leaves_others_takes_only_its_own_networks_with_it(leaving, used):
+    gone, asked = leaving(OTHERS, used)
+    assert gone == ["own"]
+    assert ("front", False) not in asked
+
+
+def test_last_node_takes_the_rest(leaving):
+    assert leaving([])[0] == ["front", "own"]
+    assert leaving(["10.77.0.14:2376"])[0] == ["front", "own"]
+
+
+def test_network_that_a_container_here_uses_is_refused(leaving):
+    for test in (True, False):
+        with pytest.raises(swarm_errors.ApiError, match=USED):
+            leaving(OTHERS, ["front"], here=["web"], test=test)
+
+
+def test_last_node_is_refused_a_network_that_is_in_use(leaving):
+    with pytest.raises(swarm_errors.ApiError, match=USED):
+        leaving([], ["front"])
+    assert leaving([], ["front"], leader=False)[0] == ["own"]
+
+
+def test_store_that_does_not_answer_counts_for_no_others(leaving):
+    assert leaving(swarm_errors.SwarmError("no store"), leader=False)[0] == ["front", "own"]
+
+
+def test_dry_run_cannot_tell_who_is_the_last(leaving):
+    assert leaving(OTHERS, test=True)[0] == ["front", "own"]
+    assert leaving(OTHERS, ["front"], test=True)[0] == ["own"]
