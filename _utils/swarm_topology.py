@@ -117,14 +117,23 @@ def _tls(settings: dict, managers: dict, minion: Minion) -> dict:
     return {"tls": {**tls, "used": used, "ca": ca}, "is_ca": ca == minion.id}
 
 
+def _labels_of_nodes(minion: str, settings: dict) -> dict:
+    """Return the engine's labels by ``nodes``: in builtin mode these are the cluster's to keep."""
+    if settings["mode"] == "builtin":
+        return {}
+    given = swarm_nodes.settings_of(minion, settings["nodes"])["labels"]
+    return {key: one for key, one in given.items() if one is not None}
+
+
 def resolve(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
     """
     Return ``settings`` with what follows from them on this minion, and the faults on the way.
 
     Adds ``id``, ``address``, ``managers`` and ``servers`` as ``{ID: address}``, ``is_manager``,
     ``is_server``, ``is_ca``, ``own_store``, ``discovery``, the URL of the store, and the address
-    ``data_path``; ``labels`` has those of ``nodes`` too, each port its default, ``tls:ca`` the
-    minion that signs (``None``: none does), ``tls:used`` whether this node needs certificates.
+    ``data_path``; ``labels`` has those of ``nodes`` too in classic mode, each port its default,
+    ``tls:ca`` the minion that signs (``None``: none does), ``tls:used`` whether this node needs
+    certificates.
     """
     names, faults = _managers(settings, minion)
     address, more = _own_address({**settings, "managers": names}, minion)
@@ -140,8 +149,7 @@ def resolve(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
     servers, more = _lookup("swarm:consul:servers", wanted, {**known, **managers}, minion)
     # A manager without address was told of once; it is a server only by default.
     faults += more if settings["consul"]["servers"] else []
-    given = swarm_nodes.settings_of(minion.id, settings["nodes"])["labels"]
-    labels = {key: one for key, one in given.items() if one is not None} | settings["labels"]
+    labels = {**_labels_of_nodes(minion.id, settings), **settings["labels"]}
     return {
         **settings,
         **_ports(settings, classic),

@@ -8,7 +8,7 @@ import pytest
 import swarm_address
 import swarm_pillar
 
-from tests.unit.pillars import HOSTS, M1, VALID, node, resolved, settings_of
+from tests.unit.pillars import BUILTIN, HOSTS, M1, VALID, node, resolved, settings_of
 
 INTERFACES = {
     "lo": ["127.0.0.1", "::1"],
@@ -232,3 +232,14 @@ def test_mistyped_manager_is_answered_with_a_close_name():
         "swarm:managers:wbe-01: found 'wbe-01'; right would be a minion whose name web-01 can"
         " resolve, or {wbe-01: its address}. Did you mean 'web-01'?"
     ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "labels"),
+    [("classic", {"zone": "a", "ssd": "yes"}), ("builtin", {"ssd": "yes"})],
+)
+def test_labels_of_nodes_are_the_engines_in_classic_mode_only(mode, labels):
+    """In builtin mode they are the node's, which only managers can set."""
+    pillar = {"nodes": {"m4": {"labels": {"zone": "a", "disk": None}}}, "labels": {"ssd": "yes"}}
+    base = BUILTIN if mode == "builtin" else VALID
+    assert settings_of({**base, **pillar}, node("m4"))["labels"] == labels
