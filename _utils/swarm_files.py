@@ -59,6 +59,14 @@ def _mode(path: Path, mode: int) -> int:
     return path.stat().st_mode & 0o7777 if path.exists() else mode
 
 
+def _make(folder: Path) -> None:
+    """Make a folder that all can go through, whatever the umask: what is secret is in files."""
+    for one in reversed([folder, *folder.parents]):
+        if not one.is_dir():
+            one.mkdir(exist_ok=True)
+            one.chmod(0o755)
+
+
 @contextlib.contextmanager
 def _told(path: Path) -> Iterator[None]:
     """Turn what the disk refuses into the formula's error; the file is as it was."""
@@ -79,7 +87,7 @@ def whole(path: Path, mode: int, keep: bool = True) -> Iterator[BinaryIO]:
     """
     with _told(path):
         path = path.resolve()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make(path.parent)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as temporary:

@@ -263,3 +263,19 @@ def test_a_lock_is_waited_for_with_a_limit_and_its_holder_is_named(locks):
         holder.kill()
     with swarm_files.alone(LOCK, limit=5):
         pass
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_who_may_read_a_file_does_not_depend_on_the_umask(tmp_path, umask):
+    """Of a minion that is hardened by UMask=0077, users have to read their certificates."""
+    (tmp_path / "kept").mkdir(mode=0o700)
+    before = os.umask(umask)
+    try:
+        swarm_files.write(tmp_path / "kept/a/b/cert.pem", "text", mode=0o644)
+    finally:
+        os.umask(before)
+    modes = {
+        place: (tmp_path / place).stat().st_mode & 0o7777
+        for place in ("kept", "kept/a", "kept/a/b", "kept/a/b/cert.pem")
+    }
+    assert modes == {"kept": 0o700, "kept/a": 0o755, "kept/a/b": 0o755, "kept/a/b/cert.pem": 0o644}
