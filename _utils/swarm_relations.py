@@ -25,6 +25,12 @@ _ELSEWHERE = {
     "cluster-advertise": "swarm:overlay and swarm:address",
 }
 
+# What an engine in swarm mode refuses, and what to have in place of it.
+_NOT_WITH_SWARM_MODE = {
+    "live-restore": (True, "false"),
+    "firewall-backend": ("nftables", "iptables"),
+}
+
 _CONSUL_OURS = {
     "server": "swarm:consul:servers",
     "bootstrap_expect": "swarm:consul:servers",
@@ -210,9 +216,10 @@ def _builtin(settings: dict) -> Iterator[Fault]:
     if settings["client"]["nodes"]:
         want = "[]: in builtin mode, a manager's own engine is the swarm"
         yield Fault("swarm:client:nodes", settings["client"]["nodes"], want)
-    if settings["engine"]["options"].get("live-restore"):
-        want = "false: Docker refuses swarm mode together with it"
-        yield Fault("swarm:engine:options:live-restore", True, want)
+    for key, (value, instead) in _NOT_WITH_SWARM_MODE.items():
+        if settings["engine"]["options"].get(key) == value:
+            want = f"{instead}: Docker refuses swarm mode together with it"
+            yield Fault(f"swarm:engine:options:{key}", value, want)
     yield from _cluster(settings["builtin"])
 
 

@@ -175,6 +175,10 @@ def test_pools_that_pillar_may_have_are_pools_that_docker_can_use(pools, mask):
         ({"store": "consul://10.0.0.1:8500"}, "swarm:store"),
         ({"client": {"nodes": ["m1"]}}, "swarm:client:nodes"),
         ({"engine": {"options": {"live-restore": True}}}, "swarm:engine:options:live-restore"),
+        (
+            {"engine": {"options": {"firewall-backend": "nftables"}}},
+            "swarm:engine:options:firewall-backend",
+        ),
         ({"engine": {"port": 2377}}, "swarm:builtin:port"),
         ({"nodes": {"m4": {"availability": "off"}}}, "swarm:nodes:m4:availability"),
         ({"nodes": {"m 4": {}}}, "swarm:nodes:m 4"),
