@@ -128,7 +128,7 @@ def _dropin_path(engine):
     return _UNITS / f"{engine['service']}.service.d" / swarm_unit.DROPIN
 
 
-def _dropin(settings, test):
+def _dropin(settings, test, verify):
     """Return the wanted drop-in, ``None`` for none; an error without the package's unit."""
     engine = settings["engine"]
     swarm_dockerd.refuse_masked(__salt__, engine["service"], settings["id"])
@@ -143,7 +143,7 @@ def _dropin(settings, test):
     if not engine["port"]:
         return None
     listen = swarm_address.endpoint(engine["listen"] or settings["address"], engine["port"])
-    return swarm_unit.dropin(command, listen)
+    return swarm_unit.dropin(command, listen, verify)
 
 
 def _up(settings):
@@ -211,10 +211,24 @@ def _configured(settings, replaced, test):
     keys = None if keep else (*swarm_plan.recorded(), *swarm_daemon.OVERLAY_KEYS)
     files = swarm_certs.NODE.current()
     wanted = swarm_daemon.options(settings, replaced or version(), files)
-    plan = swarm_plan.plan(wanted, keys)
-    plan = swarm_plan.with_file(plan, _dropin_path(settings["engine"]), _dropin(settings, test))
+    plan = _files(settings, wanted, keys, test, bool(replaced))
     plan = _plan_service(settings, plan, up)
     return plan._replace(replaced=replaced) if up else plan
+
+
+def _files(settings, wanted, keys, test, restarts):
+    """Return the plan of the engine's files; ``restarts`` if it restarts in any case."""
+
+    def plan(options, verify):
+        files = swarm_plan.plan(options, keys)
+        path = _dropin_path(settings["engine"])
+        return swarm_plan.with_file(files, path, _dropin(settings, test, verify))
+
+    rest, verify = swarm_daemon.by_flag(wanted) if settings["engine"]["port"] else (wanted, False)
+    # As versions before had it, with tlsverify in daemon.json: the same to the engine that runs.
+    # What is safer when it starts waits for a restart that is due.
+    before = plan(wanted, verify=False) if verify and not restarts else None
+    return before if before and not before.restart else plan(rest, verify)
 
 
 def configure_overlay(test=False):

@@ -79,6 +79,7 @@ _ADDED = {
     "log-format": "25.0",
 }
 
+_VERIFY = "tlsverify"
 # Below 1.30, what the manager and its clients speak, these engines answer 400 by default.
 _API_FLOOR = ("29.0", "1.24")
 
@@ -126,6 +127,17 @@ def overlay_options(settings: dict, advertise: str, files: Files) -> dict:
     if settings["tls"]["used"] and settings["own_store"]:
         wanted["cluster-store-opts"] = swarm_flags.kv_tls(files)
     return wanted
+
+
+def by_flag(wanted: dict) -> tuple[dict, bool]:
+    """
+    Return ``wanted`` without what the command line says, and whether it says ``--tlsverify``.
+
+    Next to the option that opens the port: a ``daemon.json`` that loses its keys then is one with
+    which the engine does not start, and not one with which everybody is root.
+    """
+    rest = {key: value for key, value in wanted.items() if key != _VERIFY}
+    return (rest, True) if wanted.get(_VERIFY) is True else (wanted, False)
 
 
 OVERLAY_KEYS = ("cluster-store", "cluster-advertise", "cluster-store-opts")

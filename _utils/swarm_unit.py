@@ -37,16 +37,19 @@ def exec_start(units: str) -> str | None:
     return found
 
 
-def dropin(command: str, listen: str) -> str:
+def dropin(command: str, listen: str, verify: bool = False) -> str:
     """
     Return a drop-in that adds a TCP socket to the unit's command.
+
+    verify
+        Whether that socket asks for certificates.
 
     Works with Debian's unit and docker-ce's: the command line is the package's own. ``hosts`` in
     daemon.json would not do: both units say ``-H fd://``, and dockerd takes only one of the two.
     """
     return (
         f"{_OURS}: the unit's own command, and one more socket.\n"
-        f"[Service]\nExecStart=\nExecStart={command} -H tcp://{listen}\n"
+        f"[Service]\nExecStart=\nExecStart={command} -H tcp://{listen}{' --tlsverify' * verify}\n"
     )
 
 

@@ -59,6 +59,17 @@ def test_nothing_answers_without_a_certificate(swarm):
         assert swarm.lab.exec(CA, *secure, "docker", "-H", address, "version").returncode == 0
 
 
+def test_engine_that_loses_its_file_does_not_answer_in_clear(swarm):
+    """Whatever takes the keys out of daemon.json: without its certificates it does not start."""
+    empty = "echo '{}' > /etc/docker/daemon.json && systemctl restart docker"
+    assert swarm.lab.exec("m2", "sh", "-c", empty, check=False).returncode != 0
+    assert _knock(swarm, "m2") == {}
+    assert ENGINE not in _ports(swarm, "m2")
+    swarm.apply("m2")
+    assert ENGINE in _ports(swarm, "m2")
+    assert _knock(swarm, "m2") == {}
+
+
 # ---- secrets. First: a later test asks the mine by hand, and what it says is then in the job cache
 
 

@@ -5,6 +5,7 @@ The engine's configuration: reload or restart, and an admin's own.
 import contextlib
 
 import pytest
+import swarm_daemon
 import swarm_dockerd
 import swarm_errors
 import swarm_files
@@ -40,6 +41,63 @@ def test_what_the_version_cannot_take_is_refused_before_anything_is_written(daem
     assert daemon.on_disk() is None
     assert not swarm_files.RECORD.exists()
     assert daemon.calls == []
+
+
+# ---- what opens the port brings its TLS along
+
+
+OWN = {"tlsverify": True, "tlscacert": "/ca.pem", "tlscert": "/cert.pem", "tlskey": "/key.pem"}
+FILES = {key: value for key, value in OWN.items() if key != "tlsverify"}
+
+
+@pytest.fixture
+def secure(pillar):
+    """Return a function that wants TLS on the engine's socket, and more options."""
+
+    def secure(**options):
+        pillar(overlay=False, tls={"enabled": False}, engine={"options": {**OWN, **options}})
+
+    return secure
+
+
+def test_socket_and_tls_are_opened_by_one_file(daemon, secure):
+    secure()
+    swarm_engine.configure()
+    assert daemon.command == f"{TCP} --tlsverify"
+    assert daemon.on_disk() == {"live-restore": True, **FILES}
+    assert swarm_engine.configure() == swarm_engine.configure(test=True) == {}
+
+
+def test_engine_of_a_version_before_is_not_restarted_for_it(daemon, secure, monkeypatch):
+    secure()
+    with monkeypatch.context() as patch:
+        patch.setattr(swarm_daemon, "by_flag", lambda wanted: (wanted, False))
+        swarm_engine.configure()
+    assert daemon.command == TCP
+    pid = daemon.pid
+    assert swarm_engine.configure(test=True) == swarm_engine.configure() == {}
+    secure(debug=True)
+    swarm_engine.configure()
+    assert (daemon.pid, daemon.command) == (pid, TCP), "by SIGHUP"
+    assert daemon.config["debug"] is True
+    # It restarts for something else, and has both then.
+    secure(mtu=1400)
+    swarm_engine.configure()
+    assert daemon.pid == pid + 1
+    assert daemon.command == f"{TCP} --tlsverify"
+    assert "tlsverify" not in daemon.on_disk()
+    assert swarm_engine.configure() == {}
+
+
+def test_tls_that_goes_takes_its_flag_with_it(daemon, secure, pillar):
+    secure()
+    swarm_engine.configure()
+    pillar(overlay=False)
+    swarm_engine.configure()
+    assert daemon.command == TCP
+    assert daemon.on_disk() == BASE
+    swarm_engine.clean()
+    assert daemon.command == COMMAND
 
 
 # ---- from nothing to configured
