@@ -355,7 +355,7 @@ def _prune(client, nodes, claims, settings, test):
     expired = swarm_nodes.expired(nodes, claims, settings, time.time())
     for node in expired if not test else ():
         swarm_mode.drop(client, node["ID"])
-    return {f"node {one['ID']}": {"old": "down", "new": None} for one in expired}
+    return {f"node {one['ID']}": {"old": one["Status"]["State"], "new": None} for one in expired}
 
 
 def _renew(client, nodes, test):

@@ -82,14 +82,14 @@ def _heard(swarm, reports):
 
 
 def _look(swarm):
-    """Return the rows of all members, swarm by swarm, and their reports."""
+    """Return the rows of all members, swarm by swarm, their reports, and who joins by itself."""
     swarms = _swarms(swarm)
     reports = _reports([member for one in swarms for member in one.members])
     rows = []
     for one in swarms:
         ours, said = _heard(one, reports)
         rows += swarm_members.rows(list(one.members), ours, said, one.name)
-    return rows, reports
+    return rows, reports, {member for one in swarms for member in one.joining}
 
 
 def _fire(member, word, **data):
@@ -115,7 +115,7 @@ def status(swarm=None):
     swarm
         Only the swarm with this member; all if unset.
     """
-    rows, _ = _look(swarm)
+    rows, _, _ = _look(swarm)
     return rows if __opts__.get("output") else swarm_members.table(rows)
 
 
@@ -138,8 +138,8 @@ def reconcile(test=False, swarm=None):
     swarm
         Only the swarm with this member; all if unset.
     """
-    rows, reports = _look(swarm)
-    wanted = swarm_members.to_join(rows, reports)
+    rows, reports, joining = _look(swarm)
+    wanted = [one for one in swarm_members.to_join(rows, reports) if one in joining]
     healthy = sum(map(swarm_members.is_good, rows))
     down = [row["id"] for row in rows if row["id"] not in reports and row["role"] != "no member"]
     found = {"healthy": healthy, "down": down}
@@ -158,7 +158,7 @@ def join(*minions):
 
         salt-run swarm.join m4 m5
     """
-    wanted = [minion for minion in minions if swarm_members.is_member(_pillar(minion))]
+    wanted = [minion for minion in minions if swarm_members.joins(_pillar(minion))]
     others = sorted(set(minions) - set(wanted))
     return {**_join(wanted), **({"no members": others} if others else {})}
 

@@ -7,7 +7,7 @@ Pure.
 from typing import NamedTuple
 
 import swarm_errors
-from swarm_members import is_member, nodes
+from swarm_members import is_member, joins, nodes
 from swarm_report import names
 
 
@@ -16,6 +16,7 @@ class Swarm(NamedTuple):
 
     managers: tuple[str, ...]
     members: tuple[str, ...]
+    joining: frozenset[str] = frozenset()  # the members that join by themselves
 
     @property
     def name(self) -> str:
@@ -49,8 +50,12 @@ def swarms(pillars: dict[str, object]) -> list[Swarm]:
         for _, more, others in same:
             managers, members = managers | more, members | others
         groups.append((mode, managers, members))
-    found = [Swarm(tuple(sorted(some)), tuple(sorted(members))) for _, some, members in groups]
-    return sorted(found)
+    own = frozenset(minion for minion, pillar in pillars.items() if joins(pillar))
+    found = [
+        Swarm(tuple(sorted(some)), tuple(sorted(members)), own & members)
+        for _, some, members in groups
+    ]
+    return sorted(found, key=lambda one: (one.managers, one.members))
 
 
 def pick(found: list[Swarm], minion: str) -> Swarm | None:

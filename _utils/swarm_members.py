@@ -22,11 +22,16 @@ _SWARMS_OWN = {"executiondriver", "kernelversion", "operatingsystem", "ostype", 
 
 
 def is_member(pillar: object) -> bool:
-    """Say whether a minion with this pillar joins by itself."""
+    """Say whether a minion with this pillar is of a swarm."""
     swarm = pillar.get("swarm") if isinstance(pillar, dict) else None
-    if not isinstance(swarm, dict) or not swarm.get("managers"):
+    return isinstance(swarm, dict) and bool(swarm.get("managers"))
+
+
+def joins(pillar: object) -> bool:
+    """Say whether a minion with this pillar joins by itself."""
+    if not is_member(pillar):
         return False
-    autojoin = swarm.get("autojoin")
+    autojoin = pillar["swarm"].get("autojoin")
     return not isinstance(autojoin, dict) or autojoin.get("enabled", True) is True
 
 

@@ -22,6 +22,8 @@ from swarm_address import endpoint
 
 # The engine gives up waiting for a join after 20 s, and goes on with it.
 _GOES_ON = "will continue in the background"
+# Seconds for which it may go on.
+_COMES = 60
 _STALE = "update out of sequence"
 _TRIES = 5
 _KNOCK = 2
@@ -157,7 +159,8 @@ def _came(client: Any, settings: dict) -> bool:
         return "pending" if state == "pending" else None
 
     with contextlib.suppress(swarm_errors.WaitTimeoutError):
-        swarm_wait.until(probe, settings["timeout"])
+        # A leader that goes in the middle of it takes the request along, and nobody answers it.
+        swarm_wait.until(probe, min(settings["timeout"], _COMES))
     return swarm(client).get("LocalNodeState") == "active"
 
 

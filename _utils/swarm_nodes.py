@@ -16,6 +16,8 @@ from swarm_membership import is_first
 from swarm_turn import majority
 
 MANAGER, WORKER = "manager", "worker"
+# Seconds after which a node that has not told its name will not come any more.
+_COMING = 600
 
 
 class Change(NamedTuple):
@@ -308,20 +310,30 @@ def stamp(text: str) -> float:
 def expired(nodes: list[dict], claims: dict[str, str], settings: dict, now: float) -> list[dict]:
     """
     Return the workers that are down and will not be back: for longer than pillar allows, or because
-    their host has joined anew and is another node now.
+    their host has joined anew and is another node now. And those that have never come: a join that
+    was cut off leaves a node without a name behind.
     """
     claimed, after = set(claims.values()), settings["builtin"]["prune_after"]
     there = {_address(one) for one in nodes if one["ID"] in claimed and not is_down(one)}
     return [
         one
         for one in nodes
-        if is_down(one)
-        and not one.get("ManagerStatus")
-        and (
-            (one["ID"] not in claimed and _address(one) and _address(one) in there)
-            or (after is not None and now - stamp(one["UpdatedAt"]) > after)
+        if _has_never_come(one, claimed, now)
+        or (
+            is_down(one)
+            and not one.get("ManagerStatus")
+            and (
+                (one["ID"] not in claimed and _address(one) and _address(one) in there)
+                or (after is not None and now - stamp(one["UpdatedAt"]) > after)
+            )
         )
     ]
+
+
+def _has_never_come(node: dict, claimed: set[str], now: float) -> bool:
+    nameless = not node["Description"].get("Hostname") and node["ID"] not in claimed
+    waits = node["Status"]["State"] == "unknown" and not node.get("ManagerStatus")
+    return nameless and waits and now - stamp(node["CreatedAt"]) > _COMING
 
 
 def _address(node: dict) -> str | None:

@@ -30,7 +30,13 @@ def test_modes_are_never_in_one_swarm_and_classic_is_the_default():
 
 
 def test_who_is_no_member_is_in_none():
-    assert found(a=pillar(), b={}, c=None, d=pillar("m1", autojoin={"enabled": False})) == []
+    assert found(a=pillar(), b={}, c=None) == []
+
+
+def test_who_does_not_join_by_himself_is_a_member_all_the_same():
+    by_hand = pillar("m1", autojoin={"enabled": False})
+    (swarm,) = swarm_fleet.swarms({"m1": pillar("m1"), "m2": by_hand})
+    assert (swarm.members, swarm.joining) == (("m1", "m2"), {"m1"})
 
 
 @pytest.mark.parametrize("seed", range(20))

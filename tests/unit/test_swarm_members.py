@@ -48,22 +48,24 @@ def row(member, reports, heard):
 
 
 @pytest.mark.parametrize(
-    ("pillar", "member"),
+    ("pillar", "member", "joins"),
     [
-        ({"swarm": {"managers": ["m1"]}}, True),
-        ({"swarm": {"managers": ["m1"], "autojoin": {"enabled": True}}}, True),
-        ({"swarm": {"managers": ["m1"], "autojoin": {"enabled": False}}}, False),
-        ({"swarm": {"managers": ["m1"], "autojoin": {"enabled": "no"}}}, False),
-        ({"swarm": {}}, False),
-        ({"swarm": {"labels": {"zone": "a"}}}, False),
-        ({"swarm": ["m1"]}, False),
-        ({}, False),
-        (None, False),
+        ({"swarm": {"managers": ["m1"]}}, True, True),
+        ({"swarm": {"managers": ["m1"], "autojoin": {"enabled": True}}}, True, True),
+        ({"swarm": {"managers": ["m1"], "autojoin": {"enabled": False}}}, True, False),
+        ({"swarm": {"managers": ["m1"], "autojoin": {"enabled": "no"}}}, True, False),
+        ({"swarm": {}}, False, False),
+        ({"swarm": {"labels": {"zone": "a"}}}, False, False),
+        ({"swarm": ["m1"]}, False, False),
+        ({}, False, False),
+        (None, False, False),
     ],
     ids=str,
 )
-def test_members_are_those_whose_pillar_says_so(pillar, member):
+def test_members_are_those_whose_pillar_says_so(pillar, member, joins):
+    """Who does not join by himself is one all the same: status shows him."""
     assert swarm_members.is_member(pillar) is member
+    assert swarm_members.joins(pillar) is joins
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,26 @@ def test_a_host_that_has_joined_anew_leaves_its_old_node_behind():
     assert swarm_nodes.expired(there, {"m4": "id-new"}, settings(), 0) == []
 
 
+@pytest.mark.parametrize(
+    ("change", "goes"),
+    [
+        ({}, True),
+        ({"Description": {"Hostname": "m4"}}, False),
+        ({"Status": {"State": "ready"}}, False),
+        ({"ManagerStatus": {"Reachability": "reachable"}}, False),
+        ({"CreatedAt": "2026-01-01T00:55:00Z"}, False),
+        ({"ID": "id-m4"}, False),
+    ],
+    ids=["gone", "named", "up", "manager", "young", "claimed"],
+)
+def test_node_that_has_never_come_goes(change, goes):
+    ghost = {**node("m4"), "ID": "id-ghost", "Description": {}, "Status": {"State": "unknown"}}
+    ghost["CreatedAt"] = "2026-01-01T00:00:00Z"
+    there = [*managers(), {**ghost, **change}]
+    then = swarm_nodes.stamp("2026-01-01T01:00:00Z")
+    assert bool(swarm_nodes.expired(there, {"m4": "id-m4"}, settings(), then)) is goes
+
+
 def test_managers_as_in_classic_mode():
     there = [*managers("m3"), node("m4", Availability="drain")]
     found = swarm_nodes.as_managers(there, {"id-m1": "m1", "id-m2": "m2", "id-m4": "m4"})

@@ -255,6 +255,14 @@ def test_a_member_that_was_moved_by_its_pillar_is_missing_where_it_is_to_be(two)
     assert runner.reconcile()["joined"] == ["m2"]
 
 
+def test_a_member_that_does_not_join_by_itself_is_shown_and_left_alone(two):
+    two.pillars["m4"]["swarm"]["autojoin"] = {"enabled": False}
+    two.heard |= {"m3": {}, "m4": {}}
+    assert [one["id"] for one in runner.status(swarm="m3")] == ["m3", "m4"]
+    assert runner.reconcile(test=True)["would join"] == ["m3"]
+    assert runner.join("m4")["no members"] == ["m4"]
+
+
 def test_a_member_is_removed_by_its_own_swarm(two):
     assert runner.remove("m4")["cleaned"] is True
     told = {name for _, names, _, _ in two.asked for name in names}
