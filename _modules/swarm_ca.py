@@ -7,10 +7,12 @@ the CA's minion, not by who asks.
 """
 
 import swarm_authority
+import swarm_caller
 import swarm_certs
 import swarm_errors
 import swarm_files
 import swarm_mine
+import swarm_nodes
 import swarm_pki
 import swarm_wait
 
@@ -192,22 +194,27 @@ def sign(request, **kwargs):
     """
     Return a certificate for a member, ``{"cert": PEM}``, or ``{"refused": why}``.
 
-    To be called by way of the master, which says who asks.
+    ``{"busy": why}`` is to be asked again. To be called by way of the master, which says who asks.
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt m1 swarm_ca.sign '{csr: ..., kind: node, address: 10.0.0.11}'
+        salt m1 swarm_ca.sign '{}'  # refused: the command names no minion
+        salt m4 publish.publish m1 swarm_ca.sign '[{csr: ..., kind: node, address: 10.0.0.14}]'
 
     request
         A mapping of ``csr`` (PEM), ``kind`` (``node`` or ``client``) and ``address``.
     """
-    minion = kwargs.get("__pub_id") or __opts__["id"]
+    me = __opts__["id"]
     try:
+        minion = swarm_caller.name(kwargs, me)
         asked = swarm_authority.parsed(request)
-        with swarm_files.alone(swarm_authority.LOCK):
+        known = [me] if minion == me else swarm_nodes.members(_settings())
+        with swarm_caller.admitted(minion, known), swarm_files.alone(swarm_authority.LOCK):
             return {"cert": _issue(minion, asked)}
+    except swarm_errors.BusyError as err:
+        return {"busy": str(err)}
     except swarm_errors.SwarmError as err:
         return {"refused": str(err)}
 

@@ -292,14 +292,15 @@ def settle(test=False, fresh=True):
         By the pillar as it is now, not as it was when this minion last looked. Defaults to
         ``True``: who asks for it may be there by a later pillar.
     """
+    get = __salt__["swarm_settings.get"]
     with swarm_docker.unless_absent(test), _client() as client, swarm_mode.alone():
-        settings = __salt__["swarm_settings.get"](fresh=fresh)
-        if test and _is_to_found(client, settings):
-            return swarm_nodes.promised(settings)
-        # Looked up when it is this run's turn: the one before may have changed who leads.
+        if test and _is_to_found(client, wanted := get(fresh=fresh)):
+            return swarm_nodes.promised(wanted)
+        # Looked up when it is this run's turn: the one before may have changed who leads. Before a
+        # pillar is compiled for it: all managers are asked, and one of them leads.
         if not _leads(client):
             return {}
-        return _settle(client, settings, __salt__["swarm_builtin.claims"](fresh), test)
+        return _settle(client, get(fresh=fresh), __salt__["swarm_builtin.claims"](fresh), test)
     return swarm_nodes.promised(_settings())
 
 

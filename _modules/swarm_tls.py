@@ -279,7 +279,7 @@ def _signed(settings, key, kind):
             ca, "swarm_ca.sign", arg=[request], tgt_type="list", timeout=_ANSWER
         )
         answer = answers.get(ca) if isinstance(answers, dict) else None
-        if isinstance(answer, dict):
+        if isinstance(answer, dict) and "busy" not in answer:
             found["cert"] = _certificate(answer)
             return None
         return f"{ca}, the CA (swarm:tls:ca), does not sign for {me}: {_unsigned(ca, answer)}"

@@ -2,8 +2,7 @@
 Whose turn it is to restart its engine, in the engine's swarm mode; see ``swarm_engine.configure``.
 """
 
-import fnmatch
-
+import swarm_caller
 import swarm_engine_turn
 import swarm_errors
 import swarm_membership
@@ -91,7 +90,7 @@ def request(what, **kwargs):
 def _answer(client, caller, what):
     settings = __salt__["swarm_settings.get"]()
     me = settings["id"]
-    if not any(fnmatch.fnmatchcase(caller, one) for one in swarm_nodes.members(settings)):
+    if not swarm_caller.is_among(caller, swarm_nodes.members(settings)):
         return _refused(f"the pillar of {me} does not name {caller} among managers and nodes")
     if what != swarm_engine_turn.TAKE:
         return {"missing": _look(client, caller, what)}

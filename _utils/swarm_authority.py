@@ -6,7 +6,6 @@ never in between. Only that minion reads it; its key goes nowhere.
 """
 
 import base64
-import fnmatch
 import ipaddress
 import json
 import os
@@ -15,6 +14,7 @@ import uuid
 from typing import NamedTuple
 
 import swarm_address
+import swarm_caller
 import swarm_errors
 import swarm_files
 import swarm_nodes
@@ -177,7 +177,7 @@ def _holds(said: object, key: str, wanted: str) -> bool:
 
 
 def _is_member(minion: str, settings: dict) -> bool:
-    return any(fnmatch.fnmatchcase(minion, one) for one in swarm_nodes.members(settings))
+    return swarm_caller.is_among(minion, swarm_nodes.members(settings))
 
 
 def _refuse(asked: Asked, why: str) -> swarm_errors.SwarmError:

@@ -40,5 +40,9 @@ class WaitTimeoutError(SwarmError):
     """Something did not come about within the time that pillar allows."""
 
 
+class BusyError(SwarmError):
+    """This host does something else just now; it is to be asked again."""
+
+
 class NotRunningError(SwarmError):
     """A container does not stay up; the text quotes its last log lines."""

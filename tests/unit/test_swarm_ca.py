@@ -1,5 +1,6 @@
 import pytest
 import swarm_authority
+import swarm_caller
 import swarm_errors
 import swarm_files
 import swarm_pki
@@ -70,3 +71,19 @@ def test_nobody_else_is_left_behind(ca, named):
 def test_nothing_is_hurried_where_nobody_is_late(ca):
     with pytest.raises(swarm_errors.SwarmError, match="it waits for nobody"):
         swarm_ca.advance("m2")
+
+
+def test_who_is_not_named_by_the_master_gets_no_certificate(ca):
+    request = {"csr": "csr", "kind": "node", "address": "10.77.0.11"}
+    told = swarm_ca.sign(request, __pub_jid="1", __pub_fun="swarm_ca.sign")
+    assert "does not say which minion asks m1" in told["refused"]
+
+
+def test_strangers_do_not_queue_for_a_compiled_pillar(ca):
+    """Whoever is no member costs the CA a look, as long as another one is being looked at."""
+    settings = swarm_ca.__salt__["swarm_settings.get"]
+    request = {"csr": "csr", "kind": "node", "address": "10.77.0.19"}
+    with swarm_caller.admitted("m9", []):
+        settings.reset_mock()
+        assert "busy" in swarm_ca.sign(request, __pub_id="m8")
+        settings.assert_called_once_with()
