@@ -32,6 +32,9 @@ __virtualname__ = "swarm_builtin"
 _NUDGE = 10
 # Seconds for which a manager's word that it lists this node holds, and that a manager has for it.
 _LISTED, _WORD = 60, 5
+# Seconds for which an engine rests in its error before it is restarted, and between two looks. Then
+# it is in an interval of more than these, and its next attempt is some seconds away.
+_STEADY, _LOOK = 20, 0.5
 # Seconds within which managers that leave at the same time are out of each other's way.
 _TOGETHER = 20
 
@@ -85,6 +88,9 @@ def _step(swarm, settings, known):
         if not (listed := _listing(settings)):
             raise
         return _look(swarm, settings, known, listed)
+    if step.what == WAIT and swarm.get("LocalNodeState") == "pending" and swarm.get("NodeID"):
+        # Its managers may have been followed by others while it was away.
+        step = _look(swarm, settings, known, _recent_listing(settings))
     if step.what not in {NOTHING, WAIT} or not swarm_listing.is_doubtful(swarm, known.records):
         return step
     if _listed(swarm["NodeID"], settings, known.records) is False:
@@ -107,6 +113,15 @@ def _listed(node, settings, records):
         if (said := swarm_listing.answer(returns, name)) is not None:
             break
     __context__["swarm_builtin.listed"] = (node, said, time.monotonic())
+    return said
+
+
+def _recent_listing(settings):
+    """Return the listing of a moment ago: a node that waits looks more often than it may ask."""
+    said, when = __context__.get("swarm_builtin.listing", ({}, float("-inf")))
+    if time.monotonic() - when > _NUDGE:
+        said = _listing(settings)
+        __context__["swarm_builtin.listing"] = (said, time.monotonic())
     return said
 
 
@@ -359,8 +374,10 @@ def _become(client, settings):
             return None
         if step.what == RESTART and RESTART in taken:
             return f"{settings['id']}, after a restart of its engine: {step.why}"
-        taken.append(step.what)
-        return _take(client, settings, known, step) or f"{settings['id']}: {step.why}"
+        missing = _take(client, settings, known, step)
+        if not (missing and step.what == RESTART):
+            taken.append(step.what)
+        return missing or f"{settings['id']}: {step.why}"
 
     swarm_wait.until(probe, settings["timeout"])
 
@@ -378,8 +395,7 @@ def _take(client, settings, known, step):
             # A leader that is gone is followed by another one, a token by a new one.
             return str(err)
     elif step.what == REJOIN:
-        client.leave_swarm(force=True)
-        __context__.pop("swarm_builtin.listed", None)
+        return _leave_by_force(client, settings)
     elif step.what == RESTART:
         return _restart(client, settings)
     elif step.what == UNLOCK:
@@ -396,6 +412,8 @@ def _telling(settings):
 
 def _restart(client, settings):
     """Restart the engine, unless the managers would lose their quorum; return why it was not."""
+    if goes_on := _goes_on(client):
+        return f"{settings['id']}: {goes_on}"
     swarm = swarm_mode.swarm(client)
     if swarm_membership.manager(swarm):
         refused = swarm_nodes.restart_refusal(swarm_mode.nodes(client), swarm["NodeID"])
@@ -403,6 +421,32 @@ def _restart(client, settings):
             return refused
     swarm_dockerd.start(__salt__, settings["engine"]["service"])
     swarm_dockerd.wait(settings["timeout"])
+    return None
+
+
+def _leave_by_force(client, settings):
+    """Leave a cluster that does not count this node, to join anew; return why it was not done."""
+    failed = swarm_mode.swarm(client).get("LocalNodeState") == "error"
+    if goes_on := failed and _goes_on(client):
+        return f"{settings['id']}: {goes_on}"
+    client.leave_swarm(force=True)
+    __context__.pop("swarm_builtin.listed", None)
+    return None
+
+
+def _goes_on(client):
+    """
+    Return what an engine does whose swarm mode has failed, ``None`` if it is at rest.
+
+    It tries again by itself, at ever longer intervals, up to 30 s. If it is stopped just when it
+    joins the raft, the raft counts it, and it never takes part: the managers lose their quorum.
+    """
+    end = time.monotonic() + _STEADY
+    while time.monotonic() < end:
+        state = swarm_mode.swarm(client).get("LocalNodeState")
+        if state != "error":
+            return f"the engine tries again by itself, and is {state}"
+        time.sleep(_LOOK)
     return None
 
 
@@ -457,8 +501,10 @@ def _missing(client, swarm, settings, taken):
     known = _known(settings) if quiet else _own(swarm, settings)
     step = (_look if quiet else _step)(swarm, settings, known)
     if step.what == RESTART and taken == []:
-        taken.append(RESTART)
-        return _restart(client, settings) or f"{me}: {step.why}"
+        missing = _restart(client, settings)
+        if not missing:
+            taken.append(RESTART)
+        return missing or f"{me}: {step.why}"
     state = swarm.get("LocalNodeState") or "inactive"
     if state != "active":
         return f"{me} is {state}: {swarm.get('Error') or step.why or 'no reason given'}"

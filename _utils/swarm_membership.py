@@ -106,19 +106,32 @@ def step(
     if state == "error" and nodes.get(node, "") is None:
         return Step(REJOIN, f"the raft does not count it: {swarm.get('Error')}")
     if state == "pending":
-        # Not mended by leaving: a manager that was restarted without its quorum is pending, too.
-        why = NO_LEADER if manager(swarm) else "the engine waits for a manager that takes it in"
-        cure = f"salt {settings['id']} swarm_builtin.leave force=True, and apply again"
-        return Step(
-            WAIT,
-            f"{why}. If the other managers are well, and only this node is not: {cure}; it refuses"
-            " what would cost the cluster",
-        )
+        return _pending(swarm, settings, nodes)
     if state == "locked":
         return _locked(settings)
     if state == "error":
         return _failed(swarm, settings, records)
     return _inactive(settings, records, claims or {})
+
+
+def _pending(swarm: dict, settings: dict, nodes: Mapping[str, str | None]) -> Step:
+    node = swarm.get("NodeID")
+    if nodes.get(node, "") is None and not _finds(swarm, nodes):
+        why = f"none of the managers that its engine knows is one any more, and node {node} is none"
+        return Step(REJOIN, why)
+    # Not mended by leaving: a manager that was restarted without its quorum is pending, too.
+    why = NO_LEADER if manager(swarm) else "the engine waits for a manager that takes it in"
+    cure = f"salt {settings['id']} swarm_builtin.leave force=True, and apply again"
+    return Step(
+        WAIT,
+        f"{why}. If the other managers are well, and only this node is not: {cure}; it refuses"
+        " what would cost the cluster",
+    )
+
+
+def _finds(swarm: dict, nodes: Mapping[str, str | None]) -> bool:
+    """Say whether an engine knows a manager of the list: by that it hears of the others."""
+    return any(nodes.get(one) for one in remote_managers(swarm))
 
 
 def _active(swarm: dict, settings: dict, records: dict, claims: Mapping[str, str]) -> Step:

@@ -65,6 +65,15 @@ def is_half_demoted(node: dict) -> bool:
     return role(node) == WORKER and bool(node.get("ManagerStatus"))
 
 
+def is_half_promoted(node: dict) -> bool:
+    """
+    Say whether a node is to be a manager and was not there to become one.
+
+    Docker takes that back only of one that the raft knows; it is one when it comes.
+    """
+    return role(node) == MANAGER and not node.get("ManagerStatus") and is_away(node)
+
+
 def is_lost_vote(node: dict) -> bool:
     """Say whether the raft counts a node in vain: it acts as a worker already."""
     return is_half_demoted(node) and not is_reachable(node)
@@ -145,7 +154,9 @@ def change(minion: str, node: dict, settings: dict) -> Change | None:
         spec["Availability"] = availability
         changes["availability"] = {"old": node["Spec"]["Availability"], "new": availability}
     due = MANAGER if minion in settings["managers"] else WORKER
-    if due != role(node) or (due == WORKER and is_half_demoted(node)):
+    if (due != role(node) and not is_half_promoted(node)) or (
+        due == WORKER and is_half_demoted(node)
+    ):
         changes["role"] = {"old": MANAGER if is_half_demoted(node) else role(node), "new": due}
     if not changes:
         return None

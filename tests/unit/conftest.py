@@ -32,6 +32,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
 
 
 @pytest.fixture(autouse=True)
+def no_rest(monkeypatch):
+    """Wait for no engine to try again by itself."""
+    monkeypatch.setattr(swarm_builtin, "_STEADY", 0)
+
+
+@pytest.fixture(autouse=True)
 def record_of_this_machine(monkeypatch, tmp_path):
     """Keep what the formula notes of a host out of this machine's own files."""
     monkeypatch.setattr(swarm_files, "RECORD", tmp_path / "record.json")

@@ -1,5 +1,6 @@
 import pytest
 import swarm_adoption
+import swarm_dockerd
 import swarm_errors
 import swarm_mode
 import swarm_wait
@@ -498,3 +499,66 @@ def test_managers_in_the_words_of_classic_mode(on):
     assert {one["name"] for one in said["m2"]["nodes"].values()} == {"m1", "m2", "m3", "m4"}
     on("m4", ClusterApi("m4", [node("m1", "manager"), node("m4")]))
     assert swarm_leader.managers() == {}
+
+
+def test_node_whose_managers_were_followed_by_others_joins_again(on, hurry, monkeypatch):
+    """Found by a walk: it was off meanwhile, and would wait for ever."""
+    api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
+    mine = on("m4", api, {**records("m1"), **claims("m4")})
+    lost = {"LocalNodeState": "pending", "NodeID": "id-m4", "RemoteManagers": [{"NodeID": "id-m9"}]}
+    info = api.info
+    monkeypatch.setattr(
+        api, "info", lambda: {**info(), "Swarm": lost} if api.state == "active" else info()
+    )
+    listed = {"cluster": "c1", "nodes": {"id-m1": "reachable", "id-m4": None}, "managers": ["m1"]}
+    asked = []
+
+    def publish(target, function, *_, **__):
+        asked.append(function)
+        return {"m1": listed} if function == "swarm_leader.list_nodes" else {}
+
+    swarm_builtin.__salt__["publish.publish"].side_effect = publish
+    left = api.leave_swarm
+
+    def leave(force=False):
+        left(force)
+        monkeypatch.setattr(api, "info", info)
+
+    monkeypatch.setattr(api, "leave_swarm", leave)
+    assert swarm_builtin.apply()
+    assert ("leave", True) in api.asked
+    assert "/swarm/join" in [one[0] for one in api.asked]
+    assert "swarm_leader.list_nodes" in asked
+    assert mine["m4", "swarm_node"] == "id-m4"
+
+
+@pytest.mark.parametrize("tries", [0, 1, 3])
+def test_engine_that_tries_again_by_itself_is_not_restarted_meanwhile(on, monkeypatch, tries):
+    """Stopped just when it joins the raft, it would cost the managers their quorum: seen."""
+    api = cluster("m4", node("m4"))
+    on("m4", api, managers=["m1", "m2", "m3", "m4"])
+    failed = {
+        "LocalNodeState": "error",
+        "NodeID": "id-m4",
+        "Error": "manager stopped: can't initialize raft node",
+    }
+    states = iter(["error", "pending"] * tries)
+    looks = []
+
+    def info():
+        if "restart" in looks:
+            return {"Swarm": {**failed, "LocalNodeState": "active", "Error": ""}}
+        looks.append(next(states, "error"))
+        return {"Swarm": {**failed, "LocalNodeState": looks[-1]}}
+
+    monkeypatch.setattr(api, "info", info)
+    monkeypatch.setattr(swarm_builtin, "_STEADY", 0.05)
+    monkeypatch.setattr(swarm_builtin, "_LOOK", 0.001)
+    monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
+    monkeypatch.setattr(swarm_dockerd, "start", lambda *_: looks.append("restart"))
+    monkeypatch.setattr(swarm_dockerd, "wait", lambda *_: None)
+    swarm_builtin.apply()
+    assert looks.count("restart") == 1
+    rest = looks[: looks.index("restart")]
+    assert "pending" not in rest[-5:]
+    assert rest.count("pending") == tries

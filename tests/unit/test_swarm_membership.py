@@ -74,6 +74,27 @@ def test_step(swarm, host, known, what):
 
 
 @pytest.mark.parametrize(
+    ("knows", "raft", "what"),
+    [
+        (["m9"], {"node-m1": "reachable", "node-m9": None, "node-m4": None}, REJOIN),
+        (["m9"], {"node-m1": "reachable", "node-m4": None}, REJOIN),
+        ([], {"node-m1": "reachable", "node-m4": None}, REJOIN),
+        (["m9", "m1"], {"node-m1": "unreachable", "node-m9": None, "node-m4": None}, WAIT),
+        (["m9"], {"node-m1": "reachable", "node-m4": "unreachable"}, WAIT),
+        (["m9"], {"node-m1": "reachable"}, WAIT),
+        (["m9"], {}, WAIT),
+    ],
+    ids=["demoted", "removed", "nobody", "found", "raft", "unlisted", "silence"],
+)
+def test_node_that_knows_no_manager_any_more_joins_again(knows, raft, what):
+    """They were followed by others while it was off; the raft must not count it."""
+    swarm = {**worker(*knows), "LocalNodeState": "pending"}
+    listed = {"cluster": "c1", "nodes": raft}
+    step = swarm_membership.step(swarm, settings("m4"), records("m1"), {}, listed)
+    assert step.what == what
+
+
+@pytest.mark.parametrize(
     ("swarm", "host", "known", "words"),
     [
         (manager("c2"), "m1", records("m2"), "another cluster than m2"),

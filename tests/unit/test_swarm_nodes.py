@@ -194,6 +194,17 @@ def test_node_that_has_never_come_goes(change, goes):
     assert bool(swarm_nodes.expired(there, {"m4": "id-m4"}, settings(), then)) is goes
 
 
+@pytest.mark.parametrize(
+    ("state", "changed"), [("down", False), ("unknown", False), ("ready", True)]
+)
+def test_promotion_of_a_node_that_was_not_there_is_not_taken_back(state, changed):
+    """Docker says: can't find manager in raft memberlist. It is one when it comes, and then not."""
+    promised = node("m4", state=state)
+    promised["Spec"]["Role"] = "manager"
+    found = swarm_nodes.change("m4", promised, settings())
+    assert bool(found and found.role == "worker") is changed
+
+
 def test_managers_as_in_classic_mode():
     there = [*managers("m3"), node("m4", Availability="drain")]
     found = swarm_nodes.as_managers(there, {"id-m1": "m1", "id-m2": "m2", "id-m4": "m4"})
