@@ -583,13 +583,13 @@ def leave(force=False, lose_cluster=False, ending=False, test=False):
             return {}
         forced = force or state != "active"
         if not (forced or lose_cluster) and (ending or _is_last(client, swarm)):
-            _refuse_loss(client, swarm, settings)
+            _refuse_loss(client, swarm, settings, 0 if test else _TOGETHER)
         by_force = forced and ((force and lose_cluster) or _may_force(client, swarm, settings))
         if not test:
             last = _hand_over(client, swarm, settings) if not forced else by_force
             if last and not (forced or lose_cluster):
                 # The others have left at the same time.
-                _refuse_loss(client, swarm, settings)
+                _refuse_loss(client, swarm, settings, 0)
             client.leave_swarm(force=last)
             _go()
         return {"swarm mode": {"old": f"{state}, {_role(swarm)}", "new": "inactive"}}
@@ -636,9 +636,18 @@ def _is_last(client, swarm):
     return swarm_membership.manager(swarm) and swarm_mode.is_last_manager(client)
 
 
-def _refuse_loss(client, swarm, settings):
-    if found := swarm_workloads.find(client, swarm, settings):
-        raise swarm_errors.SwarmError(swarm_workloads.refusal(settings["id"], found))
+def _refuse_loss(client, swarm, settings, patience):
+    """Raise an error for what would be lost; the tasks of a service that was just removed end."""
+
+    def probe():
+        found = swarm_workloads.find(client, swarm, settings)
+        return swarm_workloads.refusal(settings["id"], found) if found else None
+
+    with contextlib.suppress(swarm_errors.WaitTimeoutError):
+        swarm_wait.until(probe, 0 if swarm_membership.manager(swarm) else patience)
+        return
+    if refused := probe():
+        raise swarm_errors.SwarmError(refused)
 
 
 def _may_force(client, swarm, settings):

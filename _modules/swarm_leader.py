@@ -21,6 +21,8 @@ __virtualname__ = "swarm_leader"
 
 # Seconds within which all managers do what they do at the same time.
 _TOGETHER = 15
+# Seconds within which an engine is a manager, or none, and knows it.
+_CHANGING = 10
 _AUTHORITY = "CA"
 
 
@@ -163,10 +165,24 @@ def lists(node):
 
 
 def _leads(client):
-    swarm = swarm_mode.swarm(client)
-    if not swarm_membership.manager(swarm):
-        return False
-    found = swarm_nodes.by_id(swarm_mode.nodes(client)).get(swarm["NodeID"])
+    """Say whether this node leads; waits for a moment while it becomes a manager, or none."""
+    found, failed = {}, []
+
+    def probe():
+        swarm = swarm_mode.swarm(client)
+        if not swarm_membership.manager(swarm):
+            return None
+        try:
+            found.update(swarm_nodes.by_id(swarm_mode.nodes(client)).get(swarm["NodeID"], {}))
+        except swarm_errors.ApiError as err:
+            failed[:] = [err]
+            return str(err)
+        return None
+
+    try:
+        swarm_wait.until(probe, _CHANGING)
+    except swarm_errors.WaitTimeoutError:
+        raise failed[0] from None
     return bool(found) and swarm_nodes.is_leader(found)
 
 

@@ -1,3 +1,4 @@
+import docker
 import pytest
 import swarm_adoption
 import swarm_dockerd
@@ -391,10 +392,11 @@ def test_manager_of_several_leaves_alone_and_not_with_all_others(on):
     assert swarm_builtin.leave()
 
 
-def test_worker_with_tasks_does_not_leave_with_all_others(on):
+def test_worker_with_tasks_does_not_leave_with_all_others(on, monkeypatch):
     api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
     api.things = {"tasks": ["web", "db", "web"]}
     on("m4", api)
+    monkeypatch.setattr(swarm_builtin, "_TOGETHER", 0)
     with pytest.raises(swarm_errors.SwarmError, match=r"tasks of db, web\. .*swarm.remove m4"):
         swarm_builtin.leave(ending=True)
     assert api.asked == []
@@ -562,3 +564,47 @@ def test_engine_that_tries_again_by_itself_is_not_restarted_meanwhile(on, monkey
     rest = looks[: looks.index("restart")]
     assert "pending" not in rest[-5:]
     assert rest.count("pending") == tries
+
+
+def test_engine_that_becomes_a_worker_just_now_does_not_lead_and_is_no_error(on, monkeypatch):
+    """Its manager stops before its engine knows: seen on all applies of a change of managers."""
+    api = cluster("m2")
+    on("m2", api)
+    said = ["transport: Error while dialing: dial unix /var/run/docker/swarm/control.sock"] * 2
+
+    def nodes(filters=None):
+        if said:
+            raise docker.errors.APIError("503", explanation=said.pop())
+        api.known["id-m2"].pop("ManagerStatus", None)
+        raise docker.errors.APIError("503", explanation="This node is not a swarm manager")
+
+    monkeypatch.setattr(api, "nodes", nodes)
+    monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
+    assert swarm_leader.leads() is False
+
+
+def test_manager_that_has_no_leader_for_longer_says_so(on, monkeypatch, hurry):
+    api = cluster("m2")
+    on("m2", api)
+
+    def nodes(filters=None):
+        raise docker.errors.APIError("503", explanation="The swarm does not have a leader")
+
+    monkeypatch.setattr(api, "nodes", nodes)
+    with pytest.raises(swarm_errors.ApiError, match=r"^nodes of the cluster: .*not have a leader"):
+        swarm_leader.leads()
+
+
+def test_tasks_of_a_service_that_was_removed_a_moment_ago_end(on, monkeypatch):
+    api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
+    on("m4", api)
+    left = [["web"], ["web"], []]
+    label = "com.docker.swarm.service.name"
+    monkeypatch.setattr(
+        api,
+        "containers",
+        lambda filters: [{"Labels": {label: name}} for name in (left.pop(0) if left else [])],
+    )
+    monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
+    assert swarm_builtin.leave(ending=True)
+    assert left == []
