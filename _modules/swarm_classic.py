@@ -80,7 +80,7 @@ def apply_manager(test=False):
 
 
 def _apply_manager(settings, name, test):
-    spec = swarm_roles.manager_container(settings, swarm_certs.NODE.current())
+    spec = swarm_roles.manager_container(settings, swarm_certs.NODE.due(test))
     changes = __salt__["swarm_container.apply"](name, spec, test=True)
     if test or not changes:
         return changes
@@ -209,7 +209,7 @@ def apply_agent(test=False):
 
 
 def _apply_agent(settings, test):
-    spec = swarm_roles.agent_container(settings, swarm_certs.NODE.current())
+    spec = swarm_roles.agent_container(settings, swarm_certs.NODE.due(test))
     name = settings["agent"]["container"]
     changes = __salt__["swarm_container.apply"](name, spec, test=True)
     if not changes:

@@ -114,7 +114,7 @@ def apply(test=False):
         return renamed
     change = _change(settings)
     change.begin()
-    spec, text = _wanted(settings, _acl(settings, test), change)
+    spec, text = _wanted(settings, _acl(settings, test), change, test)
     changes = change.planned(spec, text)
     if test:
         change.foretell()
@@ -126,12 +126,18 @@ def apply(test=False):
 def _give_up(settings, test):
     """Remove Consul, for the store is somebody's own; not before that answers."""
     name, remove = settings["consul"]["container"], __salt__["swarm_container.remove"]
-    changes = remove(name, test=True)
+    changes = _refuse_silent(settings)
+    return changes if test or not changes else remove(name)
+
+
+def _refuse_silent(settings):
+    """Return what goes with Consul; an error if the store that follows it does not answer."""
+    changes = __salt__["swarm_container.remove"](settings["consul"]["container"], test=True)
     if changes and (why := swarm_address.silent(settings["store"])):
         raise swarm_errors.SwarmError(
             f"swarm:store: {why} from {settings['id']}; Consul stays, and nothing was changed there"
         )
-    return changes if test or not changes else remove(name)
+    return changes
 
 
 def check_fixed():
@@ -147,6 +153,8 @@ def check_fixed():
     settings = __salt__["swarm_settings.get"]()
     if settings["own_store"]:
         _change(settings).check_fixed()
+    elif settings["mode"] == "classic":
+        _refuse_silent(settings)
 
 
 def deny(test=False):
@@ -176,9 +184,9 @@ def deny(test=False):
     return _DENIED
 
 
-def _wanted(settings, acl, change):
+def _wanted(settings, acl, change, test=False):
     certs = swarm_certs.NODE.read() if settings["tls"]["used"] else None
-    folder, files = str(swarm_files.CONFIG), swarm_certs.NODE.current()
+    folder, files = str(swarm_files.CONFIG), swarm_certs.NODE.due(test)
     wanted = {**settings, "begins": change.begins}
     spec, text = swarm_roles.consul_container(wanted, folder, certs, files, acl)
     return change.labelled(spec, text), text

@@ -209,7 +209,7 @@ def _configured(settings, replaced, test):
     up = _up(settings)
     keep = settings["overlay"] and known and up
     keys = None if keep else (*swarm_plan.recorded(), *swarm_daemon.OVERLAY_KEYS)
-    files = swarm_certs.NODE.current()
+    files = swarm_certs.NODE.due(test)
     wanted = swarm_daemon.options(settings, replaced or version(), files)
     plan = _files(settings, wanted, keys, test, bool(replaced))
     plan = _plan_service(settings, plan, up)

@@ -88,6 +88,7 @@ def apply(test=False):
     """
     settings = _settings()
     if not settings["tls"]["used"]:
+        swarm_certs.NODE.promise(False)
         return {}
     due = swarm_authority.due(settings["id"], settings["address"], settings)
     mine = _mine()
@@ -142,6 +143,7 @@ def _apply(settings, mine, kind, due, test):
         elif not why and authority:
             wanted = have._replace(ca=authority["trust"], gossip=_gossip(authority, kind))
             why = "other CAs are trusted" if wanted != have else None
+    store.promise(bool(why and test))
     if why and not test:
         store.install(wanted)
     what = "certificate" if kind == swarm_authority.NODE else "client's certificate"

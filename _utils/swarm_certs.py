@@ -15,7 +15,7 @@ from typing import NamedTuple
 import swarm_files
 
 # That the newest set is not believed any more: an engine that restarts still reads it by the link.
-_LINK, _FORGOTTEN = "current", "forgotten"
+_LINK, _FORGOTTEN, _NEW = "current", "forgotten", "new"
 _NAMES = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem", "gossip": "gossip"}
 _MODES = (0o644, 0o644, 0o600, 0o600)
 
@@ -57,6 +57,7 @@ class Store:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._promised = False  # by a dry run, which installs nothing
 
     @property
     def folder(self) -> Path:
@@ -66,7 +67,18 @@ class Store:
     def current(self) -> Files:
         """Return the paths of the newest set; where it is going to be, if there is none yet."""
         forgotten = (self.folder / _FORGOTTEN).exists()
-        return _paths(self.folder / ((not forgotten and self._linked()) or "new"))
+        return _paths(self.folder / ((not forgotten and self._linked()) or _NEW))
+
+    def promise(self, promised: bool) -> None:
+        """Note whether a dry run, which installs nothing, has promised a new set."""
+        self._promised = promised
+
+    def due(self, test: bool) -> Files:
+        """
+        Return the paths that services are to have: of the newest set, or in a dry run of the one
+        that it has promised. So it foretells what follows from that.
+        """
+        return _paths(self.folder / _NEW) if test and self._promised else self.current()
 
     def _linked(self) -> str | None:
         """Return the name of the set that the link leads to."""

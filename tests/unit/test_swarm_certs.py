@@ -105,3 +105,14 @@ def test_clear(store, tmp_path):
     store.install(ONE)
     assert (store.clear(), store.clear()) == (True, False)
     assert not list(tmp_path.iterdir())
+
+
+def test_dry_run_foretells_the_paths_of_the_set_that_it_promises(store):
+    store.install(ONE)
+    now = store.current()
+    for promised in (False, True):
+        store.promise(promised)
+        assert store.due(test=False) == store.current() == now
+        assert (store.due(test=True) == now) is not promised
+    store.promise(False)
+    assert store.due(test=True) == now

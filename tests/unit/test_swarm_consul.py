@@ -178,6 +178,19 @@ def test_consul_stays_if_the_store_that_replaces_it_does_not_answer(on, test):
     salt["swarm_container.remove"].assert_called_once_with("swarm-consul", test=True)
 
 
+def test_store_that_does_not_answer_is_refused_before_anything_is_touched(on, agent):
+    """Before the certificates, which are not those of servers any more; seen by the matrix."""
+    salt = on(store="etcd://127.0.0.1:9")
+    salt["swarm_container.remove"].return_value = CREATED
+    with pytest.raises(swarm_errors.SwarmError, match=r"swarm:store: nothing answers .* from m1"):
+        swarm_consul.check_fixed()
+    salt["swarm_container.remove"].return_value = {}
+    swarm_consul.check_fixed()
+    salt = on(store=f"etcd://127.0.0.1:{agent.port}")
+    salt["swarm_container.remove"].return_value = CREATED
+    swarm_consul.check_fixed()
+
+
 # ---- going down
 
 
