@@ -13,6 +13,9 @@ from tests.integration.cluster import WORKLOAD, changed, failures
 
 def test_clean_does_not_end_it_with_what_its_users_have_in_it(mode):
     """Refused on all hosts before anything is touched, in a dry run as well."""
+    # A node that another test has drained would have no task.
+    mode.pillar(nodes={"*": {"availability": "active"}})
+    mode.apply()
     task = {"ContainerSpec": {"Image": WORKLOAD, "Command": ["sleep", "infinity"]}}
     service = {"Name": "kept", "TaskTemplate": task, "Mode": {"Global": {}}}
     mode.lab.salt("*", "swarm_image.load", WORKLOAD, "salt://images/busybox.tar")
