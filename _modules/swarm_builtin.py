@@ -552,8 +552,7 @@ def leave(force=False, lose_cluster=False, ending=False, test=False):
     Ensure this node is in no cluster; return what changed.
 
     A manager hands over first, and is refused if the others would lose their quorum by it. The last
-    manager ends the cluster; refused if there are services, secrets, configs or networks that
-    pillar does not name.
+    manager ends the cluster; refused if that has services, secrets or configs.
 
     CLI Example:
 
@@ -640,7 +639,7 @@ def _refuse_loss(client, swarm, settings, patience):
     """Raise an error for what would be lost; the tasks of a service that was just removed end."""
 
     def probe():
-        found = swarm_workloads.find(client, swarm, settings)
+        found = swarm_workloads.find(client, swarm)
         return swarm_workloads.refusal(settings["id"], found) if found else None
 
     with contextlib.suppress(swarm_errors.WaitTimeoutError):

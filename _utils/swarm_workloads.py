@@ -15,24 +15,23 @@ _KINDS: Mapping[str, Callable[[Any], list[dict]]] = {
     "service": lambda client: client.services(),
     "secret": lambda client: client.secrets(),
     "config": lambda client: client.configs(),
-    "network": lambda client: client.networks(filters={"scope": "swarm"}),
 }
 
 
-def find(client: Any, swarm: dict, settings: Mapping) -> dict[str, list[str]]:
+def find(client: Any, swarm: dict) -> dict[str, list[str]]:
     """
     Return the names of what would be gone, or move, if all nodes of this one's cluster left it.
 
-    ``{"service": [...], "secret": [...], "config": [...], "network": [...], "task": [...]}``,
-    without what is empty. A manager tells what the cluster has, a worker of which services it has
-    tasks.
+    ``{"service": [...], "secret": [...], "config": [...], "task": [...]}``, without what is empty.
+    A manager tells what the cluster has, a worker of which services it has tasks. Networks hold
+    nothing, and count for nothing.
     """
     if not swarm_membership.manager(swarm):
         return _kept({"task": _tasks(client)})
     with swarm_docker.translated("what the cluster has"):
         found = {kind: _names(ask(client)) for kind, ask in _KINDS.items()}
-    own = {"config": {swarm_raft_lock.NAME}, "network": set(settings["networks"])}
-    return _kept({kind: sorted(names - own.get(kind, set())) for kind, names in found.items()})
+    found["config"].discard(swarm_raft_lock.NAME)
+    return _kept({kind: sorted(names) for kind, names in found.items()})
 
 
 def _kept(found: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -40,8 +39,7 @@ def _kept(found: dict[str, list[str]]) -> dict[str, list[str]]:
 
 
 def _names(things: list[dict]) -> set[str]:
-    """Return the names of what users have made; a network has its own outside of a spec."""
-    return {one.get("Name") or one["Spec"]["Name"] for one in things if not one.get("Ingress")}
+    return {one["Spec"]["Name"] for one in things}
 
 
 def _tasks(client: Any) -> list[str]:

@@ -127,12 +127,6 @@ class ClusterApi:
     def configs(self):
         return self._of("configs")
 
-    def networks(self, filters):
-        assert filters == {"scope": "swarm"}
-        names = self.things.get("networks", ())
-        ingress = {"Name": "ingress", "Ingress": True}
-        return [ingress, *({"Name": name, "Ingress": False} for name in names)]
-
     def containers(self, filters):
         label = "com.docker.swarm.service.name"
         assert filters == {"label": label}

@@ -317,7 +317,6 @@ THINGS = {
     "services": (["web", "db"], "services db, web"),
     "secrets": (["password"], "secret password"),
     "configs": (["swarm-formula-turn", "nginx.conf"], "config nginx.conf"),
-    "networks": (["front", "backend"], "network front"),
 }
 
 
@@ -327,7 +326,7 @@ def test_cluster_with_something_in_it_is_not_ended(on, kind, test):
     names, told = THINGS[kind]
     api = ClusterApi("m1", [node("m1", "manager", leader=True)])
     api.things = {kind: names}
-    on("m1", api, networks={"backend": {"driver": "overlay"}})
+    on("m1", api)
     with pytest.raises(swarm_errors.SwarmError) as failure:
         swarm_builtin.leave(test=test)
     assert f"would be lost, if all nodes left: {told}. " in str(failure.value)
@@ -338,8 +337,8 @@ def test_cluster_with_something_in_it_is_not_ended(on, kind, test):
 
 def test_what_the_formula_has_made_itself_holds_up_nothing(on):
     api = ClusterApi("m1", [node("m1", "manager", leader=True)])
-    api.things = {"configs": ["swarm-formula-turn"], "networks": ["backend"]}
-    on("m1", api, networks={"backend": {"driver": "overlay"}})
+    api.things = {"configs": ["swarm-formula-turn"]}
+    on("m1", api)
     assert swarm_builtin.leave()
 
 
