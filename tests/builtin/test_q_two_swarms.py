@@ -14,7 +14,7 @@ from tests.integration.cluster import changed, failures
 @pytest.fixture
 def two(bare, master):
     """Bare hosts, of which m1 and m2 are to be one swarm, m3 and m4 the other."""
-    # Or the master's engine would have m4 join while it is cleaned, and the one waits for the other.
+    # Or the master's engine would have m4 join while it is cleaned, and both would wait.
     bare.pillar(autojoin={"enabled": False})
     if "m4" not in bare.lab.hosts():
         bare.lab.add("m4")
