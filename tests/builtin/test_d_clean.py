@@ -17,10 +17,10 @@ def test_clean_does_not_end_it_with_what_its_users_have_in_it(mode):
     mode.pillar(nodes={"*": {"availability": "active"}})
     mode.apply()
     task = {"ContainerSpec": {"Image": WORKLOAD, "Command": ["sleep", "infinity"]}}
-    service = {"Name": "kept", "TaskTemplate": task, "Mode": {"Global": {}}}
+    service = {"Name": "precious", "TaskTemplate": task, "Mode": {"Global": {}}}
     mode.lab.salt("*", "swarm_image.load", WORKLOAD, "salt://images/busybox.tar")
     assert mode.post(mode.leader(), "/services/create", service)
-    running = {"filters": json.dumps({"label": ["com.docker.swarm.service.name=kept"]})}
+    running = {"filters": json.dumps({"label": ["com.docker.swarm.service.name=precious"]})}
     query = f"/containers/json?{urllib.parse.urlencode(running)}"
     mode.wait(lambda: all(mode.api(host, query) for host in mode.lab.hosts()), 120)
     before = {host: mode.files(host) for host in mode.lab.hosts()}
@@ -29,7 +29,7 @@ def test_clean_does_not_end_it_with_what_its_users_have_in_it(mode):
         refused = failures(mode.state("swarm.clean", test=test))
         for host in mode.lab.hosts():
             told = refused[f"{host}: this node is out of the cluster"]
-            assert "kept" in told
+            assert "precious" in told
             assert '{"swarm_clean": {"lose_cluster": true}}' in told
         assert {host: mode.files(host) for host in mode.lab.hosts()} == before
         assert mode.by_host().keys() == nodes.keys()
