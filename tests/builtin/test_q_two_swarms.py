@@ -41,6 +41,7 @@ FIRST = {"m1": ("m1", "leader", "Ready"), "m2": ("m1", "worker", "Ready")}
 
 
 @pytest.mark.once
+@pytest.mark.long
 def test_two_swarms_under_one_master_know_nothing_of_each_other(two):
     for host in ("m3", "m4"):
         two.lab.pillar({"managers": ["m3"]}, host)
