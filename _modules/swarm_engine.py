@@ -2,6 +2,7 @@
 The Docker Engine of a node: package, ``daemon.json``, unit, service.
 """
 
+import functools
 import time
 from pathlib import Path
 
@@ -128,22 +129,26 @@ def _dropin_path(engine):
     return _UNITS / f"{engine['service']}.service.d" / swarm_unit.DROPIN
 
 
-def _dropin(settings, test, verify):
-    """Return the wanted drop-in, ``None`` for none; an error without the package's unit."""
+def _dropin(settings, test):
+    """
+    Return what gives the wanted drop-in, ``None`` for none, by whether it says ``--tlsverify``; an
+    error without the package's unit.
+    """
     engine = settings["engine"]
     swarm_dockerd.refuse_masked(__salt__, engine["service"], settings["id"])
     command = _command(engine["service"])
     if command is None and test and not version():
-        return "written once the package's own unit is there" if engine["port"] else None
+        text = "written once the package's own unit is there" if engine["port"] else None
+        return lambda _: text
     if command is None:
         raise swarm_errors.SwarmError(
             f"{settings['id']} has no unit {engine['service']}.service (swarm:engine:service):"
             f" 'dpkg -L {engine['package']}' there shows which one the package has"
         )
     if not engine["port"]:
-        return None
+        return lambda _: None
     listen = swarm_address.endpoint(engine["listen"] or settings["address"], engine["port"])
-    return swarm_unit.dropin(command, listen, verify)
+    return functools.partial(swarm_unit.dropin, command, listen)
 
 
 def _up(settings):
@@ -218,16 +223,15 @@ def _configured(settings, replaced, test):
 
 def _files(settings, wanted, keys, test, restarts):
     """Return the plan of the engine's files; ``restarts`` if it restarts in any case."""
+    path, dropin = _dropin_path(settings["engine"]), _dropin(settings, test)
 
     def plan(options, verify):
-        files = swarm_plan.plan(options, keys)
-        path = _dropin_path(settings["engine"])
-        return swarm_plan.with_file(files, path, _dropin(settings, test, verify))
+        return swarm_plan.with_file(swarm_plan.plan(options, keys), path, dropin(verify))
 
     rest, verify = swarm_daemon.by_flag(wanted) if settings["engine"]["port"] else (wanted, False)
     # As versions before had it, with tlsverify in daemon.json: the same to the engine that runs.
     # What is safer when it starts waits for a restart that is due.
-    before = plan(wanted, verify=False) if verify and not restarts else None
+    before = plan(wanted, False) if verify and not restarts else None
     return before if before and not before.restart else plan(rest, verify)
 
 

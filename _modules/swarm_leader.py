@@ -310,12 +310,11 @@ def settle(test=False, fresh=True):
     """
     get = __salt__["swarm_settings.get"]
     with swarm_docker.unless_absent(test), _client() as client, swarm_mode.alone():
-        if test and _is_to_found(client, wanted := get(fresh=fresh)):
-            return swarm_nodes.promised(wanted)
         # Looked up when it is this run's turn: the one before may have changed who leads. Before a
         # pillar is compiled for it: all managers are asked, and one of them leads.
         if not _leads(client):
-            return {}
+            founds = test and _is_to_found(client, wanted := get(fresh=fresh))
+            return swarm_nodes.promised(wanted) if founds else {}
         return _settle(client, get(fresh=fresh), __salt__["swarm_builtin.claims"](fresh), test)
     return swarm_nodes.promised(_settings())
 

@@ -16,10 +16,15 @@ _SILENT = "Minion did not return"
 
 def execute(engine: Engine, program: str, *argv: str, timeout: float = 300):
     """Runs a Salt command on the master and returns what it printed as JSON."""
+    return _read(engine, [program, *argv], json.loads, timeout)
+
+
+def _read(engine: Engine, words: list[str], read: Callable[[str], object], timeout: float):
+    program, *argv = words
     command = [program, "--out=json", "--no-color", "--log-level=error", *argv]
     done = containers.execute(engine, MASTER, *command, timeout=timeout, check=False)
     try:
-        return json.loads(done.stdout)
+        return read(done.stdout)
     except ValueError as error:
         raise LabError(f"{' '.join(command)}: no JSON came back:\n{last_words(done)}") from error
 
@@ -34,14 +39,9 @@ def salt(
     """
     # Not `--static`: that is a batch, which pings first, and with 3008 gives up a job at work
     # after `timeout` and `gather_job_timeout` and prints `{}` for it.
-    limits = ["--out=json", "--out-indent=-1", f"--timeout={min(int(timeout), 30)}"]
+    limits = ["--out-indent=-1", f"--timeout={min(int(timeout), 30)}"]
     matcher = ["--list"] if "," in target else []
-    command = ["salt", *limits, "--no-color", "--log-level=error", *matcher, target, fun, *args]
-    done = containers.execute(engine, MASTER, *command, timeout=timeout, check=False)
-    try:
-        return _answers(done.stdout)
-    except ValueError as error:
-        raise LabError(f"{' '.join(command)}: {error}:\n{last_words(done)}") from error
+    return _read(engine, ["salt", *limits, *matcher, target, fun, *args], _answers, timeout)
 
 
 def _answers(printed: str) -> dict[str, object]:
