@@ -114,6 +114,7 @@ def test_swarm_works_on(guarded):
     guarded.wait(lambda: guarded.primary() is not None, 90)
     guarded.heal()
     saved = guarded.lab.salt("m2", "swarm_backup.save")["m2"]
+    assert isinstance(saved, dict), saved
     assert saved["bytes"] > 0
 
 

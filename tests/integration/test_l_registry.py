@@ -132,11 +132,17 @@ def test_managers_and_agents_come_from_the_registry_in_the_run_that_logs_in(swar
 
 
 @pytest.fixture
-def events(lab):
-    """All that goes over the master's bus, in a file."""
+def events(lab, swarm):
+    """All that goes over the master's bus, in a file; it has begun to listen."""
     path = "/tmp/test-events"  # noqa: S108  in the lab
     unit = ["--collect", "--unit=test-events", f"--property=StandardOutput=file:{path}"]
     lab.exec("salt", "systemd-run", *unit, "salt-run", "state.event")
+
+    def heard():
+        lab.salt(lab.hosts()[0], "test.ping")
+        return lab.exec("salt", "test", "-s", path, check=False).returncode == 0
+
+    swarm.wait(heard, 60)
     yield path
     lab.exec("salt", "systemctl", "stop", "test-events")
 
