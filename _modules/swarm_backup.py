@@ -27,6 +27,8 @@ __virtualname__ = "swarm_backup"
 _FOLDER = Path("/var/backups/swarm-formula")
 # Seconds within which an engine that lacks its quorum says so.
 _WAKING = 30
+# Seconds within which Consul has another leader.
+_ELECTING = 30
 
 
 def __virtual__():
@@ -102,10 +104,15 @@ def _place(settings, path):
 
 
 def _save_store(settings, place, _force):
-    data = swarm_kv.snapshot(_consul(settings))
+    data = _snapshot(_consul(settings))
     swarm_archive.check_snapshot(data, "what Consul answers")
     with swarm_files.whole(place, 0o600) as file:
         file.write(data)
+
+
+def _snapshot(client):
+    """Return a snapshot of Consul; while its servers elect a leader, it gives none."""
+    return swarm_wait.asked(lambda: swarm_kv.snapshot(client), swarm_errors.StoreError, _ELECTING)
 
 
 def _save_raft(settings, place, force):
@@ -206,7 +213,7 @@ def _restore_store(settings, place, test):
     if not test:
         client = _consul(settings)
         with swarm_files.whole(kept, 0o600) as file:
-            file.write(swarm_kv.snapshot(client))
+            file.write(_snapshot(client))
         swarm_kv.restore(client, data)
         # With ACLs, it may be of a time when there were none: the swarm would be denied its store.
         __salt__["swarm_rights.apply"]()

@@ -166,23 +166,13 @@ def lists(node):
 
 def _leads(client):
     """Say whether this node leads; waits for a moment while it becomes a manager, or none."""
-    found, failed = {}, []
 
-    def probe():
+    def look():
         swarm = swarm_mode.swarm(client)
-        if not swarm_membership.manager(swarm):
-            return None
-        try:
-            found.update(swarm_nodes.by_id(swarm_mode.nodes(client)).get(swarm["NodeID"], {}))
-        except swarm_errors.ApiError as err:
-            failed[:] = [err]
-            return str(err)
-        return None
+        known = swarm_mode.nodes(client) if swarm_membership.manager(swarm) else []
+        return swarm_nodes.by_id(known).get(swarm["NodeID"])
 
-    try:
-        swarm_wait.until(probe, _CHANGING)
-    except swarm_errors.WaitTimeoutError:
-        raise failed[0] from None
+    found = swarm_wait.asked(look, swarm_errors.ApiError, _CHANGING)
     return bool(found) and swarm_nodes.is_leader(found)
 
 
@@ -206,8 +196,8 @@ def apply_cluster(test=False):
             return _promised(settings)
         changes = {}
         if _leads(client):
-            changes = _apply_spec(client, options, test) | _apply_authority(client, settings, test)
-            if not test and changes.keys() & {_AUTHORITY, "ca-rotation"}:
+            changes = _apply_spec(client, settings, test) | _apply_authority(client, settings, test)
+            if not test and changes.keys() & {_AUTHORITY, swarm_cluster.ROTATION}:
                 # Who joins has to know the CA: a digest of it is a part of the tokens.
                 __salt__["swarm_builtin.tell"]()
         if place and swarm_membership.manager(swarm_mode.swarm(client)):
@@ -230,16 +220,52 @@ def _is_to_found(client, settings):
     return inactive and swarm_membership.is_first(settings)
 
 
-def _apply_spec(client, options, test):
+def _apply_spec(client, settings, test):
+    options = settings["builtin"]["cluster"]
     changes = swarm_cluster.diff(client.inspect_swarm()["Spec"], options)
-    if changes and not test:
+    if not changes or test:
+        return changes
+    done, authority = {}, changes.keys() & {swarm_cluster.ROTATION, swarm_cluster.SIGNERS}
+    if len(authority) > 1:
+        # The CAs that sign until now sign the new one, too: they go after that.
+        done |= _update(client, settings, {**options, swarm_cluster.SIGNERS: None})
+        done |= _await_rotation(client, settings)
+    done |= _update(client, settings, options)
+    if authority:
+        done |= _await_rotation(client, settings)
+    if still := swarm_cluster.diff(client.inspect_swarm()["Spec"], options):
+        raise swarm_errors.ApiError(
+            f"the cluster keeps other values for {', '.join(still)} of swarm:builtin:cluster:"
+            " this engine cannot take what is wanted"
+        )
+    return changes | done
+
+
+def _update(client, settings, options):
+    """Set what pillar wants; return the nodes that were pruned for it."""
+    pruned = {}
+    try:
         swarm_mode.update_cluster(client, options)
-        if still := swarm_cluster.diff(client.inspect_swarm()["Spec"], options):
-            raise swarm_errors.ApiError(
-                f"the cluster keeps other values for {', '.join(still)} of swarm:builtin:cluster:"
-                " this engine cannot take what is wanted"
-            )
-    return changes
+    except swarm_errors.ApiError:
+        # Docker refuses to give up the CA that signs before the new one does.
+        pruned = _await_rotation(client, settings)
+        try:
+            swarm_mode.update_cluster(client, options)
+        except swarm_errors.ApiError as err:
+            raise swarm_errors.ApiError(f"{err}{swarm_cluster.cure(str(err))}") from err
+    return pruned
+
+
+def _await_rotation(client, settings, wanted=None):
+    """Wait until the cluster changes its CA no more; return the nodes that were pruned for that."""
+    pruned, claims = {}, __salt__["swarm_builtin.claims"]()
+
+    def prune(nodes):
+        # What a host was before it joined anew will never have a certificate.
+        pruned.update(_prune(client, nodes, claims, settings, test=False))
+
+    swarm_mode.await_rotation(client, settings["timeout"], prune, wanted)
+    return pruned
 
 
 def _apply_authority(client, settings, test):
@@ -260,14 +286,8 @@ def _apply_authority(client, settings, test):
         return {}
     pruned = {}
     if not test:
-        claims = __salt__["swarm_builtin.claims"]()
-
-        def prune(nodes):
-            # What a host was before it joined anew will never have a certificate.
-            pruned.update(_prune(client, nodes, claims, settings, test))
-
         swarm_mode.sign_by(client, cert, key)
-        swarm_mode.await_root(client, wanted, settings["timeout"], prune)
+        pruned = _await_rotation(client, settings, wanted)
     return {_AUTHORITY: {"old": found, "new": wanted}, **pruned}
 
 

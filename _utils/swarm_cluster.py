@@ -89,6 +89,8 @@ _SETTINGS = {
 }
 
 CHECKS = {key: one.check for key, one in _SETTINGS.items()}
+# A new CA of Docker's own, and the CAs that sign in place of it.
+ROTATION, SIGNERS = "ca-rotation", "external-ca"
 
 
 def _wanted(options: dict) -> dict[str, object]:
@@ -121,6 +123,18 @@ def _filled(value: object) -> object:
     if isinstance(value, dict):
         return {key: one for key, one in value.items() if one} or None
     return value or None
+
+
+def cure(refusal: str) -> str:
+    """Return what helps against Docker's refusal of settings, empty if that is not known."""
+    return _NO_SIGNER if "reachable external CA" in refusal else ""
+
+
+_NO_SIGNER = (
+    ". The cluster has no key of its CA: name a CA that signs for it in"
+    " swarm:builtin:cluster:external-ca, one that all managers reach; for a new CA of Docker's own,"
+    " which this one signs once, change swarm:builtin:cluster:ca-rotation in the same edit"
+)
 
 
 def promised(options: dict) -> dict:

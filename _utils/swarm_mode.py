@@ -225,17 +225,22 @@ def sign_by(client: Any, cert: str, key: str) -> None:
     _retried(change)
 
 
-def await_root(
-    client: Any, wanted: str, timeout: float, prune: Callable[[list[dict]], None]
+def await_rotation(
+    client: Any, timeout: float, prune: Callable[[list[dict]], None], wanted: str | None = None
 ) -> None:
     """
-    Wait until all nodes have a certificate of the CA with this fingerprint.
+    Wait until the cluster changes its CA no more: all nodes have a certificate of the new one.
 
     Those that ``prune`` takes off the list, of all that there are, are not waited for.
+
+    wanted
+        The fingerprint of the CA that it is to be.
     """
 
     def probe() -> str | None:
-        if swarm_cluster.root(client.inspect_swarm()) == wanted:
+        cluster = client.inspect_swarm()
+        under_way = cluster.get("RootRotationInProgress")
+        if not under_way and wanted in {None, swarm_cluster.root(cluster)}:
             return None
         prune(nodes(client))
         away = [one for one in nodes(client) if swarm_nodes.is_away(one)]

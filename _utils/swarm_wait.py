@@ -40,3 +40,22 @@ def until(
             raise swarm_errors.WaitTimeoutError(f"{limit}{missing}")
         time.sleep(pause * slow * (random.uniform(0.5, 1.5) if slow > 1 else 1))  # noqa: S311
         pause = min(pause * _GROWTH, _LAST)
+
+
+def asked(function: Callable[[], object], error: type[Exception], timeout: float) -> object:
+    """Return what ``function`` returns; it is called again for ``timeout`` seconds if it fails."""
+    found, failed = [], []
+
+    def probe() -> str | None:
+        try:
+            found.append(function())
+        except error as err:
+            failed[:] = [err]
+            return str(err) or repr(err)
+        return None
+
+    try:
+        until(probe, timeout)
+    except swarm_errors.WaitTimeoutError:
+        raise failed[0] from None
+    return found[0]

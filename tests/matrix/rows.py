@@ -499,6 +499,8 @@ ROWS = (
         "10.97.0.0/24",
         _refused("@subnet", "swarm:networks:matrix:subnet"),
         base=_BRIDGE,
+        # The gateway and the range of others in a bundle are none of this subnet's.
+        alone=True,
         instead="the like of it, in a network that the lab has",
     ),
     _row(

@@ -40,6 +40,8 @@ class ClusterApi:
             False,
         )
         self.next_ca = None  # that of a rotation that a node holds up
+        self.rotating = 0  # how often it says yet that its CA changes
+        self.keyless = False  # whether only CAs outside have the key of its own
         self.engine, self.root = "26.1.5", None
         self.asked = []
         self.refuses = {}  # address of a manager: what it says to a join
@@ -77,7 +79,11 @@ class ClusterApi:
         ]
 
     def inspect_swarm(self):
+        if self.rotating and not self.slow:
+            self.rotating -= 1
+            self.keyless = self.keyless and bool(self.rotating)
         return {
+            "RootRotationInProgress": bool(self.rotating),
             "ID": "c1",
             "Version": {"Index": self.index},
             "UpdatedAt": f"2026-01-01T00:00:0{self.rotations}Z",
@@ -159,6 +165,7 @@ class ClusterApi:
         elif "rotateWorkerToken" in path:
             self.rotations += 1
         else:
+            self._renew_ca(json.get("CAConfig") or {})
             self.index, self.spec = self.index + 1, copy.deepcopy(json)
             # As Docker does: it keeps neither of them in the spec.
             authority = self.spec.get("CAConfig", {})
@@ -167,6 +174,15 @@ class ClusterApi:
             self.next_ca = cert
             if cert and not self.slow:
                 self.root_ca = cert
+
+    def _renew_ca(self, wanted):
+        """Begin a new CA if one is wanted; until that is done, the signers of the old one stay."""
+        if self.keyless and not wanted.get("ExternalCAs"):
+            said = "there must be at least one valid, reachable external CA"
+            raise docker.errors.APIError("400", explanation=said)
+        had = self.spec.get("CAConfig") or {}
+        if wanted.get("ForceRotate") != had.get("ForceRotate"):
+            self.rotating = 3
 
 
 class Mine(dict):

@@ -3,6 +3,7 @@ Backup and restore: which node may be stopped for one, and when there could be t
 """
 
 import copy
+import threading
 
 import pytest
 import swarm_address
@@ -248,6 +249,7 @@ def store(monkeypatch, tmp_path):
     salt = mocked(swarm_settings__get=settings, swarm_rights__apply={})
     monkeypatch.setattr(swarm_backup, "__salt__", salt, raising=False)
     monkeypatch.setattr(swarm_backup, "_FOLDER", tmp_path / "backups")
+    monkeypatch.setattr(swarm_backup, "_ELECTING", 1)
     with running() as agent:
         monkeypatch.setattr(
             swarm_backup, "_consul", lambda _: swarm_kv.connect(agent.settings, FILES)
@@ -303,6 +305,14 @@ def test_store_without_a_leader_tells_so(store, tmp_path):
     for call in (swarm_backup.save, lambda: swarm_backup.restore(str(good))):
         with pytest.raises(swarm_errors.StoreError, match="No cluster leader"):
             call()
+
+
+def test_backup_waits_for_an_election(store, tmp_path):
+    store.snapshot, store.leader = snapshot(tmp_path), ""
+    elected = threading.Timer(0.3, setattr, (store, "leader", "10.77.0.12:8300"))
+    elected.start()
+    assert swarm_backup.save()["bytes"] == len(store.snapshot)
+    elected.join()
 
 
 def test_wrong_file_is_not_restored(store, tmp_path):

@@ -251,6 +251,55 @@ def test_ca_whose_key_is_elsewhere_signs_from_there(on, authority):
     assert swarm_leader.apply_cluster() == {}
 
 
+def test_change_of_the_ca_is_done_when_it_has_come_to_an_end(on, hurry):
+    api = cluster()
+    on("m1", api, builtin={"cluster": {"ca-rotation": 1}})
+    assert list(swarm_leader.apply_cluster()) == ["ca-rotation"]
+    assert not api.rotating
+
+
+@pytest.fixture
+def keyless(on, hurry):
+    """A cluster whose CA has its key outside."""
+    signer = {"url": "https://ca.example.com/sign", "ca": pem("T1VSUw==")}
+    api = cluster()
+    on("m1", api, builtin={"cluster": {"external-ca": [signer]}})
+    swarm_leader.apply_cluster()
+    api.keyless = True
+    return api
+
+
+def test_cas_that_sign_go_after_the_change_that_they_sign(on, keyless):
+    # Somebody has begun it by hand.
+    keyless.rotating = 3
+    on("m1", keyless, builtin={"cluster": {"external-ca": []}})
+    assert list(swarm_leader.apply_cluster()) == ["external-ca"]
+    assert swarm_leader.apply_cluster() == {}
+
+
+def test_cas_that_sign_go_in_the_edit_that_makes_a_new_one(on, keyless):
+    on("m1", keyless, builtin={"cluster": {"external-ca": [], "ca-rotation": 2}})
+    assert set(swarm_leader.apply_cluster()) == {"ca-rotation", "external-ca"}
+    assert swarm_leader.apply_cluster() == {}
+
+
+def test_cas_that_sign_do_not_go_without_a_new_one(on, keyless):
+    before = keyless.spec
+    on("m1", keyless, builtin={"cluster": {"external-ca": []}})
+    with pytest.raises(swarm_errors.ApiError, match="change swarm:builtin:cluster:ca-rotation"):
+        swarm_leader.apply_cluster()
+    assert keyless.spec == before
+
+
+def test_change_of_the_ca_under_way_names_the_node_that_it_waits_for(on, hurry):
+    api = cluster()
+    api.known["id-m3"]["Status"]["State"] = "down"
+    api.slow = True
+    on("m1", api, builtin={"cluster": {"ca-rotation": 3}})
+    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"waits for m3 \(id-m3\): bring it up"):
+        swarm_leader.apply_cluster()
+
+
 def test_node_that_is_down_keeps_the_old_ca_alive(on, authority, hurry):
     api = cluster()
     api.known["id-m3"]["Status"]["State"] = "down"

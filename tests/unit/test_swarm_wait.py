@@ -64,3 +64,26 @@ def test_no_time_at_all_looks_once(clock):
     with pytest.raises(swarm_errors.WaitTimeoutError, match=r"^no leader$"):
         swarm_wait.until(answers("no leader"), 0)
     assert clock.pauses == []
+
+
+def test_what_fails_for_a_moment_is_asked_again(clock):
+    errors = [swarm_errors.StoreError("No cluster leader"), swarm_errors.StoreError("")]
+
+    def ask():
+        if errors:
+            raise errors.pop()
+        return "it"
+
+    assert swarm_wait.asked(ask, swarm_errors.StoreError, 10) == "it"
+    assert len(clock.pauses) == 2
+
+
+def test_what_goes_on_failing_fails_with_its_own_words(clock):
+    def ask():
+        raise swarm_errors.StoreError("Permission denied")
+
+    with pytest.raises(swarm_errors.StoreError, match=r"^Permission denied$"):
+        swarm_wait.asked(ask, swarm_errors.StoreError, 10)
+    with pytest.raises(swarm_errors.StoreError):
+        swarm_wait.asked(ask, swarm_errors.ApiError, 10)
+    assert clock.now < 1020
