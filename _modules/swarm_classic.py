@@ -75,7 +75,7 @@ def apply_manager(test=False):
     if renamed and test:
         return renamed
     if not settings["is_manager"]:
-        return __salt__["swarm_container.remove"](name, test=test)
+        return swarm_names.remove(settings, __salt__, "manager", test)
     return {**renamed, **_apply_manager(settings, name, test)}
 
 
@@ -360,8 +360,10 @@ def remove(test=False):
     settings = __salt__["swarm_settings.get"]()
     if not __salt__["swarm_engine.exists"]():
         return {}
-    names = (settings["agent"]["container"], settings["manager"]["container"])
-    changes = {name: __salt__["swarm_container.remove"](name, test=test) for name in names}
+    parts = ("agent", "manager")
+    names = [settings[part]["container"] for part in parts]
+    removed = [swarm_names.remove(settings, __salt__, part, test) for part in parts]
+    changes = dict(zip(names, removed, strict=True))
     image = settings["manager"]["image"]
     changes[image] = __salt__["swarm_image.remove_unused"](image, names, test=test)
     return {what: change for what, change in changes.items() if change}

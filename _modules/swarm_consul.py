@@ -3,6 +3,7 @@ Consul, the store of classic Swarm, in a container on every node.
 """
 
 import contextlib
+from pathlib import Path
 
 import swarm_acl
 import swarm_address
@@ -125,14 +126,15 @@ def apply(test=False):
 
 def _give_up(settings, test):
     """Remove Consul, for the store is somebody's own; not before that answers."""
-    name, remove = settings["consul"]["container"], __salt__["swarm_container.remove"]
     changes = _refuse_silent(settings)
-    return changes if test or not changes else remove(name)
+    return (
+        changes if test or not changes else swarm_names.remove(settings, __salt__, "consul", test)
+    )
 
 
 def _refuse_silent(settings):
     """Return what goes with Consul; an error if the store that follows it does not answer."""
-    changes = __salt__["swarm_container.remove"](settings["consul"]["container"], test=True)
+    changes = swarm_names.remove(settings, __salt__, "consul", test=True)
     if changes and (why := swarm_address.silent(settings["store"])):
         raise swarm_errors.SwarmError(
             f"swarm:store: {why} from {settings['id']}; Consul stays, and nothing was changed there"
@@ -336,7 +338,7 @@ def remove(test=False):
 
         salt '*' swarm_consul.remove test=True
     """
-    changes = _remove_from_engine(__salt__["swarm_settings.get"]()["consul"], test)
+    changes = _remove_from_engine(__salt__["swarm_settings.get"](), test)
     file = swarm_roles.consul_file()
     if swarm_files.read(file) is not None:
         changes[str(file)] = {"old": "present", "new": None}
@@ -346,13 +348,21 @@ def remove(test=False):
     return changes
 
 
-def _remove_from_engine(consul, test):
+def _remove_from_engine(settings, test):
     if not __salt__["swarm_engine.exists"]():
         return {}
-    name, volume, image = (consul[key] for key in ("container", "volume", "image"))
+    name, volume, image = (settings["consul"][key] for key in ("container", "volume", "image"))
+    removed = swarm_names.remove(settings, __salt__, "consul", test)
     changes = {
-        name: __salt__["swarm_container.remove"](name, test=test),
-        f"volume {volume}": __salt__["swarm_volume.remove"](volume, test=test),
+        name: removed,
+        f"volume {volume}": _remove_volume(volume, test),
         image: __salt__["swarm_image.remove_unused"](image, [name], test=test),
     }
     return {what: change for what, change in changes.items() if change}
+
+
+def _remove_volume(volume, test):
+    place = __salt__["swarm_volume.path"](volume)
+    if place is None or not swarm_names.is_consuls(Path(place)):
+        return {}
+    return __salt__["swarm_volume.remove"](volume, test=test)

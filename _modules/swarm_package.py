@@ -11,6 +11,7 @@ import swarm_dockerd
 import swarm_engine_turn
 import swarm_errors
 import swarm_files
+import swarm_names
 import swarm_wait
 
 __virtualname__ = "swarm_package"
@@ -18,6 +19,9 @@ __virtualname__ = "swarm_package"
 _LOCK = Path("/var/lib/dpkg/lock-frontend")
 # The package that leaves a running engine alone; ``swarm_engine.configure`` restarts that.
 _QUIET = "docker.io"
+# Of these, apt lets a host have one; the snap of Docker is beside them, with an engine of its own.
+_ENGINES = ("docker.io", "docker-ce", "docker-ee", "moby-engine", "podman-docker")
+_SNAP = Path("/snap/bin/docker")
 
 
 def __virtual__():
@@ -113,6 +117,21 @@ def _turn(settings, have, candidate, companions):
         swarm_dockerd.wait(settings["timeout"])
 
 
+def _refuse_second(package):
+    """Raise an error for an engine of somebody else, which ours would replace or shadow."""
+    ours = swarm_files.record("engine").get("package")
+    found = [one for one in _ENGINES if one not in {package, ours} and __salt__["pkg.version"](one)]
+    if _SNAP.exists():
+        found.append("the snap docker")
+    if found:
+        raise swarm_errors.SwarmError(
+            f"this host has {', '.join(found)} already, and {package} (swarm:engine:package) would"
+            " take its place: its containers would end or be out of sight, and nothing was"
+            " installed. Name the package that is here in swarm:engine:package, if it is an engine"
+            " of Docker; or remove it by hand first"
+        )
+
+
 def planned():
     """
     Return the version that ``install`` would put in the place of the one that is here, else ``""``.
@@ -149,6 +168,8 @@ def install(test=False):
     have = __salt__["pkg.version"](engine["package"])
     if have and fnmatch.fnmatchcase(have, engine["version"] or "*"):
         return _hold(engine, test)
+    if not have:
+        _refuse_second(engine["package"])
     candidate = _candidate(engine["package"], engine["version"])
     __salt__["swarm_engine.check"](candidate)
     new = candidate
@@ -161,13 +182,6 @@ def install(test=False):
             swarm_files.note("engine", {**swarm_files.record("engine"), **noted})
     changes = {engine["package"]: {"old": have or None, "new": new}}
     return {**changes, **({} if test and not have else _hold(engine, test))}
-
-
-def _others():
-    """Return the containers that are not the formula's own: with them, the engine stays."""
-    settings = __salt__["swarm_settings.get"]()
-    ours = {settings[section]["container"] for section in ("consul", "manager", "agent")}
-    return set(__salt__["swarm_container.names"](tasks=False)) - ours
 
 
 def _remove_orphans(brought):
@@ -192,10 +206,11 @@ def remove(test=False):
     noted = swarm_files.record("engine")
     package = noted.get("package")
     # First, for apt removes no package that is held.
-    engine = __salt__["swarm_settings.get"]()["engine"]
-    changes = _hold({**engine, "hold": False}, test)
+    settings = __salt__["swarm_settings.get"]()
+    changes = _hold({**settings["engine"], "hold": False}, test)
     have = __salt__["pkg.version"](package) if package else None
-    if have and not _others():
+    # With somebody else's containers on it, the engine stays.
+    if have and not swarm_names.others(settings, __salt__):
         if not test:
             __salt__["pkg.remove"](pkgs=[package, *noted.get("companions", [])])
             _remove_orphans(noted.get("brought", []))

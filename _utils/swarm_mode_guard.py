@@ -3,29 +3,15 @@ A swarm that runs is of one mode: pillar cannot turn it into the other one by an
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import swarm_docker
 import swarm_errors
 import swarm_holdings
+import swarm_names
 
 # Seconds that an engine may be too busy to answer.
 _PATIENCE = 30
-_COMMANDS = {"consul": ("agent",), "manager": ("manage",), "agent": ("join",)}
-
-
-def classic_parts(settings: dict, commands: Mapping[str, list[str]]) -> list[str]:
-    """
-    Return the names of the containers that are the formula's own, of classic mode.
-
-    commands
-        ``{name of a container: its command}``; one that has a name of ours by chance runs another.
-    """
-    return [
-        name
-        for section, words in _COMMANDS.items()
-        if (name := settings[section]["container"]) in commands
-        and (commands[name] or [""])[0] in words
-    ]
 
 
 def refusal(settings: dict, state: str, parts: list[str]) -> str | None:
@@ -55,9 +41,37 @@ def refusal(settings: dict, state: str, parts: list[str]) -> str | None:
     )
 
 
+def taken(
+    settings: dict, commands: Mapping[str, list[str]], volume: str | None = None
+) -> str | None:
+    """
+    Return why a classic swarm cannot have the names that it is to have here, ``None`` if it can.
+
+    volume
+        Where the volume is that has the name of Consul's, if there is one.
+    """
+    due = {"agent": True, "manager": settings["is_manager"], "consul": settings["own_store"]}
+    texts = [
+        f"the container {name} (swarm:{section}:container), which runs '{' '.join(commands[name])}'"
+        for section, name in swarm_names.strangers(settings, commands).items()
+        if due[section]
+    ]
+    if settings["own_store"] and volume and not swarm_names.is_consuls(Path(volume)):
+        name = settings["consul"]["volume"]
+        texts.append(f"the volume {name} (swarm:consul:volume), in which is no data of Consul")
+    if settings["mode"] != "classic" or not texts:
+        return None
+    return (
+        f"{settings['id']} has somebody else's {', and '.join(texts)}: nothing was changed. Give it"
+        " another name (docker rename; no volume can be renamed), or give that key of pillar"
+        " another one"
+    )
+
+
 def check(settings: dict, config: dict) -> None:
     """
-    Raise an error if this host is in a swarm of another mode than that of pillar.
+    Raise an error if this host is in a swarm of another mode than that of pillar, or has containers
+    of somebody else where those of the formula are to be.
 
     config
         ``daemon.json``: of an engine that is stopped, its disk is looked at.
@@ -69,12 +83,14 @@ def check(settings: dict, config: dict) -> None:
                 one["Names"][0].lstrip("/"): one["Command"].split()[1:]
                 for one in client.containers(all=True)
             }
+            volume = swarm_docker.found(client.inspect_volume, settings["consul"]["volume"]) or {}
     except swarm_errors.SdkMissingError:
         # Bare; or this is asked again before the engine is touched, when the libraries are here.
         return
     except swarm_errors.EngineUnreachableError:
         state = "stopped" if swarm_holdings.in_cluster(config) else ""
-        commands = swarm_holdings.container_names(config)
-    parts = classic_parts(settings, commands)
-    if refused := refusal(settings, state, parts):
+        commands, volume = swarm_holdings.container_names(config), {}
+    parts = list(swarm_names.ours(settings, commands).values())
+    place = volume.get("Mountpoint")
+    if refused := refusal(settings, state, parts) or taken(settings, commands, place):
         raise swarm_errors.SettingsError(refused)

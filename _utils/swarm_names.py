@@ -1,8 +1,11 @@
 """
 The names of the formula's own containers, which pillar may change while they run.
+
+A container that has such a name by chance is somebody else's: what it runs tells it apart.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import swarm_errors
 import swarm_files
@@ -19,10 +22,46 @@ def _former(section: str) -> str:
     return swarm_files.record(_RECORD).get(section, default)
 
 
-def _is_ours(found: Mapping | None, section: str) -> bool:
-    return bool(found) and (
-        found["command"][:1] == [_COMMANDS[section]] and found["network_mode"] == "host"
-    )
+def is_ours(section: str, command: Sequence[str]) -> bool:
+    """Say whether a container with this command is the formula's ``consul``, and so on."""
+    return list(command[:1]) == [_COMMANDS[section]]
+
+
+def ours(settings: Mapping, commands: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return ``{section: name}`` of the formula's own containers among ``{name: command}``."""
+    return {
+        section: name
+        for section in _COMMANDS
+        if (name := settings[section]["container"]) in commands and is_ours(section, commands[name])
+    }
+
+
+def strangers(settings: Mapping, commands: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return ``{section: name}`` of the containers that have a name of ours, and are not ours."""
+    own = ours(settings, commands)
+    names = {section: settings[section]["container"] for section in _COMMANDS}
+    return {key: name for key, name in names.items() if name in commands and key not in own}
+
+
+def _own(salt: Mapping[str, Callable], section: str, name: str) -> bool:
+    found = salt["swarm_container.get"](name)
+    return bool(found) and is_ours(section, found["command"])
+
+
+def remove(settings: Mapping, salt: Mapping[str, Callable], section: str, test: bool) -> dict:
+    """Remove a container of ours; return what changed. One of somebody else stays."""
+    name = settings[section]["container"]
+    if not _own(salt, section, name):
+        return {}
+    return salt["swarm_container.remove"](name, test=test)
+
+
+def others(settings: Mapping, salt: Mapping[str, Callable]) -> set[str]:
+    """Return the names of this engine's containers that are somebody else's, without tasks."""
+    names = {section: settings[section]["container"] for section in _COMMANDS}
+    there = set(salt["swarm_container.names"](tasks=False))
+    own = {name for key, name in names.items() if name in there and _own(salt, key, name)}
+    return there - own
 
 
 def rename(settings: Mapping, salt: Mapping[str, Callable], section: str, test: bool) -> dict:
@@ -40,7 +79,9 @@ def _is_free(salt: Mapping[str, Callable], name: str, old: str, section: str) ->
     """Say whether a container of ours has the old name, and none the new one."""
     get = salt["swarm_container.get"]
     try:
-        return get(name) is None and _is_ours(get(old), section)
+        found = get(old) or {"command": (), "network_mode": ""}
+        kept = is_ours(section, found["command"]) and found["network_mode"] == "host"
+        return kept and get(name) is None
     except swarm_errors.SwarmError:
         return False
 
@@ -50,3 +91,8 @@ def _note(section: str, name: str) -> None:
     default = swarm_schema.SCHEMA[section]["container"].default
     named = {**noted, section: name if name != default else ""}
     swarm_files.note(_RECORD, {key: one for key, one in named.items() if one})
+
+
+def is_consuls(volume: Path) -> bool:
+    """Say whether a volume is empty, or what is in it is Consul's; every agent begins with this."""
+    return not volume.is_dir() or not any(volume.iterdir()) or (volume / "node-id").exists()

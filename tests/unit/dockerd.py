@@ -6,6 +6,7 @@ import contextlib
 import json
 import time
 
+import docker
 import swarm_errors
 import swarm_unit
 from salt.exceptions import CommandExecutionError
@@ -174,6 +175,11 @@ class Client:
             {"Names": [f"/{name}"], "Command": f"/entry {command}"}
             for name, command in self.daemon.containers.items()
         ]
+
+    def inspect_volume(self, name):
+        if name not in self.daemon.volumes:
+            raise docker.errors.NotFound("404", explanation=f"no such volume: {name}")
+        return {"Name": name, "Mountpoint": f"/var/lib/docker/volumes/{name}/_data"}
 
     def volumes(self):
         return {"Volumes": [{"Name": one} for one in self.daemon.volumes]}

@@ -17,6 +17,7 @@ from tests.unit.execution import mocked, tried
 from tests.unit.pillars import VALID, node, settings_of
 
 DATA = Path(__file__).parent / "data"
+COMMANDS = {"swarm-manager": "manage", "swarm-agent": "join"}
 CREATED = {"state": {"old": None, "new": "running"}}
 CHANGED = {"command": {"old": ["a"], "new": ["b"]}}
 ENDPOINTS = {f"10.77.0.1{n}:3375": f"m{n}" for n in (1, 2, 3)}
@@ -50,7 +51,7 @@ def on(monkeypatch, said):
             swarm_settings__get=settings_of({**VALID, "timeout": 5, **pillar}, node(host)),
             swarm_container__apply=tried(changes or {}),
             swarm_container__check=None,
-            swarm_container__get={"restarts": 0},
+            swarm_container__get=lambda name: {"restarts": 0, "command": [COMMANDS[name]]},
             swarm_container__logs="its words",
             swarm_container__start=True,
             swarm_container__stop=True,
@@ -435,6 +436,13 @@ def test_remove_takes_both_containers_and_the_image(on):
         salt[function].return_value = CREATED
     assert set(swarm_classic.remove(test=True)) == {"swarm-agent", "swarm-manager", "swarm:1.2.9"}
     assert all(call.kwargs["test"] for call in salt["swarm_container.remove"].call_args_list)
+
+
+def test_remove_leaves_what_somebody_else_calls_so(on):
+    salt = on()
+    salt["swarm_container.get"].side_effect = lambda _: {"command": ["/portainer"]}
+    assert swarm_classic.remove() == {}
+    salt["swarm_container.remove"].assert_not_called()
 
 
 def test_remove_where_nothing_is_left(on):

@@ -11,6 +11,7 @@ from tests.unit import consul_agent
 from tests.unit.execution import mocked, tried
 from tests.unit.pillars import VALID, node, settings_of
 
+RUNNING = {"command": ["agent", "-config-dir=/c"], "network_mode": "host"}
 CREATED = {"state": {"old": None, "new": "running"}}
 CHANGED = {"image": {"old": "a", "new": "b"}}
 NODES = "docker/swarm/nodes/"
@@ -162,6 +163,7 @@ def test_test_mode_promises_and_writes_nothing(on, folder):
 @pytest.mark.parametrize("test", [False, True])
 def test_store_of_ones_own_needs_no_consul_here(on, agent, folder, test):
     salt = on(store=f"etcd://127.0.0.1:9,127.0.0.1:{agent.port}")
+    salt["swarm_container.get"].return_value = RUNNING
     salt["swarm_container.remove"].return_value = {"state": {"old": "running", "new": None}}
     assert swarm_consul.apply(test=test) == {"state": {"old": "running", "new": None}}
     salt["swarm_container.apply"].assert_not_called()
@@ -172,6 +174,7 @@ def test_store_of_ones_own_needs_no_consul_here(on, agent, folder, test):
 @pytest.mark.parametrize("test", [False, True])
 def test_consul_stays_if_the_store_that_replaces_it_does_not_answer(on, test):
     salt = on(store="etcd://127.0.0.1:9")
+    salt["swarm_container.get"].return_value = RUNNING
     salt["swarm_container.remove"].return_value = CREATED
     with pytest.raises(swarm_errors.SwarmError, match=r"swarm:store: nothing answers .* from m1"):
         swarm_consul.apply(test=test)
@@ -181,12 +184,14 @@ def test_consul_stays_if_the_store_that_replaces_it_does_not_answer(on, test):
 def test_store_that_does_not_answer_is_refused_before_anything_is_touched(on, agent):
     """Before the certificates, which are not those of servers any more; seen by the matrix."""
     salt = on(store="etcd://127.0.0.1:9")
+    salt["swarm_container.get"].return_value = RUNNING
     salt["swarm_container.remove"].return_value = CREATED
     with pytest.raises(swarm_errors.SwarmError, match=r"swarm:store: nothing answers .* from m1"):
         swarm_consul.check_fixed()
     salt["swarm_container.remove"].return_value = {}
     swarm_consul.check_fixed()
     salt = on(store=f"etcd://127.0.0.1:{agent.port}")
+    salt["swarm_container.get"].return_value = RUNNING
     salt["swarm_container.remove"].return_value = CREATED
     swarm_consul.check_fixed()
 
@@ -288,8 +293,10 @@ def test_deregister_drops_this_nodes_key_only(on, agent):
     assert swarm_consul.deregister() == {}
 
 
-def test_remove_takes_container_volume_image_and_file(on, folder):
+def test_remove_takes_container_volume_image_and_file(on, folder, tmp_path):
     salt = on()
+    salt["swarm_volume.path"].return_value = str(tmp_path / "volume")
+    salt["swarm_container.get"].return_value = RUNNING
     folder.mkdir()
     (folder / "consul.json").write_text("{}")
     for function in ("swarm_container.remove", "swarm_volume.remove", "swarm_image.remove_unused"):
@@ -301,6 +308,16 @@ def test_remove_takes_container_volume_image_and_file(on, folder):
         ["swarm-consul", "volume swarm-consul", "consul:1.8.7", str(folder / "consul.json")]
     )
     assert not folder.exists()
+
+
+def test_remove_leaves_what_somebody_else_calls_so(on, tmp_path):
+    salt = on()
+    salt["swarm_container.get"].return_value = {**RUNNING, "command": ["/portainer"]}
+    salt["swarm_volume.path"].return_value = str(tmp_path)
+    (tmp_path / "dump.sql").write_text("")
+    assert swarm_consul.remove() == {}
+    salt["swarm_container.remove"].assert_not_called()
+    salt["swarm_volume.remove"].assert_not_called()
 
 
 def test_remove_where_nothing_is(on):

@@ -2,9 +2,12 @@
 A swarm of one mode does not become one of the other by an apply.
 """
 
+import re
+
 import pytest
 import swarm_errors
 import swarm_mode_guard
+import swarm_names
 
 from _modules import swarm_engine
 from tests.unit.pillars import BUILTIN, VALID, settings_of
@@ -50,7 +53,7 @@ def test_classic_swarm_outlives_another_mode(daemon, pillar):
 )
 def test_node_of_its_mode_is_let_go_on(given, state, commands):
     settings = settings_of(given)
-    parts = swarm_mode_guard.classic_parts(settings, commands)
+    parts = list(swarm_names.ours(settings, commands).values())
     assert swarm_mode_guard.refusal(settings, state, parts) is None
 
 
@@ -64,3 +67,33 @@ def test_engine_that_is_stopped_is_judged_by_its_disk(daemon, pillar, tmp_path):
         swarm_engine.check_mode()
     (root / "swarm/docker-state.json").unlink()
     swarm_engine.check_mode()
+
+
+@pytest.mark.parametrize(
+    ("given", "commands", "words"),
+    [
+        (VALID, {"swarm-agent": ["/portainer"]}, r"container swarm-agent .*runs '/portainer'"),
+        (VALID, {"swarm-consul": []}, r"swarm:consul:container"),
+        (VALID, {"swarm-manager": ["join", "x"]}, r"swarm:manager:container"),
+        ({**VALID, "agent": {"container": "mine"}}, {"mine": ["sh"]}, "container mine"),
+        ({**VALID, "agent": {"container": "mine"}}, {"swarm-agent": ["sh"]}, None),
+        ({**VALID, "store": "etcd://e:2379"}, {"swarm-consul": ["sh"]}, None),
+        ({**VALID, "managers": {"m2": "10.77.0.12"}}, {"swarm-manager": ["sh"]}, None),
+        (VALID, CLASSIC, None),
+        (BUILTIN, {"swarm-agent": ["/portainer"]}, None),
+    ],
+    ids=str,
+)
+def test_name_that_somebody_else_has_is_not_taken(given, commands, words):
+    refused = swarm_mode_guard.taken(settings_of(given), commands)
+    assert re.search(words, refused) if words else refused is None
+
+
+def test_volume_with_something_else_in_it_is_not_taken(tmp_path):
+    settings = settings_of(VALID)
+    assert swarm_mode_guard.taken(settings, {}, str(tmp_path)) is None
+    (tmp_path / "dump.sql").write_text("")
+    refused = swarm_mode_guard.taken(settings, {}, str(tmp_path))
+    assert "the volume swarm-consul (swarm:consul:volume)" in refused
+    (tmp_path / "node-id").write_text("")
+    assert swarm_mode_guard.taken(settings, {}, str(tmp_path)) is None

@@ -50,6 +50,7 @@ def engine(monkeypatch, tmp_path):
             swarm_settings__get=settings_of({**VALID, "engine": wanted}),
             swarm_engine__check=None,
             swarm_container__names=list(names),
+            swarm_container__get=lambda name: {"command": [dict(names)[name]]},
             pkg__version=version,
             pkg__autoremove=list(orphans),
             pkg__install=install,
@@ -250,8 +251,9 @@ def test_what_came_with_the_package_and_nothing_needs_goes_as_well(engine):
     assert removed == [["docker.io"], ["containerd"]]
 
 
-def test_package_with_containers_of_others_stays(engine):
-    salt = engine(repositories=REPOSITORIES, names=["database"])
+@pytest.mark.parametrize("name", ["database", "swarm-agent"])
+def test_package_with_containers_of_others_stays(engine, name):
+    salt = engine(repositories=REPOSITORIES, names={name: "/portainer", "swarm-manager": "manage"})
     swarm_package.install()
     assert swarm_package.remove() == {}
     salt["pkg.remove"].assert_not_called()
@@ -267,6 +269,24 @@ with open(sys.argv[1], "w") as lock:
     print("held", flush=True)
     sys.stdin.read()
 """
+
+
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+@pytest.mark.parametrize("other", ["docker-ce", "podman-docker", "the snap docker"])
+def test_engine_of_somebody_else_is_not_replaced(engine, monkeypatch, tmp_path, other, test):
+    salt = engine(repositories=REPOSITORIES, others={other: ["1"]})
+    if "snap" in other:
+        (tmp_path / "docker").write_text("")
+        monkeypatch.setattr(swarm_package, "_SNAP", tmp_path / "docker")
+    with pytest.raises(swarm_errors.SwarmError, match=f"this host has {other} already"):
+        swarm_package.install(test=test)
+    salt["pkg.install"].assert_not_called()
+
+
+def test_engine_of_ours_is_replaced_by_another_of_pillar(engine):
+    swarm_files.note("engine", {"package": "docker-ce"})
+    engine(repositories=REPOSITORIES, others={"docker-ce": ["1"]})
+    assert list(swarm_package.install()) == ["docker.io"]
 
 
 def test_apt_of_a_run_that_was_killed_is_waited_for(engine, monkeypatch):
