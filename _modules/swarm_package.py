@@ -125,8 +125,8 @@ def _refuse_second(package):
         found.append("the snap docker")
     if found:
         raise swarm_errors.SwarmError(
-            f"this host has {', '.join(found)} already, and {package} (swarm:engine:package) would"
-            " take its place: its containers would end or be out of sight, and nothing was"
+            f"this host has {', '.join(found)} already, and {package} would take its place"
+            " (swarm:engine:package): its containers would end or be out of sight. Nothing was"
             " installed. Name the package that is here in swarm:engine:package, if it is an engine"
             " of Docker; or remove it by hand first"
         )

@@ -52,19 +52,19 @@ def taken(
     """
     due = {"agent": True, "manager": settings["is_manager"], "consul": settings["own_store"]}
     texts = [
-        f"the container {name} (swarm:{section}:container), which runs '{' '.join(commands[name])}'"
+        f"container {name} (swarm:{section}:container) runs '{' '.join(commands[name])}'"
         for section, name in swarm_names.strangers(settings, commands).items()
         if due[section]
     ]
     if settings["own_store"] and volume and not swarm_names.is_consuls(Path(volume)):
         name = settings["consul"]["volume"]
-        texts.append(f"the volume {name} (swarm:consul:volume), in which is no data of Consul")
+        texts.append(f"volume {name} (swarm:consul:volume) holds something else than Consul's data")
     if settings["mode"] != "classic" or not texts:
         return None
     return (
-        f"{settings['id']} has somebody else's {', and '.join(texts)}: nothing was changed. Give it"
-        " another name (docker rename; no volume can be renamed), or give that key of pillar"
-        " another one"
+        f"{settings['id']} has something of somebody else's under a name of the formula's:"
+        f" {'; '.join(texts)}. Nothing was changed. Give it another name (docker rename; volumes"
+        " cannot be renamed), or give that key of pillar another one"
     )
 
 

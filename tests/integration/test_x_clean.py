@@ -56,6 +56,35 @@ def test_clean_again_changes_nothing(cluster):
     }
 
 
+def test_what_somebody_else_calls_like_ours_is_left_alone(cluster):
+    """The engine of the first host has stayed: an admin's keys are in its daemon.json."""
+    host = cluster.lab.hosts()[0]
+    cluster.docker(host, "run", "-d", "--name", "swarm-agent", "busybox:lab", "sleep", "3600")
+    cluster.docker(
+        host, "run", "--name", "w", "-v", "swarm-consul:/v", "busybox:lab", "touch", "/v/x"
+    )
+
+    def picture():
+        shown = [["ps", "-aq", "--no-trunc"], ["volume", "ls", "-q"], ["images", "-q"]]
+        there = [cluster.docker(host, *words) for words in shown]
+        return there, cluster.lab.exec(host, "cat", DAEMON).stdout
+
+    before = picture()
+    for kwargs in ({"test": True}, {}):
+        (refused,) = [
+            text
+            for text in failures(cluster.state(target=host, **kwargs)).values()
+            if "somebody else's" in text
+        ]
+        assert "container swarm-agent (swarm:agent:container) runs 'sleep 3600'" in refused
+        assert "volume swarm-consul (swarm:consul:volume)" in refused
+        assert picture() == before
+    assert failures(cluster.state("swarm.clean", target=host)) == {}
+    assert picture() == before
+    cluster.docker(host, "rm", "-f", "swarm-agent", "w")
+    cluster.docker(host, "volume", "rm", "swarm-consul")
+
+
 @pytest.mark.once
 def test_after_clean_the_swarm_is_made_anew(cluster):
     cluster.apply()

@@ -94,6 +94,6 @@ def test_volume_with_something_else_in_it_is_not_taken(tmp_path):
     assert swarm_mode_guard.taken(settings, {}, str(tmp_path)) is None
     (tmp_path / "dump.sql").write_text("")
     refused = swarm_mode_guard.taken(settings, {}, str(tmp_path))
-    assert "the volume swarm-consul (swarm:consul:volume)" in refused
+    assert "volume swarm-consul (swarm:consul:volume)" in refused
     (tmp_path / "node-id").write_text("")
     assert swarm_mode_guard.taken(settings, {}, str(tmp_path)) is None

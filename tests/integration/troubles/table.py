@@ -52,6 +52,13 @@ TROUBLES = Table(
             ),
             "tests/unit/test_swarm_cause.py::test_cause_is_named_and_the_words_stay",
         ),
+        "this host has docker-ce already, and docker.io would take its place": (
+            "tests/unit/test_swarm_package.py::test_engine_of_somebody_else_is_not_replaced"
+        ),
+        "m1 has something of somebody else's under a name of the formula's": (
+            "tests/integration/test_x_clean.py::"
+            "test_what_somebody_else_calls_like_ours_is_left_alone"
+        ),
         "m2 was not removed: ...": f"{JOIN}::test_primary_manager_is_removed",
         "removing Consul on m2 would cost the quorum": (
             f"{JOIN}::test_server_that_quorum_needs_is_not_removed"
