@@ -35,12 +35,12 @@ engine swarm_autojoin is configured:
         # list a node, and which they count, and say whose turn it is to restart its engine. Salt adds
         # to this what other files have under `peer`.
         peer:
-          ".*":
-            - swarm_ca.sign
-            - swarm_leader.settle
-            - swarm_leader.lists
-            - swarm_leader.list_nodes
-            - swarm_turn.request
+          {{ ("(?:" ~ master.get("members", ".*") ~ ")$") | json }}:
+            - swarm_ca\.sign$
+            - swarm_leader\.settle$
+            - swarm_leader\.lists$
+            - swarm_leader\.list_nodes$
+            - swarm_turn\.request$
         # What managers have told of their cluster must not go with their keys: whoever is installed
         # anew would make a second one. Salt 3006 would delete it, 3008 keeps it in any case.
         preserve_minion_cache: true

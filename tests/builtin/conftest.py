@@ -44,7 +44,8 @@ def bare(lab):
 @pytest.fixture(scope="session")
 def master(bare):
     """The master, with the engine and the runner of the formula."""
-    given = {"swarm_master": {"autojoin": {"targets": ["m*"], "window": 2, "cooldown": 2}}}
+    autojoin = {"targets": ["m*"], "window": 2, "cooldown": 2}
+    given = {"swarm_master": {"autojoin": autojoin, "members": "m[0-9.a-z]+"}}
     command = ["salt-call", "--local", "--file-root=/srv/formula", "state.apply", "swarm.master"]
     bare.lab.exec("salt", *command, f"pillar={json.dumps(given)}", timeout=120)
     bare.await_minions()

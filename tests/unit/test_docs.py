@@ -88,6 +88,27 @@ def test_yaml_in_a_paper_is_yaml_and_its_pillars_are_valid(path):
             assert faults({"managers": ["m1"], **value["swarm"]})[0] == [], block
 
 
+def peers(text):
+    """Return what a text has under ``peer``."""
+    block = re.search(r"^ *peer:\n(?: *#.*\n)* *\S.*:\n((?: +- \S+\n)+)", text, flags=re.MULTILINE)
+    return yaml.safe_load(block[1])
+
+
+PEERS = peers((ROOT / "swarm/master.sls").read_text())
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/security.md", "lab/host/etc/salt/master"])
+def test_minions_may_ask_the_same_by_every_paper(path):
+    assert peers((ROOT / path).read_text()) == PEERS
+
+
+def test_minions_may_ask_one_function_by_each_line_and_no_other():
+    public = [f"{name}.{one}" for name, table in MODULES.items() for one in table]
+    asked = [f"{one}{more}" for one in public for more in ("", "s", "_all")]
+    # As Salt does: from the beginning, and by no more than what the expression says.
+    assert [sum(bool(re.match(line, one)) for one in asked) for line in PEERS] == [1] * len(PEERS)
+
+
 @pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.name)
 def test_links_of_a_paper_lead_somewhere(path):
     for link in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text()):
