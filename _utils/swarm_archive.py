@@ -21,6 +21,11 @@ _FACTS, _STATE = "swarm-formula.json", "swarm"
 _NEEDED = (f"{_STATE}/docker-state.json", f"{_STATE}/raft", f"{_STATE}/certificates")
 _SUMS, _META = "SHA256SUMS", "meta.json"
 _BLOCK = 1 << 20
+# Bytes: more is no backup of ours, whatever it says of its size.
+_FACTS_LIMIT, _SNAPSHOT_LIMIT = 1 << 16, 1 << 30
+# Between the check and the use of an archive, whoever owns its folder may have replaced it; so each
+# member is checked when it is used. None of them needs more of a mode than these bits.
+_MODES = 0o777
 _UNREADABLE = (OSError, EOFError, ValueError, tarfile.TarError, zlib.error)
 
 
@@ -73,14 +78,35 @@ def read(path: Path) -> dict:
     return facts
 
 
-def _contents(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
-    """Give each member's name, and the content of our own."""
+def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Give the members that may be unpacked; an error for any other."""
     for member in archive:
         inside = Path(member.name)
         if inside.is_absolute() or ".." in inside.parts or not (member.isfile() or member.isdir()):
             raise ValueError(f"{member.name} does not belong there")
+        if member.name == _FACTS and member.size > _FACTS_LIMIT:
+            raise ValueError(f"{member.name} is too large")
+        yield member
+
+
+def _contents(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
+    """Give each member's name, and the content of our own."""
+    for member in _members(archive):
         ours = archive.extractfile(member) if member.name == _FACTS else None
         yield member.name, ours.read() if ours else b""
+
+
+def _extract(archive: tarfile.TarFile, folder: Path) -> None:
+    """Write an archive to a folder, as root's, while there is room for it."""
+    room = shutil.disk_usage(folder).free
+    archive.extraction_filter = lambda member, _: member
+    for member in _members(archive):
+        room -= member.size
+        if room < 0:
+            raise OSError(f"{member.name} has {member.size} bytes: there is no room for it")
+        member.mode &= _MODES
+        member.uid, member.gid, member.uname, member.gname = 0, 0, "", ""
+        archive.extract(member, folder)
 
 
 def unpack(path: Path, state: Path, now: float) -> Path | None:
@@ -95,14 +121,12 @@ def unpack(path: Path, state: Path, now: float) -> Path | None:
     try:
         new.mkdir(mode=0o700)
         with tarfile.open(path, "r:gz") as archive:
-            # All members were checked; filters, where there are any, would change their modes.
-            archive.extraction_filter = lambda member, _: member
-            archive.extractall(new)  # noqa: S202
+            _extract(archive, new)
         kept = None
         if state.exists():
             kept = state.rename(state.with_name(f"{state.name}.before-{stamp(now)}"))
         (new / _STATE).rename(state)
-    except OSError as err:
+    except _UNREADABLE as err:
         raise swarm_errors.SwarmError(
             f"cannot restore {path} to {state}: {err}; what was there is there or beside it"
         ) from err
@@ -111,10 +135,18 @@ def unpack(path: Path, state: Path, now: float) -> Path | None:
     return kept
 
 
+def _unzipped(data: bytes) -> bytes:
+    with gzip.open(io.BytesIO(data)) as stream:
+        found = stream.read(_SNAPSHOT_LIMIT + 1)
+    if len(found) > _SNAPSHOT_LIMIT:
+        raise ValueError(f"it has more than {_SNAPSHOT_LIMIT} bytes")
+    return found
+
+
 def check_snapshot(data: bytes, what: str) -> None:
     """Raise an error unless this is a whole snapshot of Consul: it holds its own checksums."""
     try:
-        with tarfile.open(fileobj=io.BytesIO(gzip.decompress(data))) as archive:
+        with tarfile.open(fileobj=io.BytesIO(_unzipped(data))) as archive:
             files = {one.name: archive.extractfile(one).read() for one in archive if one.isfile()}
         sums = dict(reversed(line.split()) for line in files[_SUMS].decode().splitlines())
         bad = [

@@ -229,7 +229,7 @@ class Walker:
         self.was: dict[str, str] = {}  # node IDs of hosts that are off
         self.raft: set[str] | None = None  # by a report without failures, ``None``: look
         self.cluster = mode.cluster()
-        self.finished = False
+        self.finished, self._shown = False, ""
         self.start = time.monotonic()
 
     # --- what is
@@ -576,10 +576,31 @@ class Walker:
         }
         if found != due:
             raise WalkError(f"both applies are quiet, and the nodes are {found}, not {due}")
+        self._until(self._told, lambda: f"swarm.status and the managers differ: {self._shown}")
+
+    def _told(self) -> bool:
+        """Say whether ``swarm.status`` tells of each host what the managers list."""
+        _, nodes = self.nodes()
+        by_id = {one["ID"]: one for one in nodes}
+        listed = {host: by_id.get(one.get("NodeID")) for host, one in self.swarms().items()}
+        due = {
+            host: (node["Status"]["State"], _role(node)) for host, node in listed.items() if node
+        }
+        rows = {row["id"]: row for row in self.lab.salt_run("swarm.status")}
+        said = {host: (row["state"].lower(), row["role"]) for host, row in rows.items()}
+        self._shown = f"{said}, not {due}"
+        return said == due
 
 
 def _due(node: dict) -> str:
     return node["Spec"]["Role"]
+
+
+def _role(node: dict) -> str:
+    """Return what ``swarm.status`` calls a node that takes part."""
+    if not (manager := node.get("ManagerStatus")):
+        return "worker"
+    return "leader" if manager.get("Leader") else "manager"
 
 
 def _reachable(node: dict) -> bool:

@@ -115,6 +115,47 @@ def test_link_in_an_archive_is_refused(tmp_path):
         swarm_archive.read(tmp_path / "b")
 
 
+def _link(entry):
+    entry.type, entry.linkname = tarfile.SYMTYPE, "/etc"
+
+
+def _outside(entry):
+    entry.name = "../../evil"
+
+
+def _large(entry):
+    entry.size = 1 << 60
+
+
+@pytest.mark.parametrize("change", [_link, _outside, _large], ids=lambda one: one.__name__)
+def test_archive_that_is_another_one_by_now_is_checked_again(state, backup, change):
+    """Who owns the folder that it is in may replace it between the check and the use."""
+    swarm_archive.read(backup)
+    before = (state / "raft" / "log").read_bytes()
+    with gzip.open(backup, "w") as written:
+        entry = tarfile.TarInfo("swarm/raft")
+        change(entry)
+        written.write(entry.tobuf() + 1024 * b"\0")
+    with pytest.raises(swarm_errors.SwarmError, match="cannot restore"):
+        swarm_archive.unpack(backup, state, NOW)
+    assert (state / "raft" / "log").read_bytes() == before
+    assert [one.name for one in state.parent.iterdir()] == ["swarm"]
+
+
+def test_what_is_unpacked_is_roots_and_has_no_special_mode(state, backup):
+    (state / "raft" / "log").chmod(0o6755)
+    swarm_archive.pack(state, backup.with_name("other"), FACTS)
+    swarm_archive.unpack(backup.with_name("other"), state, NOW)
+    found = (state / "raft" / "log").stat()
+    assert (found.st_mode & 0o7777, found.st_uid) == (0o755, os.getuid())
+
+
+def test_snapshot_that_fills_the_memory_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(swarm_archive, "_SNAPSHOT_LIMIT", 100)
+    with pytest.raises(swarm_errors.SwarmError, match="more than 100 bytes"):
+        swarm_archive.check_snapshot(snapshot(tmp_path), "it")
+
+
 def test_snapshot_is_checked_by_its_own_sums(tmp_path):
     swarm_archive.check_snapshot(snapshot(tmp_path), "it")
     with pytest.raises(swarm_errors.SwarmError, match=r"damaged: state\.bin"):
