@@ -21,6 +21,8 @@ _STORES = {
     swarm_authority.NODE: swarm_certs.NODE,
     swarm_authority.CLIENT: swarm_certs.CLIENT,
 }
+# Here it is noted which minion the CA was.
+_RECORD = "tls"
 # Seconds that the CA's minion may take for an answer.
 _ANSWER = 15
 
@@ -94,6 +96,7 @@ def apply(test=False):
     mine = _mine()
     changes = _apply(settings, mine, swarm_authority.NODE, due, test)
     if not test:
+        swarm_files.note(_RECORD, {"ca": settings["tls"]["ca"]} if settings["tls"]["ca"] else {})
         _tell(settings, mine)
     return changes
 
@@ -235,6 +238,8 @@ def _asked_authority(settings, mine):
 
 def _await_authority(settings, mine, test):
     found, ca = _asked_authority(settings, mine), settings["tls"]["ca"]
+    if not found:
+        _refuse_moved(settings)
 
     def probe():
         found.update(_authority(settings, mine))
@@ -248,6 +253,20 @@ def _await_authority(settings, mine, test):
     if not found:
         swarm_wait.until(probe, 0 if test else settings["timeout"])
     return found
+
+
+def _refuse_moved(settings):
+    """A CA does not move with pillar; with another list of managers, it may seem to."""
+    ca, me = settings["tls"]["ca"], settings["id"]
+    if swarm_certs.NODE.read() is None:
+        return
+    was = swarm_files.record(_RECORD).get("ca") or (me if swarm_authority.load() else ca)
+    if was != ca:
+        raise swarm_errors.SwarmError(
+            f"swarm:tls:ca is {ca} by now (by default, it is the first manager), and {was} is the"
+            f" CA that {me} trusts: nothing was changed. Name {was} in swarm:tls:ca. If the CA is"
+            f" to be on {ca}: bring {swarm_authority.FILE} there first"
+        )
 
 
 def _refuse_stranger(settings, have, authority):
@@ -321,6 +340,7 @@ def distrust():
     """
     for store in _STORES.values():
         store.forget()
+    swarm_files.note(_RECORD, {})
     return True
 
 
@@ -381,5 +401,6 @@ def remove(test=False):
     if not test:
         for store in _STORES.values():
             store.clear()
+        swarm_files.note(_RECORD, {})
         _mine().forget(swarm_authority.REPORT)
     return {"certificates": {"old": "present", "new": None}}

@@ -127,7 +127,9 @@ ROWS = (
         {"m1": "@m1", "m2": "@m2", "m3": "@m3"},
         Value(["m1", "m2"], WARNED, "swarm:managers"),
         ["m1"],
-        ["m3", "m2", "m1"],
+        # The CA is the first one, by default, and does not move.
+        _later(["m3", "m2", "m1"], "swarm:tls:ca", modes=CLASSIC),
+        Value(["m3", "m2", "m1"], modes=BUILTIN),
         _refused(["m1", "m2", "m9"], "swarm:managers"),
         alone=True,
         instead=LAB_HAS_IT,

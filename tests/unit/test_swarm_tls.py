@@ -62,6 +62,7 @@ class Hosts:
                 self._monkeypatch.setattr(module, name, value, raising=False)
         folder = self._folder / host
         self._monkeypatch.setattr(swarm_files, "CONFIG", folder)
+        self._monkeypatch.setattr(swarm_files, "RECORD", self._folder / f"{host}.json")
         self._monkeypatch.setattr(swarm_authority, "FILE", folder / "ca.json")
         return settings
 
@@ -253,6 +254,12 @@ def test_second_ca_is_not_made_where_the_first_is_trusted(hosts):
     hosts.on("m2")
     with pytest.raises(swarm_errors.SwarmError, match=r"m2 is to be the CA .* of another one"):
         swarm_ca.apply()
+    # Nor is it waited for, on the others or on the CA itself.
+    for host in ("m1", "m4"):
+        hosts.on(host)
+        for test in (True, False):
+            with pytest.raises(swarm_errors.SwarmError, match=r"Name m1 in swarm:tls:ca"):
+                swarm_tls.apply(test=test)
     hosts.pillar = {**hosts.pillar, "nodes": {"m4": {}, "m1": {}}, "tls": {"ca": "m1"}}
     gone = {"old": "present", "new": "signed for server.dc1.consul no more"}
     done = {"m1": {"certificate": gone}, "m2": {}, "m4": {}}
@@ -262,6 +269,10 @@ def test_second_ca_is_not_made_where_the_first_is_trusted(hosts):
 def test_test_mode_tells_that_another_minion_is_no_ca_yet(hosts):
     hosts.apply("m1", "m2", "m4")
     hosts.on("m4", tls={"ca": "m2"})
+    with pytest.raises(swarm_errors.SwarmError, match=r"m1 is the CA that m4 trusts"):
+        swarm_tls.apply(test=True)
+    # As after an upgrade from a release that noted nothing.
+    swarm_files.note("tls", {})
     with pytest.raises(swarm_errors.WaitTimeoutError, match=r"m2, the CA .* has not told m4"):
         swarm_tls.apply(test=True)
     hosts.on("m3", tls={"ca": "m2"})
