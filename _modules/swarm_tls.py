@@ -265,7 +265,7 @@ def _refuse_moved(settings):
         raise swarm_errors.SwarmError(
             f"swarm:tls:ca is {ca} by now (by default, it is the first manager), and {was} is the"
             f" CA that {me} trusts: nothing was changed. Name {was} in swarm:tls:ca. If the CA is"
-            f" to be on {ca}: bring {swarm_authority.FILE} there first"
+            f" to be on {ca}: bring {swarm_authority.FILE} there, and apply there first"
         )
 
 
