@@ -1,0 +1,179 @@
+"""
+A worker that is broken into: what its root says, with its minion's key, moves no other machine.
+"""
+
+import json
+import time
+
+import pytest
+
+from lab.run import LabError
+from tests.integration.cluster import changed, failures
+
+ATTACKER, VICTIM = "m3", "m2"
+MODULE = "/var/cache/salt/minion/extmods/modules/swarm_node.py"
+SETTLED = {"m1": "manager", "m2": "manager", "m3": "worker"}
+# Salt puts `pretag` before the tag after it has looked which tags a minion may use.
+FORGE = """
+import json, sys
+import salt.channel.client, salt.config, salt.crypt
+opts = salt.config.minion_config("/etc/salt/minion")
+opts["master_uri"] = "tcp://{}:4506".format(opts["master"])
+auth = salt.crypt.SAuth(opts)
+auth.authenticate()
+with salt.channel.client.ReqChannel.factory(opts) as channel:
+    for load in json.loads(sys.argv[1]):
+        known = {"id": opts["id"], "cmd": "_minion_event", "tok": auth.gen_token(b"salt")}
+        channel.send({**known, **load})
+"""
+
+
+@pytest.fixture(scope="module")
+def broken_into(bare, master):
+    """A cluster with one worker, which the tests have in their hand."""
+    bare.heal()
+    bare.pillar(managers=["m1", "m2"])
+    bare.apply()
+    bare.become(**SETTLED)
+    assert bare.apply() == {}
+    yield bare
+    bare.lab.salt(ATTACKER, "saltutil.sync_modules")
+    bare.restore()
+    bare.apply()
+
+
+@pytest.fixture
+def says(broken_into):
+    """Return a function that has the minion answer what it likes."""
+    lab = broken_into.lab
+
+    def says(**functions):
+        lab.salt(ATTACKER, "saltutil.sync_modules")
+        lies = "".join(
+            f"\n\ndef {name}():\n    return {one!r}\n" for name, one in functions.items()
+        )
+        lab.exec(ATTACKER, "tee", "-a", MODULE, input=lies)
+
+    yield says
+    lab.salt(ATTACKER, "saltutil.sync_modules")
+
+
+def _nodes(mode):
+    """Return what can be done to nodes: ``{host: (role, availability, labels)}``."""
+    return {
+        host: (one["Spec"]["Role"], one["Spec"]["Availability"], one["Spec"].get("Labels"))
+        for host, one in mode.by_host().items()
+    }
+
+
+def _report(mode, host):
+    return mode.lab.salt(host, "swarm_node.report")[host]
+
+
+def test_report_with_another_members_node_removes_nobody(broken_into, says):
+    mode, before = broken_into, _nodes(broken_into)
+    stolen = _report(mode, VICTIM)["endpoint"]
+    says(report={**_report(mode, ATTACKER), "endpoint": stolen})
+    done = mode.lab.exec("salt", "salt-run", "swarm.remove", ATTACKER, check=False, timeout=300)
+    assert f"its node {stolen} is also that of {VICTIM}" in done.stdout + done.stderr
+    assert _nodes(mode) == before
+    assert mode.lab.salt(VICTIM, "test.ping") == {VICTIM: True}
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [[], 7, "x\nm1 | Ready", {"mode": ["builtin"]}, {"endpoint": {}, "labels": "a\x1b[2Jb"}],
+    ids=str,
+)
+def test_nonsense_for_a_report_is_shown_and_stops_nothing(broken_into, says, nonsense):
+    mode, before = broken_into, _nodes(broken_into)
+    says(report=nonsense)
+    rows = {row["id"]: row for row in mode.lab.salt_run("swarm.status")}
+    assert rows.keys() == set(mode.lab.hosts())
+    assert {rows[host]["state"] for host in ("m1", "m2")} == {"Ready"}
+    assert all(str(cell).isprintable() for row in rows.values() for cell in row.values())
+    assert mode.lab.salt_run("swarm.reconcile", "test=True")
+    assert _nodes(mode) == before
+
+
+def test_lies_in_the_mine_change_no_other_node(broken_into, says):
+    mode, before = broken_into, _nodes(broken_into)
+    stolen = _report(mode, VICTIM)["endpoint"]
+    record = {
+        "cluster": "evil",
+        "node": stolen,
+        "address": f"{mode.lab.address(ATTACKER)}:2377",
+        "token": "SWMTKN-1-evil",
+    }
+    says(claim=stolen, record=record)
+    for name, function in (("swarm_node", "claim"), ("swarm_cluster", "record")):
+        mode.lab.salt(ATTACKER, "mine.send", name, f"mine_function=swarm_node.{function}")
+    mode.pillar(
+        managers=["m1", "m2"],
+        nodes={ATTACKER: {"labels": {"evil": "yes"}, "availability": "drain"}},
+    )
+    try:
+        mode.state(target="m1,m2")
+        assert {host: _nodes(mode)[host] for host in ("m1", "m2")} == {
+            host: before[host] for host in ("m1", "m2")
+        }
+        assert mode.roles() == SETTLED
+    finally:
+        mode.pillar(managers=["m1", "m2"])
+        mode.lab.salt(ATTACKER, "saltutil.sync_modules")
+        mode.lab.salt(ATTACKER, "mine.delete", "swarm_cluster")
+        mode.apply()
+    mode.wait(lambda: mode.apply() == {}, 60)
+
+
+def test_forged_events_about_keys_remove_nobody(broken_into):
+    mode, before = broken_into, _nodes(broken_into)
+    _autojoin(mode, remove_after=2)
+    ghosts = [VICTIM, f"{VICTIM}.x", *(f"ghost{number}" for number in range(25))]
+    deleted = [{"act": "delete", "id": one, "result": True} for one in ghosts]
+    loads = [{"tag": "key", "pretag": "salt", "data": one} for one in deleted]
+    loads += [{"tag": "salt/key", "data": one} for one in deleted[:2]]
+    try:
+        command = ["/opt/salt/bin/python3", "-c", FORGE, json.dumps(loads)]
+        mode.lab.exec(ATTACKER, *command, timeout=120)
+        # Longer than a deleted key would have to be gone.
+        time.sleep(15)
+        assert _nodes(mode) == before
+        removed = mode.lab.salt_run("jobs.list_jobs", "search_function=swarm_leader.*")
+        assert not any("expel" in str(one) or "drop" in str(one) for one in removed.values())
+    finally:
+        _autojoin(mode)
+
+
+def _autojoin(mode, **more):
+    autojoin = {"targets": ["m*"], "window": 2, "cooldown": 2, **more}
+    given = json.dumps({"swarm_master": {"autojoin": autojoin}})
+    command = ["salt-call", "--local", "--file-root=/srv/formula", "state.apply", "swarm.master"]
+    mode.lab.exec("salt", *command, f"pillar={given}", timeout=120)
+    mode.await_minions()
+
+
+@pytest.mark.parametrize("function", ["test.ping", "swarm_leader.expel", "swarm_builtin.leave"])
+def test_worker_may_have_others_do_nothing_but_what_it_needs(broken_into, function):
+    command = ["salt-call", "--out=json", "publish.publish", "m1", function, "m2"]
+    try:
+        said = json.loads(broken_into.lab.exec(ATTACKER, *command, check=False).stdout)["local"]
+    except (LabError, ValueError, KeyError):
+        said = {}
+    assert not said
+    assert broken_into.roles() == SETTLED
+
+
+def test_local_user_holds_no_lock_of_the_formula(broken_into):
+    for host in ("m1", "m2"):
+        find = "ls /run/swarm-formula-*.lock"
+        locks = broken_into.lab.exec(host, "sh", "-c", find).stdout.split()
+        assert locks
+        for lock in locks:
+            command = ["runuser", "-u", "nobody", "--", "sh", "-c", f": < {lock}"]
+            assert "Permission denied" in broken_into.lab.exec(host, *command, check=False).stderr
+
+
+def test_all_is_well_after_it(broken_into):
+    returns = broken_into.state()
+    assert (failures(returns), changed(returns)) == ({}, {})
