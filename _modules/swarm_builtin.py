@@ -8,6 +8,7 @@ token for workers, for members only) and ``swarm_node``, which node a minion is.
 import contextlib
 import time
 
+import swarm_address
 import swarm_adoption
 import swarm_docker
 import swarm_dockerd
@@ -22,7 +23,6 @@ import swarm_peers
 import swarm_secrets
 import swarm_wait
 import swarm_workloads
-from swarm_address import endpoint
 from swarm_membership import INIT, JOIN, NOTHING, REJOIN, RESTART, UNLOCK, WAIT, Step
 from swarm_peers import CLUSTER, NODE
 
@@ -91,11 +91,22 @@ def _step(swarm, settings, known):
     if step.what == WAIT and swarm.get("LocalNodeState") == "pending" and swarm.get("NodeID"):
         # Its managers may have been followed by others while it was away.
         step = _look(swarm, settings, known, _recent_listing(settings))
+    if step.what == NOTHING and _is_astray(swarm, settings, known):
+        why = f"its engine has joined as {swarm['NodeAddr']}, which is no address of it any more"
+        return Step(REJOIN, why)
     if step.what not in {NOTHING, WAIT} or not swarm_listing.is_doubtful(swarm, known.records):
         return step
     if _listed(swarm["NodeID"], settings, known.records) is False:
         return Step(REJOIN, swarm_listing.removed(settings, swarm))
     return step
+
+
+def _is_astray(swarm, settings, known):
+    """Say whether a worker that the formula has brought in is on a host of another address now."""
+    if not swarm_membership.is_astray(swarm, settings, swarm_address.is_own):
+        return False
+    claimed = swarm["NodeID"] in known.claims.values()
+    return claimed or not _is_adopted(swarm, settings, known)
 
 
 def _listed(node, settings, records):
@@ -185,7 +196,7 @@ def record():
     return {
         "cluster": swarm_membership.cluster_id(swarm),
         "node": swarm["NodeID"],
-        "address": endpoint(settings["address"], port),
+        "address": swarm_address.endpoint(settings["address"], port),
         # Who may read this: if pillar lets others in, the mine has to be told anew.
         "members": swarm_mine.members(settings),
         "token": _mine().secret(token),
@@ -372,6 +383,9 @@ def _become(client, settings):
         step = look(swarm, settings, known)
         if step.what == NOTHING:
             return None
+        if step.what == RESTART and RESTART in taken:
+            # If the raft does not count it, it can join anew, and loses nothing by that.
+            step = _look(swarm, settings, known, _recent_listing(settings))
         if step.what == RESTART and RESTART in taken:
             return f"{settings['id']}, after a restart of its engine: {step.why}"
         missing = _take(client, settings, known, step)

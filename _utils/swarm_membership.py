@@ -6,7 +6,7 @@ mine, ``{ID: {"cluster": ..., "node": ..., "address": ..., "token": ...}}``; ``c
 node each member is, ``{ID: node ID}``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import swarm_errors
@@ -206,6 +206,21 @@ def wrong_role(swarm: dict, settings: dict) -> str | None:
     if not due and not is_demoted(swarm):
         return f"{me} is a worker, and the managers still count it as one of them: {asked}"
     return None
+
+
+def is_astray(swarm: dict, settings: dict, is_own: Callable[[str], bool]) -> bool:
+    """
+    Say whether a worker tells the others an address that is neither pillar's nor of its host.
+
+    As after a move: an engine takes along the address that it has joined with. Its overlay networks
+    reach nobody, and as a manager it would be looked for in vain.
+
+    is_own
+        Says whether this host has an address.
+    """
+    has = swarm.get("NodeAddr")
+    settled = swarm.get("LocalNodeState") == "active" and is_demoted(swarm)
+    return bool(settled and has and has != settings["address"] and not is_own(has))
 
 
 def _locked(settings: dict) -> Step:

@@ -255,16 +255,22 @@ def await_rotation(
 
 
 def promote(client: Any, node: str, timeout: float) -> None:
-    """Make a worker a manager, and wait until it takes part."""
+    """
+    Make a worker a manager, and wait until it takes part.
+
+    One that goes away meanwhile, as with an engine that fails, is one when it comes back; that is
+    for its own host to tell.
+    """
     if swarm_nodes.is_lost_vote(swarm_nodes.only(nodes(client), node)):
         # Its raft is gone, and the others count it still: its engine would panic as a manager.
         demote(client, node, timeout)
     update_node(client, node, Role=swarm_nodes.MANAGER)
 
     def probe() -> str | None:
-        found = swarm_nodes.only(nodes(client), node)
-        name = found["Description"].get("Hostname")
-        return None if swarm_nodes.is_reachable(found) else f"{name} is no manager yet"
+        found = swarm_nodes.by_id(nodes(client)).get(node)
+        if not found or swarm_nodes.is_half_promoted(found) or swarm_nodes.is_reachable(found):
+            return None
+        return f"{found['Description'].get('Hostname')} is no manager yet"
 
     swarm_wait.until(_patient(probe), timeout)
 

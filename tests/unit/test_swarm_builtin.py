@@ -174,6 +174,25 @@ def test_manager_of_pillar_is_promoted_and_who_is_none_demoted(on):
     assert [one[:2] for one in api.asked] == [("id-m4", "manager"), ("id-m3", "worker")]
 
 
+@pytest.mark.parametrize("gone", [False, True], ids=["down", "joined anew"])
+def test_promotion_of_a_node_that_goes_away_holds_nobody_up(on, monkeypatch, hurry, gone):
+    """Its own host tells what is wrong with it: seen when its engine was looked for elsewhere."""
+    api = cluster("m1", node("m4"))
+    pillar = {"managers": ["m1", "m2", "m3", "m4"]}
+    on("m1", api, claims("m1", "m2", "m3", "m4"), **pillar)
+    update = api.update_node
+
+    def update_node(which, version, spec):
+        update(which, version, spec)
+        api.known[which].pop("ManagerStatus")
+        api.known[which]["Status"]["State"] = "down"
+        if gone:
+            del api.known[which]
+
+    monkeypatch.setattr(api, "update_node", update_node)
+    assert swarm_leader.settle() == {"m4": {"role": {"old": "worker", "new": "manager"}}}
+
+
 def test_replaced_manager_leaves_the_raft_and_the_list(on):
     old = node("m9", "manager", state="down")
     api = cluster("m1", old)
@@ -580,6 +599,59 @@ def test_node_whose_managers_were_followed_by_others_joins_again(on, hurry, monk
     assert "/swarm/join" in [one[0] for one in api.asked]
     assert "swarm_leader.list_nodes" in asked
     assert mine["m4", "swarm_node"] == "id-m4"
+
+
+@pytest.mark.parametrize(
+    ("address", "told", "joins"),
+    [
+        ("10.77.0.99", {"m5": "id-m4"}, True),
+        ("10.77.0.99", {"m4": "id-m4"}, True),
+        # Of somebody else, who may have told Docker an address outside.
+        ("10.77.0.99", {}, False),
+        ("10.77.0.14", {"m4": "id-m4"}, False),
+        # Of this host, on another network.
+        ("127.0.0.1", {"m4": "id-m4"}, False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("managers", [["m1"], ["m1", "m4"]], ids=str)
+def test_worker_on_a_host_of_another_address_joins_anew(on, address, told, joins, managers):
+    """Found by a walk: as a manager, it was looked for where it had been."""
+    api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
+    api.known["id-m4"]["Status"]["Addr"] = address
+    told = {(host, "swarm_node"): one for host, one in told.items()}
+    on("m4", api, {**records("m1"), **told}, managers=managers, nodes={"m4": {}, "m5": {}})
+    swarm_builtin.apply()
+    assert ("/swarm/join" in [one[0] for one in api.asked]) is joins
+
+
+def test_engine_whose_restart_does_not_help_joins_anew_if_the_raft_does_not_count_it(
+    on, monkeypatch, hurry
+):
+    api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
+    on("m4", api, {**records("m1"), **claims("m4")}, managers=["m1", "m4"], timeout=60)
+    info, left, starts = api.info, api.leave_swarm, []
+    failed = {"LocalNodeState": "error", "Error": "can't initialize raft node: refused"}
+    monkeypatch.setattr(api, "info", lambda: {**info(), "Swarm": failed})
+
+    def leave(force=False):
+        left(force)
+        monkeypatch.setattr(api, "info", info)
+
+    monkeypatch.setattr(api, "leave_swarm", leave)
+    listed = {"cluster": "c1", "nodes": {"id-m1": "reachable", "id-m4": None}, "managers": ["m1"]}
+    swarm_builtin.__salt__["publish.publish"].side_effect = lambda _, function, *__, **___: (
+        {"m1": listed} if function == "swarm_leader.list_nodes" else {}
+    )
+    monkeypatch.setattr(swarm_builtin, "_STEADY", 0)
+    monkeypatch.setattr(swarm_dockerd, "start", lambda *_: starts.append("restart"))
+    monkeypatch.setattr(swarm_dockerd, "wait", lambda *_: None)
+    swarm_builtin.apply()
+    assert starts == ["restart"]
+    assert [one[0] for one in api.asked if one[0] in {"leave", "/swarm/join"}] == [
+        "leave",
+        "/swarm/join",
+    ]
 
 
 @pytest.mark.parametrize("tries", [0, 1, 3])
