@@ -166,10 +166,12 @@ class Change:
                 " pillar; nothing was touched"
             )
         volume = self._volume()
-        if volume not in (None, consul["volume"]) and self._standing().names == {self._me}:
+        servers = set() if volume in {None, consul["volume"]} else self._standing().names
+        if len(servers) == 1:
+            # On clients as well, which would lose nothing: who edits this means all.
             raise swarm_errors.SwarmError(
-                f"swarm:consul:volume is {consul['volume']}, and {self._me} is the only server of"
-                f" Consul: all that it has is in {volume}. Put {volume} back in pillar, or have"
+                f"swarm:consul:volume is {consul['volume']}, and {min(servers)} is the only server"
+                f" of Consul: all that it has is in {volume}. Put {volume} back in pillar, or have"
                 " three servers first (swarm:consul:servers); nothing was touched"
             )
 

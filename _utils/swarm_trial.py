@@ -8,12 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 
 import swarm_errors
 
-_FAILURES = (
-    swarm_errors.ApiError,
-    swarm_errors.NotRunningError,
-    swarm_errors.WaitTimeoutError,
-)
-
 
 @contextlib.contextmanager
 def trial(salt: Mapping[str, Callable], name: str, prove: Callable[[], None]) -> Iterator[None]:
@@ -42,7 +36,7 @@ def apply(
     """
     try:
         return salt["swarm_container.apply"](name, spec, trial=within)
-    except _FAILURES as err:
+    except swarm_errors.SwarmError as err:
         raise type(err)(f"{err} (see {paths})") from err
 
 

@@ -338,14 +338,16 @@ def test_other_datacenter_is_refused(on, file):
 
 
 @pytest.mark.parametrize("others", [False, True])
-def test_other_volume_is_refused_where_it_is_the_only_copy(on, agent, others):
+@pytest.mark.parametrize("host", ["m1", "m4"])
+def test_other_volume_is_refused_where_it_is_the_only_copy(on, agent, others, host):
+    """On the clients as well, by the same words: the matrix saw these change alone."""
     agent.raft = {"m1": True, **({"m2": True} if others else {})}
-    salt = on("m1", was=True, volume="new")
+    salt = on(host, was=host == "m1", volume="new")
     salt["swarm_container.get"].return_value = {"mounts": ["/etc/x:/etc/x:ro", "old:/consul/data"]}
     if others:
         swarm_consul.check_fixed()
     else:
-        with pytest.raises(swarm_errors.SwarmError, match="all that it has is in old"):
+        with pytest.raises(swarm_errors.SwarmError, match="m1 is the only server .* is in old"):
             swarm_consul.check_fixed()
 
 
@@ -428,3 +430,16 @@ def test_servers_take_turns_only_if_old_and_new_work_together(file, config, trus
     swarm_files.write(file, json.dumps(config("old", 0, [0])))
     new = {**config("new", *trust), **extra}
     assert swarm_consul_file.works_with_others(json.dumps(new)) is works
+
+
+def test_image_that_is_not_where_pillar_says_is_told_with_its_key(on, agent):
+    """Seen by the matrix: the words were those of the archive alone."""
+
+    def act():
+        raise swarm_errors.SettingsError(
+            "image consul:9: salt://images/consul.tar does not hold it"
+        )
+
+    on("m1", was=True, act=act)
+    with pytest.raises(swarm_errors.SettingsError, match=r"hold it .*swarm:consul:image"):
+        swarm_consul.apply()
