@@ -347,7 +347,7 @@ def test_other_volume_is_refused_where_it_is_the_only_copy(on, agent, others, ho
     if others:
         swarm_consul.check_fixed()
     else:
-        with pytest.raises(swarm_errors.SwarmError, match="m1 is the only server .* is in old"):
+        with pytest.raises(swarm_errors.SwarmError, match=r"m1 is the only server .* is in old"):
             swarm_consul.check_fixed()
 
 
