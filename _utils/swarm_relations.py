@@ -313,6 +313,11 @@ def warnings(settings: dict) -> list[str]:
                 " was restarted stays locked until somebody unlocks it"
             )
         return found
+    if settings["consul"]["gossip_key"] and not settings["tls"]["cert"]:
+        found.append(
+            "swarm:consul:gossip_key has no effect: it is for certificates of your own"
+            " (swarm:tls:cert); the swarm's own CA makes a key, and without TLS there is none"
+        )
     if settings["manager"]["options"]["replication"] is False:
         found.append("swarm:manager:options:replication: off: nobody takes over from the manager")
     return found

@@ -250,7 +250,7 @@ ROWS = (
     _row("consul:http_port", 18500, 18501, modes=CLASSIC, alone=True),
     _row(
         "consul:gossip_key",
-        _later("/root/matrix-gossip", "swarm:consul:gossip_key"),
+        Value("/root/matrix-gossip", WARNED, "swarm:consul:gossip_key"),
         modes=CLASSIC,
         instead="it is for certificates of one's own",
     ),

@@ -183,6 +183,11 @@ def test_value_at_fault_does_not_hide_others():
             "swarm:manager:options:replication: off: nobody takes over from the manager",
         ),
         (
+            {"consul": {"gossip_key": "/root/gossip"}},
+            "swarm:consul:gossip_key has no effect: it is for certificates of your own"
+            " (swarm:tls:cert); the swarm's own CA makes a key, and without TLS there is none",
+        ),
+        (
             {"tls": {"enabled": False}},
             "swarm:tls:enabled: false: whoever reaches port 2275 or, on managers, 3375 of m1 is"
             " root there, without a password",
@@ -193,7 +198,15 @@ def test_value_at_fault_does_not_hide_others():
             " password",
         ),
     ],
-    ids=["two managers", "four managers", "two servers", "no replication", "plain", "plain port"],
+    ids=[
+        "two managers",
+        "four managers",
+        "two servers",
+        "no replication",
+        "gossip",
+        "plain",
+        "plain port",
+    ],
 )
 def test_unwise_is_a_warning_with_its_reason(pillar, words):
     assert swarm_relations.warnings(settings_of({**VALID, "tls": {}, **pillar})) == [words]
