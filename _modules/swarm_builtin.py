@@ -426,7 +426,7 @@ def _telling(settings):
 
 def _restart(client, settings):
     """Restart the engine, unless the managers would lose their quorum; return why it was not."""
-    if goes_on := _goes_on(client):
+    if goes_on := _goes_on(client, "error"):
         return f"{settings['id']}: {goes_on}"
     swarm = swarm_mode.swarm(client)
     if swarm_membership.manager(swarm):
@@ -440,17 +440,17 @@ def _restart(client, settings):
 
 def _leave_by_force(client, settings):
     """Leave a cluster that does not count this node, to join anew; return why it was not done."""
-    failed = swarm_mode.swarm(client).get("LocalNodeState") == "error"
-    if goes_on := failed and _goes_on(client):
+    state = swarm_mode.swarm(client).get("LocalNodeState")
+    if goes_on := state != "active" and _goes_on(client, state):
         return f"{settings['id']}: {goes_on}"
     client.leave_swarm(force=True)
     __context__.pop("swarm_builtin.listed", None)
     return None
 
 
-def _goes_on(client):
+def _goes_on(client, at):
     """
-    Return what an engine does whose swarm mode has failed, ``None`` if it is at rest.
+    Return what an engine does whose swarm mode has failed, ``None`` if it is at rest in that state.
 
     It tries again by itself, at ever longer intervals, up to 30 s. If it is stopped just when it
     joins the raft, the raft counts it, and it never takes part: the managers lose their quorum.
@@ -458,7 +458,7 @@ def _goes_on(client):
     end = time.monotonic() + _STEADY
     while time.monotonic() < end:
         state = swarm_mode.swarm(client).get("LocalNodeState")
-        if state != "error":
+        if state != at:
             return f"the engine tries again by itself, and is {state}"
         time.sleep(_LOOK)
     return None

@@ -116,6 +116,9 @@ def step(
 
 def _pending(swarm: dict, settings: dict, nodes: Mapping[str, str | None]) -> Step:
     node = swarm.get("NodeID")
+    if nodes.get(node, "") is None and manager(swarm):
+        # It was demoted while it was away, and does not hear of that: its raft has no leader.
+        return Step(REJOIN, f"it takes itself for a manager, and node {node} is none any more")
     if nodes.get(node, "") is None and not _finds(swarm, nodes):
         why = f"none of the managers that its engine knows is one any more, and node {node} is none"
         return Step(REJOIN, why)

@@ -574,6 +574,7 @@ def test_node_whose_managers_were_followed_by_others_joins_again(on, hurry, monk
     """Found by a walk: it was off meanwhile, and would wait for ever."""
     api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
     mine = on("m4", api, {**records("m1"), **claims("m4")})
+    monkeypatch.setattr(swarm_builtin, "_STEADY", 0)
     lost = {"LocalNodeState": "pending", "NodeID": "id-m4", "RemoteManagers": [{"NodeID": "id-m9"}]}
     info = api.info
     monkeypatch.setattr(

@@ -95,6 +95,25 @@ def test_node_that_knows_no_manager_any_more_joins_again(knows, raft, what):
 
 
 @pytest.mark.parametrize(
+    ("raft", "what"),
+    [
+        ({"node-m1": "reachable", "node-m4": None}, REJOIN),
+        ({"node-m1": "reachable", "node-m4": "unreachable"}, WAIT),
+        ({"node-m1": "reachable"}, WAIT),
+        ({}, WAIT),
+    ],
+    ids=["demoted", "counted", "unlisted", "silence"],
+)
+def test_manager_that_was_demoted_while_it_was_off_joins_again(raft, what):
+    """Found by a walk on 20.10: its raft has no leader, and nobody tells it that it is out."""
+    swarm = {**manager("", "m4"), "LocalNodeState": "pending"}
+    swarm["RemoteManagers"] = [{"NodeID": f"node-{one}"} for one in ("m4", "m1", "m2")]
+    listed = {"cluster": "c1", "nodes": raft}
+    step = swarm_membership.step(swarm, settings("m4"), records("m1"), {}, listed)
+    assert step.what == what
+
+
+@pytest.mark.parametrize(
     ("swarm", "host", "known", "words"),
     [
         (manager("c2"), "m1", records("m2"), "another cluster than m2"),
