@@ -573,7 +573,7 @@ def test_managers_in_the_words_of_classic_mode(on):
 def test_node_whose_managers_were_followed_by_others_joins_again(on, hurry, monkeypatch):
     """Found by a walk: it was off meanwhile, and would wait for ever."""
     api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
-    mine = on("m4", api, {**records("m1"), **claims("m4")})
+    mine = on("m4", api, {**records("m1"), **claims("m4")}, timeout=60)
     monkeypatch.setattr(swarm_builtin, "_STEADY", 0)
     lost = {"LocalNodeState": "pending", "NodeID": "id-m4", "RemoteManagers": [{"NodeID": "id-m9"}]}
     info = api.info
