@@ -86,22 +86,27 @@ def _apply_manager(settings, name, test):
         return changes
     if "state" in changes:
         # Who waits for a primary looks after one that is new.
-        return _start(name, spec)
+        return _start(settings, "manager", spec)
     if len(settings["managers"]) == 1:
         return _replace(settings, "manager", spec, _wait_answer)
     with _turn(settings) as led:
         return _replace(settings, "manager", spec, _wait_led if led else _wait_answer)
 
 
-def _start(name, spec):
-    return __salt__["swarm_container.apply"](name, spec, trial=contextlib.nullcontext)
+def _paths(section):
+    """Return what in the pillar a container follows from."""
+    return f"swarm:{section}:options, swarm:manager:image"
+
+
+def _start(settings, section, spec):
+    name = settings[section]["container"]
+    return swarm_trial.apply(__salt__, name, spec, contextlib.nullcontext, _paths(section))
 
 
 def _replace(settings, section, spec, wait):
     """Replace a container; the one of before comes back if ``wait`` is in vain."""
-    name, paths = settings[section]["container"], f"swarm:{section}:options, swarm:manager:image"
-    prove = functools.partial(wait, settings)
-    return swarm_trial.replace(__salt__, name, spec, prove, paths)
+    name, prove = settings[section]["container"], functools.partial(wait, settings)
+    return swarm_trial.replace(__salt__, name, spec, prove, _paths(section))
 
 
 @contextlib.contextmanager
@@ -216,7 +221,7 @@ def _apply_agent(settings, test):
         return _register(settings, test)
     if not test:
         if "state" in changes:
-            _start(name, spec)
+            _start(settings, "agent", spec)
         else:
             _replace(settings, "agent", spec, _wait_registered)
         _forget_other_ports(settings)
