@@ -1,5 +1,5 @@
 """
-The README's table "When something is wrong": its rows, and how a test goes through one of them.
+The table of docs/troubleshooting.md: its rows, and how a test goes through one of them.
 
 ``tests/integration/troubles.py`` and ``tests/builtin/troubles.py`` say for each text of the table
 how it is provoked on real hosts, and what its cure is. Of these, CI takes a sample;
@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-README = Path(__file__).resolve().parents[1] / "README.md"
-TITLE = "When something is wrong"
+PAPER = Path(__file__).resolve().parents[1] / "docs/troubleshooting.md"
+TITLE = "Error messages"
 
 
 class Trouble(NamedTuple):
-    """Something that goes wrong, and what the README says of it."""
+    """Something that goes wrong, and what the table says of it."""
 
-    texts: tuple[str, ...]  # as the README has them
+    texts: tuple[str, ...]  # as the table has them
     steps: Callable[[object], Iterator[str]]  # provokes it, yields what is said, cures it
     cheap: bool  # it may be in CI's sample
     anew: bool  # its cure makes another cluster
@@ -62,8 +62,8 @@ class Table(list):
 
 
 def texts() -> list[str]:
-    """Return the texts of the README's table: what is marked as code in its first column."""
-    section = README.read_text().split(f"## {TITLE}\n", 1)[1].split("\n## ", 1)[0]
+    """Return the texts of the table: what is marked as code in its first column."""
+    section = PAPER.read_text().split(f"## {TITLE}\n", 1)[1].split("\n## ", 1)[0]
     rows = [line for line in section.splitlines() if line.startswith("| `")]
     return [text for row in rows for text in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
 
@@ -72,7 +72,7 @@ def pattern(text: str) -> re.Pattern:
     """
     Return what a text of the table stands for.
 
-    ``...`` is anything; a number, a minion of the README's and an address are any.
+    ``...`` is anything; a number, a minion of the table and an address are any.
     """
     escaped = re.escape(text).replace(r"\.\.\.", ".*").replace(r"\ ", " ")
     numbered = re.sub(r"\d+", r"\\d+", re.sub(r"\bN\b", "0", escaped))
@@ -80,12 +80,12 @@ def pattern(text: str) -> re.Pattern:
 
 
 def go_through(trouble: Trouble, cluster: object) -> None:
-    """Provoke it, see that it is said as the README has it, cure it, and see that all is well."""
+    """Provoke it, see that it is said as the table has it, cure it, and see that all is well."""
     steps = trouble.steps(cluster)
     try:
         said = next(steps)
         for text in trouble.texts:
-            assert pattern(text).search(said), f"README: {text}\nsaid: {said or 'nothing'}"
+            assert pattern(text).search(said), f"table: {text}\nsaid: {said or 'nothing'}"
         assert "Traceback" not in said
     finally:
         # The cure is what comes after the text; also where that was another one.

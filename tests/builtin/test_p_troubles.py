@@ -1,5 +1,5 @@
 """
-Each row of the README's table of errors that is about this mode is provoked, and its cure done.
+Each row of the table of error messages that is about this mode is provoked, and its cure done.
 """
 
 import pytest
@@ -13,7 +13,7 @@ SAMPLE = 1
 
 
 @pytest.mark.parametrize("trouble", TROUBLES.chosen(SAMPLE), ids=lambda one: one.id)
-def test_row_of_the_readme_is_provoked_and_cured(mode, trouble):
+def test_error_message_is_provoked_and_its_fix_applied(mode, trouble):
     """And it is the same cluster after it, with the same managers."""
     before, managers = mode.cluster(), dict.fromkeys(("m1", "m2", "m3"), "manager")
     go_through(trouble, mode)

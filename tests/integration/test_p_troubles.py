@@ -1,5 +1,5 @@
 """
-Each row of the README's table of errors is provoked, and its cure done: to the letter, and safely.
+Each row of the table of error messages is provoked, and its cure done: to the letter, and safely.
 """
 
 import pytest
@@ -28,7 +28,7 @@ def bystanders(swarm):
 
 
 @pytest.mark.parametrize("trouble", TROUBLES.chosen(SAMPLE), ids=lambda one: one.id)
-def test_row_of_the_readme_is_provoked_and_cured(swarm, bystanders, trouble):
+def test_error_message_is_provoked_and_its_fix_applied(swarm, bystanders, trouble):
     before = bystanders()
     go_through(trouble, swarm)
     assert bystanders() == before

@@ -12,7 +12,7 @@ import yaml
 from tests.unit.test_pillar_example import faults
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+REFERENCE = (ROOT / "docs/reference.md").read_text()
 PAPERS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
 
 
@@ -33,8 +33,8 @@ def heading(title):
 
 
 def rows(title):
-    """Return the cells of the table under a heading of the README."""
-    section = re.split(r"^#+ ", README.split(f"# {title}\n", 1)[1], flags=re.MULTILINE)[0]
+    """Return the cells of the table under a heading of the reference."""
+    section = re.split(r"^#+ ", REFERENCE.split(f"# {title}\n", 1)[1], flags=re.MULTILINE)[0]
     lines = [line for line in section.splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in line.strip("|").split(" |")] for line in lines]
 
@@ -44,13 +44,13 @@ def code(text):
     return set(re.findall(r"`([^`]+)`", text))
 
 
-def test_readme_names_every_sls_and_no_other():
+def test_reference_names_every_sls_and_no_other():
     paths = (path.relative_to(ROOT).with_suffix("") for path in ROOT.glob("swarm/**/*.sls"))
     there = {".".join(path.parts).removesuffix(".init") for path in paths}
     assert {row[0].strip("`") for row in rows("SLS")} == there
 
 
-def test_readme_names_every_module_and_every_state():
+def test_reference_names_every_module_and_every_state():
     table = {row[0].strip("`"): row[1:] for row in rows("State and execution modules")}
     assert set(table) == set(MODULES) | set(STATES)
     told = {name: code(cells[0]) for name, cells in table.items()}

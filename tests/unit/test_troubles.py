@@ -1,5 +1,5 @@
 """
-The README's table of errors and the tests that provoke them are about the same texts.
+The table of error messages and the tests that provoke them are about the same texts.
 """
 
 import ast
@@ -9,10 +9,10 @@ import pytest
 from tests import troubles
 from tests.builtin.troubles import TROUBLES as BUILTIN
 from tests.integration.troubles import TROUBLES as CLASSIC
-from tests.troubles import README, Table
+from tests.troubles import PAPER, Table
 
 TABLES = [CLASSIC, BUILTIN]
-ROOT = README.parent
+ROOT = PAPER.parents[1]
 
 
 def test_each_text_of_the_readme_is_provoked_and_no_other():

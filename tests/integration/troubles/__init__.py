@@ -1,5 +1,5 @@
 """
-What goes wrong in classic mode, by the README's table: how it is provoked, and the cure it names.
+What goes wrong in classic mode, how it is provoked, and its cure, by docs/troubleshooting.md.
 """
 
 from tests.integration.troubles import certificates, host, swarm
