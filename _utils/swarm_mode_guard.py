@@ -58,13 +58,13 @@ def taken(
     ]
     if settings["own_store"] and volume and not swarm_names.is_consuls(Path(volume)):
         name = settings["consul"]["volume"]
-        texts.append(f"volume {name} (swarm:consul:volume) holds something else than Consul's data")
+        texts.append(f"volume {name} (swarm:consul:volume) does not hold Consul's data")
     if settings["mode"] != "classic" or not texts:
         return None
     return (
-        f"{settings['id']} has something of somebody else's under a name of the formula's:"
-        f" {'; '.join(texts)}. Nothing was changed. Give it another name (docker rename; volumes"
-        " cannot be renamed), or give that key of pillar another one"
+        f"{settings['id']} already has other objects under names that this formula uses:"
+        f" {'; '.join(texts)}. Nothing was changed. Rename the container (docker rename; a volume"
+        " cannot be renamed), or set another name in pillar"
     )
 
 

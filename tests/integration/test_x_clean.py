@@ -74,7 +74,7 @@ def test_what_somebody_else_calls_like_ours_is_left_alone(cluster):
         (refused,) = [
             text
             for text in failures(cluster.state(target=host, **kwargs)).values()
-            if "somebody else's" in text
+            if "names that this formula uses" in text
         ]
         assert "container swarm-agent (swarm:agent:container) runs 'sleep 3600'" in refused
         assert "volume swarm-consul (swarm:consul:volume)" in refused

@@ -58,7 +58,7 @@ TROUBLES = Table(
         "this host has docker-ce already, and docker.io would take its place": (
             "tests/unit/test_swarm_package.py::test_engine_of_somebody_else_is_not_replaced"
         ),
-        "m1 has something of somebody else's under a name of the formula's": (
+        "m1 already has other objects under names that this formula uses": (
             "tests/integration/test_x_clean.py::"
             "test_what_somebody_else_calls_like_ours_is_left_alone"
         ),
