@@ -2,29 +2,30 @@
 Join minions to the swarm when they come online.
 
 Start events are hints: any accepted minion can forge both the tag and the data of
-``salt/minion/<id>/start``. So nothing but the ID is taken from one; it has to look like an ID, to
-be in ``targets`` and to have an accepted key. What happens then is what an operator would do: the
-minion's own pillar, compiled by the master for its authenticated ID, decides what it becomes.
+``salt/minion/<id>/start``. The engine therefore uses only the ID; it must be a valid minion ID,
+match ``targets`` and have an accepted key. The engine then does what an operator would do: the
+minion's own pillar, compiled by the master for its authenticated ID, determines the node's role.
 
-A minion that starts is first asked whether it is a member in order: a question costs the master
-little, a state run much. Only those that are not get ``state.apply swarm.join``. A lone minion is
-asked at once; those that follow within ``window`` are gathered, and asked by one publish for many.
-Who fails is tried again, each time after twice as long; ``swarm/node/<id>/joined`` and
-``.../failed`` (with the ``reason``) tell those who watch. What is lost all the same, with the
-master for example, the minions' own schedule and ``salt-run swarm.reconcile`` make up for.
+When a minion starts, the engine first asks it whether it is already a healthy member, because a
+query is much cheaper for the master than a state run. Only minions that are not healthy members get
+``state.apply swarm.join``. A single minion is queried at once; minions that start within ``window``
+after that are collected and queried with one publish. A failed join is retried, and the delay
+doubles each time. The events ``swarm/node/<id>/joined`` and ``.../failed`` (with the ``reason``)
+report the result. If an event is lost, for example while the master is down, the minions' own
+schedule and ``salt-run swarm.reconcile`` join the minion later.
 
 .. code-block:: yaml
 
     # /etc/salt/master.d/swarm.conf, as the SLS swarm.master writes it
     engines:
       - swarm_autojoin:
-          targets: ['swarm-*']   # globs of minion IDs: whom the pillar's top file may make members
-          window: 5              # seconds in which those who follow are gathered
+          targets: ['swarm-*']   # globs of minion IDs: minions that may get the `swarm` pillar
+          window: 5              # seconds in which further start events are collected
           batch: 50              # minions in one publish of a state
-          batches: 2             # as many as are in so many of these join at the same time
+          batches: 2             # at most batch * batches minions join at the same time
           cooldown: 60           # seconds until the same minion is asked again
           backoff: 30            # seconds until the second try; doubles up to 20 minutes
-          tries: 7               # then it is left to the schedule and to reconcile
+          tries: 7               # then the schedule and swarm.reconcile take over
           remove_after: null     # seconds after `salt-key -d` until swarm.remove; null: never
 """
 
@@ -48,17 +49,17 @@ _KEY = "salt/key"
 
 ASK, JOIN = "swarm_node.joined", "state.apply"
 _ASK_BATCH = 200
-# How long a publish is waited for: a question, and a join that may install an engine.
+# Seconds to wait for the returns of a publish: a query, and a join that may install an engine.
 _LIMITS = {ASK: 15, JOIN: 1200}
 _LONGEST = 1200
-# Seconds between two looks at the accepted keys, after an event and without one; and between two
-# removals, so that the managers have settled one before the next.
+# Seconds between two checks of the accepted keys, after a key event and without one; and between
+# two removals, so that the managers have finished one before the next starts.
 _KEYS_LOOK, _KEYS_POLL, _KEYS_PACE = 1, 60, 60
 _MEMBER = "swarm_node_|-"
 
 
 class Flight(NamedTuple):
-    """A publish that has not come back from all of its minions."""
+    """A publish for which some minions have not returned yet."""
 
     what: str
     minions: set
@@ -66,7 +67,7 @@ class Flight(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What has come of one minion, for those who watch."""
+    """The result for one minion, which is sent as an event."""
 
     minion: str
     joined: bool
@@ -74,7 +75,7 @@ class Outcome(NamedTuple):
 
 
 class Queue:
-    """Who is to be asked and who is to be joined, and when. No Salt in here: it tests plainly."""
+    """Decide which minions to query and to join, and when. It does not use Salt: easy to test."""
 
     def __init__(  # noqa: PLR0913, PLR0917
         self, targets, window=5, batch=50, batches=2, cooldown=60, backoff=30, tries=7
@@ -82,18 +83,18 @@ class Queue:
         self.targets = [targets] if isinstance(targets, str) else list(targets)
         self.window, self.cooldown, self.backoff = window, cooldown, backoff
         self.batch, self.batches, self.tries = batch, batches, tries
-        self.waiting = {ASK: {}, JOIN: {}}  # minion: not before
+        self.waiting = {ASK: {}, JOIN: {}}  # minion: earliest time
         self.published = {ASK: float("-inf"), JOIN: float("-inf")}
-        self.asked = {}  # minion: when
-        self.failed = {}  # minion: how often in a row
+        self.asked = {}  # minion: time of the last query
+        self.failed = {}  # minion: consecutive failures
         self.flights = {}  # job: Flight
 
     def wanted(self, minion):
-        """Say whether an ID is one of ``targets``."""
+        """Return whether a minion ID matches ``targets``."""
         return any(fnmatch.fnmatchcase(minion, glob) for glob in self.targets)
 
     def hint(self, tag, data, now):
-        """Take note of a start event; return why it is none, ``None`` if it is one."""
+        """Record a start event; return why it is rejected, or ``None`` if it is valid."""
         match = _START.fullmatch(tag)
         if not match:
             return "that is no ID of a minion"
@@ -101,7 +102,7 @@ class Queue:
         if not isinstance(data, dict) or data.get("id") != minion:
             return "the ID in it is another one"
         if self.wanted(minion) and not self._busy(minion):
-            # Put off, never dropped: a forged event must not hide the real one.
+            # Delayed, but never dropped: a forged event must not suppress the real one.
             earliest = self.asked.get(minion, float("-inf")) + self.cooldown
             self.waiting[ASK][minion] = max(now, earliest)
         return None
@@ -112,7 +113,7 @@ class Queue:
         return waiting or any(minion in minions for minions in flying)
 
     def due(self, what, now):
-        """Return the minions for the next publish, none if it is not time for one."""
+        """Return the minions for the next publish, or an empty list if it is not due yet."""
         size = _ASK_BATCH if what == ASK else self.batch
         ready = [minion for minion, when in self.waiting[what].items() if when <= now]
         ready = ready[: size if what == ASK else min(size, self._free())]
@@ -121,12 +122,12 @@ class Queue:
         return ready
 
     def _free(self):
-        """Return how many more may join now: those under way may be waiting for just these."""
+        """Return how many more minions may join now; running joins may be waiting for them."""
         flying = (len(one.minions) for one in self.flights.values() if one.what == JOIN)
         return max(self.batch * self.batches - sum(flying), 0)
 
     def sent(self, what, minions, job, accepted, now):
-        """Take note of a publish; minions that the master does not know drop out."""
+        """Record a publish; return the minions without an accepted key, which are dropped."""
         self.published[what] = now
         for minion in minions:
             del self.waiting[what][minion]
@@ -138,11 +139,11 @@ class Queue:
         return sorted(set(minions) - set(accepted))
 
     def unsent(self, what, now):
-        """Take note of a publish that failed: the same minions are due again after a while."""
+        """Record a failed publish: the same minions are due again later."""
         self.published[what] = now
 
     def returned(self, tag, data, now):
-        """Take note of a return; give the ``Outcome`` if there is one to tell."""
+        """Record a job return; return the ``Outcome`` if there is one to report."""
         match = _RETURN.fullmatch(tag)
         flight = self.flights.get(match[1]) if match else None
         if not flight or not isinstance(data, dict) or match[2] not in flight.minions:
@@ -163,13 +164,13 @@ class Queue:
         if answer is not True:
             self.waiting[JOIN][minion] = now
             return None
-        # Who was told that it failed is told that it is well after all: its run had only been cut
-        # short, and went on to become healthy.
+        # After a reported failure, report that the minion is healthy after all: its run was only
+        # cut short, and the node became healthy later.
         told = self.failed.pop(minion, 0)
         return Outcome(minion, joined=True) if told else None
 
     def overdue(self, now):
-        """Return the outcomes of those that have not come back in time."""
+        """Return the outcomes of the minions that have not returned in time."""
         found = []
         for job, flight in list(self.flights.items()):
             if flight.until <= now:
@@ -179,14 +180,15 @@ class Queue:
 
     def _unanswered(self, minion, what, now):
         if what == ASK and minion not in self.failed:
-            # After a restart of the master, a minion tells that it is there before it can hear.
+            # After a restart of the master, a minion sends its start event before it can receive
+            # a publish.
             self.failed[minion] = 0
             self.waiting[ASK][minion] = now
             return None
         return self._again(minion, "it does not answer", now)
 
     def _again(self, minion, reason, now):
-        """Try again later, each time after twice as long, and not for ever."""
+        """Schedule a retry; the delay doubles each time, and the number of tries is limited."""
         count = self.failed[minion] = self.failed.get(minion, 0) + 1
         if count < self.tries:
             self.waiting[ASK][minion] = now + min(self.backoff * 2 ** (count - 1), _LONGEST)
@@ -197,13 +199,13 @@ class Queue:
 
 
 def joined(data):
-    """Say whether a return of ``swarm.join`` is that of a member; others do nothing in it."""
+    """Return whether a return of ``swarm.join`` is from a member; other minions do nothing."""
     states = data.get("return")
     return isinstance(states, dict) and any(str(key).startswith(_MEMBER) for key in states)
 
 
 def failure(data):
-    """Return why a state run failed, empty if it did not. Whatever a minion returns is a text."""
+    """Return why a state run failed, as a string for any kind of return; empty if it succeeded."""
     states = data.get("return")
     if isinstance(states, dict):
         bad = [
@@ -211,7 +213,7 @@ def failure(data):
             for state in states.values()
             if isinstance(state, dict) and state.get("result") is False
         ]
-        # What only failed because of another does not tell why.
+        # A state that failed because of its requisite does not contain the reason.
         first = [text for text in bad if not text.startswith("One or more requisite failed")] or bad
         return first[0][:1000] if first else ""
     text = "; ".join(map(str, states)) if isinstance(states, list) else str(states)
@@ -220,21 +222,21 @@ def failure(data):
 
 class Leaving:
     """
-    Members whose key was deleted, until the time is come to remove them; one after the other.
+    Members whose key was deleted, until they are due for removal; removed one at a time.
 
-    An event about a key only says that it is time to look: any accepted minion can forge one.
-    Who had a key when this was looked at before, and has none now, is to go.
+    A key event only triggers a check of the accepted keys, because any accepted minion can forge
+    one. A member is removed if it had an accepted key at the previous check and has none now.
     """
 
     def __init__(self, after, wanted, accepted):
         self.after, self.wanted, self.accepted = after, wanted, accepted
         self.known = set(accepted()) if after is not None else set()
-        self.waiting = {}  # minion: when
+        self.waiting = {}  # minion: time of its removal
         self.hinted = False
         self.looked = self.removed = float("-inf")
 
     def hint(self):
-        """Take note of an event about a key."""
+        """Record a key event."""
         self.hinted = True
 
     def _look(self, now):
@@ -247,7 +249,7 @@ class Leaving:
         self.known, self.looked, self.hinted = there, now, False
 
     def due(self, now):
-        """Return whose time is come, ``None`` if it is nobody's."""
+        """Return the next minion to remove, or ``None`` if none is due."""
         if self.after is None:
             return None
         self._look(now)
@@ -265,7 +267,7 @@ def _publish(client, queue, what, now):
         return
     kwarg = {"mods": "swarm.join", "queue": True} if what == JOIN else {}
     try:
-        # A list: the master looks up these IDs only, and those without an accepted key drop out.
+        # With a list, the master looks up only these IDs, and drops those without an accepted key.
         job = client.run_job(minions, what, tgt_type="list", kwarg=kwarg)
     except Exception:
         log.exception("swarm_autojoin: publish failed, trying again")
@@ -291,7 +293,7 @@ def _accepted(minions="*"):
 
 
 def _remove(minion):
-    """Remove a member whose key is gone; one whose key is back stays."""
+    """Remove a member whose key was deleted, unless the key has been accepted again."""
     if _accepted([minion]):
         return
     log.info("swarm_autojoin: the key of %s is gone, removing it", minion)
@@ -300,7 +302,7 @@ def _remove(minion):
 
 
 def _took(queue, leaving, event, now):
-    """Take note of an event; give the outcome that it tells of."""
+    """Process an event; return the outcome that it reports, if any."""
     tag, data = event["tag"], event["data"]
     if tag == _KEY:
         leaving.hint()
@@ -314,7 +316,7 @@ def _took(queue, leaving, event, now):
 
 
 def start(targets, remove_after=None, **options):
-    """Listen to the master's bus, for ever."""
+    """Listen on the master's event bus until the engine is stopped."""
     queue = Queue(targets, **options)
     leaving = Leaving(remove_after, queue.wanted, _accepted)
     looked = 0
@@ -330,7 +332,7 @@ def start(targets, remove_after=None, **options):
             outcome = event and _took(queue, leaving, event, now)
             if outcome:
                 _tell(bus, outcome)
-            # To look who is due is off the path of each event of a crowd.
+            # In a burst of events, do not check after each of them what is due.
             if event and now - looked < 0.2:  # noqa: PLR2004
                 continue
             looked = now

@@ -1,7 +1,7 @@
 """
-Disaster: keep what a swarm knows in a file, and make a swarm of it again.
+Disaster recovery: save the state of a swarm to a file, and restore a swarm from it.
 
-In builtin mode that is the raft state of a manager; in classic mode a snapshot of Consul.
+The backup is the Raft state of a manager in builtin mode, a snapshot of Consul in classic mode.
 """
 
 import contextlib
@@ -25,9 +25,9 @@ import swarm_wait
 __virtualname__ = "swarm_backup"
 
 _FOLDER = Path("/var/backups/swarm-formula")
-# Seconds within which an engine that lacks its quorum says so.
+# Seconds to wait until an engine without a quorum reports that it is a manager.
 _WAKING = 30
-# Seconds within which Consul has another leader.
+# Seconds to wait until Consul has elected a leader.
 _ELECTING = 30
 
 
@@ -61,18 +61,20 @@ def _builtin(settings):
 
 def save(path=None, force=False):
     """
-    Keep what the swarm knows in a file of this node; return its ``path``, ``bytes``, ``sha256``.
+    Save the state of the swarm to a file on this node; return its ``path``, ``bytes``, ``sha256``.
 
     builtin
-        On a manager, whose engine is stopped meanwhile, as Docker wants it: its containers stop.
-        Refused where that would cost the managers their quorum, and of a cluster with ``autolock``,
-        which no engine can restore (moby#36852). ``salt-run swarm.backup`` chooses a manager.
+        Runs on a manager. Its engine is stopped during the backup, as Docker requires, and its
+        containers stop as well. Refused if the managers would lose their quorum, and if a cluster
+        of several managers has ``autolock``: no engine can restore such a backup (moby#36852).
+        ``salt-run swarm.backup`` chooses a manager.
 
     classic
-        A snapshot of Consul, as ``consul snapshot save`` writes it. Nothing is stopped. With ACLs,
-        on a Consul server: no other node has the token for that.
+        Writes a snapshot of Consul in the format of ``consul snapshot save``. Nothing is stopped.
+        With ACLs, runs only on a Consul server: other nodes do not have the required token.
 
-    The file holds the swarm's keys and secrets. Only root can read it; take it off the host.
+    The file contains the keys and secrets of the swarm. Only root can read it; move it off the
+    host.
 
     CLI Example:
 
@@ -81,10 +83,11 @@ def save(path=None, force=False):
         salt m2 swarm_backup.save
 
     path
-        A new file. Defaults to one in ``/var/backups/swarm-formula`` with the node and the time.
+        The file to create; it must not exist. Defaults to a file in ``/var/backups/swarm-formula``
+        that is named after the node and the time.
 
     force
-        Back up whatever that costs. Defaults to ``False``.
+        Make the backup even if it costs the quorum or cannot be restored. Defaults to ``False``.
     """
     settings = _settings()
     place = _place(settings, path)
@@ -111,7 +114,7 @@ def _save_store(settings, place, _force):
 
 
 def _snapshot(client):
-    """Return a snapshot of Consul; while its servers elect a leader, it gives none."""
+    """Return a snapshot of Consul; retry while its servers elect a leader."""
     return swarm_wait.asked(lambda: swarm_kv.snapshot(client), swarm_errors.StoreError, _ELECTING)
 
 
@@ -121,13 +124,13 @@ def _save_raft(settings, place, force):
         with swarm_dockerd.stopped(__salt__, settings["engine"]["service"], settings["timeout"]):
             swarm_archive.pack(state, place, facts)
     swarm_archive.read(place)
-    # Unlocked if it has to be, and a manager as before: only then the next one may be stopped.
+    # The next manager may be stopped only when this one is unlocked and a manager again.
     __salt__["swarm_builtin.apply"]()
     __salt__["swarm_builtin.wait_ready"]()
 
 
 def _to_save(client, settings, force):
-    """Return the folder of the raft state and what to say of it; an error if it has to stay."""
+    """Return the folder of the Raft state and facts about it; raise an error if refused."""
     info = client.info()
     swarm = info.get("Swarm") or {}
     if not swarm_membership.manager(swarm):
@@ -166,19 +169,22 @@ def _cannot_be_restored(facts):
 
 def restore(path, force=False, lose_cluster=False, test=False):
     """
-    Make a swarm of a backup; return what changed. The only way back after the loss of all managers.
+    Restore a swarm from a backup; return what changed.
+
+    This is the only way to recover from the loss of all managers.
 
     builtin
-        This node is the only manager of the cluster then; ``state.apply swarm`` on all members
-        brings in the others. What its engine had before is kept beside it. Refused while this node
-        is in a cluster that has a leader, or another manager of pillar listens: there must never be
-        two clusters of the same identity. Refused on a host without the address of the manager that
-        the backup is of: no engine changes that (moby#34306), and nobody could join.
+        This node becomes the only manager of the cluster; ``state.apply swarm`` on all members
+        joins the others. The previous state of its engine is kept next to the restored one. Refused
+        while this node is in a cluster that has a leader, or while another manager still listens:
+        there must never be two clusters with the same identity. Refused on a host that does not
+        have the address of the manager in the backup: no engine can change this address
+        (moby#34306), and other nodes could not join.
 
     classic
-        Everything in Consul is as it was; Consul must have a leader. What is in it now is kept in
-        ``/var/backups/swarm-formula`` first, and can be restored in turn: networks that are newer
-        than the backup are not in it, and containers on them lose each other.
+        All data in Consul is replaced; Consul must have a leader. The current data is first saved
+        in ``/var/backups/swarm-formula`` and can be restored in turn: networks created after the
+        backup are missing from it, and containers on them lose their connections.
 
     CLI Example:
 
@@ -187,13 +193,13 @@ def restore(path, force=False, lose_cluster=False, test=False):
         salt m1 swarm_backup.restore /var/backups/swarm-formula/builtin-m2-20260102T030405Z.tar.gz
 
     path
-        A file that ``swarm_backup.save`` has written.
+        A file written by ``swarm_backup.save``.
 
     force
-        Restore what does not fit this host or its engine, too. Defaults to ``False``.
+        Restore a backup even if it does not fit this host or its engine. Defaults to ``False``.
 
     lose_cluster
-        With ``force``: restore even if the cluster may be alive. Defaults to ``False``.
+        With ``force``: restore even if the cluster may still be running. Defaults to ``False``.
     """
     settings, place = _settings(), Path(path)
     if _builtin(settings):
@@ -207,7 +213,7 @@ def _restore_store(settings, place, test):
     except OSError as err:
         raise swarm_errors.SwarmError(f"cannot read {place}: {err}") from err
     swarm_archive.check_snapshot(data, str(place))
-    # What is replaced is kept: a snapshot that is too old takes networks away that are in use.
+    # Keep the current data: restoring an old snapshot removes newer networks that are in use.
     now = swarm_archive.stamp(time.time())
     kept = _FOLDER / f"classic-{settings['id']}-{now}-before-restore.snap"
     if not test:
@@ -215,7 +221,7 @@ def _restore_store(settings, place, test):
         with swarm_files.whole(kept, 0o600) as file:
             file.write(_snapshot(client))
         swarm_kv.restore(client, data)
-        # With ACLs, it may be of a time when there were none: the swarm would be denied its store.
+        # The snapshot may predate the ACLs: without its policies, the swarm is denied access.
         __salt__["swarm_rights.apply"]()
     return {"consul": {"old": f"as it is, kept in {kept}", "new": f"as in {place}"}}
 
@@ -243,7 +249,7 @@ def _restore_raft(settings, place, force, lose, test):
         if not facts["locked"]:
             with _client() as client:
                 _go_on(client, settings)
-    # One that is locked was a cluster of one manager: to be unlocked is all it needs.
+    # A locked state comes from a cluster of one manager, which only has to be unlocked.
     __salt__["swarm_builtin.apply"]()
     return {**changes, **({"kept": {"old": str(state), "new": str(kept)}} if kept else {})}
 
@@ -268,7 +274,7 @@ def _refuse_unfit(facts, version, settings):
 
 
 def _refuse_second(client, settings):
-    """Raise an error where the cluster may be alive."""
+    """Raise an error if the cluster may still be running."""
     why = None
     if _has_leader(client):
         why = f"{settings['id']} is in a cluster that has a leader"
@@ -287,7 +293,7 @@ def _refuse_second(client, settings):
 def _has_leader(client):
     swarm = swarm_mode.swarm(client)
     if not swarm_membership.manager(swarm):
-        # Of a worker, nobody knows; it is in a cluster as long as it has managers to talk to.
+        # A worker cannot tell; its cluster counts as alive while the engine reports it as active.
         return swarm.get("LocalNodeState") == "active"
     with contextlib.suppress(swarm_errors.ApiError):
         return bool(swarm_mode.nodes(client))
@@ -296,11 +302,11 @@ def _has_leader(client):
 
 def force_new_cluster(force=False, lose_cluster=False, test=False):
     """
-    Go on with this manager alone after its quorum is lost for good; return what changed.
+    Make this manager the only one after the quorum is permanently lost; return what changed.
 
-    As ``docker swarm init --force-new-cluster``: services, secrets and workers stay; the other
-    managers are none any more, until ``state.apply swarm`` makes them so. Never done by an apply.
-    Refused while the cluster has a leader, or another manager of pillar listens.
+    Equivalent to ``docker swarm init --force-new-cluster``: services, secrets and workers stay; the
+    other managers lose their role until ``state.apply swarm`` promotes them again. The states never
+    call this function. Refused while the cluster has a leader, or another manager still listens.
 
     CLI Example:
 
@@ -309,8 +315,8 @@ def force_new_cluster(force=False, lose_cluster=False, test=False):
         salt m1 swarm_backup.force_new_cluster
 
     force, lose_cluster
-        Both: do it even if the cluster may be alive, which there are two of then, or lose what the
-        others know. Default to ``False``.
+        Both together: continue even if the cluster may still be running. There may then be two
+        clusters, or the state of the other managers is lost. Default to ``False``.
     """
     settings = _settings()
     with _client() as client, swarm_mode.alone():
@@ -331,7 +337,7 @@ def force_new_cluster(force=False, lose_cluster=False, test=False):
 
 
 def _go_on(client, settings):
-    """Have the engine make a cluster of what it knows, and wait until it leads that."""
+    """Wait until the engine reports that it is a manager, then make it the only manager."""
 
     def probe():
         swarm = swarm_mode.swarm(client)

@@ -1,8 +1,8 @@
 """
-The swarm mode that is built into the Docker Engine: this node in it, and from a manager the others.
+Manage this node in the swarm mode of Docker Engine; ``swarm_leader`` manages the other nodes.
 
-What a manager knows of the cluster, the others learn from Salt's mine: ``swarm_cluster`` (with the
-token for workers, for members only) and ``swarm_node``, which node a minion is.
+Members exchange data through Salt's mine: ``swarm_cluster`` is the record of a manager (with the
+join token for workers, readable by members only), ``swarm_node`` is the node ID of a minion.
 """
 
 import contextlib
@@ -28,14 +28,15 @@ from swarm_peers import CLUSTER, NODE
 
 __virtualname__ = "swarm_builtin"
 
-# Seconds between two requests to the managers.
+# Minimum number of seconds between two requests to the managers.
 _NUDGE = 10
-# Seconds for which a manager's word that it lists this node holds, and that a manager has for it.
+# Seconds for which a manager's answer that it lists this node is cached, and that it may take.
 _LISTED, _WORD = 60, 5
-# Seconds for which an engine rests in its error before it is restarted, and between two looks. Then
-# it is in an interval of more than these, and its next attempt is some seconds away.
+# Seconds for which the state of a failed engine must not change before the engine is restarted, and
+# seconds between two polls. The engine is then in a retry interval longer than that, and its next
+# attempt is some seconds away.
 _STEADY, _LOOK = 20, 0.5
-# Seconds within which managers that leave at the same time are out of each other's way.
+# Seconds after which managers that leave at the same time no longer block each other.
 _TOGETHER = 20
 
 
@@ -60,7 +61,7 @@ def _known(settings):
 
 
 def _own(swarm, settings):
-    """Return what the members of this swarm have told; asks those of which that is not known."""
+    """Return the mine data of this swarm; ask members whose swarm is unknown."""
     return swarm_peers.own(_known(settings), settings, swarm, _lists)
 
 
@@ -79,8 +80,10 @@ def _look(swarm, settings, known, listed=None):
 
 def _step(swarm, settings, known):
     """
-    Return the next step. The managers are asked before a human has to decide, and a node that they
-    do not list any more joins again.
+    Return the next step.
+
+    The managers are asked before an error leaves the decision to a human, and a node that they no
+    longer list joins again.
     """
     try:
         step = _look(swarm, settings, known)
@@ -89,7 +92,7 @@ def _step(swarm, settings, known):
             raise
         return _look(swarm, settings, known, listed)
     if step.what == WAIT and swarm.get("LocalNodeState") == "pending" and swarm.get("NodeID"):
-        # Its managers may have been followed by others while it was away.
+        # Other managers may have replaced the ones that it knows while it was away.
         step = _look(swarm, settings, known, _recent_listing(settings))
     if step.what == NOTHING and _is_astray(swarm, settings, known):
         why = f"its engine has joined as {swarm['NodeAddr']}, which is no address of it any more"
@@ -102,7 +105,7 @@ def _step(swarm, settings, known):
 
 
 def _is_astray(swarm, settings, known):
-    """Say whether a worker that the formula has brought in is on a host of another address now."""
+    """Check whether a worker that the formula joined is now on a host with another address."""
     if not swarm_membership.is_astray(swarm, settings, swarm_address.is_own):
         return False
     claimed = swarm["NodeID"] in known.claims.values()
@@ -111,7 +114,7 @@ def _is_astray(swarm, settings, known):
 
 def _listed(node, settings, records):
     """
-    Return whether the managers list a node, ``None`` if none of them tells.
+    Return whether the managers list a node, ``None`` if no manager gives an answer.
 
     Needs ``peer`` in the master's configuration for ``swarm_leader.lists``.
     """
@@ -128,7 +131,7 @@ def _listed(node, settings, records):
 
 
 def _recent_listing(settings):
-    """Return the listing of a moment ago: a node that waits looks more often than it may ask."""
+    """Return a recent listing: a waiting node polls more often than it may ask the managers."""
     said, when = __context__.get("swarm_builtin.listing", ({}, float("-inf")))
     if time.monotonic() - when > _NUDGE:
         said = _listing(settings)
@@ -140,7 +143,7 @@ def _listing(settings):
     return {} if _mine().masterless else swarm_peers.listing(__salt__, settings)
 
 
-# --- what is
+# --- status
 
 
 def info():
@@ -174,9 +177,9 @@ def _role(swarm):
 
 def record():
     """
-    Return what a manager tells the others: cluster, node, address and the token for workers.
+    Return the record of a manager: cluster ID, node ID, address and join token for workers.
 
-    For Salt's mine; whoever else calls it does not get the token.
+    Used by Salt's mine; any other caller gets a mask instead of the token.
 
     CLI Example:
 
@@ -190,14 +193,14 @@ def record():
         if not swarm_membership.manager(swarm):
             return {}
         token = client.inspect_swarm()["JoinTokens"]["Worker"]
-    # The port that it has joined with: pillar's may be another one by now.
+    # The port that this manager joined with: the port in the pillar may have changed since.
     ports = swarm_membership.manager_ports(swarm)
     port = ports.get(swarm["NodeID"], settings["builtin"]["port"])
     return {
         "cluster": swarm_membership.cluster_id(swarm),
         "node": swarm["NodeID"],
         "address": swarm_address.endpoint(settings["address"], port),
-        # Who may read this: if pillar lets others in, the mine has to be told anew.
+        # The minions that may read this: if the pillar admits others, the record is sent again.
         "members": swarm_mine.members(settings),
         "token": _mine().secret(token),
     }
@@ -205,7 +208,7 @@ def record():
 
 def node_id():
     """
-    Return the ID of this node in its cluster, empty if it is in none. For Salt's mine.
+    Return the ID of this node in its cluster, empty if it is in no cluster. Used by Salt's mine.
 
     CLI Example:
 
@@ -219,7 +222,7 @@ def node_id():
 
 def claims(fresh=False):
     """
-    Return which node each member says it is, ``{minion ID: node ID}``; of this one, its engine.
+    Return the node IDs of the members, ``{minion ID: node ID}``; this minion's from its engine.
 
     CLI Example:
 
@@ -228,7 +231,7 @@ def claims(fresh=False):
         salt m1 swarm_builtin.claims
 
     fresh
-        Of the members by the pillar as it is now. Defaults to ``False``: as of the last refresh.
+        Read the members from the current pillar. Defaults to ``False``: as of the last refresh.
     """
     settings = __salt__["swarm_settings.get"](fresh=fresh)
     with _client() as client:
@@ -239,7 +242,7 @@ def claims(fresh=False):
 
 def tell():
     """
-    Leave in Salt's mine what others have to know of this node, if they do not know it.
+    Publish the data of this node in Salt's mine, unless the mine already has it.
 
     CLI Example:
 
@@ -271,10 +274,10 @@ def _tell(swarm, settings, known):
 
 def forget(lose_cluster=False):
     """
-    Have Salt's mine forget what this minion has told of a cluster.
+    Delete the data that this minion has published about a cluster from Salt's mine.
 
-    Only after the loss of a whole cluster: then a new one may be made. Refused while this node is
-    in a cluster, or something listens where another manager of it may be.
+    Use this only after the loss of a whole cluster, to allow a new one to be created. Refused while
+    this node is in a cluster, or while something listens where another manager may be.
 
     CLI Example:
 
@@ -283,7 +286,7 @@ def forget(lose_cluster=False):
         salt 'm*' swarm_builtin.forget
 
     lose_cluster
-        Forget a cluster that may be alive. Defaults to ``False``.
+        Delete the data even if the cluster may be alive. Defaults to ``False``.
     """
     if not lose_cluster and (why := _alive()):
         raise swarm_errors.SwarmError(
@@ -300,7 +303,7 @@ def _forget():
 
 
 def _alive():
-    """Return why the cluster that this minion has told of may be alive, if it may."""
+    """Return why the cluster of this minion may be alive, ``None`` if nothing indicates it."""
     settings = _settings()
     swarm = {}
     with contextlib.suppress(swarm_errors.SwarmError), _client() as client:
@@ -317,10 +320,10 @@ def _alive():
 
 def apply(test=False):
     """
-    Ensure this node is in the cluster of pillar's managers; return what changed.
+    Ensure that this node is in the cluster of the managers in the pillar; return the changes.
 
-    The first manager of pillar makes the cluster, if no member knows one; all others join, as
-    workers. Who is a manager, pillar says to the managers: see ``swarm_leader.settle``.
+    The first manager in the pillar creates the cluster if no member has published one; all others
+    join as workers. The leader then sets the roles from the pillar: see ``swarm_leader.settle``.
 
     CLI Example:
 
@@ -359,32 +362,36 @@ def _apply(client, settings, test):
         swarm_adoption.note(swarm_mode.swarm(client)["NodeID"], adopted=False)
         tell()
         if step.what in {JOIN, REJOIN, RESTART, WAIT}:
-            # The leader has not seen this node before: its role, its labels.
+            # The node is new to the leader, which has to set its role and labels.
             ask_managers()
     return changes
 
 
 def _withdraw(swarm, settings, known):
-    """Take back which node this minion was, unless it was a manager: then that is all there is."""
+    """
+    Delete this minion's node ID from the mine if it has left its cluster.
+
+    The data of a manager are kept: they may be the only trace of the cluster.
+    """
     me, state = settings["id"], swarm.get("LocalNodeState") or "inactive"
     if state == "inactive" and me in known.claims and me not in known.records:
         _mine().forget(NODE)
 
 
 def _become(client, settings):
-    """Go step by step, until there is nothing left to do."""
+    """Take one step after the other until nothing is left to do."""
     taken = []
 
     def probe():
         swarm = swarm_mode.swarm(client)
         known = _own(swarm, settings)
-        # A node that has just joined is in the list: there is nothing to ask.
+        # The managers list a node that has just joined, so they need not be asked.
         look = _look if JOIN in taken else _step
         step = look(swarm, settings, known)
         if step.what == NOTHING:
             return None
         if step.what == RESTART and RESTART in taken:
-            # If the raft does not count it, it can join anew, and loses nothing by that.
+            # If Raft does not count the node, it can join again without losing anything.
             step = _look(swarm, settings, known, _recent_listing(settings))
         if step.what == RESTART and RESTART in taken:
             return f"{settings['id']}, after a restart of its engine: {step.why}"
@@ -397,7 +404,7 @@ def _become(client, settings):
 
 
 def _take(client, settings, known, step):
-    """Take one step; return what is in its way, if something is."""
+    """Take one step; return what blocks it, if anything."""
     if step.what == INIT:
         if elsewhere := swarm_mode.listens(settings) or _telling(settings):
             return f"{', '.join(elsewhere)} may have a cluster and have not told of it: apply there"
@@ -406,7 +413,7 @@ def _take(client, settings, known, step):
         try:
             swarm_mode.join(client, settings, known.records)
         except swarm_errors.SwarmError as err:
-            # A leader that is gone is followed by another one, a token by a new one.
+            # Retry: a lost leader is replaced by another one, an old token by a new one.
             return str(err)
     elif step.what == REJOIN:
         return _leave_by_force(client, settings)
@@ -420,12 +427,12 @@ def _take(client, settings, known, step):
 
 
 def _telling(settings):
-    """Return who manages a cluster though the mine has nothing of it: it may have been emptied."""
+    """Return the managers of a cluster that the mine lacks: it may have been cleared."""
     return [] if _mine().masterless else swarm_peers.managers(__salt__, settings)
 
 
 def _restart(client, settings):
-    """Restart the engine, unless the managers would lose their quorum; return why it was not."""
+    """Restart the engine unless this would cost the quorum; return why it was not restarted."""
     if goes_on := _goes_on(client, "error"):
         return f"{settings['id']}: {goes_on}"
     swarm = swarm_mode.swarm(client)
@@ -439,7 +446,7 @@ def _restart(client, settings):
 
 
 def _leave_by_force(client, settings):
-    """Leave a cluster that does not count this node, to join anew; return why it was not done."""
+    """Leave a cluster that does not count this node, to join again; return why it did not leave."""
     state = swarm_mode.swarm(client).get("LocalNodeState")
     if goes_on := state != "active" and _goes_on(client, state):
         return f"{settings['id']}: {goes_on}"
@@ -450,10 +457,10 @@ def _leave_by_force(client, settings):
 
 def _goes_on(client, at):
     """
-    Return what an engine does whose swarm mode has failed, ``None`` if it is at rest in that state.
+    Return what an engine whose swarm mode has failed does, ``None`` if its state does not change.
 
-    It tries again by itself, at ever longer intervals, up to 30 s. If it is stopped just when it
-    joins the raft, the raft counts it, and it never takes part: the managers lose their quorum.
+    The engine retries by itself, at growing intervals of up to 30 s. If it is stopped while it
+    joins Raft, Raft counts it although it never takes part, and the managers lose their quorum.
     """
     end = time.monotonic() + _STEADY
     while time.monotonic() < end:
@@ -466,7 +473,7 @@ def _goes_on(client, at):
 
 def wait_ready(timeout=None):
     """
-    Wait until this node is an active member in the role that pillar gives it.
+    Wait until this node is an active member in the role that the pillar gives it.
 
     CLI Example:
 
@@ -495,21 +502,21 @@ def wait_ready(timeout=None):
 
 
 def _nudge(swarm):
-    """Have the leader look what pillar says of the nodes: it may be this node itself."""
+    """Ask the leader to apply the pillar to the nodes: it may be this node itself."""
     ask_managers()
     if swarm_membership.manager(swarm):
-        # What is in its way has been told by the state before, or will be with the next apply.
+        # The previous state has reported what blocks this, or the next apply will.
         with contextlib.suppress(swarm_errors.SwarmError):
             __salt__["swarm_leader.settle"]()
 
 
 def _missing(client, swarm, settings, taken):
     """
-    Return what this node lacks to be a member in its role, ``None`` for nothing.
+    Return what this node lacks to be a member in its role, ``None`` if it lacks nothing.
 
     taken
-        The steps that were taken to mend it; ``None`` if it is only to be looked at. Then nobody is
-        asked, either: whoever looks at a thousand nodes would have all of them ask.
+        The steps that were taken to repair the node; ``None`` for a mere check. A check does not
+        ask other members either: a check of a thousand nodes would make all of them ask.
     """
     me, quiet = settings["id"], taken is None
     known = _known(settings) if quiet else _own(swarm, settings)
@@ -530,21 +537,22 @@ def _missing(client, swarm, settings, taken):
 
 
 def _unsettled(client, swarm, settings, known, look):
-    """Return what a node that has its role lacks yet, and tell the others of a new manager."""
+    """Return what a node in its role still lacks, and publish the record of a new manager."""
     if not settings["is_manager"]:
-        # If it went off now, it would come back as a manager, and cost the others their quorum.
+        # If it went down now, it would come back as a manager and cost the others their quorum.
         early = swarm_mode.is_certified_manager(client)
         return f"{settings['id']} has no certificate of a worker yet" if early else None
     if not look and settings["id"] not in known.records:
-        # It was promoted a moment ago: by its word others join, when the old managers are gone.
+        # It has just been promoted: others join by its record once the old managers are gone.
         _tell(swarm, settings, known)
     return None
 
 
 def ask_managers():
     """
-    Have the managers settle what pillar wants of the nodes, by way of the master; return what they
-    say. Needs ``peer`` in the master's configuration for ``swarm_leader.settle``.
+    Ask the managers, through the master, to apply the pillar to the nodes; return their answers.
+
+    Needs ``peer`` in the master's configuration for ``swarm_leader.settle``.
 
     CLI Example:
 
@@ -555,7 +563,7 @@ def ask_managers():
     settings = _settings()
     if _mine().masterless:
         return {}
-    # A former manager may be the leader still, and has to hear of its successor.
+    # A former manager may still be the leader, and has to promote its successor.
     names = dict.fromkeys([*settings["managers"], *_known(settings).records])
     others = [name for name in names if name != settings["id"]]
     return swarm_peers.ask(__salt__, others, "swarm_leader.settle")
@@ -563,10 +571,10 @@ def ask_managers():
 
 def leave(force=False, lose_cluster=False, ending=False, test=False):
     """
-    Ensure this node is in no cluster; return what changed.
+    Ensure that this node is in no cluster; return the changes.
 
-    A manager hands over first, and is refused if the others would lose their quorum by it. The last
-    manager ends the cluster; refused if that has services, secrets or configs.
+    A manager is demoted first; refused if the other managers would lose their quorum. The last
+    manager ends the cluster; refused if the cluster has services, secrets or configs.
 
     CLI Example:
 
@@ -575,16 +583,16 @@ def leave(force=False, lose_cluster=False, ending=False, test=False):
         salt m4 swarm_builtin.leave test=True
 
     force
-        Leave without handing over. Refused where that would cost the managers their quorum, or end
-        the last manager, and where nobody can tell. Defaults to ``False``.
+        Leave without a demotion. Refused if this would cost the managers their quorum or remove the
+        last manager, or if the consequences are unknown. Defaults to ``False``.
 
     lose_cluster
-        Leave even then. What the cluster knows is lost, if this was the last copy. Defaults to
-        ``False``.
+        Leave even in these cases. The state of the cluster is lost if this node has the last copy.
+        Defaults to ``False``.
 
     ending
-        Others leave at the same time, maybe all of them: refused as for the last manager, and on a
-        worker that has tasks. Defaults to ``False``.
+        Other nodes leave at the same time, maybe all of them: refused as for the last manager, and
+        on a worker that has tasks. Defaults to ``False``.
     """
     settings = _settings()
     if not __salt__["swarm_engine.exists"]():
@@ -601,7 +609,7 @@ def leave(force=False, lose_cluster=False, ending=False, test=False):
         if not test:
             last = _hand_over(client, swarm, settings) if not forced else by_force
             if last and not (forced or lose_cluster):
-                # The others have left at the same time.
+                # The other managers have left at the same time.
                 _refuse_loss(client, swarm, settings, 0)
             client.leave_swarm(force=last)
             _go()
@@ -611,8 +619,8 @@ def leave(force=False, lose_cluster=False, ending=False, test=False):
 
 def release(test=False):
     """
-    Leave this node in its cluster and forget it, if it was in there before the formula; return the
-    reason as a sentence, empty if it was not.
+    Keep an adopted node in its cluster and delete its data from the record and the mine; return the
+    reason as a sentence, empty if the node is not adopted.
 
     CLI Example:
 
@@ -639,7 +647,7 @@ def _is_adopted(swarm, settings, known):
 
 
 def _go():
-    """Forget what this host was, here and in the mine."""
+    """Delete the data of this node from the record and the mine."""
     swarm_adoption.forget()
     if not _mine().masterless:
         _forget()
@@ -650,7 +658,7 @@ def _is_last(client, swarm):
 
 
 def _refuse_loss(client, swarm, settings, patience):
-    """Raise an error for what would be lost; the tasks of a service that was just removed end."""
+    """Raise an error for what would be lost; wait for tasks of a service just removed to end."""
 
     def probe():
         found = swarm_workloads.find(client, swarm)
@@ -665,8 +673,8 @@ def _refuse_loss(client, swarm, settings, patience):
 
 def _may_force(client, swarm, settings):
     """
-    Raise an error if the cluster would lose what it needs, or nobody can tell; return whether the
-    engine is to be forced: it refuses by itself to leave as a manager.
+    Raise an error if the cluster would lose its quorum or its state, or if this is unknown; return
+    whether the engine must be forced: without force, it refuses to leave as a manager.
     """
     me, known = settings["id"], _known(settings)
     node = swarm.get("NodeID") or known.claims.get(me, "")
@@ -681,7 +689,7 @@ def _may_force(client, swarm, settings):
 
 
 def _hand_over(client, swarm, settings):
-    """Have a manager become a worker; return whether it is the last one, which cannot."""
+    """Demote this node if it is a manager; return whether it is the last one, which stays one."""
     if not swarm_membership.manager(swarm):
         return False
     outcome = {}
@@ -690,7 +698,7 @@ def _hand_over(client, swarm, settings):
         try:
             outcome["last"] = swarm_mode.step_down(client, swarm["NodeID"], settings["timeout"])
         except swarm_errors.SwarmError as err:
-            # Others may be stepping down at the same time: for a moment, quorum seems at stake.
+            # Others may step down at the same time: the quorum seems to be at risk for a moment.
             return str(err)
         return None
 

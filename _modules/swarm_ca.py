@@ -1,9 +1,9 @@
 """
-The CA of a swarm, on the one minion that pillar names for it.
+Manage the CA of a swarm on the minion that the pillar names as ``swarm:tls:ca``.
 
-Its key never leaves that host. It signs what a member asks for by Salt's ``publish``, which the
-master's configuration has to allow (``peer``); what a certificate says is decided by the pillar of
-the CA's minion, not by who asks.
+The private key never leaves that host. Members request certificates through Salt's ``publish``,
+which the master's configuration must allow (``peer``). The pillar of the CA's minion, not the
+requester, decides the content of a certificate.
 """
 
 import swarm_authority
@@ -18,7 +18,7 @@ import swarm_wait
 
 __virtualname__ = "swarm_ca"
 
-# Seconds within which all members that are cleaned at the same time are clean.
+# Seconds to wait for other members that are cleaned at the same time.
 _TOGETHER = 60
 
 
@@ -44,9 +44,9 @@ def _state():
 
 def record():
     """
-    Return what the CA tells the members: whom to trust, who signs, and the key for Consul's gossip.
+    Return the CA's record for the members: trust bundle, issuer, and Consul's gossip key.
 
-    For Salt's mine; whoever else calls it does not get the key.
+    For Salt's mine; for any other caller, the key is masked.
 
     CLI Example:
 
@@ -55,16 +55,16 @@ def record():
         salt m1 swarm_ca.record
     """
     found = swarm_authority.record(_state())
-    # With who may have it: if pillar lets others in, the mine has to be told anew.
+    # Include the members: if the pillar changes them, the record differs and is sent again.
     members = swarm_mine.members(_settings())
     return {**found, "members": members, "gossip": _mine().secret(found["gossip"])}
 
 
 def management():
     """
-    Return the management token of Consul, and who may have it: its servers.
+    Return Consul's management token, and the servers that may read it.
 
-    For Salt's mine; whoever else calls it does not get the token.
+    For Salt's mine; for any other caller, the token is masked.
 
     CLI Example:
 
@@ -78,7 +78,7 @@ def management():
 
 def apply(test=False):
     """
-    Ensure there is a CA on the minion of ``swarm:tls:ca``, and take its change a step further.
+    Ensure the CA exists on the minion ``swarm:tls:ca``, and take the next step of its rotation.
 
     CLI Example:
 
@@ -95,7 +95,7 @@ def apply(test=False):
         if not state:
             _refuse_second(settings)
             state, changes = swarm_authority.found(settings), {"CA": {"old": None, "new": "made"}}
-        # All members are asked only while there is something to wait for.
+        # Read the reports of all members only during a rotation.
         reports = _reports(settings) if swarm_authority.is_changing(state) else {}
         state, step = swarm_authority.advanced(state, settings, reports)
         if step:
@@ -113,7 +113,7 @@ def apply(test=False):
 
 def complaints():
     """
-    Return whom a change of the CA waits for, as sentences; ``[]`` on a minion that is no CA.
+    Return the members that a CA rotation waits for, as sentences; ``[]`` if this is not the CA.
 
     CLI Example:
 
@@ -130,11 +130,11 @@ def complaints():
 
 def advance(*minions):
     """
-    Take the next step of the CA's change without these members; return what was done.
+    Take the next step of the CA rotation without these members; return what was done.
 
-    For an emergency: when the old CA is trusted no more, they are shut out, until
-    ``swarm_tls.distrust`` and an apply. Refused for members that nothing waits for, and as long as
-    others have not made the last step.
+    For emergencies only: when the old CA is no longer trusted, these members are shut out until
+    ``swarm_tls.distrust`` and an apply. Refused unless exactly the members that the rotation waits
+    for are given.
 
     CLI Example:
 
@@ -161,7 +161,7 @@ def advance(*minions):
 
 
 def _refuse_second(settings):
-    """A host that already trusts a CA was not the first: a second one would split the swarm."""
+    """Raise an error if this host has certificates of a CA: a second CA would split the swarm."""
     if swarm_certs.NODE.read() is None:
         return
     me = settings["id"]
@@ -186,7 +186,7 @@ def _tell(settings, state):
     if token:
         mine.tell(me, swarm_authority.ACL, token, "swarm_ca.management", token["servers"])
     elif state.get("acl") and mine.get([me], swarm_authority.ACL):
-        # It stays the CA's: it is Consul's, should there be ACLs again.
+        # Remove it from the mine only: the CA keeps it in case ACLs are enabled again.
         mine.forget(swarm_authority.ACL)
 
 
@@ -194,7 +194,7 @@ def sign(request, **kwargs):
     """
     Return a certificate for a member, ``{"cert": PEM}``, or ``{"refused": why}``.
 
-    ``{"busy": why}`` is to be asked again. To be called by way of the master, which says who asks.
+    ``{"busy": why}``: retry later. Members call this through the master, which supplies their ID.
 
     CLI Example:
 
@@ -220,7 +220,7 @@ def sign(request, **kwargs):
 
 
 def _issue(minion, asked):
-    # The pillar as it is now: who asks may be named in it since this minion last looked.
+    # Refresh the pillar: the requester may have been added since the last refresh.
     settings = __salt__["swarm_settings.get"](fresh=minion != __opts__["id"])
     state = _state()
     who = swarm_authority.Asked(minion, asked["kind"], asked["address"])
@@ -231,7 +231,7 @@ def _issue(minion, asked):
 
 def issued():
     """
-    Return which address each member's certificate is for.
+    Return the address in the certificate of each member.
 
     CLI Example:
 
@@ -244,7 +244,7 @@ def issued():
 
 def forget(minion):
     """
-    Forget what a minion had a certificate for, so that another one may have its address.
+    Remove the record of a minion's certificate, so that another minion can use its address.
 
     CLI Example:
 
@@ -253,7 +253,7 @@ def forget(minion):
         salt m1 swarm_ca.forget m4
 
     minion
-        Its ID.
+        ID of the minion.
     """
     with swarm_files.alone(swarm_authority.LOCK):
         state = swarm_authority.load()
@@ -266,7 +266,7 @@ def forget(minion):
 
 def certificate():
     """
-    Return the certificates that members trust, as PEM, and the days that each is valid yet.
+    Return the certificates that members trust, as PEM, and the remaining days of each.
 
     CLI Example:
 
@@ -280,7 +280,7 @@ def certificate():
 
 
 def _dependants():
-    """Return who still needs the CA, as a sentence."""
+    """Return the members that still need the CA, as a sentence."""
     me, settings = __opts__["id"], _settings()
     if left := sorted(set(_reports(settings)) - {me}):
         return (
@@ -292,9 +292,10 @@ def _dependants():
 
 def remove(test=False):
     """
-    Ensure there is no CA on this host; return what changed. Its key is lost with that.
+    Remove the CA from this host, including its private key; return what changed.
 
-    Refused while other members have a certificate of it: they would have to be begun with anew.
+    Refused while other members have certificates of this CA: without it, they would need
+    ``swarm_tls.distrust`` and a new certificate.
 
     CLI Example:
 
@@ -305,7 +306,7 @@ def remove(test=False):
     if not swarm_authority.load():
         return {}
     if not test:
-        # When all are cleaned at once, the others are gone in a moment.
+        # If all members are cleaned at once, the others finish shortly.
         swarm_wait.until(_dependants, _TOGETHER)
         swarm_files.write(swarm_authority.FILE, None)
         for name in (swarm_authority.RECORD, swarm_authority.ACL):

@@ -1,5 +1,5 @@
 """
-Classic Swarm: its manager and its agent, in containers.
+Manage the manager and the agent of classic Swarm, in containers.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ import swarm_wait
 
 __virtualname__ = "swarm_classic"
 
-# Seconds that a manager has to notice new labels by itself.
+# Seconds that the managers have to pick up new labels before the engine is reloaded.
 _NUDGE = 5
-# Seconds that another manager has to take the lead. One that did not reach the store when it last
-# asked, as while Consul was restarted on its host, asks again after 10.
+# Seconds that another manager has to become primary. A replica that did not reach the store on its
+# last attempt, as during a restart of Consul on its host, retries after 10 s.
 _SUCCESSION = 15
 
 
@@ -35,7 +35,7 @@ def __virtual__():
 
 def managers():
     """
-    Ask every manager of the pillar; return what each says, or why it does not.
+    Query every manager in the pillar; return its answer, or the error if it does not answer.
 
     CLI Example:
 
@@ -61,7 +61,7 @@ def _ask(settings):
 
 def apply_manager(test=False):
     """
-    Ensure a manager runs here if pillar names this minion as one, and none if not.
+    Ensure a manager runs here if the pillar lists this minion as one, and none otherwise.
 
     CLI Example:
 
@@ -85,7 +85,7 @@ def _apply_manager(settings, name, test):
     if test or not changes:
         return changes
     if "state" in changes:
-        # Who waits for a primary looks after one that is new.
+        # ``wait_primary`` also checks a new container.
         return _start(settings, "manager", spec)
     if len(settings["managers"]) == 1:
         return _replace(settings, "manager", spec, _wait_answer)
@@ -94,7 +94,7 @@ def _apply_manager(settings, name, test):
 
 
 def _paths(section):
-    """Return what in the pillar a container follows from."""
+    """Return the pillar paths that define a container."""
     return f"swarm:{section}:options, swarm:manager:image"
 
 
@@ -104,16 +104,16 @@ def _start(settings, section, spec):
 
 
 def _replace(settings, section, spec, wait):
-    """Replace a container; the one of before comes back if ``wait`` is in vain."""
+    """Replace a container; restore the previous one if ``wait`` fails."""
     name, prove = settings[section]["container"], functools.partial(wait, settings)
     return swarm_trial.replace(__salt__, name, spec, prove, _paths(section))
 
 
 @contextlib.contextmanager
 def _turn(settings):
-    """Hold this manager's turn to go down, if there is one; gives whether that is so."""
+    """Hold this manager's turn to stop, if Consul has a leader; yield whether it does."""
     if not __salt__["swarm_consul.has_leader"]():
-        # A store of somebody's own, or none: there is nobody to take turns by.
+        # The store is external or has no leader: there is nothing that could hold a turn.
         yield False
         return
     limit = 3 * settings["timeout"]
@@ -123,7 +123,7 @@ def _turn(settings):
 
 
 def _wait_answer(settings):
-    """Wait until this manager answers; that it leads is for others to wait for."""
+    """Wait until this manager answers; ``wait_primary`` waits for a primary."""
     mine = swarm_roles.manager_endpoints(settings)[settings["id"]]
     tls = swarm_roles.manager_tls(settings, swarm_certs.NODE.current())
 
@@ -139,9 +139,9 @@ def _wait_answer(settings):
 
 def _wait_led(settings):
     """
-    Wait until this manager answers and one of them leads, whoever that is.
+    Wait until this manager answers and any manager is primary.
 
-    By the lock, and not by what the others say: they may listen elsewhere, if that is what changes.
+    Checks the lock instead of querying the other managers: their port may be what changes.
     """
     mine = swarm_roles.manager_endpoints(settings)[settings["id"]]
     tls = swarm_roles.manager_tls(settings, swarm_certs.NODE.current())
@@ -149,7 +149,8 @@ def _wait_led(settings):
     def probe():
         try:
             leads = swarm_info.fetch(mine, tls).role == "primary"
-            # Else a lock of this host's is that of the one which was stopped: got too late to see.
+            # Otherwise, a lock of this host is stale: the stopped manager acquired it too late
+            # for the hand-over to see it.
             led = leads or swarm_kv.hand_over(_consul(settings), mine)
         except swarm_errors.SwarmError as err:
             return _unless_fallen(str(err), "manager")
@@ -160,10 +161,10 @@ def _wait_led(settings):
 
 def hand_over():
     """
-    Have another manager be primary, and wait until one is; return whether one is.
+    Make another manager primary and wait until one is; return whether one is.
 
-    Before this one goes down, so that somebody is primary all the time. Until another is, this one
-    goes on to serve. Needs Consul in containers.
+    Called before this manager stops, so that there is a primary at all times. This manager keeps
+    serving until another one is primary. Requires Consul in containers.
 
     CLI Example:
 
@@ -184,7 +185,7 @@ def hand_over():
     try:
         swarm_wait.until(probe, _SUCCESSION)
     except swarm_errors.WaitTimeoutError:
-        # It costs what it did before: those who are left wait for its session to end.
+        # No worse than a plain stop: the other managers wait until this one's session ends.
         return False
     return True
 
@@ -195,10 +196,10 @@ def _consul(settings):
 
 def apply_agent(test=False):
     """
-    Ensure this node's agent runs as pillar says and is registered; return what changed.
+    Ensure this node's agent matches the pillar and is registered; return what changed.
 
-    Consul forgets what was registered through it when it leaves, as it does when its role changes:
-    then the agent is restarted, rather than registering at its next heartbeat.
+    When this host's Consul leaves, as it does to change its role, the keys registered through it
+    are lost. The agent is then restarted, instead of registering at its next heartbeat.
 
     CLI Example:
 
@@ -229,7 +230,7 @@ def _apply_agent(settings, test):
 
 
 def _registered(settings):
-    """Return whether the store has this node, ``None`` if that cannot be told."""
+    """Return whether the store has this node, ``None`` if that is unknown."""
     key = swarm_roles.agent_key(settings)
     try:
         client = _consul(settings) if key else None
@@ -239,7 +240,7 @@ def _registered(settings):
 
 
 def _register(settings, test):
-    """Restart an agent whose node the store has lost; return what changed."""
+    """Restart the agent if the store has lost this node; return what changed."""
     name = settings["agent"]["container"]
     if _registered(settings) is not False:
         return {}
@@ -251,7 +252,7 @@ def _register(settings, test):
 
 
 def _wait_registered(settings):
-    """Wait until the agent has stayed up for a moment, and the store has this node."""
+    """Wait until the agent has stayed up for a moment and the store has this node."""
     name, seen = settings["agent"]["container"], {}
 
     def probe():
@@ -268,7 +269,7 @@ def _wait_registered(settings):
 
 
 def _forget_other_ports(settings):
-    """Drop what an agent of before has registered: one engine at two addresses is no node."""
+    """Deregister this host's earlier endpoints: an engine at two addresses is no valid node."""
     if not settings["own_store"]:
         return
     mine = swarm_roles.engine_endpoint(settings)
@@ -279,7 +280,7 @@ def _forget_other_ports(settings):
                 if one != mine and swarm_address.host(one) == swarm_address.host(mine):
                     __salt__["swarm_consul.deregister"](endpoint=one)
         except swarm_errors.StoreError as err:
-            # Its leader may be in its turn just now.
+            # The leader of Consul may be restarting in its turn.
             return str(err)
         return None
 
@@ -288,7 +289,7 @@ def _forget_other_ports(settings):
 
 def wait_primary(timeout=None):
     """
-    Wait until some manager is primary; return its address.
+    Wait until a manager is primary; return its address.
 
     CLI Example:
 
@@ -297,7 +298,7 @@ def wait_primary(timeout=None):
         salt m1 swarm_classic.wait_primary timeout=30
 
     timeout
-        Seconds; ``swarm:timeout`` if unset.
+        Timeout in seconds. Defaults to ``swarm:timeout``.
     """
     settings = __salt__["swarm_settings.get"]()
     found = {}
@@ -312,7 +313,7 @@ def wait_primary(timeout=None):
 
 
 def _unless_fallen(missing, *sections):
-    """Return what is missing; an error if this node's own containers cannot bring it about."""
+    """Return ``missing``; raise an error if one of this node's containers has failed."""
     settings = __salt__["swarm_settings.get"]()
     for section in sections or ("manager", "agent"):
         __salt__["swarm_container.check"](settings[section]["container"])
@@ -321,7 +322,7 @@ def _unless_fallen(missing, *sections):
 
 def wait_healthy(timeout=None):
     """
-    Wait until a manager calls this node ``Healthy`` and knows the labels that pillar gives it.
+    Wait until the primary reports this node as ``Healthy``, with its labels from the pillar.
 
     CLI Example:
 
@@ -330,7 +331,7 @@ def wait_healthy(timeout=None):
         salt '*' swarm_classic.wait_healthy timeout=30
 
     timeout
-        Seconds; ``swarm:timeout`` if unset.
+        Timeout in seconds. Defaults to ``swarm:timeout``.
     """
     settings = __salt__["swarm_settings.get"]()
     mine = swarm_roles.engine_endpoint(settings)
@@ -343,8 +344,8 @@ def wait_healthy(timeout=None):
             return _unless_fallen(missing)
         lacking = swarm_info.unknown_labels(said, mine, labels)
         if lacking and time.monotonic() - last[0] > _NUDGE:
-            # Managers learn of labels from the engine's reload event; one that had lost its
-            # connection then, as after a restart of the engine, looks again in minutes only.
+            # Managers read the labels after the engine's reload event. A manager that was
+            # disconnected then, as after a restart of the engine, reads them only minutes later.
             __salt__["swarm_engine.reload"]()
             last[0] = time.monotonic()
         return lacking
@@ -354,7 +355,7 @@ def wait_healthy(timeout=None):
 
 def remove(test=False):
     """
-    Ensure neither agent nor manager runs here, nor their image lies around; return what changed.
+    Ensure this node has no agent, no manager and no unused image of them; return what changed.
 
     CLI Example:
 

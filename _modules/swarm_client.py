@@ -1,5 +1,5 @@
 """
-Point the Docker clients of a node's users at the swarm.
+Configure the Docker CLI of a node's users for the swarm.
 """
 
 import pwd
@@ -15,8 +15,8 @@ __virtualname__ = "swarm_client"
 
 _PROFILE = Path("/etc/profile.d/swarm.sh")
 _FILES = ("ca.pem", "cert.pem", "key.pem")
-# What Swarm 1.2.9 speaks. A CLI of 29 does not negotiate below 1.40: it would use its own, of which
-# the manager gives lists without names and images.
+# The API version of Swarm 1.2.9. Docker CLI 29 does not negotiate a version below 1.40: it would
+# use its own, in which the manager returns lists without names and images.
 _API = "1.30"
 
 
@@ -25,7 +25,7 @@ def __virtual__():
 
 
 def _folder():
-    """Return where each user has a folder with a certificate."""
+    """Return the folder that holds a certificate folder for each user."""
     return swarm_files.CONFIG / "users"
 
 
@@ -50,9 +50,9 @@ def _profile(settings):
 
 def apply(test=False):
     """
-    Ensure login shells talk to the swarm where ``swarm:client:nodes`` names this minion.
+    Ensure login shells use the swarm if ``swarm:client:nodes`` lists this minion.
 
-    With TLS, ``swarm:client:users`` have a certificate for it.
+    If the swarm has a CA, each user in ``swarm:client:users`` gets a certificate.
 
     CLI Example:
 
@@ -62,7 +62,7 @@ def apply(test=False):
     """
     settings = __salt__["swarm_settings.get"]()
     has_own = _is_client(settings) and settings["tls"]["ca"]
-    # All of them are looked up before anything is written.
+    # Look up all users first: an unknown user is an error before anything is written.
     users = {one: _user(one) for one in (settings["client"]["users"] if has_own else ())}
     changes = __salt__["swarm_tls.apply_client"](test=test)
     return {**changes, **_users(users, test), **_write(_profile(settings), test)}
@@ -70,7 +70,7 @@ def apply(test=False):
 
 def remove(test=False):
     """
-    Ensure the formula's ``DOCKER_HOST`` is gone, and the users' certificates.
+    Ensure the formula's ``DOCKER_HOST`` setting and the users' certificates are removed.
 
     CLI Example:
 
@@ -91,7 +91,7 @@ def _write(wanted, test):
 
 
 def _users(users, test):
-    """Ensure these users have a certificate that only they can read, and no others."""
+    """Ensure that only these users have a certificate, readable only by its owner."""
     there = {one.name for one in _folder().iterdir()} if _folder().is_dir() else set()
     changes = {}
     for name in sorted(there - set(users)):
@@ -109,13 +109,13 @@ def _users(users, test):
 
 
 def _outdated(name):
-    """Return ``(what there is,)`` if a user has not what he should have."""
+    """Return ``(current state,)`` if the user's certificate is missing or outdated."""
     source = Path(swarm_certs.CLIENT.current().folder)
     texts = [
         [swarm_files.read(folder / one) for one in _FILES] for folder in (source, _folder() / name)
     ]
     if None in texts[0]:
-        return ("none",)  # not there yet: in test mode
+        return ("none",)  # in test mode, the certificate may not exist yet
     return None if texts[0] == texts[1] else ("another" if any(texts[1]) else None,)
 
 

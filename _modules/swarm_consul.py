@@ -1,5 +1,5 @@
 """
-Consul, the store of classic Swarm, in a container on every node.
+Manage Consul, the store of classic Swarm, in a container on every node.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ def _client(settings, token=None):
 
 
 def _manager(settings):
-    """Return a client with all rights that this host has: with ACLs, a server has the token."""
+    """Return a client with all rights of this host: with ACLs, servers use the management token."""
     return _client(settings, swarm_acl.management())
 
 
@@ -45,8 +45,8 @@ def _change(settings):
 
 def status():
     """
-    Return the leader's address (empty: none), the names of the servers that are alive, and of those
-    that Raft counts: a majority of them is the quorum.
+    Return the leader's address (empty if there is none), the names of the servers that are alive,
+    and the names of the voters: the quorum is a majority of the voters.
 
     CLI Example:
 
@@ -73,7 +73,7 @@ def has_leader():
         salt '*' swarm_consul.has_leader
     """
     try:
-        # Not more than that: it is told to everybody, whatever is amiss with ACLs.
+        # Only the leader is requested: Consul returns it whatever the state of the ACLs.
         return bool(swarm_kv.leader(_client(__salt__["swarm_settings.get"]())))
     except swarm_errors.SwarmError:
         return False
@@ -81,7 +81,7 @@ def has_leader():
 
 def peers():
     """
-    Return Consul's servers as Raft has them: ``{name: "voter"}``, or ``"joining"`` for a new one.
+    Return the servers in Raft: ``{name: "voter"}``, or ``"joining"`` for a new server.
 
     CLI Example:
 
@@ -95,11 +95,11 @@ def peers():
 
 def apply(test=False):
     """
-    Ensure this node's Consul container is what pillar says; return what changed.
+    Ensure this node's Consul container matches the pillar; return what changed.
 
-    Servers and clients run on all nodes; with a store of your own, none does. The container and the
-    configuration of before are kept until Consul works with the new ones, and come back if it does
-    not.
+    Every node runs a server or a client; with an external store, no node does. The previous
+    container and configuration are kept until Consul works with the new ones, and are restored if
+    it does not.
 
     CLI Example:
 
@@ -125,7 +125,7 @@ def apply(test=False):
 
 
 def _give_up(settings, test):
-    """Remove Consul, for the store is somebody's own; not before that answers."""
+    """Remove Consul in favor of an external store, once that store answers."""
     changes = _refuse_silent(settings)
     return (
         changes if test or not changes else swarm_names.remove(settings, __salt__, "consul", test)
@@ -133,7 +133,7 @@ def _give_up(settings, test):
 
 
 def _refuse_silent(settings):
-    """Return what goes with Consul; an error if the store that follows it does not answer."""
+    """Return what is removed with Consul; raise an error if its successor does not answer."""
     changes = swarm_names.remove(settings, __salt__, "consul", test=True)
     if changes and (why := swarm_address.silent(settings["store"])):
         raise swarm_errors.SwarmError(
@@ -144,7 +144,7 @@ def _refuse_silent(settings):
 
 def check_fixed():
     """
-    Raise an error if pillar wants what Consul of this host cannot become while it runs.
+    Raise an error if this host's running Consul cannot take the settings in the pillar.
 
     CLI Example:
 
@@ -161,10 +161,10 @@ def check_fixed():
 
 def deny(test=False):
     """
-    Ensure Consul denies on this server what nobody has granted; return what changed.
+    Ensure Consul on this server denies what no policy grants; return what changed.
 
-    For ``swarm_rights.apply``, which grants the swarm its rights before. Where ACLs are switched on
-    in a running swarm, a server begins with allowing everything.
+    Used by ``swarm_rights.apply``, which grants the swarm its rights first. If ACLs are enabled in
+    a running swarm, a server starts by allowing everything.
 
     CLI Example:
 
@@ -181,7 +181,7 @@ def deny(test=False):
         change = _change(settings)
         change.begin()
         spec, text = _wanted(settings, {**acl, "default_policy": swarm_acl.DENY}, change)
-        # It knows none of the rights granted at first; if it led now, nobody would have any.
+        # It has none of the granted rights at first: if it led now, no host would have any.
         change.restart(spec, text, lambda: swarm_acl.laggards(_client(settings), settings))
     return _DENIED
 
@@ -195,7 +195,7 @@ def _wanted(settings, acl, change, test=False):
 
 
 def _acl(settings, test):
-    """Return what this node's configuration is to say of ACLs, ``None`` for nothing."""
+    """Return the ACL section of this node's configuration, ``None`` without ACLs."""
     if not settings["consul"]["acl"]:
         return None
     if not settings["is_server"]:
@@ -204,7 +204,7 @@ def _acl(settings, test):
 
 
 def _token(settings, test):
-    """Return the management token: pillar's own, or the one that the CA has told the servers."""
+    """Return the management token: from ``swarm:consul:acl_token``, or from the CA."""
     if place := settings["consul"]["acl_token"]:
         return swarm_secrets.load(__salt__, place, path="swarm:consul:acl_token")
     found, ca = {}, settings["tls"]["ca"]
@@ -232,10 +232,10 @@ def _token(settings, test):
 
 def wait(timeout=None):
     """
-    Wait until Consul has a leader, and a server is one by Raft; the error says what is missing.
+    Wait until Consul has a leader and, on a server, Raft lists it; the error says what is missing.
 
-    Then no other host waits for a run of this one that was killed while it restarted something.
-    A store of your own is not waited for: that is what the managers do.
+    Then end the turn of an earlier run on this host that was killed during a restart, so that other
+    hosts do not wait for it. An external store is not waited for: the managers do that.
 
     CLI Example:
 
@@ -244,7 +244,7 @@ def wait(timeout=None):
         salt '*' swarm_consul.wait timeout=30
 
     timeout
-        Seconds; ``swarm:timeout`` if unset.
+        Timeout in seconds. Defaults to ``swarm:timeout``.
     """
     settings = __salt__["swarm_settings.get"]()
     if not settings["own_store"]:
@@ -260,7 +260,7 @@ def wait(timeout=None):
 
 def nodes():
     """
-    Return the engine addresses that agents have registered for Swarm.
+    Return the engine endpoints that Swarm agents have registered.
 
     CLI Example:
 
@@ -275,7 +275,7 @@ def nodes():
 
 def deregister(test=False, endpoint=None):
     """
-    Drop a node's key from the store, so that no manager waits for its TTL; return what changed.
+    Delete a node's key from the store, so that no manager waits for its TTL; return what changed.
 
     CLI Example:
 
@@ -285,7 +285,7 @@ def deregister(test=False, endpoint=None):
         salt m1 swarm_consul.deregister endpoint=10.0.0.14:2376
 
     endpoint
-        Address of the engine of a node that cannot do it itself. Defaults to this node's.
+        Engine endpoint of a node that cannot do this itself. Defaults to this node's.
     """
     settings = __salt__["swarm_settings.get"]()
     mine = endpoint or swarm_roles.engine_endpoint(settings)
@@ -299,9 +299,9 @@ def deregister(test=False, endpoint=None):
 
 def expel(name):
     """
-    Have Consul forget another node that is gone for good, a server above all; return what changed.
+    Force a lost node, above all a server, to leave Consul; return what changed.
 
-    Waits until Consul has noticed that it is gone: one that lives would only come back.
+    Waits until Consul no longer reports the node as alive: a live node would only rejoin.
 
     CLI Example:
 
@@ -310,7 +310,7 @@ def expel(name):
         salt m1 swarm_consul.expel m3
 
     name
-        The ID of its minion.
+        Minion ID of the node.
     """
     settings = __salt__["swarm_settings.get"]()
     client = _client(settings)
@@ -330,7 +330,7 @@ def expel(name):
 
 def remove(test=False):
     """
-    Ensure this node's Consul is gone with its data, its image and its configuration.
+    Ensure this node's Consul is removed with its data, image and configuration.
 
     CLI Example:
 

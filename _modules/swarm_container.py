@@ -1,7 +1,7 @@
 """
-Inspect and manage containers of this machine's own Docker Engine.
+Inspect and manage containers on the local Docker Engine.
 
-The minion option ``swarm_docker_url`` names another socket than ``unix:///var/run/docker.sock``.
+The minion option ``swarm_docker_url`` replaces the default URL ``unix:///var/run/docker.sock``.
 """
 
 import swarm_actions
@@ -12,7 +12,7 @@ import swarm_spec
 
 __virtualname__ = "swarm_container"
 
-# On a container that swarm mode runs for a service.
+# Label of a container that swarm mode runs for a service.
 _TASK = "com.docker.swarm.task.id"
 
 
@@ -22,9 +22,9 @@ def __virtual__():
 
 def get(name):
     """
-    Return a container's settings and state, or ``None`` if there is no such container.
+    Return a container's settings and state, or ``None`` if the container does not exist.
 
-    Values that look secret are shown as a short hash.
+    Values that look like secrets are replaced with a short hash.
 
     CLI Example:
 
@@ -57,7 +57,7 @@ def get(name):
 
 def names(image=None, tasks=True):
     """
-    Return the names of all containers of this engine, running or not.
+    Return the names of all containers on this engine, running or not.
 
     CLI Example:
 
@@ -66,11 +66,11 @@ def names(image=None, tasks=True):
         salt '*' swarm_container.names image=swarm:1.2.9
 
     image
-        Only those made of this image, or of one built on it.
+        Return only containers created from this image or from an image based on it.
 
     tasks
-        Also the tasks of swarm mode's services, which go when the node leaves the cluster. Defaults
-        to ``True``.
+        Include the tasks of services in swarm mode, which are removed when the node leaves the
+        cluster. Defaults to ``True``.
     """
     with _client("list") as client:
         found = client.containers(all=True, filters={"ancestor": image} if image else None)
@@ -80,11 +80,11 @@ def names(image=None, tasks=True):
 
 def apply(name, spec, test=False, timeout=180, trial=None):
     """
-    Ensure a container runs with the given settings, and return what was (or would be) changed.
+    Ensure a container runs with the given settings; return what changed or would change.
 
-    Only what is given is compared. A container that needs other settings is recreated; the old one
-    stays, stopped, until the new one is up, and comes back if that fails. A local image of the
-    wanted name is kept; else it is loaded from ``image_source``, else pulled.
+    Only the given settings are compared. A container that cannot be updated in place is recreated;
+    the old container is kept, stopped, until the new one is up, and is restored if that fails. A
+    local image with this name is kept; otherwise, it is loaded from ``image_source`` or pulled.
 
     CLI Example:
 
@@ -96,18 +96,18 @@ def apply(name, spec, test=False, timeout=180, trial=None):
         Name of the container.
 
     spec
-        Settings as ``swarm_container.running`` takes them.
+        Settings, as for the state ``swarm_container.running``.
 
     test
-        Change nothing. An engine that is not there (yet) counts as having no container.
+        Change nothing. If there is no engine (yet), the container counts as absent.
 
     timeout
         Seconds that loading or pulling the image may take.
 
     trial
-        For other modules: a function that gives a context manager, which a container is started
-        within, and whose error brings the one of before back. Defaults to seeing the container
-        stay up for a moment.
+        For other modules: a function that returns a context manager in which the container is
+        started; if it raises an error, the previous container is restored. Defaults to checking
+        that the container stays up for a moment.
     """
     wanted = swarm_spec.wanted(name, spec)
     changes = swarm_reconcile.differences(wanted, None, None)
@@ -123,7 +123,7 @@ def apply(name, spec, test=False, timeout=180, trial=None):
 
 def check(name):
     """
-    Raise an error with its last words if a container has ended, or ends again and again.
+    Raise an error with the last log lines if a container has exited or keeps restarting.
 
     CLI Example:
 
@@ -132,8 +132,8 @@ def check(name):
         salt '*' swarm_container.check swarm-manager
 
     name
-        Name of the container. One that is not there has not ended, nor one of which the engine
-        does not answer.
+        Name of the container. If the container does not exist or the engine does not answer, no
+        error is raised.
     """
     with swarm_docker.unless_absent(test=True), _client(name) as client:
         swarm_actions.check(client, name)
@@ -141,7 +141,7 @@ def check(name):
 
 def start(name):
     """
-    Start a container; nothing happens if it runs.
+    Start a container; do nothing if it is running.
 
     CLI Example:
 
@@ -159,7 +159,7 @@ def start(name):
 
 def stop(name):
     """
-    Stop a container with its own stop signal and timeout; nothing happens if it is stopped.
+    Stop a container with its own stop signal and timeout; do nothing if it is stopped.
 
     CLI Example:
 
@@ -177,7 +177,7 @@ def stop(name):
 
 def rename(name, new):
     """
-    Give a container another name; it runs on.
+    Rename a container; it keeps running.
 
     CLI Example:
 
@@ -189,7 +189,7 @@ def rename(name, new):
         Name of the container.
 
     new
-        Its new name.
+        New name of the container.
     """
     with _client(name) as client:
         client.rename(name, new)
@@ -198,7 +198,7 @@ def rename(name, new):
 
 def update(name, spec):
     """
-    Change in a living container what Docker can change there, and leave all else alone.
+    Update the given settings of a container in place, and leave all others unchanged.
 
     CLI Example:
 
@@ -210,7 +210,7 @@ def update(name, spec):
         Name of the container.
 
     spec
-        Some of ``restart_policy``, ``memory`` and ``cpus``.
+        Any of ``restart_policy``, ``memory`` and ``cpus``, which Docker can change in place.
     """
     with _client(name) as client:
         swarm_actions.update_by_name(client, name, spec)
@@ -219,9 +219,9 @@ def update(name, spec):
 
 def remove(name, test=False):
     """
-    Stop and remove a container and its anonymous volumes, and return what was changed.
+    Stop and remove a container and its anonymous volumes; return what changed.
 
-    Named volumes stay. What an interrupted recreation left behind goes as well.
+    Named volumes are kept. The leftover of an interrupted recreation is removed as well.
 
     CLI Example:
 
@@ -233,7 +233,7 @@ def remove(name, test=False):
         Name of the container.
 
     test
-        Change nothing. An engine that is not there counts as having no container.
+        Change nothing. If there is no engine, the container counts as absent.
     """
     with swarm_docker.unless_absent(test), _client(name) as client:
         return swarm_actions.remove(client, name, test)
@@ -242,7 +242,7 @@ def remove(name, test=False):
 
 def logs(name, lines=10):
     """
-    Return the last lines that a container wrote.
+    Return the last lines of a container's log.
 
     CLI Example:
 
@@ -254,7 +254,7 @@ def logs(name, lines=10):
         Name of the container.
 
     lines
-        How many. Defaults to 10.
+        Number of lines. Defaults to 10.
     """
     with _client(name) as client:
         return swarm_actions.logs(client, name, lines)

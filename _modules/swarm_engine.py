@@ -1,5 +1,5 @@
 """
-The Docker Engine of a node: package, ``daemon.json``, unit, service.
+Manage the Docker Engine of a node: package, ``daemon.json``, systemd unit and service.
 """
 
 import functools
@@ -22,7 +22,7 @@ from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "swarm_engine"
 
-# Seconds that an engine may be too busy to answer.
+# Seconds to wait for a busy engine to answer.
 _PATIENCE = 30
 _LIVE = "live-restore"
 _UNITS = Path("/etc/systemd/system")
@@ -39,7 +39,7 @@ def _settings():
 
 def version():
     """
-    Return the version of the engine: of the one that runs, else of the package; empty if none.
+    Return the version of the running engine, else of the package; empty if there is neither.
 
     CLI Example:
 
@@ -53,9 +53,9 @@ def version():
 
 def check(engine_version):
     """
-    Raise an error if an engine of this version cannot take what pillar wants of it.
+    Raise an error if an engine of this version does not support the settings in the pillar.
 
-    Or if this host is in a swarm of the other mode, see ``check_mode``.
+    Also raise an error if this host is in a swarm of the other mode, see ``check_mode``.
 
     CLI Example:
 
@@ -64,7 +64,7 @@ def check(engine_version):
         salt '*' swarm_engine.check 28.5.2
 
     engine_version
-        As the package or the engine says it.
+        Version as reported by the package or the engine.
     """
     check_mode()
     settings = _settings()
@@ -85,7 +85,7 @@ def check(engine_version):
 
 def check_mode():
     """
-    Raise an error if this host is in a swarm of another mode than pillar's.
+    Raise an error if this host is in a swarm whose mode differs from the pillar.
 
     CLI Example:
 
@@ -98,7 +98,7 @@ def check_mode():
 
 def exists():
     """
-    Return whether this host has an engine in which something of the formula could be.
+    Check whether this host has an engine that the formula may have configured.
 
     CLI Example:
 
@@ -113,12 +113,12 @@ def exists():
         raise swarm_errors.SdkMissingError(
             f"{', '.join(missing)} is not in Salt's own Python; apply swarm.libraries first"
         )
-    # Without the libraries the formula was never here: they are the first it brings.
+    # Without the libraries, the formula was never applied here: it installs them first.
     return not missing
 
 
 def _command(service):
-    """Return the command of the engine's unit without our drop-in, ``None`` for no unit."""
+    """Return the command of the engine's unit without our drop-in, ``None`` without a unit."""
     result = __salt__["cmd.run_all"](
         ["systemctl", "cat", f"{service}.service"], python_shell=False, ignore_retcode=True
     )
@@ -131,8 +131,8 @@ def _dropin_path(engine):
 
 def _dropin(settings, test):
     """
-    Return what gives the wanted drop-in, ``None`` for none, by whether it says ``--tlsverify``; an
-    error without the package's unit.
+    Return a function that takes whether to set ``--tlsverify`` and returns the drop-in, ``None``
+    for no drop-in; raise an error if the package's unit is missing.
     """
     engine = settings["engine"]
     swarm_dockerd.refuse_masked(__salt__, engine["service"], settings["id"])
@@ -152,7 +152,7 @@ def _dropin(settings, test):
 
 
 def _up(settings):
-    """Return whether the engine runs; one that systemd calls active is given time to answer."""
+    """Check whether the engine answers; wait for it if its unit is active."""
     if swarm_dockerd.answers():
         return True
     if not __salt__["service.status"](settings["engine"]["service"]):
@@ -160,7 +160,7 @@ def _up(settings):
     try:
         swarm_dockerd.wait(min(settings["timeout"], _PATIENCE))
     except swarm_errors.WaitTimeoutError:
-        # It hangs, as one does that waits for a store which is gone: a restart frees it.
+        # The engine hangs, for example while it waits for a missing store; a restart fixes that.
         return False
     return True
 
@@ -174,9 +174,9 @@ def _plan_service(settings, plan, up):
 
 
 def _replaced(settings, test):
-    """Return the version of the engine's program if another one runs, else ``""``."""
+    """Return the version of the engine's binary if a different binary runs, else ``""``."""
     upgrade = test and settings["engine"]["version"] and swarm_dockerd.answers()
-    # A run would have installed it by now.
+    # Outside test mode, the package is already upgraded at this point.
     if upgrade and (planned := __salt__["swarm_package.planned"]()):
         return planned
     if swarm_dockerd.replaced(swarm_plan.config()):
@@ -186,12 +186,12 @@ def _replaced(settings, test):
 
 def configure(test=False):
     """
-    Ensure the engine runs with what pillar wants in ``daemon.json`` and listens on its TCP port.
+    Ensure the engine runs with the pillar's ``daemon.json`` settings and listens on its TCP port.
 
-    Keys and labels of an admin stay. Only reloadable keys changed: SIGHUP, and everything keeps
-    running; else a restart, and also one if the program that runs is not the one that is installed.
-    Engines of a swarm restart one after the other. If the engine does not take it, everything is
-    put back as it was, and the error holds the engine's own words.
+    Keys and labels of the administrator are preserved. If only reloadable keys change, the engine
+    is reloaded (SIGHUP) and everything keeps running; otherwise it is restarted, also if the
+    running binary differs from the installed one. Engines of a swarm restart one at a time. If the
+    engine rejects the change, everything is rolled back, and the error quotes the engine's message.
 
     CLI Example:
 
@@ -207,9 +207,9 @@ def configure(test=False):
 
 def _configured(settings, replaced, test):
     """Return the plan of ``configure``."""
-    # A store that is not wanted any more has to go now, before it is gone itself: without it the
-    # engine runs no container and may not even start. And if the engine is down, the one that is
-    # wanted has to wait too, for it may be in a container of that engine.
+    # Remove a store that is no longer configured now, while it still exists: without it, the engine
+    # runs no container and may not even start. If the engine is down, leave out the configured
+    # store as well, because it may run in a container of that engine.
     known = swarm_plan.store() in (None, settings["discovery"])
     up = _up(settings)
     keep = settings["overlay"] and known and up
@@ -222,25 +222,25 @@ def _configured(settings, replaced, test):
 
 
 def _files(settings, wanted, keys, test, restarts):
-    """Return the plan of the engine's files; ``restarts`` if it restarts in any case."""
+    """Return the plan of the engine's files; ``restarts`` means that it restarts in any case."""
     path, dropin = _dropin_path(settings["engine"]), _dropin(settings, test)
 
     def plan(options, verify):
         return swarm_plan.with_file(swarm_plan.plan(options, keys), path, dropin(verify))
 
     rest, verify = swarm_daemon.by_flag(wanted) if settings["engine"]["port"] else (wanted, False)
-    # As versions before had it, with tlsverify in daemon.json: the same to the engine that runs.
-    # What is safer when it starts waits for a restart that is due.
+    # Earlier versions set tlsverify in daemon.json, which is equivalent for a running engine. The
+    # flag in the unit is safer at start, but is written only if a restart is due anyway.
     before = plan(wanted, False) if verify and not restarts else None
     return before if before and not before.restart else plan(rest, verify)
 
 
 def configure_overlay(test=False):
     """
-    Ensure the engine has the store for overlay networks if pillar wants them, and none if not.
+    Ensure the engine uses the store for overlay networks if they are enabled, and none otherwise.
 
-    To be called when the store answers: the engine takes it by SIGHUP, so it can be a container
-    of that same engine.
+    Call this when the store answers: the engine adds the store on SIGHUP, so the store can run in
+    a container of the same engine.
 
     CLI Example:
 
@@ -249,7 +249,7 @@ def configure_overlay(test=False):
         salt '*' swarm_engine.configure_overlay test=True
     """
     settings = _settings()
-    # By paths that stay: whenever they lead elsewhere, `configure` has restarted the engine.
+    # Use stable paths: when their target changes, `configure` has already restarted the engine.
     wanted = swarm_daemon.overlay_options(
         settings, swarm_roles.engine_endpoint(settings), swarm_certs.NODE.steady()
     )
@@ -265,7 +265,7 @@ def configure_overlay(test=False):
 
 def clean(test=False):
     """
-    Ensure nothing of this formula is in ``daemon.json`` and the unit; return what changed.
+    Remove the formula's settings from ``daemon.json`` and the unit; return what changed.
 
     CLI Example:
 
@@ -276,9 +276,9 @@ def clean(test=False):
     settings = _settings()
     if not exists():
         return {}
-    # Without a turn: who gives it is taken away just now.
+    # Do not take a turn: the cluster or store that grants it is being removed.
     alone = {**settings, "engine": {**settings["engine"], "turns": False}}
-    # The restart comes before live-restore goes: everybody's containers run through it.
+    # Restart before live-restore is removed, so that all containers keep running.
     path = _dropin_path(settings["engine"])
     first = _carry_out(
         alone, lambda: swarm_plan.with_file(swarm_plan.plan({}, _ours()), path, None), test
@@ -291,7 +291,7 @@ def clean(test=False):
 
 
 def _ours():
-    """Return the keys of ours that can go: not those without which an admin's things were gone."""
+    """Return the formula's keys that can be removed without hiding data of the administrator."""
     ours = {*swarm_plan.recorded(), *swarm_daemon.OVERLAY_KEYS} - {_LIVE}
     old, new = swarm_plan.before_and_after(swarm_plan.plan({}, (*ours,)))
     if swarm_holdings.refused(old, new):
@@ -300,14 +300,14 @@ def _ours():
 
 
 def _whole(settings, plan):
-    """Return the plan with all that has to be told of it; an error if it costs what is there."""
+    """Return the plan with its complete report; raise an error if it would hide existing data."""
     if refused := swarm_holdings.refused(*swarm_plan.before_and_after(plan)):
         raise swarm_errors.SettingsError(
             f"nothing was changed in the engine of {settings['id']}: {refused}"
         )
     pending = swarm_plan.pending()
     if pending and not plan.changes:
-        # An earlier run was killed before the engine had read what it wrote.
+        # An earlier run was killed before the engine had read the files.
         unread = f"has not read {pending.get('what')}"
         plan = swarm_plan.reported(plan, "engine", unread, "has read it")
     if (plan.restart or pending.get("restart")) and (now := swarm_dockerd.version()):
@@ -325,7 +325,7 @@ def _carry_out(settings, planned, test, store=None):
         swarm_engine_turn.finish(__salt__, settings, _masterless())
         return changes
     with _turn(settings):
-        # Others may have been at work while this host waited for its turn.
+        # Other runs may have changed the files while this host waited for its turn.
         return _changed(settings, _whole(settings, planned()), store)
 
 
@@ -362,7 +362,7 @@ def _change(settings, plan, pending, store):
 
 def complaints():
     """
-    Return what is wrong with the running engine and its overlay networks, as texts with the cure.
+    Return the problems of the running engine and its overlay networks, as texts with the remedy.
 
     CLI Example:
 
@@ -377,7 +377,7 @@ def complaints():
 
 
 def _lost_threads(settings):
-    """Return the complaint that only a restart of the engine cures."""
+    """Return the problem that only a restart of the engine solves, as a list."""
     lost = swarm_dockerd.lost_threads(swarm_plan.config()) if settings["overlay"] else ()
     if not lost:
         return []
@@ -391,11 +391,10 @@ def _lost_threads(settings):
 
 def heal():
     """
-    Mend what ``swarm_engine.complaints`` tells; return what that was.
+    Fix the problems that ``swarm_engine.complaints`` reports; return them.
 
-    The engine is restarted only for threads that it has lost; containers run through it by
-    ``live-restore``, and where that is off, they are down meanwhile. Overlay networks are mended in
-    place.
+    The engine is restarted only for lost threads. Containers keep running if ``live-restore`` is
+    on; otherwise they are down during the restart. Overlay networks are repaired in place.
 
     CLI Example:
 
@@ -409,13 +408,13 @@ def heal():
         with _turn(settings):
             swarm_dockerd.start(__salt__, settings["engine"]["service"])
             swarm_dockerd.wait(settings["timeout"])
-    # After the restart, which may have cost some.
+    # Repair overlay networks last, because the restart may have damaged some.
     return lost + (__salt__["swarm_overlay.heal"]() if settings["overlay"] else [])
 
 
 def reload():
     """
-    Have the engine read ``daemon.json`` again (SIGHUP), and wait until it has.
+    Reload ``daemon.json`` (SIGHUP), and wait until the engine has read it.
 
     CLI Example:
 

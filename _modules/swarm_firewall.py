@@ -1,5 +1,5 @@
 """
-The firewall of the swarm's own ports on this host.
+Manage the firewall rules for the swarm's own ports on this host.
 """
 
 from pathlib import Path
@@ -55,7 +55,7 @@ def _no_tool():
 
 def status():
     """
-    Return the swarm's rules as the kernel has them, by table; none of them is no firewall.
+    Return the swarm's rules in the kernel, by table; an empty result means no firewall.
 
     CLI Example:
 
@@ -70,7 +70,7 @@ def status():
 
 def apply(test=False):
     """
-    Ensure this host's firewall of the swarm is as pillar says, now and after a reboot.
+    Ensure the swarm's firewall on this host matches the pillar, now and after a reboot.
 
     CLI Example:
 
@@ -91,23 +91,23 @@ def apply(test=False):
         for table in used
         if (change := swarm_filter.differ(_live(table), table.lines(rules)))
     }
-    # Its file is the sign of a table of ours, made when there was no nft yet.
+    # The file shows that an earlier run used this table, when nft was not installed yet.
     left = [(table, _live(table)) for table in others if _file(table.file).exists()]
     changes = {**_differing(texts), **kernel, **_gone(left), **_disabled()}
     if changes and not test:
         _write({path: text for path, text in texts.items() if text})
         _start()
         _undo(left)
-        # Last: what they belong to is looked for as long as they are there.
+        # Remove obsolete files last: an interrupted run finds their tables only by these files.
         _write(texts)
     return changes
 
 
 def remove(test=False):
     """
-    Ensure this host has no firewall of the swarm; return what changed.
+    Remove the swarm's firewall from this host; return what changed.
 
-    A host without the files of one is left alone: no command is run there.
+    Nothing is run on a host without the files of the firewall.
 
     CLI Example:
 
@@ -133,7 +133,7 @@ def remove(test=False):
 
 
 def _texts(tables, rules, service):
-    """Return ``{path: text}`` of all our files; those of tables that are not used are ``None``."""
+    """Return ``{path: text}`` of all our files; ``None`` for the files of unused tables."""
     texts = {_file(name): None for name in swarm_filter.FILES} | {_unit(): None}
     commands = []
     for table in tables:
@@ -168,7 +168,7 @@ def _write(texts):
 
 
 def _start():
-    """Load the rules by the unit: what does not work at boot is to fail now."""
+    """Load the rules through the unit, so that an error at boot would already occur now."""
     name = swarm_filter.UNIT
     try:
         __salt__["service.systemctl_reload"]()

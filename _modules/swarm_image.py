@@ -1,7 +1,8 @@
 """
-Inspect, load, pull and remove images of this machine's own Docker Engine.
+Inspect, load, pull and remove images of this host's Docker Engine.
 
-The minion option ``swarm_docker_url`` names another socket than ``unix:///var/run/docker.sock``.
+Set the minion option ``swarm_docker_url`` to use another socket than
+``unix:///var/run/docker.sock``.
 """
 
 import swarm_docker
@@ -16,7 +17,7 @@ def __virtual__():
 
 def get(name):
     """
-    Return an image's ID, names and size, or ``None`` if it is not here.
+    Return an image's ID, names and size, or ``None`` if it is not present.
 
     CLI Example:
 
@@ -34,7 +35,7 @@ def get(name):
 
 def apply(name, source=None, test=False, timeout=180):
     """
-    Ensure there is an image of this name, and return what was (or would be) changed.
+    Ensure an image of this name is present, and return what was (or would be) changed.
 
     CLI Example:
 
@@ -46,14 +47,14 @@ def apply(name, source=None, test=False, timeout=180):
         Name of the image.
 
     source
-        Archive made by ``docker save``: ``salt://``, ``http(s)://`` or a path. Without it, a
+        Archive created by ``docker save``: ``salt://``, ``http(s)://`` or a path. If unset, a
         missing image is pulled.
 
     test
-        Change nothing. An engine that is not there (yet) counts as having no image.
+        Make no changes. If the engine is not available (yet), the image counts as absent.
 
     timeout
-        Seconds it may take.
+        Time limit in seconds.
     """
     image = None
     with swarm_docker.unless_absent(test), _client(name, timeout) as client:
@@ -65,9 +66,9 @@ def apply(name, source=None, test=False, timeout=180):
 
 def load(name, source, timeout=180):
     """
-    Load an image from an archive, even if one of that name is here, and return its ID.
+    Load an image from an archive, even if one of that name is present, and return its ID.
 
-    Containers made of an older image of that name are recreated by the next state run.
+    The next state run recreates containers of an older image of that name.
 
     CLI Example:
 
@@ -76,13 +77,13 @@ def load(name, source, timeout=180):
         salt '*' swarm_image.load swarm:1.2.9 salt://images/swarm.tar
 
     name
-        Name of the image; it must be in the archive.
+        Name of the image; the archive must contain it.
 
     source
-        Archive made by ``docker save``: ``salt://``, ``http(s)://`` or a path.
+        Archive created by ``docker save``: ``salt://``, ``http(s)://`` or a path.
 
     timeout
-        Seconds it may take.
+        Time limit in seconds.
     """
     with _client(name, timeout) as client:
         swarm_images.load(client, name, source, __salt__["cp.cache_file"], timeout)
@@ -91,7 +92,7 @@ def load(name, source, timeout=180):
 
 def pull(name, timeout=180):
     """
-    Pull an image from its registry, even if one of that name is here, and return its ID.
+    Pull an image from its registry, even if one of that name is present, and return its ID.
 
     CLI Example:
 
@@ -103,7 +104,7 @@ def pull(name, timeout=180):
         Name of the image.
 
     timeout
-        Seconds it may take.
+        Time limit in seconds.
     """
     with _client(name, timeout) as client:
         swarm_images.pull(client, name, timeout)
@@ -124,7 +125,7 @@ def remove(name, test=False):
         Name of the image.
 
     test
-        Change nothing. An engine that is not there counts as having no image.
+        Make no changes. If the engine is not available, the image counts as absent.
     """
     image = None
     with swarm_docker.unless_absent(test), _client(name) as client:
@@ -136,7 +137,7 @@ def remove(name, test=False):
 
 def remove_unused(name, ours=(), test=False):
     """
-    Remove an image unless a container still needs it; return what was (or would be) changed.
+    Remove an image that no container uses, and return what was (or would be) changed.
 
     CLI Example:
 
@@ -148,10 +149,10 @@ def remove_unused(name, ours=(), test=False):
         Name of the image.
 
     ours
-        Names of containers that do not count, for they are about to go as well.
+        Names of containers to ignore, because they are about to be removed as well.
 
     test
-        Change nothing.
+        Make no changes.
     """
     users = set(__salt__["swarm_container.names"](image=name)) - set(ours)
     return {} if users else remove(name, test=test)

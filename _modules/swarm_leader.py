@@ -1,7 +1,7 @@
 """
-The cluster of the engine's swarm mode, as its managers see it and its leader keeps it.
+Inspect a builtin-mode cluster on its managers, and apply its configuration on the leader.
 
-This node's own way in and out is in ``swarm_builtin``.
+Joining and leaving of this node itself is in ``swarm_builtin``.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ import swarm_wait
 
 __virtualname__ = "swarm_leader"
 
-# Seconds within which all managers do what they do at the same time.
+# Seconds by which the managers' simultaneous runs may be apart.
 _TOGETHER = 15
-# Seconds within which an engine is a manager, or none, and knows it.
+# Seconds that an engine may need to complete a change of its own role.
 _CHANGING = 10
 _AUTHORITY = "CA"
 
@@ -40,9 +40,9 @@ def _client():
 
 def managers():
     """
-    Return what this manager knows of the cluster, in the shape of ``swarm_classic.managers``.
+    Return the cluster as this manager sees it, in the format of ``swarm_classic.managers``.
 
-    Empty on a worker, which knows nothing of the others.
+    Empty on a worker, which cannot list the other nodes.
 
     CLI Example:
 
@@ -60,11 +60,11 @@ def managers():
 
 def list_nodes():
     """
-    Return which nodes are in the cluster, and which of them are managers, by their IDs; and the
-    managers of this minion's pillar.
+    Return the cluster's ID and nodes, and the managers of this minion's pillar.
 
-    Empty on a node that is no manager, or has no leader. For a node of which nothing else is known
-    but that swarm mode has failed there: needs ``peer`` in the master's configuration.
+    ``nodes`` is ``{node ID: reachability as a manager}``, ``None`` for workers. The result is
+    empty on a node that is not a manager, or if there is no leader. Other members call it, for
+    example if swarm mode has failed there: needs ``peer`` in the master's configuration.
 
     CLI Example:
 
@@ -74,14 +74,14 @@ def list_nodes():
     """
     with _client() as client:
         found = swarm_mode.listing(client, swarm_mode.swarm(client))
-    # Whose swarm it is: by the pillar as it is now, for another minion asks by a later one.
+    # Read the current pillar: the minion that asks may already have a newer one.
     settings = __salt__["swarm_settings.get"](fresh=True)
     return {**found, "managers": list(settings["managers"])} if found else {}
 
 
 def complaints():
     """
-    Return what is not as pillar wants it and cannot be mended by an apply, as texts.
+    Return the differences from the pillar that applying the state cannot fix, as messages.
 
     CLI Example:
 
@@ -99,7 +99,7 @@ def complaints():
             with swarm_docker.translated("the cluster"):
                 cluster, nodes = client.inspect_swarm(), client.nodes()
         except swarm_errors.SwarmError as err:
-            # It was demoted a moment ago, or the managers have lost their quorum.
+            # This node was just demoted, or the managers have lost their quorum.
             return [*_moved(address, settings), f"{settings['id']} cannot look: {err}"]
     claims = __salt__["swarm_builtin.claims"]()
     me = swarm_nodes.by_id(nodes).get(swarm["NodeID"], {})
@@ -113,13 +113,13 @@ def complaints():
 
 
 def _moved(has, settings, nodes=()):
-    """Return a complaint if the cluster looks for this node elsewhere than pillar has it."""
+    """Return a message if the cluster has another address for this node than the pillar."""
     me = settings["id"]
     if not has or has == settings["address"]:
         return []
     cure = f"salt {me} swarm_builtin.leave, and apply again"
     if len(swarm_nodes.managers(nodes)) == 1:
-        # To leave would be the end of the cluster, and where it is looked for nobody can join.
+        # Leaving would end the cluster, and no node can join at the address it advertises.
         cure = f"it is the only manager: give it {has} too until there is another one, then {cure}"
     return [
         f"{me} is known to the cluster by the address {has}, and is to have {settings['address']}:"
@@ -144,9 +144,9 @@ def leads():
 
 def lists(node):
     """
-    Return whether the cluster lists a node, ``None`` if this minion cannot tell.
+    Return whether the cluster lists a node, or ``None`` if this minion cannot determine that.
 
-    Any member may ask: an engine is not told when its node was removed.
+    Any member may call it, because an engine is not notified when its node is removed.
 
     CLI Example:
 
@@ -165,7 +165,7 @@ def lists(node):
 
 
 def _leads(client):
-    """Say whether this node leads; waits for a moment while it becomes a manager, or none."""
+    """Return whether this node is the leader; waits briefly while its own role changes."""
 
     def look():
         swarm = swarm_mode.swarm(client)
@@ -180,8 +180,8 @@ def apply_cluster(test=False):
     """
     Ensure the cluster has the settings of ``swarm:builtin:cluster``; return what changed.
 
-    Its leader does that. Every manager keeps the key of a cluster that locks its managers. The CA
-    of ``swarm:builtin:signing_ca_cert`` is taken over node by node; waits for that.
+    Only the leader changes the cluster. If autolock is on, every manager stores the unlock key. The
+    nodes change to the CA of ``swarm:builtin:signing_ca_cert`` one by one; waits until all have.
 
     CLI Example:
 
@@ -198,7 +198,7 @@ def apply_cluster(test=False):
         if _leads(client):
             changes = _apply_spec(client, settings, test) | _apply_authority(client, settings, test)
             if not test and changes.keys() & {_AUTHORITY, swarm_cluster.ROTATION}:
-                # Who joins has to know the CA: a digest of it is a part of the tokens.
+                # Publish the new join tokens: they contain a digest of the CA.
                 __salt__["swarm_builtin.tell"]()
         if place and swarm_membership.manager(swarm_mode.swarm(client)):
             if options["autolock"] and not test:
@@ -215,7 +215,7 @@ def _promised(settings):
 
 
 def _is_to_found(client, settings):
-    """Return whether this node would make the cluster."""
+    """Return whether this node would create the cluster."""
     inactive = swarm_mode.swarm(client).get("LocalNodeState") == "inactive"
     return inactive and swarm_membership.is_first(settings)
 
@@ -227,7 +227,7 @@ def _apply_spec(client, settings, test):
         return changes
     done, authority = {}, changes.keys() & {swarm_cluster.ROTATION, swarm_cluster.SIGNERS}
     if len(authority) > 1:
-        # The CAs that sign until now sign the new one, too: they go after that.
+        # The current external CAs also cross-sign the new CA, so they are removed afterwards.
         done |= _update(client, settings, {**options, swarm_cluster.SIGNERS: None})
         done |= _await_rotation(client, settings)
     done |= _update(client, settings, options)
@@ -242,12 +242,12 @@ def _apply_spec(client, settings, test):
 
 
 def _update(client, settings, options):
-    """Set what pillar wants; return the nodes that were pruned for it."""
+    """Update the cluster's settings; return the nodes that were pruned in order to do so."""
     pruned = {}
     try:
         swarm_mode.update_cluster(client, options)
     except swarm_errors.ApiError:
-        # Docker refuses to give up the CA that signs before the new one does.
+        # Docker refuses to remove the signing CA before the rotation to the new CA is complete.
         pruned = _await_rotation(client, settings)
         try:
             swarm_mode.update_cluster(client, options)
@@ -257,11 +257,11 @@ def _update(client, settings, options):
 
 
 def _await_rotation(client, settings, wanted=None):
-    """Wait until the cluster changes its CA no more; return the nodes that were pruned for that."""
+    """Wait until the CA rotation is complete; return the nodes that were pruned for it."""
     pruned, claims = {}, __salt__["swarm_builtin.claims"]()
 
     def prune(nodes):
-        # What a host was before it joined anew will never have a certificate.
+        # The former node of a host that has rejoined never gets a certificate.
         pruned.update(_prune(client, nodes, claims, settings, test=False))
 
     swarm_mode.await_rotation(client, settings["timeout"], prune, wanted)
@@ -269,11 +269,11 @@ def _await_rotation(client, settings, wanted=None):
 
 
 def _apply_authority(client, settings, test):
-    """Have the nodes' certificates signed by the CA of pillar, if it names one."""
+    """Rotate the cluster to the signing CA of the pillar, if one is configured."""
     builtin = settings["builtin"]
     if not builtin["signing_ca_cert"]:
         return {}
-    # Without a key, the CAs of swarm:builtin:cluster:external-ca have it, and sign.
+    # Without a key, the CAs in swarm:builtin:cluster:external-ca hold it and sign.
     cert, key = (
         swarm_secrets.load(__salt__, builtin[one], path=f"swarm:builtin:{one}")
         if builtin[one]
@@ -292,7 +292,7 @@ def _apply_authority(client, settings, test):
 
 
 def _await_key(client, timeout):
-    """Wait for the leader to lock the cluster: it applies the same at the same time."""
+    """Wait until the leader, which applies the same state concurrently, enables autolock."""
 
     def probe():
         return None if client.get_unlock_key()["UnlockKey"] else "the cluster is not locked yet"
@@ -302,7 +302,7 @@ def _await_key(client, timeout):
 
 
 def _keep_key(client, place, test):
-    """Keep the cluster's key where pillar says, if there is one."""
+    """Store the cluster's unlock key, if it has one, in the place that the pillar names."""
     key = client.get_unlock_key()["UnlockKey"]
     if not key or swarm_secrets.load(__salt__, place, missing="") == key:
         return {}
@@ -313,10 +313,10 @@ def _keep_key(client, place, test):
 
 def settle(test=False, fresh=True):
     """
-    Ensure roles, availability and labels of the nodes are what pillar says; return what changed.
+    Ensure the nodes have the roles, availability and labels of the pillar; return what changed.
 
-    Only the leader does that; on others there is nothing to do. It takes no argument that says what
-    is to be done, so that any member may ask for it.
+    Does nothing on nodes other than the leader. Any member may call it, because it takes no
+    argument that determines the changes.
 
     CLI Example:
 
@@ -325,13 +325,13 @@ def settle(test=False, fresh=True):
         salt m1 swarm_leader.settle test=True
 
     fresh
-        By the pillar as it is now, not as it was when this minion last looked. Defaults to
-        ``True``: who asks for it may be there by a later pillar.
+        Compile the pillar again instead of using the one in this minion's memory. Defaults to
+        ``True``: the minion that asks may be a member only in a newer pillar.
     """
     get = __salt__["swarm_settings.get"]
     with swarm_docker.unless_absent(test), _client() as client, swarm_mode.alone():
-        # Looked up when it is this run's turn: the one before may have changed who leads. Before a
-        # pillar is compiled for it: all managers are asked, and one of them leads.
+        # Checked after the lock is taken, because the previous run may have changed the leader; and
+        # before the pillar is compiled, because all managers are asked and only one of them leads.
         if not _leads(client):
             founds = test and _is_to_found(client, wanted := get(fresh=fresh))
             return swarm_nodes.promised(wanted) if founds else {}
@@ -345,12 +345,12 @@ def _settle(client, settings, claims, test):
     changes = swarm_nodes.changes(nodes, claims, settings)
     demotions = [one for one in changes if one.role == swarm_nodes.WORKER]
     done |= _change(client, [one for one in changes if one not in demotions], settings, test)
-    # Before others go, those that are gone: they count for the quorum that the others need.
+    # Remove lost managers before demoting others, because they still count towards the quorum.
     lost = swarm_nodes.lost_managers(swarm_mode.nodes(client), claims, settings)
     done |= _replace(client, lost, settings, test)
     done |= _change(client, demotions, settings, test)
     if not swarm_membership.manager(swarm_mode.swarm(client)):
-        return done  # the last change was that of this very node
+        return done  # the last change demoted this node
     nodes = swarm_mode.nodes(client)
     return {
         **done,
@@ -366,7 +366,7 @@ def _change(client, changes, settings, test):
 
 
 def _finish(client, claims, settings, test):
-    """End the demotions of nodes that no minion claims; those of others are among the changes."""
+    """Complete demotions of nodes that no minion reports; others are part of the changes."""
     half = [
         one["ID"]
         for one in swarm_mode.nodes(client)
@@ -395,7 +395,7 @@ def _prune(client, nodes, claims, settings, test):
 
 
 def _renew(client, nodes, test):
-    """Change the token for workers if one of them has come by it."""
+    """Rotate the worker join token if a node has joined since the last change."""
     if not _joined_since(client, nodes):
         return {}
     if not test:
@@ -405,7 +405,7 @@ def _renew(client, nodes, test):
 
 
 def _joined_since(client, nodes):
-    """Return whether a node has joined since the cluster was last changed, as by a new token."""
+    """Return whether a node has joined since the last update of the cluster, such as a rotation."""
     changed = swarm_nodes.stamp(client.inspect_swarm()["UpdatedAt"])
     return any(swarm_nodes.stamp(one["CreatedAt"]) > changed for one in nodes)
 
@@ -421,7 +421,7 @@ def _carry_out(client, change, timeout):
 
 def rotate():
     """
-    Give the cluster a new token for workers, and tell the mine; nodes that are in stay in.
+    Rotate the join token for workers, and publish it in the mine; existing nodes are not affected.
 
     CLI Example:
 
@@ -437,10 +437,11 @@ def rotate():
 
 def expel(node, timeout=None):
     """
-    Take another node out of the cluster: its tasks, its role, its place in the list.
+    Drain another node, and demote it if it is a manager. Run it on a manager.
 
-    To be called on a manager. Refused if that would cost the managers their quorum. A node that is
-    alive still has to leave by itself, before or after.
+    Refused if the managers would lose their quorum. A node that is still running must also leave by
+    itself, before or after; ``swarm_leader.drop`` removes it from the node list. Return
+    ``{"drained": True}``, or in place of ``True`` why the node's tasks have not ended in time.
 
     CLI Example:
 
@@ -452,7 +453,7 @@ def expel(node, timeout=None):
         Its node ID, as ``docker node ls`` shows it.
 
     timeout
-        Seconds that its tasks have to be gone; ``swarm:timeout`` if unset.
+        Seconds to wait until its tasks have ended; ``swarm:timeout`` if unset.
     """
     settings = _settings()
     limit = settings["timeout"] if timeout is None else timeout
@@ -474,7 +475,9 @@ def expel(node, timeout=None):
 
 def drop(node):
     """
-    Take a node that has left off the list; return what changed. To be called on a manager.
+    Remove a node that has left from the node list; return what changed. Run it on a manager.
+
+    Refused if the node is still a manager.
 
     CLI Example:
 

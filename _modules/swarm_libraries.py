@@ -1,5 +1,5 @@
 """
-The Python libraries that the formula's modules stand on, in Salt's own Python.
+Install and remove the Python libraries that the formula needs in Salt's own Python.
 """
 
 import importlib.metadata
@@ -25,7 +25,7 @@ def _version(names):
     return None
 
 
-# What pip is asked for, and the distributions that will do.
+# Requirements for pip, and the names of the distributions that satisfy them.
 _WANTED = {
     "docker>=5,<8": ("docker",),
     "python-consul>=1.1,<2": ("python-consul", "py-consul"),
@@ -34,7 +34,7 @@ _WANTED = {
 
 def missing():
     """
-    Return the pip requirements of the libraries that are not there.
+    Return the pip requirements of the missing libraries.
 
     CLI Example:
 
@@ -47,7 +47,7 @@ def missing():
 
 def install(test=False):
     """
-    Ensure the libraries are in Salt's own Python; return what changed.
+    Ensure the libraries are installed in Salt's own Python; return the changes.
 
     CLI Example:
 
@@ -72,7 +72,7 @@ def install(test=False):
 
 def remove(test=False):
     """
-    Ensure the libraries that ``install`` brought are gone; return what changed.
+    Ensure the libraries that ``install`` installed are removed; return the changes.
 
     CLI Example:
 

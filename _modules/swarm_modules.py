@@ -1,12 +1,12 @@
 """
-The formula's own modules on this minion: are they the ones that the master serves?
+Check whether this minion has the modules of the formula that the master serves.
 """
 
 import hashlib
 from pathlib import Path
 
-# Nothing of the formula is imported here: this runs before the others are brought, and Python keeps
-# what it has once imported. The run that brings a new release would mix it with the old one.
+# Do not import other modules of the formula here: this runs before they are synced, and Python
+# keeps imported modules. The run that syncs a new release would mix it with the old one.
 
 __virtualname__ = "swarm_modules"
 
@@ -17,10 +17,10 @@ def __virtual__():
 
 def stale(manifest):
     """
-    Return the files of which this minion has no copy or another one than the manifest tells.
+    Return the files that are missing on this minion or differ from the manifest.
 
-    A sync asks the master for the hash of each file: half of all that a run with nothing to change
-    costs. To look at the copies costs a millisecond.
+    A sync asks the master for the hash of each file, which takes half of the time of a run without
+    changes. Checking the local copies takes a millisecond.
 
     CLI Example:
 

@@ -1,7 +1,7 @@
 """
-Inspect and manage networks through this machine's own Docker Engine.
+Inspect and manage networks through the local Docker Engine.
 
-The minion option ``swarm_docker_url`` names another socket than ``unix:///var/run/docker.sock``.
+The minion option ``swarm_docker_url`` overrides the socket ``unix:///var/run/docker.sock``.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ def __virtual__():
 
 def get(name):
     """
-    Return a network's settings and users, or ``None`` if there is no such network.
+    Return the settings and users of a network, or ``None`` if it does not exist.
 
     CLI Example:
 
@@ -47,7 +47,7 @@ def get(name):
 
 def apply(name, spec, test=False):
     """
-    Ensure there is exactly one network of this name with the given settings; return what changed.
+    Ensure exactly one network with this name and these settings exists; return what changed.
 
     CLI Example:
 
@@ -59,10 +59,10 @@ def apply(name, spec, test=False):
         Name of the network.
 
     spec
-        Settings as ``swarm_network.present`` takes them.
+        Settings, as in the state ``swarm_network.present``.
 
     test
-        Change nothing. An engine that is not there (yet) counts as having no network.
+        Change nothing. A missing engine counts as an engine without the network.
     """
     wanted = swarm_networks.wanted(name, spec)
     with swarm_docker.unless_absent(test), _client(name) as client:
@@ -72,11 +72,11 @@ def apply(name, spec, test=False):
 
 def remove(name, test=False):
     """
-    Remove a network, and return what was (or would be) changed; refused while a container uses it.
+    Remove a network; return what changed or would change. Refused while a container uses it.
 
-    In classic mode, endpoints of an overlay network that a lost host has left behind go with it: if
-    the engine of their host answers and has no such container, or Consul has seen that host leave
-    (``salt-run swarm.remove``) and pillar names it neither as a manager nor as a server.
+    In classic mode, stale endpoints that a lost host left in an overlay network are removed as
+    well: if the engine of their host answers and has no such container, or if the host has left
+    Consul (``salt-run swarm.remove``) and the pillar lists it neither as a manager nor as a server.
 
     CLI Example:
 
@@ -88,7 +88,7 @@ def remove(name, test=False):
         Name of the network.
 
     test
-        Change nothing. An engine that is not there counts as having no network.
+        Change nothing. A missing engine counts as one without the network.
     """
     with swarm_docker.unless_absent(test), _client(name) as client:
         return swarm_networks.remove(client, name, test, _judge(client))
@@ -97,7 +97,7 @@ def remove(name, test=False):
 
 def apply_all(test=False):
     """
-    Ensure the networks of ``swarm:networks`` are there with their settings; return what changed.
+    Ensure the networks in ``swarm:networks`` exist with their settings; return what changed.
 
     CLI Example:
 
@@ -108,9 +108,9 @@ def apply_all(test=False):
     settings = __salt__["swarm_settings.get"]()
     networks = settings["networks"]
     if settings["mode"] == "builtin" and not __salt__["swarm_leader.leads"]():
-        # Overlay networks are the cluster's, and its leader makes them.
+        # Overlay networks belong to the cluster, and its leader creates them.
         networks = _of_host(networks)
-    # First all of them in test mode: if one is refused, none is changed.
+    # Check all of them in test mode first: if one is refused, none is changed.
     changes = {name: apply(name, spec, test=True) for name, spec in networks.items()}
     if not test:
         changes = {name: apply(name, spec) for name, spec in networks.items() if changes[name]}
@@ -119,10 +119,10 @@ def apply_all(test=False):
 
 def remove_all(test=False):
     """
-    Ensure the networks of ``swarm:networks`` are gone; refused while a container uses one.
+    Remove the networks in ``swarm:networks``; refused while a container uses one of them.
 
-    An overlay network is everybody's: as long as others are in the swarm, it stays. It is nowhere
-    but in the store: without a store that answers it is gone.
+    Overlay networks are shared by all nodes and stay as long as other nodes are in the swarm. They
+    exist only in the store: if the store does not answer, they count as removed.
 
     CLI Example:
 
@@ -135,7 +135,7 @@ def remove_all(test=False):
     settings = __salt__["swarm_settings.get"]()
     networks = settings["networks"]
     if settings["mode"] == "builtin":
-        # A node that leaves takes no network of the cluster away from the others.
+        # A node that leaves does not remove networks of the cluster.
         networks = _of_host(networks)
     stays = not test and settings["mode"] == "classic" and _has_others(settings)
     changes = {name: _remove(name, spec, test, stays) for name, spec in networks.items()}
@@ -143,7 +143,7 @@ def remove_all(test=False):
 
 
 def _has_others(settings):
-    """Say whether other nodes are in the swarm: this one is out of the store by now."""
+    """Check whether other nodes are in the swarm; this node has already left the store."""
     try:
         return bool(set(__salt__["swarm_consul.nodes"]()) - {swarm_roles.engine_endpoint(settings)})
     except swarm_errors.SwarmError:
@@ -159,8 +159,8 @@ def _remove(name, spec, test, stays):
     Remove a network.
 
     stays
-        An overlay network is the others' as well: it is only looked whether a container here uses
-        it.
+        Other nodes still need overlay networks: only check whether a local container uses this
+        network.
     """
     overlay = spec["driver"] == "overlay"
     try:
@@ -168,8 +168,8 @@ def _remove(name, spec, test, stays):
     except swarm_errors.SwarmError:
         if not overlay or get_users(name):
             raise
-        # What others use is theirs; a dry run cannot tell who will be the last. Or the other nodes
-        # are taking the store away at this moment.
+        # Other nodes may use the network, and a dry run cannot tell which node will be the last.
+        # Or the other nodes are removing the store at the same time.
         if not (test or stays) and __salt__["swarm_consul.has_leader"]():
             raise
         return {}
@@ -178,7 +178,7 @@ def _remove(name, spec, test, stays):
 
 def get_users(name):
     """
-    Return the names of this engine's containers that use a network.
+    Return the names of the local containers that use a network.
 
     CLI Example:
 
@@ -200,7 +200,7 @@ def _client(name):
 
 
 def _judge(client):
-    """Return what says which users of a network exist nowhere; ``None`` without a store."""
+    """Return a function that finds stale users of a network; ``None`` without a store."""
     store = swarm_store.Store(swarm_overlay.config())
     if not store:
         return None

@@ -1,5 +1,5 @@
 """
-This node as a member of the swarm, whatever the swarm's mode is.
+Report this node as a member of the swarm, in either mode.
 """
 
 import swarm_errors
@@ -14,9 +14,9 @@ def __virtual__():
 
 def joined():
     """
-    Return whether this node is a healthy member with the labels that pillar gives it.
+    Check whether this node is a healthy member, with its labels (classic) or its role (builtin).
 
-    What the master asks a minion that has started, before it has it apply anything.
+    The master calls this function on a minion that has started, before it applies any state there.
 
     CLI Example:
 
@@ -36,7 +36,7 @@ def joined():
 
 def report():
     """
-    Return what the master wants to know of a member: address, roles, labels, engine.
+    Return this member's data for the master: address, roles, labels, engine.
 
     CLI Example:
 
@@ -66,7 +66,7 @@ def report():
 
 def managers():
     """
-    Return what the managers say of the whole swarm, by whatever way this node can hear it.
+    Return the managers' view of the whole swarm, as far as this node can get it.
 
     CLI Example:
 

@@ -1,5 +1,5 @@
 """
-The package of the Docker Engine.
+Install, hold and remove the package of the Docker Engine.
 """
 
 import contextlib
@@ -17,9 +17,9 @@ import swarm_wait
 __virtualname__ = "swarm_package"
 
 _LOCK = Path("/var/lib/dpkg/lock-frontend")
-# The package that leaves a running engine alone; ``swarm_engine.configure`` restarts that.
+# The package that does not restart a running engine; ``swarm_engine.configure`` restarts it.
 _QUIET = "docker.io"
-# Of these, apt lets a host have one; the snap of Docker is beside them, with an engine of its own.
+# apt allows only one of these on a host. The Docker snap, with its own engine, can coexist.
 _ENGINES = ("docker.io", "docker-ce", "docker-ee", "moby-engine", "podman-docker")
 _SNAP = Path("/snap/bin/docker")
 
@@ -29,7 +29,7 @@ def __virtual__():
 
 
 def _await_apt(settings):
-    """Wait until no apt is at work here: that of a run that was killed goes on by itself."""
+    """Wait until no apt runs on this host: the apt of a killed run continues by itself."""
 
     def probe():
         if not _LOCK.exists():
@@ -45,7 +45,7 @@ def _await_apt(settings):
 
 
 def _candidate(package, wanted):
-    """Return the version that would be installed; looks again after a refresh of the lists."""
+    """Return the version that would be installed; refresh the package lists if there is none."""
     unread = ""
     for refresh in (False, True):
         if refresh:
@@ -62,7 +62,7 @@ def _candidate(package, wanted):
 
 
 def _unread(refreshed):
-    """Return which repositories apt could not read, of what ``pkg.refresh_db`` returns."""
+    """Return which repositories apt could not read, from the result of ``pkg.refresh_db``."""
     failed = sorted(name for name, read in (refreshed or {}).items() if read is False)
     return (
         f"; and apt could not read {', '.join(failed)}: 'apt-get update' on that host says why"
@@ -72,7 +72,7 @@ def _unread(refreshed):
 
 
 def _companions(package):
-    # Debian's newer packages have the command line apart, and only recommend it.
+    # Newer Debian packages ship the command line separately and only recommend it.
     wanted = ("docker-cli", "apparmor") if package == "docker.io" else ()
     absent = [one for one in wanted if not __salt__["pkg.version"](one)]
     return [one for one in absent if __salt__["pkg.list_repo_pkgs"](one)]
@@ -80,7 +80,7 @@ def _companions(package):
 
 def _install(package, candidate, companions):
     pkgs = [{package: candidate}, *companions]
-    # Not the recommended ones: needrestart is among them and restarts daemons on its own.
+    # Without recommended packages: needrestart is among them and restarts daemons on its own.
     done = __salt__["pkg.install"](pkgs=pkgs, install_recommends=False, refresh=False)
     have = __salt__["pkg.version"](package)
     if not have:
@@ -103,12 +103,12 @@ def _hold(engine, test):
 
 @contextlib.contextmanager
 def _turn(settings, have, candidate, companions):
-    """Hold the turn of an engine that the package may restart, as all but Debian's do."""
+    """Hold the turn if the package may restart the engine, as all but Debian's do."""
     package = settings["engine"]["package"]
     if (have and package == _QUIET) or not swarm_dockerd.answers():
         yield
         return
-    # What takes longest is done before.
+    # The download takes longest, and therefore precedes the turn.
     pkgs = [{package: candidate}, *companions]
     __salt__["pkg.install"](pkgs=pkgs, install_recommends=False, refresh=False, downloadonly=True)
     masterless = __opts__.get("file_client") == "local"
@@ -118,7 +118,7 @@ def _turn(settings, have, candidate, companions):
 
 
 def _refuse_second(package):
-    """Raise an error for an engine of somebody else, which ours would replace or shadow."""
+    """Raise an error if the host has another engine, which this one would replace or shadow."""
     ours = swarm_files.record("engine").get("package")
     found = [one for one in _ENGINES if one not in {package, ours} and __salt__["pkg.version"](one)]
     if _SNAP.exists():
@@ -134,7 +134,7 @@ def _refuse_second(package):
 
 def planned():
     """
-    Return the version that ``install`` would put in the place of the one that is here, else ``""``.
+    Return the version that ``install`` would install, ``""`` if the present version stays.
 
     CLI Example:
 
@@ -151,9 +151,9 @@ def planned():
 
 def install(test=False):
     """
-    Ensure the engine's package is installed as pillar says; return what changed.
+    Ensure the engine's package is installed as the pillar specifies; return what changed.
 
-    Refuses, before anything is installed, a version that cannot take what pillar wants of it.
+    Before anything is installed, a version that does not support the pillar's settings is refused.
 
     CLI Example:
 
@@ -185,7 +185,7 @@ def install(test=False):
 
 
 def _remove_orphans(brought):
-    """Remove what came with the engine and is needed by nothing else, containerd above all."""
+    """Remove packages installed with the engine that nothing else needs, above all containerd."""
     orphans = set(__salt__["pkg.autoremove"](list_only=True))
     if ours := sorted(orphans & set(brought)):
         __salt__["pkg.remove"](pkgs=ours)
@@ -193,9 +193,9 @@ def _remove_orphans(brought):
 
 def remove(test=False):
     """
-    Ensure the engine's package is gone if this formula brought it; return what changed.
+    Remove the engine's package if this formula installed it; return what changed.
 
-    It stays, and its data with it, if a container is left on it that is not the formula's own.
+    The package and its data stay if the engine has a container that is not the formula's own.
 
     CLI Example:
 
@@ -205,11 +205,11 @@ def remove(test=False):
     """
     noted = swarm_files.record("engine")
     package = noted.get("package")
-    # First, for apt removes no package that is held.
+    # First, because apt does not remove held packages.
     settings = __salt__["swarm_settings.get"]()
     changes = _hold({**settings["engine"], "hold": False}, test)
     have = __salt__["pkg.version"](package) if package else None
-    # With somebody else's containers on it, the engine stays.
+    # With containers that are not the formula's, the engine stays.
     if have and not swarm_names.others(settings, __salt__):
         if not test:
             __salt__["pkg.remove"](pkgs=[package, *noted.get("companions", [])])

@@ -1,5 +1,5 @@
 """
-Private registries: root's login to them, and the CAs by which Docker knows them.
+Manage private registries: root's logins, and the CA certificates that Docker trusts for them.
 """
 
 from pathlib import Path
@@ -24,8 +24,8 @@ def apply(test=False):
     """
     Ensure root's Docker client has the logins of ``swarm:registries``, and the engine the CAs.
 
-    No password is in what this returns: ``{"registry HOST": {"old": "no login", "new": ...}}``.
-    What an admin has in ``config.json`` stays.
+    Return the changes, without passwords: ``{"registry HOST": {"old": "no login", "new": ...}}``.
+    Entries that an administrator has added to ``config.json`` are kept.
 
     CLI Example:
 
@@ -34,7 +34,7 @@ def apply(test=False):
         salt '*' swarm_registry.apply test=True
     """
     registries = __salt__["swarm_settings.get"]()["registries"]
-    # All of them are read before anything is written.
+    # Read all secrets before anything is written.
     logins = {host: _login(host, one) for host, one in registries.items() if one["username"]}
     authorities = {
         host: _authority(host, one) for host, one in registries.items() if one["ca_cert"]
@@ -44,7 +44,7 @@ def apply(test=False):
 
 def remove(test=False):
     """
-    Ensure the logins and CAs that the formula brought are gone; an admin's own stay.
+    Ensure the logins and CAs that the formula added are absent; an administrator's are kept.
 
     CLI Example:
 
@@ -81,7 +81,7 @@ def _authority(host, registry):
 
 
 def _converge(logins, authorities, test):
-    """Ensure there are these logins and CAs, and none of ours besides."""
+    """Ensure these logins and CAs are present, and no others that the formula has added."""
     noted = swarm_files.record(_RECORD)
     path = swarm_docker.LOGINS
     config = swarm_files.read_json(path)
@@ -89,7 +89,7 @@ def _converge(logins, authorities, test):
     files, changes, ours = _certificates(authorities, noted.get("authorities", {}))
     secret = _mode(outcome)
     if not test:
-        # Noted first: what a run that is killed leaves behind can be taken away.
+        # Recorded first, so that the files of a run that is killed can still be removed.
         sections = {"logins": outcome.noted, "authorities": ours}
         swarm_files.note(_RECORD, {key: one for key, one in sections.items() if one})
         if secret or outcome.changes:
@@ -104,12 +104,12 @@ def _certificate(host):
 
 
 def _certificates(wanted, noted):
-    """Return ``{host: text}`` of what is to write, the report, and ``{host: SHA-256}`` of ours."""
+    """Return the files to write ``{host: text}``, the changes, and our CAs ``{host: SHA-256}``."""
     files, changes, ours = {}, {}, {}
     for host in sorted({*wanted, *noted}):
         text, current = wanted.get(host), swarm_files.read(_certificate(host))
         new, old = swarm_registry.fingerprint(text), swarm_registry.fingerprint(current)
-        # One that is somebody else's by now stays where it is.
+        # A file that has been replaced by someone else meanwhile is kept.
         if current != text and (text or old == noted[host]):
             files[host] = text
             changes[f"CA of registry {host}"] = {"old": old, "new": new}
@@ -127,7 +127,7 @@ def _write_certificate(host, text):
 
 
 def _mode(outcome):
-    """Return the change of a mode by which others could read a login that is ours."""
+    """Return the change of the file mode if other users could read a login that we wrote."""
     path = swarm_docker.LOGINS
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
     if not outcome.noted or not mode & 0o077:

@@ -1,5 +1,5 @@
 """
-What the swarm may do in Consul, where all else is denied: Consul's ACLs.
+Manage the permissions of the swarm in Consul (ACLs with the default policy ``deny``).
 """
 
 import swarm_acl
@@ -22,10 +22,10 @@ def _client(settings, token=None):
 
 def apply(test=False):
     """
-    Ensure the swarm may do in Consul what it needs, where all else is denied; return what changed.
+    Ensure the swarm has the permissions that it needs in Consul; return what changed.
 
-    Only with ``swarm:consul:acl``. A server grants that; the others wait for it. Where ACLs are
-    switched on in a running swarm, servers deny all else after that, one after the other.
+    Only with ``swarm:consul:acl``. A server grants the permissions; other nodes wait for them. If
+    ACLs are enabled in a running swarm, the servers then deny everything else, one at a time.
 
     CLI Example:
 
@@ -40,7 +40,7 @@ def apply(test=False):
     if test:
         return {**_promised(settings), **denied}
     if denied:
-        # The others take their turns to get them.
+        # The other servers enable their ACLs one at a time.
         swarm_wait.until(
             lambda: swarm_acl.laggards(_client(settings), settings), 3 * settings["timeout"]
         )
@@ -50,7 +50,7 @@ def apply(test=False):
 
 
 def _ungranted(settings, changes, test=False):
-    """Grant the swarm its rights if this is a server; return what it waits for as a sentence."""
+    """Grant the permissions if this is a server; return what is still missing as a sentence."""
     try:
         manager = _client(settings, swarm_acl.management()) if settings["is_server"] else None
         if manager and swarm_acl.grant(manager, test):

@@ -1,5 +1,5 @@
 """
-The pillar ``swarm``, checked and with everything filled in that follows from it.
+Validate the pillar ``swarm``, and complete it with defaults and derived values.
 """
 
 import json
@@ -18,7 +18,7 @@ def __virtual__():
 
 
 def _minion():
-    # Salt keeps apart what the kernel calls secondary: further addresses in the same subnet.
+    # Salt lists secondary addresses, further ones in the same subnet, under a separate key.
     interfaces = {
         name: [
             one["address"] for kind in ("inet", "inet6", "secondary") for one in entry.get(kind, [])
@@ -31,14 +31,14 @@ def _minion():
 
 
 def _pillar(fresh=False):
-    # Not pillar.get: Salt 3008 masks what that gives to Python. Not config.get: a grain or a
-    # minion's own configuration called "swarm" would come before pillar there.
+    # Not pillar.get: Salt 3008 masks the values that it returns to Python. Not config.get: there, a
+    # grain or a minion option called "swarm" takes precedence over the pillar.
     pillar = _compiled() if fresh else __pillar__
     return json.loads(json.dumps(pillar.get(swarm_pillar.ROOT), default=str))
 
 
 def _compiled():
-    """Return the pillar as the master has it now; a minion's own is that of its last refresh."""
+    """Return the current pillar from the master; ``__pillar__`` dates from the last refresh."""
     return salt.pillar.get_pillar(
         __opts__,
         dict(__grains__.items()),
@@ -58,9 +58,9 @@ def _read(pillar):
 
 def check():
     """
-    Return the faults of the pillar ``swarm`` and the warnings about it, as two lists of texts.
+    Return the faults of the pillar ``swarm`` and the warnings about it, as two lists of strings.
 
-    Each fault names its pillar path, what was found and what would be right.
+    Each fault names the pillar path, the value found and the value expected.
 
     CLI Example:
 
@@ -74,9 +74,9 @@ def check():
 
 def get(fresh=False):
     """
-    Return the settings in force on this minion: pillar, defaults, addresses, roles.
+    Return the effective settings of this minion: pillar, defaults, addresses and roles.
 
-    Raises an error that lists every fault if the pillar is wrong.
+    Raises an error that lists every fault if the pillar is invalid.
 
     CLI Example:
 
@@ -85,7 +85,7 @@ def get(fresh=False):
         salt '*' swarm_settings.get
 
     fresh
-        Have the master compile the pillar now. Defaults to ``False``: as of the last refresh.
+        Have the master compile the pillar now. Defaults to ``False``: use that of the last refresh.
     """
     pillar = _pillar(fresh)
     key = json.dumps(pillar, sort_keys=True)

@@ -1,5 +1,5 @@
 """
-This node's certificate: of the swarm's own CA, or brought by the user.
+Manage this node's certificate, signed by the swarm's own CA or supplied by the user.
 """
 
 import contextlib
@@ -21,9 +21,9 @@ _STORES = {
     swarm_authority.NODE: swarm_certs.NODE,
     swarm_authority.CLIENT: swarm_certs.CLIENT,
 }
-# Here it is noted which minion the CA was.
+# The section of the record that names the CA's minion.
 _RECORD = "tls"
-# Seconds that the CA's minion may take for an answer.
+# Seconds to wait for an answer from the CA's minion.
 _ANSWER = 15
 
 
@@ -41,7 +41,7 @@ def _mine():
 
 def status():
     """
-    Return what this node's certificate is for, who has signed it and how many days it is valid yet.
+    Return the names in this node's certificate, its issuer and its remaining days of validity.
 
     CLI Example:
 
@@ -62,9 +62,9 @@ def status():
 
 def report():
     """
-    Return which CAs all of this node trusts and which has signed its certificates. For Salt's mine.
+    Return the CAs that this node trusts and the issuer of its certificates, for Salt's mine.
 
-    All of it: until an apply has ended well, services may be using the files of before.
+    All kept sets count: until an apply succeeds, services may still use the previous files.
 
     CLI Example:
 
@@ -78,9 +78,9 @@ def report():
 
 def apply(test=False):
     """
-    Ensure this node has a key and a valid certificate for its address; return what changed.
+    Ensure this node has a key and a valid certificate for its address; return the changes.
 
-    A new key with each new certificate; it never leaves the host.
+    The swarm's CA signs a new key for each new certificate; the key never leaves the host.
 
     CLI Example:
 
@@ -102,13 +102,13 @@ def apply(test=False):
 
 
 def _tell(settings, mine):
-    """Tell the CA, which waits in its change for what its members trust."""
+    """Publish this node's report, for which a rotation of the CA waits."""
     mine.tell(settings["id"], swarm_authority.REPORT, report(), "swarm_tls.report")
 
 
 def apply_client(test=False):
     """
-    Ensure this host has a certificate for its users' clients, if pillar wants that here.
+    Ensure this host has a client certificate if ``swarm:client:nodes`` names it, else none.
 
     CLI Example:
 
@@ -134,7 +134,7 @@ def _apply(settings, mine, kind, due, test):
         wanted = _brought(settings, _needed(settings))
         why = f"from {settings['tls']['cert']}" if wanted != have else None
     else:
-        # Test mode looks once. A host without a certificate may be asked before there is a CA.
+        # Test mode does not wait. For a host without a certificate, the CA may not exist yet.
         bare = test and not have
         learn = _asked_authority if bare else functools.partial(_await_authority, test=test)
         authority = learn(settings, mine)
@@ -154,17 +154,18 @@ def _apply(settings, mine, kind, due, test):
 
 
 def _needed(settings):
-    """Return what a certificate that the user brings is for at least."""
+    """Return the names and addresses that a certificate supplied by the user must contain."""
     found = {settings["address"], *(settings["tls"]["names"] if settings["is_manager"] else ())}
-    # Loopback is where a node asks its own Consul.
+    # A node connects to its own Consul over loopback.
     return found | ({"127.0.0.1"} if settings["own_store"] else set())
 
 
 def _gain(settings, have, new, due, why):
     """
-    Return why a new certificate takes the place of the old one, ``None`` if it says the same.
+    Return why a new certificate replaces the old one, ``None`` if both have the same surplus names.
 
-    The CA goes by the pillar of its own minion. An error if that gives less than is due.
+    The CA signs by the pillar of its own minion. Raises an error if the certificate lacks a name or
+    an address that is due.
     """
     ca, me = settings["tls"]["ca"], settings["id"]
     found = swarm_pki.names(new.cert)
@@ -183,7 +184,7 @@ def _gossip(authority, kind):
 
 
 def _made(settings, kind, authority):
-    """Return a new key with its certificate by the swarm's own CA."""
+    """Return a new key with a certificate signed by the swarm's own CA."""
     key = swarm_pki.new_key(settings["tls"]["key_type"])
     cert = _signed(settings, key, kind)
     if fault := swarm_pki.untimely(cert):
@@ -197,7 +198,7 @@ def _made(settings, kind, authority):
 
 
 def _brought(settings, due):
-    """Return what the user's own files hold, once they will do."""
+    """Return the content of the user's certificate files; raise an error if they are unsuitable."""
     tls, texts = settings["tls"], {}
     for key, option in (("ca", "ca_cert"), ("cert", "cert"), ("key", "key")):
         text = swarm_files.read(Path(tls[option]))
@@ -220,7 +221,7 @@ def _brought(settings, due):
 
 
 def _authority(settings, mine):
-    """Return what the CA tells the members, ``{}`` if it has not told yet."""
+    """Return the record that the CA publishes to the members, ``{}`` if there is none yet."""
     if settings["is_ca"]:
         state = swarm_authority.load()
         return swarm_authority.record(state) if state else {}
@@ -229,7 +230,7 @@ def _authority(settings, mine):
 
 
 def _asked_authority(settings, mine):
-    """Return what the CA tells, ``{}`` for nothing yet; an error if no minion can tell anything."""
+    """Return the CA's record, ``{}`` if there is none yet; raise an error if the mine fails."""
     found = _authority(settings, mine)
     if not found and not settings["is_ca"]:
         mine.refuse_forgetful(settings["id"])
@@ -256,7 +257,11 @@ def _await_authority(settings, mine, test):
 
 
 def _refuse_moved(settings):
-    """A CA does not move with pillar; with another list of managers, it may seem to."""
+    """
+    Raise an error if ``swarm:tls:ca`` no longer names the CA that this node trusts.
+
+    A CA does not move with the pillar; a changed list of managers may make it appear so.
+    """
     ca, me = settings["tls"]["ca"], settings["id"]
     if swarm_certs.NODE.read() is None:
         return
@@ -270,7 +275,7 @@ def _refuse_moved(settings):
 
 
 def _refuse_stranger(settings, have, authority):
-    """A CA that comes in place of another all at once was lost, or is somebody else's."""
+    """Raise an error for an unannounced CA: the old one was lost, or the new one is foreign."""
     if not (have and authority):
         return
     known = set(swarm_pki.fingerprints(have.ca))
@@ -284,7 +289,7 @@ def _refuse_stranger(settings, have, authority):
 
 
 def _signed(settings, key, kind):
-    """Have the CA sign a key of this node."""
+    """Request a certificate for a key of this node from the CA."""
     me, ca = settings["id"], settings["tls"]["ca"]
     request = {
         "csr": swarm_pki.request(key, me),
@@ -310,7 +315,7 @@ def _signed(settings, key, kind):
 
 
 def _unsigned(ca, answer):
-    """Return why there is no certificate: the CA's minion has its own words, or none came."""
+    """Return why there is no certificate: the answer of the CA's minion, or a missing answer."""
     if answer:
         return f"its minion answers {answer}"
     return (
@@ -328,9 +333,10 @@ def _certificate(answer):
 
 def distrust():
     """
-    Have this host forget its certificate and whom it trusts; the next apply trusts the CA there is.
+    Reset this host's certificate and trusted CAs; the next apply trusts the current CA.
 
-    Only after the loss of a CA. Engine and containers go on with what they have read.
+    Use this only after the loss of a CA. The engine and the containers continue with the
+    files that they have read.
 
     CLI Example:
 
@@ -346,10 +352,10 @@ def distrust():
 
 def tidy(test=False):
     """
-    Ensure no certificates lie here that were replaced; return what changed.
+    Ensure replaced certificates are removed; return the changes.
 
-    To be called when all is well: until then they are what there is to go back to, and what
-    services may still be using. The CA is told that they are not any more.
+    Call this after a successful apply: until then, a rollback needs the replaced certificates, and
+    services may still use them. Afterwards, the CA gets a new report without them.
 
     CLI Example:
 
@@ -375,10 +381,10 @@ def tidy(test=False):
 
 
 def _replaced():
-    """Return the names of the sets that this very run would replace."""
+    """Return the names of the sets that the current run would replace."""
     found = []
     for store, function in ((swarm_certs.NODE, apply), (swarm_certs.CLIENT, apply_client)):
-        # What is in the way of a new one is told by the state that would ask for it.
+        # The state that requests the new certificate reports the error.
         with contextlib.suppress(swarm_errors.SwarmError):
             changes = function(test=True).values() if store.read() else ()
             if any(change["new"] for change in changes):
@@ -388,7 +394,7 @@ def _replaced():
 
 def remove(test=False):
     """
-    Ensure this host has no certificate of the formula; return what changed.
+    Ensure the formula's certificates are removed from this host; return the changes.
 
     CLI Example:
 

@@ -1,5 +1,5 @@
 """
-Whose turn it is to restart its engine, in the engine's swarm mode; see ``swarm_engine.configure``.
+Manage the turn to restart an engine in swarm mode; see ``swarm_engine.configure``.
 """
 
 import swarm_caller
@@ -23,7 +23,7 @@ def _client():
 
 def status():
     """
-    Return which member has the turn to restart its engine; empty if none has. Managers know.
+    Return the member that has the turn to restart its engine; empty if none. Run on a manager.
 
     CLI Example:
 
@@ -38,10 +38,10 @@ def status():
 
 def end():
     """
-    End the turn of whichever member has it; return which one had it. To be called on a manager.
+    End the current turn, and return which member had it. Run this on a manager.
 
-    Only if that member is certain not to restart its engine any more: by itself the turn ends when
-    the member applies again, or after four times ``swarm:timeout`` and five minutes.
+    Use this only if that member is certain not to restart its engine any more. Otherwise, the turn
+    ends when the member applies again, or after four times ``swarm:timeout`` plus five minutes.
 
     CLI Example:
 
@@ -58,10 +58,10 @@ def end():
 
 def request(what, **kwargs):
     """
-    Take, look after or end the turn of the worker that asks; return what is ``missing``, if any.
+    Take, check or end the turn of the calling worker; return what is ``missing``, if anything.
 
-    To be called by way of the master, which says who asks: a member can hold up others, and never
-    move them.
+    Called through the master, which identifies the caller: a member can delay other members, but
+    cannot take or end their turns.
 
     CLI Example:
 
@@ -71,8 +71,8 @@ def request(what, **kwargs):
         salt m4 publish.publish m1 swarm_turn.request take
 
     what
-        ``take``; ``back``, whether the managers have the node again; ``settled``, whether its
-        services are; or ``end``.
+        ``take``; ``back``, to check whether the node is back in the cluster; ``settled``, to check
+        whether its services are; or ``end``.
     """
     caller = kwargs.get("__pub_id")
     if not caller or what not in swarm_engine_turn.VERBS:
@@ -83,7 +83,7 @@ def request(what, **kwargs):
         try:
             return _answer(client, caller, what)
         except swarm_errors.ApiError as err:
-            # Nobody leads for a moment, or for longer.
+            # The cluster has no leader, for a moment or for longer.
             return {"missing": f"{caller} cannot ask whose turn it is: {err}", "stuck": True}
 
 
@@ -111,7 +111,7 @@ def _refused(why):
 def _look(client, caller, what):
     turn = swarm_raft_lock.find(client)
     if turn is None or turn.holder != caller:
-        return None  # it has ended already
+        return None  # the turn has already ended
     if what == swarm_engine_turn.BACK:
         return swarm_raft_lock.back(swarm_mode.nodes(client), turn.before.get("node"))
     if what == swarm_engine_turn.SETTLED:

@@ -1,5 +1,5 @@
 """
-Named volumes of this machine's own Docker Engine.
+Inspect and remove named volumes of this host's Docker Engine.
 """
 
 import swarm_docker
@@ -13,7 +13,7 @@ def __virtual__():
 
 def path(name):
     """
-    Return where on this machine a volume is, ``None`` if there is none.
+    Return the path of a volume on this host, ``None`` if there is no such volume.
 
     CLI Example:
 
@@ -30,7 +30,7 @@ def path(name):
 
 def remove(name, test=False):
     """
-    Remove a volume with all that is in it, and return what was (or would be) changed.
+    Remove a volume with its data, and return what was (or would be) changed.
 
     CLI Example:
 
@@ -42,7 +42,7 @@ def remove(name, test=False):
         Name of the volume.
 
     test
-        Change nothing.
+        Make no changes.
     """
     with _client(name) as client:
         if swarm_docker.found(client.inspect_volume, name) is None:

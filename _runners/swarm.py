@@ -1,8 +1,9 @@
 """
-The whole swarm, from the master: who is a member, join those who are missing, remove one.
+Manage a swarm from the master: show its members, join missing members, remove a node, back up.
 
-Who should be a member is what the pillar says that the master compiles for each accepted key; never
-a grain, an event or the master's cache of pillars, for a minion could forge these.
+A minion is a member if the pillar that the master compiles for its accepted key defines
+``swarm:managers``. Grains, events and the master's pillar cache are never used, because a minion
+could forge them.
 """
 
 import salt.client
@@ -14,8 +15,8 @@ import swarm_members
 import swarm_report
 
 _BATCH = 50
-# Seconds until it is asked whether a job still runs, and for the answer to that. A state may take
-# as long as it likes; a minion that is dead costs both.
+# Seconds until the master checks whether a job is still running, and for the replies to that check.
+# A state may run for any length of time; a dead minion costs the sum of both.
 _LOOK, _ANSWER = 15, 15
 
 
@@ -28,13 +29,13 @@ def _pillar(minion):
 
 
 def _swarms(swarm=None):
-    """Return the swarms under this master; with the ID of a member, only that one's."""
+    """Return the swarms under this master, or only the swarm of the given member."""
     found = swarm_fleet.swarms({minion: _pillar(minion) for minion in _accepted()})
     return swarm_fleet.named(found, swarm)
 
 
 def _ask(minions, function, *args, **kwargs):
-    """Return what minions answer; those that do not are missing."""
+    """Return the answers of minions; minions that do not answer are missing."""
     if not minions:
         return {}
     with salt.client.get_local_client(mopts=__opts__) as client:
@@ -48,7 +49,7 @@ def _ask(minions, function, *args, **kwargs):
             kwarg=kwargs,
             full_return=True,
         )
-    # Of one that does not answer, 3008 says so in place of an answer; but it has no job then.
+    # For a minion that does not answer, Salt 3008 returns a message to that effect without a jid.
     return {
         minion: one["ret"]
         for minion, one in found.items()
@@ -57,7 +58,7 @@ def _ask(minions, function, *args, **kwargs):
 
 
 def _reports(members):
-    # What a minion has in mind is the pillar of its start, or of its last refresh.
+    # A minion's own pillar dates from its start or from its last refresh.
     _ask(members, "saltutil.refresh_pillar", wait=True)
     return {
         member: swarm_report.read(report)
@@ -66,7 +67,7 @@ def _reports(members):
 
 
 def _said(reports, managers=()):
-    """Return what the managers say, as some member that is set up hears it; managers come first."""
+    """Return the managers' view of the swarm from the first member that has it; managers first."""
     there = [name for name, report in reports.items() if isinstance(report, dict)]
     for member in sorted(there, key=lambda name: name not in managers):
         said = _ask([member], "swarm_node.managers").get(member)
@@ -76,13 +77,13 @@ def _said(reports, managers=()):
 
 
 def _heard(swarm, reports):
-    """Return the reports of a swarm's members, and what its managers say."""
+    """Return the reports of a swarm's members, and its managers' view of the swarm."""
     ours = {name: report for name, report in reports.items() if name in swarm.members}
     return ours, _said(ours, swarm.managers)
 
 
 def _look(swarm):
-    """Return the rows of all members, swarm by swarm, their reports, and who joins by itself."""
+    """Return the members' rows by swarm, their reports, and the members that join automatically."""
     swarms = _swarms(swarm)
     reports = _reports([member for one in swarms for member in one.members])
     rows = []
@@ -99,10 +100,11 @@ def _fire(member, word, **data):
 
 def status(swarm=None):
     """
-    Show the members: role, address, state, engine, labels, and why one is not Healthy.
+    Show the members: role, address, state, engine, labels, and why a member is not Healthy.
 
-    A table; ``--out json`` and other outputters give the rows as data. Of several swarms under one
-    master, each is asked of its own managers, by whose IDs it is called.
+    Returns a table; with ``--out json`` or another outputter, the rows as data. If there are
+    several swarms under one master, each swarm's data comes from its own managers, and their IDs
+    are its name.
 
     CLI Example:
 
@@ -123,8 +125,9 @@ def reconcile(test=False, swarm=None):
     """
     Join the members that are up and not Healthy; return what was done.
 
-    In batches, one publish for many. Fires ``swarm/node/<id>/joined`` and ``.../failed``. To be run
-    by the master's own schedule, for what was lost while the master was down.
+    Members are joined in batches, with one publish per batch. Fires ``swarm/node/<id>/joined`` and
+    ``.../failed``. Run it from the master's schedule, to catch up on events that were lost while
+    the master was down.
 
     CLI Example:
 
@@ -133,7 +136,7 @@ def reconcile(test=False, swarm=None):
         salt-run swarm.reconcile test=True
 
     test
-        Only tell who would be joined.
+        Only return the members that would be joined.
 
     swarm
         Only the swarm with this member; all if unset.
@@ -150,7 +153,7 @@ def reconcile(test=False, swarm=None):
 
 def join(*minions):
     """
-    Join these minions, if their pillar makes them members; return what was done.
+    Join these minions if they are members and ``swarm:autojoin`` is on; return what was done.
 
     CLI Example:
 
@@ -180,13 +183,13 @@ def _join(minions):
 
 def remove(minion, force=False, lose_cluster=False, swarm=None):
     """
-    Take a node out of the swarm, also one that is dead; return what was done.
+    Remove a node from the swarm, even if it is dead; return what was done.
 
-    A minion that answers applies ``swarm.clean``. Then its key leaves the store, and Consul forgets
-    a server; in builtin mode its tasks go elsewhere before, and it leaves the list of nodes.
-    Refused where the last manager, the quorum of managers or Consul servers, or the CA would be
-    lost.
-    Take it out of pillar as well, or it is a member again with the next apply.
+    If the minion answers, it applies ``swarm.clean``. In classic mode, its key is then removed from
+    the store, and a failed Consul member is force-left. In builtin mode, the node is drained and
+    demoted first, and removed from the list of nodes at the end. Refused if the last manager, the
+    quorum of managers or Consul servers, or the CA would be lost.
+    Remove the node from the pillar as well, or the next apply makes it a member again.
 
     CLI Example:
 
@@ -195,16 +198,16 @@ def remove(minion, force=False, lose_cluster=False, swarm=None):
         salt-run swarm.remove m4
 
     minion
-        The ID of its minion.
+        The node's minion ID.
 
     force, lose_cluster
-        Both: remove it whatever that costs, also the only copy of the cluster, the store or the CA.
-        Default to ``False``.
+        Set both to remove the node at any cost, even with the only copy of the cluster, the store
+        or the CA. Default to ``False``.
 
     swarm
-        The ID of another member of its swarm. To be given only where that cannot be told: there are
-        several, the minion's pillar makes it a member of none, and none or more than one of them
-        lists a node of its name.
+        The ID of another member of its swarm. Needed only if the swarm cannot be determined: there
+        are several, the minion's pillar makes it a member of none, and none or more than one of
+        them lists a node with its name.
     """
     try:
         ours = _swarm_of(minion, swarm)
@@ -228,14 +231,14 @@ def remove(minion, force=False, lose_cluster=False, swarm=None):
     done = take_out(minion, minion in reports, endpoint, others)
     if "refused" not in done:
         if (ca := swarm_members.authority(others)) in others:
-            # Whoever comes in its place may have its address.
+            # The host that replaces this node may use the same address.
             _ask([ca], "swarm_ca.forget", minion)
         _fire(minion, "removed")
     return done
 
 
 def _swarm_of(minion, swarm):
-    """Return the swarm that a minion is to leave."""
+    """Return the swarm from which a minion is removed."""
     found = _swarms(swarm)
     if ours := swarm_fleet.pick(found, minion):
         return ours
@@ -247,19 +250,19 @@ def _swarm_of(minion, swarm):
 
 
 def _refused(why):
-    # Salt would show where in the code an error was, too; nobody asks for that.
+    # If an error were raised, Salt would print a traceback as well, which does not help the user.
     __context__["retcode"] = 1
     return {"refused": str(why)}
 
 
 def backup(minion=None, swarm=None, **options):
     """
-    Have a member keep what the swarm knows in a file of its own; return where, ``bytes``,
+    Back up the swarm's state to a file on a member; return ``minion``, ``path``, ``bytes`` and
     ``sha256``.
 
-    In builtin mode a manager that does not lead, and better one that is drained, for its engine is
-    stopped meanwhile; in classic mode a Consul server. See ``swarm_backup.save``, and
-    ``swarm_backup.restore`` for the way back.
+    In builtin mode, the file is written on a manager, preferably not the leader and drained,
+    because the engine is stopped during the backup; in classic mode, on a Consul server. See
+    ``swarm_backup.save``, and ``swarm_backup.restore`` for restoring it.
 
     CLI Example:
 
@@ -269,16 +272,16 @@ def backup(minion=None, swarm=None, **options):
         salt-run swarm.backup m2 path=/srv/backup/swarm.tar.gz
 
     minion
-        The ID of a minion; one is chosen if unset.
+        The ID of a minion; chosen automatically if unset.
 
     swarm
-        Chosen from the swarm with this member; needed only if there are several and no ``minion``.
+        Choose from the swarm with this member; needed only for several swarms and no ``minion``.
 
     path
-        A new file there. Defaults to one in ``/var/backups/swarm-formula``.
+        A new file on that minion. Defaults to a file in ``/var/backups/swarm-formula``.
 
     force
-        Back up whatever that costs. Defaults to ``False``.
+        Back up at any cost. Defaults to ``False``.
     """
     chosen = minion
     if not chosen:
@@ -315,7 +318,7 @@ def _from_cluster(minion, answers, node, others):
         if isinstance(expelled, str):
             return _refused(expelled)
         done = expelled
-    # It is to go, also if its tasks do not, or if it was a node before the formula.
+    # The node has to leave even if its tasks are still running, or if it is an adopted node.
     done["cleaned"] = _cleaned(minion, answers, pillar={"swarm_clean": {"alone": True}})
     if node:
         done["dropped"] = _from_any(managers, "swarm_leader.drop", node)
@@ -323,7 +326,7 @@ def _from_cluster(minion, answers, node, others):
 
 
 def _servers(others):
-    """Return Consul's servers that are alive, and those that Raft counts."""
+    """Return the names of the Consul servers that are alive, and of Raft's voters."""
     if swarm_members.is_builtin(others):
         return set(), set()
     answers = _ask(others, "swarm_consul.status").values()
@@ -339,7 +342,7 @@ def _clean(minion, **more):
 
 
 def _from_any(others, function, *args, **kwargs):
-    """Have the first of the other members do it that can."""
+    """Run a function on the other members one by one until it succeeds; return the answer."""
     answer = "no other member answers"
     for other in others:
         answer = _ask([other], function, *args, **kwargs).get(other, answer)

@@ -1,5 +1,5 @@
 """
-Manage the swarm mode that is built into the Docker Engine.
+Manage a node and its cluster in builtin mode, the swarm mode of Docker Engine.
 """
 
 import swarm_ret
@@ -15,9 +15,9 @@ def __virtual__():
 
 def member(name):
     """
-    Ensure this node is in the cluster of pillar's managers.
+    Ensure this node is in the cluster of the managers that the pillar lists.
 
-    Warns of what is not as pillar wants it and no apply can mend.
+    Warns about differences from the pillar that applying the state cannot fix.
 
     .. code-block:: yaml
 
@@ -28,7 +28,7 @@ def member(name):
         A name for the report.
     """
     ret = swarm_ret.applied(name, __opts__["test"], __salt__["swarm_builtin.apply"])
-    # Before it is in, there is nothing to complain of.
+    # There is nothing to check before the node is in the cluster.
     if ret["result"] is not True:
         return ret
     return swarm_ret.warned(ret, __salt__["swarm_leader.complaints"]())
@@ -36,7 +36,7 @@ def member(name):
 
 def cluster(name):
     """
-    Ensure the cluster has the settings of ``swarm:builtin:cluster``; its leader sees to it.
+    Ensure the cluster has the settings of ``swarm:builtin:cluster``; only its leader changes them.
 
     .. code-block:: yaml
 
@@ -51,7 +51,7 @@ def cluster(name):
 
 def nodes(name):
     """
-    Ensure roles, availability and labels of all nodes are what pillar says; the leader sees to it.
+    Ensure all nodes have the roles, availability and labels of the pillar; the leader sets them.
 
     .. code-block:: yaml
 
@@ -67,7 +67,7 @@ def nodes(name):
 
 def ready(name, timeout=None):
     """
-    Ensure this node is an active member in the role that pillar gives it; waits for it.
+    Wait until this node is an active member in the role that the pillar assigns to it.
 
     .. code-block:: yaml
 
@@ -85,10 +85,11 @@ def ready(name, timeout=None):
 
 def left(name, lose_cluster=False, alone=False):
     """
-    Ensure this node is in no cluster; a manager hands over before.
+    Ensure this node is not in a cluster; a manager is demoted before it leaves.
 
-    The other nodes may be leaving as well: refused if that would cost what users have in the
-    cluster. A node that was in its cluster before the formula stays in it, with a warning.
+    The other nodes may be leaving at the same time: refused if users' services, secrets, configs
+    or tasks would be lost. An adopted node, one that was in its cluster before the formula managed
+    it, stays there, with a warning.
 
     .. code-block:: yaml
 
@@ -99,11 +100,11 @@ def left(name, lose_cluster=False, alone=False):
         A name for the report.
 
     lose_cluster
-        Leave even then, whatever is lost. Defaults to ``False``.
+        Leave even if they are lost. Defaults to ``False``.
 
     alone
-        The others stay: leave also with tasks, and as a node that was there before. The last
-        manager is refused even so. Defaults to ``False``.
+        The other nodes stay: leave also if this node has tasks or is an adopted node. The last
+        manager is still refused. Defaults to ``False``.
     """
     test = __opts__["test"]
     kept = not (lose_cluster or alone) and __salt__["swarm_builtin.release"](test=test)

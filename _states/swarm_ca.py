@@ -15,9 +15,9 @@ def __virtual__():
 
 def present(name):
     """
-    Ensure there is a CA on the minion of ``swarm:tls:ca``; its change goes a step further each run.
+    Ensure the minion in ``swarm:tls:ca`` has a CA; each run takes the next step of its rotation.
 
-    Warns of those that the change waits for.
+    Warns about the members that the rotation waits for.
 
     .. code-block:: yaml
 
@@ -29,14 +29,14 @@ def present(name):
     """
     ret = swarm_ret.applied(name, __opts__["test"], __salt__["swarm_ca.apply"])
     if ret["changes"] or not ret["result"]:
-        # A step that was just made is waited for by nobody yet.
+        # Members have had no time to follow a step of this run: no warning yet.
         return ret
     return swarm_ret.warned(ret, __salt__["swarm_ca.complaints"]())
 
 
 def absent(name):
     """
-    Ensure this host is no CA; refused while others have certificates of it.
+    Ensure this host has no CA; refused while other members have certificates signed by it.
 
     .. code-block:: yaml
 

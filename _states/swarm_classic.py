@@ -1,5 +1,5 @@
 """
-Manage classic Swarm's manager and agent.
+Manage the manager and the agent of classic Swarm.
 """
 
 import swarm_ret
@@ -15,7 +15,7 @@ def __virtual__():
 
 def manager(name):
     """
-    Ensure a manager runs here if pillar names this minion among ``swarm:managers``, none if not.
+    Ensure a manager runs here if ``swarm:managers`` names this minion, and no manager otherwise.
 
     .. code-block:: yaml
 
@@ -30,7 +30,7 @@ def manager(name):
 
 def agent(name):
     """
-    Ensure this node's agent runs and registers its engine in the store.
+    Ensure the agent of this node runs and registers the engine in the store.
 
     .. code-block:: yaml
 
@@ -45,7 +45,7 @@ def agent(name):
 
 def elected(name, timeout=None):
     """
-    Ensure some manager is primary; waits for it.
+    Ensure a manager is the primary; wait for the election.
 
     .. code-block:: yaml
 
@@ -63,7 +63,7 @@ def elected(name, timeout=None):
 
 def healthy(name, timeout=None):
     """
-    Ensure a manager calls this node ``Healthy`` and knows its labels; waits for it.
+    Ensure a manager reports this node as ``Healthy`` and with its labels; wait for both.
 
     .. code-block:: yaml
 
@@ -81,7 +81,7 @@ def healthy(name, timeout=None):
 
 def removed(name):
     """
-    Ensure neither agent nor manager runs on this node.
+    Ensure neither the agent nor the manager runs on this node.
 
     .. code-block:: yaml
 

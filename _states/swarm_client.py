@@ -1,5 +1,5 @@
 """
-Manage where the Docker clients of a node's users look.
+Manage the endpoint, ``DOCKER_HOST``, of the Docker clients of a node's users.
 """
 
 import swarm_ret
@@ -15,7 +15,7 @@ def __virtual__():
 
 def configured(name):
     """
-    Ensure ``DOCKER_HOST`` is the swarm where ``swarm:client:nodes`` names this minion, else unset.
+    Ensure ``DOCKER_HOST`` is the swarm if ``swarm:client:nodes`` names this minion, else unset.
 
     .. code-block:: yaml
 
@@ -30,7 +30,7 @@ def configured(name):
 
 def removed(name):
     """
-    Ensure the formula's ``DOCKER_HOST`` is gone.
+    Ensure the formula's ``DOCKER_HOST`` is removed.
 
     .. code-block:: yaml
 

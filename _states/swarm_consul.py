@@ -16,7 +16,7 @@ def __virtual__():
 
 def running(name):
     """
-    Ensure Consul runs here as pillar says: a server, a client, or none with a store of your own.
+    Ensure Consul runs as the pillar defines: a server, a client, or none with an external store.
 
     .. code-block:: yaml
 
@@ -31,7 +31,7 @@ def running(name):
 
 def ready(name, timeout=None):
     """
-    Ensure Consul has a leader; waits for it, and fails saying which servers are missing.
+    Ensure Consul has a leader; waits for it, and reports the missing servers if there is none.
 
     .. code-block:: yaml
 
@@ -50,7 +50,7 @@ def ready(name, timeout=None):
 
 def guarded(name):
     """
-    Ensure nobody may do more in Consul without a token than the swarm needs, if pillar says so.
+    Ensure Consul allows only what the swarm needs without a token, if ``swarm:consul:acl`` is on.
 
     .. code-block:: yaml
 
@@ -79,14 +79,14 @@ def deregistered(name):
     try:
         changes = __salt__["swarm_consul.deregister"](test=test)
     except CommandExecutionError as err:
-        # No store, no key: its TTL ends it.
+        # If the store does not answer, the key expires by its TTL.
         return swarm_ret.done(name, {}, test, f"The store was not asked: {err}")
     return swarm_ret.done(name, changes, test)
 
 
 def removed(name):
     """
-    Ensure Consul is gone from this node: container, data, image and configuration.
+    Ensure Consul is removed from this node: container, data, image and configuration.
 
     .. code-block:: yaml
 

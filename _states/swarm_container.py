@@ -1,5 +1,5 @@
 """
-Manage containers of this machine's own Docker Engine.
+Manage containers on this host's Docker Engine.
 """
 
 import swarm_ret
@@ -40,7 +40,7 @@ def running(  # noqa: PLR0917
     timeout=180,
 ):
     """
-    Ensure a container runs with the given settings; those left out are left alone.
+    Ensure a container runs with the given settings; settings that are not given are not changed.
 
     .. code-block:: yaml
 
@@ -55,33 +55,34 @@ def running(  # noqa: PLR0917
             - restart_policy: on-failure:3
             - memory: 64m
 
-    An empty list or dictionary means: have none. A changed restart policy, and a changed memory or
-    CPU limit, are set in the running container; all else means a new one. The old one stays,
-    stopped, until the new one is up, and comes back if that fails. Anonymous volumes go with it.
-    For what is left out, the new one has Docker's and the image's defaults.
+    An empty list or dictionary removes all entries. Changes of the restart policy and of the memory
+    or CPU limit are applied to the running container; any other change recreates it. The old
+    container is kept, stopped, until the new one is up, and is restored if that fails. Its
+    anonymous volumes are removed with it. For settings that are not given, the new container gets
+    the defaults of Docker and the image.
 
     name
         Name of the container.
 
     image
-        Image by tag, digest or ID. A container made of another image ID than this image has now, is
-        recreated.
+        Image by tag, digest or ID. The container is recreated if it was created from another image
+        ID than the image has now.
 
     image_source
-        Where the image comes from if there is no local one of that name: an archive made by
-        ``docker save``, as ``salt://``, ``http(s)://`` or a path. A local image is kept even if the
-        archive holds something newer by now: give new content a new tag, or run
-        ``swarm_image.load``. Without it, the image is pulled from its registry.
+        Source of the image if there is no local image of that name: an archive made by ``docker
+        save``, as ``salt://``, ``http(s)://`` or a path. A local image is kept even if the archive
+        contains a newer one: use a new tag for new content, or run ``swarm_image.load``. If unset,
+        the image is pulled from its registry.
 
     command
-        The program's arguments, a list or one string. Empty: those of the image.
+        The arguments, as a list or a string. If empty, the image's arguments are used.
 
     entrypoint
-        The program, a list or one string, in place of the image's.
+        The program, as a list or a string, which replaces the image's entrypoint.
 
     environment
-        All environment variables beyond those of the image. Values that look secret by their name
-        are reported as a short hash.
+        All environment variables in addition to the image's. If a variable's name suggests a
+        secret, its value is reported as a short hash.
 
     ports
         All published ports, as ``[ip:]host:container[/protocol]``.
@@ -96,25 +97,27 @@ def running(  # noqa: PLR0917
         ``no``, ``always``, ``unless-stopped``, ``on-failure`` or ``on-failure:<times>``.
 
     labels
-        All labels beyond those of the image.
+        All labels in addition to the image's.
 
     cap_add, cap_drop
         Linux capabilities, with or without ``CAP_``.
 
     memory
-        Limit as a number of bytes or with a unit: ``512m``, ``1g``. Zero: none.
+        Limit as a number of bytes or with a unit: ``512m``, ``1g``. Zero means no limit.
 
     cpus
-        Limit as a number of CPUs: ``0.5``. Zero: none.
+        Limit as a number of CPUs: ``0.5``. Zero means no limit.
 
     ulimits
-        Resource limits: ``{nofile: 1024:4096}``; one number is both soft and hard.
+        Resource limits: ``{nofile: 1024:4096}``; a single number sets both the soft and the hard
+        limit.
 
     hostname, user, stop_signal, stop_timeout, log_driver
-        As Docker takes them; the timeout in seconds.
+        Same values as in Docker; the timeout is in seconds.
 
     log_options
-        Options of the log driver. Only those given are compared: the daemon adds its own defaults.
+        Options of the log driver. Only the given options are compared, because the daemon adds its
+        own defaults.
 
     timeout
         Seconds that loading or pulling the image may take. Defaults to 180.
@@ -148,7 +151,7 @@ def running(  # noqa: PLR0917
 
 def absent(name):
     """
-    Ensure there is no container of this name; its named volumes stay.
+    Ensure there is no container of this name; its named volumes are kept.
 
     .. code-block:: yaml
 

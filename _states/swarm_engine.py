@@ -16,9 +16,9 @@ def __virtual__():
 
 def installed(name):
     """
-    Ensure the engine's package is installed, in the version and with the hold that pillar gives.
+    Ensure the engine's package is installed, with the version and the hold that the pillar sets.
 
-    Warns of a version that is older than the one before.
+    Warns if the new version is older than the previous one.
 
     .. code-block:: yaml
 
@@ -34,9 +34,10 @@ def installed(name):
 
 def configured(name):
     """
-    Ensure the engine runs with the options and labels of pillar, and listens on its TCP port.
+    Ensure the engine runs with the options and labels of the pillar, and listens on its TCP port.
 
-    Warns of what only a restart cures, which is left to you: ``swarm_engine.heal``.
+    Warns about problems of the engine and its overlay networks; fix them with
+    ``swarm_engine.heal``, which may restart the engine.
 
     .. code-block:: yaml
 
@@ -54,7 +55,7 @@ def configured(name):
 
 def overlay(name):
     """
-    Ensure the engine has the store for overlay networks if ``swarm:overlay`` is set, none if not.
+    Ensure the engine uses the store for overlay networks if ``swarm:overlay`` is set, else none.
 
     .. code-block:: yaml
 
@@ -69,7 +70,7 @@ def overlay(name):
 
 def cleaned(name):
     """
-    Ensure nothing of this formula is in the engine's configuration; an admin's own keys stay.
+    Ensure the formula's settings are absent from the engine's configuration; other keys are kept.
 
     .. code-block:: yaml
 
@@ -84,7 +85,9 @@ def cleaned(name):
 
 def removed(name):
     """
-    Ensure the engine's package is gone if this formula brought it and nobody else uses it.
+    Ensure the engine's package is absent if this formula installed it.
+
+    The package is kept if the engine has containers that are not the formula's.
 
     .. code-block:: yaml
 

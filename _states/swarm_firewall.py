@@ -1,5 +1,5 @@
 """
-Manage who may reach the swarm's own ports on this host.
+Manage the firewall rules for the swarm's ports on this host.
 """
 
 import swarm_ret
@@ -15,9 +15,9 @@ def __virtual__():
 
 def applied(name):
     """
-    Ensure only those reach the swarm's ports who have to, if ``swarm:firewall:enabled`` says so.
+    Ensure only hosts that need the swarm's ports reach them, if ``swarm:firewall:enabled`` is set.
 
-    Else there is no such firewall. Nothing but these ports is ever closed.
+    Otherwise, the formula's firewall is removed. No other ports are ever blocked.
 
     .. code-block:: yaml
 
@@ -32,7 +32,7 @@ def applied(name):
 
 def removed(name):
     """
-    Ensure this host has no firewall of the swarm.
+    Ensure the formula's firewall is removed from this host.
 
     .. code-block:: yaml
 

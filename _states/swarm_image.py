@@ -1,5 +1,5 @@
 """
-Manage images of this machine's own Docker Engine.
+Manage images on this host's Docker Engine.
 """
 
 import swarm_ret
@@ -15,7 +15,7 @@ def __virtual__():
 
 def present(name, source=None, timeout=180):
     """
-    Ensure there is an image of this name.
+    Ensure an image of this name is present.
 
     .. code-block:: yaml
 
@@ -27,8 +27,8 @@ def present(name, source=None, timeout=180):
         Name of the image, with its tag.
 
     source
-        Archive made by ``docker save``: ``salt://``, ``http(s)://`` or a path. An image that is
-        here is kept, whatever the archive holds by now. Without it, the image is pulled.
+        Archive made by ``docker save``: ``salt://``, ``http(s)://`` or a path. A local image is
+        kept even if the archive contains another one. If unset, the image is pulled.
 
     timeout
         Seconds that loading or pulling may take. Defaults to 180.
@@ -39,7 +39,7 @@ def present(name, source=None, timeout=180):
 
 def absent(name):
     """
-    Ensure there is no image of this name; refused while a container uses it.
+    Ensure no image of this name is present; refused while a container uses it.
 
     .. code-block:: yaml
 

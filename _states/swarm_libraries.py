@@ -1,5 +1,5 @@
 """
-Manage the Python libraries that the formula's modules stand on.
+Manage the Python libraries that the formula's modules depend on.
 """
 
 import swarm_ret
@@ -15,7 +15,7 @@ def __virtual__():
 
 def installed(name):
     """
-    Ensure the ``docker`` SDK and ``python-consul`` are in Salt's own Python.
+    Ensure the ``docker`` SDK and ``python-consul`` are installed in Salt's own Python.
 
     .. code-block:: yaml
 
@@ -30,7 +30,7 @@ def installed(name):
 
 def removed(name):
     """
-    Ensure those of them that this formula brought are gone.
+    Ensure the libraries that this formula installed are absent.
 
     .. code-block:: yaml
 

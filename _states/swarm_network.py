@@ -1,5 +1,5 @@
 """
-Manage networks of this machine's own Docker Engine, and overlay networks of its cluster.
+Manage networks of this host's Docker Engine, and overlay networks of its cluster.
 """
 
 import swarm_ret
@@ -26,7 +26,7 @@ def present(  # noqa: PLR0917
     attachable=None,
 ):
     """
-    Ensure there is exactly one network of this name; settings left out are left alone.
+    Ensure there is exactly one network of this name; settings not given are not compared.
 
     .. code-block:: yaml
 
@@ -35,35 +35,35 @@ def present(  # noqa: PLR0917
             - driver: overlay
             - subnet: 10.9.0.0/24
 
-    A network cannot be changed, only be made anew: that is done if no container uses it, and
-    refused if one does. Several minions may create the same overlay network at the same time.
+    Docker cannot change a network. It is recreated if no container uses it; otherwise the change is
+    refused. Several minions may create the same overlay network at the same time.
 
     name
         Name of the network.
 
     driver
-        ``bridge``, ``overlay`` or another one the engine has. A new network gets ``bridge``.
+        ``bridge``, ``overlay`` or another driver of the engine. A new network gets ``bridge``.
 
     subnet
-        Its addresses: ``10.9.0.0/24``. Docker chooses some if unset.
+        The subnet, such as ``10.9.0.0/24``. Docker chooses one if unset.
 
     gateway
         The gateway's address in the subnet.
 
     ip_range
-        The part of the subnet that containers get their addresses from.
+        The part of the subnet from which containers get their addresses.
 
     options
-        Options of the driver. Only those given are compared, as drivers add their own.
+        Options of the driver. Only the given options are compared, because drivers add their own.
 
     labels
         All labels of the network.
 
     internal
-        Whether it has no way out.
+        Whether external access is restricted.
 
     attachable
-        Whether, in the built-in swarm mode, containers that are no service may use it.
+        Whether, in builtin mode, containers that do not belong to a service may use it.
     """
     spec = swarm_spec.drop_unset(
         driver=driver,
@@ -96,7 +96,7 @@ def absent(name):
 
 def managed(name):
     """
-    Ensure the networks of ``swarm:networks`` are there.
+    Ensure the networks of ``swarm:networks`` are present.
 
     .. code-block:: yaml
 
@@ -111,7 +111,7 @@ def managed(name):
 
 def unmanaged(name):
     """
-    Ensure the networks of ``swarm:networks`` are gone; refused while a container uses one.
+    Ensure the networks of ``swarm:networks`` are absent; refused while a container uses one.
 
     .. code-block:: yaml
 

@@ -1,5 +1,5 @@
 """
-This node as a member of the swarm.
+Verify that this node is a member of the swarm.
 """
 
 import swarm_ret
@@ -15,7 +15,7 @@ def __virtual__():
 
 def joined(name):
     """
-    Ensure that this node is a healthy member; the last of all states, it changes nothing.
+    Ensure that this node is a healthy member. This state runs last and changes nothing.
 
     .. code-block:: yaml
 
@@ -23,7 +23,7 @@ def joined(name):
           swarm_node.joined: []
 
     name
-        A name for the report.
+        A name for the state's return.
     """
     if __opts__["test"] or __salt__["swarm_node.joined"]():
         return swarm_ret.done(name, {})

@@ -1,5 +1,5 @@
 """
-Manage the logins to private registries, and their CAs.
+Manage logins to private registries and the CAs of the registries.
 """
 
 import swarm_ret
@@ -15,7 +15,7 @@ def __virtual__():
 
 def logged_in(name):
     """
-    Ensure root is logged in to the registries of ``swarm:registries``, and their CAs are trusted.
+    Ensure root is logged in to the registries in ``swarm:registries`` and their CAs are trusted.
 
     .. code-block:: yaml
 
@@ -30,7 +30,7 @@ def logged_in(name):
 
 def logged_out(name):
     """
-    Ensure the logins and CAs that the formula brought are gone.
+    Ensure the logins and CAs that the formula added are removed.
 
     .. code-block:: yaml
 

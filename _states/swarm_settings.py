@@ -1,5 +1,5 @@
 """
-Check the pillar before anything is touched.
+Validate the pillar before anything is changed.
 """
 
 import swarm_ret
@@ -16,10 +16,10 @@ def __virtual__():
 
 def valid(name):
     """
-    Ensure the pillar ``swarm`` is right; fails with every fault in it, and if it wants what Consul
-    of this host cannot become.
+    Ensure the pillar ``swarm`` is valid; the state fails with a list of all errors in it.
 
-    It fails as well if this host is in a swarm of another mode than that of pillar.
+    It also fails if this host's Consul cannot change to the settings in the pillar, or if this host
+    is in a swarm of a different mode than the pillar's.
 
     .. code-block:: yaml
 

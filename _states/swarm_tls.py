@@ -1,5 +1,5 @@
 """
-Manage the certificates of a host.
+Manage the TLS certificates of a host.
 """
 
 import swarm_ret
@@ -30,7 +30,7 @@ def certified(name):
 
 def tidied(name):
     """
-    Ensure no certificates lie here that were replaced, or that TLS is not in use for any more.
+    Ensure certificates that were replaced, or that are unused because TLS is off, are removed.
 
     .. code-block:: yaml
 
@@ -45,7 +45,7 @@ def tidied(name):
 
 def removed(name):
     """
-    Ensure this host has no certificate of the formula.
+    Ensure the formula's certificates are removed from this host.
 
     .. code-block:: yaml
 

@@ -1,9 +1,9 @@
 """
-Consul's ACLs: what the swarm may do there, and nobody without a token more than that.
+Manage Consul's ACLs: without a token, only what the swarm needs is allowed.
 
-Neither ``swarm`` nor the engine can be given a token that would not stand in its arguments or its
-environment. So Consul's anonymous token has the rights that they need: who shows a certificate of
-the swarm has them without a token. All else takes the management token, which only servers have.
+``swarm`` and the engine can be given a token only in their arguments or their environment.
+Therefore Consul's anonymous token has the rights that they need: a client with a certificate of the
+swarm has them without a token. All else requires the management token, which only servers have.
 """
 
 import json
@@ -18,12 +18,12 @@ import swarm_kv
 import swarm_roles
 
 POLICY, DENY = "swarm-formula", "deny"
-# Consul's own ID of the token that is none.
+# Consul's accessor ID of the anonymous token.
 _ANONYMOUS = "00000000-0000-0000-0000-000000000002"
-# Who may read no policy sees by this key that it is in force.
+# This key shows clients that may not read policies that the policy is in force.
 _MARK = "swarm-formula/acl"
 _DESCRIPTION = "What Docker Swarm needs; kept by the swarm formula"
-# The store of swarm and of overlay networks, the formula's turns, and that agents say who they are.
+# The store of Swarm and of overlay networks, the formula's turns, and the registration of agents.
 RULES = """\
 key_prefix "docker/" { policy = "write" }
 key_prefix "swarm-formula/" { policy = "write" }
@@ -34,21 +34,21 @@ service_prefix "" { policy = "read" }
 
 
 def noted() -> dict:
-    """Return what Consul's configuration on this host says of ACLs, ``{}`` for nothing."""
+    """Return the ``acl`` part of Consul's configuration on this host, ``{}`` if there is none."""
     return swarm_consul_file.config().get("acl") or {}
 
 
 def management() -> str | None:
-    """Return the management token, ``None`` on who is no server or without ACLs."""
+    """Return the management token, ``None`` without ACLs or if this host is not a server."""
     return noted().get("tokens", {}).get("master")
 
 
 def beginning() -> str:
     """
-    Return what a server of this host does with what nobody has granted: ``deny``, or ``allow``.
+    Return the default policy with which a server on this host starts: ``deny`` or ``allow``.
 
-    Where Consul ran without ACLs, the swarm needs its rights before all else is denied; and nobody
-    can grant them before all servers have ACLs. So there it first allows everything, as before.
+    Where Consul ran without ACLs, the swarm needs its rights before all else is denied, and these
+    cannot be granted before all servers have ACLs. There, everything is allowed first, as before.
     """
     runs = swarm_files.read(swarm_roles.consul_file()) is not None
     return "allow" if runs and noted().get("default_policy") != DENY else DENY
@@ -56,27 +56,27 @@ def beginning() -> str:
 
 def vouches() -> bool:
     """
-    Say whether this host's Consul knows by itself who is a member.
+    Check whether this host's Consul can list the members by itself.
 
-    With ACLs it cannot tell while the leader has none, and that is so while they are switched on.
+    With ACLs, it cannot while the leader has none, as happens while ACLs are being enabled.
     """
     acl = noted()
     return not acl or (acl.get("default_policy") == DENY and "tokens" in acl)
 
 
 def config(token: str | None, policy: str = DENY) -> dict:
-    """Return the part of Consul's configuration; ``token`` is a server's."""
-    # "master" is what Consul called it before 1.11, and takes to this day.
+    """Return the ``acl`` part of Consul's configuration; ``token`` is for servers only."""
+    # "master" is the name from before Consul 1.11; newer versions still accept it.
     tokens = {"tokens": {"master": token}} if token else {}
     return {"enabled": True, "default_policy": policy, **tokens}
 
 
 def grant(client: object, test: bool) -> bool:
     """
-    Ensure the anonymous token has the rights of the swarm; return whether it had not.
+    Ensure that the anonymous token has the rights of the swarm; return whether it lacked them.
 
     client
-        With the management token.
+        A Consul client with the management token.
     """
     try:
         known = {one["Name"]: one["ID"] for one in _ask(client, "policies")}
@@ -85,7 +85,7 @@ def grant(client: object, test: bool) -> bool:
         if lacks and not test:
             body = {"Name": POLICY, "Description": _DESCRIPTION, "Rules": RULES}
             _ask(client, f"policy/{id_}" if id_ else "policy", {**body, "ID": id_ or ""})
-        # An operator may have given it more.
+        # Keep policies that an operator has added.
         links = _ask(client, f"token/{_ANONYMOUS}").get("Policies") or []
         if POLICY not in {one["Name"] for one in links}:
             lacks = True
@@ -106,16 +106,16 @@ def _link(client: object, links: list) -> None:
 
 
 def marked(client: object) -> bool:
-    """Return whether the swarm has its rights, as far as this host's Consul knows."""
+    """Check whether the swarm has its rights according to this host's Consul."""
     return swarm_kv.call("ACLs", client.kv.get, _MARK)[1] is not None
 
 
 def laggards(client: object, settings: Mapping) -> str | None:
-    """Return the servers that have no ACLs yet as a sentence, ``None`` if all have."""
+    """Return a sentence naming the servers without ACLs, ``None`` if all servers have ACLs."""
     try:
         found = swarm_kv.without_acls(swarm_kv.members(client))
     except swarm_errors.StoreError as err:
-        # With ACLs, an agent tells no members while its leader has none.
+        # An agent with ACLs lists no members while the leader has no ACLs.
         leader = _leader(client, settings["servers"])
         if leader in (None, settings["id"]):
             return str(err)
@@ -125,7 +125,7 @@ def laggards(client: object, settings: Mapping) -> str | None:
 
 
 def _leader(client: object, servers: Mapping) -> str | None:
-    """Return the server that leads, ``None`` if none does that pillar names."""
+    """Return the ID of the leader, ``None`` without a leader or if the pillar does not name it."""
     try:
         address = swarm_address.host(swarm_kv.leader(client))
     except swarm_errors.StoreError:
@@ -134,7 +134,7 @@ def _leader(client: object, servers: Mapping) -> str | None:
 
 
 def _ask(client: object, what: str, body: dict | None = None) -> object:
-    # The library knows only the ACLs of before Consul 1.4.
+    # The library supports only the ACL system from before Consul 1.4.
     path, method = f"/v1/acl/{what}", client.http.get if body is None else client.http.put
     more = {} if body is None else {"data": json.dumps(body)}
     answer = swarm_kv.call("ACLs", method, lambda response: response, path, **more)

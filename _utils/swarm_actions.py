@@ -1,7 +1,7 @@
 """
-Act on one container: create, recreate, update, start, stop, remove.
+Perform one action on one container: create, recreate, update, start, stop or remove it.
 
-A recreation keeps the old container, stopped and under another name, until the new one is up.
+A recreation keeps the old container, stopped and renamed, until the new one is up.
 """
 
 import contextlib
@@ -16,34 +16,34 @@ import swarm_spec
 
 log = logging.getLogger(__name__)
 
-# What a new container is started within, and what raises an error if it does not do.
+# Returns the context in which a new container starts; it raises an error if the container fails.
 Trial = Callable[[], contextlib.AbstractContextManager]
 
 REPLACED = "-replaced"
-# What is broken in a command line or a configuration ends a process within this time, in seconds.
+# Seconds within which a broken command line or configuration makes a process exit.
 SETTLE = 0.7
-# So many times Docker has started what ends again and again, before that is said.
+# Number of restarts after which a container in a restart loop is reported as an error.
 _TRIES = 3
 _TAIL = 10
 
 
 def status(container: dict) -> str:
-    """Return Docker's word for the container's state."""
+    """Return the status of a container as Docker names it."""
     return container["State"]["Status"]
 
 
 def logs(client: Any, container: str, lines: int = _TAIL) -> str:
-    """Return the last lines that a container wrote."""
+    """Return the last lines of a container's log."""
     try:
         with swarm_docker.translated(f"container {container}"):
             return client.logs(container, tail=lines).decode(errors="replace").strip()
     except swarm_errors.ApiError as err:
-        # Some log drivers cannot be read.
+        # Some log drivers do not support reading.
         return f"(none to be had: {err})"
 
 
 def stop(client: Any, name: str) -> None:
-    """Stop a container in its own way."""
+    """Stop a container with its own stop timeout."""
     container = swarm_docker.container(client, name)
     if container is None:
         raise swarm_errors.ApiError(f"container {name}: there is none of this name")
@@ -51,7 +51,7 @@ def stop(client: Any, name: str) -> None:
 
 
 def remove(client: Any, name: str, test: bool = False) -> dict:
-    """Stop and remove a container, its anonymous volumes and what a recreation left of it."""
+    """Stop and remove a container, its anonymous volumes and the leftover of a recreation."""
     changes = {}
     for key, one in (("state", name), ("leftover", name + REPLACED)):
         container = swarm_docker.container(client, one)
@@ -65,14 +65,14 @@ def remove(client: Any, name: str, test: bool = False) -> dict:
 
 
 def create(client: Any, name: str, wanted: dict, _container: None = None) -> None:
-    """Create a container and start it; one that Docker cannot start is removed again."""
+    """Create a container and start it; remove it again if Docker cannot start it."""
     new = _made(client, name, wanted)
     with _undo(name, lambda: delete(client, new)):
         client.start(new)
 
 
 def recreate(client: Any, name: str, wanted: dict, container: dict, trial: Trial) -> None:
-    """Put a new container in the old one's place; the old one comes back if the trial fails."""
+    """Replace a container with a new one; restore the old one if the trial fails."""
     client.rename(container["Id"], name + REPLACED)
     with _undo(name, lambda: put_back(client, name, container)), trial():
         new = _made(client, name, wanted)
@@ -82,20 +82,20 @@ def recreate(client: Any, name: str, wanted: dict, container: dict, trial: Trial
 
 
 def confirm(client: Any, name: str, leftover: dict, trial: Trial) -> None:
-    """Try a container whose trial was cut off; the one before it comes back if it fails."""
+    """Repeat the interrupted trial of a new container; restore the previous one if it fails."""
     with _undo(name, lambda: put_back(client, name, leftover)), trial():
         pass
     delete(client, leftover["Id"])
 
 
 def replace(client: Any, name: str, wanted: dict, container: dict) -> None:
-    """Put a new container in the place of one that is beyond help."""
+    """Replace a container that cannot be repaired."""
     delete(client, container["Id"])
     create(client, name, wanted)
 
 
 def update(client: Any, _name: str, wanted: dict, container: dict) -> None:
-    """Change what Docker can change in a living container."""
+    """Update the settings that Docker can change in place."""
     settings = {key: wanted[key] for key in swarm_spec.IN_PLACE & wanted.keys()}
     different = swarm_spec.diff(swarm_spec.current(container), settings)
     if different:
@@ -104,7 +104,7 @@ def update(client: Any, _name: str, wanted: dict, container: dict) -> None:
 
 
 def update_by_name(client: Any, name: str, spec: dict) -> None:
-    """Change what Docker can change in a living container of this name."""
+    """Update the settings of the named container that Docker can change in place."""
     container = swarm_docker.container(client, name)
     if container is None:
         raise swarm_errors.ApiError(f"container {name}: there is none of this name")
@@ -119,13 +119,13 @@ def start(client: Any, name: str, wanted: dict, container: dict) -> None:
 
 
 def unpause(client: Any, name: str, wanted: dict, container: dict) -> None:
-    """Let a paused container go on."""
+    """Resume a paused container."""
     client.unpause(container["Id"])
     update(client, name, wanted, container)
 
 
 def restart(client: Any, name: str, wanted: dict, container: dict) -> None:
-    """Give a container that ends again and again one more chance, at once."""
+    """Restart a container in a restart loop at once."""
     update(client, name, wanted, container)
     client.restart(container["Id"])
 
@@ -138,7 +138,7 @@ def _made(client: Any, name: str, wanted: dict) -> str:
 
 @contextlib.contextmanager
 def settled(client: Any, name: str) -> Iterator[None]:
-    """Wait until the container that was started within has shown that it stays up."""
+    """Wait until the container that is started in this context has proved to stay up."""
     yield
     end = time.monotonic() + SETTLE
     while True:
@@ -152,10 +152,10 @@ def settled(client: Any, name: str) -> Iterator[None]:
 
 def check(client: Any, name: str) -> None:
     """
-    Raise an error if a container has ended, or ends again and again.
+    Raise an error if a container has exited or is in a restart loop.
 
-    For those who wait for what it does. A single restart is no reason: what it needs may have come
-    later than itself.
+    For callers that wait for the container to do its work. A single restart is not an error: a
+    service that the container needs may have started after it.
     """
     data = swarm_docker.container(client, name)
     looping = data and status(data) == "restarting" and data["RestartCount"] >= _TRIES
@@ -174,7 +174,7 @@ def _fallen(client: Any, name: str, data: dict) -> swarm_errors.NotRunningError:
 
 @contextlib.contextmanager
 def _undo(name: str, back: Callable[[], None]) -> Iterator[None]:
-    """On any error within, go back, and let that error out."""
+    """Roll back on any error in this context, and let the error propagate."""
     with contextlib.ExitStack() as stack:
         stack.callback(_quietly, name, back)
         yield
@@ -182,7 +182,7 @@ def _undo(name: str, back: Callable[[], None]) -> Iterator[None]:
 
 
 def _quietly(name: str, back: Callable[[], None]) -> None:
-    """Go back; a failure here must not hide the error that made us go back."""
+    """Roll back; a failure here must not hide the error that caused the rollback."""
     try:
         with swarm_docker.translated(f"container {name}"):
             back()
@@ -191,7 +191,7 @@ def _quietly(name: str, back: Callable[[], None]) -> None:
 
 
 def put_back(client: Any, name: str, old: dict) -> None:
-    """Have the container of before run in place of the one that replaced it."""
+    """Restore the old container in place of the one that replaced it."""
     new = swarm_docker.container(client, name)
     if new and new["Id"] != old["Id"]:
         delete(client, new["Id"])
@@ -202,17 +202,17 @@ def put_back(client: Any, name: str, old: dict) -> None:
 
 def _stop(client: Any, container: dict) -> None:
     if status(container) == "paused":
-        # A paused process hears no signal.
+        # A paused process does not receive signals.
         client.unpause(container["Id"])
     client.stop(container["Id"], timeout=swarm_spec.current(container)["stop_timeout"])
 
 
 def delete(client: Any, container: str) -> None:
-    """Remove a container and its anonymous volumes, if it is still there."""
+    """Remove a container and its anonymous volumes, if it still exists."""
     swarm_docker.found(client.remove_container, container, v=True, force=True)
 
 
-# What starts a container; the rest changes one that runs.
+# Actions that start a container; the others change a running one.
 STARTING = {"create", "replace", "start", "restart"}
 BY_NAME: dict[str, Callable] = {
     "create": create,

@@ -1,5 +1,5 @@
 """
-Addresses: which one is this node's, and how to write one down.
+Find, check and format IP addresses, this node's own address among them.
 """
 
 import ipaddress
@@ -7,17 +7,17 @@ import socket
 
 
 def endpoint(address: str, port: int) -> str:
-    """Return ``10.0.0.1:2275`` or ``[fd00::1]:2275``."""
+    """Return address and port as ``10.0.0.1:2275`` or ``[fd00::1]:2275``."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def host(place: str) -> str:
-    """Return the address of an ``endpoint``."""
+    """Return the address in an ``endpoint``."""
     return place.rpartition(":")[0].strip("[]")
 
 
 def usable(address: str | None) -> bool:
-    """Say whether other hosts could reach this address: no loopback, no link-local one."""
+    """Check whether other hosts can reach this address: it is no loopback or link-local address."""
     if not address:
         return False
     parsed = ipaddress.ip_address(address.split("%")[0])
@@ -26,10 +26,10 @@ def usable(address: str | None) -> bool:
 
 def canonical(text: str) -> str:
     """
-    Return the one form of an address that other hosts reach; ``ValueError`` if it is none.
+    Return the canonical form of an address that other hosts can reach; raise ``ValueError`` else.
 
-    Several texts are one address to Go and OpenSSL: an IPv4 address mapped into IPv6 is that IPv4
-    address, and a certificate holds no zone.
+    Go and OpenSSL treat several texts as the same address: an IPv4 address mapped into IPv6 is that
+    IPv4 address, and a certificate holds no zone.
     """
     parsed = ipaddress.ip_address(text)
     parsed = getattr(parsed, "ipv4_mapped", None) or parsed
@@ -40,9 +40,9 @@ def canonical(text: str) -> str:
 
 def pick(wanted: str | dict, interfaces: dict[str, list[str]]) -> str | None:
     """
-    Return the address that ``swarm:address`` means on this host, ``None`` if it has no such one.
+    Return the address of this host that matches ``swarm:address``, ``None`` if none matches.
 
-    ``interfaces`` maps a name to its addresses, IPv4 before IPv6.
+    ``interfaces`` maps the name of an interface to its addresses, IPv4 before IPv6.
     """
     every = [one for addresses in interfaces.values() for one in addresses]
     if isinstance(wanted, str):
@@ -56,7 +56,7 @@ def pick(wanted: str | dict, interfaces: dict[str, list[str]]) -> str | None:
 
 
 def towards(target: str) -> str | None:
-    """Return the address this host would use to reach ``target``. Nothing is sent."""
+    """Return the source address that this host would use to reach ``target``. Nothing is sent."""
     family = socket.AF_INET6 if ":" in target else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -67,12 +67,12 @@ def towards(target: str) -> str | None:
 
 
 def is_own(address: str) -> bool:
-    """Say whether this host has an address: the kernel would use it to reach itself."""
+    """Check whether this host has an address: the kernel uses it as source to reach itself."""
     return towards(address) == address
 
 
 def resolve(host: str) -> str | None:
-    """Return the first address of a host name that other hosts could reach, or ``None``."""
+    """Return the first address of a host name that other hosts can reach, or ``None``."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -82,7 +82,7 @@ def resolve(host: str) -> str | None:
 
 
 def silent(url: str) -> str | None:
-    """Return that nothing answers at a URL with one or more ``host:port``, ``None`` if one does."""
+    """Return an error text if no ``host:port`` of a URL accepts a connection, else ``None``."""
     words = []
     for place in url.partition("://")[2].partition("/")[0].split(","):
         try:

@@ -1,5 +1,5 @@
 """
-Which nodes were in their cluster before this formula: those it leaves in.
+Record whether this host is an adopted node, which the formula leaves in its cluster.
 """
 
 import swarm_files
@@ -10,34 +10,34 @@ _NODE, _ADOPTED = "node", "adopted"
 
 def note(node: str, adopted: bool) -> None:
     """
-    Note how this host came to be a node, unless that is noted.
+    Record whether this host is an adopted node, unless the record already covers this node.
 
     node
-        Its ID: a host that leaves and joins by hand is another node.
+        Its ID: a host that leaves and rejoins manually has another node ID.
     """
     if swarm_files.record(_SECTION).get(_NODE) != node:
         swarm_files.note(_SECTION, {_NODE: node, _ADOPTED: adopted})
 
 
 def forget() -> None:
-    """Forget the node that this host was."""
+    """Remove the node of this host from the record."""
     swarm_files.note(_SECTION, {})
 
 
 def is_adopted(node: str, told: bool) -> bool:
     """
-    Say whether this host was this node before the formula came.
+    Check whether this host was this node before the formula managed it.
 
     told
-        Whether the mine has that this minion is this node: then it was brought in by a version that
-        noted nothing.
+        Whether the mine holds this node ID for this minion: without a record, a former version of
+        the formula has joined the node.
     """
     noted = swarm_files.record(_SECTION)
     return noted[_ADOPTED] if noted.get(_NODE) == node else not told
 
 
 def stays(me: str, node: str) -> str:
-    """Return that an adopted node stays in its cluster, as a sentence."""
+    """Return the message that an adopted node stays in its cluster."""
     return (
         f"{me} stays in its cluster: it was node {node} before this formula, which leaves it as it"
         f" was. To take it out: salt-run swarm.remove {me}, or salt {me} swarm_builtin.leave"

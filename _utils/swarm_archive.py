@@ -1,5 +1,5 @@
 """
-A backup in a file: the raft state of a manager, with facts about it, or a snapshot of Consul.
+Write, check and unpack backups: a manager's Raft state with facts about it, or a Consul snapshot.
 """
 
 import gzip
@@ -17,25 +17,25 @@ import swarm_errors
 import swarm_files
 
 _FACTS, _STATE = "swarm-formula.json", "swarm"
-# Without these, an engine does not take a folder for the state of a manager.
+# Without these, an engine does not recognize a folder as the state of a manager.
 _NEEDED = (f"{_STATE}/docker-state.json", f"{_STATE}/raft", f"{_STATE}/certificates")
 _SUMS, _META = "SHA256SUMS", "meta.json"
 _BLOCK = 1 << 20
-# Bytes: more is no backup of ours, whatever it says of its size.
+# Limits in bytes: a larger file is no backup of this formula, whatever size it declares.
 _FACTS_LIMIT, _SNAPSHOT_LIMIT = 1 << 16, 1 << 30
-# Between the check and the use of an archive, whoever owns its folder may have replaced it; so each
-# member is checked when it is used. None of them needs more of a mode than these bits.
+# Between the check and the use of an archive, the owner of its folder may have replaced it. So each
+# member is checked again when it is used. No member needs mode bits other than these.
 _MODES = 0o777
 _UNREADABLE = (OSError, EOFError, ValueError, tarfile.TarError, zlib.error)
 
 
 def stamp(now: float) -> str:
-    """Return a time as it stands in names of files, in UTC."""
+    """Return a time in UTC, in the format of the file names."""
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
 
 
 def described(path: Path) -> dict:
-    """Return where a backup is, its size in bytes, and its SHA-256."""
+    """Return the path of a backup, its size in bytes, and its SHA-256."""
     return {
         "path": str(path),
         "bytes": path.stat().st_size,
@@ -54,12 +54,12 @@ def pack(state: Path, path: Path, facts: dict) -> None:
 
 
 def read(path: Path) -> dict:
-    """Return the facts of an archive, after all of it was read and found good."""
+    """Return the facts of an archive after reading and checking all of it."""
     try:
         with gzip.open(path) as stream:
             with tarfile.open(fileobj=stream, mode="r:") as archive:
                 found = dict(_contents(archive))
-            # Through to the end, where the checksum is: tar itself stops before.
+            # Read to the end, where the gzip checksum is: tar stops earlier.
             while stream.read(_BLOCK):
                 pass
     except _UNREADABLE as err:
@@ -79,7 +79,7 @@ def read(path: Path) -> dict:
 
 
 def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Give the members that may be unpacked; an error for any other."""
+    """Yield the members that may be unpacked; raise an error for any other."""
     for member in archive:
         inside = Path(member.name)
         if inside.is_absolute() or ".." in inside.parts or not (member.isfile() or member.isdir()):
@@ -90,14 +90,14 @@ def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 
 def _contents(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
-    """Give each member's name, and the content of our own."""
+    """Yield the name of each member, with the content of the facts file."""
     for member in _members(archive):
         ours = archive.extractfile(member) if member.name == _FACTS else None
         yield member.name, ours.read() if ours else b""
 
 
 def _extract(archive: tarfile.TarFile, folder: Path) -> None:
-    """Write an archive to a folder, as root's, while there is room for it."""
+    """Extract an archive to a folder, with root as owner, as long as the disk has room for it."""
     room = shutil.disk_usage(folder).free
     archive.extraction_filter = lambda member, _: member
     for member in _members(archive):
@@ -111,10 +111,10 @@ def _extract(archive: tarfile.TarFile, folder: Path) -> None:
 
 def unpack(path: Path, state: Path, now: float) -> Path | None:
     """
-    Put an archive's state in place of the folder ``state``; return where the old one is kept.
+    Replace the folder ``state`` by an archive's state; return the path of the old folder.
 
-    To be called after ``read`` has found the archive good, while the engine does not run. A
-    full disk leaves the old one where it was.
+    Call this after ``read`` has checked the archive, while the engine is stopped. If the disk is
+    full, the old folder stays in place.
     """
     new = state.with_name(f"{state.name}.restore")
     shutil.rmtree(new, ignore_errors=True)
@@ -144,7 +144,7 @@ def _unzipped(data: bytes) -> bytes:
 
 
 def check_snapshot(data: bytes, what: str) -> None:
-    """Raise an error unless this is a whole snapshot of Consul: it holds its own checksums."""
+    """Raise an error unless this is a complete Consul snapshot, verified by its own checksums."""
     try:
         with tarfile.open(fileobj=io.BytesIO(_unzipped(data))) as archive:
             files = {one.name: archive.extractfile(one).read() for one in archive if one.isfile()}

@@ -1,8 +1,8 @@
 """
-The CA of a swarm on the minion that keeps it: whom it gives which certificate, and its change.
+Keep the state of a swarm's CA, issue its certificates, and rotate it.
 
-All it knows is in one file, so that a run which is killed leaves it as it was before or after, and
-never in between. Only that minion reads it; its key goes nowhere.
+The whole state is in one file, so that a killed run leaves either the old or the new state, never a
+mixture. Only the CA's minion reads the file; the key never leaves that host.
 """
 
 import base64
@@ -23,15 +23,15 @@ from swarm_certs import Set
 
 FILE = swarm_files.CONFIG / "ca.json"
 LOCK = "swarm-formula-ca.lock"
-# Consul takes 16, 24 or 32 bytes.
+# Consul accepts 16, 24 or 32 bytes.
 _GOSSIP = 32
 NODE, CLIENT = "node", "client"
-# What the CA and the others tell each other in Salt's mine.
+# Names of the values that the CA and the members publish in Salt's mine.
 RECORD, REPORT, ACL = "swarm_ca", "swarm_tls", "swarm_acl"
 
 
 class Asked(NamedTuple):
-    """Who asks for which certificate; ``minion`` is the master's word, the rest his own."""
+    """A certificate request; ``minion`` comes from the master, the rest from the minion itself."""
 
     minion: str
     kind: str
@@ -39,12 +39,12 @@ class Asked(NamedTuple):
 
 
 def load() -> dict:
-    """Return what the CA knows, ``{}`` if there is none on this host."""
+    """Return the state of the CA, ``{}`` if there is none on this host."""
     return swarm_files.read_json(FILE)
 
 
 def save(state: dict) -> None:
-    """Keep what the CA knows."""
+    """Write the state of the CA."""
     swarm_files.write(FILE, swarm_files.to_json(state), mode=0o600)
 
 
@@ -54,7 +54,7 @@ def _new(tls: dict, name: str) -> dict:
 
 
 def found(settings: dict) -> dict:
-    """Return a new CA, with a new key for Consul's gossip. Pure but for chance."""
+    """Return a new CA with a gossip key for Consul. Pure except for random values and the time."""
     return {
         "ca": _new(settings["tls"], f"swarm-formula {settings['id']}"),
         "next": None,
@@ -66,7 +66,7 @@ def found(settings: dict) -> dict:
 
 
 def with_token(state: dict, settings: dict) -> dict:
-    """Return the CA with Consul's management token, if pillar wants one. Pure but for chance."""
+    """Return the CA, with Consul's management token if needed. Pure except for the random token."""
     consul = settings["consul"]
     if state.get("acl") or not consul["acl"] or consul["acl_token"]:
         return state
@@ -74,13 +74,13 @@ def with_token(state: dict, settings: dict) -> dict:
 
 
 def trust(state: dict) -> str:
-    """Return the certificates that all nodes are to trust, the one that signs first."""
+    """Return the CA certificates that all nodes must trust, the signing one first."""
     following = [state["next"]["cert"]] if state["next"] else []
     return swarm_pki.joined([state["ca"]["cert"], *following, *state["old"]])
 
 
 def record(state: dict) -> dict:
-    """Return what the members have to know; the key for gossip is a secret of theirs."""
+    """Return what the CA publishes to the members; the gossip key is a secret that they share."""
     return {
         "trust": trust(state),
         "issuer": swarm_pki.fingerprint(state["ca"]["cert"]),
@@ -90,11 +90,11 @@ def record(state: dict) -> dict:
 
 def report(sets: list[Set]) -> dict:
     """
-    Return what a member tells the CA, ``{}`` if it has nothing.
+    Return a member's report to the CA, ``{}`` if it has no certificates.
 
     sets
-        All that its services may be using. It trusts what each of them does, and has an issuer
-        once all have the same: before a service has read a new set, it goes by the old one.
+        All sets that its services may use. The member trusts the CAs that are in every set, and has
+        an issuer if it is the same in all: a service uses the old set until it has read a new one.
     """
     if not sets:
         return {}
@@ -107,19 +107,19 @@ def report(sets: list[Set]) -> dict:
 
 
 def is_changing(state: dict) -> bool:
-    """Say whether one CA is being followed by another."""
+    """Check whether a rotation of the CA is in progress."""
     return bool(state["next"] or state["old"])
 
 
 def advanced(state: dict, settings: dict, reports: dict) -> tuple[dict, str | None]:
     """
-    Return the CA one step further in its change, and what was done; ``None`` if there is no step.
+    Return the CA one step further in its rotation, and that step; ``None`` if there is no step.
 
-    First all members trust the new one as well, then they get certificates of it, then they forget
-    the old one. A step is made when all of them have made the one before.
+    First, all members trust the new CA as well; then they get certificates signed by it; then they
+    remove the old CA. A step is taken when all members have completed the previous one.
 
     reports
-        What the members say they trust and have: ``{minion: {"trusts": [...], "issuer": ...}}``.
+        Reports of the members: ``{minion: {"trusts": [...], "issuer": ...}}``.
     """
     further, step = _next(state, settings, reports)
     return ({**further, "since": int(time.time())} if step else state), step
@@ -142,9 +142,9 @@ def _next(state: dict, settings: dict, reports: dict) -> tuple[dict, str | None]
 
 def lagging(state: dict, reports: dict) -> list[str]:
     """
-    Return the members that have not made the last step of a change yet.
+    Return the members that have not completed the last step of a rotation.
 
-    Each member writes its own report, so it may be anything; what is no report is not there yet.
+    Each member writes its own report, so it may be any value; an invalid one counts as late.
     """
     if state["next"]:
         key, wanted = "trusts", swarm_pki.fingerprint(state["next"]["cert"])
@@ -156,7 +156,7 @@ def lagging(state: dict, reports: dict) -> list[str]:
 
 
 def waiting(state: dict, reports: dict, me: str) -> str | None:
-    """Say whom a change of the CA waits for and since when; ``None`` if for nobody."""
+    """Return which members a rotation of the CA waits for and since when, ``None`` if for none."""
     late = lagging(state, reports)
     if not late:
         return None
@@ -185,7 +185,7 @@ def _refuse(asked: Asked, why: str) -> swarm_errors.SwarmError:
 
 
 def _address(asked: Asked, settings: dict, issued: dict) -> str:
-    """Return the address that a node may be reached at; nobody gets that of another one."""
+    """Return the address for a node's certificate; raise an error if another minion has it."""
     places = {**settings["managers"], **settings["servers"]}
     listed = {minion: _form(place) for minion, place in places.items()}
     address = _form(asked.address)
@@ -215,16 +215,16 @@ def _address(asked: Asked, settings: dict, issued: dict) -> str:
 
 
 def _form(address: str) -> str:
-    """Return an address of pillar in the form in which addresses are compared."""
+    """Return an address from the pillar in the canonical form, for comparisons."""
     try:
         return swarm_address.canonical(address)
     except ValueError:
-        # Such as loopback, in a swarm of one host.
+        # For example loopback, in a swarm of one host.
         return address
 
 
 def _split(names: list[str]) -> tuple[list[str], list[str]]:
-    """Return host names and addresses, apart."""
+    """Split names into host names and IP addresses."""
     hosts, addresses = [], []
     for one in names:
         try:
@@ -235,8 +235,8 @@ def _split(names: list[str]) -> tuple[list[str], list[str]]:
 
 
 def due(minion: str, address: str, settings: dict) -> swarm_pki.Grant:
-    """Return what the certificate of a node says, by its roles in pillar. Pure."""
-    # Loopback is where a node asks its own Consul.
+    """Return what a node's certificate must contain, by its roles in the pillar. Pure."""
+    # A node connects to its own Consul over loopback.
     names, addresses = [minion, "localhost"], [_form(address), "127.0.0.1"]
     if minion in settings["servers"] and settings["own_store"]:
         names.append(f"server.{settings['consul']['datacenter']}.consul")
@@ -248,13 +248,13 @@ def due(minion: str, address: str, settings: dict) -> swarm_pki.Grant:
 
 def granted(asked: Asked, settings: dict, issued: dict) -> swarm_pki.Grant:
     """
-    Return what a certificate for this minion may say; an error if it gets none. Pure.
+    Return what a certificate for this minion may contain; raise an error if it gets none. Pure.
 
     settings
-        Of the CA's own minion: who is a member is said by its pillar, not by who asks.
+        Settings of the CA's own minion: its pillar names the members, not the request.
 
     issued
-        ``{minion: address}`` of the certificates so far.
+        Addresses in the certificates issued so far: ``{minion: address}``.
     """
     me = settings["id"]
     if not _is_member(asked.minion, settings):
@@ -273,7 +273,7 @@ def granted(asked: Asked, settings: dict, issued: dict) -> swarm_pki.Grant:
 
 
 def issue(asked: Asked, request: str, settings: dict, state: dict) -> tuple[dict, str]:
-    """Return the CA with a note of what it has issued, and the certificate."""
+    """Sign a request; return the CA's state, with the address recorded, and the certificate."""
     grant = granted(asked, settings, state["issued"])
     authority = swarm_pki.Authority(**state["ca"])
     cert = swarm_pki.sign(request, authority, grant, settings["tls"]["days"])
@@ -288,10 +288,10 @@ def lack(have: Set | None, authority: dict, grant: swarm_pki.Grant, tls: dict) -
     Return why a host needs a new certificate, ``None`` if it needs none.
 
     authority
-        The CA's record; empty while it has not told.
+        The CA's record; empty until the CA has published it.
 
     grant
-        What the certificate has to say, no less and no more.
+        What the certificate must contain, no less and no more.
     """
     if not have:
         return "made and signed"
@@ -308,7 +308,7 @@ def lack(have: Set | None, authority: dict, grant: swarm_pki.Grant, tls: dict) -
 
 
 def parsed(request: object) -> dict:
-    """Return a minion's request, ``{"csr", "kind", "address"}``; an error for anything else."""
+    """Return a request, ``{"csr", "kind", "address"}``; raise an error for any other value."""
     keys = {"csr", "kind", "address"}
     shaped = isinstance(request, dict) and set(request) == keys
     if not shaped or not all(isinstance(one, str) for one in request.values()):

@@ -1,5 +1,5 @@
 """
-Who asks this minion for something by way of the master, and how much of its time that is worth.
+Identify the minion that calls this one through the master, and limit the work for non-members.
 """
 
 import contextlib
@@ -9,17 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping
 import swarm_errors
 import swarm_files
 
-# What Salt gives a function of the job that it is called by; a call from within has none of it.
+# Salt describes the job in keyword arguments with this prefix; a local call has none of them.
 _JOB, _CALLER = "__pub_", "__pub_id"
 _LOCK = "swarm-formula-stranger.lock"
 
 
 def name(kwargs: Mapping, me: str) -> str:
     """
-    Return the minion that calls a function with these ``kwargs``; ``me`` for a call from within.
+    Return the minion that calls a function with these ``kwargs``; ``me`` for a local call.
 
-    Raises an error if the master does not say who it is: a syndic forwards no name, and a job of
-    the ``salt`` command has none. It must not count as this minion itself.
+    Raises an error if the master does not name the caller: a syndic does not forward the name, and
+    a job of the ``salt`` command has none. Such a caller must not be taken for this minion itself.
     """
     if caller := kwargs.get(_CALLER):
         return str(caller)
@@ -32,19 +32,19 @@ def name(kwargs: Mapping, me: str) -> str:
 
 
 def is_among(caller: str, members: Iterable[str]) -> bool:
-    """Say whether a minion is one of these IDs and globs."""
+    """Check whether a minion matches one of these IDs and globs."""
     return any(fnmatch.fnmatchcase(caller, one) for one in members)
 
 
 @contextlib.contextmanager
 def admitted(caller: str, members: Iterable[str]) -> Iterator[None]:
     """
-    Let one stranger at a time cost this host more than a look.
+    Admit members at once, and other minions one at a time.
 
     members
-        Those by the pillar of the last refresh. Who is not among them may be by the pillar of now,
-        which the master has to compile; many that are not must not keep the members waiting.
-        Raises a ``BusyError`` if another one is being looked at.
+        The members by the pillar of the last refresh. Another minion may be a member by the current
+        pillar, which the master has to compile first; many non-members must not keep the members
+        waiting. Raises a ``BusyError`` if another such minion is being checked.
     """
     if is_among(caller, members):
         yield

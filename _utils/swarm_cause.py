@@ -1,9 +1,9 @@
 """
-Causes that lie outside of the formula, known by the words of those that met them. Pure.
+Recognize causes outside of the formula in error texts. Pure.
 
-A full disk is told by whoever writes to it: dockerd, Consul, apt, pip or Salt itself. Each has its
-own words, in the midst of an error that is about something else. What these words mean, and what
-to do, is added once, here.
+A full disk, for example, is reported by any program that writes to it: dockerd, Consul, apt, pip or
+Salt itself. Each program has its own wording, inside an error about something else. This module
+adds the cause and the remedy in one place.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Cause(NamedTuple):
-    """A cause: the words it is known by, and what is added to an error that has them."""
+    """A cause: the pattern that identifies it, and the text to add to an error that matches."""
 
     words: re.Pattern
     text: str
@@ -21,7 +21,7 @@ def _cause(words: str, text: str) -> Cause:
     return Cause(re.compile(words, flags=re.IGNORECASE), text)
 
 
-# Cures change nothing by themselves, or change what is named and nothing else.
+# A remedy either changes nothing or changes only what it names.
 _CAUSES = (
     _cause(
         r"no space left on device|n.t have enough free space|disk quota exceeded",
@@ -75,7 +75,7 @@ _LEAD = "\nCause: "
 
 
 def explained(text: str) -> str:
-    """Return an error's text with its cause and the cure, if the words of one are in it."""
+    """Return the error text with the cause and the remedy appended, if a cause matches."""
     if _LEAD in text:
         return text
     found = next((one.text for one in _CAUSES if one.words.search(text)), None)

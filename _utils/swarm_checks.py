@@ -1,5 +1,5 @@
 """
-Checks of single values from pillar. Pure: each returns ``None``, or what would be right.
+Validate single pillar values. Pure: each check returns ``None``, or a text of what is expected.
 """
 
 import ipaddress
@@ -10,7 +10,7 @@ Check = Callable[[object], str | None]
 
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:h|ms|m|s|us|µs|ns))+")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|s|us|µs|ns)")
-_DAYS = 48 * 3600  # Consul takes no session above 24h, and Swarm asks for half its TTL
+_DAYS = 48 * 3600  # Consul limits a session to 24h, and Swarm requests half of its TTL
 _SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -33,12 +33,12 @@ def _is_number(value: object) -> bool:
 
 
 def boolean(value: object) -> str | None:
-    """Accept ``True`` and ``False`` only; YAML's ``yes`` in quotes is a string."""
+    """Accept only ``True`` and ``False``; a quoted ``yes`` in YAML is a string."""
     return None if isinstance(value, bool) else "true or false, without quotes"
 
 
 def text(value: object) -> str | None:
-    """Accept a string that is not empty."""
+    """Accept a string that is not empty or blank."""
     return None if isinstance(value, str) and value.strip() else "a text that is not empty"
 
 
@@ -69,7 +69,7 @@ def duration(low: float, why: str = "", high: float = _DAYS) -> Check:
 
     def check(value: object) -> str | None:
         shaped = _is_number(value) or (isinstance(value, str) and _DURATION.fullmatch(value))
-        # An integer is compared as it is: one that is too large for a float is a fault, no error.
+        # Do not convert an integer: one that is too large for a float would raise OverflowError.
         if shaped and low <= (seconds(value) if isinstance(value, str) else value) <= high:
             return None
         limit = f"{high / 3600:g}h"
@@ -98,12 +98,12 @@ def either(*checks: Check) -> Check:
 
 
 def optional(check: Check) -> Check:
-    """Accept ``null`` beside what ``check`` accepts."""
+    """Accept ``null`` and whatever ``check`` accepts."""
     return lambda value: None if value is None else check(value)
 
 
 def list_of(item: Check) -> Check:
-    """Accept a list, without doubles, of what ``item`` accepts."""
+    """Accept a list, without duplicates, of values that ``item`` accepts."""
 
     def check(value: object) -> str | None:
         if not isinstance(value, list):
@@ -118,7 +118,7 @@ def list_of(item: Check) -> Check:
 
 
 def mapping_of(key: Check, item: Check) -> Check:
-    """Accept a mapping of what ``key`` accepts to what ``item`` accepts."""
+    """Accept a mapping of keys that ``key`` accepts to values that ``item`` accepts."""
 
     def check(value: object) -> str | None:
         if not isinstance(value, dict):
@@ -134,17 +134,17 @@ def mapping_of(key: Check, item: Check) -> Check:
 
 
 def anything(value: object) -> str | None:
-    """Accept everything: what it means is for somebody else to judge."""
+    """Accept any value: the program that uses it validates it."""
     return None
 
 
 def options(value: object) -> str | None:
-    """Accept a mapping with text keys; its values are for the program that reads them."""
+    """Accept a mapping with text keys; the program that reads the values validates them."""
     return mapping_of(text, anything)(value)
 
 
 def ip(value: object) -> str | None:
-    """Accept an IPv4 or IPv6 address that other hosts could reach."""
+    """Accept the IPv4 or IPv6 address of one host, neither unspecified nor multicast."""
     try:
         parsed = ipaddress.ip_address(value) if isinstance(value, str) else None
     except ValueError:
@@ -167,7 +167,7 @@ def network(value: object) -> str | None:
 
 
 def address_pool(value: object) -> str | None:
-    """Accept a network that Docker cuts subnets from: IPv4, no smaller than a /29."""
+    """Accept an address pool for Docker's subnets: an IPv4 network no smaller than a /29."""
     if want := network(value):
         return want
     parsed = ipaddress.ip_network(value)
@@ -182,19 +182,19 @@ def host(value: object) -> str | None:
 
 
 def host_glob(value: object) -> str | None:
-    """Accept a minion ID, or a glob of such."""
+    """Accept a minion ID, or a glob of minion IDs."""
     good = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.*?\[\]!-]+", value)
     return None if good else "a minion ID or a glob such as web-*"
 
 
 def secret(value: object) -> str | None:
-    """Accept where a secret is kept: an ``sdb://`` URI or the absolute path of a file."""
+    """Accept the source of a secret: an ``sdb://`` URI or the absolute path of a file."""
     good = isinstance(value, str) and re.fullmatch(r"sdb://[^/\s]+/\S+|/\S+", value)
     return None if good else "sdb://profile/key, or the absolute path of a file"
 
 
 def registry(value: object) -> str | None:
-    """Accept a registry as it stands in the names of images; ``docker.io`` is Docker Hub."""
+    """Accept a registry as it is written in image names; ``docker.io`` is Docker Hub."""
     good = isinstance(value, str) and _REGISTRY.fullmatch(value)
     port_of = value.partition(":")[2] if good else ""
     if not good or (port_of and port(int(port_of))):
@@ -207,7 +207,7 @@ def registry(value: object) -> str | None:
 
 
 def login(value: object) -> str | None:
-    """Accept the name of a user of a registry; the password follows behind a ``:``."""
+    """Accept a user name for a registry, without ``:``, which separates it from the password."""
     good = isinstance(value, str) and value.strip() and value.isprintable() and ":" not in value
     return None if good else "the name of a user, on one line and without ':'"
 
@@ -219,7 +219,7 @@ def path(value: object) -> str | None:
 
 
 def user(value: object) -> str | None:
-    """Accept the name of a user of the system."""
+    """Accept the name of a system user."""
     good = isinstance(value, str) and re.fullmatch(r"[a-z_][a-z0-9_.-]{0,31}", value)
     return None if good else "the name of a user"
 
@@ -248,7 +248,7 @@ def address(value: object) -> str | None:
 
 
 def label_key(value: object) -> str | None:
-    """Accept an engine label's key; classic Swarm ignores one that is called ``node``."""
+    """Accept the key of an engine label, except ``node``, which classic Swarm ignores."""
     if value == "node":
         return "another key than 'node' (Swarm keeps that one for the node's name)"
     if isinstance(value, str) and value and not re.search(r"[\s=,]", value):
@@ -257,10 +257,10 @@ def label_key(value: object) -> str | None:
 
 
 def label_value(value: object) -> str | None:
-    """Accept what can stand behind ``key=``: a text, a number or a boolean, on one line."""
+    """Accept the value in ``key=value``: a text, a number or a boolean, on one line."""
     if isinstance(value, dict | list) or value is None:
         return "a text, a number or a boolean"
-    # A comma would split the label for everybody who reads it in the manager's /info.
+    # A comma would split the label for clients that read it in the manager's /info.
     return "a value without line break or ','" if re.search(r"[\n\r,]", str(value)) else None
 
 
@@ -270,7 +270,7 @@ def labels(value: object) -> str | None:
 
 
 def node_labels(value: object) -> str | None:
-    """Accept labels; ``null`` in place of a value takes a label away."""
+    """Accept labels; the value ``null`` removes a label."""
     return mapping_of(label_key, optional(label_value))(value)
 
 
@@ -281,7 +281,7 @@ def image(value: object) -> str | None:
 
 
 def image_source(value: object) -> str | None:
-    """Accept where an image's tar is fetched from."""
+    """Accept the source of an image archive: a URL or an absolute path."""
     schemes = ("salt://", "http://", "https://", "/")
     good = isinstance(value, str) and value.startswith(schemes)
     return None if good else "salt://…, https://… or an absolute path of an image's tar"
@@ -299,7 +299,7 @@ def _endpoint(value: str) -> bool:
 
 
 def store(value: object) -> str | None:
-    """Accept a discovery URL. Swarm takes several endpoints, with commas, but for Consul."""
+    """Accept a discovery URL. Swarm takes several endpoints, comma-separated, except for Consul."""
     shape = r"(consul|etcd|zk)://([^/\s]+)(/\S*)?"
     match = re.fullmatch(shape, value) if isinstance(value, str) else None
     if not match:
@@ -312,7 +312,7 @@ def store(value: object) -> str | None:
 
 
 def strategy_options(value: object) -> str | None:
-    """Accept ``--cluster-opt``: ``{swarm.overcommit: 0.1}`` or ``[swarm.overcommit=0.1]``."""
+    """Accept ``--cluster-opt``, as ``{swarm.overcommit: 0.1}`` or ``[swarm.overcommit=0.1]``."""
     pairs = value
     if isinstance(value, list) and all(isinstance(one, str) and "=" in one for one in value):
         pairs = dict(one.split("=", 1) for one in value)

@@ -1,10 +1,11 @@
 """
-Settings of a whole cluster in the engine's swarm mode: from pillar to the API's spec. Pure.
+Convert the cluster settings of builtin mode from the pillar to the API's spec. Pure functions.
 
-Keys are the options of ``docker swarm update``, and what only the API has by a like name. What
-pillar does not set stays as it is. Shapes and limits: moby ``api/types/swarm/swarm.go``. Not here:
-a log driver for tasks. The API has it (``TaskDefaults``), and every engine drops it without a word;
-tasks take the engine's own, ``log-driver`` of daemon.json.
+The keys are the options of ``docker swarm update``, and similar names for settings that only the
+API has. Settings that the pillar does not set are left unchanged. For types and limits, see moby
+``api/types/swarm/swarm.go``. A log driver for tasks is not supported: the API has one
+(``TaskDefaults``), but every engine silently drops it; tasks use the engine's ``log-driver`` of
+daemon.json.
 """
 
 import copy
@@ -18,15 +19,15 @@ import swarm_values
 
 _PEM = "-----BEGIN CERTIFICATE-----"
 _YEARS = 20 * 365 * 24 * 3600
-# What the engine uses without any pool, and what the docker command line sends as the mask.
+# The engine's default pool, and the default mask that the docker command line sends.
 _POOL, _MASK = "10.0.0.0/8", 24
-# The smallest network that Docker lets a cluster have.
+# The prefix length of the smallest network that Docker accepts for a cluster.
 SMALLEST = 29
 
 
 class _Setting(NamedTuple):
     check: checks.Check
-    path: tuple[str, ...]  # where it is in the API's spec
+    path: tuple[str, ...]  # keys in the API's spec
     convert: Callable = lambda value: value
 
 
@@ -58,12 +59,12 @@ def _external_ca(value: object) -> str | None:
 
 
 def _labels(value: object) -> str | None:
-    """Accept labels, one at least."""
+    """Accept a non-empty dictionary of labels."""
     last = "labels, one at least: Docker cannot take away the last one"
     return checks.labels(value) or (None if value else last)
 
 
-# For most settings, Docker takes nought as nothing said.
+# For most settings, Docker treats zero as unset.
 _COUNT, _ANY = checks.integer(1, 2**31 - 1), checks.integer(0, 2**31 - 1)
 _SETTINGS = {
     "task-history-limit": _Setting(_ANY, ("Orchestration", "TaskHistoryRetentionLimit")),
@@ -89,12 +90,12 @@ _SETTINGS = {
 }
 
 CHECKS = {key: one.check for key, one in _SETTINGS.items()}
-# A new CA of Docker's own, and the CAs that sign in place of it.
+# Rotation to a new internal CA, and the external CAs that sign instead of it.
 ROTATION, SIGNERS = "ca-rotation", "external-ca"
 
 
 def _wanted(options: dict) -> dict[str, object]:
-    """Return what pillar sets, in the API's form."""
+    """Return the settings of the pillar in the API's format."""
     return {
         key: _SETTINGS[key].convert(value) for key, value in options.items() if value is not None
     }
@@ -107,7 +108,7 @@ def _at(spec: dict, path: tuple[str, ...]) -> object:
 
 
 def diff(spec: dict, options: dict) -> dict:
-    """Return ``{key: {"old": ..., "new": ...}}`` of what pillar wants otherwise; times in ns."""
+    """Return the differences from the pillar, ``{key: {"old": ..., "new": ...}}``; times in ns."""
     found = {key: (_at(spec, _SETTINGS[key].path), new) for key, new in _wanted(options).items()}
     return {
         key: {"old": old, "new": new}
@@ -117,7 +118,7 @@ def diff(spec: dict, options: dict) -> dict:
 
 
 def _filled(value: object) -> object:
-    """Return a value without what Docker leaves out: what is empty, false or nought."""
+    """Return a value without the parts that Docker omits: empty, false or zero."""
     if isinstance(value, list):
         return [_filled(one) for one in value] or None
     if isinstance(value, dict):
@@ -126,7 +127,7 @@ def _filled(value: object) -> object:
 
 
 def cure(refusal: str) -> str:
-    """Return what helps against Docker's refusal of settings, empty if that is not known."""
+    """Return the fix for an error by which Docker refuses settings, empty if none is known."""
     return _NO_SIGNER if "reachable external CA" in refusal else ""
 
 
@@ -138,12 +139,12 @@ _NO_SIGNER = (
 
 
 def promised(options: dict) -> dict:
-    """Return what will be changed in a cluster that is not there yet."""
+    """Return the changes that will be made to a cluster that does not exist yet."""
     return {key: {"old": None, "new": one} for key, one in _wanted(options).items()}
 
 
 def merged(spec: dict, options: dict) -> dict:
-    """Return a cluster's whole spec with what pillar wants in it."""
+    """Return a cluster's complete spec with the pillar's settings merged into it."""
     result = copy.deepcopy(spec)
     for key, value in _wanted(options).items():
         *way, last = _SETTINGS[key].path
@@ -157,16 +158,16 @@ def merged(spec: dict, options: dict) -> dict:
 
 
 def root(cluster: dict) -> str:
-    """Return the fingerprint of the CA that the nodes trust."""
+    """Return the fingerprint of the cluster's root CA."""
     return swarm_pki.fingerprint(cluster["TLSInfo"]["TrustRoot"], "the cluster's CA")
 
 
 def address_pools(builtin: dict) -> dict:
     """
-    Return the pools of a new cluster in the API's form, nothing if the pillar sets none.
+    Return the address pools of a new cluster in the API's format, ``{}`` if the pillar sets none.
 
-    Both keys, always: the engine keeps pools without a size, and then has no subnet for any
-    network; it ignores a size without pools.
+    Always return both keys: the engine accepts pools without a size, but then cannot allocate a
+    subnet for any network; it ignores a size without pools.
     """
     pools, mask = builtin["address_pools"], builtin["address_pool_mask"]
     if not pools and not mask:
@@ -175,18 +176,18 @@ def address_pools(builtin: dict) -> dict:
 
 
 def mask_limits(builtin: dict) -> tuple[int, int]:
-    """Return the lowest and the highest mask that all pools can be divided by."""
+    """Return the smallest and the largest prefix length of subnets that all pools can contain."""
     lengths = [ipaddress.ip_network(pool).prefixlen for pool in builtin["address_pools"]]
     return max(lengths, default=8), SMALLEST
 
 
 def mask(builtin: dict) -> int:
-    """Return the mask of a new cluster's networks."""
+    """Return the prefix length of a new cluster's networks."""
     return builtin["address_pool_mask"] or _MASK
 
 
 def init_only(cluster: dict, settings: dict) -> list[str]:
-    """Return which settings the running cluster has otherwise and cannot change any more."""
+    """Return messages about settings that differ and can only be set when a cluster is created."""
     builtin = settings["builtin"]
     if _without_subnets(cluster):
         return [_NO_SUBNETS]
@@ -213,5 +214,5 @@ _NO_SUBNETS = (
 
 
 def _without_subnets(cluster: dict) -> bool:
-    """Say whether the cluster was made with pools, and no size of what is cut from them."""
+    """Return whether the cluster was created with address pools but without a subnet size."""
     return bool(cluster.get("DefaultAddrPool")) and not cluster.get("SubnetSize")

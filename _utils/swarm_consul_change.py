@@ -1,8 +1,8 @@
 """
-A change of Consul on one host: in which way Raft takes it, and the way back if it does not work.
+Change Consul on one host in the way that Raft requires, and roll back if the change fails.
 
-Raft decides about the quorum. A new server joins the others and costs them nothing; one that is
-restarted or leaves does so in its turn, and only while the rest is a majority.
+Raft determines the quorum. A new server joins without a risk to it; a server restarts or leaves
+only in its turn, and only while the remaining servers are a majority.
 """
 
 import contextlib
@@ -23,15 +23,15 @@ import swarm_turn
 import swarm_wait
 from swarm_raft import Standing
 
-# So many seconds the servers may need to notice that the one before in turn is back.
+# Seconds that the servers may need to notice that the previous server in turn is back.
 _NOTICE = 30
-# Consul waits on its way out until its servers and its members have noticed.
+# Seconds for a leave: Consul waits until its servers and its members have noticed.
 _LEAVING = 60
 
 
 class Change:
     """
-    Consul of this host, as it is and as it is to be.
+    The current and the wanted state of Consul on this host.
 
     salt
         Salt's execution modules.
@@ -46,11 +46,11 @@ class Change:
     # --- looking
 
     def _client(self, timeout: float = 5) -> object:
-        # With all rights that this host has: with ACLs, a server has the token.
+        # With all rights that this host has: with ACLs, a server has the management token.
         return swarm_consul_file.connect(self._settings, swarm_acl.management(), timeout)
 
     def look(self) -> Standing:
-        """Return what Consul here says of its servers; an error if it does not answer."""
+        """Return the servers as Consul on this host sees them; an error if it does not answer."""
         return swarm_raft.look(self._client(), self._settings["servers"])
 
     def _standing(self) -> Standing:
@@ -60,7 +60,7 @@ class Change:
             return Standing()
 
     def _seen(self) -> tuple[Standing | None, str | None]:
-        """Return what Consul says, and what keeps it from working as a sentence."""
+        """Return the servers as Consul sees them, and as a sentence what keeps it from working."""
         try:
             found = self.look()
         except swarm_errors.StoreError as err:
@@ -77,10 +77,10 @@ class Change:
 
     def missing(self, led: bool = True) -> str | None:
         """
-        Return what Consul here lacks as a sentence, ``None`` for nothing.
+        Return as a sentence what Consul on this host lacks, or ``None``.
 
         led
-            Whether it needs a leader; else it has to answer.
+            Whether it needs a leader; otherwise it only has to answer.
         """
         found, missing = self._seen()
         if found is None or (led and missing):
@@ -96,20 +96,20 @@ class Change:
     # --- planning
 
     def begin(self) -> None:
-        """Look at what there is."""
+        """Read the current state of Consul."""
         self._found = self._standing()
         self._addresses = self._to_join()
 
     @property
     def begins(self) -> bool:
-        """Whether a server may begin a cluster: not one that has joined or is to join others."""
+        """Return whether a server may bootstrap a cluster: not if it has joined or joins others."""
         return not (self._addresses or swarm_consul_file.has_joined())
 
     def _to_join(self) -> list[str]:
         """
-        Return the addresses by which a new server finds those that there are, none for no new one.
+        Return the addresses at which a new server finds the existing ones; none for other hosts.
 
-        Else those would make a cluster of their own, should pillar name new ones only.
+        Without them, the new servers would form a second cluster if the pillar names only new ones.
         """
         if not self._settings["is_server"] or self._me in self._found.names:
             return []
@@ -119,32 +119,32 @@ class Change:
         return swarm_consul_file.joining() or (self._answering() if fresh else [])
 
     def _answering(self) -> list[str]:
-        """Return the addresses of the managers that answer: where they are, Consul is."""
+        """Return the addresses of the other managers that answer: Consul runs on the same hosts."""
         managers = self._settings["managers"]
         said = self._salt["swarm_classic.managers"]()
         there = [one for one in said if "error" not in said[one] and one != self._me]
         return sorted(managers[one] for one in there)
 
     def labelled(self, spec: dict, text: str) -> dict:
-        """Return the container with the label that it has if it needs no restart for this text."""
+        """Return the spec, with the container's present labels if this text requires no restart."""
         container = self._container()
         if not swarm_consul_file.runs_with(container, text, bool(self._found.leader)):
             return spec
         return {**spec, "labels": container["labels"]}
 
     def planned(self, spec: dict, text: str) -> dict:
-        """Return what differs."""
+        """Return the planned changes."""
         self._differs = self._salt["swarm_container.apply"](self._name, spec, test=True)
         return self._differs or swarm_consul_file.changes(text)
 
     @property
     def _kind(self) -> str:
-        # A run that was killed after its leave has written the client's file already.
+        # A run that was killed after the leave has already written the client's file.
         was = swarm_consul_file.is_server()
         return swarm_raft.change(self._me, self._settings["is_server"], was, self._found)
 
     def foretell(self) -> None:
-        """Raise the error that refuses a change, as far as it can be told beforehand."""
+        """Raise the error that refuses the change, as far as it can be predicted."""
         if not self._differs or "state" in self._differs:
             return
         why, wanted = None, set(self._settings["servers"])
@@ -156,7 +156,7 @@ class Change:
             raise swarm_errors.SwarmError(why)
 
     def check_fixed(self) -> None:
-        """Raise an error if pillar wants what this Consul cannot become."""
+        """Raise an error if the pillar requires a change that this Consul cannot make."""
         consul, config = self._settings["consul"], swarm_consul_file.config()
         name = config.get("datacenter", consul["datacenter"])
         if name != consul["datacenter"]:
@@ -168,7 +168,7 @@ class Change:
         volume = self._volume()
         servers = set() if volume in {None, consul["volume"]} else self._standing().names
         if len(servers) == 1:
-            # On clients as well, which would lose nothing: who edits this means all.
+            # Clients refuse it as well, although they lose nothing: the setting is for all hosts.
             raise swarm_errors.SwarmError(
                 f"swarm:consul:volume is {consul['volume']}, and {min(servers)} is the only server"
                 f" of Consul: all that it has is in {volume}. Put {volume} back in pillar, or have"
@@ -176,7 +176,7 @@ class Change:
             )
 
     def _volume(self) -> str | None:
-        """Return the volume that Consul's container has, ``None`` if there is none."""
+        """Return the volume of Consul's container, or ``None`` if there is none."""
         mounts = self._container().get("mounts", [])
         found = (one.split(":")[0] for one in mounts if one.endswith(":/consul/data"))
         return next(found, None)
@@ -185,13 +185,13 @@ class Change:
         try:
             return self._salt["swarm_container.get"](self._name) or {}
         except swarm_errors.SwarmError:
-            # Test mode, before the engine is there.
+            # In test mode, the engine may not be installed yet.
             return {}
 
     # --- changing
 
     def make(self, spec: dict, text: str) -> None:
-        """Make the change, in the way that Raft asks for."""
+        """Make the change in the way that Raft requires."""
         if not self._differs:
             swarm_consul_file.write(text, spec["labels"][swarm_roles.CONFIG_LABEL])
         elif self._kind == swarm_raft.LEAVE:
@@ -202,9 +202,9 @@ class Change:
             self._renew(spec, text)
 
     def _renew(self, spec: dict, text: str) -> None:
-        """Start Consul or start it anew; its role stays."""
+        """Start or restart Consul without a change of its role."""
         runs = "state" not in self._differs
-        # Else all servers change at once: the first would wait for the others.
+        # Otherwise, all servers change at once: in turns, the first would wait for the others.
         fits = swarm_consul_file.works_with_others(text)
         if self._kind == swarm_raft.RESTART and runs and fits:
             self.restart(spec, text)
@@ -213,7 +213,7 @@ class Change:
         self._replace(spec, text, functools.partial(self.missing, led))
 
     def _replace(self, spec: dict, text: str, probe: Callable[[], str | None]) -> None:
-        """Replace container and configuration; those of before come back if it is in vain."""
+        """Replace the container and the configuration; restore the old ones if the probe fails."""
 
         def prove() -> None:
             swarm_wait.until(probe, self._limit)
@@ -225,7 +225,7 @@ class Change:
 
     @contextlib.contextmanager
     def _turn(self, refusal: Callable[[Standing], str | None]) -> Iterator[None]:
-        """Hold this server's turn to go down, once nothing speaks against that any more."""
+        """Hold the turn of this server, and wait in it until the server may go down."""
         connect = functools.partial(swarm_consul_file.connect, self._settings)
         with swarm_turn.turn(connect, self._me, 3 * self._limit):
             probe = functools.partial(self._probed, refusal)
@@ -233,12 +233,12 @@ class Change:
             yield
 
     def restart(self, spec: dict, text: str, then: Callable[[], str | None] | None = None) -> None:
-        """Replace a server in its turn; ``then`` says what has to come about in that as well."""
+        """Replace a server in its turn; ``then`` is one more probe that has to succeed in it."""
 
         def back(found: Standing) -> str | None:
             if self._me not in found.alive:
                 return f"Consul of {self._me} is not back yet"
-            # With an empty volume it is a new one, and votes later than it answers.
+            # With an empty volume, it is a new server, which answers before it may vote.
             voted = self._me in self._found.voters
             missing = swarm_raft.not_in(found, self._me) if voted else None
             return missing or (then() if then else None)
@@ -247,15 +247,16 @@ class Change:
             self._replace(spec, text, functools.partial(self._probed, back))
 
     def _no_restart(self, found: Standing) -> str | None:
-        # Consul takes a server that is down off Raft's list within a minute, if the others are a
-        # majority. It is coming back: with it down, the rest bears no loss.
+        # Consul removes a server that is down from Raft's list within a minute, if the others are a
+        # majority. It still counts here, as it is coming back: until then, the remaining servers
+        # tolerate no further loss.
         due = found.voters | (found.lost & set(self._settings["servers"]))
         return swarm_raft.refusal(due, set(found.alive), self._me)
 
-    # --- becoming a server, and stopping to be one
+    # --- becoming a server, and becoming a client
 
     def _join(self, spec: dict, text: str) -> None:
-        """Become one of the servers that there are: that costs them no quorum."""
+        """Join the existing servers, which does not endanger their quorum."""
         if not (swarm_consul_file.is_server() or swarm_consul_file.was_server()):
             self._set_aside()
         swarm_consul_file.note_joining(self._addresses)
@@ -274,9 +275,9 @@ class Change:
             swarm_consul_file.set_aside(Path(place))
 
     def _leave(self, spec: dict, text: str) -> None:
-        """Be a server no more: out of Raft's list first, in an orderly way."""
+        """Turn a server into a client: first, it leaves Raft's list gracefully."""
         self._revive()
-        # Who comes in place of this one does so without a turn, and must not wait for it.
+        # The server that takes over joins without a turn, and must not have to wait for this one.
         swarm_wait.until(self._stays, self._limit)
         out = functools.partial(self._probed, self._still_in)
         if not self._inside():
@@ -296,13 +297,13 @@ class Change:
         return missing if found is None else self._no_leave(found)
 
     def _hand_over(self) -> None:
-        """Have another manager lead: the lock of this host's goes with Consul."""
+        """Hand the lead to another manager: this manager's lock ends with Consul on its host."""
         if self._settings["is_manager"] and len(self._settings["managers"]) > 1:
             self._salt["swarm_classic.hand_over"]()
 
     def _no_leave(self, found: Standing) -> str | None:
         if self._me not in found.names and (found.leader or found.alive):
-            return None  # out already, or it never was let in
+            return None  # already removed, or never admitted
         if found.leader:
             return swarm_raft.stays(found, set(self._settings["servers"]), self._me)
         other = next(iter(self._settings["servers"]))
@@ -318,24 +319,24 @@ class Change:
         return f"Raft's list of Consul's servers still has {self._me}" if inside else None
 
     def _revive(self) -> None:
-        """Start Consul if it was stopped: what does not run cannot leave."""
+        """Start Consul if it is stopped: only a running server can leave."""
         if self._found.leader:
             return
         replaced = self._name + swarm_actions.REPLACED
         if not self._container() and self._salt["swarm_container.get"](replaced):
-            # A run was killed between this and what was to come in its place.
+            # A run was killed after it renamed the container and before it created the new one.
             self._salt["swarm_container.rename"](replaced, self._name)
         if self._container():
             self._salt["swarm_container.start"](self._name)
 
     def _go(self) -> None:
-        """Have Consul leave, and wait until it has ended."""
-        # Docker would start it at once again, as a server.
+        """Make Consul leave, and wait until its container has stopped."""
+        # Otherwise, Docker would restart it at once, as a server.
         self._salt["swarm_container.update"](self._name, {"restart_policy": "no"})
         try:
             swarm_raft.leave(self._client(_LEAVING))
         except swarm_errors.StoreError as err:
-            # It may end before it has answered.
+            # Consul may exit before it has answered.
             if "refuses" in str(err):
                 raise
         swarm_wait.until(self._gone, _LEAVING)

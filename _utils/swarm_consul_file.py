@@ -1,7 +1,8 @@
 """
-``consul.json``: what Consul of this host runs with, and its replacement until that has settled.
+Read and replace ``consul.json``, the configuration of Consul on this host.
 
-Between the two, the text of before is kept beside it; a run that is killed leaves both.
+Until a replacement has proved to work, the previous text is kept beside it; a run that is killed
+leaves both files.
 """
 
 import contextlib
@@ -20,9 +21,9 @@ import swarm_roles
 from swarm_certs import Files
 
 _RECORD = "consul"
-# What Consul reads of its file only to find the others when it starts.
+# Keys that Consul uses only to find the other servers when it starts.
 _FOR_START = ("bootstrap_expect", "retry_join")
-# All servers have to have the same of it: they cannot change it one after the other.
+# Keys that must be equal on all servers: they cannot be changed on one server after the other.
 _COMMON = ("encrypt", "verify_outgoing", "verify_incoming")
 _REPLACED = "-replaced"
 
@@ -36,7 +37,7 @@ def _parsed(text: str | None) -> dict:
     try:
         value = json.loads(text or "{}")
     except ValueError:
-        # Somebody has edited it; it is written anew.
+        # The file was edited by hand; it will be replaced.
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -48,28 +49,28 @@ def proven() -> str | None:
 
 
 def config() -> dict:
-    """Return the configuration in ``consul.json``, ``{}`` for none."""
+    """Return the configuration in ``consul.json``, ``{}`` if there is none."""
     return _parsed(swarm_files.read(swarm_roles.consul_file()))
 
 
 def has_joined() -> bool:
-    """Return whether Consul here is a server that joined others, and may begin nothing itself."""
+    """Check whether Consul here is a server that joined others and must not bootstrap a cluster."""
     present = _parsed(proven())
     return bool(present.get("server")) and "bootstrap_expect" not in present
 
 
 def is_server() -> bool:
-    """Return whether ``consul.json`` is that of a server."""
+    """Check whether ``consul.json`` is the configuration of a server."""
     return bool(config().get("server"))
 
 
 def was_server() -> bool:
-    """Return whether Consul of this host was a server when it last worked."""
+    """Check whether Consul on this host was a server when it last worked."""
     return bool(_parsed(proven()).get("server"))
 
 
 def connect(settings: Mapping, token: str | None = None, timeout: float = 5) -> object:
-    """Return a client of this host's Consul, reached as its file says rather than pillar."""
+    """Return a client of this host's Consul, with the settings of its file, not of the pillar."""
     present = config()
     files = swarm_certs.NODE.current()
     if not present:
@@ -93,12 +94,12 @@ def _digest(value: object) -> str:
 
 
 def _core(text: str) -> str:
-    """Return a digest of what a running Consul has read, but for how it finds the others."""
+    """Return a digest of a configuration without the keys that only find other servers."""
     return _digest({key: one for key, one in _parsed(text).items() if key not in _FOR_START})
 
 
 def _read_as(label: str) -> str | None:
-    """Return the digest of what the container with this label has read, ``None``: unknown."""
+    """Return the digest of what the container with this label has read, ``None`` if unknown."""
     noted = swarm_files.record(_RECORD).get("read", {})
     if label in noted:
         return noted[label]
@@ -110,13 +111,13 @@ def _read_as(label: str) -> str | None:
 
 def runs_with(container: Mapping, wanted: str, led: bool) -> bool:
     """
-    Say whether Consul needs no restart for the wanted text.
+    Check whether Consul can go on with the wanted text without a restart.
 
     container
-        What ``swarm_container.get`` says of Consul's; empty for none.
+        The container of Consul, as ``swarm_container.get`` returns it; empty if there is none.
 
     led
-        Whether it has found the others. If not, it has to have read how to find them.
+        Whether Consul has a leader. If not, it must also have read how to find the other servers.
     """
     label = container.get("labels", {}).get(swarm_roles.CONFIG_LABEL)
     if label is None or _read_as(label) != _core(wanted):
@@ -125,17 +126,17 @@ def runs_with(container: Mapping, wanted: str, led: bool) -> bool:
 
 
 def _has_read(started: str, wanted: str) -> bool:
-    """Say whether a container was started since the file holds this text."""
+    """Check whether a container was started after this text was written to the file."""
     path = swarm_roles.consul_file()
     if swarm_files.read(path) != wanted:
         return False
-    # Docker's time has nanoseconds, which Python 3.10 does not read.
+    # Docker's timestamps have nanoseconds, which Python 3.10 cannot parse.
     when = datetime.datetime.fromisoformat(f"{started[:19]}+00:00").timestamp()
     return when > path.stat().st_mtime
 
 
 def changes(wanted: str) -> dict:
-    """Return in which keys ``consul.json`` differs; values only of those that are no secrets."""
+    """Return the keys in which ``consul.json`` differs; values only of keys without secrets."""
     if swarm_files.read(swarm_roles.consul_file()) in (wanted, None):
         return {}
     old, new = config(), _parsed(wanted)
@@ -154,16 +155,16 @@ def changes(wanted: str) -> dict:
 
 
 def _trusted(certs: list[str], bundles: list[str]) -> bool:
-    # Of a chain, the CA has signed another certificate than the first.
+    # Chains are skipped: in a chain, the CA has not signed the first certificate.
     single = [one for one in certs if len(swarm_pki.bundle(one)) == 1]
     return all(swarm_pki.issuer(cert, bundle) for cert in single for bundle in bundles)
 
 
 def works_with_others(wanted: str) -> bool:
     """
-    Say whether a server with the wanted text works with servers that have the present one.
+    Check whether a server with the wanted text works with servers that have the present text.
 
-    If not, they change all at once and not in turns: the first would wait for the others.
+    If not, all servers change at once and not in turns: the first would wait for the others.
     """
     old, new = _parsed(proven()), _parsed(wanted)
     if any(old.get(key) != new.get(key) for key in _COMMON):
@@ -180,7 +181,7 @@ def works_with_others(wanted: str) -> bool:
 
 
 def write(text: str, label: str | None = None) -> None:
-    """Write the file for the next start of Consul; ``label`` is that of the one that runs."""
+    """Write the file for the next start of Consul; ``label`` is the running container's."""
     if label:
         swarm_files.note(_RECORD, {**swarm_files.record(_RECORD), "read": {label: _core(text)}})
     _write(swarm_roles.consul_file(), text)
@@ -188,17 +189,17 @@ def write(text: str, label: str | None = None) -> None:
 
 
 def _write(path: Path, text: str | None) -> None:
-    # It may hold the key of Consul's gossip.
+    # The file may hold the gossip encryption key of Consul.
     swarm_files.write(path, text, mode=0o600, keep=False)
 
 
 @contextlib.contextmanager
 def trial(text: str, started: Callable[[], contextlib.AbstractContextManager]) -> Iterator[None]:
     """
-    Have the file hold ``text`` for what is started within; after an error, what it held before.
+    Write ``text`` to the file for the Consul started within; after an error, restore the old text.
 
     started
-        Gives a context manager, which raises an error if Consul does not work with that.
+        Returns a context manager that raises an error if Consul does not work with the text.
     """
     path, before = swarm_roles.consul_file(), proven()
     if before not in (None, text):
@@ -217,18 +218,18 @@ def trial(text: str, started: Callable[[], contextlib.AbstractContextManager]) -
 
 
 def joining() -> list[str]:
-    """Return by which addresses Consul of this host is to find the servers that it joins."""
+    """Return the addresses by which Consul on this host finds the servers that it joins."""
     return swarm_files.record(_RECORD).get("join", [])
 
 
 def note_joining(addresses: list[str]) -> None:
-    """Note them until this host is one of the servers, for the run after one that was killed."""
+    """Save these addresses for the run after a killed one, until this host is a server."""
     noted = {**swarm_files.record(_RECORD), "join": addresses}
     swarm_files.note(_RECORD, {key: one for key, one in noted.items() if one})
 
 
 def set_aside(volume: Path) -> None:
-    """Keep what Raft knew on this host when it was a server before out of the Raft of now."""
+    """Move the Raft data away that is left from an earlier time of this host as a server."""
     old, kept = volume / "raft", volume / "raft-replaced"
     if old.is_dir():
         shutil.rmtree(kept, ignore_errors=True)
@@ -236,7 +237,7 @@ def set_aside(volume: Path) -> None:
 
 
 def remove() -> None:
-    """Remove the configuration and what is noted of it."""
+    """Remove the configuration and its section of the record."""
     for path in (swarm_roles.consul_file(), _before()):
         swarm_files.write(path, None)
     swarm_files.note(_RECORD, {})

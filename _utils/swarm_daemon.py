@@ -1,8 +1,8 @@
 """
-What goes into ``daemon.json``: the merge with an admin's keys, what needs a restart, and what a
-version takes.
+Compute ``daemon.json``: the merge with an administrator's keys, which changes need a restart, and
+which keys a version supports.
 
-Pure. Keys and limits are those of moby's ``daemon/config`` and ``daemon/reload.go``.
+Pure. The keys and limits come from moby's ``daemon/config`` and ``daemon/reload.go``.
 """
 
 import re
@@ -13,7 +13,7 @@ import swarm_holdings
 import swarm_values
 from swarm_certs import Files
 
-# Keys of daemon.json from 19.03 to 29, to find typing errors; one that is newer passes as it is.
+# Keys of daemon.json from 19.03 to 29, to detect typing errors; newer keys pass unchanged.
 KNOWN = frozenset(
     """allow-direct-routing allow-nondistributable-artifacts api-cors-header authorization-plugins
     bip bip6 bridge bridge-accept-fwmark builder cgroup-parent cluster-advertise cluster-store
@@ -41,8 +41,8 @@ RELOADABLE = frozenset(
     cluster-store-opts""".split()
 )
 
-# What an engine keeps by SIGHUP when the key is only taken away (``daemon/reload.go``), and what
-# it would start with: that has to be said once.
+# Keys whose value an engine keeps at SIGHUP if the key is only removed (``daemon/reload.go``), with
+# the defaults, which have to be written once.
 _STICKY = {
     "allow-nondistributable-artifacts": [],
     "debug": False,
@@ -80,7 +80,8 @@ _ADDED = {
 }
 
 _VERIFY = "tlsverify"
-# Below 1.30, what the manager and its clients speak, these engines answer 400 by default.
+# First engine version that by default answers 400 to API 1.30, which the manager and its clients
+# use, and the minimum API version to set there.
 _API_FLOOR = ("29.0", "1.24")
 
 
@@ -91,7 +92,7 @@ def version(text: str) -> tuple[int, ...]:
 
 
 def downgrades(changes: dict) -> list[str]:
-    """Return warnings of packages in a report that become older."""
+    """Return a warning for each package that a report shows as downgraded."""
     pairs = {name: (one["old"], one["new"]) for name, one in changes.items()}
     return [
         f"{name} {old} is followed by the older {new}, and Docker supports no way back: an older"
@@ -102,14 +103,14 @@ def downgrades(changes: dict) -> list[str]:
 
 
 def options(settings: dict, engine_version: str, files: Files) -> dict:
-    """Return what pillar wants in ``daemon.json``, without the overlay's keys."""
+    """Return the keys of ``daemon.json`` that the pillar requires, without the overlay keys."""
     classic = settings["mode"] == "classic"
-    # Swarm mode refuses an engine that has it.
+    # An engine with live-restore refuses swarm mode.
     wanted = {"live-restore": classic}
     if settings["tls"]["used"]:
         wanted |= swarm_flags.tls(files)
     elif settings["engine"]["port"] and not settings["engine"]["options"].get("tlsverify"):
-        # Said out loud, or dockerd sleeps 15 s at each start over a socket without TLS.
+        # Set explicitly: otherwise dockerd sleeps 15 s at each start with a socket without TLS.
         wanted["tls"] = False
     if classic and version(engine_version) >= version(_API_FLOOR[0]):
         wanted["min-api-version"] = _API_FLOOR[1]
@@ -120,7 +121,7 @@ def options(settings: dict, engine_version: str, files: Files) -> dict:
 
 
 def overlay_options(settings: dict, advertise: str, files: Files) -> dict:
-    """Return the keys that give this engine overlay networks through the store."""
+    """Return the keys that enable overlay networks through the store on this engine."""
     if not settings["overlay"]:
         return {}
     wanted = {"cluster-store": settings["discovery"], "cluster-advertise": advertise}
@@ -131,10 +132,10 @@ def overlay_options(settings: dict, advertise: str, files: Files) -> dict:
 
 def by_flag(wanted: dict) -> tuple[dict, bool]:
     """
-    Return ``wanted`` without what the command line says, and whether it says ``--tlsverify``.
+    Return ``wanted`` without the key for the command line, and whether to add ``--tlsverify``.
 
-    Next to the option that opens the port: a ``daemon.json`` that loses its keys then is one with
-    which the engine does not start, and not one with which everybody is root.
+    The flag stands next to the option that opens the port. If ``daemon.json`` loses its keys, the
+    engine then fails to start, instead of giving everybody root access.
     """
     rest = {key: value for key, value in wanted.items() if key != _VERIFY}
     return (rest, True) if wanted.get(_VERIFY) is True else (wanted, False)
@@ -149,7 +150,7 @@ def label_list(labels: dict) -> list[str]:
 
 
 def refusals(wanted: dict, engine_version: str) -> list[str]:
-    """Return why this engine cannot take some of ``wanted``: the key, the version, the cure."""
+    """Return why this engine does not support some of ``wanted``: key, version and remedy."""
     have = version(engine_version)
     if not have:
         return []
@@ -182,7 +183,7 @@ def _by_key(labels: list) -> dict:
 
 
 def _labels_before(current: list, entry: dict) -> list:
-    """Return ``current`` without our labels and with those of an admin that ours had replaced."""
+    """Remove the formula's labels, and restore the administrator's that they replaced."""
     before, ours = _by_key(entry["before"] or []), _by_key(entry.get("ours", []))
     kept = [one for one in current if one not in ours.values() or one in before.values()]
     replaced = {key: one for key, one in before.items() if key in ours}
@@ -191,7 +192,7 @@ def _labels_before(current: list, entry: dict) -> list:
 
 
 def _merge_labels(current: list, wanted: list, entry: dict) -> list:
-    """Lay ``wanted`` over ``current``, without those of ours that are not wanted any more."""
+    """Merge ``wanted`` into ``current``, without formula labels that are no longer wanted."""
     merged = {**_by_key(_labels_before(current, entry)), **_by_key(wanted)}
     same = sorted(map(str, merged.values())) == sorted(map(str, current))
     return current if same else list(merged.values())
@@ -201,11 +202,12 @@ def merge(
     current: dict, wanted: dict, record: dict, keys: tuple | None = None
 ) -> tuple[dict, dict]:
     """
-    Return the new ``daemon.json`` and the new record of what in it is ours.
+    Return the new ``daemon.json`` and the new record of the keys that the formula has set.
 
-    The record, ``{key: {"ours": value, "before": value}}``, tells an admin's keys from our own: a
-    key that pillar no longer wants goes back to what it was before us, unless an admin has changed
-    it since. ``keys`` limits the merge to these; without it, all but the overlay's are meant.
+    The record, ``{key: {"ours": value, "before": value}}``, tells an administrator's keys from the
+    formula's: a key that is no longer wanted gets back the value from before, unless an
+    administrator has changed it since. ``keys`` limits which recorded keys are given back; without
+    it, all but the overlay keys.
     """
     result, kept = dict(current), {}
     for key, entry in record.items():
@@ -235,7 +237,7 @@ def _give_back(config: dict, key: str, entry: dict) -> None:
 
 
 def diff(old: dict, new: dict) -> dict:
-    """Return ``{key: {"old": ..., "new": ...}}`` of what differs between two ``daemon.json``."""
+    """Return the differences of two ``daemon.json`` as ``{key: {"old": ..., "new": ...}}``."""
     return {
         key: {"old": old.get(key), "new": new.get(key)}
         for key in sorted({*old, *new})
@@ -244,9 +246,9 @@ def diff(old: dict, new: dict) -> dict:
 
 
 def needs_restart(changes: dict) -> bool:
-    """Say whether a SIGHUP is not enough: it can give an engine a store, not take it or another."""
+    """Check whether a SIGHUP is not enough: it can add the store, but not remove or replace it."""
     had = any(key in changes and changes[key]["old"] is not None for key in OVERLAY_KEYS)
-    # Of the features, this one is looked at by a start only.
+    # Of the features, the engine reads the image store only when it starts.
     image_store = "features" in changes and swarm_holdings.hiding(
         *({"features": changes["features"][one]} for one in ("old", "new"))
     )
@@ -254,7 +256,7 @@ def needs_restart(changes: dict) -> bool:
 
 
 def resets(changes: dict) -> dict:
-    """Return what an engine has to be told by SIGHUP, for keys that are taken away: defaults."""
+    """Return the defaults that an engine has to read at SIGHUP for keys that are removed."""
     return {
         key: default
         for key, default in _STICKY.items()

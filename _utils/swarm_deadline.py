@@ -1,7 +1,7 @@
 """
-An end to every call over HTTP, also where the other side never falls silent.
+Limit the duration of every HTTP call, even if the server never stops sending.
 
-``requests`` limits each silence, not the whole: of who answers a byte now and then it never tires.
+``requests`` limits each silence, not the whole call: a byte now and then keeps the call open.
 """
 
 import functools
@@ -12,30 +12,30 @@ from typing import Any
 
 import requests
 
-# A whole answer may take so many times as long as one silence in it.
+# Limit of a whole call, as a multiple of the limit of one silence in it.
 _FACTOR = 2
 
 
 class Bound:
-    """For a class that is a ``requests.Session``: each of its calls has a whole deadline."""
+    """Mixin for a ``requests.Session``: each call has a deadline as a whole."""
 
     def send(self, request: Any, timeout: Any = None, **kwargs: Any) -> Any:
-        """Send; a ``requests.ReadTimeout`` if it takes too long. Without ``timeout``, no end."""
+        """Send; raise ``requests.ReadTimeout`` if it takes too long. No ``timeout``, no limit."""
         send = functools.partial(super().send, request, timeout=timeout, **kwargs)
         silence = timeout[-1] if isinstance(timeout, tuple) else timeout
         return within(silence * _FACTOR, send) if silence else send()
 
 
 class Session(Bound, requests.Session):
-    """A session of ``requests`` whose calls have a whole deadline."""
+    """A ``requests`` session whose calls have a deadline as a whole."""
 
 
 def within(seconds: float, call: Callable) -> Any:
     """
-    Return what ``call`` returns; a ``requests.ReadTimeout`` if it takes longer than ``seconds``.
+    Return what ``call`` returns; raise ``requests.ReadTimeout`` after ``seconds``.
 
-    What takes longer is left alone, in a thread that ends with the process: a socket from which
-    somebody reads cannot be closed by whoever waits for him.
+    A call that takes longer is abandoned in a thread that ends with the process: a socket cannot be
+    closed while another thread reads from it.
     """
     answers = queue.SimpleQueue()
 

@@ -1,5 +1,5 @@
 """
-Talk to the Docker Engine: one client, one translation of everything that goes wrong.
+Talk to the Docker Engine: one client, and one translation of all errors.
 """
 
 import contextlib
@@ -16,29 +16,29 @@ import swarm_reader
 
 log = logging.getLogger(__name__)
 
-# What comes of reading an answer that is JSON and yet none of Docker's.
+# Errors from reading an answer that is JSON, but not from Docker.
 _MISSHAPEN = (AttributeError, IndexError, KeyError, TypeError)
-# Never from the environment: on a client node DOCKER_HOST names the swarm, not this engine.
+# Never from the environment: on a client node, DOCKER_HOST is the swarm, not this engine.
 SOCKET = "unix:///var/run/docker.sock"
-# Root's, wherever HOME leads: a service may have none.
+# Root's file, whatever HOME is: a service may have no HOME.
 LOGINS = Path("/root/.docker/config.json")
 
 
 @contextlib.contextmanager
 def connect(url: str | None = None, timeout: float = 60, what: str = "docker") -> Iterator[Any]:
     """
-    Give a ``docker.APIClient`` that is closed at the end; errors within come out as ``SwarmError``.
+    Yield a ``docker.APIClient``, and close it at the end; raise its errors as ``SwarmError``.
 
-    Where there is no SDK yet, what is given only reads; anything else is a ``SdkMissingError``.
+    Without the SDK, the client can only read; any other call raises a ``SdkMissingError``.
 
     url
-        Where the engine listens. Defaults to the local socket.
+        URL of the engine. Defaults to the local socket.
 
     timeout
-        Longest silence of the engine, in seconds, on any call; a whole answer may take twice that.
+        Longest silence of the engine in a call, in seconds; a whole call may take twice as long.
 
     what
-        The object that the calls are about, for the error texts.
+        The object of the calls, for error messages.
     """
     url = url or SOCKET
     with translated(what, url):
@@ -51,7 +51,7 @@ def connect(url: str | None = None, timeout: float = 60, what: str = "docker") -
 
 @contextlib.contextmanager
 def translated(what: str, url: str = "") -> Iterator[None]:
-    """Turn the SDK's and requests' errors into the formula's, once and with the object's name."""
+    """Translate the SDK's and requests' errors into the formula's, with the object's name."""
     errors = _errors()
     requests = importlib.import_module("requests").exceptions
     try:
@@ -75,7 +75,7 @@ def patience(text: str) -> Iterator[None]:
     try:
         yield
     except (requests.Timeout, requests.ConnectionError) as err:
-        # In the middle of a stream, requests calls a timeout a ConnectionError.
+        # In the middle of a stream, requests reports a timeout as a ConnectionError.
         if isinstance(err, requests.Timeout) or "timed out" in str(err).lower():
             raise swarm_errors.WaitTimeoutError(text) from err
         raise
@@ -83,7 +83,7 @@ def patience(text: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def unless_absent(test: bool) -> Iterator[None]:
-    """In test mode, leave the block in peace where there is no engine (yet)."""
+    """In test mode, leave the block without an error if the engine or the SDK is absent."""
     try:
         yield
     except (swarm_errors.EngineUnreachableError, swarm_errors.SdkMissingError):
@@ -92,7 +92,7 @@ def unless_absent(test: bool) -> Iterator[None]:
 
 
 def found(call: Callable, *args: Any, **kwargs: Any) -> Any:
-    """Return what ``call`` returns, or ``None`` if Docker knows no such object."""
+    """Return what ``call`` returns, or ``None`` if Docker does not find the object."""
     try:
         return call(*args, **kwargs)
     except _errors().NotFound:
@@ -100,14 +100,14 @@ def found(call: Callable, *args: Any, **kwargs: Any) -> Any:
 
 
 def container(client: Any, name: str) -> dict | None:
-    """Return what Docker knows about the container of exactly this name."""
-    # Docker also takes the beginning of an ID for a name.
+    """Return the inspected container with exactly this name, or ``None``."""
+    # Docker also accepts the beginning of an ID as a name.
     data = found(client.inspect_container, name)
     return data if data and data["Name"] == f"/{name}" else None
 
 
 def post(client: Any, path: str, **kwargs: Any) -> Any:
-    """Send a POST that the SDK has no (complete) method for, and return the response."""
+    """Send a POST for which the SDK has no (complete) method, and return the response."""
     kwargs.setdefault("timeout", client.timeout)
     response = client.post(f"{client.base_url}/v{client.api_version}{path}", **kwargs)
     try:
@@ -118,7 +118,7 @@ def post(client: Any, path: str, **kwargs: Any) -> Any:
 
 
 def registry_login(client: Any, repository: str) -> dict[str, str]:
-    """Return the header with root's saved login to the repository's registry, if there is one."""
+    """Return the header with root's saved login to the repository's registry, ``{}`` for none."""
     auth = _sdk().auth
     registry, _ = auth.resolve_repository_name(repository)
     client.reload_config(str(LOGINS))
@@ -131,13 +131,13 @@ def registry_login(client: Any, repository: str) -> dict[str, str]:
 
 
 def words(err: Any) -> str:
-    """Return Docker's own words of an API error."""
+    """Return Docker's own message from an API error."""
     text = err.explanation or str(err)
     return (text.decode(errors="replace") if isinstance(text, bytes) else text).strip()
 
 
 def _sdk() -> Any:
-    """Return the ``docker`` SDK, also when it was installed a moment ago by this very process."""
+    """Return the ``docker`` SDK, even if this process has only just installed it."""
     if "docker" not in sys.modules:
         importlib.invalidate_caches()
     try:
@@ -153,7 +153,7 @@ def _sdk() -> Any:
 
 
 def _errors() -> Any:
-    """Return the module with the errors of the client that ``connect`` gives."""
+    """Return the module with the errors of the client that ``connect`` yields."""
     try:
         return _sdk().errors
     except swarm_errors.SdkMissingError:
@@ -161,7 +161,7 @@ def _errors() -> Any:
 
 
 def _client() -> type:
-    """Return the SDK's client, each call of which has an end; where it is not, what only reads."""
+    """Return the SDK's client with a deadline for each call, or else a read-only client."""
     try:
         _sdk()
     except swarm_errors.SdkMissingError:
@@ -170,7 +170,7 @@ def _client() -> type:
 
 
 def _unanswered(what: str, url: str, err: Exception, requests: Any) -> swarm_errors.SwarmError:
-    """Return the error for a call to which Docker gave no answer."""
+    """Return the error for a call that Docker did not answer."""
     chain = list(_chain(err))
     if any(isinstance(one, requests.InvalidSchema | requests.InvalidURL) for one in chain):
         return swarm_errors.SdkMissingError(
@@ -186,7 +186,7 @@ def _unanswered(what: str, url: str, err: Exception, requests: Any) -> swarm_err
 
 
 def _chain(err: BaseException | None) -> Iterator[BaseException]:
-    """Go through an error and those that it came from."""
+    """Yield an error and its causes."""
     while err is not None:
         yield err
         wrapped = [arg for arg in err.args if isinstance(arg, BaseException)]

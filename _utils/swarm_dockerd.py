@@ -1,7 +1,7 @@
 """
-The running engine: does it answer, have it start, read its file again, and what did it say.
+Check, start, stop and reload the Docker daemon, and read its errors from the journal.
 
-``salt`` is a mapping of Salt's execution functions; only those of systemd are called.
+``salt`` is a mapping of Salt's execution functions; only ``service.*`` and ``cmd.*`` are called.
 """
 
 import contextlib
@@ -18,17 +18,17 @@ import swarm_wait
 
 Salt = Mapping[str, Callable]
 
-# How long dockerd takes to reload at the most; it says so with an event.
+# Seconds within which dockerd reports a reload by an event.
 _RELOAD = 15
 _PROC = Path("/proc")
-# What the kernel appends to the name of a program that is not there any more.
+# The kernel appends this to the path of an executable that has been deleted.
 _GONE = " (deleted)"
-# A thread that is in a namespace for a moment has left it after so many seconds.
+# Seconds after which a thread that enters a namespace only briefly has left it.
 _VISIT = 0.2
 
 
 def answers() -> bool:
-    """Say whether the engine answers on its socket."""
+    """Return whether the engine answers on its socket."""
     try:
         with swarm_docker.connect(what="the engine", timeout=10) as client:
             return client.ping()
@@ -37,7 +37,7 @@ def answers() -> bool:
 
 
 def version() -> str | None:
-    """Return the version of the engine that runs, ``None`` if none does."""
+    """Return the version of the running engine, ``None`` if none is running."""
     try:
         with swarm_docker.connect(what="the engine") as client:
             return client.version(api_version=False)["Version"]
@@ -47,12 +47,12 @@ def version() -> str | None:
 
 def replaced(options: Mapping) -> bool:
     """
-    Say whether the engine that runs is another program than the one that is installed.
+    Return whether the running engine is a different program from the installed one.
 
-    Packages put the new program in the old one's place, and Debian's leaves the engine running.
+    Packages replace the program file, and Debian's package does not restart the engine.
 
     options
-        Those of ``daemon.json``: they may say where the engine has its files.
+        The options of ``daemon.json``, which may set the path of the PID file.
     """
     pidfile = Path(options.get("pidfile", "/var/run/docker.pid"))
     try:
@@ -61,7 +61,7 @@ def replaced(options: Mapping) -> bool:
         place = Path(link.removesuffix(_GONE))
         if link == str(place) or place.name != "dockerd":
             return False
-        # The same again, as by a reinstallation, is no other program.
+        # After a reinstallation, the file is a new one with the same content.
         return not filecmp.cmp(running, place, shallow=False)
     except OSError:
         return False
@@ -74,7 +74,7 @@ def wait(timeout: float) -> None:
 
 
 def start(salt: Salt, service: str) -> None:
-    """Start the unit, also one that hangs in its start, or that three bad ones have locked."""
+    """Start the unit, even if its start hangs or systemd's start limit has been reached."""
     reset = ["systemctl", "reset-failed", f"{service}.service"]
     salt["cmd.run"](reset, python_shell=False, ignore_retcode=True)
     salt["service.restart"](service)
@@ -82,9 +82,9 @@ def start(salt: Salt, service: str) -> None:
 
 @contextlib.contextmanager
 def stopped(salt: Salt, service: str, timeout: float) -> Iterator[None]:
-    """Stop the engine for a while; it runs again afterwards, whatever happens in between."""
+    """Stop the engine within the context; it is started again afterwards, even after an error."""
     try:
-        # The socket first: whoever calls it would start the engine again.
+        # The socket first: a connection to it would start the engine again.
         for unit in (f"{service}.socket", f"{service}.service"):
             stop = ["systemctl", "stop", unit]
             salt["cmd.run"](stop, python_shell=False, ignore_retcode=True)
@@ -97,11 +97,11 @@ def stopped(salt: Salt, service: str, timeout: float) -> Iterator[None]:
 
 
 def reload(salt: Salt, service: str) -> None:
-    """Have the engine read its file again (SIGHUP); an error if it refuses."""
+    """Reload the engine's configuration file (SIGHUP); raise an error if it refuses."""
     since = time.time()
     salt["service.reload"](service)
     with swarm_docker.connect(what="reload of the engine", timeout=_RELOAD * 2) as client:
-        # Text, for the fraction: a reload of the same second is not ours.
+        # Strings, for the fraction: an earlier reload in the same second must not count.
         window = {"since": f"{since:.6f}", "until": f"{since + _RELOAD:.6f}"}
         events = client.events(filters={"type": "daemon", "event": "reload"}, decode=True, **window)
         if next(iter(events), None) is None:
@@ -110,33 +110,34 @@ def reload(salt: Salt, service: str) -> None:
 
 
 def running_store() -> str | None:
-    """Return the store for overlay networks that the running engine has."""
+    """Return the store that the running engine uses for overlay networks, if any."""
     with swarm_docker.connect(what="the engine") as client:
         return client.info().get("ClusterStore") or None
 
 
 def keeps_containers() -> bool:
-    """Say whether containers run on through a restart of the running engine."""
+    """Return whether containers keep running while the engine restarts (live restore)."""
     with swarm_docker.connect(what="the engine") as client:
         return bool(client.info().get("LiveRestoreEnabled", True))
 
 
 def activate(salt: Salt, settings: Mapping, restart: bool, was_up: bool, store: str | None) -> None:
     """
-    Have the engine take over what was written, and wait until it answers.
+    Reload, restart or start the engine with the written files, and wait until it answers.
 
     store
-        The one for overlay networks that was written.
+        The store for overlay networks in the written ``daemon.json``.
     """
     service = settings["engine"]["service"]
     if restart or not was_up:
-        # Even if this run wrote no unit: one that was cut off may have.
+        # Even if this run wrote no unit: an interrupted run may have written one.
         salt["service.systemctl_reload"]()
     if was_up:
-        # Even before a restart: the engine refuses here what it would not start with, and a
-        # live-restore that is new takes effect, so that the restart leaves containers alone.
-        # But never is a store given up by a reload: that is always refused.
-        # Nor does a program that was replaced know what was written for its successor.
+        # Reload even before a restart: the engine refuses a configuration with which it would not
+        # start, and a newly set live-restore takes effect, so that containers survive the restart.
+        # Not if the store is removed or replaced, because the engine always refuses that in a
+        # reload; and not if the program was replaced, because the running one may not know
+        # options that were written for its successor.
         if not restart or (running_store() in (None, store) and not replaced(swarm_plan.config())):
             reload(salt, service)
         if restart:
@@ -149,7 +150,7 @@ def activate(salt: Salt, settings: Mapping, restart: bool, was_up: bool, store: 
 
 
 def go_back(salt: Salt, settings: Mapping, was_up: bool) -> None:
-    """Have the engine run as before, now that its files are as before."""
+    """Restore the engine's previous state, after its files have been restored."""
     service = settings["engine"]["service"]
     salt["service.systemctl_reload"]()
     if not was_up:
@@ -163,10 +164,10 @@ def go_back(salt: Salt, settings: Mapping, was_up: bool) -> None:
 
 def check_store(store: str | None) -> None:
     """
-    Look whether the engine really has this store.
+    Check that the engine really uses this store; raise an error if it does not.
 
-    One that is built without the discovery service, as Debian 12's is, accepts the reload, ignores
-    the store, and then refuses the next start.
+    An engine that is built without the discovery service, such as Debian 12's, accepts the reload,
+    ignores the store, and then refuses to start the next time.
     """
     if store and running_store() != store:
         raise swarm_errors.SwarmError(
@@ -178,9 +179,9 @@ def check_store(store: str | None) -> None:
 
 def words(salt: Salt, service: str, since: int) -> str:
     """
-    Return what went wrong since a point in time: the engine's own words, else systemd's.
+    Return the error messages of the engine since a point in time, or else those of systemd.
 
-    systemd's, because a daemon that was never started has none.
+    A daemon that was never started has not logged anything itself.
     """
     which = [f"--since=@{since}", f"--unit={service}.service"]
     command = ["journalctl", "--no-pager", "--output=cat", *which]
@@ -195,7 +196,7 @@ def words(salt: Salt, service: str, since: int) -> str:
 
 
 def refuse_masked(salt: Salt, service: str, minion: str) -> None:
-    """Raise an error if the engine's unit is masked: then it cannot be started by anybody."""
+    """Raise an error if the engine's unit is masked, and therefore cannot be started."""
     show = ["systemctl", "show", "--property=LoadState", f"{service}.service"]
     state = salt["cmd.run_stdout"](show, python_shell=False, ignore_retcode=True)
     if "=masked" in state:
@@ -207,9 +208,9 @@ def refuse_masked(salt: Salt, service: str, minion: str) -> None:
 
 
 def _namespaces(paths: Iterable[Path]) -> Iterator[tuple[str, int]]:
-    """Yield the names of files of network namespaces, and which namespace each is."""
+    """Yield a name from the path of each network namespace file, and the namespace's inode."""
     for path in paths:
-        # Threads and sandboxes come and go.
+        # Threads and sandboxes may disappear meanwhile.
         with contextlib.suppress(OSError):
             yield path.parts[-3], path.stat().st_ino
 
@@ -217,21 +218,21 @@ def _namespaces(paths: Iterable[Path]) -> Iterator[tuple[str, int]]:
 def _astray(tasks: Path, sandboxes: Path) -> set[str]:
     host = (_PROC / "1/ns/net").stat().st_ino
     threads = dict(_namespaces(tasks.glob("*/ns/net")))
-    # Read after the threads: a sandbox that is being made is then among them.
+    # Read after the threads, so that a sandbox that is being created is included.
     known = {host, *(inode for _, inode in _namespaces(sandboxes.glob("*")))}
     return {thread for thread, inode in threads.items() if inode not in known}
 
 
 def lost_threads(options: Mapping) -> set[str]:
     """
-    Return the engine's threads that are in a network namespace which is no sandbox of it.
+    Return the engine's threads that are in a network namespace that is not one of its sandboxes.
 
-    Whenever the last container of an overlay network leaves a host, 20.10 leaves a thread behind in
-    the sandbox that is gone (moby/libnetwork#1838). What happens to run on it later reaches neither
-    the store on loopback nor any other host: networks seem not to exist, now and then.
+    When the last container of an overlay network leaves a host, Docker 20.10 leaves a thread in the
+    removed sandbox (moby/libnetwork#1838). Code that later runs on this thread reaches neither the
+    store on loopback nor any other host: networks intermittently seem not to exist.
 
     options
-        Those of ``daemon.json``: they may say where the engine has its files.
+        The options of ``daemon.json``, which may set the paths of the PID file and the sandboxes.
     """
     pidfile = Path(options.get("pidfile", "/var/run/docker.pid"))
     sandboxes = Path(options.get("exec-root", "/var/run/docker")) / "netns"

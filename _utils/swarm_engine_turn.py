@@ -1,9 +1,9 @@
 """
-One after the other: a restart of an engine that is in a swarm happens on one host at a time.
+Restart the engines of a swarm on one host at a time.
 
-In builtin mode the turn is a lock in the cluster (``swarm_raft_lock``), which managers reach by
-themselves and workers by way of them; in classic mode it is Consul's (``swarm_turn``). An engine
-that is in no swarm takes none: bare machines are set up all at once.
+In builtin mode, the turn is a lock in the cluster (``swarm_raft_lock``); managers access it
+directly, workers through a manager. In classic mode, it is a lock in Consul (``swarm_turn``). An
+engine that is in no swarm takes no turn: bare hosts are set up all at once.
 """
 
 import contextlib
@@ -29,28 +29,28 @@ log = logging.getLogger(__name__)
 Salt = Mapping[str, Callable]
 
 TAKE, BACK, SETTLED, END = VERBS = ("take", "back", "settled", "end")
-# Seconds: that what ran before has to be back, that nobody can say whose turn it is or the quorum
-# forbids it, and that a manager may take to answer.
+# Limits in seconds: until services run again as before; while no manager can tell who has the turn,
+# or the quorum forbids a restart; until a manager answers.
 _SETTLE, _STUCK, _ANSWER = 60, 60, 15
 _LOCK = "swarm-formula-turn.lock"
-# The section of what this host has noted of itself while it has a turn.
+# The section of this host's record while it has a turn.
 _NOTE = "turn"
-# Of many workers each asks that much less often than a manager looks.
+# Factor for the pauses of a worker: there may be many, so each asks less often than a manager.
 _SLOW = 15
 
 
 class Keeper(Protocol):
-    """A way to the lock; each returns what is still missing, ``None`` for done."""
+    """Access to the lock; requests return what is still missing, ``None`` when done."""
 
     slow: float
-    stuck: bool  # what the last answer lacks is not that another one has the turn
+    stuck: bool  # the last request failed for another reason than the turn of another host
 
     def ask(self, what: str) -> str | None:
-        """Do, or look for, one of ``VERBS``."""
+        """Carry out or check one of ``VERBS``."""
 
 
 class Raft:
-    """The lock as a manager has it."""
+    """Access to the lock on a manager."""
 
     slow = 5
 
@@ -60,13 +60,13 @@ class Raft:
         self.stuck = False
 
     def ask(self, what: str) -> str | None:
-        """Do, or look for, one of ``VERBS``."""
+        """Carry out or check one of ``VERBS``."""
         self.stuck = False
         with swarm_mode.connect(self._salt) as client:
             try:
                 return getattr(self, f"_{what}")(client)
             except swarm_errors.ApiError as err:
-                # Nobody leads for a moment, or for longer.
+                # There is no leader, for a moment or for longer.
                 self.stuck = True
                 return f"{self._settings['id']} cannot ask whose turn it is: {err}"
 
@@ -77,7 +77,7 @@ class Raft:
             self._turn, why = swarm_raft_lock.take(client, me, self._node, seconds)
             if self._turn is None:
                 return why
-        # Looked at while nobody else can go; another manager may just be on its way back.
+        # Checked while no other engine may restart; another manager may still be coming back.
         refused = pause_refusal(swarm_mode.nodes(client), self._node)
         self.stuck = bool(refused)
         return refused
@@ -96,7 +96,7 @@ class Raft:
         return swarm_raft_lock.unsettled(client, self._turn.before) if self._turn else None
 
     def _end(self, client: Any) -> None:
-        # That of a run which was killed is this host's as well.
+        # The turn of a killed run belongs to this host as well.
         turn = self._turn or swarm_raft_lock.find(client)
         if turn and turn.holder == self._settings["id"]:
             swarm_raft_lock.remove(client, turn.id)
@@ -104,17 +104,17 @@ class Raft:
 
 
 class Managers:
-    """The lock as a worker has it: by ``swarm_turn.request`` of some manager."""
+    """Access to the lock on a worker, through ``swarm_turn.request`` on any manager."""
 
     slow = _SLOW
 
     def __init__(self, salt: Salt, settings: dict) -> None:
         self._salt, self._settings, self.stuck = salt, settings, False
-        # So that the managers know which node it is that asks.
+        # The managers need the node ID of the minion that asks.
         salt["swarm_builtin.tell"]()
 
     def ask(self, what: str) -> str | None:
-        """Do, or look for, one of ``VERBS``."""
+        """Carry out or check one of ``VERBS``."""
         if what == BACK:
             with swarm_mode.connect(self._salt) as client:
                 state = swarm_mode.swarm(client).get("LocalNodeState")
@@ -129,7 +129,7 @@ class Managers:
         return answer["missing"]
 
     def _answer(self, what: str) -> dict | None:
-        """Return what the first manager says that knows."""
+        """Return the first valid answer of a manager, ``None`` if there is none."""
         names = list(self._settings["managers"])
         random.shuffle(names)
         for name in names:
@@ -158,7 +158,7 @@ def pause_refusal(nodes: list[dict], node: str) -> str | None:
     managers = swarm_nodes.managers(nodes)
     away = [one for one in managers if one["ID"] != node and not swarm_nodes.is_reachable(one)]
     if not away and len(managers) <= 2:  # noqa: PLR2004
-        # Of one or two, none can go without a pause; more of them cannot be waited for.
+        # One or two managers cannot restart without an interruption; waiting does not change that.
         return None
     refused = swarm_nodes.pause_refusal(nodes, node)
     names = ", ".join(map(swarm_nodes.title, away))
@@ -166,7 +166,7 @@ def pause_refusal(nodes: list[dict], node: str) -> str | None:
 
 
 def _keeper(salt: Salt, settings: dict, masterless: bool) -> Keeper | None:
-    """Return the way to the cluster's lock, ``None`` where there is none or no need of it."""
+    """Return the access to the cluster's lock, ``None`` if there is none or none is needed."""
     with swarm_mode.connect(salt) as client:
         swarm = swarm_mode.swarm(client)
         if swarm.get("LocalNodeState") != "active":
@@ -195,10 +195,10 @@ def _refuse_lock(client: Any, settings: dict) -> None:
 @contextlib.contextmanager
 def held(salt: Salt, settings: dict, masterless: bool) -> Iterator[None]:
     """
-    Hold this host's turn to restart its engine; waits for it, and ends when the node is back.
+    Hold this host's turn to restart its engine: wait for it, and end it when the node is back.
 
-    The wait's limit begins again whenever another host has its turn. A node that does not come back
-    keeps the turn until that ends by its age, so that no other follows it.
+    The time limit of the wait starts again whenever another host has its turn. A node that does not
+    come back keeps the turn until the turn expires, so that no other node follows it.
     """
     if not settings["engine"]["turns"]:
         yield
@@ -218,9 +218,9 @@ def held(salt: Salt, settings: dict, masterless: bool) -> Iterator[None]:
 
 def finish(salt: Salt, settings: dict, masterless: bool) -> None:
     """
-    Give back the turn of a run that was killed when the engine had restarted already.
+    End the turn of a run that was killed after the engine had restarted.
 
-    A run that finds nothing to restart would not come by it, and the others would wait for its age.
+    Others would wait until it expires, as a run with nothing to restart takes no turn itself.
     """
     if not swarm_files.record(_NOTE):
         return
@@ -239,7 +239,7 @@ def _raft(keeper: Keeper, settings: dict) -> Iterator[None]:
         swarm_files.note(_NOTE, {"taken": True})
         yield
     except BaseException:
-        # What went wrong is told, and not that the node is not back either.
+        # Raise the original error, not the subsequent one that the node is not back.
         try:
             _give_back(keeper, settings)
         except swarm_errors.SwarmError as err:
@@ -264,7 +264,7 @@ def _take(keeper: Keeper, settings: dict) -> None:
     try:
         swarm_wait.until(probe, 3 * settings["timeout"], moving=True, slow=keeper.slow)
     except BaseException:
-        # It may have been taken, and the answer lost; or refused for the quorum's sake.
+        # The turn may have been taken although the answer was lost or the quorum forbids a restart.
         with contextlib.suppress(swarm_errors.SwarmError):
             keeper.ask(END)
         raise
@@ -282,7 +282,7 @@ def _give_back(keeper: Keeper, settings: dict) -> None:
 
     swarm_wait.until(patient(BACK), settings["timeout"], slow=2)
     with contextlib.suppress(swarm_errors.WaitTimeoutError):
-        # Services that were in trouble before, or are changed just now, keep nobody for long.
+        # Services that failed before or are being updated must not delay other hosts for long.
         swarm_wait.until(patient(SETTLED), min(settings["timeout"], _SETTLE), slow=3)
     swarm_wait.until(patient(END), settings["timeout"], slow=2)
     swarm_files.note(_NOTE, {})
@@ -297,8 +297,8 @@ def _consuls(salt: Salt, settings: dict) -> Iterator[None]:
         return swarm_kv.connect(settings, swarm_certs.NODE.current())
 
     if not (settings["own_store"] and _has_leader(connect)):
-        # A store of somebody's own, or none yet; or TLS comes or goes, and Consul is another one on
-        # each host that has gone on: there is nobody to take turns by.
+        # The store is external or does not run yet; or TLS is being enabled or disabled, and hosts
+        # that have changed already run a separate Consul: there is no lock to take.
         yield
         return
     limit, ttl = 3 * settings["timeout"], settings["timeout"] + _SETTLE

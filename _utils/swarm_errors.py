@@ -1,8 +1,8 @@
 """
 Errors raised by the formula's libraries.
 
-They derive from Salt's own ``CommandExecutionError``: Salt prints them as a plain
-message, and a state needs one ``except`` clause.
+They derive from Salt's ``CommandExecutionError``: Salt prints them as a plain message, and a state
+needs only one ``except`` clause.
 """
 
 import swarm_cause
@@ -10,14 +10,14 @@ from salt.exceptions import CommandExecutionError
 
 
 class SwarmError(CommandExecutionError):
-    """Base class of every error raised by this formula; a cause outside of it is named."""
+    """Base class of all errors of this formula; the text includes known external causes."""
 
     def __init__(self, message: str = "", info: object = None) -> None:
         super().__init__(swarm_cause.explained(str(message)), info)
 
 
 class SettingsError(SwarmError):
-    """The pillar is wrong; nothing was touched."""
+    """The pillar is invalid; nothing was changed."""
 
 
 class SdkMissingError(SwarmError):
@@ -29,7 +29,7 @@ class EngineUnreachableError(SwarmError):
 
 
 class ApiError(SwarmError):
-    """The Docker API refused a request; the text holds Docker's own words."""
+    """The Docker API refused a request; the text quotes Docker's message."""
 
 
 class StoreError(SwarmError):
@@ -37,12 +37,12 @@ class StoreError(SwarmError):
 
 
 class WaitTimeoutError(SwarmError):
-    """Something did not come about within the time that pillar allows."""
+    """A condition was not met within its time limit."""
 
 
 class BusyError(SwarmError):
-    """This host does something else just now; it is to be asked again."""
+    """This host is busy; the caller should retry."""
 
 
 class NotRunningError(SwarmError):
-    """A container does not stay up; the text quotes its last log lines."""
+    """A container does not keep running; the text quotes its last log lines."""

@@ -1,5 +1,5 @@
 """
-Files: read, and write so that there is never half a file.
+Read files, write them atomically, and lock them.
 """
 
 import contextlib
@@ -19,14 +19,14 @@ RECORD = Path("/var/lib/swarm-formula/record.json")
 CONFIG = Path("/etc/swarm-formula")
 _LOCKS = Path("/run")
 _PROC_LOCKS = Path("/proc/locks")
-# Seconds that the holder of a lock may take: several changes that each last swarm:timeout.
+# Seconds to wait for a lock: its holder may make several changes, each within swarm:timeout.
 _LOCK_LIMIT = 600
-# Never to remove it: it may hold the swarm's CA, an engine's data-root, or somebody's logins.
+# Never advise removing the file: it may hold the swarm's CA, an engine's data-root, or logins.
 _MEND = "correct the file or put back a good copy of it; nothing was changed"
 
 
 def read(path: Path) -> str | None:
-    """Return a file's text, or ``None`` if there is no such file."""
+    """Return a file's text, or ``None`` if the file does not exist."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -44,7 +44,7 @@ def digest(path: Path) -> str | None:
 
 
 def read_json(path: Path) -> dict:
-    """Return a JSON object, ``{}`` for no file or an empty one; anything else is an error."""
+    """Return a JSON object, ``{}`` if the file is missing or empty; anything else is an error."""
     text = read(path)
     try:
         value = json.loads(text) if text and text.strip() else {}
@@ -60,7 +60,7 @@ def _mode(path: Path, mode: int) -> int:
 
 
 def _make(folder: Path) -> None:
-    """Make a folder that all can go through, whatever the umask: what is secret is in files."""
+    """Create a folder with mode 0755, whatever the umask: file modes protect secrets."""
     for one in reversed([folder, *folder.parents]):
         if not one.is_dir():
             one.mkdir(exist_ok=True)
@@ -69,7 +69,7 @@ def _make(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Turn what the disk refuses into the formula's error; the file is as it was."""
+    """Turn an ``OSError`` while writing into the formula's error; the file is unchanged."""
     try:
         yield
     except OSError as err:
@@ -79,11 +79,11 @@ def _told(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def whole(path: Path, mode: int, keep: bool = True) -> Iterator[BinaryIO]:
     """
-    Give a file to write to that takes the place of ``path`` at the end; after an error there is
-    none, and what was there is as it was.
+    Yield a temporary file that replaces ``path`` at the end; after an error it is removed, and
+    ``path`` is unchanged.
 
-    An existing file keeps its mode, unless ``keep`` is off, and a link its place: what it leads to
-    is written.
+    An existing file keeps its mode, unless ``keep`` is false. If ``path`` is a symbolic link, the
+    link stays and its target is replaced.
     """
     with _told(path):
         path = path.resolve()
@@ -102,7 +102,7 @@ def whole(path: Path, mode: int, keep: bool = True) -> Iterator[BinaryIO]:
 
 
 def write(path: Path, text: str | None, mode: int = 0o644, keep: bool = True) -> None:
-    """Write a file whole or not at all; ``None`` removes it."""
+    """Write a file atomically; ``None`` removes it."""
     if text is not None:
         with whole(path, mode, keep) as file:
             file.write(text.encode())
@@ -112,7 +112,7 @@ def write(path: Path, text: str | None, mode: int = 0o644, keep: bool = True) ->
 
 
 def link(path: Path, target: str) -> None:
-    """Have a symbolic link lead to ``target``, at once and without a moment in which it is gone."""
+    """Point a symbolic link to ``target`` atomically: an existing link is never missing."""
     with _told(path):
         fresh = path.with_name(f".{path.name}.new")
         fresh.unlink(missing_ok=True)
@@ -122,9 +122,9 @@ def link(path: Path, target: str) -> None:
 
 @contextlib.contextmanager
 def alone(name: str, limit: float = _LOCK_LIMIT) -> Iterator[None]:
-    """Hold a lock of this host against other runs; waits for it up to ``limit`` seconds."""
+    """Hold a lock against other runs on this host; wait for it up to ``limit`` seconds."""
     path = _LOCKS / name
-    # For root only: a user who can open the file can also hold the lock.
+    # Only for root: any user who can open the file can also hold the lock.
     handle = os.open(path, os.O_RDWR | os.O_CREAT, mode=0o600)
     with os.fdopen(handle) as lock:
         os.fchmod(handle, 0o600)
@@ -133,7 +133,7 @@ def alone(name: str, limit: float = _LOCK_LIMIT) -> Iterator[None]:
 
 
 def _locked(lock: IO, path: Path) -> str | None:
-    """Take a lock; return which process holds it, ``None`` if it is ours now."""
+    """Take a lock; return which process holds it, ``None`` if it was taken."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -143,7 +143,7 @@ def _locked(lock: IO, path: Path) -> str | None:
 
 
 def _holder(inode: int) -> str:
-    """Return the process that holds a lock on a file, with its command, from /proc/locks."""
+    """Return the process, with its command, that holds a lock on a file, from /proc/locks."""
     for line in (read(_PROC_LOCKS) or "").splitlines():
         # 1: FLOCK  ADVISORY  WRITE 1234 00:18:5678 0 EOF
         fields = line.split()
@@ -154,7 +154,7 @@ def _holder(inode: int) -> str:
 
 
 def drop_empty(folder: Path) -> None:
-    """Remove a folder of ours if nothing is left in it."""
+    """Remove one of the formula's folders if it is empty."""
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
 
@@ -165,12 +165,12 @@ def to_json(value: dict) -> str:
 
 
 def record(section: str) -> dict:
-    """Return what the formula has noted of its own doing on this host, so that it can be undone."""
+    """Return a section of the record: what the formula has changed here, so that it can undo it."""
     return read_json(RECORD).get(section, {})
 
 
 def note(section: str, value: dict) -> None:
-    """Note something for ``record``; an empty value drops the section, an empty record the file."""
+    """Save a section of the record; an empty section is removed, and so is an empty record."""
     noted = read_json(RECORD)
     if noted.get(section, {}) == value:
         return

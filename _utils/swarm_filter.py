@@ -1,10 +1,10 @@
 """
-Rules of who may reach which port, in the words of nft and iptables: what they read and what they
-show. And the unit that loads them. Pure.
+Render firewall rules for nftables and iptables, as they are loaded and as they are listed, and the
+unit that loads them. Pure.
 
-Nothing is dropped but traffic to these very ports from somebody who is not let in. So nobody can be
-locked out of anything else, and what an admin's own rules drop stays dropped: to pass here is not
-to be accepted there.
+The rules only drop traffic to the swarm's ports from sources that are not allowed. They cannot lock
+anyone out of other ports, and they do not override an administrator's own rules: a packet that
+passes here can still be dropped there.
 """
 
 import ipaddress
@@ -18,28 +18,28 @@ UNIT = "swarm-firewall.service"
 _HEADER = "# Written by Salt (swarm-formula); loaded by swarm-firewall.service.\n"
 _TABLE, _CHAIN = "swarm_formula", "SWARM-FORMULA"
 _JUMP = f"-A INPUT -j {_CHAIN}"
-# They may empty the kernel's tables when they start or read their files again.
+# These services may flush the kernel's tables when they start or reload.
 _OTHERS = "nftables.service netfilter-persistent.service ufw.service firewalld.service"
 
 
 class Rules(NamedTuple):
-    """Who there is, as networks, and which of them may reach which ports."""
+    """Groups of networks, and the ports that each group may reach."""
 
     groups: dict[str, list[Network]]
     ports: list[tuple[str, int, str]]  # protocol, port, group
 
 
 class Table(NamedTuple):
-    """A place of the kernel for rules: how it is read, written and told."""
+    """A set of rules in the kernel: how it is listed, loaded and reported."""
 
     name: str
     file: str
     show: list[str]
-    load: list[str]  # reads from its standard input
-    own: Callable[[str], list[str]]  # our lines of what ``show`` prints
-    lines: Callable[[Rules], list[str]]  # the lines that should be there
-    text: Callable[[list[str]], str]  # what the file holds for that
-    undo: Callable[[list[str]], str]  # what ``load`` reads to take our lines away
+    load: list[str]  # reads from standard input
+    own: Callable[[str], list[str]]  # the formula's lines in the output of ``show``
+    lines: Callable[[Rules], list[str]]  # the wanted lines
+    text: Callable[[list[str]], str]  # the content of the file for these lines
+    undo: Callable[[list[str]], str]  # input for ``load`` that removes the formula's lines
     start: Callable[[str], list[str]]  # the unit's commands for the file
 
 
@@ -47,7 +47,7 @@ class Table(NamedTuple):
 
 
 def _nft_own(listing: str) -> list[str]:
-    """Return the lines of our table; nft shows them as we write them, but for empty ones."""
+    """Return the lines of the formula's table; nft lists them as written, without empty lines."""
     block = re.search(rf"^table inet {_TABLE} \{{\n.*?^\}}$", listing, flags=re.M | re.S)
     return [one for one in block[0].splitlines() if one.strip()] if block else []
 
@@ -79,7 +79,7 @@ def _nft_lines(found: Rules) -> list[str]:
 
 
 def _nft_text(lines: list[str]) -> str:
-    # One transaction. To add it first: a table that is not there cannot be deleted.
+    # One transaction. The table is added first: deleting a missing table is an error.
     anew = f"add table inet {_TABLE}\ndelete table inet {_TABLE}\n"
     return _HEADER + anew + "\n".join(lines) + "\n"
 
@@ -102,14 +102,14 @@ def _nft(path: str) -> Table:
 
 
 def _iptables_own(listing: str) -> list[str]:
-    """Return the lines of our chains, and the jump to them, by chain."""
+    """Return the lines of the formula's chains, and the jump to them, by chain."""
     pattern = rf"-[NA] {_CHAIN}\b.*"
     found = [one for one in listing.splitlines() if one == _JUMP or re.fullmatch(pattern, one)]
     return _by_chain(dict.fromkeys(found))
 
 
 def _by_chain(lines: Iterable[str]) -> list[str]:
-    """Sort by chain; the order within one is what it means."""
+    """Sort lines by chain; keep the order within a chain, which matters."""
     return sorted(lines, key=lambda one: (one[:2] != "-N", one.split()[1]))
 
 
@@ -118,7 +118,7 @@ def _group_chain(name: str) -> str:
 
 
 def _iptables_lines(found: Rules, version: int) -> list[str]:
-    # RETURN, not ACCEPT: what follows in INPUT has its say.
+    # RETURN, not ACCEPT: the rules that follow in INPUT still apply.
     lines = [_JUMP, f"-N {_CHAIN}", f"-A {_CHAIN} -i lo -j RETURN"]
     lines += [f"-A {_CHAIN} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN"]
     lines += [
@@ -130,7 +130,7 @@ def _iptables_lines(found: Rules, version: int) -> list[str]:
         lines.append(f"-N {chain}")
         for one in networks:
             if one.version == version:
-                # A source that is everything is shown as none.
+                # iptables lists a source of any address without -s.
                 source = f" -s {one}" if one.prefixlen else ""
                 lines.append(f"-A {chain}{source} -j RETURN")
         lines.append(f"-A {chain} -j DROP")
@@ -138,8 +138,8 @@ def _iptables_lines(found: Rules, version: int) -> list[str]:
 
 
 def _iptables_text(lines: list[str]) -> str:
-    # A chain that is declared is emptied, if it is there. The jump is not made here: there would be
-    # one more each time.
+    # Declaring an existing chain flushes it. The jump is not added here, because each load would
+    # add another one.
     chains = [f":{one.split()[1]} - [0:0]" for one in lines if one.startswith("-N ")]
     appended = [one for one in lines if one.startswith("-A ") and one != _JUMP]
     return _HEADER + "\n".join(["*filter", *chains, *appended, "COMMIT"]) + "\n"
@@ -148,7 +148,7 @@ def _iptables_text(lines: list[str]) -> str:
 def _iptables_undo(lines: list[str]) -> str:
     jump = [_JUMP.replace("-A", "-D")] if _JUMP in lines else []
     chains = [one.split()[1] for one in lines if one.startswith("-N ")]
-    # All of them are emptied first: one that another leads to cannot be deleted.
+    # Flush all chains first: a chain that another one jumps to cannot be deleted.
     steps = [*jump, *(f"-F {one}" for one in chains), *(f"-X {one}" for one in chains)]
     return "\n".join(["*filter", *steps, "COMMIT"]) + "\n"
 
@@ -176,10 +176,10 @@ FILES = ("firewall.nft", "firewall.rules", "firewall6.rules")
 
 def tables(tools: Mapping[str, str | None], ipv6: bool) -> tuple[list[Table], list[Table]]:
     """
-    Return the tables to be used on this host, and those that an earlier run may have used.
+    Return the tables to use on this host, and the tables that an earlier run may have used.
 
     tools
-        Where ``nft``, ``iptables`` and ``ip6tables`` are, ``None`` for what is not there.
+        Paths of ``nft``, ``iptables`` and ``ip6tables``, ``None`` for a missing tool.
     """
     older = [("iptables", 4), *([("ip6tables", 6)] if ipv6 else [])]
     legacy = [_iptables(tools[name], version) for name, version in older if tools[name]]
@@ -189,7 +189,7 @@ def tables(tools: Mapping[str, str | None], ipv6: bool) -> tuple[list[Table], li
 
 
 def differ(live: list[str], wanted: list[str]) -> dict:
-    """Return the lines that are in the way and those that are missing; ``{}`` if all is well."""
+    """Return surplus lines as ``old`` and missing lines as ``new``; ``{}`` if all lines match."""
     if [one.strip() for one in live] == [one.strip() for one in wanted]:
         return {}
     have, want = [one.strip() for one in live], [one.strip() for one in wanted]
@@ -199,13 +199,13 @@ def differ(live: list[str], wanted: list[str]) -> dict:
 
 def unit(commands: Iterable[str], service: str) -> str:
     """
-    Return the unit that loads the rules, before the engine and all that it runs can listen.
+    Return the unit that loads the rules before the engine and its containers can listen.
 
     service
         The engine's unit.
 
-    Whatever else keeps a firewall here may take ours away with the rest when it restarts or
-    reloads: after that, ours is loaded again.
+    Other firewall services may flush the formula's rules when they restart or reload; the unit then
+    loads them again.
     """
     commands = list(commands)
     lines = [*(f"ExecStart={one}" for one in commands), *(f"ExecReload={one}" for one in commands)]

@@ -1,8 +1,8 @@
 """
-Who may reach the swarm's own ports on this host: settings to rules, and what in pillar would lock
-somebody out. Pure.
+Derive the firewall rules for the swarm's own ports on this host from the settings, and find faults
+in the pillar that would lock hosts out. Pure.
 
-``swarm_filter`` puts the rules into words.
+``swarm_filter`` translates the rules for nftables and iptables.
 """
 
 import ipaddress
@@ -14,7 +14,7 @@ from swarm_filter import Network, Rules
 from swarm_pillar import Fault
 
 _BOTH = ("tcp", "udp")
-# Ports that no pillar may have this firewall close.
+# Ports that this firewall must not close, whatever the pillar defines.
 _SPARED = {22: "ssh", 4505: "Salt's master", 4506: "Salt's master"}
 
 
@@ -27,7 +27,7 @@ def _groups(settings: dict) -> dict[str, list[Network]]:
     firewall = settings["firewall"]
     managers = list(settings["managers"].values())
     members = [*managers, *settings["servers"].values(), *firewall["members"]]
-    # In builtin mode a manager's engine is the swarm, and no node asks for another's.
+    # In builtin mode, a manager's engine is the swarm's API; nodes do not use each other's.
     users = managers if settings["mode"] == "builtin" else members
     return {
         "managers": _networks(managers),
@@ -37,7 +37,7 @@ def _groups(settings: dict) -> dict[str, list[Network]]:
 
 
 def _managers_ports(settings: dict) -> set[int]:
-    """Return the ports of the manager here; its flag may name others than pillar's port."""
+    """Return the ports of this host's manager; its ``host`` option may add ports."""
     given = settings["manager"]["options"]["host"] or []
     hosts = [given] if isinstance(given, str) else given
     named = [re.search(r":([0-9]+)/?$", one) for one in hosts]
@@ -51,7 +51,7 @@ def _classic(settings: dict) -> Iterator[tuple[str, int, str]]:
             yield "tcp", port, "clients"
     if settings["own_store"]:
         consul = swarm_ports.consul(settings)
-        # Consul's clients listen for gossip of their own datacenter only.
+        # Consul clients listen only for the gossip of their own datacenter.
         for name in ("server", "serf_lan", "serf_wan") if settings["is_server"] else ("serf_lan",):
             for protocol in ("tcp",) if name == "server" else _BOTH:
                 if name in consul:
@@ -77,16 +77,16 @@ def _overlay(vxlan: int) -> Iterator[tuple[str, int, str]]:
 
 
 def rules(settings: dict) -> Rules:
-    """Return who may reach which ports of this node; they are those that its roles listen on."""
+    """Return the rules for the ports of this node's roles: which hosts may reach which port."""
     ports = _builtin(settings) if settings["mode"] == "builtin" else _classic(settings)
     return Rules(_groups(settings), list(ports))
 
 
-# ---- what is wrong in pillar
+# ---- faults in the pillar
 
 
 def faults(settings: dict) -> Iterator[Fault]:
-    """Yield what would lock somebody out who has to get in."""
+    """Yield settings that would lock out hosts that need access."""
     if not settings["firewall"]["enabled"]:
         return
     found = rules(settings)
@@ -104,7 +104,7 @@ def faults(settings: dict) -> Iterator[Fault]:
 
 
 def warnings(settings: dict) -> list[str]:
-    """Return what may lock somebody out."""
+    """Return warnings of settings that may lock out hosts."""
     if not settings["firewall"]["enabled"] or settings["firewall"]["members"]:
         return []
     known = {*settings["managers"], *settings["servers"]}

@@ -1,7 +1,7 @@
 """
-The flags of classic Swarm's ``manage`` and ``join``, and the command lines made of them.
+Define the flags of classic Swarm's ``manage`` and ``join``, and build their command lines.
 
-Names, defaults and limits are those of swarm 1.2.9 (``cli/flags.go``). Pure.
+Names, defaults and limits are taken from swarm 1.2.9 (``cli/flags.go``). Pure.
 """
 
 import swarm_checks as checks
@@ -17,10 +17,10 @@ FILTERS = (
     "whitelist",
 )
 
-# Consul rejects sessions outside 10s..24h, and Swarm asks for half of its TTL.
+# Consul rejects session TTLs outside 10s..24h, and Swarm requests half of its TTL.
 _SESSION = "Consul takes no session below 10s and Swarm asks for half the TTL"
 
-# Those that name a file, of the socket and of the store.
+# Flags that name a file: for the API socket and for the store.
 TLS_FILES = ("tlscacert", "tlscert", "tlskey")
 KV_FILES = ("kv.cacertfile", "kv.certfile", "kv.keyfile")
 TLS = {
@@ -60,7 +60,7 @@ JOIN = {
 
 
 def tls(files: Files) -> dict:
-    """Return the flags by which a manager shows its certificate and asks for one."""
+    """Return the flags by which a manager presents a certificate and requires one of clients."""
     return {
         "tlsverify": True,
         **dict(zip(TLS_FILES, (files.ca, files.cert, files.key), strict=True)),
@@ -68,12 +68,12 @@ def tls(files: Files) -> dict:
 
 
 def kv_tls(files: Files) -> dict:
-    """Return the options by which the store is asked with a certificate."""
+    """Return the options for access to the store with a client certificate."""
     return dict(zip(KV_FILES, (files.ca, files.cert, files.key), strict=True))
 
 
 def _as_duration(flag: str, value: object) -> object:
-    """Give a plain number the unit that Go's parser asks for."""
+    """Append the unit that Go's duration parser requires to a plain number."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     integers = ("engine-failure-retry", "engine-refresh-retry")
     if not is_number or flag in integers:
@@ -86,7 +86,7 @@ def argv(options: dict, table: dict) -> list[str]:
     Return ``options`` as command line arguments, in the order of ``table``.
 
     ``{"replication": True, "filter": ["port"]}`` becomes ``["--filter=port", "--replication"]``.
-    A flag that is ``False`` or ``None`` is left out: that is Swarm's default for each of them.
+    A flag that is ``False`` or ``None`` is omitted: this is Swarm's default for all flags.
     """
     words = []
     for flag in table:

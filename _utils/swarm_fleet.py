@@ -1,5 +1,5 @@
 """
-The swarms under one master, told apart by the pillars of their members.
+Group the members under one master into swarms, by their pillars.
 
 Pure.
 """
@@ -12,15 +12,15 @@ from swarm_report import names
 
 
 class Swarm(NamedTuple):
-    """One swarm: the managers of its members' pillars, and those members."""
+    """A swarm: the managers in its members' pillars, and the members."""
 
     managers: tuple[str, ...]
     members: tuple[str, ...]
-    joining: frozenset[str] = frozenset()  # the members that join by themselves
+    joining: frozenset[str] = frozenset()  # the members that join automatically
 
     @property
     def name(self) -> str:
-        """Return what it is called: its managers."""
+        """Return the name of the swarm: its managers, separated by commas."""
         return ",".join(self.managers)
 
 
@@ -37,8 +37,8 @@ def swarms(pillars: dict[str, object]) -> list[Swarm]:
     """
     Return the swarms of the minions with these pillars.
 
-    Members are in one swarm if their pillars have the same mode and a manager in common: a list of
-    managers that is being changed does not make two of one.
+    Members belong to the same swarm if their pillars have the same mode and a manager in common, so
+    that a list of managers that is being changed does not split a swarm.
     """
     groups: list[tuple[str, set[str], set[str]]] = []  # mode, managers, members
     for minion, pillar in pillars.items():
@@ -59,7 +59,7 @@ def swarms(pillars: dict[str, object]) -> list[Swarm]:
 
 
 def pick(found: list[Swarm], minion: str) -> Swarm | None:
-    """Return the swarm that a minion is a member or manager of, or the only one; ``None`` else."""
+    """Return the swarm with this member or manager, else the only swarm, else ``None``."""
     ours = [one for one in found if minion in one.members]
     ours = ours or [one for one in found if minion in one.managers]
     if ours:
@@ -68,7 +68,7 @@ def pick(found: list[Swarm], minion: str) -> Swarm | None:
 
 
 def named(found: list[Swarm], name: str | None) -> list[Swarm]:
-    """Return the swarm that is asked for by the ID of a member or manager; all without a name."""
+    """Return the swarm with a member or manager of this name; all swarms without a name."""
     if not name:
         return found
     ours = [one for one in found if name in {*one.members, *one.managers}]
@@ -81,7 +81,7 @@ def named(found: list[Swarm], name: str | None) -> list[Swarm]:
 
 
 def only(found: list[Swarm], what: str) -> Swarm:
-    """Return the only swarm; raises an error that says how to name one if there are several."""
+    """Return the only swarm; if there are several, raise an error that shows how to select one."""
     if len(found) > 1:
         example = found[0].managers[0]
         raise swarm_errors.SwarmError(
@@ -92,7 +92,7 @@ def only(found: list[Swarm], what: str) -> Swarm:
 
 
 def knowing(heard: dict[Swarm, dict], minion: str) -> list[Swarm]:
-    """Return the swarms whose managers list a host of this name."""
+    """Return the swarms whose managers list a host with the minion's name."""
     return [
         swarm
         for swarm, said in heard.items()

@@ -1,9 +1,9 @@
 """
-What an engine holds, and which keys of ``daemon.json`` would take it out of sight.
+Refuse changes of ``daemon.json`` that would hide an engine's containers, images or other data.
 
-Docker moves nothing when such a key changes: it starts on another place or by another driver, and
-what is there seems gone, or runs on without an engine. So such a change is refused as long as there
-is something to lose; the decisions are pure, what is there comes from the engine or from its disk.
+Docker does not migrate data when such a key changes: it starts with another directory or driver,
+and existing data seems to be gone, or containers run on without an engine. Such a change is refused
+while the engine has data. The decisions are pure; the data is read from the engine or its disk.
 """
 
 import contextlib
@@ -20,23 +20,23 @@ CONTAINERS, IMAGES, VOLUMES, SWARM = "containers", "images", "volumes", "swarm m
 RUNNING = "running containers"
 _EVERYTHING = (CONTAINERS, IMAGES, VOLUMES, SWARM)
 _SNAPSHOTTER = "io.containerd.snapshotter.v1"
-# From this version on, it is what an empty engine begins with.
+# From this version on, the containerd image store is the default of an empty engine.
 _OWN_STORE = (29,)
-# What swarm mode keeps while a node is in a cluster (moby daemon/cluster, ``stateFile``).
+# The file that exists while a node is in a cluster (moby daemon/cluster, ``stateFile``).
 _STATE = "swarm/docker-state.json"
 
 
 class Holdings(NamedTuple):
-    """What there is to lose, ``{kind: names}``, and how the engine keeps it."""
+    """The data of an engine, ``{kind: names}``, and how the engine stores it."""
 
     up: bool
     kinds: Mapping[str, frozenset]
-    root: str  # where the engine has its data, by its own word
+    root: str  # the engine's data directory, as the engine reports it if it runs
     driver: str = ""
-    snapshotter: bool = False  # images are containerd's
+    snapshotter: bool = False  # images are in the containerd image store
 
     def of(self, *kinds: str) -> list[str]:
-        """Return the kinds of which there is something, each with how much."""
+        """Return the given kinds that are not empty, each with its count."""
         return [
             kind if kind == SWARM else f"{len(self.kinds[kind])} {kind}"
             for kind in kinds
@@ -45,10 +45,10 @@ class Holdings(NamedTuple):
 
 
 class Key(NamedTuple):
-    """One key that takes things out of sight."""
+    """A key of ``daemon.json`` whose change hides data."""
 
     hides: tuple[str, ...]
-    effective: Callable[[dict], object]  # what the configuration means by it
+    effective: Callable[[dict], object]  # its effective value in a configuration
     cure: str
 
 
@@ -68,7 +68,7 @@ def _text(key: str, default: str = "") -> Callable[[dict], object]:
 
 
 def _root(config: dict) -> object:
-    # "graph" is what it was called until Docker 23.
+    # Until Docker 23, the key could also be named "graph".
     return str(Path(config.get("data-root") or config.get("graph") or ROOT).resolve())
 
 
@@ -83,7 +83,7 @@ def _snapshotter(config: dict) -> object:
 
 
 def _pools(config: dict) -> object:
-    """Return the options of a storage driver that say where its data is."""
+    """Return the storage driver options that determine where the data is."""
     return sorted(
         one
         for one in config.get("storage-opts") or []
@@ -108,7 +108,7 @@ KEYS = {
 
 
 def hiding(old: dict, new: dict) -> list[str]:
-    """Return the keys by which ``new`` means another place or way than ``old``."""
+    """Return the keys that differ between ``old`` and ``new`` in their effective value."""
     return [
         key
         for key, one in KEYS.items()
@@ -117,11 +117,11 @@ def hiding(old: dict, new: dict) -> list[str]:
 
 
 def _same(key: str, new: dict, held: Holdings) -> bool:
-    """Say whether the engine does already what the key says, whatever its file said."""
+    """Return whether the engine already uses the new value, regardless of its old file."""
     if key in {"data-root", "graph"} and held.up:
         return _root(new) == str(Path(held.root).resolve())
     if key == "storage-driver" and held.driver:
-        # Unset, Docker goes on with the driver it finds data of; of vfs it takes no notice.
+        # If unset, Docker keeps the driver for which it finds data, except for vfs.
         return new.get(key) == held.driver or (not new.get(key) and held.driver != "vfs")
     if key == "features" and held.up:
         wanted = _snapshotter(new)
@@ -130,13 +130,13 @@ def _same(key: str, new: dict, held: Holdings) -> bool:
 
 
 def _hidden(key: str, old: dict, new: dict, held: Holdings) -> list[str]:
-    """Return what the key would take out of sight."""
+    """Return the data that a change of the key would hide."""
     kinds = KEYS[key].hides
     if kinds == (RUNNING,):
         if held.snapshotter and key.startswith("containerd"):
             kinds = (CONTAINERS, IMAGES)
         elif held.up and not (old.get("live-restore") or new.get("live-restore")):
-            # They stop with the engine.
+            # Without live-restore, containers stop with the engine.
             kinds = ()
     return held.of(*kinds)
 
@@ -145,10 +145,10 @@ def refusal(
     old: dict, new: dict, held: Holdings, missing: Callable[[str], list[str]] | None = None
 ) -> str | None:
     """
-    Return why ``daemon.json`` must not become ``new``, ``None`` if nothing is lost by it.
+    Return why ``daemon.json`` must not be changed to ``new``, ``None`` if no data would be hidden.
 
     missing
-        Gives what the folder of a new ``data-root`` lacks of what the old one has.
+        Function that returns which entries of the old ``data-root`` are missing in a new one.
     """
     found = []
     for key in hiding(old, new):
@@ -164,10 +164,10 @@ def refusal(
 
 def downgrade_refusal(due: tuple[int, ...], options: dict, held: Holdings) -> str | None:
     """
-    Return why an older engine must not take over, ``None`` if it finds what is there.
+    Return why an older engine must not be installed, ``None`` if it can use the existing data.
 
-    Since 29 an engine that began empty has its images in containerd's store; before, it looks for
-    them elsewhere unless it is told.
+    Since Docker 29, an engine that started empty uses the containerd image store. An older engine
+    uses it only if ``features`` enables it.
     """
     if not due or due >= _OWN_STORE:
         return None
@@ -182,7 +182,7 @@ def downgrade_refusal(due: tuple[int, ...], options: dict, held: Holdings) -> st
 
 
 def _unmoved(place: object, held: Holdings, missing: Callable | None) -> str | None:
-    """Return how the data comes to its new place, ``None`` if all of it is there."""
+    """Return how to move the data to its new directory, ``None`` if all of it is there."""
     way = (
         "one node after the other, stop its containers by hand (in swarm mode, drain the node),"
         " then 'systemctl stop docker.socket docker.service', 'mkdir -p"
@@ -199,7 +199,7 @@ def _unmoved(place: object, held: Holdings, missing: Callable | None) -> str | N
 
 
 def refused(old: dict, new: dict) -> str | None:
-    """Return why the engine of this host must not have ``new``, ``None`` if it may."""
+    """Return why this host's engine must not be configured with ``new``, ``None`` if it may."""
     if not hiding(old, new):
         return None
     try:
@@ -211,16 +211,16 @@ def refused(old: dict, new: dict) -> str | None:
 
 
 def lost_by_downgrade(due: tuple[int, ...], options: dict) -> str | None:
-    """Return what of the engine that runs here an older one would not find, as a sentence."""
+    """Return which data of the running engine an older engine would not find, as a sentence."""
     with swarm_docker.connect(what="the engine") as client:
         return downgrade_refusal(due, options, of_engine(client))
 
 
-# ---- what is there
+# ---- reading the data of an engine
 
 
 def of_engine(client: Any) -> Holdings:
-    """Return what a running engine holds."""
+    """Return the data of a running engine."""
     with swarm_docker.translated("what the engine holds"):
         info = client.info()
         volumes = (client.volumes() or {}).get("Volumes") or []
@@ -244,10 +244,10 @@ def of_engine(client: Any) -> Holdings:
 
 
 def on_disk(config: dict) -> Holdings:
-    """Return what an engine that is stopped has left on its disk."""
+    """Return the data that a stopped engine has on disk."""
     root = Path(str(_root(config)))
     if _remap(config):
-        # With user namespaces, everything is one folder deeper: UID.GID.
+        # With user namespaces, the data is in a subdirectory, UID.GID.
         root = next((one for one in root.glob("[0-9]*.[0-9]*") if one.is_dir()), root)
     found = _entries(root)
     kinds = {
@@ -269,23 +269,23 @@ def _names(paths: Iterable[Path]) -> set[str]:
 
 
 def _entries(root: Path) -> set[str]:
-    """Return the paths below ``root`` that stand for what an engine holds."""
+    """Return the paths below ``root`` that represent containers, images, volumes and swarm mode."""
     patterns = ("containers/*", "image/*/imagedb/content/sha256/*", "volumes/*/_data", _STATE)
     return {str(one.relative_to(root)) for pattern in patterns for one in root.glob(pattern)}
 
 
 def missing_in(held: Holdings, place: str) -> list[str]:
-    """Return which of the things of a stopped engine are not in another folder."""
+    """Return which entries of a stopped engine's data are missing in another directory."""
     return sorted(_entries(Path(held.root)) - _entries(Path(place)))
 
 
 def in_cluster(config: dict) -> bool:
-    """Say whether a stopped engine is in a cluster of swarm mode."""
+    """Return whether a stopped engine is a node of a swarm mode cluster."""
     return bool(on_disk(config).kinds[SWARM])
 
 
 def container_names(config: dict) -> dict[str, list[str]]:
-    """Return ``{name: command}`` of the containers that a stopped engine has on its disk."""
+    """Return ``{name: command}`` of the containers that a stopped engine has on disk."""
     found = {}
     for path in Path(on_disk(config).root).glob("containers/*/config.v2.json"):
         with contextlib.suppress(OSError, ValueError, AttributeError):

@@ -1,5 +1,5 @@
 """
-Get an image onto this engine: keep the local one, else load it from a file, else pull it.
+Provide an image on the local engine: keep a local image, load it from an archive, or pull it.
 """
 
 import contextlib
@@ -17,21 +17,21 @@ from salt.exceptions import SaltException
 
 log = logging.getLogger(__name__)
 
-# The names that Docker adds to a short name, longest first.
+# The prefixes that Docker adds to a short image name, longest first.
 _IMPLIED = ("docker.io/library/", "index.docker.io/library/", "docker.io/", "library/")
 
 
 def local(client: Any, name: str) -> dict | None:
-    """Return what Docker knows about a local image, or ``None``."""
+    """Return Docker's data on a local image, or ``None`` if it does not exist."""
     return swarm_docker.found(client.inspect_image, name)
 
 
 def ensure(client: Any, name: str, source: str | None, fetch: Callable, timeout: float) -> dict:
     """
-    Return the local image, after it was loaded or pulled if need be.
+    Return the local image; load or pull it first if it is missing.
 
-    A tag that is there already is kept, whatever ``source`` holds by now: to look into the source
-    would cost a transfer on each run. New content gets a new tag, or ``swarm_image.load``.
+    An existing tag is kept even if the content of ``source`` has changed, because checking the
+    source would transfer it on each run. For new content, use a new tag or ``swarm_image.load``.
     """
     image = local(client, name)
     if image is None and source:
@@ -42,7 +42,7 @@ def ensure(client: Any, name: str, source: str | None, fetch: Callable, timeout:
 
 
 def load(client: Any, name: str, source: str, fetch: Callable, timeout: float) -> None:
-    """Load the images of a tar archive, after a look whether ``name`` is among them."""
+    """Load the images of a tar archive after checking that ``name`` is among them."""
     path = source_file(source, fetch)
     tags = tags_in(path, source)
     if plain(name) not in map(plain, tags):
@@ -71,7 +71,7 @@ def pull(client: Any, name: str, timeout: float) -> None:
 
 
 def tags_in(path: str, source: str) -> list[str]:
-    """Return the names of the images in an archive made by ``docker save``, maybe compressed."""
+    """Return the image names in an archive, which may be compressed, made by ``docker save``."""
     try:
         with tarfile.open(path) as archive:
             names = set(archive.getnames())
@@ -92,7 +92,7 @@ def tags_in(path: str, source: str) -> list[str]:
 
 
 def plain(name: str) -> str:
-    """Return an image's name with its tag and without what Docker implies."""
+    """Return an image's name with its tag and without the prefixes that Docker implies."""
     for implied in _IMPLIED:
         name = name.removeprefix(implied)
     repository, tag = _split(name)
@@ -100,7 +100,7 @@ def plain(name: str) -> str:
 
 
 def source_file(source: str, fetch: Callable[[str], str | bool]) -> str:
-    """Return the path of an image archive on this machine; ``fetch`` gets what is not here yet."""
+    """Return the local path of an image archive; ``fetch`` downloads a source that is a URL."""
     try:
         path = source if source.startswith("/") else fetch(source)
     except SaltException as err:
@@ -123,19 +123,19 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _run(client: Any, what: str, timeout: float, path: str, **request: Any) -> None:
-    """Ask for something that takes its time, and read Docker's report on it to the end."""
+    """Send a long-running request, and read Docker's progress report to its end."""
     late = f"{what}: not done after {timeout:g} s: raise swarm:timeout, or look what holds it up"
 
     def run():
         answer = swarm_docker.post(client, path, stream=True, timeout=(10, timeout), **request)
         with contextlib.closing(answer):
             for line in filter(None, answer.iter_lines()):
-                # Errors come under the status 200, too.
+                # Docker reports errors in a response with status 200, too.
                 if "error" in (report := json.loads(line)):
                     raise swarm_errors.ApiError(f"{what}: Docker says: {report['error']}")
 
     with swarm_docker.translated(what), swarm_docker.patience(late):
-        # The SDK's own pull has no limit on the time.
+        # The SDK's own pull method has no overall timeout.
         swarm_deadline.within(timeout, run)
 
 

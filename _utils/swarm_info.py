@@ -1,9 +1,9 @@
 """
-What a classic manager says of itself and its nodes in ``/info``. Pure, but for ``fetch``.
+Parse the ``/info`` of a classic manager and its nodes. All functions but ``fetch`` are pure.
 
-The form is that of swarm 1.2.9, ``api/handlers.go``: ``SystemStatus`` is a list of pairs; a node is
-a line with one leading space, its details are lines with two and a ``└``. Never taken apart by
-columns or at commas: a label's value may hold both.
+The format is defined in swarm 1.2.9, ``api/handlers.go``: ``SystemStatus`` is a list of pairs; a
+node is a key with one leading space, its details are keys with two and a ``└``. Lines are never
+split at columns or commas, because a label's value may contain both.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ _DETAIL = "└ "
 
 
 class Node(NamedTuple):
-    """A node as its manager sees it."""
+    """A node as reported by a manager."""
 
     name: str
     address: str
@@ -28,11 +28,11 @@ class Node(NamedTuple):
 
 
 class Manager(NamedTuple):
-    """What one manager says."""
+    """The ``/info`` of one manager."""
 
     role: str  # primary or replica
     primary: str  # address of the primary; empty while none is known
-    nodes: dict[str, Node]  # by the address that the agent advertised
+    nodes: dict[str, Node]  # by the address that the agent advertises
     version: str
 
 
@@ -61,16 +61,16 @@ def _is_pair(value: object) -> bool:
 
 
 def plain(manager: Manager) -> dict:
-    """Return what a manager says as plain dictionaries."""
+    """Return a ``Manager`` as plain dictionaries."""
     nodes = {address: node._asdict() for address, node in manager.nodes.items()}
     return {**manager._asdict(), "nodes": nodes}
 
 
 def parse(info: object, own: str = "") -> Manager:
     """
-    Return ``/info`` of a manager as a ``Manager``; ``own`` is the address it was asked at.
+    Return ``/info`` of a manager as a ``Manager``; ``own`` is the address that was queried.
 
-    Raises ``ApiError`` for anything else, an engine's own ``/info`` above all.
+    Raises ``ApiError`` for anything else, in particular the ``/info`` of an engine.
     """
     pairs = info.get("SystemStatus") if isinstance(info, dict) else None
     version = str(info.get("ServerVersion", "")) if isinstance(info, dict) else ""
@@ -97,13 +97,14 @@ def parse(info: object, own: str = "") -> Manager:
 
 def fetch(endpoint: str, tls: dict | None = None, timeout: float = 3) -> Manager:
     """
-    Ask the manager at ``host:port``. Replicas answer too; ``/info`` never blocks.
+    Query the manager at ``host:port``. Replicas answer too; ``/info`` never blocks.
 
-    ``tls`` holds the paths ``cert`` and ``key`` of a client, and ``ca`` (``None``: no check).
+    ``tls`` has the paths ``cert`` and ``key`` of a client certificate, and ``ca`` (``None``: the
+    server is not verified).
     """
     scheme = "https" if tls else "http"
     try:
-        # No proxy from the environment: a manager is a neighbour.
+        # Ignore proxies from the environment: managers are reached directly.
         with swarm_deadline.Session() as session:
             session.trust_env = False
             if tls:
@@ -130,7 +131,7 @@ def _reason(err: Exception) -> str:
 
 
 def label_pairs(node: Node) -> set[str]:
-    """Return the node's labels as the manager has them: ``{"zone=a", ...}``."""
+    """Return the node's labels as the manager reports them: ``{"zone=a", ...}``."""
     return {pair.strip() for pair in node.labels.split(", ")}
 
 
@@ -140,7 +141,7 @@ def _primary(said: dict[str, Manager | str]) -> Manager | None:
 
 
 def primary(said: dict[str, Manager | str]) -> str | None:
-    """Return the address of the primary, of what each manager says (an error is a text)."""
+    """Return the primary's address from the managers' answers (a string is an error)."""
     judge = _primary(said)
     return judge.primary if judge else None
 
@@ -157,13 +158,13 @@ def no_primary(said: dict[str, Manager | str]) -> str:
 
 
 def _seen_by_primary(said: dict[str, Manager | str], address: str) -> tuple[str, Node | None]:
-    """Return the primary's address and what it has of a node; empty and ``None`` without one."""
+    """Return the primary's address and its entry of a node; empty and ``None`` if no primary."""
     judge = _primary(said)
     return (judge.primary, judge.nodes.get(address)) if judge else ("", None)
 
 
 def unhealthy(said: dict[str, Manager | str], address: str) -> str | None:
-    """Return what keeps the node at ``address`` from being scheduled, ``None`` if nothing does."""
+    """Return why the scheduler does not use the node at ``address``, ``None`` if it does."""
     judge, node = _seen_by_primary(said, address)
     if not judge:
         return no_primary(said)
@@ -176,7 +177,7 @@ def unhealthy(said: dict[str, Manager | str], address: str) -> str | None:
 
 
 def unknown_labels(said: dict[str, Manager | str], address: str, labels: set[str]) -> str | None:
-    """Return which of ``labels`` the scheduler does not know of a node, as a sentence."""
+    """Return which ``labels`` of a node the scheduler does not have yet, as a sentence."""
     judge, node = _seen_by_primary(said, address)
     lacking = sorted(labels - label_pairs(node)) if node else []
     return (

@@ -1,5 +1,5 @@
 """
-Ask Consul, through the library ``python-consul`` (or its fork ``py-consul``: both are ``consul``).
+Access Consul through ``python-consul`` or its fork ``py-consul`` (both are imported as ``consul``).
 """
 
 import contextlib
@@ -14,17 +14,17 @@ import swarm_deadline
 import swarm_errors
 from swarm_certs import Files
 
-# Where the managers' lock is, if the URL of the store has no path.
+# The key of the managers' lock, if the URL of the store has no path.
 _LEADER = "docker/swarm/leader"
-# The library prefers these variables to its own arguments: they would send a token elsewhere.
+# The library prefers these environment variables to its arguments: a token could go elsewhere.
 _VARIABLES = "CONSUL_HTTP_"
-# Serf's numbers for a member that is alive, and for one that is gone without a word.
+# Serf's status of a member that is alive, and of a member that failed without leaving.
 ALIVE, FAILED = 1, 4
 
 
 @contextlib.contextmanager
 def _without_variables() -> Iterator[None]:
-    """Hide Consul's variables of the environment for a moment."""
+    """Hide Consul's environment variables within this context."""
     hidden = {name: os.environ.pop(name) for name in list(os.environ) if _VARIABLES in name}
     try:
         yield
@@ -36,9 +36,9 @@ def connect(
     settings: Mapping, files: Files, timeout: float = 5, token: str | None = None
 ) -> object:
     """
-    Return a client of this host's Consul; with a token, it may do what that allows.
+    Return a client of this host's Consul, with the rights of the token if one is given.
 
-    The library is imported here, for the formula installs it in the same run.
+    The library is imported here because the formula installs it in the same run.
     """
     importlib.invalidate_caches()
     try:
@@ -60,19 +60,19 @@ def connect(
         )
     session = client.http.session = swarm_deadline.Session()
     for key, value in secure.items():
-        # For what the library has no function for, and for which it is no help.
+        # For requests that the library does not support and that use the session directly.
         setattr(session, key, value)
-    # The library has no deadline of its own; a proxy has no business between a host and itself.
+    # The library sets no timeout. Requests to this host itself must not use a proxy.
     session.request = functools.partial(session.request, timeout=timeout)
     session.trust_env = False
     if token:
-        # Not as the library does it: in an address, which is logged.
+        # The library would put the token into the URL, which is logged.
         session.headers["X-Consul-Token"] = token
     return client
 
 
 def call(what: str, function: Callable, *args: object, **kwargs: object) -> object:
-    """Call a function of the client; what goes wrong is a ``StoreError`` that says with what."""
+    """Call a function of the client; raise a ``StoreError`` that names ``what`` if it fails."""
     try:
         return function(*args, **kwargs)
     except requests.exceptions.RequestException as err:
@@ -80,14 +80,14 @@ def call(what: str, function: Callable, *args: object, **kwargs: object) -> obje
             f"Consul on this host does not answer ({what}: {_reason(err)})"
         ) from err
     except Exception as err:
-        # The library's errors have no common base in both of its forks; its own module names them.
+        # The errors have no common base class in both forks; their module identifies them.
         if type(err).__module__.partition(".")[0] != "consul":
             raise
         raise swarm_errors.StoreError(f"Consul refuses ({what}): {err}") from err
 
 
 def _reason(err: Exception) -> str:
-    """Return why there was no answer: a certificate that will not do is no Consul that is down."""
+    """Return why there was no answer: a TLS error does not mean that Consul is down."""
     if isinstance(err, requests.exceptions.SSLError):
         return f"TLS fails: {err}"
     if isinstance(err, requests.exceptions.Timeout):
@@ -96,7 +96,7 @@ def _reason(err: Exception) -> str:
 
 
 def members(client: object) -> list[dict]:
-    """Return the members that Consul knows; an error for an answer that is none of Consul's."""
+    """Return the members that Consul lists; raise an error if the answer is not from Consul."""
     found = call("members", client.agent.members)
     shaped = isinstance(found, list) and all(
         isinstance(one, dict) and isinstance(one.get("Name"), str) for one in found
@@ -107,13 +107,13 @@ def members(client: object) -> list[dict]:
 
 
 def leader(client: object) -> str:
-    """Return the address of Consul's leader, empty if there is none."""
+    """Return the address of Consul's leader, empty if there is no leader."""
     return call("leader", client.status.leader) or ""
 
 
 def expel(client: object, name: str) -> None:
-    """Have Consul forget a member that is gone."""
-    # Not the library's own force_leave: it sends a GET, which Consul refuses since 1.0.
+    """Remove a member that is gone from Consul (force-leave)."""
+    # The library's force_leave sends a GET request, which Consul refuses since 1.0.
     path = f"/v1/agent/force-leave/{name}"
     answer = call("expel", client.http.put, lambda response: response, path)
     if answer.code != requests.codes.ok:
@@ -121,7 +121,7 @@ def expel(client: object, name: str) -> None:
 
 
 def _lock(client: object) -> tuple[str | None, str]:
-    """Return which manager has the lock, ``None`` for none, and its session."""
+    """Return the manager that holds the lock, ``None`` if none does, and its session."""
     _, entry = call("leader", client.kv.get, _LEADER)
     session = (entry or {}).get("Session") or ""
     return (entry["Value"] or b"").decode() if session else None, session
@@ -129,13 +129,13 @@ def _lock(client: object) -> tuple[str | None, str]:
 
 def hand_over(client: object, manager: str) -> str | None:
     """
-    Have the manager on the host of ``host:port`` lead no more; return who leads in place of it.
+    Release the lock of the primary if it is on the host of ``host:port``; else return the primary.
 
-    It has a lock; once its session is gone, one of the others has it within a moment. A manager
-    that is merely stopped keeps it until the session ends by itself: 20 s with nobody primary.
+    Once the session of the lock is destroyed, another manager takes the lock within a moment. A
+    manager that is merely stopped keeps it until the session expires: 20 s without a primary.
     """
     holder, session = _lock(client)
-    # Whatever its port: that may be what is about to change.
+    # Compare hosts only: the port may be what is about to change.
     if holder is None or swarm_address.host(holder) != swarm_address.host(manager):
         return holder
     call("hand over", client.session.destroy, session)
@@ -143,17 +143,17 @@ def hand_over(client: object, manager: str) -> str | None:
 
 
 def snapshot(client: object) -> bytes:
-    """Return a snapshot of all that Consul holds, as ``consul snapshot save`` writes it."""
+    """Return a snapshot of Consul's data, as ``consul snapshot save`` writes it."""
     return _snapshot(client, "get").content
 
 
 def restore(client: object, data: bytes) -> None:
-    """Put a snapshot in place of all that Consul holds."""
+    """Replace all of Consul's data with a snapshot."""
     _snapshot(client, "put", data=data)
 
 
 def _snapshot(client: object, method: str, **more: object) -> requests.Response:
-    # The library knows no snapshots, and would take their bytes for text.
+    # The library does not support snapshots, and would decode their bytes as text.
     send = getattr(client.http.session, method)
     response = call("snapshot", send, f"{client.http.base_uri}/v1/snapshot", **more)
     if response.status_code != requests.codes.ok:
@@ -162,7 +162,7 @@ def _snapshot(client: object, method: str, **more: object) -> requests.Response:
 
 
 def missing(servers: dict[str, str], alive: set[str], leader: str) -> str | None:
-    """Return what Consul still lacks as a sentence, ``None`` if it has a leader. Pure."""
+    """Return a sentence on what Consul still lacks, ``None`` if it has a leader. Pure."""
     if leader:
         return None
     absent = sorted(set(servers) - alive)
@@ -178,12 +178,12 @@ def names(members: list[dict], *statuses: int) -> set[str]:
 
 
 def lost_servers(members: list[dict]) -> set[str]:
-    """Return the names of the servers that Consul knows and that are not alive. Pure."""
+    """Return the names of the servers in Consul's member list that are not alive. Pure."""
     return set(_servers(members, alive=False))
 
 
 def _servers(members: list[dict], alive: bool = True) -> dict[str, dict]:
-    """Return ``{name: tags}`` of servers that are alive or not, of ``/v1/agent/members``. Pure."""
+    """Return ``{name: tags}`` of the servers in ``/v1/agent/members``, alive or not. Pure."""
     found = {
         one["Name"]: one.get("Tags") or {}
         for one in members
@@ -193,7 +193,7 @@ def _servers(members: list[dict], alive: bool = True) -> dict[str, dict]:
 
 
 def alive_servers(members: list[dict]) -> set[str]:
-    """Return the names of the servers that are alive, of ``/v1/agent/members``. Pure."""
+    """Return the names of the servers in ``/v1/agent/members`` that are alive. Pure."""
     return set(_servers(members))
 
 
@@ -201,11 +201,11 @@ def without_acls(members: list[dict]) -> set[str]:
     """Return the names of the servers that are alive and whose ACLs do not work (yet). Pure."""
     have = {name: tags.get("acls") for name, tags in _servers(members).items()}
     none = {name for name, mode in have.items() if mode == "0"}
-    # "2": until all have some, a server begins with those of before Consul 1.4.
+    # "2": a server starts with the ACLs from before Consul 1.4 until all servers have ACLs.
     return none or {name for name, mode in have.items() if mode == "2"}
 
 
 def servers_in_catalog(client: object) -> set[str]:
-    """Return the names of the servers that are alive, as the leader knows them."""
+    """Return the names of the servers that are alive according to the leader."""
     _, found = call("servers", client.health.service, "consul", passing=True)
     return {one["Node"]["Node"] for one in found}

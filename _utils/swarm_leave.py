@@ -1,8 +1,8 @@
 """
-What it would cost the cluster if a node left it by force. Pure.
+Check what the cluster would lose if a node left it by force. Pure.
 
-``listed`` is what a manager with a leader says of the nodes, as ``swarm_leader.list_nodes`` does:
-``{"cluster": ID, "nodes": {node ID: reachability, or None of a worker}}``; empty if none says so.
+``listed`` is the answer of ``swarm_leader.list_nodes`` from a manager that has a leader:
+``{"cluster": ID, "nodes": {node ID: reachability, or None for a worker}}``; empty without one.
 """
 
 import swarm_membership
@@ -12,7 +12,7 @@ _REACHABLE = "reachable"
 
 
 def listing(nodes: list[dict], cluster: str) -> dict:
-    """Return the nodes of a cluster, and which managers the raft counts."""
+    """Return the nodes of a cluster, and the reachability of its managers in Raft."""
     return {
         "cluster": cluster,
         "nodes": {one["ID"]: (one.get("ManagerStatus") or {}).get("Reachability") for one in nodes},
@@ -20,7 +20,7 @@ def listing(nodes: list[dict], cluster: str) -> dict:
 
 
 def is_listing(value: object) -> bool:
-    """Say whether this is an answer of a manager with a leader: errors are texts."""
+    """Check whether this is the node list of a manager with a leader; errors are texts."""
     return isinstance(value, dict) and isinstance(value.get("nodes"), dict) and bool(value["nodes"])
 
 
@@ -31,15 +31,15 @@ def refusal(
     Return why a node must not leave by force, ``None`` if it may.
 
     node
-        Its ID, which an engine that has failed does not tell.
+        The node's ID, which an engine whose swarm mode has failed does not report.
 
     recorded
-        The ID of the cluster of which this node was a manager when it has last told, if it was.
+        The ID of the cluster in the manager record that this node last sent to the mine, if any.
     """
     if node in listed.get("nodes", {}):
         return _cost(node, listed["nodes"])
     if listed and recorded == listed["cluster"]:
-        return None  # the others have removed it
+        return None  # the other managers have removed the node
     if not recorded and _has_no_raft(swarm, settings):
         return None
     return (
@@ -53,12 +53,12 @@ def _has_no_raft(swarm: dict, settings: dict) -> bool:
     if swarm_membership.manager(swarm):
         return False
     state = swarm.get("LocalNodeState")
-    # Of one that is pending, the engine knows: it is not forced, and refuses for a manager.
+    # A pending engine knows its own role: without force, it refuses to leave as a manager.
     return state in {"active", "pending"} or (state == "error" and not settings["is_manager"])
 
 
 def needs_force(swarm: dict, node: str, listed: dict) -> bool:
-    """Say whether the engine is to be forced; a worker's leaves without, a manager's never."""
+    """Check whether leaving needs force; a worker leaves without it, a manager never does."""
     if swarm_membership.manager(swarm) or swarm.get("LocalNodeState") not in {"active", "pending"}:
         return True
     return bool(listed.get("nodes", {}).get(node))

@@ -1,25 +1,26 @@
 """
-Whether the managers still list this node, and what follows. Pure.
+Find out whether the managers still list this node. Pure.
 
-An engine whose node was removed (``docker node rm --force``) is not told: it stays ``active``, and
-after its next start ``pending``. Only the managers know, and they are asked through the master.
+An engine is not notified when its node is removed (``docker node rm --force``): it stays ``active``
+and becomes ``pending`` after its next start. Only the managers know about the removal; they are
+asked through the master.
 """
 
 import zlib
 
 from swarm_membership import cluster_id, manager, remote_managers
 
-# States in which an engine believes to be a node of a cluster.
+# States in which an engine considers itself a node of a cluster.
 _BELIEVES = {"active", "pending"}
 
 
 def is_doubtful(swarm: dict, records: dict) -> bool:
     """
-    Say whether the managers of pillar should be asked if they list this node.
+    Check whether the managers in the pillar must be asked if they list this node.
 
-    A manager that has a leader has the list itself. One that has none may have been demoted and
-    removed before its engine heard of either. A node that knows none of the managers of pillar may
-    be one of another cluster, in which nobody asks.
+    A manager that has a leader has the list itself. A manager without a leader may have been
+    demoted and removed before its engine learned of either. A node that knows none of the managers
+    in the pillar may belong to another cluster; the managers are not asked about it.
     """
     known = {one.get("node") for one in records.values()}
     return (
@@ -31,20 +32,20 @@ def is_doubtful(swarm: dict, records: dict) -> bool:
 
 
 def to_ask(settings: dict, records: dict) -> list[str]:
-    """Return the managers to ask one after the other; each node begins with another one."""
+    """Return the managers in the order to ask them; the node's ID decides where it starts."""
     names = [name for name in settings["managers"] if name in records and name != settings["id"]]
     start = zlib.crc32(settings["id"].encode()) % len(names) if names else 0
     return names[start:] + names[:start]
 
 
 def answer(returns: object, name: str) -> bool | None:
-    """Return what a manager answered by ``publish``, ``None`` if it cannot tell."""
+    """Return a manager's answer from ``publish``, ``None`` if there is no valid answer."""
     said = returns.get(name) if isinstance(returns, dict) else None
     return said if isinstance(said, bool) else None
 
 
 def removed(settings: dict, swarm: dict) -> str:
-    """Return why a node that no manager lists joins again."""
+    """Return the reason why a node that the managers do not list joins again."""
     return (
         f"the managers do not list its node {swarm['NodeID']}: it was removed, and"
         f" {settings['id']} joins again as a new node"

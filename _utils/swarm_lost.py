@@ -1,8 +1,9 @@
 """
-Endpoints of overlay networks whose container is nowhere any more, as of a host that was killed.
+Find stale endpoints of overlay networks: their container no longer exists, as after a host crash.
 
-The store keeps them for good, and with them their names and addresses, and no network with such an
-endpoint can be removed. Who is certain to be gone, and who may only be away, is decided here.
+The store keeps these endpoints forever, with their names and addresses, and a network with such an
+endpoint cannot be removed. This module decides which containers are certainly gone and which may
+only be unreachable.
 """
 
 import contextlib
@@ -15,16 +16,16 @@ import swarm_deadline
 import swarm_docker
 import swarm_errors
 
-# Serf's numbers for a member that has left, or was made to, and for one that is only away.
+# Serf's status codes: a member that has left or was forced to leave, and a failed member.
 _LEFT, _FAILED = 3, 4
 _TIMEOUT = 5
 
 
 class Verdict(NamedTuple):
-    """What has become of the users of a network."""
+    """The result for the users of a network."""
 
-    gone: set[str]  # names of endpoints whose container is nowhere
-    notes: list[str]  # why others may still be somewhere, and what can be done
+    gone: set[str]  # names of endpoints whose container no longer exists
+    notes: list[str]  # why other containers may still exist, and the remedy
 
 
 def judge(
@@ -33,16 +34,17 @@ def judge(
     members: Mapping[str, tuple[str, int]] | None,
 ) -> Verdict:
     """
-    Return which endpoints of a network are certain to have no container any more. Pure.
+    Return the endpoints of a network whose container certainly no longer exists. Pure.
 
     ends
-        ``{ID: endpoint}`` of the store.
+        ``{ID: endpoint}`` from the store.
 
     names_on
-        Returns the names of all containers of a host, ``None`` if its engine does not answer.
+        Function that returns the names of all containers on a host, ``None`` if its engine does not
+        answer.
 
     members
-        ``{address: (name, status)}`` of Consul's members, ``None`` if nobody knows.
+        ``{address: (name, status)}`` of Consul's members, ``None`` if unknown.
     """
     gone, notes = set(), []
     for host in sorted({str(one.get("locator") or "") for one in ends.values()}):
@@ -59,7 +61,7 @@ def judge(
 
 
 def _has_left(members: Mapping[str, tuple[str, int]], host: str) -> bool:
-    # Nobody of that address: it has left or failed more than three days ago.
+    # Consul no longer lists this address: the member left or failed more than three days ago.
     return bool(host) and members.get(host, ("", _LEFT))[1] == _LEFT
 
 
@@ -84,13 +86,14 @@ def members(
     found: list[dict], own: str, servers: Mapping[str, str]
 ) -> dict[str, tuple[str, int]] | None:
     """
-    Return ``{address: (name, status)}`` of Consul's list of members. Pure.
+    Return ``{address: (name, status)}`` from Consul's list of members. Pure.
 
-    ``None`` for a list without this host: with ACLs, Consul leaves out whom one may not see.
+    Return ``None`` if the list lacks this host: with ACLs, Consul omits members that the client may
+    not see.
 
     servers
-        ``{ID: address}`` of pillar. None of them has left: Consul itself makes a server that is
-        down leave (autopilot, ``CleanupDeadServers``).
+        ``{ID: address}`` from the pillar. They never count as left, because Consul itself removes a
+        server that is down (autopilot, ``CleanupDeadServers``).
     """
     listed = {one["Addr"]: (one["Name"], one["Status"]) for one in found if one.get("Addr")}
     if own not in listed:
@@ -105,7 +108,7 @@ def members(
 
 def asker(port: int, own: str, local: set[str], tls: Mapping | None) -> Callable:
     """
-    Return a function that returns the names of the containers of a host, ``None`` for no answer.
+    Return a function that returns the container names of a host, ``None`` without an answer.
 
     own, local
         The address of this host, and the names of its containers.
@@ -134,14 +137,14 @@ def _ask(endpoint: str, tls: Mapping | None) -> set[str]:
 
 
 def container_names(found: list[dict]) -> set[str]:
-    """Return the names of all containers of an engine, out of its list. Pure."""
-    # Those of links look like folders.
+    """Return the names of all containers in an engine's list. Pure."""
+    # Names of links contain a slash.
     names = {name.lstrip("/") for one in found for name in one["Names"] or []}
     return {name for name in names if "/" not in name}
 
 
 def free(client: Any, network: Mapping, names: set[str]) -> None:
-    """Have an engine take endpoints whose container is gone out of the store."""
+    """Remove endpoints whose container is gone from the store, through the engine."""
     for name in sorted(names):
         with swarm_docker.translated(f"endpoint {name} of network {network['Name']}"):
             swarm_docker.found(
@@ -150,7 +153,7 @@ def free(client: Any, network: Mapping, names: set[str]) -> None:
 
 
 def refusal(name: str, what: str, users: list[str], verdict: Verdict) -> swarm_errors.ApiError:
-    """Return the error that says who uses a network, and where. Pure."""
+    """Return the error that names the users of a network and their hosts. Pure."""
     where = f" ({'; '.join(verdict.notes)})" if verdict.notes else ""
     return swarm_errors.ApiError(
         f"network {name} {what} while containers use it: {', '.join(users)}{where}: "

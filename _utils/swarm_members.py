@@ -1,10 +1,10 @@
 """
-Members of the swarm as the master sees them: who should be one, who is, and what keeps the others.
+Compare the members that the pillar defines with the nodes in the swarm, on the master.
 
 Pure.
 
-``reports`` holds ``swarm_node.report`` of each member, or a text in place of it; a member that does
-not answer is missing. ``said`` holds ``swarm_classic.managers`` of a minion.
+``reports`` holds the result of ``swarm_node.report`` for each member, or an error text; members
+that do not answer are missing. ``said`` holds the result of ``swarm_node.managers`` on one minion.
 """
 
 from collections.abc import Iterable
@@ -14,21 +14,21 @@ import swarm_raft
 import swarm_report
 
 HEALTHY = "Healthy"
-# Ready, and what an operator may have made of a node in the engine's swarm mode.
+# Ready, and the availabilities that an operator may set in builtin mode.
 _GOOD = {HEALTHY, "Ready", "Pause", "Drain"}
 _NO_ANSWER = "no answer"
-# Labels that classic Swarm itself gives each node.
+# Labels that classic Swarm itself adds to each node.
 _SWARMS_OWN = {"executiondriver", "kernelversion", "operatingsystem", "ostype", "storagedriver"}
 
 
 def is_member(pillar: object) -> bool:
-    """Say whether a minion with this pillar is of a swarm."""
+    """Check whether a minion with this pillar is a member of a swarm."""
     swarm = pillar.get("swarm") if isinstance(pillar, dict) else None
     return isinstance(swarm, dict) and bool(swarm.get("managers"))
 
 
 def joins(pillar: object) -> bool:
-    """Say whether a minion with this pillar joins by itself."""
+    """Check whether a minion with this pillar joins automatically."""
     if not is_member(pillar):
         return False
     autojoin = pillar["swarm"].get("autojoin")
@@ -36,26 +36,26 @@ def joins(pillar: object) -> bool:
 
 
 def _judge(said: dict) -> dict | None:
-    """Return what the primary, or the leader, says."""
+    """Return the answer of the primary or the leader, ``None`` without one."""
     heads = ("primary", "leader")
     return next((one for one in said.values() if one.get("role") in heads), None)
 
 
 def nodes(said: dict) -> dict[str, dict]:
-    """Return the primary's nodes by what a report calls ``endpoint``: address, or node ID."""
+    """Return the primary's nodes by the ``endpoint`` of a report: engine address or node ID."""
     judge = _judge(said)
     return judge["nodes"] if judge else {}
 
 
 def _role(member: str, report: dict, node: dict | None, said: dict) -> str:
-    """Return a member's role as the managers have it; pillar's if they do not know it."""
+    """Return the role of a member from the managers, else from its report."""
     wanted = "manager" if report.get("manager") else "worker"
     word = said.get(member, {}).get("role") or (node or {}).get("role") or wanted
     return f"{word}, consul" if report.get("server") else word
 
 
 def _found(member: str, report: object, known: dict) -> str | None:
-    """Return the key of a member's node: its own word, else by the name that its engine has."""
+    """Return the key of a member's node: from its report, else by the host name of the node."""
     if isinstance(report, dict):
         return report["endpoint"] if report["endpoint"] in known else None
     named = [key for key, node in known.items() if node["name"] in swarm_report.names(member)]
@@ -63,7 +63,7 @@ def _found(member: str, report: object, known: dict) -> str | None:
 
 
 def _state(report: object, node: dict | None, judged: bool) -> tuple[str, str]:
-    """Return a member's state, and why it is not Healthy."""
+    """Return the state of a member, and the reason if it is not Healthy."""
     if isinstance(report, str):
         return "not set up", report
     state, why = (node["status"], node["error"]) if node else ("missing", "")
@@ -77,7 +77,7 @@ def _state(report: object, node: dict | None, judged: bool) -> tuple[str, str]:
 
 
 def rows(members: list[str], reports: dict, said: dict, swarm: str = "") -> list[dict]:
-    """Return a row for each member, and for each node of the swarm that is none."""
+    """Return a row for each member, and for each node in the swarm that is not a member."""
     known, judged = nodes(said), _judge(said) is not None
     found, seen = [], set()
     for member in sorted(members):
@@ -104,7 +104,7 @@ def rows(members: list[str], reports: dict, said: dict, swarm: str = "") -> list
 
 
 def _labels(node: dict | None, report: dict) -> str:
-    """Return the labels of a node as the managers have them; pillar's if they do not know it."""
+    """Return the labels of a node from the managers, else from its report."""
     found = (node or report).get("labels") or {}
     if isinstance(found, dict):
         pairs = [f"{key}={value}" for key, value in found.items()]
@@ -127,17 +127,17 @@ def _stranger(node: dict, swarm: str) -> dict:
 
 
 def to_join(rows: list[dict], reports: dict) -> list[str]:
-    """Return the members that are up and have to be joined."""
+    """Return the members that answer and still have to join."""
     return [row["id"] for row in rows if row["id"] in reports and not is_good(row)]
 
 
 def is_good(row: dict) -> bool:
-    """Say whether a member is in order."""
+    """Check whether a member is in a good state."""
     return row["state"] in _GOOD
 
 
 def outcomes(returns: dict, asked: list[str]) -> dict[str, str]:
-    """Return why each of ``asked`` could not be joined, of their returns of ``swarm.join``."""
+    """Return ``{member: reason}`` of failed joins, from the returns of the state ``swarm.join``."""
     found = {}
     for member in asked:
         states = returns.get(member)
@@ -155,13 +155,13 @@ def guard(
     member: str, others: dict, said: dict, alive: set[str], voters: set[str] | None = None
 ) -> None:
     """
-    Raise an error if the swarm could not do without this member.
+    Raise an error if removing this member would break the swarm.
 
     others
-        Reports of the other members; any of them knows who the managers and servers are.
+        Reports of the other members; each report lists the managers and servers.
 
     voters
-        The servers that Consul's Raft counts; unset: those of pillar.
+        The voters of Consul's Raft. Defaults to the servers in the pillar.
     """
     report = next(iter(others.values()), None)
     if report is None:
@@ -189,7 +189,7 @@ def guard(
 
 
 def authority(reports: dict) -> str | None:
-    """Return the minion that is the CA, as the members have it."""
+    """Return the minion that is the CA, according to the reports."""
     return next((one.get("ca") for one in reports.values() if one.get("ca")), None)
 
 
@@ -201,12 +201,12 @@ def _only(member: str, what: str) -> str:
 
 
 def is_builtin(reports: dict) -> bool:
-    """Say whether the members are in the engine's own swarm mode."""
+    """Check whether the members use builtin mode."""
     return any(one.get("mode") == "builtin" for one in reports.values())
 
 
 def keeper(reports: dict, said: dict) -> str | None:
-    """Return the member that can be spared best for a backup, ``None`` if nobody has the state."""
+    """Return the member best suited for a backup, ``None`` if no member has the state."""
     there = {name: one for name, one in reports.items() if isinstance(one, dict)}
     if not is_builtin(there):
         return min((name for name, one in there.items() if one["server"]), default=None)
@@ -221,9 +221,9 @@ def keeper(reports: dict, said: dict) -> str | None:
 
 def endpoint(member: str, reports: dict, said: dict, members: Iterable[str]) -> str | None:
     """
-    Return how the swarm knows a member: the address of its engine, or its node ID.
+    Return the key of a member in the swarm: the address of its engine, or its node ID.
 
-    Raises an error if that node is another member's, too.
+    Raises an error if another member has the same node.
     """
     report, known = reports.get(member), nodes(said)
     key = report["endpoint"] if isinstance(report, dict) else _found(member, None, known)
@@ -233,7 +233,7 @@ def endpoint(member: str, reports: dict, said: dict, members: Iterable[str]) -> 
 
 
 def table(rows: list[dict]) -> str:
-    """Return rows as a text with aligned columns; the swarm is one of them if there are several."""
+    """Return rows as a table in text form, with a column for the swarm if there are several."""
     if not rows:
         return "no minion is a member by its pillar"
     if len({row.get("swarm") for row in rows}) == 1:

@@ -1,9 +1,9 @@
 """
-What a node has to do to be a member of the engine's swarm mode: decided from what the API says.
+Decide the next step of a node towards membership in swarm mode, from the answers of Docker's API.
 
-Pure. ``swarm`` is the part ``Swarm`` of ``/info``; ``records`` is what managers have left in Salt's
-mine, ``{ID: {"cluster": ..., "node": ..., "address": ..., "token": ...}}``; ``claims`` is which
-node each member is, ``{ID: node ID}``.
+Pure. ``swarm`` is the section ``Swarm`` of ``/info``; ``records`` are the managers' records in
+Salt's mine, ``{ID: {"cluster": ..., "node": ..., "address": ..., "token": ...}}``; ``claims`` are
+the node IDs of the members, ``{ID: node ID}``.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,27 +14,27 @@ import swarm_errors
 NOTHING, INIT, JOIN, REJOIN, WAIT, UNLOCK = "nothing", "init", "join", "rejoin", "wait", "unlock"
 RESTART = "restart"
 
-# Docker's words for a token that is not the cluster's, or of another CA.
+# Parts of Docker's errors for a token that is not the cluster's, or belongs to another CA.
 _BAD_TOKEN = ("valid join token is necessary", "does not match fingerprint")
-# Docker's words when a node cannot become a manager, because the manager by which it has joined is
-# none any more: until its next start the engine of 20.10 asks no other one.
+# Part of Docker's error if a node cannot become a manager, because the manager through which it
+# joined is no longer one: until its next start, engine 20.10 does not ask another manager.
 _CANNOT_PROMOTE = "can't initialize raft node"
 
 
 class Step(NamedTuple):
-    """What is to be done next, and why."""
+    """The next action, and its reason."""
 
     what: str
     why: str = ""
 
 
 def manager(swarm: dict) -> bool:
-    """Say whether this node is a manager."""
+    """Check whether this node is a manager."""
     return bool(swarm.get("ControlAvailable"))
 
 
 def cluster_id(swarm: dict) -> str:
-    """Return the cluster's ID; only managers know it."""
+    """Return the cluster's ID; only managers report it."""
     return (swarm.get("Cluster") or {}).get("ID") or ""
 
 
@@ -45,23 +45,23 @@ def remote_managers(swarm: dict) -> set[str]:
 
 def is_demoted(swarm: dict) -> bool:
     """
-    Say whether this node is a worker, and not only on its way to become one.
+    Check whether this node is a worker, and no demotion is in progress.
 
-    A worker has the list of managers from the leader, who takes it from the raft. As long as the
-    list has this node, its vote counts in there.
+    A worker gets the list of managers from the leader, which takes it from Raft. As long as this
+    node is in the list, it counts as a voter.
     """
     return not manager(swarm) and swarm.get("NodeID") not in remote_managers(swarm)
 
 
 def manager_ports(swarm: dict) -> dict[str, int]:
-    """Return at which port each manager that this node knows is looked for, ``{node ID: port}``."""
+    """Return the port in the address of each manager that this node knows, ``{node ID: port}``."""
     found = {one["NodeID"]: one.get("Addr") or "" for one in swarm.get("RemoteManagers") or []}
     ports = {node: place.rpartition(":")[2] for node, place in found.items()}
     return {node: int(port) for node, port in ports.items() if port.isdigit()}
 
 
 def other_port(swarm: dict, settings: dict) -> list[str]:
-    """Return a warning if the managers listen at other ports than ``swarm:builtin:port``."""
+    """Return a warning if managers listen on other ports than ``swarm:builtin:port``."""
     wanted = settings["builtin"]["port"]
     found = sorted(set(manager_ports(swarm).values()) - {wanted})
     if not found:
@@ -75,12 +75,12 @@ def other_port(swarm: dict, settings: dict) -> list[str]:
 
 
 def is_first(settings: dict) -> bool:
-    """Say whether this is the manager of pillar that makes the cluster, if nobody knows one."""
+    """Check whether this is the pillar's first manager; it creates a cluster if none is known."""
     return settings["id"] == next(iter(settings["managers"]))
 
 
 def is_record(value: object) -> bool:
-    """Say whether this is a manager's record: anything may be in the mine."""
+    """Check whether this is a manager's record: the mine may contain any value."""
     keys = ("cluster", "node", "address", "token")
     return isinstance(value, Mapping) and all(isinstance(value.get(key), str) for key in keys)
 
@@ -93,15 +93,15 @@ def step(
     listed: Mapping | None = None,
 ) -> Step:
     """
-    Return what brings this node into the cluster; an error where only a human may decide.
+    Return the next step into the cluster; raise an error if an operator has to decide.
 
     listed
-        What a manager says of the nodes, if one was asked, as ``swarm_leader.list_nodes`` returns.
+        The return of ``swarm_leader.list_nodes`` on a manager, if one was asked.
     """
     state, nodes = swarm.get("LocalNodeState") or "inactive", (listed or {}).get("nodes", {})
     node = swarm.get("NodeID") or (claims or {}).get(settings["id"])
     if state == "active":
-        # Who is in the list of a manager of pillar is in its cluster.
+        # A node that is listed by a manager in the pillar is in its cluster.
         return Step(NOTHING) if node in nodes else _active(swarm, settings, records, claims or {})
     if state == "error" and nodes.get(node, "") is None:
         return Step(REJOIN, f"the raft does not count it: {swarm.get('Error')}")
@@ -117,12 +117,12 @@ def step(
 def _pending(swarm: dict, settings: dict, nodes: Mapping[str, str | None]) -> Step:
     node = swarm.get("NodeID")
     if nodes.get(node, "") is None and manager(swarm):
-        # It was demoted while it was away, and does not hear of that: its raft has no leader.
+        # It was demoted while it was offline, and cannot learn of it: its Raft has no leader.
         return Step(REJOIN, f"it takes itself for a manager, and node {node} is none any more")
     if nodes.get(node, "") is None and not _finds(swarm, nodes):
         why = f"none of the managers that its engine knows is one any more, and node {node} is none"
         return Step(REJOIN, why)
-    # Not mended by leaving: a manager that was restarted without its quorum is pending, too.
+    # It must not leave by itself: a manager restarted without its quorum is pending, too.
     why = NO_LEADER if manager(swarm) else "the engine waits for a manager that takes it in"
     cure = f"salt {settings['id']} swarm_builtin.leave force=True, and apply again"
     return Step(
@@ -133,13 +133,13 @@ def _pending(swarm: dict, settings: dict, nodes: Mapping[str, str | None]) -> St
 
 
 def _finds(swarm: dict, nodes: Mapping[str, str | None]) -> bool:
-    """Say whether an engine knows a manager of the list: by that it hears of the others."""
+    """Check whether an engine knows a manager in the list, from which it learns of the others."""
     return any(nodes.get(one) for one in remote_managers(swarm))
 
 
 def _active(swarm: dict, settings: dict, records: dict, claims: Mapping[str, str]) -> Step:
     if manager(swarm) and not cluster_id(swarm):
-        # Cut off, or alone: what it says of its cluster is nothing, not that it is another one.
+        # Cut off, or alone: it reports no cluster, which does not mean that it is in another one.
         return Step(WAIT, NO_LEADER)
     if is_elsewhere(swarm, settings, records, claims):
         raise swarm_errors.SwarmError(elsewhere(swarm, settings, records))
@@ -156,20 +156,20 @@ NO_LEADER = (
 def is_elsewhere(
     swarm: dict, settings: dict, records: dict, claims: Mapping[str, str] | None = None
 ) -> bool:
-    """Say whether this node seems to be in another cluster than the managers of pillar."""
+    """Check whether this node seems to be in another cluster than the managers in the pillar."""
     others = _others(settings, records)
     if not others:
         return False
     if manager(swarm):
         return cluster_id(swarm) not in {one["cluster"] for one in others.values()}
-    # A manager that was named a moment ago, or is none any more, is of the cluster all the same.
+    # A manager that was just added, or is no longer one, belongs to the cluster as well.
     known = remote_managers(swarm) - {swarm.get("NodeID")}
     friends = {one["node"] for one in records.values()} | set((claims or {}).values())
     return bool(known) and known.isdisjoint(friends)
 
 
 def elsewhere(swarm: dict, settings: dict, records: dict) -> str:
-    """Return what to tell of a node that is in another cluster."""
+    """Return the error message for a node that is in another cluster."""
     me, others = settings["id"], _others(settings, records)
     text = (
         f"{me} is in another cluster than {_list(others)} of swarm:managers, maybe by an old disk;"
@@ -188,7 +188,7 @@ def elsewhere(swarm: dict, settings: dict, records: dict) -> str:
 
 
 def _others(settings: dict, records: dict) -> dict:
-    """Return the records of the other managers of pillar."""
+    """Return the records of the other managers in the pillar."""
     return {
         name: records[name]
         for name in settings["managers"]
@@ -197,7 +197,7 @@ def _others(settings: dict, records: dict) -> dict:
 
 
 def wrong_role(swarm: dict, settings: dict) -> str | None:
-    """Return what a node of the cluster waits for to be in the role that pillar gives it."""
+    """Return why a node does not have the role from the pillar yet, ``None`` if it has."""
     me, due = settings["id"], settings["is_manager"]
     asked = (
         "the leader of the cluster has to apply swarm, or the master's configuration lets minions"
@@ -213,13 +213,13 @@ def wrong_role(swarm: dict, settings: dict) -> str | None:
 
 def is_astray(swarm: dict, settings: dict, is_own: Callable[[str], bool]) -> bool:
     """
-    Say whether a worker tells the others an address that is neither pillar's nor of its host.
+    Check whether a worker advertises an address that is neither the configured one nor its host's.
 
-    As after a move: an engine takes along the address that it has joined with. Its overlay networks
-    reach nobody, and as a manager it would be looked for in vain.
+    This happens after a move: an engine keeps the address with which it joined. Its overlay
+    networks reach no other node, and the others could not reach it as a manager.
 
     is_own
-        Says whether this host has an address.
+        Function that checks whether this host has an address.
     """
     has = swarm.get("NodeAddr")
     settled = swarm.get("LocalNodeState") == "active" and is_demoted(swarm)
@@ -237,10 +237,10 @@ def _locked(settings: dict) -> Step:
 
 def _failed(swarm: dict, settings: dict, records: dict) -> Step:
     """
-    Mend a swarm mode that has failed by what costs least.
+    Return the least costly step to repair a failed swarm mode.
 
-    A new start of the engine leaves it in the cluster. A worker has nothing to lose and joins
-    anew; a manager may hold the last copy of the raft.
+    After a restart of the engine, the node is still in the cluster. A worker has nothing to lose
+    and rejoins; a manager may hold the last copy of the Raft state.
     """
     me, said = settings["id"], swarm.get("Error") or ""
     if not said and swarm.get("NodeID"):
@@ -265,7 +265,7 @@ def _inactive(settings: dict, records: dict, claims: Mapping[str, str]) -> Step:
     if by := donors(settings, records):
         return Step(JOIN, f"{_list(by)} know a cluster")
     if others:
-        # A worker does not take the word of who is no manager by pillar.
+        # A worker does not trust the record of a member that is not a manager in the pillar.
         return Step(WAIT, f"none of {_list(managers)} has told of the cluster of {_list(others)}")
     if me in records:
         raise swarm_errors.SwarmError(
@@ -289,18 +289,18 @@ def _inactive(settings: dict, records: dict, claims: Mapping[str, str]) -> Step:
 
 
 def _digest(record: Mapping) -> str:
-    """Return the part of a token that binds it to the CA of its cluster."""
+    """Return the part of a join token that binds it to the CA of its cluster."""
     return record["token"].rpartition("-")[0]
 
 
 def donors(settings: dict, records: dict) -> dict[str, dict]:
     """
-    Return the records of the managers by which this node may join, the best one first.
+    Return the records of the managers through which this node may join, the preferred one first.
 
-    Those of pillar's managers. The record of another member, such as a former manager, counts if it
-    is of the same cluster, by the ID and by the CA that the token is bound to. If no manager of
-    pillar has told of a cluster, only a manager of pillar takes the word of others, and only if
-    they all tell the same: a member could have nodes come to a cluster of its own.
+    Records of managers in the pillar count. The record of another member, such as a former manager,
+    counts if its cluster ID and the CA in its token are the same. If no manager in the pillar has
+    published a record, only a manager in the pillar accepts the records of other members, and only
+    if all of them agree: otherwise, a member could lure nodes into a cluster of its own.
     """
     named = _others(settings, records)
     rest = {
@@ -326,14 +326,14 @@ def donors(settings: dict, records: dict) -> dict[str, dict]:
 
 
 def reachable(settings: dict, records: dict) -> dict[str, str]:
-    """Return ``{ID: token}`` of the managers to ask to be taken in, the best one first."""
+    """Return ``{ID: token}`` of the managers through which to join, the preferred one first."""
     return {
         name: one["token"] for name, one in donors(settings, records).items() if one.get("token")
     }
 
 
 def token_cure(said: str, name: str) -> str:
-    """Return what to do if a manager refuses the token that it has told, empty for other errors."""
+    """Return the remedy if a manager refuses its own published token, empty for other errors."""
     if not any(words in said for words in _BAD_TOKEN):
         return ""
     return (

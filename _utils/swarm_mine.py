@@ -1,5 +1,5 @@
 """
-Salt's mine: what minions tell one another, and for whose eyes it is.
+Read and write Salt's mine, and limit which minions may read a value.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import swarm_wait
 
 MASK = "(not shown)"
 _SENDING = "swarm_mine.sending"
-# A word that nobody needs, to see whether the master keeps any; and the seconds it may take.
+# A mine function that only tests whether the master stores mine data; and the seconds to wait.
 _ECHO, _PATIENCE = "swarm_echo", 30
 
 
@@ -24,27 +24,27 @@ _FORGETS = (
 
 
 def members(settings: Mapping) -> str:
-    """Return the target of all that may share a secret: who pillar names, and nobody else."""
+    """Return the target of the minions that may share a secret: only those in the pillar."""
     return " or ".join(swarm_nodes.members(settings))
 
 
 class Mine:
-    """The mine as a minion sees it, with Salt's dunders of the module that asks."""
+    """Access to the mine of a minion, with the Salt dunders of the calling module."""
 
     def __init__(self, salt: Mapping[str, Callable], opts: Mapping, context: MutableMapping):
         self._salt, self._context, self._told = salt, context, {}
         self.masterless = opts.get("file_client") == "local"
 
     def get(self, target: str | list[str], name: str) -> dict:
-        """Return what minions have told, ``{minion: value}``: a compound target, or a list."""
+        """Return ``{minion: value}`` from the mine, for a compound target or a list of minions."""
         kind = "list" if isinstance(target, list) else "compound"
         return {} if self.masterless else self._salt["mine.get"](target, name, tgt_type=kind) or {}
 
     def learn(self, me: str, target: str, name: str, own: str) -> object:
         """
-        Return what a minion has told, ``None`` for nothing.
+        Return a minion's value from the mine, ``None`` if there is none.
 
-        With it comes what this one has told as ``own``, so that ``tell`` need not ask again.
+        The same request gets this minion's value of ``own``, which saves ``tell`` a request.
         """
         if self.masterless:
             return None
@@ -54,10 +54,10 @@ class Mine:
 
     def send(self, name: str, function: str, allowed: str | None = None) -> None:
         """
-        Tell what a function of this minion returns, secrets included.
+        Send the return value of a function of this minion to the mine, including secrets.
 
         allowed
-            The compound target of those who may hear it; ``None``: every minion.
+            The compound target of the minions that may read it; ``None``: all minions.
         """
         who = {"allow_tgt": allowed, "allow_tgt_type": "compound"} if allowed else {}
         if not self.masterless:
@@ -67,18 +67,18 @@ class Mine:
     def tell(
         self, me: str, name: str, value: object, function: str, allowed: str | None = None
     ) -> None:
-        """Tell what a function returns, as ``send`` does, unless the mine has this value of it."""
+        """Send a function's return value, as ``send`` does, unless the mine has ``value``."""
         told = self._told[name] if name in self._told else self.get([me], name).get(me)
         if told != value:
             self.send(name, function, allowed)
 
     def forget(self, name: str) -> None:
-        """Take back what this minion has told."""
+        """Delete this minion's value from the mine."""
         if not self.masterless:
             self._salt["mine.delete"](name)
 
     def refuse_forgetful(self, me: str) -> None:
-        """Raise an error if the master keeps nothing that minions tell: waiting is in vain then."""
+        """Raise an error if the master stores no mine data, because waiting for it is useless."""
         if self.masterless:
             return
         self._salt["mine.send"](_ECHO, mine_function="test.ping")
@@ -94,7 +94,7 @@ class Mine:
 
     @contextlib.contextmanager
     def sending(self) -> Iterator[None]:
-        """Have functions that mask their secrets for everybody else show them."""
+        """Let functions that mask their secrets for all other callers return them."""
         before = self._context.get(_SENDING)
         self._context[_SENDING] = True
         try:
@@ -103,5 +103,5 @@ class Mine:
             self._context[_SENDING] = before
 
     def secret(self, value: str) -> str:
-        """Return a secret if it goes to the mine, and a mask if somebody else asks for it."""
+        """Return a secret if it is sent to the mine, and a mask to any other caller."""
         return value if self._context.get(_SENDING) else MASK

@@ -1,5 +1,5 @@
 """
-Talk to the engine's swarm mode: the calls, and waiting for what they bring about.
+Call the swarm mode API of the engine, and wait for the effects of the calls.
 """
 
 import contextlib
@@ -20,33 +20,33 @@ import swarm_pki
 import swarm_wait
 from swarm_address import endpoint
 
-# The engine gives up waiting for a join after 20 s, and goes on with it.
+# After 20 s, the engine stops waiting for a join, and continues it in the background.
 _GOES_ON = "will continue in the background"
-# Seconds for which it may go on.
+# Seconds for which the join may continue.
 _COMES = 60
 _STALE = "update out of sequence"
 _TRIES = 5
 _KNOCK = 2
 _CERTIFICATE = "swarm/certificates/swarm-node.crt"
-# Seconds within which the leader notes a role.
+# Seconds within which the leader records a role.
 _NOTED = 5
 
 
 def connect(salt: Mapping[str, Callable]) -> contextlib.AbstractContextManager:
-    """Give a client of this host's engine."""
+    """Return a context manager that yields a client of this host's engine."""
     return swarm_docker.connect(salt["config.get"]("swarm_docker_url"), what="swarm mode")
 
 
 def swarm(client: Any) -> dict:
-    """Return what the engine says of its swarm mode."""
+    """Return the section ``Swarm`` of the engine's ``/info``."""
     return client.info().get("Swarm") or {}
 
 
 def is_certified_manager(client: Any) -> bool:
     """
-    Say whether this node's certificate is still that of a manager.
+    Check whether this node still has the certificate of a manager.
 
-    No API tells, and with it an engine that starts joins the raft, whatever the leader wants.
+    No API reports it. An engine that starts with it joins Raft, whatever role the leader has set.
     """
     place = Path(client.info()["DockerRootDir"] or "/var/lib/docker") / _CERTIFICATE
     with contextlib.suppress(OSError):
@@ -55,13 +55,13 @@ def is_certified_manager(client: Any) -> bool:
 
 
 def nodes(client: Any) -> list[dict]:
-    """Return all nodes of the cluster; only a manager can tell."""
+    """Return all nodes of the cluster. Works only on managers."""
     with swarm_docker.translated("nodes of the cluster"):
         return swarm_nodes.without_echo(client.nodes())
 
 
 def listing(client: Any, swarm: dict) -> dict:
-    """Return the nodes as this manager knows them, for others; empty without a leader."""
+    """Return the nodes as this manager sees them, for other members; empty without a leader."""
     with contextlib.suppress(swarm_errors.ApiError):
         if cluster := swarm_membership.manager(swarm) and swarm_membership.cluster_id(swarm):
             return swarm_leave.listing(nodes(client), cluster)
@@ -70,10 +70,10 @@ def listing(client: Any, swarm: dict) -> dict:
 
 def listens(settings: dict, swarm: dict | None = None) -> list[str]:
     """
-    Return the hosts on which something listens at the managers' port, but this one.
+    Return the other hosts on which something listens on the managers' port.
 
-    Asked are pillar's managers, the members whose names this host can resolve, and the managers
-    that the engine knows.
+    Tries the managers of the pillar, the members whose names this host can resolve, and the
+    managers that the engine lists.
     """
     port = settings["builtin"]["port"]
     found = swarm_peers.places(settings, swarm or {})
@@ -102,7 +102,7 @@ def _places(settings: dict) -> dict:
 
 
 def init(client: Any, settings: dict) -> None:
-    """Make a new cluster of this engine alone."""
+    """Create a new cluster with this engine as its only node."""
     builtin = settings["builtin"]
     port = {"DataPathPort": builtin["data_path_port"]} if builtin["data_path_port"] else {}
     body = {**_places(settings), **swarm_cluster.address_pools(builtin), **port}
@@ -111,14 +111,14 @@ def init(client: Any, settings: dict) -> None:
 
 
 def force_new(client: Any, settings: dict) -> None:
-    """Make a new cluster of what this manager knows of its own: its others are none any more."""
+    """Force a single-manager cluster from the local Raft state (``--force-new-cluster``)."""
     body = {**_places(settings), "ForceNewCluster": True}
     with swarm_docker.translated("a new cluster of this manager alone"):
         swarm_docker.post(client, "/swarm/init", json=body)
 
 
 def unlock(client: Any, key: str) -> str | None:
-    """Unlock this manager; return what it waits for, if the others are not there yet."""
+    """Unlock this manager; return what it waits for if the other managers are not up yet."""
     text = "the manager is unlocked and waits for a majority of the others: apply swarm there"
     try:
         with swarm_docker.translated("unlocking"), swarm_docker.patience(text):
@@ -129,7 +129,7 @@ def unlock(client: Any, key: str) -> str | None:
 
 
 def join(client: Any, settings: dict, records: dict) -> None:
-    """Have one manager after the other take this node in, until one does."""
+    """Join through one manager after another, until one accepts this node."""
     failures = []
     for name, token in swarm_membership.reachable(settings, records).items():
         remote = records[name]["address"]
@@ -159,13 +159,13 @@ def _came(client: Any, settings: dict) -> bool:
         return "pending" if state == "pending" else None
 
     with contextlib.suppress(swarm_errors.WaitTimeoutError):
-        # A leader that goes in the middle of it takes the request along, and nobody answers it.
+        # If the leader goes away meanwhile, the request is lost and never answered.
         swarm_wait.until(probe, min(settings["timeout"], _COMES))
     return swarm(client).get("LocalNodeState") == "active"
 
 
 def _retried(change: Callable[[], None]) -> None:
-    """Call again what reads and writes back, if somebody else has written in between."""
+    """Repeat a read-modify-write if the object has been changed in between."""
     for left in reversed(range(_TRIES)):
         try:
             change()
@@ -177,7 +177,7 @@ def _retried(change: Callable[[], None]) -> None:
 
 
 def update_node(client: Any, node: str, **keys: object) -> None:
-    """Set some keys of a node's spec, and leave the others."""
+    """Set some keys of a node's spec, and keep the others."""
 
     def change() -> None:
         with swarm_docker.translated(f"node {node}"):
@@ -188,7 +188,7 @@ def update_node(client: Any, node: str, **keys: object) -> None:
 
 
 def update_cluster(client: Any, options: dict) -> None:
-    """Bring what pillar wants into the cluster's spec, and leave the rest."""
+    """Merge the options of the pillar into the cluster's spec, and keep the rest."""
 
     def change() -> None:
         with swarm_docker.translated("the cluster"):
@@ -200,7 +200,7 @@ def update_cluster(client: Any, options: dict) -> None:
 
 
 def rotate(client: Any) -> None:
-    """Give the cluster a new token for workers; nodes that are in stay in."""
+    """Rotate the join token for workers; nodes that have joined stay in the cluster."""
 
     def change() -> None:
         with swarm_docker.translated("the token for workers"):
@@ -212,7 +212,7 @@ def rotate(client: Any) -> None:
 
 
 def sign_by(client: Any, cert: str, key: str) -> None:
-    """Give the cluster another CA; it takes it over node by node."""
+    """Set another CA for the cluster, which rotates to it node by node."""
 
     def change() -> None:
         with swarm_docker.translated("the CA of swarm:builtin:signing_ca_cert"):
@@ -229,12 +229,13 @@ def await_rotation(
     client: Any, timeout: float, prune: Callable[[list[dict]], None], wanted: str | None = None
 ) -> None:
     """
-    Wait until the cluster changes its CA no more: all nodes have a certificate of the new one.
+    Wait until the cluster has rotated its CA: all nodes have a certificate of the new one.
 
-    Those that ``prune`` takes off the list, of all that there are, are not waited for.
+    ``prune`` is called with the current nodes on each poll; nodes that it removes are no longer
+    waited for.
 
     wanted
-        The fingerprint of the CA that it is to be.
+        The fingerprint of the expected CA.
     """
 
     def probe() -> str | None:
@@ -256,13 +257,13 @@ def await_rotation(
 
 def promote(client: Any, node: str, timeout: float) -> None:
     """
-    Make a worker a manager, and wait until it takes part.
+    Promote a worker, and wait until it takes part as a manager.
 
-    One that goes away meanwhile, as with an engine that fails, is one when it comes back; that is
-    for its own host to tell.
+    A node that goes away meanwhile, for example because its engine fails, becomes a manager when it
+    comes back; reporting that is left to its own host.
     """
     if swarm_nodes.is_lost_vote(swarm_nodes.only(nodes(client), node)):
-        # Its raft is gone, and the others count it still: its engine would panic as a manager.
+        # Its Raft state is gone, but its vote still counts: as a manager, its engine would panic.
         demote(client, node, timeout)
     update_node(client, node, Role=swarm_nodes.MANAGER)
 
@@ -276,7 +277,11 @@ def promote(client: Any, node: str, timeout: float) -> None:
 
 
 def _patient(probe: Callable[[], str | None]) -> Callable[[], str | None]:
-    """While managers come and go, nobody may lead for a moment: that is no answer, and no error."""
+    """
+    Return a probe that returns the text of an API error instead of raising it.
+
+    While managers come and go, there may be no leader for a moment: that is not a failure.
+    """
 
     def patient() -> str | None:
         try:
@@ -289,12 +294,12 @@ def _patient(probe: Callable[[], str | None]) -> Callable[[], str | None]:
 
 def demote(client: Any, node: str, timeout: float, leaves: bool = False) -> None:
     """
-    Make a manager a worker, and wait until it is one: the raft does not count it any more, and if
-    it is this very node, it has the leader's word for that. Refused below quorum.
+    Demote a manager, and wait until it is a worker: Raft no longer counts it, and if it is this
+    node itself, the leader has confirmed that. Raises an error if it would cost the quorum.
 
     leaves
-        This very node leaves the cluster next. It forgets its certificate then, so it need not have
-        that of a worker; if all managers leave together, nobody is left to sign one.
+        Whether this node itself leaves the cluster next. It then deletes its certificate, so it
+        needs no worker's; if all managers leave together, no manager is left to sign one.
     """
     if refused := swarm_nodes.refusal(nodes(client), node, "demoting"):
         raise swarm_errors.SwarmError(refused)
@@ -303,8 +308,8 @@ def demote(client: Any, node: str, timeout: float, leaves: bool = False) -> None
     def probe() -> str | None:
         now = swarm(client)
         if not swarm_membership.manager(now):
-            # It was this very node. It is done once the new leader has told it so: if it went off
-            # before, nobody might lead ever again.
+            # This node itself was demoted. Wait until the new leader has confirmed it: if the node
+            # went away before, the cluster might never have a leader again.
             if leaves:
                 return None
             own = now.get("LocalNodeState") == "active" and swarm_membership.is_demoted(now)
@@ -313,11 +318,11 @@ def demote(client: Any, node: str, timeout: float, leaves: bool = False) -> None
         _unstick(client, node)
         known = nodes(client)
         still = swarm_nodes.only(known, node).get("ManagerStatus")
-        # All managers asked for this at the same time, and the engine keeps the last one.
+        # If all managers are demoted at the same time, the engine keeps the last one.
         last = len(swarm_nodes.managers(known)) == 1
         if still and not last:
             return f"node {node} is still a manager"
-        # The word of who is to go counts for nothing: the others may not have it.
+        # The demoted node's own view is not enough: the others may not have the change yet.
         return f"node {node} still acts as one" if now["NodeID"] == node and not last else None
 
     swarm_wait.until(_patient(probe), timeout)
@@ -325,12 +330,12 @@ def demote(client: Any, node: str, timeout: float, leaves: bool = False) -> None
 
 def _unstick(client: Any, node: str) -> None:
     """
-    Have the leader go on with a demotion that it takes for done.
+    Make the leader continue a demotion that it considers done.
 
-    An engine that is killed in the middle of it comes back as a manager, joins the raft again, and
-    only then learns that it is a worker. The raft counts it for ever, because the leader removes a
-    vote only when it changes the role. So the node is made a manager, for no longer than the leader
-    needs to note it: its engine would panic as a manager without the raft's log.
+    An engine that is killed during a demotion comes back as a manager, joins Raft again, and only
+    then learns that it is a worker. Raft counts it forever, because the leader removes a vote only
+    when it changes the role. So the node is promoted, for no longer than the leader needs to record
+    it: without the Raft log, its engine would panic as a manager.
     """
     workers = _acting(client, swarm_nodes.WORKER)
     if not swarm_nodes.is_half_demoted(workers.get(node, {"Spec": {"Role": None}})):
@@ -345,17 +350,17 @@ def _unstick(client: Any, node: str) -> None:
 
 
 def _acting(client: Any, role: str) -> dict[str, dict]:
-    """Return the nodes that have a role in fact, whatever is wanted, by their IDs."""
+    """Return the nodes that actually have a role, whatever their spec is, by their IDs."""
     with swarm_docker.translated("nodes of the cluster"):
         return swarm_nodes.by_id(client.nodes(filters={"role": role}))
 
 
 def is_lost(client: Any, node: str, timeout: float) -> bool:
     """
-    Say whether a manager is gone, once the others can tell.
+    Check whether a manager is gone, as soon as the other managers can tell.
 
-    To go on before that would leave its vote in the raft until somebody applies again, and the next
-    loss might cost the quorum.
+    To continue earlier would leave its vote in Raft until the next apply, and the next loss might
+    cost the quorum.
     """
     found: dict[str, bool | None] = {}
 
@@ -370,12 +375,12 @@ def is_lost(client: Any, node: str, timeout: float) -> bool:
 
 
 def is_last_manager(client: Any) -> bool:
-    """Say whether the cluster has no manager but this one."""
+    """Check whether the cluster has no other manager."""
     return len(swarm_nodes.managers(nodes(client))) == 1
 
 
 def step_down(client: Any, node: str, timeout: float) -> bool:
-    """Have this very node become a worker; return whether it is the last manager, and stays one."""
+    """Demote this node; return whether it is the last manager, which stays a manager."""
 
     def last() -> bool:
         return swarm_membership.manager(swarm(client)) and is_last_manager(client)
@@ -386,7 +391,7 @@ def step_down(client: Any, node: str, timeout: float) -> bool:
 
 
 def drain(client: Any, node: str, timeout: float) -> None:
-    """Take a node's tasks away, and wait until they are gone."""
+    """Drain a node, and wait until its tasks are gone."""
     update_node(client, node, Availability="drain")
 
     def probe() -> str | None:
@@ -398,11 +403,11 @@ def drain(client: Any, node: str, timeout: float) -> None:
 
 
 def drop(client: Any, node: str) -> None:
-    """Take a node off the list."""
+    """Remove a node from the cluster (``docker node rm --force``)."""
     with swarm_docker.translated(f"node {node}"):
         swarm_docker.found(client.remove_node, node, force=True)
 
 
 def alone() -> contextlib.AbstractContextManager:
-    """Keep other runs on this host out: managers come and go one at a time."""
+    """Lock out other runs on this host: managers are added and removed one at a time."""
     return swarm_files.alone("swarm-formula-mode.lock")

@@ -1,5 +1,5 @@
 """
-A swarm that runs is of one mode: pillar cannot turn it into the other one by an apply.
+Refuse to convert a running swarm from one mode to the other.
 """
 
 from collections.abc import Mapping
@@ -10,19 +10,19 @@ import swarm_errors
 import swarm_holdings
 import swarm_names
 
-# Seconds that an engine may be too busy to answer.
+# Seconds to wait for a busy engine to answer.
 _PATIENCE = 30
 
 
 def refusal(settings: dict, state: str, parts: list[str]) -> str | None:
     """
-    Return why this node cannot be what ``swarm:mode`` says, ``None`` if it can.
+    Return why this node cannot have the mode in ``swarm:mode``, ``None`` if it can.
 
     state
-        The engine's word for its swarm mode, ``LocalNodeState``.
+        The engine's ``LocalNodeState``.
 
     parts
-        The formula's containers of classic mode that are on this engine.
+        The formula's containers of classic mode on this engine.
     """
     me, apart = settings["id"], state not in {"", "inactive"}
     if settings["mode"] == "classic" and apart:
@@ -45,10 +45,10 @@ def taken(
     settings: dict, commands: Mapping[str, list[str]], volume: str | None = None
 ) -> str | None:
     """
-    Return why a classic swarm cannot have the names that it is to have here, ``None`` if it can.
+    Return which names that a classic swarm needs on this host are taken, ``None`` if none are.
 
     volume
-        Where the volume is that has the name of Consul's, if there is one.
+        Path of the volume with the name of Consul's volume, if it exists.
     """
     due = {"agent": True, "manager": settings["is_manager"], "consul": settings["own_store"]}
     texts = [
@@ -70,11 +70,11 @@ def taken(
 
 def check(settings: dict, config: dict) -> None:
     """
-    Raise an error if this host is in a swarm of another mode than that of pillar, or has containers
-    of somebody else where those of the formula are to be.
+    Raise an error if this host is in a swarm whose mode differs from the pillar, or if objects that
+    are not the formula's have the names of its containers or of Consul's volume.
 
     config
-        ``daemon.json``: of an engine that is stopped, its disk is looked at.
+        ``daemon.json``, used to inspect the data on disk if the engine is stopped.
     """
     try:
         with swarm_docker.connect(what="the engine", timeout=_PATIENCE) as client:
@@ -85,7 +85,8 @@ def check(settings: dict, config: dict) -> None:
             }
             volume = swarm_docker.found(client.inspect_volume, settings["consul"]["volume"]) or {}
     except swarm_errors.SdkMissingError:
-        # Bare; or this is asked again before the engine is touched, when the libraries are here.
+        # A bare host; otherwise this check runs again, with the libraries installed, before the
+        # engine is changed.
         return
     except swarm_errors.EngineUnreachableError:
         state = "stopped" if swarm_holdings.in_cluster(config) else ""

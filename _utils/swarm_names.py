@@ -1,7 +1,7 @@
 """
-The names of the formula's own containers, which pillar may change while they run.
+Names of the formula's own containers, which the pillar may change while they run.
 
-A container that has such a name by chance is somebody else's: what it runs tells it apart.
+Another container may have such a name by chance: its command tells it apart.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,18 +12,18 @@ import swarm_files
 import swarm_schema
 
 _RECORD = "containers"
-# The first word of each one's command.
+# The first word of each container's command.
 _COMMANDS = {"consul": "agent", "manager": "manage", "agent": "join"}
 
 
 def _former(section: str) -> str:
-    """Return the name of before; what was not noted yet had most likely that of the schema."""
+    """Return the recorded name; without a record, most likely the schema's default."""
     default = swarm_schema.SCHEMA[section]["container"].default
     return swarm_files.record(_RECORD).get(section, default)
 
 
 def is_ours(section: str, command: Sequence[str]) -> bool:
-    """Say whether a container with this command is the formula's ``consul``, and so on."""
+    """Check whether a container with this command is the formula's, such as its ``consul``."""
     return list(command[:1]) == [_COMMANDS[section]]
 
 
@@ -37,7 +37,7 @@ def ours(settings: Mapping, commands: Mapping[str, Sequence[str]]) -> dict[str, 
 
 
 def strangers(settings: Mapping, commands: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Return ``{section: name}`` of the containers that have a name of ours, and are not ours."""
+    """Return ``{section: name}`` of containers with a name of the formula that are not its own."""
     own = ours(settings, commands)
     names = {section: settings[section]["container"] for section in _COMMANDS}
     return {key: name for key, name in names.items() if name in commands and key not in own}
@@ -49,7 +49,7 @@ def _own(salt: Mapping[str, Callable], section: str, name: str) -> bool:
 
 
 def remove(settings: Mapping, salt: Mapping[str, Callable], section: str, test: bool) -> dict:
-    """Remove a container of ours; return what changed. One of somebody else stays."""
+    """Remove a container if it is the formula's own; return what changed."""
     name = settings[section]["container"]
     if not _own(salt, section, name):
         return {}
@@ -57,7 +57,7 @@ def remove(settings: Mapping, salt: Mapping[str, Callable], section: str, test: 
 
 
 def others(settings: Mapping, salt: Mapping[str, Callable]) -> set[str]:
-    """Return the names of this engine's containers that are somebody else's, without tasks."""
+    """Return the names of this engine's containers, except the formula's and swarm tasks."""
     names = {section: settings[section]["container"] for section in _COMMANDS}
     there = set(salt["swarm_container.names"](tasks=False))
     own = {name for key, name in names.items() if name in there and _own(salt, key, name)}
@@ -65,7 +65,7 @@ def others(settings: Mapping, salt: Mapping[str, Callable]) -> set[str]:
 
 
 def rename(settings: Mapping, salt: Mapping[str, Callable], section: str, test: bool) -> dict:
-    """Give a container the name that pillar has for it by now; return what changed."""
+    """Rename a container to its current name in the pillar; return what changed."""
     name, old = settings[section]["container"], _former(section)
     renamed = name != old and _is_free(salt, name, old, section)
     if not test:
@@ -76,7 +76,7 @@ def rename(settings: Mapping, salt: Mapping[str, Callable], section: str, test: 
 
 
 def _is_free(salt: Mapping[str, Callable], name: str, old: str, section: str) -> bool:
-    """Say whether a container of ours has the old name, and none the new one."""
+    """Check whether the formula's container has the old name, and no container the new one."""
     get = salt["swarm_container.get"]
     try:
         found = get(old) or {"command": (), "network_mode": ""}
@@ -94,5 +94,5 @@ def _note(section: str, name: str) -> None:
 
 
 def is_consuls(volume: Path) -> bool:
-    """Say whether a volume is empty, or what is in it is Consul's; every agent begins with this."""
+    """Check whether a volume is empty or Consul's: its agents create ``node-id`` first."""
     return not volume.is_dir() or not any(volume.iterdir()) or (volume / "node-id").exists()

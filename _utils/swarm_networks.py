@@ -1,8 +1,8 @@
 """
-Bring one network to the wanted state.
+Create, change or remove one network.
 
-An overlay network of classic Swarm lives in the key-value store: every engine of the cluster sees
-it, and several minions create it at the same time. Exactly one must be left.
+An overlay network of classic Swarm is stored in the key-value store: every engine of the cluster
+sees it, and several minions create it at the same time. Exactly one must remain.
 """
 
 import difflib
@@ -17,11 +17,12 @@ import swarm_lost
 import swarm_spec
 import swarm_values as values
 
-# The store shows every engine what another one wrote, within this time in seconds.
+# Seconds until every engine sees in the store what another engine has written.
 SETTLE = 1.0
-# So long another minion may need to finish the network that keeps ours from being created.
+# Seconds that another minion may need to finish the network that blocks the creation of this one.
 _RIVAL = 3.0
-# When two engines take the same network out of the store, one may never answer (seen with 20.10.5).
+# Timeout in seconds: if two engines remove the same network from the store, one of them may never
+# answer (seen with 20.10.5).
 _REMOVAL = 10.0
 
 
@@ -30,7 +31,7 @@ def _subnet(value: Any) -> str:
 
 
 def _address(value: Any) -> str:
-    # Some drivers tell the gateway with its prefix length.
+    # Some drivers report the gateway with its prefix length.
     return str(ipaddress.ip_interface(value).ip) if value else ""
 
 
@@ -40,7 +41,7 @@ def _flag(value: Any) -> bool:
     return bool(value)
 
 
-# How each setting is brought to one form, and what it must be.
+# For each setting, the function that normalizes it, and what it must be.
 FIELDS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "driver": (lambda value: values.text(value) or "bridge", "a driver, such as overlay"),
     "subnet": (_subnet, "a network, such as 10.1.0.0/24"),
@@ -54,7 +55,7 @@ FIELDS: dict[str, tuple[Callable[[Any], Any], str]] = {
 
 
 def wanted(name: str, spec: dict) -> dict:
-    """Return the given settings of a network in their one form; what is wrong is an error."""
+    """Return the given settings of a network, normalized; raise an error if one is invalid."""
     given = swarm_spec.drop_unset(**spec)
     return {key: _normal(name, key, value) for key, value in given.items()}
 
@@ -74,7 +75,7 @@ def _normal(name: str, key: str, value: Any) -> Any:
 
 
 def current(network: dict) -> dict:
-    """Return a network's settings, out of what Docker tells when it is inspected."""
+    """Return a network's settings from the output of ``docker network inspect``."""
     pool = next(iter((network.get("IPAM") or {}).get("Config") or []), {})
     found = {
         "driver": network["Driver"],
@@ -90,19 +91,19 @@ def current(network: dict) -> dict:
 
 
 def differences(wanted: dict, network: dict | None) -> dict:
-    """Return what differs between the wanted and the present network."""
+    """Return the differences between the wanted and the present network."""
     if network is None:
         changes = {key: {"old": None, "new": value} for key, value in wanted.items()}
         return {"state": {"old": "absent", "new": "present"}, **changes}
     old = current(network)
-    # Drivers add options of their own: only those given can be compared.
+    # Drivers add options of their own: only the given options can be compared.
     given = wanted.get("options", {})
     old["options"] = {key: value for key, value in old["options"].items() if key in given}
     return swarm_spec.diff(old, wanted)
 
 
 def body(name: str, settings: dict) -> dict:
-    """Return the request that creates a network with these settings."""
+    """Return the body of the request that creates a network with these settings."""
     places = {"subnet": "Subnet", "gateway": "Gateway", "ip_range": "IPRange"}
     pool = {places[key]: settings[key] for key in places if settings.get(key)}
     return {
@@ -118,22 +119,22 @@ def body(name: str, settings: dict) -> dict:
 
 
 def find(client: Any, name: str) -> list[dict]:
-    """Return all networks of exactly this name, the one that stays first."""
-    # Docker filters by parts of names.
+    """Return all networks of exactly this name, starting with the network to keep."""
+    # Docker's filter matches parts of names.
     found = [one for one in client.networks(names=[name]) if one["Name"] == name]
     if len(found) > 1:
-        # All engines must choose the same one: clocks differ, IDs do not.
+        # All engines must choose the same network: clocks differ, IDs do not.
         found.sort(key=lambda one: (not users(client, one), one["Id"]))
     return found
 
 
 def users(client: Any, network: dict) -> list[str]:
-    """Return the names of the containers that use a network, on this engine or elsewhere."""
+    """Return the names of the containers that use a network, on this or another engine."""
     details = swarm_docker.found(client.inspect_network, network["Id"]) or {}
     names = {one["Name"] for one in (details.get("Containers") or {}).values()}
     for container in client.containers(all=True):
         for name, end in (container["NetworkSettings"]["Networks"] or {}).items():
-            # A container that never ran knows its network by name only; Docker's filter misses it.
+            # A container that never ran has only the network's name; Docker's filter misses it.
             if (end.get("NetworkID") or name) in {network["Id"], network["Name"]}:
                 names.add(container["Names"][0].lstrip("/"))
     return sorted(names)
@@ -145,7 +146,7 @@ Judge = Callable[[dict], swarm_lost.Verdict]
 def apply(
     client: Any, name: str, settings: dict, test: bool = False, judge: Judge | None = None
 ) -> dict:
-    """Ensure there is exactly one such network of this name; return what changed."""
+    """Ensure exactly one network has this name, with these settings; return what changed."""
     present = find(client, name)
     kept = present[0] if present else None
     changes = differences(settings, kept)
@@ -164,7 +165,7 @@ def remove(client: Any, name: str, test: bool = False, judge: Judge | None = Non
     Ensure there is no network of this name; return what changed.
 
     judge
-        Says which users of a network exist nowhere any more.
+        Returns which users of a network no longer exist on any host.
     """
     present = find(client, name)
     for network in present:
@@ -192,7 +193,7 @@ def _execute(client: Any, name: str, settings: dict, present: list[dict]) -> Non
 
 
 def _create(client: Any, name: str, settings: dict) -> None:
-    """Create a network; if another minion was faster, that one will do."""
+    """Create a network; if another minion was faster, use its network."""
     what = f"network {name}"
     try:
         with swarm_docker.translated(what):
@@ -210,7 +211,7 @@ def _create(client: Any, name: str, settings: dict) -> None:
 
 
 def _appears(client: Any, name: str) -> bool:
-    """Tell whether a network of this name is there, or will be in a moment."""
+    """Check whether a network of this name exists, or appears within ``_RIVAL`` seconds."""
     end = time.monotonic() + _RIVAL
     while not find(client, name):
         if time.monotonic() > end:
@@ -229,7 +230,7 @@ def _recreate(client: Any, name: str, settings: dict, old: dict) -> None:
 
 
 def _delete(client: Any, name: str, network: dict) -> None:
-    """Remove a network, which other minions may be removing as well."""
+    """Remove a network that other minions may be removing at the same time."""
     patience, client.timeout = client.timeout, _REMOVAL
     try:
         for _ in range(3):
@@ -242,7 +243,7 @@ def _delete(client: Any, name: str, network: dict) -> None:
 
 
 def _failed_delete(client: Any, name: str, network: dict) -> swarm_errors.SwarmError | None:
-    """Try to remove a network; return the error if it is still there."""
+    """Try to remove a network; return the error if it still exists."""
     try:
         with swarm_docker.translated(f"network {name}"):
             swarm_docker.found(client.remove_network, network["Id"])
@@ -254,7 +255,7 @@ def _failed_delete(client: Any, name: str, network: dict) -> swarm_errors.SwarmE
 
 
 def _release(client: Any, network: dict, what: str, test: bool, judge: Judge | None) -> None:
-    """Free a network from containers that exist nowhere; refuse if there are others."""
+    """Free a network from containers that no longer exist; raise an error if it has others."""
     used_by = users(client, network)
     verdict = judge(network) if judge and used_by else swarm_lost.Verdict(set(), [])
     if left := sorted(set(used_by) - verdict.gone):

@@ -1,7 +1,7 @@
 """
-The nodes of a cluster in the engine's swarm mode: what pillar wants of each, and who may go. Pure.
+Compare the nodes of a cluster in swarm mode with the pillar, and check which may be removed. Pure.
 
-``nodes`` is the answer of ``/nodes``; ``claims`` is ``{minion ID: node ID}``, as the minions told.
+``nodes`` is the response of ``/nodes``; ``claims`` is ``{minion ID: node ID}``, as minions report.
 """
 
 import calendar
@@ -16,27 +16,27 @@ from swarm_membership import is_first
 from swarm_turn import majority
 
 MANAGER, WORKER = "manager", "worker"
-# Seconds after which a node that has not told its name will not come any more.
+# Seconds after which a node that has not reported its host name is given up.
 _COMING = 600
 
 
 class Change(NamedTuple):
-    """What one node is to become."""
+    """The changes to one node."""
 
     minion: str
     node: str  # its ID
-    role: str | None  # None: stays
-    spec: dict  # availability and labels that change
+    role: str | None  # None: unchanged
+    spec: dict  # changed availability and labels
     changes: dict  # for the report
 
 
 def members(settings: dict) -> list[str]:
-    """Return who may be a member: minion IDs, and globs of such."""
+    """Return the minion IDs, and globs of minion IDs, that may be members."""
     return [*dict.fromkeys([*settings["managers"], *settings["servers"], *settings["nodes"]])]
 
 
 def settings_of(minion: str, nodes: dict) -> dict:
-    """Return labels and availability that ``swarm:nodes`` gives a minion."""
+    """Return the labels and the availability that ``swarm:nodes`` sets for a minion."""
     labels, availability = {}, None
     for glob, one in nodes.items():
         if fnmatch.fnmatchcase(minion, glob):
@@ -46,12 +46,12 @@ def settings_of(minion: str, nodes: dict) -> dict:
 
 
 def label_texts(labels: dict) -> dict[str, str]:
-    """Return labels as Docker has them, those to be taken away left out."""
+    """Return labels in Docker's form, without the labels that are to be removed."""
     return swarm_values.table({key: value for key, value in labels.items() if value is not None})
 
 
 def role(node: dict) -> str:
-    """Return what the cluster's settings make of a node."""
+    """Return the role in a node's spec."""
     return node["Spec"]["Role"]
 
 
@@ -61,35 +61,35 @@ def managers(nodes: list[dict]) -> list[dict]:
 
 
 def is_half_demoted(node: dict) -> bool:
-    """Say whether a node is to be a worker, and the raft counts it still."""
+    """Check whether a node's role is worker while Raft still counts it as a manager."""
     return role(node) == WORKER and bool(node.get("ManagerStatus"))
 
 
 def is_half_promoted(node: dict) -> bool:
     """
-    Say whether a node is to be a manager and was not there to become one.
+    Check whether an offline node was promoted and has not become a manager yet.
 
-    Docker takes that back only of one that the raft knows; it is one when it comes.
+    Docker reverts a promotion only for a node in Raft; the node becomes a manager when it is back.
     """
     return role(node) == MANAGER and not node.get("ManagerStatus") and is_away(node)
 
 
 def is_lost_vote(node: dict) -> bool:
-    """Say whether the raft counts a node in vain: it acts as a worker already."""
+    """Check whether Raft still counts the vote of a node that already acts as a worker."""
     return is_half_demoted(node) and not is_reachable(node)
 
 
 def is_reachable(node: dict) -> bool:
-    """Say whether a manager takes part."""
+    """Check whether a manager is reachable in Raft."""
     return (node.get("ManagerStatus") or {}).get("Reachability") == "reachable"
 
 
 def without_echo(nodes: list[dict]) -> list[dict]:
     """
-    Return the nodes, those corrected that are unreachable and for which another one answers.
+    Return the nodes; mark a manager that is down as unreachable if another node has its address.
 
-    The raft takes a manager for reachable as long as something answers at its address, and that may
-    be the host that was installed anew, which is another manager now.
+    Raft regards a manager as reachable as long as something answers at its address, which may be a
+    reinstalled host that is another manager now.
     """
     there = {raft_address(one) for one in nodes if not is_down(one)} - {None}
     return [
@@ -101,13 +101,13 @@ def without_echo(nodes: list[dict]) -> list[dict]:
 
 
 def raft_address(node: dict) -> str | None:
-    """Return where the managers and all workers look for a manager, ``None`` for a worker."""
+    """Return the address at which other nodes contact a manager, ``None`` for a worker."""
     place = (node.get("ManagerStatus") or {}).get("Addr")
     return swarm_address.host(place) if place else None
 
 
 def is_leader(node: dict) -> bool:
-    """Say whether a manager is the leader."""
+    """Check whether a manager is the leader."""
     return bool((node.get("ManagerStatus") or {}).get("Leader"))
 
 
@@ -118,9 +118,9 @@ def by_id(nodes: list[dict]) -> dict[str, dict]:
 
 def doubles(claims: dict[str, str]) -> list[str]:
     """
-    Return complaints about minions that say they are the same node.
+    Return a problem text for each node ID that several minions report.
 
-    Which of them is right is not told by what they say, so the cure names none of them.
+    The reports do not show which minion is right, so the remedy names none of them.
     """
     by_node: dict[str, list[str]] = {}
     for minion, node in claims.items():
@@ -135,13 +135,13 @@ def doubles(claims: dict[str, str]) -> list[str]:
 
 
 def _labels(current: dict, wanted: dict, exact: bool) -> dict:
-    """Return the labels a node is to have."""
+    """Return the wanted labels of a node."""
     kept = {} if exact else {key: one for key, one in current.items() if key not in wanted}
     return {**kept, **label_texts(wanted)}
 
 
 def change(minion: str, node: dict, settings: dict) -> Change | None:
-    """Return what pillar wants otherwise of a node, ``None`` if nothing."""
+    """Return the changes that the pillar requires for a node, ``None`` if there are none."""
     wanted = settings_of(minion, settings["nodes"])
     spec, changes = {}, {}
     have = node["Spec"].get("Labels") or {}
@@ -165,10 +165,10 @@ def change(minion: str, node: dict, settings: dict) -> Change | None:
 
 def changes(nodes: list[dict], claims: dict[str, str], settings: dict) -> list[Change]:
     """
-    Return what is to be changed: new managers before those that are none any more, of which those
-    go first that do not answer. First of all go those that the raft counts in vain.
+    Return the changes in order: first nodes that Raft counts although they act as workers, then
+    promotions before demotions, and unreachable managers before reachable ones.
 
-    As long as no manager of pillar is in the cluster, the old ones stay.
+    As long as no manager in the pillar is in the cluster, the old managers keep their role.
     """
     known, believed = by_id(nodes), _believed(claims, settings["managers"])
     found = [
@@ -192,7 +192,7 @@ def _without_role(found: Change) -> Change | None:
 
 
 def promised(settings: dict) -> dict:
-    """Return what the first manager will change once it has made the cluster."""
+    """Return the changes that the first manager will make after it has created the cluster."""
     me = settings["id"]
     if not is_first(settings):
         return {}
@@ -208,7 +208,7 @@ def promised(settings: dict) -> dict:
 
 
 def _believed(claims: dict[str, str], managers: dict) -> dict[str, str]:
-    """Leave out who claims to be the node that another one says it is; a manager's word counts."""
+    """Drop node IDs that several minions report, unless exactly one of them is in ``managers``."""
     found = {}
     for minion, node in claims.items():
         rivals = {one for one, other in claims.items() if other == node} - {minion}
@@ -218,7 +218,7 @@ def _believed(claims: dict[str, str], managers: dict) -> dict[str, str]:
 
 
 def refusal(nodes: list[dict], node: str, doing: str) -> str | None:
-    """Return why a manager must not go, ``None`` if it may or is none."""
+    """Return why a manager must not be removed, ``None`` if it may or is not a manager."""
     all_managers = managers(nodes)
     if node not in {one["ID"] for one in all_managers}:
         return None
@@ -226,7 +226,7 @@ def refusal(nodes: list[dict], node: str, doing: str) -> str | None:
     if not rest:
         return f"{doing} {node} was refused: it is the last manager"
     alive = sum(map(is_reachable, rest))
-    # It is taken out by the managers that are there now, and the rest has to go on by itself.
+    # The current managers need a quorum to remove it, and the remaining ones need their own.
     need = max(majority(len(all_managers)) - is_reachable(by_id(nodes)[node]), majority(len(rest)))
     if alive >= need:
         return None
@@ -238,7 +238,7 @@ def refusal(nodes: list[dict], node: str, doing: str) -> str | None:
 
 
 def pause_refusal(nodes: list[dict], node: str) -> str | None:
-    """Return why a manager must not be away for a while, ``None`` if the others go on without."""
+    """Return why a manager must not go offline, ``None`` if the others keep the quorum."""
     all_managers = managers(nodes)
     alive = sum(is_reachable(one) for one in all_managers if one["ID"] != node)
     need = majority(len(all_managers))
@@ -251,7 +251,7 @@ def pause_refusal(nodes: list[dict], node: str) -> str | None:
 
 
 def restart_refusal(nodes: list[dict], node: str) -> str | None:
-    """Return why an engine must not be restarted; two managers that are well go on after it."""
+    """Return why an engine must not restart; two managers recover from it if both are reachable."""
     others = [one for one in managers(nodes) if one["ID"] != node]
     return None if all(map(is_reachable, others)) else pause_refusal(nodes, node)
 
@@ -262,15 +262,15 @@ def title(node: dict) -> str:
 
 
 def is_down(node: dict) -> bool:
-    """Say whether the managers have lost a node."""
+    """Check whether the managers report a node as down."""
     return node["Status"]["State"] == "down"
 
 
 def is_lost(node: dict) -> bool | None:
     """
-    Say whether a manager is gone; ``None`` while the others cannot tell.
+    Check whether a manager is gone; ``None`` while the others cannot tell.
 
-    A new leader takes each node for unknown until that reports, and for reachable for a while.
+    A new leader lists each node as unknown until it reports, and as reachable for a while.
     """
     if is_down(node):
         return True if not is_reachable(node) else None
@@ -278,15 +278,15 @@ def is_lost(node: dict) -> bool | None:
 
 
 def is_away(node: dict) -> bool:
-    """Say whether a node is not known to be up."""
+    """Check whether a node is in any state but ready."""
     return node["Status"]["State"] != "ready"
 
 
 def lost_managers(nodes: list[dict], claims: dict[str, str], settings: dict) -> list[dict]:
     """
-    Return the managers that are not up and that no minion of pillar is any more.
+    Return the managers that are not ready and that no minion reports as its node.
 
-    Only when every manager of pillar is known to be another node: a host that was replaced.
+    Only if every manager in the pillar is another node of the cluster: a host was replaced.
     """
     known = by_id(nodes)
     if not all(claims.get(one) in known for one in settings["managers"]):
@@ -297,14 +297,14 @@ def lost_managers(nodes: list[dict], claims: dict[str, str], settings: dict) -> 
         for one in nodes
         if one.get("ManagerStatus")
         and one["ID"] not in claimed
-        # One that is a worker already lives, whether its minion has told so or not. What the raft
-        # says is of no use yet: a new leader takes all for reachable for a while.
+        # A node that already acts as a worker is up, even if its minion has not reported it yet.
+        # Raft's reachability is no help: a new leader lists all as reachable for a while.
         and is_away(one)
     ]
 
 
 def strangers(nodes: list[dict], claims: dict[str, str]) -> list[str]:
-    """Return complaints about managers that are up and that no minion says it is."""
+    """Return a problem text for each reachable manager that no minion reports as its node."""
     return [
         f"{title(one)} is a manager of the cluster, but no minion of pillar: demote it, or have its"
         " minion apply swarm"
@@ -314,15 +314,15 @@ def strangers(nodes: list[dict], claims: dict[str, str]) -> list[str]:
 
 
 def stamp(text: str) -> float:
-    """Return Docker's time (``2026-01-02T03:04:05.678901234Z``) as seconds of the epoch."""
+    """Return Docker's time (``2026-01-02T03:04:05.678901234Z``) in seconds since the epoch."""
     return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))
 
 
 def expired(nodes: list[dict], claims: dict[str, str], settings: dict, now: float) -> list[dict]:
     """
-    Return the workers that are down and will not be back: for longer than pillar allows, or because
-    their host has joined anew and is another node now. And those that have never come: a join that
-    was cut off leaves a node without a name behind.
+    Return the nodes to prune: workers that are down for longer than ``prune_after``, or whose host
+    has joined again as another node; and nodes that never came up, because an interrupted join
+    leaves a node without a host name.
     """
     claimed, after = set(claims.values()), settings["builtin"]["prune_after"]
     there = {_address(one) for one in nodes if one["ID"] in claimed and not is_down(one)}
@@ -348,13 +348,13 @@ def _has_never_come(node: dict, claimed: set[str], now: float) -> bool:
 
 
 def _address(node: dict) -> str | None:
-    # Of a node that was never reached, Docker gives a placeholder, which is nobody's.
+    # For a node that was never reached, Docker reports a placeholder instead of an address.
     address = node["Status"].get("Addr")
     return None if address in {"", "0.0.0.0", None} else address  # noqa: S104
 
 
 def only(nodes: list[dict], node: str) -> dict:
-    """Return the node of this ID."""
+    """Return the node with this ID; raise an error if the cluster has none."""
     found = by_id(nodes).get(node)
     if found is None:
         raise swarm_errors.SwarmError(f"the cluster knows no node {node}")
@@ -362,7 +362,7 @@ def only(nodes: list[dict], node: str) -> dict:
 
 
 def status(node: dict) -> str:
-    """Return a node's state in one word: ``Ready``, or what it lacks."""
+    """Return a node's state in one word: ``Ready``, or why it is not ready for tasks."""
     state = node["Status"]["State"].capitalize()
     if state == "Ready" and node.get("ManagerStatus") and not is_reachable(node):
         return "Unreachable"
@@ -372,10 +372,10 @@ def status(node: dict) -> str:
 
 def as_managers(nodes: list[dict], minions: dict[str, str]) -> dict[str, dict]:
     """
-    Return what the managers say in the shape of classic mode, for those who look at the whole.
+    Return the managers' view of the cluster in the format of classic mode, for status reports.
 
     minions
-        ``{node ID: minion ID}``; others go by their host name.
+        ``{node ID: minion ID}``; other nodes are shown with their host name.
     """
     shown = {
         one["ID"]: {

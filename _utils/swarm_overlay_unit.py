@@ -1,5 +1,7 @@
 """
-The service that keeps overlay networks whole: its files, and its unit. Pure but for reading itself.
+Build the files and the systemd unit of the service that keeps overlay networks connected.
+
+Pure, except that it reads its own modules.
 """
 
 import sys
@@ -12,20 +14,20 @@ import swarm_store
 
 NAME = "swarm-overlay"
 UNIT = Path("/etc/systemd/system") / f"{NAME}.service"
-# Not among Salt's cached modules: those go when Salt or somebody else clears its cache.
+# Not in Salt's cache of modules, which Salt or an administrator may clear.
 FOLDER = Path("/usr/local/lib/swarm-formula")
 _PARTS = (swarm_overlay, swarm_namespaces, swarm_routes, swarm_store)
 
 
 def python() -> str:
-    """Return Salt's Python by the name that it keeps when an upgrade of Salt brings another one."""
+    """Return Salt's Python by a name that is still valid after Salt is upgraded."""
     path = Path(sys.executable)
     short = path.with_name("python3")
     return str(short if short.exists() else path)
 
 
 def unit(interpreter: str, engine: str) -> str:
-    """Return the unit; ``engine`` is the name of the engine's."""
+    """Return the text of the unit; ``engine`` is the name of the engine's service."""
     return f"""\
 # Written by Salt (swarm-formula): overlay networks reach the other hosts after each start of the
 # engine, whatever it has missed. Needs neither Salt's minion nor its master.
@@ -51,5 +53,5 @@ def texts(engine: str) -> dict[Path, str]:
 
 
 def paths() -> list[Path]:
-    """Return where the files of the service are."""
+    """Return the paths of the files of the service."""
     return [*(FOLDER / Path(part.__file__).name for part in _PARTS), UNIT]

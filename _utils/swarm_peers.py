@@ -1,5 +1,5 @@
 """
-What other members tell of the cluster: through Salt's mine, and when asked by way of the master.
+Get data on the cluster from other members, through Salt's mine or by a request through the master.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -12,26 +12,26 @@ import swarm_mine
 from swarm_membership import JOIN, WAIT, Step
 
 CLUSTER, NODE = "swarm_cluster", "swarm_node"
-# Seconds that an answer by way of the master may take.
+# Seconds that an answer through the master may take.
 _ANSWER = 15
 _LIST = "swarm_leader.list_nodes"
 _GLOB = set("*?[")
 
 
 class Known(NamedTuple):
-    """What Salt's mine holds of the cluster, this minion's own word included."""
+    """The data on the cluster in Salt's mine, including this minion's own."""
 
-    records: dict[str, dict]  # of managers, those of pillar first
-    claims: dict[str, str]  # which node a minion is
-    unsure: frozenset[str] = frozenset()  # whose record may be that of another swarm
+    records: dict[str, dict]  # of managers, the managers in the pillar first
+    claims: dict[str, str]  # {minion ID: node ID}
+    unsure: frozenset[str] = frozenset()  # IDs whose record may be of another swarm
 
 
 def known(mine: swarm_mine.Mine, settings: Mapping) -> Known:
-    """Return what all members have told, also those that are managers no more."""
+    """Return what all members have published, including former managers."""
     found = mine.get(swarm_mine.members(settings), [CLUSTER, NODE])
     told, claims = found.get(CLUSTER) or {}, found.get(NODE) or {}
     order = [*(name for name in settings["managers"] if name in told), *sorted(told)]
-    # Anything may be in the mine: each minion writes its own.
+    # The mine may contain anything: each minion writes its own data.
     records = {name: told[name] for name in order}
     return Known(
         {name: one for name, one in records.items() if swarm_membership.is_record(one)},
@@ -41,14 +41,14 @@ def known(mine: swarm_mine.Mine, settings: Mapping) -> Known:
 
 def own(known: Known, settings: Mapping, swarm: Mapping, ask: Callable[[list[str]], dict]) -> Known:
     """
-    Return what the members of this swarm have told, without those of others under this master.
+    Return the data of the members of this swarm, without other swarms of the same master.
 
-    The globs of ``swarm:nodes`` may fit minions of other swarms as well. If a manager of pillar has
-    told of a cluster, that is the one. If none has, who has told of one may be a former manager or
-    another swarm's, and is asked which managers its own pillar names now.
+    The globs in ``swarm:nodes`` may match minions of other swarms as well. If a manager in the
+    pillar has published a cluster, this cluster is used. If none has, a minion that has published
+    one may be a former manager or in another swarm, and is asked for the managers in its pillar.
 
     ask
-        Returns what some minions answer to ``swarm_leader.list_nodes``.
+        Returns the answers of the given minions to ``swarm_leader.list_nodes``.
     """
     me, managers = settings["id"], settings["managers"]
     others = {name: one for name, one in known.records.items() if name not in {*managers, me}}
@@ -60,14 +60,14 @@ def own(known: Known, settings: Mapping, swarm: Mapping, ask: Callable[[list[str
         foreign = {name: {one["node"]} for name, one in others.items() if name not in ours}
         return _without(known, foreign)
     if swarm.get("LocalNodeState") == "active":
-        return known  # nobody can tell yet where it is to be
+        return known  # its cluster cannot be determined yet
     answers = {name: one for name, one in ask(list(others)).items() if swarm_leave.is_listing(one)}
     foreign = {name: set(one["nodes"]) for name, one in answers.items() if _foreign(one, settings)}
     return _without(known, foreign)._replace(unsure=frozenset(others.keys() - answers.keys()))
 
 
 def doubt(step: Step, known: Known, settings: Mapping) -> Step:
-    """Have a node wait that would join by those alone that do not tell which swarm they are of."""
+    """Make a node wait if it would join only through members whose swarm is unknown."""
     by = swarm_membership.donors(dict(settings), known.records) if step.what == JOIN else {}
     if not by or not by.keys() <= known.unsure:
         return step
@@ -80,7 +80,7 @@ def doubt(step: Step, known: Known, settings: Mapping) -> Step:
 
 
 def _foreign(answer: Mapping, settings: Mapping) -> bool:
-    """Say whether a manager's pillar names others than that of this minion."""
+    """Check whether a manager's pillar has no manager in common with this minion's pillar."""
     theirs = answer.get("managers")
     return isinstance(theirs, list) and bool(theirs) and not set(theirs) & set(settings["managers"])
 
@@ -94,7 +94,7 @@ def _without(known: Known, foreign: Mapping[str, set]) -> Known:
 
 
 def ask(salt: Mapping[str, Callable], names: Iterable[str], function: str) -> dict:
-    """Have minions run a function, by way of the master; return what they answer."""
+    """Run a function on minions through the master; return their answers."""
     wanted = list(names)
     if not wanted:
         return {}
@@ -103,12 +103,12 @@ def ask(salt: Mapping[str, Callable], names: Iterable[str], function: str) -> di
 
 
 def lists(salt: Mapping[str, Callable], names: Iterable[str]) -> dict:
-    """Return what minions say of the nodes, as managers with a leader."""
+    """Ask minions for their lists of nodes; only managers with a leader return one."""
     return ask(salt, names, _LIST)
 
 
 def managers(salt: Mapping[str, Callable], settings: Mapping) -> list[str]:
-    """Ask all other members whether they manage a cluster of this swarm; return who says so."""
+    """Ask all members for a cluster of this swarm; return the IDs of its managers."""
     members = swarm_mine.members(settings)
     answers = salt["publish.publish"](members, _LIST, tgt_type="compound", timeout=_ANSWER)
     found = answers if isinstance(answers, dict) else {}
@@ -121,9 +121,9 @@ def managers(salt: Mapping[str, Callable], settings: Mapping) -> list[str]:
 
 def listing(salt: Mapping[str, Callable], settings: Mapping) -> dict:
     """
-    Return what a manager with a leader says of the nodes, empty if none answers.
+    Return the list of nodes of a manager with a leader, empty if none answers.
 
-    Only managers of pillar are asked: what they say may have this node leave and join anew.
+    Only managers in the pillar are asked: their answer may make this node leave and join again.
     """
     others = [name for name in settings["managers"] if name != settings["id"]]
     answers = lists(salt, others)
@@ -132,10 +132,10 @@ def listing(salt: Mapping[str, Callable], settings: Mapping) -> dict:
 
 def places(settings: Mapping, swarm: Mapping) -> dict[str, str]:
     """
-    Return where a manager of the cluster may be, ``{name: address}``, but here.
+    Return other hosts on which a manager of the cluster may run, ``{name: address}``.
 
-    These are pillar's managers, members whose name the host can resolve, and the managers that the
-    engine knows.
+    These are the managers in the pillar, members whose name this host can resolve, and the managers
+    that the engine lists.
     """
     managers = settings["managers"]
     names = [one for one in settings["nodes"] if not set(one) & _GLOB and one not in managers]

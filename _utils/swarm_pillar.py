@@ -1,8 +1,7 @@
 """
-Read the pillar ``swarm``: find every fault, fill in the defaults. Pure.
+Read the pillar ``swarm``: find all faults and fill in the defaults. Pure.
 
-``swarm_relations`` judges what single values mean to one another, ``swarm_topology``
-works out who is who.
+``swarm_relations`` checks the values against each other, ``swarm_topology`` derives the roles.
 """
 
 import difflib
@@ -14,7 +13,7 @@ ROOT = "swarm"
 
 
 class Fault(NamedTuple):
-    """Something in the pillar that is wrong: where, what was found, what would be right."""
+    """An error in the pillar: its path, the value found, and the expected value."""
 
     path: str
     found: object
@@ -24,7 +23,7 @@ class Fault(NamedTuple):
         return f"{self.path}: found {_short(self.found)}; right would be {self.want}"
 
 
-_LONGEST = 80  # of a value that an error quotes
+_LONGEST = 80  # maximum length of a value quoted in an error
 
 
 def _short(value: object) -> str:
@@ -33,7 +32,7 @@ def _short(value: object) -> str:
 
 
 def suggest(word: object, known: object) -> str:
-    """Return `` Did you mean 'x'?`` for a word close to a known one, else an empty text."""
+    """Return ``. Did you mean 'x'?`` if a known word is similar, else an empty string."""
     close = difflib.get_close_matches(str(word), [str(one) for one in known], n=1, cutoff=0.6)
     return f". Did you mean {close[0]!r}?" if close else ""
 
@@ -51,7 +50,7 @@ def _read_field(path: str, field: schema.Field, value: object) -> tuple[object, 
 
 
 def _hidden(faults: list[Fault]) -> list[Fault]:
-    """Return the faults without what was found: a password that stands where its place belongs."""
+    """Return the faults without the values: a password may stand in place of its location."""
     return [Fault(one.path, "what is not shown", one.want) for one in faults]
 
 
@@ -84,10 +83,10 @@ def _default(entry: object) -> object:
 
 def read(pillar: object, fields: dict = schema.SCHEMA, path: str = ROOT) -> tuple[dict, list]:
     """
-    Return the pillar with all defaults filled in, and the faults of its shape.
+    Return the pillar with all defaults filled in, and the faults in its structure.
 
-    A value at fault is replaced by its default, so that the rest can still be judged.
-    A key with nothing behind it, a section too, is the same as none.
+    An invalid value is replaced by its default, so that the rest can still be checked. A key or
+    section without a value is the same as a missing key.
     """
     pillar = {} if pillar is None else pillar
     if not isinstance(pillar, dict):
@@ -103,9 +102,9 @@ def read(pillar: object, fields: dict = schema.SCHEMA, path: str = ROOT) -> tupl
 
 def texts(faults: list[Fault]) -> list[str]:
     """
-    Return the faults as texts, the first of each path and none below a path at fault.
+    Return the faults as texts: only the first of each path, and none below a faulty path.
 
-    What follows from another fault is none: it would only lead astray.
+    Faults that follow from another fault would only be misleading.
     """
     first: dict[str, Fault] = {}
     for fault in faults:

@@ -1,8 +1,8 @@
 """
-Keys, certificates and the authority that signs them, by ``cryptography``, which Salt stands on.
+Create and check keys, certificates and CAs, with ``cryptography``, a dependency of Salt.
 
-Pure. Keys and certificates are texts in PEM. Swarm 1.2.9 was built with Go 1.7: RSA or ECDSA, no
-Ed25519, and TLS 1.2.
+Pure. Keys and certificates are PEM texts. Swarm 1.2.9 was built with Go 1.7: it supports RSA and
+ECDSA, but not Ed25519, and TLS 1.2.
 """
 
 import binascii
@@ -24,29 +24,29 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 EC, RSA = "ec", "rsa"
 _RSA_BITS = 3072
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", flags=re.DOTALL)
-# A host whose clock is behind has to take a certificate that was made a moment ago.
+# A host whose clock is slow has to accept a certificate that has just been issued.
 _SKEW = datetime.timedelta(hours=1)
 _USAGES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 
 
 class Authority(NamedTuple):
-    """A CA: its certificate and its key."""
+    """The certificate and the key of a CA."""
 
     cert: str
     key: str
 
 
 class Grant(NamedTuple):
-    """What a certificate says of whom."""
+    """The subject, the names and the usage that a certificate is issued for."""
 
     name: str
     names: tuple[str, ...] = ()  # host names
     addresses: tuple[str, ...] = ()
-    server: bool = True  # else a client only
+    server: bool = True  # False: for clients only
 
 
 def now() -> datetime.datetime:
-    """Return the time, in UTC."""
+    """Return the current time in UTC."""
     return datetime.datetime.now(datetime.timezone.utc)
 
 
@@ -97,13 +97,13 @@ def _title(name: str) -> x509.Name:
 
 
 def request(key: str, name: str) -> str:
-    """Return a request for a certificate; what it will say is for the authority to decide."""
+    """Return a certificate signing request; the CA decides what the certificate contains."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(_title(name))
     return _pem(builder.sign(_key(key), hashes.SHA256()))
 
 
 def _end(cert: x509.Certificate) -> datetime.datetime:
-    # The attribute is new in cryptography 42; the older one has no time zone, and warns.
+    # The attribute is new in cryptography 42; the older one has no time zone and emits a warning.
     found = getattr(cert, "not_valid_after_utc", None)
     return found or cert.not_valid_after.replace(tzinfo=datetime.timezone.utc)
 
@@ -134,7 +134,7 @@ def _usage(signs: bool, encrypts: bool = False) -> x509.KeyUsage:
 
 
 def new_authority(name: str, days: float, kind: str = EC) -> Authority:
-    """Return a new CA that is valid for so many days."""
+    """Return a new CA that is valid for ``days`` days."""
     pem = new_key(kind)
     key, title = _key(pem), _title(name)
     public = key.public_key()
@@ -150,9 +150,9 @@ def new_authority(name: str, days: float, kind: str = EC) -> Authority:
 
 def sign(request: str, authority: Authority, grant: Grant, days: float) -> str:
     """
-    Return a certificate for the key of a request, that says what is granted and nothing else.
+    Return a certificate for the key of a request, with the contents of the grant and nothing else.
 
-    It ends no later than its authority does.
+    It expires no later than the CA's certificate.
     """
     try:
         asked = x509.load_pem_x509_csr(request.encode())
@@ -187,17 +187,17 @@ def sign(request: str, authority: Authority, grant: Grant, days: float) -> str:
 
 
 def bundle(text: str) -> list[str]:
-    """Return the certificates of a text, one by one."""
+    """Return the certificates in a text as a list."""
     return [f"{one}\n" for one in _PEM.findall(text)]
 
 
 def joined(certs: Iterable[str]) -> str:
-    """Return certificates as one text, each once."""
+    """Return certificates as one text, without duplicates."""
     return "".join(dict.fromkeys(f"{one.strip()}\n" for one in certs))
 
 
 def fingerprint(pem: str, what: str = "the certificate") -> str:
-    """Return the SHA-256 of a certificate, in hex."""
+    """Return the SHA-256 fingerprint of a certificate, in hex."""
     try:
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.strip())).hexdigest()
     except (ValueError, binascii.Error) as err:
@@ -205,17 +205,17 @@ def fingerprint(pem: str, what: str = "the certificate") -> str:
 
 
 def check(pem: str, what: str) -> None:
-    """Raise an error if a text is no certificate."""
+    """Raise an error if a text is not a certificate."""
     _cert(pem, what)
 
 
 def fingerprints(text: str) -> list[str]:
-    """Return the SHA-256 of each certificate of a text."""
+    """Return the SHA-256 fingerprint of each certificate in a text."""
     return [fingerprint(one) for one in bundle(text)]
 
 
 def days_left(pem: str) -> float:
-    """Return for how many days a certificate is valid yet; below nought if it is not any more."""
+    """Return the days until a certificate expires; negative if it has expired."""
     return (_end(_cert(pem)) - now()).total_seconds() / 86400
 
 
@@ -226,7 +226,7 @@ def units(pem: str) -> set[str]:
 
 
 def names(pem: str) -> set[str]:
-    """Return the host names and addresses that a certificate is for."""
+    """Return the host names and addresses for which a certificate is valid."""
     try:
         found = _cert(pem).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -236,7 +236,7 @@ def names(pem: str) -> set[str]:
 
 
 def differs(pem: str, grant: Grant) -> str | None:
-    """Return in which way a certificate says something else than it should, ``None``: in none."""
+    """Return how a certificate differs from the grant, or ``None`` if it does not."""
     have, due = names(pem), {*grant.names, *grant.addresses}
     if missing := sorted(due - have):
         return f"signed for {', '.join(missing)} as well"
@@ -254,7 +254,7 @@ def _usages(cert: x509.Certificate) -> set:
 
 
 def issuer(pem: str, authorities: str) -> str | None:
-    """Return the fingerprint of the one of these CAs that has signed a certificate."""
+    """Return the fingerprint of the CA that signed a certificate, ``None`` if none of these did."""
     cert = _cert(pem)
     for one in bundle(authorities):
         try:
@@ -271,7 +271,7 @@ def kind(key: str) -> str:
 
 
 def faults(cert: str, key: str, authorities: str, due: Iterable[str]) -> list[str]:
-    """Return why files that a user brings do not do for these names and addresses, as texts."""
+    """Return why the user's own files are not valid for these names and addresses, as texts."""
     found = []
     first = (bundle(cert) or [cert])[0]
     parsed, private = _cert(first), _key(key)
@@ -295,7 +295,7 @@ def _begins(cert: x509.Certificate) -> datetime.datetime:
 
 
 def untimely(cert: str) -> str | None:
-    """Return why a certificate is not valid by this host's clock, ``None`` if it is."""
+    """Return why a certificate is not valid by this host's clock, or ``None`` if it is."""
     if (begins := _begins(_cert(cert))) > now():
         return (
             f"is not valid before {begins:%Y-%m-%d %H:%M} UTC, and by the clock of this host it is"
@@ -309,7 +309,7 @@ def _usage_faults(cert: x509.Certificate) -> list[str]:
     try:
         usages = cert.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
-        return []  # for everything
+        return []  # valid for every usage
     words = {ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth", _USAGES[1]: "clientAuth"}
     missing = [word for usage, word in words.items() if usage not in usages]
     return [f"the certificate lacks the usage {', '.join(missing)}"] if missing else []

@@ -1,5 +1,5 @@
 """
-A change of the engine's files: worked out, written, and put back if the engine does not take it.
+Plan changes to the engine's files, write them, and roll them back if the engine refuses them.
 """
 
 import json
@@ -16,42 +16,42 @@ _RECORD, _PENDING = "daemon.json", "pending"
 
 
 class NotWrittenError(swarm_errors.SwarmError):
-    """A file of the engine cannot be written; it is as it was."""
+    """A file of the engine cannot be written; it is unchanged."""
 
 
 class Plan(NamedTuple):
-    """What to write, what to report, and what to note of it."""
+    """The files to write, the changes to report, and the record to save."""
 
     files: dict  # {path: (old text, new text)}, None for no file
     differs: dict  # the keys of daemon.json that change, {key: {"old": ..., "new": ...}}
     changes: dict  # for the report
-    record: dict  # what in daemon.json is ours
-    replaced: str = ""  # the version of the engine's program, if another one runs
+    record: dict  # what the formula sets in daemon.json
+    replaced: str = ""  # the installed version of the engine, if another one runs
 
     @property
     def resets(self) -> dict:
-        """``{key: default}`` of keys that go, and that an engine forgets by SIGHUP only if told."""
+        """Return ``{key: default}`` of removed keys that SIGHUP resets only if set explicitly."""
         return swarm_daemon.resets(self.differs)
 
     @property
     def units(self) -> list[Path]:
-        """The files that systemd has to read again."""
+        """Return the files that systemd has to reload."""
         return [path for path in self.files if path != DAEMON]
 
     @property
     def restart(self) -> bool:
-        """Whether the engine cannot take it by SIGHUP."""
+        """Return whether the change needs a restart of the engine, not only SIGHUP."""
         return bool(self.replaced or self.units) or swarm_daemon.needs_restart(self.differs)
 
     @property
     def what(self) -> str:
-        """What is changed, for an error."""
+        """Return what changes, for an error message."""
         start = f"version {self.replaced}" if self.replaced else "a start"
         return ", ".join([*self.differs, *map(str, self.units)]) or start
 
 
 def before_and_after(plan: Plan) -> tuple[dict, dict]:
-    """Return daemon.json as it is and as the plan wants it."""
+    """Return daemon.json as it is and as the plan changes it."""
     text = plan.files[DAEMON][1] if DAEMON in plan.files else None
     current = config()
     return current, json.loads(text or "{}") if DAEMON in plan.files else current
@@ -71,12 +71,12 @@ def config() -> dict:
 
 
 def store() -> str | None:
-    """Return the store for overlay networks that daemon.json has."""
+    """Return the store for overlay networks in daemon.json."""
     return config().get("cluster-store")
 
 
 def plan(wanted: dict, keys: tuple | None = None) -> Plan:
-    """Return what brings ``wanted`` into daemon.json; ``keys`` as in ``swarm_daemon.merge``."""
+    """Return a plan that sets ``wanted`` in daemon.json; ``keys`` as in ``swarm_daemon.merge``."""
     current = config()
     _refuse_hosts(current)
     new, record = swarm_daemon.merge(current, wanted, recorded(), keys)
@@ -89,7 +89,7 @@ def plan(wanted: dict, keys: tuple | None = None) -> Plan:
 
 
 def with_file(plan: Plan, path: Path, wanted: str | None) -> Plan:
-    """Add a whole file to the plan, if it differs."""
+    """Add a whole file to the plan if it differs."""
     old = swarm_files.read(path)
     if old == wanted:
         return plan
@@ -100,25 +100,25 @@ def with_file(plan: Plan, path: Path, wanted: str | None) -> Plan:
 
 
 def reported(plan: Plan, what: str, old: object, new: object) -> Plan:
-    """Add something to the report that is no file."""
+    """Add a change that is not a file to the report."""
     return plan._replace(changes={**plan.changes, what: {"old": old, "new": new}})
 
 
 def pending() -> dict:
-    """Return what an earlier run wrote and was killed before the engine had read it."""
+    """Return the changes of a run that was killed before the engine had read them."""
     return swarm_files.record(_PENDING)
 
 
 def recorded() -> dict:
-    """Return what in daemon.json is noted as ours."""
+    """Return what the formula has set in daemon.json, according to the record."""
     return swarm_files.record(_RECORD)
 
 
 def begin(plan: Plan, restart: bool, what: str) -> None:
     """
-    Write the files, after a note of what they were and that the engine has not read them yet.
+    Write the files, after recording their old text and that the engine has not read them yet.
 
-    What the disk refuses is a ``NotWrittenError``: the engine has nothing to do with it.
+    A write error raises ``NotWrittenError``: the engine did not cause it.
     """
     try:
         _begin(plan, restart, what)
@@ -129,11 +129,11 @@ def begin(plan: Plan, restart: bool, what: str) -> None:
 def _begin(plan: Plan, restart: bool, what: str) -> None:
     earlier = pending()
     files = {str(path): old for path, (old, _) in plan.files.items()}
-    # A run that was cut off wrote before us: what it found is what there is to go back to.
+    # An interrupted run has written before: a rollback restores the files that it found.
     files |= earlier.get("files", {})
     record = earlier.get("record", recorded())
     swarm_files.note(_PENDING, {"restart": restart, "what": what, "files": files, "record": record})
-    # A default that has to be said is ours, too: if this run is cut off, the next takes it away.
+    # Explicit defaults are recorded, too: if this run is interrupted, the next removes them.
     said = {} if restart else plan.resets
     passing = {key: {"ours": default, "before": None} for key, default in said.items()}
     swarm_files.note(_RECORD, {**plan.record, **passing})
@@ -147,10 +147,10 @@ def _with(text: str | None, keys: dict) -> str:
 
 
 def undo() -> None:
-    """Put the files back as they were when the engine had last read them, and the record."""
+    """Restore the files as the engine last read them, and the record."""
     noted = pending()
     for name, old in noted.get("files", {}).items():
-        # What a full disk kept from being written needs no writing back.
+        # A file that was not written because the disk is full needs no restoring.
         if swarm_files.read(Path(name)) != old:
             swarm_files.write(Path(name), old)
     swarm_files.note(_RECORD, noted.get("record", recorded()))
@@ -160,7 +160,7 @@ def undo() -> None:
 def refused(
     minion: str, what: str, words: str, was_up: bool, err: Exception
 ) -> swarm_errors.SwarmError:
-    """Return the error for a change that was put back. A file not written is no engine's fault."""
+    """Return the error for a change that was rolled back; write errors do not blame the engine."""
     back = f"everything was put back as it was{', and it runs again' if was_up else ''}"
     if isinstance(err, NotWrittenError):
         return swarm_errors.SwarmError(
@@ -172,7 +172,7 @@ def refused(
 
 
 def end(plan: Plan) -> None:
-    """Note that the engine has read the files; what it had to be told only once is taken out."""
+    """Record that the engine has read the files; remove defaults that were set for one reload."""
     if plan.resets:
         swarm_files.write(DAEMON, plan.files[DAEMON][1])
     swarm_files.note(_RECORD, plan.record)

@@ -1,18 +1,18 @@
 """
-Ports that pillar does not name, or only among Consul's own options. Pure.
+Define the ports that have no pillar setting of their own, or only one in Consul's options. Pure.
 """
 
 import swarm_checks
 
-GOSSIP = 7946  # of Docker's overlay networks
+GOSSIP = 7946  # for Docker's overlay networks
 VXLAN = 4789
 _CONSUL = {"server": 8300, "serf_lan": 8301, "serf_wan": 8302, "dns": 8600}
-# Consul turns a listener off by -1.
+# In Consul, -1 disables a listener.
 WANT = swarm_checks.mapping_of(swarm_checks.text, swarm_checks.integer(-1, 65535))
 
 
 def consul(settings: dict) -> dict[str, int]:
-    """Return ``{name: port}`` of Consul's listeners but HTTP, without those that are off."""
+    """Return ``{name: port}`` of Consul's enabled listeners except HTTP."""
     given = settings["consul"]["options"].get("ports", {})
     ports = _CONSUL if WANT(given) else {**_CONSUL, **given}
     return {name: port for name, port in ports.items() if port > 0}

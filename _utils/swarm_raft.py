@@ -1,5 +1,5 @@
 """
-Consul's servers as Raft has them. The quorum is a majority of Raft's voters, not of pillar's list.
+Read and change Consul's Raft peers. The quorum is a majority of Raft's voters, not of the pillar.
 """
 
 import json
@@ -20,7 +20,7 @@ ALONE, CLIENT, JOIN, RESTART, LEAVE = "alone", "client", "join", "restart", "lea
 
 
 class Peer(NamedTuple):
-    """A server in Raft's list; one that has just come is no voter yet."""
+    """A server in Raft's list; a new server is not a voter at first."""
 
     name: str
     address: str  # host:port
@@ -28,26 +28,26 @@ class Peer(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What Consul of this host says: the leader, Raft's list, the servers that are alive."""
+    """The view of this host's Consul: the leader, Raft's list, the servers that are alive."""
 
     leader: str = ""
     peers: tuple[Peer, ...] = ()
     alive: frozenset[str] = frozenset()
-    lost: frozenset[str] = frozenset()  # known as servers, and not alive
+    lost: frozenset[str] = frozenset()  # known servers that are not alive
 
     @property
     def names(self) -> set[str]:
-        """All servers in Raft's list."""
+        """Return all servers in Raft's list."""
         return {peer.name for peer in self.peers}
 
     @property
     def voters(self) -> set[str]:
-        """The servers that count for the quorum."""
+        """Return the servers that count for the quorum."""
         return {peer.name for peer in self.peers if peer.voter}
 
 
 def _names(members: list[dict]) -> dict[str, str]:
-    """Return ``{host: name}`` of the members, whatever they are. Pure."""
+    """Return ``{host: name}`` of all members, servers and clients. Pure."""
     return {one["Addr"]: one["Name"] for one in members if one.get("Addr")}
 
 
@@ -61,7 +61,7 @@ def _configuration(client: object, names: Mapping[str, str]) -> list[Peer]:
         raise swarm_errors.StoreError(f"Consul refuses (raft): {answer.body}")
     try:
         servers = json.loads(answer.body)["Servers"]
-        # A host that is a client by now has no name there.
+        # Consul's answer has no name for a host that is a client by now, hence ``names``.
         return [
             Peer(_named(one["Address"], names), one["Address"], bool(one["Voter"]))
             for one in servers
@@ -77,11 +77,11 @@ def peers(client: object, names: Mapping[str, str]) -> list[Peer]:
     Return Raft's list of servers.
 
     client
-        With the management token, if there are ACLs. Without the right to read who votes, all count
-        as voters: that asks for more servers rather than for fewer.
+        Has the management token, if ACLs are enabled. Without permission to read which peers vote,
+        all count as voters: this requires more servers rather than fewer.
 
     names
-        ``{host: name}`` of what may be in the list.
+        ``{host: name}`` of hosts that may be in the list.
     """
     try:
         return _configuration(client, names)
@@ -92,10 +92,10 @@ def peers(client: object, names: Mapping[str, str]) -> list[Peer]:
 
 def look(client: object, servers: Mapping[str, str]) -> Standing:
     """
-    Return what this host's Consul says of its servers; an error if it does not answer.
+    Return the state of the servers from this host's Consul; raise an error if it does not answer.
 
     servers
-        ``{name: address}`` of pillar's, for a list that members are not told in.
+        ``{name: address}`` from the pillar, for names that the list of members does not provide.
     """
     leader = swarm_kv.leader(client)
     names = {address: name for name, address in servers.items()}
@@ -117,10 +117,10 @@ def change(me: str, server: bool, was_server: bool, found: Standing) -> str:
     Return what a change of this host's Consul means for Raft. Pure.
 
     server
-        Whether pillar wants a server here.
+        Whether the pillar defines a server on this host.
 
     was_server
-        Whether Consul of this host has been one.
+        Whether this host's Consul was a server before.
     """
     if not found.leader:
         return LEAVE if was_server and not server else ALONE
@@ -133,7 +133,7 @@ def refusal(voters: set[str], alive: set[str], me: str, doing: str = RESTARTING)
     """
     Return why a server must not go down, ``None`` if it may. Pure.
 
-    One or two voters bear no loss at all: they are restarted while all are up.
+    One or two voters tolerate no failure: they may be restarted while all of them are up.
     """
     need, rest = majority(len(voters)), (voters & alive) - {me}
     absent = voters - alive - {me}
@@ -159,9 +159,10 @@ def _costs(what: str, voters: set[str], rest: set[str], need: int, absent: set[s
 
 def stays(found: Standing, wanted: set[str], me: str) -> str | None:
     """
-    Return why this host must stay a server of Consul for now, ``None`` if it may stop. Pure.
+    Return why this host must remain a Consul server for now, ``None`` if it may stop. Pure.
 
-    Those that pillar wants come first; so Raft's list never has fewer than before or than wanted.
+    All servers in the pillar have to be voters first, so that Raft never has fewer voters than the
+    pillar has servers.
     """
     if missing := sorted(wanted - found.voters):
         return (
@@ -176,7 +177,7 @@ def stays(found: Standing, wanted: set[str], me: str) -> str | None:
 
 
 def not_in(found: Standing, me: str) -> str | None:
-    """Return what a server lacks until Raft counts it, ``None`` for nothing. Pure."""
+    """Return why Raft does not count this server as a voter, ``None`` if it does. Pure."""
     if me in found.voters:
         return None
     have = ", ".join(sorted(found.names)) or "nobody"
@@ -185,7 +186,7 @@ def not_in(found: Standing, me: str) -> str | None:
 
 
 def join(client: object, address: str) -> None:
-    """Have Consul of this host find the others by one more address."""
+    """Make this host's Consul join the cluster through the agent at an address."""
     path = f"/v1/agent/join/{address}"
     answer = swarm_kv.call("join", client.http.put, lambda response: response, path)
     if answer.code != requests.codes.ok:
@@ -193,7 +194,7 @@ def join(client: object, address: str) -> None:
 
 
 def leave(client: object) -> None:
-    """Have Consul of this host leave; it ends with that. Whether it is out is for others to say."""
+    """Make this host's Consul leave and stop. Only other servers can tell whether it is out."""
     answer = swarm_kv.call("leave", client.http.put, lambda response: response, "/v1/agent/leave")
     if answer.code != requests.codes.ok:
         raise swarm_errors.StoreError(f"Consul refuses (leave): {answer.body}")

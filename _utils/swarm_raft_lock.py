@@ -1,9 +1,9 @@
 """
-A lock that the cluster of swarm mode holds itself: whose turn it is to restart an engine.
+A lock in the swarm mode cluster itself: its holder has the turn to restart an engine.
 
-It is a swarm config of a fixed name, for raft makes no second one of that name. Its labels tell who
-holds it; its ID is what it is removed by, so that nobody removes another one than he has seen. How
-old it is, the managers tell by their clocks.
+The lock is a swarm config with a fixed name, because Raft accepts no second config of that name.
+Its labels name the holder. It is removed by its ID, so that only the lock that was inspected can be
+removed. The managers determine its age by their clocks.
 """
 
 import base64
@@ -23,23 +23,23 @@ FREE, OWN, EXPIRED, HELD = "free", "own", "expired", "held"
 
 
 class Turn(NamedTuple):
-    """Who holds the lock since when, and what ran when it was taken."""
+    """The lock's holder, the time when it was taken, and what ran at that time."""
 
     id: str
     holder: str
     since: float
-    lease: float  # seconds after which it ends by itself
-    before: dict  # {"node": its ID, "tasks": [IDs on it], "services": {ID: how many tasks ran}}
+    lease: float  # seconds after which it expires
+    before: dict  # {"node": its ID, "tasks": [IDs on it], "services": {ID: number of tasks}}
 
 
 def lease(settings: dict) -> float:
-    """Return after how many seconds a turn counts as that of a host which was lost in it."""
-    # More than any turn lasts: each of its waits has swarm:timeout.
+    """Return the seconds after which the holder of a turn is considered lost."""
+    # Longer than any turn lasts: each wait in a turn is limited by swarm:timeout.
     return 4 * settings["timeout"] + 300
 
 
 def verdict(turn: Turn | None, me: str, now: float) -> str:
-    """Return what a turn means to ``me``: free, my own of a run that ended, expired, or held."""
+    """Return the state of a turn for ``me``: free, own (an earlier run's), expired or held."""
     if turn is None:
         return FREE
     if turn.holder == me:
@@ -48,7 +48,7 @@ def verdict(turn: Turn | None, me: str, now: float) -> str:
 
 
 def waiting(turn: Turn, me: str) -> str:
-    """Return whom ``me`` waits for, as a sentence; another one for each turn."""
+    """Return whose turn ``me`` waits for, as a sentence that differs for each turn."""
     since = time.strftime("%H:%M:%S", time.gmtime(turn.since))
     return f"{me} waits for its turn to restart its engine: {turn.holder} has it since {since} UTC"
 
@@ -57,16 +57,16 @@ def _parsed(config: dict) -> Turn:
     spec, since = config["Spec"], swarm_nodes.stamp(config["CreatedAt"])
     labels = spec.get("Labels") or {}
     if _HOLDER not in labels:
-        # Not ours, whoever made it: it is left alone.
+        # The formula did not create it: leave it alone.
         return Turn(config["ID"], f"somebody's own config {NAME}", since, math.inf, {})
     before = json.loads(base64.b64decode(spec.get("Data") or "") or b"{}")
     return Turn(config["ID"], labels[_HOLDER], since, float(labels.get(_LEASE, 0)), before)
 
 
 def find(client: Any) -> Turn | None:
-    """Return the turn that the cluster knows, ``None`` if nobody has it."""
+    """Return the current turn in the cluster, ``None`` if there is none."""
     with swarm_docker.translated("whose turn it is"):
-        # Docker's filter takes the beginning of a name.
+        # Docker's filter matches the beginning of a name.
         found = client.configs(filters={"name": NAME})
     return next((_parsed(one) for one in found or [] if one["Spec"]["Name"] == NAME), None)
 
@@ -79,13 +79,13 @@ def _create(client: Any, holder: str, seconds: float, before: dict) -> str:
 
 
 def remove(client: Any, turn: str) -> None:
-    """End the turn of this ID, if it has not ended yet."""
+    """End the turn with this ID, if it has not ended yet."""
     with swarm_docker.translated("ending the turn"):
         swarm_docker.found(client.remove_config, turn)
 
 
 def take(client: Any, holder: str, node: str, seconds: float) -> tuple[Turn | None, str]:
-    """Try to take the turn; return it, or ``None`` and why not. Only managers can do that."""
+    """Try to take the turn; return it, or ``None`` and the reason. Works only on managers."""
     turn, now = find(client), time.time()
     if turn and verdict(turn, holder, now) == HELD:
         return None, waiting(turn, holder)
@@ -102,11 +102,11 @@ def take(client: Any, holder: str, node: str, seconds: float) -> tuple[Turn | No
     return Turn(made, holder, now, seconds, before), ""
 
 
-# ---- what ran before
+# ---- tasks before and after a restart
 
 
 def running(client: Any, node: str) -> dict:
-    """Return what runs on a node, and how many tasks the services have that run there."""
+    """Return the tasks on a node, and the total number of tasks of each service that runs there."""
     tasks = _tasks(client)
     here = [one for one in tasks if one.get("NodeID") == node]
     services = {one["ServiceID"] for one in here}
@@ -117,7 +117,7 @@ def running(client: Any, node: str) -> dict:
 
 
 def _tasks(client: Any) -> list[dict]:
-    """Return the tasks that run and are to run, of services that run on and on."""
+    """Return the tasks that run and should run, of services that are not jobs."""
     with swarm_docker.translated("tasks of the cluster"):
         lasting = {one["ID"] for one in client.services() if _lasts(one)}
         tasks = client.tasks(filters={"desired-state": "running"})
@@ -133,10 +133,10 @@ def _lasts(service: dict) -> bool:
 
 
 def unsettled(client: Any, before: dict) -> str | None:
-    """Return which services have not come back from a restart of their node, ``None`` for none."""
+    """Return what is still missing after a restart of the node as a sentence, or ``None``."""
     tasks = _tasks(client)
     if gone := {one["ID"] for one in tasks} & set(before.get("tasks", ())):
-        # The restart has ended each of them; the managers have not heard of it yet.
+        # The restart has ended each of them, but the managers have not noticed it yet.
         return f"{len(gone)} task(s) of before are still said to run"
     return _fewer(tasks, before.get("services", {}))
 
@@ -148,9 +148,9 @@ def _fewer(tasks: Iterable[dict], counts: dict) -> str | None:
 
 
 def back(nodes: list[dict], node: str) -> str | None:
-    """Return why the managers do not have a node back yet, ``None`` if they have."""
+    """Return why a node is not back yet according to the managers, ``None`` if it is."""
     found = swarm_nodes.by_id(nodes).get(node)
     if found is None or swarm_nodes.status(found) in {"Ready", "Pause", "Drain"}:
-        # One that was removed meanwhile is waited for by nobody.
+        # A node that was removed in the meantime is not waited for.
         return None
     return f"{swarm_nodes.title(found)} is {swarm_nodes.status(found)} to the managers"

@@ -1,8 +1,8 @@
 """
-What the SDK's client reads of an engine, by the standard library alone.
+Read from an engine as the SDK's client does, with the standard library alone.
 
-For a dry run on a host that has no SDK yet: what is there already is told as it is. The methods are
-the SDK's, and so are the names of the errors. It changes nothing.
+For test mode on a host that has no SDK yet, so that it reports what already exists. The methods and
+the errors have the SDK's names. Nothing is changed.
 """
 
 import http.client
@@ -16,7 +16,7 @@ import swarm_errors
 
 _UNIX = "unix://"
 _MISSING = 404
-# Each method of the SDK's that only reads, and what it asks for.
+# The read-only methods of the SDK, and the API path of each.
 READS: Mapping[str, str] = {
     "configs": "/configs",
     "containers": "/containers/json",
@@ -38,11 +38,11 @@ READS: Mapping[str, str] = {
 
 
 class DockerException(Exception):  # noqa: N818
-    """There is no answer."""
+    """The engine did not answer."""
 
 
 class APIError(DockerException):
-    """The engine has answered that it cannot; ``explanation`` has its words."""
+    """The engine answered with an error; ``explanation`` is its message."""
 
     def __init__(self, explanation: str) -> None:
         super().__init__(explanation)
@@ -50,15 +50,15 @@ class APIError(DockerException):
 
 
 class NotFound(APIError):  # noqa: N818
-    """The engine knows no such object."""
+    """The engine does not find the object."""
 
 
 class Reader:
     """
-    A client of the engine on this host.
+    A read-only client of the engine on this host.
 
     base_url
-        Its socket, ``unix:///...``.
+        URL of the engine's socket, ``unix:///...``.
 
     timeout
         Longest silence of the engine, in seconds.
@@ -77,10 +77,10 @@ class Reader:
         return lambda *which, **more: self._read(READS[name], *which, **more)
 
     def close(self) -> None:
-        """Do nothing: each question has a connection of its own."""
+        """Do nothing: each request has its own connection."""
 
     def ping(self) -> bool:
-        """Say whether the engine answers."""
+        """Check whether the engine answers."""
         return self._get("/_ping") == b"OK"
 
     def version(self, api_version: bool = True) -> dict:
@@ -131,7 +131,7 @@ def _missing(what: str) -> swarm_errors.SdkMissingError:
 
 
 def _listed(value: Any) -> list[str]:
-    """Return a filter's values as the API wants them."""
+    """Return the values of a filter in the form that the API expects."""
     values = value if isinstance(value, list) else [value]
     return [str(one).lower() if isinstance(one, bool) else str(one) for one in values]
 

@@ -1,7 +1,7 @@
 """
-Bring one container to the wanted state: look, decide, act, look again.
+Bring one container to the wanted state: inspect, decide, act, inspect again.
 
-What an interrupted recreation leaves behind is put right from the names and states alone.
+The leftovers of an interrupted recreation are repaired from the names and states alone.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from swarm_actions import REPLACED, Trial, status
 
 log = logging.getLogger(__name__)
 
-# Nothing can be done with such a container but to get rid of it.
+# A container in one of these states can only be removed.
 _LOST = {"dead", "removing"}
 
 
 class Plan(NamedTuple):
-    """What is wanted, what is there, and what differs."""
+    """The wanted state, the current state and the differences."""
 
     name: str
     wanted: dict
@@ -30,11 +30,11 @@ class Plan(NamedTuple):
     leftover: dict | None
     image: dict | None
     changes: dict
-    kept: dict | None  # which of the two goes on
+    kept: dict | None  # which of the two containers stays
 
 
 def plan(client: Any, name: str, wanted: dict) -> Plan:
-    """Look at the container and tell what has to change."""
+    """Inspect the container, and return what has to change."""
     container, leftover = (swarm_docker.container(client, one) for one in (name, name + REPLACED))
     wanted = _with_ids(client, wanted)
     image = swarm_docker.found(client.inspect_image, wanted["image"])
@@ -49,12 +49,12 @@ def plan(client: Any, name: str, wanted: dict) -> Plan:
 
 def survivor(container: dict | None, leftover: dict | None, changes: dict) -> dict | None:
     """
-    Tell which of the two containers of an interrupted recreation is kept.
+    Return which of the two containers of an interrupted recreation is kept.
 
-    The one of before, which is known to work; unless the new one runs and is what is wanted.
+    This is the old one, which is known to work, unless the new one runs and matches what is wanted.
 
     changes
-        What differs between the wanted container and the new one.
+        Differences between the wanted container and the new one.
     """
     return container if leftover is None or (container and not changes) else leftover
 
@@ -63,13 +63,13 @@ def differences(
     wanted: dict, container: dict | None, image: dict | None, base: dict | None = None
 ) -> dict:
     """
-    Return what differs between the wanted and the present container.
+    Return the differences between the wanted and the current container.
 
     image
-        The local image that ``wanted`` names, if it is there.
+        The local image that ``wanted`` names, if it exists.
 
     base
-        The image that the present container was made of.
+        The image that the current container was created from.
     """
     if container is None:
         changes = {key: {"old": None, "new": value} for key, value in wanted.items()}
@@ -90,11 +90,11 @@ def differences(
 
 def execute(client: Any, plan: Plan, image: dict, trial: Trial | None = None) -> None:
     """
-    Make the planned changes, and check that they came about.
+    Make the planned changes, and verify the result.
 
     trial
-        Gives what a container is started within; its error undoes a replacement. Defaults to seeing
-        the container stay up.
+        Returns the context in which a container is started; its error rolls a replacement back.
+        Defaults to checking that the container stays up.
     """
     container = _repaired(client, plan)
     base = _image_of(client, container)
@@ -122,7 +122,7 @@ def _act(client: Any, plan: Plan, todo: str | None, container: dict | None, tria
 
 
 def action(container: dict | None, changes: dict) -> str | None:
-    """Tell what brings the changes about with the least disturbance."""
+    """Return the action that makes the changes with the least disruption."""
     if container is None:
         return "create"
     settings = {key: value for key, value in changes.items() if key != "state"}
@@ -136,7 +136,7 @@ def action(container: dict | None, changes: dict) -> str | None:
 
 
 def _repaired(client: Any, plan: Plan) -> dict | None:
-    """Put right what an interrupted recreation left, and return the container that is kept."""
+    """Repair an interrupted recreation, and return the container that is kept."""
     if plan.kept is plan.current:
         return plan.current
     if plan.current:
@@ -146,14 +146,14 @@ def _repaired(client: Any, plan: Plan) -> dict | None:
 
 
 def _meant_to_run(container: dict) -> dict:
-    """Return a container as one that is started if it has to come back, whatever its state is."""
+    """Return the container marked as running, so that a rollback starts it in any case."""
     return {**container, "State": {**container["State"], "Running": True}}
 
 
 def _check(client: Any, plan: Plan, image: dict) -> None:
-    """Look again: a difference that stays would have the container recreated on every run."""
+    """Inspect again: a remaining difference would recreate the container on every run."""
     container = swarm_docker.container(client, plan.name)
-    # Whether it runs was seen above, or is seen by those who wait for what it does.
+    # The trial has checked that it runs, or the callers that wait for its work check it.
     still = differences(plan.wanted, container, image, image).keys() - {"state"}
     if still:
         raise swarm_errors.ApiError(
@@ -167,7 +167,7 @@ def _image_of(client: Any, container: dict | None) -> dict | None:
 
 
 def _with_ids(client: Any, wanted: dict) -> dict:
-    """Name the container whose network is shared by its ID, as Docker does."""
+    """Replace the name of the container whose network is shared by its ID, as Docker does."""
     kind, _, name = wanted.get("network_mode", "").partition(":")
     other = kind == "container" and swarm_docker.container(client, name)
     return {**wanted, "network_mode": f"container:{other['Id']}"} if other else wanted

@@ -1,7 +1,7 @@
 """
-What Docker's client knows of registries: logins in ``config.json``, and the CA of each.
+Registry settings of the Docker client: logins in ``config.json``, and the CA of each registry.
 
-Pure, and nothing in it puts a password, or what it is in base64, into a report or an error.
+Pure. Reports and errors never contain a password, either in plain text or in base64.
 """
 
 import base64
@@ -13,14 +13,14 @@ import swarm_errors
 import swarm_pki
 
 HUB = "docker.io"
-# Docker's own name for the Hub in config.json.
+# Docker's key for Docker Hub in config.json.
 _HUB_KEY = "https://index.docker.io/v1/"
 _NONE = "no login"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Outcome(NamedTuple):
-    """What comes of it: ``config.json``, the report, and ``{host: user}`` of what is ours."""
+    """The new ``config.json``, the report, and ``{host: user}`` of the formula's logins."""
 
     config: dict
     changes: dict
@@ -28,17 +28,17 @@ class Outcome(NamedTuple):
 
 
 def key(host: str) -> str:
-    """Return under which key ``config.json`` has a registry."""
+    """Return the key of a registry in ``config.json``."""
     return _HUB_KEY if host == HUB else host
 
 
 def login(user: str, password: str) -> dict:
-    """Return the entry of ``config.json`` for a login."""
+    """Return the entry in ``config.json`` for a login."""
     return {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
 def user(entry: object) -> str | None:
-    """Return whose login an entry is, ``None`` if it is none."""
+    """Return the user name of an entry, ``None`` if it is not a login."""
     try:
         pair = base64.b64decode(entry["auth"], validate=True).decode()
     except (TypeError, KeyError, ValueError, binascii.Error):
@@ -48,7 +48,7 @@ def user(entry: object) -> str | None:
 
 
 def refuse_password(password: str, what: str) -> None:
-    """Refuse what Docker's client or HTTP would cut off, change or not take."""
+    """Raise an error if Docker's client or HTTP would truncate, alter or reject the password."""
     if _CONTROL.search(password):
         raise swarm_errors.SwarmError(
             f"{what} holds more than one line, or a control character: put the password there as"
@@ -66,7 +66,7 @@ def _auths(config: dict, path: str) -> dict:
 
 
 def _helper(config: dict, host: str) -> str | None:
-    """Return the setting by which another program keeps the login to a registry."""
+    """Return the setting that delegates the login to a credential helper."""
     helpers = config.get("credHelpers")
     if isinstance(helpers, dict) and helpers.get(key(host)):
         return f"credHelpers: {key(host)}"
@@ -74,7 +74,7 @@ def _helper(config: dict, host: str) -> str | None:
 
 
 def refuse_helper(config: dict, host: str, path: str) -> None:
-    """Refuse to write a login that Docker would not look at."""
+    """Raise an error if Docker would ignore the login because of a credential helper."""
     if setting := _helper(config, host):
         raise swarm_errors.SwarmError(
             f"{path} has '{setting}': Docker asks that program for the login to {host}, and not the"
@@ -85,14 +85,14 @@ def refuse_helper(config: dict, host: str, path: str) -> None:
 
 def merge(config: dict, wanted: dict, noted: dict, path: str) -> Outcome:
     """
-    Return what becomes of ``config.json``. Everything in it that is not ours stays.
+    Return the new ``config.json``. Entries that are not the formula's stay.
 
     wanted
         ``{host: (user, password)}``.
 
     noted
-        ``{host: user}`` of the logins that the formula wrote. One that is somebody else's by now
-        stays where it is.
+        ``{host: user}`` of the logins that the formula wrote. A login that now has another user is
+        not removed.
     """
     auths, changes, ours = dict(_auths(config, path)), {}, {}
     for host in [one for one in noted if one not in wanted]:
@@ -106,7 +106,7 @@ def merge(config: dict, wanted: dict, noted: dict, path: str) -> Outcome:
             auths[key(host)] = entry
             before = "another login" if old else _NONE
             changes[f"registry {host}"] = {"old": before, "new": f"login of {name}"}
-        # What an admin has written himself is his, though pillar says the same.
+        # A login that the administrator wrote stays theirs, even if the pillar has the same login.
         if old != entry or host in noted:
             ours[host] = name
     rest = {name: value for name, value in config.items() if name != "auths" or auths}
@@ -114,7 +114,7 @@ def merge(config: dict, wanted: dict, noted: dict, path: str) -> Outcome:
 
 
 def authority(text: str, what: str) -> str:
-    """Return the certificates of a text and nothing else of it, such as a key."""
+    """Return only the certificates in a text, without other content such as a key."""
     certs = swarm_pki.bundle(text) or [text]
     for one in certs:
         swarm_pki.check(one, what)
@@ -122,7 +122,7 @@ def authority(text: str, what: str) -> str:
 
 
 def fingerprint(text: str | None) -> str | None:
-    """Return the SHA-256 of a CA's file, with all its certificates; ``None`` for none."""
+    """Return the SHA-256 of all certificates in a CA file; ``None`` without a file."""
     if text is None:
         return None
     try:

@@ -1,5 +1,5 @@
 """
-What single settings mean to one another: faults and warnings that no single value shows. Pure.
+Check settings against each other: faults and warnings that no single value shows. Pure.
 
 Works on resolved settings (``swarm_topology.resolve``).
 """
@@ -25,7 +25,7 @@ _ELSEWHERE = {
     "cluster-advertise": "swarm:overlay and swarm:address",
 }
 
-# What an engine in swarm mode refuses, and what to have in place of it.
+# Values that an engine in swarm mode refuses, and the values to use instead.
 _NOT_WITH_SWARM_MODE = {
     "live-restore": (True, "false"),
     "firewall-backend": ("nftables", "iptables"),
@@ -87,7 +87,7 @@ def _timings(settings: dict) -> Iterator[Fault]:
 
 
 def _discovery(settings: dict) -> Iterator[Fault]:
-    """Agents and managers meet in one place of the store."""
+    """Check that agents and managers use the same path in the store."""
     manager, agent = (
         (settings[section]["options"]["discovery-opt"] or {}).get("kv.path")
         for section in ("manager", "agent")
@@ -105,7 +105,7 @@ def _replication(settings: dict) -> Iterator[Fault]:
 
 
 def listeners(settings: dict) -> list[tuple[str, int]]:
-    """Return ``(pillar path, port)`` of all that listens on this kind of node."""
+    """Return ``(pillar path, port)`` of all listeners on a node in this mode."""
     found = [("swarm:engine:port", settings["engine"]["port"])]
     if settings["mode"] == "builtin":
         found.append(("swarm:builtin:port", settings["builtin"]["port"]))
@@ -287,12 +287,12 @@ _RELATIONS = (
 
 
 def faults(settings: dict) -> list[Fault]:
-    """Return every fault that lies between settings."""
+    """Return all faults in combinations of settings."""
     return [fault for relation in _RELATIONS for fault in relation(settings)]
 
 
 def warnings(settings: dict) -> list[str]:
-    """Return what is allowed and yet unwise, each with its reason."""
+    """Return warnings about settings that are allowed but unwise, each with its reason."""
     found = []
     counted = {"swarm:managers": settings["managers"]}
     if settings["consul"]["servers"]:

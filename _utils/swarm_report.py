@@ -1,8 +1,8 @@
 """
-What minions report, checked in shape before anybody reckons with it. Pure.
+Check the shape of the reports of minions before they are used. Pure.
 
-A report is the word of a minion, which may be broken into: it is shown, and never trusted to say
-which node another minion has.
+A report comes from a minion, which may be compromised: it is displayed, and never trusted on which
+node another minion has.
 """
 
 import swarm_errors
@@ -24,12 +24,12 @@ _NODE = {"name": str, "address": str, "status": str, "error": str, "version": st
 
 
 def _fault(value: dict, shape: dict) -> str | None:
-    """Return the first key that is missing or holds something else."""
+    """Return the first key that is missing or has a value of another type."""
     return next((key for key, kind in shape.items() if not isinstance(value.get(key), kind)), None)
 
 
 def read(value: object) -> dict | str:
-    """Return a member's report, or a text that says why there is none."""
+    """Return a member's report, or a text that explains why there is none."""
     if not isinstance(value, dict):
         return value if isinstance(value, str) else "its report is none: no dictionary"
     report = {**_OPTIONAL, **value}
@@ -39,7 +39,7 @@ def read(value: object) -> dict | str:
 
 
 def read_managers(value: object) -> dict:
-    """Return what the managers say, in the shape of ``swarm_node.managers``; empty if it is not."""
+    """Return the managers' answer if it has the shape of ``swarm_node.managers``, else ``{}``."""
     if not isinstance(value, dict) or not all(map(_is_manager, value.values())):
         return {}
     return value
@@ -63,24 +63,24 @@ def _is_node(one: object) -> bool:
 
 
 def shown(value: object) -> str:
-    """Return a text for a table: what would break its lines is escaped."""
+    """Return a text for a table: characters that would break its lines are escaped."""
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(value))
 
 
 def names(minion: str) -> set[str]:
-    """Return the names that the engine of a minion may have: its ID, and that without a domain."""
+    """Return the possible host names of a minion: its ID, with and without the domain."""
     return {minion, minion.partition(".")[0]}
 
 
 def sole(member: str, key: str, hostname: str | None, reports: dict, members: object) -> str:
     """
-    Return the key of a member's node; raises an error if it is another member's as well.
+    Return the key of a member's node; raise an error if another member may have the same node.
 
     key
         Its node ID, or the address of its engine, as the member reports it or by its host name.
 
     hostname
-        The name of the node in the list of the managers, ``None`` if they do not list it.
+        The name of the node in the managers' list, ``None`` if they do not list it.
     """
     owners = {
         name

@@ -1,5 +1,5 @@
 """
-Build state returns. The only place that knows the shape of a state return.
+Build state returns. This is the only module that defines the structure of a state return.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from salt.exceptions import CommandExecutionError
 
 
 def done(name: str, changes: dict, test: bool = False, comment: str = "") -> dict:
-    """Report that ``name`` was converged, or would be if ``test`` is set."""
+    """Return the success of the state ``name``; with ``test``, what it would change."""
     if not changes:
         text = f"{name} is in the desired state"
     elif test:
@@ -26,19 +26,19 @@ def done(name: str, changes: dict, test: bool = False, comment: str = "") -> dic
 
 
 def failed(name: str, err: Exception | str, changes: dict | None = None) -> dict:
-    """Report that ``name`` could not be converged; ``changes`` is what was done before."""
-    # Salt's own errors, such as those of apt, have causes as well.
+    """Return the failure of the state ``name``; ``changes`` were made before the error."""
+    # Errors from Salt itself, such as apt's, can have a known cause as well.
     text = swarm_cause.explained(str(err))
     return {"name": name, "result": False, "changes": changes or {}, "comment": text}
 
 
 def warned(ret: dict, warnings: list[str]) -> dict:
-    """Add warnings to a return; Salt shows them whatever the result is."""
+    """Add warnings to a return; Salt shows them for any result."""
     return {**ret, "warnings": warnings} if warnings else ret
 
 
 def applied(name: str, test: bool, function: Callable, *args: object, **kwargs: object) -> dict:
-    """Call ``function``, which converges something unless ``test`` and returns the changes."""
+    """Call ``function``, which makes changes, except with ``test``, and returns them."""
     try:
         changes = function(*args, test=test, **kwargs)
     except CommandExecutionError as err:
@@ -50,9 +50,9 @@ def applied(name: str, test: bool, function: Callable, *args: object, **kwargs: 
 
 def waited(name: str, test: bool, function: Callable, timeout: float | None) -> dict:
     """
-    Call ``function``, which waits up to ``timeout`` seconds and raises if it was in vain.
+    Call ``function``, which waits up to ``timeout`` seconds and raises an error on a timeout.
 
-    In test mode it only looks: what is not there yet would be waited for.
+    In test mode, it checks only once; if the check fails, the state reports that it would wait.
     """
     try:
         function(0 if test else timeout)

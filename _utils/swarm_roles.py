@@ -1,8 +1,8 @@
 """
-The containers of classic mode, as specifications for ``swarm_container``. Pure.
+Specifications of the containers of classic mode, for ``swarm_container``. Pure.
 
-All of them use the host's network: they need the host's own addresses, and nothing of Docker's
-proxying between them and each other survives less than they do.
+All of them use the host's network: they need the host's own addresses, and their connections do not
+depend on Docker's proxy, which may end before they do.
 """
 
 import hashlib
@@ -19,17 +19,17 @@ CONFIG_LABEL = "swarm-formula.config"
 
 
 def consul_file() -> Path:
-    """Return where the configuration of this host's Consul is."""
+    """Return the path of this host's Consul configuration."""
     return swarm_files.CONFIG / _CONSUL_FILE
 
 
 def engine_endpoint(settings: dict) -> str:
-    """Return ``host:port`` at which the others reach this node's engine."""
+    """Return the ``host:port`` at which other hosts reach this node's engine."""
     return endpoint(settings["address"], settings["engine"]["port"])
 
 
 def manager_endpoints(settings: dict) -> dict[str, str]:
-    """Return ``{ID: host:port}`` of all managers, this node's first if it is one."""
+    """Return ``{ID: host:port}`` of all managers, starting with this node if it is one."""
     port = settings["manager"]["port"]
     ids = sorted(settings["managers"], key=lambda one: one != settings["id"])
     return {one: endpoint(settings["managers"][one], port) for one in ids}
@@ -37,9 +37,9 @@ def manager_endpoints(settings: dict) -> dict[str, str]:
 
 def _consul_tls(settings: dict, certs: Set, files: Files) -> dict:
     """
-    Return what has Consul's agents show each other their certificates, and this host's clients too.
+    Return the options for mutual TLS between Consul's agents, and with clients on this host.
 
-    ``verify_server_hostname``: a client's certificate makes no server.
+    ``verify_server_hostname``: an agent cannot be a server with a client's certificate.
     """
     config = {
         "ca_file": files.ca,
@@ -50,24 +50,25 @@ def _consul_tls(settings: dict, certs: Set, files: Files) -> dict:
         "verify_server_hostname": not settings["tls"]["cert"],
     }
     if certs.gossip:
-        # Without a file of its own, in which an older key would outlive this one.
+        # Without Consul's keyring file, in which an older key would outlive this one.
         config |= {"encrypt": certs.gossip, "disable_keyring_file": True}
     return config
 
 
 def consul_config(settings: dict, certs: Set | None, files: Files, acl: dict | None = None) -> dict:
     """
-    Return this node's configuration of Consul: a server's or a client's.
+    Return this node's Consul configuration, for a server or a client.
 
     certs
-        What is in ``files``; ``None`` without TLS.
+        The content of ``files``; ``None`` without TLS.
 
     acl
-        As ``swarm_acl.config`` says; ``None`` for no ACLs.
+        The result of ``swarm_acl.config``; ``None`` without ACLs.
 
-    No first host and no order: every server waits for all of them (``bootstrap_expect``), every
-    agent looks for all of them (``retry_join``), and that every second, for they start at the same
-    time. A server that joins others (``settings["begins"]`` is false) begins no cluster of its own.
+    There is no first host and no order: every server waits for all servers (``bootstrap_expect``),
+    and every agent tries to join all of them (``retry_join``) every second, because they start at
+    the same time. A server that joins others (``settings["begins"]`` is false) does not bootstrap a
+    cluster.
     """
     consul = settings["consul"]
     config = {
@@ -81,7 +82,7 @@ def consul_config(settings: dict, certs: Set | None, files: Files, acl: dict | N
         "retry_join": sorted(settings["servers"].values()),
         "retry_interval": "1s",
         "disable_update_check": True,
-        # The multiplier 5 is for tiny machines; 1 is what HashiCorp advises for production.
+        # A multiplier of 5 is for tiny machines; HashiCorp recommends 1 for production.
         "performance": {"raft_multiplier": 1},
     }
     if settings["is_server"] and settings.get("begins", True):
@@ -99,7 +100,7 @@ def consul_config(settings: dict, certs: Set | None, files: Files, acl: dict | N
 def consul_container(
     settings: dict, folder: str, certs: Set | None, files: Files, acl: dict | None = None
 ) -> tuple[dict, str]:
-    """Return the container of Consul and the text of its configuration in ``folder``."""
+    """Return Consul's container and the text of its configuration file in ``folder``."""
     config = consul_config(settings, certs, files, acl)
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     consul = settings["consul"]
@@ -110,11 +111,11 @@ def consul_container(
         "mounts": [f"{folder}:{folder}:ro", f"{consul['volume']}:/consul/data"],
         "network_mode": "host",
         "restart_policy": "unless-stopped",
-        # Consul reads its file at start only: another content is another container.
+        # Consul reads its file only at startup: new content requires a new container.
         "labels": {CONFIG_LABEL: hashlib.sha256(text.encode()).hexdigest()[:16]},
     }
     if settings["tls"]["used"]:
-        # The official image would give up root before it has read root's key.
+        # The official image would drop root privileges before it reads root's key.
         container["environment"] = {"CONSUL_DISABLE_PERM_MGMT": "1"}
     return container, text
 
@@ -130,7 +131,7 @@ def _swarm(settings: dict, command: list[str]) -> dict:
 
 
 def _with_files(container: dict, settings: dict, options: dict, files: Files) -> dict:
-    """Have a container see the files that its flags name."""
+    """Mount the files that a container's flags name."""
     of_store = options.get("discovery-opt") or {}
     given = {options.get(flag) for flag in swarm_flags.TLS_FILES}
     given |= {of_store.get(key) for key in swarm_flags.KV_FILES}
@@ -141,14 +142,14 @@ def _with_files(container: dict, settings: dict, options: dict, files: Files) ->
 
 
 def _discovery(settings: dict, given: dict, files: Files) -> dict:
-    """Return the options of the store, with the certificate if it is our own Consul."""
+    """Return ``discovery-opt`` with the certificate for the formula's Consul, if it uses TLS."""
     if not (settings["tls"]["used"] and settings["own_store"]):
         return {}
     return {"discovery-opt": {**swarm_flags.kv_tls(files), **given.get("discovery-opt", {})}}
 
 
 def manager_tls(settings: dict, files: Files) -> dict | None:
-    """Return the files with which a manager is asked, ``None`` for one without TLS."""
+    """Return the TLS files for requests to a manager, ``None`` for a manager without TLS."""
     if settings["tls"]["used"]:
         return {"cert": files.cert, "key": files.key, "ca": files.ca}
     options = settings["manager"]["options"]
@@ -172,7 +173,7 @@ def manager_container(settings: dict, files: Files) -> dict:
     }
     options = {**ours, **given, **_discovery(settings, given, files)}
     if not options["replication"]:
-        options.pop("advertise")  # read with --replication only
+        options.pop("advertise")  # used with --replication only
     command = ["manage", *swarm_flags.argv(options, swarm_flags.MANAGE), settings["discovery"]]
     return _with_files(_swarm(settings, command), settings, options, files)
 
@@ -189,7 +190,7 @@ def agent_container(settings: dict, files: Files) -> dict:
 
 
 def agent_key(settings: dict) -> str | None:
-    """Return where in Consul the agent registers this node, ``None`` if that cannot be told."""
+    """Return the key under which the agent registers this node in Consul, ``None`` if unknown."""
     options = settings["agent"]["options"]
     if not settings["own_store"] or options["delay"]:
         return None

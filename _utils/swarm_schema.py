@@ -1,7 +1,7 @@
 """
-The pillar ``swarm``: every key, its check, its default, and one line of what it is for.
+Define the pillar ``swarm``: every key with its check, its default and a one-line description.
 
-The one home of defaults. ``pillar.example`` is held against this table by a test.
+Defaults are defined only here. A test compares ``pillar.example`` with this table.
 """
 
 from typing import NamedTuple
@@ -17,11 +17,11 @@ class Field(NamedTuple):
     check: checks.Check
     default: object
     help: str
-    hidden: bool = False  # what is wrong in its place may be a secret: it is not quoted
+    hidden: bool = False  # a wrong value may be a secret: errors do not quote it
 
 
 class Each(NamedTuple):
-    """A mapping of free names to things of one shape."""
+    """A mapping of arbitrary names to values of one shape."""
 
     key: checks.Check
     fields: dict

@@ -1,5 +1,5 @@
 """
-Where a secret is kept: in Salt's ``sdb``, or in a file that only root can read.
+Load and save secrets, in Salt's ``sdb`` or in a file that only root can read.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,14 +15,14 @@ def load(
     salt: Mapping[str, Callable], place: str, missing: str | None = None, path: str = ""
 ) -> str:
     """
-    Return the secret; an error if there is none, unless ``missing`` is given.
+    Return the secret; raise an error if there is none, unless ``missing`` is given.
 
     path
-        The pillar path that names the place, for the error.
+        Pillar path of the setting that holds ``place``, for the error.
     """
     if place.startswith(_SDB):
         found = salt["sdb.get"](place)
-        # What cannot be found, sdb gives back as it was asked for.
+        # If sdb does not find the secret, it returns the URI itself.
         found = None if found == place else found
     else:
         found = (swarm_files.read(Path(place)) or "").strip()
@@ -35,7 +35,7 @@ def load(
 
 
 def save(salt: Mapping[str, Callable], place: str, secret: str) -> None:
-    """Keep the secret."""
+    """Save the secret."""
     if place.startswith(_SDB):
         if salt["sdb.set"](place, secret) is False or load(salt, place, missing="") != secret:
             raise swarm_errors.SwarmError(f"{place} does not keep what is written to it")

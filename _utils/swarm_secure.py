@@ -1,5 +1,5 @@
 """
-What pillar says of TLS: what is wrong with it, and who may get in without. Pure.
+Validate the TLS settings of the pillar, and warn about ports without TLS. Pure.
 
 Works on resolved settings (``swarm_topology.resolve``).
 """
@@ -35,7 +35,7 @@ def _files(settings: dict) -> Iterator[Fault]:
 
 
 def _second_home(settings: dict) -> Iterator[Fault]:
-    """What TLS sets is set nowhere else."""
+    """Yield a fault for each option that is set although ``swarm:tls`` sets it."""
     places = {
         "engine:options": (settings["engine"]["options"], swarm_flags.TLS),
         "manager:options": (settings["manager"]["options"], swarm_flags.TLS),
@@ -82,14 +82,14 @@ def _managers_own(settings: dict) -> Iterator[Fault]:
 
 
 def faults(settings: dict) -> Iterator[Fault]:
-    """Yield every fault of certificates and of the flags that name them."""
+    """Yield every fault of the certificates and of the flags that name them."""
     yield from _files(settings)
     yield from _acl(settings)
     yield from _managers_own(settings)
 
 
 def warnings(settings: dict) -> list[str]:
-    """Return what anybody may do who reaches a port without TLS."""
+    """Return a warning if access to a port gives root access for lack of TLS."""
     port, options = settings["engine"]["port"], settings["engine"]["options"]
     if settings["tls"]["used"] or not port or options.get("tlsverify"):
         return []

@@ -1,7 +1,7 @@
 """
-Compare a wanted container with the one that Docker has. Pure functions: no I/O, no Salt.
+Compare the wanted settings of a container with the actual ones. Pure functions: no I/O, no Salt.
 
-Both sides are brought to one shape: a dictionary with the keys of ``swarm_container.running``.
+Both sides are normalized to a dictionary with the keys of ``swarm_container.running``.
 """
 
 import difflib
@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import swarm_errors
 import swarm_values as values
 
-# What Docker changes in a living container; everything else needs a new one.
+# Settings that Docker updates in an existing container; all others need a new container.
 IN_PLACE = {"restart_policy", "memory", "cpus"}
 _SECRET = re.compile(r"TOKEN|PASSW|SECRET|KEY|CREDENTIAL|ENCRYPT", re.IGNORECASE)
 _SECRET_FLAG = re.compile(r"-+[\w.-]*(?:token|passw|secret|encrypt)[\w.-]*", re.IGNORECASE)
 
 
 class Field(NamedTuple):
-    """How one setting is written by people, and where and how Docker's API keeps it."""
+    """How users write a setting, and where and how Docker's API stores it."""
 
     path: tuple[str, ...]
     normal: Callable[[Any], Any]
@@ -103,12 +103,12 @@ FIELDS = {
 
 
 def drop_unset(**settings: Any) -> dict:
-    """Return the settings that were given, that is, are not ``None``."""
+    """Return the settings that are set, that is, are not ``None``."""
     return {key: value for key, value in settings.items() if value is not None}
 
 
 def wanted(name: str, spec: dict) -> dict:
-    """Return the given settings of a container in their one form; what is wrong is an error."""
+    """Return the normalized settings of a container; raise an error for invalid ones."""
     given = {key: value for key, value in drop_unset(**spec).items() if key != "image_source"}
     if not isinstance(given.get("image"), str) or not given["image"]:
         raise swarm_errors.SettingsError(
@@ -118,7 +118,7 @@ def wanted(name: str, spec: dict) -> dict:
 
 
 def _normal(name: str, key: str, value: Any) -> Any:
-    """Return one wanted setting in its one form."""
+    """Return one normalized setting; raise an error if it is unknown or invalid."""
     if key not in FIELDS:
         close = difflib.get_close_matches(key, FIELDS, n=1)
         hint = (
@@ -128,7 +128,7 @@ def _normal(name: str, key: str, value: Any) -> Any:
     try:
         return FIELDS[key].normal(value)
     except (ValueError, TypeError, AttributeError, OverflowError) as err:
-        # An environment's values may be secret: only values of our own making are quoted.
+        # Environment values may be secret: quote only the formula's own messages ("found ...").
         raise swarm_errors.SettingsError(
             f"container {name}: '{key}' must be {FIELDS[key].expects}"
             + (f", {err}" if str(err).startswith("found") else f", found a {type(value).__name__}")
@@ -136,7 +136,7 @@ def _normal(name: str, key: str, value: Any) -> Any:
 
 
 def current(container: dict) -> dict:
-    """Return a container's settings, out of what Docker tells when it is inspected."""
+    """Return the normalized settings of a container from the output of ``docker inspect``."""
     found = {
         key: field.normal(field.decode(_dig(container, field.path)))
         for key, field in FIELDS.items()
@@ -148,7 +148,7 @@ def current(container: dict) -> dict:
 
 
 def _binds(mounts: list[dict]) -> list[str]:
-    """Return what others asked of Docker in the long form, in the short one."""
+    """Return mounts that other tools created in the long syntax, in the short syntax."""
     return [
         f"{mount['Source']}:{mount['Target']}{':ro' if mount.get('ReadOnly') else ''}"
         for mount in mounts
@@ -163,12 +163,12 @@ def _dig(data: dict, path: tuple[str, ...]) -> Any:
 
 
 def beyond_image(settings: dict, image: dict | None) -> dict:
-    """Return settings without the environment and labels that the image itself brings."""
+    """Return settings without the environment variables and labels that come from the image."""
     base = current({"Config": (image or {}).get("Config") or {}})
     trimmed = dict(settings)
     for key in {"environment", "labels"} & settings.keys():
         trimmed[key] = {k: v for k, v in settings[key].items() if base[key].get(k) != v}
-    # Docker takes the image's command for an empty one, unless there is an entry point of our own.
+    # Docker replaces an empty command with the image's, unless the settings have an entrypoint.
     if settings.get("command") == [] and not settings.get("entrypoint"):
         trimmed["command"] = base["command"]
     return trimmed
@@ -177,7 +177,7 @@ def beyond_image(settings: dict, image: dict | None) -> dict:
 def diff(old: dict, new: dict) -> dict:
     """Return ``{key: {"old": ..., "new": ...}}`` for every setting in ``new`` that differs."""
     old = dict(old)
-    # The daemon adds its own default log options: only those given can be compared.
+    # The daemon adds its own default log options: only the given options can be compared.
     if "log_options" in new:
         old["log_options"] = {
             k: v for k, v in old["log_options"].items() if k in new["log_options"]
@@ -188,7 +188,7 @@ def diff(old: dict, new: dict) -> dict:
 
 
 def _narrow(old: Any, new: Any) -> dict:
-    """Return old and new; of dictionaries only the entries that differ."""
+    """Return the old and the new value; of dictionaries, only the entries that differ."""
     if isinstance(old, dict) and isinstance(new, dict):
         same = {key for key in old.keys() & new.keys() if old[key] == new[key]}
         old, new = (
@@ -198,7 +198,7 @@ def _narrow(old: Any, new: Any) -> dict:
 
 
 def body(settings: dict) -> dict:
-    """Return the request that creates a container with these settings."""
+    """Return the request body that creates a container with these settings."""
     request: dict = {"Image": settings["image"], "HostConfig": {}}
     for key, field in FIELDS.items():
         if key not in settings or (key == "command" and not settings[key]):
@@ -212,23 +212,23 @@ def body(settings: dict) -> dict:
 
 
 def update_body(settings: dict) -> dict:
-    """Return the request that changes these settings of a living container."""
+    """Return the request body that updates these settings of an existing container."""
     host = body({"image": "", **settings})["HostConfig"]
     if "Memory" in host:
-        # Docker refuses more memory than the old limit of memory and swap; twice is its default.
+        # Docker refuses memory above the old memory-swap limit, by default twice the memory.
         host["MemorySwap"] = 2 * host["Memory"]
     return host
 
 
 def in_place(changes: dict) -> bool:
-    """Tell whether Docker can make these changes in the living container."""
-    # To Docker's update, zero means "leave alone": a limit can only be lifted by a new container.
+    """Check whether Docker can make these changes in the existing container."""
+    # In an update, Docker takes zero as "unchanged": only a new container can lift a limit.
     lifted = {key for key in {"memory", "cpus"} & changes.keys() if not changes[key]["new"]}
     return bool(changes) and not changes.keys() - IN_PLACE and not lifted
 
 
 def shown(changes: dict) -> dict:
-    """Return changes (or settings) with a short hash in place of everything that looks secret."""
+    """Return changes (or settings) with a short hash in place of each value that looks secret."""
     return {key: _masked(key, value) for key, value in changes.items()}
 
 
@@ -241,7 +241,7 @@ def _masked(key: str, value: Any) -> Any:
 
 
 def _masked_words(command: list) -> list:
-    """Return a command without the values of flags such as ``--token``."""
+    """Return a command with a short hash in place of the values of flags such as ``--token``."""
     shown_words, hide = [], False
     for word in map(str, command):
         flag, equals, value = word.partition("=")

@@ -1,5 +1,5 @@
 """
-Who is who: addresses, roles and URLs of one node, from the pillar and what the host knows.
+Resolve the addresses, roles and URLs of one node, from the pillar and the host's own data.
 """
 
 from collections.abc import Callable
@@ -10,14 +10,15 @@ import swarm_nodes
 import swarm_pillar
 from swarm_pillar import Fault
 
-# Engine, manager, Consul: Docker's and Consul's own with TLS, those of before without.
+# Ports of engine, manager and Consul: Docker's and Consul's own with TLS; without TLS, the ports
+# from before the formula had TLS.
 _SECURE, _PLAIN = (2376, 3376, 8501), (2275, 3375, 8500)
-# An address that is nobody's: towards it the host takes its default route (RFC 5737).
+# An address that no host has (RFC 5737): the host would use its default route to reach it.
 _ELSEWHERE = "198.51.100.1"
 
 
 class Minion(NamedTuple):
-    """What the settings need to know of the minion that reads them."""
+    """Data of the minion for which the settings are resolved."""
 
     id: str
     local: bool  # masterless
@@ -31,7 +32,7 @@ def _as_mapping(hosts: list | dict) -> dict:
 
 
 def _lookup(path: str, hosts: dict, known: dict, minion: Minion) -> tuple[dict, list[Fault]]:
-    """Give every host of ``hosts`` an address: its own, one already known, or what its name has."""
+    """Return the address of each host: as given, from ``known``, or resolved from its name."""
     result, faults = {}, []
     for host, given in hosts.items():
         result[host] = given or known.get(host) or minion.resolve(host)
@@ -43,7 +44,7 @@ def _lookup(path: str, hosts: dict, known: dict, minion: Minion) -> tuple[dict, 
 
 
 def _given(settings: dict, minion: Minion) -> tuple[str | None, list[Fault]]:
-    """Return this node's address as pillar gives it, if it does."""
+    """Return this node's address from the pillar, ``None`` if the pillar does not set it."""
     wanted = settings["address"]
     if wanted is None:
         return _as_mapping(settings["managers"]).get(minion.id), []
@@ -56,7 +57,7 @@ def _given(settings: dict, minion: Minion) -> tuple[str | None, list[Fault]]:
 
 
 def _own_address(settings: dict, minion: Minion) -> tuple[str | None, list[Fault]]:
-    """Return the address of this node: from pillar, else that of its way to the managers."""
+    """Return this node's address: from the pillar, else its source address to the managers."""
     address, faults = _given(settings, minion)
     if address or faults:
         return address, faults
@@ -83,7 +84,7 @@ def _data_path(settings: dict, minion: Minion) -> tuple[str | None, list[Fault]]
 
 
 def _managers(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
-    """Return the managers; a minion without master and without pillar manages itself."""
+    """Return the managers; a masterless minion without pillar is its own manager."""
     managers = _as_mapping(settings["managers"])
     if managers:
         return managers, []
@@ -93,7 +94,7 @@ def _managers(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
 
 
 def _ports(settings: dict, classic: bool) -> dict:
-    """Return the sections that have a port which depends on TLS, and the URL of the store."""
+    """Return the sections with a default port that depends on TLS, and the URL of the store."""
     engine, manager, consul = _SECURE if settings["tls"]["enabled"] else _PLAIN
     port = settings["consul"]["http_port"] or consul
     return {
@@ -108,9 +109,9 @@ def _ports(settings: dict, classic: bool) -> dict:
 
 
 def _tls(settings: dict, managers: dict, minion: Minion) -> dict:
-    """Return whether certificates are needed here, and who signs them."""
+    """Return whether this node needs certificates, and which minion signs them."""
     tls = settings["tls"]
-    # In builtin mode the engine has none of ours to show, as long as it has no socket of ours.
+    # In builtin mode, the engine needs no certificate unless it listens on the formula's port.
     used = tls["enabled"] and bool(settings["mode"] == "classic" or settings["engine"]["port"])
     own = used and not tls["cert"]
     ca = (tls["ca"] or next(iter(managers), None)) if own else None
@@ -118,7 +119,7 @@ def _tls(settings: dict, managers: dict, minion: Minion) -> dict:
 
 
 def _labels_of_nodes(minion: str, settings: dict) -> dict:
-    """Return the engine's labels by ``nodes``: in builtin mode these are the cluster's to keep."""
+    """Return the engine labels from ``nodes``: in builtin mode, the cluster stores them instead."""
     if settings["mode"] == "builtin":
         return {}
     given = swarm_nodes.settings_of(minion, settings["nodes"])["labels"]
@@ -127,13 +128,13 @@ def _labels_of_nodes(minion: str, settings: dict) -> dict:
 
 def resolve(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
     """
-    Return ``settings`` with what follows from them on this minion, and the faults on the way.
+    Return ``settings`` with the values derived from them for this minion, and all faults found.
 
     Adds ``id``, ``address``, ``managers`` and ``servers`` as ``{ID: address}``, ``is_manager``,
-    ``is_server``, ``is_ca``, ``own_store``, ``discovery``, the URL of the store, and the address
-    ``data_path``; ``labels`` has those of ``nodes`` too in classic mode, each port its default,
-    ``tls:ca`` the minion that signs (``None``: none does), ``tls:used`` whether this node needs
-    certificates.
+    ``is_server``, ``is_ca``, ``own_store``, ``discovery`` (the URL of the store) and ``data_path``
+    (an address). In classic mode, ``labels`` includes the labels from ``nodes``. Ports get their
+    defaults; ``tls:ca`` is the minion that signs certificates (``None`` if none does), ``tls:used``
+    whether this node needs certificates.
     """
     names, faults = _managers(settings, minion)
     address, more = _own_address({**settings, "managers": names}, minion)
@@ -147,7 +148,7 @@ def resolve(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
     data_path, more = _data_path(settings, minion)
     faults += more
     servers, more = _lookup("swarm:consul:servers", wanted, {**known, **managers}, minion)
-    # A manager without address was told of once; it is a server only by default.
+    # A manager without an address is reported already; it is a server only by default.
     faults += more if settings["consul"]["servers"] else []
     labels = {**_labels_of_nodes(minion.id, settings), **settings["labels"]}
     return {

@@ -1,5 +1,5 @@
 """
-The trial of a container that replaces another: what proves that it works, and what is said if not.
+Test a container that replaces another one, and report its log if it does not work.
 """
 
 import contextlib
@@ -12,10 +12,10 @@ import swarm_errors
 @contextlib.contextmanager
 def trial(salt: Mapping[str, Callable], name: str, prove: Callable[[], None]) -> Iterator[None]:
     """
-    Give what a container is started within: its error has the container's last words.
+    Run ``prove`` after a container was started; add the container's log to a timeout error.
 
     prove
-        Waits until the container does its work, and raises an error if it does not.
+        Function that waits until the container works, and raises an error if it does not.
     """
     yield
     try:
@@ -29,10 +29,10 @@ def apply(
     salt: Mapping[str, Callable], name: str, spec: dict, within: Callable, paths: str
 ) -> dict:
     """
-    Apply a container; an error says where in the pillar it comes from. Return what changed.
+    Apply a container and return what changed; errors name its keys in the pillar (``paths``).
 
     within
-        Gives what it is started within.
+        Function that returns the context manager in which the container is started.
     """
     try:
         return salt["swarm_container.apply"](name, spec, trial=within)
@@ -43,5 +43,5 @@ def apply(
 def replace(
     salt: Mapping[str, Callable], name: str, spec: dict, prove: Callable, paths: str
 ) -> dict:
-    """Apply a container; the one of before comes back if ``prove`` raises an error."""
+    """Apply a container; the previous one is restored if ``prove`` raises an error."""
     return apply(salt, name, spec, functools.partial(trial, salt, name, prove), paths)

@@ -1,7 +1,7 @@
 """
-One after the other: what takes a Consul server or a manager down does so on one host at a time.
+Restart Consul servers, managers and engines on one host at a time.
 
-The turn is a lock in Consul. All minions run at the same time, and nothing else is between them.
+The turn is a lock in Consul. All minions apply at the same time, and nothing else coordinates them.
 """
 
 import contextlib
@@ -12,23 +12,23 @@ import swarm_kv
 import swarm_wait
 
 _KEY = "swarm-formula/turn"
-# Longer than a turn lasts; that of a minion which was killed in its turn ends by itself.
+# Seconds; longer than a turn lasts. The turn of a minion that is killed expires by itself.
 _TTL = 120
 
 
 def majority(count: int) -> int:
-    """Return how many of ``count`` servers are a quorum."""
+    """Return the quorum of ``count`` servers."""
     return count // 2 + 1
 
 
 def _take(client: object, session: str, mine: str, what: str) -> str | None:
-    """Try to take the turn; return who has it, ``None`` if it is ours."""
+    """Try to acquire the turn; return ``None``, or a message that names its holder or the error."""
     try:
         if swarm_kv.call("turn", client.kv.put, _KEY, mine, acquire=session):
             return None
         entry = end_stale(client, mine)
     except swarm_errors.StoreError as err:
-        # Whose turn it is may be the leader's, and then nobody answers for a moment.
+        # The holder may be restarting the leader, and then Consul does not answer for a moment.
         return str(err)
     holder = entry["Value"].decode() if entry and entry["Value"] else "another host"
     return f"{mine} waits for its turn to restart {what}: {holder} has it"
@@ -36,9 +36,9 @@ def _take(client: object, session: str, mine: str, what: str) -> str | None:
 
 def end_stale(client: object, mine: str) -> dict | None:
     """
-    End the turn of a run of this very host that was killed in it; return whose turn Consul knows.
+    End the turn of a killed run on this host; return the lock's entry in Consul, if there is one.
 
-    There is no other run on this host: Salt has one at a time.
+    There is no other run on this host, because Salt runs one state run at a time.
     """
     _, entry = swarm_kv.call("turn", client.kv.get, _KEY)
     if entry and entry.get("Session") and entry["Value"] == mine.encode():
@@ -55,12 +55,12 @@ def turn(
     ttl: int = _TTL,
 ) -> Iterator[None]:
     """
-    Hold the turn to restart ``what``; ``connect`` gives a client.
+    Hold the turn to restart ``what``; ``connect`` returns a client.
 
-    Waits for it up to ``timeout`` seconds, which begin again whenever another host has its turn.
+    Waits up to ``timeout`` seconds, which start again whenever another host gets the turn.
     """
     client, made = connect(), {}
-    # Without a health check: the host's own Consul is what goes down in the turn.
+    # Without a health check, because the host's own Consul may go down during the turn.
     create = {"name": _KEY, "checks": [], "lock_delay": 0, "behavior": "delete", "ttl": ttl}
 
     def take() -> str | None:
@@ -75,7 +75,7 @@ def turn(
         swarm_wait.until(take, timeout, moving=True)
         yield
     finally:
-        # A Consul that is not back cannot be told; then the TTL ends the turn.
+        # If Consul is not back yet, the TTL ends the turn.
         with contextlib.suppress(swarm_errors.StoreError):
             if made:
                 swarm_kv.call("turn", connect().session.destroy, made["id"])

@@ -1,11 +1,11 @@
 """
-The engine's systemd unit: its drop-in, and what its journal says. Pure.
+Build the drop-in of the engine's systemd unit, and find errors in its journal. Pure functions.
 """
 
 import re
 
-# Sorts behind an admin's own files, ``override.conf`` of ``systemctl edit`` above all, for the last
-# ExecStart counts.
+# Sorts after an administrator's files, in particular ``override.conf`` of ``systemctl edit``,
+# because the last ExecStart takes effect.
 DROPIN = "zz-swarm.conf"
 _OURS = "# Written by Salt (swarm-formula)"
 
@@ -13,7 +13,7 @@ _HEADER = re.compile(r"^# (/.+)$", flags=re.MULTILINE)
 _CONTINUED = re.compile(r"\\\n(?:[ \t]*[#;].*\n)*[ \t]*")
 _EXEC_START = re.compile(r"^[ \t]*ExecStart[ \t]*=(.*)$", flags=re.MULTILINE)
 _MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
-# The daemon's own lines, a panic of its own or of Go's among them; and systemd's on the unit.
+# Error lines of the daemon, including its own panics and those of the Go runtime; and systemd's.
 _BAD = re.compile(
     r"level=(?:error|fatal|panic)|: error "
     r"|^(?:failed|unable|invalid|unknown|Error|Status|panic|fatal error)\b"
@@ -23,9 +23,9 @@ _SYSTEMD = re.compile(r"^(?:\S+: )?(?:Failed|Main process exited|.* is masked|De
 
 def exec_start(units: str) -> str | None:
     """
-    Return the command that ``systemctl cat`` of a unit shows, our own drop-in left out.
+    Return the start command from the output of ``systemctl cat``, without the formula's drop-in.
 
-    The last ``ExecStart`` in the order of the files counts; an empty one clears those before.
+    The last ``ExecStart`` in the order of the files takes effect; an empty one clears earlier ones.
     """
     parts = _HEADER.split(units)
     found = None
@@ -42,10 +42,11 @@ def dropin(command: str, listen: str, verify: bool = False) -> str:
     Return a drop-in that adds a TCP socket to the unit's command.
 
     verify
-        Whether that socket asks for certificates.
+        Whether the socket requires client certificates.
 
-    Works with Debian's unit and docker-ce's: the command line is the package's own. ``hosts`` in
-    daemon.json would not do: both units say ``-H fd://``, and dockerd takes only one of the two.
+    Works with the units of Debian and docker-ce, because the package's command line is kept.
+    ``hosts`` in daemon.json would not work: both units have ``-H fd://``, and dockerd does not
+    accept both.
     """
     return (
         f"{_OURS}: the unit's own command, and one more socket.\n"
@@ -54,12 +55,12 @@ def dropin(command: str, listen: str, verify: bool = False) -> str:
 
 
 def words(journal: str, lines: int = 4) -> str:
-    """Return the daemon's own words for what went wrong, from its journal; empty if it has none."""
+    """Return the daemon's last error messages in its journal; empty if there are none."""
     return _picked(journal, _BAD, lines)
 
 
 def systemd_words(journal: str, lines: int = 4) -> str:
-    """Return systemd's words for what went wrong with the unit; empty if it has none."""
+    """Return systemd's last error messages about the unit; empty if there are none."""
     return _picked(journal, _SYSTEMD, lines)
 
 

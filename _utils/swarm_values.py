@@ -1,8 +1,8 @@
 """
-Bring single values to one form, so that what is wanted and what Docker tells compare equal.
+Normalize single values, so that configured values and values from Docker compare equal.
 
-Pure functions. Each takes what a person writes as well as what it returned itself. What cannot be
-right raises ``ValueError`` or ``TypeError``; the caller says where.
+Pure functions. Each accepts both user input and its own output. Invalid values raise ``ValueError``
+or ``TypeError``; the caller adds the location.
 """
 
 import posixpath
@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
-# More CPUs than any host has, and few enough for a number that Docker gives back as it was.
+# More CPUs than any host has, but small enough that Docker returns the number unchanged.
 _CPUS = 1_000_000
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)i?b?")
@@ -23,7 +23,7 @@ _HIGHEST_PORT = 65535
 
 
 def text(value: Any) -> str:
-    """Return ``value`` as Docker writes it: YAML's true is ``true``, nothing is empty."""
+    """Return ``value`` as Docker writes it: ``true`` for YAML's true, an empty string for null."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | dict):
@@ -32,12 +32,12 @@ def text(value: Any) -> str:
 
 
 def words(value: Any) -> list[str]:
-    """Return a command as a list; a string is split as a shell would."""
+    """Return a command as a list; a string is split as in a shell."""
     return shlex.split(value) if isinstance(value, str) else [text(one) for one in value or []]
 
 
 def names(value: Any) -> list[str]:
-    """Return capabilities sorted and without ``CAP_``."""
+    """Return the capabilities sorted and without ``CAP_``."""
     if isinstance(value, str):
         raise TypeError("found a string")
     return sorted({text(one).upper().removeprefix("CAP_") for one in value or []})
@@ -49,7 +49,7 @@ def table(value: Any) -> dict[str, str]:
 
 
 def environment(value: Any) -> dict[str, str]:
-    """Return a dictionary of strings whose names can stand before a ``=``."""
+    """Return a dictionary of strings whose names are valid before a ``=``."""
     found = table(value)
     if bad := [name for name in found if not name or "=" in name]:
         raise ValueError(f"found the name {bad[0]!r}")
@@ -57,22 +57,22 @@ def environment(value: Any) -> dict[str, str]:
 
 
 def number(value: Any) -> int:
-    """Return a whole number of at least zero; unset is zero."""
+    """Return a non-negative integer; unset is zero."""
     if isinstance(value, bool) or int(value or 0) < 0:
         raise ValueError("found no number of at least 0")
     return int(value or 0)
 
 
 def cpus(value: Any) -> float:
-    """Return a number of CPUs to Docker's precision; unset is zero."""
-    # Not-a-number compares as false with everything. Docker counts billionths, in 64 bits.
+    """Return a number of CPUs in Docker's precision; unset is zero."""
+    # NaN fails every comparison. Docker counts billionths of a CPU in 64 bits.
     if isinstance(value, bool) or not 0 <= float(value or 0) <= _CPUS:
         raise ValueError(f"found no number from 0 to {_CPUS}")
     return round(float(value or 0), 9)
 
 
 def size(value: Any) -> int:
-    """Return bytes of ``512m``, ``1.5g``, ``64MiB`` or a number."""
+    """Return the bytes of a size such as ``512m``, ``1.5g``, ``64MiB`` or a number."""
     match = _SIZE.fullmatch(text(value).strip().lower() or "0")
     if not match:
         raise ValueError("found no size")
@@ -80,19 +80,19 @@ def size(value: Any) -> int:
 
 
 def signal(value: Any) -> str:
-    """Return a signal's name with ``SIG``; unset is Docker's default."""
+    """Return the name of a signal with ``SIG``; unset is Docker's default."""
     name = (text(value) or "SIGTERM").upper()
     return name if name.isdigit() or name.startswith("SIG") else f"SIG{name}"
 
 
 def network_mode(value: Any) -> str:
-    """Return the network mode; Docker has two names for its default one."""
+    """Return the network mode; Docker has two names for the default mode."""
     return "bridge" if text(value) in {"", "default"} else text(value)
 
 
 def restart_policy(value: Any) -> str:
     """Return a restart policy such as ``on-failure:3``."""
-    # YAML 1.1 reads a bare no as false.
+    # YAML 1.1 reads an unquoted no as false.
     policy = "no" if value in (False, None, "") else text(value).removesuffix(":0")
     if not _RESTART.fullmatch(policy):
         raise ValueError("found no policy that Docker has")
@@ -100,7 +100,7 @@ def restart_policy(value: Any) -> str:
 
 
 def mounts(value: Any) -> list[str]:
-    """Return mounts as sorted ``source:target[:options]``, without what is Docker's default."""
+    """Return mounts as sorted ``source:target[:options]``, without Docker's default options."""
     if isinstance(value, str):
         raise TypeError("found a string")
     return sorted({_mount(text(one)) for one in value or []})
@@ -118,7 +118,7 @@ def _mount(mount: str) -> str:
 
 
 def ports(value: Any) -> list[str]:
-    """Return published ports as sorted ``[ip:]host:container/protocol``; no host port: any."""
+    """Return published ports, sorted, as ``[ip:]host:container/protocol``; empty host: any port."""
     if isinstance(value, str):
         raise TypeError("found a string")
     return sorted({_port(text(one)) for one in value or []})
@@ -134,7 +134,7 @@ def _port(port: str) -> str:
 
 
 def port_bindings(published: Iterable[str]) -> dict[str, list[dict[str, str]]]:
-    """Return published ports as Docker's API wants them."""
+    """Return published ports in the format of Docker's API."""
     bindings: dict[str, list[dict[str, str]]] = {}
     for port in published:
         outside, _, inside = port.rpartition(":")
@@ -155,7 +155,7 @@ def published(bindings: dict | None) -> list[str]:
 
 
 def ulimits(value: Any) -> dict[str, str]:
-    """Return limits as ``soft:hard``; one number is both."""
+    """Return limits as ``soft:hard``; a single number sets both."""
     limits = table(value)
     for name, limit in limits.items():
         soft, _, hard = limit.partition(":")

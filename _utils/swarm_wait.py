@@ -1,5 +1,5 @@
 """
-Wait for something, with a limit, and say what was waited for.
+Wait for a condition with a time limit, and report what is missing.
 """
 
 import random
@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import swarm_errors
 
-# Grows from the first to the last: most things are there at once, and a slow one is not harried.
-# A quarter each time: nobody waits much more than a quarter longer than he has to.
+# The pause grows from the first to the last value: most conditions are met at once, and a slow
+# service is not polled too often. It grows by a quarter each time, so that a wait takes at most
+# about a quarter longer than necessary.
 _FIRST, _LAST, _GROWTH = 0.1, 1.0, 1.25
 
 
@@ -17,16 +18,16 @@ def until(
     probe: Callable[[], str | None], timeout: float, moving: bool = False, slow: float = 1
 ) -> None:
     """
-    Call ``probe`` until it returns ``None``; what else it returns is what is still missing.
+    Call ``probe`` until it returns ``None``; any other result tells what is still missing.
 
-    Raises ``WaitTimeoutError`` with the last of it after ``timeout`` seconds.
+    Raise ``WaitTimeoutError`` with the last result after ``timeout`` seconds.
 
     moving
-        The limit begins again whenever what is missing is something that it was not before, as in
-        a queue that moves on.
+        Restart the time limit whenever ``probe`` returns a text that it has not returned before, as
+        in a queue that advances.
 
     slow
-        So many times longer are the pauses, by chance a bit more or less: for many who ask one.
+        Factor for the pauses; if above 1, they vary at random: for many callers of one service.
     """
     end = time.monotonic() + timeout
     pause, seen = _FIRST, set()
@@ -43,7 +44,7 @@ def until(
 
 
 def asked(function: Callable[[], object], error: type[Exception], timeout: float) -> object:
-    """Return what ``function`` returns; it is called again for ``timeout`` seconds if it fails."""
+    """Return the result of ``function``; retry for up to ``timeout`` seconds on ``error``."""
     found, failed = [], []
 
     def probe() -> str | None:

@@ -1,5 +1,5 @@
 """
-What users have in a cluster of swarm mode, so that nobody ends it unawares.
+Find the users' workloads in a swarm mode cluster, so that it is not ended by mistake.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,11 +20,11 @@ _KINDS: Mapping[str, Callable[[Any], list[dict]]] = {
 
 def find(client: Any, swarm: dict) -> dict[str, list[str]]:
     """
-    Return the names of what would be gone, or move, if all nodes of this one's cluster left it.
+    Return the names of what would be lost, or moved, if all nodes left this node's cluster.
 
-    ``{"service": [...], "secret": [...], "config": [...], "task": [...]}``, without what is empty.
-    A manager tells what the cluster has, a worker of which services it has tasks. Networks hold
-    nothing, and count for nothing.
+    ``{"service": [...], "secret": [...], "config": [...], "task": [...]}``, without empty lists.
+    A manager lists the objects of the cluster; a worker lists the services of its own tasks.
+    Networks contain no data and do not count.
     """
     if not swarm_membership.manager(swarm):
         return _kept({"task": _tasks(client)})
@@ -52,7 +52,7 @@ _END = """salt '*' state.apply swarm.clean pillar='{"swarm_clean": {"lose_cluste
 
 
 def refusal(me: str, found: Mapping[str, list[str]]) -> str:
-    """Return why a node does not leave with all others, and the ways to go on."""
+    """Return why a node does not leave together with all others, and the alternatives."""
     said = [
         f"{'tasks of' if kind == 'task' else kind + 's' * (len(names) > 1)} {', '.join(names)}"
         for kind, names in found.items()
