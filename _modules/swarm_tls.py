@@ -162,7 +162,8 @@ def _needed(settings):
 
 def _gain(settings, have, new, due, why):
     """
-    Return why a new certificate replaces the old one, ``None`` if both have the same surplus names.
+    Return why a new certificate replaces the old one, ``None`` if the only reason is the names and
+    the CA grants the same names again.
 
     The CA signs by the pillar of its own minion. Raises an error if the certificate lacks a name or
     an address that is due.
@@ -175,7 +176,7 @@ def _gain(settings, have, new, due, why):
             f" give {ca} the same swarm:managers, swarm:consul and swarm:tls:names in pillar as"
             f" {me}, and apply again"
         )
-    only_names = have and swarm_pki.names(have.cert) != {*due.names, *due.addresses}
+    only_names = have and why == swarm_pki.other_names(have.cert, due)
     return None if only_names and found == swarm_pki.names(have.cert) else why
 
 

@@ -300,11 +300,10 @@ def lack(have: Set | None, authority: dict, grant: swarm_pki.Grant, tls: dict) -
         return f"renewed, for it was valid for {left:.0f} more day(s)"
     if authority and swarm_pki.issuer(have.cert, authority["trust"]) != authority["issuer"]:
         return "signed by the new CA"
-    if wrong := swarm_pki.differs(have.cert, grant):
-        return wrong
     if swarm_pki.kind(have.key) != tls["key_type"]:
         return f"with a key of the type {tls['key_type']}"
-    return None
+    # Last: the CA's pillar may grant other names than this host's, for good.
+    return swarm_pki.differs(have.cert, grant)
 
 
 def parsed(request: object) -> dict:

@@ -236,14 +236,19 @@ def names(pem: str) -> set[str]:
 
 
 def differs(pem: str, grant: Grant) -> str | None:
-    """Return how a certificate differs from the grant, or ``None`` if it does not."""
+    """Return how a certificate differs from its grant, or ``None``."""
+    wanted = set(_USAGES if grant.server else _USAGES[1:])
+    return "signed for other usages" if _usages(_cert(pem)) != wanted else other_names(pem, grant)
+
+
+def other_names(pem: str, grant: Grant) -> str | None:
+    """Return which names and addresses a certificate lacks or has beyond its grant, or ``None``."""
     have, due = names(pem), {*grant.names, *grant.addresses}
     if missing := sorted(due - have):
         return f"signed for {', '.join(missing)} as well"
     if surplus := sorted(have - due):
         return f"signed for {', '.join(surplus)} no more"
-    wanted = set(_USAGES if grant.server else _USAGES[1:])
-    return None if _usages(_cert(pem)) == wanted else "signed for other usages"
+    return None
 
 
 def _usages(cert: x509.Certificate) -> set:

@@ -651,3 +651,21 @@ def test_ca_whose_pillar_gives_more_is_taken_as_it_is(hosts):
     before = swarm_tls.status()
     assert swarm_tls.apply() == {}
     assert swarm_tls.status() == before
+
+
+@pytest.mark.parametrize(
+    ("own", "why"),
+    [
+        ({"renew_days": 90, "days": 91}, "renewed, for it was valid for"),
+        ({"key_type": "rsa"}, "with a key of the type rsa"),
+    ],
+    ids=["due", "kind of key"],
+)
+def test_certificate_to_which_the_ca_gives_more_is_renewed_all_the_same(hosts, own, why):
+    """It was not: the new one had the same names as the old one, and was thrown away for that."""
+    hosts.pillar = {**PILLAR, "tls": {"names": ["swarm.example.com"]}}
+    hosts.apply("m1", "m2")
+    hosts.on("m2", tls={"names": [], **own})
+    key = swarm_certs.NODE.read().key
+    assert swarm_tls.apply()["certificate"]["new"].startswith(why)
+    assert swarm_certs.NODE.read().key != key
