@@ -68,6 +68,14 @@ def taken(
     )
 
 
+def _volume(client: object, settings: dict, state: str) -> dict:
+    """Return the volume that has the name of Consul's, empty if there is none or none is needed."""
+    if settings["mode"] != "classic" or state not in {"", "inactive"}:
+        # In swarm mode, the engine asks the cluster, and fails if that has no leader.
+        return {}
+    return swarm_docker.found(client.inspect_volume, settings["consul"]["volume"]) or {}
+
+
 def check(settings: dict, config: dict) -> None:
     """
     Raise an error if this host is in a swarm whose mode differs from the pillar, or if objects that
@@ -83,7 +91,7 @@ def check(settings: dict, config: dict) -> None:
                 one["Names"][0].lstrip("/"): one["Command"].split()[1:]
                 for one in client.containers(all=True)
             }
-            volume = swarm_docker.found(client.inspect_volume, settings["consul"]["volume"]) or {}
+            volume = _volume(client, settings, state)
     except swarm_errors.SdkMissingError:
         # A bare host; otherwise this check runs again, with the libraries installed, before the
         # engine is changed.

@@ -10,6 +10,7 @@ import swarm_mode_guard
 import swarm_names
 
 from _modules import swarm_engine
+from tests.unit import dockerd
 from tests.unit.pillars import BUILTIN, VALID, settings_of
 
 CLASSIC = {"swarm-agent": ["join", "consul://"], "swarm-consul": ["agent"], "web": []}
@@ -97,3 +98,21 @@ def test_volume_with_something_else_in_it_is_not_taken(tmp_path):
     assert "volume swarm-consul (swarm:consul:volume)" in refused
     (tmp_path / "node-id").write_text("")
     assert swarm_mode_guard.taken(settings, {}, str(tmp_path)) is None
+
+
+@pytest.mark.parametrize("given", [VALID, BUILTIN], ids=["classic", "builtin"])
+def test_volumes_of_an_engine_in_swarm_mode_are_not_asked_for(daemon, pillar, monkeypatch, given):
+    """A manager without a leader answers that with an error; seen on one that was cut off."""
+    daemon.state = "active"
+    if given is BUILTIN:
+        pillar(mode="builtin", overlay=False)
+
+    def inspect_volume(_self, _name):
+        raise AssertionError
+
+    monkeypatch.setattr(dockerd.Client, "inspect_volume", inspect_volume)
+    if given is BUILTIN:
+        swarm_engine.check_mode()
+    else:
+        with pytest.raises(swarm_errors.SwarmError, match="cluster of swarm mode"):
+            swarm_engine.check_mode()
