@@ -7,6 +7,7 @@ Another container may have such a name by chance: its command tells it apart.
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import swarm_docker
 import swarm_errors
 import swarm_files
 import swarm_schema
@@ -51,9 +52,10 @@ def _own(salt: Mapping[str, Callable], section: str, name: str) -> bool:
 def remove(settings: Mapping, salt: Mapping[str, Callable], section: str, test: bool) -> dict:
     """Remove a container if it is the formula's own; return what changed."""
     name = settings[section]["container"]
-    if not _own(salt, section, name):
-        return {}
-    return salt["swarm_container.remove"](name, test=test)
+    with swarm_docker.unless_absent(test):
+        if _own(salt, section, name):
+            return salt["swarm_container.remove"](name, test=test)
+    return {}
 
 
 def others(settings: Mapping, salt: Mapping[str, Callable]) -> set[str]:

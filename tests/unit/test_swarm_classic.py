@@ -215,6 +215,15 @@ def test_no_manager_where_pillar_names_none(on):
     salt["swarm_container.apply"].assert_not_called()
 
 
+def test_dry_run_before_there_is_an_engine_finds_no_manager(on):
+    """It failed on bare hosts; found by the lab."""
+    salt = on("m4")
+    salt["swarm_container.get"].side_effect = swarm_errors.EngineUnreachableError("No such file")
+    assert swarm_classic.apply_manager(test=True) == {}
+    with pytest.raises(swarm_errors.EngineUnreachableError):
+        swarm_classic.apply_manager()
+
+
 def test_manager_in_test_mode(on):
     salt = on(changes=CHANGED, leader=True)
     assert swarm_classic.apply_manager(test=True) == CHANGED
