@@ -94,22 +94,11 @@ def _step(swarm, settings, known):
     if step.what == WAIT and swarm.get("LocalNodeState") == "pending" and swarm.get("NodeID"):
         # Other managers may have replaced the ones that it knows while it was away.
         step = _look(swarm, settings, known, _recent_listing(settings))
-    if step.what == NOTHING and _is_astray(swarm, settings, known):
-        why = f"its engine has joined as {swarm['NodeAddr']}, which is no address of it any more"
-        return Step(REJOIN, why)
     if step.what not in {NOTHING, WAIT} or not swarm_listing.is_doubtful(swarm, known.records):
         return step
     if _listed(swarm["NodeID"], settings, known.records) is False:
         return Step(REJOIN, swarm_listing.removed(settings, swarm))
     return step
-
-
-def _is_astray(swarm, settings, known):
-    """Check whether a worker that the formula joined is now on a host with another address."""
-    if not swarm_membership.is_astray(swarm, settings, swarm_address.is_own):
-        return False
-    claimed = swarm["NodeID"] in known.claims.values()
-    return claimed or not _is_adopted(swarm, settings, known)
 
 
 def _listed(node, settings, records):

@@ -6,7 +6,7 @@ Salt's mine, ``{ID: {"cluster": ..., "node": ..., "address": ..., "token": ...}}
 the node IDs of the members, ``{ID: node ID}``.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import swarm_errors
@@ -209,21 +209,6 @@ def wrong_role(swarm: dict, settings: dict) -> str | None:
     if not due and not is_demoted(swarm):
         return f"{me} is a worker, and the managers still count it as one of them: {asked}"
     return None
-
-
-def is_astray(swarm: dict, settings: dict, is_own: Callable[[str], bool]) -> bool:
-    """
-    Check whether a worker advertises an address that is neither the configured one nor its host's.
-
-    This happens after a move: an engine keeps the address with which it joined. Its overlay
-    networks reach no other node, and the others could not reach it as a manager.
-
-    is_own
-        Function that checks whether this host has an address.
-    """
-    has = swarm.get("NodeAddr")
-    settled = swarm.get("LocalNodeState") == "active" and is_demoted(swarm)
-    return bool(settled and has and has != settings["address"] and not is_own(has))
 
 
 def _locked(settings: dict) -> Step:

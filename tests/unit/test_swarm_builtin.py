@@ -602,30 +602,6 @@ def test_node_whose_managers_were_followed_by_others_joins_again(on, hurry, monk
     assert mine["m4", "swarm_node"] == "id-m4"
 
 
-@pytest.mark.parametrize(
-    ("address", "told", "joins"),
-    [
-        ("10.77.0.99", {"m5": "id-m4"}, True),
-        ("10.77.0.99", {"m4": "id-m4"}, True),
-        # Of somebody else, who may have told Docker an address outside.
-        ("10.77.0.99", {}, False),
-        ("10.77.0.14", {"m4": "id-m4"}, False),
-        # Of this host, on another network.
-        ("127.0.0.1", {"m4": "id-m4"}, False),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("managers", [["m1"], ["m1", "m4"]], ids=str)
-def test_worker_on_a_host_of_another_address_joins_anew(on, address, told, joins, managers):
-    """Found by a walk: as a manager, it was looked for where it had been."""
-    api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
-    api.known["id-m4"]["Status"]["Addr"] = address
-    told = {(host, "swarm_node"): one for host, one in told.items()}
-    on("m4", api, {**records("m1"), **told}, managers=managers, nodes={"m4": {}, "m5": {}})
-    swarm_builtin.apply()
-    assert ("/swarm/join" in [one[0] for one in api.asked]) is joins
-
-
 def test_engine_whose_restart_does_not_help_joins_anew_if_the_raft_does_not_count_it(
     on, monkeypatch, hurry
 ):
