@@ -61,7 +61,7 @@ def test_what_somebody_else_calls_like_ours_is_left_alone(cluster):
     host = cluster.lab.hosts()[0]
     cluster.docker(host, "run", "-d", "--name", "swarm-agent", "busybox:lab", "sleep", "3600")
     cluster.docker(
-        host, "run", "--name", "w", "-v", "swarm-consul:/v", "busybox:lab", "touch", "/v/x"
+        host, "run", "--name", "filler", "-v", "swarm-consul:/v", "busybox:lab", "touch", "/v/x"
     )
 
     def picture():
@@ -81,7 +81,7 @@ def test_what_somebody_else_calls_like_ours_is_left_alone(cluster):
         assert picture() == before
     assert failures(cluster.state("swarm.clean", target=host)) == {}
     assert picture() == before
-    cluster.docker(host, "rm", "-f", "swarm-agent", "w")
+    cluster.docker(host, "rm", "-f", "swarm-agent", "filler")
     cluster.docker(host, "volume", "rm", "swarm-consul")
 
 
