@@ -52,7 +52,7 @@ def taken(
     """
     due = {"agent": True, "manager": settings["is_manager"], "consul": settings["own_store"]}
     texts = [
-        f"container {name} (swarm:{section}:container) runs '{' '.join(commands[name])}'"
+        f"container {name} (swarm:{section}:container) is not the formula's"
         for section, name in swarm_names.strangers(settings, commands).items()
         if due[section]
     ]

@@ -76,7 +76,7 @@ def test_what_somebody_else_calls_like_ours_is_left_alone(cluster):
             for text in failures(cluster.state(target=host, **kwargs)).values()
             if "names that this formula uses" in text
         ]
-        assert "container swarm-agent (swarm:agent:container) runs 'sleep 3600'" in refused
+        assert "container swarm-agent (swarm:agent:container) is not the formula's" in refused
         assert "volume swarm-consul (swarm:consul:volume)" in refused
         assert picture() == before
     assert failures(cluster.state("swarm.clean", target=host)) == {}

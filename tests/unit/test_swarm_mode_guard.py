@@ -73,7 +73,7 @@ def test_engine_that_is_stopped_is_judged_by_its_disk(daemon, pillar, tmp_path):
 @pytest.mark.parametrize(
     ("given", "commands", "words"),
     [
-        (VALID, {"swarm-agent": ["/portainer"]}, r"container swarm-agent .*runs '/portainer'"),
+        (VALID, {"swarm-agent": ["/portainer"]}, r"container swarm-agent .* is not the formula's"),
         (VALID, {"swarm-consul": []}, r"swarm:consul:container"),
         (VALID, {"swarm-manager": ["join", "x"]}, r"swarm:manager:container"),
         ({**VALID, "agent": {"container": "mine"}}, {"mine": ["sh"]}, "container mine"),
