@@ -8,7 +8,6 @@ join token for workers, readable by members only), ``swarm_node`` is the node ID
 import contextlib
 import time
 
-import swarm_address
 import swarm_adoption
 import swarm_docker
 import swarm_dockerd
@@ -23,6 +22,7 @@ import swarm_peers
 import swarm_secrets
 import swarm_wait
 import swarm_workloads
+from swarm_address import endpoint
 from swarm_membership import INIT, JOIN, NOTHING, REJOIN, RESTART, UNLOCK, WAIT, Step
 from swarm_peers import CLUSTER, NODE
 
@@ -188,7 +188,7 @@ def record():
     return {
         "cluster": swarm_membership.cluster_id(swarm),
         "node": swarm["NodeID"],
-        "address": swarm_address.endpoint(settings["address"], port),
+        "address": endpoint(settings["address"], port),
         # The minions that may read this: if the pillar admits others, the record is sent again.
         "members": swarm_mine.members(settings),
         "token": _mine().secret(token),
@@ -382,8 +382,8 @@ def _become(client, settings):
         if step.what == RESTART and RESTART in taken:
             # If Raft does not count the node, it can join again without losing anything.
             step = _look(swarm, settings, known, _recent_listing(settings))
-        if step.what == RESTART and RESTART in taken:
-            return f"{settings['id']}, after a restart of its engine: {step.why}"
+            if step.what == RESTART:
+                return f"{settings['id']}, after a restart of its engine: {step.why}"
         missing = _take(client, settings, known, step)
         if not (missing and step.what == RESTART):
             taken.append(step.what)

@@ -366,10 +366,10 @@ def remove(test=False):
     settings = __salt__["swarm_settings.get"]()
     if not __salt__["swarm_engine.exists"]():
         return {}
-    parts = ("agent", "manager")
-    names = [settings[part]["container"] for part in parts]
-    removed = [swarm_names.remove(settings, __salt__, part, test) for part in parts]
-    changes = dict(zip(names, removed, strict=True))
-    image = settings["manager"]["image"]
+    changes = {
+        settings[section]["container"]: swarm_names.remove(settings, __salt__, section, test)
+        for section in ("agent", "manager")
+    }
+    image, names = settings["manager"]["image"], list(changes)
     changes[image] = __salt__["swarm_image.remove_unused"](image, names, test=test)
     return {what: change for what, change in changes.items() if change}

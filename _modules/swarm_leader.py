@@ -243,17 +243,14 @@ def _apply_spec(client, settings, test):
 
 def _update(client, settings, options):
     """Update the cluster's settings; return the nodes that were pruned in order to do so."""
-    pruned = {}
     try:
         swarm_mode.update_cluster(client, options)
     except swarm_errors.ApiError:
         # Docker refuses to remove the signing CA before the rotation to the new CA is complete.
         pruned = _await_rotation(client, settings)
-        try:
-            swarm_mode.update_cluster(client, options)
-        except swarm_errors.ApiError as err:
-            raise swarm_errors.ApiError(f"{err}{swarm_cluster.cure(str(err))}") from err
-    return pruned
+        swarm_mode.update_cluster(client, options)
+        return pruned
+    return {}
 
 
 def _await_rotation(client, settings, wanted=None):

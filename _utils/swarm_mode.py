@@ -196,7 +196,10 @@ def update_cluster(client: Any, options: dict) -> None:
             path = f"/swarm/update?version={now['Version']['Index']}"
             swarm_docker.post(client, path, json=swarm_cluster.merged(now["Spec"], options))
 
-    _retried(change)
+    try:
+        _retried(change)
+    except swarm_errors.ApiError as err:
+        raise swarm_errors.ApiError(f"{err}{swarm_cluster.cure(str(err))}") from err
 
 
 def rotate(client: Any) -> None:

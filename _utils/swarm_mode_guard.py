@@ -50,6 +50,8 @@ def taken(
     volume
         Path of the volume with the name of Consul's volume, if it exists.
     """
+    if settings["mode"] != "classic":
+        return None
     due = {"agent": True, "manager": settings["is_manager"], "consul": settings["own_store"]}
     texts = [
         f"container {name} (swarm:{section}:container) is not the formula's"
@@ -59,7 +61,7 @@ def taken(
     if settings["own_store"] and volume and not swarm_names.is_consuls(Path(volume)):
         name = settings["consul"]["volume"]
         texts.append(f"volume {name} (swarm:consul:volume) does not hold Consul's data")
-    if settings["mode"] != "classic" or not texts:
+    if not texts:
         return None
     return (
         f"{settings['id']} already has other objects under names that this formula uses:"

@@ -28,20 +28,26 @@ def is_ours(section: str, command: Sequence[str]) -> bool:
     return list(command[:1]) == [_COMMANDS[section]]
 
 
+def _names(settings: Mapping) -> dict[str, str]:
+    return {section: settings[section]["container"] for section in _COMMANDS}
+
+
 def ours(settings: Mapping, commands: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Return ``{section: name}`` of the formula's own containers among ``{name: command}``."""
     return {
         section: name
-        for section in _COMMANDS
-        if (name := settings[section]["container"]) in commands and is_ours(section, commands[name])
+        for section, name in _names(settings).items()
+        if name in commands and is_ours(section, commands[name])
     }
 
 
 def strangers(settings: Mapping, commands: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Return ``{section: name}`` of containers with a name of the formula that are not its own."""
-    own = ours(settings, commands)
-    names = {section: settings[section]["container"] for section in _COMMANDS}
-    return {key: name for key, name in names.items() if name in commands and key not in own}
+    return {
+        section: name
+        for section, name in _names(settings).items()
+        if name in commands and not is_ours(section, commands[name])
+    }
 
 
 def _own(salt: Mapping[str, Callable], section: str, name: str) -> bool:
@@ -60,10 +66,8 @@ def remove(settings: Mapping, salt: Mapping[str, Callable], section: str, test: 
 
 def others(settings: Mapping, salt: Mapping[str, Callable]) -> set[str]:
     """Return the names of this engine's containers, except the formula's and swarm tasks."""
-    names = {section: settings[section]["container"] for section in _COMMANDS}
-    there = set(salt["swarm_container.names"](tasks=False))
-    own = {name for key, name in names.items() if name in there and _own(salt, key, name)}
-    return there - own
+    there, names = set(salt["swarm_container.names"](tasks=False)), _names(settings)
+    return there - {name for key, name in names.items() if name in there and _own(salt, key, name)}
 
 
 def rename(settings: Mapping, salt: Mapping[str, Callable], section: str, test: bool) -> dict:
