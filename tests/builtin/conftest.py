@@ -3,7 +3,6 @@ A cluster in the engine's swarm mode, on the lab's hosts. Debian 13's engine wit
 Debian 12's with the older one.
 """
 
-import json
 import os
 
 import pytest
@@ -44,11 +43,7 @@ def bare(lab):
 @pytest.fixture(scope="session")
 def master(bare):
     """The master, with the engine and the runner of the formula."""
-    autojoin = {"targets": ["m*"], "window": 2, "cooldown": 2}
-    given = {"swarm_master": {"autojoin": autojoin, "members": "m[0-9.a-z]+"}}
-    command = ["salt-call", "--local", "--file-root=/srv/formula", "state.apply", "swarm.master"]
-    bare.lab.exec("salt", *command, f"pillar={json.dumps(given)}", timeout=120)
-    bare.await_minions()
+    bare.install_autojoin()
 
 
 @pytest.fixture

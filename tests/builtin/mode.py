@@ -93,6 +93,15 @@ class SwarmMode(Cluster):
             lambda: not any(self.lab.salt("*", "saltutil.is_running", "state.*").values()), 180
         )
 
+    def install_autojoin(self, **more: object) -> None:
+        """Have the formula's engine and runner on the master, with more options of the engine."""
+        autojoin = {"targets": ["m*"], "window": 2, "cooldown": 2, **more}
+        given = {"swarm_master": {"autojoin": autojoin, "members": "m[0-9.a-z]+"}}
+        command = ["salt-call", "--local", "--file-root=/srv/formula", "state.apply"]
+        words = ["swarm.master", f"pillar={json.dumps(given)}"]
+        self.lab.exec("salt", *command, *words, timeout=120)
+        self.await_minions()
+
     def heal(self) -> None:
         """Switch on and plug in whatever is not, and apply until all is well."""
         self.switch_on()

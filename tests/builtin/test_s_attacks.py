@@ -132,7 +132,7 @@ def test_lies_in_the_mine_change_no_other_node(broken_into, says):
 def test_forged_events_about_keys_remove_nobody(broken_into):
     mode, before = broken_into, _nodes(broken_into)
     removals = _removals(mode)
-    _autojoin(mode, remove_after=2)
+    mode.install_autojoin(remove_after=2)
     ghosts = [VICTIM, f"{VICTIM}.x", *(f"ghost{number}" for number in range(25))]
     deleted = [{"act": "delete", "id": one, "result": True} for one in ghosts]
     loads = [{"tag": "key", "pretag": "salt", "data": one} for one in deleted]
@@ -145,21 +145,13 @@ def test_forged_events_about_keys_remove_nobody(broken_into):
         assert _nodes(mode) == before
         assert _removals(mode) == removals
     finally:
-        _autojoin(mode)
+        mode.install_autojoin()
 
 
 def _removals(mode):
     """Return the jobs that have taken a node out of the cluster."""
     jobs = mode.lab.salt_run("jobs.list_jobs", "search_function=swarm_leader.*")
     return {jid for jid, one in jobs.items() if "expel" in str(one) or "drop" in str(one)}
-
-
-def _autojoin(mode, **more):
-    autojoin = {"targets": ["m*"], "window": 2, "cooldown": 2, **more}
-    given = json.dumps({"swarm_master": {"autojoin": autojoin}})
-    command = ["salt-call", "--local", "--file-root=/srv/formula", "state.apply", "swarm.master"]
-    mode.lab.exec("salt", *command, f"pillar={given}", timeout=120)
-    mode.await_minions()
 
 
 @pytest.mark.parametrize("function", ["test.ping", "swarm_leader.expel", "swarm_builtin.leave"])

@@ -229,7 +229,7 @@ class Walker:
         self.was: dict[str, str] = {}  # node IDs of hosts that are off
         self.raft: set[str] | None = None  # by a report without failures, ``None``: look
         self.cluster = mode.cluster()
-        self.finished, self._shown = False, ""
+        self.finished = False
         self.start = time.monotonic()
 
     # --- what is
@@ -576,10 +576,13 @@ class Walker:
         }
         if found != due:
             raise WalkError(f"both applies are quiet, and the nodes are {found}, not {due}")
-        self._until(self._told, lambda: f"swarm.status and the managers differ: {self._shown}")
+        self._until(
+            lambda: not self._untold(),
+            lambda: f"swarm.status and the managers differ: {self._untold()}",
+        )
 
-    def _told(self) -> bool:
-        """Say whether ``swarm.status`` tells of each host what the managers list."""
+    def _untold(self) -> str:
+        """Return how ``swarm.status`` differs from what the managers list, empty if it does not."""
         _, nodes = self.nodes()
         by_id = {one["ID"]: one for one in nodes}
         listed = {host: by_id.get(one.get("NodeID")) for host, one in self.swarms().items()}
@@ -588,8 +591,7 @@ class Walker:
         }
         rows = {row["id"]: row for row in self.lab.salt_run("swarm.status")}
         said = {host: (row["state"].lower(), row["role"]) for host, row in rows.items()}
-        self._shown = f"{said}, not {due}"
-        return said == due
+        return "" if said == due else f"{said}, not {due}"
 
 
 def _due(node: dict) -> str:
