@@ -3,20 +3,18 @@ Install, hold and remove the package of the Docker Engine.
 """
 
 import contextlib
-import fcntl
 import fnmatch
 from pathlib import Path
 
 import swarm_dockerd
+import swarm_dpkg
 import swarm_engine_turn
 import swarm_errors
 import swarm_files
 import swarm_names
-import swarm_wait
 
 __virtualname__ = "swarm_package"
 
-_LOCK = Path("/var/lib/dpkg/lock-frontend")
 # The package that does not restart a running engine; ``swarm_engine.configure`` restarts it.
 _QUIET = "docker.io"
 # apt allows only one of these on a host. The Docker snap, with its own engine, can coexist.
@@ -26,22 +24,6 @@ _SNAP = Path("/snap/bin/docker")
 
 def __virtual__():
     return __virtualname__
-
-
-def _await_apt(settings):
-    """Wait until no apt runs on this host: the apt of a killed run continues by itself."""
-
-    def probe():
-        if not _LOCK.exists():
-            return None
-        with _LOCK.open("r+") as lock:
-            try:
-                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                return f"another apt or dpkg is at work on {settings['id']}: it has {_LOCK}"
-        return None
-
-    swarm_wait.until(probe, settings["timeout"])
 
 
 def _candidate(package, wanted):
@@ -81,14 +63,62 @@ def _companions(package):
 def _install(package, candidate, companions):
     pkgs = [{package: candidate}, *companions]
     # Without recommended packages: needrestart is among them and restarts daemons on its own.
-    done = __salt__["pkg.install"](pkgs=pkgs, install_recommends=False, refresh=False)
+    __salt__["pkg.install"](pkgs=pkgs, install_recommends=False, refresh=False)
     have = __salt__["pkg.version"](package)
     if not have:
         raise swarm_errors.SwarmError(
             f"{package} {candidate} could not be installed: /var/log/apt/term.log on that"
             " host says why"
         )
-    return have, sorted(name for name, change in done.items() if not change["old"])
+    return have
+
+
+@contextlib.contextmanager
+def _begun(package, companions):
+    """
+    Note the packages that are here before an installation, for a run that is killed in it.
+
+    The next run finishes it, and ``remove`` knows what came with the engine, even by half.
+    """
+    noted = swarm_files.record("engine")
+    before = noted.get("before") or sorted(__salt__["pkg.list_pkgs"]())
+    companions = sorted({*noted.get("companions", []), *companions})
+    started = {"package": package, "companions": companions, "before": before}
+    swarm_files.note("engine", {**noted, **started})
+    try:
+        yield
+    except Exception:
+        if sorted(__salt__["pkg.list_pkgs"]()) == before and not swarm_dpkg.interrupted():
+            swarm_files.note("engine", noted)
+        raise
+    _end()
+
+
+def _end():
+    """Note which packages an installation has brought, if one was begun."""
+    noted = swarm_files.record("engine")
+    if before := noted.pop("before", None):
+        brought = sorted(set(__salt__["pkg.list_pkgs"]()) - set(before))
+        swarm_files.note("engine", {**noted, "brought": brought})
+
+
+def _is_begun():
+    return bool(swarm_files.record("engine").get("before"))
+
+
+def _refuse_interrupted():
+    """
+    Raise an error if dpkg was killed in the work of another program.
+
+    Its packages are not configured from here: that might start a daemon on this host.
+    """
+    if swarm_dpkg.interrupted() and not _is_begun():
+        raise swarm_errors.SwarmError(
+            "dpkg was interrupted on this host, and until its work is finished apt installs"
+            f" nothing. Unfinished: {', '.join(swarm_dpkg.unfinished()) or 'no package'}. Nothing"
+            " was changed. Run 'dpkg --configure -a' on that host, if these packages are wanted;"
+            " then apply again"
+        )
 
 
 def _hold(engine, test):
@@ -132,6 +162,17 @@ def _refuse_second(package):
         )
 
 
+def _finish_begun():
+    """Finish an installation that was begun, because Salt removes only installed packages."""
+    if _is_begun():
+        if error := swarm_dpkg.finish():
+            raise swarm_errors.SwarmError(
+                f"the engine's package is installed by half, and dpkg cannot finish it: {error};"
+                " run 'apt-get --fix-broken install' on that host, then clean again"
+            )
+        _end()
+
+
 def planned():
     """
     Return the version that ``install`` would install, ``""`` if the present version stays.
@@ -164,22 +205,27 @@ def install(test=False):
     settings = __salt__["swarm_settings.get"]()
     engine = settings["engine"]
     if not test:
-        _await_apt(settings)
+        swarm_dpkg.await_lock(settings["id"], settings["timeout"])
+        if _is_begun():
+            # An error is ignored: apt may have the packages that dpkg lacks.
+            swarm_dpkg.finish()
     have = __salt__["pkg.version"](engine["package"])
     if have and fnmatch.fnmatchcase(have, engine["version"] or "*"):
+        if not test:
+            _end()
         return _hold(engine, test)
     if not have:
         _refuse_second(engine["package"])
+    _refuse_interrupted()
     candidate = _candidate(engine["package"], engine["version"])
     __salt__["swarm_engine.check"](candidate)
     new = candidate
     if not test:
         companions = _companions(engine["package"])
         with _turn(settings, have, candidate, companions):
-            new, brought = _install(engine["package"], candidate, companions)
-        if not have:
-            noted = {"package": engine["package"], "companions": companions, "brought": brought}
-            swarm_files.note("engine", {**swarm_files.record("engine"), **noted})
+            first = contextlib.nullcontext() if have else _begun(engine["package"], companions)
+            with first:
+                new = _install(engine["package"], candidate, companions)
     changes = {engine["package"]: {"old": have or None, "new": new}}
     return {**changes, **({} if test and not have else _hold(engine, test))}
 
@@ -203,6 +249,8 @@ def remove(test=False):
 
         salt '*' swarm_package.remove test=True
     """
+    if not test:
+        _finish_begun()
     noted = swarm_files.record("engine")
     package = noted.get("package")
     # First, because apt does not remove held packages.
@@ -210,11 +258,12 @@ def remove(test=False):
     changes = _hold({**settings["engine"], "hold": False}, test)
     have = __salt__["pkg.version"](package) if package else None
     # With containers that are not the formula's, the engine stays.
-    if have and not swarm_names.others(settings, __salt__):
+    stays = have and swarm_names.others(settings, __salt__)
+    if (have or noted.get("brought")) and not stays:
         if not test:
             __salt__["pkg.remove"](pkgs=[package, *noted.get("companions", [])])
             _remove_orphans(noted.get("brought", []))
-        changes[package] = {"old": have, "new": None}
+        changes[package] = {"old": have or None, "new": None}
     if not test:
         swarm_files.note("engine", {})
     return changes

@@ -589,6 +589,13 @@ class Walker:
         due = {
             host: (node["Status"]["State"], _role(node)) for host, node in listed.items() if node
         }
+        members = {node["ID"] for node in listed.values() if node}
+        # A machine that was taken away, or made anew, leaves its node until somebody removes it.
+        due |= {
+            f"({node['Description']['Hostname']})": (node["Status"]["State"], "no member")
+            for key, node in by_id.items()
+            if key not in members
+        }
         rows = {row["id"]: row for row in self.lab.salt_run("swarm.status")}
         said = {host: (row["state"].lower(), row["role"]) for host, row in rows.items()}
         return "" if said == due else f"{said}, not {due}"

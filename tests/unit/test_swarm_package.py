@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+import swarm_dpkg
 import swarm_errors
 import swarm_files
 import swarm_wait
@@ -11,15 +12,16 @@ from _modules import swarm_package
 from tests.unit.execution import mocked
 from tests.unit.pillars import VALID, settings_of
 
-# What apt tells of an installation: containerd is new, iptables was updated.
-BROUGHT = {"containerd": "", "docker.io": "", "iptables": "1.8.7", "runc": ""}
+# The packages of an installation; iptables is there already.
+BROUGHT = ("containerd", "docker.io", "iptables", "runc")
 
 
 @pytest.fixture
 def engine(monkeypatch, tmp_path):
     """Return a function that sets up a host: its packages, its repositories, its pillar."""
     monkeypatch.setattr(swarm_files, "RECORD", tmp_path / "record.json")
-    monkeypatch.setattr(swarm_package, "_LOCK", tmp_path / "lock-frontend")
+    monkeypatch.setattr(swarm_dpkg, "_LOCK", tmp_path / "lock-frontend")
+    monkeypatch.setattr(swarm_dpkg, "_JOURNAL", tmp_path / "updates")
 
     def engine(  # noqa: PLR0913
         have="",
@@ -38,9 +40,11 @@ def engine(monkeypatch, tmp_path):
             {name: versions[0] for name, versions in others.items() if name != "docker-cli"}
         )
 
+        packages = {"bash", "iptables"}
+
         def install(pkgs, **_):
             host["have"] = pkgs[0][next(iter(pkgs[0]))]
-            return {one: {"old": old, "new": "1"} for one, old in BROUGHT.items()}
+            packages.update(BROUGHT)
 
         def version(*names):
             return host["have"] if names == ("docker.io",) else host.get(names[0], "")
@@ -54,6 +58,7 @@ def engine(monkeypatch, tmp_path):
             pkg__version=version,
             pkg__autoremove=list(orphans),
             pkg__install=install,
+            pkg__list_pkgs=lambda: dict.fromkeys(packages, "1"),
             pkg__list_repo_pkgs=lambda name, **_: {
                 one: versions
                 for one, versions in {**others, "docker.io": host["repositories"]}.items()
@@ -293,7 +298,7 @@ def test_apt_of_a_run_that_was_killed_is_waited_for(engine, monkeypatch):
     """It goes on, and until its end the engine is there by half."""
     engine(have="20.10.5")
     sleeps = []
-    command = [sys.executable, "-c", HOLD, str(swarm_package._LOCK)]
+    command = [sys.executable, "-c", HOLD, str(swarm_dpkg._LOCK)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as apt:  # noqa: S603
         assert apt.stdout.readline() == b"held\n"
 
@@ -306,6 +311,125 @@ def test_apt_of_a_run_that_was_killed_is_waited_for(engine, monkeypatch):
         assert sleeps == []
         assert swarm_package.install() == {}
     assert sleeps == ["waited"]
+
+
+# ---- an installation that was killed
+
+
+@pytest.fixture
+def dpkg(monkeypatch, tmp_path):
+    """Return a function that interrupts dpkg on the host, and what was asked of dpkg since."""
+    asked = []
+
+    def run(*args):
+        asked.append(args)
+        journal = tmp_path / "updates"
+        if "--configure" in args and not dpkg.broken:
+            for one in journal.iterdir():
+                one.unlink()
+        listed = "installed bash\nhalf-configured containerd\nunpacked docker.io\n"
+        code = 1 if dpkg.broken else 0
+        return subprocess.CompletedProcess(args, code, listed, "docker.io needs runc")
+
+    def dpkg(broken=False):
+        dpkg.broken = broken
+        (tmp_path / "updates").mkdir(exist_ok=True)
+        (tmp_path / "updates" / "0001").write_text("")
+        return asked
+
+    monkeypatch.setattr(swarm_dpkg, "_run", run)
+    return dpkg
+
+
+def killed(salt, dpkg, **dpkg_is):
+    """Do a first run that is killed while dpkg works."""
+
+    def kill(**_):
+        dpkg(**dpkg_is)
+        raise KeyboardInterrupt
+
+    install = salt["pkg.install"].side_effect
+    salt["pkg.install"].side_effect = kill
+    with pytest.raises(KeyboardInterrupt):
+        swarm_package.install()
+    salt["pkg.install"].side_effect = install
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_killed_installation_is_finished_by_the_next_run(engine, dpkg, broken):
+    salt = engine(repositories=REPOSITORIES)
+    killed(salt, dpkg, broken=broken)
+    assert swarm_package.install() == {"docker.io": {"old": None, "new": REPOSITORIES[0]}}
+    assert [args[-2:] for args in dpkg()] == [("--configure", "-a")]
+    assert swarm_files.record("engine") == {
+        "package": "docker.io",
+        "companions": [],
+        "brought": ["containerd", "docker.io", "runc"],
+    }
+
+
+def test_killed_installation_is_promised_by_a_dry_run_that_runs_nothing(engine, dpkg):
+    salt = engine(repositories=REPOSITORIES)
+    killed(salt, dpkg)
+    assert "docker.io" in swarm_package.install(test=True)
+    assert dpkg() == []
+
+
+def test_killed_installation_that_apt_ended_is_ours(engine, dpkg):
+    """The apt of a killed run goes on: the next run finds nothing to install."""
+    salt = engine(repositories=REPOSITORIES)
+    killed(salt, dpkg)
+    salt["pkg.install"](pkgs=[{"docker.io": REPOSITORIES[0]}])
+    assert swarm_package.install() == {}
+    assert "containerd" in swarm_files.record("engine")["brought"]
+    assert swarm_package.remove()["docker.io"]["new"] is None
+
+
+def test_clean_removes_what_a_killed_installation_left(engine, dpkg):
+    salt = engine(repositories=REPOSITORIES, orphans=["containerd"])
+    killed(salt, dpkg)
+    salt["pkg.list_pkgs"].side_effect = lambda: dict.fromkeys(("bash", "containerd"), "1")
+    assert swarm_package.remove() == {"docker.io": {"old": None, "new": None}}
+    assert salt["pkg.remove"].call_args.kwargs["pkgs"] == ["containerd"]
+    assert not swarm_files.RECORD.exists()
+
+
+def test_clean_tells_what_dpkg_cannot_finish(engine, dpkg):
+    salt = engine(repositories=REPOSITORIES)
+    killed(salt, dpkg, broken=True)
+    with pytest.raises(swarm_errors.SwarmError, match=r"docker\.io needs runc.*fix-broken"):
+        swarm_package.remove()
+    salt["pkg.remove"].assert_not_called()
+    assert swarm_files.record("engine")["before"], "the next clean goes on"
+
+
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_interrupted_work_of_somebody_else_is_left_and_told(engine, dpkg, test):
+    salt = engine(repositories=REPOSITORIES)
+    asked = dpkg()
+    with pytest.raises(swarm_errors.SwarmError, match=r"Unfinished: containerd, docker\.io\."):
+        swarm_package.install(test=test)
+    salt["pkg.install"].assert_not_called()
+    assert not any("--configure" in args for args in asked)
+
+
+def test_interrupted_work_of_somebody_else_is_nothing_to_an_engine_that_is_there(engine, dpkg):
+    engine(have="20.10.5")
+    dpkg()
+    assert swarm_package.install() == {}
+
+
+def test_installation_that_fails_by_half_is_noted(engine, dpkg):
+    salt = engine(repositories=REPOSITORIES)
+
+    def fail(**_):
+        dpkg()
+        raise swarm_errors.SwarmError("postinst")
+
+    salt["pkg.install"].side_effect = fail
+    with pytest.raises(swarm_errors.SwarmError, match="postinst"):
+        swarm_package.install()
+    assert swarm_files.record("engine")["before"] == ["bash", "iptables"]
 
 
 # ---- turns

@@ -1,0 +1,67 @@
+"""
+Detect and finish the interrupted work of dpkg, and wait for its lock.
+
+apt installs nothing after an interruption: https://manpages.debian.org/dpkg(1), ``--configure``.
+"""
+
+import fcntl
+import os
+import subprocess
+from pathlib import Path
+
+import swarm_errors
+import swarm_wait
+
+_LOCK = Path("/var/lib/dpkg/lock-frontend")
+# dpkg's journal: after an orderly end it has no file with a number for its name.
+_JOURNAL = Path("/var/lib/dpkg/updates")
+_SETTLED = ("installed", "config-files", "not-installed", "triggers-pending", "triggers-awaited")
+# The formula's own packages take seconds; a database's post-installation script may take longer.
+_LIMIT = 600
+
+
+def _is_busy() -> bool:
+    if not _LOCK.exists():
+        return False
+    with _LOCK.open("r+") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def await_lock(host: str, limit: float) -> None:
+    """Wait until no apt runs: the apt of a killed run continues by itself."""
+    busy = f"another apt or dpkg is at work on {host}: it has {_LOCK}"
+    swarm_wait.until(lambda: busy if _is_busy() else None, limit)
+
+
+def interrupted() -> bool:
+    """Return whether apt would refuse to install because dpkg was killed."""
+    if _is_busy() or not _JOURNAL.is_dir():
+        return False
+    return any(one.name.isdigit() for one in _JOURNAL.iterdir())
+
+
+def _run(*args: str) -> subprocess.CompletedProcess:
+    quiet = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        return subprocess.run(  # noqa: S603 - fixed arguments, no shell
+            args, capture_output=True, text=True, check=False, timeout=_LIMIT, env=quiet
+        )
+    except (OSError, subprocess.TimeoutExpired) as err:
+        raise swarm_errors.SwarmError(f"cannot run {' '.join(args)}: {err}") from err
+
+
+def unfinished() -> list[str]:
+    """Return the names of the packages that are neither installed nor removed."""
+    listed = _run("dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Package}\n")
+    pairs = (line.split() for line in listed.stdout.splitlines())
+    return sorted(name for status, name in pairs if status not in _SETTLED)
+
+
+def finish() -> str:
+    """Configure all unpacked packages, keeping changed configuration files; return the error."""
+    done = _run("dpkg", "--force-confdef", "--force-confold", "--configure", "-a")
+    return "" if done.returncode == 0 else done.stderr.strip()
