@@ -83,6 +83,30 @@ def test_what_somebody_else_calls_like_ours_is_left_alone(cluster):
     cluster.docker(host, "volume", "rm", "swarm-consul")
 
 
+def _cut_while_dpkg_works(swarm, host):
+    """Cut a host's power in the middle of its first apply, and switch it on again."""
+    swarm.lab.exec("salt", "salt", "--async", host, "state.apply", "swarm")
+    at_work = "ls /var/lib/dpkg/updates | grep -q '^[0-9]'"
+    swarm.wait(
+        lambda: swarm.lab.exec(host, "sh", "-c", at_work, check=False).returncode == 0, 120, 0.02
+    )
+    swarm.lab.stop(host)
+    swarm.lab.start(host)
+    swarm.await_minion(host)
+    assert swarm.lab.exec(host, "sh", "-c", at_work, check=False).returncode == 0
+
+
+def test_power_cut_in_the_first_installation_is_cleaned_and_another_is_finished(cluster):
+    host = cluster.lab.hosts()[-1]
+    packages = cluster.lab.salt(host, "pkg.list_pkgs")[host]
+    _cut_while_dpkg_works(cluster, host)
+    done = cluster.state("swarm.clean", target=host)
+    assert failures(done) == {}
+    assert cluster.lab.salt(host, "pkg.list_pkgs")[host] == packages
+    # The next test's apply finishes this one.
+    _cut_while_dpkg_works(cluster, host)
+
+
 @pytest.mark.once
 def test_after_clean_the_swarm_is_made_anew(cluster):
     cluster.apply()
