@@ -83,17 +83,22 @@ def check(engine_version):
         )
 
 
-def check_mode():
+def check_mode(leaving=False):
     """
-    Raise an error if this host is in a swarm whose mode differs from the pillar.
+    Raise an error if this host is in a swarm whose mode differs from the pillar, or has other
+    objects with names of the formula.
 
     CLI Example:
 
     .. code-block:: bash
 
         salt '*' swarm_engine.check_mode
+
+    leaving
+        Accept such names, as ``swarm.clean`` does, because it leaves them alone. Defaults to
+        ``False``.
     """
-    swarm_mode_guard.check(_settings(), swarm_plan.config())
+    swarm_mode_guard.check(_settings(), swarm_plan.config(), leaving)
 
 
 def exists():

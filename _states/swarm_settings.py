@@ -14,12 +14,13 @@ def __virtual__():
     return __virtualname__
 
 
-def valid(name):
+def valid(name, leaving=False):
     """
     Ensure the pillar ``swarm`` is valid; the state fails with a list of all errors in it.
 
     It also fails if this host's Consul cannot change to the settings in the pillar, or if this host
-    is in a swarm of a different mode than the pillar's.
+    is in a swarm of a different mode than the pillar's, or has other containers or volumes under
+    names that the formula uses.
 
     .. code-block:: yaml
 
@@ -28,10 +29,13 @@ def valid(name):
 
     name
         A name for the report.
+
+    leaving
+        Accept such names: ``swarm.clean`` creates nothing, and leaves them. Defaults to ``False``.
     """
     try:
         __salt__["swarm_settings.get"]()
-        __salt__["swarm_engine.check_mode"]()
+        __salt__["swarm_engine.check_mode"](leaving)
         __salt__["swarm_consul.check_fixed"]()
         warnings = __salt__["swarm_settings.check"]()["warnings"]
     except CommandExecutionError as err:

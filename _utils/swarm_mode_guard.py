@@ -1,9 +1,6 @@
 """
-Refuse to convert a running swarm from one mode to the other.
+Refuse to convert a running swarm to the other mode, or to replace objects of somebody else.
 """
-
-from collections.abc import Mapping
-from pathlib import Path
 
 import swarm_docker
 import swarm_errors
@@ -41,35 +38,6 @@ def refusal(settings: dict, state: str, parts: list[str]) -> str | None:
     )
 
 
-def taken(
-    settings: dict, commands: Mapping[str, list[str]], volume: str | None = None
-) -> str | None:
-    """
-    Return which names that a classic swarm needs on this host are taken, ``None`` if none are.
-
-    volume
-        Path of the volume with the name of Consul's volume, if it exists.
-    """
-    if settings["mode"] != "classic":
-        return None
-    due = {"agent": True, "manager": settings["is_manager"], "consul": settings["own_store"]}
-    texts = [
-        f"container {name} (swarm:{section}:container) is not the formula's"
-        for section, name in swarm_names.strangers(settings, commands).items()
-        if due[section]
-    ]
-    if settings["own_store"] and volume and not swarm_names.is_consuls(Path(volume)):
-        name = settings["consul"]["volume"]
-        texts.append(f"volume {name} (swarm:consul:volume) does not hold Consul's data")
-    if not texts:
-        return None
-    return (
-        f"{settings['id']} already has other objects under names that this formula uses:"
-        f" {'; '.join(texts)}. Nothing was changed. Rename the container (docker rename; a volume"
-        " cannot be renamed), or set another name in pillar"
-    )
-
-
 def _volume(client: object, settings: dict, state: str) -> dict:
     """Return the volume that has the name of Consul's, empty if there is none or none is needed."""
     if settings["mode"] != "classic" or state not in {"", "inactive"}:
@@ -78,13 +46,16 @@ def _volume(client: object, settings: dict, state: str) -> dict:
     return swarm_docker.found(client.inspect_volume, settings["consul"]["volume"]) or {}
 
 
-def check(settings: dict, config: dict) -> None:
+def check(settings: dict, config: dict, leaving: bool = False) -> None:
     """
     Raise an error if this host is in a swarm whose mode differs from the pillar, or if objects that
     are not the formula's have the names of its containers or of Consul's volume.
 
     config
         ``daemon.json``, used to inspect the data on disk if the engine is stopped.
+
+    leaving
+        Accept such names: nothing is created, and what is not the formula's stays.
     """
     try:
         with swarm_docker.connect(what="the engine", timeout=_PATIENCE) as client:
@@ -102,6 +73,8 @@ def check(settings: dict, config: dict) -> None:
         state = "stopped" if swarm_holdings.in_cluster(config) else ""
         commands, volume = swarm_holdings.container_names(config), {}
     parts = list(swarm_names.ours(settings, commands).values())
-    place = volume.get("Mountpoint")
-    if refused := refusal(settings, state, parts) or taken(settings, commands, place):
+    refused = refusal(settings, state, parts)
+    if not (refused or leaving):
+        refused = swarm_names.taken(settings, commands, volume.get("Mountpoint"))
+    if refused:
         raise swarm_errors.SettingsError(refused)

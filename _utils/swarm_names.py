@@ -102,3 +102,32 @@ def _note(section: str, name: str) -> None:
 def is_consuls(volume: Path) -> bool:
     """Check whether a volume is empty or Consul's: its agents create ``node-id`` first."""
     return not volume.is_dir() or not any(volume.iterdir()) or (volume / "node-id").exists()
+
+
+def taken(
+    settings: dict, commands: Mapping[str, list[str]], volume: str | None = None
+) -> str | None:
+    """
+    Return which names that a classic swarm needs on this host are taken, ``None`` if none are.
+
+    volume
+        Path of the volume with the name of Consul's volume, if it exists.
+    """
+    if settings["mode"] != "classic":
+        return None
+    due = {"agent": True, "manager": settings["is_manager"], "consul": settings["own_store"]}
+    texts = [
+        f"container {name} (swarm:{section}:container) is not the formula's"
+        for section, name in strangers(settings, commands).items()
+        if due[section]
+    ]
+    if settings["own_store"] and volume and not is_consuls(Path(volume)):
+        name = settings["consul"]["volume"]
+        texts.append(f"volume {name} (swarm:consul:volume) does not hold Consul's data")
+    if not texts:
+        return None
+    return (
+        f"{settings['id']} already has other objects under names that this formula uses:"
+        f" {'; '.join(texts)}. Nothing was changed. Rename the container (docker rename; a volume"
+        " cannot be renamed), or set another name in pillar"
+    )

@@ -4,6 +4,11 @@
 include:
   - swarm.settings
 
+extend:
+  swarm pillar is valid:
+    swarm_settings:
+      - leaving: True
+
 {%- if mode == "builtin" %}
 
 {%- set word = pillar.get("swarm_clean", {}) %}

@@ -79,6 +79,10 @@ def test_what_somebody_else_calls_like_ours_is_left_alone(cluster):
         assert "container swarm-agent (swarm:agent:container) is not the formula's" in refused
         assert "volume swarm-consul (swarm:consul:volume)" in refused
         assert picture() == before
+    # A clean creates nothing: it has no reason to refuse them.
+    for kwargs in ({"test": True}, {}):
+        assert failures(cluster.state("swarm.clean", target=host, **kwargs)) == {}
+        assert picture() == before
     cluster.docker(host, "rm", "-f", "swarm-agent", "filler")
     cluster.docker(host, "volume", "rm", "swarm-consul")
 

@@ -86,18 +86,31 @@ def test_engine_that_is_stopped_is_judged_by_its_disk(daemon, pillar, tmp_path):
     ids=str,
 )
 def test_name_that_somebody_else_has_is_not_taken(given, commands, words):
-    refused = swarm_mode_guard.taken(settings_of(given), commands)
+    refused = swarm_names.taken(settings_of(given), commands)
     assert re.search(words, refused) if words else refused is None
 
 
 def test_volume_with_something_else_in_it_is_not_taken(tmp_path):
     settings = settings_of(VALID)
-    assert swarm_mode_guard.taken(settings, {}, str(tmp_path)) is None
+    assert swarm_names.taken(settings, {}, str(tmp_path)) is None
     (tmp_path / "dump.sql").write_text("")
-    refused = swarm_mode_guard.taken(settings, {}, str(tmp_path))
+    refused = swarm_names.taken(settings, {}, str(tmp_path))
     assert "volume swarm-consul (swarm:consul:volume)" in refused
     (tmp_path / "node-id").write_text("")
-    assert swarm_mode_guard.taken(settings, {}, str(tmp_path)) is None
+    assert swarm_names.taken(settings, {}, str(tmp_path)) is None
+
+
+def test_names_of_others_are_refused_by_an_apply_and_left_by_a_clean(daemon, pillar):
+    daemon.containers = {"swarm-agent": "/portainer"}
+    with pytest.raises(swarm_errors.SwarmError, match=r"container swarm-agent \(swarm:agent"):
+        swarm_engine.check_mode()
+    swarm_engine.check_mode(leaving=True)
+
+
+def test_clean_is_refused_in_the_other_mode(daemon, pillar):
+    daemon.state = "active"
+    with pytest.raises(swarm_errors.SwarmError, match="cluster of swarm mode"):
+        swarm_engine.check_mode(leaving=True)
 
 
 @pytest.mark.parametrize("given", [VALID, BUILTIN], ids=["classic", "builtin"])
