@@ -586,13 +586,11 @@ class Walker:
         _, nodes = self.nodes()
         by_id = {one["ID"]: one for one in nodes}
         listed = {host: by_id.get(one.get("NodeID")) for host, one in self.swarms().items()}
-        due = {
-            host: (node["Status"]["State"], _role(node)) for host, node in listed.items() if node
-        }
+        due = {host: (_state(node), _role(node)) for host, node in listed.items() if node}
         members = {node["ID"] for node in listed.values() if node}
         # A machine that was taken away, or made anew, leaves its node until somebody removes it.
         due |= {
-            f"({node['Description']['Hostname']})": (node["Status"]["State"], "no member")
+            f"({node['Description']['Hostname']})": (_state(node), "no member")
             for key, node in by_id.items()
             if key not in members
         }
@@ -603,6 +601,12 @@ class Walker:
 
 def _due(node: dict) -> str:
     return node["Spec"]["Role"]
+
+
+def _state(node: dict) -> str:
+    """Return what ``swarm.status`` calls the state of a node: a ready one may take no tasks."""
+    state, availability = node["Status"]["State"], node["Spec"]["Availability"]
+    return availability if state == "ready" and availability != "active" else state
 
 
 def _role(node: dict) -> str:
