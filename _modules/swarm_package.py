@@ -163,14 +163,20 @@ def _refuse_second(package):
 
 
 def _finish_begun():
-    """Finish an installation that was begun, because Salt removes only installed packages."""
-    if _is_begun():
-        if error := swarm_dpkg.finish():
-            raise swarm_errors.SwarmError(
-                f"the engine's package is installed by half, and dpkg cannot finish it: {error};"
-                " run 'apt-get --fix-broken install' on that host, then clean again"
-            )
-        _end()
+    """
+    Finish an installation that was begun, if there is one.
+
+    For Salt, a package that is unpacked by half is installed.
+    """
+    if not _is_begun():
+        return
+    if error := swarm_dpkg.finish():
+        raise swarm_errors.SwarmError(
+            f"an installation of the engine was interrupted, and apt cannot finish it: {error}."
+            " If apt reaches no repository, mend that; 'apt-get --fix-broken install' on that host"
+            " shows the error. Then apply, or clean, again"
+        )
+    _end()
 
 
 def planned():
@@ -204,16 +210,14 @@ def install(test=False):
     """
     settings = __salt__["swarm_settings.get"]()
     engine = settings["engine"]
+    begun = _is_begun()
     if not test:
         swarm_dpkg.await_lock(settings["id"], settings["timeout"])
-        if _is_begun():
-            # An error is ignored: apt may have the packages that dpkg lacks.
-            swarm_dpkg.finish()
+        _finish_begun()
     have = __salt__["pkg.version"](engine["package"])
     if have and fnmatch.fnmatchcase(have, engine["version"] or "*"):
-        if not test:
-            _end()
-        return _hold(engine, test)
+        finished = {engine["package"]: {"old": None, "new": have}} if begun else {}
+        return {**finished, **_hold(engine, test)}
     if not have:
         _refuse_second(engine["package"])
     _refuse_interrupted()

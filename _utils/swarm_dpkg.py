@@ -15,6 +15,8 @@ import swarm_wait
 _LOCK = Path("/var/lib/dpkg/lock-frontend")
 # dpkg's journal: after an orderly end it has no file with a number for its name.
 _JOURNAL = Path("/var/lib/dpkg/updates")
+# Answers to dpkg's question about changed configuration files.
+_KEEP = ("--force-confdef", "--force-confold")
 _SETTLED = ("installed", "config-files", "not-installed", "triggers-pending", "triggers-awaited")
 # The formula's own packages take seconds; a database's post-installation script may take longer.
 _LIMIT = 600
@@ -62,6 +64,16 @@ def unfinished() -> list[str]:
 
 
 def finish() -> str:
-    """Configure all unpacked packages, keeping changed configuration files; return the error."""
-    done = _run("dpkg", "--force-confdef", "--force-confold", "--configure", "-a")
-    return "" if done.returncode == 0 else done.stderr.strip()
+    """
+    Configure what is unpacked, install again what was unpacked by half; return what went wrong.
+
+    Changed configuration files are kept.
+    """
+    _run("dpkg", *_KEEP, "--configure", "-a")
+    if not unfinished():
+        return ""
+    keep = [word for one in _KEEP for word in ("-o", f"Dpkg::Options::={one}")]
+    mend = ("--assume-yes", "--no-install-recommends", "--fix-broken", "install")
+    done = _run("apt-get", *keep, *mend)
+    left = unfinished()
+    return f"{', '.join(left)}: {done.stderr.strip()}" if left else ""

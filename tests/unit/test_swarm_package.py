@@ -316,36 +316,45 @@ def test_apt_of_a_run_that_was_killed_is_waited_for(engine, monkeypatch):
 # ---- an installation that was killed
 
 
+class Dpkg:
+    """The host's dpkg: how it stands after a kill, and what is asked of it since."""
+
+    def __init__(self, journal):
+        self.journal = journal
+        self.left = []  # names of packages
+        self.asked = []
+        self.apt_works = True
+
+    def interrupt(self, *left):
+        self.journal.mkdir(exist_ok=True)
+        (self.journal / "0001").write_text("")
+        self.left = list(left)
+
+    def run(self, *args):
+        listed = "installed bash\n" + "".join(f"half-installed {one}\n" for one in self.left)
+        if args[0] != "dpkg-query":
+            self.asked.append(args[0])
+        if args[0] == "dpkg":
+            for one in self.journal.iterdir():
+                one.unlink()
+            self.left = [one for one in self.left if one == "containerd"]
+        if args[0] == "apt-get" and self.apt_works:
+            self.left = []
+        return subprocess.CompletedProcess(args, 0, listed, "no archive")
+
+
 @pytest.fixture
 def dpkg(monkeypatch, tmp_path):
-    """Return a function that interrupts dpkg on the host, and what was asked of dpkg since."""
-    asked = []
-
-    def run(*args):
-        asked.append(args)
-        journal = tmp_path / "updates"
-        if "--configure" in args and not dpkg.broken:
-            for one in journal.iterdir():
-                one.unlink()
-        listed = "installed bash\nhalf-configured containerd\nunpacked docker.io\n"
-        code = 1 if dpkg.broken else 0
-        return subprocess.CompletedProcess(args, code, listed, "docker.io needs runc")
-
-    def dpkg(broken=False):
-        dpkg.broken = broken
-        (tmp_path / "updates").mkdir(exist_ok=True)
-        (tmp_path / "updates" / "0001").write_text("")
-        return asked
-
-    monkeypatch.setattr(swarm_dpkg, "_run", run)
+    dpkg = Dpkg(tmp_path / "updates")
+    monkeypatch.setattr(swarm_dpkg, "_run", dpkg.run)
     return dpkg
 
 
-def killed(salt, dpkg, **dpkg_is):
+def killed(salt, dpkg, *left):
     """Do a first run that is killed while dpkg works."""
 
     def kill(**_):
-        dpkg(**dpkg_is)
+        dpkg.interrupt(*left)
         raise KeyboardInterrupt
 
     install = salt["pkg.install"].side_effect
@@ -355,24 +364,34 @@ def killed(salt, dpkg, **dpkg_is):
     salt["pkg.install"].side_effect = install
 
 
-@pytest.mark.parametrize("broken", [False, True])
-def test_killed_installation_is_finished_by_the_next_run(engine, dpkg, broken):
+@pytest.mark.parametrize(
+    ("left", "asked"),
+    [
+        ((), ["dpkg"]),
+        (("runc",), ["dpkg"]),
+        # dpkg configures no package that it has unpacked by half.
+        (("containerd", "runc"), ["dpkg", "apt-get"]),
+    ],
+)
+def test_killed_installation_is_finished_by_the_next_run(engine, dpkg, left, asked):
     salt = engine(repositories=REPOSITORIES)
-    killed(salt, dpkg, broken=broken)
+    killed(salt, dpkg, *left)
     assert swarm_package.install() == {"docker.io": {"old": None, "new": REPOSITORIES[0]}}
-    assert [args[-2:] for args in dpkg()] == [("--configure", "-a")]
+    assert dpkg.asked == asked
     assert swarm_files.record("engine") == {
         "package": "docker.io",
         "companions": [],
         "brought": ["containerd", "docker.io", "runc"],
     }
+    assert swarm_package.install() == {}
+    assert dpkg.asked == asked
 
 
 def test_killed_installation_is_promised_by_a_dry_run_that_runs_nothing(engine, dpkg):
     salt = engine(repositories=REPOSITORIES)
-    killed(salt, dpkg)
+    killed(salt, dpkg, "runc")
     assert "docker.io" in swarm_package.install(test=True)
-    assert dpkg() == []
+    assert dpkg.asked == []
 
 
 def test_killed_installation_that_apt_ended_is_ours(engine, dpkg):
@@ -380,6 +399,9 @@ def test_killed_installation_that_apt_ended_is_ours(engine, dpkg):
     salt = engine(repositories=REPOSITORIES)
     killed(salt, dpkg)
     salt["pkg.install"](pkgs=[{"docker.io": REPOSITORIES[0]}])
+    promised = swarm_package.install(test=True)
+    assert promised == {"docker.io": {"old": None, "new": REPOSITORIES[0]}}
+    assert swarm_package.install() == promised
     assert swarm_package.install() == {}
     assert "containerd" in swarm_files.record("engine")["brought"]
     assert swarm_package.remove()["docker.io"]["new"] is None
@@ -387,35 +409,40 @@ def test_killed_installation_that_apt_ended_is_ours(engine, dpkg):
 
 def test_clean_removes_what_a_killed_installation_left(engine, dpkg):
     salt = engine(repositories=REPOSITORIES, orphans=["containerd"])
-    killed(salt, dpkg)
+    killed(salt, dpkg, "containerd")
     salt["pkg.list_pkgs"].side_effect = lambda: dict.fromkeys(("bash", "containerd"), "1")
     assert swarm_package.remove() == {"docker.io": {"old": None, "new": None}}
+    assert dpkg.asked == ["dpkg", "apt-get"]
     assert salt["pkg.remove"].call_args.kwargs["pkgs"] == ["containerd"]
     assert not swarm_files.RECORD.exists()
 
 
-def test_clean_tells_what_dpkg_cannot_finish(engine, dpkg):
+@pytest.mark.parametrize("function", [swarm_package.install, swarm_package.remove])
+def test_what_apt_cannot_finish_is_told(engine, dpkg, function):
     salt = engine(repositories=REPOSITORIES)
-    killed(salt, dpkg, broken=True)
-    with pytest.raises(swarm_errors.SwarmError, match=r"docker\.io needs runc.*fix-broken"):
-        swarm_package.remove()
+    killed(salt, dpkg, "containerd")
+    dpkg.apt_works = False
+    salt["pkg.install"].reset_mock()
+    with pytest.raises(swarm_errors.SwarmError, match="cannot finish it: containerd: no archive"):
+        function()
+    salt["pkg.install"].assert_not_called()
     salt["pkg.remove"].assert_not_called()
-    assert swarm_files.record("engine")["before"], "the next clean goes on"
+    assert swarm_files.record("engine")["before"], "the next run goes on"
 
 
 @pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
 def test_interrupted_work_of_somebody_else_is_left_and_told(engine, dpkg, test):
     salt = engine(repositories=REPOSITORIES)
-    asked = dpkg()
+    dpkg.interrupt("containerd", "docker.io")
     with pytest.raises(swarm_errors.SwarmError, match=r"Unfinished: containerd, docker\.io\."):
         swarm_package.install(test=test)
     salt["pkg.install"].assert_not_called()
-    assert not any("--configure" in args for args in asked)
+    assert dpkg.asked == []
 
 
 def test_interrupted_work_of_somebody_else_is_nothing_to_an_engine_that_is_there(engine, dpkg):
     engine(have="20.10.5")
-    dpkg()
+    dpkg.interrupt()
     assert swarm_package.install() == {}
 
 
@@ -423,7 +450,7 @@ def test_installation_that_fails_by_half_is_noted(engine, dpkg):
     salt = engine(repositories=REPOSITORIES)
 
     def fail(**_):
-        dpkg()
+        dpkg.interrupt()
         raise swarm_errors.SwarmError("postinst")
 
     salt["pkg.install"].side_effect = fail
