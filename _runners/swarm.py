@@ -13,6 +13,7 @@ import swarm_errors
 import swarm_fleet
 import swarm_members
 import swarm_report
+from salt.exceptions import SaltClientError, SaltReqTimeoutError
 
 _BATCH = 50
 # Seconds until the master checks whether a job is still running, and for the replies to that check.
@@ -39,16 +40,22 @@ def _ask(minions, function, *args, **kwargs):
     if not minions:
         return {}
     with salt.client.get_local_client(mopts=__opts__) as client:
-        found = client.cmd(
-            list(minions),
-            function,
-            args,
-            timeout=_LOOK,
-            gather_job_timeout=_ANSWER,
-            tgt_type="list",
-            kwarg=kwargs,
-            full_return=True,
-        )
+        try:
+            found = client.cmd(
+                list(minions),
+                function,
+                args,
+                timeout=_LOOK,
+                gather_job_timeout=_ANSWER,
+                tgt_type="list",
+                kwarg=kwargs,
+                full_return=True,
+            )
+        except (SaltClientError, SaltReqTimeoutError) as err:
+            raise swarm_errors.SwarmError(
+                f"the master did not publish {function}. If all its workers are busy"
+                f" (worker_threads, 5 by default), run this again in a minute. It said: {err}"
+            ) from err
     # For a minion that does not answer, Salt 3008 returns a message to that effect without a jid.
     return {
         minion: one["ret"]

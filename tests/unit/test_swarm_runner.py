@@ -3,6 +3,8 @@ The runner: what it asks, whom it joins, whom it refuses to remove.
 """
 
 import pytest
+import swarm_errors
+from salt.exceptions import SaltReqTimeoutError
 
 from _runners import swarm as runner
 from tests.unit.test_swarm_members import node, report, said
@@ -203,6 +205,18 @@ def test_who_does_not_answer_is_missing(monkeypatch):
     monkeypatch.setattr(runner.salt.client, "get_local_client", lambda mopts: Client())
     assert runner._ask(["m1", "m2", "m3"], "test.ping") == {"m1": True}
     assert runner._ask([], "test.ping") == {}
+
+
+def test_master_whose_workers_are_all_busy_is_named(monkeypatch):
+    def cmd(*_, **__):
+        raise SaltReqTimeoutError("Salt request timed out")
+
+    monkeypatch.setattr(runner, "__opts__", {}, raising=False)
+    monkeypatch.setattr(runner.salt.client, "get_local_client", lambda mopts: Client())
+    monkeypatch.setattr(Client, "cmd", cmd)
+    words = r"did not publish swarm_node\.report.*worker_threads.*said: Salt request timed out"
+    with pytest.raises(swarm_errors.SwarmError, match=words):
+        runner._ask(["m1"], "swarm_node.report")
 
 
 @pytest.fixture(params=["classic", "builtin"])
