@@ -75,7 +75,8 @@ def call(what: str, function: Callable, *args: object, **kwargs: object) -> obje
     """Call a function of the client; raise a ``StoreError`` that names ``what`` if it fails."""
     try:
         return function(*args, **kwargs)
-    except requests.exceptions.RequestException as err:
+    except OSError as err:
+        # That of requests, and the one for a certificate that this host has not, or has no more.
         raise swarm_errors.StoreError(
             f"Consul on this host does not answer ({what}: {_reason(err)})"
         ) from err
@@ -92,7 +93,7 @@ def _reason(err: Exception) -> str:
         return f"TLS fails: {err}"
     if isinstance(err, requests.exceptions.Timeout):
         return "no answer in time"
-    return "no connection"
+    return "no connection" if isinstance(err, requests.exceptions.RequestException) else str(err)
 
 
 def members(client: object) -> list[dict]:

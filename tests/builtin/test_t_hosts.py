@@ -1,0 +1,113 @@
+"""
+Hosts as they are: each condition of a new machine, with a first apply, a second, and a clean.
+"""
+
+import json
+from typing import NamedTuple
+
+import pytest
+
+from tests.integration.cluster import failures
+
+HOST = "m5"
+DAEMON = "/etc/docker/daemon.json"
+
+
+class Condition(NamedTuple):
+    """Something that a host has before the formula comes."""
+
+    spoil: str  # shell
+    refused: str = ""  # words of the first apply's error; it changes nothing then
+    cure: str = ""  # shell; what the error tells to do
+
+
+_LOCKED = (
+    'import fcntl, time; lock = open("/var/lib/dpkg/lock-frontend", "r+");'
+    " fcntl.lockf(lock, fcntl.LOCK_EX); time.sleep(30)"
+)
+_MINION = "/etc/systemd/system/salt-minion.service.d"
+CONDITIONS = {
+    "umask 077": Condition(
+        f"mkdir -p {_MINION}; printf '[Service]\\nUMask=0077\\n' >{_MINION}/umask.conf;"
+        " systemctl daemon-reload; systemctl restart salt-minion"
+    ),
+    "locale": Condition(
+        f"mkdir -p {_MINION}; printf '[Service]\\nEnvironment=LC_ALL=de_DE.UTF-8 LANGUAGE=de\\n'"
+        f" >{_MINION}/locale.conf; systemctl daemon-reload; systemctl restart salt-minion"
+    ),
+    "name": Condition("hostname Web-5.Example.COM; hostname >/etc/hostname"),
+    "second address": Condition("ip address add 192.0.2.5/24 dev eth0"),
+    "user namespaces": Condition(
+        f'mkdir -p /etc/docker; echo \'{{"userns-remap": "default"}}\' >{DAEMON}'
+    ),
+    "empty daemon.json": Condition(f"mkdir -p /etc/docker; : >{DAEMON}"),
+    "broken daemon.json": Condition(
+        f"mkdir -p /etc/docker; echo '{{\"debug\": true,}}' >{DAEMON}",
+        "is not JSON",
+        f"echo '{{\"debug\": true}}' >{DAEMON}",
+    ),
+    "masked unit": Condition(
+        "systemctl mask docker.service", "is masked", "systemctl unmask docker.service"
+    ),
+    "interrupted dpkg": Condition(
+        "sed -n '/^Package: bash$/,/^$/p' /var/lib/dpkg/status"
+        " | sed 's/^Status: .*/Status: install ok half-configured/' >/var/lib/dpkg/updates/0000",
+        "Unfinished: bash",
+        "dpkg --configure -a",
+    ),
+    "dpkg at work": Condition(
+        f"setsid python3 -c '{_LOCKED}' >/dev/null 2>&1 </dev/null & sleep 1"
+    ),
+}
+# One that takes no longer than a join; the others take minutes.
+SAMPLE = "umask 077"
+
+
+def _picture(mode):
+    """Return what a clean has to give back: the packages, and the admin's ``daemon.json``."""
+    file = mode.lab.exec(HOST, "cat", DAEMON, check=False)
+    return mode.lab.salt(HOST, "pkg.list_pkgs")[HOST], file.returncode, file.stdout
+
+
+@pytest.fixture
+def host(mode):
+    """A new machine that the pillar names, and that is gone afterwards."""
+    mode.lab.add(HOST, accept=False)
+    yield HOST
+    mode.await_idle()
+    # Out of the list of nodes as well: the next condition has a machine of the same name.
+    mode.lab.exec("salt", "salt-run", "swarm.remove", HOST, check=False)
+    mode.lab.remove(HOST)
+    mode.wait(lambda: all(one["Status"]["State"] == "ready" for one in mode.nodes()), 120)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name == SAMPLE else pytest.mark.long, id=name)
+        for name in CONDITIONS
+    ],
+)
+def test_host_becomes_a_node_and_is_as_before_after_a_clean(mode, host, name):
+    spoil, refused, cure = CONDITIONS[name]
+    exec_ = mode.lab.exec
+    booted = ("systemctl", "is-active", "dbus")
+    mode.wait(lambda: exec_(host, *booted, check=False).returncode == 0, 60)
+    exec_(host, "sh", "-c", spoil)
+    exec_("salt", "salt-key", "--yes", f"--accept={host}")
+    mode.await_minion(host)
+    mode.wait(lambda: mode.lab.salt(host, "test.ping") == {host: True}, 120)
+    if refused:
+        before = _picture(mode), mode.files(host)
+        for kwargs in ({"test": True}, {}):
+            told = failures(mode.state(target=host, **kwargs))
+            assert any(refused in text for text in told.values()), told
+            assert (_picture(mode), mode.files(host)) == before
+        exec_(host, "sh", "-c", cure)
+    before = _picture(mode)
+    mode.apply(host)
+    assert mode.roles()[host] == "worker"
+    assert mode.apply(host) == {}
+    alone = json.dumps({"swarm_clean": {"alone": True}})
+    assert failures(mode.state("swarm.clean", target=host, pillar=alone)) == {}
+    assert _picture(mode) == before
