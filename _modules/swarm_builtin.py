@@ -510,12 +510,14 @@ def _missing(client, swarm, settings, taken):
     me, quiet = settings["id"], taken is None
     known = _known(settings) if quiet else _own(swarm, settings)
     step = (_look if quiet else _step)(swarm, settings, known)
-    if step.what == RESTART and taken == []:
+    state = swarm.get("LocalNodeState") or "inactive"
+    # If Raft does not count a failed node, a restart costs nothing, and the node stays the same.
+    mendable = step.what == RESTART or (step.what == REJOIN and state == "error")
+    if mendable and taken == []:
         missing = _restart(client, settings)
         if not missing:
             taken.append(RESTART)
         return missing or f"{me}: {step.why}"
-    state = swarm.get("LocalNodeState") or "inactive"
     if state != "active":
         return f"{me} is {state}: {swarm.get('Error') or step.why or 'no reason given'}"
     if step.what != NOTHING:

@@ -631,6 +631,28 @@ def test_engine_whose_restart_does_not_help_joins_anew_if_the_raft_does_not_coun
     ]
 
 
+def test_former_manager_whose_new_promotion_fails_is_restarted_while_its_apply_waits(
+    on, monkeypatch, hurry
+):
+    """Found by a walk: its record of the first time hid that the raft does not count it now."""
+    api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4", "manager")])
+    given = {**records("m1", "m4"), **claims("m4")}
+    on("m4", api, given, managers=["m1", "m4"], timeout=60)
+    info, starts = api.info, []
+    failed = {"LocalNodeState": "error", "Error": "can't initialize raft node: refused"}
+    monkeypatch.setattr(api, "info", lambda: info() if starts else {**info(), "Swarm": failed})
+    listed = {"cluster": "c1", "nodes": {"id-m1": "reachable", "id-m4": None}, "managers": ["m1"]}
+    swarm_builtin.__salt__["publish.publish"].side_effect = lambda _, function, *__, **___: (
+        {"m1": listed} if function == "swarm_leader.list_nodes" else {}
+    )
+    monkeypatch.setattr(swarm_builtin, "_STEADY", 0)
+    monkeypatch.setattr(swarm_dockerd, "start", lambda *_: starts.append("restart"))
+    monkeypatch.setattr(swarm_dockerd, "wait", lambda *_: None)
+    swarm_builtin.wait_ready()
+    assert starts == ["restart"]
+    assert not [one for one in api.asked if one[0] in {"leave", "/swarm/join"}]
+
+
 @pytest.mark.parametrize("tries", [0, 1, 3])
 def test_engine_that_tries_again_by_itself_is_not_restarted_meanwhile(on, monkeypatch, tries):
     """Stopped just when it joins the raft, it would cost the managers their quorum: seen."""
