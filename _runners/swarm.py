@@ -237,6 +237,13 @@ def remove(minion, force=False, lose_cluster=False, swarm=None):
     take_out = _from_cluster if swarm_members.is_builtin(others) else _from_store
     done = take_out(minion, minion in reports, endpoint, others)
     if "refused" not in done:
+        # A worker's word of its address is no reason to take a node out of the list.
+        left = [] if endpoint else swarm_members.leftovers(reports, said, ours.members)
+        if left:
+            done["left"] = (
+                f"no node is known to be that of {minion}. These are down, and of no minion:"
+                f" {', '.join(left)}. If one of them was, remove it on a manager: docker node rm ID"
+            )
         if (ca := swarm_members.authority(others)) in others:
             # The host that replaces this node may use the same address.
             _ask([ca], "swarm_ca.forget", minion)

@@ -232,6 +232,16 @@ def endpoint(member: str, reports: dict, said: dict, members: Iterable[str]) -> 
     return swarm_report.sole(member, key, known.get(key, {}).get("name"), reports, members)
 
 
+def leftovers(reports: dict, said: dict, members: Iterable[str]) -> list[str]:
+    """Return the nodes that are down, and that no minion has by its report or its ID."""
+    own = {one["endpoint"] for one in reports.values() if isinstance(one, dict)}
+    return sorted(
+        f"{node['name']} ({key})"
+        for key, node in nodes(said).items()
+        if key not in own and node["name"] not in set(members) and node["status"] == "Down"
+    )
+
+
 def table(rows: list[dict]) -> str:
     """Return rows as a table in text form, with a column for the swarm if there are several."""
     if not rows:

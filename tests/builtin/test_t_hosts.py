@@ -65,8 +65,12 @@ SAMPLE = "umask 077"
 
 def _picture(mode):
     """Return what a clean has to give back: the packages, and the admin's ``daemon.json``."""
-    file = mode.lab.exec(HOST, "cat", DAEMON, check=False)
-    return mode.lab.salt(HOST, "pkg.list_pkgs")[HOST], file.returncode, file.stdout
+    text = mode.lab.exec(HOST, "cat", DAEMON, check=False).stdout
+    try:
+        config = json.loads(text or "{}")
+    except ValueError:
+        config = text
+    return mode.lab.salt(HOST, "pkg.list_pkgs")[HOST], config
 
 
 @pytest.fixture
@@ -75,10 +79,13 @@ def host(mode):
     mode.lab.add(HOST, accept=False)
     yield HOST
     mode.await_idle()
-    # Out of the list of nodes as well: the next condition has a machine of the same name.
     mode.lab.exec("salt", "salt-run", "swarm.remove", HOST, check=False)
     mode.lab.remove(HOST)
-    mode.wait(lambda: all(one["Status"]["State"] == "ready" for one in mode.nodes()), 120)
+    # A node with a host name of its own stays in the list, after a clean, until an operator acts.
+    mode.wait(lambda: all(one["Status"]["State"] != "unknown" for one in mode.nodes()), 120)
+    for one in mode.nodes():
+        if one["Status"]["State"] == "down":
+            mode.docker(mode.leader(), "node", "rm", "--force", one["ID"])
 
 
 @pytest.mark.parametrize(

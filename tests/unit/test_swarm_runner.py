@@ -153,6 +153,20 @@ def test_remove_of_a_node_that_the_swarm_has_forgotten_drops_nobody_elses_key(fl
     assert fleet.calls("swarm_consul.deregister") == []
 
 
+def test_remove_of_a_cleaned_node_with_a_name_of_its_own_tells_what_is_left(fleet):
+    """Its minion has no node any more, and its host name is not its ID."""
+    down = {**node(4, "Down"), "name": "Web-4.example.com"}
+    gone = {**node(7, "Down"), "name": "m3"}
+    fleet.managers = said(node(1), node(2), down, gone)
+    fleet.reports["m4"]["endpoint"] = ""
+    left = runner.remove("m4")["left"]
+    assert "Web-4.example.com (10.77.0.14:2275)" in left
+    assert "m3" not in left
+    assert fleet.calls("swarm_consul.deregister") == []
+    fleet.managers = said(node(1))
+    assert "left" not in runner.remove("m4")
+
+
 def test_remove_below_quorum_is_refused_before_anything_is_done(fleet):
     fleet.alive = ["m1", "m2"]
     assert "would cost the quorum" in runner.remove("m1")["refused"]
