@@ -61,6 +61,7 @@ CONDITIONS = {
 }
 # One that takes no longer than a join; the others take minutes.
 SAMPLE = "umask 077"
+_KEYS = "/etc/salt/pki/master/minions"
 
 
 def _picture(mode):
@@ -101,6 +102,7 @@ def test_host_becomes_a_node_and_is_as_before_after_a_clean(mode, host, name):
     booted = ("systemctl", "is-active", "dbus")
     mode.wait(lambda: exec_(host, *booted, check=False).returncode == 0, 60)
     exec_(host, "sh", "-c", spoil)
+    mode.wait(lambda: exec_("salt", "ls", f"{_KEYS}_pre/{host}", check=False).returncode == 0, 60)
     exec_("salt", "salt-key", "--yes", f"--accept={host}")
     mode.await_minion(host)
     mode.wait(lambda: mode.lab.salt(host, "test.ping") == {host: True}, 120)
