@@ -116,7 +116,7 @@ def _refuse_interrupted():
         raise swarm_errors.SwarmError(
             "dpkg was interrupted on this host, and until its work is finished apt installs"
             f" nothing. Unfinished: {', '.join(swarm_dpkg.unfinished()) or 'no package'}. Nothing"
-            " was changed. Run 'dpkg --configure -a' on that host, if these packages are wanted;"
+            " was installed. Run 'dpkg --configure -a' on that host, if these packages are wanted;"
             " then apply again"
         )
 
