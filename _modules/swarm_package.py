@@ -95,11 +95,10 @@ def _begun(package, companions):
 
 
 def _end():
-    """Note which packages an installation has brought, if one was begun."""
+    """Note which packages the installation that was begun has brought."""
     noted = swarm_files.record("engine")
-    if before := noted.pop("before", None):
-        brought = sorted(set(__salt__["pkg.list_pkgs"]()) - set(before))
-        swarm_files.note("engine", {**noted, "brought": brought})
+    brought = sorted(set(__salt__["pkg.list_pkgs"]()) - set(noted.pop("before")))
+    swarm_files.note("engine", {**noted, "brought": brought})
 
 
 def _is_begun():
@@ -112,7 +111,7 @@ def _refuse_interrupted():
 
     Its packages are not configured from here: that might start a daemon on this host.
     """
-    if swarm_dpkg.interrupted() and not _is_begun():
+    if swarm_dpkg.interrupted():
         raise swarm_errors.SwarmError(
             "dpkg was interrupted on this host, and until its work is finished apt installs"
             f" nothing. Unfinished: {', '.join(swarm_dpkg.unfinished()) or 'no package'}. Nothing"
@@ -164,19 +163,16 @@ def _refuse_second(package):
 
 def _finish_begun():
     """
-    Finish an installation that was begun, if there is one.
+    Finish the packages of an installation that was begun.
 
     For Salt, a package that is unpacked by half is installed.
     """
-    if not _is_begun():
-        return
     if error := swarm_dpkg.finish():
         raise swarm_errors.SwarmError(
             f"an installation of the engine was interrupted, and apt cannot finish it: {error}."
             " If apt reaches no repository, mend that; 'apt-get --fix-broken install' on that host"
             " shows the error. Then apply, or clean, again"
         )
-    _end()
 
 
 def planned():
@@ -213,22 +209,26 @@ def install(test=False):
     begun = _is_begun()
     if not test:
         swarm_dpkg.await_lock(settings["id"], settings["timeout"])
-        _finish_begun()
+        if begun:
+            _finish_begun()
     have = __salt__["pkg.version"](engine["package"])
     if have and fnmatch.fnmatchcase(have, engine["version"] or "*"):
+        if begun and not test:
+            _end()
         finished = {engine["package"]: {"old": None, "new": have}} if begun else {}
         return {**finished, **_hold(engine, test)}
     if not have:
         _refuse_second(engine["package"])
-    _refuse_interrupted()
+    if not begun:
+        _refuse_interrupted()
     candidate = _candidate(engine["package"], engine["version"])
     __salt__["swarm_engine.check"](candidate)
     new = candidate
     if not test:
         companions = _companions(engine["package"])
         with _turn(settings, have, candidate, companions):
-            first = contextlib.nullcontext() if have else _begun(engine["package"], companions)
-            with first:
+            first = begun or not have
+            with _begun(engine["package"], companions) if first else contextlib.nullcontext():
                 new = _install(engine["package"], candidate, companions)
     changes = {engine["package"]: {"old": have or None, "new": new}}
     return {**changes, **({} if test and not have else _hold(engine, test))}
@@ -253,8 +253,9 @@ def remove(test=False):
 
         salt '*' swarm_package.remove test=True
     """
-    if not test:
+    if _is_begun() and not test:
         _finish_begun()
+        _end()
     noted = swarm_files.record("engine")
     package = noted.get("package")
     # First, because apt does not remove held packages.

@@ -32,9 +32,10 @@ def engine(monkeypatch, tmp_path):
         names=(),
         orphans=(),
         others=None,
+        came=(),
         **wanted,
     ):
-        host = {"have": have, "repositories": list(repositories), "held": list(held)}
+        host = {"have": have, "repositories": list(repositories), "held": list(held), "came": came}
         others = others or {}
         host.update(
             {name: versions[0] for name, versions in others.items() if name != "docker-cli"}
@@ -58,7 +59,7 @@ def engine(monkeypatch, tmp_path):
             pkg__version=version,
             pkg__autoremove=list(orphans),
             pkg__install=install,
-            pkg__list_pkgs=lambda: dict.fromkeys(packages, "1"),
+            pkg__list_pkgs=lambda: dict.fromkeys({*packages, *host["came"]}, "1"),
             pkg__list_repo_pkgs=lambda name, **_: {
                 one: versions
                 for one, versions in {**others, "docker.io": host["repositories"]}.items()
@@ -385,6 +386,15 @@ def test_killed_installation_is_finished_by_the_next_run(engine, dpkg, left, ask
     }
     assert swarm_package.install() == {}
     assert dpkg.asked == asked
+
+
+def test_what_came_before_the_kill_is_noted_as_well(engine, dpkg):
+    came = []
+    salt = engine(repositories=REPOSITORIES, came=came)
+    killed(salt, dpkg, "containerd")
+    came.append("containerd")
+    swarm_package.install()
+    assert swarm_files.record("engine")["brought"] == ["containerd", "docker.io", "runc"]
 
 
 def test_killed_installation_is_promised_by_a_dry_run_that_runs_nothing(engine, dpkg):
