@@ -7,7 +7,7 @@ Pure.
 that do not answer are missing. ``said`` holds the result of ``swarm_node.managers`` on one minion.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import swarm_errors
 import swarm_raft
@@ -79,14 +79,13 @@ def _state(report: object, node: dict | None, judged: bool) -> tuple[str, str]:
 def rows(members: list[str], reports: dict, said: dict, swarm: str = "") -> list[dict]:
     """Return a row for each member, and for each node in the swarm that is not a member."""
     known, judged = nodes(said), _judge(said) is not None
-    found, seen = [], set()
+    found = []
     for member in sorted(members):
         report = reports.get(member)
         key = _found(member, report, known)
         node = known.get(key)
         state, why = _state(report, node, judged)
         plain = report if isinstance(report, dict) else {}
-        seen.add(key)
         found.append(
             {
                 "id": member,
@@ -99,8 +98,14 @@ def rows(members: list[str], reports: dict, said: dict, swarm: str = "") -> list
                 "why": why,
             }
         )
-    strangers = (node for key, node in sorted(known.items()) if key not in seen)
-    return found + [_stranger(node, swarm) for node in strangers]
+    strangers = _strangers(members, reports, known)
+    return found + [_stranger(node, swarm) for _, node in sorted(strangers.items())]
+
+
+def _strangers(members: Iterable[str], reports: dict, known: dict) -> dict[str, dict]:
+    """Return the nodes that are of no member, by their keys."""
+    seen = {_found(member, reports.get(member), known) for member in members}
+    return {key: node for key, node in known.items() if key not in seen}
 
 
 def _labels(node: dict | None, report: dict) -> str:
@@ -232,13 +237,12 @@ def endpoint(member: str, reports: dict, said: dict, members: Iterable[str]) -> 
     return swarm_report.sole(member, key, known.get(key, {}).get("name"), reports, members)
 
 
-def leftovers(reports: dict, said: dict, members: Iterable[str]) -> list[str]:
-    """Return the nodes that are down, and that no minion has by its report or its ID."""
-    own = {one["endpoint"] for one in reports.values() if isinstance(one, dict)}
+def leftovers(reports: dict, said: dict, members: Collection[str]) -> list[str]:
+    """Return the nodes that are down, and that no member has by its report or its ID."""
     return sorted(
         f"{node['name']} ({key})"
-        for key, node in nodes(said).items()
-        if key not in own and node["name"] not in set(members) and node["status"] == "Down"
+        for key, node in _strangers(members, reports, nodes(said)).items()
+        if node["name"] not in members and node["status"] == "Down"
     )
 
 

@@ -602,20 +602,12 @@ def test_node_whose_managers_were_followed_by_others_joins_again(on, hurry, monk
     assert mine["m4", "swarm_node"] == "id-m4"
 
 
-def test_engine_whose_restart_does_not_help_joins_anew_if_the_raft_does_not_count_it(
-    on, monkeypatch, hurry
-):
-    api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
-    on("m4", api, {**records("m1"), **claims("m4")}, managers=["m1", "m4"], timeout=60)
-    info, left, starts = api.info, api.leave_swarm, []
-    failed = {"LocalNodeState": "error", "Error": "can't initialize raft node: refused"}
-    monkeypatch.setattr(api, "info", lambda: {**info(), "Swarm": failed})
+# What a failed engine says that cannot become a manager.
+NOT_PROMOTED = {"LocalNodeState": "error", "Error": "can't initialize raft node: refused"}
 
-    def leave(force=False):
-        left(force)
-        monkeypatch.setattr(api, "info", info)
 
-    monkeypatch.setattr(api, "leave_swarm", leave)
+def not_counted(monkeypatch, starts):
+    """Have m1 list m4 as no voter; note restarts of the engine, which is at rest."""
     listed = {"cluster": "c1", "nodes": {"id-m1": "reachable", "id-m4": None}, "managers": ["m1"]}
     swarm_builtin.__salt__["publish.publish"].side_effect = lambda _, function, *__, **___: (
         {"m1": listed} if function == "swarm_leader.list_nodes" else {}
@@ -623,6 +615,22 @@ def test_engine_whose_restart_does_not_help_joins_anew_if_the_raft_does_not_coun
     monkeypatch.setattr(swarm_builtin, "_STEADY", 0)
     monkeypatch.setattr(swarm_dockerd, "start", lambda *_: starts.append("restart"))
     monkeypatch.setattr(swarm_dockerd, "wait", lambda *_: None)
+
+
+def test_engine_whose_restart_does_not_help_joins_anew_if_the_raft_does_not_count_it(
+    on, monkeypatch, hurry
+):
+    api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
+    on("m4", api, {**records("m1"), **claims("m4")}, managers=["m1", "m4"], timeout=60)
+    info, left, starts = api.info, api.leave_swarm, []
+    monkeypatch.setattr(api, "info", lambda: {**info(), "Swarm": NOT_PROMOTED})
+
+    def leave(force=False):
+        left(force)
+        monkeypatch.setattr(api, "info", info)
+
+    monkeypatch.setattr(api, "leave_swarm", leave)
+    not_counted(monkeypatch, starts)
     swarm_builtin.apply()
     assert starts == ["restart"]
     assert [one[0] for one in api.asked if one[0] in {"leave", "/swarm/join"}] == [
@@ -639,15 +647,10 @@ def test_former_manager_whose_new_promotion_fails_is_restarted_while_its_apply_w
     given = {**records("m1", "m4"), **claims("m4")}
     on("m4", api, given, managers=["m1", "m4"], timeout=60)
     info, starts = api.info, []
-    failed = {"LocalNodeState": "error", "Error": "can't initialize raft node: refused"}
-    monkeypatch.setattr(api, "info", lambda: info() if starts else {**info(), "Swarm": failed})
-    listed = {"cluster": "c1", "nodes": {"id-m1": "reachable", "id-m4": None}, "managers": ["m1"]}
-    swarm_builtin.__salt__["publish.publish"].side_effect = lambda _, function, *__, **___: (
-        {"m1": listed} if function == "swarm_leader.list_nodes" else {}
+    monkeypatch.setattr(
+        api, "info", lambda: info() if starts else {**info(), "Swarm": NOT_PROMOTED}
     )
-    monkeypatch.setattr(swarm_builtin, "_STEADY", 0)
-    monkeypatch.setattr(swarm_dockerd, "start", lambda *_: starts.append("restart"))
-    monkeypatch.setattr(swarm_dockerd, "wait", lambda *_: None)
+    not_counted(monkeypatch, starts)
     swarm_builtin.wait_ready()
     assert starts == ["restart"]
     assert not [one for one in api.asked if one[0] in {"leave", "/swarm/join"}]
