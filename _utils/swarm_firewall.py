@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 import swarm_ports
+from swarm_fault import Fault
 from swarm_filter import Network, Rules
-from swarm_pillar import Fault
 
 _BOTH = ("tcp", "udp")
 # Ports that this firewall must not close, whatever the pillar defines.

@@ -4,42 +4,10 @@ Read the pillar ``swarm``: find all faults and fill in the defaults. Pure.
 ``swarm_relations`` checks the values against each other, ``swarm_topology`` derives the roles.
 """
 
-import difflib
-from typing import NamedTuple
-
 import swarm_schema as schema
+from swarm_fault import Fault, hidden, unknown_key
 
 ROOT = "swarm"
-
-
-class Fault(NamedTuple):
-    """An error in the pillar: its path, the value found, and the expected value."""
-
-    path: str
-    found: object
-    want: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: found {_short(self.found)}; right would be {self.want}"
-
-
-_LONGEST = 80  # maximum length of a value quoted in an error
-
-
-def _short(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 3]}..."
-
-
-def suggest(word: object, known: object) -> str:
-    """Return ``. Did you mean 'x'?`` if a known word is similar, else an empty string."""
-    close = difflib.get_close_matches(str(word), [str(one) for one in known], n=1, cutoff=0.6)
-    return f". Did you mean {close[0]!r}?" if close else ""
-
-
-def _unknown_key(path: str, key: object, known: object) -> Fault:
-    hint = suggest(key, known) or ": " + ", ".join(known)
-    return Fault(f"{path}:{key}", "an unknown key", f"a known one{hint}")
 
 
 def _read_field(path: str, field: schema.Field, value: object) -> tuple[object, list]:
@@ -47,11 +15,6 @@ def _read_field(path: str, field: schema.Field, value: object) -> tuple[object, 
         return field.default, []
     want = field.check(value)
     return (field.default, [Fault(path, value, want)]) if want else (value, [])
-
-
-def _hidden(faults: list[Fault]) -> list[Fault]:
-    """Return the faults without the values: a password may stand in place of its location."""
-    return [Fault(one.path, "what is not shown", one.want) for one in faults]
 
 
 def _read_each(path: str, each: schema.Each, value: object) -> tuple[dict, list]:
@@ -74,7 +37,7 @@ def _read_one(path: str, entry: object, value: object) -> tuple[object, list]:
         result, faults = _read_each(path, entry, {} if value is None else value)
     else:
         result, faults = _read_field(path, entry, value)
-    return result, _hidden(faults) if entry.hidden else faults
+    return result, hidden(faults) if entry.hidden else faults
 
 
 def _default(entry: object) -> object:
@@ -96,7 +59,7 @@ def read(pillar: object, fields: dict = schema.SCHEMA, path: str = ROOT) -> tupl
         value, more = _read_one(f"{path}:{key}", entry, pillar.get(key, _default(entry)))
         result[key] = value
         faults += more
-    faults += [_unknown_key(path, key, fields) for key in pillar if key not in fields]
+    faults += [unknown_key(path, key, fields) for key in pillar if key not in fields]
     return result, faults
 
 

@@ -14,7 +14,7 @@ import swarm_firewall
 import swarm_ports
 import swarm_registry
 import swarm_secure
-from swarm_pillar import Fault, suggest
+from swarm_fault import Fault, suggest
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
 

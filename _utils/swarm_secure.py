@@ -7,7 +7,7 @@ Works on resolved settings (``swarm_topology.resolve``).
 from collections.abc import Iterator
 
 import swarm_flags
-from swarm_pillar import Fault
+from swarm_fault import Fault
 
 _CONSUL_TLS = (
     "encrypt",

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import swarm_address
+import swarm_fault
 import swarm_nodes
-import swarm_pillar
-from swarm_pillar import Fault
+from swarm_fault import Fault
 
 # Ports of engine, manager and Consul: Docker's and Consul's own with TLS; without TLS, the ports
 # from before the formula had TLS.
@@ -37,7 +37,7 @@ def _lookup(path: str, hosts: dict, known: dict, minion: Minion) -> tuple[dict, 
     for host, given in hosts.items():
         result[host] = given or known.get(host) or minion.resolve(host)
         if not result[host]:
-            hint = swarm_pillar.suggest(host, [one for one in known if one != host])
+            hint = swarm_fault.suggest(host, [one for one in known if one != host])
             want = f"a minion whose name {minion.id} can resolve, or {{{host}: its address}}{hint}"
             faults.append(Fault(f"{path}:{host}", host, want))
     return result, faults
