@@ -182,12 +182,10 @@ def diff(old: dict, new: dict) -> dict:
         old["log_options"] = {
             k: v for k, v in old["log_options"].items() if k in new["log_options"]
         }
-    return {
-        key: _narrow(old.get(key), value) for key, value in new.items() if old.get(key) != value
-    }
+    return {key: narrow(old.get(key), value) for key, value in new.items() if old.get(key) != value}
 
 
-def _narrow(old: Any, new: Any) -> dict:
+def narrow(old: Any, new: Any) -> dict:
     """Return the old and the new value; of dictionaries, only the entries that differ."""
     if isinstance(old, dict) and isinstance(new, dict):
         same = {key for key in old.keys() & new.keys() if old[key] == new[key]}

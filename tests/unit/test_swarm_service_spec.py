@@ -1,0 +1,441 @@
+"""
+Options of a service: every spelling, compared with what Docker gives back.
+"""
+
+import copy
+import json
+
+import pytest
+import swarm_errors
+import swarm_options
+import swarm_service_spec as spec
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+NAMES = {"secrets": {"password-1": "id-s", "key": "id-k"}, "configs": {"site-1": "id-c"}}
+NETWORKS = {"id-backend": "backend", "id-front": "front"}
+
+
+def stored(body):
+    """Return a spec as a manager gives it back: IDs of networks, defaults of sections."""
+    found = json.loads(json.dumps(body))
+    task = found["TaskTemplate"]
+    task |= {"ForceUpdate": 0, "Runtime": "container"}
+    task["ContainerSpec"]["Isolation"] = "default"
+    ids = {name: one for one, name in NETWORKS.items()}
+    for one in task.get("Networks") or []:
+        one["Target"] = ids.get(one["Target"], one["Target"])
+    for key in ("UpdateConfig", "RollbackConfig"):
+        if found.get(key):
+            # Docker takes a missing number for zero, which is all tasks at once.
+            zero = {"Parallelism": 0, "FailureAction": "pause", "MaxFailureRatio": 0}
+            found[key] = {**zero, "Order": "stop-first", **found[key]}
+    if task.get("RestartPolicy"):
+        task["RestartPolicy"] = {"Condition": "any", "MaxAttempts": 0, **task["RestartPolicy"]}
+    if found.get("EndpointSpec"):
+        found["EndpointSpec"] = {"Mode": "vip", **found["EndpointSpec"]}
+    return found
+
+
+def created(options):
+    """Return the stored spec of a service that was created with these options."""
+    return stored(spec.body("web", parsed(options), NAMES))
+
+
+def parsed(options):
+    return spec.parsed(options, "service web")
+
+
+def differing(found, options):
+    """Return which options differ from those of a stored spec."""
+    return spec.diff(spec.with_names(found, NETWORKS), parsed(options))
+
+
+def updated(found, options):
+    """Return the stored spec after an update to these options."""
+    changes = differing(found, options)
+    return stored(spec.update(found, parsed(options), changes, NAMES))
+
+
+def refused(options):
+    with pytest.raises(swarm_errors.SettingsError) as err:
+        parsed(options)
+    return str(err.value)
+
+
+# ---- spellings: pairs of values that mean the same
+
+words = st.text("abcz09._-", min_size=1, max_size=6).filter(lambda one: one.strip("._-"))
+plain = words | st.integers(0, 9)
+
+
+def permuted(lists):
+    return lists.flatmap(lambda one: st.tuples(st.just(one), st.permutations(one)))
+
+
+def same(values):
+    return values.map(lambda one: (one, copy.deepcopy(one)))
+
+
+def several(*pairs):
+    return permuted(st.lists(st.sampled_from(pairs), unique_by=str)).map(
+        lambda both: ([one for one, _ in both[0]], [other for _, other in both[1]])
+    )
+
+
+mappings = st.dictionaries(words, plain, max_size=4)
+durations = st.integers(1, 48 * 3600).flatmap(
+    lambda one: st.permutations(
+        [f"{one}s", one, one * 10**9, f"{one // 60}m{one % 60}s", f"{one * 1000}ms"]
+    ).map(lambda ways: (ways[0], ways[1]))
+)
+SPELLINGS = {
+    spec.TEXT: same(words),
+    spec.USER: same(words),
+    spec.FLAG: same(st.booleans()),
+    spec.COUNT: same(st.integers(0, 1000)),
+    spec.RATIO: st.integers(0, 100).map(lambda one: (one / 100, f"{one / 100}")),
+    spec.SIZE: st.integers(4, 4096).map(lambda one: (f"{one}M", one << 20)),
+    spec.CPUS: st.integers(1, 400).map(lambda one: (one / 100, one * 10**7)),
+    spec.DURATION: durations,
+    spec.WORDS: st.just(("a 'b c'", ["a", "b c"])) | same(st.lists(words)),
+    spec.TEXTS: same(st.lists(words)),
+    spec.CAPABILITIES: several(("NET_ADMIN", "cap_net_admin"), ("ALL", "all"), ("SYS_TIME",) * 2),
+    spec.TABLE: mappings.map(lambda one: (one, {key: str(value) for key, value in one.items()})),
+    spec.LABELS: mappings.map(lambda one: (one, dict(reversed(one.items())))),
+    spec.ENVIRONMENT: mappings.flatmap(
+        lambda one: st.permutations([f"{key}={value}" for key, value in one.items()]).map(
+            lambda lines: (one, lines)
+        )
+    ),
+    spec.IMAGE: st.sampled_from(
+        [
+            ("busybox", "busybox:latest"),
+            ("docker.io/library/nginx:1", "nginx:1"),
+            ("docker.io/library/nginx:1", "nginx:1"),
+            ("localhost:5000/a/b", "localhost:5000/a/b:latest"),
+            ("a@sha256:" + "0" * 64,) * 2,
+        ]
+    ),
+    spec.SIGNAL: st.sampled_from([("int", "SIGINT"), ("SIGTERM", "term"), ("9", 9)]),
+    spec.ULIMITS: st.integers(1, 99).map(
+        lambda one: ({"nofile": one, "core": 0}, {"core": "0:0", "nofile": f"{one}:{one}"})
+    ),
+    spec.MODE: st.just(("replicated", "replicated")),
+    spec.NETWORKS: st.sampled_from(
+        [
+            (["front", "backend"], ["backend", "front"]),
+            (["backend"], {"backend": None}),
+            ({"backend": {"aliases": ["b", "a"]}}, [{"name": "backend", "aliases": ["a", "b"]}]),
+            ({"front": {"driver_opts": {"x": 1}}},) * 2,
+        ]
+    ),
+    spec.PORTS: several(
+        ("80", {"target": 80}),
+        ("81", "81/tcp"),
+        ("8080:80", {"target": 80, "published": "8080", "protocol": "tcp", "mode": "ingress"}),
+        ("53:53/udp", {"published": 53, "target": 53, "protocol": "udp"}),
+        ({"published": 443, "target": 443, "mode": "host"},) * 2,
+    ),
+    spec.MOUNTS: several(
+        ("data:/data", {"source": "data", "target": "/data/", "type": "volume"}),
+        ("/etc/x/:/etc/x:ro", {"source": "/etc/x", "target": "/etc/x", "read_only": True}),
+        ("/cache", {"target": "/cache", "no_copy": False}),
+        (
+            {"type": "tmpfs", "target": "/t", "size": "64m", "mode": "1777"},
+            {"type": "tmpfs", "target": "/t", "size": 64 << 20, "mode": "01777"},
+        ),
+        (
+            {"source": "/a", "target": "/a", "propagation": "rslave"},
+            {"source": "/a/", "target": "/a", "propagation": "rslave", "type": "bind"},
+        ),
+        (
+            {
+                "source": "v",
+                "target": "/v",
+                "driver": "d",
+                "driver_options": {"o": 1},
+                "labels": {"l": ""},
+            },
+        )
+        * 2,
+    ),
+    spec.SECRETS: several(
+        ("password-1", {"name": "password-1", "target": "password-1", "mode": "0444"}),
+        (
+            {"name": "key", "target": "tls", "uid": 7, "mode": "400"},
+            {"name": "key", "target": "tls", "uid": "7", "gid": 0, "mode": "0400"},
+        ),
+    ),
+    spec.CONFIGS: several(
+        ("site-1", {"name": "site-1", "target": "/site-1"}),
+        ({"name": "site-1", "target": "/etc/site"},) * 2,
+    ),
+    spec.CONSTRAINTS: several(
+        ("node.role==manager", "node.role == manager"),
+        ("node.labels.zone != a b", "node.labels.zone!=a b"),
+        ("engine.labels.ssd==true",) * 2,
+    ),
+    spec.PREFERENCES: st.just((["spread=node.labels.zone"], [{"spread": "node.labels.zone"}])),
+    spec.HOSTS: st.just(
+        (
+            {"db": ["10.0.0.5", "fd00::5"], "a": "10.0.0.6"},
+            ["a:10.0.0.6", "db:fd00::5", "db:10.0.0.5"],
+        )
+    ),
+    spec.ADDRESSES: st.just((["10.0.0.2", "fd00::1"], ["10.0.0.2", "fd00:0::1"])),
+    spec.PROBE: st.sampled_from([("true", ["CMD-SHELL", "true"]), (["NONE"],) * 2]),
+    spec.CONDITION: same(st.sampled_from(["none", "on-failure", "any"])),
+    spec.ORDER: same(st.sampled_from(["stop-first", "start-first"])),
+    spec.ENDPOINT: same(st.sampled_from(["vip", "dnsrr"])),
+    spec.ON_FAILURE: same(st.sampled_from(["pause", "continue", "rollback"])),
+    spec.ON_FAILED_ROLLBACK: same(st.sampled_from(["pause", "continue"])),
+}
+COMPARED = {
+    name: one
+    for name, one in spec.OPTIONS.items()
+    if one.path and one.shape is not swarm_options.SECTION
+}
+
+
+def nested(options):
+    """Return options by dotted names as users write them."""
+    result = {}
+    for name, value in options.items():
+        head, dot, rest = name.partition(".")
+        if dot:
+            result.setdefault(head, {})[rest] = value
+        else:
+            result[head] = value
+    return result
+
+
+@st.composite
+def twice(draw, need=("image",)):
+    """Draw a service, and the same in other words and another order."""
+    chosen = {*need, *draw(st.lists(st.sampled_from(sorted(COMPARED)), unique=True))}
+    pairs = {name: draw(SPELLINGS[COMPARED[name].shape]) for name in sorted(chosen)}
+    order = draw(st.permutations(sorted(chosen)))
+    one = nested({name: pair[0] for name, pair in pairs.items()})
+    other = nested({name: pairs[name][1] for name in order})
+    known, faults = swarm_options.parse(one, spec.OPTIONS, "web")
+    assert faults == []
+    assume(not list(spec.conflicts(known, "web")))
+    return one, other
+
+
+@given(twice())
+def test_created_as_wanted_in_whatever_words(pair):
+    one, other = pair
+    assert parsed(one) == parsed(other) or parsed(one)["image"] != parsed(other)["image"]
+    found = created(one)
+    assert differing(found, one) == differing(found, other) == {}
+
+
+@given(twice(), twice(need=()))
+def test_update_reaches_what_is_wanted_and_leaves_the_rest(before, after):
+    old, (new, in_other_words) = created(before[0]), after
+    found = updated(old, new)
+    assert differing(found, in_other_words) == {}
+    named = parsed(new)
+    kept = {name: value for name, value in parsed(before[0]).items() if name not in named}
+    assert spec.diff(spec.with_names(found, NETWORKS), kept) == {}
+
+
+@given(twice())
+def test_what_is_taken_away_is_as_it_was_never_there(pair):
+    given_, _ = pair
+    bare = {"image": given_["image"]}
+    nothing = {
+        key: None if key not in ("image", "mode", "replicas") else value
+        for key, value in given_.items()
+    }
+    for key in ("labels", "container_labels"):
+        if key in given_:
+            nothing[key] = dict.fromkeys(given_[key])
+    found = updated(created(given_), nothing)
+    every = {
+        name: swarm_options.current(spec.with_names(created(bare), NETWORKS), one)
+        for name, one in COMPARED.items()
+        if name not in ("mode", "replicas")
+    }
+    again = {
+        name: swarm_options.current(spec.with_names(found, NETWORKS), COMPARED[name])
+        for name in every
+    }
+    assert again == every
+
+
+@given(twice())
+def test_canonical_form_is_its_own(pair):
+    for name, value in parsed(pair[0]).items():
+        option = spec.OPTIONS[name]
+        if option.path and value is not None and not option.by_key:
+            assert option.shape.normal(value) == value
+
+
+@given(twice(), st.sampled_from(sorted(COMPARED)), st.data())
+def test_every_option_is_compared(pair, name, data):
+    """One other value is one difference, by the name of the option."""
+    one, _ = pair
+    value = data.draw(SPELLINGS[COMPARED[name].shape])[0]
+    other, found = nested({name: value}), created(one)
+    assume(not list(spec.conflicts(parsed(other), "web")))
+    old = swarm_options.current(spec.with_names(found, NETWORKS), COMPARED[name])
+    new = parsed(other)[name]
+    if COMPARED[name].by_key:
+        old = {key: one for key, one in old.items() if key in new}
+    equal = COMPARED[name].shape.equal(old, new)
+    assert set(differing(found, other)) == (set() if equal else {name})
+
+
+# ---- single decisions
+
+
+def test_partly_given_update_config_is_not_all_at_once():
+    """Docker takes a missing parallelism for zero, although one at a time is its default."""
+    assert created({"image": "a", "update_config": {"delay": "1s"}})["UpdateConfig"] == {
+        "Parallelism": 1,
+        "Delay": 10**9,
+        "FailureAction": "pause",
+        "MaxFailureRatio": 0,
+        "Order": "stop-first",
+    }
+    found = updated(created({"image": "a"}), {"rollback_config": {"order": "start-first"}})
+    assert found["RollbackConfig"]["Parallelism"] == 1
+
+
+def test_digest_that_somebody_else_has_resolved_stays():
+    found = created({"image": "nginx:1@sha256:" + "1" * 64})
+    assert differing(found, {"image": "nginx:1"}) == {}
+    assert set(differing(found, {"image": "nginx:2"})) == {"image"}
+    assert set(differing(found, {"image": "nginx:1@sha256:" + "2" * 64})) == {"image"}
+
+
+def test_whole_section_is_taken_away_without_quoting_it():
+    found = created({"image": "a", "healthcheck": {"test": "curl -u me:geheim x", "retries": 2}})
+    told = differing(found, {"healthcheck": None})
+    assert set(told) == {"healthcheck"}
+    assert "geheim" not in str(told)
+    assert (
+        "Healthcheck" not in updated(found, {"healthcheck": None})["TaskTemplate"]["ContainerSpec"]
+    )
+
+
+def test_labels_are_compared_one_by_one():
+    found = created({"image": "a", "labels": {"mine": 1, "gone": 2}})
+    found["Labels"]["by"] = "hand"
+    told = differing(found, {"labels": {"mine": "1", "gone": None, "never": None}})
+    assert told == {"labels": {"old": {"gone": "2"}, "new": {"gone": None}}}
+    assert updated(found, {"labels": {"gone": None}})["Labels"] == {"mine": "1", "by": "hand"}
+
+
+def test_network_that_was_made_anew_is_one_change():
+    found = created({"image": "a", "networks": ["backend"]})
+    found["TaskTemplate"]["Networks"][0]["Target"] = "id-of-the-old-one"
+    assert set(differing(found, {"networks": ["backend"]})) == {"networks"}
+
+
+def test_what_nobody_knows_differs_and_breaks_nothing():
+    found = created({"image": "a", "mounts": ["/x"]})
+    found["TaskTemplate"]["ContainerSpec"]["Mounts"] = [{"Type": "npipe", "Target": "x"}]
+    assert set(differing(found, {"mounts": ["/x"]})) == {"mounts"}
+    assert differing(found, {"image": "a"}) == {}
+
+
+def test_secrets_get_the_version_and_the_id_of_the_cluster():
+    wanted = parsed({"image": "a", "secrets": ["password", "key"]})
+    wanted = spec.versioned(wanted, {"secrets": {"password": "password-1"}, "configs": {}})
+    found = spec.body("web", wanted, NAMES)["TaskTemplate"]["ContainerSpec"]["Secrets"]
+    assert [(one["SecretName"], one["SecretID"], one["File"]["Name"]) for one in found] == [
+        ("key", "id-k", "key"),
+        ("password-1", "id-s", "password"),
+    ]
+
+
+def test_global_service_has_no_replicas():
+    assert created({"image": "a", "mode": "global"})["Mode"] == {"Global": {}}
+    assert created({"image": "a"})["Mode"] == {"Replicated": {"Replicas": 1}}
+
+
+def test_values_that_look_secret_are_hashes_in_changes():
+    wanted = parsed({"image": "a", "env": {"TOKEN": "geheim"}, "args": ["--password", "geheim"]})
+    told = str(spec.shown(spec.created(wanted)))
+    assert "geheim" not in told
+    assert "sha256:" in told
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"imag": "a"}, "service web:imag: found 'an unknown key'; right would be"),
+        ({"update_config": {"paralelism": 1}}, "a known one. Did you mean 'parallelism'?"),
+        ({"update_config.delay": "1s"}, "a known one. Did you mean 'update_config'?"),
+        ({"update_config": 3}, "web:update_config: found 3; right would be a mapping of options"),
+        ({"image": None}, "web:image: found None; right would be the name of an image"),
+        ({"replicas": None}, "a whole number, at least 0; or no such key"),
+        ({"replicas": True}, "a whole number, at least 0"),
+        ({"ports": ["127.0.0.1:80:80"]}, "'127.0.0.1:80:80', an address: swarm mode publishes"),
+        ({"ports": ["[::1]:80:80"]}, "an address"),
+        ({"ports": ["eth0:80:80"]}, "an address"),
+        ({"ports": [{"target": 80, "host_ip": "127.0.0.1"}]}, "an address"),
+        ({"ports": ["80:80", "80:81"]}, "found port 80 published twice"),
+        ({"ports": ["70000:80"]}, "no port from 1 to 65535"),
+        ({"ports": [{"published": 80}]}, "without 'target'"),
+        ({"ports": [{"target": 80, "modus": "host"}]}, "Did you mean 'mode'?"),
+        ({"ports": "80:80"}, "a list such as"),
+        ({"ports": [1342]}, "write ports in quotes, for YAML takes 22:22 for 1342"),
+        ({"ports": ["80"], "endpoint_mode": "dnsrr"}, "`mode: host` for each port"),
+        ({"mode": "globl"}, "found another word. Did you mean 'global'?"),
+        ({"mode": "global", "replicas": 2}, "web:replicas: found 2; right would be no such key"),
+        ({"mode": "replicated-job"}, "replicated or global"),
+        ({"constraints": ["node.rol==manager"]}, "Did you mean 'node.role'?"),
+        ({"constraints": ["node.role=manager"]}, "has no == or !="),
+        ({"limits": {"memory": "1M"}}, "less than 4m, the least that Docker takes"),
+        ({"limits": {"cpus": "many"}}, "a number of CPUs"),
+        ({"healthcheck": {"interval": "1x"}}, "a duration, such as 1m30s"),
+        ({"healthcheck": {"test": ["curl", "x"]}}, "another first word than NONE, CMD or"),
+        ({"mounts": ["data:data"]}, "no absolute path"),
+        ({"mounts": ["a:/x", "b:/x"]}, "found /x mounted twice"),
+        ({"mounts": [{"type": "tmpfs", "target": "/x", "no_copy": True}]}, "'no_copy' for a"),
+        ({"mounts": [{"type": "bind", "source": "x", "target": "/x"}]}, "with the source 'x'"),
+        ({"secrets": [{"name": "a", "mode": 400}]}, "found the mode 400: write it in quotes"),
+        ({"secrets": ["a", {"name": "b", "target": "a"}]}, "found the target 'a' twice"),
+        ({"env": ["A"]}, "found an item without '='"),
+        ({"user": ""}, "null takes a value away"),
+        ({"user": 2013}, 'a user in quotes, such as "1000:1000"'),
+        ({"dns": ["ns.example.com"]}, "a list of IP addresses"),
+        ({"init": "true"}, "true or false, without quotes"),
+        ([], "service web: found []; right would be a mapping of options"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_wrong_option_is_refused_by_its_place_with_the_cure(options, text):
+    assert text in refused(options)
+
+
+def test_all_faults_are_told_at_once_and_no_value_that_may_be_secret():
+    told = refused({"imag": 1, "replicas": -1, "env": {"A=": "geheim"}, "args": {"x": "geheim"}})
+    for place in ("web:imag", "web:replicas", "web:env", "web:args"):
+        assert place in told
+    assert "geheim" not in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "moves"),
+    [
+        (["labels", "update_config.delay"], False),
+        (["labels", "env"], True),
+        (["ports"], True),
+        (["replicas"], True),
+        (["state", "image"], True),
+    ],
+    ids=str,
+)
+def test_which_changes_start_and_stop_tasks(changes, moves):
+    assert spec.moves_tasks(changes) is moves
+
+
+def test_monitor_of_a_service_and_dockers_own():
+    assert spec.monitor(created({"image": "a"})) == 5
+    assert spec.monitor(created({"image": "a", "update_config": {"monitor": "500ms"}})) == 0.5
