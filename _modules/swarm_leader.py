@@ -142,6 +142,22 @@ def leads():
     return False
 
 
+def founds():
+    """
+    Return whether this node would create the cluster: it is the first manager, and in none yet.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_leader.founds
+    """
+    settings = _settings()
+    with swarm_docker.unless_absent(test=True), _client() as client:
+        return _is_to_found(client, settings)
+    return swarm_membership.is_first(settings)
+
+
 def lists(node):
     """
     Return whether the cluster lists a node, or ``None`` if this minion cannot determine that.

@@ -128,6 +128,44 @@ def status(swarm=None):
     return rows if __opts__.get("output") else swarm_members.table(rows)
 
 
+def services(swarm=None):
+    """
+    Show the services: mode, image, tasks wanted and running, state of an update, and why not.
+
+    Returns a table; with ``--out json`` or another outputter, the rows as data. In classic mode,
+    there are none. The managers are asked one after the other until one answers.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run swarm.services
+        salt-run swarm.services swarm=m1 --out json
+
+    swarm
+        Only the swarm with this member; all if unset.
+    """
+    rows, silent = [], []
+    for one in _swarms(swarm):
+        found = _services_of(one)
+        rows += found or []
+        silent += [one.name] if found is None else []
+    if silent:
+        raise swarm_errors.SwarmError(
+            f"no manager lists the services of {' and '.join(silent)}: see salt-run swarm.status"
+        )
+    return rows if __opts__.get("output") else swarm_members.table(rows, "there are no services")
+
+
+def _services_of(swarm):
+    """Return the services of a swarm; ``None`` if no manager answers with a list."""
+    for manager in [name for name in swarm.managers if name in swarm.members]:
+        said = _ask([manager], "swarm_service.status").get(manager)
+        if (rows := swarm_report.read_services(said, swarm.name)) is not None:
+            return rows
+    return None
+
+
 def reconcile(test=False, swarm=None):
     """
     Join the members that are up and not Healthy; return what was done.

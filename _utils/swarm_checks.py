@@ -14,6 +14,7 @@ _DAYS = 48 * 3600  # Consul limits a session to 24h, and Swarm requests half of 
 _SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_SERVICE = re.compile(r"(?=.{1,63}\Z)[A-Za-z0-9](?:[-_]*[A-Za-z0-9]+)*")
 _IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9_./:@-]*")
 _REGISTRY = re.compile(
     r"(?=[^/]*[.:]|localhost\Z)[A-Za-z0-9][A-Za-z0-9-]*(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?"
@@ -291,6 +292,12 @@ def name(value: object) -> str | None:
     """Accept the name of a container, volume or network."""
     good = isinstance(value, str) and _NAME.fullmatch(value)
     return None if good else "a name of letters, digits, '_', '.' and '-'"
+
+
+def service(value: object) -> str | None:
+    """Accept the name of a service, which is a host name on its networks."""
+    good = isinstance(value, str) and _SERVICE.fullmatch(value)
+    return None if good else "letters and digits, with '-' and '_' between them, no longer than 63"
 
 
 def _endpoint(value: str) -> bool:

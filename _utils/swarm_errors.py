@@ -46,3 +46,11 @@ class BusyError(SwarmError):
 
 class NotRunningError(SwarmError):
     """A container does not keep running; the text quotes its last log lines."""
+
+
+class RolloutError(SwarmError):
+    """Services were changed, and do not run as wanted; ``changes`` is what was changed."""
+
+    def __init__(self, message: str, changes: dict) -> None:
+        super().__init__(message)
+        self.changes = changes

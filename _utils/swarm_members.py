@@ -246,10 +246,10 @@ def leftovers(reports: dict, said: dict, members: Collection[str]) -> list[str]:
     )
 
 
-def table(rows: list[dict]) -> str:
+def table(rows: list[dict], empty: str = "no minion is a member by its pillar") -> str:
     """Return rows as a table in text form, with a column for the swarm if there are several."""
     if not rows:
-        return "no minion is a member by its pillar"
+        return empty
     if len({row.get("swarm") for row in rows}) == 1:
         rows = [{key: one for key, one in row.items() if key != "swarm"} for row in rows]
     lines = [list(rows[0]), *([swarm_report.shown(one) for one in row.values()] for row in rows)]

@@ -164,7 +164,7 @@ def _came(client: Any, settings: dict) -> bool:
     return swarm(client).get("LocalNodeState") == "active"
 
 
-def _retried(change: Callable[[], None]) -> None:
+def retried(change: Callable[[], None]) -> None:
     """Repeat a read-modify-write if the object has been changed in between."""
     for left in reversed(range(_TRIES)):
         try:
@@ -184,7 +184,7 @@ def update_node(client: Any, node: str, **keys: object) -> None:
             now = client.inspect_node(node)
             client.update_node(node, now["Version"]["Index"], {**now["Spec"], **keys})
 
-    _retried(change)
+    retried(change)
 
 
 def update_cluster(client: Any, options: dict) -> None:
@@ -197,7 +197,7 @@ def update_cluster(client: Any, options: dict) -> None:
             swarm_docker.post(client, path, json=swarm_cluster.merged(now["Spec"], options))
 
     try:
-        _retried(change)
+        retried(change)
     except swarm_errors.ApiError as err:
         raise swarm_errors.ApiError(f"{err}{swarm_cluster.cure(str(err))}") from err
 
@@ -211,7 +211,7 @@ def rotate(client: Any) -> None:
             path = f"/swarm/update?rotateWorkerToken=true&version={now['Version']['Index']}"
             swarm_docker.post(client, path, json=now["Spec"])
 
-    _retried(change)
+    retried(change)
 
 
 def sign_by(client: Any, cert: str, key: str) -> None:
@@ -225,7 +225,7 @@ def sign_by(client: Any, cert: str, key: str) -> None:
             path = f"/swarm/update?version={now['Version']['Index']}"
             swarm_docker.post(client, path, json=spec)
 
-    _retried(change)
+    retried(change)
 
 
 def await_rotation(

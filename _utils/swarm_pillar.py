@@ -4,6 +4,7 @@ Read the pillar ``swarm``: find all faults and fill in the defaults. Pure.
 ``swarm_relations`` checks the values against each other, ``swarm_topology`` derives the roles.
 """
 
+import swarm_options
 import swarm_schema as schema
 from swarm_fault import Fault, hidden, unknown_key
 
@@ -30,9 +31,26 @@ def _read_each(path: str, each: schema.Each, value: object) -> tuple[dict, list]
     return result, faults
 
 
+def _read_objects(path: str, entry: schema.Objects, value: object) -> tuple[dict, list]:
+    if not isinstance(value, dict):
+        return {}, [Fault(path, "something else", "a mapping of names")]
+    result, faults = {}, []
+    for name, one in value.items():
+        place = f"{path}:{name}"
+        if want := entry.key(name):
+            faults.append(Fault(place, name, want))
+            continue
+        result[name], more = swarm_options.parse(one, entry.options, place)
+        more = more or [*entry.conflicts(result[name], place)]
+        faults += more if isinstance(one, dict) else hidden(more)
+    return result, faults
+
+
 def _read_one(path: str, entry: object, value: object) -> tuple[object, list]:
     if isinstance(entry, dict):
         return read(value, entry, path)
+    if isinstance(entry, schema.Objects):
+        return _read_objects(path, entry, {} if value is None else value)
     if isinstance(entry, schema.Each):
         result, faults = _read_each(path, entry, {} if value is None else value)
     else:

@@ -267,6 +267,18 @@ def _overlay(settings: dict) -> Iterator[Fault]:
             yield Fault(f"swarm:networks:{name}:driver", "overlay", want)
 
 
+def _workloads(settings: dict) -> Iterator[Fault]:
+    if settings["mode"] == "builtin":
+        return
+    for key in ("secrets", "configs", "services"):
+        if settings[key]:
+            want = (
+                "no such key with mode: classic, which has no services: the managers of standalone"
+                " Swarm place single containers. Use docker-compose against them, or mode: builtin"
+            )
+            yield Fault(f"swarm:{key}", list(settings[key]), want)
+
+
 _RELATIONS = (
     _daemon_options,
     _consul_options,
@@ -282,6 +294,7 @@ _RELATIONS = (
     _store,
     _overlay,
     _builtin,
+    _workloads,
     swarm_firewall.faults,
 )
 

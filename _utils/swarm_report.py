@@ -20,6 +20,15 @@ _REPORT = {
     "engine": str,
 }
 _OPTIONAL = {"mode": "classic", "ca": None}
+_SERVICE = {
+    "service": str,
+    "mode": str,
+    "image": str,
+    "wanted": int,
+    "running": int,
+    "update": str,
+    "why not": str,
+}
 _NODE = {"name": str, "address": str, "status": str, "error": str, "version": str}
 
 
@@ -60,6 +69,17 @@ def _is_manager(one: object) -> bool:
 
 def _is_node(one: object) -> bool:
     return isinstance(one, dict) and not _fault(one, _NODE)
+
+
+def read_services(value: object, swarm: str) -> list[dict] | None:
+    """Return a manager's services with the name of its swarm, ``None`` if that is no such list."""
+    if not isinstance(value, list) or not all(map(_is_service, value)):
+        return None
+    return [{"swarm": swarm, **{key: one[key] for key in _SERVICE}} for one in value]
+
+
+def _is_service(one: object) -> bool:
+    return isinstance(one, dict) and not _fault(one, _SERVICE)
 
 
 def shown(value: object) -> str:

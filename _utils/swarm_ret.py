@@ -25,6 +25,12 @@ def done(name: str, changes: dict, test: bool = False, comment: str = "") -> dic
     }
 
 
+def not_leading(name: str) -> dict:
+    """Return the success of a state that only the leader of the cluster acts on."""
+    text = f"{name}: nothing to do, for this node is not the leader of a cluster"
+    return {"name": name, "result": True, "changes": {}, "comment": text}
+
+
 def failed(name: str, err: Exception | str, changes: dict | None = None) -> dict:
     """Return the failure of the state ``name``; ``changes`` were made before the error."""
     # Errors from Salt itself, such as apt's, can have a known cause as well.
@@ -44,7 +50,7 @@ def applied(name: str, test: bool, function: Callable, *args: object, **kwargs: 
     except CommandExecutionError as err:
         if test and isinstance(err, swarm_errors.WaitTimeoutError):
             return _would_wait(name, err)
-        return failed(name, err)
+        return failed(name, err, getattr(err, "changes", None))
     return done(name, changes, test)
 
 

@@ -4,11 +4,17 @@ Define the pillar ``swarm``: every key with its check, its default and a one-lin
 Defaults are defined only here. A test compares ``pillar.example`` with this table.
 """
 
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import swarm_checks as checks
 import swarm_cluster as cluster
 import swarm_flags as flags
+import swarm_options
+import swarm_service_spec as service
+import swarm_versions as versions
+from swarm_fault import Fault
 
 
 class Field(NamedTuple):
@@ -27,6 +33,16 @@ class Each(NamedTuple):
     fields: dict
     help: str
     hidden: bool = False
+
+
+class Objects(NamedTuple):
+    """Docker objects by name: only the options that the pillar gives are kept, ``null`` as well."""
+
+    key: checks.Check
+    options: swarm_options.Table
+    conflicts: Callable[[dict, str], Iterator[Fault]]
+    help: str
+    default: Mapping = MappingProxyType({})
 
 
 def _flags(table: dict, what: str, **defaults: object) -> dict:
@@ -223,6 +239,15 @@ SCHEMA = {
         checks.registry, REGISTRY, "private registries, by their name in images", hidden=True
     ),
     "networks": Each(checks.name, NETWORK, "networks to create through the engine"),
+    "secrets": Objects(
+        versions.check_name, versions.OPTIONS, versions.conflicts, "secrets of swarm mode"
+    ),
+    "configs": Objects(
+        versions.check_name, versions.OPTIONS, versions.conflicts, "configs of swarm mode"
+    ),
+    "services": Objects(
+        checks.service, service.OPTIONS, service.conflicts, "services of swarm mode"
+    ),
     "autojoin": {
         "enabled": Field(checks.boolean, True, "whether this minion joins by itself"),
     },

@@ -1,10 +1,13 @@
 {#- Everything: from a bare machine to a healthy node of the swarm. #}
-{%- from "swarm/mode.jinja" import mode with context %}
+{%- from "swarm/mode.jinja" import mode, workloads with context %}
 include:
   - swarm.settings
   - swarm.firewall
   - swarm.engine
   - swarm.{{ mode }}
   - swarm.networks
+{%- if workloads %}
+  - swarm.services
+{%- endif %}
   - swarm.client
   - swarm.tidy

@@ -19,6 +19,9 @@ class Wrong(NamedTuple):
     text: str
 
 
+# What a pillar for classic mode needs to become one for builtin mode.
+_SERVICES = {"mode": "builtin", "overlay": False}
+
 WRONG = [
     # types
     Wrong("the whole pillar a list", ["m1"], "swarm", "a mapping"),
@@ -612,6 +615,79 @@ WRONG = [
         {"builtin": {"cluster": {"external-ca": [{"url": "https://ca/sign", "ca": "PEM"}]}}},
         "swarm:builtin:cluster:external-ca",
         "ca: its certificate as PEM",
+    ),
+    # workloads
+    Wrong(
+        "services in classic mode",
+        {"services": {"web": {"image": "nginx"}}},
+        "swarm:services",
+        "no such key with mode: classic, which has no services",
+    ),
+    Wrong(
+        "secrets in classic mode",
+        {"secrets": {"key": {"content": "x"}}},
+        "swarm:secrets",
+        "no such key with mode: classic",
+    ),
+    Wrong(
+        "service with an unknown option",
+        {**_SERVICES, "services": {"web": {"image": "nginx", "replicsa": 2}}},
+        "swarm:services:web:replicsa",
+        "Did you mean 'replicas'?",
+    ),
+    Wrong(
+        "unknown option of a section of a service",
+        {**_SERVICES, "services": {"web": {"healthcheck": {"tets": "true"}}}},
+        "swarm:services:web:healthcheck:tets",
+        "Did you mean 'test'?",
+    ),
+    Wrong(
+        "service that publishes a port on one address",
+        {**_SERVICES, "services": {"web": {"ports": ["127.0.0.1:80:80"]}}},
+        "swarm:services:web:ports",
+        "an address: swarm mode publishes a port on all addresses of a node",
+    ),
+    Wrong(
+        "global service with replicas",
+        {**_SERVICES, "services": {"web": {"mode": "global", "replicas": 2}}},
+        "swarm:services:web:replicas",
+        "no such key: a global service has none",
+    ),
+    Wrong(
+        "service with a name that is no host name",
+        {**_SERVICES, "services": {"web.site": {"image": "nginx"}}},
+        "swarm:services:web.site",
+        "letters and digits",
+    ),
+    Wrong(
+        "services as a list",
+        {**_SERVICES, "services": ["web"]},
+        "swarm:services",
+        "a mapping of names",
+    ),
+    Wrong(
+        "secret that stands in place of its source",
+        {**_SERVICES, "secrets": {"key": {"source": "geheim"}}},
+        "swarm:secrets:key:source",
+        "found 'what is not shown'; right would be salt://PATH, sdb://PROFILE/KEY or",
+    ),
+    Wrong(
+        "secret that is a text",
+        {**_SERVICES, "secrets": {"key": "geheim"}},
+        "swarm:secrets:key",
+        "found 'what is not shown'; right would be a mapping of options",
+    ),
+    Wrong(
+        "secret with content and source",
+        {**_SERVICES, "secrets": {"key": {"source": "/x", "content": "geheim"}}},
+        "swarm:secrets:key",
+        "either 'content' or 'source'",
+    ),
+    Wrong(
+        "config of which no version before is kept",
+        {**_SERVICES, "configs": {"site": {"source": "/x", "keep": 1}}},
+        "swarm:configs:site:keep",
+        "2 or more",
     ),
     Wrong(
         "firewall at the port of ssh",

@@ -109,6 +109,7 @@ _LOGIN = {
         "registry.example.com:5000": {"username": "swarm", "password": "/root/matrix-password"}
     }
 }
+_IDLE = {"image": "busybox:lab", "args": ["sleep", "864000"], "replicas": 0}
 _OPEN = {"tls": {"enabled": False}}
 _CERTIFICATE = {
     key: {"tls": {key: f"/etc/ssl/swarm/{name}.pem"}}
@@ -547,6 +548,27 @@ ROWS = (
         {"owner": "db-team", "cost": 7},
         base=_SPANNING,
         undo=_network(labels={}),
+    ),
+    # --- workloads
+    _row(
+        "secrets",
+        Value({"matrix": {"content": "one"}}, modes=BUILTIN),
+        Value({"matrix": {"source": "/root/matrix-password"}}, modes=BUILTIN),
+        _later({"matrix": {"source": "/root/no"}}, "swarm:secrets:matrix", modes=BUILTIN),
+        _refused({"matrix": {"content": "one"}}, "swarm:secrets", modes=CLASSIC),
+    ),
+    _row(
+        "configs",
+        Value({"matrix": {"content": "one", "keep": 3}}, modes=BUILTIN),
+        _refused({"matrix": {"content": "one"}}, "swarm:configs", modes=CLASSIC),
+    ),
+    _row(
+        "services",
+        Value({"matrix": _IDLE}, modes=BUILTIN),
+        Value({"matrix": {**_IDLE, "env": {"A": 1}}}, modes=BUILTIN),
+        _refused({"matrix": {**_IDLE, "replcas": 1}}, "Did you mean 'replicas'?", modes=BUILTIN),
+        _later({"matrix": {**_IDLE, "networks": ["no"]}}, "service matrix:networks", modes=BUILTIN),
+        _refused({"matrix": _IDLE}, "swarm:services", modes=CLASSIC),
     ),
     # --- what is left
     _row("autojoin:enabled", False),

@@ -34,6 +34,9 @@ _LEADERS = {
     "cluster has its settings",
     "nodes are as pillar says",
     "networks of pillar are present",
+    "secrets of pillar are present",
+    "configs of pillar are present",
+    "services of pillar run",
 }
 # What an apply refuses if pillar is wrong, and what fails only because of that.
 _BECAUSE = "requisite failed"
@@ -94,6 +97,9 @@ class Matrix:
             self.swarm.lab.exec(host, "sh", "-c", f"{END_FILES}\n{work}", check=False)
         self.settle("end", lambda: True)
         self.swarm.lab.salt("*", "swarm_network.remove", NAMES["networks"])
+        # In classic mode, and on nodes that do not lead, they do nothing.
+        for kind in ("service", "secret", "config"):
+            self.swarm.lab.salt("*", f"swarm_{kind}.remove", "matrix")
 
     # --- looking
 

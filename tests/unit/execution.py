@@ -8,13 +8,17 @@ from unittest.mock import create_autospec
 
 import salt.modules.aptpkg
 import salt.modules.cmdmod
+import salt.modules.cp
 import salt.modules.network
 import salt.modules.pip
 import salt.modules.publish
+import salt.modules.sdb
 import salt.modules.systemd_service
 
 _SALTS_OWN = {
     "cmd": salt.modules.cmdmod,
+    "cp": salt.modules.cp,
+    "sdb": salt.modules.sdb,
     "network": salt.modules.network,
     "pip": salt.modules.pip,
     "publish": salt.modules.publish,

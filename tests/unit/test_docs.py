@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+import swarm_options
+import swarm_service_spec
 import yaml
 
 from tests.unit.test_pillar_example import faults
@@ -42,6 +44,20 @@ def rows(title):
 def code(text):
     """Return the words of a text that are marked as code."""
     return set(re.findall(r"`([^`]+)`", text))
+
+
+def option_rows(table):
+    """Return the cells of the paper's table for the options of an object."""
+    for name, one in table.items():
+        if one.shape is not swarm_options.SECTION:
+            unset = "" if one.default in (None, [], {}) else f"`{str(one.default).lower()}`"
+            yield [f"`{name}`", one.shape.expects, one.help, unset]
+
+
+def test_paper_on_workloads_has_every_option_as_the_table_has_it():
+    text = (ROOT / "docs/workloads.md").read_text().split("| option | value | meaning | unset |")[1]
+    lines = [line for line in text.splitlines() if line.startswith("| `")]
+    assert lines == [f"| {' | '.join(row)} |" for row in option_rows(swarm_service_spec.OPTIONS)]
 
 
 def test_reference_names_every_sls_and_no_other():

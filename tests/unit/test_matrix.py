@@ -29,7 +29,7 @@ def keys(fields=swarm_schema.SCHEMA, path=""):
     """Return every key of the schema, ``*`` for names of the user's."""
     if isinstance(fields, swarm_schema.Each):
         return keys(fields.fields, f"{path}*:")
-    if isinstance(fields, swarm_schema.Field):
+    if isinstance(fields, swarm_schema.Field | swarm_schema.Objects):
         return {path.rstrip(":")}
     return {one for key, field in fields.items() for one in keys(field, f"{path}{key}:")}
 

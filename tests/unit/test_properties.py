@@ -34,7 +34,9 @@ def words_of(fields):
     """Return every key that the schema knows, on all levels."""
     for key, entry in fields.items():
         yield key
-        if not isinstance(entry, swarm_schema.Field):
+        if isinstance(entry, swarm_schema.Objects):
+            yield from (word for name in entry.options for word in name.split("."))
+        elif not isinstance(entry, swarm_schema.Field):
             yield from words_of(getattr(entry, "fields", entry))
 
 
@@ -81,6 +83,9 @@ def schema_like(draw, fields=swarm_schema.SCHEMA):
         elif isinstance(entry, swarm_schema.Each):
             shape = schema_like(entry.fields)
             pillar[key] = draw(st.dictionaries(texts, shape, max_size=3))
+        elif isinstance(entry, swarm_schema.Objects):
+            options = st.dictionaries(st.sampled_from(sorted(entry.options)), json_like, max_size=4)
+            pillar[key] = draw(st.dictionaries(texts, options | json_like, max_size=3))
         else:
             pillar[key] = draw(schema_like(entry))
     return pillar

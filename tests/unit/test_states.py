@@ -44,6 +44,9 @@ APPLIED = {
     "swarm_overlay.removed": "swarm_overlay.remove",
     "swarm_registry.logged_in": "swarm_registry.apply",
     "swarm_registry.logged_out": "swarm_registry.remove",
+    "swarm_secret.managed": "swarm_secret.apply_all",
+    "swarm_config.managed": "swarm_config.apply_all",
+    "swarm_service.managed": "swarm_service.apply_all",
 }
 # What a state says besides.
 WORDS = {"swarm_builtin.left": {"lose_cluster": False, "ending": True}}
@@ -67,6 +70,9 @@ GATES = {
     "swarm_firewall": "swarm_firewall.apply",
     "swarm_overlay": "swarm_overlay.apply",
     "swarm_registry": "swarm_registry.apply",
+    "swarm_secret": "swarm_secret.apply",
+    "swarm_config": "swarm_config.apply",
+    "swarm_service": "swarm_service.apply",
 }
 CHANGES = {"thing": {"old": None, "new": "there"}}
 
@@ -84,6 +90,7 @@ def run(monkeypatch):
                 "swarm_leader__complaints": complaints,
                 "swarm_ca__complaints": complaints,
                 "swarm_builtin__release": kwargs.pop("stays", ""),
+                "swarm_leader__leads": kwargs.pop("leads", True),
                 function.replace(".", "__"): outcome,
             }
         )
@@ -120,6 +127,53 @@ def test_error_fails_the_state_with_its_words(run, name, function, test):
     ret, _ = run(name, function, swarm_errors.SwarmError("what, where, what to do"), test)
     assert (ret["result"], ret["changes"]) == (False, {})
     assert ret["comment"] == "what, where, what to do"
+
+
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_rollout_that_fails_tells_what_was_changed_all_the_same(run, test):
+    error = swarm_errors.RolloutError("service web: paused", CHANGES)
+    ret, _ = run("swarm_service.managed", "swarm_service.apply_all", error, test)
+    assert (ret["result"], ret["changes"], ret["comment"]) == (
+        False,
+        CHANGES,
+        "service web: paused",
+    )
+
+
+LEADERS = {
+    "swarm_service.present": ("swarm_service.apply", {"image": "a", "limits": None}),
+    "swarm_service.absent": ("swarm_service.remove", {}),
+    "swarm_secret.present": ("swarm_secret.apply", {"content": "x"}),
+    "swarm_secret.absent": ("swarm_secret.remove", {}),
+    "swarm_config.present": ("swarm_config.apply", {"source": "/x", "keep": 3}),
+    "swarm_config.absent": ("swarm_config.remove", {}),
+}
+
+
+@pytest.mark.parametrize("name", LEADERS)
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_leader_acts_on_what_is_the_clusters(run, name, test):
+    function, given = LEADERS[name]
+    ret, called = run(name, function, CHANGES, test, leads=True, **given)
+    assert (ret["result"], ret["changes"]) == (None if test else True, CHANGES)
+    assert called.call_args.args[0] == "a name"
+    assert called.call_args.kwargs["test"] is test
+
+
+@pytest.mark.parametrize("name", LEADERS)
+def test_node_that_does_not_lead_leaves_it_to_the_leader(run, name):
+    function, given = LEADERS[name]
+    ret, called = run(name, function, CHANGES, leads=False, **given)
+    assert (ret["result"], ret["changes"]) == (True, {})
+    assert "not the leader" in ret["comment"]
+    called.assert_not_called()
+
+
+def test_service_gets_every_option_that_is_given_and_none_of_salts_own(run):
+    """An option that is null is given: it takes a value away."""
+    given = {"image": "a", "limits": None, "__pub_fun": "state.apply"}
+    _, called = run("swarm_service.present", "swarm_service.apply", {}, leads=True, **given)
+    assert called.call_args.args == ("a name", {"image": "a", "limits": None})
 
 
 @pytest.mark.parametrize("test", [False, True], ids=["run", "test"])

@@ -1,3 +1,5 @@
+from unittest.mock import Mock
+
 import docker
 import pytest
 import swarm_adoption
@@ -50,6 +52,22 @@ def test_first_manager_makes_the_cluster_and_tells_of_it(on):
     assert mine["m1", "swarm_cluster"] == record("m1")
     assert mine["m1", "swarm_node"] == "id-m1"
     assert swarm_builtin.apply() == {}
+
+
+@pytest.mark.parametrize(
+    ("me", "state", "founds"),
+    [("m1", "inactive", True), ("m2", "inactive", False), ("m1", "active", False)],
+)
+def test_first_manager_founds_the_cluster_unless_it_is_in_one(on, me, state, founds):
+    on(me, ClusterApi(me, [node("m1", "manager", leader=True)], state=state))
+    assert swarm_leader.founds() is founds
+
+
+def test_first_manager_that_has_no_engine_yet_founds_the_cluster(on, monkeypatch):
+    on("m1", ClusterApi("m1"))
+    error = swarm_errors.EngineUnreachableError("no engine")
+    monkeypatch.setattr(swarm_leader, "_client", Mock(side_effect=error))
+    assert swarm_leader.founds() is True
 
 
 def test_who_will_make_the_cluster_promises_its_settings_and_nodes(on):

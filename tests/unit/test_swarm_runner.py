@@ -23,6 +23,7 @@ class Fleet:
         self.heard = {}  # what another member is told than that
         self.alive = ["m1", "m2", "m3"]
         self.states, self.saved = {}, {}
+        self.services = {}  # manager: its list
         self.asked, self.events = [], []
 
     def ask(self, minions, function, *args, **kwargs):
@@ -33,6 +34,7 @@ class Fleet:
             "swarm_node.report": self.reports,
             "swarm_node.managers": {**dict.fromkeys(self.reports, self.managers), **self.heard},
             "swarm_backup.save": self.saved,
+            "swarm_service.status": self.services,
             "swarm_consul.status": {key: {"servers": self.alive} for key in self.reports},
             "state.apply": {name: self.states.get(name, JOINED) for name in self.reports},
         }.get(function, {key: {} for key in self.reports})
@@ -317,3 +319,42 @@ def test_a_backup_is_of_one_swarm(two):
     assert "nothing was backed up: there are several" in runner.backup()["refused"]
     assert runner.backup(swarm="m4")["minion"] == "m3"
     assert runner.backup("m2")["minion"] == "m2"
+
+
+# ---- services
+
+ROW = {
+    "service": "web",
+    "mode": "replicated",
+    "image": "nginx",
+    "wanted": 2,
+    "running": 1,
+    "update": "paused",
+    "why not": "web.1 on m2: task: non-zero exit (1)",
+}
+
+
+def test_services_are_those_of_the_first_manager_that_tells(fleet):
+    pillar = {"swarm": {"managers": ["m1", "m2", "m3"]}}
+    fleet.pillars = {name: pillar for name in fleet.pillars}
+    fleet.services = {"m1": None, "m2": [ROW], "m3": [ROW, ROW]}
+    assert runner.services() == [{"swarm": "m1,m2,m3", **ROW}]
+    assert [minions for minions, *_ in fleet.calls("swarm_service.status")] == [["m1"], ["m2"]]
+
+
+def test_services_are_a_table_for_people(fleet, monkeypatch):
+    monkeypatch.setattr(runner, "__opts__", {}, raising=False)
+    fleet.services = {"m1": [{**ROW, "image": "a\nb"}]}
+    head, row = runner.services().splitlines()
+    assert head.split() == ["service", "mode", "image", "wanted", "running", "update", "why", "not"]
+    assert "a\\nb" in row
+    fleet.services = {"m1": []}
+    assert runner.services() == "there are no services"
+
+
+@pytest.mark.parametrize("said", [None, "no such function", [{"service": "web"}], [1], {"a": 1}])
+def test_services_that_no_manager_lists_are_an_error(fleet, said):
+    """A minion may say anything."""
+    fleet.services = {"m1": said}
+    with pytest.raises(swarm_errors.SwarmError, match="no manager lists the services of m1"):
+        runner.services()

@@ -12,6 +12,9 @@ import swarm_schema
 from tests.unit.pillars import BUILTIN, M1, VALID, resolved, settings_of
 from tests.wrong_pillars import WRONG, Wrong, merged
 
+# Of the valid pillar, only `overlay` is of classic mode alone.
+WITH_SERVICES = {"mode": "builtin", "overlay": False}
+
 
 def texts(pillar, minion=M1):
     return swarm_pillar.texts(resolved(pillar, minion)[1])
@@ -117,6 +120,22 @@ def test_long_values_are_cut():
         {"manager": {"options": {"cluster-opt": ["swarm.createretry=3"]}}},
         {"manager": {"options": {"replication": None, "strategy": None}}},
         {"managers": ["m1"], "manager": {"options": {"replication": False}}},
+        {"services": None, "secrets": {}, "configs": None},
+        {
+            **WITH_SERVICES,
+            "services": {
+                "web": {
+                    "image": "nginx:1.27",
+                    "ports": ["80:80"],
+                    "limits": None,
+                    "secrets": [{"name": "key", "mode": "0400"}],
+                    "update_config": {"delay": "10s", "order": "start-first"},
+                },
+                "agent": {"image": "agent", "mode": "global"},
+            },
+            "secrets": {"key": {"source": "sdb://vault/key"}, "other": {"content": "x", "keep": 3}},
+            "configs": {"site": {"source": "salt://site.conf"}},
+        },
         {"manager": {"options": {"tls": True, "tlscert": "/c.pem", "tlskey": "/k.pem"}}},
         {
             "networks": {
@@ -226,7 +245,7 @@ def fields(entries, path="swarm"):
         below = f"{path}:{key}"
         if isinstance(entry, swarm_schema.Field):
             yield below, entry
-        else:
+        elif not isinstance(entry, swarm_schema.Objects):
             below = f"{below}:*" if isinstance(entry, swarm_schema.Each) else below
             yield from fields(getattr(entry, "fields", entry), below)
 

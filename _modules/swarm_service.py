@@ -1,0 +1,129 @@
+"""
+Inspect and manage the services of a cluster in builtin mode.
+
+Services belong to the cluster: only its leader changes them. On other nodes, functions that change
+something do nothing.
+"""
+
+import swarm_membership
+import swarm_mode
+import swarm_rollout
+import swarm_service_api
+import swarm_service_spec
+import swarm_services
+
+__virtualname__ = "swarm_service"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _client():
+    return swarm_mode.connect(__salt__)
+
+
+def status():
+    """
+    Return all services as this manager sees them: mode, image, tasks wanted and running.
+
+    Each has a ``why not``: the errors of its tasks if not all of them run. ``None`` on a node that
+    cannot tell: a worker, or one that is in no cluster. Classic mode has no services.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_service.status
+    """
+    if __salt__["swarm_settings.get"]()["mode"] != "builtin":
+        return []
+    with _client() as client:
+        if not swarm_membership.manager(swarm_mode.swarm(client)):
+            return None
+        found = swarm_service_api.look(client)
+    services = sorted(found.services.items())
+    return [swarm_rollout.row(one, found.tasks, found.nodes) for _, one in services]
+
+
+def apply(name, spec, test=False):
+    """
+    Ensure a service has these options, and that its tasks run; return what changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_service.apply web '{image: "nginx:1.27", replicas: 2}' test=True
+
+    name
+        Name of the service.
+
+    spec
+        Options, as in ``swarm:services``.
+
+    test
+        Change nothing.
+    """
+    wanted = {name: swarm_service_spec.parsed(spec, f"service {name}")}
+    if not __salt__["swarm_leader.leads"]():
+        return {}
+    return _apply(wanted, swarm_services.NOTHING_PENDING, test).get(name, {})
+
+
+def apply_all(test=False):
+    """
+    Ensure the services of ``swarm:services`` have their options, and run; return what changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_service.apply_all test=True
+    """
+    settings = __salt__["swarm_settings.get"]()
+    wanted = settings["services"]
+    if not wanted:
+        return {}
+    leads = __salt__["swarm_leader.leads"]()
+    if not test:
+        return _apply(wanted, swarm_services.NOTHING_PENDING, test) if leads else {}
+    if not leads and not __salt__["swarm_leader.founds"]():
+        return {}
+    # Earlier states of this run would have made them.
+    versions = {
+        "secrets": __salt__["swarm_secret.planned"](),
+        "configs": __salt__["swarm_config.planned"](),
+    }
+    if not leads:
+        return swarm_services.promised(wanted, versions)
+    return _apply(wanted, swarm_services.Pending(set(settings["networks"]), versions), test)
+
+
+def _apply(wanted, pending, test):
+    timeout = __salt__["swarm_settings.get"]()["timeout"]
+    with _client() as client:
+        return swarm_services.apply(client, wanted, timeout, pending, test)
+
+
+def remove(name, test=False):
+    """
+    Remove a service, and wait until its tasks are gone; return what changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_service.remove web
+
+    name
+        Name of the service.
+
+    test
+        Change nothing.
+    """
+    if not __salt__["swarm_leader.leads"]():
+        return {}
+    timeout = __salt__["swarm_settings.get"]()["timeout"]
+    with _client() as client:
+        return swarm_service_api.remove(client, name, timeout, test)

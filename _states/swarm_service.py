@@ -1,0 +1,78 @@
+"""
+Manage the services of a cluster in builtin mode. Only the leader of the cluster acts.
+"""
+
+import swarm_ret
+from salt.utils.args import clean_kwargs
+
+__virtualname__ = "swarm_service"
+
+
+def __virtual__():
+    if "swarm_service.apply" not in __salt__:
+        return False, "The swarm_service execution module is not available"
+    return __virtualname__
+
+
+def present(name, **options):
+    """
+    Ensure a service has these options, and that its tasks run.
+
+    Options that are not given are not compared; ``null`` takes one away. The state succeeds once
+    all tasks have run for ``update_config: monitor``, 5 seconds by default. It fails, with the
+    errors of the tasks, if Docker pauses the update or rolls it back, or after ``timeout``.
+
+    .. code-block:: yaml
+
+        web:
+          swarm_service.present:
+            - image: nginx:1.27
+            - replicas: 2
+            - ports: ["80:80"]
+            - limits: {memory: 64m}
+            - timeout: 60
+
+    name
+        Name of the service.
+
+    options
+        Any of the options of docs/workloads.md, as in ``swarm:services``. They are parameters of no
+        names of their own, so that ``null`` can be told from an option that is not given; unknown
+        ones are refused.
+    """
+    if not __salt__["swarm_leader.leads"]():
+        return swarm_ret.not_leading(name)
+    apply = __salt__["swarm_service.apply"]
+    return swarm_ret.applied(name, __opts__["test"], apply, name, clean_kwargs(**options))
+
+
+def absent(name):
+    """
+    Ensure there is no service of this name, nor any task of it.
+
+    .. code-block:: yaml
+
+        web:
+          swarm_service.absent: []
+
+    name
+        Name of the service.
+    """
+    if not __salt__["swarm_leader.leads"]():
+        return swarm_ret.not_leading(name)
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_service.remove"], name)
+
+
+def managed(name):
+    """
+    Ensure the services of ``swarm:services`` have their options, and run.
+
+    .. code-block:: yaml
+
+        services of pillar run:
+          swarm_service.managed: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_service.apply_all"])

@@ -1,0 +1,219 @@
+"""
+Tell whether the tasks of a service run as its spec says, and if not, why. Pure.
+
+A service in swarm mode is only a wish: the managers start its tasks later, and an update may be
+paused or rolled back. The managers restore the old spec before a rollback is complete, so comparing
+specs is not enough.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import swarm_nodes
+
+RUNNING = "running"
+# States of an update in which the managers do nothing more, and words for them.
+GIVEN_UP = {
+    "paused": "paused the update",
+    "rollback_paused": "paused the rollback",
+    "rollback_completed": "rolled the service back to its previous spec",
+}
+PAUSED = {"paused", "rollback_paused"}
+_UNDER_WAY = {"updating", "rollback_started"}
+# Task keys that may differ although the task is the one that is wanted: constraints that it still
+# satisfies, and a key that only the service has.
+_IRRELEVANT = {"Placement", "Runtime"}
+_MOST = 4  # causes that a message lists
+_CONSTRAINT = re.compile(r"([\w.-]+)\s*(==|!=)\s*(.*)")
+
+
+class View(NamedTuple):
+    """The tasks of a service at one moment."""
+
+    wanted: int
+    running: Mapping[str, float]  # ID of each wanted task that runs: since when, by the leader
+    update: str  # state of its update, empty if there is none
+    said: str  # what the managers say about the update
+    missing: str  # why not all tasks run as wanted, empty if they do
+
+
+def view(service: dict, tasks: list[dict], nodes: list[dict]) -> View:
+    """Return how the tasks of a service are; ``tasks`` may include those of other services."""
+    tasks = [one for one in tasks if one["ServiceID"] == service["ID"]]
+    due = [one for one in tasks if is_due(one)]
+    current = [one for one in due if _is_current(one, service)]
+    running = {
+        one["ID"]: swarm_nodes.stamp(one["UpdatedAt"])
+        for one in current
+        if one["DesiredState"] == one["Status"]["State"] == RUNNING
+    }
+    status = service.get("UpdateStatus") or {}
+    update = status.get("State") or ""
+    wanted = _wanted(service, due)
+    missing = ""
+    if (
+        len(running) < wanted
+        or len(current) < len(due)
+        or update in _UNDER_WAY
+        or _is_empty(service, due)
+    ):
+        count = f"{len(running)} of {wanted} task(s) run with the wanted spec"
+        missing = "; ".join([count, *causes(service, tasks, nodes, running)])
+    return View(wanted, running, update, status.get("Message") or "", missing)
+
+
+def is_due(task: dict) -> bool:
+    """Check whether a task runs or is to run."""
+    return task["DesiredState"] in {RUNNING, "ready", "accepted"}
+
+
+def mode(service: dict) -> str:
+    """Return the mode of a service: ``replicated``, ``global``..."""
+    return next(iter(service["Spec"]["Mode"])).lower()
+
+
+def _wanted(service: dict, due: list[dict]) -> int:
+    replicated = service["Spec"]["Mode"].get("Replicated")
+    if replicated is not None:
+        return replicated.get("Replicas", 1)
+    # The managers create a task for each node that may run it.
+    return len({one.get("NodeID") for one in due})
+
+
+def _is_empty(service: dict, due: list[dict]) -> bool:
+    return mode(service) == "global" and not due
+
+
+def _is_current(task: dict, service: dict) -> bool:
+    return _essence(task["Spec"]) == _essence(service["Spec"]["TaskTemplate"])
+
+
+def _essence(spec: dict) -> dict:
+    return {key: _filled(one) for key, one in spec.items() if key not in _IRRELEVANT and one}
+
+
+def _filled(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _filled(one) for key, one in value.items() if one or one is False}
+    return [_filled(one) for one in value] if isinstance(value, list) else value
+
+
+def causes(
+    service: dict, tasks: list[dict], nodes: list[dict], running: Mapping[str, float] = {}
+) -> list[str]:
+    """Return why tasks of a service do not run: their own errors, with the names of their nodes."""
+    found: dict[str, list[str]] = {}
+    for place in _places(tasks):
+        if not any(one["ID"] in running for one in place):
+            task, text = _told(place, service)
+            found.setdefault(text, []).append(_title(service, task, nodes))
+    texts = [f"{_joined(titles)}: {text}" for text, titles in found.items()]
+    more = [f"and {len(texts) - _MOST} other causes"] if len(texts) > _MOST else []
+    return [*texts[:_MOST], *more, *_unplaced(service, tasks, nodes)]
+
+
+def errors(service: dict, tasks: list[dict], nodes: list[dict], since: float) -> list[str]:
+    """Return the errors of tasks that were created after ``since``, whatever spec they had."""
+    failed = [
+        one
+        for one in tasks
+        if one["ServiceID"] == service["ID"]
+        and one["Status"].get("Err")
+        and swarm_nodes.stamp(one["CreatedAt"]) >= since
+    ]
+    return causes(service, failed, nodes) if failed else []
+
+
+def _places(tasks: list[dict]) -> Iterator[list[dict]]:
+    """Yield the tasks of each slot, or of each node for a global service, the newest first."""
+    slots: dict[object, list[dict]] = {}
+    for task in sorted(tasks, key=lambda one: one["CreatedAt"], reverse=True):
+        slots.setdefault(task.get("Slot") or task.get("NodeID"), []).append(task)
+    for slot in slots.values():
+        if slot[0]["DesiredState"] != "remove":
+            yield slot
+
+
+def _told(place: list[dict], service: dict) -> tuple[dict, str]:
+    """Return the task of a slot that tells most about its state, and what it tells."""
+    # The error of a task with a former spec has nothing to do with how the wanted one starts.
+    current = [one for one in place if _is_current(one, service)]
+    failed = next((one for one in current or place if one["Status"].get("Err")), None)
+    if failed:
+        return failed, failed["Status"]["Err"]
+    if not current:
+        return place[0], "still has the former spec"
+    return current[0], f"is {current[0]['Status']['State']} ({current[0]['Status'].get('Message')})"
+
+
+def _title(service: dict, task: dict, nodes: list[dict]) -> str:
+    name = service["Spec"]["Name"]
+    name += f".{task['Slot']}" if task.get("Slot") else ""
+    node = swarm_nodes.by_id(nodes).get(task.get("NodeID"))
+    return f"{name} on {node['Description'].get('Hostname') or node['ID']}" if node else name
+
+
+def _joined(titles: list[str]) -> str:
+    shown = ", ".join(titles[:_MOST])
+    return f"{shown} and {len(titles) - _MOST} more" if len(titles) > _MOST else shown
+
+
+def _unplaced(service: dict, tasks: list[dict], nodes: list[dict]) -> list[str]:
+    """Return which constraints no node satisfies, if tasks wait for a node."""
+    if tasks and not any("no suitable node" in one["Status"].get("Err", "") for one in tasks):
+        return []
+    placement = service["Spec"]["TaskTemplate"].get("Placement") or {}
+    usable = [
+        one
+        for one in nodes
+        if one["Status"]["State"] == "ready" and one["Spec"]["Availability"] == "active"
+    ]
+    wishes = placement.get("Constraints") or []
+    alone = [one for one in wishes if not any(satisfies(node, one) for node in usable)]
+    if alone:
+        return [f"no node that is ready and active satisfies {', '.join(alone)}"]
+    together = wishes and not any(all(satisfies(node, one) for one in wishes) for node in usable)
+    return [f"no node satisfies all of {', '.join(wishes)}"] if together else []
+
+
+def satisfies(node: dict, constraint: str) -> bool:
+    """Check whether a node satisfies a placement constraint; an unknown one counts as satisfied."""
+    match = _CONSTRAINT.fullmatch(constraint.strip())
+    if not match:
+        return True
+    attribute, operator, wanted = match.groups()
+    found = _attribute(node, attribute)
+    # As the managers do: without regard to case.
+    return found is None or (found.lower() == wanted.strip().lower()) == (operator == "==")
+
+
+def _attribute(node: dict, name: str) -> str | None:
+    spec, about = node["Spec"], node.get("Description") or {}
+    platform = about.get("Platform") or {}
+    for prefix, labels in (
+        ("node.labels.", spec.get("Labels")),
+        ("engine.labels.", (about.get("Engine") or {}).get("Labels")),
+    ):
+        if name.startswith(prefix):
+            return (labels or {}).get(name.removeprefix(prefix), "")
+    return {
+        "node.id": node["ID"],
+        "node.hostname": about.get("Hostname", ""),
+        "node.role": spec.get("Role", ""),
+        "node.platform.os": platform.get("OS", ""),
+    }.get(name)
+
+
+def row(service: dict, tasks: list[dict], nodes: list[dict]) -> dict:
+    """Return a service for a list: mode, image, tasks wanted and running, why not all run."""
+    found = view(service, tasks, nodes)
+    return {
+        "service": service["Spec"]["Name"],
+        "mode": mode(service),
+        "image": service["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"],
+        "wanted": found.wanted,
+        "running": len(found.running),
+        "update": found.update,
+        "why not": found.missing,
+    }

@@ -1,0 +1,95 @@
+"""
+Read, create, update and remove services of swarm mode by the API of a manager.
+"""
+
+from typing import Any, NamedTuple
+
+import swarm_docker
+import swarm_mode
+import swarm_nodes
+import swarm_service_spec as spec
+import swarm_wait
+
+
+class Cluster(NamedTuple):
+    """What services refer to, and the services and tasks themselves."""
+
+    services: dict[str, dict]  # by name
+    tasks: list[dict]
+    nodes: list[dict]
+
+
+class Plan(NamedTuple):
+    """A service, its wanted options, and what differs."""
+
+    name: str
+    wanted: dict
+    service: dict | None
+    changes: dict
+
+
+def look(client: Any) -> Cluster:
+    """Return the services, tasks and nodes of the cluster."""
+    with swarm_docker.translated("services of the cluster"):
+        services = {one["Spec"]["Name"]: one for one in client.services()}
+        return Cluster(services, client.tasks() if services else [], client.nodes())
+
+
+def networks(client: Any, cluster: Cluster) -> dict[str, str]:
+    """Return ``{ID: name}`` of the networks that services may have."""
+    with swarm_docker.translated("networks of the cluster"):
+        found = {one["Id"]: one["Name"] for one in client.networks() if one.get("Scope") == "swarm"}
+        used = {one for each in cluster.services.values() for one in spec.network_ids(each["Spec"])}
+        for one in used - found.keys():
+            # The cluster's own networks `host` and `bridge` are in no list.
+            network = swarm_docker.found(client.inspect_network, one)
+            if network and network["Id"] == one:
+                found[one] = network["Name"]
+    return found
+
+
+def write(client: Any, plan: Plan, ids: dict) -> float:
+    """Create or update a service; return the time of that by the leader's clock."""
+    with swarm_docker.translated(f"service {plan.name}"):
+        if plan.service is None:
+            body = spec.body(plan.name, plan.wanted, ids)
+            _post(client, "/services/create", body)
+            return _updated_at(client, plan.name)
+
+    def change() -> None:
+        with swarm_docker.translated(f"service {plan.name}"):
+            now = client.inspect_service(plan.service["ID"])
+            names = plan.changes.keys() & plan.wanted.keys()
+            body = spec.update(now["Spec"], plan.wanted, names, ids)
+            _post(client, f"/services/{now['ID']}/update?version={now['Version']['Index']}", body)
+
+    swarm_mode.retried(change)
+    return _updated_at(client, plan.name)
+
+
+def _updated_at(client: Any, name: str) -> float:
+    with swarm_docker.translated(f"service {name}"):
+        return swarm_nodes.stamp(client.inspect_service(name)["UpdatedAt"])
+
+
+def _post(client: Any, path: str, body: dict) -> None:
+    image = body["TaskTemplate"]["ContainerSpec"]["Image"]
+    # The managers pass the login on to the nodes that pull the image.
+    headers = swarm_docker.registry_login(client, image)
+    swarm_docker.post(client, path, json=body, headers=headers)
+
+
+def remove(client: Any, name: str, timeout: float, test: bool = False) -> dict:
+    """Remove a service, and wait until its tasks are gone; return what changed."""
+    with swarm_docker.translated(f"service {name}"):
+        found = [one for one in client.services() if one["Spec"]["Name"] == name]
+        if not found or test:
+            return {"state": {"old": "present", "new": "absent"}} if found else {}
+        swarm_docker.found(client.remove_service, found[0]["ID"])
+
+        def probe() -> str | None:
+            left = [one for one in client.tasks() if one["ServiceID"] == found[0]["ID"]]
+            return f"service {name}: {len(left)} of its tasks are still there" if left else None
+
+        swarm_wait.until(probe, timeout)
+    return {"state": {"old": "present", "new": "absent"}}

@@ -1,0 +1,100 @@
+"""
+Wait until the tasks of services run as wanted.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import swarm_errors
+import swarm_rollout
+import swarm_service_api as api
+import swarm_service_spec as spec
+import swarm_wait
+
+
+class Watched(NamedTuple):
+    """A service whose tasks are to run."""
+
+    plan: api.Plan
+    timeout: float
+    written: bool  # whether this run has changed it
+    since: float  # when, by the leader's clock
+
+
+class _Watch:
+    """Services that do not run yet as wanted, and since when each of their tasks has been seen."""
+
+    def __init__(self, client: Any, services: list[Watched]) -> None:
+        self._client, self._open = client, {one.plan.name: one for one in services}
+        self._begun = time.monotonic()
+        self._seen: dict[str, float] = {}
+        self.failures: dict[str, str] = {}
+
+    def probe(self) -> str | None:
+        """Look once; return the services that are still waited for."""
+        try:
+            cluster = api.look(self._client)
+            known = api.networks(self._client, cluster)
+        except swarm_errors.ApiError as err:
+            text = str(err)
+            # While managers come and go, there may be no leader for a moment.
+            self._judge_all(lambda _: (None, text))
+        else:
+            self._judge_all(lambda one: self._judge(one, cluster, known))
+        return f"waiting for {', '.join(self._open)}" if self._open else None
+
+    def _judge_all(self, judge: Callable) -> None:
+        elapsed = time.monotonic() - self._begun
+        for name, one in list(self._open.items()):
+            good, why = judge(one)
+            if good is None and elapsed >= one.timeout:
+                good, why = False, f"gave up after {one.timeout:g} s (timeout): {why}"
+            if good is not None:
+                del self._open[name]
+            if good is False:
+                self.failures[name] = why
+
+    def _judge(self, one: Watched, cluster: api.Cluster, known: dict) -> tuple[bool | None, str]:
+        """Return whether a service runs as wanted, ``None`` if it may yet; and why not."""
+        service = cluster.services.get(one.plan.name)
+        if service is None:
+            return False, "somebody has removed it"
+        found = swarm_rollout.view(service, cluster.tasks, cluster.nodes)
+        if one.written and found.update in swarm_rollout.GIVEN_UP:
+            causes = swarm_rollout.errors(service, cluster.tasks, cluster.nodes, one.since)
+            what = f"Docker has {swarm_rollout.GIVEN_UP[found.update]} ({found.said})"
+            return False, "; ".join([what, *causes])
+        differing = spec.diff(spec.with_names(service["Spec"], known), one.plan.wanted)
+        if differing and not found.update.startswith("rollback"):
+            return False, (
+                f"after the change, Docker has other values for {', '.join(sorted(differing))}:"
+                " this engine cannot take what is wanted, or somebody has changed the service"
+            )
+        if found.missing or differing:
+            return None, found.missing or "Docker rolls the service back"
+        return self._is_steady(one, found, service) or None, "its tasks have only just started"
+
+    def _is_steady(self, one: Watched, found: swarm_rollout.View, service: dict) -> bool:
+        """Check whether all tasks have run for long enough, by this host's clock."""
+        due, now = spec.monitor(service["Spec"]), time.monotonic()
+        for task in found.running:
+            self._seen.setdefault(task, now)
+        # The managers may not have noticed the change yet, and old tasks run on.
+        if one.written and spec.moves_tasks(one.plan.changes) and now - self._begun < due:
+            return False
+        return all(
+            now - self._seen[task] >= due or time.time() - since >= due
+            for task, since in found.running.items()
+        )
+
+
+def watch(client: Any, services: list[Watched]) -> dict[str, str]:
+    """Wait until services run as wanted; return why they do not, ``{service: reason}``."""
+    if not services:
+        return {}
+    watched = _Watch(client, services)
+    longest = max(one.timeout for one in services)
+    # Each service has its own limit: this one is never reached.
+    swarm_wait.until(watched.probe, 2 * longest + 60)
+    return watched.failures

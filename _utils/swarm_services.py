@@ -1,0 +1,156 @@
+"""
+Bring services of swarm mode to the wanted state: compare, refuse, change, wait until they run.
+
+Works on managers. All services of a call are changed first and then watched together.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import swarm_errors
+import swarm_fault
+import swarm_rollout
+import swarm_service_api as api
+import swarm_service_spec as spec
+import swarm_versions
+from swarm_fault import Fault
+from swarm_service_api import Plan
+from swarm_service_watch import Watched, watch
+
+_UPDATE = "update"
+
+
+class Pending(NamedTuple):
+    """Names that exist only after earlier states of a dry run."""
+
+    networks: set[str]
+    versions: Mapping[str, Mapping[str, str]]  # {"secrets": {name in pillar: in Docker}, ...}
+
+
+NOTHING_PENDING = Pending(set(), {})
+
+
+def apply(
+    client: Any,
+    wanted: Mapping[str, dict],
+    timeout: float,
+    pending: Pending = NOTHING_PENDING,
+    test: bool = False,
+) -> dict[str, dict]:
+    """
+    Ensure services have the wanted options, and run; return what changed, by service.
+
+    Raise an error that names each service that does not run, and why; nothing is changed if one of
+    them cannot be.
+
+    wanted
+        ``{name: options in their canonical form}``.
+
+    timeout
+        Seconds to wait for the tasks of a service that has no ``timeout`` of its own.
+    """
+    cluster = api.look(client)
+    files = {kind: swarm_versions.objects(client, kind) for kind in spec.FILES}
+    plans = _plans(client, cluster, wanted, files, pending)
+    changes = {one.name: spec.shown(one.changes) for one in plans if one.changes}
+    if test:
+        _report_waits(cluster, plans, changes)
+        return changes
+    ids = {kind: {name: one["ID"] for name, one in found.items()} for kind, found in files.items()}
+    failures: dict[str, str] = {}
+    watched = []
+    for plan in plans:
+        try:
+            since = api.write(client, plan, ids) if plan.changes else 0.0
+        except swarm_errors.SwarmError as err:
+            failures[plan.name] = str(err)
+            changes.pop(plan.name)
+            continue
+        limit = plan.wanted.get("timeout") or timeout
+        watched.append(Watched(plan, limit, bool(plan.changes), since))
+    failures |= watch(client, watched)
+    if failures:
+        text = "; ".join(f"service {name}: {why}" for name, why in sorted(failures.items()))
+        raise swarm_errors.RolloutError(text, changes)
+    return changes
+
+
+def promised(wanted: Mapping[str, dict], versions: Mapping[str, Mapping[str, str]]) -> dict:
+    """Return the changes that will be made in a cluster that does not exist yet."""
+    return {
+        name: spec.shown(spec.created(spec.versioned(options, versions)))
+        for name, options in wanted.items()
+    }
+
+
+# ---- what has to be done
+
+
+def _plans(
+    client: Any, cluster: api.Cluster, wanted: Mapping[str, dict], files: dict, pending: Pending
+) -> list[Plan]:
+    names = api.networks(client, cluster)
+    versions = {
+        kind: {**swarm_versions.current(found), **pending.versions.get(kind, {})}
+        for kind, found in files.items()
+    }
+    plans, faults = [], []
+    for name, options in wanted.items():
+        there = cluster.services.get(name)
+        known = {
+            "networks": {*names.values(), *pending.networks, "host", "bridge", "none"},
+            **{kind: {*files[kind], *versions[kind], *versions[kind].values()} for kind in files},
+        }
+        faults += _faults(name, options, there, known)
+        plans.append(_plan(name, spec.versioned(options, versions), there, names, cluster))
+    if faults:
+        text = "; ".join(map(str, faults))
+        raise swarm_errors.SettingsError(f"{text}. Nothing was changed")
+    return plans
+
+
+def _plan(
+    name: str, wanted: dict, service: dict | None, names: dict[str, str], cluster: api.Cluster
+) -> Plan:
+    if service is None:
+        return Plan(name, wanted, None, spec.created(wanted))
+    changes = spec.diff(spec.with_names(service["Spec"], names), wanted)
+    found = swarm_rollout.view(service, cluster.tasks, cluster.nodes)
+    if not changes and found.missing and found.update in swarm_rollout.PAUSED:
+        # The managers do nothing more about it until somebody updates the service.
+        changes[_UPDATE] = {"old": found.update, "new": "resumed"}
+    return Plan(name, wanted, service, changes)
+
+
+def _faults(name: str, wanted: dict, service: dict | None, known: dict[str, set]) -> list[Fault]:
+    """Return what Docker would refuse, or would do to another effect, as the cluster is now."""
+    path, found = f"service {name}", []
+    if service is None and "image" not in wanted:
+        want = "the name of an image: the cluster has no service of this name yet"
+        found.append(Fault(f"{path}:image", None, want))
+    mode = swarm_rollout.mode(service) if service else None
+    if mode and wanted.get("mode", mode) != mode:
+        want = f"{mode}: Docker cannot change it; remove the service first (swarm_service.absent)"
+        found.append(Fault(f"{path}:mode", wanted["mode"], want))
+    elif mode == "global" and "replicas" in wanted:
+        want = "no such key: this service is global"
+        found.append(Fault(f"{path}:replicas", wanted["replicas"], want))
+    for key, names in known.items():
+        used = wanted.get(key) or []
+        for one in (one["name"] if isinstance(one, dict) else one for one in used):
+            if one not in names:
+                hint = swarm_fault.suggest(one, names)
+                found.append(Fault(f"{path}:{key}", one, f"one that the cluster has{hint}"))
+    return found
+
+
+def _report_waits(cluster: api.Cluster, plans: list[Plan], changes: dict) -> None:
+    """In a dry run with nothing to change, raise an error if services do not run."""
+    waits = [
+        f"service {plan.name}: {missing}"
+        for plan in plans
+        if plan.service
+        and (missing := swarm_rollout.view(plan.service, cluster.tasks, cluster.nodes).missing)
+    ]
+    if waits and not changes:
+        raise swarm_errors.WaitTimeoutError("; ".join(waits))

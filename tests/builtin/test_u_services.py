@@ -1,0 +1,373 @@
+"""
+Services, secrets and configs from pillar: what an apply says of them is what runs.
+"""
+
+import json
+import re
+
+import pytest
+from swarm_options import SECTION
+from swarm_service_spec import OPTIONS
+
+from tests.integration.cluster import WORKLOAD, changed, failures
+
+SECTIONS = {name for name, one in OPTIONS.items() if one.shape is SECTION}
+RUN = "services of pillar run"
+SLEEP = {"image": WORKLOAD, "args": ["sleep", "3600"], "stop_grace_period": "1s", "timeout": 40}
+# Tasks count as good soon, for the sake of the tests.
+QUICK = {"monitor": "2s", "failure_action": "pause"}
+ONCE_A_SECOND = {"delay": "1s"}
+
+
+# Every option once. No task of it: not every host and kernel can run that.
+EVERYTHING = {
+    "timeout": 20,
+    "image": WORKLOAD,
+    "command": ["sh", "-c"],
+    "args": "sleep 3600",
+    "env": {"A": 1},
+    "labels": {"a": "b"},
+    "container_labels": {"c": "d"},
+    "mode": "replicated",
+    "replicas": 0,
+    "networks": {"backend": {"aliases": ["b", "a"]}},
+    "ports": ["81", {"published": 8082, "target": 80, "mode": "host"}, "8053:53/udp"],
+    "endpoint_mode": "vip",
+    "mounts": [
+        "/etc:/host:ro",
+        {"source": "v", "target": "/v", "no_copy": True, "labels": {"l": 1}, "driver": "local"},
+        {"type": "tmpfs", "target": "/t", "size": "1m", "mode": "1777"},
+        {"type": "bind", "source": "/srv", "target": "/srv", "propagation": "rslave"},
+    ],
+    "secrets": [{"name": "password", "target": "p", "uid": 7, "gid": 8, "mode": "0400"}],
+    "configs": ["site"],
+    "constraints": ["node.role == manager", "engine.labels.ssd!=true"],
+    "preferences": ["spread=node.labels.zone", {"spread": "node.labels.rack"}],
+    "max_replicas_per_node": 3,
+    "limits": {"cpus": 1.5, "memory": "64m", "pids": 50},
+    "reservations": {"cpus": 0.01, "memory": "8m"},
+    "healthcheck": {
+        "test": ["CMD", "true"],
+        "interval": "1m30s",
+        "timeout": 5,
+        "start_period": "500ms",
+        "retries": 4,
+    },
+    "update_config": {
+        "parallelism": 0,
+        "delay": "1s",
+        "failure_action": "continue",
+        "monitor": "1.5s",
+        "max_failure_ratio": 0.1,
+        "order": "start-first",
+    },
+    "rollback_config": {
+        "parallelism": 2,
+        "delay": 1,
+        "failure_action": "continue",
+        "monitor": "2s",
+        "max_failure_ratio": 0.25,
+        "order": "start-first",
+    },
+    "restart_policy": {"condition": "on-failure", "delay": 0, "max_attempts": 3, "window": "1m"},
+    "user": "1000:1000",
+    "groups": ["audio"],
+    "workdir": "/srv",
+    # A template of Docker's: not one of Salt's, which renders the pillar.
+    "hostname": "{% raw %}{{.Node.Hostname}}-{{.Task.Slot}}{% endraw %}",
+    "stop_signal": "int",
+    "stop_grace_period": 0,
+    "dns": ["10.0.0.2"],
+    "dns_search": ["example.com"],
+    "dns_options": ["ndots:2"],
+    "hosts": {"db": "10.0.0.5", "six": ["fd00::5", "10.0.0.6"]},
+    "init": False,
+    "read_only": True,
+    "tty": True,
+    "cap_add": ["net_admin"],
+    "cap_drop": ["ALL"],
+    "sysctls": {"net.core.somaxconn": 1024},
+    "ulimits": {"nofile": "1024:2048", "core": 0},
+    "logging": {"driver": "json-file", "options": {"max-size": "1m", "max-file": 2}},
+}
+
+
+class Services:
+    """Services of pillar, as the leader applies them, and what runs of them."""
+
+    def __init__(self, mode):
+        self.mode, self.leader = mode, mode.leader()
+
+    def apply(self, services, test=False, **more):
+        """Apply a pillar's services; return the leader's states by their IDs."""
+        self.mode.pillar(services=services, **more)
+        target = self.leader
+        (states,) = self.mode.state("swarm.services", target, test=test).values()
+        assert isinstance(states, dict), states
+        return {one["__id__"]: one for one in states.values()}
+
+    def run(self, services, **more):
+        """Apply, after a dry run whose promise is insisted on; return what changed of services."""
+        promised = self.apply(services, test=True, **more)
+        done = self.apply(services, **more)
+        assert failures({"": done}) == {}
+        told = {key: one["changes"] for key, one in done.items() if one["changes"]}
+        assert {key: one["changes"] for key, one in promised.items() if one["changes"]} == told
+        assert all(promised[key]["result"] is None for key in told)
+        return told.get(RUN, {})
+
+    def unchanged(self, services, **more):
+        """Insist that a dry run finds nothing to change."""
+        found = self.apply(services, test=True, **more)
+        assert {one["result"] for one in found.values()} == {True}, found
+
+    def spec(self, name):
+        return self.mode.api(self.leader, f"/services/{name}")["Spec"]
+
+    def index(self, name):
+        """Return the version of a service, which any write makes another."""
+        return self.mode.api(self.leader, f"/services/{name}")["Version"]["Index"]
+
+    def update(self, name, change):
+        """Update a service by hand."""
+        now = self.mode.api(self.leader, f"/services/{name}")
+        change(now["Spec"])
+        path = f"/services/{name}/update?version={now['Version']['Index']}"
+        assert self.mode.post(self.leader, path, now["Spec"]) is not None
+
+    def tasks(self, name):
+        """Return the tasks of a service that run."""
+        filters = json.dumps({"service": [name], "desired-state": ["running"]})
+        command = ["-G", "--data-urlencode", f"filters={filters}"]
+        found = self.mode.api(self.leader, "/tasks", *command) or []
+        return [one for one in found if one["Status"]["State"] == "running"]
+
+    def clear(self):
+        """Leave no service, secret or config, whatever a test that failed has left."""
+        for kind in ("services", "secrets", "configs"):
+            found = self.mode.api(self.leader, f"/{kind}") or []
+            for one in found:
+                self.mode.api(self.leader, f"/{kind}/{one['ID']}", "-X", "DELETE")
+
+
+@pytest.fixture(scope="module")
+def cluster(bare, master):
+    """A whole cluster with the image of the services; no test here harms it."""
+    bare.heal()
+    bare.lab.salt("*", "swarm_image.load", WORKLOAD, "salt://images/busybox.tar")
+    yield bare
+    bare.restore()
+
+
+@pytest.fixture
+def services(cluster):
+    found = Services(cluster)
+    found.clear()
+    yield found
+    found.clear()
+
+
+def test_service_is_created_changed_and_removed_and_what_others_set_stays(services):
+    web = {
+        **SLEEP,
+        "replicas": 2,
+        "env": {"B": 2, "A": "1"},
+        "labels": {"owner": "web-team"},
+        "networks": ["backend"],
+        "ports": ["8081:80"],
+        "endpoint_mode": "vip",
+        "mounts": ["web-data:/data", {"type": "tmpfs", "target": "/cache", "size": "8m"}],
+        "constraints": ["node.role==manager", "node.platform.os == linux"],
+        "limits": {"cpus": 0.5, "memory": "64M"},
+        "healthcheck": {"test": "true", "interval": "1s", "retries": 3},
+        "update_config": QUICK,
+        "ulimits": {"nofile": 512},
+        "cap_drop": ["CAP_NET_RAW"],
+        "hosts": {"db.example.com": "10.0.0.5"},
+        "logging": {"driver": "json-file", "options": {"max-size": "1m"}},
+    }
+    # Without IPVS in the kernel, a virtual address gets no traffic: none is needed here.
+    networks = {"backend": {"driver": "overlay"}}
+    told = services.run({"web": web}, networks=networks)
+    assert told["web"]["state"] == {"old": "absent", "new": "running"}
+    assert len(services.tasks("web")) == 2
+
+    # Other spellings, another order: the same service. So it is after what was done by hand: a
+    # label, and a scale that pillar leaves open.
+    same = {
+        **{key: one for key, one in web.items() if key != "replicas"},
+        "env": ["A=1", "B=2"],
+        "limits": {"cpus": 500_000_000, "memory": 64 << 20},
+        "constraints": ["node.platform.os==linux", "node.role == manager"],
+        "healthcheck": {"test": ["CMD-SHELL", "true"], "interval": 1_000_000_000, "retries": 3},
+        "stop_grace_period": 1,
+        "cap_drop": ["net_raw"],
+    }
+
+    def by_hand(spec):
+        spec["Labels"]["by"] = "hand"
+        spec["Mode"]["Replicated"]["Replicas"] = 3
+
+    services.update("web", by_hand)
+    index = services.index("web")
+    assert services.run({"web": same}, networks=networks) == {}
+    assert services.index("web") == index
+    assert services.spec("web")["Labels"] == {"by": "hand", "owner": "web-team"}
+    assert services.spec("web")["Mode"]["Replicated"]["Replicas"] == 3
+
+    # A change by key; null takes away.
+    edited = {
+        **same,
+        "env": {"A": "1", "B": "3"},
+        "limits": {"memory": None},
+        "labels": {"owner": None},
+    }
+    promised = services.apply({"web": edited}, test=True, networks=networks)[RUN]["changes"]
+    assert promised["web"] == {
+        "env": {"old": {"B": "2"}, "new": {"B": "3"}},
+        "limits.memory": {"old": 64 << 20, "new": 0},
+        "labels": {"old": {"owner": "web-team"}, "new": {"owner": None}},
+    }
+    # The whole SLS does it, for the pillar has services; of all nodes, only the leader.
+    everybody = services.mode.state()
+    assert failures(everybody) == {}
+    assert changed(everybody) == {f"{services.leader}: {RUN}": promised}
+    for host in services.mode.lab.hosts():
+        assert RUN in {one["__id__"] for one in everybody[host].values()}
+    assert services.spec("web")["TaskTemplate"]["Resources"]["Limits"]["NanoCPUs"] == 500_000_000
+    assert services.spec("web")["Labels"] == {"by": "hand"}
+
+    for test in (True, False):
+        (states,) = services.mode.lab.salt(
+            services.leader, "state.single", "swarm_service.absent", "web", f"test={test}"
+        ).values()
+        (ret,) = states.values()
+        assert ret["result"] is (None if test else True), ret
+        assert ret["changes"] == {"state": {"old": "present", "new": "absent"}}
+    assert services.mode.api(services.leader, "/services") == []
+
+
+def test_every_option_is_what_docker_has_afterwards(services):
+    """One that an engine drops or changes would be a change in every run."""
+    given = {
+        f"{key}.{one}" if key in SECTIONS else key
+        for key, value in EVERYTHING.items()
+        for one in (value if key in SECTIONS else [key])
+    }
+    assert given == set(OPTIONS) - SECTIONS
+    more = {
+        "networks": {"backend": {"driver": "overlay"}},
+        "secrets": {"password": {"content": "x"}},
+        "configs": {"site": {"content": "y"}},
+    }
+    told = services.run({"all": EVERYTHING}, **more)["all"]
+    assert set(told) == given - {"timeout"} | {"state"}
+    services.unchanged({"all": EVERYTHING}, **more)
+    # Without any of it, it is as if it had never been there.
+    kept = ("image", "mode", "replicas", "timeout", "labels", "container_labels")
+    nothing = {key: value if key in kept else None for key, value in EVERYTHING.items()}
+    nothing |= {"labels": {"a": None}, "container_labels": {"c": None}}
+    assert services.apply({"all": nothing})[RUN]["result"] is True
+    services.unchanged({"all": nothing})
+
+
+def test_rollout_that_fails_is_a_failure_with_its_reason_and_a_good_one_goes_on(services):
+    good = {
+        **SLEEP,
+        "replicas": 2,
+        "timeout": 25,
+        "update_config": QUICK,
+        "restart_policy": ONCE_A_SECOND,
+    }
+    back = {**good, "update_config": {**QUICK, "failure_action": "rollback"}}
+    # An option that pillar does not name any more would stay: the constraint has to be changed.
+    place = {**good, "constraints": ["node.role==manager"], "timeout": 12}
+    fine = {"image": good, "crash": good, "back": back, "place": place, "still": good}
+    services.run(fine)
+    index = services.index("still")
+    bad = {
+        **fine,
+        "image": {**good, "image": "no-such-image:1"},
+        "crash": {**good, "args": ["sh", "-c", "sleep 1; exit 7"]},
+        "back": {**back, "args": ["sh", "-c", "exit 3"]},
+        "place": {**place, "constraints": ["node.role==manager", "node.labels.zone==nowhere"]},
+        "new": {**good, "args": ["sh", "-c", "exit 5"], "timeout": 8},
+    }
+    promised = services.apply(bad, test=True)[RUN]
+    done = services.apply(bad)[RUN]
+    assert done["result"] is False
+    # What was changed is told all the same, and was promised.
+    assert done["changes"] == promised["changes"]
+    assert set(done["changes"]) == {"image", "crash", "back", "place", "new"}
+    told = done["comment"].removeprefix("service ").split("; service ")
+    why = {
+        name: next(one for one in told if one.startswith(f"{name}: ")) for name in done["changes"]
+    }
+    assert "No such image: no-such-image:1" in why["image"]
+    assert "Docker has paused the update" in why["crash"]
+    assert "task: non-zero exit (7)" in why["crash"]
+    assert "Docker has rolled the service back to its previous spec" in why["back"]
+    assert "task: non-zero exit (3)" in why["back"]
+    assert any(f"back.{slot} on m" in why["back"] for slot in (1, 2))
+    assert "no node that is ready and active satisfies node.labels.zone==nowhere" in why["place"]
+    # A task that exits at once runs for a moment, again and again.
+    assert re.search(r"gave up after 8 s \(timeout\): [01] of 2 task\(s\) run", why["new"])
+    assert "task: non-zero exit (5)" in why["new"]
+    # The old tasks of a service that was rolled back run, and the service that is as wanted too.
+    assert len(services.tasks("back")) == 2
+    assert services.index("still") == index
+    # The runner tells it to whoever comes later.
+    rows = services.mode.lab.salt_run("swarm.services")
+    row = next(one for one in rows if one["service"] == "image")
+    assert (row["wanted"], row["running"], row["update"]) == (2, 0, "paused")
+    assert "No such image: no-such-image:1" in row["why not"]
+    # And from there it goes on.
+    done = services.apply({**fine, "new": good})[RUN]
+    assert done["result"] is True, done["comment"]
+    assert set(done["changes"]) == {"image", "crash", "place", "new"}
+    assert {name: len(services.tasks(name)) for name in fine} == dict.fromkeys(fine, 2)
+    services.unchanged({**fine, "new": good})
+
+
+def read(services):
+    """Return what the one task of the service ``web`` has in its secret and its config."""
+    (task,) = services.tasks("web")
+    hosts = {services.mode.swarm(host)["NodeID"]: host for host in services.mode.lab.hosts()}
+    container = task["Status"]["ContainerStatus"]["ContainerID"]
+    command = ["exec", container, "cat", "/run/secrets/password", "/site"]
+    return services.mode.docker(hosts[task["NodeID"]], *command)
+
+
+def test_service_follows_a_secret_and_old_versions_go(services):
+    web = {**SLEEP, "secrets": ["password"], "configs": [{"name": "site", "target": "/site"}]}
+    web["update_config"] = {**QUICK, "order": "start-first"}
+    texts = [f"secret-content-{number}" for number in range(3)]
+    for number, text in enumerate(texts):
+        more = {
+            "secrets": {"password": {"content": text}},
+            "configs": {"site": {"content": f"site-{text}"}},
+        }
+        if number < 2:
+            told = services.run({"web": web}, **more)
+        else:
+            told = services.apply({"web": web}, **more)[RUN]["changes"]
+        assert set(told["web"]) >= {"secrets", "configs"}
+        assert read(services) == f"{text}site-{text}"
+        for kind in ("secrets", "configs"):
+            found = services.mode.api(services.leader, f"/{kind}")
+            assert len(found) == min(number + 1, 2), found
+    # The content of before again: its version is there, and is the latest.
+    more["secrets"]["password"]["content"] = texts[1]
+    told = services.run({"web": web}, **more)
+    assert set(told["web"]) == {"secrets"}
+    services.unchanged({"web": web}, **more)
+    said = services.mode.lab.salt(services.leader, "swarm_settings.get")
+    assert not any(text in json.dumps(said) for text in texts)
+    refused = services.mode.lab.salt(services.leader, "swarm_secret.remove", "password")
+    assert "services use password-" in refused[services.leader]
+    for function in ("swarm_service.remove web", "swarm_secret.remove password",
+                     "swarm_config.remove site"):  # fmt: skip
+        told = services.mode.lab.salt(services.leader, *function.split())
+        assert told[services.leader] == {"state": {"old": "present", "new": "absent"}}
+    for kind in ("secrets", "configs"):
+        assert services.mode.api(services.leader, f"/{kind}") == []

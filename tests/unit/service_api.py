@@ -1,0 +1,219 @@
+"""
+A stand-in for a manager of swarm mode: services, tasks, secrets and configs, and a clock.
+"""
+
+import base64
+import contextlib
+import copy
+import json
+import time
+from types import SimpleNamespace
+
+import docker
+import requests
+import swarm_docker
+import swarm_service_spec as spec
+import swarm_service_watch
+import swarm_wait
+
+from tests.unit.cluster_api import node
+
+NAMES = {"id-backend": "backend"}
+
+
+def failed(text, state="failed"):
+    """Return the status of a task that has failed."""
+    return {"State": state, "Message": "started", "Err": text}
+
+
+RUNNING = {"State": "running", "Message": "started"}
+
+
+class Manager:
+    """What the SDK's client and ``swarm_docker.post`` do; counts what was written."""
+
+    def __init__(self):
+        self.now, self.number = 1_800_000_000.0, 0
+        self.services_, self.tasks_, self.files = {}, [], {"secrets": {}, "configs": {}}
+        self.nodes_ = [node("m1", "manager", leader=True), node("m2")]
+        self.written, self.headers, self.reads = [], [], 0
+        self.behave = {}  # service: what becomes of its tasks after a write; by default, they run
+        self.later = []  # (time, what happens then)
+
+    # --- the clock: a sleep is over at once
+
+    def monotonic(self):
+        return self.now
+
+    def time(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+        due = [act for when, act in self.later if when <= self.now]
+        self.later = [one for one in self.later if one[0] > self.now]
+        for act in due:
+            act()
+
+    def stamp(self):
+        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self.now)) + ".123456789Z"
+
+    def _next(self):
+        self.number += 1
+        return self.number
+
+    # --- reading
+
+    @contextlib.contextmanager
+    def connect(self, *_, **__):
+        yield self
+
+    def services(self):
+        self.reads += 1
+        return copy.deepcopy(list(self.services_.values()))
+
+    def tasks(self):
+        self.reads += 1
+        return copy.deepcopy(self.tasks_)
+
+    def nodes(self):
+        return self.nodes_
+
+    def networks(self):
+        self.reads += 1
+        local = {"Id": "id-bridge", "Name": "bridge", "Scope": "local"}
+        overlay = [{"Id": one, "Name": name, "Scope": "swarm"} for one, name in NAMES.items()]
+        return [local, *overlay]
+
+    def inspect_network(self, which):
+        if which == "id-host":
+            return {"Id": which, "Name": "host", "Scope": "swarm"}
+        raise docker.errors.NotFound("no such network")
+
+    def inspect_service(self, which):
+        self.reads += 1
+        (found,) = [
+            one for one in self.services_.values() if which in (one["ID"], one["Spec"]["Name"])
+        ]
+        return copy.deepcopy(found)
+
+    def secrets(self):
+        return copy.deepcopy(list(self.files["secrets"].values()))
+
+    def configs(self):
+        return copy.deepcopy(list(self.files["configs"].values()))
+
+    # --- writing
+
+    def post(self, _client, path, json=None, headers=None):
+        self.written.append(path.partition("?")[0])
+        self.headers.append(headers)
+        what, _, rest = path.removeprefix("/").partition("/")
+        if what == "services":
+            self._service(rest, copy.deepcopy(json))
+        else:
+            self._file(what, rest, copy.deepcopy(json))
+
+    def _service(self, rest, body):
+        ids = {**{name: one for one, name in NAMES.items()}, "host": "id-host"}
+        for one in body["TaskTemplate"].get("Networks") or []:
+            one["Target"] = ids.get(one["Target"], one["Target"])
+        name = body["Name"]
+        old = self.services_.get(name)
+        if old and f"version={old['Version']['Index']}" not in rest:
+            response = requests.Response()
+            raise docker.errors.APIError("x", response, explanation="update out of sequence")
+        new = {
+            "ID": f"id-{name}",
+            "CreatedAt": self.stamp(),
+            **(old or {}),
+            "Version": {"Index": self._next()},
+            "UpdatedAt": self.stamp(),
+            "Spec": body,
+        }
+        new.pop("UpdateStatus", None)
+        if old:
+            new["PreviousSpec"] = old["Spec"]
+        self.services_[name] = new
+        self.behave.get(name, Manager.run)(self, name)
+
+    def _file(self, kind, rest, body):
+        if rest == "create":
+            base64.b64decode(body["Data"])
+            one = {"ID": f"id-{body['Name']}", "Version": {"Index": self._next()}, "Spec": body}
+            self.files[kind][body["Name"]] = one
+        else:
+            self.files[kind][body["Name"]]["Spec"] = body
+
+    def _remove(self, kind, which):
+        self.written.append(f"-{which}")
+        self.files[kind] = {
+            name: one for name, one in self.files[kind].items() if one["ID"] != which
+        }
+
+    def remove_secret(self, which):
+        self._remove("secrets", which)
+
+    def remove_config(self, which):
+        self._remove("configs", which)
+
+    def remove_service(self, which):
+        self.written.append(f"-{which}")
+        self.services_ = {n: one for n, one in self.services_.items() if one["ID"] != which}
+        self.later.append((self.now + 2, self.tasks_.clear))
+
+    # --- what becomes of tasks
+
+    def start(self, name, status=RUNNING, desired="running", template=None, slots=None, **more):
+        """Create tasks of a service, by default with its spec, one for each replica."""
+        service = self.services_[name]
+        count = service["Spec"]["Mode"].get("Replicated", {}).get("Replicas", 1)
+        for slot in slots or range(1, count + 1):
+            template = copy.deepcopy(template or service["Spec"]["TaskTemplate"])
+            template.pop("Runtime", None)
+            self.tasks_.append(
+                {
+                    "ID": f"t{self._next()}",
+                    "ServiceID": service["ID"],
+                    "Slot": slot,
+                    "NodeID": f"id-m{slot}",
+                    "CreatedAt": self.stamp(),
+                    "UpdatedAt": self.stamp(),
+                    "DesiredState": desired,
+                    "Status": dict(status),
+                    "Spec": template,
+                    **more,
+                }
+            )
+
+    def stop(self, name):
+        self.tasks_ = [one for one in self.tasks_ if one["ServiceID"] != f"id-{name}"]
+
+    def run(self, name):
+        """Have the tasks of a service run with its spec."""
+        self.stop(name)
+        self.start(name)
+
+    def status(self, name, state, message=""):
+        self.services_[name]["UpdateStatus"] = {"State": state, "Message": message}
+
+    # --- for tests
+
+    def patch(self, monkeypatch):
+        """Be the API and the clock of the formula's libraries."""
+        monkeypatch.setattr(swarm_docker, "post", self.post)
+        monkeypatch.setattr(swarm_docker, "registry_login", lambda _, image: {"login for": image})
+        clock = SimpleNamespace(monotonic=self.monotonic, time=self.time, sleep=self.sleep)
+        monkeypatch.setattr(swarm_wait, "time", clock)
+        monkeypatch.setattr(swarm_service_watch, "time", clock)
+        return self
+
+
+def options(**given):
+    """Return the options of a service in their canonical form."""
+    return spec.parsed({"image": "a", "timeout": 30, **given}, "service")
+
+
+def text(value):
+    """Return anything as a text, to look for what must not be in it."""
+    return json.dumps(value, default=str)

@@ -1,0 +1,137 @@
+"""
+The modules of services, secrets and configs: who acts, on what of the pillar, and what is told.
+"""
+
+import copy
+import importlib
+
+import pytest
+import swarm_errors
+
+from tests.unit.execution import mocked
+from tests.unit.pillars import BUILTIN, settings_of
+from tests.unit.service_api import Manager, text
+
+CONTENT = "the-content-itself"
+PILLAR = {
+    **BUILTIN,
+    "networks": {"front": {"driver": "overlay"}},
+    "secrets": {"password": {"content": CONTENT}},
+    "configs": {"site": {"content": "x", "keep": 3}},
+    "services": {"web": {"image": "a", "secrets": ["password"], "configs": ["site"]}},
+}
+MODULES = ("swarm_service", "swarm_secret", "swarm_config")
+
+
+class Host:
+    """The three modules on a manager."""
+
+    def __init__(self, monkeypatch):
+        self.api, self.leads, self.pillar = Manager().patch(monkeypatch), True, PILLAR
+        self.manager, self.founds = True, False
+        self.settings = settings_of(copy.deepcopy(PILLAR))
+        self.modules = {name: importlib.import_module(f"_modules.{name}") for name in MODULES}
+        salt = mocked(
+            swarm_settings__get=lambda **_: self.settings,
+            swarm_leader__leads=lambda: self.leads,
+            swarm_leader__founds=lambda: self.founds,
+        )
+        for name, module in self.modules.items():
+            salt |= {f"{name}.planned": lambda name=name: self.modules[name].planned()}
+            monkeypatch.setattr(module, "__salt__", salt, raising=False)
+            monkeypatch.setattr(module, "__pillar__", {"swarm": self.pillar}, raising=False)
+            monkeypatch.setattr(module, "_client", self.api.connect)
+            monkeypatch.setattr(module.swarm_mode, "swarm", lambda _: {"NodeID": "id-m1"})
+            monkeypatch.setattr(
+                module.swarm_membership, "manager", lambda _: self.manager, raising=False
+            )
+        self.service, self.secret, self.config = (self.modules[name] for name in MODULES)
+
+    def apply_all(self, test=False):
+        """Do what the states of ``swarm.services`` do, and return what each has changed."""
+        return [module.apply_all(test) for module in (self.secret, self.config, self.service)]
+
+
+@pytest.fixture
+def host(monkeypatch):
+    return Host(monkeypatch)
+
+
+def test_dry_run_promises_what_a_run_does_and_then_nothing_changes(host):
+    promised = host.apply_all(test=True)
+    assert host.api.written == []
+    done = host.apply_all()
+    assert done == promised
+    assert [set(one) for one in done] == [{"password"}, {"site"}, {"web"}]
+    assert host.apply_all() == host.apply_all(test=True) == [{}, {}, {}]
+
+
+def test_rotation_is_one_apply(host):
+    host.apply_all()
+    host.pillar["secrets"]["password"]["content"] = "another"
+    try:
+        promised = host.apply_all(test=True)
+        done = host.apply_all()
+    finally:
+        host.pillar["secrets"]["password"]["content"] = CONTENT
+    assert done == promised
+    assert [set(one) for one in done] == [{"password"}, set(), {"web"}]
+    assert set(done[2]["web"]) == {"secrets"}
+
+
+def test_contents_are_in_nothing_that_is_returned(host):
+    told = [*host.apply_all(test=True), *host.apply_all(), host.secret.versions()]
+    told += [host.secret.planned(), host.service.status(), host.settings]
+    assert CONTENT not in text(told)
+    (version,) = host.secret.versions()["password"]
+    assert host.secret.planned() == {"password": version}
+
+
+def test_only_the_leader_acts_and_calls_of_others_are_none(host):
+    host.leads = False
+    assert host.apply_all() == host.apply_all(test=True) == [{}, {}, {}]
+    assert host.service.apply("web", {"image": "a"}) == {}
+    assert host.secret.apply("password", content="x") == {}
+    for module in (host.service, host.secret, host.config):
+        assert module.remove("web") == {}
+    assert host.api.written == []
+
+
+def test_first_manager_promises_on_a_bare_host_what_it_will_make(host):
+    host.leads, host.founds = False, True
+    promised = host.apply_all(test=True)
+    assert host.apply_all() == [{}, {}, {}]
+    host.leads, host.founds = True, False
+    assert host.apply_all() == promised
+
+
+def test_single_objects_are_applied_and_removed(host):
+    assert set(host.secret.apply("key", content="x")) == {"version"}
+    assert set(host.config.apply("site", content="y", keep=4)) == {"version"}
+    spec = {"image": "a", "secrets": ["key"], "configs": ["site"], "timeout": 20}
+    assert host.service.apply("web", spec)["state"]["new"] == "running"
+    assert host.service.apply("web", spec) == {}
+    with pytest.raises(swarm_errors.SwarmError, match="services use key-"):
+        host.secret.remove("key")
+    host.service.remove("web")
+    assert host.secret.remove("key") == host.config.remove("site")
+    assert host.secret.versions() == host.config.versions() == {}
+
+
+def test_wrong_option_of_a_single_service_is_refused(host):
+    with pytest.raises(swarm_errors.SettingsError, match="Did you mean 'replicas'"):
+        host.service.apply("web", {"image": "a", "replicsa": 2})
+
+
+def test_status_has_a_row_for_each_service(host):
+    host.apply_all()
+    (row,) = host.service.status()
+    assert (row["service"], row["wanted"], row["running"], row["why not"]) == ("web", 1, 1, "")
+
+
+def test_node_that_cannot_tell_says_so(host):
+    host.manager = False
+    assert host.service.status() is None
+    assert host.secret.versions() == {}
+    host.settings = {**host.settings, "mode": "classic"}
+    assert host.service.status() == []
