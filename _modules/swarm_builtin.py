@@ -36,6 +36,8 @@ _LISTED, _WORD = 60, 5
 # seconds between two polls. The engine is then in a retry interval longer than that, and its next
 # attempt is some seconds away.
 _STEADY, _LOOK = 20, 0.5
+# Seconds within which the managers report a node that has left as down, and remove it.
+_LEFT = 45
 # Seconds after which managers that leave at the same time no longer block each other.
 _TOGETHER = 20
 
@@ -94,6 +96,8 @@ def _step(swarm, settings, known):
     if step.what == WAIT and swarm.get("LocalNodeState") == "pending" and swarm.get("NodeID"):
         # Other managers may have replaced the ones that it knows while it was away.
         step = _look(swarm, settings, known, _recent_listing(settings))
+    if step.what == NOTHING and (former := swarm_mode.former_address(swarm, settings)):
+        step = swarm_membership.moved(former, swarm, settings, known.records) or step
     if step.what not in {NOTHING, WAIT} or not swarm_listing.is_doubtful(swarm, known.records):
         return step
     if _listed(swarm["NodeID"], settings, known.records) is False:
@@ -197,7 +201,7 @@ def record():
 
 def node_id():
     """
-    Return the ID of this node in its cluster, empty if it is in no cluster. Used by Salt's mine.
+    Return the ID of this node in its cluster, empty if it is in no cluster.
 
     CLI Example:
 
@@ -209,9 +213,30 @@ def node_id():
         return swarm_mode.swarm(client).get("NodeID") or ""
 
 
+def claim():
+    """
+    Return the ID of this node, and the address that its engine advertises if this host has lost it:
+    ``{"node": ID, "address": former address}``. Used by Salt's mine.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_builtin.claim
+    """
+    with _client() as client:
+        swarm = swarm_mode.swarm(client)
+    return swarm_peers.claim(
+        swarm.get("NodeID") or "", swarm_mode.former_address(swarm, _settings())
+    )
+
+
 def claims(fresh=False):
     """
     Return the node IDs of the members, ``{minion ID: node ID}``; this minion's from its engine.
+
+    Without managers of the pillar that have to join again first, because their engines advertise
+    an address that their host has lost.
 
     CLI Example:
 
@@ -225,8 +250,10 @@ def claims(fresh=False):
     settings = __salt__["swarm_settings.get"](fresh=fresh)
     with _client() as client:
         mine = swarm_mode.swarm(client).get("NodeID")
-    found = {**_known(settings).claims, settings["id"]: mine}
-    return {minion: node for minion, node in found.items() if node}
+    known = _known(settings)
+    found = {**known.claims, settings["id"]: mine}
+    not_yet = (known.moved.keys() & settings["managers"].keys()) - {settings["id"]}
+    return {minion: node for minion, node in found.items() if node and minion not in not_yet}
 
 
 def tell():
@@ -249,8 +276,9 @@ def _tell(swarm, settings, known):
     me, mine = settings["id"], _mine()
     if mine.masterless:
         return
-    if known.claims.get(me) != swarm["NodeID"]:
-        mine.send(NODE, "swarm_builtin.node_id")
+    told = known.claims.get(me), known.moved.get(me, "")
+    if told != (swarm["NodeID"], swarm_mode.former_address(swarm, settings)):
+        mine.send(NODE, "swarm_builtin.claim")
     if not swarm_membership.manager(swarm):
         if me in known.records and swarm_membership.is_demoted(swarm):
             mine.forget(CLUSTER)
@@ -439,9 +467,24 @@ def _leave_by_force(client, settings):
     state = swarm_mode.swarm(client).get("LocalNodeState")
     if goes_on := state != "active" and _goes_on(client, state):
         return f"{settings['id']}: {goes_on}"
+    left = swarm_mode.swarm(client).get("NodeID")
     client.leave_swarm(force=True)
     __context__.pop("swarm_builtin.listed", None)
+    __context__["swarm_builtin.left"] = (left, time.monotonic() + _LEFT)
     return None
+
+
+def _left(settings):
+    """
+    Return the node that this host was before it joined again, while the managers list it.
+
+    They remove it once it is down. If this apply did not wait for that, the next one would change
+    something.
+    """
+    node, until = __context__.get("swarm_builtin.left", ("", 0))
+    if not node or time.monotonic() > until:
+        return None
+    return node if node in _recent_listing(settings).get("nodes", {}) else None
 
 
 def _goes_on(client, at):
@@ -524,6 +567,8 @@ def _missing(client, swarm, settings, taken):
         return f"{me}: {step.why}"
     if missing := swarm_membership.wrong_role(swarm, settings):
         return missing
+    if not quiet and (left := _left(settings)):
+        return f"the managers still list node {left}, which {me} was before it joined again"
     return _unsettled(client, swarm, settings, known, look=quiet)
 
 

@@ -196,6 +196,22 @@ def _others(settings: dict, records: dict) -> dict:
     }
 
 
+def moved(former: str, swarm: dict, settings: dict, records: dict) -> Step | None:
+    """
+    Return the step of a worker that must not become a manager at its former address.
+
+    It loses nothing but its tasks, which run elsewhere; Raft must not count it.
+    """
+    due = settings["is_manager"] and is_demoted(swarm)
+    if not (former and due and reachable(settings, records)):
+        return None
+    return Step(
+        REJOIN,
+        f"it advertises {former}, an address that this host has no more, and is to be a manager:"
+        f" it joins again with {settings['address']}",
+    )
+
+
 def wrong_role(swarm: dict, settings: dict) -> str | None:
     """Return why a node does not have the role from the pillar yet, ``None`` if it has."""
     me, due = settings["id"], settings["is_manager"]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import swarm_address
 import swarm_cluster
 import swarm_docker
 import swarm_errors
@@ -52,6 +53,19 @@ def is_certified_manager(client: Any) -> bool:
     with contextlib.suppress(OSError):
         return "swarm-manager" in swarm_pki.units(place.read_text(encoding="utf-8"))
     return False
+
+
+def former_address(swarm: dict, settings: dict) -> str:
+    """
+    Return the address that a worker advertises if its host has lost it, empty otherwise.
+
+    A disk that was moved to another host takes it along. As a manager, the node would be contacted
+    at that address.
+    """
+    has = swarm.get("NodeAddr") or ""
+    if swarm_membership.manager(swarm) or has in {"", settings["address"]}:
+        return ""
+    return "" if swarm_address.is_own(has) else has
 
 
 def nodes(client: Any) -> list[dict]:

@@ -24,6 +24,7 @@ class Known(NamedTuple):
     records: dict[str, dict]  # of managers, the managers in the pillar first
     claims: dict[str, str]  # {minion ID: node ID}
     unsure: frozenset[str] = frozenset()  # IDs whose record may be of another swarm
+    moved: Mapping[str, str] = {}  # {minion ID: the former address that its engine advertises}
 
 
 def known(mine: swarm_mine.Mine, settings: Mapping) -> Known:
@@ -35,8 +36,28 @@ def known(mine: swarm_mine.Mine, settings: Mapping) -> Known:
     records = {name: told[name] for name in order}
     return Known(
         {name: one for name, one in records.items() if swarm_membership.is_record(one)},
-        {minion: node for minion, node in claims.items() if node and isinstance(node, str)},
+        {minion: node for minion, one in claims.items() if (node := _node(one))},
+        moved={minion: at for minion, one in claims.items() if (at := _text(one, "address"))},
     )
+
+
+def claim(node: str, former: str) -> str | dict[str, str]:
+    """
+    Return what a member publishes about its node: the ID, with the former address if its engine
+    advertises one.
+
+    A release that does not know the second form takes it for no claim, and leaves the node alone.
+    """
+    return {"node": node, "address": former} if former else node
+
+
+def _node(claim: object) -> str:
+    return claim if isinstance(claim, str) else _text(claim, "node")
+
+
+def _text(claim: object, key: str) -> str:
+    found = claim.get(key) if isinstance(claim, Mapping) else None
+    return found if isinstance(found, str) else ""
 
 
 def own(known: Known, settings: Mapping, swarm: Mapping, ask: Callable[[list[str]], dict]) -> Known:
@@ -87,9 +108,9 @@ def _foreign(answer: Mapping, settings: Mapping) -> bool:
 
 def _without(known: Known, foreign: Mapping[str, set]) -> Known:
     nodes = set().union(*foreign.values())
-    return Known(
-        {name: one for name, one in known.records.items() if name not in foreign},
-        {minion: node for minion, node in known.claims.items() if node not in nodes},
+    return known._replace(
+        records={name: one for name, one in known.records.items() if name not in foreign},
+        claims={minion: node for minion, node in known.claims.items() if node not in nodes},
     )
 
 

@@ -117,6 +117,14 @@ def converged(daemon, pillar):
 
 
 @pytest.fixture
+def hurry(monkeypatch):
+    """Have every look at the clock of a wait cost a second, and every pause none."""
+    ticks = iter(range(1000))
+    monkeypatch.setattr(swarm_wait.time, "sleep", lambda _: None)
+    monkeypatch.setattr(swarm_wait.time, "monotonic", lambda: next(ticks))
+
+
+@pytest.fixture
 def on(monkeypatch, tmp_path):
     """Return a function that has the modules run on a host; gives the API and the mine."""
 

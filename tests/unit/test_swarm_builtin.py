@@ -10,14 +10,6 @@ from _modules import swarm_builtin, swarm_leader
 from tests.unit.cluster_api import ClusterApi, node
 
 
-@pytest.fixture
-def hurry(monkeypatch):
-    """Have every look at the clock of a wait cost a second, and every pause none."""
-    ticks = iter(range(1000))
-    monkeypatch.setattr(swarm_wait.time, "sleep", lambda _: None)
-    monkeypatch.setattr(swarm_wait.time, "monotonic", lambda: next(ticks))
-
-
 def record(host, token="worker-0"):  # noqa: S107
     address = f"10.77.0.1{host[1:]}:2377"
     return {

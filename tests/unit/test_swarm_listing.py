@@ -5,20 +5,11 @@ A node that no manager lists any more: it is not told, so it asks, and joins aga
 import pytest
 import swarm_errors
 import swarm_listing
-import swarm_wait
 
 from _modules import swarm_builtin, swarm_leader
 from tests.unit.cluster_api import ClusterApi, node
 
 MANAGERS = ("m1", "m2", "m3")
-
-
-@pytest.fixture
-def hurry(monkeypatch):
-    """Have every look at the clock of a wait cost a second, and every pause none."""
-    ticks = iter(range(1000))
-    monkeypatch.setattr(swarm_wait.time, "sleep", lambda _: None)
-    monkeypatch.setattr(swarm_wait.time, "monotonic", lambda: next(ticks))
 
 
 def records():
