@@ -26,9 +26,13 @@
 {%-   for name in former if name not in modules %}
 {%-     do salt["file.remove"](extmods ~ "/" ~ name[1:]) %}
 {%-   endfor %}
+{%-   if "test" in (opts.get("whitelist_state_modules") or ["test"]) %}
 {#- Salt finds the new modules without loading all others. #}
 modules of the formula are known:
   test.nop:
     - order: 1
     - force_reload_modules: true
+{%-   else %}
+{}
+{%-   endif %}
 {%- endif %}
