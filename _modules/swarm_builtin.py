@@ -64,7 +64,8 @@ def _known(settings):
 
 def _own(swarm, settings):
     """Return the mine data of this swarm; ask members whose swarm is unknown."""
-    return swarm_peers.own(_known(settings), settings, swarm, _lists)
+    near = swarm_peers.near(_mine(), settings, swarm)
+    return near or swarm_peers.own(_known(settings), settings, swarm, _lists)
 
 
 def _lists(names):
@@ -551,7 +552,8 @@ def _missing(client, swarm, settings, taken):
         ask other members either: a check of a thousand nodes would make all of them ask.
     """
     me, quiet = settings["id"], taken is None
-    known = _known(settings) if quiet else _own(swarm, settings)
+    near = quiet and swarm_peers.near(_mine(), settings, swarm)
+    known = near or (_known(settings) if quiet else _own(swarm, settings))
     step = (_look if quiet else _step)(swarm, settings, known)
     state = swarm.get("LocalNodeState") or "inactive"
     # If Raft does not count a failed node, a restart costs nothing, and the node stays the same.

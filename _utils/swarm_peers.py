@@ -29,7 +29,11 @@ class Known(NamedTuple):
 
 def known(mine: swarm_mine.Mine, settings: Mapping) -> Known:
     """Return what all members have published, including former managers."""
-    found = mine.get(swarm_mine.members(settings), [CLUSTER, NODE])
+    return _read(mine, settings, swarm_mine.members(settings))
+
+
+def _read(mine: swarm_mine.Mine, settings: Mapping, target: str | list[str]) -> Known:
+    found = mine.get(target, [CLUSTER, NODE])
     told, claims = found.get(CLUSTER) or {}, found.get(NODE) or {}
     order = [*(name for name in settings["managers"] if name in told), *sorted(told)]
     # The mine may contain anything: each minion writes its own data.
@@ -58,6 +62,22 @@ def _node(claim: object) -> str:
 def _text(claim: object, key: str) -> str:
     found = claim.get(key) if isinstance(claim, Mapping) else None
     return found if isinstance(found, str) else ""
+
+
+def near(mine: swarm_mine.Mine, settings: Mapping, swarm: Mapping) -> Known | None:
+    """
+    Return what the managers in the pillar and this minion have published, if a worker needs no more
+    than that; ``None`` otherwise.
+
+    It is enough for a worker in their cluster that has published its node. The cost for the master
+    then does not depend on the number of members.
+    """
+    if swarm.get("LocalNodeState") != "active" or swarm_membership.manager(dict(swarm)):
+        return None
+    found = _read(mine, settings, [*dict.fromkeys([*settings["managers"], settings["id"]])])
+    nodes = {one["node"] for name, one in found.records.items() if name != settings["id"]}
+    told = found.claims.get(settings["id"]) == swarm.get("NodeID")
+    return found if told and nodes & swarm_membership.remote_managers(dict(swarm)) else None
 
 
 def own(known: Known, settings: Mapping, swarm: Mapping, ask: Callable[[list[str]], dict]) -> Known:
@@ -131,7 +151,7 @@ def lists(salt: Mapping[str, Callable], names: Iterable[str]) -> dict:
 def managers(salt: Mapping[str, Callable], settings: Mapping) -> list[str]:
     """Ask all members for a cluster of this swarm; return the IDs of its managers."""
     members = swarm_mine.members(settings)
-    answers = salt["publish.publish"](members, _LIST, tgt_type="compound", timeout=_ANSWER)
+    answers = salt["publish.publish"](members, _LIST, tgt_type=swarm_mine.TYPE, timeout=_ANSWER)
     found = answers if isinstance(answers, dict) else {}
     return sorted(
         name

@@ -17,7 +17,7 @@ from _modules import swarm_backup, swarm_builtin, swarm_engine, swarm_leader
 from tests.unit import consul_agent
 from tests.unit.cluster_api import Mine
 from tests.unit.dockerd import Dockerd
-from tests.unit.execution import mocked
+from tests.unit.execution import mocked, own_time
 from tests.unit.pillars import BUILTIN, VALID, settings_of
 from tests.unit.pillars import node as minion
 
@@ -120,8 +120,9 @@ def converged(daemon, pillar):
 def hurry(monkeypatch):
     """Have every look at the clock of a wait cost a second, and every pause none."""
     ticks = iter(range(1000))
-    monkeypatch.setattr(swarm_wait.time, "sleep", lambda _: None)
-    monkeypatch.setattr(swarm_wait.time, "monotonic", lambda: next(ticks))
+    for module in (swarm_wait, swarm_builtin):
+        clock = own_time(sleep=lambda _: None, monotonic=lambda: next(ticks))
+        monkeypatch.setattr(module, "time", clock)
 
 
 @pytest.fixture

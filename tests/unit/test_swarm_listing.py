@@ -129,3 +129,13 @@ def test_manager_tells_what_it_lists_and_a_worker_tells_nothing(on):
     assert [swarm_leader.lists(one) for one in ("id-m4", "id-m9")] == [True, False]
     on("m4", ClusterApi("m4", [node("m1", "manager"), node("m4")]))
     assert swarm_leader.lists("id-m4") is None
+
+
+def test_worker_at_rest_reads_nothing_of_other_workers_in_the_mine(on):
+    """The fleet's cost on the master would grow with the square of its size."""
+    api = ClusterApi("m4", [*(node(host, "manager") for host in MANAGERS), node("m4")])
+    mine = on("m4", api, records() | {("m4", "swarm_node"): "id-m4"})
+    swarm_builtin.__salt__["publish.publish"].side_effect = lambda *_, **__: {"m1": True}
+    assert swarm_builtin.apply() == {}
+    swarm_builtin.wait_ready()
+    assert {str(target) for target, _ in mine.asked} == {"['m1', 'm2', 'm3', 'm4']"}

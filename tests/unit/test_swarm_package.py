@@ -9,7 +9,7 @@ import swarm_files
 import swarm_wait
 
 from _modules import swarm_package
-from tests.unit.execution import mocked
+from tests.unit.execution import mocked, own_time
 from tests.unit.pillars import VALID, settings_of
 
 # The packages of an installation; iptables is there already.
@@ -307,7 +307,7 @@ def test_apt_of_a_run_that_was_killed_is_waited_for(engine, monkeypatch):
             sleeps.append("waited")
             apt.communicate()
 
-        monkeypatch.setattr(swarm_wait.time, "sleep", sleep)
+        monkeypatch.setattr(swarm_wait, "time", own_time(sleep=sleep))
         assert swarm_package.install(test=True) == {}, "a dry run waits for nobody"
         assert sleeps == []
         assert swarm_package.install() == {}

@@ -1,5 +1,3 @@
-import time
-
 import pytest
 import swarm_errors
 import swarm_wait
@@ -24,8 +22,7 @@ class Clock:
 def clock(monkeypatch):
     """Have time pass by sleeping alone."""
     clock = Clock()
-    monkeypatch.setattr(time, "monotonic", clock.monotonic)
-    monkeypatch.setattr(time, "sleep", clock.sleep)
+    monkeypatch.setattr(swarm_wait, "time", clock)
     return clock
 
 
