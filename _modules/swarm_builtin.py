@@ -91,50 +91,55 @@ def _step(swarm, settings, known):
     try:
         step = _look(swarm, settings, known)
     except swarm_errors.SwarmError:
-        if not (listed := _listing(settings)):
+        if not (listed := _listing(swarm, settings, known)):
             raise
         return _look(swarm, settings, known, listed)
     if step.what == WAIT and swarm.get("LocalNodeState") == "pending" and swarm.get("NodeID"):
         # Other managers may have replaced the ones that it knows while it was away.
-        step = _look(swarm, settings, known, _recent_listing(settings))
+        step = _look(swarm, settings, known, _recent_listing(swarm, settings, known))
     if step.what == NOTHING and (former := swarm_mode.former_address(swarm, settings)):
         step = swarm_membership.moved(former, swarm, settings, known.records) or step
     if step.what not in {NOTHING, WAIT} or not swarm_listing.is_doubtful(swarm, known.records):
         return step
-    if _listed(swarm["NodeID"], settings, known.records) is False:
+    if _listed(swarm, settings, known.records) is False:
         return Step(REJOIN, swarm_listing.removed(settings, swarm))
     return step
 
 
-def _listed(node, settings, records):
+def _listed(swarm, settings, records):
     """
-    Return whether the managers list a node, ``None`` if no manager gives an answer.
+    Return whether the managers list this node, ``None`` if no manager gives an answer.
 
     Needs ``peer`` in the master's configuration for ``swarm_leader.lists``.
     """
+    node = swarm["NodeID"]
     known, said, when = __context__.get("swarm_builtin.listed", ("", None, 0))
     if known == node and time.monotonic() - when < (_LISTED if said else _NUDGE):
         return said
     said = None
-    for name in swarm_listing.to_ask(settings, records):
+    for name in swarm_listing.to_ask(swarm, settings, records):
         returns = __salt__["publish.publish"](name, "swarm_leader.lists", node, timeout=_WORD)
-        if (said := swarm_listing.answer(returns, name)) is not None:
+        if (answer := swarm_listing.answer(returns, name)) is not None:
+            said = answer
+        if said:
+            # A node that one manager lists is not removed, whatever others answer.
             break
     __context__["swarm_builtin.listed"] = (node, said, time.monotonic())
     return said
 
 
-def _recent_listing(settings):
+def _recent_listing(swarm, settings, known):
     """Return a recent listing: a waiting node polls more often than it may ask the managers."""
     said, when = __context__.get("swarm_builtin.listing", ({}, float("-inf")))
     if time.monotonic() - when > _NUDGE:
-        said = _listing(settings)
+        said = _listing(swarm, settings, known)
         __context__["swarm_builtin.listing"] = (said, time.monotonic())
     return said
 
 
-def _listing(settings):
-    return {} if _mine().masterless else swarm_peers.listing(__salt__, settings)
+def _listing(swarm, settings, known):
+    former = swarm_listing.former(swarm, settings, known.records)
+    return {} if _mine().masterless else swarm_peers.listing(__salt__, settings, former)
 
 
 # --- status
@@ -410,7 +415,7 @@ def _become(client, settings):
             return None
         if step.what == RESTART and RESTART in taken:
             # If Raft does not count the node, it can join again without losing anything.
-            step = _look(swarm, settings, known, _recent_listing(settings))
+            step = _look(swarm, settings, known, _recent_listing(swarm, settings, known))
             if step.what == RESTART:
                 return f"{settings['id']}, after a restart of its engine: {step.why}"
         missing = _take(client, settings, known, step)
@@ -475,7 +480,7 @@ def _leave_by_force(client, settings):
     return None
 
 
-def _left(settings):
+def _left(swarm, settings, known):
     """
     Return the node that this host was before it joined again, while the managers list it.
 
@@ -485,7 +490,8 @@ def _left(settings):
     node, until = __context__.get("swarm_builtin.left", ("", 0))
     if not node or time.monotonic() > until:
         return None
-    return node if node in _recent_listing(settings).get("nodes", {}) else None
+    listed = _recent_listing(swarm, settings, known).get("nodes", {})
+    return node if node in listed else None
 
 
 def _goes_on(client, at):
@@ -569,7 +575,7 @@ def _missing(client, swarm, settings, taken):
         return f"{me}: {step.why}"
     if missing := swarm_membership.wrong_role(swarm, settings):
         return missing
-    if not quiet and (left := _left(settings)):
+    if not quiet and (left := _left(swarm, settings, known)):
         return f"the managers still list node {left}, which {me} was before it joined again"
     return _unsettled(client, swarm, settings, known, look=quiet)
 
@@ -717,7 +723,7 @@ def _may_force(client, swarm, settings):
     me, known = settings["id"], _known(settings)
     node = swarm.get("NodeID") or known.claims.get(me, "")
     recorded = known.records.get(me, {}).get("cluster")
-    listed = swarm_mode.listing(client, swarm) or _listing(settings)
+    listed = swarm_mode.listing(client, swarm) or _listing(swarm, settings, known)
     if refused := swarm_leave.refusal(swarm, settings, node, listed, recorded):
         raise swarm_errors.SwarmError(
             f"{me} has not left its cluster, nothing was changed: {refused}. To leave whatever that"

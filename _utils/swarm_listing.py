@@ -31,11 +31,31 @@ def is_doubtful(swarm: dict, records: dict) -> bool:
     )
 
 
-def to_ask(settings: dict, records: dict) -> list[str]:
-    """Return the managers in the order to ask them; the node's ID decides where it starts."""
+def to_ask(swarm: dict, settings: dict, records: dict) -> list[str]:
+    """
+    Return the managers in the order to ask them; the node's ID decides where it starts.
+
+    These are managers in the pillar. If they are not in the cluster yet, it is led by former ones,
+    and a node that becomes a manager asks them: see ``former``.
+    """
     names = [name for name in settings["managers"] if name in records and name != settings["id"]]
+    names = names or former(swarm, settings, records)
     start = zlib.crc32(settings["id"].encode()) % len(names) if names else 0
     return names[start:] + names[:start]
+
+
+def former(swarm: dict, settings: dict, records: dict) -> list[str]:
+    """
+    Return the members outside the pillar's managers that this node's engine knows as managers.
+
+    Only a worker that is to be a manager asks them: it accepts their records as well, see
+    ``swarm_membership.donors``. Leaving by their answer costs no more than its own tasks.
+    """
+    me, state = settings["id"], swarm.get("LocalNodeState")
+    if not settings["is_manager"] or me in records or manager(swarm) or state not in _BELIEVES:
+        return []
+    outside = records.keys() - settings["managers"].keys()
+    return sorted(name for name in outside if records[name]["node"] in remote_managers(swarm))
 
 
 def answer(returns: object, name: str) -> bool | None:

@@ -160,15 +160,27 @@ def managers(salt: Mapping[str, Callable], settings: Mapping) -> list[str]:
     )
 
 
-def listing(salt: Mapping[str, Callable], settings: Mapping) -> dict:
+def listing(salt: Mapping[str, Callable], settings: Mapping, former: Iterable[str] = ()) -> dict:
     """
     Return the list of nodes of a manager with a leader, empty if none answers.
 
-    Only managers in the pillar are asked: their answer may make this node leave and join again.
+    Managers in the pillar are asked: their answer may make this node leave and join again.
+
+    former
+        Other managers to ask if these do not answer. A node is listed if any of them lists it.
     """
     others = [name for name in settings["managers"] if name != settings["id"]]
-    answers = lists(salt, others)
-    return next((one for one in answers.values() if swarm_leave.is_listing(one)), {})
+    if found := _listings(salt, others):
+        return found[0]
+    found = _listings(salt, former)
+    nodes: dict = {}
+    for one in found:
+        nodes |= {node: nodes.get(node) or reach for node, reach in one["nodes"].items()}
+    return {**found[0], "nodes": nodes} if found else {}
+
+
+def _listings(salt: Mapping[str, Callable], names: Iterable[str]) -> list[dict]:
+    return [one for one in lists(salt, names).values() if swarm_leave.is_listing(one)]
 
 
 def places(settings: Mapping, swarm: Mapping) -> dict[str, str]:

@@ -5,6 +5,7 @@ A node that no manager lists any more: it is not told, so it asks, and joins aga
 import pytest
 import swarm_errors
 import swarm_listing
+import swarm_peers
 
 from _modules import swarm_builtin, swarm_leader
 from tests.unit.cluster_api import ClusterApi, node
@@ -109,12 +110,15 @@ def test_nodes_do_not_all_ask_the_same_manager():
     managers = dict.fromkeys(("m1", "m2", "m3"), "10.0.0.1")
     records = {name: {} for name in managers}
     asked = [
-        swarm_listing.to_ask({"managers": managers, "id": f"web-{number}"}, records)
+        swarm_listing.to_ask({}, {"managers": managers, "id": f"web-{number}"}, records)
         for number in range(50)
     ]
     assert {one[0] for one in asked} == set(managers)
     assert all(sorted(one) == ["m1", "m2", "m3"] for one in asked)
-    assert swarm_listing.to_ask({"managers": managers, "id": "m1"}, {"m1": {}}) == []
+    assert (
+        swarm_listing.to_ask({}, {"managers": managers, "id": "m1", "is_manager": True}, {"m1": {}})
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,3 +143,75 @@ def test_worker_at_rest_reads_nothing_of_other_workers_in_the_mine(on):
     assert swarm_builtin.apply() == {}
     swarm_builtin.wait_ready()
     assert {str(target) for target, _ in mine.asked} == {"['m1', 'm2', 'm3', 'm4']"}
+
+
+def successor(on, answers, state="active"):
+    """Have m4 be the pillar's only manager, in a cluster that the managers of before still lead."""
+    api = ClusterApi("m4", [node(host, "manager") for host in answers], state)
+    on("m4", api, records(), managers={"m4": "10.77.0.14"}, nodes={"m*": {}})
+
+    def publish(target, function, *_, **__):
+        asked = target.split(",")
+        if function == "swarm_leader.lists":
+            return {one: answers[one] for one in asked if one in answers}
+        there = {f"id-{one}": "reachable" for one in answers}
+        nodes = {one: there | ({"id-m4": None} if said else {}) for one, said in answers.items()}
+        if function == "swarm_leader.list_nodes":
+            return {
+                one: {"cluster": "c1", "nodes": nodes[one], "managers": ["m4"]}
+                for one in asked
+                if one in nodes
+            }
+        return {}
+
+    swarm_builtin.__salt__["publish.publish"].side_effect = publish
+    return api
+
+
+def test_removed_worker_that_is_to_be_the_only_manager_asks_the_former_ones(on):
+    """Nobody in the pillar can tell it, and the leader does not promote a node that is gone."""
+    api = successor(on, {"m1": False, "m2": False})
+    promised = swarm_builtin.apply(test=True)
+    assert swarm_builtin.apply() == promised != {}
+    assert [one[0] for one in api.asked] == ["leave", "/swarm/join"]
+
+
+@pytest.mark.parametrize("answers", [{"m1": False, "m2": True}, {"m1": True, "m2": False}, {}])
+def test_worker_that_one_former_manager_lists_stays(on, answers):
+    api = successor(on, answers)
+    assert swarm_builtin.apply() == {}
+    assert api.asked == []
+
+
+ASKS = {"id": "m4", "is_manager": True, "managers": {"m4": "10.77.0.14"}}
+
+
+@pytest.mark.parametrize(
+    ("differs", "settings", "asked"),
+    [
+        ({}, ASKS, ["m2"]),
+        ({"LocalNodeState": "pending"}, ASKS, ["m2"]),
+        # Raft may count these: only managers in the pillar may have them leave.
+        ({"ControlAvailable": True}, ASKS, []),
+        ({"LocalNodeState": "error"}, ASKS, []),
+        ({}, {**ASKS, "id": "m2"}, []),
+        ({}, {**ASKS, "is_manager": False}, []),
+        # A record of a node that the engine does not know as a manager may be a lie.
+        ({"RemoteManagers": [{"NodeID": "elsewhere"}]}, ASKS, []),
+    ],
+)
+def test_former_managers_are_asked_by_a_worker_that_is_to_be_a_manager(differs, settings, asked):
+    known = {"m2": records()["m2", "swarm_cluster"]}
+    assert swarm_listing.former({**SWARM, **differs}, settings, known) == asked
+
+
+def test_pending_worker_is_listed_if_any_former_manager_lists_it():
+    answers = {
+        "m1": {"cluster": "c1", "nodes": {"id-m1": "reachable"}, "managers": ["m1"]},
+        "m2": {"cluster": "c1", "nodes": {"id-m1": None, "id-m4": None}, "managers": ["m1"]},
+    }
+    salt = {
+        "publish.publish": lambda names, *_, **__: {one: answers[one] for one in names.split(",")}
+    }
+    found = swarm_peers.listing(salt, ASKS, ["m1", "m2"])
+    assert found["nodes"] == {"id-m1": "reachable", "id-m4": None}
