@@ -97,12 +97,14 @@ def _step(swarm, settings, known):
     if step.what == WAIT and swarm.get("LocalNodeState") == "pending" and swarm.get("NodeID"):
         # Other managers may have replaced the ones that it knows while it was away.
         step = _look(swarm, settings, known, _recent_listing(swarm, settings, known))
+    if step.what == NOTHING and swarm_listing.is_left_behind(swarm, known.records):
+        step = _look(swarm, settings, known, _recent_listing(swarm, settings, known))
     if step.what == NOTHING and (former := swarm_mode.former_address(swarm, settings)):
         step = swarm_membership.moved(former, swarm, settings, known.records) or step
     if step.what not in {NOTHING, WAIT} or not swarm_listing.is_doubtful(swarm, known.records):
         return step
     if _listed(swarm, settings, known.records) is False:
-        return Step(REJOIN, swarm_listing.removed(settings, swarm))
+        return Step(REJOIN, swarm_membership.removed(settings, swarm))
     return step
 
 

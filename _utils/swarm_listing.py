@@ -31,6 +31,19 @@ def is_doubtful(swarm: dict, records: dict) -> bool:
     )
 
 
+def is_left_behind(swarm: dict, records: dict) -> bool:
+    """
+    Check whether a worker knows only managers that are none any more, or of another cluster.
+
+    A node that was removed before its managers were replaced is not told of either. The list of a
+    manager in the pillar shows which it is: see ``swarm_membership.is_removed``.
+    """
+    known = {one.get("node") for one in records.values()}
+    remote = remote_managers(swarm)
+    worker = swarm.get("LocalNodeState") == "active" and not manager(swarm)
+    return worker and bool(remote) and bool(known) and known.isdisjoint(remote)
+
+
 def to_ask(swarm: dict, settings: dict, records: dict) -> list[str]:
     """
     Return the managers in the order to ask them; the node's ID decides where it starts.
@@ -62,11 +75,3 @@ def answer(returns: object, name: str) -> bool | None:
     """Return a manager's answer from ``publish``, ``None`` if there is no valid answer."""
     said = returns.get(name) if isinstance(returns, dict) else None
     return said if isinstance(said, bool) else None
-
-
-def removed(settings: dict, swarm: dict) -> str:
-    """Return the reason why a node that the managers do not list joins again."""
-    return (
-        f"the managers do not list its node {swarm['NodeID']}: it was removed, and"
-        f" {settings['id']} joins again as a new node"
-    )

@@ -215,3 +215,40 @@ def test_pending_worker_is_listed_if_any_former_manager_lists_it():
     }
     found = swarm_peers.listing(salt, ASKS, ["m1", "m2"])
     assert found["nodes"] == {"id-m1": "reachable", "id-m4": None}
+
+
+@pytest.mark.parametrize("state", ["active", "pending"])
+@pytest.mark.parametrize(
+    ("nodes", "joins"),
+    [
+        ({"id-m3": "reachable", "id-m1": None}, True),
+        ({"id-m3": "reachable", "id-m1": None, "id-m4": None}, False),
+        # Without a manager that it knows, this may be another cluster: the disk is an old one.
+        ({"id-m3": "reachable"}, False),
+        ({}, False),
+    ],
+    ids=["removed", "listed", "elsewhere", "silence"],
+)
+def test_worker_whose_managers_were_replaced_after_its_removal(on, state, nodes, joins, hurry):
+    """Found by a walk: it knows nobody who could tell it."""
+    api = ClusterApi("m4", [node("m1", "manager"), node("m4")], state)
+    told = {("m1", "swarm_node"): "id-m1", ("m4", "swarm_node"): "id-m4"}
+    told["m3", "swarm_cluster"] = records()["m3", "swarm_cluster"]
+    on("m4", api, told, managers={"m3": "10.77.0.13"}, nodes={"m*": {}}, timeout=60)
+    info = api.info
+
+    def pending():
+        found = info()["Swarm"]
+        left = found["LocalNodeState"] != "pending"
+        knows = {"NodeID": "id-m4", "RemoteManagers": [{"NodeID": "id-m1"}]}
+        return {"Swarm": found if left else {**found, **knows}}
+
+    api.info = pending
+    listing = {"cluster": "c1", "nodes": nodes, "managers": ["m3"]}
+    swarm_builtin.__salt__["publish.publish"].side_effect = lambda target, function, *_, **__: (
+        {"m3": listing} if function == "swarm_leader.list_nodes" and nodes else {}
+    )
+    if state == "active" or joins:
+        assert bool(swarm_builtin.apply(test=True)) == joins
+        assert bool(swarm_builtin.apply()) == joins
+    assert [one[0] for one in api.asked] == (["leave", "/swarm/join"] if joins else [])
