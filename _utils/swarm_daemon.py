@@ -224,11 +224,23 @@ def merge(
     return result, kept
 
 
+def passing(key: str, entry: dict, default: object) -> dict:
+    """
+    Return the record's entry of a removed key whose default is set for one reload.
+
+    Until the file is written, it has the former value: a killed run leaves either of them. Labels
+    are given back one by one, whatever the list is.
+    """
+    if key == "labels":
+        return entry
+    return {**entry, "ours": default, "former": entry.get("former", entry["ours"])}
+
+
 def _give_back(config: dict, key: str, entry: dict) -> None:
     before = entry["before"]
     if key == "labels":
         before = _labels_before(_labels(config), entry) or (None if before is None else [])
-    elif config.get(key) != entry["ours"]:
+    elif config.get(key) not in [entry["ours"], entry.get("former", entry["ours"])]:
         return
     if before is None:
         config.pop(key, None)

@@ -65,13 +65,11 @@ _KEYS = "/etc/salt/pki/master/minions"
 
 
 def _picture(mode):
-    """Return what a clean has to give back: the packages, and the admin's ``daemon.json``."""
-    text = mode.lab.exec(HOST, "cat", DAEMON, check=False).stdout
-    try:
-        config = json.loads(text or "{}")
-    except ValueError:
-        config = text
-    return mode.lab.salt(HOST, "pkg.list_pkgs")[HOST], config
+    """Return what a clean has to give back: the packages, and the file of the admin."""
+    config = mode.lab.exec(
+        HOST, "sh", "-c", f"stat -c '%a %U %G' {DAEMON} && cat {DAEMON}", check=False
+    )
+    return mode.lab.salt(HOST, "pkg.list_pkgs")[HOST], config.stdout
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ class Dockerd:
 
     def on_disk(self):
         """Return ``daemon.json``, ``None`` for no file."""
-        return json.loads(self.json.read_text()) if self.json.exists() else None
+        return json.loads(self.json.read_text().strip() or "{}") if self.json.exists() else None
 
     def write(self, config):
         """Write ``daemon.json`` as an admin would."""

@@ -305,6 +305,54 @@ def test_clean_leaves_what_was_there_before(daemon, pillar):
     assert swarm_engine.clean() == {}
 
 
+TEXTS = [
+    "",
+    "\n",
+    "{}",
+    '{"debug":false,"labels":["rack=1"]}',
+    '{\n    "mtu": 1400,\n    "live-restore": true\n}\n',
+    '{\r\n\t"mtu": 1400,\r\n\t"debug": true\r\n}\r\n',
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_clean_gives_an_admins_file_back_byte_by_byte(daemon, pillar, text):
+    daemon.json.parent.mkdir()
+    daemon.json.write_bytes(text.encode())
+    daemon.json.chmod(0o640)
+    for options in ({"debug": True, "mtu": 1500}, {"debug": True}):
+        pillar(labels={"zone": "a"}, engine={"options": options})
+        swarm_engine.configure()
+        swarm_engine.configure_overlay()
+    swarm_engine.clean()
+    assert daemon.json.read_bytes() == text.encode()
+    assert daemon.json.stat().st_mode & 0o7777 == 0o640
+    assert not swarm_files.RECORD.exists()
+    assert swarm_engine.clean() == {}
+    assert daemon.json.read_bytes() == text.encode()
+
+
+def test_text_is_given_back_where_the_values_are_those_of_before_already(daemon, pillar):
+    """The last key that differed went with an apply; that wrote the file in our form."""
+    text = '{"live-restore":true,"tls":false}'
+    daemon.json.parent.mkdir()
+    daemon.json.write_text(text)
+    for options in ({"debug": True}, {}):
+        pillar(overlay=False, engine={"options": options})
+        swarm_engine.configure()
+    swarm_engine.clean()
+    assert daemon.json.read_text() == text
+
+
+def test_what_an_admin_has_changed_since_is_not_overruled_by_the_text_of_before(daemon, pillar):
+    daemon.write({"mtu": 1400})
+    swarm_engine.configure()
+    daemon.write({**daemon.on_disk(), "mtu": 9000})
+    swarm_engine.clean()
+    assert daemon.on_disk() == {"mtu": 9000}
+    assert not swarm_files.RECORD.exists()
+
+
 def test_clean_without_an_engine(daemon, pillar):
     daemon.installed = daemon.up = False
     assert swarm_engine.clean() == {}
