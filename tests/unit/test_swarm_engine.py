@@ -305,6 +305,39 @@ def test_clean_leaves_what_was_there_before(daemon, pillar):
     assert swarm_engine.clean() == {}
 
 
+ADMINS = f"[Service]\nExecStart=\nExecStart={COMMAND} --debug\n"
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first apply", "later apply"])
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_drop_in_that_would_take_the_socket_away_is_refused(daemon, pillar, first, test):
+    if not first:
+        swarm_engine.configure()
+    path = daemon.units / "docker.service.d/zzz-local.conf"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(ADMINS)
+    daemon.dropins = [path]
+    before = daemon.on_disk(), daemon.pid
+    with pytest.raises(swarm_errors.SwarmError, match="nothing was changed") as error:
+        swarm_engine.configure(test=test)
+    assert f"m1: {path} sets ExecStart after {daemon.dropin}" in str(error.value)
+    assert (daemon.on_disk(), daemon.pid) == before
+    # Its cure.
+    daemon.dropins = [path.rename(path.with_name("10-override.conf"))]
+    swarm_engine.configure()
+    assert daemon.command == f"{COMMAND} --debug -H tcp://10.77.0.11:2275"
+
+
+@pytest.mark.usefixtures("pillar")
+def test_drop_in_of_another_purpose_may_come_later(daemon):
+    path = daemon.units / "docker.service.d/zzz-proxy.conf"
+    path.parent.mkdir(parents=True)
+    path.write_text("[Service]\nEnvironment=HTTPS_PROXY=http://p:3128\n")
+    daemon.dropins = [path]
+    swarm_engine.configure()
+    assert daemon.command == TCP
+
+
 TEXTS = [
     "",
     "\n",
