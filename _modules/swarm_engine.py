@@ -124,10 +124,26 @@ def exists():
 
 def _command(service):
     """Return the command of the engine's unit without our drop-in, ``None`` without a unit."""
+    return swarm_unit.exec_start(_unit_files(service))
+
+
+def _unit_files(service):
     result = __salt__["cmd.run_all"](
         ["systemctl", "cat", f"{service}.service"], python_shell=False, ignore_retcode=True
     )
-    return swarm_unit.exec_start(result["stdout"])
+    return result["stdout"]
+
+
+def _refuse_later(settings):
+    """Raise an error if a drop-in of somebody else would take the socket away again."""
+    engine = settings["engine"]
+    if found := swarm_unit.later(_unit_files(engine["service"])):
+        raise swarm_errors.SwarmError(
+            f"{settings['id']}: {', '.join(found)} sets ExecStart after {_dropin_path(engine)}, so"
+            " that the engine would not listen on swarm:engine:port; nothing was changed. Rename"
+            f" it to a name before {swarm_unit.DROPIN}, such as 10-override.conf: its command is"
+            " kept, and the formula adds its socket. Then apply again"
+        )
 
 
 def _dropin_path(engine):
@@ -152,6 +168,7 @@ def _dropin(settings, test):
         )
     if not engine["port"]:
         return lambda _: None
+    _refuse_later(settings)
     listen = swarm_address.endpoint(engine["listen"] or settings["address"], engine["port"])
     return functools.partial(swarm_unit.dropin, command, listen)
 

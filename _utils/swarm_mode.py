@@ -412,11 +412,27 @@ def drain(client: Any, node: str, timeout: float) -> None:
     update_node(client, node, Availability="drain")
 
     def probe() -> str | None:
+        if _is_gone(client, node):
+            return None  # the cluster has started its tasks elsewhere
         with swarm_docker.translated(f"tasks of node {node}"):
             left = client.tasks(filters={"node": node, "desired-state": "running"})
         return f"{len(left)} task(s) still run on node {node}" if left else None
 
     swarm_wait.until(probe, timeout)
+
+
+def _is_gone(client: Any, node: str) -> bool:
+    found = swarm_nodes.by_id(nodes(client)).get(node)
+    return not found or swarm_nodes.is_down(found)
+
+
+def await_down(client: Any, node: str, timeout: float) -> None:
+    """Wait until a node is down, as it is when it has left; raise an error if it stays up."""
+
+    def probe() -> str | None:
+        return None if _is_gone(client, node) else f"node {node} has not left its cluster, and runs"
+
+    swarm_wait.until(_patient(probe), timeout)
 
 
 def drop(client: Any, node: str) -> None:

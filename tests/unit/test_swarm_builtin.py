@@ -521,6 +521,27 @@ def test_node_is_drained_and_demoted_before_it_goes(on):
     assert swarm_leader.drop("id-m3") == {}
 
 
+def test_node_that_goes_down_while_it_is_drained_holds_nobody_up(on):
+    api = cluster("m1", node("m4", state="down"))
+    api.things["left"] = [{"ID": "task"}]
+    on("m1", api)
+    swarm_mode.drain(api, "id-m4", 0)
+    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"1 task\(s\) still run on node id-m3"):
+        swarm_mode.drain(api, "id-m3", 0)
+
+
+def test_node_that_has_not_left_is_not_dropped_without_force(on, monkeypatch):
+    monkeypatch.setattr(swarm_leader, "_CHANGING", 0.05)
+    api = cluster("m1", node("m4"), node("m5", state="down"))
+    on("m1", api)
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="id-m4 has not left its cluster"):
+        swarm_leader.drop("id-m4", force=False)
+    assert swarm_leader.drop("id-m5", force=False)
+    assert swarm_leader.drop("id-m9", force=False) == {}
+    assert set(api.known) == {"id-m1", "id-m2", "id-m3", "id-m4"}
+    assert swarm_leader.drop("id-m4")
+
+
 def test_node_whose_address_the_cluster_does_not_know_is_told_what_to_do(on):
     api = cluster("m1", node("m4"))
     on("m1", api).update(claims("m2", "m3"))

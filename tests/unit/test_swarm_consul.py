@@ -349,4 +349,7 @@ def test_server_that_lives_is_waited_for_before_it_is_forgotten(on, agent):
     salt["swarm_settings.get"].return_value["timeout"] = 0.1
     with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul of m3 is still alive"):
         swarm_consul.expel("m3")
+    salt["swarm_settings.get"].return_value["timeout"] = 180
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul of m3 is still alive"):
+        swarm_consul.expel("m3", timeout=0)
     assert "PUT /v1/agent/force-leave/m3" not in agent.log
