@@ -384,12 +384,16 @@ def _apply(client, settings, test):
     changes = _change(swarm.get("LocalNodeState") or "inactive", settings, step.what)
     if not test:
         _become(client, settings)
-        swarm_adoption.note(swarm_mode.swarm(client)["NodeID"], adopted=False)
-        tell()
+        _note_joined(client)
         if step.what in {JOIN, REJOIN, RESTART, WAIT}:
             # The node is new to the leader, which has to set its role and labels.
             ask_managers()
     return changes
+
+
+def _note_joined(client):
+    swarm_adoption.note(swarm_mode.swarm(client)["NodeID"], adopted=False)
+    tell()
 
 
 def _withdraw(swarm, settings, known):
@@ -564,13 +568,8 @@ def _missing(client, swarm, settings, taken):
     known = near or (_known(settings) if quiet else _own(swarm, settings))
     step = (_look if quiet else _step)(swarm, settings, known)
     state = swarm.get("LocalNodeState") or "inactive"
-    # If Raft does not count a failed node, a restart costs nothing, and the node stays the same.
-    mendable = step.what == RESTART or (step.what == REJOIN and state == "error")
-    if mendable and taken == []:
-        missing = _restart(client, settings)
-        if not missing:
-            taken.append(RESTART)
-        return missing or f"{me}: {step.why}"
+    if taken == [] and (missing := _mend(client, settings, step, state, taken)):
+        return missing
     if state != "active":
         return f"{me} is {state}: {swarm.get('Error') or step.why or 'no reason given'}"
     if step.what != NOTHING:
@@ -580,6 +579,24 @@ def _missing(client, swarm, settings, taken):
     if not quiet and (left := _left(swarm, settings, known)):
         return f"the managers still list node {left}, which {me} was before it joined again"
     return _unsettled(client, swarm, settings, known, look=quiet)
+
+
+def _mend(client, settings, step, state, taken):
+    """Repair a node that is waited for, once; return what it lacks, ``None`` if no step helps."""
+    why = f"{settings['id']}: {step.why}"
+    if step.what == REJOIN and state == "active":
+        # The managers that know of its removal have not answered before.
+        taken.append(REJOIN)
+        _become(client, settings)
+        _note_joined(client)
+        return why
+    # If Raft does not count a failed node, a restart costs nothing, and the node stays the same.
+    if step.what == RESTART or (step.what == REJOIN and state == "error"):
+        missing = _restart(client, settings)
+        if not missing:
+            taken.append(RESTART)
+        return missing or why
+    return None
 
 
 def _unsettled(client, swarm, settings, known, look):

@@ -96,11 +96,16 @@ def own(known: Known, settings: Mapping, swarm: Mapping, ask: Callable[[list[str
     named = [name for name in managers if name in known.records and name != me]
     if not others or swarm_membership.manager(dict(swarm)):
         return known
+    active = swarm.get("LocalNodeState") == "active"
     if named:
         ours = swarm_membership.donors(dict(settings), known.records)
+        if active:
+            # It joins nobody. A record from before a rotation of the CA has another digest of it.
+            clusters = {known.records[name]["cluster"] for name in named}
+            ours |= {name: one for name, one in others.items() if one["cluster"] in clusters}
         foreign = {name: {one["node"]} for name, one in others.items() if name not in ours}
         return _without(known, foreign)
-    if swarm.get("LocalNodeState") == "active":
+    if active:
         return known  # its cluster cannot be determined yet
     answers = {name: one for name, one in ask(list(others)).items() if swarm_leave.is_listing(one)}
     foreign = {name: set(one["nodes"]) for name, one in answers.items() if _foreign(one, settings)}
