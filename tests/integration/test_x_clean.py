@@ -87,6 +87,28 @@ def test_what_somebody_else_calls_like_ours_is_left_alone(cluster):
     cluster.docker(host, "volume", "rm", "swarm-consul")
 
 
+def test_classic_swarm_by_hand_is_refused_by_name(cluster):
+    """The formula is not on this host: all of it is gone, and the engine has stayed."""
+    host = cluster.lab.hosts()[0]
+    program = "printf '#!/bin/sh\\nexec sleep 3600\\n' >/tmp/swarm; chmod 755 /tmp/swarm"
+    cluster.lab.exec(host, "sh", "-c", program)
+    run = ["run", "-d", "-v", "/tmp/swarm:/swarm", "--entrypoint", "/swarm"]  # noqa: S108
+    cluster.docker(host, *run, "--name", "sad_perlman", "busybox:lab", "join", "consul://c:8500")
+
+    def picture():
+        shown = cluster.docker(host, "ps", "-q", "--no-trunc")
+        return shown, cluster.lab.exec(host, "cat", DAEMON).stdout
+
+    before = picture()
+    for kwargs in ({"test": True}, {}):
+        told = failures(cluster.state(target=host, **kwargs)).values()
+        assert any("container sad_perlman (swarm join)" in text for text in told), told
+        assert picture() == before
+    assert failures(cluster.state("swarm.clean", target=host)) == {}
+    assert picture() == before
+    cluster.docker(host, "rm", "-f", "sad_perlman")
+
+
 def _cut_while_dpkg_works(swarm, host):
     """Cut a host's power in the middle of its first apply, and switch it on again."""
     swarm.lab.exec("salt", "salt", "--async", host, "state.apply", "swarm")
