@@ -264,7 +264,7 @@ def claims(fresh=False):
     return {minion: node for minion, node in found.items() if node and minion not in not_yet}
 
 
-def tell():
+def tell(fresh=False):
     """
     Publish the data of this node in Salt's mine, unless the mine already has it.
 
@@ -272,9 +272,13 @@ def tell():
 
     .. code-block:: bash
 
-        salt '*' swarm_builtin.tell
+        salt '*' swarm_builtin.tell fresh=True
+
+    fresh
+        Have the master compile the pillar now, which names the members that may read the data.
+        Defaults to ``False``: use that of the last refresh.
     """
-    settings = _settings()
+    settings = __salt__["swarm_settings.get"](fresh=fresh)
     known = _known(settings)
     with _client() as client:
         _tell(swarm_mode.swarm(client), settings, known)

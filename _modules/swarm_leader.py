@@ -428,7 +428,8 @@ def rotate():
     """
     with _client() as client:
         swarm_mode.rotate(client)
-    __salt__["swarm_builtin.tell"]()
+    # Called outside a state run, whose pillar would be that of now: new members need the token.
+    __salt__["swarm_builtin.tell"](fresh=True)
     return True
 
 

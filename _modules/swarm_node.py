@@ -67,15 +67,16 @@ def _of_pillar(settings):
 
 
 def _of_engine(settings):
-    """Return the node's ID, the engine's own word of its swarm mode, and the labels to be set."""
+    """Return the node's ID, the state of its swarm mode, and the pillar's settings for the node."""
     with swarm_mode.connect(__salt__) as client:
         swarm = swarm_mode.swarm(client)
-    labels = swarm_nodes.settings_of(settings["id"], settings["nodes"])["labels"]
+    wanted = swarm_nodes.settings_of(settings["id"], settings["nodes"])
     return {
         "endpoint": swarm.get("NodeID") or "",
         "state": swarm.get("LocalNodeState") or "",
         "error": swarm.get("Error") or "",
-        "labels": swarm_nodes.label_texts(labels),
+        "labels": swarm_nodes.label_texts(wanted["labels"]),
+        "availability": wanted["availability"],
     }
 
 

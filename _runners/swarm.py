@@ -239,7 +239,7 @@ def remove(minion, force=False, lose_cluster=False, swarm=None):
     except swarm_errors.SwarmError as err:
         return _refused(err)
     _tell(minion, f"asking the {len(ours.members)} members of {ours.name or 'the swarm'}")
-    reports = _reports({*ours.members, minion})
+    reports = _reports(list(dict.fromkeys([*ours.members, minion])))
     others = {
         name: one for name, one in reports.items() if name != minion and isinstance(one, dict)
     }

@@ -139,7 +139,7 @@ def alone(name: str, limit: float = _LOCK_LIMIT) -> Iterator[None]:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, mode=0o600)
     with os.fdopen(handle) as lock:
         os.fchmod(handle, 0o600)
-        swarm_wait.until(lambda: _locked(lock, path), limit)
+        swarm_wait.until(lambda: _locked(lock, path), limit, fixed=True)
         yield
 
 

@@ -88,14 +88,17 @@ def _silence(reports: dict) -> str:
     return f"no manager leads the cluster{': ' if failed else ''}{', '.join(failed)}"
 
 
-def _wish(report: dict, role: str, labels: str) -> str:
+def _wish(report: dict, role: str, labels: str, state: str) -> str:
     """Return what the pillar has otherwise than the managers, as a text."""
     found = []
     if bool(report["manager"]) != (role in _LEADING):
         found.append("a manager" if report["manager"] else "no manager")
+    wanted = report.get("availability")
+    if wanted and wanted.capitalize() != ("Active" if state == "Ready" else state):
+        found.append(wanted)
     if isinstance(report["labels"], dict):
-        wanted = [f"{key}={one}" for key, one in swarm_values.table(report["labels"]).items()]
-        found += sorted(set(wanted) - set(labels.split(", ")))
+        pairs = {f"{key}={one}" for key, one in swarm_values.table(report["labels"]).items()}
+        found += sorted(pairs - set(labels.split(", ")))
     return f"pillar: {', '.join(found)}; not applied yet" if found else ""
 
 
@@ -127,7 +130,7 @@ def rows(members: list[str], reports: dict, said: dict, swarm: str = "") -> list
         plain = report if isinstance(report, dict) else {}
         role, labels = _role(member, plain, node, said), _labels(node, plain)
         if plain and node and state in _GOOD:
-            why = _wish(plain, role.partition(",")[0], labels)
+            why = _wish(plain, role.partition(",")[0], labels, state)
         found.append(
             {
                 "id": member,

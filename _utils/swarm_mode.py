@@ -427,12 +427,12 @@ def _is_gone(client: Any, node: str) -> bool:
 
 
 def await_down(client: Any, node: str, timeout: float) -> None:
-    """Wait until a node is down, as it is when it has left; raise an error if it stays up."""
+    """Wait for a moment until a node is down, as after it has left; otherwise raise an error."""
 
     def probe() -> str | None:
         return None if _is_gone(client, node) else f"node {node} has not left its cluster, and runs"
 
-    swarm_wait.until(_patient(probe), timeout)
+    swarm_wait.until(_patient(probe), timeout, fixed=True)
 
 
 def drop(client: Any, node: str) -> None:

@@ -20,8 +20,9 @@ _REPORT = {
     "engine": str,
     "state": str,
     "error": str,
+    "availability": str | None,
 }
-_OPTIONAL = {"mode": "classic", "ca": None, "state": "", "error": ""}
+_OPTIONAL = {"mode": "classic", "ca": None, "state": "", "error": "", "availability": None}
 _NODE = {"name": str, "address": str, "status": str, "error": str, "version": str}
 
 

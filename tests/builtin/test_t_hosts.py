@@ -3,6 +3,7 @@ Hosts as they are: each condition of a new machine, with a first apply, a second
 """
 
 import json
+import time
 from typing import NamedTuple
 
 import pytest
@@ -87,9 +88,8 @@ def host(mode):
             mode.docker(mode.leader(), "node", "rm", "--force", one["ID"])
 
 
-@pytest.mark.parametrize("name", CONDITIONS)
-def test_host_becomes_a_node_and_is_as_before_after_a_clean(mode, host, name):
-    spoil, refused, cure = CONDITIONS[name]
+def _ready(mode, host, spoil="true"):
+    """Accept a new machine that has something, and wait until its minion answers."""
     exec_ = mode.lab.exec
     booted = ("systemctl", "is-active", "dbus")
     mode.wait(lambda: exec_(host, *booted, check=False).returncode == 0, 60)
@@ -98,6 +98,13 @@ def test_host_becomes_a_node_and_is_as_before_after_a_clean(mode, host, name):
     exec_("salt", "salt-key", "--yes", f"--accept={host}")
     mode.await_minion(host)
     mode.wait(lambda: mode.lab.salt(host, "test.ping") == {host: True}, 120)
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_host_becomes_a_node_and_is_as_before_after_a_clean(mode, host, name):
+    spoil, refused, cure = CONDITIONS[name]
+    exec_ = mode.lab.exec
+    _ready(mode, host, spoil)
     before = _picture(mode)
     if refused:
         for kwargs in ({"test": True}, {}):
@@ -112,3 +119,26 @@ def test_host_becomes_a_node_and_is_as_before_after_a_clean(mode, host, name):
     alone = json.dumps({"swarm_clean": {"alone": True}})
     assert failures(mode.state("swarm.clean", target=host, pillar=alone)) == {}
     assert _picture(mode) == before
+
+
+# As far as a run may have come when it failed or was killed.
+STEPS = ("swarm.settings", "swarm.libraries", "swarm.engine", "swarm")
+
+
+@pytest.mark.parametrize("how", ["clean", "remove"])
+@pytest.mark.parametrize("step", STEPS)
+def test_host_that_came_as_far_as_a_step_is_as_before_within_a_minute(mode, host, step, how):
+    _ready(mode, host)
+    before = _picture(mode)
+    assert failures(mode.state(step, target=host)) == {}
+    begun = time.monotonic()
+    if how == "remove":
+        assert mode.lab.salt_run("swarm.remove", host, timeout=300)["cleaned"] is True
+    else:
+        alone = json.dumps({"swarm_clean": {"alone": True}})
+        assert failures(mode.state("swarm.clean", target=host, pillar=alone)) == {}
+    took = time.monotonic() - begun
+    assert _picture(mode) == before
+    ready = [name for name, one in mode.by_host().items() if one["Status"]["State"] == "ready"]
+    assert host not in ready
+    assert took < 60, f"{took:.0f} s"

@@ -47,6 +47,7 @@ class Dockerd:
         self.up = self.enabled = True
         self.pid = 1
         self.config, self.command = {}, COMMAND  # in force
+        self.entry = "/entry"  # the program of its containers
         self.dropins = []  # those of an admin
         self.unit = COMMAND  # as systemd has read it
         self.journal, self.systemd = [], []
@@ -174,7 +175,7 @@ class Client:
 
     def containers(self, all=False):  # noqa: A002
         return [
-            {"Names": [f"/{name}"], "Command": f"/entry {command}"}
+            {"Names": [f"/{name}"], "Command": f"{self.daemon.entry} {command}"}
             for name, command in self.daemon.containers.items()
         ]
 

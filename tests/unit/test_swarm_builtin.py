@@ -8,6 +8,8 @@ import swarm_wait
 
 from _modules import swarm_builtin, swarm_leader
 from tests.unit.cluster_api import ClusterApi, node
+from tests.unit.pillars import BUILTIN, settings_of
+from tests.unit.pillars import node as minion
 
 
 def record(host, token="worker-0"):  # noqa: S107
@@ -202,6 +204,26 @@ def test_new_token_after_a_join_if_pillar_says_so(on):
     assert list(swarm_leader.settle()) == ["token for workers"]
     assert mine["m1", "swarm_cluster"]["token"] == "worker-1"  # noqa: S105
     assert swarm_leader.settle() == {}
+
+
+def test_token_that_is_rotated_by_hand_is_told_to_whom_pillar_names_now(on):
+    """The minion's own pillar is that of its last refresh, and a state run refreshes none."""
+    api = cluster()
+    mine = on("m1", api)
+    get = swarm_builtin.__salt__["swarm_settings.get"]
+    stale = get.return_value
+    get.side_effect = lambda fresh=False: (
+        settings_of({**BUILTIN, "nodes": {"new": {}}}, minion("m1")) if fresh else stale
+    )
+    told = []
+    swarm_builtin.__salt__["mine.send"] = lambda name, allow_tgt="", **_: told.append(
+        (name, allow_tgt)
+    )
+    assert swarm_leader.rotate() is True
+    (record_told,) = [to for name, to in told if name == "swarm_cluster"]
+    assert "new" in record_told
+    assert api.rotations == 1
+    assert mine == {}
 
 
 def test_settings_of_the_cluster_and_the_key_that_comes_with_them(on, tmp_path):

@@ -265,7 +265,10 @@ def test_a_lock_is_waited_for_with_a_limit_and_its_holder_is_named(locks):
     ):
         holder.stdout.readline()
         with (
-            pytest.raises(swarm_errors.WaitTimeoutError, match=f"process {holder.pid} .*python"),
+            pytest.raises(
+                swarm_errors.WaitTimeoutError,
+                match=rf"^gave up after 0\.2 s: .*process {holder.pid} .*python",
+            ),
             swarm_files.alone(LOCK, limit=0.2),
         ):
             pytest.fail("two processes hold the lock")

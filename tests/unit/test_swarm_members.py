@@ -328,6 +328,10 @@ def test_no_manager_is_called_primary_in_builtin_mode():
         ({"manager": True}, {}, "pillar: a manager; not applied yet"),
         ({}, {"role": "manager"}, "pillar: no manager; not applied yet"),
         ({"labels": {"zone": "b"}}, {"status": "Drain"}, "pillar: zone=b; not applied yet"),
+        ({"availability": "drain"}, {}, "pillar: drain; not applied yet"),
+        ({"availability": "active"}, {"status": "Pause"}, "pillar: active; not applied yet"),
+        ({"availability": "active"}, {}, ""),
+        ({"availability": "drain"}, {"status": "Drain"}, ""),
         # What is more to be known comes first.
         ({"labels": {"zone": "b"}}, {"status": "Down", "error": "heartbeat"}, "heartbeat"),
     ],
@@ -348,4 +352,5 @@ def test_report_of_a_minion_with_a_former_version_is_read():
     assert swarm_report.read(report(4)) == {**report(4), "mode": "classic", "ca": None} | {
         "state": "",
         "error": "",
+        "availability": None,
     }

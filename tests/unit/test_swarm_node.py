@@ -38,7 +38,8 @@ def test_report(monkeypatch):
 
 def test_report_has_the_engines_own_word_of_its_swarm_mode(monkeypatch):
     swarm = {"NodeID": "", "LocalNodeState": "error", "Error": "could not find local IP address"}
-    given = {**BUILTIN, "nodes": {"m*": {"labels": {"zone": "a", "ssd": True, "old": None}}}}
+    labels = {"zone": "a", "ssd": True, "old": None}
+    given = {**BUILTIN, "nodes": {"m*": {"labels": labels, "availability": "drain"}}}
     settings = settings_of(given, node("m4"))
     salt = mocked(swarm_settings__get=settings, swarm_engine__version="26.1.5")
     monkeypatch.setattr(swarm_node, "__salt__", salt, raising=False)
@@ -48,6 +49,7 @@ def test_report_has_the_engines_own_word_of_its_swarm_mode(monkeypatch):
     assert (report["state"], report["error"]) == ("error", "could not find local IP address")
     assert (report["endpoint"], report["mode"]) == ("", "builtin")
     assert report["labels"] == {"zone": "a", "ssd": "true"}
+    assert report["availability"] == "drain"
     assert swarm_report.read(report) == report
 
 

@@ -50,6 +50,12 @@ def test_gives_up_with_the_last_that_was_missing(clock):
     assert 60 <= sum(clock.pauses) < 62
 
 
+def test_limit_that_is_not_of_pillar_blames_no_key_of_it(clock):
+    with pytest.raises(swarm_errors.WaitTimeoutError) as failure:
+        swarm_wait.until(answers(*["m3 missing"] * 100), 10, fixed=True)
+    assert str(failure.value) == "gave up after 10 s: m3 missing"
+
+
 def test_pauses_grow_up_to_a_second(clock):
     swarm_wait.until(answers(*["missing"] * 20, None), 60)
     assert clock.pauses == sorted(clock.pauses)
