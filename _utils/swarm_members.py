@@ -165,7 +165,8 @@ def _labels(node: dict | None, report: dict) -> str:
 
 def _stranger(node: dict, swarm: str) -> dict:
     return {
-        "id": f"({node['name']})",
+        # A join that was interrupted leaves a node without a host name.
+        "id": f"({node['name'] or node.get('id')})",
         "swarm": swarm,
         "role": "no member",
         "address": node["address"],

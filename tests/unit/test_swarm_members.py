@@ -3,7 +3,10 @@ import copy
 import pytest
 import swarm_errors
 import swarm_members
+import swarm_nodes
 import swarm_report
+
+from tests.unit.cluster_api import node as cluster_node
 
 MANAGERS = {"m1": "10.77.0.11", "m2": "10.77.0.12", "m3": "10.77.0.13"}
 
@@ -354,3 +357,11 @@ def test_report_of_a_minion_with_a_former_version_is_read():
         "error": "",
         "availability": None,
     }
+
+
+def test_node_without_a_host_name_is_shown_by_its_id():
+    """A join that was interrupted leaves one."""
+    nameless = {**cluster_node("m9"), "Description": {}}
+    found = swarm_nodes.as_managers([cluster_node("m1", "manager", leader=True), nameless], {})
+    (row,) = (one for one in swarm_members.rows([], {}, found) if one["address"] == "10.77.0.19")
+    assert (row["id"], row["role"]) == ("(id-m9)", "no member")
