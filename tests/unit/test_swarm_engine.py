@@ -329,6 +329,17 @@ def test_drop_in_that_would_take_the_socket_away_is_refused(daemon, pillar, firs
 
 
 @pytest.mark.usefixtures("pillar")
+def test_drop_in_is_found_before_there_is_an_engine(daemon):
+    """``swarm_package.install`` asks before it installs; systemctl shows none of it yet."""
+    daemon.installed = daemon.up = False
+    path = daemon.units / "docker.service.d/zzz-local.conf"
+    path.parent.mkdir(parents=True)
+    path.write_text(ADMINS)
+    with pytest.raises(swarm_errors.SwarmError, match=r"zzz-local\.conf sets ExecStart"):
+        swarm_engine.check("26.1.5")
+
+
+@pytest.mark.usefixtures("pillar")
 def test_drop_in_of_another_purpose_may_come_later(daemon):
     path = daemon.units / "docker.service.d/zzz-proxy.conf"
     path.parent.mkdir(parents=True)
