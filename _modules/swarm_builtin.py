@@ -36,6 +36,8 @@ _LISTED, _WORD = 60, 5
 # seconds between two polls. The engine is then in a retry interval longer than that, and its next
 # attempt is some seconds away.
 _STEADY, _LOOK = 20, 0.5
+# Seconds within which the managers report a node that has left as down, and remove it.
+_LEFT = 45
 # Seconds after which managers that leave at the same time no longer block each other.
 _TOGETHER = 20
 
@@ -62,7 +64,8 @@ def _known(settings):
 
 def _own(swarm, settings):
     """Return the mine data of this swarm; ask members whose swarm is unknown."""
-    return swarm_peers.own(_known(settings), settings, swarm, _lists)
+    near = swarm_peers.near(_mine(), settings, swarm)
+    return near or swarm_peers.own(_known(settings), settings, swarm, _lists)
 
 
 def _lists(names):
@@ -88,48 +91,57 @@ def _step(swarm, settings, known):
     try:
         step = _look(swarm, settings, known)
     except swarm_errors.SwarmError:
-        if not (listed := _listing(settings)):
+        if not (listed := _listing(swarm, settings, known)):
             raise
         return _look(swarm, settings, known, listed)
     if step.what == WAIT and swarm.get("LocalNodeState") == "pending" and swarm.get("NodeID"):
         # Other managers may have replaced the ones that it knows while it was away.
-        step = _look(swarm, settings, known, _recent_listing(settings))
+        step = _look(swarm, settings, known, _recent_listing(swarm, settings, known))
+    if step.what == NOTHING and swarm_listing.is_left_behind(swarm, known.records):
+        step = _look(swarm, settings, known, _recent_listing(swarm, settings, known))
+    if step.what == NOTHING and (former := swarm_mode.former_address(swarm, settings)):
+        step = swarm_membership.moved(former, swarm, settings, known.records) or step
     if step.what not in {NOTHING, WAIT} or not swarm_listing.is_doubtful(swarm, known.records):
         return step
-    if _listed(swarm["NodeID"], settings, known.records) is False:
-        return Step(REJOIN, swarm_listing.removed(settings, swarm))
+    if _listed(swarm, settings, known.records) is False:
+        return Step(REJOIN, swarm_membership.removed(settings, swarm))
     return step
 
 
-def _listed(node, settings, records):
+def _listed(swarm, settings, records):
     """
-    Return whether the managers list a node, ``None`` if no manager gives an answer.
+    Return whether the managers list this node, ``None`` if no manager gives an answer.
 
     Needs ``peer`` in the master's configuration for ``swarm_leader.lists``.
     """
+    node = swarm["NodeID"]
     known, said, when = __context__.get("swarm_builtin.listed", ("", None, 0))
     if known == node and time.monotonic() - when < (_LISTED if said else _NUDGE):
         return said
     said = None
-    for name in swarm_listing.to_ask(settings, records):
+    for name in swarm_listing.to_ask(swarm, settings, records):
         returns = __salt__["publish.publish"](name, "swarm_leader.lists", node, timeout=_WORD)
-        if (said := swarm_listing.answer(returns, name)) is not None:
+        if (answer := swarm_listing.answer(returns, name)) is not None:
+            said = answer
+        if said:
+            # A node that one manager lists is not removed, whatever others answer.
             break
     __context__["swarm_builtin.listed"] = (node, said, time.monotonic())
     return said
 
 
-def _recent_listing(settings):
+def _recent_listing(swarm, settings, known):
     """Return a recent listing: a waiting node polls more often than it may ask the managers."""
     said, when = __context__.get("swarm_builtin.listing", ({}, float("-inf")))
     if time.monotonic() - when > _NUDGE:
-        said = _listing(settings)
+        said = _listing(swarm, settings, known)
         __context__["swarm_builtin.listing"] = (said, time.monotonic())
     return said
 
 
-def _listing(settings):
-    return {} if _mine().masterless else swarm_peers.listing(__salt__, settings)
+def _listing(swarm, settings, known):
+    former = swarm_listing.former(swarm, settings, known.records)
+    return {} if _mine().masterless else swarm_peers.listing(__salt__, settings, former)
 
 
 # --- status
@@ -197,7 +209,7 @@ def record():
 
 def node_id():
     """
-    Return the ID of this node in its cluster, empty if it is in no cluster. Used by Salt's mine.
+    Return the ID of this node in its cluster, empty if it is in no cluster.
 
     CLI Example:
 
@@ -209,9 +221,30 @@ def node_id():
         return swarm_mode.swarm(client).get("NodeID") or ""
 
 
+def claim():
+    """
+    Return the ID of this node, and the address that its engine advertises if this host has lost it:
+    ``{"node": ID, "address": former address}``. Used by Salt's mine.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_builtin.claim
+    """
+    with _client() as client:
+        swarm = swarm_mode.swarm(client)
+    return swarm_peers.claim(
+        swarm.get("NodeID") or "", swarm_mode.former_address(swarm, _settings())
+    )
+
+
 def claims(fresh=False):
     """
     Return the node IDs of the members, ``{minion ID: node ID}``; this minion's from its engine.
+
+    Without managers of the pillar that have to join again first, because their engines advertise
+    an address that their host has lost.
 
     CLI Example:
 
@@ -225,11 +258,13 @@ def claims(fresh=False):
     settings = __salt__["swarm_settings.get"](fresh=fresh)
     with _client() as client:
         mine = swarm_mode.swarm(client).get("NodeID")
-    found = {**_known(settings).claims, settings["id"]: mine}
-    return {minion: node for minion, node in found.items() if node}
+    known = _known(settings)
+    found = {**known.claims, settings["id"]: mine}
+    not_yet = (known.moved.keys() & settings["managers"].keys()) - {settings["id"]}
+    return {minion: node for minion, node in found.items() if node and minion not in not_yet}
 
 
-def tell():
+def tell(fresh=False):
     """
     Publish the data of this node in Salt's mine, unless the mine already has it.
 
@@ -237,9 +272,13 @@ def tell():
 
     .. code-block:: bash
 
-        salt '*' swarm_builtin.tell
+        salt '*' swarm_builtin.tell fresh=True
+
+    fresh
+        Have the master compile the pillar now, which names the members that may read the data.
+        Defaults to ``False``: use that of the last refresh.
     """
-    settings = _settings()
+    settings = __salt__["swarm_settings.get"](fresh=fresh)
     known = _known(settings)
     with _client() as client:
         _tell(swarm_mode.swarm(client), settings, known)
@@ -249,8 +288,9 @@ def _tell(swarm, settings, known):
     me, mine = settings["id"], _mine()
     if mine.masterless:
         return
-    if known.claims.get(me) != swarm["NodeID"]:
-        mine.send(NODE, "swarm_builtin.node_id")
+    told = known.claims.get(me), known.moved.get(me, "")
+    if told != (swarm["NodeID"], swarm_mode.former_address(swarm, settings)):
+        mine.send(NODE, "swarm_builtin.claim")
     if not swarm_membership.manager(swarm):
         if me in known.records and swarm_membership.is_demoted(swarm):
             mine.forget(CLUSTER)
@@ -348,12 +388,16 @@ def _apply(client, settings, test):
     changes = _change(swarm.get("LocalNodeState") or "inactive", settings, step.what)
     if not test:
         _become(client, settings)
-        swarm_adoption.note(swarm_mode.swarm(client)["NodeID"], adopted=False)
-        tell()
+        _note_joined(client)
         if step.what in {JOIN, REJOIN, RESTART, WAIT}:
             # The node is new to the leader, which has to set its role and labels.
             ask_managers()
     return changes
+
+
+def _note_joined(client):
+    swarm_adoption.note(swarm_mode.swarm(client)["NodeID"], adopted=False)
+    tell()
 
 
 def _withdraw(swarm, settings, known):
@@ -381,7 +425,7 @@ def _become(client, settings):
             return None
         if step.what == RESTART and RESTART in taken:
             # If Raft does not count the node, it can join again without losing anything.
-            step = _look(swarm, settings, known, _recent_listing(settings))
+            step = _look(swarm, settings, known, _recent_listing(swarm, settings, known))
             if step.what == RESTART:
                 return f"{settings['id']}, after a restart of its engine: {step.why}"
         missing = _take(client, settings, known, step)
@@ -439,9 +483,25 @@ def _leave_by_force(client, settings):
     state = swarm_mode.swarm(client).get("LocalNodeState")
     if goes_on := state != "active" and _goes_on(client, state):
         return f"{settings['id']}: {goes_on}"
+    left = swarm_mode.swarm(client).get("NodeID")
     client.leave_swarm(force=True)
     __context__.pop("swarm_builtin.listed", None)
+    __context__["swarm_builtin.left"] = (left, time.monotonic() + _LEFT)
     return None
+
+
+def _left(swarm, settings, known):
+    """
+    Return the node that this host was before it joined again, while the managers list it.
+
+    They remove it once it is down. If this apply did not wait for that, the next one would change
+    something.
+    """
+    node, until = __context__.get("swarm_builtin.left", ("", 0))
+    if not node or time.monotonic() > until:
+        return None
+    listed = _recent_listing(swarm, settings, known).get("nodes", {})
+    return node if node in listed else None
 
 
 def _goes_on(client, at):
@@ -508,23 +568,39 @@ def _missing(client, swarm, settings, taken):
         ask other members either: a check of a thousand nodes would make all of them ask.
     """
     me, quiet = settings["id"], taken is None
-    known = _known(settings) if quiet else _own(swarm, settings)
+    near = quiet and swarm_peers.near(_mine(), settings, swarm)
+    known = near or (_known(settings) if quiet else _own(swarm, settings))
     step = (_look if quiet else _step)(swarm, settings, known)
     state = swarm.get("LocalNodeState") or "inactive"
-    # If Raft does not count a failed node, a restart costs nothing, and the node stays the same.
-    mendable = step.what == RESTART or (step.what == REJOIN and state == "error")
-    if mendable and taken == []:
-        missing = _restart(client, settings)
-        if not missing:
-            taken.append(RESTART)
-        return missing or f"{me}: {step.why}"
+    if taken == [] and (missing := _mend(client, settings, step, state, taken)):
+        return missing
     if state != "active":
         return f"{me} is {state}: {swarm.get('Error') or step.why or 'no reason given'}"
     if step.what != NOTHING:
         return f"{me}: {step.why}"
     if missing := swarm_membership.wrong_role(swarm, settings):
         return missing
+    if not quiet and (left := _left(swarm, settings, known)):
+        return f"the managers still list node {left}, which {me} was before it joined again"
     return _unsettled(client, swarm, settings, known, look=quiet)
+
+
+def _mend(client, settings, step, state, taken):
+    """Repair a node that is waited for, once; return what it lacks, ``None`` if no step helps."""
+    why = f"{settings['id']}: {step.why}"
+    if step.what == REJOIN and state == "active":
+        # The managers that know of its removal have not answered before.
+        taken.append(REJOIN)
+        _become(client, settings)
+        _note_joined(client)
+        return why
+    # If Raft does not count a failed node, a restart costs nothing, and the node stays the same.
+    if step.what == RESTART or (step.what == REJOIN and state == "error"):
+        missing = _restart(client, settings)
+        if not missing:
+            taken.append(RESTART)
+        return missing or why
+    return None
 
 
 def _unsettled(client, swarm, settings, known, look):
@@ -670,7 +746,7 @@ def _may_force(client, swarm, settings):
     me, known = settings["id"], _known(settings)
     node = swarm.get("NodeID") or known.claims.get(me, "")
     recorded = known.records.get(me, {}).get("cluster")
-    listed = swarm_mode.listing(client, swarm) or _listing(settings)
+    listed = swarm_mode.listing(client, swarm) or _listing(swarm, settings, known)
     if refused := swarm_leave.refusal(swarm, settings, node, listed, recorded):
         raise swarm_errors.SwarmError(
             f"{me} has not left its cluster, nothing was changed: {refused}. To leave whatever that"

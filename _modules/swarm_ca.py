@@ -72,7 +72,7 @@ def management():
 
         salt m1 swarm_ca.management
     """
-    servers = " or ".join(_settings()["servers"])
+    servers = swarm_mine.target(_settings()["servers"])
     return {"servers": servers, "token": _mine().secret(_state().get("acl", ""))}
 
 

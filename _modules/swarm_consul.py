@@ -297,7 +297,7 @@ def deregister(test=False, endpoint=None):
     return {mine: {"old": "registered", "new": None}}
 
 
-def expel(name):
+def expel(name, timeout=None):
     """
     Force a lost node, above all a server, to leave Consul; return what changed.
 
@@ -311,6 +311,9 @@ def expel(name):
 
     name
         Minion ID of the node.
+
+    timeout
+        Seconds to wait until Consul no longer reports it as alive; ``swarm:timeout`` if unset.
     """
     settings = __salt__["swarm_settings.get"]()
     client = _client(settings)
@@ -321,7 +324,7 @@ def expel(name):
     def probe():
         return f"Consul of {name} is still alive" if name in those(swarm_kv.ALIVE) else None
 
-    swarm_wait.until(probe, settings["timeout"])
+    swarm_wait.until(probe, settings["timeout"] if timeout is None else timeout)
     if name not in those(swarm_kv.FAILED):
         return {}
     swarm_kv.expel(_manager(settings), name)

@@ -110,7 +110,7 @@ def apply(name, spec, test=False, timeout=180, trial=None):
         that the container stays up for a moment.
     """
     wanted = swarm_spec.wanted(name, spec)
-    changes = swarm_reconcile.differences(wanted, None, None)
+    changes = swarm_reconcile.differences(swarm_reconcile.effective(wanted, {}), None, None)
     with swarm_docker.unless_absent(test), _client(name, timeout) as client:
         plan = swarm_reconcile.plan(client, name, wanted)
         changes = plan.changes

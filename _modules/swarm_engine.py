@@ -55,7 +55,8 @@ def check(engine_version):
     """
     Raise an error if an engine of this version does not support the settings in the pillar.
 
-    Also raise an error if this host is in a swarm of the other mode, see ``check_mode``.
+    Also raise an error if this host is in a swarm of the other mode, see ``check_mode``, or if a
+    drop-in of somebody else would take the engine's socket away.
 
     CLI Example:
 
@@ -68,6 +69,8 @@ def check(engine_version):
     """
     check_mode()
     settings = _settings()
+    if settings["engine"]["port"]:
+        _refuse_later(settings)
     wanted = {
         **swarm_daemon.options(settings, engine_version, swarm_certs.NODE.current()),
         **swarm_daemon.overlay_options(settings, "", swarm_certs.NODE.steady()),
@@ -128,6 +131,20 @@ def _command(service):
         ["systemctl", "cat", f"{service}.service"], python_shell=False, ignore_retcode=True
     )
     return swarm_unit.exec_start(result["stdout"])
+
+
+def _refuse_later(settings):
+    """Raise an error if a drop-in of somebody else would take the socket away again."""
+    ours = _dropin_path(settings["engine"])
+    # Not from systemctl, which shows drop-ins only of an installed unit.
+    texts = [f"# {path}\n{swarm_files.read(path)}" for path in ours.parent.glob("*.conf")]
+    if found := swarm_unit.later("\n".join(texts)):
+        raise swarm_errors.SwarmError(
+            f"{settings['id']}: {', '.join(found)} sets ExecStart after {ours}, so"
+            " that the engine would not listen on swarm:engine:port; nothing was changed. Rename"
+            f" it to a name before {swarm_unit.DROPIN}, such as 10-override.conf: its command is"
+            " kept, and the formula adds its socket. Then apply again"
+        )
 
 
 def _dropin_path(engine):

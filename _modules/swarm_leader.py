@@ -444,7 +444,8 @@ def rotate():
     """
     with _client() as client:
         swarm_mode.rotate(client)
-    __salt__["swarm_builtin.tell"]()
+    # Called outside a state run, whose pillar would be that of now: new members need the token.
+    __salt__["swarm_builtin.tell"](fresh=True)
     return True
 
 
@@ -486,7 +487,7 @@ def expel(node, timeout=None):
         return done
 
 
-def drop(node):
+def drop(node, force=True):
     """
     Remove a node that has left from the node list; return what changed. Run it on a manager.
 
@@ -500,8 +501,14 @@ def drop(node):
 
     node
         Its node ID, as ``docker node ls`` shows it.
+
+    force
+        Remove a node that the cluster has as up, because it has only just left. Defaults to
+        ``True``. Otherwise, wait for a moment until it is down; refused if it stays up.
     """
     with _client() as client:
+        if not force:
+            swarm_mode.await_down(client, node, _CHANGING)
         found = swarm_nodes.by_id(swarm_mode.nodes(client)).get(node)
         if not found:
             return {}

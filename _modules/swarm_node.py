@@ -3,6 +3,8 @@ Report this node as a member of the swarm, in either mode.
 """
 
 import swarm_errors
+import swarm_mode
+import swarm_nodes
 import swarm_roles
 
 __virtualname__ = "swarm_node"
@@ -36,7 +38,8 @@ def joined():
 
 def report():
     """
-    Return this member's data for the master: address, roles, labels, engine.
+    Return this member's data for the master: address, roles, labels, engine; in builtin mode, the
+    state of the engine's swarm mode as well.
 
     CLI Example:
 
@@ -49,18 +52,31 @@ def report():
     return {
         "mode": settings["mode"],
         "address": settings["address"],
-        "endpoint": (
-            __salt__["swarm_builtin.node_id"]()
-            if builtin
-            else swarm_roles.engine_endpoint(settings)
-        ),
         "manager": settings["is_manager"],
         "server": settings["is_server"],
         "managers": settings["managers"],
         "servers": settings["servers"],
-        "labels": settings["labels"],
         "ca": settings["tls"]["ca"],
         "engine": __salt__["swarm_engine.version"](),
+        **(_of_engine(settings) if builtin else _of_pillar(settings)),
+    }
+
+
+def _of_pillar(settings):
+    return {"endpoint": swarm_roles.engine_endpoint(settings), "labels": settings["labels"]}
+
+
+def _of_engine(settings):
+    """Return the node's ID, the state of its swarm mode, and the pillar's settings for the node."""
+    with swarm_mode.connect(__salt__) as client:
+        swarm = swarm_mode.swarm(client)
+    wanted = swarm_nodes.settings_of(settings["id"], settings["nodes"])
+    return {
+        "endpoint": swarm.get("NodeID") or "",
+        "state": swarm.get("LocalNodeState") or "",
+        "error": swarm.get("Error") or "",
+        "labels": swarm_nodes.label_texts(wanted["labels"]),
+        "availability": wanted["availability"],
     }
 
 

@@ -175,6 +175,22 @@ def _finish_begun():
         )
 
 
+def _acceptable(settings, have, begun, test):
+    """Return the version to install; raise an error if this host or the pillar rules it out."""
+    engine = settings["engine"]
+    # The package of an engine that nobody can start would only be left behind.
+    swarm_dockerd.refuse_masked(__salt__, engine["service"], settings["id"])
+    if not have:
+        _refuse_second(engine["package"])
+    if not begun:
+        _refuse_interrupted()
+    if not test:
+        swarm_dpkg.await_lock(settings["id"], settings["timeout"], downloads=True)
+    candidate = _candidate(engine["package"], engine["version"])
+    __salt__["swarm_engine.check"](candidate)
+    return candidate
+
+
 def planned():
     """
     Return the version that ``install`` would install, ``""`` if the present version stays.
@@ -217,12 +233,7 @@ def install(test=False):
             _end()
         finished = {engine["package"]: {"old": None, "new": have}} if begun else {}
         return {**finished, **_hold(engine, test)}
-    if not have:
-        _refuse_second(engine["package"])
-    if not begun:
-        _refuse_interrupted()
-    candidate = _candidate(engine["package"], engine["version"])
-    __salt__["swarm_engine.check"](candidate)
+    candidate = _acceptable(settings, have, begun, test)
     new = candidate
     if not test:
         companions = _companions(engine["package"])
@@ -253,13 +264,15 @@ def remove(test=False):
 
         salt '*' swarm_package.remove test=True
     """
+    settings = __salt__["swarm_settings.get"]()
+    if swarm_files.record("engine") and not test:
+        swarm_dpkg.await_lock(settings["id"], settings["timeout"], downloads=True)
     if _is_begun() and not test:
         _finish_begun()
         _end()
     noted = swarm_files.record("engine")
     package = noted.get("package")
     # First, because apt does not remove held packages.
-    settings = __salt__["swarm_settings.get"]()
     changes = _hold({**settings["engine"], "hold": False}, test)
     have = __salt__["pkg.version"](package) if package else None
     # With containers that are not the formula's, the engine stays.

@@ -30,11 +30,16 @@ def _minion():
     )
 
 
-def _pillar(fresh=False):
+def _given(fresh=False):
+    """Return the pillar ``swarm`` as it is, with the keys that YAML has read."""
     # Not pillar.get: Salt 3008 masks the values that it returns to Python. Not config.get: there, a
     # grain or a minion option called "swarm" takes precedence over the pillar.
     pillar = _compiled() if fresh else __pillar__
-    return json.loads(json.dumps(pillar.get(swarm_pillar.ROOT), default=str))
+    return pillar.get(swarm_pillar.ROOT)
+
+
+def _plain(pillar):
+    return json.loads(json.dumps(pillar, default=str))
 
 
 def _compiled():
@@ -48,8 +53,9 @@ def _compiled():
     ).compile_pillar()
 
 
-def _read(pillar):
+def _read(pillar, odd=()):
     settings, faults = swarm_pillar.read(pillar)
+    faults = [*odd, *faults]
     settings, more = swarm_topology.resolve(settings, _minion())
     faults += more
     faults += swarm_relations.faults(settings)
@@ -68,7 +74,8 @@ def check():
 
         salt '*' swarm_settings.check
     """
-    _, faults, warnings = _read(_pillar())
+    given = _given()
+    _, faults, warnings = _read(_plain(given), swarm_pillar.odd_keys(given))
     return {"faults": faults, "warnings": warnings}
 
 
@@ -87,12 +94,13 @@ def get(fresh=False):
     fresh
         Have the master compile the pillar now. Defaults to ``False``: use that of the last refresh.
     """
-    pillar = _pillar(fresh)
+    given = _given(fresh)
+    pillar, odd = _plain(given), swarm_pillar.odd_keys(given)
     key = json.dumps(pillar, sort_keys=True)
     cached = __context__.get("swarm_settings")
-    if cached and cached[0] == key:
+    if cached and cached[0] == key and not odd:
         return cached[1]
-    settings, faults, _ = _read(pillar)
+    settings, faults, _ = _read(pillar, odd)
     if faults:
         raise swarm_errors.SettingsError(
             f"{len(faults)} fault(s) in the pillar of {__opts__['id']}, nothing was touched:\n- "

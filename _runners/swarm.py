@@ -6,6 +6,9 @@ A minion is a member if the pillar that the master compiles for its accepted key
 could forge them.
 """
 
+import sys
+import time
+
 import salt.client
 import salt.utils.event
 import salt.utils.minions
@@ -19,6 +22,8 @@ _BATCH = 50
 # Seconds until the master checks whether a job is still running, and for the replies to that check.
 # A state may run for any length of time; a dead minion costs the sum of both.
 _LOOK, _ANSWER = 15, 15
+# Seconds after which a member that could not do something has waited for it: others would as well.
+_WAITED = 60
 
 
 def _accepted():
@@ -66,10 +71,12 @@ def _ask(minions, function, *args, **kwargs):
 
 def _reports(members):
     # A minion's own pillar dates from its start or from its last refresh.
-    _ask(members, "saltutil.refresh_pillar", wait=True)
+    there = _ask(members, "saltutil.refresh_pillar", wait=True)
+    # Each request to a minion that does not answer takes half a minute.
+    asked = [member for member in members if member in there]
     return {
         member: swarm_report.read(report)
-        for member, report in _ask(members, "swarm_node.report").items()
+        for member, report in _ask(asked, "swarm_node.report").items()
     }
 
 
@@ -103,6 +110,14 @@ def _look(swarm):
 def _fire(member, word, **data):
     with salt.utils.event.get_master_event(__opts__, __opts__["sock_dir"], listen=False) as bus:
         bus.fire_event({"id": member, **data}, f"swarm/node/{member}/{word}")
+
+
+def _tell(member, text):
+    """Report a step that takes time: as an event, and to the operator at the command line."""
+    _fire(member, "progress", message=text)
+    if __opts__.get("__cli") == "salt-run":
+        # Not to the standard output, which may be read as JSON.
+        print(f"{member}: {text}", file=sys.stderr, flush=True)
 
 
 def status(swarm=None):
@@ -236,6 +251,9 @@ def remove(minion, force=False, lose_cluster=False, swarm=None):
     quorum of managers or Consul servers, or the CA would be lost.
     Remove the node from the pillar as well, or the next apply makes it a member again.
 
+    Fires ``swarm/node/<id>/progress`` before each step and ``.../removed`` at the end. ``salt-run``
+    prints the steps to the standard error.
+
     CLI Example:
 
     .. code-block:: bash
@@ -258,7 +276,8 @@ def remove(minion, force=False, lose_cluster=False, swarm=None):
         ours = _swarm_of(minion, swarm)
     except swarm_errors.SwarmError as err:
         return _refused(err)
-    reports = _reports({*ours.members, minion})
+    _tell(minion, f"asking the {len(ours.members)} members of {ours.name or 'the swarm'}")
+    reports = _reports(list(dict.fromkeys([*ours.members, minion])))
     others = {
         name: one for name, one in reports.items() if name != minion and isinstance(one, dict)
     }
@@ -358,14 +377,23 @@ def _from_store(minion, answers, endpoint, others):
     done = {"cleaned": _cleaned(minion, answers), "deregistered": "the swarm does not know it"}
     if endpoint:
         done["deregistered"] = _from_any(others, "swarm_consul.deregister", endpoint=endpoint)
-    done["expelled from Consul"] = _from_any(others, "swarm_consul.expel", minion)
+    _tell(minion, "waiting until Consul has lost it")
+    # The Consul of a node that could not be cleaned runs on: there is nothing to wait for.
+    limit = {"timeout": 0} if _stays(answers, done) else {}
+    done["expelled from Consul"] = _from_any(others, "swarm_consul.expel", minion, **limit)
     return done
+
+
+def _stays(answers, done):
+    """Check whether a minion that answers has not left the swarm."""
+    return answers and done["cleaned"] is not True
 
 
 def _from_cluster(minion, answers, node, others):
     managers = [name for name, one in others.items() if one["manager"]]
     done = {}
     if node:
+        _tell(minion, f"draining node {node}: its tasks go elsewhere")
         expelled = _from_any(managers, "swarm_leader.expel", node)
         if isinstance(expelled, str):
             return _refused(expelled)
@@ -373,7 +401,10 @@ def _from_cluster(minion, answers, node, others):
     # The node has to leave even if its tasks are still running, or if it is an adopted node.
     done["cleaned"] = _cleaned(minion, answers, pillar={"swarm_clean": {"alone": True}})
     if node:
-        done["dropped"] = _from_any(managers, "swarm_leader.drop", node)
+        _tell(minion, f"removing node {node} from the list")
+        # An engine that has not left would not notice, and stay active for ever.
+        limit = {"force": False} if _stays(answers, done) else {}
+        done["dropped"] = _from_any(managers, "swarm_leader.drop", node, **limit)
     return done
 
 
@@ -389,15 +420,21 @@ def _servers(others):
 
 
 def _clean(minion, **more):
+    _tell(minion, "applying swarm.clean")
     returns = _ask([minion], "state.apply", mods="swarm.clean", queue=True, **more)
     return swarm_members.outcomes(returns, [minion]).get(minion, True)
 
 
 def _from_any(others, function, *args, **kwargs):
-    """Run a function on the other members one by one until it succeeds; return the answer."""
+    """
+    Run a function on the other members one by one until it succeeds; return the answer.
+
+    A member that has waited in vain is the last one: the others would wait as long.
+    """
     answer = "no other member answers"
     for other in others:
+        since = time.monotonic()
         answer = _ask([other], function, *args, **kwargs).get(other, answer)
-        if not isinstance(answer, str):
+        if not isinstance(answer, str) or time.monotonic() - since > _WAITED:
             return answer
     return answer

@@ -37,6 +37,7 @@ def running(  # noqa: PLR0917
     stop_timeout=None,
     log_driver=None,
     log_options=None,
+    userns_mode=None,
     timeout=180,
 ):
     """
@@ -119,6 +120,10 @@ def running(  # noqa: PLR0917
         Options of the log driver. Only the given options are compared, because the daemon adds its
         own defaults.
 
+    userns_mode
+        ``host``: on an engine with ``userns-remap``, use the host's user namespace, which
+        ``network_mode: host`` requires there. Other engines ignore it.
+
     timeout
         Seconds that loading or pulling the image may take. Defaults to 180.
     """
@@ -144,6 +149,7 @@ def running(  # noqa: PLR0917
         stop_timeout=stop_timeout,
         log_driver=log_driver,
         log_options=log_options,
+        userns_mode=userns_mode,
     )
     apply = __salt__["swarm_container.apply"]
     return swarm_ret.applied(name, __opts__["test"], apply, name, spec, timeout=timeout)

@@ -37,7 +37,8 @@ def configured(name):
     Ensure the engine runs with the options and labels of the pillar, and listens on its TCP port.
 
     Warns about problems of the engine and its overlay networks; fix them with
-    ``swarm_engine.heal``, which may restart the engine.
+    ``swarm_engine.heal``, which may restart the engine. Also warns if the formula's certificate
+    replaces one that an administrator named in ``daemon.json``.
 
     .. code-block:: yaml
 
@@ -50,7 +51,8 @@ def configured(name):
     ret = swarm_ret.applied(name, __opts__["test"], __salt__["swarm_engine.configure"])
     if ret["result"] is False:
         return ret
-    return swarm_ret.warned(ret, __salt__["swarm_engine.complaints"]())
+    complaints = __salt__["swarm_engine.complaints"]()
+    return swarm_ret.warned(ret, [*swarm_daemon.overruled(ret["changes"]), *complaints])
 
 
 def overlay(name):

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 Check = Callable[[object], str | None]
 
-_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:h|ms|m|s|us|µs|ns))+")
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|s|us|µs|ns)")
+_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:h|ms|m|s|us|\u00b5s|ns))+")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|s|us|\u00b5s|ns)")
 _DAYS = 48 * 3600  # Consul limits a session to 24h, and Swarm requests half of its TTL
-_SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "\u00b5s": 1e-6, "ns": 1e-9}
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SERVICE = re.compile(r"(?=.{1,63}\Z)[A-Za-z0-9](?:[-_]*[A-Za-z0-9]+)*")
@@ -285,7 +285,7 @@ def image_source(value: object) -> str | None:
     """Accept the source of an image archive: a URL or an absolute path."""
     schemes = ("salt://", "http://", "https://", "/")
     good = isinstance(value, str) and value.startswith(schemes)
-    return None if good else "salt://…, https://… or an absolute path of an image's tar"
+    return None if good else "salt://..., https://... or an absolute path of an image's tar"
 
 
 def name(value: object) -> str | None:
@@ -310,7 +310,7 @@ def store(value: object) -> str | None:
     shape = r"(consul|etcd|zk)://([^/\s]+)(/\S*)?"
     match = re.fullmatch(shape, value) if isinstance(value, str) else None
     if not match:
-        return "consul://host:port[/prefix], etcd://host:port[,host:port][/prefix] or zk://…"
+        return "consul://host:port[/prefix], etcd://host:port[,host:port][/prefix] or zk://..."
     endpoints = match[2].split(",")
     if match[1] == "consul" and len(endpoints) > 1:
         return "one endpoint only (Swarm's Consul client takes no more): consul://host:port"

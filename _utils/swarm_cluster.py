@@ -49,7 +49,7 @@ def _authorities(value: list) -> list:
 
 
 def _external_ca(value: object) -> str | None:
-    """Accept ``{url: https://…, options: {}, ca: PEM}``."""
+    """Accept ``{url: https://..., options: {}, ca: PEM}``."""
     want = "{url: https://..., options: {...}, ca: its certificate as PEM}"
     if not isinstance(value, dict) or not set(value) <= {"url", "options", "ca"}:
         return want

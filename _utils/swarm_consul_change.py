@@ -339,7 +339,7 @@ class Change:
             # Consul may exit before it has answered.
             if "refuses" in str(err):
                 raise
-        swarm_wait.until(self._gone, _LEAVING)
+        swarm_wait.until(self._gone, _LEAVING, fixed=True)
 
     def _gone(self) -> str | None:
         container = self._salt["swarm_container.get"](self._name) or {}

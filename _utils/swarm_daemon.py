@@ -8,6 +8,7 @@ Pure. The keys and limits come from moby's ``daemon/config`` and ``daemon/reload
 import re
 
 import swarm_errors
+import swarm_files
 import swarm_flags
 import swarm_holdings
 import swarm_values
@@ -99,6 +100,24 @@ def downgrades(changes: dict) -> list[str]:
         " engine may not read what a newer one has written"
         for name, (old, new) in pairs.items()
         if isinstance(old, str) and isinstance(new, str) and () < version(new) < version(old)
+    ]
+
+
+def overruled(changes: dict) -> list[str]:
+    """Return a warning if a report shows that the formula's certificate replaces another one."""
+    keys = changes.get("daemon.json") or {}
+    found = {key: keys[key]["old"] for key in swarm_flags.TLS_FILES if key in keys}
+    theirs = [
+        f"{key} {path}"
+        for key, path in found.items()
+        if path and not str(path).startswith(f"{swarm_files.CONFIG}/") and keys[key]["new"]
+    ]
+    if not theirs:
+        return []
+    return [
+        f"daemon.json had {', '.join(theirs)}: the formula's certificate replaces them, and clients"
+        " with a certificate of that CA are refused at the engine's TCP socket. swarm.clean"
+        " restores the keys. To use these files for the swarm: swarm:tls:ca_cert, cert and key"
     ]
 
 
@@ -224,11 +243,23 @@ def merge(
     return result, kept
 
 
+def passing(key: str, entry: dict, default: object) -> dict:
+    """
+    Return the record's entry of a removed key whose default is set for one reload.
+
+    Until the file is written, it has the former value: a killed run leaves either of them. Labels
+    are given back one by one, whatever the list is.
+    """
+    if key == "labels":
+        return entry
+    return {**entry, "ours": default, "former": entry.get("former", entry["ours"])}
+
+
 def _give_back(config: dict, key: str, entry: dict) -> None:
     before = entry["before"]
     if key == "labels":
         before = _labels_before(_labels(config), entry) or (None if before is None else [])
-    elif config.get(key) != entry["ours"]:
+    elif config.get(key) not in [entry["ours"], entry.get("former", entry["ours"])]:
         return
     if before is None:
         config.pop(key, None)

@@ -1,5 +1,5 @@
 """
-Detect and finish the interrupted work of dpkg, and wait for its lock.
+Detect and finish the interrupted work of dpkg, and wait for the locks of apt and dpkg.
 
 apt installs nothing after an interruption: https://manpages.debian.org/dpkg(1), ``--configure``.
 """
@@ -12,7 +12,9 @@ from pathlib import Path
 import swarm_errors
 import swarm_wait
 
-_LOCK = Path("/var/lib/dpkg/lock-frontend")
+_LOCKS = (Path("/var/lib/dpkg/lock-frontend"), Path("/var/lib/dpkg/lock"))
+# apt holds these without dpkg's while it downloads lists and packages, and another apt fails then.
+_DOWNLOADS = (Path("/var/lib/apt/lists/lock"), Path("/var/cache/apt/archives/lock"))
 # dpkg's journal: after an orderly end it has no file with a number for its name.
 _JOURNAL = Path("/var/lib/dpkg/updates")
 # Answers to dpkg's question about changed configuration files.
@@ -22,10 +24,10 @@ _SETTLED = ("installed", "config-files", "not-installed", "triggers-pending", "t
 _LIMIT = 600
 
 
-def _is_busy() -> bool:
-    if not _LOCK.exists():
+def _is_held(path: Path) -> bool:
+    if not path.exists():
         return False
-    with _LOCK.open("r+") as lock:
+    with path.open("r+") as lock:
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -33,15 +35,25 @@ def _is_busy() -> bool:
     return False
 
 
-def await_lock(host: str, limit: float) -> None:
-    """Wait until no apt runs: the apt of a killed run continues by itself."""
-    busy = f"another apt or dpkg is at work on {host}: it has {_LOCK}"
-    swarm_wait.until(lambda: busy if _is_busy() else None, limit)
+def await_lock(host: str, limit: float, downloads: bool = False) -> None:
+    """
+    Wait until no dpkg runs: the apt of a killed run continues by itself.
+
+    downloads
+        Wait for the locks of apt's downloads as well, which only who changes packages needs.
+    """
+
+    def probe() -> str | None:
+        held = filter(_is_held, (*_LOCKS, *(_DOWNLOADS if downloads else ())))
+        path = next(held, None)
+        return f"another apt or dpkg is at work on {host}: it has {path}" if path else None
+
+    swarm_wait.until(probe, limit)
 
 
 def interrupted() -> bool:
     """Return whether apt would refuse to install because dpkg was killed."""
-    if _is_busy() or not _JOURNAL.is_dir():
+    if any(map(_is_held, _LOCKS)) or not _JOURNAL.is_dir():
         return False
     return any(one.name.isdigit() for one in _JOURNAL.iterdir())
 

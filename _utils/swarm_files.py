@@ -25,10 +25,16 @@ _LOCK_LIMIT = 600
 _MEND = "correct the file or put back a good copy of it; nothing was changed"
 
 
-def read(path: Path) -> str | None:
-    """Return a file's text, or ``None`` if the file does not exist."""
+def read(path: Path, newline: str | None = None) -> str | None:
+    """
+    Return a file's text, or ``None`` if the file does not exist.
+
+    newline
+        As for ``open``: ``""`` keeps the ends of lines as they are in the file.
+    """
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8", newline=newline) as file:
+            return file.read()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as err:
@@ -55,8 +61,13 @@ def read_json(path: Path) -> dict:
     return value
 
 
-def _mode(path: Path, mode: int) -> int:
-    return path.stat().st_mode & 0o7777 if path.exists() else mode
+def _own(new: Path, old: Path | None, mode: int) -> None:
+    """Give a new file the owner and the mode of the old one; without an old one, this mode."""
+    if old and old.exists():
+        stat = old.stat()
+        os.chown(new, stat.st_uid, stat.st_gid)
+        mode = stat.st_mode & 0o7777
+    new.chmod(mode)
 
 
 def _make(folder: Path) -> None:
@@ -82,8 +93,8 @@ def whole(path: Path, mode: int, keep: bool = True) -> Iterator[BinaryIO]:
     Yield a temporary file that replaces ``path`` at the end; after an error it is removed, and
     ``path`` is unchanged.
 
-    An existing file keeps its mode, unless ``keep`` is false. If ``path`` is a symbolic link, the
-    link stays and its target is replaced.
+    An existing file keeps its mode and owner, unless ``keep`` is false. If ``path`` is a symbolic
+    link, the link stays and its target is replaced.
     """
     with _told(path):
         path = path.resolve()
@@ -94,7 +105,7 @@ def whole(path: Path, mode: int, keep: bool = True) -> Iterator[BinaryIO]:
                 yield temporary
                 temporary.flush()
                 os.fsync(temporary.fileno())
-            Path(name).chmod(_mode(path, mode) if keep else mode)
+            _own(Path(name), path if keep else None, mode)
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
@@ -128,7 +139,7 @@ def alone(name: str, limit: float = _LOCK_LIMIT) -> Iterator[None]:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, mode=0o600)
     with os.fdopen(handle) as lock:
         os.fchmod(handle, 0o600)
-        swarm_wait.until(lambda: _locked(lock, path), limit)
+        swarm_wait.until(lambda: _locked(lock, path), limit, fixed=True)
         yield
 
 

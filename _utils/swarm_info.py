@@ -2,7 +2,7 @@
 Parse the ``/info`` of a classic manager and its nodes. All functions but ``fetch`` are pure.
 
 The format is defined in swarm 1.2.9, ``api/handlers.go``: ``SystemStatus`` is a list of pairs; a
-node is a key with one leading space, its details are keys with two and a ``└``. Lines are never
+node is a key with one leading space, its details are keys with two and a corner. Lines are never
 split at columns or commas, because a label's value may contain both.
 """
 
@@ -12,7 +12,7 @@ import requests
 import swarm_deadline
 import swarm_errors
 
-_DETAIL = "└ "
+_DETAIL = "\u2514 "
 
 
 class Node(NamedTuple):

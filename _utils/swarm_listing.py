@@ -31,22 +31,47 @@ def is_doubtful(swarm: dict, records: dict) -> bool:
     )
 
 
-def to_ask(settings: dict, records: dict) -> list[str]:
-    """Return the managers in the order to ask them; the node's ID decides where it starts."""
+def is_left_behind(swarm: dict, records: dict) -> bool:
+    """
+    Check whether a worker knows only managers that are none any more, or of another cluster.
+
+    A node that was removed before its managers were replaced is not told of either. The list of a
+    manager in the pillar shows which it is: see ``swarm_membership.is_removed``.
+    """
+    known = {one.get("node") for one in records.values()}
+    remote = remote_managers(swarm)
+    worker = swarm.get("LocalNodeState") == "active" and not manager(swarm)
+    return worker and bool(remote) and bool(known) and known.isdisjoint(remote)
+
+
+def to_ask(swarm: dict, settings: dict, records: dict) -> list[str]:
+    """
+    Return the managers in the order to ask them; the node's ID decides where it starts.
+
+    These are managers in the pillar. If they are not in the cluster yet, it is led by former ones,
+    and a node that becomes a manager asks them: see ``former``.
+    """
     names = [name for name in settings["managers"] if name in records and name != settings["id"]]
+    names = names or former(swarm, settings, records)
     start = zlib.crc32(settings["id"].encode()) % len(names) if names else 0
     return names[start:] + names[:start]
+
+
+def former(swarm: dict, settings: dict, records: dict) -> list[str]:
+    """
+    Return the members outside the pillar's managers that this node's engine knows as managers.
+
+    Only a worker that is to be a manager asks them: it accepts their records as well, see
+    ``swarm_membership.donors``. Leaving by their answer costs no more than its own tasks.
+    """
+    me, state = settings["id"], swarm.get("LocalNodeState")
+    if not settings["is_manager"] or me in records or manager(swarm) or state not in _BELIEVES:
+        return []
+    outside = records.keys() - settings["managers"].keys()
+    return sorted(name for name in outside if records[name]["node"] in remote_managers(swarm))
 
 
 def answer(returns: object, name: str) -> bool | None:
     """Return a manager's answer from ``publish``, ``None`` if there is no valid answer."""
     said = returns.get(name) if isinstance(returns, dict) else None
     return said if isinstance(said, bool) else None
-
-
-def removed(settings: dict, swarm: dict) -> str:
-    """Return the reason why a node that the managers do not list joins again."""
-    return (
-        f"the managers do not list its node {swarm['NodeID']}: it was removed, and"
-        f" {settings['id']} joins again as a new node"
-    )

@@ -12,11 +12,19 @@ from collections.abc import Collection, Iterable
 import swarm_errors
 import swarm_raft
 import swarm_report
+import swarm_values
 
 HEALTHY = "Healthy"
 # Ready, and the availabilities that an operator may set in builtin mode.
 _GOOD = {HEALTHY, "Ready", "Pause", "Drain"}
 _NO_ANSWER = "no answer"
+# States of an engine's swarm mode in which the managers' word of its node is out of date.
+_FAILED = {
+    "error": "its swarm mode has failed: an apply there repairs it, or tells why not",
+    "locked": "'docker swarm unlock' there; or an apply, if swarm:builtin:unlock_key has the key",
+    "pending": "it waits for a manager that takes it in",
+}
+_LEADING = {"primary", "replica", "leader", "manager"}
 # Labels that classic Swarm itself adds to each node.
 _SWARMS_OWN = {"executiondriver", "kernelversion", "operatingsystem", "ostype", "storagedriver"}
 
@@ -56,21 +64,55 @@ def _role(member: str, report: dict, node: dict | None, said: dict) -> str:
 
 def _found(member: str, report: object, known: dict) -> str | None:
     """Return the key of a member's node: from its report, else by the host name of the node."""
-    if isinstance(report, dict):
+    # An engine whose swarm mode has failed does not report its node.
+    if isinstance(report, dict) and _failed(report) is None:
         return report["endpoint"] if report["endpoint"] in known else None
     named = [key for key, node in known.items() if node["name"] in swarm_report.names(member)]
     return named[0] if len(named) == 1 else None
 
 
-def _state(report: object, node: dict | None, judged: bool) -> tuple[str, str]:
+def _failed(report: object) -> str | None:
+    """Return the state of a member's engine if its swarm mode has failed, else ``None``."""
+    state = report.get("state") if isinstance(report, dict) else None
+    return state if state in _FAILED else None
+
+
+def _silence(reports: dict) -> str:
+    """Return why no manager tells about the nodes, by the reports of the members."""
+    there = {name: one for name, one in reports.items() if isinstance(one, dict)}
+    if not is_builtin(there):
+        return "no manager is primary"
+    failed = [
+        f"{name} is {state}" for name, one in sorted(there.items()) if (state := _failed(one))
+    ]
+    return f"no manager leads the cluster{': ' if failed else ''}{', '.join(failed)}"
+
+
+def _wish(report: dict, role: str, labels: str, state: str) -> str:
+    """Return what the pillar has otherwise than the managers, as a text."""
+    found = []
+    if bool(report["manager"]) != (role in _LEADING):
+        found.append("a manager" if report["manager"] else "no manager")
+    wanted = report.get("availability")
+    if wanted and wanted.capitalize() != ("Active" if state == "Ready" else state):
+        found.append(wanted)
+    if isinstance(report["labels"], dict):
+        pairs = {f"{key}={one}" for key, one in swarm_values.table(report["labels"]).items()}
+        found += sorted(pairs - set(labels.split(", ")))
+    return f"pillar: {', '.join(found)}; not applied yet" if found else ""
+
+
+def _state(report: object, node: dict | None, silence: str) -> tuple[str, str]:
     """Return the state of a member, and the reason if it is not Healthy."""
+    if failed := _failed(report):
+        return failed.capitalize(), report.get("error") or _FAILED[failed]
     if isinstance(report, str):
         return "not set up", report
     state, why = (node["status"], node["error"]) if node else ("missing", "")
     if report is None:
         return (state if node else _NO_ANSWER), "the minion does not answer"
-    if not judged:
-        return "unknown", "no manager is primary"
+    if silence:
+        return "unknown", silence
     if state in _GOOD:
         return state, ""
     return state, why or "it is not in the list of the primary"
@@ -78,23 +120,26 @@ def _state(report: object, node: dict | None, judged: bool) -> tuple[str, str]:
 
 def rows(members: list[str], reports: dict, said: dict, swarm: str = "") -> list[dict]:
     """Return a row for each member, and for each node in the swarm that is not a member."""
-    known, judged = nodes(said), _judge(said) is not None
+    known, silence = nodes(said), "" if _judge(said) else _silence(reports)
     found = []
     for member in sorted(members):
         report = reports.get(member)
         key = _found(member, report, known)
         node = known.get(key)
-        state, why = _state(report, node, judged)
+        state, why = _state(report, node, silence)
         plain = report if isinstance(report, dict) else {}
+        role, labels = _role(member, plain, node, said), _labels(node, plain)
+        if plain and node and state in _GOOD:
+            why = _wish(plain, role.partition(",")[0], labels, state)
         found.append(
             {
                 "id": member,
                 "swarm": swarm,
-                "role": _role(member, plain, node, said),
+                "role": role,
                 "address": plain.get("address") or (node or {}).get("address", ""),
                 "state": state,
                 "engine": plain.get("engine") or (node or {}).get("version", ""),
-                "labels": _labels(node, plain),
+                "labels": labels,
                 "why": why,
             }
         )
@@ -120,7 +165,8 @@ def _labels(node: dict | None, report: dict) -> str:
 
 def _stranger(node: dict, swarm: str) -> dict:
     return {
-        "id": f"({node['name']})",
+        # A join that was interrupted leaves a node without a host name.
+        "id": f"({node['name'] or node.get('id')})",
         "swarm": swarm,
         "role": "no member",
         "address": node["address"],

@@ -100,6 +100,8 @@ def step(
     """
     state, nodes = swarm.get("LocalNodeState") or "inactive", (listed or {}).get("nodes", {})
     node = swarm.get("NodeID") or (claims or {}).get(settings["id"])
+    if state in {"active", "pending"} and is_removed(swarm, nodes):
+        return Step(REJOIN, removed(settings, swarm))
     if state == "active":
         # A node that is listed by a manager in the pillar is in its cluster.
         return Step(NOTHING) if node in nodes else _active(swarm, settings, records, claims or {})
@@ -107,11 +109,26 @@ def step(
         return Step(REJOIN, f"the raft does not count it: {swarm.get('Error')}")
     if state == "pending":
         return _pending(swarm, settings, nodes)
-    if state == "locked":
-        return _locked(settings)
-    if state == "error":
-        return _failed(swarm, settings, records)
+    if state in {"locked", "error"}:
+        return _locked(settings) if state == "locked" else _failed(swarm, settings, records)
     return _inactive(settings, records, claims or {})
+
+
+def is_removed(swarm: dict, nodes: Mapping[str, str | None]) -> bool:
+    """
+    Check whether a manager's list shows that a worker was removed from the cluster: the list has a
+    manager of before that the worker knows, and not the worker itself.
+    """
+    known = not remote_managers(swarm).isdisjoint(nodes)
+    return known and not manager(swarm) and swarm.get("NodeID") not in nodes
+
+
+def removed(settings: dict, swarm: dict) -> str:
+    """Return the reason why a node that the managers do not list joins again."""
+    return (
+        f"the managers do not list its node {swarm['NodeID']}: it was removed, and"
+        f" {settings['id']} joins again as a new node"
+    )
 
 
 def _pending(swarm: dict, settings: dict, nodes: Mapping[str, str | None]) -> Step:
@@ -194,6 +211,22 @@ def _others(settings: dict, records: dict) -> dict:
         for name in settings["managers"]
         if name in records and name != settings["id"]
     }
+
+
+def moved(former: str, swarm: dict, settings: dict, records: dict) -> Step | None:
+    """
+    Return the step of a worker that must not become a manager at its former address.
+
+    It loses nothing but its tasks, which run elsewhere; Raft must not count it.
+    """
+    due = settings["is_manager"] and is_demoted(swarm)
+    if not (former and due and reachable(settings, records)):
+        return None
+    return Step(
+        REJOIN,
+        f"it advertises {former}, an address that this host has no more, and is to be a manager:"
+        f" it joins again with {settings['address']}",
+    )
 
 
 def wrong_role(swarm: dict, settings: dict) -> str | None:

@@ -3,7 +3,9 @@ Read and write Salt's mine, and limit which minions may read a value.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 
 import swarm_errors
 import swarm_nodes
@@ -11,6 +13,9 @@ import swarm_wait
 
 MASK = "(not shown)"
 _SENDING = "swarm_mine.sending"
+# The type of the targets, and its wildcards.
+TYPE = "pcre"
+_WILD = {"*": ".*", "?": "."}
 # A mine function that only tests whether the master stores mine data; and the seconds to wait.
 _ECHO, _PATIENCE = "swarm_echo", 30
 
@@ -25,7 +30,33 @@ _FORGETS = (
 
 def members(settings: Mapping) -> str:
     """Return the target of the minions that may share a secret: only those in the pillar."""
-    return " or ".join(swarm_nodes.members(settings))
+    return target(swarm_nodes.members(settings))
+
+
+def target(globs: Iterable[str]) -> str:
+    """
+    Return the target for minion IDs and globs of them, of the type ``pcre``.
+
+    The master compares the IDs of all accepted minions with it, for each record that a minion
+    reads. With a compound target, it does so for each of its words.
+    """
+    return f"(?:{'|'.join(map(_pattern, globs))})$"
+
+
+def _pattern(glob: str) -> str:
+    """
+    Return a glob as a regular expression.
+
+    The expressions of ``fnmatch.translate`` depend on the version of Python, and the master may
+    have another one.
+    """
+    return re.sub(r"\[!?.[^\]]*\]|.", lambda part: _WILD.get(part[0]) or _literal(part[0]), glob)
+
+
+def _literal(part: str) -> str:
+    """Return a character that is no wildcard, or a class of characters."""
+    # Only the frame of the translation of a class differs between versions: "(?s:" and ")\\Z".
+    return re.escape(part) if len(part) == 1 else fnmatch.translate(part)[4:-3]
 
 
 class Mine:
@@ -36,8 +67,8 @@ class Mine:
         self.masterless = opts.get("file_client") == "local"
 
     def get(self, target: str | list[str], name: str) -> dict:
-        """Return ``{minion: value}`` from the mine, for a compound target or a list of minions."""
-        kind = "list" if isinstance(target, list) else "compound"
+        """Return ``{minion: value}`` from the mine, for a target or a list of minions."""
+        kind = "list" if isinstance(target, list) else TYPE
         return {} if self.masterless else self._salt["mine.get"](target, name, tgt_type=kind) or {}
 
     def learn(self, me: str, target: str, name: str, own: str) -> object:
@@ -57,9 +88,9 @@ class Mine:
         Send the return value of a function of this minion to the mine, including secrets.
 
         allowed
-            The compound target of the minions that may read it; ``None``: all minions.
+            The target of the minions that may read it, see ``target``; ``None``: all minions.
         """
-        who = {"allow_tgt": allowed, "allow_tgt_type": "compound"} if allowed else {}
+        who = {"allow_tgt": allowed, "allow_tgt_type": TYPE} if allowed else {}
         if not self.masterless:
             with self.sending():
                 self._salt["mine.send"](name, mine_function=function, **who)

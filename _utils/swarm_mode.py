@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import swarm_address
 import swarm_cluster
 import swarm_docker
 import swarm_errors
@@ -52,6 +53,19 @@ def is_certified_manager(client: Any) -> bool:
     with contextlib.suppress(OSError):
         return "swarm-manager" in swarm_pki.units(place.read_text(encoding="utf-8"))
     return False
+
+
+def former_address(swarm: dict, settings: dict) -> str:
+    """
+    Return the address that a worker advertises if its host has lost it, empty otherwise.
+
+    A disk that was moved to another host takes it along. As a manager, the node would be contacted
+    at that address.
+    """
+    has = swarm.get("NodeAddr") or ""
+    if swarm_membership.manager(swarm) or has in {"", settings["address"]}:
+        return ""
+    return "" if swarm_address.is_own(has) else has
 
 
 def nodes(client: Any) -> list[dict]:
@@ -398,11 +412,27 @@ def drain(client: Any, node: str, timeout: float) -> None:
     update_node(client, node, Availability="drain")
 
     def probe() -> str | None:
+        if _is_gone(client, node):
+            return None  # the cluster has started its tasks elsewhere
         with swarm_docker.translated(f"tasks of node {node}"):
             left = client.tasks(filters={"node": node, "desired-state": "running"})
         return f"{len(left)} task(s) still run on node {node}" if left else None
 
     swarm_wait.until(probe, timeout)
+
+
+def _is_gone(client: Any, node: str) -> bool:
+    found = swarm_nodes.by_id(nodes(client)).get(node)
+    return not found or swarm_nodes.is_down(found)
+
+
+def await_down(client: Any, node: str, timeout: float) -> None:
+    """Wait for a moment until a node is down, as after it has left; otherwise raise an error."""
+
+    def probe() -> str | None:
+        return None if _is_gone(client, node) else f"node {node} has not left its cluster, and runs"
+
+    swarm_wait.until(_patient(probe), timeout, fixed=True)
 
 
 def drop(client: Any, node: str) -> None:

@@ -60,10 +60,11 @@ def check(settings: dict, config: dict, leaving: bool = False) -> None:
     try:
         with swarm_docker.connect(what="the engine", timeout=_PATIENCE) as client:
             state = (client.info().get("Swarm") or {}).get("LocalNodeState") or ""
-            commands = {
-                one["Names"][0].lstrip("/"): one["Command"].split()[1:]
+            programs = {
+                one["Names"][0].lstrip("/"): one["Command"].split()
                 for one in client.containers(all=True)
             }
+            commands = {name: words[1:] for name, words in programs.items()}
             volume = _volume(client, settings, state)
     except swarm_errors.SdkMissingError:
         # A bare host; otherwise this check runs again, with the libraries installed, before the
@@ -71,10 +72,12 @@ def check(settings: dict, config: dict, leaving: bool = False) -> None:
         return
     except swarm_errors.EngineUnreachableError:
         state = "stopped" if swarm_holdings.in_cluster(config) else ""
-        commands, volume = swarm_holdings.container_names(config), {}
+        programs, commands, volume = {}, swarm_holdings.container_names(config), {}
     parts = list(swarm_names.ours(settings, commands).values())
     refused = refusal(settings, state, parts)
     if not (refused or leaving):
-        refused = swarm_names.taken(settings, commands, volume.get("Mountpoint"))
+        refused = swarm_names.taken(
+            settings, commands, volume.get("Mountpoint")
+        ) or swarm_names.by_hand(settings, programs)
     if refused:
         raise swarm_errors.SettingsError(refused)

@@ -99,6 +99,41 @@ def _note(section: str, name: str) -> None:
     swarm_files.note(_RECORD, {key: one for key, one in named.items() if one})
 
 
+def by_hand(settings: dict, commands: Mapping[str, Sequence[str]]) -> str | None:
+    """
+    Return which containers of a classic swarm run on a host that the formula has never changed,
+    ``None`` if none do. Those that the pillar names are taken over.
+
+    commands
+        ``{name: words}`` with the program: Swarm's image has only ``/swarm``.
+    """
+    if settings["mode"] != "classic" or swarm_files.RECORD.exists():
+        return None
+    sections = {word: section for section, word in _COMMANDS.items() if section != "consul"}
+    names = _names(settings)
+    found = {
+        name: sections[words[1]]
+        for name, words in sorted(commands.items())
+        if words[:1]
+        and words[0].rpartition("/")[2] == "swarm"
+        and words[1:2]
+        and words[1] in sections
+    }
+    found = {name: section for name, section in found.items() if names[section] != name}
+    if not found:
+        return None
+    texts = [f"container {name} (swarm {_COMMANDS[one]})" for name, one in found.items()]
+    keys = [f"swarm:{one}:container" for one in dict.fromkeys(found.values())]
+    return (
+        f"{settings['id']} is a node of a classic swarm that this formula did not set up:"
+        f" {', '.join(texts)}. Nothing was changed: other certificates and ports on the engine"
+        " would cut it off. To take it over, name its containers in pillar"
+        f" ({', '.join(keys)}) and its store in swarm:store: an apply replaces each with one that"
+        " has the pillar's settings, and swarm.clean removes them. If that swarm is not wanted,"
+        " remove its containers by hand first"
+    )
+
+
 def is_consuls(volume: Path) -> bool:
     """Check whether a volume is empty or Consul's: its agents create ``node-id`` first."""
     return not volume.is_dir() or not any(volume.iterdir()) or (volume / "node-id").exists()

@@ -24,19 +24,60 @@ class Known(NamedTuple):
     records: dict[str, dict]  # of managers, the managers in the pillar first
     claims: dict[str, str]  # {minion ID: node ID}
     unsure: frozenset[str] = frozenset()  # IDs whose record may be of another swarm
+    moved: Mapping[str, str] = {}  # {minion ID: the former address that its engine advertises}
 
 
 def known(mine: swarm_mine.Mine, settings: Mapping) -> Known:
     """Return what all members have published, including former managers."""
-    found = mine.get(swarm_mine.members(settings), [CLUSTER, NODE])
+    return _read(mine, settings, swarm_mine.members(settings))
+
+
+def _read(mine: swarm_mine.Mine, settings: Mapping, target: str | list[str]) -> Known:
+    found = mine.get(target, [CLUSTER, NODE])
     told, claims = found.get(CLUSTER) or {}, found.get(NODE) or {}
     order = [*(name for name in settings["managers"] if name in told), *sorted(told)]
     # The mine may contain anything: each minion writes its own data.
     records = {name: told[name] for name in order}
     return Known(
         {name: one for name, one in records.items() if swarm_membership.is_record(one)},
-        {minion: node for minion, node in claims.items() if node and isinstance(node, str)},
+        {minion: node for minion, one in claims.items() if (node := _node(one))},
+        moved={minion: at for minion, one in claims.items() if (at := _text(one, "address"))},
     )
+
+
+def claim(node: str, former: str) -> str | dict[str, str]:
+    """
+    Return what a member publishes about its node: the ID, with the former address if its engine
+    advertises one.
+
+    A release that does not know the second form takes it for no claim, and leaves the node alone.
+    """
+    return {"node": node, "address": former} if former else node
+
+
+def _node(claim: object) -> str:
+    return claim if isinstance(claim, str) else _text(claim, "node")
+
+
+def _text(claim: object, key: str) -> str:
+    found = claim.get(key) if isinstance(claim, Mapping) else None
+    return found if isinstance(found, str) else ""
+
+
+def near(mine: swarm_mine.Mine, settings: Mapping, swarm: Mapping) -> Known | None:
+    """
+    Return what the managers in the pillar and this minion have published, if a worker needs no more
+    than that; ``None`` otherwise.
+
+    It is enough for a worker in their cluster that has published its node. The cost for the master
+    then does not depend on the number of members.
+    """
+    if swarm.get("LocalNodeState") != "active" or swarm_membership.manager(dict(swarm)):
+        return None
+    found = _read(mine, settings, [*dict.fromkeys([*settings["managers"], settings["id"]])])
+    nodes = {one["node"] for name, one in found.records.items() if name != settings["id"]}
+    told = found.claims.get(settings["id"]) == swarm.get("NodeID")
+    return found if told and nodes & swarm_membership.remote_managers(dict(swarm)) else None
 
 
 def own(known: Known, settings: Mapping, swarm: Mapping, ask: Callable[[list[str]], dict]) -> Known:
@@ -55,11 +96,16 @@ def own(known: Known, settings: Mapping, swarm: Mapping, ask: Callable[[list[str
     named = [name for name in managers if name in known.records and name != me]
     if not others or swarm_membership.manager(dict(swarm)):
         return known
+    active = swarm.get("LocalNodeState") == "active"
     if named:
         ours = swarm_membership.donors(dict(settings), known.records)
+        if active:
+            # It joins nobody. A record from before a rotation of the CA has another digest of it.
+            clusters = {known.records[name]["cluster"] for name in named}
+            ours |= {name: one for name, one in others.items() if one["cluster"] in clusters}
         foreign = {name: {one["node"]} for name, one in others.items() if name not in ours}
         return _without(known, foreign)
-    if swarm.get("LocalNodeState") == "active":
+    if active:
         return known  # its cluster cannot be determined yet
     answers = {name: one for name, one in ask(list(others)).items() if swarm_leave.is_listing(one)}
     foreign = {name: set(one["nodes"]) for name, one in answers.items() if _foreign(one, settings)}
@@ -87,9 +133,9 @@ def _foreign(answer: Mapping, settings: Mapping) -> bool:
 
 def _without(known: Known, foreign: Mapping[str, set]) -> Known:
     nodes = set().union(*foreign.values())
-    return Known(
-        {name: one for name, one in known.records.items() if name not in foreign},
-        {minion: node for minion, node in known.claims.items() if node not in nodes},
+    return known._replace(
+        records={name: one for name, one in known.records.items() if name not in foreign},
+        claims={minion: node for minion, node in known.claims.items() if node not in nodes},
     )
 
 
@@ -110,7 +156,7 @@ def lists(salt: Mapping[str, Callable], names: Iterable[str]) -> dict:
 def managers(salt: Mapping[str, Callable], settings: Mapping) -> list[str]:
     """Ask all members for a cluster of this swarm; return the IDs of its managers."""
     members = swarm_mine.members(settings)
-    answers = salt["publish.publish"](members, _LIST, tgt_type="compound", timeout=_ANSWER)
+    answers = salt["publish.publish"](members, _LIST, tgt_type=swarm_mine.TYPE, timeout=_ANSWER)
     found = answers if isinstance(answers, dict) else {}
     return sorted(
         name
@@ -119,15 +165,27 @@ def managers(salt: Mapping[str, Callable], settings: Mapping) -> list[str]:
     )
 
 
-def listing(salt: Mapping[str, Callable], settings: Mapping) -> dict:
+def listing(salt: Mapping[str, Callable], settings: Mapping, former: Iterable[str] = ()) -> dict:
     """
     Return the list of nodes of a manager with a leader, empty if none answers.
 
-    Only managers in the pillar are asked: their answer may make this node leave and join again.
+    Managers in the pillar are asked: their answer may make this node leave and join again.
+
+    former
+        Other managers to ask if these do not answer. A node is listed if any of them lists it.
     """
     others = [name for name in settings["managers"] if name != settings["id"]]
-    answers = lists(salt, others)
-    return next((one for one in answers.values() if swarm_leave.is_listing(one)), {})
+    if found := _listings(salt, others):
+        return found[0]
+    found = _listings(salt, former)
+    nodes: dict = {}
+    for one in found:
+        nodes |= {node: nodes.get(node) or reach for node, reach in one["nodes"].items()}
+    return {**found[0], "nodes": nodes} if found else {}
+
+
+def _listings(salt: Mapping[str, Callable], names: Iterable[str]) -> list[dict]:
+    return [one for one in lists(salt, names).values() if swarm_leave.is_listing(one)]
 
 
 def places(settings: Mapping, swarm: Mapping) -> dict[str, str]:

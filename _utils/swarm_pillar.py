@@ -81,6 +81,26 @@ def read(pillar: object, fields: dict = schema.SCHEMA, path: str = ROOT) -> tupl
     return result, faults
 
 
+def odd_keys(value: object, path: str = ROOT) -> list[Fault]:
+    """
+    Return a fault for each key that YAML has read as a boolean or as nothing.
+
+    As JSON, ``off: 1`` would be the key ``false``, and go unnoticed in labels and options.
+    """
+    if isinstance(value, list):
+        return [fault for one in value for fault in odd_keys(one, path)]
+    if not isinstance(value, dict):
+        return []
+    faults = [
+        Fault(f"{path}:{key}", key, "a key in quotes: YAML reads on, off, yes, no and null itself")
+        for key in value
+        if key is None or isinstance(key, bool)
+    ]
+    return faults + [
+        fault for key, one in value.items() for fault in odd_keys(one, f"{path}:{key}")
+    ]
+
+
 def texts(faults: list[Fault]) -> list[str]:
     """
     Return the faults as texts: only the first of each path, and none below a faulty path.

@@ -13,6 +13,8 @@ import swarm_files
 DAEMON = Path("/etc/docker/daemon.json")
 
 _RECORD, _PENDING = "daemon.json", "pending"
+# The text of an administrator's daemon.json, from before the formula changed it first.
+_ORIGINAL, _TEXT = "daemon.json before", "text"
 
 
 class NotWrittenError(swarm_errors.SwarmError):
@@ -54,7 +56,12 @@ def before_and_after(plan: Plan) -> tuple[dict, dict]:
     """Return daemon.json as it is and as the plan changes it."""
     text = plan.files[DAEMON][1] if DAEMON in plan.files else None
     current = config()
-    return current, json.loads(text or "{}") if DAEMON in plan.files else current
+    return current, _values(text) if DAEMON in plan.files else current
+
+
+def _values(text: str | None) -> dict:
+    """Return the values of daemon.json from its text, which may be blank."""
+    return json.loads((text or "").strip() or "{}")
 
 
 def _refuse_hosts(config: dict) -> None:
@@ -83,9 +90,39 @@ def plan(wanted: dict, keys: tuple | None = None) -> Plan:
     differs = swarm_daemon.diff(current, new)
     if not differs:
         return Plan({}, {}, {}, record)
-    text = swarm_files.to_json(new) if new else None
-    files = {DAEMON: (swarm_files.read(DAEMON), text)}
+    files = {DAEMON: (swarm_files.read(DAEMON), _text(new))}
     return Plan(files, differs, {"daemon.json": differs}, record)
+
+
+def _original(config: dict) -> str | None:
+    """Return the administrator's own text of daemon.json if it has exactly these values."""
+    text = swarm_files.record(_ORIGINAL).get(_TEXT)
+    return text if text is not None and _values(text) == config else None
+
+
+def _text(config: dict) -> str | None:
+    """Return the text for daemon.json, ``None`` for no file."""
+    original = _original(config)
+    if original is not None:
+        return original
+    return swarm_files.to_json(config) if config else None
+
+
+def _note_record(record: dict) -> None:
+    """Save what the formula has set in daemon.json; with the first key, save the file's text."""
+    before = swarm_files.read(DAEMON, newline="") if record and not recorded() else None
+    if before is not None:
+        swarm_files.note(_ORIGINAL, {_TEXT: before})
+    elif not record:
+        swarm_files.note(_ORIGINAL, {})
+    swarm_files.note(_RECORD, record)
+
+
+def _restore_text() -> None:
+    """Give daemon.json the administrator's own text back, if its values are those of before."""
+    original = _original(config())
+    if original not in {None, swarm_files.read(DAEMON, newline="")}:
+        swarm_files.write(DAEMON, original)
 
 
 def with_file(plan: Plan, path: Path, wanted: str | None) -> Plan:
@@ -135,15 +172,20 @@ def _begin(plan: Plan, restart: bool, what: str) -> None:
     swarm_files.note(_PENDING, {"restart": restart, "what": what, "files": files, "record": record})
     # Explicit defaults are recorded, too: if this run is interrupted, the next removes them.
     said = {} if restart else plan.resets
-    passing = {key: {"ours": default, "before": None} for key, default in said.items()}
-    swarm_files.note(_RECORD, {**plan.record, **passing})
+    passing = {
+        key: swarm_daemon.passing(key, entry, said[key])
+        for key, entry in recorded().items()
+        if key in said
+    }
+    # Keys that are given back stay recorded until `end`: this run may be killed before it writes.
+    _note_record({**recorded(), **plan.record, **passing})
     for path, (_, new) in plan.files.items():
         told = path == DAEMON and said
         swarm_files.write(path, _with(new, said) if told else new)
 
 
 def _with(text: str | None, keys: dict) -> str:
-    return swarm_files.to_json({**json.loads(text or "{}"), **keys})
+    return swarm_files.to_json({**_values(text), **keys})
 
 
 def undo() -> None:
@@ -153,7 +195,10 @@ def undo() -> None:
         # A file that was not written because the disk is full needs no restoring.
         if swarm_files.read(Path(name)) != old:
             swarm_files.write(Path(name), old)
-    swarm_files.note(_RECORD, noted.get("record", recorded()))
+    record = noted.get("record", recorded())
+    if not record:
+        _restore_text()
+    _note_record(record)
     swarm_files.note(_PENDING, {})
 
 
@@ -175,5 +220,7 @@ def end(plan: Plan) -> None:
     """Record that the engine has read the files; remove defaults that were set for one reload."""
     if plan.resets:
         swarm_files.write(DAEMON, plan.files[DAEMON][1])
-    swarm_files.note(_RECORD, plan.record)
+    if not plan.record:
+        _restore_text()
+    _note_record(plan.record)
     swarm_files.note(_PENDING, {})

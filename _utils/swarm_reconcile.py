@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 # A container in one of these states can only be removed.
 _LOST = {"dead", "removing"}
+_USERNS = "userns_mode"
 
 
 class Plan(NamedTuple):
@@ -36,7 +37,8 @@ class Plan(NamedTuple):
 def plan(client: Any, name: str, wanted: dict) -> Plan:
     """Inspect the container, and return what has to change."""
     container, leftover = (swarm_docker.container(client, one) for one in (name, name + REPLACED))
-    wanted = _with_ids(client, wanted)
+    info = client.info() if _USERNS in wanted else {}
+    wanted = effective(_with_ids(client, wanted), info)
     image = swarm_docker.found(client.inspect_image, wanted["image"])
     changes = differences(wanted, container, image, _image_of(client, container))
     kept = survivor(container, leftover, changes)
@@ -45,6 +47,20 @@ def plan(client: Any, name: str, wanted: dict) -> Plan:
     if leftover:
         changes["leftover"] = {"old": name + REPLACED, "new": None}
     return Plan(name, wanted, container, leftover, image, changes, kept)
+
+
+def effective(wanted: dict, info: dict) -> dict:
+    """
+    Return the settings that mean something to an engine: without ``userns-remap``, there are no
+    user namespaces to leave, and a container that was created without the setting stays.
+
+    info
+        The answer of the engine's ``/info``; empty without an engine.
+    """
+    options = info.get("SecurityOptions") or []
+    if any(one.partition(",")[0] == "name=userns" for one in options):
+        return wanted
+    return {key: value for key, value in wanted.items() if key != _USERNS}
 
 
 def survivor(container: dict | None, leftover: dict | None, changes: dict) -> dict | None:

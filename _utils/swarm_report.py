@@ -18,8 +18,11 @@ _REPORT = {
     "labels": dict | str,
     "ca": str | None,
     "engine": str,
+    "state": str,
+    "error": str,
+    "availability": str | None,
 }
-_OPTIONAL = {"mode": "classic", "ca": None}
+_OPTIONAL = {"mode": "classic", "ca": None, "state": "", "error": "", "availability": None}
 _SERVICE = {
     "service": str,
     "mode": str,
@@ -37,12 +40,18 @@ def _fault(value: dict, shape: dict) -> str | None:
     return next((key for key, kind in shape.items() if not isinstance(value.get(key), kind)), None)
 
 
+def _odd_label(labels: dict | str) -> str | None:
+    """Return the first label whose value is not a plain one."""
+    pairs = labels.items() if isinstance(labels, dict) else ()
+    return next((f"label {key}" for key, one in pairs if isinstance(one, dict | list)), None)
+
+
 def read(value: object) -> dict | str:
     """Return a member's report, or a text that explains why there is none."""
     if not isinstance(value, dict):
         return value if isinstance(value, str) else "its report is none: no dictionary"
     report = {**_OPTIONAL, **value}
-    if fault := _fault(report, _REPORT):
+    if fault := _fault(report, _REPORT) or _odd_label(report["labels"]):
         return f"its report is none: {fault} is missing or wrong"
     return report
 

@@ -16,6 +16,8 @@ from swarm_certs import Files, Set
 
 _CONSUL_FILE = "consul.json"
 CONFIG_LABEL = "swarm-formula.config"
+# An engine with ``userns-remap`` refuses the host's network without the host's user namespace.
+_HOST = {"network_mode": "host", "userns_mode": "host"}
 
 
 def consul_file() -> Path:
@@ -109,7 +111,7 @@ def consul_container(
         "image_source": consul["image_source"],
         "command": ["agent", f"-config-file={folder}/{_CONSUL_FILE}"],
         "mounts": [f"{folder}:{folder}:ro", f"{consul['volume']}:/consul/data"],
-        "network_mode": "host",
+        **_HOST,
         "restart_policy": "unless-stopped",
         # Consul reads its file only at startup: new content requires a new container.
         "labels": {CONFIG_LABEL: hashlib.sha256(text.encode()).hexdigest()[:16]},
@@ -125,7 +127,7 @@ def _swarm(settings: dict, command: list[str]) -> dict:
         "image": settings["manager"]["image"],
         "image_source": settings["manager"]["image_source"],
         "command": command,
-        "network_mode": "host",
+        **_HOST,
         "restart_policy": "unless-stopped",
     }
 

@@ -65,6 +65,7 @@ FIELDS = {
         values.network_mode,
         "bridge, host, none, container:<name> or a network",
     ),
+    "userns_mode": Field(("HostConfig", "UsernsMode"), values.userns_mode, "host"),
     "restart_policy": Field(
         ("HostConfig", "RestartPolicy"),
         values.restart_policy,

@@ -3,6 +3,7 @@ Build the drop-in of the engine's systemd unit, and find errors in its journal. 
 """
 
 import re
+from collections.abc import Iterator
 
 # Sorts after an administrator's files, in particular ``override.conf`` of ``systemctl edit``,
 # because the last ExecStart takes effect.
@@ -27,14 +28,34 @@ def exec_start(units: str) -> str | None:
 
     The last ``ExecStart`` in the order of the files takes effect; an empty one clears earlier ones.
     """
-    parts = _HEADER.split(units)
     found = None
-    for text in parts[2::2]:
+    for _, text in _files(units):
         if text.lstrip().startswith(_OURS):
             continue
-        for command in _EXEC_START.findall(_CONTINUED.sub(" ", text)):
+        for command in _commands(text):
             found = command.strip() or None
     return found
+
+
+def _files(units: str) -> Iterator[tuple[str, str]]:
+    """Yield the path and the text of each file in the output of ``systemctl cat``."""
+    parts = _HEADER.split(units)
+    yield from zip(parts[1::2], parts[2::2], strict=True)
+
+
+def _commands(text: str) -> list[str]:
+    return _EXEC_START.findall(_CONTINUED.sub(" ", text))
+
+
+def later(units: str) -> list[str]:
+    """Return the drop-ins whose start command takes effect in place of the formula's."""
+    return [
+        path
+        for path, text in _files(units)
+        if path.rpartition("/")[0].endswith(".d")
+        and path.rpartition("/")[2] > DROPIN
+        and _commands(text)
+    ]
 
 
 def dropin(command: str, listen: str, verify: bool = False) -> str:

@@ -36,6 +36,13 @@ def words(value: Any) -> list[str]:
     return shlex.split(value) if isinstance(value, str) else [text(one) for one in value or []]
 
 
+def userns_mode(value: Any) -> str:
+    """Return ``host``, or an empty string for the user namespaces that the engine uses."""
+    if value not in {None, "", "host"}:
+        raise ValueError("found another mode")
+    return value or ""
+
+
 def names(value: Any) -> list[str]:
     """Return the capabilities sorted and without ``CAP_``."""
     if isinstance(value, str):

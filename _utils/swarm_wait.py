@@ -15,7 +15,11 @@ _FIRST, _LAST, _GROWTH = 0.1, 1.0, 1.25
 
 
 def until(
-    probe: Callable[[], str | None], timeout: float, moving: bool = False, slow: float = 1
+    probe: Callable[[], str | None],
+    timeout: float,
+    moving: bool = False,
+    slow: float = 1,
+    fixed: bool = False,
 ) -> None:
     """
     Call ``probe`` until it returns ``None``; any other result tells what is still missing.
@@ -28,6 +32,9 @@ def until(
 
     slow
         Factor for the pauses; if above 1, they vary at random: for many callers of one service.
+
+    fixed
+        The limit does not come from ``swarm:timeout``: do not name that key in the error.
     """
     end = time.monotonic() + timeout
     pause, seen = _FIRST, set()
@@ -37,7 +44,8 @@ def until(
             seen.add(missing)
             end = now + timeout
         if now >= end:
-            limit = f"gave up after {timeout:g} s (swarm:timeout): " if timeout else ""
+            key = "" if fixed else " (swarm:timeout)"
+            limit = f"gave up after {timeout:g} s{key}: " if timeout else ""
             raise swarm_errors.WaitTimeoutError(f"{limit}{missing}")
         time.sleep(pause * slow * (random.uniform(0.5, 1.5) if slow > 1 else 1))  # noqa: S311
         pause = min(pause * _GROWTH, _LAST)

@@ -3,6 +3,7 @@ Hosts as they are: each condition of a new machine, with a first apply, a second
 """
 
 import json
+import time
 from typing import NamedTuple
 
 import pytest
@@ -21,7 +22,6 @@ class Condition(NamedTuple):
     spoil: str  # shell
     refused: str = ""  # words of the first apply's error; it changes nothing then
     cure: str = ""  # shell; what the error tells to do
-    installed: bool = False  # the package comes before the refusal, and stays until the clean
 
 
 _LOCKED = (
@@ -50,7 +50,7 @@ CONDITIONS = {
         f"echo '{{\"debug\": true}}' >{DAEMON}",
     ),
     "masked unit": Condition(
-        "systemctl mask docker.service", "is masked", "systemctl unmask docker.service", True
+        "systemctl mask docker.service", "is masked", "systemctl unmask docker.service"
     ),
     "interrupted dpkg": Condition(
         "sed -n '/^Package: bash$/,/^$/p' /var/lib/dpkg/status"
@@ -66,13 +66,11 @@ _KEYS = "/etc/salt/pki/master/minions"
 
 
 def _picture(mode):
-    """Return what a clean has to give back: the packages, and the admin's ``daemon.json``."""
-    text = mode.lab.exec(HOST, "cat", DAEMON, check=False).stdout
-    try:
-        config = json.loads(text or "{}")
-    except ValueError:
-        config = text
-    return mode.lab.salt(HOST, "pkg.list_pkgs")[HOST], config
+    """Return what a clean has to give back: the packages, and the file of the admin."""
+    config = mode.lab.exec(
+        HOST, "sh", "-c", f"stat -c '%a %U %G' {DAEMON} && cat {DAEMON}", check=False
+    )
+    return mode.lab.salt(HOST, "pkg.list_pkgs")[HOST], config.stdout
 
 
 @pytest.fixture
@@ -90,9 +88,8 @@ def host(mode):
             mode.docker(mode.leader(), "node", "rm", "--force", one["ID"])
 
 
-@pytest.mark.parametrize("name", CONDITIONS)
-def test_host_becomes_a_node_and_is_as_before_after_a_clean(mode, host, name):
-    spoil, refused, cure, installed = CONDITIONS[name]
+def _ready(mode, host, spoil="true"):
+    """Accept a new machine that has something, and wait until its minion answers."""
     exec_ = mode.lab.exec
     booted = ("systemctl", "is-active", "dbus")
     mode.wait(lambda: exec_(host, *booted, check=False).returncode == 0, 60)
@@ -101,12 +98,19 @@ def test_host_becomes_a_node_and_is_as_before_after_a_clean(mode, host, name):
     exec_("salt", "salt-key", "--yes", f"--accept={host}")
     mode.await_minion(host)
     mode.wait(lambda: mode.lab.salt(host, "test.ping") == {host: True}, 120)
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_host_becomes_a_node_and_is_as_before_after_a_clean(mode, host, name):
+    spoil, refused, cure = CONDITIONS[name]
+    exec_ = mode.lab.exec
+    _ready(mode, host, spoil)
     before = _picture(mode)
     if refused:
         for kwargs in ({"test": True}, {}):
             told = failures(mode.state(target=host, **kwargs))
             assert any(refused in text for text in told.values()), told
-            assert installed or _picture(mode) == before
+            assert _picture(mode) == before
         exec_(host, "sh", "-c", cure)
         before = (before[0], _picture(mode)[1])
     mode.apply(host)
@@ -115,3 +119,26 @@ def test_host_becomes_a_node_and_is_as_before_after_a_clean(mode, host, name):
     alone = json.dumps({"swarm_clean": {"alone": True}})
     assert failures(mode.state("swarm.clean", target=host, pillar=alone)) == {}
     assert _picture(mode) == before
+
+
+# As far as a run may have come when it failed or was killed.
+STEPS = ("swarm.settings", "swarm.libraries", "swarm.engine", "swarm")
+
+
+@pytest.mark.parametrize("how", ["clean", "remove"])
+@pytest.mark.parametrize("step", STEPS)
+def test_host_that_came_as_far_as_a_step_is_as_before_within_a_minute(mode, host, step, how):
+    _ready(mode, host)
+    before = _picture(mode)
+    assert failures(mode.state(step, target=host)) == {}
+    begun = time.monotonic()
+    if how == "remove":
+        assert mode.lab.salt_run("swarm.remove", host, timeout=300)["cleaned"] is True
+    else:
+        alone = json.dumps({"swarm_clean": {"alone": True}})
+        assert failures(mode.state("swarm.clean", target=host, pillar=alone)) == {}
+    took = time.monotonic() - begun
+    assert _picture(mode) == before
+    ready = [name for name, one in mode.by_host().items() if one["Status"]["State"] == "ready"]
+    assert host not in ready
+    assert took < 60, f"{took:.0f} s"

@@ -590,7 +590,7 @@ class Walker:
         members = {node["ID"] for node in listed.values() if node}
         # A machine that was taken away, or made anew, leaves its node until somebody removes it.
         due |= {
-            f"({node['Description']['Hostname']})": (_state(node), "no member")
+            f"({node['Description'].get('Hostname') or key})": (_state(node), "no member")
             for key, node in by_id.items()
             if key not in members
         }

@@ -3,10 +3,12 @@
 """
 
 import json
+import time
 
 import pytest
 
 from tests.integration.cluster import changed, failures
+from tests.integration.troubles.table import pillar
 
 DAEMON = "/etc/docker/daemon.json"
 
@@ -87,6 +89,48 @@ def test_what_somebody_else_calls_like_ours_is_left_alone(cluster):
     cluster.docker(host, "volume", "rm", "swarm-consul")
 
 
+def test_classic_swarm_by_hand_is_refused_by_name(cluster):
+    """The formula is not on this host: all of it is gone, and the engine has stayed."""
+    host = cluster.lab.hosts()[0]
+    program = "printf '#!/bin/sh\\nexec sleep 3600\\n' >/tmp/swarm; chmod 755 /tmp/swarm"
+    cluster.lab.exec(host, "sh", "-c", program)
+    run = ["run", "-d", "-v", "/tmp/swarm:/swarm", "--entrypoint", "/swarm"]  # noqa: S108
+    cluster.docker(host, *run, "--name", "sad_perlman", "busybox:lab", "join", "consul://c:8500")
+
+    def picture():
+        shown = cluster.docker(host, "ps", "-q", "--no-trunc")
+        return shown, cluster.lab.exec(host, "cat", DAEMON).stdout
+
+    before = picture()
+    for kwargs in ({"test": True}, {}):
+        told = failures(cluster.state(target=host, **kwargs)).values()
+        assert any("container sad_perlman (swarm join)" in text for text in told), told
+        assert picture() == before
+    assert failures(cluster.state("swarm.clean", target=host)) == {}
+    assert picture() == before
+    cluster.docker(host, "rm", "-f", "sad_perlman")
+
+
+# As far as a run may have come when it failed. Consul fails: the other servers are not there.
+STEPS = ("swarm.libraries", "swarm.tls", "swarm.engine", "swarm.classic.consul", "swarm")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("step", STEPS)
+def test_clean_after_a_run_that_came_as_far_as_a_step(cluster, step):
+    host = cluster.lab.hosts()[-1]
+    packages = cluster.lab.salt(host, "pkg.list_pkgs")[host]
+    with pillar(cluster, timeout=10):
+        cluster.state(step, target=host)
+        begun = time.monotonic()
+        assert failures(cluster.state("swarm.clean", target=host)) == {}
+        took = time.monotonic() - begun
+    assert cluster.lab.salt(host, "pkg.list_pkgs")[host] == packages
+    left = "find /etc/swarm-formula /var/lib/swarm-formula /etc/docker/daemon.json -type f"
+    assert cluster.lab.exec(host, "sh", "-c", left, check=False).stdout == ""
+    assert took < 60, f"{took:.0f} s"
+
+
 def _cut_while_dpkg_works(swarm, host):
     """Cut a host's power in the middle of its first apply, and switch it on again."""
     swarm.lab.exec("salt", "salt", "--async", host, "state.apply", "swarm")
@@ -116,3 +160,24 @@ def test_after_clean_the_swarm_is_made_anew(cluster):
     cluster.apply()
     cluster.wait(cluster.all_healthy, 120)
     assert cluster.apply() == {}
+
+
+@pytest.mark.once
+@pytest.mark.long
+def test_host_with_user_namespaces_is_a_node(cluster):
+    """Its engine refuses the host's network to containers in other user namespaces."""
+    host = cluster.lab.hosts()[-1]
+    text = '{"userns-remap":"default"}'
+    with pillar(cluster, managers=["m1"]):
+        cluster.apply()
+        for write in (f"mkdir -p /etc/docker; printf '{text}' >{DAEMON}", f"rm -f {DAEMON}"):
+            assert failures(cluster.state("swarm.clean", target=host)) == {}
+            cluster.lab.exec(host, "sh", "-c", write)
+            cluster.apply(target=host)
+            cluster.wait(cluster.all_healthy, 120)
+            assert cluster.apply(target=host) == {}
+            if text in write:
+                assert failures(cluster.state("swarm.clean", target=host)) == {}
+                assert cluster.lab.exec(host, "cat", DAEMON).stdout == text
+    cluster.apply()
+    cluster.wait(cluster.all_healthy, 120)

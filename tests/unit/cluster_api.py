@@ -4,6 +4,7 @@ A stand-in for the API of an engine in swarm mode: one cluster, seen from one no
 
 import contextlib
 import copy
+import re
 
 import docker
 
@@ -119,7 +120,7 @@ class ClusterApi:
             self.root_ca = self.next_ca
 
     def tasks(self, filters=None):
-        return []
+        return self.things.get("left", [])
 
     def _of(self, kind):
         return [{"Spec": {"Name": name}} for name in self.things.get(kind, ())]
@@ -188,9 +189,14 @@ class ClusterApi:
 class Mine(dict):
     """Salt's mine, ``{(minion, name): value}``, without anybody's rights."""
 
+    def __init__(self, *told):
+        super().__init__(*told)
+        self.asked = []
+
     def get_from(self, target, name, tgt_type=None):
-        wanted = target if tgt_type == "list" else target.split(" or ")
+        self.asked.append((target, tgt_type))
+        wanted = target if tgt_type == "list" else [x for x, _ in self if re.match(target, x)]
         if isinstance(name, list):
             found = {one: self.get_from(target, one, tgt_type) for one in name}
             return {one: told for one, told in found.items() if told}
-        return {one: self[one, name] for one in wanted if (one, name) in self}
+        return {one: self[one, name] for one in sorted(wanted) if (one, name) in self}

@@ -17,7 +17,7 @@ from _modules import swarm_backup, swarm_builtin, swarm_engine, swarm_leader
 from tests.unit import consul_agent
 from tests.unit.cluster_api import Mine
 from tests.unit.dockerd import Dockerd
-from tests.unit.execution import mocked
+from tests.unit.execution import mocked, own_time
 from tests.unit.pillars import BUILTIN, VALID, settings_of
 from tests.unit.pillars import node as minion
 
@@ -114,6 +114,15 @@ def converged(daemon, pillar):
     swarm_engine.configure_overlay()
     daemon.calls.clear()
     return daemon
+
+
+@pytest.fixture
+def hurry(monkeypatch):
+    """Have every look at the clock of a wait cost a second, and every pause none."""
+    ticks = iter(range(1000))
+    for module in (swarm_wait, swarm_builtin):
+        clock = own_time(sleep=lambda _: None, monotonic=lambda: next(ticks))
+        monkeypatch.setattr(module, "time", clock)
 
 
 @pytest.fixture

@@ -47,6 +47,8 @@ class Dockerd:
         self.up = self.enabled = True
         self.pid = 1
         self.config, self.command = {}, COMMAND  # in force
+        self.entry = "/entry"  # the program of its containers
+        self.dropins = []  # those of an admin
         self.unit = COMMAND  # as systemd has read it
         self.journal, self.systemd = [], []
         self.calls = []
@@ -72,7 +74,7 @@ class Dockerd:
 
     def on_disk(self):
         """Return ``daemon.json``, ``None`` for no file."""
-        return json.loads(self.json.read_text()) if self.json.exists() else None
+        return json.loads(self.json.read_text().strip() or "{}") if self.json.exists() else None
 
     def write(self, config):
         """Write ``daemon.json`` as an admin would."""
@@ -82,8 +84,9 @@ class Dockerd:
     def cat(self):
         """Return what ``systemctl cat`` shows."""
         shown = f"# /lib/systemd/system/docker.service\n[Service]\nExecStart={COMMAND}\n"
-        if self.dropin.exists():
-            shown += f"\n# {self.dropin}\n{self.dropin.read_text()}"
+        files = [self.dropin, *self.dropins] if self.dropin.exists() else self.dropins
+        for path in sorted(files, key=lambda one: one.name):
+            shown += f"\n# {path}\n{path.read_text()}"
         return shown if self.installed and self.unit else ""
 
     def stdout(self, command, **_):
@@ -172,7 +175,7 @@ class Client:
 
     def containers(self, all=False):  # noqa: A002
         return [
-            {"Names": [f"/{name}"], "Command": f"/entry {command}"}
+            {"Names": [f"/{name}"], "Command": f"{self.daemon.entry} {command}"}
             for name, command in self.daemon.containers.items()
         ]
 

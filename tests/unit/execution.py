@@ -4,6 +4,8 @@ Stand-ins for ``__salt__``: mocks with the signatures of the real execution func
 
 import contextlib
 import importlib
+import time
+from types import SimpleNamespace
 from unittest.mock import create_autospec
 
 import salt.modules.aptpkg
@@ -25,6 +27,16 @@ _SALTS_OWN = {
     "pkg": salt.modules.aptpkg,
     "service": salt.modules.systemd_service,
 }
+
+
+def own_time(**differs):
+    """
+    Return a module ``time`` for one module of the formula, with some functions replaced.
+
+    Replaced in Python's own, they would count for other threads, such as those of pytest's plugins,
+    which may then sleep for ever.
+    """
+    return SimpleNamespace(**{**vars(time), **differs})
 
 
 def real(name):

@@ -8,6 +8,7 @@ far as it matters here: who votes, who leads, what a manager's loss costs.
 import contextlib
 import copy
 import fnmatch
+import re
 
 import docker
 import swarm_docker
@@ -26,6 +27,14 @@ MODULES = (swarm_backup, swarm_builtin, swarm_leader)
 # Seconds for which a new leader does not know of a node that is gone.
 UNKNOWN = 8
 STALE = "can't initialize raft node: rpc error: connection refused"
+
+
+def _is_in(host, target, kind):
+    """Say whether a target has a minion, as the master does."""
+    if kind == "pcre":
+        return bool(re.match(target, host))
+    names = target.split(",") if isinstance(target, str) else target
+    return any(fnmatch.fnmatchcase(host, glob) for glob in names)
 
 
 class Cluster:
@@ -345,10 +354,9 @@ class World:
         }
 
     def _mine_get(self, target, names, tgt_type=None):
-        globs = target if tgt_type == "list" else target.split(" or ")
         found = {}
         for (host, name), value in self.mine.items():
-            if any(fnmatch.fnmatchcase(host, glob) for glob in globs):
+            if _is_in(host, target, tgt_type):
                 found.setdefault(name, {})[host] = copy.deepcopy(value)
         return found if isinstance(names, list) else found.get(names, {})
 
@@ -361,10 +369,8 @@ class World:
         answers = {}
         if self.mute:
             return answers
-        globs = target.split("," if tgt_type == "list" else " or ")
         for host in HOSTS:
-            asked = any(fnmatch.fnmatchcase(host, glob) for glob in globs)
-            if asked and host != self.current and self.engines[host].on:
+            if _is_in(host, target, tgt_type) and host != self.current and self.engines[host].on:
                 with self.on(host):
                     self.asked += 1
                     try:

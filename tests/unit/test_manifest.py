@@ -26,6 +26,13 @@ def test_manifest_is_that_of_the_modules():
     assert there == MANIFEST, "a module was changed: run bin/manifest"
 
 
+def test_lines_are_those_of_the_modules():
+    """ASCII: Salt writes them in the encoding of the host's locale."""
+    lines = json.loads((ROOT / "swarm/modules.json").read_text())
+    there = {name: (ROOT / name).read_text(encoding="ascii") for name in MANIFEST}
+    assert {name: "\n".join([*each, ""]) for name, each in lines.items()} == there
+
+
 def test_command_writes_the_manifest(tmp_path):
     for folder in (*FOLDERS, "swarm", "bin"):
         (tmp_path / folder).mkdir()
@@ -34,7 +41,8 @@ def test_command_writes_the_manifest(tmp_path):
     for name in MANIFEST:
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     subprocess.run([command], check=True)  # noqa: S603
-    assert json.loads((tmp_path / "swarm/manifest.json").read_text()) == MANIFEST
+    for name in ("manifest.json", "modules.json"):
+        assert (tmp_path / "swarm" / name).read_bytes() == (ROOT / "swarm" / name).read_bytes()
 
 
 def minion(monkeypatch, folder):

@@ -197,6 +197,25 @@ def test_complaints_are_warnings(run, case):
     assert "warnings" not in run(*case)[0]
 
 
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+@pytest.mark.parametrize(
+    ("old", "new", "warns"),
+    [
+        ("/etc/docker/ca.pem", "/etc/swarm-formula/tls/1/ca.pem", True),
+        ("/etc/swarm-formula/tls/1/ca.pem", "/etc/swarm-formula/tls/2/ca.pem", False),
+        (None, "/etc/swarm-formula/tls/1/ca.pem", False),
+        # given back
+        ("/etc/docker/ca.pem", None, False),
+    ],
+)
+def test_certificate_of_an_admin_is_not_replaced_without_a_word(run, old, new, warns, test):
+    changes = {"daemon.json": {"tlscacert": {"old": old, "new": new}}}
+    ret, _ = run("swarm_engine.configured", "swarm_engine.configure", changes, test)
+    assert len(ret.get("warnings", [])) == warns
+    if warns:
+        assert "daemon.json had tlscacert /etc/docker/ca.pem" in ret["warnings"][0]
+
+
 def test_store_that_is_gone_keeps_nobody_from_leaving(run):
     """No store, no key: its TTL ends it."""
     error = swarm_errors.StoreError("Consul on this host does not answer (nodes)")

@@ -67,7 +67,7 @@ def on(monkeypatch, agent, tmp_path):
 
 
 def told(token=TOKEN):
-    return {"m1": {"servers": "m1 or m2 or m3", "token": token}}
+    return {"m1": {"servers": "(?:m1|m2|m3)$", "token": token}}
 
 
 def written(tmp_path):

@@ -10,6 +10,7 @@ import swarm_pki
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.execution import own_time
 from tests.unit.pillars import settings_of
 
 PILLAR = {
@@ -245,7 +246,7 @@ def test_change_waits_for_everybody_at_each_step(state):
 
 
 def test_whom_the_change_waits_for_is_named_with_the_time_and_the_cure(state, monkeypatch):
-    monkeypatch.setattr(swarm_authority.time, "time", lambda: 1.9e9)
+    monkeypatch.setattr(swarm_authority, "time", own_time(time=lambda: 1.9e9))
     settings = settings_of({**PILLAR, "tls": {"ca_rotation": 1}})
     assert swarm_authority.waiting(state, {}, "m1") is None
     first, _ = swarm_authority.advanced(state, settings, {})

@@ -10,14 +10,8 @@ import swarm_wait
 
 from _modules import swarm_builtin, swarm_leader
 from tests.unit.cluster_api import ClusterApi, node
-
-
-@pytest.fixture
-def hurry(monkeypatch):
-    """Have every look at the clock of a wait cost a second, and every pause none."""
-    ticks = iter(range(1000))
-    monkeypatch.setattr(swarm_wait.time, "sleep", lambda _: None)
-    monkeypatch.setattr(swarm_wait.time, "monotonic", lambda: next(ticks))
+from tests.unit.pillars import BUILTIN, settings_of
+from tests.unit.pillars import node as minion
 
 
 def record(host, token="worker-0"):  # noqa: S107
@@ -26,7 +20,7 @@ def record(host, token="worker-0"):  # noqa: S107
         "cluster": "c1",
         "node": f"id-{host}",
         "address": address,
-        "members": "m1 or m2 or m3 or m4",
+        "members": "(?:m1|m2|m3|m4)$",
         "token": token,
     }
 
@@ -147,7 +141,7 @@ def test_token_is_in_no_answer_but_the_mines(on):
 def test_new_members_of_pillar_are_let_in(on):
     mine = on("m1", cluster(), {**records("m1"), **claims("m1")}, nodes={"m4": {}, "web-*": {}})
     swarm_builtin.apply()
-    assert mine["m1", "swarm_cluster"]["members"] == "m1 or m2 or m3 or m4 or web-*"
+    assert mine["m1", "swarm_cluster"]["members"] == r"(?:m1|m2|m3|m4|web\-.*)$"
 
 
 def test_manager_that_is_a_worker_now_withdraws_its_token(on):
@@ -228,6 +222,26 @@ def test_new_token_after_a_join_if_pillar_says_so(on):
     assert list(swarm_leader.settle()) == ["token for workers"]
     assert mine["m1", "swarm_cluster"]["token"] == "worker-1"  # noqa: S105
     assert swarm_leader.settle() == {}
+
+
+def test_token_that_is_rotated_by_hand_is_told_to_whom_pillar_names_now(on):
+    """The minion's own pillar is that of its last refresh, and a state run refreshes none."""
+    api = cluster()
+    mine = on("m1", api)
+    get = swarm_builtin.__salt__["swarm_settings.get"]
+    stale = get.return_value
+    get.side_effect = lambda fresh=False: (
+        settings_of({**BUILTIN, "nodes": {"new": {}}}, minion("m1")) if fresh else stale
+    )
+    told = []
+    swarm_builtin.__salt__["mine.send"] = lambda name, allow_tgt="", **_: told.append(
+        (name, allow_tgt)
+    )
+    assert swarm_leader.rotate() is True
+    (record_told,) = [to for name, to in told if name == "swarm_cluster"]
+    assert "new" in record_told
+    assert api.rotations == 1
+    assert mine == {}
 
 
 def test_settings_of_the_cluster_and_the_key_that_comes_with_them(on, tmp_path):
@@ -545,6 +559,27 @@ def test_node_is_drained_and_demoted_before_it_goes(on):
     assert [one[1:3] for one in api.asked] == [("manager", "drain"), ("worker", "drain")]
     assert swarm_leader.drop("id-m3")
     assert swarm_leader.drop("id-m3") == {}
+
+
+def test_node_that_goes_down_while_it_is_drained_holds_nobody_up(on):
+    api = cluster("m1", node("m4", state="down"))
+    api.things["left"] = [{"ID": "task"}]
+    on("m1", api)
+    swarm_mode.drain(api, "id-m4", 0)
+    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"1 task\(s\) still run on node id-m3"):
+        swarm_mode.drain(api, "id-m3", 0)
+
+
+def test_node_that_has_not_left_is_not_dropped_without_force(on, monkeypatch):
+    monkeypatch.setattr(swarm_leader, "_CHANGING", 0.05)
+    api = cluster("m1", node("m4"), node("m5", state="down"))
+    on("m1", api)
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="id-m4 has not left its cluster"):
+        swarm_leader.drop("id-m4", force=False)
+    assert swarm_leader.drop("id-m5", force=False)
+    assert swarm_leader.drop("id-m9", force=False) == {}
+    assert set(api.known) == {"id-m1", "id-m2", "id-m3", "id-m4"}
+    assert swarm_leader.drop("id-m4")
 
 
 def test_node_whose_address_the_cluster_does_not_know_is_told_what_to_do(on):

@@ -13,7 +13,7 @@ import swarm_wait
 
 from _modules import swarm_classic
 from tests.unit import consul_agent
-from tests.unit.execution import mocked, tried
+from tests.unit.execution import mocked, own_time, tried
 from tests.unit.pillars import VALID, node, settings_of
 
 DATA = Path(__file__).parent / "data"
@@ -110,7 +110,7 @@ def test_no_primary_is_told_with_every_managers_word(on, said):
 def test_primary_that_comes_later_is_waited_for(on, said, monkeypatch):
     on()
     primary = said.pop("m2")
-    monkeypatch.setattr(swarm_wait.time, "sleep", lambda _: said.update(m2=primary))
+    monkeypatch.setattr(swarm_wait, "time", own_time(sleep=lambda _: said.update(m2=primary)))
     assert swarm_classic.wait_primary() == "10.77.0.12:3375"
 
 
@@ -293,7 +293,7 @@ def test_primary_hands_over_before_it_goes_down(on, agent, monkeypatch, port):
         leads.extend([] if test else [agent.keys[LEAD]])
         return CHANGED
 
-    monkeypatch.setattr(swarm_wait.time, "sleep", sleep)
+    monkeypatch.setattr(swarm_wait, "time", own_time(sleep=sleep))
     salt["swarm_container.apply"].side_effect = apply
     swarm_classic.apply_manager()
     assert leads == [None, ("10.77.0.12:3375", "of m2")]
@@ -310,7 +310,9 @@ def test_manager_goes_down_in_the_end_if_no_other_takes_the_lead(on, agent, monk
 def test_consul_that_has_no_leader_for_a_moment_is_asked_again(on, agent, monkeypatch):
     on(changes=CHANGED, leader=True)
     leader, agent.leader = agent.leader, ""
-    monkeypatch.setattr(swarm_wait.time, "sleep", lambda _: setattr(agent, "leader", leader))
+    monkeypatch.setattr(
+        swarm_wait, "time", own_time(sleep=lambda _: setattr(agent, "leader", leader))
+    )
     assert swarm_classic.hand_over() is True
 
 
@@ -335,7 +337,7 @@ def test_turn_lasts_until_it_answers_and_somebody_leads(on, agent, said, monkeyp
         held.append(TURN in agent.keys)
         said["m1"], agent.keys[LEAD] = mine, lock
 
-    monkeypatch.setattr(swarm_wait.time, "sleep", sleep)
+    monkeypatch.setattr(swarm_wait, "time", own_time(sleep=sleep))
     swarm_classic.apply_manager()
     assert held == [True]
 
@@ -353,7 +355,7 @@ def test_lock_that_came_too_late_to_be_handed_over_is_given_back(on, agent, monk
         seen.append((agent.keys.get(LEAD), "of m1" in agent.sessions))
         agent.keys[LEAD] = ("10.77.0.12:3375", "of m2")
 
-    monkeypatch.setattr(swarm_wait.time, "sleep", sleep)
+    monkeypatch.setattr(swarm_wait, "time", own_time(sleep=sleep))
     salt["swarm_container.apply"].side_effect = tried(CHANGED, act)
     swarm_classic.apply_manager()
     assert seen == [(None, False)]

@@ -8,7 +8,7 @@ import swarm_wait
 
 from _modules import swarm_consul
 from tests.unit import consul_agent
-from tests.unit.execution import mocked, tried
+from tests.unit.execution import mocked, own_time, tried
 from tests.unit.pillars import VALID, node, settings_of
 
 RUNNING = {"command": ["agent", "-config-dir=/c"], "network_mode": "host"}
@@ -273,7 +273,9 @@ def test_server_that_does_not_answer_for_a_while_is_waited_for(on, agent, monkey
     salt["swarm_container.apply"].side_effect = tried(
         CHANGED, functools.partial(setattr, agent, "leader", "")
     )
-    monkeypatch.setattr(swarm_wait.time, "sleep", lambda _: setattr(agent, "leader", leader))
+    monkeypatch.setattr(
+        swarm_wait, "time", own_time(sleep=lambda _: setattr(agent, "leader", leader))
+    )
     assert swarm_consul.apply() == CHANGED
     assert agent.keys == {}
 
@@ -347,4 +349,7 @@ def test_server_that_lives_is_waited_for_before_it_is_forgotten(on, agent):
     salt["swarm_settings.get"].return_value["timeout"] = 0.1
     with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul of m3 is still alive"):
         swarm_consul.expel("m3")
+    salt["swarm_settings.get"].return_value["timeout"] = 180
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul of m3 is still alive"):
+        swarm_consul.expel("m3", timeout=0)
     assert "PUT /v1/agent/force-leave/m3" not in agent.log

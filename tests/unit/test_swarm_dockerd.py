@@ -3,6 +3,8 @@ import os
 import pytest
 import swarm_dockerd
 
+from tests.unit.execution import own_time
+
 PID = "627"
 
 
@@ -48,7 +50,9 @@ def test_threads_in_a_sandbox_that_is_gone_are_lost(engine):
 
 def test_thread_that_only_visits_is_not_lost(engine, monkeypatch):
     options = engine(t1="host", t2="for a moment")
-    monkeypatch.setattr(swarm_dockerd.time, "sleep", lambda _: engine(t1="host", t2="host"))
+    monkeypatch.setattr(
+        swarm_dockerd, "time", own_time(sleep=lambda _: engine(t1="host", t2="host"))
+    )
     assert swarm_dockerd.lost_threads(options) == set()
 
 

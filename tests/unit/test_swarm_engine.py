@@ -305,6 +305,98 @@ def test_clean_leaves_what_was_there_before(daemon, pillar):
     assert swarm_engine.clean() == {}
 
 
+ADMINS = f"[Service]\nExecStart=\nExecStart={COMMAND} --debug\n"
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first apply", "later apply"])
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_drop_in_that_would_take_the_socket_away_is_refused(daemon, pillar, first, test):
+    if not first:
+        swarm_engine.configure()
+    path = daemon.units / "docker.service.d/zzz-local.conf"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(ADMINS)
+    daemon.dropins = [path]
+    before = daemon.on_disk(), daemon.pid
+    with pytest.raises(swarm_errors.SwarmError, match="nothing was changed") as error:
+        swarm_engine.configure(test=test)
+    assert f"m1: {path} sets ExecStart after {daemon.dropin}" in str(error.value)
+    assert (daemon.on_disk(), daemon.pid) == before
+    # Its cure.
+    daemon.dropins = [path.rename(path.with_name("10-override.conf"))]
+    swarm_engine.configure()
+    assert daemon.command == f"{COMMAND} --debug -H tcp://10.77.0.11:2275"
+
+
+@pytest.mark.usefixtures("pillar")
+def test_drop_in_is_found_before_there_is_an_engine(daemon):
+    """``swarm_package.install`` asks before it installs; systemctl shows none of it yet."""
+    daemon.installed = daemon.up = False
+    path = daemon.units / "docker.service.d/zzz-local.conf"
+    path.parent.mkdir(parents=True)
+    path.write_text(ADMINS)
+    with pytest.raises(swarm_errors.SwarmError, match=r"zzz-local\.conf sets ExecStart"):
+        swarm_engine.check("26.1.5")
+
+
+@pytest.mark.usefixtures("pillar")
+def test_drop_in_of_another_purpose_may_come_later(daemon):
+    path = daemon.units / "docker.service.d/zzz-proxy.conf"
+    path.parent.mkdir(parents=True)
+    path.write_text("[Service]\nEnvironment=HTTPS_PROXY=http://p:3128\n")
+    daemon.dropins = [path]
+    swarm_engine.configure()
+    assert daemon.command == TCP
+
+
+TEXTS = [
+    "",
+    "\n",
+    "{}",
+    '{"debug":false,"labels":["rack=1"]}',
+    '{\n    "mtu": 1400,\n    "live-restore": true\n}\n',
+    '{\r\n\t"mtu": 1400,\r\n\t"debug": true\r\n}\r\n',
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_clean_gives_an_admins_file_back_byte_by_byte(daemon, pillar, text):
+    daemon.json.parent.mkdir()
+    daemon.json.write_bytes(text.encode())
+    daemon.json.chmod(0o640)
+    for options in ({"debug": True, "mtu": 1500}, {"debug": True}):
+        pillar(labels={"zone": "a"}, engine={"options": options})
+        swarm_engine.configure()
+        swarm_engine.configure_overlay()
+    swarm_engine.clean()
+    assert daemon.json.read_bytes() == text.encode()
+    assert daemon.json.stat().st_mode & 0o7777 == 0o640
+    assert not swarm_files.RECORD.exists()
+    assert swarm_engine.clean() == {}
+    assert daemon.json.read_bytes() == text.encode()
+
+
+def test_text_is_given_back_where_the_values_are_those_of_before_already(daemon, pillar):
+    """The last key that differed went with an apply; that wrote the file in our form."""
+    text = '{"live-restore":true,"tls":false}'
+    daemon.json.parent.mkdir()
+    daemon.json.write_text(text)
+    for options in ({"debug": True}, {}):
+        pillar(overlay=False, engine={"options": options})
+        swarm_engine.configure()
+    swarm_engine.clean()
+    assert daemon.json.read_text() == text
+
+
+def test_what_an_admin_has_changed_since_is_not_overruled_by_the_text_of_before(daemon, pillar):
+    daemon.write({"mtu": 1400})
+    swarm_engine.configure()
+    daemon.write({**daemon.on_disk(), "mtu": 9000})
+    swarm_engine.clean()
+    assert daemon.on_disk() == {"mtu": 9000}
+    assert not swarm_files.RECORD.exists()
+
+
 def test_clean_without_an_engine(daemon, pillar):
     daemon.installed = daemon.up = False
     assert swarm_engine.clean() == {}

@@ -2,6 +2,7 @@
 The engine's configuration when something goes wrong: put back, or finished by the next run.
 """
 
+import contextlib
 from unittest.mock import Mock
 
 import pytest
@@ -11,6 +12,7 @@ import swarm_plan
 
 from _modules import swarm_engine
 from tests.unit.dockerd import BASE, COMMAND, OVERLAY, TCP
+from tests.unit.test_swarm_engine import TEXTS
 
 
 def kill(monkeypatch, function):
@@ -25,7 +27,69 @@ def kill(monkeypatch, function):
             swarm_engine.configure()
 
 
+def cut_off(monkeypatch, number, function):
+    """Have a run be killed instead of its n-th write; if it writes less, it ends."""
+    write, writes = swarm_files.write, []
+
+    def cut(*arguments, **options):
+        writes.append(arguments)
+        if len(writes) == number:
+            raise KeyboardInterrupt
+        write(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(swarm_files, "write", cut)
+        with contextlib.suppress(KeyboardInterrupt):
+            function()
+
+
 # ---- back to what it was
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_first_change_that_is_refused_leaves_the_file_byte_by_byte(daemon, pillar, text):
+    daemon.json.parent.mkdir()
+    daemon.json.write_bytes(text.encode())
+    daemon.never_starts_with = {"storage-driver"}
+    pillar(engine={"options": {"storage-driver": "floppy"}})
+    with pytest.raises(swarm_errors.SwarmError, match="storage-driver"):
+        swarm_engine.configure()
+    assert daemon.json.read_bytes() == text.encode()
+    assert not swarm_files.RECORD.exists()
+
+
+@pytest.mark.parametrize("number", range(1, 13))
+def test_clean_that_is_killed_after_each_write_is_finished_by_the_next(
+    daemon, pillar, monkeypatch, number
+):
+    text = '{"debug":false, "labels":["rack=1"]}'
+    daemon.json.parent.mkdir()
+    daemon.json.write_text(text)
+    pillar(labels={"zone": "a"}, engine={"options": {"debug": True, "registry-mirrors": ["x"]}})
+    swarm_engine.configure()
+    swarm_engine.configure_overlay()
+    cut_off(monkeypatch, number, swarm_engine.clean)
+    swarm_engine.clean()
+    assert daemon.json.read_text() == text
+    assert daemon.config == {"debug": False, "labels": ["rack=1"], "live-restore": False}
+    assert daemon.command == COMMAND
+    assert not swarm_files.RECORD.exists()
+
+
+@pytest.mark.parametrize("number", range(1, 7))
+def test_keys_that_go_by_a_reload_go_though_the_run_is_killed_after_each_write(
+    converged, pillar, monkeypatch, number
+):
+    """A list whose default is written for one reload, labels, and a plain value."""
+    options = {"debug": True, "registry-mirrors": ["https://mirror.example.com"]}
+    pillar(labels={"zone": "a"}, engine={"options": options})
+    swarm_engine.configure()
+    pillar()
+    cut_off(monkeypatch, number, swarm_engine.configure)
+    swarm_engine.configure()
+    assert converged.on_disk() == {**BASE, **OVERLAY}
+    assert set(swarm_files.record("daemon.json")) == {*BASE, *OVERLAY}
+    assert swarm_engine.configure() == {}
 
 
 def test_reload_that_is_refused_is_taken_back(converged, pillar):

@@ -46,6 +46,15 @@ def test_existing_file_keeps_its_mode(old, mode):
     assert old.stat().st_mode & 0o7777 == mode
 
 
+def test_existing_file_keeps_its_owner(old, monkeypatch):
+    given = []
+    monkeypatch.setattr(os, "chown", lambda path, *owner: given.append(owner))
+    swarm_files.write(old, "new\n")
+    swarm_files.write(old.with_name("another"), "new\n")
+    swarm_files.write(old, "secret\n", keep=False)
+    assert given == [(old.stat().st_uid, old.stat().st_gid)]
+
+
 def test_link_stays_and_what_it_leads_to_is_written(old, tmp_path):
     """Some keep /etc under version control in another place."""
     link = tmp_path / "link.json"
@@ -256,7 +265,10 @@ def test_a_lock_is_waited_for_with_a_limit_and_its_holder_is_named(locks):
     ):
         holder.stdout.readline()
         with (
-            pytest.raises(swarm_errors.WaitTimeoutError, match=f"process {holder.pid} .*python"),
+            pytest.raises(
+                swarm_errors.WaitTimeoutError,
+                match=rf"^gave up after 0\.2 s: .*process {holder.pid} .*python",
+            ),
             swarm_files.alone(LOCK, limit=0.2),
         ):
             pytest.fail("two processes hold the lock")

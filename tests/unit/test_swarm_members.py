@@ -3,6 +3,10 @@ import copy
 import pytest
 import swarm_errors
 import swarm_members
+import swarm_nodes
+import swarm_report
+
+from tests.unit.cluster_api import node as cluster_node
 
 MANAGERS = {"m1": "10.77.0.11", "m2": "10.77.0.12", "m3": "10.77.0.13"}
 
@@ -196,7 +200,8 @@ def test_table():
 
 def builtin(number, manager=True, **more):
     """Return the report of a member in the engine's swarm mode."""
-    return report(number, mode="builtin", endpoint=f"id-{number}", manager=manager, **more)
+    own = {"mode": "builtin", "endpoint": f"id-{number}", "manager": manager}
+    return report(number, **{**own, **more})
 
 
 def cluster(**statuses):
@@ -254,3 +259,109 @@ def test_labels_are_the_managers_word_and_not_a_stale_pillars(labels, shown):
 def test_labels_of_a_node_that_no_manager_knows_are_pillars():
     (found, *_) = swarm_members.rows(["m4"], {"m4": report(4)}, said(node(1)))
     assert found["labels"] == "zone=a"
+
+
+LOCKED = {"endpoint": "", "state": "locked"}
+
+
+def rows_of(reports, heard):
+    found = swarm_members.rows(list(reports), reports, heard)
+    return {one["id"]: (one["role"], one["state"], one["why"]) for one in found}
+
+
+def full(number, **more):
+    """Return a node as the leader lists it."""
+    return {
+        **node(number, "Ready"),
+        "role": "manager" if number < 4 else "worker",
+        "labels": {"zone": "a"},
+        **more,
+    }
+
+
+def led(*nodes):
+    known = {f"id-{one['name'][1:]}": one for one in nodes}
+    return {"m1": {"role": "leader", "nodes": known}, "m2": {"role": "manager", "nodes": known}}
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "why"),
+    [
+        ("error", "context deadline exceeded", "context deadline exceeded"),
+        ("error", "", "its swarm mode has failed: an apply there repairs it"),
+        ("locked", "", "'docker swarm unlock' there"),
+        ("pending", "", "it waits for a manager"),
+    ],
+)
+def test_engine_whose_swarm_mode_has_failed_is_no_ready_node(state, error, why):
+    """The managers list its node as ready until its heartbeat is missed, or as what it was."""
+    failed = builtin(4, False, **{"endpoint": "", "state": state, "error": error})
+    reports = {"m1": builtin(1, state="active"), "m4": failed}
+    found = rows_of(reports, led(full(1), full(4)))
+    assert found.keys() == {"m1", "m4"}, "its node is not shown as that of no member as well"
+    role, shown, told = found["m4"]
+    assert (role, shown) == ("worker", state.capitalize())
+    assert told.startswith(why)
+    assert swarm_members.to_join(
+        swarm_members.rows(list(reports), reports, led(full(1), full(4))), reports
+    ) == ["m4"]
+
+
+def test_managers_that_are_locked_are_why_nobody_leads():
+    reports = {"m1": builtin(1, **LOCKED), "m2": builtin(2, **LOCKED), "m4": builtin(4, False)}
+    reports["m4"]["state"] = "active"
+    found = rows_of(reports, {})
+    assert {host: one[1] for host, one in found.items()} == {
+        "m1": "Locked",
+        "m2": "Locked",
+        "m4": "unknown",
+    }
+    assert found["m4"][2] == "no manager leads the cluster: m1 is locked, m2 is locked"
+
+
+def test_no_manager_is_called_primary_in_builtin_mode():
+    assert rows_of({"m4": builtin(4, False)}, {})["m4"][2] == "no manager leads the cluster"
+
+
+@pytest.mark.parametrize(
+    ("report_of", "node_of", "why"),
+    [
+        ({}, {}, ""),
+        ({"labels": {"zone": "b", "ssd": True}}, {}, "pillar: ssd=true, zone=b; not applied yet"),
+        ({"manager": True}, {}, "pillar: a manager; not applied yet"),
+        ({}, {"role": "manager"}, "pillar: no manager; not applied yet"),
+        ({"labels": {"zone": "b"}}, {"status": "Drain"}, "pillar: zone=b; not applied yet"),
+        ({"availability": "drain"}, {}, "pillar: drain; not applied yet"),
+        ({"availability": "active"}, {"status": "Pause"}, "pillar: active; not applied yet"),
+        ({"availability": "active"}, {}, ""),
+        ({"availability": "drain"}, {"status": "Drain"}, ""),
+        # What is more to be known comes first.
+        ({"labels": {"zone": "b"}}, {"status": "Down", "error": "heartbeat"}, "heartbeat"),
+    ],
+)
+def test_what_pillar_has_otherwise_is_shown_beside_the_managers_word(report_of, node_of, why):
+    reports = {"m1": builtin(1), "m4": builtin(4, **{"manager": False, **report_of})}
+    assert rows_of(reports, led(full(1), full(4, **node_of)))["m4"][2] == why
+
+
+def test_labels_that_are_not_there_yet_are_told_in_classic_mode_too():
+    reports = {"m1": report(1), "m4": report(4, labels={"zone": "b"})}
+    found = rows_of(reports, said(node(1), node(4)))
+    assert found["m4"] == ("worker", "Healthy", "pillar: zone=b; not applied yet")
+    assert found["m1"][2] == ""
+
+
+def test_report_of_a_minion_with_a_former_version_is_read():
+    assert swarm_report.read(report(4)) == {**report(4), "mode": "classic", "ca": None} | {
+        "state": "",
+        "error": "",
+        "availability": None,
+    }
+
+
+def test_node_without_a_host_name_is_shown_by_its_id():
+    """A join that was interrupted leaves one."""
+    nameless = {**cluster_node("m9"), "Description": {}}
+    found = swarm_nodes.as_managers([cluster_node("m1", "manager", leader=True), nameless], {})
+    (row,) = (one for one in swarm_members.rows([], {}, found) if one["address"] == "10.77.0.19")
+    assert (row["id"], row["role"]) == ("(id-m9)", "no member")

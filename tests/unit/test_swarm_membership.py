@@ -81,10 +81,12 @@ def test_step(swarm, host, known, what):
         ([], {"node-m1": "reachable", "node-m4": None}, REJOIN),
         (["m9", "m1"], {"node-m1": "unreachable", "node-m9": None, "node-m4": None}, WAIT),
         (["m9"], {"node-m1": "reachable", "node-m4": "unreachable"}, WAIT),
+        # Not even the managers of before are in the list: it may be of another cluster.
         (["m9"], {"node-m1": "reachable"}, WAIT),
+        (["m9"], {"node-m1": "reachable", "node-m9": None}, REJOIN),
         (["m9"], {}, WAIT),
     ],
-    ids=["demoted", "removed", "nobody", "found", "raft", "unlisted", "silence"],
+    ids=["demoted", "removed", "nobody", "found", "raft", "unlisted", "dropped", "silence"],
 )
 def test_node_that_knows_no_manager_any_more_joins_again(knows, raft, what):
     """They were followed by others while it was off; the raft must not count it."""

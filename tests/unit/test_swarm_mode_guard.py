@@ -107,6 +107,63 @@ def test_names_of_others_are_refused_by_an_apply_and_left_by_a_clean(daemon, pil
     swarm_engine.check_mode(leaving=True)
 
 
+BY_HAND = {
+    "dreamy_borg": "manage -H :4000 --replication --advertise 10.77.0.11:4000 consul://c:8500",
+    "sad_perlman": "join --advertise=10.77.0.11:2375 consul://c:8500",
+}
+NAMED = {"manager": {"container": "dreamy_borg"}, "agent": {"container": "sad_perlman"}}
+# The set-up by hand, and what comes of it: words of the refusal, those that are not in it.
+ADOPTIONS = {
+    "nothing of it is in pillar": ({}, BY_HAND, ["dreamy_borg (swarm manage)", "sad_perl"], []),
+    "a worker": ({}, {"a": "join x"}, ["container a (swarm join)", "swarm:agent:cont"], ["manage"]),
+    "half of it": ({"agent": NAMED["agent"]}, BY_HAND, ["dreamy_borg"], ["sad_perlman"]),
+    "all of it": (NAMED, BY_HAND, [], []),
+    "another role": (
+        {"manager": {"container": "sad_perlman"}},
+        {"sad_perlman": "join x"},
+        ["sad_perlman"],
+        [],
+    ),
+    "the formula's own names": ({}, {"swarm-agent": "join x", "swarm-manager": "manage x"}, [], []),
+    "Swarm for another purpose": ({}, {"token": "create", "nodes": "list x", "help": ""}, [], []),
+    "store of one's own": (
+        {**NAMED, "store": "consul://10.77.0.11:8500", "overlay": False}, BY_HAND, [], []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ADOPTIONS)
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_classic_swarm_by_hand_is_refused_by_name_or_taken_over(daemon, pillar, case, test):
+    given, commands, words, others = ADOPTIONS[case]
+    pillar(**given)
+    daemon.entry, daemon.containers = "/swarm", dict(commands)
+    if not words:
+        swarm_engine.check_mode()
+        return
+    with pytest.raises(swarm_errors.SettingsError) as failure:
+        swarm_engine.configure(test=test)
+    text = str(failure.value)
+    assert "Nothing was changed" in text
+    assert [one for one in words if one not in text] == []
+    assert [one for one in others if one in text] == []
+    assert daemon.calls == []
+    assert daemon.on_disk() is None
+    swarm_engine.check_mode(leaving=True)
+
+
+def test_second_swarm_of_somebody_is_left_beside_ours(daemon, pillar):
+    """Where the formula is at work, what came later is nobody's harm."""
+    swarm_engine.configure()
+    daemon.entry, daemon.containers = "/swarm", BY_HAND
+    swarm_engine.check_mode()
+
+
+def test_programs_of_that_name_in_builtin_mode_are_no_matter(daemon, pillar):
+    pillar(mode="builtin", overlay=False)
+    daemon.entry, daemon.containers = "/swarm", BY_HAND
+    swarm_engine.check_mode()
+
+
 def test_clean_is_refused_in_the_other_mode(daemon, pillar):
     daemon.state = "active"
     with pytest.raises(swarm_errors.SwarmError, match="cluster of swarm mode"):

@@ -1,10 +1,15 @@
+import contextlib
+from unittest.mock import Mock
+
 import pytest
 import swarm_errors
+import swarm_mode
+import swarm_report
 
 from _modules import swarm_node
 from _states import swarm_node as states
 from tests.unit.execution import mocked
-from tests.unit.pillars import VALID, node, settings_of
+from tests.unit.pillars import BUILTIN, VALID, node, settings_of
 
 
 @pytest.mark.parametrize(
@@ -29,6 +34,23 @@ def test_report(monkeypatch):
     assert (report["manager"], report["server"]) == (False, False)
     assert set(report["managers"]) == set(report["servers"]) == {"m1", "m2", "m3"}
     assert (report["labels"], report["engine"]) == ({"zone": "a"}, "20.10.5")
+
+
+def test_report_has_the_engines_own_word_of_its_swarm_mode(monkeypatch):
+    swarm = {"NodeID": "", "LocalNodeState": "error", "Error": "could not find local IP address"}
+    labels = {"zone": "a", "ssd": True, "old": None}
+    given = {**BUILTIN, "nodes": {"m*": {"labels": labels, "availability": "drain"}}}
+    settings = settings_of(given, node("m4"))
+    salt = mocked(swarm_settings__get=settings, swarm_engine__version="26.1.5")
+    monkeypatch.setattr(swarm_node, "__salt__", salt, raising=False)
+    client = Mock(info=lambda: {"Swarm": swarm})
+    monkeypatch.setattr(swarm_mode, "connect", lambda _: contextlib.nullcontext(client))
+    report = swarm_node.report()
+    assert (report["state"], report["error"]) == ("error", "could not find local IP address")
+    assert (report["endpoint"], report["mode"]) == ("", "builtin")
+    assert report["labels"] == {"zone": "a", "ssd": "true"}
+    assert report["availability"] == "drain"
+    assert swarm_report.read(report) == report
 
 
 @pytest.mark.parametrize(

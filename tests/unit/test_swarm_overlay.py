@@ -15,7 +15,7 @@ from swarm_routes import Device, Route
 from swarm_store import StoreError
 
 from _modules import swarm_overlay as module
-from tests.unit.execution import mocked
+from tests.unit.execution import mocked, own_time
 from tests.unit.pillars import VALID, settings_of
 
 NET = "5d3c131e2c8de5fb216b115302f77cdc5336ced22d8e252b437a92e8abf3f3ab"
@@ -247,7 +247,7 @@ def test_apply_waits_for_a_store_whose_servers_take_turns_and_test_mode_does_not
         pauses.append(seconds)
         host.store_answers = True
 
-    monkeypatch.setattr(module.swarm_wait.time, "sleep", pause)
+    monkeypatch.setattr(module.swarm_wait, "time", own_time(sleep=pause))
     changes = module.apply(test=test)
     assert bool(pauses) is not test
     assert ("overlay networks" in changes) is not test

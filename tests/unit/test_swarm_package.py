@@ -9,18 +9,20 @@ import swarm_files
 import swarm_wait
 
 from _modules import swarm_package
-from tests.unit.execution import mocked
+from tests.unit.execution import mocked, own_time
 from tests.unit.pillars import VALID, settings_of
 
 # The packages of an installation; iptables is there already.
 BROUGHT = ("containerd", "docker.io", "iptables", "runc")
+LOCKS = {"_LOCKS": ("lock-frontend", "lock"), "_DOWNLOADS": ("lists", "archives")}
 
 
 @pytest.fixture
 def engine(monkeypatch, tmp_path):
     """Return a function that sets up a host: its packages, its repositories, its pillar."""
     monkeypatch.setattr(swarm_files, "RECORD", tmp_path / "record.json")
-    monkeypatch.setattr(swarm_dpkg, "_LOCK", tmp_path / "lock-frontend")
+    for name, files in LOCKS.items():
+        monkeypatch.setattr(swarm_dpkg, name, [tmp_path / one for one in files])
     monkeypatch.setattr(swarm_dpkg, "_JOURNAL", tmp_path / "updates")
 
     def engine(  # noqa: PLR0913
@@ -33,6 +35,7 @@ def engine(monkeypatch, tmp_path):
         orphans=(),
         others=None,
         came=(),
+        masked=False,
         **wanted,
     ):
         host = {"have": have, "repositories": list(repositories), "held": list(held), "came": came}
@@ -56,6 +59,7 @@ def engine(monkeypatch, tmp_path):
             swarm_engine__check=None,
             swarm_container__names=list(names),
             swarm_container__get=lambda name: {"command": [dict(names)[name]]},
+            cmd__run_stdout=lambda *_, **__: f"LoadState={'masked' if masked else 'loaded'}",
             pkg__version=version,
             pkg__autoremove=list(orphans),
             pkg__install=install,
@@ -295,23 +299,83 @@ def test_engine_of_ours_is_replaced_by_another_of_pillar(engine):
     assert list(swarm_package.install()) == ["docker.io"]
 
 
-def test_apt_of_a_run_that_was_killed_is_waited_for(engine, monkeypatch):
+@contextlib.contextmanager
+def held(path):
+    """Have another process hold a lock; give a function that ends it."""
+    command = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:  # noqa: S603
+        assert other.stdout.readline() == b"held\n"
+        yield other.communicate
+
+
+@pytest.fixture
+def waited(monkeypatch):
+    """Return a function that calls one while a lock is held, and returns what it waited for."""
+
+    def waited(path, function):
+        with held(path) as end:
+            sleeps = []
+
+            def sleep(_):
+                sleeps.append("waited")
+                end()
+
+            monkeypatch.setattr(swarm_wait, "time", own_time(sleep=sleep))
+            assert function(test=True) is not None
+            assert sleeps == [], "a dry run waits for nobody"
+            function()
+            return bool(sleeps)
+
+    return waited
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_apt_of_a_run_that_was_killed_is_waited_for(engine, waited, number):
     """It goes on, and until its end the engine is there by half."""
     engine(have="20.10.5")
-    sleeps = []
-    command = [sys.executable, "-c", HOLD, str(swarm_dpkg._LOCK)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as apt:  # noqa: S603
-        assert apt.stdout.readline() == b"held\n"
+    assert waited(swarm_dpkg._LOCKS[number], swarm_package.install)
 
-        def sleep(_):
-            sleeps.append("waited")
-            apt.communicate()
 
-        monkeypatch.setattr(swarm_wait.time, "sleep", sleep)
-        assert swarm_package.install(test=True) == {}, "a dry run waits for nobody"
-        assert sleeps == []
-        assert swarm_package.install() == {}
-    assert sleeps == ["waited"]
+@pytest.mark.parametrize(("have", "waits"), [("", True), ("20.10.5", False)])
+@pytest.mark.parametrize("number", range(2))
+def test_downloads_of_apt_are_waited_for_by_who_installs(engine, waited, number, have, waits):
+    engine(have=have, repositories=REPOSITORIES)
+    assert waited(swarm_dpkg._DOWNLOADS[number], swarm_package.install) is waits
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_clean_waits_for_apt_before_it_removes(engine, waited, name):
+    engine(repositories=REPOSITORIES)
+    swarm_package.install()
+    assert waited(getattr(swarm_dpkg, name)[0], swarm_package.remove)
+
+
+def test_clean_that_has_nothing_to_remove_waits_for_nobody(engine, waited):
+    engine(have="20.10.5")
+    assert not waited(swarm_dpkg._LOCKS[0], swarm_package.remove)
+
+
+def test_wait_for_apt_obeys_the_timeout_and_names_the_lock(engine):
+    salt = engine(repositories=REPOSITORIES)
+    swarm_package.install()
+    salt["swarm_settings.get"].return_value["timeout"] = 0.2
+    path = swarm_dpkg._LOCKS[0]
+    words = rf"gave up after 0\.2 s \(swarm:timeout\): .* at work on m1: it has {path}"
+    with held(path), pytest.raises(swarm_errors.WaitTimeoutError, match=words):
+        swarm_package.remove()
+    salt["pkg.remove"].assert_not_called()
+    assert swarm_files.record("engine")["package"] == "docker.io", "the next run goes on"
+
+
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+@pytest.mark.parametrize("have", ["", "20.10.5"])
+def test_unit_that_is_masked_is_told_before_anything_is_installed(engine, have, test):
+    salt = engine(have=have, repositories=REPOSITORIES, masked=True, version="20.10.24*")
+    with pytest.raises(swarm_errors.SwarmError, match=r"docker\.service is masked on m1"):
+        swarm_package.install(test=test)
+    salt["pkg.install"].assert_not_called()
+    salt["pkg.refresh_db"].assert_not_called()
+    assert not swarm_files.RECORD.exists()
 
 
 # ---- an installation that was killed

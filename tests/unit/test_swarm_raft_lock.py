@@ -13,6 +13,8 @@ import swarm_errors
 import swarm_raft_lock
 from swarm_raft_lock import EXPIRED, FREE, HELD, OWN, Turn
 
+from tests.unit.execution import own_time
+
 HOSTS = ("m1", "m2", "m3", "m4", "m5")
 START = 1_750_000_000
 
@@ -135,7 +137,7 @@ class Machine:
 def test_never_two_hosts_have_the_turn_and_each_gets_it(monkeypatch, seed):
     """Whoever is interrupted between two calls, or loses its power at any of them."""
     machine = Machine(seed)
-    monkeypatch.setattr(swarm_raft_lock.time, "time", lambda: machine.now)
+    monkeypatch.setattr(swarm_raft_lock, "time", own_time(time=lambda: machine.now))
     machine.run()
     assert sorted(machine.done) == list(HOSTS)
     assert machine.raft.configs_ == {}
@@ -159,7 +161,7 @@ def test_what_a_turn_means(turn, me, now, what):
 def test_host_that_was_lost_in_its_turn_holds_nobody_up_for_ever(monkeypatch):
     raft, clock = Raft(), [START]
     raft.clock = lambda: clock[0]
-    monkeypatch.setattr(swarm_raft_lock.time, "time", lambda: clock[0])
+    monkeypatch.setattr(swarm_raft_lock, "time", own_time(time=lambda: clock[0]))
     assert swarm_raft_lock.take(raft, "m1", "n1", 1000)[0]
     clock[0] += 1000
     assert swarm_raft_lock.take(raft, "m2", "n2", 1000) == (
@@ -173,7 +175,7 @@ def test_host_that_was_lost_in_its_turn_holds_nobody_up_for_ever(monkeypatch):
 def test_config_of_that_name_that_somebody_else_made_is_never_removed(monkeypatch):
     raft = Raft()
     raft.create_config(swarm_raft_lock.NAME, "", {})
-    monkeypatch.setattr(swarm_raft_lock.time, "time", lambda: START + 10**9)
+    monkeypatch.setattr(swarm_raft_lock, "time", own_time(time=lambda: START + 10**9))
     turn, why = swarm_raft_lock.take(raft, "m1", "n1", 1000)
     assert turn is None
     assert "somebody's own config swarm-formula-turn has it" in why

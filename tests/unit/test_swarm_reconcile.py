@@ -1,5 +1,10 @@
+import docker
 import pytest
 import swarm_reconcile
+import swarm_roles
+import swarm_spec
+
+from tests.unit.pillars import FILES, VALID, settings_of
 
 STATE = {"state": {"old": "x", "new": "running"}}
 MEMORY = {"memory": {"old": 1, "new": 2}}
@@ -94,3 +99,57 @@ def test_a_stopped_container_is_a_difference():
     assert differences(container("exited"), {"Id": "sha256:1"}) == {
         "state": {"old": "exited", "new": "running"}
     }
+
+
+class Engine:
+    """An engine with one container, and maybe with ``userns-remap``."""
+
+    def __init__(self, *options, **host):
+        self.options = options
+        self.web = {**container("running"), "Id": "c1", "Name": "/web", "HostConfig": host}
+
+    def info(self):
+        return {"SecurityOptions": ["name=seccomp,profile=builtin", *self.options]}
+
+    def inspect_container(self, name):
+        if name != "web":
+            raise docker.errors.NotFound("404")
+        return self.web
+
+    def inspect_image(self, _name):
+        return {"Id": "sha256:1"}
+
+
+WANTED = {"image": "swarm:1.2.9", "network_mode": "host", "userns_mode": "host"}
+HOST = {"NetworkMode": "host"}
+
+
+@pytest.mark.parametrize(
+    ("options", "host", "differs"),
+    [
+        # A container of a version before, on an engine like any other, is not created anew.
+        ((), HOST, set()),
+        ((), {**HOST, "UsernsMode": "host"}, set()),
+        (("name=userns",), HOST, {"userns_mode"}),
+        (("name=userns",), {**HOST, "UsernsMode": "host"}, set()),
+    ],
+)
+def test_user_namespace_counts_where_the_engine_has_some(options, host, differs):
+    plan = swarm_reconcile.plan(Engine(*options, **host), "web", WANTED)
+    assert set(plan.changes) == differs
+    assert swarm_spec.body(plan.wanted)["HostConfig"].get("UsernsMode") == (
+        "host" if options else None
+    )
+
+
+def test_what_shares_the_hosts_network_is_in_the_hosts_user_namespace():
+    """dockerd: cannot share the host's network namespace when user namespaces are enabled."""
+    settings = settings_of(VALID)
+    specs = [
+        swarm_roles.consul_container(settings, "/etc/x", None, FILES)[0],
+        swarm_roles.manager_container(settings, FILES),
+        swarm_roles.agent_container(settings, FILES),
+    ]
+    for spec in specs:
+        assert (spec["network_mode"], spec["userns_mode"]) == ("host", "host")
+        assert swarm_spec.wanted("x", spec)

@@ -44,6 +44,14 @@ def test_node_of_a_member_with_a_domain_is_found_by_its_host_name():
     assert of("m4.example.com") == "10.77.0.14:2275"
 
 
+@given(st.dictionaries(st.text(), ANYTHING), st.sampled_from(["a", "\n", "error", "locked"]))
+def test_whatever_labels_and_state_a_member_reports_its_row_is_one_line(labels, state):
+    mine = report(4, labels=labels, state=state, error=state)
+    reports = {"m4": swarm_report.read(mine)}
+    rows = swarm_members.rows(["m4"], reports, said(node(4)))
+    assert len(swarm_members.table(rows).splitlines()) == 2
+
+
 @given(st.dictionaries(st.sampled_from([*report(1), "more"]), ANYTHING), ANYTHING)
 def test_nothing_that_a_minion_reports_breaks_a_status(keys, heard):
     reports = {

@@ -137,8 +137,75 @@ def test_remove_of_a_live_node(fleet):
     (deregister,) = fleet.calls("swarm_consul.deregister")
     assert deregister[0] != ["m4"]
     assert deregister[2] == {"endpoint": "10.77.0.14:2275"}
-    assert fleet.calls("swarm_consul.expel")[0][1] == ("m4",)
-    assert fleet.events == [("m4", "removed", {})]
+    assert fleet.calls("swarm_consul.expel") == [(["m1"], ("m4",), {})]
+    assert fleet.events[-1] == ("m4", "removed", {})
+
+
+@pytest.mark.parametrize("cli", ["salt-run", "salt-master"])
+def test_steps_of_a_removal_are_told_while_it_goes_on(fleet, monkeypatch, capsys, cli):
+    monkeypatch.setitem(runner.__opts__, "__cli", cli)
+    runner.remove("m4")
+    steps = [data["message"] for _, word, data in fleet.events if word == "progress"]
+    assert steps == [
+        "asking the 4 members of m1",
+        "applying swarm.clean",
+        "waiting until Consul has lost it",
+    ]
+    out, err = capsys.readouterr()
+    assert out == "", "who reads JSON there gets nothing else"
+    assert err == ("".join(f"m4: {one}\n" for one in steps) if cli == "salt-run" else "")
+
+
+def test_who_does_not_answer_costs_one_wait(fleet):
+    del fleet.reports["m4"]
+    runner.remove("m4")
+    assert [name for name, minions, *_ in fleet.asked if "m4" in minions] == [
+        "saltutil.refresh_pillar"
+    ]
+
+
+BAD = {"a": {"result": False, "comment": "network backend cannot be removed"}}
+
+
+def test_consul_of_a_node_that_could_not_be_cleaned_is_not_waited_for(fleet):
+    fleet.states["m4"] = BAD
+    done = runner.remove("m4")
+    assert done["cleaned"] == "network backend cannot be removed"
+    assert fleet.calls("swarm_consul.expel")[0][2] == {"timeout": 0}
+
+
+@pytest.mark.parametrize(("states", "limit"), [(JOINED, {}), (BAD, {"force": False})])
+def test_node_that_could_not_be_cleaned_is_not_struck_off_while_it_runs(fleet, states, limit):
+    """Its engine would not notice, and stay active for ever."""
+    for name, one in fleet.reports.items():
+        one |= {"mode": "builtin", "endpoint": f"id-{name}"}
+    known = {f"id-m{number}": node(number, "Ready") for number in (1, 2, 3, 4)}
+    fleet.managers = {
+        "m1": {"role": "leader", "nodes": known},
+        "m2": {"role": "manager", "nodes": known},
+    }
+    fleet.states["m4"] = states
+    runner.remove("m4")
+    assert fleet.calls("swarm_leader.drop") == [(["m1"], ("id-m4",), limit)]
+
+
+@pytest.mark.parametrize(("took", "asked"), [(1, ["m1", "m2", "m3"]), (180, ["m1"])])
+def test_who_has_waited_in_vain_is_the_last_to_be_asked(fleet, monkeypatch, took, asked):
+    """Three members that each wait for ``swarm:timeout`` are nine minutes."""
+    clock = [0]
+
+    def ask(minions, function, *_, **__):
+        clock[0] += took
+        fleet.asked.append((function, minions, (), {}))
+        return dict.fromkeys(minions, "Consul of m4 is still alive")
+
+    monkeypatch.setattr(runner, "_ask", ask)
+    monkeypatch.setattr(runner.time, "monotonic", lambda: clock[0])
+    answer = runner._from_any(["m1", "m2", "m3"], "swarm_consul.expel", "m4")
+    assert answer == "Consul of m4 is still alive"
+    assert [minions for minions, *_ in fleet.calls("swarm_consul.expel")] == [
+        [one] for one in asked
+    ]
 
 
 def test_remove_of_a_dead_node_whose_key_is_gone(fleet):

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 import swarm_errors
@@ -8,6 +9,7 @@ from _states import swarm_settings as state
 from tests.unit.execution import mocked
 from tests.unit.pillars import HOSTS
 
+CFSSL = "https://ca.example.com/api/v1/cfssl/sign"
 INTERFACES = {
     "lo": {"up": True, "inet": [{"address": "127.0.0.1"}], "inet6": [{"address": "::1"}]},
     "eth0": {
@@ -74,6 +76,37 @@ def test_every_fault_is_in_the_error(monkeypatch):
         "- swarm:overlay",
         "- swarm:prot",
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [
+        ("swarm:labels:False", {"labels": {False: 1}}),
+        ("swarm:nodes:m*:labels:True", {"nodes": {"m*": {"labels": {True: "a"}}}}),
+        ("swarm:engine:options:None", {"engine": {"options": {None: 1}}}),
+        (
+            "swarm:networks:backend:options:False",
+            {"networks": {"backend": {"driver": "overlay", "options": {False: "1"}}}},
+        ),
+        (
+            "swarm:builtin:cluster:external-ca:options:True",
+            {"builtin": {"cluster": {"external-ca": [{"url": CFSSL, "options": {True: "x"}}]}}},
+        ),
+    ],
+    ids=str,
+)
+def test_key_that_yaml_reads_as_another_thing_is_told(monkeypatch, path, given):
+    """``off: 1`` in the file. As JSON, it would be a label ``false=1``."""
+    set_pillar(monkeypatch, {"managers": ["m1"], **given})
+    words = rf"{re.escape(path)}: found .*; right would be a key in quotes"
+    with pytest.raises(swarm_errors.SettingsError, match=words):
+        execution.get()
+    assert any(re.search(words, text) for text in execution.check()["faults"])
+
+
+def test_key_that_is_a_number_or_quoted_is_a_key(monkeypatch):
+    set_pillar(monkeypatch, {"managers": ["m1"], "labels": {7: "a", "off": 1, "null": "x"}})
+    assert execution.get()["labels"] == {"7": "a", "off": 1, "null": "x"}
 
 
 def test_check_tells_faults_and_warnings(monkeypatch):

@@ -1,5 +1,3 @@
-import time
-
 import pytest
 import swarm_errors
 import swarm_wait
@@ -24,8 +22,7 @@ class Clock:
 def clock(monkeypatch):
     """Have time pass by sleeping alone."""
     clock = Clock()
-    monkeypatch.setattr(time, "monotonic", clock.monotonic)
-    monkeypatch.setattr(time, "sleep", clock.sleep)
+    monkeypatch.setattr(swarm_wait, "time", clock)
     return clock
 
 
@@ -51,6 +48,12 @@ def test_gives_up_with_the_last_that_was_missing(clock):
         swarm_wait.until(answers(*texts), 60)
     assert str(failure.value) == "gave up after 60 s (swarm:timeout): m3 missing"
     assert 60 <= sum(clock.pauses) < 62
+
+
+def test_limit_that_is_not_of_pillar_blames_no_key_of_it(clock):
+    with pytest.raises(swarm_errors.WaitTimeoutError) as failure:
+        swarm_wait.until(answers(*["m3 missing"] * 100), 10, fixed=True)
+    assert str(failure.value) == "gave up after 10 s: m3 missing"
 
 
 def test_pauses_grow_up_to_a_second(clock):

@@ -55,6 +55,10 @@ TROUBLES = Table(
         "swarm:tls:ca is m3 by now (by default, it is the first manager), and m1 is the CA": (
             "tests/unit/test_swarm_tls.py::test_second_ca_is_not_made_where_the_first_is_trusted"
         ),
+        "m1: ... sets ExecStart after /etc/systemd/system/docker.service.d/zz-swarm.conf": (
+            "tests/unit/test_swarm_engine.py::"
+            "test_drop_in_that_would_take_the_socket_away_is_refused"
+        ),
         "this host has docker-ce already, and docker.io would take its place": (
             "tests/unit/test_swarm_package.py::test_engine_of_somebody_else_is_not_replaced"
         ),
@@ -65,6 +69,10 @@ TROUBLES = Table(
         "m1 already has other objects under names that this formula uses": (
             "tests/integration/test_x_clean.py::"
             "test_what_somebody_else_calls_like_ours_is_left_alone"
+        ),
+        "m1 is a node of a classic swarm that this formula did not set up": (
+            "tests/unit/test_swarm_mode_guard.py::"
+            "test_classic_swarm_by_hand_is_refused_by_name_or_taken_over"
         ),
         "m2 was not removed: ...": f"{JOIN}::test_primary_manager_is_removed",
         "removing Consul on m2 would cost the quorum": (

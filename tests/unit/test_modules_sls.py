@@ -1,0 +1,88 @@
+"""
+How the formula's modules come to a minion, as Salt renders it.
+"""
+
+import json
+
+import pytest
+import salt.config
+import salt.loader
+import yaml
+from salt.exceptions import SaltRenderError
+
+from tests.conftest import REPO_ROOT
+
+MODULES = json.loads((REPO_ROOT / "swarm/modules.json").read_text())
+
+
+@pytest.fixture
+def minion(tmp_path):
+    """Return a function that renders the SLS on a minion of which Salt's options differ."""
+
+    def render(**differs):
+        opts = salt.config.minion_config(None).copy() | {
+            "id": "m1",
+            "cachedir": str(tmp_path),
+            "extension_modules": str(tmp_path / "extmods"),
+            "file_client": "local",
+            "file_roots": {"base": [str(REPO_ROOT)]},
+            "grains": {},
+            "renderer": "jinja|yaml",
+            "renderer_blacklist": [],
+            "renderer_whitelist": [],
+            **differs,
+        }
+        jinja = salt.loader.render(opts, salt.loader.minion_mods(opts))["jinja"]
+        done = jinja(str(REPO_ROOT / "swarm/modules.sls"), saltenv="base", sls="swarm.modules")
+        return yaml.safe_load(done.read())
+
+    return render
+
+
+def brought(tmp_path):
+    extmods = tmp_path / "extmods"
+    return {f"_{path.relative_to(extmods)}": path.read_bytes() for path in extmods.rglob("*.py")}
+
+
+SOURCES = {name: (REPO_ROOT / name).read_bytes() for name in MODULES}
+
+
+def test_salt_ssh_is_refused_in_one_sentence(minion):
+    with pytest.raises(SaltRenderError, match="needs a salt-minion on each host"):
+        minion(_ssh_version="9.2")  # as salt-ssh sets it where it renders
+
+
+def test_a_bare_minion_gets_all_modules_once(minion, tmp_path):
+    (state,) = minion().values()
+    assert {"force_reload_modules": True} in state["test.nop"]
+    assert brought(tmp_path) == SOURCES
+    assert minion() == {}
+
+
+def test_a_minion_that_lists_its_state_modules_needs_no_other(minion, tmp_path):
+    assert minion(whitelist_state_modules=["swarm_settings"]) == {}
+    assert brought(tmp_path) == SOURCES
+
+
+@pytest.mark.parametrize("name", ["_utils/swarm_wait.py", "_modules/swarm_modules.py"])
+def test_a_module_that_is_missing_or_of_another_release_is_replaced(minion, tmp_path, name):
+    minion()
+    place = tmp_path / "extmods" / name[1:]
+    place.unlink()
+    assert minion() != {}
+    place.write_text("# of an older release\n\n\ndef stale(_):\n    return ['it']\n")
+    assert minion() != {}
+    assert brought(tmp_path) == SOURCES
+    assert minion() == {}
+
+
+def test_a_module_that_went_with_a_release_goes_and_those_of_others_stay(minion, tmp_path):
+    gone, others = tmp_path / "extmods/utils/swarm_gone.py", tmp_path / "extmods/utils/mine.py"
+    former = tmp_path / "files/base/swarm/modules.json"
+    for path in (gone, others, former):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    former.write_text(json.dumps({**MODULES, "_utils/swarm_gone.py": []}))
+    minion()
+    assert not gone.exists()
+    assert others.exists()
