@@ -279,6 +279,17 @@ def test_cas_of_nodes_and_clients_change_together(apart):
         assert left not in old[key]
 
 
+@given(st.none() | st.text() | st.integers() | st.lists(st.text()) | st.just({}))
+def test_report_of_a_client_that_is_none_holds_the_change_up(apart, said):
+    settings, state = apart
+    settings = {**settings, "tls": {**settings["tls"], "ca_rotation": 1}}
+    first, _ = swarm_authority.advanced(state, settings, {})
+    second, _ = swarm_authority.advanced(first, settings, {})
+    new = swarm_pki.fingerprint(second["ca"]["cert"])
+    for report in ({"issuer": new, "clients_issuer": said}, {"clients_issuer": said}, said):
+        assert swarm_authority.advanced(second, settings, {"m4": report}) == (second, None)
+
+
 def test_clients_ca_that_is_made_in_the_middle_of_a_change_stays(apart, state):
     settings, _ = apart
     settings = {**settings, "tls": {**settings["tls"], "ca_rotation": 1}}

@@ -628,6 +628,19 @@ def test_ca_of_another_mode_is_told(hosts, mine, cas, words):
     assert swarm_certs.NODE.read() == before
 
 
+def test_worker_whose_own_pillar_has_no_port_has_no_certificate_and_holds_nothing_up(hosts):
+    hosts.pillar = {**OPEN, "client": {"nodes": ["m1"]}}
+    without = {"engine": {"port": None}}
+    hosts.apply("m1")
+    assert hosts.apply("m4", **without) == {"m4": {}}
+    hosts.pillar = {**hosts.pillar, "tls": {"ca_rotation": 1}}
+    for _ in range(4):
+        hosts.apply("m1")
+        hosts.apply("m4", **without)
+    assert hosts.apply("m1") == {"m1": {}}
+    assert len(swarm_pki.bundle(swarm_certs.NODE.read().clients)) == 1
+
+
 @pytest.fixture
 def users(hosts, monkeypatch, tmp_path):
     """Have m4's users be clients in builtin mode."""
