@@ -198,7 +198,10 @@ def open_engines(broken_into):
     mode.apply()
     mode.become(**SETTLED)
     assert mode.apply() == {}
-    return mode
+    yield mode
+    # By itself: the end of the module makes the attacker a manager.
+    mode.pillar(managers=["m1", "m2"])
+    mode.apply()
 
 
 def _engines(mode, host, cert, key):
