@@ -95,11 +95,14 @@ def apply(test=False):
         if not state:
             _refuse_second(settings)
             state, changes = swarm_authority.found(settings), {"CA": {"old": None, "new": "made"}}
+        before, state = state, swarm_authority.with_clients(state, settings)
+        if state != before:
+            changes["CA for clients"] = {"old": None, "new": "made"}
         # Read the reports of all members only during a rotation.
         reports = _reports(settings) if swarm_authority.is_changing(state) else {}
         state, step = swarm_authority.advanced(state, settings, reports)
         if step:
-            changes = {"CA": {"old": "in its change", "new": step}}
+            changes["CA"] = {"old": "in its change", "new": step}
         before, state = state, swarm_authority.with_token(state, settings)
         if state != before:
             changes["Consul's management token"] = {"old": None, "new": "made"}

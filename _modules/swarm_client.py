@@ -45,7 +45,9 @@ def _profile(settings):
         text += "export DOCKER_TLS_VERIFY=1\n"
     if settings["tls"]["ca"]:
         text += f'export DOCKER_CERT_PATH="{_folder()}/$(id -un)"\n'
-    return f"{text}export DOCKER_API_VERSION={_API}\n"
+    if settings["mode"] == "classic":
+        text += f"export DOCKER_API_VERSION={_API}\n"
+    return text
 
 
 def apply(test=False):

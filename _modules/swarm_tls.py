@@ -41,7 +41,7 @@ def _mine():
 
 def status():
     """
-    Return the names in this node's certificate, its issuer and its remaining days of validity.
+    Return the names and usages in this node's certificate, its issuer and its remaining days.
 
     CLI Example:
 
@@ -55,6 +55,7 @@ def status():
     return {
         "folder": swarm_certs.NODE.current().folder,
         "names": sorted(swarm_pki.names(found.cert)),
+        "usages": sorted(swarm_pki.usages(found.cert)),
         "days left": round(swarm_pki.days_left(found.cert), 1),
         **swarm_authority.report([found]),
     }
@@ -118,7 +119,7 @@ def apply_client(test=False):
     """
     settings = _settings()
     if settings["tls"]["ca"] and settings["id"] in settings["client"]["nodes"]:
-        due = swarm_pki.Grant(f"client of {settings['id']}", server=False)
+        due = swarm_authority.due_client(settings["id"])
         return _apply(settings, _mine(), swarm_authority.CLIENT, due, test)
     if not swarm_certs.CLIENT.folder.exists():
         return {}
@@ -144,7 +145,7 @@ def _apply(settings, mine, kind, due, test):
             wanted = _made(settings, kind, authority)
             why = _gain(settings, have, wanted, due, why)
         elif not why and authority:
-            wanted = have._replace(ca=authority["trust"], gossip=_gossip(authority, kind))
+            wanted = swarm_authority.filled(have, authority, kind)
             why = "other CAs are trusted" if wanted != have else None
     store.promise(bool(why and test))
     if why and not test:
@@ -165,10 +166,16 @@ def _gain(settings, have, new, due, why):
     Return why a new certificate replaces the old one, ``None`` if the only reason is the names and
     the CA grants the same names again.
 
-    The CA signs by the pillar of its own minion. Raises an error if the certificate lacks a name or
-    an address that is due.
+    The CA signs by the pillar of its own minion. Raises an error if the certificate is for other
+    usages, or lacks a name or an address that is due.
     """
     ca, me = settings["tls"]["ca"], settings["id"]
+    if (usages := swarm_pki.usages(new.cert)) != {*due.usages}:
+        signed, wanted = (", ".join(sorted(one)) for one in (usages, due.usages))
+        raise swarm_errors.SwarmError(
+            f"{ca}, the CA (swarm:tls:ca), signs for {me} with the usages {signed}, and {wanted} is"
+            f" due: give {ca} the same swarm:mode in pillar as {me}, and apply again"
+        )
     found = swarm_pki.names(new.cert)
     if missing := {*due.names, *due.addresses} - found:
         raise swarm_errors.SwarmError(
@@ -178,10 +185,6 @@ def _gain(settings, have, new, due, why):
         )
     only_names = have and why == swarm_pki.other_names(have.cert, due)
     return None if only_names and found == swarm_pki.names(have.cert) else why
-
-
-def _gossip(authority, kind):
-    return authority["gossip"] if kind == swarm_authority.NODE else ""
 
 
 def _made(settings, kind, authority):
@@ -195,7 +198,7 @@ def _made(settings, kind, authority):
             f" {ca} or {me} is wrong: compare 'date' on both, correct it, and apply again. Nothing"
             " was changed"
         )
-    return swarm_certs.Set(authority["trust"], cert, key, _gossip(authority, kind))
+    return swarm_authority.filled(swarm_certs.Set("", cert, key), authority, kind)
 
 
 def _brought(settings, due):
@@ -212,7 +215,8 @@ def _brought(settings, due):
     path = "swarm:consul:gossip_key"
     gossip = swarm_secrets.load(__salt__, place, path=path) if place else ""
     found = swarm_certs.Set(**texts, gossip=gossip)
-    faults = swarm_pki.faults(found.cert, found.key, found.ca, due)
+    usages = swarm_authority.node_usages(settings)
+    faults = swarm_pki.faults(found.cert, found.key, found.ca, due, usages)
     if faults:
         raise swarm_errors.SwarmError(
             f"the files of swarm:tls:cert, key and ca_cert do not do for {settings['id']}: "
@@ -239,22 +243,36 @@ def _asked_authority(settings, mine):
 
 
 def _await_authority(settings, mine, test):
-    found, ca = _asked_authority(settings, mine), settings["tls"]["ca"]
+    found = _asked_authority(settings, mine)
     if not found:
         _refuse_moved(settings)
 
     def probe():
         found.update(_authority(settings, mine))
-        return (
-            None
-            if found
-            else f"{ca}, the CA (swarm:tls:ca), has not told {settings['id']} whom to trust: apply"
-            f" swarm there, with a pillar that has {settings['id']} in swarm:nodes"
-        )
+        return None if enough() else _untold(settings, found)
 
-    if not found:
+    def enough():
+        # A dry run changes nothing on the CA, which the run would have upgraded first.
+        return bool(found) if test else swarm_authority.is_complete(found, settings)
+
+    if not enough():
         swarm_wait.until(probe, 0 if test else settings["timeout"])
     return found
+
+
+def _untold(settings, found):
+    """Return what the CA has to publish before this node can have a certificate."""
+    ca, me = settings["tls"]["ca"], settings["id"]
+    if found:
+        return (
+            f"{ca}, the CA (swarm:tls:ca), has no CA for clients yet, without which {me} gets no"
+            f" certificate in builtin mode: apply swarm on {ca}, with this version of the formula"
+            " and mode: builtin in its pillar"
+        )
+    return (
+        f"{ca}, the CA (swarm:tls:ca), has not told {me} whom to trust: apply swarm there, with a"
+        f" pillar that has {me} in swarm:nodes"
+    )
 
 
 def _refuse_moved(settings):

@@ -11,6 +11,7 @@ import json
 import os
 import time
 import uuid
+from collections.abc import Callable
 from typing import NamedTuple
 
 import swarm_address
@@ -26,6 +27,10 @@ LOCK = "swarm-formula-ca.lock"
 # Consul accepts 16, 24 or 32 bytes.
 _GOSSIP = 32
 NODE, CLIENT = "node", "client"
+# The key of the clients' CA in the state and in the record, and the end of its name.
+_CLIENTS, _OF_CLIENTS = "clients", " clients"
+# The key of the fingerprint of the CA that signs for clients, in records and reports.
+_CLIENTS_ISSUER = "clients_issuer"
 # Names of the values that the CA and the members publish in Salt's mine.
 RECORD, REPORT, ACL = "swarm_ca", "swarm_tls", "swarm_acl"
 
@@ -48,21 +53,45 @@ def save(state: dict) -> None:
     swarm_files.write(FILE, swarm_files.to_json(state), mode=0o600)
 
 
-def _new(tls: dict, name: str) -> dict:
-    made = swarm_pki.new_authority(name, tls["ca_days"], tls["key_type"])
-    return made._asdict()
+def _new(settings: dict, what: str = "") -> dict:
+    tls, name = settings["tls"], f"swarm-formula {settings['id']}{what}"
+    return swarm_pki.new_authority(name, tls["ca_days"], tls["key_type"])._asdict()
 
 
 def found(settings: dict) -> dict:
     """Return a new CA with a gossip key for Consul. Pure except for random values and the time."""
-    return {
-        "ca": _new(settings["tls"], f"swarm-formula {settings['id']}"),
+    state = {
+        "ca": _new(settings),
         "next": None,
         "old": [],
         "rotation": settings["tls"]["ca_rotation"] or 0,
         "gossip": base64.b64encode(os.urandom(_GOSSIP)).decode(),
         "issued": {},
     }
+    return with_clients(state, settings)
+
+
+def _is_apart(settings: dict) -> bool:
+    """
+    Check whether clients have a CA of their own, the only one that engines accept clients of.
+
+    In builtin mode, a node is only a server: its certificate must open no other engine, and neither
+    must one that an earlier version signed for server and client. In classic mode, each node is a
+    client of Consul and of the managers.
+    """
+    return settings["mode"] == "builtin"
+
+
+def with_clients(state: dict, settings: dict) -> dict:
+    """Return the CA, with a second one for clients if needed. Pure except for its key."""
+    if state.get(_CLIENTS) or not _is_apart(settings):
+        return state
+    return {**state, _CLIENTS: {"ca": _new(settings, _OF_CLIENTS), "next": None, "old": []}}
+
+
+def _chains(state: dict) -> list[dict]:
+    """Return the CAs: the nodes', and the clients' if they have their own."""
+    return [state, *([state[_CLIENTS]] if state.get(_CLIENTS) else [])]
 
 
 def with_token(state: dict, settings: dict) -> dict:
@@ -81,11 +110,26 @@ def trust(state: dict) -> str:
 
 def record(state: dict) -> dict:
     """Return what the CA publishes to the members; the gossip key is a secret that they share."""
-    return {
+    found = {
         "trust": trust(state),
         "issuer": swarm_pki.fingerprint(state["ca"]["cert"]),
         "gossip": state["gossip"],
     }
+    if clients := state.get(_CLIENTS):
+        found[_CLIENTS] = trust(clients)
+        found[_CLIENTS_ISSUER] = swarm_pki.fingerprint(clients["ca"]["cert"])
+    return found
+
+
+def is_complete(authority: dict, settings: dict) -> bool:
+    """Check whether a record has all that this mode needs; that of an earlier version has not."""
+    return bool(authority) and (_CLIENTS in authority or not _is_apart(settings))
+
+
+def filled(have: Set, authority: dict, kind: str) -> Set:
+    """Return a set with the CAs and the gossip key of the CA's record."""
+    gossip = authority["gossip"] if kind == NODE else ""
+    return have._replace(ca=authority["trust"], gossip=gossip, clients=authority.get(_CLIENTS, ""))
 
 
 def report(sets: list[Set]) -> dict:
@@ -98,11 +142,15 @@ def report(sets: list[Set]) -> dict:
     """
     if not sets:
         return {}
-    trusted = [swarm_pki.fingerprints(one.ca) for one in sets]
-    issuers = {swarm_pki.issuer(one.cert, one.ca) for one in sets}
+    trusted = [swarm_pki.fingerprints(one.ca + one.clients) for one in sets]
+    issuers = {"issuer": set()}
+    for one in sets:
+        of_clients = swarm_pki.issuer(one.cert, one.clients)
+        key = _CLIENTS_ISSUER if of_clients else "issuer"
+        issuers.setdefault(key, set()).add(of_clients or swarm_pki.issuer(one.cert, one.ca))
     return {
         "trusts": [one for one in trusted[0] if all(one in others for others in trusted)],
-        "issuer": issuers.pop() if len(issuers) == 1 else None,
+        **{key: found.pop() if len(found) == 1 else None for key, found in issuers.items()},
     }
 
 
@@ -128,16 +176,32 @@ def advanced(state: dict, settings: dict, reports: dict) -> tuple[dict, str | No
 def _next(state: dict, settings: dict, reports: dict) -> tuple[dict, str | None]:
     rotation = settings["tls"]["ca_rotation"]
     if rotation not in (None, state["rotation"]) and not is_changing(state):
-        new = _new(settings["tls"], f"swarm-formula {settings['id']}")
-        return {**state, "next": new, "rotation": rotation}, "a new CA is trusted beside the old"
+        begun = _in_each(
+            {**state, "rotation": rotation}, lambda _, what: {"next": _new(settings, what)}
+        )
+        return begun, "a new CA is trusted beside the old"
     if lagging(state, reports):
         return state, None
     if state["next"]:
-        old = [state["ca"]["cert"]]
-        return {**state, "ca": state["next"], "next": None, "old": old}, "the new CA signs"
+        return _in_each(state, _followed), "the new CA signs"
     if state["old"]:
-        return {**state, "old": []}, "the old CA is trusted no more"
+        return _in_each(state, lambda *_: {"old": []}), "the old CA is trusted no more"
     return state, None
+
+
+def _in_each(state: dict, change: Callable[[dict, str], dict]) -> dict:
+    """Return a state with ``change(chain, end of the CA's name)`` in the chain of each CA."""
+    state = {**state, **change(state, "")}
+    if clients := state.get(_CLIENTS):
+        state[_CLIENTS] = {**clients, **change(clients, _OF_CLIENTS)}
+    return state
+
+
+def _followed(chain: dict, _: str) -> dict:
+    # The clients' CA may be newer than the change that is in progress.
+    if not chain["next"]:
+        return {}
+    return {"ca": chain["next"], "next": None, "old": [chain["ca"]["cert"]]}
 
 
 def lagging(state: dict, reports: dict) -> list[str]:
@@ -147,12 +211,14 @@ def lagging(state: dict, reports: dict) -> list[str]:
     Each member writes its own report, so it may be any value; an invalid one counts as late.
     """
     if state["next"]:
-        key, wanted = "trusts", swarm_pki.fingerprint(state["next"]["cert"])
+        following = [one["next"] for one in _chains(state) if one["next"]]
+        wanted = [("trusts", swarm_pki.fingerprint(one["cert"])) for one in following]
     elif state["old"]:
-        key, wanted = "issuer", swarm_pki.fingerprint(state["ca"]["cert"])
+        issuers = zip(("issuer", _CLIENTS_ISSUER), _chains(state), strict=False)
+        wanted = [(key, swarm_pki.fingerprint(one["ca"]["cert"])) for key, one in issuers]
     else:
         return []
-    return sorted(one for one, said in reports.items() if not _holds(said, key, wanted))
+    return sorted(one for one, said in reports.items() if not _holds_all(said, wanted))
 
 
 def waiting(state: dict, reports: dict, me: str) -> str | None:
@@ -168,6 +234,14 @@ def waiting(state: dict, reports: dict, me: str) -> str | None:
         f"the change of the CA waits{stamp} for {names} to {what}: apply swarm there. Those that"
         " will not come back: take them out of pillar and delete their keys (salt-key -d). To shut"
         f" them out at once: salt {me} swarm_ca.advance {' '.join(late)}"
+    )
+
+
+def _holds_all(said: object, wanted: list[tuple[str, str]]) -> bool:
+    # Most members have no client's certificate.
+    no_client = isinstance(said, dict) and _CLIENTS_ISSUER not in said
+    return all(
+        _holds(said, key, one) or (no_client and key == _CLIENTS_ISSUER) for key, one in wanted
     )
 
 
@@ -235,7 +309,7 @@ def _split(names: list[str]) -> tuple[list[str], list[str]]:
 
 
 def due(minion: str, address: str, settings: dict) -> swarm_pki.Grant:
-    """Return what a node's certificate must contain, by its roles in the pillar. Pure."""
+    """Return what a node's certificate must contain, by its roles and the mode. Pure."""
     # A node connects to its own Consul over loopback.
     names, addresses = [minion, "localhost"], [_form(address), "127.0.0.1"]
     if minion in settings["servers"] and settings["own_store"]:
@@ -243,7 +317,22 @@ def due(minion: str, address: str, settings: dict) -> swarm_pki.Grant:
     if minion in settings["managers"]:
         hosts, more = _split(settings["tls"]["names"])
         names, addresses = names + hosts, addresses + more
-    return swarm_pki.Grant(minion, tuple(dict.fromkeys(names)), tuple(dict.fromkeys(addresses)))
+    return swarm_pki.Grant(
+        minion,
+        node_usages(settings),
+        tuple(dict.fromkeys(names)),
+        tuple(dict.fromkeys(addresses)),
+    )
+
+
+def node_usages(settings: dict) -> tuple[str, ...]:
+    """Return what a node's certificate is for: only a node of classic mode is also a client."""
+    return (swarm_pki.SERVER,) if _is_apart(settings) else (swarm_pki.SERVER, swarm_pki.CLIENT)
+
+
+def due_client(minion: str) -> swarm_pki.Grant:
+    """Return what the certificate of a host's users must contain. Pure."""
+    return swarm_pki.Grant(f"client of {minion}", (swarm_pki.CLIENT,))
 
 
 def granted(asked: Asked, settings: dict, issued: dict) -> swarm_pki.Grant:
@@ -263,7 +352,7 @@ def granted(asked: Asked, settings: dict, issued: dict) -> swarm_pki.Grant:
     if asked.kind == CLIENT:
         if asked.minion not in settings["client"]["nodes"]:
             raise _refuse(asked, f"swarm:client:nodes in the pillar of {me} does not name it")
-        return swarm_pki.Grant(f"client of {asked.minion}", server=False)
+        return due_client(asked.minion)
     if asked.kind != NODE:
         raise _refuse(asked, f"there is no kind {asked.kind!r} of it")
     reserved = {"localhost", *_split(settings["tls"]["names"])[0]}
@@ -275,7 +364,10 @@ def granted(asked: Asked, settings: dict, issued: dict) -> swarm_pki.Grant:
 def issue(asked: Asked, request: str, settings: dict, state: dict) -> tuple[dict, str]:
     """Sign a request; return the CA's state, with the address recorded, and the certificate."""
     grant = granted(asked, settings, state["issued"])
-    authority = swarm_pki.Authority(**state["ca"])
+    chain = state
+    if asked.kind == CLIENT and _is_apart(settings) and not (chain := state.get(_CLIENTS)):
+        raise _refuse(asked, f"there is no CA for clients yet: apply swarm on {settings['id']}")
+    authority = swarm_pki.Authority(**chain["ca"])
     cert = swarm_pki.sign(request, authority, grant, settings["tls"]["days"])
     if asked.kind == NODE:
         issued = {**state["issued"], asked.minion: grant.addresses[0]}
@@ -298,12 +390,20 @@ def lack(have: Set | None, authority: dict, grant: swarm_pki.Grant, tls: dict) -
     left = swarm_pki.days_left(have.cert)
     if left < tls["renew_days"]:
         return f"renewed, for it was valid for {left:.0f} more day(s)"
-    if authority and swarm_pki.issuer(have.cert, authority["trust"]) != authority["issuer"]:
+    if authority and not _is_of(have, authority, grant):
         return "signed by the new CA"
     if swarm_pki.kind(have.key) != tls["key_type"]:
         return f"with a key of the type {tls['key_type']}"
     # Last: the CA's pillar may grant other names than this host's, for good.
     return swarm_pki.differs(have.cert, grant)
+
+
+def _is_of(have: Set, authority: dict, grant: swarm_pki.Grant) -> bool:
+    """Check whether the CA that now signs for nodes, or for clients, has signed a certificate."""
+    bundle, issuer = authority["trust"], authority["issuer"]
+    if _CLIENTS in authority and swarm_pki.SERVER not in grant.usages:
+        bundle, issuer = authority[_CLIENTS], authority[_CLIENTS_ISSUER]
+    return swarm_pki.issuer(have.cert, bundle) == issuer
 
 
 def parsed(request: object) -> dict:

@@ -16,8 +16,14 @@ import swarm_files
 
 # ``forgotten`` marks the newest set as untrusted; a restarting engine still reads it by the link.
 _LINK, _FORGOTTEN, _NEW = "current", "forgotten", "new"
-_NAMES = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem", "gossip": "gossip"}
-_MODES = (0o644, 0o644, 0o600, 0o600)
+_NAMES = {
+    "ca": "ca.pem",
+    "cert": "cert.pem",
+    "key": "key.pem",
+    "gossip": "gossip",
+    "clients": "clients.pem",
+}
+_MODES = (0o644, 0o644, 0o600, 0o600, 0o644)
 
 
 class Files(NamedTuple):
@@ -27,6 +33,7 @@ class Files(NamedTuple):
     cert: str
     key: str
     gossip: str
+    clients: str
 
     @property
     def folder(self) -> str:
@@ -35,12 +42,18 @@ class Files(NamedTuple):
 
 
 class Set(NamedTuple):
-    """Contents of a set, as PEM; ``gossip``, Consul's gossip key, is empty in a client's set."""
+    """
+    Contents of a set, as PEM.
+
+    ``gossip``, Consul's gossip key, is empty in a client's set. ``clients`` holds the CAs of the
+    clients' certificates; it is empty if ``ca`` signs these as well.
+    """
 
     ca: str
     cert: str
     key: str
     gossip: str = ""
+    clients: str = ""
 
 
 def _paths(folder: Path) -> Files:
@@ -48,8 +61,8 @@ def _paths(folder: Path) -> Files:
 
 
 def _read(files: Files) -> Set | None:
-    ca, cert, key, gossip = (swarm_files.read(Path(path)) for path in files)
-    return Set(ca, cert, key, gossip or "") if ca and cert and key else None
+    ca, cert, key, gossip, clients = (swarm_files.read(Path(path)) for path in files)
+    return Set(ca, cert, key, gossip or "", clients or "") if ca and cert and key else None
 
 
 class Store:
@@ -105,7 +118,7 @@ class Store:
         """Write a set, then point ``current`` to it; until then, the set is not used."""
         name = hashlib.sha256("".join(new).encode()).hexdigest()[:12]
         for path, text, mode in zip(_paths(self.folder / name), new, _MODES, strict=True):
-            swarm_files.write(Path(path), text, mode=mode)
+            swarm_files.write(Path(path), text or None, mode=mode)
         swarm_files.link(self.folder / _LINK, name)
         swarm_files.write(self.folder / _FORGOTTEN, None)
 

@@ -128,6 +128,9 @@ def options(settings: dict, engine_version: str, files: Files) -> dict:
     wanted = {"live-restore": classic}
     if settings["tls"]["used"]:
         wanted |= swarm_flags.tls(files)
+        if settings["tls"]["ca"] and not classic:
+            # The nodes' CA is not among them: no node is a client.
+            wanted["tlscacert"] = files.clients
     elif settings["engine"]["port"] and not settings["engine"]["options"].get("tlsverify"):
         # Set explicitly: otherwise dockerd sleeps 15 s at each start with a socket without TLS.
         wanted["tls"] = False

@@ -105,7 +105,23 @@ def faults(settings: dict) -> Iterator[Fault]:
 
 def warnings(settings: dict) -> list[str]:
     """Return warnings of settings that may lock out hosts."""
-    if not settings["firewall"]["enabled"] or settings["firewall"]["members"]:
+    if not settings["firewall"]["enabled"]:
+        return []
+    return _unlisted_clients(settings) + _unlisted_members(settings)
+
+
+def _unlisted_clients(settings: dict) -> list[str]:
+    others = [one for one in settings["client"]["nodes"] if one not in settings["managers"]]
+    if settings["mode"] != "builtin" or not others or settings["firewall"]["clients"]:
+        return []
+    return [
+        "swarm:firewall:clients: [] lets in only managers to the engines of managers, and"
+        f" swarm:client:nodes names {', '.join(others)} as well: write their addresses there"
+    ]
+
+
+def _unlisted_members(settings: dict) -> list[str]:
+    if settings["firewall"]["members"]:
         return []
     known = {*settings["managers"], *settings["servers"]}
     others = [one for one in settings["nodes"] if one not in known]

@@ -26,7 +26,12 @@ _RSA_BITS = 3072
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", flags=re.DOTALL)
 # A host whose clock is slow has to accept a certificate that has just been issued.
 _SKEW = datetime.timedelta(hours=1)
-_USAGES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+# What a certificate is for (RFC 5280, extended key usage), by OpenSSL's names.
+SERVER, CLIENT = "serverAuth", "clientAuth"
+_USAGES = {
+    SERVER: ExtendedKeyUsageOID.SERVER_AUTH,
+    CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH,
+}
 
 
 class Authority(NamedTuple):
@@ -37,12 +42,12 @@ class Authority(NamedTuple):
 
 
 class Grant(NamedTuple):
-    """The subject, the names and the usage that a certificate is issued for."""
+    """The subject, the usages and the names that a certificate is issued for."""
 
     name: str
+    usages: tuple[str, ...]
     names: tuple[str, ...] = ()  # host names
     addresses: tuple[str, ...] = ()
-    server: bool = True  # False: for clients only
 
 
 def now() -> datetime.datetime:
@@ -167,7 +172,7 @@ def sign(request: str, authority: Authority, grant: Grant, days: float) -> str:
     ca, key = _cert(authority.cert), _key(authority.key)
     end = min(_after(days), _end(ca))
     builder = _builder(_title(grant.name), ca.subject, end).public_key(public)
-    usages = _USAGES if grant.server else _USAGES[1:]
+    usages = [_USAGES[one] for one in grant.usages]
     alternatives = [
         *(x509.DNSName(one) for one in grant.names),
         *(x509.IPAddress(ipaddress.ip_address(one)) for one in grant.addresses),
@@ -237,13 +242,15 @@ def names(pem: str) -> set[str]:
 
 def differs(pem: str, grant: Grant) -> str | None:
     """Return how a certificate differs from its grant, or ``None``."""
-    wanted = set(_USAGES if grant.server else _USAGES[1:])
-    return "signed for other usages" if _usages(_cert(pem)) != wanted else other_names(pem, grant)
+    return _other(usages(pem), {*grant.usages}) or other_names(pem, grant)
 
 
 def other_names(pem: str, grant: Grant) -> str | None:
     """Return which names and addresses a certificate lacks or has beyond its grant, or ``None``."""
-    have, due = names(pem), {*grant.names, *grant.addresses}
+    return _other(names(pem), {*grant.names, *grant.addresses})
+
+
+def _other(have: set[str], due: set[str]) -> str | None:
     if missing := sorted(due - have):
         return f"signed for {', '.join(missing)} as well"
     if surplus := sorted(have - due):
@@ -251,11 +258,14 @@ def other_names(pem: str, grant: Grant) -> str | None:
     return None
 
 
-def _usages(cert: x509.Certificate) -> set:
+def usages(pem: str) -> set[str]:
+    """Return the usages that a certificate names; a certificate without any is for all of them."""
     try:
-        return set(cert.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+        found = _cert(pem).extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         return set()
+    words = {oid: word for word, oid in _USAGES.items()}
+    return {words.get(one, one.dotted_string) for one in found}
 
 
 def issuer(pem: str, authorities: str) -> str | None:
@@ -275,8 +285,18 @@ def kind(key: str) -> str:
     return RSA if isinstance(_key(key), rsa.RSAPrivateKey) else EC
 
 
-def faults(cert: str, key: str, authorities: str, due: Iterable[str]) -> list[str]:
-    """Return why the user's own files are not valid for these names and addresses, as texts."""
+def faults(
+    cert: str, key: str, authorities: str, due: Iterable[str], needed: Iterable[str]
+) -> list[str]:
+    """
+    Return why the user's own files are not valid, as texts.
+
+    due
+        Names and addresses that the certificate must contain.
+
+    needed
+        Usages that it must allow; it may allow more.
+    """
     found = []
     first = (bundle(cert) or [cert])[0]
     parsed, private = _cert(first), _key(key)
@@ -291,7 +311,9 @@ def faults(cert: str, key: str, authorities: str, due: Iterable[str]) -> list[st
     if missing := sorted(set(due) - names(first)):
         have = ", ".join(sorted(names(first))) or "nothing"
         found.append(f"the certificate is for {have}, and not for {', '.join(missing)}")
-    return found + _usage_faults(parsed)
+    have = usages(first)
+    missing = sorted(set(needed) - have) if have else []
+    return [*found, *([f"the certificate lacks the usage {', '.join(missing)}"] if missing else [])]
 
 
 def _begins(cert: x509.Certificate) -> datetime.datetime:
@@ -308,13 +330,3 @@ def untimely(cert: str) -> str | None:
         )
     left = days_left(cert)
     return f"has expired {-left:.0f} day(s) ago" if left <= 0 else None
-
-
-def _usage_faults(cert: x509.Certificate) -> list[str]:
-    try:
-        usages = cert.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return []  # valid for every usage
-    words = {ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth", _USAGES[1]: "clientAuth"}
-    missing = [word for usage, word in words.items() if usage not in usages]
-    return [f"the certificate lacks the usage {', '.join(missing)}"] if missing else []

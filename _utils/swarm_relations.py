@@ -213,8 +213,11 @@ def _builtin(settings: dict) -> Iterator[Fault]:
         yield Fault("swarm:overlay", True, "false: swarm mode has overlay networks of its own")
     if settings["store"]:
         yield Fault("swarm:store", settings["store"], "null: swarm mode is its own store")
-    if settings["client"]["nodes"]:
-        want = "[]: in builtin mode, a manager's own engine is the swarm"
+    if settings["id"] in settings["client"]["nodes"] and not settings["engine"]["port"]:
+        want = (
+            f"without {settings['id']}, or a port in swarm:engine:port on it and on the managers,"
+            " whose engines are the swarm in builtin mode"
+        )
         yield Fault("swarm:client:nodes", settings["client"]["nodes"], want)
     for key, (value, instead) in _NOT_WITH_SWARM_MODE.items():
         if settings["engine"]["options"].get(key) == value:

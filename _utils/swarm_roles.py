@@ -31,8 +31,12 @@ def engine_endpoint(settings: dict) -> str:
 
 
 def manager_endpoints(settings: dict) -> dict[str, str]:
-    """Return ``{ID: host:port}`` of all managers, starting with this node if it is one."""
-    port = settings["manager"]["port"]
+    """
+    Return ``{ID: host:port}`` of the API on all managers, starting with this node if it is one.
+
+    In builtin mode, that is their engines' API.
+    """
+    port = settings["engine" if settings["mode"] == "builtin" else "manager"]["port"]
     ids = sorted(settings["managers"], key=lambda one: one != settings["id"])
     return {one: endpoint(settings["managers"][one], port) for one in ids}
 

@@ -27,6 +27,23 @@ with salt.channel.client.ReqChannel.factory(opts) as channel:
         channel.send({**known, **load})
 """
 
+PORT = 2376
+# What a version before clients had a CA of their own has signed for each node: server and client.
+OLD = """
+import sys
+sys.path.insert(0, "/var/cache/salt/minion/extmods/utils")
+import swarm_authority, swarm_pki
+key, both = swarm_pki.new_key(), (swarm_pki.SERVER, swarm_pki.CLIENT)
+authority = swarm_pki.Authority(**swarm_authority.load()["ca"])
+grant = swarm_pki.Grant(sys.argv[1], both, (sys.argv[1],), ("127.0.0.1",))
+print(key + swarm_pki.sign(swarm_pki.request(key, "x"), authority, grant, 9))
+"""
+LOOT = "/root/loot.pem"
+REQUEST = (
+    "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=m1"
+    " -addext extendedKeyUsage=clientAuth -keyout /root/loot.key"
+)
+
 
 @pytest.fixture(scope="module")
 def broken_into(bare, master):
@@ -163,6 +180,86 @@ def test_worker_may_have_others_do_nothing_but_what_it_needs(broken_into, functi
         said = {}
     assert not said
     assert broken_into.roles() == SETTLED
+
+
+# ---- engines with a port
+
+
+@pytest.fixture(scope="module")
+def open_engines(broken_into):
+    """All engines have a port, and the users of a manager are clients."""
+    mode = broken_into
+    mode.pillar(
+        managers=["m1", "m2"],
+        nodes={"m*": {}},
+        engine={"port": PORT},
+        client={"nodes": [VICTIM], "users": ["root", "nobody"]},
+    )
+    mode.apply()
+    mode.become(**SETTLED)
+    assert mode.apply() == {}
+    yield mode
+    # By itself: the end of the module makes the attacker a manager.
+    mode.pillar(managers=["m1", "m2"])
+    mode.apply()
+
+
+def _engines(mode, host, cert, key):
+    """Ask all engines from a host with a certificate: ``{engine: its node ID or TLS's words}``."""
+    found = {}
+    for engine in mode.lab.hosts():
+        url = f"https://{mode.lab.address(engine)}:{PORT}/info"
+        files = ["--cacert", "/etc/swarm-formula/tls/current/ca.pem", "--cert", cert, "--key", key]
+        done = mode.lab.exec(host, "curl", "-sS", "--max-time", "20", *files, url, check=False)
+        said = json.loads(done.stdout)["Swarm"]["NodeID"] if done.stdout else done.stderr
+        found[engine] = said
+    return found
+
+
+def _sees_refusals(found):
+    return all("alert" in said for said in found.values())
+
+
+def test_users_of_clients_are_let_in_by_all_engines(open_engines):
+    mode = open_engines
+    for user in ("root", "nobody"):
+        folder = f"/etc/swarm-formula/users/{user}"
+        found = _engines(mode, VICTIM, f"{folder}/cert.pem", f"{folder}/key.pem")
+        assert found == {host: mode.swarm(host)["NodeID"] for host in mode.lab.hosts()}
+    login = [". /etc/profile.d/swarm.sh; docker node ls --format '{{.Hostname}}'"]
+    for start in (["bash", "-lc"], ["runuser", "-u", "nobody", "--", "sh", "-c"]):
+        assert set(mode.lab.exec(VICTIM, *start, *login).stdout.split()) == set(mode.lab.hosts())
+
+
+@pytest.mark.parametrize("host", [ATTACKER, VICTIM])
+def test_certificate_of_a_node_is_taken_by_no_engine(open_engines, host):
+    """Nor its own: root of a worker, or of a manager, has the socket there, and nothing more."""
+    folder = "/etc/swarm-formula/tls/current"
+    found = _engines(open_engines, host, f"{folder}/cert.pem", f"{folder}/key.pem")
+    assert _sees_refusals(found), found
+
+
+def test_certificate_of_the_version_before_is_taken_by_no_engine(open_engines):
+    mode = open_engines
+    loot = mode.lab.exec("m1", "/opt/salt/bin/python3", "-c", OLD, ATTACKER).stdout
+    mode.lab.exec(ATTACKER, "tee", LOOT, input=loot)
+    found = _engines(mode, ATTACKER, LOOT, LOOT)
+    assert _sees_refusals(found), found
+
+
+def test_worker_asks_the_ca_in_vain_for_what_lets_it_in(open_engines):
+    mode = open_engines
+    csr = mode.lab.exec(ATTACKER, "sh", "-c", REQUEST).stdout
+    told = {}
+    for kind in ("node", "client", "server"):
+        request = {"csr": csr, "kind": kind, "address": mode.lab.address(ATTACKER)}
+        arguments = ("m1", "swarm_ca.sign", f"arg=[{json.dumps(request)}]", "timeout=20")
+        told[kind] = mode.lab.call(ATTACKER, "publish.publish", *arguments, timeout=90)["m1"]
+    assert "swarm:client:nodes in the pillar of m1 does not" in told["client"]["refused"]
+    assert "there is no kind 'server'" in told["server"]["refused"]
+    mode.lab.exec(ATTACKER, "tee", LOOT, input=told["node"]["cert"])
+    found = _engines(mode, ATTACKER, LOOT, "/root/loot.key")
+    assert _sees_refusals(found), found
 
 
 def test_local_user_holds_no_lock_of_the_formula(broken_into):

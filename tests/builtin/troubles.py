@@ -9,6 +9,7 @@ from tests.troubles import Table
 
 CHANGES = "tests/builtin/test_b_changes.py"
 TURNS = "tests/unit/test_swarm_engine_turn.py"
+TLS = "tests/unit/test_swarm_tls.py"
 REFUSED = "test_what_would_end_the_cluster_or_hide_what_it_runs_is_refused_by_every_node"
 TROUBLES = Table(
     {
@@ -19,6 +20,12 @@ TROUBLES = Table(
         " missing": f"{CHANGES}::{REFUSED}",
         "swarm:engine:options:data-root: ... would be out of the engine's sight": (
             f"{CHANGES}::{REFUSED}"
+        ),
+        "m1, the CA (swarm:tls:ca), has no CA for clients yet": (
+            f"{TLS}::test_ca_that_has_none_for_clients_yet_is_waited_for"
+        ),
+        "m1, the CA (swarm:tls:ca), signs for m4 with the usages ...": (
+            f"{TLS}::test_ca_of_another_mode_is_told"
         ),
         "m1 waits for its turn to restart its engine: m2 has it": (
             f"{CHANGES}::"

@@ -46,7 +46,7 @@ def registry(lab, authority):
     lab.exec("salt", "apt-get", "install", "-y", "-qq", *packages, timeout=300)
     lab.exec("salt", "systemctl", "disable", "--now", "docker-registry", check=False)
     lab.exec("salt", "mkdir", "-p", FOLDER)
-    key, grant = swarm_pki.new_key(), swarm_pki.Grant("salt", names=("salt",))
+    key, grant = swarm_pki.new_key(), swarm_pki.Grant("salt", (swarm_pki.SERVER,), ("salt",))
     hashed = lab.exec("salt", "htpasswd", "-niB", USER, input=PASSWORD).stdout
     texts = {
         "config.yml": json.dumps(CONFIG),

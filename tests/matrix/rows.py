@@ -579,6 +579,14 @@ ROWS = (
         _refused(["m1"], "swarm:client:nodes", modes=BUILTIN),
     ),
     _row(
+        "client:nodes",
+        ["m1"],
+        ["m1", "m3"],
+        modes=BUILTIN,
+        base={"engine": {"port": 2376}},
+        alone=True,
+    ),
+    _row(
         "client:users",
         Value(["root", "nobody"], also={"client": {"nodes": ["m1"]}}),
         _later(["root", "nosuchuser"], "swarm:client:users", also={"client": {"nodes": ["m1"]}}),

@@ -7,7 +7,9 @@ import swarm_pillar
 import swarm_relations
 import swarm_topology
 
-FILES = swarm_certs.Files("/tls/1/ca.pem", "/tls/1/cert.pem", "/tls/1/key.pem", "/tls/1/gossip")
+FILES = swarm_certs.Files(
+    "/tls/1/ca.pem", "/tls/1/cert.pem", "/tls/1/key.pem", "/tls/1/gossip", "/tls/1/clients.pem"
+)
 
 HOSTS = {"m1": "10.77.0.11", "m2": "10.77.0.12", "m3": "10.77.0.13", "m4": "10.77.0.14"}
 

@@ -7,6 +7,10 @@ import swarm_authority
 import swarm_errors
 import swarm_files
 import swarm_pki
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,7 +63,7 @@ def asked(minion="m4", kind="node", address="10.77.0.14"):
 def test_certificate_says_what_pillar_says(settings, request_of, names, addresses):
     grant = swarm_authority.granted(request_of, settings, {})
     assert (set(grant.names), set(grant.addresses)) == (names, addresses)
-    assert (grant.name, grant.server) == (request_of.minion, True)
+    assert (grant.name, grant.usages) == (request_of.minion, ("serverAuth", "clientAuth"))
 
 
 def test_only_servers_of_consul_may_say_that_they_are_servers():
@@ -125,7 +129,7 @@ def test_renewal_is_no_theft(settings):
 
 def test_client_is_for_no_host(settings):
     grant = swarm_authority.granted(asked(kind="client"), settings, {})
-    assert (grant.names, grant.addresses, grant.server) == ((), (), False)
+    assert (grant.names, grant.addresses, grant.usages) == ((), (), ("clientAuth",))
 
 
 def _forms(address):
@@ -181,6 +185,123 @@ def test_what_is_issued_is_noted(settings, state):
     assert state == before
     assert swarm_pki.issuer(cert, state["ca"]["cert"]) == swarm_authority.record(after)["issuer"]
     assert swarm_authority.issue(asked(kind="client"), REQUEST, settings, after)[0] == after
+
+
+# ---- builtin mode: nodes are servers, and clients have a CA of their own
+
+
+@pytest.fixture(scope="module")
+def apart():
+    """Return the settings of the CA's minion in builtin mode, and a new CA."""
+    settings = settings_of({**PILLAR, "mode": "builtin", "engine": {"port": 2376}})
+    return settings, swarm_authority.found(settings)
+
+
+@given(
+    st.sampled_from(["m1", "m2", "m4", "web-1", "m9"]),
+    st.sampled_from(["node", "client", "server", "ca"]) | st.text(max_size=20),
+    st.sampled_from(["10.77.0.11", "10.77.0.12", "10.77.0.14", "10.77.0.77"]),
+    st.sampled_from(["m1", "client of m4", "clientAuth"]),
+)
+def test_no_node_of_builtin_mode_is_ever_a_client(apart, minion, kind, address, name):
+    """Only the kind ``client`` is one, for the nodes of ``client:nodes``, and of the other CA."""
+    settings, state = apart
+    request = swarm_pki.request(KEY, name)
+    try:
+        _, cert = swarm_authority.issue(asked(minion, kind, address), request, settings, state)
+    except swarm_errors.SwarmError:
+        return
+    is_client = kind == "client"
+    assert swarm_pki.usages(cert) == {"clientAuth" if is_client else "serverAuth"}
+    assert not is_client or minion == "m4"
+    by = {key: swarm_pki.issuer(cert, one) is not None for key, one in _trusted(state).items()}
+    assert by == {"trust": not is_client, "clients": is_client}
+
+
+def _trusted(state):
+    """Return the CAs that everybody trusts as servers, and those that engines take clients of."""
+    record = swarm_authority.record(state)
+    return {key: record[key] for key in ("trust", "clients")}
+
+
+def test_request_that_asks_for_usages_gets_none_of_them(apart):
+    """The request's own extensions are nothing to the CA."""
+    settings, state = apart
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    wish = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+    key = ec.generate_private_key(ec.SECP256R1())
+    signed = builder.add_extension(wish, critical=True).sign(key, hashes.SHA256())
+    request = signed.public_bytes(serialization.Encoding.PEM).decode()
+    _, cert = swarm_authority.issue(asked(), request, settings, state)
+    assert swarm_pki.usages(cert) == {"serverAuth"}
+
+
+def test_ca_of_an_earlier_version_gets_one_for_clients_once(apart, state):
+    settings, _ = apart
+    assert "clients" not in state
+    assert not swarm_authority.is_complete(swarm_authority.record(state), settings)
+    with pytest.raises(swarm_errors.SwarmError, match="no CA for clients yet: apply swarm on m1"):
+        swarm_authority.issue(asked(kind="client"), REQUEST, settings, state)
+    after = swarm_authority.with_clients(state, settings)
+    assert {**after, "clients": None} == {**state, "clients": None}
+    assert swarm_authority.is_complete(swarm_authority.record(after), settings)
+    assert swarm_authority.with_clients(after, settings) is after
+
+
+def test_classic_mode_has_one_ca_for_all(settings, state):
+    assert swarm_authority.with_clients(state, settings) is state
+    assert swarm_authority.is_complete(swarm_authority.record(state), settings)
+    assert not swarm_authority.is_complete({}, settings)
+
+
+def test_cas_of_nodes_and_clients_change_together(apart):
+    settings, state = apart
+    settings = {**settings, "tls": {**settings["tls"], "ca_rotation": 1}}
+    old = _trusted(state)
+    first, _ = swarm_authority.advanced(state, settings, {})
+    both = [swarm_pki.fingerprint(one["next"]["cert"]) for one in (first, first["clients"])]
+    # Whoever trusts only one of the new ones would shut clients out.
+    for known in (both[:1], both[1:]):
+        assert swarm_authority.lagging(first, {"m2": {"trusts": known}}) == ["m2"]
+    assert {key: len(swarm_pki.bundle(one)) for key, one in _trusted(first).items()} == {
+        "trust": 2,
+        "clients": 2,
+    }
+    second, step = swarm_authority.advanced(first, settings, {"m2": {"trusts": both}})
+    assert step == "the new CA signs"
+    reports = {"m2": {"issuer": both[0]}, "m4": {"issuer": both[0], "clients_issuer": "the old"}}
+    assert swarm_authority.lagging(second, reports) == ["m4"]
+    reports["m4"]["clients_issuer"] = both[1]
+    third, step = swarm_authority.advanced(second, settings, reports)
+    assert step == "the old CA is trusted no more"
+    for key, text in _trusted(third).items():
+        (left,) = swarm_pki.bundle(text)
+        assert left not in old[key]
+
+
+@given(st.none() | st.text() | st.integers() | st.lists(st.text()) | st.just({}))
+def test_report_of_a_client_that_is_none_holds_the_change_up(apart, said):
+    settings, state = apart
+    settings = {**settings, "tls": {**settings["tls"], "ca_rotation": 1}}
+    first, _ = swarm_authority.advanced(state, settings, {})
+    second, _ = swarm_authority.advanced(first, settings, {})
+    new = swarm_pki.fingerprint(second["ca"]["cert"])
+    for report in ({"issuer": new, "clients_issuer": said}, {"clients_issuer": said}, said):
+        assert swarm_authority.advanced(second, settings, {"m4": report}) == (second, None)
+
+
+def test_clients_ca_that_is_made_in_the_middle_of_a_change_stays(apart, state):
+    settings, _ = apart
+    settings = {**settings, "tls": {**settings["tls"], "ca_rotation": 1}}
+    first, _ = swarm_authority.advanced(state, settings, {})
+    first = swarm_authority.with_clients(first, settings)
+    made = first["clients"]["ca"]
+    reports = {"m2": report(first, ["ca", "next"], "ca")}
+    second, _ = swarm_authority.advanced(first, settings, reports)
+    reports = {"m2": report(second, ["ca"], "ca")}
+    third, step = swarm_authority.advanced(second, settings, reports)
+    assert step == "the old CA is trusted no more"
+    assert third["clients"] == {"ca": made, "next": None, "old": []}
 
 
 def test_ca_is_kept_for_root_alone(tmp_path, monkeypatch, state):

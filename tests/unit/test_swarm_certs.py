@@ -6,7 +6,7 @@ import swarm_certs
 import swarm_errors
 import swarm_files
 
-ONE = swarm_certs.Set("ca\n", "cert\n", "key\n", "gossip")
+ONE = swarm_certs.Set("ca\n", "cert\n", "key\n", "gossip", "clients\n")
 TWO = ONE._replace(cert="another\n")
 
 
@@ -28,7 +28,15 @@ def test_set_is_written_and_read(store):
     store.install(ONE)
     assert store.read() == ONE
     modes = [os.stat(path).st_mode & 0o777 for path in store.current()]
-    assert modes == [0o644, 0o644, 0o600, 0o600]
+    assert modes == [0o644, 0o644, 0o600, 0o600, 0o644]
+
+
+def test_what_a_set_does_not_have_is_no_file(store):
+    without = ONE._replace(gossip="", clients="")
+    store.install(without)
+    assert store.read() == without
+    folder = Path(store.current().folder)
+    assert sorted(one.name for one in folder.iterdir()) == ["ca.pem", "cert.pem", "key.pem"]
 
 
 def test_another_set_has_other_paths_and_leaves_the_first(store):
@@ -53,7 +61,7 @@ def test_same_set_has_the_same_paths(store):
     assert (store.current(), store.outdated()) == (before, [])
 
 
-@pytest.mark.parametrize("step", range(4))
+@pytest.mark.parametrize("step", range(5))
 def test_run_that_is_killed_half_way_leaves_the_old_set(store, monkeypatch, step):
     store.install(ONE)
     write, left = swarm_files.write, [step]

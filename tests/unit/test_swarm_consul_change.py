@@ -394,7 +394,7 @@ def authorities():
 
 def _signed(authority):
     key = swarm_pki.new_key()
-    grant = swarm_pki.Grant("m1", ("m1",))
+    grant = swarm_pki.Grant("m1", (swarm_pki.SERVER, swarm_pki.CLIENT), ("m1",))
     return swarm_pki.sign(swarm_pki.request(key, "m1"), authority, grant, 5)
 
 

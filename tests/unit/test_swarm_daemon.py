@@ -2,7 +2,7 @@ import pytest
 import swarm_daemon
 import swarm_errors
 
-from tests.unit.pillars import FILES, VALID, settings_of
+from tests.unit.pillars import BUILTIN, FILES, VALID, settings_of
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,22 @@ from tests.unit.pillars import FILES, VALID, settings_of
 )
 def test_version(text, numbers):
     assert swarm_daemon.version(text) == numbers
+
+
+@pytest.mark.parametrize(
+    ("pillar", "accepted"),
+    [
+        ({}, FILES.clients),
+        ({"mode": "classic", "nodes": {}}, FILES.ca),
+        ({"tls": {"ca_cert": "/ca", "cert": "/cert", "key": "/key"}}, FILES.ca),
+    ],
+    ids=["builtin", "classic", "own files"],
+)
+def test_whose_clients_an_engine_accepts(pillar, accepted):
+    settings = settings_of({**BUILTIN, "engine": {"port": 2376}, **pillar})
+    found = swarm_daemon.options(settings, "26.1.5", FILES)
+    assert found["tlscacert"] == accepted
+    assert (found["tlscert"], found["tlskey"]) == (FILES.cert, FILES.key)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import swarm_kv
 from swarm_certs import Files
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-FILES = Files(None, None, None, None)
+FILES = Files(*[None] * 5)
 BODY = HEAD + b"Content-Length: 100000\r\n\r\n"
 
 

@@ -114,6 +114,23 @@ def test_workers_of_builtin_mode_are_no_clients():
     assert [str(one) for one in found["clients"]][0::3] == ["10.9.0.0/16", "10.77.0.13/32"]
 
 
+@pytest.mark.parametrize(
+    ("base", "pillar", "told"),
+    [
+        (BUILTIN, {}, True),
+        (BUILTIN, {"client": {"nodes": ["m3"]}}, False),
+        (BUILTIN, {"firewall": {**ON, "clients": ["10.77.0.14"]}}, False),
+        (BUILTIN, {"firewall": {**ON, "enabled": False}}, False),
+        (VALID, {}, False),
+    ],
+    ids=["worker", "manager", "listed", "no firewall", "classic"],
+)
+def test_worker_whose_users_are_clients_has_to_be_let_in(base, pillar, told):
+    given = {**base, "firewall": ON, "client": {"nodes": ["m4"]}, **pillar}
+    found = swarm_firewall.warnings(settings_of(given, node("m2")))
+    assert ["swarm:client:nodes names m4 as well" in one for one in found] == [True] * told
+
+
 # ---- what nft and iptables read and show
 
 

@@ -9,7 +9,8 @@ import swarm_pki
 from hypothesis import given
 from hypothesis import strategies as st
 
-GRANT = swarm_pki.Grant("m1", ("m1", "localhost"), ("10.77.0.11", "127.0.0.1"))
+BOTH = (swarm_pki.SERVER, swarm_pki.CLIENT)
+GRANT = swarm_pki.Grant("m1", BOTH, ("m1", "localhost"), ("10.77.0.11", "127.0.0.1"))
 
 
 @pytest.fixture(scope="module", params=[swarm_pki.EC, swarm_pki.RSA])
@@ -91,7 +92,7 @@ def test_certificate_of_another_ca_is_no_certificate(tmp_path, cert, key, author
 
 
 def test_client_is_no_server(tmp_path, cert, key, authority):
-    grant = swarm_pki.Grant("client of m1", server=False)
+    grant = swarm_pki.Grant("client of m1", (swarm_pki.CLIENT,))
     of_client = swarm_pki.sign(swarm_pki.request(key, "x"), authority, grant, 90)
     node = context(tmp_path, ssl.PROTOCOL_TLS_SERVER, cert, key, authority.cert)
     client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, of_client, key, authority.cert)
@@ -100,6 +101,37 @@ def test_client_is_no_server(tmp_path, cert, key, authority):
     client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, cert, key, authority.cert)
     with pytest.raises(ssl.SSLCertVerificationError):
         shake_hands(false_node, client, "m1")
+
+
+def test_node_that_is_no_client(tmp_path, cert, key, authority):
+    grant = GRANT._replace(usages=(swarm_pki.SERVER,))
+    of_node = swarm_pki.sign(swarm_pki.request(key, "m1"), authority, grant, 90)
+    node = context(tmp_path, ssl.PROTOCOL_TLS_SERVER, of_node, key, authority.cert)
+    shake_hands(node, context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, cert, key, authority.cert), "m1")
+    false_client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, of_node, key, authority.cert)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(node, false_client, "m1")
+
+
+@pytest.mark.parametrize("usages", [(), BOTH[:1], BOTH[1:]], ids=str)
+def test_certificate_of_other_usages_is_told_with_them(cert, key, authority, usages):
+    grant = GRANT._replace(usages=usages)
+    told = swarm_pki.differs(cert, grant)
+    assert told == f"signed for {', '.join(sorted({*BOTH} - {*usages}))} no more"
+    if usages:
+        other = swarm_pki.sign(swarm_pki.request(key, "m1"), authority, grant, 90)
+        assert swarm_pki.differs(other, grant) is None
+        assert swarm_pki.differs(other, GRANT).endswith(" as well")
+
+
+def test_users_certificate_has_to_do_for_what_it_is_needed(key):
+    authority = swarm_pki.new_authority("a company", 90)
+    grant = GRANT._replace(usages=(swarm_pki.SERVER,))
+    cert = swarm_pki.sign(swarm_pki.request(key, "m1"), authority, grant, 9)
+    given_files = (cert, key, authority.cert, ["10.77.0.11"])
+    assert swarm_pki.faults(*given_files, [swarm_pki.SERVER]) == []
+    lacks = ["the certificate lacks the usage clientAuth"]
+    assert swarm_pki.faults(*given_files, BOTH) == lacks
 
 
 def test_who_trusts_both_takes_a_certificate_of_either(tmp_path, cert, key, authority):
@@ -129,7 +161,8 @@ def test_openssl_agrees(tmp_path, cert, authority):
 
 def test_what_it_says_is_what_was_granted_and_not_what_was_asked(key, authority):
     request = swarm_pki.request(key, "m1, the one and only")
-    cert = swarm_pki.sign(request, authority, swarm_pki.Grant("m4", ("m4",), ("10.77.0.14",)), 9)
+    grant = swarm_pki.Grant("m4", BOTH, ("m4",), ("10.77.0.14",))
+    cert = swarm_pki.sign(request, authority, grant, 9)
     assert swarm_pki.names(cert) == {"m4", "10.77.0.14"}
     assert 8.9 < swarm_pki.days_left(cert) <= 9
 
@@ -172,7 +205,7 @@ def test_key_that_swarm_does_not_know():
 
 
 def test_good_files_have_no_fault(cert, key, authority):
-    assert swarm_pki.faults(cert, key, authority.cert, {"10.77.0.11", "127.0.0.1"}) == []
+    assert swarm_pki.faults(cert, key, authority.cert, {"10.77.0.11"}, BOTH) == []
 
 
 @pytest.mark.parametrize(
@@ -193,16 +226,17 @@ def test_good_files_have_no_fault(cert, key, authority):
 )
 def test_bad_files_are_told(cert, key, authority, change, words):
     given_files = {"cert": cert, "key": key, "ca": authority.cert, "due": ["10.77.0.11"]}
+    order = ("cert", "key", "ca", "due")
     given_files |= {name: make() for name, make in change.items()}
-    (fault,) = swarm_pki.faults(*(given_files[one] for one in ("cert", "key", "ca", "due")))
+    (fault,) = swarm_pki.faults(*(given_files[one] for one in order), BOTH)
     assert words in fault
 
 
 def test_client_only_and_expired_is_told(key):
     authority = swarm_pki.new_authority("a swarm", 90)
-    grant = swarm_pki.Grant("x", ("x",), ("10.77.0.11",), server=False)
+    grant = swarm_pki.Grant("x", (swarm_pki.CLIENT,), ("x",), ("10.77.0.11",))
     cert = swarm_pki.sign(swarm_pki.request(key, "x"), authority, grant, -0.02)
-    assert swarm_pki.faults(cert, key, authority.cert, ["10.77.0.11"]) == [
+    assert swarm_pki.faults(cert, key, authority.cert, ["10.77.0.11"], BOTH) == [
         "the certificate has expired 0 day(s) ago",
         "the certificate lacks the usage serverAuth",
     ]
@@ -213,7 +247,7 @@ def test_certificate_of_the_future_is_told_with_the_clock(key, authority, monkey
     with monkeypatch.context() as patched:
         patched.setattr(swarm_pki, "now", lambda: now() + ahead)
         cert = swarm_pki.sign(swarm_pki.request(key, "m1"), authority, GRANT, 90)
-    (fault,) = swarm_pki.faults(cert, key, authority.cert, ["10.77.0.11"])
+    (fault,) = swarm_pki.faults(cert, key, authority.cert, ["10.77.0.11"], BOTH)
     assert "is not valid before" in fault
     assert "the clock of this host" in fault
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import swarm_authority
 import swarm_certs
+import swarm_daemon
 import swarm_errors
 import swarm_files
 import swarm_mine
@@ -23,6 +24,7 @@ from tests.unit.execution import mocked, own_time
 from tests.unit.pillars import node, settings_of
 
 PILLAR = {"managers": ["m1", "m2", "m3"], "nodes": {"m4": {}}, "timeout": 5}
+BOTH = (swarm_pki.SERVER, swarm_pki.CLIENT)
 MODULES = (swarm_ca, swarm_client, swarm_tls)
 
 
@@ -470,7 +472,7 @@ def brought(tmp_path):
     """Return the pillar's section with files of a company's CA for 10.77.0.14."""
     authority = swarm_pki.new_authority("a company", 90)
     key = swarm_pki.new_key()
-    grant = swarm_pki.Grant("m4", ("m4",), ("10.77.0.14", "127.0.0.1"))
+    grant = swarm_pki.Grant("m4", BOTH, ("m4",), ("10.77.0.14", "127.0.0.1"))
     texts = {
         "ca_cert": authority.cert,
         "cert": swarm_pki.sign(swarm_pki.request(key, "m4"), authority, grant, 9),
@@ -534,6 +536,196 @@ def test_switching_tls_off_takes_the_certificates_away_at_the_end(hosts):
     assert swarm_certs.NODE.read(), "until all is well they are what there is to go back to"
     swarm_tls.tidy()
     assert swarm_certs.NODE.read() is None
+
+
+# ---- builtin mode: nodes are no clients
+
+
+OPEN = {**PILLAR, "mode": "builtin", "engine": {"port": 2376}, "nodes": {"m*": {}}}
+NO_CLIENT = {"certificate": {"old": "present", "new": "signed for clientAuth no more"}}
+EVERYBODY = ("m1", "m2", "m4")
+
+
+def certificates(hosts, *names):
+    """Return the certificates of these hosts and their users."""
+    found = []
+    for host in names:
+        hosts.on(host)
+        found += [one for store in swarm_tls._STORES.values() for one in store.kept()]
+    return found
+
+
+def engine_takes(hosts, host, certificate):
+    """Return whether an engine lets somebody in with this certificate."""
+    settings = hosts.on(host)
+    options = swarm_daemon.options(settings, "26.1.5", swarm_certs.NODE.current())
+    accepted = Path(options["tlscacert"]).read_text()
+    for_clients = swarm_pki.usages(certificate.cert) >= {swarm_pki.CLIENT}
+    return for_clients and swarm_pki.issuer(certificate.cert, accepted) is not None
+
+
+def test_old_certificates_open_no_engine_once_all_are_renewed(hosts):
+    """The ones from before stay valid for months; no change of the CA is needed to shut them."""
+    hosts.pillar = {**OPEN, "mode": "classic"}
+    hosts.apply(*EVERYBODY)
+    old = certificates(hosts, *EVERYBODY)
+    hosts.pillar = OPEN
+    made = {"CA for clients": {"old": None, "new": "made"}}
+    for test in (True, False):
+        hosts.on("m1")
+        assert {**swarm_ca.apply(test=test), **swarm_tls.apply(test=test)} == {**made, **NO_CLIENT}
+    hosts.end("m1")
+    for host in ("m2", "m4"):
+        hosts.on(host)
+        assert swarm_tls.apply(test=True) == NO_CLIENT
+    assert hosts.apply("m2", "m4") == {"m2": NO_CLIENT, "m4": NO_CLIENT}
+    assert hosts.apply(*EVERYBODY) == {host: {} for host in EVERYBODY}
+    for certificate in (*old, *certificates(hosts, *EVERYBODY)):
+        assert not any([engine_takes(hosts, host, certificate) for host in EVERYBODY])
+    hosts.on("m4")
+    assert swarm_tls.status()["usages"] == ["serverAuth"]
+
+
+def test_mode_that_changes_renews(hosts):
+    both = {"certificate": {"old": "present", "new": "signed for clientAuth as well"}}
+    for mode, change in (("builtin", MADE), ("classic", both), ("builtin", NO_CLIENT)):
+        hosts.pillar = {**OPEN, "mode": mode, "consul": {"servers": ["m1"]}}
+        changes = hosts.apply("m1", "m4")
+        assert changes["m4"] == change
+        assert hosts.apply("m1", "m4") == {"m1": {}, "m4": {}}
+
+
+def test_ca_that_has_none_for_clients_yet_is_waited_for(hosts):
+    """It runs the version before, or classic mode: what it signs would be renewed at each apply."""
+    hosts.pillar = {**OPEN, "mode": "classic"}
+    hosts.apply("m1", "m4")
+    before = swarm_certs.NODE.read()
+    hosts.on("m4", mode="builtin").update(timeout=0)
+    assert swarm_tls.apply(test=True) == NO_CLIENT
+    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"m1, the CA .* no CA for clients yet"):
+        swarm_tls.apply()
+    assert swarm_certs.NODE.read() == before
+
+
+@pytest.mark.parametrize(
+    ("mine", "cas", "words"),
+    [
+        ("builtin", "classic", "with the usages clientAuth, serverAuth, and serverAuth is due"),
+        ("classic", "builtin", "with the usages serverAuth, and clientAuth, serverAuth is due"),
+    ],
+)
+def test_ca_of_another_mode_is_told(hosts, mine, cas, words):
+    """Else m4 would have a new certificate and a restart at each apply."""
+    for mode in ("builtin", mine):
+        hosts.pillar = {**OPEN, "mode": mode}
+        hosts.apply("m1", "m4")
+    before = swarm_certs.NODE.read()
+    hosts.pillar = {**OPEN, "mode": cas}
+    hosts.apply("m1")
+    hosts.on("m4", mode=mine, tls={"key_type": "rsa"})
+    with pytest.raises(swarm_errors.SwarmError, match=f"{words}: give m1 the same swarm:mode"):
+        swarm_tls.apply()
+    assert swarm_certs.NODE.read() == before
+
+
+def test_worker_whose_own_pillar_has_no_port_has_no_certificate_and_holds_nothing_up(hosts):
+    hosts.pillar = {**OPEN, "client": {"nodes": ["m1"]}}
+    without = {"engine": {"port": None}}
+    hosts.apply("m1")
+    assert hosts.apply("m4", **without) == {"m4": {}}
+    hosts.pillar = {**hosts.pillar, "tls": {"ca_rotation": 1}}
+    for _ in range(4):
+        hosts.apply("m1")
+        hosts.apply("m4", **without)
+    assert hosts.apply("m1") == {"m1": {}}
+    assert len(swarm_pki.bundle(swarm_certs.NODE.read().clients)) == 1
+
+
+@pytest.fixture
+def users(hosts, monkeypatch, tmp_path):
+    """Have m4's users be clients in builtin mode."""
+    hosts.pillar = {**OPEN, "client": {"nodes": ["m4"], "users": ["root"]}}
+    monkeypatch.setattr(swarm_client, "_PROFILE", tmp_path / "swarm.sh")
+    monkeypatch.setattr(swarm_client.shutil, "chown", lambda *_: None)
+    hosts.apply(*EVERYBODY)
+    hosts.on("m4")
+    return tmp_path
+
+
+def test_users_of_builtin_mode_are_let_in_by_every_engine(hosts, users):
+    swarm_client.apply()
+    assert swarm_client.apply() == {}
+    profile = (users / "swarm.sh").read_text()
+    assert "export DOCKER_HOST=tcp://10.77.0.11:2376\n" in profile
+    assert "DOCKER_API_VERSION" not in profile, "that is of Swarm 1.2.9"
+    given = (users / "m4/users/root/cert.pem").read_text()
+    (certificate,) = swarm_certs.CLIENT.kept()
+    assert certificate.cert == given
+    assert all([engine_takes(hosts, host, certificate) for host in EVERYBODY])
+    hosts.on("m2")
+    with pytest.raises(swarm_errors.SwarmError, match="swarm:client:nodes in the pillar of m1"):
+        swarm_tls._signed(hosts.on("m2"), swarm_pki.new_key(), "client")
+
+
+def test_users_are_let_in_all_the_time_while_the_cas_change(hosts, users):
+    swarm_client.apply()
+    old = certificates(hosts, *EVERYBODY)
+    hosts.pillar = {**hosts.pillar, "tls": {"ca_rotation": 1}}
+    for _ in range(4):
+        for host in EVERYBODY:
+            hosts.begin(host)
+            swarm_client.apply()
+            hosts.end(host)
+            hosts.on("m4")
+            certificate = swarm_certs.CLIENT.read()
+            for engine in EVERYBODY:
+                assert engine_takes(hosts, engine, certificate)
+                trusted = swarm_pki.issuer(swarm_certs.NODE.read().cert, certificate.ca)
+                assert trusted is not None
+    for host in EVERYBODY:
+        assert not any([engine_takes(hosts, host, one) for one in old])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_cas_change_only_when_engines_and_users_have_what_they_need(hosts, users, seed):
+    """Applies in any order: each engine that may run lets the users in, and they trust it."""
+    chance = random.Random(seed)  # noqa: S311  not for secrets
+    swarm_client.apply()
+    running, old = set(), swarm_certs.CLIENT.read()
+    hosts.pillar = {**hosts.pillar, "tls": {"ca_rotation": 1}}
+    for _ in range(60):
+        host = chance.choice(EVERYBODY)
+        if host in running:
+            hosts.end(host)
+        else:
+            hosts.begin(host)
+            swarm_client.apply()
+        running ^= {host}
+        engines = hosts.in_use(*EVERYBODY)
+        hosts.on("m4")
+        user = swarm_certs.CLIENT.read()
+        assert all(swarm_pki.issuer(user.cert, engine.clients) for engine in engines)
+        assert all(swarm_pki.issuer(engine.cert, user.ca) for engine in engines)
+    accepted = {engine.clients for engine in hosts.in_use(*EVERYBODY)}
+    assert not any(swarm_pki.issuer(old.cert, one) for one in accepted), "nobody waits for ever"
+
+
+def test_own_files_of_builtin_mode_are_for_a_server(hosts, brought):
+    """And who the company's CA has signed as a client is let in: there is no other CA."""
+    grant = swarm_pki.Grant("m4", BOTH[:1], ("m4",), ("10.77.0.14", "127.0.0.1"))
+    authority = swarm_pki.new_authority("a company", 90)
+    key = swarm_pki.new_key()
+    Path(brought["ca_cert"]).write_text(authority.cert)
+    Path(brought["key"]).write_text(key)
+    cert = swarm_pki.sign(swarm_pki.request(key, "m4"), authority, grant, 9)
+    Path(brought["cert"]).write_text(cert)
+    hosts.pillar = {**OPEN, "tls": brought}
+    hosts.apply("m4")
+    options = swarm_daemon.options(hosts.on("m4"), "26.1.5", swarm_certs.NODE.current())
+    assert Path(options["tlscacert"]).read_text() == authority.cert
+    hosts.pillar = {**PILLAR, "tls": brought}
+    with pytest.raises(swarm_errors.SwarmError, match="lacks the usage clientAuth"):
+        hosts.apply("m4")
 
 
 # ---- clients

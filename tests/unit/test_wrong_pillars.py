@@ -152,6 +152,21 @@ def test_right_pillar_has_no_fault(pillar):
     assert texts({**VALID, **pillar}) == []
 
 
+@pytest.mark.parametrize(
+    ("pillar", "refused"),
+    [
+        ({"client": {"nodes": ["m1"]}}, True),
+        ({"client": {"nodes": ["m1"]}, "engine": {"port": 2376}}, False),
+        # As where only the managers' own pillar has a port.
+        ({"client": {"nodes": ["m2"]}}, False),
+    ],
+    ids=str,
+)
+def test_clients_of_builtin_mode_need_a_port(pillar, refused):
+    found = [text.partition(": found")[0] for text in texts({**BUILTIN, **pillar})]
+    assert found == ["swarm:client:nodes"] * refused
+
+
 @pytest.mark.parametrize("empty", [None, {}], ids=str)
 def test_single_node_without_master_needs_no_pillar(empty):
     settings = settings_of(empty, M1._replace(local=True))
