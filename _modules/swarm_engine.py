@@ -14,6 +14,7 @@ import swarm_engine_turn
 import swarm_errors
 import swarm_files
 import swarm_holdings
+import swarm_log_driver
 import swarm_mode_guard
 import swarm_plan
 import swarm_roles
@@ -72,7 +73,7 @@ def check(engine_version):
         **swarm_daemon.options(settings, engine_version, swarm_certs.NODE.current()),
         **swarm_daemon.overlay_options(settings, "", swarm_certs.NODE.steady()),
     }
-    found = swarm_daemon.refusals(wanted, engine_version)
+    found = swarm_daemon.refusals(wanted, engine_version) + swarm_log_driver.refusals(wanted)
     due, now = map(swarm_daemon.version, (engine_version, swarm_dockerd.version() or ""))
     if () < due < now and (lost := swarm_holdings.lost_by_downgrade(due, wanted)):
         found.append(lost)
