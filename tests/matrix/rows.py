@@ -223,7 +223,9 @@ ROWS = (
         "consul:servers",
         ["m1", "m2", "m3"],
         ["m1"],
-        Value(["m1", "m2"], WARNED, "swarm:consul:servers"),
+        # Swarm mode has no Consul, and no advice on it.
+        Value(["m1", "m2"], WARNED, "swarm:consul:servers", modes=CLASSIC),
+        Value(["m1", "m2"], modes=BUILTIN),
         {"m3": "@m3"},
         alone=True,
     ),
