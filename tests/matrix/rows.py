@@ -44,6 +44,7 @@ class Row(NamedTuple):
     base: Mapping = _NOTHING  # what the swarm has before
     undo: Mapping = _NOTHING  # what takes the edit back, where a key that is unset means "as it is"
     back: int = 2  # applies until it is taken back
+    stays: str = ""  # the setting in Docker that cannot be taken back
     alone: bool = False  # it means something to other keys, or is too much at once with others
     instead: str = ""  # why the value of pillar.example cannot be tried in a lab
 
@@ -446,7 +447,8 @@ ROWS = (
         "autolock", False, Value(True, WARNED, "swarm:builtin:cluster:autolock"), False, alone=True
     ),
     _cluster("cert-expiry", "2160h", "720h", "1000h"),
-    _cluster("ca-rotation", 0, 1, 2, alone=True, undo={}),
+    # A counter: a CA that was replaced does not come back.
+    _cluster("ca-rotation", 0, 1, 2, alone=True, undo={}, stays="/cluster/CAConfig/ForceRotate"),
     _cluster(
         "external-ca",
         [],
