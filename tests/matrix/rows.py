@@ -500,7 +500,19 @@ ROWS = (
         base=_LOGIN,
     ),
     # --- networks
-    _row("networks:*:driver", "overlay", "macvlan", base=_BRIDGE, alone=True),
+    _row(
+        "networks:*:driver",
+        "overlay",
+        # The engine refuses the parent, or any macvlan where the kernel has none.
+        Value(
+            "macvlan",
+            UNDONE,
+            f"network {NAMES['networks']}",
+            also=_network(options={"parent": "none0"}),
+        ),
+        base=_BRIDGE,
+        alone=True,
+    ),
     _row(
         "networks:*:subnet",
         "10.97.0.0/24",
