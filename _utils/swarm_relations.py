@@ -11,6 +11,7 @@ import swarm_checks
 import swarm_cluster
 import swarm_daemon
 import swarm_firewall
+import swarm_log_driver
 import swarm_ports
 import swarm_registry
 import swarm_secure
@@ -180,6 +181,11 @@ def _subnets(settings: dict) -> Iterator[Fault]:
             seen[name] = subnet
 
 
+def _logs(settings: dict) -> Iterator[Fault]:
+    for key, value, want in swarm_log_driver.faults(settings["engine"]["options"]):
+        yield Fault(f"swarm:engine:options:log-opts:{key}", value, want)
+
+
 def _registries(settings: dict) -> Iterator[Fault]:
     for host, registry in settings["registries"].items():
         path = f"swarm:registries:{host}"
@@ -278,6 +284,7 @@ _RELATIONS = (
     _addresses,
     _listen,
     _subnets,
+    _logs,
     _registries,
     _store,
     _overlay,

@@ -104,6 +104,18 @@ WRONG = [
         "Did you mean 'log-driver'?",
     ),
     Wrong(
+        "size of logs that is none",
+        {"engine": {"options": {"log-opts": {"max-size": "ten", "max-file": "3"}}}},
+        "swarm:engine:options:log-opts:max-size",
+        'a size such as "10m"',
+    ),
+    Wrong(
+        "no file for logs",
+        {"engine": {"options": {"log-driver": "local", "log-opts": {"max-file": "0"}}}},
+        "swarm:engine:options:log-opts:max-file",
+        "a number of at least 1",
+    ),
+    Wrong(
         "cluster option unknown",
         {"manager": {"options": {"cluster-opt": {"swarm.overcomit": 0.1}}}},
         "swarm:manager:options:cluster-opt",
