@@ -363,7 +363,7 @@ def _change(settings, plan, pending, store):
         words = swarm_dockerd.words(__salt__, settings["engine"]["service"], started)
         swarm_plan.undo()
         swarm_dockerd.go_back(__salt__, settings, was_up)
-        raise swarm_plan.refused(settings["id"], what, words, was_up, err) from err
+        raise swarm_plan.refused(settings, what, words, was_up, err) from err
 
 
 def complaints():

@@ -194,7 +194,7 @@ ROWS = (
         _later({"storage-driver": "vfs"}, "swarm:engine:options:storage-driver"),
         _refused({"live-restore": True}, "swarm:engine:options:live-restore", modes=BUILTIN),
         Value({"live-restore": False}, modes=CLASSIC),
-        Value({"default-runtime": "nonsense"}, UNDONE, "swarm:engine:options"),
+        Value({"default-runtime": "nonsense"}, UNDONE, "swarm:engine:options:default-runtime"),
     ),
     # --- tls
     _row("tls:enabled", False, alone=True),
