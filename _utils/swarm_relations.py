@@ -7,6 +7,7 @@ Works on resolved settings (``swarm_topology.resolve``).
 import ipaddress
 from collections.abc import Iterator
 
+import swarm_address
 import swarm_checks
 import swarm_cluster
 import swarm_daemon
@@ -186,6 +187,19 @@ def _logs(settings: dict) -> Iterator[Fault]:
         yield Fault(f"swarm:engine:options:log-opts:{key}", value, want)
 
 
+def _advertised(settings: dict) -> Iterator[Fault]:
+    """Refuse the address of another host, which would then stand for both of them."""
+    known = {**settings["servers"], **settings["managers"]}
+    others = {address: name for name, address in known.items() if name != settings["id"]}
+    roles = ["agent", "manager"] if settings["is_manager"] else ["agent"]
+    for role in roles if settings["mode"] == "classic" else ():
+        given = settings[role]["options"].get("advertise")
+        host = swarm_address.host(given or "")
+        if host in others and host != settings["address"]:
+            want = f"not the address of {others[host]}: each host has its own; unset, it is chosen"
+            yield Fault(f"swarm:{role}:options:advertise", given, want)
+
+
 def _registries(settings: dict) -> Iterator[Fault]:
     for host, registry in settings["registries"].items():
         path = f"swarm:registries:{host}"
@@ -285,6 +299,7 @@ _RELATIONS = (
     _listen,
     _subnets,
     _logs,
+    _advertised,
     _registries,
     _store,
     _overlay,

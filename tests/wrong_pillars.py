@@ -104,6 +104,12 @@ WRONG = [
         "Did you mean 'log-driver'?",
     ),
     Wrong(
+        "address of another host",
+        {"agent": {"options": {"advertise": "10.77.0.12:2376"}}},
+        "swarm:agent:options:advertise",
+        "not the address of m2",
+    ),
+    Wrong(
         "size of logs that is none",
         {"engine": {"options": {"log-opts": {"max-size": "ten", "max-file": "3"}}}},
         "swarm:engine:options:log-opts:max-size",

@@ -364,7 +364,7 @@ ROWS = (
     _flag(
         "agent",
         "advertise",
-        Value("@m1:2376", UNDONE, "swarm:agent:options:advertise"),
+        _later("@m1:2376", "swarm:agent:options:advertise"),
         alone=True,
         instead="the same for three agents, it would be wrong for two",
     ),
