@@ -105,7 +105,10 @@ WRONG = [
     ),
     Wrong(
         "address of another host",
-        {"agent": {"options": {"advertise": "10.77.0.12:2376"}}},
+        {
+            "managers": {"m1": None, "m2": "10.77.0.12", "m3": "10.77.0.13"},
+            "agent": {"options": {"advertise": "10.77.0.12:2376"}},
+        },
         "swarm:agent:options:advertise",
         "not the address of m2",
     ),

@@ -107,6 +107,7 @@ class Matrix:
 
     def _write(self, pillar: dict) -> None:
         lab = self.swarm.lab
+        self.swarm.manager_port = pillar.get("manager", {}).get("port")
         names = {f"@{host}": lab.address(host) for host in ("salt", *lab.hosts())}
         text = json.dumps(merged(lab.default_pillar(), pillar))
         subnet = lab.settings.subnet
