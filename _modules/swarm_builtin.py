@@ -386,12 +386,18 @@ def _apply(client, settings, test):
             _tell(swarm, settings, known)
         return {}
     changes = _change(swarm.get("LocalNodeState") or "inactive", settings, step.what)
-    if not test:
-        _become(client, settings)
-        _note_joined(client)
-        if step.what in {JOIN, REJOIN, RESTART, WAIT}:
-            # The node is new to the leader, which has to set its role and labels.
-            ask_managers()
+    if test:
+        return changes
+    taken = _become(client, settings)
+    now = swarm_mode.swarm(client)
+    swarm_adoption.note(now["NodeID"], _is_adopted(now, settings, known))
+    tell()
+    if swarm.get("NodeID") == now["NodeID"] and set(taken) <= {WAIT}:
+        # The engine has just started, or the managers have elected another leader.
+        return {}
+    if step.what in {JOIN, REJOIN, RESTART, WAIT}:
+        # The node is new to the leader, which has to set its role and labels.
+        ask_managers()
     return changes
 
 
@@ -412,7 +418,7 @@ def _withdraw(swarm, settings, known):
 
 
 def _become(client, settings):
-    """Take one step after the other until nothing is left to do."""
+    """Take one step after the other until nothing is left to do; return the steps."""
     taken = []
 
     def probe():
@@ -434,6 +440,7 @@ def _become(client, settings):
         return missing or f"{settings['id']}: {step.why}"
 
     swarm_wait.until(probe, settings["timeout"])
+    return taken
 
 
 def _take(client, settings, known, step):
@@ -441,8 +448,10 @@ def _take(client, settings, known, step):
     if step.what == INIT:
         if elsewhere := swarm_mode.listens(settings) or _telling(settings):
             return f"{', '.join(elsewhere)} may have a cluster and have not told of it: apply there"
+        swarm_adoption.begin()
         swarm_mode.init(client, settings)
     elif step.what == JOIN:
+        swarm_adoption.begin()
         try:
             swarm_mode.join(client, settings, known.records)
         except swarm_errors.SwarmError as err:

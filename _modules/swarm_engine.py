@@ -14,6 +14,7 @@ import swarm_engine_turn
 import swarm_errors
 import swarm_files
 import swarm_holdings
+import swarm_log_driver
 import swarm_mode_guard
 import swarm_plan
 import swarm_roles
@@ -75,7 +76,7 @@ def check(engine_version):
         **swarm_daemon.options(settings, engine_version, swarm_certs.NODE.current()),
         **swarm_daemon.overlay_options(settings, "", swarm_certs.NODE.steady()),
     }
-    found = swarm_daemon.refusals(wanted, engine_version)
+    found = swarm_daemon.refusals(wanted, engine_version) + swarm_log_driver.refusals(wanted)
     due, now = map(swarm_daemon.version, (engine_version, swarm_dockerd.version() or ""))
     if () < due < now and (lost := swarm_holdings.lost_by_downgrade(due, wanted)):
         found.append(lost)
@@ -379,7 +380,7 @@ def _change(settings, plan, pending, store):
         words = swarm_dockerd.words(__salt__, settings["engine"]["service"], started)
         swarm_plan.undo()
         swarm_dockerd.go_back(__salt__, settings, was_up)
-        raise swarm_plan.refused(settings["id"], what, words, was_up, err) from err
+        raise swarm_plan.refused(settings, what, words, was_up, err) from err
 
 
 def complaints():

@@ -6,6 +6,17 @@ import swarm_files
 
 _SECTION = "builtin"
 _NODE, _ADOPTED = "node", "adopted"
+# Instead of the ID of a node that the formula is creating.
+_NEXT = ""
+
+
+def begin() -> None:
+    """
+    Record that the formula is about to bring this host into a cluster, by a node ID yet unknown.
+
+    The run may end before the host is a node: Docker continues a join in the background.
+    """
+    swarm_files.note(_SECTION, {_NODE: _NEXT, _ADOPTED: False})
 
 
 def note(node: str, adopted: bool) -> None:
@@ -33,7 +44,7 @@ def is_adopted(node: str, told: bool) -> bool:
         the formula has joined the node.
     """
     noted = swarm_files.record(_SECTION)
-    return noted[_ADOPTED] if noted.get(_NODE) == node else not told
+    return noted[_ADOPTED] if noted.get(_NODE) in {node, _NEXT} else not told
 
 
 def stays(me: str, node: str) -> str:

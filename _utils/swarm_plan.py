@@ -3,6 +3,7 @@ Plan changes to the engine's files, write them, and roll them back if the engine
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -203,16 +204,20 @@ def undo() -> None:
 
 
 def refused(
-    minion: str, what: str, words: str, was_up: bool, err: Exception
+    settings: Mapping, what: str, words: str, was_up: bool, err: Exception
 ) -> swarm_errors.SwarmError:
     """Return the error for a change that was rolled back; write errors do not blame the engine."""
+    minion, options = settings["id"], settings["engine"]["options"]
     back = f"everything was put back as it was{', and it runs again' if was_up else ''}"
     if isinstance(err, NotWrittenError):
         return swarm_errors.SwarmError(
             f"{minion} could not change {what} of its engine; {back}: {err}"
         )
+    # In a run that continues a killed one, only the text is known.
+    paths = [f"swarm:engine:options:{key}" for key in what.split(", ") if key in options]
+    cure = f". Correct {', '.join(paths)}" if paths else ""
     return swarm_errors.SwarmError(
-        f"the engine of {minion} does not take {what}; {back}. It said: {words} ({err})"
+        f"the engine of {minion} does not take {what}; {back}. It said: {words} ({err}){cure}"
     )
 
 

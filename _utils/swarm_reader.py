@@ -30,6 +30,7 @@ READS: Mapping[str, str] = {
     "inspect_volume": "/volumes/{}",
     "networks": "/networks",
     "nodes": "/nodes",
+    "plugins": "/plugins",
     "secrets": "/secrets",
     "services": "/services",
     "tasks": "/tasks",

@@ -7,10 +7,12 @@ Works on resolved settings (``swarm_topology.resolve``).
 import ipaddress
 from collections.abc import Iterator
 
+import swarm_address
 import swarm_checks
 import swarm_cluster
 import swarm_daemon
 import swarm_firewall
+import swarm_log_driver
 import swarm_ports
 import swarm_registry
 import swarm_secure
@@ -180,6 +182,24 @@ def _subnets(settings: dict) -> Iterator[Fault]:
             seen[name] = subnet
 
 
+def _logs(settings: dict) -> Iterator[Fault]:
+    for key, value, want in swarm_log_driver.faults(settings["engine"]["options"]):
+        yield Fault(f"swarm:engine:options:log-opts:{key}", value, want)
+
+
+def _advertised(settings: dict) -> Iterator[Fault]:
+    """Refuse the address of another host, which would then stand for both of them."""
+    known = {**settings["servers"], **settings["managers"]}
+    others = {address: name for name, address in known.items() if name != settings["id"]}
+    roles = ["agent", "manager"] if settings["is_manager"] else ["agent"]
+    for role in roles if settings["mode"] == "classic" else ():
+        given = settings[role]["options"].get("advertise")
+        host = swarm_address.host(given or "")
+        if host in others and host != settings["address"]:
+            want = f"not the address of {others[host]}: each host has its own; unset, it is chosen"
+            yield Fault(f"swarm:{role}:options:advertise", given, want)
+
+
 def _registries(settings: dict) -> Iterator[Fault]:
     for host, registry in settings["registries"].items():
         path = f"swarm:registries:{host}"
@@ -293,6 +313,8 @@ _RELATIONS = (
     _addresses,
     _listen,
     _subnets,
+    _logs,
+    _advertised,
     _registries,
     _store,
     _overlay,

@@ -107,6 +107,27 @@ WRONG = [
         "Did you mean 'log-driver'?",
     ),
     Wrong(
+        "address of another host",
+        {
+            "managers": {"m1": None, "m2": "10.77.0.12", "m3": "10.77.0.13"},
+            "agent": {"options": {"advertise": "10.77.0.12:2376"}},
+        },
+        "swarm:agent:options:advertise",
+        "not the address of m2",
+    ),
+    Wrong(
+        "size of logs that is none",
+        {"engine": {"options": {"log-opts": {"max-size": "ten", "max-file": "3"}}}},
+        "swarm:engine:options:log-opts:max-size",
+        'a size such as "10m"',
+    ),
+    Wrong(
+        "no file for logs",
+        {"engine": {"options": {"log-driver": "local", "log-opts": {"max-file": "0"}}}},
+        "swarm:engine:options:log-opts:max-file",
+        "a number of at least 1",
+    ),
+    Wrong(
         "cluster option unknown",
         {"manager": {"options": {"cluster-opt": {"swarm.overcomit": 0.1}}}},
         "swarm:manager:options:cluster-opt",

@@ -48,6 +48,7 @@ class Cluster:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
+        self.manager_port: int | None = None  # that of pillar, if it is not the default
 
     # --- pillar and states
 
@@ -136,7 +137,8 @@ class Cluster:
         found = {}
         with self.certificate() as tls:
             for host in self.lab.hosts():
-                address = f"{self.lab.address(host)}:{MANAGER if tls else PLAIN}"
+                port = self.manager_port or (MANAGER if tls else PLAIN)
+                address = f"{self.lab.address(host)}:{port}"
                 with contextlib.suppress(swarm_errors.ApiError):
                     found[host] = swarm_info.fetch(address, tls, timeout=5)
         return found

@@ -44,6 +44,7 @@ class Row(NamedTuple):
     base: Mapping = _NOTHING  # what the swarm has before
     undo: Mapping = _NOTHING  # what takes the edit back, where a key that is unset means "as it is"
     back: int = 2  # applies until it is taken back
+    stays: str = ""  # the setting in Docker that cannot be taken back
     alone: bool = False  # it means something to other keys, or is too much at once with others
     instead: str = ""  # why the value of pillar.example cannot be tried in a lab
 
@@ -188,12 +189,13 @@ ROWS = (
         "engine:options",
         {"log-driver": "json-file", "log-opts": {"max-size": "10m", "max-file": "3"}},
         {"debug": True, "max-concurrent-downloads": 2},
-        Value({"log-driver": "nonsense"}, UNDONE, "swarm:engine:options"),
+        _later({"log-driver": "nonsense"}, "swarm:engine:options:log-driver"),
         _later({"data-root": "/srv/docker"}, "swarm:engine:options:data-root"),
         _later({"userns-remap": "default"}, "swarm:engine:options:userns-remap"),
         _later({"storage-driver": "vfs"}, "swarm:engine:options:storage-driver"),
         _refused({"live-restore": True}, "swarm:engine:options:live-restore", modes=BUILTIN),
         Value({"live-restore": False}, modes=CLASSIC),
+        Value({"default-runtime": "nonsense"}, UNDONE, "swarm:engine:options:default-runtime"),
     ),
     # --- tls
     _row("tls:enabled", False, alone=True),
@@ -223,7 +225,9 @@ ROWS = (
         "consul:servers",
         ["m1", "m2", "m3"],
         ["m1"],
-        Value(["m1", "m2"], WARNED, "swarm:consul:servers"),
+        # Swarm mode has no Consul, and no advice on it.
+        Value(["m1", "m2"], WARNED, "swarm:consul:servers", modes=CLASSIC),
+        Value(["m1", "m2"], modes=BUILTIN),
         {"m3": "@m3"},
         alone=True,
     ),
@@ -361,7 +365,7 @@ ROWS = (
     _flag(
         "agent",
         "advertise",
-        Value("@m1:2376", UNDONE, "swarm:agent:options:advertise"),
+        _later("@m1:2376", "swarm:agent:options:advertise"),
         alone=True,
         instead="the same for three agents, it would be wrong for two",
     ),
@@ -444,7 +448,8 @@ ROWS = (
         "autolock", False, Value(True, WARNED, "swarm:builtin:cluster:autolock"), False, alone=True
     ),
     _cluster("cert-expiry", "2160h", "720h", "1000h"),
-    _cluster("ca-rotation", 0, 1, 2, alone=True, undo={}),
+    # A counter: a CA that was replaced does not come back.
+    _cluster("ca-rotation", 0, 1, 2, alone=True, undo={}, stays="/cluster/CAConfig/ForceRotate"),
     _cluster(
         "external-ca",
         [],
@@ -496,7 +501,19 @@ ROWS = (
         base=_LOGIN,
     ),
     # --- networks
-    _row("networks:*:driver", "overlay", "macvlan", base=_BRIDGE, alone=True),
+    _row(
+        "networks:*:driver",
+        "overlay",
+        # The engine refuses the parent, or any macvlan where the kernel has none.
+        Value(
+            "macvlan",
+            UNDONE,
+            f"network {NAMES['networks']}",
+            also=_network(options={"parent": "none0"}),
+        ),
+        base=_BRIDGE,
+        alone=True,
+    ),
     _row(
         "networks:*:subnet",
         "10.97.0.0/24",

@@ -58,6 +58,7 @@ class Dockerd:
         self.state = "inactive"  # of its swarm mode
         self.containers, self.running, self.images = {}, 0, 0  # {name: command}, and how many
         self.volumes, self.driver = [], [["Backing Filesystem", "extfs"]]
+        self.plugins = []
         self.no_libkv = False  # takes the store's keys and ignores them, as Debian 12's does
 
     @property
@@ -169,6 +170,7 @@ class Client:
             "ContainersRunning": daemon.running,
             "Images": daemon.images,
             "DockerRootDir": daemon.config.get("data-root", "/var/lib/docker"),
+            "Plugins": {"Log": ["journald", "json-file"]},
             "Driver": "overlay2",
             "DriverStatus": daemon.driver,
         }
@@ -183,6 +185,9 @@ class Client:
         if name not in self.daemon.volumes:
             raise docker.errors.NotFound("404", explanation=f"no such volume: {name}")
         return {"Name": name, "Mountpoint": f"/var/lib/docker/volumes/{name}/_data"}
+
+    def plugins(self):
+        return self.daemon.plugins
 
     def volumes(self):
         return {"Volumes": [{"Name": one} for one in self.daemon.volumes]}

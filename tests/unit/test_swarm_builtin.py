@@ -463,6 +463,58 @@ def test_node_that_the_formula_brought_in_is_not_kept(on):
     assert swarm_builtin.release() == ""
 
 
+def returning(monkeypatch, api, polls=3):
+    """Have the engine's swarm mode be pending for some looks, as after a start of the engine."""
+    info, left = api.info, iter(range(polls))
+
+    def late():
+        found = info()
+        if next(left, None) is not None:
+            found["Swarm"] |= {"LocalNodeState": "pending", "Cluster": {}}
+        return found
+
+    monkeypatch.setattr(api, "info", late)
+
+
+def test_node_that_returns_after_a_start_of_its_engine_is_not_changed(on, hurry, monkeypatch):
+    """Found by the matrix: its own apply had restarted the engine; a dry run knew of no change."""
+    api = cluster("m4", node("m4"))
+    on("m4", api, {**records("m1"), **claims("m4")}, timeout=60)
+    returning(monkeypatch, api)
+    assert swarm_builtin.apply() == {}
+    assert api.asked == []
+
+
+def test_node_that_was_there_before_is_adopted_though_its_engine_has_just_started(
+    on, hurry, monkeypatch
+):
+    """The first apply restarts the engine; a clean then made the node leave its own cluster."""
+    api = ClusterApi("m1", [node("m1", "manager", leader=True)])
+    on("m1", api, timeout=60)
+    returning(monkeypatch, api)
+    assert swarm_builtin.apply() == {}
+    assert swarm_builtin.release().startswith("m1 stays in its cluster")
+
+
+def test_locked_manager_that_was_there_before_is_adopted(on, tmp_path):
+    (tmp_path / "key").write_text("SWMKEY-1-0\n")
+    api = ClusterApi("m1", [node("m1", "manager", leader=True)], state="locked")
+    on("m1", api, builtin={"unlock_key": str(tmp_path / "key"), "cluster": {"autolock": True}})
+    assert swarm_builtin.apply()
+    assert swarm_builtin.release().startswith("m1 stays in its cluster")
+
+
+def test_node_whose_join_outlasts_the_run_was_brought_in_by_the_formula(on, monkeypatch):
+    api = ClusterApi("m4", [node("m1", "manager")], state="inactive")
+    on("m4", api, records("m1"))
+    with monkeypatch.context() as killed:
+        killed.setattr(swarm_adoption, "note", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            swarm_builtin.apply()
+    assert swarm_builtin.apply() == {}
+    assert swarm_builtin.release() == ""
+
+
 def test_node_that_has_told_of_itself_was_brought_in_by_a_version_before(on):
     on("m2", cluster("m2"), {**records("m2"), **claims("m2")})
     assert swarm_builtin.release() == ""

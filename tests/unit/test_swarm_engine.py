@@ -9,6 +9,7 @@ import swarm_daemon
 import swarm_dockerd
 import swarm_errors
 import swarm_files
+import swarm_log_driver
 
 from _modules import swarm_engine
 from tests.unit.dockerd import BASE, COMMAND, OVERLAY, TCP
@@ -41,6 +42,44 @@ def test_what_the_version_cannot_take_is_refused_before_anything_is_written(daem
     assert daemon.on_disk() is None
     assert not swarm_files.RECORD.exists()
     assert daemon.calls == []
+
+
+# ---- a log driver that the engine lacks: it would accept the name, and start no container
+
+
+LOKI = {"Name": "loki:latest", "Enabled": True}
+
+
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+@pytest.mark.parametrize("plugins", [[], [LOKI | {"Enabled": False}]], ids=["none", "disabled"])
+def test_log_driver_that_the_engine_lacks_is_refused(converged, pillar, test, plugins):
+    """Found by the matrix: all engines of a cluster restarted, and then no task could start."""
+    converged.plugins = plugins
+    before = converged.on_disk()
+    pillar(engine={"options": {"log-driver": "loki"}})
+    said = r"no log driver 'loki' \(swarm:engine:options:log-driver\).* one of journald, json-file,"
+    with pytest.raises(swarm_errors.SwarmError, match=said):
+        swarm_engine.configure(test=test)
+    assert (converged.on_disk(), converged.calls) == (before, [])
+
+
+@pytest.mark.parametrize("driver", ["none", "json-file", "loki", "loki:latest", "old"])
+def test_log_driver_of_the_engine_or_of_a_plugin_is_taken(
+    converged, pillar, driver, tmp_path, monkeypatch
+):
+    (tmp_path / "old.sock").touch()
+    monkeypatch.setattr(swarm_log_driver, "_LEGACY", (tmp_path,))
+    converged.plugins = [LOKI]
+    pillar(engine={"options": {"log-driver": driver}})
+    swarm_engine.configure()
+    assert converged.config["log-driver"] == driver
+
+
+@pytest.mark.usefixtures("pillar")
+def test_log_driver_is_not_checked_while_no_engine_runs(daemon, pillar):
+    daemon.up = False
+    pillar(engine={"options": {"log-driver": "loki"}})
+    swarm_engine.configure(test=True)
 
 
 # ---- what opens the port brings its TLS along

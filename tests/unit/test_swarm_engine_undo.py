@@ -100,7 +100,8 @@ def test_reload_that_is_refused_is_taken_back(converged, pillar):
         swarm_engine.configure()
     assert str(failure.value) == (
         "the engine of m1 does not take labels, no-such-key; everything was put back as it was,"
-        " and it runs again. It said: no such thing as no-such-key (the reload was refused)"
+        " and it runs again. It said: no such thing as no-such-key (the reload was refused)."
+        " Correct swarm:engine:options:no-such-key"
     )
     assert converged.json.read_text() == before
     assert converged.config == {**BASE, **OVERLAY}
