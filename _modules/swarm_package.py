@@ -13,6 +13,9 @@ import swarm_errors
 import swarm_files
 import swarm_names
 
+# Units that deb-systemd-helper(1p) has masked, and unmasks when the package is installed again.
+_MASKED = Path("/var/lib/systemd/deb-systemd-helper-masked")
+
 __virtualname__ = "swarm_package"
 
 # The package that does not restart a running engine; ``swarm_engine.configure`` restarts it.
@@ -175,11 +178,17 @@ def _finish_begun():
         )
 
 
+def _masked_by_removal(service):
+    """Check whether Debian masked the units with the removed package: its installation ends that."""
+    return any((_MASKED / f"{service}.{kind}").exists() for kind in ("service", "socket"))
+
+
 def _acceptable(settings, have, begun, test):
     """Return the version to install; raise an error if this host or the pillar rules it out."""
     engine = settings["engine"]
-    # The package of an engine that nobody can start would only be left behind.
-    swarm_dockerd.refuse_masked(__salt__, engine["service"], settings["id"])
+    if not _masked_by_removal(engine["service"]):
+        # The package of an engine that nobody can start would only be left behind.
+        swarm_dockerd.refuse_masked(__salt__, engine["service"], settings["id"])
     if not have:
         _refuse_second(engine["package"])
     if not begun:

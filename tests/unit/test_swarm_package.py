@@ -589,3 +589,14 @@ def test_version_that_a_run_would_install(engine, have, version, planned):
     salt = engine(have=have, repositories=REPOSITORIES, version=version)
     assert swarm_package.planned() == planned
     salt["pkg.install"].assert_not_called()
+
+
+@pytest.mark.parametrize("kind", ["service", "socket"])
+def test_unit_that_debian_masked_with_its_package_is_no_obstacle(
+    engine, monkeypatch, tmp_path, kind
+):
+    """As after a clean: the next installation unmasks it."""
+    monkeypatch.setattr(swarm_package, "_MASKED", tmp_path)
+    (tmp_path / f"docker.{kind}").touch()
+    engine(repositories=REPOSITORIES, masked=True, version="20.10.24*")
+    assert list(swarm_package.install(test=True)) == ["docker.io"]
