@@ -179,7 +179,7 @@ def _finish_begun():
 
 
 def _masked_by_removal(service):
-    """Check whether Debian masked the units with the removed package: its installation ends that."""
+    """Check whether Debian masked the units of the removed package, until it is installed again."""
     return any((_MASKED / f"{service}.{kind}").exists() for kind in ("service", "socket"))
 
 
