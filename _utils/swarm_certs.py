@@ -33,7 +33,7 @@ class Files(NamedTuple):
     cert: str
     key: str
     gossip: str
-    clients: str
+    clients: str = ""
 
     @property
     def folder(self) -> str:
