@@ -94,10 +94,9 @@ def _step(swarm, settings, known):
         if not (listed := _listing(swarm, settings, known)):
             raise
         return _look(swarm, settings, known, listed)
-    if step.what == WAIT and swarm.get("LocalNodeState") == "pending" and swarm.get("NodeID"):
+    waits = swarm.get("LocalNodeState") == "pending" and step.what == WAIT and swarm.get("NodeID")
+    if waits or (step.what == NOTHING and swarm_listing.is_left_behind(swarm, known.records)):
         # Other managers may have replaced the ones that it knows while it was away.
-        step = _look(swarm, settings, known, _recent_listing(swarm, settings, known))
-    if step.what == NOTHING and swarm_listing.is_left_behind(swarm, known.records):
         step = _look(swarm, settings, known, _recent_listing(swarm, settings, known))
     if step.what == NOTHING and (former := swarm_mode.former_address(swarm, settings)):
         step = swarm_membership.moved(former, swarm, settings, known.records) or step
@@ -389,9 +388,7 @@ def _apply(client, settings, test):
     if test:
         return changes
     taken = _become(client, settings)
-    now = swarm_mode.swarm(client)
-    swarm_adoption.note(now["NodeID"], _is_adopted(now, settings, known))
-    tell()
+    now = _note_member(client, settings, known)
     if swarm.get("NodeID") == now["NodeID"] and set(taken) <= {WAIT}:
         # The engine has just started, or the managers have elected another leader.
         return {}
@@ -401,9 +398,12 @@ def _apply(client, settings, test):
     return changes
 
 
-def _note_joined(client):
-    swarm_adoption.note(swarm_mode.swarm(client)["NodeID"], adopted=False)
+def _note_member(client, settings, known):
+    """Record whether this node was brought in by the formula, and publish it; return its state."""
+    now = swarm_mode.swarm(client)
+    swarm_adoption.note(now["NodeID"], _is_adopted(now, settings, known))
     tell()
+    return now
 
 
 def _withdraw(swarm, settings, known):
@@ -601,7 +601,7 @@ def _mend(client, settings, step, state, taken):
         # The managers that know of its removal have not answered before.
         taken.append(REJOIN)
         _become(client, settings)
-        _note_joined(client)
+        _note_member(client, settings, _known(settings))
         return why
     # If Raft does not count a failed node, a restart costs nothing, and the node stays the same.
     if step.what == RESTART or (step.what == REJOIN and state == "error"):

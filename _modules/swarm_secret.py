@@ -5,8 +5,6 @@ Only the leader of the cluster changes them. On other nodes, functions that chan
 nothing. No function returns a content.
 """
 
-import json
-
 import swarm_membership
 import swarm_mode
 import swarm_pillar
@@ -33,8 +31,7 @@ def _leads():
 def _of_pillar():
     __salt__["swarm_settings.get"]()  # raises an error if the pillar is invalid
     # Not pillar.get: Salt 3008 masks the values that it returns to Python.
-    pillar = json.loads(json.dumps(__pillar__.get(swarm_pillar.ROOT), default=str))
-    return swarm_versions.of_pillar(__salt__, pillar, _KIND)
+    return swarm_versions.of_pillar(__salt__, __pillar__.get(swarm_pillar.ROOT), _KIND)
 
 
 def versions():
@@ -52,12 +49,7 @@ def versions():
     with _client() as client:
         if not swarm_membership.manager(swarm_mode.swarm(client)):
             return {}
-        found = swarm_versions.objects(client, _KIND)
-    names = sorted(swarm_versions.current(found))
-    return {
-        name: [one["Spec"]["Name"] for one in swarm_versions.versions(found, name)]
-        for name in names
-    }
+        return swarm_versions.listed(client, _KIND)
 
 
 def planned():

@@ -9,6 +9,7 @@ import swarm_errors
 import swarm_pillar
 import swarm_relations
 import swarm_topology
+import swarm_values
 
 __virtualname__ = "swarm_settings"
 
@@ -36,10 +37,6 @@ def _given(fresh=False):
     # grain or a minion option called "swarm" takes precedence over the pillar.
     pillar = _compiled() if fresh else __pillar__
     return pillar.get(swarm_pillar.ROOT)
-
-
-def _plain(pillar):
-    return json.loads(json.dumps(pillar, default=str))
 
 
 def _compiled():
@@ -75,7 +72,7 @@ def check():
         salt '*' swarm_settings.check
     """
     given = _given()
-    _, faults, warnings = _read(_plain(given), swarm_pillar.odd_keys(given))
+    _, faults, warnings = _read(swarm_values.plain(given), swarm_pillar.odd_keys(given))
     return {"faults": faults, "warnings": warnings}
 
 
@@ -95,7 +92,7 @@ def get(fresh=False):
         Have the master compile the pillar now. Defaults to ``False``: use that of the last refresh.
     """
     given = _given(fresh)
-    pillar, odd = _plain(given), swarm_pillar.odd_keys(given)
+    pillar, odd = swarm_values.plain(given), swarm_pillar.odd_keys(given)
     key = json.dumps(pillar, sort_keys=True)
     cached = __context__.get("swarm_settings")
     if cached and cached[0] == key and not odd:

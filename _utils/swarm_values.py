@@ -5,6 +5,7 @@ Pure functions. Each accepts both user input and its own output. Invalid values 
 or ``TypeError``; the caller adds the location.
 """
 
+import json
 import posixpath
 import re
 import shlex
@@ -20,6 +21,11 @@ _PORT = re.compile(
 )
 _RESTART = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
 _HIGHEST_PORT = 65535
+
+
+def plain(pillar: Any) -> Any:
+    """Return a part of the pillar in plain types: Salt's own have their order and their dates."""
+    return json.loads(json.dumps(pillar, default=str))
 
 
 def text(value: Any) -> str:

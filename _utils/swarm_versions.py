@@ -19,6 +19,7 @@ import swarm_errors
 import swarm_options
 import swarm_rollout
 import swarm_secrets
+import swarm_values
 from swarm_fault import Fault
 from swarm_options import Option, Shape
 
@@ -125,9 +126,9 @@ def _load(salt: Mapping[str, Callable], source: str, what: str) -> bytes:
         raise swarm_errors.SwarmError(f"{what}: {source} cannot be read: {reason}") from None
 
 
-def of_pillar(salt: Mapping[str, Callable], pillar: dict, kind: str) -> list[Wanted]:
+def of_pillar(salt: Mapping[str, Callable], pillar: Any, kind: str) -> list[Wanted]:
     """Return the secrets or configs of the pillar ``swarm`` with their contents."""
-    found = pillar.get(kind) or {}
+    found = swarm_values.plain(pillar).get(kind) or {}
     return [given(salt, kind, name, one, f"swarm:{kind}:{name}") for name, one in found.items()]
 
 
@@ -181,6 +182,15 @@ def versions(found: Mapping[str, dict], name: str) -> list[dict]:
     """Return the versions of one name, the latest first."""
     ours = [one for one in found.values() if _labels(one).get(NAME) == name]
     return sorted(ours, key=_serial, reverse=True)
+
+
+def listed(client: Any, kind: str) -> dict[str, list[str]]:
+    """Return ``{name in pillar: [names in Docker]}``, the latest version first."""
+    found = objects(client, kind)
+    return {
+        name: [one["Spec"]["Name"] for one in versions(found, name)]
+        for name in sorted(current(found))
+    }
 
 
 def current(found: Mapping[str, dict]) -> dict[str, str]:
