@@ -344,12 +344,12 @@ def _carry_out(settings, planned, test, store=None):
     if test:
         return plan.changes
     if "restart" not in plan.changes:
-        changes = _changed(settings, plan, store)
+        changes = _changed(settings, plan, store, lambda: None)
         swarm_engine_turn.finish(__salt__, settings, _masterless())
         return changes
-    with _turn(settings):
+    with _turn(settings) as prove:
         # Other runs may have changed the files while this host waited for its turn.
-        return _changed(settings, _whole(settings, planned()), store)
+        return _changed(settings, _whole(settings, planned()), store, prove)
 
 
 def _turn(settings):
@@ -361,14 +361,14 @@ def _masterless():
     return __opts__.get("file_client") == "local"
 
 
-def _changed(settings, plan, store):
+def _changed(settings, plan, store, prove):
     if plan.changes:
-        _change(settings, plan, swarm_plan.pending(), store)
+        _change(settings, plan, swarm_plan.pending(), store, prove)
     swarm_plan.end(plan)
     return plan.changes
 
 
-def _change(settings, plan, pending, store):
+def _change(settings, plan, pending, store, prove):
     started, was_up = int(time.time()), swarm_dockerd.answers()
     restart = plan.restart or pending.get("restart", False)
     what = plan.what if plan.files else pending.get("what", plan.what)
@@ -376,10 +376,15 @@ def _change(settings, plan, pending, store):
         swarm_plan.begin(plan, restart, what)
         swarm_dockerd.activate(__salt__, settings, restart, was_up, swarm_plan.store())
         swarm_dockerd.check_store(store)
+        if plan.files:
+            # There is no way back from another binary, which alone restarts the engine.
+            prove()
     except CommandExecutionError as err:
         words = swarm_dockerd.words(__salt__, settings["engine"]["service"], started)
         swarm_plan.undo()
-        swarm_dockerd.go_back(__salt__, settings, was_up)
+        swarm_dockerd.go_back(
+            __salt__, settings, was_up, restart=isinstance(err, swarm_errors.NoTaskError)
+        )
         raise swarm_plan.refused(settings, what, words, was_up, err) from err
 
 

@@ -149,11 +149,20 @@ def activate(salt: Salt, settings: Mapping, restart: bool, was_up: bool, store: 
     wait(settings["timeout"])
 
 
-def go_back(salt: Salt, settings: Mapping, was_up: bool) -> None:
-    """Restore the engine's previous state, after its files have been restored."""
+def go_back(salt: Salt, settings: Mapping, was_up: bool, restart: bool) -> None:
+    """
+    Restore the engine's previous state, after its files have been restored.
+
+    restart
+        The running engine has started with the new files.
+    """
     service = settings["engine"]["service"]
     salt["service.systemctl_reload"]()
     if not was_up:
+        return
+    if restart:
+        salt["service.restart"](service)
+        wait(settings["timeout"])
         return
     if answers():
         salt["service.reload"](service)

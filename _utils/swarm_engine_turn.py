@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 Salt = Mapping[str, Callable]
 
-TAKE, BACK, SETTLED, END = VERBS = ("take", "back", "settled", "end")
+TAKE, BACK, SETTLED, FAILING, END = VERBS = ("take", "back", "settled", "failing", "end")
 # Limits in seconds: until services run again as before; while no manager can tell who has the turn,
 # or the quorum forbids a restart; until a manager answers.
 _SETTLE, _STUCK, _ANSWER = 60, 60, 15
@@ -93,14 +93,22 @@ class Raft:
         return swarm_raft_lock.back(swarm_mode.nodes(client), self._node)
 
     def _settled(self, client: Any) -> str | None:
-        return swarm_raft_lock.unsettled(client, self._turn.before) if self._turn else None
+        turn = self._own(client)
+        return swarm_raft_lock.unsettled(client, turn.before) if turn else None
+
+    def _failing(self, client: Any) -> str | None:
+        turn = self._own(client)
+        return swarm_raft_lock.failing(client, turn) if turn else None
 
     def _end(self, client: Any) -> None:
-        # The turn of a killed run belongs to this host as well.
-        turn = self._turn or swarm_raft_lock.find(client)
-        if turn and turn.holder == self._settings["id"]:
+        if turn := self._own(client):
             swarm_raft_lock.remove(client, turn.id)
         self._turn = None
+
+    def _own(self, client: Any) -> swarm_raft_lock.Turn | None:
+        """Return this host's turn; a killed run may have taken it."""
+        turn = swarm_raft_lock.find(client)
+        return turn if turn and turn.holder == self._settings["id"] else None
 
 
 class Managers:
@@ -123,7 +131,7 @@ class Managers:
         answer = self._answer(what)
         self.stuck = answer is None or bool(answer.get("stuck"))
         if answer is None:
-            return self._silence()
+            return None if what == FAILING else self._silence()
         if answer.get("refused"):
             raise swarm_errors.SwarmError(f"nothing was changed: {answer['refused']}")
         return answer["missing"]
@@ -192,28 +200,35 @@ def _refuse_lock(client: Any, settings: dict) -> None:
         )
 
 
+def _nothing() -> None:
+    """Prove nothing: nobody knows the tasks of before."""
+
+
 @contextlib.contextmanager
-def held(salt: Salt, settings: dict, masterless: bool) -> Iterator[None]:
+def held(salt: Salt, settings: dict, masterless: bool) -> Iterator[Callable[[], None]]:
     """
     Hold this host's turn to restart its engine: wait for it, and end it when the node is back.
 
+    Yield a function that waits until services run as before, and raises ``NoTaskError`` if the
+    engine starts no task any more: call it while the restart can be undone.
+
     The time limit of the wait starts again whenever another host has its turn. A node that does not
-    come back keeps the turn until the turn expires, so that no other node follows it.
+    come back, or starts no task, keeps the turn until it expires, so that no other node follows it.
     """
     if not settings["engine"]["turns"]:
-        yield
+        yield _nothing
         return
     with swarm_files.alone(_LOCK):
         if settings["mode"] == "classic":
             with _consuls(salt, settings):
-                yield
+                yield _nothing
             return
         keeper = _keeper(salt, settings, masterless)
         if keeper is None:
-            yield
+            yield _nothing
             return
-        with _raft(keeper, settings):
-            yield
+        with _raft(keeper, settings) as prove:
+            yield prove
 
 
 def finish(salt: Salt, settings: dict, masterless: bool) -> None:
@@ -233,11 +248,18 @@ def finish(salt: Salt, settings: dict, masterless: bool) -> None:
 
 
 @contextlib.contextmanager
-def _raft(keeper: Keeper, settings: dict) -> Iterator[None]:
+def _raft(keeper: Keeper, settings: dict) -> Iterator[Callable[[], None]]:
+    proven = False
+
+    def prove() -> None:
+        nonlocal proven
+        _settle(keeper, settings)
+        proven = True
+
     _take(keeper, settings)
     try:
         swarm_files.note(_NOTE, {"taken": True})
-        yield
+        yield prove
     except BaseException:
         # Raise the original error, not the subsequent one that the node is not back.
         try:
@@ -245,7 +267,7 @@ def _raft(keeper: Keeper, settings: dict) -> Iterator[None]:
         except swarm_errors.SwarmError as err:
             log.error("the turn to restart the engine stays until its age ends it: %s", err)
         raise
-    _give_back(keeper, settings)
+    _give_back(keeper, settings, proven)
 
 
 def _take(keeper: Keeper, settings: dict) -> None:
@@ -270,21 +292,40 @@ def _take(keeper: Keeper, settings: dict) -> None:
         raise
 
 
-def _give_back(keeper: Keeper, settings: dict) -> None:
-    def patient(what: str) -> Callable[[], str | None]:
-        def probe() -> str | None:
-            try:
-                return keeper.ask(what)
-            except swarm_errors.EngineUnreachableError as err:
-                return str(err)
+def _patient(keeper: Keeper, what: str) -> Callable[[], str | None]:
+    def probe() -> str | None:
+        try:
+            return keeper.ask(what)
+        except swarm_errors.EngineUnreachableError as err:
+            return str(err)
 
-        return probe
+    return probe
 
-    swarm_wait.until(patient(BACK), settings["timeout"], slow=2)
-    with contextlib.suppress(swarm_errors.WaitTimeoutError):
+
+def _settle(keeper: Keeper, settings: dict) -> None:
+    """Wait until services run as before, but not for long; raise an error if no task starts."""
+    swarm_wait.until(_patient(keeper, BACK), settings["timeout"], slow=2)
+    try:
+        swarm_wait.until(_patient(keeper, SETTLED), min(settings["timeout"], _SETTLE), slow=3)
+    except swarm_errors.WaitTimeoutError:
         # Services that failed before or are being updated must not delay other hosts for long.
-        swarm_wait.until(patient(SETTLED), min(settings["timeout"], _SETTLE), slow=3)
-    swarm_wait.until(patient(END), settings["timeout"], slow=2)
+        if (failing := _patient(keeper, FAILING)()) and not keeper.stuck:
+            me = settings["id"]
+            raise swarm_errors.NoTaskError(
+                f"{me} has started no task of its services since its engine restarted: {failing}"
+            ) from None
+
+
+def _give_back(keeper: Keeper, settings: dict, proven: bool = False) -> None:
+    if not proven:
+        try:
+            _settle(keeper, settings)
+        except swarm_errors.NoTaskError as err:
+            raise swarm_errors.NoTaskError(
+                f"{err}. No other engine restarts meanwhile. Correct the cause and apply again on"
+                f" {settings['id']}; 'swarm_turn.end' on a manager lets the others go on as it is"
+            ) from err
+    swarm_wait.until(_patient(keeper, END), settings["timeout"], slow=2)
     swarm_files.note(_NOTE, {})
 
 

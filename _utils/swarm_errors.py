@@ -48,6 +48,10 @@ class NotRunningError(SwarmError):
     """A container does not keep running; the text quotes its last log lines."""
 
 
+class NoTaskError(SwarmError):
+    """A restarted engine starts no task of its services; the text quotes Docker's message."""
+
+
 class RolloutError(SwarmError):
     """Services were changed, and do not run as wanted; ``changes`` is what was changed."""
 

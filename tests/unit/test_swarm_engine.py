@@ -567,7 +567,7 @@ def test_restart_waits_for_its_turn_and_sees_what_has_changed_meanwhile(
     @contextlib.contextmanager
     def held(*_):
         converged.write({**converged.on_disk(), "mtu": 1400})
-        yield
+        yield lambda: None
         assert converged.up
 
     monkeypatch.setattr(swarm_engine.swarm_engine_turn, "held", held)
@@ -575,6 +575,32 @@ def test_restart_waits_for_its_turn_and_sees_what_has_changed_meanwhile(
     swarm_engine.configure()
     assert converged.on_disk()["mtu"] == converged.config["mtu"] == 1400
     assert converged.config["log-driver"] == "journald"
+
+
+def test_restart_after_which_no_task_starts_is_undone_in_its_turn(converged, pillar, monkeypatch):
+    """The engine runs with the option, and the containers of its services do not."""
+    in_turn = []
+
+    @contextlib.contextmanager
+    def held(*_):
+        def prove():
+            in_turn.append(converged.config.get("mtu"))
+            raise swarm_errors.NoTaskError("m1 has started no task: it needs an MTU")
+
+        yield prove
+
+    monkeypatch.setattr(swarm_engine.swarm_engine_turn, "held", held)
+    before = converged.json.read_text()
+    pillar(engine={"options": {"mtu": 1}})
+    said = (
+        r"does not work with mtu; everything was put back as it was, and it runs again:"
+        r" .*it needs an MTU\. Correct swarm:engine:options:mtu"
+    )
+    with pytest.raises(swarm_errors.SwarmError, match=said):
+        swarm_engine.configure()
+    assert in_turn == [1]
+    assert converged.json.read_text() == before
+    assert "mtu" not in converged.config, "the engine runs with the options of before"
 
 
 @pytest.mark.usefixtures("converged")

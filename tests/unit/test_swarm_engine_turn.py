@@ -22,7 +22,7 @@ from tests.unit.cluster_api import ClusterApi, node
 from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, VALID, settings_of
 from tests.unit.pillars import node as minion
-from tests.unit.test_swarm_raft_lock import Raft
+from tests.unit.test_swarm_raft_lock import NO_LOGS, Raft, attempt, service, task
 
 THREE = [node("m1", "manager", leader=True), node("m2", "manager"), node("m3", "manager")]
 WORKER = node("m4")
@@ -37,8 +37,7 @@ class Api(Raft, ClusterApi):
         if shared:
             self.configs_ = shared.configs_
 
-    def tasks(self, filters=None):
-        return []
+    tasks = Raft.tasks
 
 
 @pytest.fixture
@@ -250,6 +249,73 @@ def test_error_in_the_turn_is_told_and_the_turn_given_back(turn):
     api = Api("m1", THREE)
     with pytest.raises(ZeroDivisionError), turn("m1", api)[0]:
         raise ZeroDivisionError
+    assert holder(api) is None
+
+
+def broken(api):
+    """Restart an engine that starts no task of the service that ran here."""
+    found = swarm_raft_lock.find(api)
+    failed = attempt("failed", NO_LOGS, after=10**9)
+    api.tasks_ = [{**failed, "NodeID": found.before["node"]}] * 2
+
+
+@pytest.fixture
+def serving(monkeypatch):
+    """Return a function that gives a cluster with a service on each node of the workers, too."""
+    monkeypatch.setattr(swarm_engine_turn, "_SETTLE", 0.01)
+
+    def serving(me, shared=None):
+        nodes = [*THREE, WORKER]
+        api = Api(me, nodes, shared)
+        api.services_ = [service("s1", "Global")]
+        api.tasks_ = [task(f"t-{one['ID']}", "s1", one["ID"]) for one in nodes]
+        return api
+
+    return serving
+
+
+def test_engine_that_starts_no_task_keeps_its_turn(turn, serving):
+    """An option or a version with which the engine runs, and none of its containers."""
+    api = serving("m1")
+    held, salt = turn("m1", api)
+    with pytest.raises(swarm_errors.NoTaskError, match=r"m1 .*no log driver named 'loki'"), held:
+        broken(api)
+    assert holder(api) == "m1"
+    # The next run says it again, until the cause is gone.
+    settings = settings_of(BUILTIN, minion("m1"))
+    with pytest.raises(swarm_errors.NoTaskError):
+        swarm_engine_turn.finish(salt, settings, masterless=False)
+    api.tasks_ = [task(f"new-{n}", "s1", "id-m1") for n in range(4)]
+    swarm_engine_turn.finish(salt, settings, masterless=False)
+    assert holder(api) is None
+
+
+def test_restart_that_can_be_undone_is_proven_in_its_turn(turn, serving):
+    api = serving("m1")
+    seen = []
+    with turn("m1", api)[0] as prove:
+        broken(api)
+        with pytest.raises(swarm_errors.NoTaskError):
+            prove()
+        seen.append(holder(api))
+        api.tasks_ = [task(f"new-{n}", "s1", "id-m1") for n in range(4)]
+    assert (seen, holder(api)) == (["m1"], None)
+
+
+def test_worker_that_starts_no_task_is_told_so_by_a_manager(turn, request_of, serving):
+    api = serving("m1")
+    publish = request_of(api, "m4", {"m4": "id-m4"})
+    held, _ = turn("m4", serving("m4", api), publish)
+    with pytest.raises(swarm_errors.NoTaskError, match=r"m4 .*no log driver"), held:
+        broken(api)
+    assert holder(api) == "m4"
+
+
+def test_services_that_are_slow_keep_no_turn(turn, serving):
+    """Their tasks may be short of an image or a node for long, whatever the engine does."""
+    api = serving("m1")
+    with turn("m1", api)[0]:
+        api.tasks_ = api.tasks_[1:]
     assert holder(api) is None
 
 

@@ -2,6 +2,7 @@
 The lock that the cluster holds: a model with hosts that are interrupted, lost and slow.
 """
 
+import base64
 import random
 import threading
 import time
@@ -44,7 +45,7 @@ class Raft:
         self.configs_[f"c{self.made}"] = {
             "ID": f"c{self.made}",
             "CreatedAt": stamp,
-            "Spec": {"Name": name, "Labels": labels, "Data": ""},
+            "Spec": {"Name": name, "Labels": labels, "Data": base64.b64encode(data.encode())},
         }
         return {"ID": f"c{self.made}"}
 
@@ -59,7 +60,7 @@ class Raft:
         return self.services_
 
     def tasks(self, filters):
-        return self.tasks_
+        return [one for one in self.tasks_ if one["NodeID"] == filters.get("node", one["NodeID"])]
 
 
 class Machine:
@@ -192,7 +193,14 @@ def test_name_that_only_begins_like_it_is_none():
 
 
 def task(name, service, node, state="running"):
-    return {"ID": name, "ServiceID": service, "NodeID": node, "Status": {"State": state}}
+    status = {"State": state}
+    return {
+        "ID": name,
+        "ServiceID": service,
+        "NodeID": node,
+        "CreatedAt": "2025-01-01T00:00:00.1Z",
+        "Status": status,
+    }
 
 
 def service(name, mode):
@@ -227,6 +235,47 @@ def test_services_are_waited_for(cluster, tasks, words):
     before = swarm_raft_lock.running(cluster, "n1")
     cluster.tasks_ = [task(one, "s1", "n1") for one in tasks]
     assert swarm_raft_lock.unsettled(cluster, before) == words
+
+
+NO_LOGS = "starting container failed: no log driver named 'loki' is registered"
+
+
+def attempt(state, error="", service="s1", after=60):
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S.1Z", time.gmtime(START + after))
+    return {
+        "ServiceID": service,
+        "NodeID": "n1",
+        "CreatedAt": stamp,
+        "Status": {"State": state, "Err": error},
+    }
+
+
+@pytest.mark.parametrize(
+    ("attempts", "fails"),
+    [
+        ([attempt("failed", NO_LOGS)] * 2, True),
+        ([attempt("rejected", "No such image: web:1")] * 3 + [attempt("preparing")], True),
+        # a single failure may be chance, such as a network that is not there yet
+        ([attempt("failed", NO_LOGS)], False),
+        ([attempt("failed", NO_LOGS)] * 2 + [attempt("running")], False),
+        ([attempt("failed", NO_LOGS)] * 2 + [attempt("complete")], False),
+        # a process that ends has started
+        ([attempt("failed", "task: non-zero exit (1)")] * 3, False),
+        ([attempt("failed", NO_LOGS)] * 2 + [attempt("failed", "task: non-zero exit (1)")], False),
+        # of before the restart, and of services that did not run here
+        ([attempt("failed", NO_LOGS, after=-60)] * 3, False),
+        ([attempt("failed", NO_LOGS, service="new")] * 3, False),
+        ([attempt("ready")], False),
+        ([], False),
+    ],
+)
+def test_node_that_starts_no_task_is_known(attempts, fails):
+    raft = Raft()
+    raft.tasks_ = attempts
+    turn = Turn("c1", "m1", START, 100, {"node": "n1", "tasks": ["t1"], "services": {"s1": 3}})
+    why = swarm_raft_lock.failing(raft, turn)
+    assert bool(why) == fails
+    assert not fails or attempts[0]["Status"]["Err"] in why
 
 
 def test_lease_outlives_every_wait_of_a_turn():
