@@ -196,6 +196,13 @@ ROWS = (
         _refused({"live-restore": True}, "swarm:engine:options:live-restore", modes=BUILTIN),
         Value({"live-restore": False}, modes=CLASSIC),
         Value({"default-runtime": "nonsense"}, UNDONE, "swarm:engine:options:default-runtime"),
+        # The engine starts with it, and no container does.
+        Value(
+            {"init": True, "init-path": "/nowhere"},
+            UNDONE,
+            "swarm:engine:options:init",
+            modes=BUILTIN,
+        ),
     ),
     # --- tls
     _row("tls:enabled", False, alone=True),
