@@ -18,6 +18,7 @@ import swarm_membership
 import swarm_nodes
 import swarm_peers
 import swarm_pki
+import swarm_raft_lock
 import swarm_wait
 from swarm_address import endpoint
 
@@ -318,8 +319,7 @@ def demote(client: Any, node: str, timeout: float, leaves: bool = False) -> None
         Whether this node itself leaves the cluster next. It then deletes its certificate, so it
         needs no worker's; if all managers leave together, no manager is left to sign one.
     """
-    if refused := swarm_nodes.refusal(nodes(client), node, "demoting"):
-        raise swarm_errors.SwarmError(refused)
+    _await_quorum(client, node, timeout)
     update_node(client, node, Role=swarm_nodes.WORKER)
 
     def probe() -> str | None:
@@ -343,6 +343,18 @@ def demote(client: Any, node: str, timeout: float, leaves: bool = False) -> None
         return f"node {node} still acts as one" if now["NodeID"] == node and not last else None
 
     swarm_wait.until(_patient(probe), timeout)
+
+
+def _await_quorum(client: Any, node: str, timeout: float) -> None:
+    """Raise an error if a demotion would cost the quorum; wait for an engine in its turn first."""
+
+    def probe() -> str | None:
+        refused = swarm_nodes.refusal(nodes(client), node, "demoting")
+        if refused and swarm_raft_lock.find(client) is None:
+            raise swarm_errors.SwarmError(refused)
+        return refused
+
+    swarm_wait.until(probe, timeout)
 
 
 def _unstick(client: Any, node: str) -> None:

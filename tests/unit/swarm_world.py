@@ -159,6 +159,9 @@ class Engine:
     def tasks(self, filters=None):
         return []
 
+    def configs(self, filters=None):
+        return []
+
     def leave_swarm(self, force=False):
         if self.votes() and self.works() and not force:
             raise docker.errors.APIError("503", explanation="You are attempting to leave")
