@@ -430,8 +430,7 @@ def _become(client, settings):
         if step.what == NOTHING:
             return None
         if step.what == RESTART and RESTART in taken:
-            # If Raft does not count the node, it can join again without losing anything.
-            step = _look(swarm, settings, known, _recent_listing(swarm, settings, known))
+            step = _after_restart(swarm, settings, known)
             if step.what == RESTART:
                 return f"{settings['id']}, after a restart of its engine: {step.why}"
         missing = _take(client, settings, known, step)
@@ -441,6 +440,12 @@ def _become(client, settings):
 
     swarm_wait.until(probe, settings["timeout"])
     return taken
+
+
+def _after_restart(swarm, settings, known):
+    """Return the step of a node for which a restart was the step, and did not help."""
+    # If Raft does not count the node, it can join again without losing anything.
+    return _look(swarm, settings, known, _recent_listing(swarm, settings, known))
 
 
 def _take(client, settings, known, step):
@@ -581,7 +586,10 @@ def _missing(client, swarm, settings, taken):
     known = near or (_known(settings) if quiet else _own(swarm, settings))
     step = (_look if quiet else _step)(swarm, settings, known)
     state = swarm.get("LocalNodeState") or "inactive"
-    if taken == [] and (missing := _mend(client, settings, step, state, taken)):
+    if not quiet and RESTART in taken and step.what == RESTART:
+        step = _after_restart(swarm, settings, known)
+    mends = not quiet and REJOIN not in taken
+    if mends and (missing := _mend(client, settings, step, state, taken)):
         return missing
     if state != "active":
         return f"{me} is {state}: {swarm.get('Error') or step.why or 'no reason given'}"
@@ -595,16 +603,18 @@ def _missing(client, swarm, settings, taken):
 
 
 def _mend(client, settings, step, state, taken):
-    """Repair a node that is waited for, once; return what it lacks, ``None`` if no step helps."""
+    """Repair a node that is waited for; return what it lacks, ``None`` if no step helps."""
     why = f"{settings['id']}: {step.why}"
-    if step.what == REJOIN and state == "active":
-        # The managers that know of its removal have not answered before.
+    failed, restarted = state == "error", RESTART in taken
+    if step.what == REJOIN and (restarted if failed else state == "active"):
+        # The managers that know of its removal have not answered before; or its engine knows only
+        # former managers, and a restart does not change that.
         taken.append(REJOIN)
         _become(client, settings)
         _note_member(client, settings, _known(settings))
         return why
     # If Raft does not count a failed node, a restart costs nothing, and the node stays the same.
-    if step.what == RESTART or (step.what == REJOIN and state == "error"):
+    if not restarted and (step.what == RESTART or (step.what == REJOIN and failed)):
         missing = _restart(client, settings)
         if not missing:
             taken.append(RESTART)

@@ -319,6 +319,7 @@ def demote(client: Any, node: str, timeout: float, leaves: bool = False) -> None
         Whether this node itself leaves the cluster next. It then deletes its certificate, so it
         needs no worker's; if all managers leave together, no manager is left to sign one.
     """
+    _await_promotions(client, node, timeout)
     _await_quorum(client, node, timeout)
     update_node(client, node, Role=swarm_nodes.WORKER)
 
@@ -343,6 +344,28 @@ def demote(client: Any, node: str, timeout: float, leaves: bool = False) -> None
         return f"node {node} still acts as one" if now["NodeID"] == node and not last else None
 
     swarm_wait.until(_patient(probe), timeout)
+
+
+def _await_promotions(client: Any, node: str, timeout: float) -> None:
+    """
+    Wait until no promotion is under way, of this node or another.
+
+    A node that is being promoted joins Raft by itself, and Raft then counts it, even if it was
+    demoted in between or fails: the quorum would be another one than at the check.
+    """
+
+    def probe() -> str | None:
+        coming = [one for one in nodes(client) if swarm_nodes.is_coming(one)]
+        names = ", ".join(map(swarm_nodes.title, coming))
+        return (
+            f"{names} becomes a manager, and node {node} stays one until then" if coming else None
+        )
+
+    try:
+        swarm_wait.until(_patient(probe), timeout)
+    except swarm_errors.WaitTimeoutError:
+        if not swarm_nodes.is_coming(swarm_nodes.only(nodes(client), node)):
+            raise
 
 
 def _await_quorum(client: Any, node: str, timeout: float) -> None:

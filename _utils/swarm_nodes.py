@@ -71,7 +71,16 @@ def is_half_promoted(node: dict) -> bool:
 
     Docker reverts a promotion only for a node in Raft; the node becomes a manager when it is back.
     """
-    return role(node) == MANAGER and not node.get("ManagerStatus") and is_away(node)
+    return _is_promoted(node) and is_away(node)
+
+
+def is_coming(node: dict) -> bool:
+    """Check whether a node that is online was promoted and is not in Raft yet."""
+    return _is_promoted(node) and not is_away(node)
+
+
+def _is_promoted(node: dict) -> bool:
+    return role(node) == MANAGER and not node.get("ManagerStatus")
 
 
 def is_lost_vote(node: dict) -> bool:

@@ -722,12 +722,9 @@ def not_counted(monkeypatch, starts):
     monkeypatch.setattr(swarm_dockerd, "wait", lambda *_: None)
 
 
-def test_engine_whose_restart_does_not_help_joins_anew_if_the_raft_does_not_count_it(
-    on, monkeypatch, hurry
-):
-    api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
-    on("m4", api, {**records("m1"), **claims("m4")}, managers=["m1", "m4"], timeout=60)
-    info, left, starts = api.info, api.leave_swarm, []
+def rejoins(api, monkeypatch):
+    """Have an engine whose promotion has failed show that until it leaves."""
+    info, left = api.info, api.leave_swarm
     monkeypatch.setattr(api, "info", lambda: {**info(), "Swarm": NOT_PROMOTED})
 
     def leave(force=False):
@@ -735,8 +732,42 @@ def test_engine_whose_restart_does_not_help_joins_anew_if_the_raft_does_not_coun
         monkeypatch.setattr(api, "info", info)
 
     monkeypatch.setattr(api, "leave_swarm", leave)
+
+
+def test_engine_whose_restart_does_not_help_joins_anew_if_the_raft_does_not_count_it(
+    on, monkeypatch, hurry
+):
+    api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
+    on("m4", api, {**records("m1"), **claims("m4")}, managers=["m1", "m4"], timeout=60)
+    rejoins(api, monkeypatch)
+    starts = []
     not_counted(monkeypatch, starts)
     swarm_builtin.apply()
+    assert starts == ["restart"]
+    assert [one[0] for one in api.asked if one[0] in {"leave", "/swarm/join"}] == [
+        "leave",
+        "/swarm/join",
+    ]
+
+
+def test_promotion_that_fails_again_after_a_restart_is_mended_while_its_apply_waits(
+    on, monkeypatch, hurry
+):
+    """Found by a walk: its engine knew no manager but one that had been demoted."""
+    api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4", "manager")])
+    on("m4", api, {**records("m1"), **claims("m4")}, managers=["m1", "m4"], timeout=60)
+    rejoins(api, monkeypatch)
+    starts = []
+    not_counted(monkeypatch, starts)
+    list_nodes = swarm_builtin.__salt__["publish.publish"].side_effect
+
+    def publish(who, function, *_, **__):
+        if function == "swarm_leader.settle":
+            api.known["id-m4"] = node("m4", "manager")
+        return list_nodes(who, function)
+
+    swarm_builtin.__salt__["publish.publish"].side_effect = publish
+    swarm_builtin.wait_ready()
     assert starts == ["restart"]
     assert [one[0] for one in api.asked if one[0] in {"leave", "/swarm/join"}] == [
         "leave",

@@ -319,33 +319,6 @@ def test_services_that_are_slow_keep_no_turn(turn, serving):
     assert holder(api) is None
 
 
-@pytest.mark.usefixtures("turn")
-def test_demotion_waits_for_a_manager_that_restarts_in_its_turn(monkeypatch):
-    """A change of roles and of options in one apply: the restart is no loss."""
-    api = Api("m1", away("m3"))
-    swarm_raft_lock.take(api, "m3", "id-m3", 10**12)
-    looks = []
-
-    def find(client, found=swarm_raft_lock.find):
-        looks.append(1)
-        if len(looks) == 3:  # its engine is back
-            client.known["id-m3"]["ManagerStatus"]["Reachability"] = "reachable"
-        return found(client)
-
-    monkeypatch.setattr(swarm_raft_lock, "find", find)
-    swarm_mode.demote(api, "id-m2", timeout=5)
-    assert api.asked == [("id-m2", "worker", "active", {})]
-    assert len(looks) == 3
-
-
-@pytest.mark.usefixtures("turn")
-def test_demotion_waits_for_no_manager_that_is_lost():
-    api = Api("m1", away("m3"))
-    with pytest.raises(swarm_errors.SwarmError, match=r"would cost the quorum.* bring m3"):
-        swarm_mode.demote(api, "id-m2", timeout=10**9)
-    assert api.asked == []
-
-
 # ---- workers
 
 

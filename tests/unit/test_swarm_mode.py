@@ -1,0 +1,93 @@
+"""
+Changes of a node's role while other things happen.
+"""
+
+import pytest
+import swarm_errors
+import swarm_mode
+import swarm_raft_lock
+
+from tests.unit.cluster_api import node
+from tests.unit.test_swarm_engine_turn import THREE, Api, away
+
+pytestmark = pytest.mark.usefixtures("hurry")
+
+
+def test_demotion_waits_for_a_manager_that_restarts_in_its_turn(monkeypatch):
+    """A change of roles and of options in one apply: the restart is no loss."""
+    api = Api("m1", away("m3"))
+    swarm_raft_lock.take(api, "m3", "id-m3", 10**12)
+    looks = []
+
+    def find(client, found=swarm_raft_lock.find):
+        looks.append(1)
+        if len(looks) == 3:  # its engine is back
+            client.known["id-m3"]["ManagerStatus"]["Reachability"] = "reachable"
+        return found(client)
+
+    monkeypatch.setattr(swarm_raft_lock, "find", find)
+    swarm_mode.demote(api, "id-m2", timeout=5)
+    assert api.asked == [("id-m2", "worker", "active", {})]
+    assert len(looks) == 3
+
+
+def test_demotion_waits_for_no_manager_that_is_lost():
+    api = Api("m1", away("m3"))
+    with pytest.raises(swarm_errors.SwarmError, match=r"would cost the quorum.* bring m3"):
+        swarm_mode.demote(api, "id-m2", timeout=10**9)
+    assert api.asked == []
+
+
+def coming(name):
+    """Return a node that was promoted, and that Raft does not count yet."""
+    found = node(name)
+    return {**found, "Spec": {**found["Spec"], "Role": "manager"}}
+
+
+def demoted_when(api, monkeypatch, node, arrives):
+    """Demote m2, while ``node`` becomes a manager at the third look; return who was one then."""
+    looks, seen = [], []
+    nodes, update = api.nodes, api.update_node
+
+    def look(filters=None):
+        looks.append(1)
+        if len(looks) == 3 and arrives:
+            api.known[node]["ManagerStatus"] = {"Reachability": "reachable", "Leader": False}
+        return nodes(filters)
+
+    def change(which, *args):
+        seen.append((which, bool(api.known[node].get("ManagerStatus"))))
+        return update(which, *args)
+
+    monkeypatch.setattr(api, "nodes", look)
+    monkeypatch.setattr(api, "update_node", change)
+    return seen
+
+
+@pytest.mark.parametrize("which", ["id-m2", "id-m4"], ids=["another", "itself"])
+def test_demotion_waits_for_promotions(monkeypatch, which):
+    """
+    Found by a walk: Raft counted a new manager only after the old one was gone, and then had no
+    leader for ever.
+    """
+    api = Api("m1", [*THREE, coming("m4")])
+    seen = demoted_when(api, monkeypatch, "id-m4", arrives=True)
+    swarm_mode.demote(api, which, timeout=60)
+    assert seen == [(which, True)]
+
+
+def test_promotion_that_does_not_end_can_be_taken_back_and_no_other_role_changes(monkeypatch):
+    api = Api("m1", [*THREE, coming("m4")])
+    seen = demoted_when(api, monkeypatch, "id-m4", arrives=False)
+    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"m4 \(id-m4\) becomes a manager"):
+        swarm_mode.demote(api, "id-m2", timeout=1)
+    assert seen == []
+    swarm_mode.demote(api, "id-m4", timeout=1)
+    assert seen == [("id-m4", False)]
+
+
+def test_demotion_does_not_wait_for_a_promoted_node_that_is_down(monkeypatch):
+    """It may never be back."""
+    api = Api("m1", [*THREE, {**coming("m4"), "Status": {"State": "down", "Addr": ""}}])
+    swarm_mode.demote(api, "id-m2", timeout=0)
+    assert api.asked == [("id-m2", "worker", "active", {})]
