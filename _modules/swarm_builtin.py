@@ -417,9 +417,9 @@ def _withdraw(swarm, settings, known):
         _mine().forget(NODE)
 
 
-def _become(client, settings):
-    """Take one step after the other until nothing is left to do; return the steps."""
-    taken = []
+def _become(client, settings, before=()):
+    """Take one step after the other until nothing is left to do; return all steps."""
+    taken = [*before]
 
     def probe():
         swarm = swarm_mode.swarm(client)
@@ -609,8 +609,8 @@ def _mend(client, settings, step, state, taken):
     if step.what == REJOIN and (restarted if failed else state == "active"):
         # The managers that know of its removal have not answered before; or its engine knows only
         # former managers, and a restart does not change that.
+        _become(client, settings, taken)
         taken.append(REJOIN)
-        _become(client, settings)
         _note_member(client, settings, _known(settings))
         return why
     # If Raft does not count a failed node, a restart costs nothing, and the node stays the same.
