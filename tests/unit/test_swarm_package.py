@@ -264,7 +264,7 @@ def test_command_line_that_was_upgraded_alone_comes_back(engine):
 
 
 def test_without_a_version_the_packages_that_are_there_stay(engine):
-    salt, _ = docker_ce(engine, have="5:28.5.2", cli="5:29.1.0", containerd="2.1.5")
+    docker_ce(engine, have="5:28.5.2", cli="5:29.1.0", containerd="2.1.5")
     assert swarm_package.install() == {}
     _, there = docker_ce(engine, cli="5:28.5.2")
     swarm_package.install()
