@@ -48,7 +48,7 @@ _STICKY = {
     "allow-nondistributable-artifacts": [],
     "debug": False,
     "default-runtime": "runc",
-    # From 29.10 on, an engine adds these to no explicit list (moby#53868); older ones to every list.
+    # An engine from 29.10 on adds these to no explicit list (moby#53868), older ones to every one.
     "insecure-registries": ["127.0.0.0/8", "::1/128"],
     "labels": [],
     "live-restore": False,
