@@ -183,7 +183,8 @@ def _refuse_second(settings):
 
 def _reports(settings):
     found = _mine().get(swarm_mine.members(settings), swarm_authority.REPORT)
-    return {minion: said for minion, said in found.items() if said}
+    found = {minion: said for minion, said in found.items() if said}
+    return swarm_authority.own_reports(swarm_authority.load(), found)
 
 
 def _tell(settings, state):
