@@ -121,6 +121,22 @@ def test_host_becomes_a_node_and_is_as_before_after_a_clean(mode, host, name):
     assert _picture(mode) == before
 
 
+def test_host_that_is_off_is_removed_within_a_minute(mode, host):
+    """Its minion is asked once, and nothing is waited for that a dead host cannot do."""
+    _ready(mode, host)
+    mode.apply(host)
+    mode.lab.stop(host)
+    begun = time.monotonic()
+    done = mode.lab.salt_run("swarm.remove", host, timeout=300)
+    took = time.monotonic() - begun
+    assert done["cleaned"] == "the minion does not answer", done
+    assert len(mode.nodes()) == len(mode.lab.hosts()) - 1
+    assert took < 60, f"{took:.0f} s"
+    # For the end of the test, which cleans it.
+    mode.lab.start(host)
+    mode.await_minion(host)
+
+
 # As far as a run may have come when it failed or was killed.
 STEPS = ("swarm.settings", "swarm.libraries", "swarm.engine", "swarm")
 
