@@ -642,8 +642,7 @@ def ask_managers():
     settings = _settings()
     if _mine().masterless:
         return {}
-    # A former manager may still be the leader, and has to promote its successor.
-    names = dict.fromkeys([*settings["managers"], *_known(settings).records])
+    names = swarm_peers.leading(_known(settings), settings)
     others = [name for name in names if name != settings["id"]]
     return swarm_peers.ask(__salt__, others, "swarm_leader.settle")
 
