@@ -80,7 +80,7 @@ def test_managers_of_the_other_swarm_are_asked_for_nothing(world):
     settle = "swarm_leader.settle"
     assert asked == [("m2", "m1", settle), ("m4", "m3", settle)]
     # A former manager of the same cluster may still lead it.
-    world.pillars |= dict.fromkeys(("m1", "m2"), {"managers": ["m2"]})
+    world.pillars |= {host: {"managers": ["m2"]} for host in ("m1", "m2")}
     world.apply("m2")
     asked.clear()
     with world.on("m2"):
