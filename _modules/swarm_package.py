@@ -228,6 +228,21 @@ def _refuse_second(package):
             " installed. Name the package that is here in swarm:engine:package, if it is an engine"
             " of Docker; or remove it by hand first"
         )
+    _refuse_other_cli(package)
+
+
+def _refuse_other_cli(package):
+    """Raise an error if apt would remove somebody's command line of another engine."""
+    noted = swarm_files.record("engine")
+    ours = {*noted.get("companions", []), *noted.get("brought", [])}
+    others = [one for name, one in _CLI.items() if name != package and package in _CLI]
+    found = [one for one in others if one not in ours and __salt__["pkg.version"](one)]
+    if found:
+        raise swarm_errors.SwarmError(
+            f"this host has {', '.join(found)}, which apt would remove for {package}"
+            " (swarm:engine:package). Nothing was installed. Remove it by hand first, or name the"
+            " engine that it belongs to"
+        )
 
 
 def _finish_begun():

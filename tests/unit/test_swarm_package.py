@@ -399,6 +399,20 @@ def test_engine_of_somebody_else_is_not_replaced(engine, monkeypatch, tmp_path, 
     salt["pkg.install"].assert_not_called()
 
 
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+@pytest.mark.parametrize("how", ["companions", "brought"])
+def test_command_line_of_another_engine_is_not_replaced(engine, how, test):
+    """Of an admin who has no engine here."""
+    salt = engine(repositories=REPOSITORIES, others={"docker-ce-cli": ["1"]})
+    with pytest.raises(swarm_errors.SwarmError, match="has docker-ce-cli, which apt would remove"):
+        swarm_package.install(test=test)
+    salt["pkg.install"].assert_not_called()
+    swarm_files.note("engine", {"package": "docker-ce", how: ["docker-ce-cli"]})
+    assert "docker.io" in swarm_package.install(test=test), (
+        "one that came with the formula's engine"
+    )
+
+
 def test_engine_of_ours_is_replaced_by_another_of_pillar(engine):
     swarm_files.note("engine", {"package": "docker-ce"})
     engine(repositories=REPOSITORIES, others={"docker-ce": ["1"]})
