@@ -12,6 +12,7 @@ import swarm_acl
 import swarm_address
 import swarm_archive
 import swarm_certs
+import swarm_current
 import swarm_daemon
 import swarm_dockerd
 import swarm_errors
@@ -89,9 +90,10 @@ def save(path=None, force=False):
     force
         Make the backup even if it costs the quorum or cannot be restored. Defaults to ``False``.
     """
-    settings = _settings()
-    place = _place(settings, path)
-    (_save_raft if _builtin(settings) else _save_store)(settings, place, force)
+    with swarm_current.pillar(__context__):
+        settings = _settings()
+        place = _place(settings, path)
+        (_save_raft if _builtin(settings) else _save_store)(settings, place, force)
     return swarm_archive.described(place)
 
 
@@ -201,10 +203,11 @@ def restore(path, force=False, lose_cluster=False, test=False):
     lose_cluster
         With ``force``: restore even if the cluster may still be running. Defaults to ``False``.
     """
-    settings, place = _settings(), Path(path)
-    if _builtin(settings):
-        return _restore_raft(settings, place, force, force and lose_cluster, test)
-    return _restore_store(settings, place, test)
+    with swarm_current.pillar(__context__):
+        settings, place = _settings(), Path(path)
+        if _builtin(settings):
+            return _restore_raft(settings, place, force, force and lose_cluster, test)
+        return _restore_store(settings, place, test)
 
 
 def _restore_store(settings, place, test):
@@ -318,6 +321,11 @@ def force_new_cluster(force=False, lose_cluster=False, test=False):
         Both together: continue even if the cluster may still be running. There may then be two
         clusters, or the state of the other managers is lost. Default to ``False``.
     """
+    with swarm_current.pillar(__context__):
+        return _force_new_cluster(force and lose_cluster, test)
+
+
+def _force_new_cluster(lose, test):
     settings = _settings()
     with _client() as client, swarm_mode.alone():
         swarm = swarm_mode.swarm(client)
@@ -326,7 +334,7 @@ def force_new_cluster(force=False, lose_cluster=False, test=False):
                 f"{settings['id']} is no manager, and knows nothing of which a cluster could be"
                 f" made: it is {swarm.get('LocalNodeState') or 'inactive'}"
             )
-        if not (force and lose_cluster):
+        if not lose:
             _refuse_second(client, settings)
         if not test:
             _go_on(client, settings)

@@ -9,6 +9,7 @@ import contextlib
 import time
 
 import swarm_adoption
+import swarm_current
 import swarm_docker
 import swarm_dockerd
 import swarm_errors
@@ -316,7 +317,9 @@ def forget(lose_cluster=False):
     lose_cluster
         Delete the data even if the cluster may be alive. Defaults to ``False``.
     """
-    if not lose_cluster and (why := _alive()):
+    with swarm_current.pillar(__context__):
+        why = None if lose_cluster else _alive()
+    if why:
         raise swarm_errors.SwarmError(
             f"nothing was forgotten: {why}; by the record of a cluster nobody makes a second one."
             " If it is to be given up: lose_cluster=True"
@@ -649,13 +652,12 @@ def ask_managers():
     settings = _settings()
     if _mine().masterless:
         return {}
-    # A former manager may still be the leader, and has to promote its successor.
-    names = dict.fromkeys([*settings["managers"], *_known(settings).records])
+    names = swarm_peers.leading(_known(settings), settings)
     others = [name for name in names if name != settings["id"]]
     return swarm_peers.ask(__salt__, others, "swarm_leader.settle")
 
 
-def leave(force=False, lose_cluster=False, ending=False, test=False):
+def leave(force=False, lose_cluster=False, ending=False, test=False, fresh=True):
     """
     Ensure that this node is in no cluster; return the changes.
 
@@ -679,7 +681,16 @@ def leave(force=False, lose_cluster=False, ending=False, test=False):
     ending
         Other nodes leave at the same time, maybe all of them: refused as for the last manager, and
         on a worker that has tasks. Defaults to ``False``.
+
+    fresh
+        Have the master compile the pillar now, instead of using the one of the last refresh.
+        Defaults to ``True``.
     """
+    with swarm_current.pillar(__context__, fresh):
+        return _leave(force, lose_cluster, ending, test)
+
+
+def _leave(force, lose_cluster, ending, test):
     settings = _settings()
     if not __salt__["swarm_engine.exists"]():
         return {}

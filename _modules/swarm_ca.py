@@ -9,6 +9,7 @@ requester, decides the content of a certificate.
 import swarm_authority
 import swarm_caller
 import swarm_certs
+import swarm_current
 import swarm_errors
 import swarm_files
 import swarm_mine
@@ -145,6 +146,11 @@ def advance(*minions):
 
         salt m1 swarm_ca.advance m5
     """
+    with swarm_current.pillar(__context__):
+        return _advance(minions)
+
+
+def _advance(minions):
     settings = _settings()
     with swarm_files.alone(swarm_authority.LOCK):
         state = _state()
@@ -177,7 +183,8 @@ def _refuse_second(settings):
 
 def _reports(settings):
     found = _mine().get(swarm_mine.members(settings), swarm_authority.REPORT)
-    return {minion: said for minion, said in found.items() if said}
+    found = {minion: said for minion, said in found.items() if said}
+    return swarm_authority.own_reports(swarm_authority.load(), found)
 
 
 def _tell(settings, state):
@@ -293,7 +300,7 @@ def _dependants():
     return None
 
 
-def remove(test=False):
+def remove(test=False, fresh=True):
     """
     Remove the CA from this host, including its private key; return what changed.
 
@@ -305,12 +312,16 @@ def remove(test=False):
     .. code-block:: bash
 
         salt m1 swarm_ca.remove test=True
+
+    fresh
+        Have the master compile the pillar now, which names the members. Defaults to ``True``.
     """
     if not swarm_authority.load():
         return {}
     if not test:
-        # If all members are cleaned at once, the others finish shortly.
-        swarm_wait.until(_dependants, _TOGETHER)
+        with swarm_current.pillar(__context__, fresh):
+            # If all members are cleaned at once, the others finish shortly.
+            swarm_wait.until(_dependants, _TOGETHER)
         swarm_files.write(swarm_authority.FILE, None)
         for name in (swarm_authority.RECORD, swarm_authority.ACL):
             _mine().forget(name)

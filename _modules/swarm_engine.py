@@ -8,6 +8,7 @@ from pathlib import Path
 
 import swarm_address
 import swarm_certs
+import swarm_current
 import swarm_daemon
 import swarm_dockerd
 import swarm_engine_turn
@@ -430,6 +431,11 @@ def heal():
 
         salt m1 swarm_engine.heal
     """
+    with swarm_current.pillar(__context__):
+        return _heal()
+
+
+def _heal():
     settings = _settings()
     lost = _lost_threads(settings)
     if lost:

@@ -8,6 +8,7 @@ import contextlib
 import time
 
 import swarm_cluster
+import swarm_daemon
 import swarm_docker
 import swarm_errors
 import swarm_membership
@@ -91,21 +92,24 @@ def complaints():
     """
     settings = _settings()
     with _client() as client:
-        swarm = swarm_mode.swarm(client)
-        address, port = swarm.get("NodeAddr"), swarm_membership.other_port(swarm, settings)
+        info = client.info()
+        swarm = info.get("Swarm") or {}
+        address = swarm.get("NodeAddr")
+        known = swarm_daemon.overlay_by_ipv6(settings, info["ServerVersion"])
+        known += swarm_membership.other_port(swarm, settings)
         if not swarm_membership.manager(swarm):
-            return [*_moved(address, settings), *port]
+            return [*_moved(address, settings), *known]
         try:
             with swarm_docker.translated("the cluster"):
                 cluster, nodes = client.inspect_swarm(), client.nodes()
         except swarm_errors.SwarmError as err:
             # This node was just demoted, or the managers have lost their quorum.
-            return [*_moved(address, settings), f"{settings['id']} cannot look: {err}"]
+            return [*_moved(address, settings), *known, f"{settings['id']} cannot look: {err}"]
     claims = __salt__["swarm_builtin.claims"]()
     me = swarm_nodes.by_id(nodes).get(swarm["NodeID"], {})
     return [
         *_moved(swarm_nodes.raft_address(me) or address, settings, nodes),
-        *port,
+        *known,
         *swarm_cluster.init_only(cluster, settings),
         *swarm_nodes.doubles(claims),
         *swarm_nodes.strangers(nodes, claims),

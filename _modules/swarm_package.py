@@ -23,6 +23,10 @@ _QUIET = "docker.io"
 # apt allows only one of these on a host. The Docker snap, with its own engine, can coexist.
 _ENGINES = ("docker.io", "docker-ce", "docker-ee", "moby-engine", "podman-docker")
 _SNAP = Path("/snap/bin/docker")
+# Packages of an engine that apt upgrades by themselves. The command line has the engine's versions;
+# an upgrade of containerd stops the engine's containers.
+_CLI = {"docker.io": "docker-cli", "docker-ce": "docker-ce-cli"}
+_CONTAINERD = {"docker.io": "containerd", "docker-ce": "containerd.io"}
 
 
 def __virtual__():
@@ -35,7 +39,7 @@ def _candidate(package, wanted):
     for refresh in (False, True):
         if refresh:
             unread = _unread(__salt__["pkg.refresh_db"]())
-        known = __salt__["pkg.list_repo_pkgs"](package).get(package, [])
+        known = _known(package)
         found = [one for one in known if not wanted or fnmatch.fnmatchcase(one, wanted)]
         if found:
             return found[0] if wanted else __salt__["pkg.latest_version"](package, refresh=False)
@@ -56,17 +60,48 @@ def _unread(refreshed):
     )
 
 
-def _companions(package):
-    # Newer Debian packages ship the command line separately and only recommend it.
-    wanted = ("docker-cli", "apparmor") if package == "docker.io" else ()
-    absent = [one for one in wanted if not __salt__["pkg.version"](one)]
-    return [one for one in absent if __salt__["pkg.list_repo_pkgs"](one)]
+def _known(package):
+    """Return the versions of a package in the repositories."""
+    return __salt__["pkg.list_repo_pkgs"](package).get(package, [])
+
+
+def _companions(engine, candidate):
+    """Return the packages to install with the engine, with their versions, ``None`` for any."""
+    if engine["package"] not in _CLI:
+        return {}
+    # Newer Debian packages ship the command line separately. Both are only recommended packages
+    # there; without AppArmor's tools, no container starts on a kernel that has it.
+    wanted = {_CLI[engine["package"]]: candidate, "apparmor": None}
+    found = {}
+    for name, version in wanted.items():
+        known, have = _known(name), __salt__["pkg.version"](name)
+        exact = version if version in known else None
+        # Without a version in pillar, what is installed stays.
+        if known and (not have or (engine["version"] and exact not in {None, have})):
+            found[name] = exact
+    return found
+
+
+def _cli_off_line(engine):
+    """Return the command line's package if it has left ``swarm:engine:version``; else ``{}``."""
+    name = _CLI.get(engine["package"])
+    have = name and engine["version"] and __salt__["pkg.version"](name)
+    if not have or fnmatch.fnmatchcase(have, engine["version"]):
+        return {}
+    wanted = __salt__["pkg.version"](engine["package"])
+    return {name: wanted} if wanted in _known(name) else {}
+
+
+def _listed(pkgs):
+    """Return packages in the form of ``pkg.install``."""
+    return [{name: version} if version else name for name, version in pkgs.items()]
 
 
 def _install(package, candidate, companions):
-    pkgs = [{package: candidate}, *companions]
+    pkgs = _listed({package: candidate, **companions})
     # Without recommended packages: needrestart is among them and restarts daemons on its own.
-    __salt__["pkg.install"](pkgs=pkgs, install_recommends=False, refresh=False)
+    with _released(package):
+        __salt__["pkg.install"](pkgs=pkgs, install_recommends=False, refresh=False)
     have = __salt__["pkg.version"](package)
     if not have:
         raise swarm_errors.SwarmError(
@@ -123,14 +158,45 @@ def _refuse_interrupted():
         )
 
 
+def _held(package):
+    """Return the packages that this formula has put on hold."""
+    noted = swarm_files.record("engine").get("hold") or []
+    # Earlier versions held the engine alone, and noted ``True``.
+    return [package] if noted is True else noted
+
+
 def _hold(engine, test):
-    held = engine["package"] in __salt__["pkg.get_selections"](state="hold").get("hold", [])
-    if held == engine["hold"] or not (engine["hold"] or swarm_files.record("engine").get("hold")):
+    """Hold or release the packages of the engine; holds of an administrator stay."""
+    package = engine["package"]
+    ours, names = _held(package), (package, _CLI.get(package), _CONTAINERD.get(package))
+    held = __salt__["pkg.get_selections"](state="hold").get("hold", [])
+    if engine["hold"]:
+        there = [one for one in names if one and __salt__["pkg.version"](one)]
+        due = [one for one in there if one not in held]
+        kept = sorted({*ours, *due})
+    else:
+        due, kept = [one for one in ours if one in held], []
+    if not due:
         return {}
     if not test:
-        __salt__["pkg.hold" if engine["hold"] else "pkg.unhold"](name=engine["package"])
-        swarm_files.note("engine", {**swarm_files.record("engine"), "hold": engine["hold"]})
-    return {"hold": {"old": held, "new": engine["hold"]}}
+        __salt__["pkg.hold" if engine["hold"] else "pkg.unhold"](pkgs=due)
+        swarm_files.note("engine", {**swarm_files.record("engine"), "hold": kept})
+    return {"hold": {"old": not engine["hold"], "new": engine["hold"], "packages": due}}
+
+
+@contextlib.contextmanager
+def _released(package):
+    """Release the formula's holds: a new engine may need a newer containerd."""
+    ours = _held(package)
+    held = __salt__["pkg.get_selections"](state="hold").get("hold", [])
+    if not (due := [one for one in ours if one in held]):
+        yield
+        return
+    __salt__["pkg.unhold"](pkgs=due)
+    try:
+        yield
+    finally:
+        __salt__["pkg.hold"](pkgs=due)
 
 
 @contextlib.contextmanager
@@ -141,7 +207,7 @@ def _turn(settings, have, candidate, companions):
         yield
         return
     # The download takes longest, and therefore precedes the turn.
-    pkgs = [{package: candidate}, *companions]
+    pkgs = _listed({package: candidate, **companions})
     __salt__["pkg.install"](pkgs=pkgs, install_recommends=False, refresh=False, downloadonly=True)
     masterless = __opts__.get("file_client") == "local"
     with swarm_engine_turn.held(__salt__, settings, masterless):
@@ -161,6 +227,21 @@ def _refuse_second(package):
             " (swarm:engine:package): its containers would end or be out of sight. Nothing was"
             " installed. Name the package that is here in swarm:engine:package, if it is an engine"
             " of Docker; or remove it by hand first"
+        )
+    _refuse_other_cli(package)
+
+
+def _refuse_other_cli(package):
+    """Raise an error if apt would remove somebody's command line of another engine."""
+    noted = swarm_files.record("engine")
+    ours = {*noted.get("companions", []), *noted.get("brought", [])}
+    others = [one for name, one in _CLI.items() if name != package and package in _CLI]
+    found = [one for one in others if one not in ours and __salt__["pkg.version"](one)]
+    if found:
+        raise swarm_errors.SwarmError(
+            f"this host has {', '.join(found)}, which apt would remove for {package}"
+            " (swarm:engine:package). Nothing was installed. Remove it by hand first, or name the"
+            " engine that it belongs to"
         )
 
 
@@ -198,6 +279,20 @@ def _acceptable(settings, have, begun, test):
     candidate = _candidate(engine["package"], engine["version"])
     __salt__["swarm_engine.check"](candidate)
     return candidate
+
+
+def _follow(settings, test):
+    """Ensure the command line has a version of ``swarm:engine:version``, as the engine has."""
+    found = _cli_off_line(settings["engine"])
+    changes = {
+        name: {"old": __salt__["pkg.version"](name), "new": new} for name, new in found.items()
+    }
+    if found and not test:
+        _refuse_interrupted()
+        swarm_dpkg.await_lock(settings["id"], settings["timeout"], downloads=True)
+        with _released(settings["engine"]["package"]):
+            __salt__["pkg.install"](pkgs=_listed(found), install_recommends=False, refresh=False)
+    return changes
 
 
 def planned():
@@ -241,14 +336,15 @@ def install(test=False):
         if begun and not test:
             _end()
         finished = {engine["package"]: {"old": None, "new": have}} if begun else {}
-        return {**finished, **_hold(engine, test)}
+        return {**finished, **_follow(settings, test), **_hold(engine, test)}
     candidate = _acceptable(settings, have, begun, test)
     new = candidate
     if not test:
-        companions = _companions(engine["package"])
+        companions = _companions(engine, candidate)
+        absent = [one for one in companions if not __salt__["pkg.version"](one)]
         with _turn(settings, have, candidate, companions):
             first = begun or not have
-            with _begun(engine["package"], companions) if first else contextlib.nullcontext():
+            with _begun(engine["package"], absent) if first else contextlib.nullcontext():
                 new = _install(engine["package"], candidate, companions)
     changes = {engine["package"]: {"old": have or None, "new": new}}
     return {**changes, **({} if test and not have else _hold(engine, test))}

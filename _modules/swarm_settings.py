@@ -5,6 +5,7 @@ Validate the pillar ``swarm``, and complete it with defaults and derived values.
 import json
 
 import salt.pillar
+import swarm_current
 import swarm_errors
 import swarm_pillar
 import swarm_relations
@@ -35,8 +36,8 @@ def _given(fresh=False):
     """Return the pillar ``swarm`` as it is, with the keys that YAML has read."""
     # Not pillar.get: Salt 3008 masks the values that it returns to Python. Not config.get: there, a
     # grain or a minion option called "swarm" takes precedence over the pillar.
-    pillar = _compiled() if fresh else __pillar__
-    return pillar.get(swarm_pillar.ROOT)
+    pillar = _compiled() if fresh else swarm_current.find(__context__, _compiled)
+    return (__pillar__ if pillar is None else pillar).get(swarm_pillar.ROOT)
 
 
 def _compiled():
@@ -59,7 +60,7 @@ def _read(pillar, odd=()):
     return settings, swarm_pillar.texts(faults), swarm_relations.warnings(settings)
 
 
-def check():
+def check(fresh=True):
     """
     Return the faults of the pillar ``swarm`` and the warnings about it, as two lists of strings.
 
@@ -70,8 +71,12 @@ def check():
     .. code-block:: bash
 
         salt '*' swarm_settings.check
+
+    fresh
+        Have the master compile the pillar now. Defaults to ``True``: the pillar of the last refresh
+        lacks what was edited since.
     """
-    given = _given()
+    given = _given(fresh)
     _, faults, warnings = _read(swarm_values.plain(given), swarm_pillar.odd_keys(given))
     return {"faults": faults, "warnings": warnings}
 
@@ -89,7 +94,8 @@ def get(fresh=False):
         salt '*' swarm_settings.get
 
     fresh
-        Have the master compile the pillar now. Defaults to ``False``: use that of the last refresh.
+        Have the master compile the pillar now. Defaults to ``False``: use that of the last refresh,
+        or the current one in functions that operators call.
     """
     given = _given(fresh)
     pillar, odd = swarm_values.plain(given), swarm_pillar.odd_keys(given)

@@ -284,13 +284,19 @@ def _refuse_moved(settings):
     ca, me = settings["tls"]["ca"], settings["id"]
     if swarm_certs.NODE.read() is None:
         return
-    was = swarm_files.record(_RECORD).get("ca") or (me if swarm_authority.load() else ca)
-    if was != ca:
+    if (was := _former(ca, me)) != ca:
         raise swarm_errors.SwarmError(
             f"swarm:tls:ca is {ca} by now (by default, it is the first manager), and {was} is the"
             f" CA that {me} trusts: nothing was changed. Name {was} in swarm:tls:ca. If the CA is"
-            f" to be on {ca}: bring {swarm_authority.FILE} there, and apply there first"
+            f" to be on {ca}: bring {swarm_authority.FILE} there, and apply there first. If {me} is"
+            f" to move to another swarm, that of {ca}: name {me} in swarm:nodes there, apply there,"
+            f" then salt {me} swarm_tls.distrust, and apply again"
         )
+
+
+def _former(ca, me):
+    """Return the minion that was the CA of this node's certificate, ``ca`` if unknown."""
+    return swarm_files.record(_RECORD).get("ca") or (me if swarm_authority.load() else ca)
 
 
 def _refuse_stranger(settings, have, authority):
@@ -300,6 +306,12 @@ def _refuse_stranger(settings, have, authority):
     known = set(swarm_pki.fingerprints(have.ca))
     if known.isdisjoint(swarm_pki.fingerprints(authority["trust"])):
         ca, me = settings["tls"]["ca"], settings["id"]
+        if (was := _former(ca, me)) != ca:
+            raise swarm_errors.SwarmError(
+                f"the CA of {ca} is another one than {me} trusts, which is that of {was}: nothing"
+                f" was changed. If {me} is to move to the swarm of {ca}: salt {me}"
+                f" swarm_tls.distrust, and apply again. If not, name {was} in swarm:tls:ca"
+            )
         raise swarm_errors.SwarmError(
             f"the CA of {ca} is another one than {me} trusts, and was not announced by it: give"
             f" {ca} back its {swarm_authority.FILE}, or, if it is lost or this is on purpose:"

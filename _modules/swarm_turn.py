@@ -3,6 +3,7 @@ Manage the turn to restart an engine in swarm mode; see ``swarm_engine.configure
 """
 
 import swarm_caller
+import swarm_current
 import swarm_engine_turn
 import swarm_errors
 import swarm_membership
@@ -81,10 +82,20 @@ def request(what, **kwargs):
         if not swarm_membership.manager(swarm_mode.swarm(client)):
             return {}
         try:
-            return _answer(client, caller, what)
+            return _admitted(client, caller, what)
+        except swarm_errors.BusyError as err:
+            return {"missing": str(err), "stuck": True}
         except swarm_errors.ApiError as err:
             # The cluster has no leader, for a moment or for longer.
             return {"missing": f"{caller} cannot ask whose turn it is: {err}", "stuck": True}
+
+
+def _admitted(client, caller, what):
+    """Answer a caller, which may be a member only by the current pillar."""
+    known = swarm_nodes.members(__salt__["swarm_settings.get"]())
+    fresh = not swarm_caller.is_among(caller, known)
+    with swarm_caller.admitted(caller, known), swarm_current.pillar(__context__, fresh):
+        return _answer(client, caller, what)
 
 
 def _answer(client, caller, what):

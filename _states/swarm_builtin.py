@@ -111,4 +111,5 @@ def left(name, lose_cluster=False, alone=False):
     if kept:
         return swarm_ret.warned(swarm_ret.done(name, {}), [kept])
     leave = __salt__["swarm_builtin.leave"]
-    return swarm_ret.applied(name, test, leave, lose_cluster=lose_cluster, ending=not alone)
+    options = {"lose_cluster": lose_cluster, "ending": not alone}
+    return swarm_ret.applied(name, test, leave, **options, fresh=False)

@@ -46,4 +46,4 @@ def absent(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_ca.remove"])
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_ca.remove"], fresh=False)

@@ -37,7 +37,7 @@ def valid(name, leaving=False):
         __salt__["swarm_settings.get"]()
         __salt__["swarm_engine.check_mode"](leaving)
         __salt__["swarm_consul.check_fixed"]()
-        warnings = __salt__["swarm_settings.check"]()["warnings"]
+        warnings = __salt__["swarm_settings.check"](fresh=False)["warnings"]
     except CommandExecutionError as err:
         return swarm_ret.failed(name, err)
     return swarm_ret.warned(swarm_ret.done(name, {}), warnings)

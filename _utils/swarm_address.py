@@ -38,6 +38,14 @@ def canonical(text: str) -> str:
     return str(parsed)
 
 
+def plain(text: str) -> str:
+    """Return an address in the form of the kernel and Docker: ``FD00:0::1`` as ``fd00::1``."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return text
+
+
 def pick(wanted: str | dict, interfaces: dict[str, list[str]]) -> str | None:
     """
     Return the address of this host that matches ``swarm:address``, ``None`` if none matches.
@@ -46,7 +54,7 @@ def pick(wanted: str | dict, interfaces: dict[str, list[str]]) -> str | None:
     """
     every = [one for addresses in interfaces.values() for one in addresses]
     if isinstance(wanted, str):
-        return wanted if wanted in every else None
+        return plain(wanted) if plain(wanted) in every else None
     if "interface" in wanted:
         found = [one for one in interfaces.get(wanted["interface"], []) if usable(one)]
     else:

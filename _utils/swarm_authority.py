@@ -204,6 +204,25 @@ def _followed(chain: dict, _: str) -> dict:
     return {"ca": chain["next"], "next": None, "old": [chain["ca"]["cert"]]}
 
 
+def own_reports(state: dict, reports: dict) -> dict:
+    """
+    Return the reports without those of another swarm's members, which trust only its CA.
+
+    Globs in ``swarm:nodes`` may match them. An invalid report stays: it may be of a member.
+    """
+    texts = [one["cert"] for ca in _chains(state) for one in (ca["ca"], ca["next"]) if one]
+    texts += [one for ca in _chains(state) for one in ca["old"]]
+    known = {swarm_pki.fingerprint(one) for one in texts}
+    return {minion: said for minion, said in reports.items() if not _is_foreign(said, known)}
+
+
+def _is_foreign(said: object, known: set[str]) -> bool:
+    trusts = said.get("trusts") if isinstance(said, dict) else None
+    if not isinstance(trusts, list) or not all(isinstance(one, str) for one in trusts):
+        return False
+    return bool(trusts) and known.isdisjoint([*trusts, str(said.get("issuer"))])
+
+
 def lagging(state: dict, reports: dict) -> list[str]:
     """
     Return the members that have not completed the last step of a rotation.

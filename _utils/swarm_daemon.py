@@ -48,7 +48,8 @@ _STICKY = {
     "allow-nondistributable-artifacts": [],
     "debug": False,
     "default-runtime": "runc",
-    "insecure-registries": [],
+    # An engine from 29.10 on adds these to no explicit list (moby#53868), older ones to every one.
+    "insecure-registries": ["127.0.0.0/8", "::1/128"],
     "labels": [],
     "live-restore": False,
     "registry-mirrors": [],
@@ -81,6 +82,7 @@ _ADDED = {
 }
 
 _VERIFY = "tlsverify"
+_OVERLAY_BY_IPV6 = "25.0"
 # First engine version that by default answers 400 to API 1.30, which the manager and its clients
 # use, and the minimum API version to set there.
 _API_FLOOR = ("29.0", "1.24")
@@ -100,6 +102,20 @@ def downgrades(changes: dict) -> list[str]:
         " engine may not read what a newer one has written"
         for name, (old, new) in pairs.items()
         if isinstance(old, str) and isinstance(new, str) and () < version(new) < version(old)
+    ]
+
+
+def overlay_by_ipv6(settings: dict, engine_version: str) -> list[str]:
+    """Return a warning if this engine connects no overlay networks at the node's own address."""
+    address = settings["data_path"] or settings["address"]
+    if ":" not in address or not () < version(engine_version) < version(_OVERLAY_BY_IPV6):
+        return []
+    return [
+        f"services on {settings['id']} do not reach those on other hosts: before Docker"
+        f" {_OVERLAY_BY_IPV6}, overlay networks are connected by IPv4 only (moby#41691), and it is"
+        f" {engine_version} with {address}. Use a newer engine on all nodes; or, if the hosts have"
+        " IPv4 addresses as well, set swarm:builtin:data_path_address, and let the nodes leave and"
+        " join again one after the other"
     ]
 
 

@@ -112,6 +112,22 @@ def own(known: Known, settings: Mapping, swarm: Mapping, ask: Callable[[list[str
     return _without(known, foreign)._replace(unsure=frozenset(others.keys() - answers.keys()))
 
 
+def leading(known: Known, settings: Mapping) -> list[str]:
+    """
+    Return the minions that may lead this swarm: its managers, and former ones of the same cluster.
+
+    A former manager may still be the leader, and has to promote its successor.
+    """
+    managers = settings["managers"]
+    clusters = {one["cluster"] for name, one in known.records.items() if name in managers}
+    former = [
+        name
+        for name, one in known.records.items()
+        if name not in managers and (not clusters or one["cluster"] in clusters)
+    ]
+    return [*managers, *former]
+
+
 def doubt(step: Step, known: Known, settings: Mapping) -> Step:
     """Make a node wait if it would join only through members whose swarm is unknown."""
     by = swarm_membership.donors(dict(settings), known.records) if step.what == JOIN else {}

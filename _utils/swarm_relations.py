@@ -282,6 +282,13 @@ def _authority(builtin: dict) -> Iterator[Fault]:
 
 
 def _overlay(settings: dict) -> Iterator[Fault]:
+    own = settings["address"] or ""
+    if settings["overlay"] and ":" in own:
+        want = (
+            f"false: this node's address is {own}, and engines with cluster-store connect overlay"
+            " networks by IPv4 only; or an IPv4 address in swarm:address"
+        )
+        yield Fault("swarm:overlay", True, want)
     if settings["overlay"] or settings["mode"] == "builtin":
         return
     for name, network in settings["networks"].items():

@@ -13,8 +13,8 @@ from swarm_fault import Fault
 # Ports of engine, manager and Consul: Docker's and Consul's own with TLS; without TLS, the ports
 # from before the formula had TLS.
 _SECURE, _PLAIN = (2376, 3376, 8501), (2275, 3375, 8500)
-# An address that no host has (RFC 5737): the host would use its default route to reach it.
-_ELSEWHERE = "198.51.100.1"
+# Addresses that no host has (RFC 5737, RFC 3849): the host would use its default route to them.
+_ELSEWHERE = ("198.51.100.1", "2001:db8::1")
 
 
 class Minion(NamedTuple):
@@ -28,7 +28,8 @@ class Minion(NamedTuple):
 
 
 def _as_mapping(hosts: list | dict) -> dict:
-    return dict(hosts) if isinstance(hosts, dict) else dict.fromkeys(hosts)
+    given = hosts if isinstance(hosts, dict) else dict.fromkeys(hosts)
+    return {host: swarm_address.plain(one) if one else one for host, one in given.items()}
 
 
 def _lookup(path: str, hosts: dict, known: dict, minion: Minion) -> tuple[dict, list[Fault]]:
@@ -63,7 +64,7 @@ def _own_address(settings: dict, minion: Minion) -> tuple[str | None, list[Fault
         return address, faults
     peers = [one for one in _as_mapping(settings["managers"]).items() if one[0] != minion.id]
     targets = [given or minion.resolve(host) for host, given in peers]
-    for target in [*filter(None, targets), _ELSEWHERE]:
+    for target in [*filter(None, targets), *_ELSEWHERE]:
         if swarm_address.usable(found := minion.towards(target)):
             return found, []
     every = [one for addresses in minion.interfaces.values() for one in addresses]

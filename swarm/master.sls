@@ -4,6 +4,13 @@
 {%- set master = pillar.get("swarm_master", {}) %}
 {%- set service = master.get("service", "salt-master") %}
 {%- set extmods = master.get("extension_modules", "/var/cache/salt/master/extmods") %}
+{%- set config = master.get("config", "/etc/salt/master.d/swarm.conf") %}
+{%- set there = salt["file.read"](config) if salt["file.file_exists"](config) else "" %}
+{%- set others = (there | load_yaml or {}).keys() | reject("in", ["engines", "peer", "preserve_minion_cache"]) | list %}
+{%- if others %}
+{{ raise(config ~ " has settings that are not those of this state, which would remove them: "
+         ~ others | join(", ") ~ ". Move them to another file of that folder, and apply again. Nothing was changed") }}
+{%- endif %}
 engine swarm_autojoin is on the master:
   file.managed:
     - name: {{ extmods }}/engines/swarm_autojoin.py
@@ -24,7 +31,7 @@ library of the runner is on the master:
 
 engine swarm_autojoin is configured:
   file.serialize:
-    - name: {{ master.get("config", "/etc/salt/master.d/swarm.conf") }}
+    - name: {{ config }}
     - serializer: yaml
     - makedirs: true
     - dataset:

@@ -9,7 +9,9 @@ import pytest
 
 from lab.api import Lab
 
-pytest.register_assert_rewrite("tests.builtin.mode", "tests.integration.cluster")
+pytest.register_assert_rewrite(
+    "tests.builtin.mode", "tests.integration.cluster", "tests.host_conditions"
+)
 
 from tests.builtin.mode import SwarmMode  # noqa: E402
 

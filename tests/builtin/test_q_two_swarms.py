@@ -1,5 +1,5 @@
 """
-Two swarms under one master, one of each mode, with globs that fit the hosts of both.
+Two swarms under one master, of one mode and of both, with globs that fit the hosts of both.
 """
 
 import json
@@ -37,6 +37,13 @@ def states(two, **kwargs):
     return {one["id"]: (one["swarm"], one["role"], one["state"]) for one in rows}
 
 
+def classic(two, manager):
+    """Return the pillar of a host of a swarm in classic mode."""
+    images = json.loads((two.lab.settings.run / "images.json").read_text())
+    given = pillars.default([manager], "classic", "trixie", images)
+    return {**given, "mode": "classic", "nodes": {"m*": {}}}
+
+
 FIRST = {"m1": ("m1", "leader", "Ready"), "m2": ("m1", "worker", "Ready")}
 
 
@@ -65,10 +72,8 @@ def test_two_swarms_under_one_master_know_nothing_of_each_other(two):
     # The other one is made anew, in classic mode.
     assert failures(two.state("swarm.clean", target="m3,m4")) == {}
     two.lab.pillar({}, "m2")
-    images = json.loads((two.lab.settings.run / "images.json").read_text())
-    classic = pillars.default(["m3"], "classic", "trixie", images)
     for host in ("m3", "m4"):
-        two.lab.pillar({**classic, "mode": "classic", "nodes": {"m*": {}}}, host)
+        two.lab.pillar(classic(two, "m3"), host)
     two.apply()
     assert two.apply() == {}
     second = {"m3": ("m3", "primary, consul", "Healthy"), "m4": ("m3", "worker", "Healthy")}
@@ -80,3 +85,51 @@ def test_two_swarms_under_one_master_know_nothing_of_each_other(two):
     assert two.lab.salt_run("swarm.reconcile", timeout=300)["joined"] == ["m2", "m4"]
     two.wait(lambda: states(two) == FIRST | second, 60)
     assert changed(two.state(test=True)) == {}
+
+
+@pytest.mark.once
+@pytest.mark.long
+def test_two_classic_swarms_under_one_master_know_nothing_of_each_other(two):
+    def settle():
+        two.apply()
+        assert two.apply() == {}
+
+    managers = {"m1": "m1", "m2": "m1", "m3": "m3", "m4": "m3"}
+    for host, manager in managers.items():
+        two.lab.pillar(classic(two, manager), host)
+    settle()
+    everybody = {
+        host: (manager, "primary, consul" if host == manager else "worker", "Healthy")
+        for host, manager in managers.items()
+    }
+    two.wait(lambda: states(two) == everybody, 60)
+    second = {host: everybody[host] for host in ("m3", "m4")}
+    assert states(two, swarm="m4") == second
+    assert two.lab.salt_run("swarm.reconcile", timeout=300)["joined"] == []
+    assert "there are several swarms" in two.lab.salt_run("swarm.backup")["refused"]
+    # The CA of one changes; the members of the other hold it up in nothing.
+    before = two.lab.salt("*", "swarm_tls.status")
+    for host in ("m1", "m2"):
+        given = classic(two, "m1")
+        two.lab.pillar({**given, "tls": {**given.get("tls", {}), "ca_rotation": 1}}, host)
+    for _ in range(7):
+        if two.apply("m1,m2") == {}:
+            break
+    after = two.lab.salt("*", "swarm_tls.status")
+    renewed = {host for host in managers if after[host]["issuer"] != before[host]["issuer"]}
+    assert renewed == {"m1", "m2"}
+    assert states(two) == everybody
+    # A host that pillar moves is told how, for itself alone, and is then one of the other swarm.
+    two.lab.pillar(classic(two, "m3"), "m2")
+    told = failures(two.state(target="m2"))["m2: this node has its certificate"]
+    assert "salt m2 swarm_tls.distrust, and apply again" in told
+    two.wait(lambda: states(two)["m1"] == everybody["m1"], 60)
+    assert two.lab.salt("m2", "swarm_tls.distrust")["m2"]
+    settle()
+    moved = ("m3", "worker", "Healthy")
+    two.wait(lambda: {states(two)[host] for host in ("m2", "m4")} == {moved}, 60)
+    assert states(two)["m1"] == everybody["m1"]
+    # One swarm ends, with its CA, and the other does not notice.
+    assert failures(two.state("swarm.clean", target="m1")) == {}
+    assert states(two)["m3"] == everybody["m3"]
+    assert changed(two.state(target="m2,m3,m4", test=True)) == {}

@@ -9,7 +9,7 @@ import pytest
 from lab.api import Lab
 
 # Its assertions are the tests' own: they show what they compared.
-pytest.register_assert_rewrite("tests.integration.cluster")
+pytest.register_assert_rewrite("tests.integration.cluster", "tests.host_conditions")
 
 from tests.integration.cluster import Cluster  # noqa: E402
 

@@ -3,6 +3,7 @@ Minions join by themselves, and leave by a runner. m4 and m5 come and go; the ot
 """
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -213,6 +214,42 @@ def test_schedule_in_pillar_joins_without_any_event(joins):
     joins.pillar("m4")
     joins.lab.salt("m4", "saltutil.refresh_pillar", "wait=True")
     assert "swarm" not in str(joins.lab.salt("m4", "schedule.list")["m4"])
+
+
+# As far as an apply may have come when it failed.
+STEPS = (
+    "swarm.settings",
+    "swarm.libraries",
+    "swarm.tls",
+    "swarm.engine",
+    "swarm.classic.consul",
+    "swarm",
+)
+
+
+@pytest.fixture
+def by_hand(joins):
+    """The host m4 without the formula, which does not join by itself; afterwards a node again."""
+    joins.pillar("m4", autojoin={"enabled": False})
+    joins.lab.salt_run("swarm.remove", "m4", timeout=300)
+    yield joins
+    joins.pillar("m4")
+    joins.apply("m4")
+
+
+@pytest.mark.once
+@pytest.mark.long
+@pytest.mark.parametrize("step", STEPS)
+def test_host_that_came_as_far_as_a_step_is_removed_within_a_minute(by_hand, step):
+    packages = by_hand.lab.salt("m4", "pkg.list_pkgs")["m4"]
+    assert failures(by_hand.state(step, target="m4")) == {}
+    begun = time.monotonic()
+    done = by_hand.lab.salt_run("swarm.remove", "m4", timeout=300)
+    took = time.monotonic() - begun
+    assert done["cleaned"] is True, done
+    assert by_hand.lab.salt("m4", "pkg.list_pkgs")["m4"] == packages
+    assert "m4" not in str(by_hand.lab.salt("m1", "swarm_consul.nodes"))
+    assert took < 60, f"{took:.0f} s"
 
 
 @pytest.mark.once

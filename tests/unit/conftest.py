@@ -13,7 +13,14 @@ import swarm_plan
 import swarm_wait
 from hypothesis import HealthCheck, settings
 
-from _modules import swarm_backup, swarm_builtin, swarm_engine, swarm_leader
+from _modules import (
+    swarm_backup,
+    swarm_builtin,
+    swarm_ca,
+    swarm_engine,
+    swarm_leader,
+    swarm_turn,
+)
 from tests.unit import consul_agent
 from tests.unit.cluster_api import Mine
 from tests.unit.dockerd import Dockerd
@@ -35,6 +42,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
 def no_rest(monkeypatch):
     """Wait for no engine to try again by itself."""
     monkeypatch.setattr(swarm_builtin, "_STEADY", 0)
+
+
+@pytest.fixture(autouse=True)
+def context_of_a_process(monkeypatch):
+    """Give the modules that pass something on within a minion's process a place for it."""
+    context = {}
+    for module in (swarm_backup, swarm_builtin, swarm_ca, swarm_engine, swarm_leader, swarm_turn):
+        monkeypatch.setattr(module, "__context__", context, raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,5 @@
 """
-How the formula's modules come to a minion, as Salt renders it.
+How the formula's modules come to a minion, and what a master gets, as Salt renders it.
 """
 
 import json
@@ -19,7 +19,7 @@ MODULES = json.loads((REPO_ROOT / "swarm/modules.json").read_text())
 def minion(tmp_path):
     """Return a function that renders the SLS on a minion of which Salt's options differ."""
 
-    def render(**differs):
+    def render(sls="modules", **differs):
         opts = salt.config.minion_config(None).copy() | {
             "id": "m1",
             "cachedir": str(tmp_path),
@@ -33,7 +33,7 @@ def minion(tmp_path):
             **differs,
         }
         jinja = salt.loader.render(opts, salt.loader.minion_mods(opts))["jinja"]
-        done = jinja(str(REPO_ROOT / "swarm/modules.sls"), saltenv="base", sls="swarm.modules")
+        done = jinja(str(REPO_ROOT / f"swarm/{sls}.sls"), saltenv="base", sls=f"swarm.{sls}")
         return yaml.safe_load(done.read())
 
     return render
@@ -86,3 +86,25 @@ def test_a_module_that_went_with_a_release_goes_and_those_of_others_stay(minion,
     minion()
     assert not gone.exists()
     assert others.exists()
+
+
+@pytest.mark.parametrize("text", [None, "", "# empty\n", "peer: {}\nengines: []\n"])
+def test_masters_configuration_of_the_formula_is_written(minion, tmp_path, text):
+    config = tmp_path / "swarm.conf"
+    if text is not None:
+        config.write_text(text)
+    states = minion("master", pillar={"swarm_master": {"config": str(config)}})
+    (state,) = [
+        one for name, one in states.items() if name == "engine swarm_autojoin is configured"
+    ]
+    assert {"name": str(config)} in state["file.serialize"]
+
+
+def test_settings_of_an_admin_in_that_file_are_not_replaced(minion, tmp_path):
+    """As the roots of the formula itself: without them, the master would lose it."""
+    config = tmp_path / "swarm.conf"
+    config.write_text("file_roots: {base: [/srv/formulas/swarm-formula]}\npeer: {}\n")
+    with pytest.raises(
+        SaltRenderError, match=r"swarm\.conf has settings .* remove them: file_roots"
+    ):
+        minion("master", pillar={"swarm_master": {"config": str(config)}})

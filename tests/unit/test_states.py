@@ -49,7 +49,10 @@ APPLIED = {
     "swarm_service.managed": "swarm_service.apply_all",
 }
 # What a state says besides.
-WORDS = {"swarm_builtin.left": {"lose_cluster": False, "ending": True}}
+WORDS = {
+    "swarm_builtin.left": {"lose_cluster": False, "ending": True, "fresh": False},
+    "swarm_ca.absent": {"fresh": False},
+}
 WAITED = {
     "swarm_consul.ready": "swarm_consul.wait",
     "swarm_classic.elected": "swarm_classic.wait_primary",
@@ -282,4 +285,4 @@ def test_node_that_was_there_before_is_left_with_a_warning(run, test):
         ret, leave = run(name, function, CHANGES, test, stays="m1 stays", **{word: True})
         assert ret["changes"] == CHANGES
         lost = word == "lose_cluster"
-        leave.assert_called_once_with(test=test, lose_cluster=lost, ending=lost)
+        leave.assert_called_once_with(test=test, lose_cluster=lost, ending=lost, fresh=False)

@@ -238,6 +238,12 @@ def test_restart_only_where_a_reload_is_not_enough(old, new, restart):
         ({"labels": ["zone=a"], "mtu": 1400}, {}, {"labels": []}),
         ({"debug": True}, {}, {"debug": False}),
         ({"debug": True}, {"debug": False}, {}),
+        # an empty list would take Docker's own entries away, since 29.10
+        (
+            {"insecure-registries": ["r.example.com:5000"]},
+            {},
+            {"insecure-registries": ["127.0.0.0/8", "::1/128"]},
+        ),
         ({"labels": ["zone=a"]}, {"labels": ["zone=b"]}, {}),
         ({}, {"labels": ["zone=a"]}, {}),
         # these an engine forgets by itself

@@ -156,7 +156,7 @@ def test_manager_and_agent_are_of_one_image():
 
 
 def test_addresses_of_ipv6_stand_in_brackets():
-    pillar = {"managers": {"m1": None}}
+    pillar = {"managers": {"m1": None}, "overlay": False}
     assert "--host=tcp://[fd00::11]:3375" in manager(pillar, IPV6)["command"]
     assert "--advertise=[fd00::11]:2275" in agent(pillar, IPV6)["command"]
 

@@ -528,6 +528,53 @@ def test_remove(hosts):
     assert dict(hosts.mine) == {}
 
 
+def test_members_of_another_swarm_hold_up_no_change_and_no_end_of_a_ca(hosts):
+    """The globs of both swarms match the hosts of both."""
+    first, second = ({"managers": [one], "nodes": {"m*": {}}, "timeout": 5} for one in ("m1", "m3"))
+    hosts.pillar = second
+    hosts.apply("m3", "m4")
+    hosts.pillar = first
+    hosts.apply("m1", "m2")
+    hosts.pillar = {**first, "tls": {"ca_rotation": 1}}
+    steps = [hosts.apply("m1", "m2")["m1"].get("CA", {}).get("new") for _ in range(4)]
+    assert steps[:3] == [
+        "a new CA is trusted beside the old",
+        "the new CA signs",
+        "the old CA is trusted no more",
+    ]
+    hosts.on("m1")
+    assert swarm_ca.complaints() == []
+    with pytest.raises(swarm_errors.SwarmError, match="for m2 has certificates of it"):
+        swarm_ca.remove()
+    hosts.on("m2")
+    swarm_tls.remove()
+    hosts.on("m1")
+    swarm_tls.remove()
+    assert swarm_ca.remove() == {"CA": {"old": "present", "new": None}}
+
+
+def test_host_that_pillar_moves_to_another_swarm_is_told_how(hosts):
+    first, second = ({"managers": [one], "nodes": {"m*": {}}, "timeout": 5} for one in ("m1", "m3"))
+    hosts.pillar = first
+    hosts.apply("m1", "m2")
+    hosts.pillar = second
+    hosts.on("m2")
+    words = r"If m2 is to move to another swarm, that of m3: .* salt m2 swarm_tls\.distrust,"
+    with pytest.raises(swarm_errors.SwarmError, match=words):
+        swarm_tls.apply()
+    hosts.apply("m3")
+    for test in (True, False):
+        hosts.on("m2")
+        with pytest.raises(swarm_errors.SwarmError) as told:
+            swarm_tls.apply(test=test)
+        # No other host is to do anything: both swarms go on.
+        assert "If m2 is to move to the swarm of m3: salt m2 swarm_tls.distrust," in str(told.value)
+        assert "'*'" not in str(told.value)
+    swarm_tls.distrust()
+    assert hosts.apply("m2") == {"m2": MADE}
+    assert hosts.apply("m2", "m3") == {"m2": {}, "m3": {}}
+
+
 def test_switching_tls_off_takes_the_certificates_away_at_the_end(hosts):
     hosts.apply("m1", "m4")
     hosts.pillar = {**PILLAR, "tls": {"enabled": False}}

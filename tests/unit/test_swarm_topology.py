@@ -130,7 +130,7 @@ def test_name_that_cannot_be_resolved_is_none(monkeypatch, error):
             "10.77.0.11",
         ),
         (
-            {"managers": {"m2": "fd00::2"}},
+            {"managers": {"m2": "fd00::2"}, "overlay": False},
             M1._replace(towards={"fd00::2": "fd00::1"}.get),
             "fd00::1",
         ),
@@ -157,6 +157,50 @@ def test_own_address(pillar, minion, address):
     settings, faults = resolved({**({} if minion.local else VALID), **pillar}, minion)
     assert swarm_pillar.texts(faults) == []
     assert settings["address"] == address
+
+
+# ---- hosts with IPv6 only
+
+
+def by_ipv6(host, **more):
+    """Return a minion that has no IPv4 address but that of the loopback device."""
+    own = f"fd00::{HOSTS[host].rpartition('.')[2]}"
+    names = {one: f"fd00::{HOSTS[one].rpartition('.')[2]}" for one in HOSTS}
+    ways = {**dict.fromkeys(names.values(), own), "2001:db8::1": own}
+    interfaces = {"lo": ["127.0.0.1", "::1"], "eth0": ["fd00::99", own, "fe80::1"]}
+    return node(host)._replace(interfaces=interfaces, resolve=names.get, towards=ways.get, **more)
+
+
+@pytest.mark.parametrize(
+    "pillar", [BUILTIN, {**VALID, "overlay": False}], ids=["builtin", "classic"]
+)
+@pytest.mark.parametrize("host", ["m1", "m4"])
+def test_hosts_with_ipv6_only_find_each_other(pillar, host):
+    settings = settings_of(pillar, by_ipv6(host))
+    assert settings["address"] == f"fd00::{host[1:].rjust(2, '1')}"
+    assert list(settings["managers"].values()) == ["fd00::11", "fd00::12", "fd00::13"]
+
+
+def test_address_by_the_default_route_of_ipv6():
+    """No manager has a name that resolves, and the host has several addresses."""
+    minion = by_ipv6("m1", local=True)
+    assert settings_of({"managers": ["m1"]}, minion)["address"] == "fd00::11"
+
+
+def test_address_is_taken_in_whatever_form():
+    """The kernel and Docker show one form only."""
+    pillar = {"managers": {"m1": "FD00:0:0::11", "m2": "fd00:0::12"}, "address": "FD00::0:11"}
+    settings = settings_of({**BUILTIN, **pillar}, by_ipv6("m1"))
+    assert settings["address"] == "fd00::11"
+    assert settings["managers"] == {"m1": "fd00::11", "m2": "fd00::12"}
+    settings = settings_of({**BUILTIN, "managers": {"m1": "FD00::11"}}, by_ipv6("m1"))
+    assert settings["address"] == "fd00::11"
+
+
+def test_overlay_networks_of_a_store_are_refused_with_ipv6():
+    _, faults = resolved(VALID, by_ipv6("m1"))
+    (text,) = swarm_pillar.texts(faults)
+    assert text.startswith("swarm:overlay: found True; right would be false: this node's address")
 
 
 def test_host_that_nobody_can_reach_is_told():

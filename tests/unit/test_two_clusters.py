@@ -64,6 +64,30 @@ def test_nobody_joins_by_a_manager_that_does_not_say_which_swarm_it_is_of(world,
     assert sorted(hosts(world)) == [("m1", "m2"), ("m3", "m4")]
 
 
+def test_managers_of_the_other_swarm_are_asked_for_nothing(world):
+    world.apply_all()
+    world.apply_all()
+    asked, publish = [], world._publish
+
+    def watched(target, function, *args, **kwargs):
+        asked.append((world.current, target, function))
+        return publish(target, function, *args, **kwargs)
+
+    world._publish = watched
+    for host in HOSTS:
+        with world.on(host):
+            swarm_builtin.ask_managers()
+    settle = "swarm_leader.settle"
+    assert asked == [("m2", "m1", settle), ("m4", "m3", settle)]
+    # A former manager of the same cluster may still lead it.
+    world.pillars |= {host: {"managers": ["m2"]} for host in ("m1", "m2")}
+    world.apply("m2")
+    asked.clear()
+    with world.on("m2"):
+        swarm_builtin.ask_managers()
+    assert asked == [("m2", "m1", settle)]
+
+
 def test_worker_that_pillar_moves_is_told_how_and_then_joins_the_other_swarm(world):
     world.apply_all()
     world.apply_all()

@@ -1,0 +1,39 @@
+"""
+Let functions that operators call use the current pillar.
+
+A minion's ``__pillar__`` dates from its last refresh; only a state run has the current pillar.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, MutableMapping
+
+_KEY = "swarm_current.pillar"
+
+
+@contextlib.contextmanager
+def pillar(context: MutableMapping, fresh: bool = True) -> Iterator[None]:
+    """
+    Let ``swarm_settings.get`` return the settings of the current pillar; it is compiled once.
+
+    context
+        ``__context__``, which all modules of a minion's process share.
+
+    fresh
+        ``False`` in a state run, whose pillar may have values from the command line.
+    """
+    before = context.get(_KEY)
+    context[_KEY] = [] if fresh and before is None else before
+    try:
+        yield
+    finally:
+        context[_KEY] = before
+
+
+def find(context: MutableMapping, compiled: Callable[[], dict]) -> dict | None:
+    """Return the current pillar inside of ``pillar``, ``None`` outside."""
+    kept = context.get(_KEY)
+    if kept is None:
+        return None
+    if not kept:
+        kept.append(compiled())
+    return kept[0]

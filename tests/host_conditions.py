@@ -1,0 +1,99 @@
+"""
+Conditions of a new machine, each of which the formula meets or refuses with its cure.
+
+One table for both modes: each with a first apply, a second, and a clean.
+"""
+
+from typing import NamedTuple
+
+from tests.integration.cluster import failures
+
+DAEMON = "/etc/docker/daemon.json"
+_KEYS = "/etc/salt/pki/master/minions"
+
+
+class Condition(NamedTuple):
+    """Something that a host has before the formula comes."""
+
+    spoil: str  # shell
+    refused: str = ""  # words of the first apply's error; it changes nothing then
+    cure: str = ""  # shell; what the error tells to do
+
+
+_LOCKED = (
+    'import fcntl, time; lock = open("/var/lib/dpkg/lock-frontend", "r+");'
+    " fcntl.lockf(lock, fcntl.LOCK_EX); time.sleep(30)"
+)
+_MINION = "/etc/systemd/system/salt-minion.service.d"
+CONDITIONS = {
+    "umask 077": Condition(
+        f"mkdir -p {_MINION}; printf '[Service]\\nUMask=0077\\n' >{_MINION}/umask.conf;"
+        " systemctl daemon-reload; systemctl restart salt-minion"
+    ),
+    "locale": Condition(
+        f"mkdir -p {_MINION}; printf '[Service]\\nEnvironment=LC_ALL=de_DE.UTF-8 LANGUAGE=de\\n'"
+        f" >{_MINION}/locale.conf; systemctl daemon-reload; systemctl restart salt-minion"
+    ),
+    "name": Condition("hostname Web-5.Example.COM; hostname >/etc/hostname"),
+    "second address": Condition("ip address add 192.0.2.5/24 dev eth0"),
+    "user namespaces": Condition(
+        f'mkdir -p /etc/docker; echo \'{{"userns-remap": "default"}}\' >{DAEMON}'
+    ),
+    "empty daemon.json": Condition(f"mkdir -p /etc/docker; : >{DAEMON}"),
+    "broken daemon.json": Condition(
+        f"mkdir -p /etc/docker; echo '{{\"debug\": true,}}' >{DAEMON}",
+        "is not JSON",
+        f"echo '{{\"debug\": true}}' >{DAEMON}",
+    ),
+    "masked unit": Condition(
+        "systemctl mask docker.service", "is masked", "systemctl unmask docker.service"
+    ),
+    "interrupted dpkg": Condition(
+        "sed -n '/^Package: bash$/,/^$/p' /var/lib/dpkg/status"
+        " | sed 's/^Status: .*/Status: install ok half-configured/' >/var/lib/dpkg/updates/0000",
+        "Unfinished: bash",
+        "dpkg --configure -a",
+    ),
+    "dpkg at work": Condition(
+        f"setsid python3 -c '{_LOCKED}' >/dev/null 2>&1 </dev/null & sleep 1"
+    ),
+}
+
+
+def picture(swarm, host):
+    """Return what a clean has to give back: the packages, and the file of the admin."""
+    config = swarm.lab.exec(
+        host, "sh", "-c", f"stat -c '%a %U %G' {DAEMON} && cat {DAEMON}", check=False
+    )
+    return swarm.lab.salt(host, "pkg.list_pkgs")[host], config.stdout
+
+
+def make_ready(swarm, host, spoil="true"):
+    """Accept a new machine that has something, and wait until its minion answers."""
+    exec_ = swarm.lab.exec
+    booted = ("systemctl", "is-active", "dbus")
+    swarm.wait(lambda: exec_(host, *booted, check=False).returncode == 0, 60)
+    exec_(host, "sh", "-c", spoil)
+    swarm.wait(lambda: exec_("salt", "ls", f"{_KEYS}_pre/{host}", check=False).returncode == 0, 60)
+    exec_("salt", "salt-key", "--yes", f"--accept={host}")
+    swarm.await_minion(host)
+    swarm.wait(lambda: swarm.lab.salt(host, "test.ping") == {host: True}, 120)
+
+
+def try_condition(swarm, host, name, is_node, **clean):
+    """Have a new machine that has something become a node, and be as before after a clean."""
+    spoil, refused, cure = CONDITIONS[name]
+    make_ready(swarm, host, spoil)
+    before = picture(swarm, host)
+    if refused:
+        for kwargs in ({"test": True}, {}):
+            told = failures(swarm.state(target=host, **kwargs))
+            assert any(refused in text for text in told.values()), told
+            assert picture(swarm, host) == before
+        swarm.lab.exec(host, "sh", "-c", cure)
+        before = (before[0], picture(swarm, host)[1])
+    swarm.apply(host)
+    assert is_node()
+    assert swarm.apply(host) == {}
+    assert failures(swarm.state("swarm.clean", target=host, **clean)) == {}
+    assert picture(swarm, host) == before

@@ -1,0 +1,27 @@
+"""
+Hosts as they are, in classic mode: each condition with a first apply, a second, and a clean.
+"""
+
+import pytest
+
+from tests.host_conditions import CONDITIONS, try_condition
+
+pytestmark = [pytest.mark.once, pytest.mark.long]
+
+HOST = "m5"
+
+
+@pytest.fixture
+def host(swarm):
+    """A new machine that the pillar names, and that is gone afterwards."""
+    swarm.lab.add(HOST, accept=False)
+    yield HOST
+    swarm.state("swarm.clean", target=HOST)
+    swarm.lab.remove(HOST)
+    # After a clean that has failed, its key in the store has to expire.
+    swarm.wait(lambda: HOST not in swarm.statuses() and swarm.all_healthy(), 240)
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_host_becomes_a_node_and_is_as_before_after_a_clean(swarm, host, name):
+    try_condition(swarm, host, name, lambda: swarm.statuses()[host] == "Healthy")
