@@ -38,6 +38,15 @@ def canonical(text: str) -> str:
     return str(parsed)
 
 
+def form(text: str) -> str:
+    """Return the canonical form of an address for comparisons, and any other text unchanged."""
+    try:
+        return canonical(text)
+    except ValueError:
+        # For example loopback, in a swarm of one host, or a host name.
+        return text
+
+
 def pick(wanted: str | dict, interfaces: dict[str, list[str]]) -> str | None:
     """
     Return the address of this host that matches ``swarm:address``, ``None`` if none matches.
