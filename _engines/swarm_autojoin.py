@@ -282,8 +282,10 @@ def _publish(client, queue, what, now):
 def _tell(bus, outcome):
     word = "joined" if outcome.joined else "failed"
     level = logging.INFO if outcome.joined else logging.WARNING
-    log.log(level, "swarm_autojoin: %s %s %s", outcome.minion, word, outcome.reason)
-    data = {"id": outcome.minion, **({"reason": outcome.reason} if outcome.reason else {})}
+    # The minion has written the reason: it must not add lines to the log.
+    reason = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in outcome.reason)
+    log.log(level, "swarm_autojoin: %s %s %s", outcome.minion, word, reason)
+    data = {"id": outcome.minion, **({"reason": reason} if reason else {})}
     bus.fire_event(data, f"swarm/node/{outcome.minion}/{word}")
 
 

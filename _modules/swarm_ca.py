@@ -254,7 +254,7 @@ def issued():
 
 def forget(minion):
     """
-    Remove the record of a minion's certificate, so that another minion can use its address.
+    Remove the record of a minion's certificates, so that other minions can use its addresses.
 
     CLI Example:
 
@@ -269,8 +269,8 @@ def forget(minion):
         state = swarm_authority.load()
         if minion not in state.get("issued", {}):
             return {}
-        address = state["issued"].pop(minion)
-        swarm_authority.save(state)
+        address = state["issued"][minion]
+        swarm_authority.save(swarm_authority.without(state, minion))
     return {minion: {"old": address, "new": None}}
 
 

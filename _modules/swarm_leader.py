@@ -55,8 +55,8 @@ def managers():
         if not swarm_membership.manager(swarm_mode.swarm(client)):
             return {}
         nodes = swarm_mode.nodes(client)
-    minions = {node: minion for minion, node in __salt__["swarm_builtin.claims"]().items()}
-    return swarm_nodes.as_managers(nodes, minions)
+    claims = swarm_nodes.believed(__salt__["swarm_builtin.claims"](), _settings()["managers"])
+    return swarm_nodes.as_managers(nodes, {node: minion for minion, node in claims.items()})
 
 
 def list_nodes():

@@ -16,6 +16,7 @@ import swarm_errors
 import swarm_fleet
 import swarm_members
 import swarm_report
+import swarm_views
 from salt.exceptions import SaltClientError, SaltReqTimeoutError
 
 _BATCH = 50
@@ -80,31 +81,23 @@ def _reports(members):
     }
 
 
-def _said(reports, managers=()):
-    """Return the managers' view of the swarm from the first member that has it; managers first."""
-    there = [name for name, report in reports.items() if isinstance(report, dict)]
-    for member in sorted(there, key=lambda name: name not in managers):
-        said = _ask([member], "swarm_node.managers").get(member)
-        if said := swarm_report.read_managers(said):
-            return said
-    return {}
-
-
-def _heard(swarm, reports):
-    """Return the reports of a swarm's members, and its managers' view of the swarm."""
-    ours = {name: report for name, report in reports.items() if name in swarm.members}
-    return ours, _said(ours, swarm.managers)
+def _views(swarm, reports, but=None):
+    """Return what the managers in the pillar report about the nodes; see ``swarm_views``."""
+    return swarm_views.read(_ask(swarm.speakers(reports, but), "swarm_node.managers"))
 
 
 def _look(swarm):
-    """Return the members' rows by swarm, their reports, and the members that join automatically."""
+    """Return the rows by swarm, the reports, the members that join, and what managers dispute."""
     swarms = _swarms(swarm)
     reports = _reports([member for one in swarms for member in one.members])
-    rows = []
+    rows, disputes = [], []
     for one in swarms:
-        ours, said = _heard(one, reports)
-        rows += swarm_members.rows(list(one.members), ours, said, one.name)
-    return rows, reports, {member for one in swarms for member in one.joining}
+        ours = {name: report for name, report in reports.items() if name in one.members}
+        views = _views(one, ours)
+        problems = swarm_views.doubles(ours, one.members, views.said) | views.problems()
+        rows += swarm_members.rows(list(one.members), ours, views.said, one.name, problems)
+        disputes += [views.dispute] if views.dispute else []
+    return rows, reports, {member for one in swarms for member in one.joining}, disputes
 
 
 def _fire(member, word, **data):
@@ -114,6 +107,7 @@ def _fire(member, word, **data):
 
 def _tell(member, text):
     """Report a step that takes time: as an event, and to the operator at the command line."""
+    member, text = swarm_report.shown(member), swarm_report.shown(text)
     _fire(member, "progress", message=text)
     if __opts__.get("__cli") == "salt-run":
         # Not to the standard output, which may be read as JSON.
@@ -139,7 +133,7 @@ def status(swarm=None):
     swarm
         Only the swarm with this member; all if unset.
     """
-    rows, _, _ = _look(swarm)
+    rows, *_ = _look(swarm)
     return rows if __opts__.get("output") else swarm_members.table(rows)
 
 
@@ -165,6 +159,7 @@ def services(swarm=None):
         found = _services_of(one)
         rows += found or []
         silent += [one.name] if found is None else []
+    rows = swarm_report.plain(rows)
     if silent:
         raise swarm_errors.SwarmError(
             f"no manager lists the services of {' and '.join(silent)}: see salt-run swarm.status"
@@ -201,11 +196,13 @@ def reconcile(test=False, swarm=None):
     swarm
         Only the swarm with this member; all if unset.
     """
-    rows, reports, joining = _look(swarm)
+    rows, reports, joining, disputes = _look(swarm)
     wanted = [one for one in swarm_members.to_join(rows, reports) if one in joining]
     healthy = sum(map(swarm_members.is_good, rows))
     down = [row["id"] for row in rows if row["id"] not in reports and row["role"] != "no member"]
     found = {"healthy": healthy, "down": down}
+    if disputes:
+        found["complaints"] = swarm_report.plain(disputes)
     if test:
         return {**found, "would join": wanted}
     return {**found, **_join(wanted)}
@@ -241,14 +238,18 @@ def _join(minions):
     return {"joined": joined, "failed": failed}
 
 
-def remove(minion, force=False, lose_cluster=False, swarm=None):
+def remove(minion, force=False, lose_cluster=False, swarm=None, node=None):
     """
     Remove a node from the swarm, even if it is dead; return what was done.
 
     If the minion answers, it applies ``swarm.clean``. In classic mode, its key is then removed from
     the store, and a failed Consul member is force-left. In builtin mode, the node is drained and
     demoted first, and removed from the list of nodes at the end. Refused if the last manager, the
-    quorum of managers or Consul servers, or the CA would be lost.
+    quorum of managers or Consul servers, or the CA would be lost; if no other manager in the pillar
+    answers; and if the managers' lists of nodes differ.
+
+    The host names in the managers' list show which node it is, never the report of the minion. If
+    the minion's ID is not the name of its host, select the node with ``node``.
     Remove the node from the pillar as well, or the next apply makes it a member again.
 
     Fires ``swarm/node/<id>/progress`` before each step and ``.../removed`` at the end. ``salt-run``
@@ -271,6 +272,10 @@ def remove(minion, force=False, lose_cluster=False, swarm=None):
         The ID of another member of its swarm. Needed only if the swarm cannot be determined: there
         are several, the minion's pillar makes it a member of none, and none or more than one of
         them lists a node with its name.
+
+    node
+        The key of its node in the managers' list: the node ID in builtin mode, the engine's address
+        and port in classic mode. Needed only if its host name does not show which node it is.
     """
     try:
         ours = _swarm_of(minion, swarm)
@@ -278,24 +283,26 @@ def remove(minion, force=False, lose_cluster=False, swarm=None):
         return _refused(err)
     _tell(minion, f"asking the {len(ours.members)} members of {ours.name or 'the swarm'}")
     reports = _reports(list(dict.fromkeys([*ours.members, minion])))
-    others = {
+    views = _views(ours, reports, but=minion)
+    # Without a manager, only at any cost: then whoever is left has to do.
+    speakers = ours.speakers(reports, but=minion)
+    others = speakers or {
         name: one for name, one in reports.items() if name != minion and isinstance(one, dict)
     }
-    said = _said(others, ours.managers)
     try:
         if not (force and lose_cluster):
-            swarm_members.guard(minion, others, said, *_servers(others))
+            swarm_members.guard(minion, speakers, views.said, *_servers(ours, speakers))
+            _refuse_dispute(minion, views)
     except swarm_errors.SwarmError as err:
         return _refused(f"{err}. To remove it whatever that costs: force=True lose_cluster=True")
     try:
-        endpoint = swarm_members.endpoint(minion, reports, said, ours.members)
+        endpoint = swarm_members.endpoint(minion, reports, views.said, ours.members, node)
     except swarm_errors.SwarmError as err:
         return _refused(err)
-    take_out = _from_cluster if swarm_members.is_builtin(others) else _from_store
+    take_out = _from_cluster if ours.is_builtin else _from_store
     done = take_out(minion, minion in reports, endpoint, others)
     if "refused" not in done:
-        # A worker's word of its address is no reason to take a node out of the list.
-        left = [] if endpoint else swarm_members.leftovers(reports, said, ours.members)
+        left = [] if endpoint else swarm_members.leftovers(reports, views.said, ours.members)
         if left:
             done["left"] = (
                 f"no node is known to be that of {minion}. These are down, and of no minion:"
@@ -305,7 +312,15 @@ def remove(minion, force=False, lose_cluster=False, swarm=None):
             # The host that replaces this node may use the same address.
             _ask([ca], "swarm_ca.forget", minion)
         _fire(minion, "removed")
-    return done
+    return swarm_report.plain(done)
+
+
+def _refuse_dispute(minion, views):
+    if views.dispute:
+        raise swarm_errors.SwarmError(
+            f"{minion} was not removed: {views.dispute}. If they still do in a minute, one of them"
+            " is in another cluster, or lies"
+        )
 
 
 def _swarm_of(minion, swarm):
@@ -314,7 +329,7 @@ def _swarm_of(minion, swarm):
     if ours := swarm_fleet.pick(found, minion):
         return ours
     reports = _reports([member for one in found for member in one.members])
-    heard = {one: _heard(one, reports)[1] for one in found}
+    heard = {one: _views(one, reports).said for one in found}
     return swarm_fleet.only(
         swarm_fleet.knowing(heard, minion) or found, f"{minion} was not removed"
     )
@@ -323,7 +338,7 @@ def _swarm_of(minion, swarm):
 def _refused(why):
     # If an error were raised, Salt would print a traceback as well, which does not help the user.
     __context__["retcode"] = 1
-    return {"refused": str(why)}
+    return {"refused": swarm_report.shown(why)}
 
 
 def backup(minion=None, swarm=None, **options):
@@ -361,12 +376,14 @@ def backup(minion=None, swarm=None, **options):
         except swarm_errors.SwarmError as err:
             return _refused(err)
         reports = _reports(ours.members)
-        chosen = swarm_members.keeper(reports, _said(reports, ours.managers))
+        said = _views(ours, reports).said
+        chosen = swarm_members.keeper(reports, said, ours.holders, ours.is_builtin)
     if not chosen:
         return _refused("no member answers that has the state of the swarm: name a minion")
     options = {key: one for key, one in options.items() if not key.startswith("__")}
     answer = _ask([chosen], "swarm_backup.save", **options).get(chosen, "it does not answer")
-    return {"minion": chosen, **(answer if isinstance(answer, dict) else _refused(answer))}
+    answer = swarm_report.plain(answer) if isinstance(answer, dict) else _refused(answer)
+    return {**answer, "minion": chosen}
 
 
 def _cleaned(minion, answers, **more):
@@ -389,8 +406,7 @@ def _stays(answers, done):
     return answers and done["cleaned"] is not True
 
 
-def _from_cluster(minion, answers, node, others):
-    managers = [name for name, one in others.items() if one["manager"]]
+def _from_cluster(minion, answers, node, managers):
     done = {}
     if node:
         _tell(minion, f"draining node {node}: its tasks go elsewhere")
@@ -408,15 +424,11 @@ def _from_cluster(minion, answers, node, others):
     return done
 
 
-def _servers(others):
+def _servers(swarm, speakers):
     """Return the names of the Consul servers that are alive, and of Raft's voters."""
-    if swarm_members.is_builtin(others):
+    if swarm.is_builtin:
         return set(), set()
-    answers = _ask(others, "swarm_consul.status").values()
-    told = [one for one in answers if isinstance(one, dict)]
-    return tuple(
-        {name for one in told for name in one.get(key, ())} for key in ("servers", "voters")
-    )
+    return swarm_report.read_servers(_ask(speakers, "swarm_consul.status").values())
 
 
 def _clean(minion, **more):
@@ -435,6 +447,10 @@ def _from_any(others, function, *args, **kwargs):
     for other in others:
         since = time.monotonic()
         answer = _ask([other], function, *args, **kwargs).get(other, answer)
-        if not isinstance(answer, str) or time.monotonic() - since > _WAITED:
+        if isinstance(answer, dict):
+            return answer
+        if not isinstance(answer, str):
+            answer = f"the answer of {other} to {function} is nonsense: {answer!r}"
+        if time.monotonic() - since > _WAITED:
             return answer
     return answer

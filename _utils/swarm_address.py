@@ -38,11 +38,16 @@ def canonical(text: str) -> str:
     return str(parsed)
 
 
-def plain(text: str) -> str:
-    """Return an address in the form of the kernel and Docker: ``FD00:0::1`` as ``fd00::1``."""
+def form(text: str) -> str:
+    """
+    Return the canonical form of an address, as of the kernel and Docker; other texts unchanged.
+
+    ``FD00:0::1`` is ``fd00::1``.
+    """
     try:
-        return str(ipaddress.ip_address(text))
+        return canonical(text)
     except ValueError:
+        # For example loopback, in a swarm of one host, or a host name.
         return text
 
 
@@ -54,7 +59,7 @@ def pick(wanted: str | dict, interfaces: dict[str, list[str]]) -> str | None:
     """
     every = [one for addresses in interfaces.values() for one in addresses]
     if isinstance(wanted, str):
-        return plain(wanted) if plain(wanted) in every else None
+        return form(wanted) if form(wanted) in every else None
     if "interface" in wanted:
         found = [one for one in interfaces.get(wanted["interface"], []) if usable(one)]
     else:

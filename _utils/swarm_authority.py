@@ -31,6 +31,9 @@ NODE, CLIENT = "node", "client"
 _CLIENTS, _OF_CLIENTS = "clients", " clients"
 # The key of the fingerprint of the CA that signs for clients, in records and reports.
 _CLIENTS_ISSUER = "clients_issuer"
+# The key of the addresses in certificates that have not expired, {member: {address: end}}, and how
+# many a member may have: each is reserved for it until the certificate expires.
+_GRANTS, _MOST_GRANTS = "grants", 8
 # Names of the values that the CA and the members publish in Salt's mine.
 RECORD, REPORT, ACL = "swarm_ca", "swarm_tls", "swarm_acl"
 
@@ -277,11 +280,16 @@ def _refuse(asked: Asked, why: str) -> swarm_errors.SwarmError:
     return swarm_errors.SwarmError(f"no certificate for {asked.minion}: {why}")
 
 
-def _address(asked: Asked, settings: dict, issued: dict) -> str:
-    """Return the address for a node's certificate; raise an error if another minion has it."""
+def _address(asked: Asked, settings: dict, held: dict[str, set[str]]) -> str:
+    """
+    Return the address for a node's certificate; raise an error if another minion has it.
+
+    held
+        The addresses in certificates issued so far: ``{minion: addresses}``.
+    """
     places = {**settings["managers"], **settings["servers"]}
-    listed = {minion: _form(place) for minion, place in places.items()}
-    address = _form(asked.address)
+    listed = {minion: swarm_address.form(place) for minion, place in places.items()}
+    address = swarm_address.form(asked.address)
     if address != listed.get(asked.minion):
         try:
             address = swarm_address.canonical(asked.address)
@@ -289,7 +297,7 @@ def _address(asked: Asked, settings: dict, issued: dict) -> str:
             why = f"{asked.address!r} is no address that other hosts reach"
             raise _refuse(asked, why) from err
     reserved = _split(settings["tls"]["names"])[1]
-    if address in map(_form, reserved) and asked.minion not in settings["managers"]:
+    if address in map(swarm_address.form, reserved) and asked.minion not in settings["managers"]:
         raise _refuse(asked, f"{address} is one of the managers' (swarm:tls:names)")
     me = settings["id"]
     due = listed.get(asked.minion)
@@ -299,21 +307,55 @@ def _address(asked: Asked, settings: dict, issued: dict) -> str:
             f" {{{asked.minion}: {address}}}}}; else correct swarm:address of {asked.minion}"
         )
         raise _refuse(asked, f"it says it has {address}, and {me} knows it by {due}: {cure}")
-    others = {**{minion: _form(place) for minion, place in issued.items()}, **listed}
-    owner = next((one for one, it in others.items() if it == address and one != asked.minion), None)
-    if owner:
+    if owner := _owner(address, asked.minion, listed, held):
         cure = f"if {owner} is gone: salt {me} swarm_ca.forget {owner}"
         raise _refuse(asked, f"it asks for {address}, which is that of {owner}; {cure}")
+    own = held.get(asked.minion, set())
+    if not due and address not in own and len(own) >= _MOST_GRANTS:
+        cure = f"if it really moves so often: salt {me} swarm_ca.forget {asked.minion}"
+        raise _refuse(asked, f"it has certificates for {len(own)} other addresses; {cure}")
     return address
 
 
-def _form(address: str) -> str:
-    """Return an address from the pillar in the canonical form, for comparisons."""
-    try:
-        return swarm_address.canonical(address)
-    except ValueError:
-        # For example loopback, in a swarm of one host.
-        return address
+def _owner(
+    address: str, minion: str, listed: dict[str, str], held: dict[str, set[str]]
+) -> str | None:
+    """Return another member that has an address by the pillar or in a certificate."""
+    by_pillar = (one for one, place in listed.items() if place == address)
+    by_grant = (one for one, places in held.items() if address in map(swarm_address.form, places))
+    return next((one for one in (*by_pillar, *by_grant) if one != minion), None)
+
+
+def _held(state: dict, now: float) -> dict[str, set[str]]:
+    """Return the addresses that are reserved: the last of each member, and all unexpired ones."""
+    found = {minion: {swarm_address.form(address)} for minion, address in state["issued"].items()}
+    for minion, grants in state.get(_GRANTS, {}).items():
+        found.setdefault(minion, set()).update(
+            address for address, end in grants.items() if end > now
+        )
+    return found
+
+
+def _noted(state: dict, minion: str, address: str, end: float, now: float) -> dict:
+    """Return the state with a certificate's address, without the certificates that have expired."""
+    grants = {
+        one: {place: until for place, until in places.items() if until > now}
+        for one, places in state.get(_GRANTS, {}).items()
+    }
+    own = grants.setdefault(minion, {})
+    # A shorter tls:days must not free the address while an earlier certificate is valid.
+    own[address] = max(end, own.get(address, 0))
+    grants = {one: places for one, places in grants.items() if places}
+    return {**state, "issued": {**state["issued"], minion: address}, _GRANTS: grants}
+
+
+def without(state: dict, minion: str) -> dict:
+    """Return the state without a minion's addresses."""
+    issued, grants = (
+        {one: value for one, value in state.get(key, {}).items() if one != minion}
+        for key in ("issued", _GRANTS)
+    )
+    return {**state, "issued": issued, _GRANTS: grants}
 
 
 def _split(names: list[str]) -> tuple[list[str], list[str]]:
@@ -330,7 +372,7 @@ def _split(names: list[str]) -> tuple[list[str], list[str]]:
 def due(minion: str, address: str, settings: dict) -> swarm_pki.Grant:
     """Return what a node's certificate must contain, by its roles and the mode. Pure."""
     # A node connects to its own Consul over loopback.
-    names, addresses = [minion, "localhost"], [_form(address), "127.0.0.1"]
+    names, addresses = [minion, "localhost"], [swarm_address.form(address), "127.0.0.1"]
     if minion in settings["servers"] and settings["own_store"]:
         names.append(f"server.{settings['consul']['datacenter']}.consul")
     if minion in settings["managers"]:
@@ -354,15 +396,15 @@ def due_client(minion: str) -> swarm_pki.Grant:
     return swarm_pki.Grant(f"client of {minion}", (swarm_pki.CLIENT,))
 
 
-def granted(asked: Asked, settings: dict, issued: dict) -> swarm_pki.Grant:
+def granted(asked: Asked, settings: dict, held: dict[str, set[str]]) -> swarm_pki.Grant:
     """
     Return what a certificate for this minion may contain; raise an error if it gets none. Pure.
 
     settings
         Settings of the CA's own minion: its pillar names the members, not the request.
 
-    issued
-        Addresses in the certificates issued so far: ``{minion: address}``.
+    held
+        Addresses in the certificates issued so far: ``{minion: addresses}``.
     """
     me = settings["id"]
     if not _is_member(asked.minion, settings):
@@ -377,20 +419,40 @@ def granted(asked: Asked, settings: dict, issued: dict) -> swarm_pki.Grant:
     reserved = {"localhost", *_split(settings["tls"]["names"])[0]}
     if asked.minion in reserved and asked.minion not in settings["managers"]:
         raise _refuse(asked, "its ID is a name of the managers (swarm:tls:names), or of every host")
-    return due(asked.minion, _address(asked, settings, issued), settings)
+    grant = due(asked.minion, _address(asked, settings, held), settings)
+    _refuse_shared(asked, settings, held)
+    return grant
+
+
+def _refuse_shared(asked: Asked, settings: dict, held: dict[str, set[str]]) -> None:
+    """Raise an error if a manager would get another member's ID or address as one more name."""
+    if asked.minion not in settings["managers"]:
+        return
+    hosts, addresses = _split(settings["tls"]["names"])
+    places = {**settings["managers"], **settings["servers"]}
+    listed = {minion: swarm_address.form(place) for minion, place in places.items()}
+    members = {*places, *held}
+    shared = {one: one for one in hosts if one in members and one != asked.minion}
+    for one in addresses:
+        if owner := _owner(swarm_address.form(one), asked.minion, listed, held):
+            shared[one] = owner
+    if shared:
+        texts = ", ".join(f"{one} is that of {owner}" for one, owner in shared.items())
+        raise _refuse(asked, f"in swarm:tls:names, {texts}: take it out there")
 
 
 def issue(asked: Asked, request: str, settings: dict, state: dict) -> tuple[dict, str]:
     """Sign a request; return the CA's state, with the address recorded, and the certificate."""
-    grant = granted(asked, settings, state["issued"])
+    now = time.time()
+    grant = granted(asked, settings, _held(state, now))
     chain = state
     if asked.kind == CLIENT and _is_apart(settings) and not (chain := state.get(_CLIENTS)):
         raise _refuse(asked, f"there is no CA for clients yet: apply swarm on {settings['id']}")
     authority = swarm_pki.Authority(**chain["ca"])
     cert = swarm_pki.sign(request, authority, grant, settings["tls"]["days"])
     if asked.kind == NODE:
-        issued = {**state["issued"], asked.minion: grant.addresses[0]}
-        state = {**state, "issued": issued}
+        end = now + swarm_pki.days_left(cert) * 86400
+        state = _noted(state, asked.minion, grant.addresses[0], end, now)
     return state, cert
 
 

@@ -4,11 +4,12 @@ Group the members under one master into swarms, by their pillars.
 Pure.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import swarm_errors
 from swarm_members import is_member, joins, nodes
-from swarm_report import names
+from swarm_report import hostname, names
 
 
 class Swarm(NamedTuple):
@@ -17,15 +18,49 @@ class Swarm(NamedTuple):
     managers: tuple[str, ...]
     members: tuple[str, ...]
     joining: frozenset[str] = frozenset()  # the members that join automatically
+    mode: str = "classic"
+    servers: tuple[str, ...] = ()  # the Consul servers that the pillars name, if any
 
     @property
     def name(self) -> str:
         """Return the name of the swarm: its managers, separated by commas."""
         return ",".join(self.managers)
 
+    @property
+    def is_builtin(self) -> bool:
+        """Check whether it is a cluster in the engines' swarm mode."""
+        return self.mode == "builtin"
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """Return the members that have the state of the swarm: managers, or Consul servers."""
+        return self.managers if self.is_builtin else self.servers or self.managers
+
+    def speakers(self, reports: Mapping, but: str | None = None) -> dict[str, dict]:
+        """
+        Return the reports of the managers in the pillar; only these speak for the swarm.
+
+        but
+            A member to leave out.
+        """
+        return {
+            name: reports[name]
+            for name in self.managers
+            if name in self.members and name != but and isinstance(reports.get(name), dict)
+        }
+
 
 def _managers(pillar: dict) -> set[str]:
-    found = pillar["swarm"]["managers"]
+    return _ids(pillar["swarm"]["managers"])
+
+
+def _servers(pillar: dict) -> set[str]:
+    consul = pillar["swarm"].get("consul")
+    found = consul.get("servers") if isinstance(consul, dict) else None
+    return _ids(found) if found else set()
+
+
+def _ids(found: object) -> set[str]:
     return set(map(str, found)) if isinstance(found, list | tuple | dict) else {str(found)}
 
 
@@ -52,8 +87,14 @@ def swarms(pillars: dict[str, object]) -> list[Swarm]:
         groups.append((mode, managers, members))
     own = frozenset(minion for minion, pillar in pillars.items() if joins(pillar))
     found = [
-        Swarm(tuple(sorted(some)), tuple(sorted(members)), own & members)
-        for _, some, members in groups
+        Swarm(
+            tuple(sorted(some)),
+            tuple(sorted(members)),
+            own & members,
+            mode,
+            tuple(sorted(set().union(*(_servers(pillars[one]) for one in members)))),
+        )
+        for mode, some, members in groups
     ]
     return sorted(found, key=lambda one: (one.managers, one.members))
 
@@ -96,5 +137,5 @@ def knowing(heard: dict[Swarm, dict], minion: str) -> list[Swarm]:
     return [
         swarm
         for swarm, said in heard.items()
-        if names(minion) & {node["name"] for node in nodes(said).values()}
+        if names(minion) & {hostname(node) for node in nodes(said).values()}
     ]

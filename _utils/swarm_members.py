@@ -7,7 +7,8 @@ Pure.
 that do not answer are missing. ``said`` holds the result of ``swarm_node.managers`` on one minion.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 
 import swarm_errors
 import swarm_raft
@@ -47,6 +48,11 @@ def _judge(said: dict) -> dict | None:
     """Return the answer of the primary or the leader, ``None`` without one."""
     heads = ("primary", "leader")
     return next((one for one in said.values() if one.get("role") in heads), None)
+
+
+def has_judge(said: dict) -> bool:
+    """Check whether an answer has the list of a primary or a leader."""
+    return _judge(said) is not None
 
 
 def nodes(said: dict) -> dict[str, dict]:
@@ -118,8 +124,19 @@ def _state(report: object, node: dict | None, silence: str) -> tuple[str, str]:
     return state, why or "it is not in the list of the primary"
 
 
-def rows(members: list[str], reports: dict, said: dict, swarm: str = "") -> list[dict]:
-    """Return a row for each member, and for each node in the swarm that is not a member."""
+def rows(
+    members: list[str],
+    reports: dict,
+    said: dict,
+    swarm: str = "",
+    problems: Mapping[str, str] = MappingProxyType({}),
+) -> list[dict]:
+    """
+    Return a row for each member, and for each node in the swarm that is not a member.
+
+    problems
+        ``{member: text}``, shown besides the reason for its state.
+    """
     known, silence = nodes(said), "" if _judge(said) else _silence(reports)
     found = []
     for member in sorted(members):
@@ -140,11 +157,12 @@ def rows(members: list[str], reports: dict, said: dict, swarm: str = "") -> list
                 "state": state,
                 "engine": plain.get("engine") or (node or {}).get("version", ""),
                 "labels": labels,
-                "why": why,
+                "why": "; ".join(filter(None, [why, problems.get(member)])),
             }
         )
     strangers = _strangers(members, reports, known)
-    return found + [_stranger(node, swarm) for _, node in sorted(strangers.items())]
+    found += [_stranger(node, swarm) for _, node in sorted(strangers.items())]
+    return swarm_report.plain(found)
 
 
 def _strangers(members: Iterable[str], reports: dict, known: dict) -> dict[str, dict]:
@@ -189,17 +207,22 @@ def is_good(row: dict) -> bool:
 
 def outcomes(returns: dict, asked: list[str]) -> dict[str, str]:
     """Return ``{member: reason}`` of failed joins, from the returns of the state ``swarm.join``."""
-    found = {}
-    for member in asked:
-        states = returns.get(member)
-        if not isinstance(states, dict):
-            found[member] = "; ".join(states) if isinstance(states, list) else str(states)
-            continue
-        bad = [one["comment"] for one in states.values() if one.get("result") is False]
-        first = [text for text in bad if not text.startswith("One or more requisite")] or bad
-        if first:
-            found[member] = first[0]
-    return found
+    reasons = {member: _reason(returns.get(member)) for member in asked}
+    return {member: swarm_report.shown(one) for member, one in reasons.items() if one}
+
+
+def _reason(states: object) -> str:
+    """Return why a state run failed, empty if it did not; a minion may return anything."""
+    if not isinstance(states, dict):
+        return "; ".join(map(str, states)) if isinstance(states, list) else str(states)
+    odd = next((f"nonsense: {one!r}" for one in states.values() if not isinstance(one, dict)), "")
+    bad = [
+        str(one.get("comment"))
+        for one in states.values()
+        if isinstance(one, dict) and one.get("result") is False
+    ]
+    first = [text for text in bad if not text.startswith("One or more requisite")] or bad
+    return first[0] if first else odd
 
 
 def guard(
@@ -209,7 +232,7 @@ def guard(
     Raise an error if removing this member would break the swarm.
 
     others
-        Reports of the other members; each report lists the managers and servers.
+        Reports of the other managers in the pillar; each report lists the managers and servers.
 
     voters
         The voters of Consul's Raft. Defaults to the servers in the pillar.
@@ -217,8 +240,8 @@ def guard(
     report = next(iter(others.values()), None)
     if report is None:
         raise swarm_errors.SwarmError(
-            f"{member} was not removed: no other member answers, so nobody can tell what it would"
-            " cost; bring one up, or remove the whole swarm with the state swarm.clean"
+            f"{member} was not removed: no other manager of the pillar answers, so nobody can tell"
+            " what it would cost; bring one up, or remove the whole swarm: state swarm.clean"
         )
     if member == authority(others):
         raise swarm_errors.SwarmError(
@@ -232,7 +255,7 @@ def guard(
         if refusal := swarm_raft.refusal(servers, alive, member, "removing"):
             raise swarm_errors.SwarmError(refusal)
     answering = [name for name, one in said.items() if "role" in one and name != member]
-    if member in report["managers"] and not answering:
+    if not answering:
         raise swarm_errors.SwarmError(
             f"{member} was not removed: no other manager answers, or none leads at the moment; try"
             " again in a minute, or give pillar another one and apply it first"
@@ -256,31 +279,48 @@ def is_builtin(reports: dict) -> bool:
     return any(one.get("mode") == "builtin" for one in reports.values())
 
 
-def keeper(reports: dict, said: dict) -> str | None:
-    """Return the member best suited for a backup, ``None`` if no member has the state."""
-    there = {name: one for name, one in reports.items() if isinstance(one, dict)}
-    if not is_builtin(there):
-        return min((name for name, one in there.items() if one["server"]), default=None)
+def keeper(reports: dict, said: dict, holders: Collection[str], builtin: bool) -> str | None:
+    """
+    Return the member best suited for a backup, ``None`` if no member has the state.
+
+    holders
+        The managers in the pillar, or in classic mode its Consul servers. Others have no state,
+        whatever they report.
+    """
+    there = {name: reports[name] for name in holders if isinstance(reports.get(name), dict)}
+    if not builtin:
+        return min(there, default=None)
     known = nodes(said)
 
     def cost(name: str) -> tuple[bool, bool, str]:
         drained = known.get(there[name]["endpoint"], {}).get("status") == "Drain"
-        return said[name]["role"] == "leader", not drained, name
+        return said[name].get("role") == "leader", not drained, name
 
     return min((name for name in there if name in said), key=cost, default=None)
 
 
-def endpoint(member: str, reports: dict, said: dict, members: Iterable[str]) -> str | None:
+def endpoint(
+    member: str, reports: dict, said: dict, members: Iterable[str], chosen: str | None = None
+) -> str | None:
     """
     Return the key of a member in the swarm: the address of its engine, or its node ID.
 
-    Raises an error if another member has the same node.
+    Raises an error if it is not certain, or if another member has the same node.
+
+    chosen
+        The key that the operator gives, if any.
     """
-    report, known = reports.get(member), nodes(said)
-    key = report["endpoint"] if isinstance(report, dict) else _found(member, None, known)
-    if not key:
-        return None
-    return swarm_report.sole(member, key, known.get(key, {}).get("name"), reports, members)
+    known, report = nodes(said), reports.get(member)
+
+    def sole(key: str) -> str:
+        host = swarm_report.hostname(known[key]) if key in known else None
+        return swarm_report.sole(member, key, host, reports, members, chosen=bool(chosen))
+
+    if not chosen and isinstance(report, dict) and report["endpoint"]:
+        # A copied disk, or a lie: both are named before anything else is said.
+        sole(report["endpoint"])
+    key = swarm_report.key_of(member, report, known, chosen)
+    return sole(key) if key else None
 
 
 def leftovers(reports: dict, said: dict, members: Collection[str]) -> list[str]:

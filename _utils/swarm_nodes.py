@@ -179,12 +179,12 @@ def changes(nodes: list[dict], claims: dict[str, str], settings: dict) -> list[C
 
     As long as no manager in the pillar is in the cluster, the old managers keep their role.
     """
-    known, believed = by_id(nodes), _believed(claims, settings["managers"])
+    known, sure = by_id(nodes), believed(claims, settings["managers"])
     found = [
-        change(minion, known[node], settings) for minion, node in believed.items() if node in known
+        change(minion, known[node], settings) for minion, node in sure.items() if node in known
     ]
     me = settings["id"]
-    if not any(believed.get(one) in known for one in settings["managers"]):
+    if not any(sure.get(one) in known for one in settings["managers"]):
         found = [_without_role(one) for one in found if one]
 
     def order(one: Change) -> tuple:
@@ -216,7 +216,7 @@ def promised(settings: dict) -> dict:
     return {**others, **({me: mine} if mine else {})}
 
 
-def _believed(claims: dict[str, str], managers: dict) -> dict[str, str]:
+def believed(claims: dict[str, str], managers: dict) -> dict[str, str]:
     """Drop node IDs that several minions report, unless exactly one of them is in ``managers``."""
     found = {}
     for minion, node in claims.items():
@@ -389,6 +389,7 @@ def as_managers(nodes: list[dict], minions: dict[str, str]) -> dict[str, dict]:
     shown = {
         one["ID"]: {
             "name": minions.get(one["ID"]) or one["Description"].get("Hostname") or "",
+            "hostname": one["Description"].get("Hostname") or "",
             "address": one["Status"].get("Addr") or "",
             "id": one["ID"],
             "status": status(one),

@@ -5,6 +5,8 @@ A report comes from a minion, which may be compromised: it is displayed, and nev
 node another minion has.
 """
 
+from collections.abc import Iterable
+
 import swarm_errors
 
 _REPORT = {
@@ -32,7 +34,21 @@ _SERVICE = {
     "update": str,
     "why not": str,
 }
-_NODE = {"name": str, "address": str, "status": str, "error": str, "version": str}
+_NODE = {
+    "name": str,
+    "address": str,
+    "status": str,
+    "error": str,
+    "version": str,
+    "role": str,
+    "hostname": str,
+    "labels": dict | str,
+    "id": str,
+}
+# Classic mode has none of them, and former versions have no host name.
+_NODE_OPTIONAL = {"role": "", "hostname": "", "labels": "", "id": ""}
+# A minion may send texts and structures of any size.
+_LONGEST, _DEEPEST = 4000, 8
 
 
 def _fault(value: dict, shape: dict) -> str | None:
@@ -40,44 +56,79 @@ def _fault(value: dict, shape: dict) -> str | None:
     return next((key for key, kind in shape.items() if not isinstance(value.get(key), kind)), None)
 
 
-def _odd_label(labels: dict | str) -> str | None:
-    """Return the first label whose value is not a plain one."""
-    pairs = labels.items() if isinstance(labels, dict) else ()
-    return next((f"label {key}" for key, one in pairs if isinstance(one, dict | list)), None)
+def _odd(report: dict) -> str | None:
+    """Return the first mapping of a report that is not one of texts to plain values."""
+    return next((key for key in ("managers", "servers", "labels") if not _flat(report[key])), None)
+
+
+def _flat(value: dict | str) -> bool:
+    pairs = value.items() if isinstance(value, dict) else ()
+    return all(isinstance(key, str) and not isinstance(one, dict | list) for key, one in pairs)
 
 
 def read(value: object) -> dict | str:
     """Return a member's report, or a text that explains why there is none."""
     if not isinstance(value, dict):
-        return value if isinstance(value, str) else "its report is none: no dictionary"
+        return value if isinstance(value, str) else "its report is nonsense: no dictionary"
     report = {**_OPTIONAL, **value}
-    if fault := _fault(report, _REPORT) or _odd_label(report["labels"]):
-        return f"its report is none: {fault} is missing or wrong"
+    if fault := _fault(report, _REPORT) or _odd(report):
+        return f"its report is nonsense: {fault} is missing or wrong"
     return report
 
 
-def read_managers(value: object) -> dict:
-    """Return the managers' answer if it has the shape of ``swarm_node.managers``, else ``{}``."""
-    if not isinstance(value, dict) or not all(map(_is_manager, value.values())):
+def read_managers(value: object) -> dict | None:
+    """
+    Return an answer of ``swarm_node.managers``, ``None`` if it is nonsense.
+
+    ``{}`` if the minion knows of no managers, or answers with the text of an error.
+    """
+    if isinstance(value, str) or value is None:
         return {}
-    return value
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        return None
+    found = {name: _manager(one) for name, one in value.items()}
+    return None if None in found.values() else found
 
 
-def _is_manager(one: object) -> bool:
+def _manager(one: object) -> dict | None:
     if not isinstance(one, dict):
-        return False
+        return None
     if "role" not in one:
-        return "error" in one
+        return {"error": str(one["error"])} if "error" in one else None
     known = one.get("nodes")
-    return (
-        isinstance(one["role"], str)
-        and isinstance(known, dict)
-        and all(map(_is_node, known.values()))
+    if not isinstance(one["role"], str) or not isinstance(known, dict):
+        return None
+    nodes = {key: _node(node) for key, node in known.items()}
+    if None in nodes.values() or not all(isinstance(key, str) for key in nodes):
+        return None
+    return {**one, "nodes": nodes}
+
+
+def _node(value: object) -> dict | None:
+    node = {**_NODE_OPTIONAL, **value} if isinstance(value, dict) else {}
+    return None if _fault(node, _NODE) or not _flat(node["labels"]) else node
+
+
+def hostname(node: dict) -> str:
+    """
+    Return the host name of a node in the managers' list.
+
+    In builtin mode, the name in the list is the ID of the minion that claims the node.
+    """
+    return node.get("hostname") or node["name"]
+
+
+def read_servers(answers: Iterable[object]) -> tuple[set[str], set[str]]:
+    """Return the Consul servers that are alive, and the voters, from ``swarm_consul.status``."""
+    told = [one for one in answers if isinstance(one, dict)]
+    alive, voters = (
+        {name for one in told for name in _texts(one.get(key))} for key in ("servers", "voters")
     )
+    return alive, voters
 
 
-def _is_node(one: object) -> bool:
-    return isinstance(one, dict) and not _fault(one, _NODE)
+def _texts(value: object) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
 def read_services(value: object, swarm: str) -> list[dict] | None:
@@ -93,7 +144,20 @@ def _is_service(one: object) -> bool:
 
 def shown(value: object) -> str:
     """Return a text for a table: characters that would break its lines are escaped."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(value))
+    text = str(value)
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def plain(value: object, depth: int = 0) -> object:
+    """Return a value with all its texts as they may be shown: a minion may have sent any of it."""
+    if depth > _DEEPEST:
+        return "..."
+    if isinstance(value, dict):
+        return {shown(key): plain(one, depth + 1) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one, depth + 1) for one in value]
+    return value if isinstance(value, bool | int | float | None) else shown(value)
 
 
 def names(minion: str) -> set[str]:
@@ -101,31 +165,74 @@ def names(minion: str) -> set[str]:
     return {minion, minion.partition(".")[0]}
 
 
-def sole(member: str, key: str, hostname: str | None, reports: dict, members: object) -> str:
+def _named(known: dict[str, dict], member: str) -> list[str]:
+    """Return the keys of the nodes whose host has a member's name; the full name goes first."""
+    exact = [key for key, node in known.items() if hostname(node) == member]
+    return exact or [key for key, node in known.items() if hostname(node) in names(member)]
+
+
+def key_of(member: str, report: object, known: dict[str, dict], chosen: str | None) -> str | None:
+    """
+    Return the key of a member's node in the managers' list; ``None`` if they list none.
+
+    The host name in the list decides. A member's own report only selects between several nodes with
+    its name: it must not be able to name another one. Raises an error if the two contradict.
+
+    chosen
+        The key that the operator gives, if any.
+    """
+    if chosen:
+        if chosen not in known:
+            raise _kept(member, f"the managers list no node {chosen}")
+        return chosen
+    own = report["endpoint"] if isinstance(report, dict) else ""
+    named = _named(known, member)
+    if own in named or (own not in known and len(named) == 1):
+        return own if own in named else named[0]
+    if own not in known and not named:
+        return None
+    listed = [
+        f"{key} as {hostname(known[key])}" for key in dict.fromkeys([*named, own]) if key in known
+    ]
+    raise _kept(
+        member,
+        f"which node it has is not certain: the managers list {' and '.join(listed)}"
+        f"{f', and it says it is {own}' if own in known else ''}. Give the right one as node=,"
+        " after a look at that host ('docker info')",
+    )
+
+
+def _kept(member: str, why: str) -> swarm_errors.SwarmError:
+    return swarm_errors.SwarmError(f"{member} was not removed: {why}")
+
+
+def sole(  # noqa: PLR0913, PLR0917
+    member: str, key: str, host: str | None, reports: dict, members: object, chosen: bool = False
+) -> str:
     """
     Return the key of a member's node; raise an error if another member may have the same node.
 
-    key
-        Its node ID, or the address of its engine, as the member reports it or by its host name.
+    host
+        The host name of the node in the managers' list, ``None`` if they do not list it.
 
-    hostname
-        The name of the node in the managers' list, ``None`` if they do not list it.
+    chosen
+        The operator has given the key: what other members report of themselves does not count.
     """
     owners = {
         name
         for name, one in reports.items()
-        if name != member and isinstance(one, dict) and one["endpoint"] == key
+        if not chosen and name != member and isinstance(one, dict) and one["endpoint"] == key
     }
     for name in members:
-        exact = hostname == name
-        if name != member and (
-            exact or (hostname in names(name) and hostname not in names(member))
-        ):
+        exact = host == name
+        if name != member and (exact or (host in names(name) and host not in names(member))):
             owners.add(name)
     if owners:
-        raise swarm_errors.SwarmError(
-            f"{member} was not removed: its node {key} is also that of {', '.join(sorted(owners))}."
-            " Maybe the ID is misspelt, one disk is a copy of the other, or one of them lies: look"
-            " at both ('docker info')"
+        cure = "" if chosen else ", and give the right node as node="
+        raise _kept(
+            member,
+            f"its node {key} is also that of {', '.join(sorted(owners))}. Maybe the ID is misspelt,"
+            f" one disk is a copy of the other, or one of them lies: look at both ('docker info')"
+            f"{cure}",
         )
     return key

@@ -7,6 +7,7 @@ Works on resolved settings (``swarm_topology.resolve``).
 from collections.abc import Iterator
 
 import swarm_flags
+from swarm_address import form as canonical
 from swarm_fault import Fault
 
 _CONSUL_TLS = (
@@ -30,8 +31,19 @@ def _files(settings: dict) -> Iterator[Fault]:
     if tls["renew_days"] >= tls["days"]:
         want = f"below days, {tls['days']}: it would be renewed in every run"
         yield Fault("swarm:tls:renew_days", tls["renew_days"], want)
+    yield from _shared_names(settings)
     if tls["used"]:
         yield from _second_home(settings)
+
+
+def _shared_names(settings: dict) -> Iterator[Fault]:
+    """Yield a fault for each additional name of the managers that is a member's own."""
+    places = {**settings["managers"], **settings["servers"]}
+    own = {*places, *settings["nodes"], *(canonical(one) for one in places.values() if one)}
+    for one in settings["tls"]["names"]:
+        if canonical(one) in own:
+            want = "no ID or address of a member: each has its own in its certificate"
+            yield Fault("swarm:tls:names", one, want)
 
 
 def _second_home(settings: dict) -> Iterator[Fault]:

@@ -29,7 +29,7 @@ class Minion(NamedTuple):
 
 def _as_mapping(hosts: list | dict) -> dict:
     given = hosts if isinstance(hosts, dict) else dict.fromkeys(hosts)
-    return {host: swarm_address.plain(one) if one else one for host, one in given.items()}
+    return {host: swarm_address.form(one) if one else one for host, one in given.items()}
 
 
 def _lookup(path: str, hosts: dict, known: dict, minion: Minion) -> tuple[dict, list[Fault]]:

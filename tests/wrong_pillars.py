@@ -23,6 +23,12 @@ class Wrong(NamedTuple):
 _SERVICES = {"mode": "builtin", "overlay": False}
 
 WRONG = [
+    Wrong(
+        "a member's ID as name of the managers",
+        {"tls": {"names": ["m2"]}},
+        "swarm:tls:names",
+        "no ID or address of a member",
+    ),
     # types
     Wrong("the whole pillar a list", ["m1"], "swarm", "a mapping"),
     Wrong("a section a text", {"engine": "docker-ce"}, "swarm:engine", "a mapping"),

@@ -108,7 +108,7 @@ def test_only_servers_of_consul_may_say_that_they_are_servers():
     ids=str,
 )
 def test_who_gets_none_is_told_why(settings, request_of, words):
-    issued = {"web-9": "10.77.0.99"}
+    issued = {"web-9": {"10.77.0.99"}}
     with pytest.raises(
         swarm_errors.SwarmError, match=f"no certificate for {request_of.minion}: "
     ) as err:
@@ -123,8 +123,54 @@ def test_the_only_host_of_a_swarm_may_be_at_loopback(settings):
 
 
 def test_renewal_is_no_theft(settings):
-    grant = swarm_authority.granted(asked(), settings, {"m4": "10.77.0.14"})
+    grant = swarm_authority.granted(asked(), settings, {"m4": {"10.77.0.14"}})
     assert grant.addresses[0] == "10.77.0.14"
+
+
+def moved(settings, state, *requests):
+    """Issue certificates one after the other; return the state."""
+    for one in requests:
+        state, _ = swarm_authority.issue(one, REQUEST, settings, state)
+    return state
+
+
+def test_former_address_is_reserved_as_long_as_a_certificate_for_it_is_valid(
+    settings, state, monkeypatch
+):
+    """A member that has moved still has a key with a certificate for it."""
+    state = moved(settings, state, asked(), asked(address="10.77.0.15"))
+    theirs = asked("web-1", address="::ffff:10.77.0.14")
+    with pytest.raises(swarm_errors.SwarmError, match=r"10\.77\.0\.14, which is that of m4"):
+        moved(settings, state, theirs)
+    assert moved(settings, state, asked())["issued"] == {"m4": "10.77.0.14"}
+    moved(settings, swarm_authority.without(state, "m4"), theirs)
+    later = swarm_authority.time.time() + 91 * 86400
+    monkeypatch.setattr(swarm_authority, "time", own_time(time=lambda: later))
+    state = moved(settings, state, theirs)
+    assert state["issued"] == {"m4": "10.77.0.15", "web-1": "10.77.0.14"}
+    assert "m4" not in state["grants"], "what has expired is not kept"
+
+
+def test_state_of_a_former_version_reserves_what_it_has(settings, state):
+    state["issued"] = {"m4": "10.77.0.14"}
+    with pytest.raises(swarm_errors.SwarmError, match="which is that of m4"):
+        moved(settings, state, asked("web-1", address="10.77.0.14"))
+
+
+def test_member_does_not_reserve_every_address(settings, state):
+    """Of hosts to come, above all."""
+    state = moved(settings, state, *(asked(address=f"10.77.0.2{one}") for one in range(8)))
+    with pytest.raises(swarm_errors.SwarmError, match=r"8 other addresses.*swarm_ca\.forget m4"):
+        moved(settings, state, asked(address="10.77.0.30"))
+    moved(settings, state, asked(address="10.77.0.23"))
+
+
+@pytest.mark.parametrize("name", ["m4", "10.77.0.14", "::ffff:10.77.0.14", "m1", "10.77.0.13"])
+def test_names_of_the_managers_are_no_members(settings, state, name):
+    state = moved(settings, state, asked())
+    settings["tls"]["names"] = [name]
+    with pytest.raises(swarm_errors.SwarmError, match=r"in swarm:tls:names, .* is that of m"):
+        moved(settings, state, asked("m2", address="10.77.0.12"))
 
 
 def test_client_is_for_no_host(settings):

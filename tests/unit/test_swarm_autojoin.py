@@ -2,6 +2,8 @@
 The engine's queue: who is asked, who is joined, and when. Time is a number here.
 """
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -386,3 +388,41 @@ def test_nobody_is_removed_unless_configured():
     keys = Keys("m1", after=None)
     assert keys.delete("m1") is None
     assert keys.leaving.due(9999) is None
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.just("a\n\x1b[2Jb"),
+    lambda one: st.lists(one, max_size=3) | st.dictionaries(st.text(max_size=4), one, max_size=3),
+    max_leaves=6,
+)
+TAGS = st.sampled_from(
+    ["salt/key", "salt/minion/m4/start", "salt/minion/../start", "salt/job/1/ret/m4",
+     "salt/job/1/ret/m5", "salt/job/2/ret/m4", "salt/x"],
+)  # fmt: skip
+EVENTS = st.lists(
+    st.tuples(
+        TAGS,
+        ANYTHING
+        | st.fixed_dictionaries({"id": st.sampled_from(["m4", "m5"]), "return": ANYTHING})
+        | st.fixed_dictionaries({"id": st.just("m4"), "act": ANYTHING, "result": ANYTHING}),
+    ),
+    max_size=8,
+)
+
+
+@given(EVENTS)
+def test_whatever_events_arrive_the_engine_goes_on_and_removes_nobody(events):
+    """Any accepted minion can fire any of them, with any data."""
+    fired = []
+    bus = SimpleNamespace(fire_event=lambda data, tag: fired.append((data, tag)))
+    master = Master(Queue("*"), accepted={"m4"})
+    leaving = Leaving(0, master.queue.wanted, lambda: ["m4", "m5"])
+    for tag, data in events:
+        outcome = swarm_autojoin._took(master.queue, leaving, {"tag": tag, "data": data}, 0)
+        if outcome:
+            swarm_autojoin._tell(bus, outcome)
+        master.wait(100)
+        for what in (ASK, JOIN):
+            assert set(master.publish(what)) <= {"m4"}
+        assert leaving.due(master.now) is None
+    assert all(data["id"] == "m4" and data.get("reason", "").isprintable() for data, _ in fired)

@@ -145,7 +145,8 @@ OTHERS = {"m2": report(2)}
         ("m3", OTHERS, {"m1", "m2"}, ["m1", "m2"], None),
         ("m1", OTHERS, {"m1", "m2"}, ["m1", "m2"], "removing Consul on m1 would cost the quorum"),
         ("m1", OTHERS, {"m1", "m2", "m3"}, ["m1"], "no other manager answers, or none leads"),
-        ("m1", {}, set(), [], "no other member answers"),
+        ("m4", OTHERS, {"m1", "m2", "m3"}, [], "no other manager answers, or none leads"),
+        ("m1", {}, set(), [], "no other manager of the pillar answers"),
     ],
 )
 def test_guard(member, others, alive, answering, words):
@@ -182,7 +183,8 @@ def test_endpoint_of_a_dead_node_is_what_the_swarm_knows_by_its_name():
     def found(member, reports, *nodes):
         return swarm_members.endpoint(member, reports, said(*nodes), ["m1", "m2", "m3", "m4"])
 
-    assert found("m4", {"m4": report(4)}) == "10.77.0.14:2275"
+    assert found("m4", {"m4": report(4)}) is None, "its own word is not enough"
+    assert found("m4", {"m4": report(4)}, node(4)) == "10.77.0.14:2275"
     assert found("m4", {}, node(4)) == "10.77.0.14:2275"
     assert found("m5", {}, node(4)) is None
 
@@ -226,19 +228,26 @@ def cluster(**statuses):
 )
 def test_backup_is_made_where_it_costs_the_least(statuses, keeper):
     reports = {f"m{number}": builtin(number) for number in (1, 2, 3)} | {"m4": builtin(4, False)}
-    assert swarm_members.keeper(reports, cluster(**statuses)) == keeper
+    assert swarm_members.keeper(reports, cluster(**statuses), MANAGERS, True) == keeper
+
+
+def test_worker_that_claims_to_lead_makes_no_backup():
+    reports = {"m1": builtin(1), "a0": builtin(4)}
+    heard = cluster(m1="Ready")
+    heard["a0"] = heard["m1"]
+    assert swarm_members.keeper(reports, heard, MANAGERS, True) == "m1"
 
 
 def test_manager_whose_minion_does_not_answer_makes_no_backup():
     reports = {"m1": builtin(1), "m2": "not available", "m3": builtin(3)}
     heard = cluster(m1="Ready", m2="Ready", m3="Ready")
-    assert swarm_members.keeper(reports, heard) == "m3"
+    assert swarm_members.keeper(reports, heard, MANAGERS, True) == "m3"
 
 
 def test_snapshot_is_made_on_a_server():
-    reports = {"m4": report(4), "m2": report(2), "m1": "not available"}
-    assert swarm_members.keeper(reports, {}) == "m2"
-    assert swarm_members.keeper({"m4": report(4)}, {}) is None
+    reports = {"m4": report(4), "m2": report(2), "m1": "not available", "a0": report(3)}
+    assert swarm_members.keeper(reports, {}, MANAGERS, False) == "m2"
+    assert swarm_members.keeper({"m4": report(4)}, {}, MANAGERS, False) is None
 
 
 @pytest.mark.parametrize(

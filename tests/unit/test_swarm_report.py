@@ -3,6 +3,7 @@ import swarm_errors
 import swarm_fleet
 import swarm_members
 import swarm_report
+import swarm_views
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +41,52 @@ def test_node_of_another_member_is_never_removed(member, reports, owner):
         of(member, reports)
 
 
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        ("10.77.0.19:2275", "10.77.0.19:2275 as web, and it says it is 10.77.0.19:2275. Give"),
+        ("10.77.0.13:2275", None),
+        ("10.77.0.99:2275", None),
+        ("", None),
+    ],
+    ids=["of no member", "its own", "unknown", "none"],
+)
+def test_report_does_not_name_the_node_that_is_removed(own, words):
+    heard = said(node(1), node(3), {**node(9), "name": "web"})
+    reports = {"m3": report(3, endpoint=own)}
+    if words is None:
+        assert of("m3", reports, heard) == "10.77.0.13:2275"
+        return
+    with pytest.raises(swarm_errors.SwarmError, match=words):
+        of("m3", reports, heard)
+    assert swarm_members.endpoint("m3", reports, heard, MEMBERS, own) == own
+
+
+def test_operator_chooses_a_node_that_the_managers_list_and_no_other_members():
+    reports = {"m3": report(3), "m2": report(3)}
+    mine = "10.77.0.13:2275"
+    with pytest.raises(swarm_errors.SwarmError, match="is also that of m2"):
+        of("m3", reports)
+    assert swarm_members.endpoint("m3", reports, HEARD, MEMBERS, mine) == mine
+    for chosen, words in (("10.77.0.12:2275", "also that of m2"), ("x", "list no node x")):
+        with pytest.raises(swarm_errors.SwarmError, match=words):
+            swarm_members.endpoint("m3", reports, HEARD, MEMBERS, chosen)
+
+
+def test_name_in_the_list_is_a_claim_and_the_host_name_is_not():
+    """In builtin mode, managers show a node by the minion that claims it."""
+    claimed = {**node(9), "name": "m3", "hostname": "db"}
+    assert of("m3", {}, said(node(1), claimed)) is None
+
+
+def test_two_nodes_with_the_name_of_a_member_are_told_apart_by_its_report_only():
+    again = {**node(9), "name": "m3"}
+    heard = said(node(3, "Down"), again)
+    assert of("m3", {"m3": report(3, endpoint="10.77.0.19:2275")}, heard) == "10.77.0.19:2275"
+    with pytest.raises(swarm_errors.SwarmError, match=r"13:2275 as m3 and 10\.77\.0\.19:2275"):
+        of("m3", {}, heard)
+
+
 def test_node_of_a_member_with_a_domain_is_found_by_its_host_name():
     assert of("m4.example.com") == "10.77.0.14:2275"
 
@@ -59,11 +106,15 @@ def test_nothing_that_a_minion_reports_breaks_a_status(keys, heard):
         "m2": swarm_report.read(keys),
         "m3": swarm_report.read(heard),
     }
-    for one in (swarm_report.read_managers(heard), swarm_report.read_managers({"m1": heard})):
-        rows = swarm_members.rows(list(reports), reports, one)
+    for answers in ({"m1": heard}, {"m1": {"m1": heard}}, {"m1": HEARD, "m2": heard}):
+        views = swarm_views.read(answers)
+        one, problems = views.said, views.problems()
+        problems |= swarm_views.doubles(reports, reports, one)
+        rows = swarm_members.rows(list(reports), reports, one, "", problems)
         assert len(swarm_members.table(rows).splitlines()) == len(rows) + 1
         swarm_members.to_join(rows, reports)
-        swarm_members.keeper(reports, one)
+        swarm_members.keeper(reports, one, list(reports), True)
+        swarm_members.keeper(reports, one, list(reports), False)
         swarm_fleet.knowing({swarm_fleet.Swarm((), ()): one}, "m1")
 
 

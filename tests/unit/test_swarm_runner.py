@@ -2,8 +2,12 @@
 The runner: what it asks, whom it joins, whom it refuses to remove.
 """
 
+import contextlib
+
 import pytest
 import swarm_errors
+from hypothesis import given
+from hypothesis import strategies as st
 from salt.exceptions import SaltReqTimeoutError
 
 from _runners import swarm as runner
@@ -49,9 +53,8 @@ class Fleet:
         ]
 
 
-@pytest.fixture
-def fleet(monkeypatch):
-    fleet = Fleet()
+def install(fleet, monkeypatch):
+    """Have the runner ask these minions."""
     show = {"pillar.show_pillar": lambda minion: fleet.pillars.get(minion, {})}
     monkeypatch.setattr(runner, "__salt__", show, raising=False)
     monkeypatch.setattr(runner, "__opts__", {"output": "json"}, raising=False)
@@ -59,7 +62,175 @@ def fleet(monkeypatch):
     monkeypatch.setattr(runner, "_accepted", lambda: list(fleet.pillars))
     monkeypatch.setattr(runner, "_ask", fleet.ask)
     monkeypatch.setattr(runner, "_fire", lambda *args, **data: fleet.events.append((*args, data)))
+
+
+@pytest.fixture
+def fleet(monkeypatch):
+    fleet = Fleet()
+    install(fleet, monkeypatch)
     return fleet
+
+
+def three(fleet, **more):
+    """Have the pillar name three managers."""
+    swarm = {"swarm": {"managers": ["m1", "m2", "m3"], **more}}
+    fleet.pillars = dict.fromkeys(fleet.pillars, swarm)
+
+
+def test_only_managers_of_the_masters_pillar_speak_for_the_swarm(fleet):
+    """A worker that calls itself a manager is not asked, and nothing is done through it."""
+    fleet.reports["m4"] |= {"manager": True, "managers": {"m4": "10.77.0.14"}, "ca": "m4"}
+    fleet.reports = {"m4": fleet.reports["m4"], **fleet.reports}
+    fleet.heard["m4"] = {"m4": {"role": "primary", "nodes": {}}}
+    assert [one["state"] for one in runner.status()][:3] == ["Healthy"] * 3
+    runner.remove("m3")
+    for name, minions, _, _ in fleet.asked:
+        assert "m4" not in minions or name in {"saltutil.refresh_pillar", "swarm_node.report"}, name
+
+
+def test_managers_that_disagree_are_a_complaint_and_remove_refuses(fleet):
+    three(fleet)
+    fleet.heard["m2"] = said(node(1), node(2), node(9))
+    rows = {one["id"]: one["why"] for one in runner.status()}
+    words = (
+        "the managers m1, m3 and m2 list different nodes: 10.77.0.13:2275 m3 is listed by m1, m3"
+    )
+    assert all(words in rows[name] for name in ("m1", "m2", "m3"))
+    assert rows["m4"] == "it is not in the list of the primary"
+    assert words in runner.reconcile(test=True)["complaints"][0]
+    refused = runner.remove("m4")["refused"]
+    assert words in refused
+    assert runner.__context__ == {"retcode": 1}
+    assert fleet.calls("state.apply") == []
+
+
+def test_most_managers_decide_what_a_status_shows(fleet):
+    three(fleet)
+    fleet.heard["m1"] = said(node(1))
+    assert [one["state"] for one in runner.status()][:3] == ["Healthy"] * 3
+
+
+@pytest.mark.parametrize("answer", [None, "no such function", {}, {"m2": {"error": "no leader"}}])
+def test_manager_that_does_not_know_disagrees_with_nobody(fleet, answer):
+    three(fleet)
+    fleet.heard["m2"] = answer
+    assert "refused" not in runner.remove("m4")
+
+
+def test_remove_needs_another_manager_of_the_pillar(fleet):
+    del fleet.reports["m1"]
+    assert "no other manager of the pillar answers" in runner.remove("m4")["refused"]
+    runner.__context__.clear()
+    assert "refused" not in runner.remove("m4", force=True, lose_cluster=True)
+
+
+def test_two_members_with_one_node_are_refused_by_name(fleet):
+    fleet.reports["m4"]["endpoint"] = fleet.reports["m3"]["endpoint"]
+    for member, other in (("m3", "m4"), ("m4", "m3")):
+        assert (
+            f"its node 10.77.0.13:2275 is also that of {other}" in runner.remove(member)["refused"]
+        )
+    rows = {one["id"]: one["why"] for one in runner.status()}
+    assert "m3 and m4 have the same node 10.77.0.13:2275" in rows["m3"]
+    assert "m3 and m4 have the same node 10.77.0.13:2275" in rows["m4"]
+    assert "refused" not in runner.remove("m3", node="10.77.0.13:2275")
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just("a\n\x1b[2Jb"),
+    lambda one: st.lists(one, max_size=3) | st.dictionaries(st.text(max_size=5), one, max_size=3),
+    max_leaves=8,
+)
+LIES = (
+    "swarm_node.report",
+    "swarm_node.managers",
+    "swarm_consul.status",
+    "swarm_consul.deregister",
+    "swarm_consul.expel",
+    "swarm_backup.save",
+    "swarm_service.status",
+    "swarm_leader.expel",
+    "swarm_leader.drop",
+    "state.apply",
+)
+
+
+def texts(value):
+    """Return all texts in what a runner returns."""
+    if isinstance(value, dict):
+        return [one for pair in value.items() for part in pair for one in texts(part)]
+    if isinstance(value, list):
+        return [one for part in value for one in texts(part)]
+    return [value] if isinstance(value, str) else []
+
+
+@given(
+    st.sampled_from(["classic", "builtin"]),
+    st.dictionaries(st.sampled_from(["m1", "m2", "m3", "m4"]),
+                    st.dictionaries(st.sampled_from(LIES), ANYTHING, max_size=4)),
+)  # fmt: skip
+def test_whatever_minions_answer_no_runner_breaks_and_nothing_unescaped_is_shown(mode, lies):
+    with pytest.MonkeyPatch.context() as patch:
+        fleet = Fleet()
+        three(fleet, mode=mode)
+        install(fleet, patch)
+        honest = fleet.ask
+
+        def ask(minions, function, *args, **kwargs):
+            found = honest(minions, function, *args, **kwargs)
+            told = {name: lies.get(name, {}).get(function, one) for name, one in found.items()}
+            return told
+
+        patch.setattr(runner, "_ask", ask)
+        results = [
+            runner.status(),
+            runner.reconcile(),
+            runner.join("m4"),
+            runner.remove("m4"),
+            runner.remove("m4", force=True, lose_cluster=True),
+            runner.backup(),
+        ]
+        with contextlib.suppress(swarm_errors.SwarmError):
+            results.append(runner.services())
+        patch.setitem(runner.__opts__, "output", None)
+        table = runner.status()
+    assert all(one.isprintable() for one in texts(results))
+    assert all(line.isprintable() for line in table.splitlines())
+
+
+PLACES = [f"10.77.0.1{number}:2275" for number in (1, 2, 3, 4, 9)]
+REPORTED = st.fixed_dictionaries(
+    {
+        "endpoint": st.sampled_from([*PLACES, ""]),
+        "manager": st.booleans(),
+        "server": st.booleans(),
+        "mode": st.sampled_from(["classic", "builtin"]),
+        "ca": st.sampled_from(["m1", "m2", "m4", None]),
+        "state": st.sampled_from(["", "error", "active"]),
+    }
+)
+
+
+@given(st.sampled_from(["classic", "builtin"]), REPORTED, st.sampled_from(["m2", "m4", "m9"]))
+def test_nothing_that_a_worker_reports_names_another_machine_in_a_removal(mode, lie, member):
+    """What is done to a node is done to the removed member's own, or nothing is done."""
+    with pytest.MonkeyPatch.context() as patch:
+        fleet = Fleet()
+        three(fleet, mode=mode)
+        install(fleet, patch)
+        fleet.managers = said(*map(node, (1, 2, 3, 4)), {**node(9), "name": "web"})
+        fleet.reports["m4"] |= lie
+        fleet.reports = dict(reversed(fleet.reports.items()))
+        runner.remove(member)
+    own = f"10.77.0.1{member[1]}:2275"
+    for name in ("swarm_leader.expel", "swarm_leader.drop"):
+        assert all(args == (own,) for _, args, _ in fleet.calls(name))
+    assert all(kwargs["endpoint"] == own for _, _, kwargs in fleet.calls("swarm_consul.deregister"))
+    for name, minions, args, _ in fleet.asked:
+        if name in {"state.apply", "swarm_consul.expel", "swarm_ca.forget"}:
+            assert (list(minions) if name == "state.apply" else list(args)) == [member]
+        if name == "swarm_ca.forget":
+            assert minions != ["m4"], "the CA is not who says so"
 
 
 def test_address_of_who_was_removed_is_free_for_another(fleet):
@@ -130,6 +301,7 @@ def test_join_leaves_those_alone_that_are_no_members(fleet):
 
 
 def test_remove_of_a_live_node(fleet):
+    fleet.managers = said(node(1), node(4))
     done = runner.remove("m4")
     assert done["cleaned"] is True
     (clean,) = fleet.calls("state.apply")
@@ -184,6 +356,8 @@ def test_node_that_could_not_be_cleaned_is_not_struck_off_while_it_runs(fleet, s
         "m1": {"role": "leader", "nodes": known},
         "m2": {"role": "manager", "nodes": known},
     }
+    builtin = {"swarm": {"managers": ["m1"], "mode": "builtin"}}
+    fleet.pillars = dict.fromkeys(fleet.pillars, builtin)
     fleet.states["m4"] = states
     runner.remove("m4")
     assert fleet.calls("swarm_leader.drop") == [(["m1"], ("id-m4",), limit)]
@@ -237,6 +411,7 @@ def test_remove_of_a_cleaned_node_with_a_name_of_its_own_tells_what_is_left(flee
 
 
 def test_remove_below_quorum_is_refused_before_anything_is_done(fleet):
+    three(fleet)
     fleet.alive = ["m1", "m2"]
     assert "would cost the quorum" in runner.remove("m1")["refused"]
     assert runner.__context__ == {"retcode": 1}
