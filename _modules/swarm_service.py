@@ -5,6 +5,8 @@ Services belong to the cluster: only its leader changes them. On other nodes, fu
 something do nothing.
 """
 
+import logging
+
 import swarm_membership
 import swarm_mode
 import swarm_rollout
@@ -13,6 +15,9 @@ import swarm_service_spec
 import swarm_services
 
 __virtualname__ = "swarm_service"
+
+_log = logging.getLogger(__name__)
+_WARNINGS = "swarm_service.warnings"
 
 
 def __virtual__():
@@ -103,7 +108,27 @@ def apply_all(test=False):
 def _apply(wanted, pending, test):
     timeout = __salt__["swarm_settings.get"]()["timeout"]
     with _client() as client:
-        return swarm_services.apply(client, wanted, timeout, pending, test)
+        return swarm_services.apply(
+            client, wanted, swarm_services.Run(timeout, pending, test, _warn)
+        )
+
+
+def _warn(text):
+    _log.warning(text)
+    __context__.setdefault(_WARNINGS, []).append(text)
+
+
+def complaints():
+    """
+    Return the warnings of what this job has applied so far, each once, for the states.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_service.complaints
+    """
+    return __context__.pop(_WARNINGS, [])
 
 
 def remove(name, test=False):

@@ -117,6 +117,9 @@ PROBE = Shape(values.probe, "a text for a shell, [CMD, word, ...], [CMD-SHELL, t
 CONDITION = Shape(parts.one_of("none", "on-failure", "any"), "none, on-failure or any")
 ORDER = Shape(parts.one_of("stop-first", "start-first"), "stop-first or start-first")
 ENDPOINT = Shape(parts.one_of("vip", "dnsrr"), "vip or dnsrr")
+RESOLVE = Shape(
+    parts.one_of(values.ALWAYS, values.CHANGED, values.NEVER), "always, changed or never"
+)
 ON_FAILURE = Shape(parts.one_of("pause", "continue", "rollback"), "pause, continue or rollback")
 ON_FAILED_ROLLBACK = Shape(parts.one_of("pause", "continue"), "pause or continue")
 
@@ -153,6 +156,9 @@ OPTIONS: dict[str, Option] = {
         COUNT, (), "seconds that an apply waits for its tasks, swarm:timeout if unset"
     ),
     "image": Option(IMAGE, (*_CONTAINER, "Image"), "its image", required=True),
+    "resolve": Option(
+        RESOLVE, (), "when the registry is asked for the image's digest", values.CHANGED
+    ),
     "command": Option(
         WORDS, (*_CONTAINER, "Command"), "replaces the image's entrypoint", [], hidden=True
     ),

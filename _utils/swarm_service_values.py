@@ -19,6 +19,8 @@ from swarm_service_parts import listed, text, texts
 _NANO_CPUS = 10_000_000
 _LEAST_MEMORY = 4 << 20
 _SECOND = 10**9
+# When the digest of an image is asked for.
+ALWAYS, CHANGED, NEVER = "always", "changed", "never"
 _UNITS = {
     "h": 3600 * _SECOND,
     "m": 60 * _SECOND,
@@ -184,6 +186,11 @@ def _image(name: str) -> str:
     if ":" not in bare.rpartition("/")[2] and not digest:
         bare += ":latest"
     return f"{bare}{at}{digest}"
+
+
+def with_digest(name: str, digest: str) -> str:
+    """Return the name of an image, always with its tag, with the digest that it stands for."""
+    return f"{name}{'' if ':' in name.rpartition('/')[2] else ':latest'}@{digest}"
 
 
 def constraints(value: Any) -> list[str]:

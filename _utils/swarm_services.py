@@ -4,9 +4,11 @@ Bring services of swarm mode to the wanted state: compare, refuse, change, wait 
 Works on managers. All services of a call are changed first and then watched together.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import swarm_digests
 import swarm_errors
 import swarm_fault
 import swarm_rollout
@@ -17,6 +19,7 @@ from swarm_fault import Fault
 from swarm_service_api import Plan
 from swarm_service_watch import Watched, watch
 
+_log = logging.getLogger(__name__)
 _UPDATE = "update"
 
 
@@ -30,13 +33,16 @@ class Pending(NamedTuple):
 NOTHING_PENDING = Pending(set(), {})
 
 
-def apply(
-    client: Any,
-    wanted: Mapping[str, dict],
-    timeout: float,
-    pending: Pending = NOTHING_PENDING,
-    test: bool = False,
-) -> dict[str, dict]:
+class Run(NamedTuple):
+    """How services are applied."""
+
+    timeout: float  # seconds to wait for tasks of a service that has no `timeout` of its own
+    pending: Pending = NOTHING_PENDING
+    test: bool = False
+    warn: Callable[[str], None] = _log.warning  # called with each warning
+
+
+def apply(client: Any, wanted: Mapping[str, dict], run: Run) -> dict[str, dict]:
     """
     Ensure services have the wanted options, and run; return what changed, by service.
 
@@ -45,15 +51,12 @@ def apply(
 
     wanted
         ``{name: options in their canonical form}``.
-
-    timeout
-        Seconds to wait for the tasks of a service that has no ``timeout`` of its own.
     """
     cluster = api.look(client)
     files = {kind: swarm_versions.objects(client, kind) for kind in spec.FILES}
-    plans = _plans(client, cluster, wanted, files, pending)
+    plans = _plans(client, cluster, wanted, files, run)
     changes = {one.name: spec.shown(one.changes) for one in plans if one.changes}
-    if test:
+    if run.test:
         _report_waits(cluster, plans, changes)
         return changes
     ids = {kind: {name: one["ID"] for name, one in found.items()} for kind, found in files.items()}
@@ -66,7 +69,7 @@ def apply(
             failures[plan.name] = str(err)
             changes.pop(plan.name)
             continue
-        limit = plan.wanted.get("timeout") or timeout
+        limit = plan.wanted.get("timeout") or run.timeout
         watched.append(Watched(plan, limit, bool(plan.changes), since))
     failures |= watch(client, watched)
     if failures:
@@ -87,25 +90,32 @@ def promised(wanted: Mapping[str, dict], versions: Mapping[str, Mapping[str, str
 
 
 def _plans(
-    client: Any, cluster: api.Cluster, wanted: Mapping[str, dict], files: dict, pending: Pending
+    client: Any, cluster: api.Cluster, wanted: Mapping[str, dict], files: dict, run: Run
 ) -> list[Plan]:
     names = api.networks(client, cluster)
     versions = {
-        kind: {**swarm_versions.current(found), **pending.versions.get(kind, {})}
+        kind: {**swarm_versions.current(found), **run.pending.versions.get(kind, {})}
         for kind, found in files.items()
     }
-    plans, faults = [], []
+    faults = []
     for name, options in wanted.items():
         there = cluster.services.get(name)
         known = {
-            "networks": {*names.values(), *pending.networks, "host", "bridge", "none"},
+            "networks": {*names.values(), *run.pending.networks, "host", "bridge", "none"},
             **{kind: {*files[kind], *versions[kind], *versions[kind].values()} for kind in files},
         }
         faults += _faults(name, options, there, known)
-        plans.append(_plan(name, spec.versioned(options, versions), there, names, cluster))
     if faults:
         text = "; ".join(map(str, faults))
         raise swarm_errors.SettingsError(f"{text}. Nothing was changed")
+    digests = swarm_digests.Resolver(client)
+    plans = []
+    for name, options in wanted.items():
+        there = cluster.services.get(name)
+        full = digests.options(spec.versioned(options, versions), there)
+        plans.append(_plan(name, full, there, names, cluster))
+    for text in digests.warnings():
+        run.warn(text)
     return plans
 
 

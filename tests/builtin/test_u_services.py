@@ -13,7 +13,14 @@ from tests.integration.cluster import WORKLOAD, changed, failures
 
 SECTIONS = {name for name, one in OPTIONS.items() if one.shape is SECTION}
 RUN = "services of pillar run"
-SLEEP = {"image": WORKLOAD, "args": ["sleep", "3600"], "stop_grace_period": "1s", "timeout": 40}
+# There is no registry: images are loaded.
+SLEEP = {
+    "image": WORKLOAD,
+    "resolve": "never",
+    "args": ["sleep", "3600"],
+    "stop_grace_period": "1s",
+    "timeout": 40,
+}
 # Tasks count as good soon, for the sake of the tests.
 QUICK = {"monitor": "2s", "failure_action": "pause"}
 ONCE_A_SECOND = {"delay": "1s"}
@@ -23,6 +30,7 @@ ONCE_A_SECOND = {"delay": "1s"}
 EVERYTHING = {
     "timeout": 20,
     "image": WORKLOAD,
+    "resolve": "never",
     "command": ["sh", "-c"],
     "args": "sleep 3600",
     "env": {"A": 1},
@@ -261,10 +269,10 @@ def test_every_option_is_what_docker_has_afterwards(services):
         "configs": {"site": {"content": "y"}},
     }
     told = services.run({"all": EVERYTHING}, **more)["all"]
-    assert set(told) == given - {"timeout"} | {"state"}
+    assert set(told) == given - {"timeout", "resolve"} | {"state"}
     services.unchanged({"all": EVERYTHING}, **more)
     # Without any of it, it is as if it had never been there.
-    kept = ("image", "mode", "replicas", "timeout", "labels", "container_labels")
+    kept = ("image", "resolve", "mode", "replicas", "timeout", "labels", "container_labels")
     nothing = {key: value if key in kept else None for key, value in EVERYTHING.items()}
     nothing |= {"labels": {"a": None}, "container_labels": {"c": None}}
     assert services.apply({"all": nothing})[RUN]["result"] is True
@@ -371,3 +379,58 @@ def test_service_follows_a_secret_and_old_versions_go(services):
         assert told[services.leader] == {"state": {"old": "present", "new": "absent"}}
     for kind in ("secrets", "configs"):
         assert services.mode.api(services.leader, f"/{kind}") == []
+
+
+@pytest.fixture
+def registry(services):
+    """A registry on the leader's host, which alone can reach it: that needs no TLS."""
+    lab, host = services.mode.lab, services.leader
+    lab.exec(host, "apt-get", "install", "-y", "-qq", "docker-registry", timeout=300)
+    lab.exec(host, "systemctl", "disable", "--now", "docker-registry", check=False)
+    config = {
+        "version": 0.1,
+        "storage": {"filesystem": {"rootdirectory": "/srv/test-registry"}},
+        "http": {"addr": "127.0.0.1:5000"},
+    }
+    lab.exec(host, "tee", "/srv/test-registry.yml", input=json.dumps(config))
+    command = ["docker-registry", "serve", "/srv/test-registry.yml"]
+    lab.exec(host, "systemd-run", "--collect", "--unit=test-registry", *command)
+    yield "127.0.0.1:5000"
+    lab.exec(host, "systemctl", "stop", "test-registry", check=False)
+
+
+def test_image_has_its_digest_by_the_registry(services, registry):
+    """As by `docker service create`; and a registry that is away changes nothing."""
+    lab, host = services.mode.lab, services.leader
+    image = f"{registry}/app:1"
+
+    def push(source):
+        services.mode.docker(host, "tag", source, image)
+        services.mode.docker(host, "push", image)
+
+    def image_of():
+        return services.spec("web")["TaskTemplate"]["ContainerSpec"]["Image"]
+
+    push(WORKLOAD)
+    web = {**SLEEP, "image": image, "constraints": [f"node.hostname=={host}"]}
+    del web["resolve"]
+    assert services.run({"web": web})["web"]["image"]["new"] == image_of()
+    assert re.fullmatch(rf"{image}@sha256:[0-9a-f]{{64}}", first := image_of())
+    # Another content under the same tag: an update only if pillar asks for it.
+    container = services.mode.docker(host, "create", "--label", "a=b", WORKLOAD).strip()
+    services.mode.docker(host, "commit", "-m", "another", container, "another:1")
+    services.mode.docker(host, "rm", container)
+    push("another:1")
+    services.unchanged({"web": web})
+    always = {**web, "resolve": "always"}
+    assert set(services.run({"web": always})["web"]) == {"image"}
+    assert image_of() != first
+    services.unchanged({"web": always})
+    # And without a registry: one warning.
+    index = services.index("web")
+    lab.exec(host, "systemctl", "stop", "test-registry")
+    done = services.apply({"web": always})[RUN]
+    assert (done["result"], done["changes"], len(done["warnings"])) == (True, {}, 1)
+    assert f"registry {registry}: no digest of {image}. " in done["warnings"][0]
+    assert services.index("web") == index
+    services.mode.docker(host, "rmi", "-f", "another:1")

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import docker
 import requests
+import swarm_digests
 import swarm_docker
 import swarm_service_spec as spec
 import swarm_service_watch
@@ -38,6 +39,8 @@ class Manager:
         self.nodes_ = [node("m1", "manager", leader=True), node("m2")]
         self.written, self.headers, self.reads = [], [], 0
         self.behave = {}  # service: what becomes of its tasks after a write; by default, they run
+        self.registry = {}  # image: digest, or what asking for it does
+        self.asked = []  # images
         self.later = []  # (time, what happens then)
 
     # --- the clock: a sleep is over at once
@@ -102,6 +105,18 @@ class Manager:
 
     def configs(self):
         return copy.deepcopy(list(self.files["configs"].values()))
+
+    def get(self, _client, path, headers=None, timeout=None):
+        what, _, rest = path.removeprefix("/").partition("/")
+        assert what == "distribution"
+        image = rest.removesuffix("/json")
+        self.asked.append(image)
+        self.headers.append(headers)
+        found = self.registry.get(image, docker.errors.APIError("x", explanation="no such host"))
+        found = found() if callable(found) else found
+        if isinstance(found, Exception):
+            raise found
+        return SimpleNamespace(json=lambda: {"Descriptor": {"digest": found}})
 
     # --- writing
 
@@ -202,10 +217,11 @@ class Manager:
     def patch(self, monkeypatch):
         """Be the API and the clock of the formula's libraries."""
         monkeypatch.setattr(swarm_docker, "post", self.post)
+        monkeypatch.setattr(swarm_docker, "get", self.get)
         monkeypatch.setattr(swarm_docker, "registry_login", lambda _, image: {"login for": image})
         clock = SimpleNamespace(monotonic=self.monotonic, time=self.time, sleep=self.sleep)
-        monkeypatch.setattr(swarm_wait, "time", clock)
-        monkeypatch.setattr(swarm_service_watch, "time", clock)
+        for module in (swarm_wait, swarm_service_watch, swarm_digests):
+            monkeypatch.setattr(module, "time", clock)
         return self
 
 

@@ -89,6 +89,7 @@ def run(monkeypatch):
                 "swarm_engine__complaints": complaints,
                 "swarm_leader__complaints": complaints,
                 "swarm_ca__complaints": complaints,
+                "swarm_service__complaints": complaints,
                 "swarm_builtin__release": kwargs.pop("stays", ""),
                 "swarm_leader__leads": kwargs.pop("leads", True),
                 function.replace(".", "__"): outcome,

@@ -39,6 +39,7 @@ class Host:
         for name, module in self.modules.items():
             salt |= {f"{name}.planned": lambda name=name: self.modules[name].planned()}
             monkeypatch.setattr(module, "__salt__", salt, raising=False)
+            monkeypatch.setattr(module, "__context__", {}, raising=False)
             monkeypatch.setattr(module, "__pillar__", {"swarm": self.pillar}, raising=False)
             monkeypatch.setattr(module, "_client", self.api.connect)
             monkeypatch.setattr(module.swarm_mode, "swarm", lambda _: {"NodeID": "id-m1"})
@@ -121,6 +122,14 @@ def test_single_objects_are_applied_and_removed(host):
 def test_wrong_option_of_a_single_service_is_refused(host):
     with pytest.raises(swarm_errors.SettingsError, match="Did you mean 'replicas'"):
         host.service.apply("web", {"image": "a", "replicsa": 2})
+
+
+def test_warnings_of_a_job_are_told_once(host):
+    host.service.apply("web", {"image": "a"}, test=True)
+    (told,) = host.service.complaints()
+    assert "no digest of a. " in told
+    assert "The reason: image a: Docker says: no such host" in told
+    assert host.service.complaints() == []
 
 
 def test_status_has_a_row_for_each_service(host):
