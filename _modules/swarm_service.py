@@ -131,6 +131,31 @@ def complaints():
     return __context__.pop(_WARNINGS, [])
 
 
+def restart(name, test=False):
+    """
+    Start the tasks of a service again, with the same spec, and wait until they run.
+
+    They are replaced one by one as in an update: see ``update_config``. Return what changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_service.restart web
+
+    name
+        Name of the service.
+
+    test
+        Change nothing.
+    """
+    if not __salt__["swarm_leader.leads"]():
+        return {}
+    timeout = __salt__["swarm_settings.get"]()["timeout"]
+    with _client() as client:
+        return swarm_services.restart(client, name, timeout, test)
+
+
 def remove(name, test=False):
     """
     Remove a service, and wait until its tasks are gone; return what changed.

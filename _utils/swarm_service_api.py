@@ -2,9 +2,12 @@
 Read, create, update and remove services of swarm mode by the API of a manager.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import swarm_docker
+import swarm_errors
+import swarm_fault
 import swarm_mode
 import swarm_nodes
 import swarm_service_spec as spec
@@ -56,15 +59,41 @@ def write(client: Any, plan: Plan, ids: dict) -> float:
             _post(client, "/services/create", body)
             return _updated_at(client, plan.name)
 
+    names = plan.changes.keys() & plan.wanted.keys()
+    return update(client, plan.service, lambda now: spec.update(now, plan.wanted, names, ids))
+
+
+def update(client: Any, service: dict, edit: Callable[[dict], dict], query: str = "") -> float:
+    """
+    Update a service to what ``edit`` makes of its spec; return the time by the leader's clock.
+
+    query
+        More parameters of the API call.
+    """
+    name = service["Spec"]["Name"]
+
     def change() -> None:
-        with swarm_docker.translated(f"service {plan.name}"):
-            now = client.inspect_service(plan.service["ID"])
-            names = plan.changes.keys() & plan.wanted.keys()
-            body = spec.update(now["Spec"], plan.wanted, names, ids)
-            _post(client, f"/services/{now['ID']}/update?version={now['Version']['Index']}", body)
+        with swarm_docker.translated(f"service {name}"):
+            now = client.inspect_service(service["ID"])
+            path = f"/services/{now['ID']}/update?version={now['Version']['Index']}{query}"
+            _post(client, path, edit(now["Spec"]))
 
     swarm_mode.retried(change)
-    return _updated_at(client, plan.name)
+    return _updated_at(client, name)
+
+
+def force(client: Any, service: dict) -> float:
+    """Start the tasks of a service again with the same spec; return the time of the update."""
+    return update(client, service, spec.forced)
+
+
+def find(client: Any, name: str) -> dict:
+    """Return a service; raise an error if the cluster has none of this name."""
+    services = {one["Spec"]["Name"]: one for one in client.services()}
+    if name not in services:
+        hint = swarm_fault.suggest(name, services)
+        raise swarm_errors.SwarmError(f"the cluster has no service {name}{hint}")
+    return services[name]
 
 
 def _updated_at(client: Any, name: str) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import swarm_digests
+import swarm_docker
 import swarm_errors
 import swarm_fault
 import swarm_rollout
@@ -78,6 +79,21 @@ def apply(client: Any, wanted: Mapping[str, dict], run: Run) -> dict[str, dict]:
     return changes
 
 
+def restart(client: Any, name: str, timeout: float, test: bool = False) -> dict:
+    """Start the tasks of a service again with the same spec, and wait; return what changed."""
+    with swarm_docker.translated(f"service {name}"):
+        service = api.find(client, name)
+    changes = {"tasks": {"old": "running", "new": "started again"}}
+    if test:
+        return changes
+    since = api.force(client, service)
+    plan = Plan(name, {}, service, {"state": changes["tasks"]})
+    failures = watch(client, [Watched(plan, timeout, True, since)])
+    if failures:
+        raise swarm_errors.RolloutError(f"service {name}: {failures[name]}", changes)
+    return changes
+
+
 def promised(wanted: Mapping[str, dict], versions: Mapping[str, Mapping[str, str]]) -> dict:
     """Return the changes that will be made in a cluster that does not exist yet."""
     return {
@@ -138,13 +154,12 @@ def _faults(name: str, wanted: dict, service: dict | None, known: dict[str, set]
     if service is None and "image" not in wanted:
         want = "the name of an image: the cluster has no service of this name yet"
         found.append(Fault(f"{path}:image", None, want))
-    mode = swarm_rollout.mode(service) if service else None
-    if mode and wanted.get("mode", mode) != mode:
+    mode = swarm_rollout.mode(service) if service else wanted.get("mode", "replicated")
+    if service and wanted.get("mode", mode) != mode:
         want = f"{mode}: Docker cannot change it; remove the service first (swarm_service.absent)"
         found.append(Fault(f"{path}:mode", wanted["mode"], want))
-    elif mode == "global" and "replicas" in wanted:
-        want = "no such key: this service is global"
-        found.append(Fault(f"{path}:replicas", wanted["replicas"], want))
+    else:
+        found += spec.misfits(mode, wanted, path)
     for key, names in known.items():
         used = wanted.get(key) or []
         for one in (one["name"] if isinstance(one, dict) else one for one in used):

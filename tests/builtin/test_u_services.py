@@ -7,7 +7,7 @@ import re
 
 import pytest
 from swarm_options import SECTION
-from swarm_service_spec import OPTIONS
+from swarm_service_spec import OPTIONS, fits
 
 from tests.integration.cluster import WORKLOAD, changed, failures
 
@@ -262,7 +262,8 @@ def test_every_option_is_what_docker_has_afterwards(services):
         for key, value in EVERYTHING.items()
         for one in (value if key in SECTIONS else [key])
     }
-    assert given == set(OPTIONS) - SECTIONS
+    of_jobs = {name for name in OPTIONS if not fits(name, "replicated")}
+    assert given == set(OPTIONS) - SECTIONS - of_jobs
     more = {
         "networks": {"backend": {"driver": "overlay"}},
         "secrets": {"password": {"content": "x"}},
@@ -434,3 +435,40 @@ def test_image_has_its_digest_by_the_registry(services, registry):
     assert f"registry {registry}: no digest of {image}. " in done["warnings"][0]
     assert services.index("web") == index
     services.mode.docker(host, "rmi", "-f", "another:1")
+
+
+def test_job_runs_once_and_again_on_demand(services):
+    lab = services.mode.lab
+    base = {"image": WORKLOAD, "resolve": "never", "restart_policy": {"condition": "none"}}
+    job = {**base, "mode": "replicated-job", "args": ["sh", "-c", "echo one; echo two"]}
+    wanted = {
+        "job": {**job, "completions": 2, "max_concurrent": 2},
+        "everywhere": {**base, "mode": "global-job", "args": ["true"], "timeout": 30},
+    }
+
+    def runs(name):
+        found = services.mode.api(services.leader, f"/services/{name}")
+        return found["JobStatus"]["JobIteration"].get("Index", 0)
+
+    assert set(services.run(wanted)) == set(wanted)
+    services.unchanged(wanted)
+    assert services.run(wanted) == {}
+    assert {runs(name) for name in wanted} == {0}
+    # On demand: the same definition, and what it has said.
+    done = lab.salt(services.leader, "swarm_job.run", "job", "lines=1")[services.leader]
+    assert (done["completed"], runs("job")) == (True, 1), done
+    assert [(one["exit code"], one["log"]) for one in done["tasks"]] == [(0, ["two"])] * 2
+    services.unchanged(wanted)
+    wanted["job"]["rerun"] = "2"
+    assert set(services.run(wanted)["job"]) == {"rerun"}
+    assert runs("job") == 2
+    # One that fails is a failure with its exit code, and is not run again by an apply.
+    wanted["job"]["args"] = ["sh", "-c", "echo bad; exit 4"]
+    for _ in range(2):
+        done = services.apply(wanted)[RUN]
+        assert done["result"] is False
+        assert "task: non-zero exit (4)" in done["comment"]
+    assert runs("job") == 3
+    done = lab.salt(services.leader, "swarm_job.run", "job")[services.leader]
+    assert done["completed"] is False
+    assert {(one["exit code"], *one["log"]) for one in done["tasks"]} == {(4, "bad")}

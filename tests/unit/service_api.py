@@ -3,6 +3,7 @@ A stand-in for a manager of swarm mode: services, tasks, secrets and configs, an
 """
 
 import base64
+import collections
 import contextlib
 import copy
 import json
@@ -41,6 +42,7 @@ class Manager:
         self.behave = {}  # service: what becomes of its tasks after a write; by default, they run
         self.registry = {}  # image: digest, or what asking for it does
         self.asked = []  # images
+        self.logs = collections.defaultdict(bytes)  # ID of a task: what Docker returns
         self.later = []  # (time, what happens then)
 
     # --- the clock: a sleep is over at once
@@ -108,6 +110,11 @@ class Manager:
 
     def get(self, _client, path, headers=None, timeout=None):
         what, _, rest = path.removeprefix("/").partition("/")
+        if what == "tasks":
+            found = self.logs[rest.partition("/")[0]]
+            if isinstance(found, Exception):
+                raise found
+            return SimpleNamespace(content=found)
         assert what == "distribution"
         image = rest.removesuffix("/json")
         self.asked.append(image)
@@ -147,10 +154,18 @@ class Manager:
             "Spec": body,
         }
         new.pop("UpdateStatus", None)
+        if {"ReplicatedJob", "GlobalJob"} & body["Mode"].keys():
+            # As Docker does: every update is another run.
+            runs = old["JobStatus"]["JobIteration"].get("Index", 0) + 1 if old else 0
+            new["JobStatus"] = {"JobIteration": {"Index": runs} if runs else {}}
+        if "ReplicatedJob" in body["Mode"]:
+            job = body["Mode"]["ReplicatedJob"]
+            job.setdefault("MaxConcurrent", 1)
+            job.setdefault("TotalCompletions", job["MaxConcurrent"])
         if old:
             new["PreviousSpec"] = old["Spec"]
         self.services_[name] = new
-        self.behave.get(name, Manager.run)(self, name)
+        self.behave.get(name, Manager.complete if "JobStatus" in new else Manager.run)(self, name)
 
     def _file(self, kind, rest, body):
         if rest == "create":
@@ -208,6 +223,16 @@ class Manager:
         """Have the tasks of a service run with its spec."""
         self.stop(name)
         self.start(name)
+
+    def complete(self, name, code=0, desired="complete"):
+        """Have the tasks of a job end."""
+        service = self.services_[name]
+        text = f"task: non-zero exit ({code})" if code else ""
+        status = {"State": "failed" if code else "complete", "ContainerStatus": {"ExitCode": code}}
+        count = service["Spec"]["Mode"].get("ReplicatedJob", {}).get("TotalCompletions", 1)
+        iteration = {"JobIteration": service["JobStatus"]["JobIteration"]}
+        status |= {"Message": "finished", **({"Err": text} if text else {})}
+        self.start(name, status, desired, slots=range(count), **iteration)
 
     def status(self, name, state, message=""):
         self.services_[name]["UpdateStatus"] = {"State": state, "Message": message}

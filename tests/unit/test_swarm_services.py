@@ -382,7 +382,7 @@ def test_error_of_before_is_not_told_of_a_task_that_only_starts(manager):
     [
         (None, {"image": ""}, "web:image: found None; right would be the name of an image: the"),
         ({}, {"mode": "global"}, "right would be replicated: Docker cannot change it"),
-        ({"mode": "global"}, {"replicas": 2}, "no such key: this service is global"),
+        ({"mode": "global"}, {"replicas": 2}, "no such key: a global service has none"),
         ({}, {"networks": ["backnd"]}, "one that the cluster has. Did you mean 'backend'?"),
         ({}, {"secrets": ["password"]}, "service web:secrets: found 'password'"),
         ({}, {"configs": ["site"]}, "service web:configs: found 'site'"),
