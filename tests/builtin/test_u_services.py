@@ -472,3 +472,30 @@ def test_job_runs_once_and_again_on_demand(services):
     done = lab.salt(services.leader, "swarm_job.run", "job")[services.leader]
     assert done["completed"] is False
     assert {(one["exit code"], *one["log"]) for one in done["tasks"]} == {(4, "bad")}
+
+
+def test_volumes_are_made_on_their_nodes_and_never_changed(services):
+    lab, nodes = services.mode.lab, sorted(services.mode.lab.hosts())
+    volumes = {
+        "everywhere": {"labels": {"owner": "web"}},
+        "one": {"nodes": [nodes[0]], "options": {"type": "tmpfs", "device": "tmpfs"}},
+    }
+
+    def state(test=False, **edited):
+        services.mode.pillar(volumes={**volumes, **edited})
+        return services.mode.state("swarm.volumes", test=test)
+
+    told = changed(state(test=True))
+    done = state()
+    assert failures(done) == {}
+    assert changed(done) == told
+    assert {key.partition(":")[0]: set(one) for key, one in told.items()} == {
+        node: {"everywhere", "one"} if node == nodes[0] else {"everywhere"} for node in nodes
+    }
+    assert changed(state()) == changed(state(test=True)) == {}
+    failed = failures(state(everywhere={"driver": "other"}))
+    assert all("Docker cannot change a volume" in str(one) for one in failed.values()), failed
+    assert len(failed) == len(nodes)
+    for name in volumes:
+        lab.salt("*", "state.single", "swarm_volume.absent", name)
+        assert set(lab.salt("*", "swarm_volume.path", name).values()) == {None}

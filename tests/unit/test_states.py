@@ -47,6 +47,7 @@ APPLIED = {
     "swarm_secret.managed": "swarm_secret.apply_all",
     "swarm_config.managed": "swarm_config.apply_all",
     "swarm_service.managed": "swarm_service.apply_all",
+    "swarm_volume.managed": "swarm_volume.apply_all",
 }
 # What a state says besides.
 WORDS = {"swarm_builtin.left": {"lose_cluster": False, "ending": True}}
@@ -73,6 +74,7 @@ GATES = {
     "swarm_secret": "swarm_secret.apply",
     "swarm_config": "swarm_config.apply",
     "swarm_service": "swarm_service.apply",
+    "swarm_volume": "swarm_volume.apply",
 }
 CHANGES = {"thing": {"old": None, "new": "there"}}
 
