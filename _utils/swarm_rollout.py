@@ -269,6 +269,27 @@ def task_row(service: dict, task: dict, nodes: list[dict]) -> dict:
     }
 
 
+def newest(service: dict, tasks: list[dict]) -> list[dict]:
+    """Return the newest task of each slot, or of each node."""
+    tasks = [one for one in tasks if one["ServiceID"] == service["ID"]]
+    return [place[0] for place in _places(tasks, service)]
+
+
+def history(service: dict, tasks: list[dict], nodes: list[dict]) -> list[dict]:
+    """Return all tasks of a service for a list, by their slots, the newest first."""
+    tasks = [one for one in tasks if one["ServiceID"] == service["ID"]]
+    return [
+        {
+            **task_row(service, one, nodes),
+            "wanted": one["DesiredState"],
+            "since": one["Status"].get("Timestamp", "")[:19],
+            "image": one["Spec"]["ContainerSpec"]["Image"],
+        }
+        for place in _places(tasks, service)
+        for one in place
+    ]
+
+
 def row(service: dict, tasks: list[dict], nodes: list[dict]) -> dict:
     """Return a service for a list: mode, image, tasks wanted and running, why not all run."""
     found = view(service, tasks, nodes)

@@ -40,15 +40,20 @@ def look(client: Any) -> Cluster:
 
 def networks(client: Any, cluster: Cluster) -> dict[str, str]:
     """Return ``{ID: name}`` of the networks that services may have."""
+    return {one["Id"]: one["Name"] for one in described(client, cluster)}
+
+
+def described(client: Any, cluster: Cluster) -> list[dict]:
+    """Return the networks that services may have, as Docker describes them."""
     with swarm_docker.translated("networks of the cluster"):
-        found = {one["Id"]: one["Name"] for one in client.networks() if one.get("Scope") == "swarm"}
+        found = {one["Id"]: one for one in client.networks() if one.get("Scope") == "swarm"}
         used = {one for each in cluster.services.values() for one in spec.network_ids(each["Spec"])}
         for one in used - found.keys():
             # The cluster's own networks `host` and `bridge` are in no list.
             network = swarm_docker.found(client.inspect_network, one)
             if network and network["Id"] == one:
-                found[one] = network["Name"]
-    return found
+                found[one] = network
+    return list(found.values())
 
 
 def write(client: Any, plan: Plan, ids: dict) -> float:

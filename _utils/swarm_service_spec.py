@@ -396,6 +396,24 @@ def diff(spec: dict, wanted: dict) -> dict:
     return swarm_options.diff(spec, wanted, OPTIONS)
 
 
+def options_of(found: dict) -> dict[str, Any]:
+    """
+    Return the options of a service that differ from Docker's defaults, by their dotted names.
+
+    What the formula has no option for is left out.
+    """
+    result = {}
+    for name, option in OPTIONS.items():
+        if not option.path or option.shape is swarm_options.SECTION:
+            continue
+        value = swarm_options.current(found, option)
+        if value != option.default and swarm_options.is_normal(option, value):
+            result[name] = value
+    if labels := result.pop("labels", {}):
+        result["labels"] = {key: one for key, one in labels.items() if key != RERUN}
+    return {name: one for name, one in result.items() if one != {}}
+
+
 def created(wanted: dict) -> dict:
     """Return the changes of a service that does not exist yet."""
     options = {key: one for key, one in wanted.items() if OPTIONS[key].path}

@@ -94,6 +94,41 @@ def restart(client: Any, name: str, timeout: float, test: bool = False) -> dict:
     return changes
 
 
+def scale(client: Any, name: str, replicas: int, timeout: float) -> dict:
+    """Set the number of tasks of a replicated service, and wait; return what changed."""
+    with swarm_docker.translated(f"service {name}"):
+        service = api.find(client, name)
+    wanted = spec.parsed({"replicas": replicas}, f"service {name}")
+    if faults := [*spec.misfits(swarm_rollout.mode(service), wanted, f"service {name}")]:
+        raise swarm_errors.SettingsError("; ".join(map(str, faults)))
+    run = Run(timeout)
+    # Nothing but this number is looked at: the image need not be asked for.
+    return apply(client, {name: wanted}, run).get(name, {})
+
+
+def rollback(client: Any, name: str, timeout: float) -> dict:
+    """Return a service to its previous spec, and wait; return what changed, by option."""
+    with swarm_docker.translated(f"service {name}"):
+        service = api.find(client, name)
+    if not (before := service.get("PreviousSpec")):
+        raise swarm_errors.SwarmError(
+            f"service {name} has no previous spec: it has not been updated since it was created"
+        )
+    old, new = spec.options_of(service["Spec"]), spec.options_of(before)
+    changes = {
+        key: {"old": old.get(key), "new": new.get(key)}
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    } or {"tasks": {"old": "running", "new": "started again"}}
+    changes = spec.shown(changes)
+    since = api.update(client, service, lambda now: now, "&rollback=previous")
+    # Not as one that was written: a rollback that Docker reports is what was asked for.
+    failures = watch(client, [Watched(Plan(name, {}, service, {}), timeout, False, since)])
+    if failures:
+        raise swarm_errors.RolloutError(f"service {name}: {failures[name]}", changes)
+    return changes
+
+
 def promised(wanted: Mapping[str, dict], versions: Mapping[str, Mapping[str, str]]) -> dict:
     """Return the changes that will be made in a cluster that does not exist yet."""
     return {

@@ -14,7 +14,6 @@ import swarm_options
 import swarm_service_parts as parts
 from swarm_options import Option, Shape
 
-
 # As in the mount options of CIFS: username=me,password=...
 _SECRET = re.compile(r"((?:pass|pw|secret|token|key)\w*=)[^,]*", re.IGNORECASE)
 

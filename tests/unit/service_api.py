@@ -142,6 +142,8 @@ class Manager:
             one["Target"] = ids.get(one["Target"], one["Target"])
         name = body["Name"]
         old = self.services_.get(name)
+        if rest.endswith("&rollback=previous"):
+            body = copy.deepcopy(old["PreviousSpec"])
         if old and f"version={old['Version']['Index']}" not in rest:
             response = requests.Response()
             raise docker.errors.APIError("x", response, explanation="update out of sequence")

@@ -11,6 +11,7 @@ import swarm_options
 import swarm_service_spec as spec
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from swarm_export import nested
 
 NAMES = {"secrets": {"password-1": "id-s", "key": "id-k"}, "configs": {"site-1": "id-c"}}
 NETWORKS = {"id-backend": "backend", "id-front": "front"}
@@ -205,18 +206,6 @@ COMPARED = {
 SECTIONS = {name for name, one in spec.OPTIONS.items() if one.shape is swarm_options.SECTION}
 
 
-def nested(options):
-    """Return options by dotted names as users write them."""
-    result = {}
-    for name, value in options.items():
-        head, dot, rest = name.partition(".")
-        if dot:
-            result.setdefault(head, {})[rest] = value
-        else:
-            result[head] = value
-    return result
-
-
 MODES = ("replicated", "global", "replicated-job", "global-job")
 
 
@@ -292,6 +281,15 @@ def test_what_is_taken_away_is_as_it_was_never_there(pair):
         for name in every
     }
     assert again == every
+
+
+@given(services)
+def test_exported_options_are_those_of_the_service(pair):
+    """Who takes over a cluster has no change by the first apply, and the same service anew."""
+    found = spec.with_names(created(pair[0]), NETWORKS)
+    exported = nested(spec.options_of(found))
+    assert differing(created(pair[0]), exported) == {}
+    assert differing(created({"image": "a", **exported}), pair[0]) == {}
 
 
 @given(twice())
