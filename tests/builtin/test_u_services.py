@@ -3,6 +3,7 @@ Services, secrets and configs from pillar: what an apply says of them is what ru
 """
 
 import json
+import os
 import re
 
 import pytest
@@ -499,3 +500,92 @@ def test_volumes_are_made_on_their_nodes_and_never_changed(services):
     for name in volumes:
         lab.salt("*", "state.single", "swarm_volume.absent", name)
         assert set(lab.salt("*", "swarm_volume.path", name).values()) == {None}
+
+
+def test_runner_shows_tasks_and_logs_scales_rolls_back_and_exports(services):
+    lab = services.mode.lab
+    talk = {**SLEEP, "args": ["sh", "-c", "echo hello; sleep 3600"], "update_config": QUICK}
+    networks = {"backend": {"driver": "overlay", "labels": {"a": "b"}}}
+    web = {**talk, "networks": ["backend"], "env": {"A": "1"}}
+    services.run({"web": web}, networks=networks)
+    (row,) = lab.salt_run("swarm.ps", "web")
+    assert (row["state"], row["image"], row["exit code"]) == ("running", WORKLOAD, "0")
+    (told,) = lab.salt_run("swarm.logs", "web")
+    assert told["log"] == ["hello"]
+    assert lab.salt_run("swarm.scale", "web=3") == {"web": {"replicas": {"old": 1, "new": 3}}}
+    assert len(services.tasks("web")) == 3
+    # Pillar leaves the scale open.
+    services.unchanged({"web": web}, networks=networks)
+    services.run({"web": {**web, "env": {"A": "2"}}}, networks=networks)
+    done = lab.salt_run("swarm.rollback", "web")
+    assert done == {"env": {"old": {"A": "2"}, "new": {"A": "1"}}}
+    services.unchanged({"web": web}, networks=networks)
+    exported = lab.salt_run("swarm.export")["swarm"]
+    assert exported["services"]["web"]["env"] == {"A": "1"}
+    assert exported["networks"]["backend"]["labels"] == {"a": "b"}
+    services.unchanged(exported["services"], networks=exported["networks"])
+
+
+def test_two_services_follow_a_config_and_each_is_updated_once(services):
+    pair = {name: {**SLEEP, "configs": [{"name": "site", "target": "/site"}],
+                   "update_config": QUICK} for name in ("one", "two")}  # fmt: skip
+    others = {f"other{number}": {**SLEEP, "replicas": 0} for number in range(5)}
+    services.run({**pair, **others}, configs={"site": {"content": "old"}})
+    before = {name: services.index(name) for name in others}
+    told = services.run({**pair, **others}, configs={"site": {"content": "new"}})
+    assert {name: set(one) for name, one in told.items()} == dict.fromkeys(pair, {"configs"})
+    names = {services.spec(name)["TaskTemplate"]["ContainerSpec"]["Configs"][0]["ConfigName"]
+             for name in pair}  # fmt: skip
+    assert len(names) == 1
+    assert {name: services.index(name) for name in others} == before
+
+
+def test_port_that_the_engine_has_chosen_stays_and_limits_hold_in_the_task(services):
+    web = {**SLEEP, "ports": ["80"], "ulimits": {"nofile": 65536}, "update_config": QUICK}
+    web["args"] = ["sh", "-c", "ulimit -n; sleep 3600"]
+
+    def port():
+        found = services.mode.api(services.leader, "/services/web")
+        (one,) = found["Endpoint"]["Ports"]
+        return one["PublishedPort"]
+
+    services.run({"web": web})
+    chosen = port()
+    services.unchanged({"web": web})
+    services.run({"web": {**web, "env": {"A": "1"}}})
+    assert port() == chosen
+    (told,) = services.mode.lab.salt(services.leader, "swarm_service.logs", "web").values()
+    assert told[0]["log"] == ["65536"]
+
+
+def test_restart_and_an_apply_need_no_command_line_of_docker(services):
+    lab, host = services.mode.lab, services.leader
+    web = {**SLEEP, "update_config": QUICK}
+    lab.exec(host, "mv", "/usr/bin/docker", "/usr/bin/docker.away")
+    try:
+        services.run({"web": web})
+        before = services.spec("web")
+        lab.salt(host, "swarm_service.restart", "web")
+    finally:
+        lab.exec(host, "mv", "/usr/bin/docker.away", "/usr/bin/docker")
+    after = services.spec("web")
+    assert after["TaskTemplate"].pop("ForceUpdate") == 1
+    before["TaskTemplate"].pop("ForceUpdate", None)
+    assert after == before
+    services.unchanged({"web": web})
+
+
+ROUNDS = 20 if os.environ.get("SWARM_TEST_LONG") else 3
+
+
+def test_service_and_its_network_are_removed_and_made_anew_at_once(services):
+    """Networks of services that were removed just now are still in use for a moment."""
+    networks = {"again": {"driver": "overlay"}}
+    web = {**SLEEP, "networks": ["again"], "update_config": QUICK}
+    lab, host = services.mode.lab, services.leader
+    for _ in range(ROUNDS):
+        services.run({"web": web}, networks=networks)
+        for function in ("swarm_service.absent web", "swarm_network.absent again"):
+            (states,) = lab.salt(host, "state.single", *function.split()).values()
+            (ret,) = states.values()
+            assert ret["result"] is True, ret
