@@ -5,14 +5,22 @@ Services belong to the cluster: only its leader changes them. On other nodes, fu
 something do nothing.
 """
 
+import logging
+
+import swarm_export
 import swarm_membership
 import swarm_mode
 import swarm_rollout
 import swarm_service_api
 import swarm_service_spec
 import swarm_services
+import swarm_task_log
+import swarm_versions
 
 __virtualname__ = "swarm_service"
+
+_log = logging.getLogger(__name__)
+_WARNINGS = "swarm_service.warnings"
 
 
 def __virtual__():
@@ -103,7 +111,184 @@ def apply_all(test=False):
 def _apply(wanted, pending, test):
     timeout = __salt__["swarm_settings.get"]()["timeout"]
     with _client() as client:
-        return swarm_services.apply(client, wanted, timeout, pending, test)
+        return swarm_services.apply(
+            client, wanted, swarm_services.Run(timeout, pending, test, _warn)
+        )
+
+
+def _warn(text):
+    _log.warning(text)
+    __context__.setdefault(_WARNINGS, []).append(text)
+
+
+def complaints():
+    """
+    Return the warnings of what this job has applied so far, each once, for the states.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_service.complaints
+    """
+    return __context__.pop(_WARNINGS, [])
+
+
+def restart(name, test=False):
+    """
+    Start the tasks of a service again, with the same spec, and wait until they run.
+
+    They are replaced one by one as in an update: see ``update_config``. Return what changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_service.restart web
+
+    name
+        Name of the service.
+
+    test
+        Change nothing.
+    """
+    if not __salt__["swarm_leader.leads"]():
+        return {}
+    timeout = __salt__["swarm_settings.get"]()["timeout"]
+    with _client() as client:
+        return swarm_services.restart(client, name, timeout, test)
+
+
+def tasks(name):
+    """
+    Return the tasks of a service, with those of the past: node, state, exit code, error.
+
+    ``None`` on a node that cannot tell: a worker, or one that is in no cluster.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_service.tasks web
+
+    name
+        Name of the service.
+    """
+    return _seen(name, swarm_rollout.history)
+
+
+def logs(name, lines=20):
+    """
+    Return the last lines of the log of each task that runs, or of the last one in its place.
+
+    ``None`` on a node that cannot tell.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_service.logs web lines=100
+
+    name
+        Name of the service.
+
+    lines
+        Number of lines for each task. Defaults to 20.
+    """
+
+    def read(service, tasks, nodes):
+        newest = swarm_rollout.newest(service, tasks)
+        with _client() as client:
+            return [
+                {
+                    **swarm_rollout.task_row(service, one, nodes),
+                    "log": swarm_task_log.last_lines(client, one, int(lines)),
+                }
+                for one in newest
+            ]
+
+    return _seen(name, read)
+
+
+def _seen(name, read):
+    if __salt__["swarm_settings.get"]()["mode"] != "builtin":
+        return None
+    with _client() as client:
+        if not swarm_membership.manager(swarm_mode.swarm(client)):
+            return None
+        service, found = swarm_service_api.find(client, name), swarm_service_api.look(client)
+    return read(service, found.tasks, found.nodes)
+
+
+def export():
+    """
+    Return the pillar ``swarm`` of the services and overlay networks that the cluster has.
+
+    Contents of secrets and configs are not in it, but variables and arguments are as Docker has
+    them, and may contain passwords. ``None`` on a node that cannot tell.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_service.export
+    """
+    with _client() as client:
+        if not swarm_membership.manager(swarm_mode.swarm(client)):
+            return None
+        found = swarm_service_api.look(client)
+        files = {kind: swarm_versions.objects(client, kind) for kind in swarm_service_spec.FILES}
+        networks = swarm_service_api.described(client, found)
+    return swarm_export.pillar(found.services, networks, files)
+
+
+def scale(name, replicas):
+    """
+    Set the number of tasks of a replicated service, and wait until they run; return what changed.
+
+    If the pillar has ``replicas`` for this service, the next apply sets that number again. ``None``
+    on a node that does not lead the cluster.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_service.scale web 5
+
+    name
+        Name of the service.
+
+    replicas
+        Number of tasks.
+    """
+    return _led(swarm_services.scale, name, int(replicas))
+
+
+def rollback(name):
+    """
+    Return a service to its previous spec, and wait until it runs; return what changed.
+
+    A second rollback returns to the later spec. An apply sets the options of the pillar again.
+    ``None`` on a node that does not lead the cluster.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_service.rollback web
+
+    name
+        Name of the service.
+    """
+    return _led(swarm_services.rollback, name)
+
+
+def _led(function, *args):
+    if not __salt__["swarm_leader.leads"]():
+        return None
+    timeout = __salt__["swarm_settings.get"]()["timeout"]
+    with _client() as client:
+        return function(client, *args, timeout)
 
 
 def remove(name, test=False):

@@ -1,8 +1,9 @@
 """
-Inspect and remove named volumes of this host's Docker Engine.
+Inspect and manage named volumes of this host's Docker Engine.
 """
 
 import swarm_docker
+import swarm_volumes
 
 __virtualname__ = "swarm_volume"
 
@@ -26,6 +27,53 @@ def path(name):
     """
     with _client(name) as client:
         return (swarm_docker.found(client.inspect_volume, name) or {}).get("Mountpoint") or None
+
+
+def apply(name, spec, test=False):
+    """
+    Ensure a volume exists on this host with these options; return what changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_volume.apply data '{labels: {owner: web-team}}' test=True
+
+    name
+        Name of the volume.
+
+    spec
+        Options, as in ``swarm:volumes``. An existing volume with other options is an error.
+
+    test
+        Change nothing. A missing engine counts as an engine without the volume.
+    """
+    return _apply(name, swarm_volumes.parsed(name, spec), test)
+
+
+def apply_all(test=False):
+    """
+    Ensure the volumes in ``swarm:volumes`` for this node exist; return what changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_volume.apply_all test=True
+    """
+    settings = __salt__["swarm_settings.get"]()
+    wanted = swarm_volumes.of_node(settings["id"], settings["volumes"])
+    # Check all of them in test mode first: if one is refused, none is changed.
+    changes = {name: _apply(name, one, test=True) for name, one in wanted.items()}
+    if not test:
+        changes = {name: _apply(name, one, test) for name, one in wanted.items() if changes[name]}
+    return {name: one for name, one in changes.items() if one}
+
+
+def _apply(name, wanted, test):
+    with swarm_docker.unless_absent(test), _client(name) as client:
+        return swarm_volumes.apply(client, name, wanted, test)
+    return swarm_volumes.created(wanted)
 
 
 def remove(name, test=False):

@@ -176,6 +176,147 @@ def _services_of(swarm):
     return None
 
 
+def ps(service, swarm=None):
+    """
+    Show the tasks of a service, with those of the past: node, state, since when, exit code, error.
+
+    Returns a table; with ``--out json`` or another outputter, the rows as data.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run swarm.ps web
+
+    service
+        Name of the service.
+
+    swarm
+        Choose the swarm with this member; needed only if several have such a service.
+    """
+    rows = swarm_report.read_tasks(_of_service(service, swarm, "swarm_service.tasks", service))
+    if rows is None:
+        raise swarm_errors.SwarmError(f"no manager lists the tasks of {service}")
+    return rows if __opts__.get("output") else swarm_members.table(rows, "there are no tasks")
+
+
+def logs(service, lines=20, swarm=None):
+    """
+    Show the last lines of the log of each task of a service.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run swarm.logs web lines=100
+
+    service
+        Name of the service.
+
+    lines
+        Number of lines for each task. Defaults to 20.
+
+    swarm
+        Choose the swarm with this member; needed only if several have such a service.
+    """
+    found = _of_service(service, swarm, "swarm_service.logs", service, lines=lines)
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise swarm_errors.SwarmError(f"no manager has the logs of {service}")
+    if __opts__.get("output"):
+        return found
+    return "\n".join(
+        f"{swarm_report.shown(one.get('task'))}  {swarm_report.shown(line)}"
+        for one in found
+        for line in one.get("log") or []
+    )
+
+
+def scale(swarm=None, **services):
+    """
+    Set the number of tasks of replicated services, and wait until they run; return what changed.
+
+    If the pillar has ``replicas`` for a service, the next apply sets that number again.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run swarm.scale web=5 api=3
+
+    swarm
+        Choose the swarm with this member; needed only if several have such a service.
+    """
+    services = {name: one for name, one in services.items() if not name.startswith("__")}
+    return {
+        name: _of_service(name, swarm, "swarm_service.scale", name, replicas)
+        for name, replicas in services.items()
+    }
+
+
+def rollback(service, swarm=None):
+    """
+    Return a service to its previous spec, and wait until it runs; return what changed.
+
+    A second rollback returns to the later spec. An apply sets the options of the pillar again.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run swarm.rollback web
+
+    service
+        Name of the service.
+
+    swarm
+        Choose the swarm with this member; needed only if several have such a service.
+    """
+    return _of_service(service, swarm, "swarm_service.rollback", service)
+
+
+def export(swarm=None):
+    """
+    Return the pillar of the services and overlay networks that run, from whatever hand they are.
+
+    Contents of secrets and configs are not in it, but variables and arguments are as Docker has
+    them, and may contain passwords.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run swarm.export --out yaml
+
+    swarm
+        Choose the swarm with this member, if there are several.
+    """
+    one = swarm_fleet.only(_swarms(swarm), "nothing was exported")
+    return {"swarm": _asked(one, "swarm_service.export")}
+
+
+def _of_service(service, swarm, function, *args, **kwargs):
+    """Return what the managers of the swarm that has a service answer."""
+    having = [
+        one
+        for one in _swarms(swarm)
+        if any(row["service"] == service for row in _services_of(one) or [])
+    ]
+    if not having:
+        raise swarm_errors.SwarmError(f"no swarm has a service {service}: salt-run swarm.services")
+    return _asked(swarm_fleet.only(having, f"service {service}"), function, *args, **kwargs)
+
+
+def _asked(swarm, function, *args, **kwargs):
+    """Ask a swarm's managers one by one, until one answers; the others have no answer."""
+    said = "none of them answers"
+    for manager in [name for name in swarm.managers if name in swarm.members]:
+        answer = _ask([manager], function, *args, **kwargs).get(manager)
+        if isinstance(answer, dict | list):
+            return answer
+        said = answer or said
+    raise swarm_errors.SwarmError(f"{function} by the managers {swarm.name}: {said}")
+
+
 def reconcile(test=False, swarm=None):
     """
     Join the members that are up and not Healthy; return what was done.

@@ -42,8 +42,7 @@ def present(name, **options):
     """
     if not __salt__["swarm_leader.leads"]():
         return swarm_ret.not_leading(name)
-    apply = __salt__["swarm_service.apply"]
-    return swarm_ret.applied(name, __opts__["test"], apply, name, clean_kwargs(**options))
+    return _applied(name, "swarm_service.apply", name, clean_kwargs(**options))
 
 
 def absent(name):
@@ -75,4 +74,9 @@ def managed(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_service.apply_all"])
+    return _applied(name, "swarm_service.apply_all")
+
+
+def _applied(name, function, *args):
+    ret = swarm_ret.applied(name, __opts__["test"], __salt__[function], *args)
+    return swarm_ret.warned(ret, __salt__["swarm_service.complaints"]())

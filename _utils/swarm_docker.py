@@ -108,8 +108,18 @@ def container(client: Any, name: str) -> dict | None:
 
 def post(client: Any, path: str, **kwargs: Any) -> Any:
     """Send a POST for which the SDK has no (complete) method, and return the response."""
+    return _sent(client, client.post, path, kwargs)
+
+
+def get(client: Any, path: str, **kwargs: Any) -> Any:
+    """Send a GET for which the SDK has no (complete) method, and return the response."""
+    _sdk()  # without it, the client is one that cannot do this
+    return _sent(client, client.get, path, kwargs)
+
+
+def _sent(client: Any, send: Callable, path: str, kwargs: dict) -> Any:
     kwargs.setdefault("timeout", client.timeout)
-    response = client.post(f"{client.base_url}/v{client.api_version}{path}", **kwargs)
+    response = send(f"{client.base_url}/v{client.api_version}{path}", **kwargs)
     try:
         response.raise_for_status()
     except importlib.import_module("requests").exceptions.HTTPError as err:
@@ -117,12 +127,15 @@ def post(client: Any, path: str, **kwargs: Any) -> Any:
     return response
 
 
+def registry(repository: str) -> str:
+    """Return the registry of an image."""
+    return _sdk().auth.resolve_repository_name(repository)[0]
+
+
 def registry_login(client: Any, repository: str) -> dict[str, str]:
     """Return the header with root's saved login to the repository's registry, ``{}`` for none."""
-    auth = _sdk().auth
-    registry, _ = auth.resolve_repository_name(repository)
     client.reload_config(str(LOGINS))
-    header = auth.get_config_header(client, registry)
+    header = _sdk().auth.get_config_header(client, registry(repository))
     return (
         {"X-Registry-Auth": header.decode() if isinstance(header, bytes) else header}
         if header

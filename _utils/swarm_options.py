@@ -149,6 +149,14 @@ def current(spec: dict, option: Option) -> Any:
         return raw
 
 
+def is_normal(option: Option, value: Any) -> bool:
+    """Check whether a value is one that the option accepts, in its canonical form."""
+    try:
+        return option.shape.normal(value) == value
+    except _ERRORS:
+        return False
+
+
 def diff(spec: dict, wanted: dict, table: Table) -> dict:
     """Return the differences of an object, ``{name: {"old": ..., "new": ...}}``."""
     changes = {}

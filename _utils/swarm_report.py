@@ -34,6 +34,7 @@ _SERVICE = {
     "update": str,
     "why not": str,
 }
+_TASK = ("task", "state", "wanted", "since", "exit code", "image", "error")
 _NODE = {
     "name": str,
     "address": str,
@@ -140,6 +141,13 @@ def read_services(value: object, swarm: str) -> list[dict] | None:
 
 def _is_service(one: object) -> bool:
     return isinstance(one, dict) and not _fault(one, _SERVICE)
+
+
+def read_tasks(value: object) -> list[dict] | None:
+    """Return a manager's tasks of a service as texts, ``None`` if that is no such list."""
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        return None
+    return [{key: str(one.get(key, "")) for key in _TASK} for one in value]
 
 
 def shown(value: object) -> str:

@@ -11,8 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import swarm_nodes
+import swarm_service_values as values
 
-RUNNING = "running"
+RUNNING, COMPLETE = "running", "complete"
+_ENDED = {COMPLETE, "shutdown", "failed", "rejected", "remove", "orphaned"}
 # States of an update in which the managers do nothing more, and words for them.
 GIVEN_UP = {
     "paused": "paused the update",
@@ -36,10 +38,17 @@ class View(NamedTuple):
     update: str  # state of its update, empty if there is none
     said: str  # what the managers say about the update
     missing: str  # why not all tasks run as wanted, empty if they do
+    over: bool = False  # a job has failed: its tasks are not started again
 
 
 def view(service: dict, tasks: list[dict], nodes: list[dict]) -> View:
-    """Return how the tasks of a service are; ``tasks`` may include those of other services."""
+    """
+    Return how the tasks of a service are; ``tasks`` may include those of other services.
+
+    Those of a job count as running if they have completed.
+    """
+    if is_job(service):
+        return _view_of_job(service, tasks, nodes)
     tasks = [one for one in tasks if one["ServiceID"] == service["ID"]]
     due = [one for one in tasks if is_due(one)]
     current = [one for one in due if _is_current(one, service)]
@@ -70,7 +79,50 @@ def is_due(task: dict) -> bool:
 
 def mode(service: dict) -> str:
     """Return the mode of a service: ``replicated``, ``global``..."""
-    return next(iter(service["Spec"]["Mode"])).lower()
+    return values.mode_found(service["Spec"]["Mode"])
+
+
+def is_job(service: dict) -> bool:
+    """Check whether the tasks of a service are to end."""
+    return mode(service) in values.JOBS
+
+
+def of_iteration(service: dict, tasks: list[dict]) -> list[dict]:
+    """Return the tasks of the latest run of a job."""
+    number = _iteration(service.get("JobStatus"))
+    return [one for one in tasks if one["ServiceID"] == service["ID"] and _iteration(one) == number]
+
+
+def _iteration(thing: dict | None) -> int:
+    # Docker leaves a zero out.
+    return ((thing or {}).get("JobIteration") or {}).get("Index", 0)
+
+
+def _view_of_job(service: dict, tasks: list[dict], nodes: list[dict]) -> View:
+    tasks = of_iteration(service, tasks)
+    done = {
+        one["ID"]: swarm_nodes.stamp(one["UpdatedAt"])
+        for one in tasks
+        if one["Status"]["State"] == COMPLETE
+    }
+    job = service["Spec"]["Mode"].get("ReplicatedJob")
+    places = list(_places(tasks, service))
+    wanted = len(places) if job is None else job.get("TotalCompletions", 1)
+    if places and len(done) >= wanted:
+        return View(wanted, done, "", "", "")
+    count = f"{len(done)} of {wanted} task(s) have completed"
+    missing = "; ".join([count, *causes(service, tasks, nodes, done)])
+    over = bool(tasks) and not any(_may_complete(one) for one in tasks)
+    return View(wanted, done, "", "", missing, over)
+
+
+def _may_complete(task: dict) -> bool:
+    return task["Status"]["State"] not in _ENDED and task["DesiredState"] in {
+        COMPLETE,
+        RUNNING,
+        "ready",
+        "accepted",
+    }
 
 
 def _wanted(service: dict, due: list[dict]) -> int:
@@ -104,7 +156,7 @@ def causes(
 ) -> list[str]:
     """Return why tasks of a service do not run: their own errors, with the names of their nodes."""
     found: dict[str, list[str]] = {}
-    for place in _places(tasks):
+    for place in _places(tasks, service):
         if not any(one["ID"] in running for one in place):
             task, text = _told(place, service)
             found.setdefault(text, []).append(_title(service, task, nodes))
@@ -125,11 +177,12 @@ def errors(service: dict, tasks: list[dict], nodes: list[dict], since: float) ->
     return causes(service, failed, nodes) if failed else []
 
 
-def _places(tasks: list[dict]) -> Iterator[list[dict]]:
+def _places(tasks: list[dict], service: dict) -> Iterator[list[dict]]:
     """Yield the tasks of each slot, or of each node for a global service, the newest first."""
     slots: dict[object, list[dict]] = {}
     for task in sorted(tasks, key=lambda one: one["CreatedAt"], reverse=True):
-        slots.setdefault(task.get("Slot") or task.get("NodeID"), []).append(task)
+        key = task.get("NodeID") if mode(service).startswith("global") else task.get("Slot", 0)
+        slots.setdefault(key, []).append(task)
     for slot in slots.values():
         if slot[0]["DesiredState"] != "remove":
             yield slot
@@ -203,6 +256,38 @@ def _attribute(node: dict, name: str) -> str | None:
         "node.role": spec.get("Role", ""),
         "node.platform.os": platform.get("OS", ""),
     }.get(name)
+
+
+def task_row(service: dict, task: dict, nodes: list[dict]) -> dict:
+    """Return a task for a list: its name and node, state, exit code, and error."""
+    status = task["Status"]
+    return {
+        "task": _title(service, task, nodes),
+        "state": status["State"],
+        "exit code": (status.get("ContainerStatus") or {}).get("ExitCode", 0),
+        "error": status.get("Err", ""),
+    }
+
+
+def newest(service: dict, tasks: list[dict]) -> list[dict]:
+    """Return the newest task of each slot, or of each node."""
+    tasks = [one for one in tasks if one["ServiceID"] == service["ID"]]
+    return [place[0] for place in _places(tasks, service)]
+
+
+def history(service: dict, tasks: list[dict], nodes: list[dict]) -> list[dict]:
+    """Return all tasks of a service for a list, by their slots, the newest first."""
+    tasks = [one for one in tasks if one["ServiceID"] == service["ID"]]
+    return [
+        {
+            **task_row(service, one, nodes),
+            "wanted": one["DesiredState"],
+            "since": one["Status"].get("Timestamp", "")[:19],
+            "image": one["Spec"]["ContainerSpec"]["Image"],
+        }
+        for place in _places(tasks, service)
+        for one in place
+    ]
 
 
 def row(service: dict, tasks: list[dict], nodes: list[dict]) -> dict:

@@ -14,6 +14,7 @@ import swarm_flags as flags
 import swarm_options
 import swarm_service_spec as service
 import swarm_versions as versions
+import swarm_volumes as volumes
 from swarm_fault import Fault
 
 
@@ -239,6 +240,9 @@ SCHEMA = {
         checks.registry, REGISTRY, "private registries, by their name in images", hidden=True
     ),
     "networks": Each(checks.name, NETWORK, "networks to create through the engine"),
+    "volumes": Objects(
+        checks.name, volumes.OPTIONS, lambda *_: iter(()), "volumes on each node, or some"
+    ),
     "secrets": Objects(
         versions.check_name, versions.OPTIONS, versions.conflicts, "secrets of swarm mode"
     ),

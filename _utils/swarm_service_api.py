@@ -2,9 +2,12 @@
 Read, create, update and remove services of swarm mode by the API of a manager.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import swarm_docker
+import swarm_errors
+import swarm_fault
 import swarm_mode
 import swarm_nodes
 import swarm_service_spec as spec
@@ -37,15 +40,20 @@ def look(client: Any) -> Cluster:
 
 def networks(client: Any, cluster: Cluster) -> dict[str, str]:
     """Return ``{ID: name}`` of the networks that services may have."""
+    return {one["Id"]: one["Name"] for one in described(client, cluster)}
+
+
+def described(client: Any, cluster: Cluster) -> list[dict]:
+    """Return the networks that services may have, as Docker describes them."""
     with swarm_docker.translated("networks of the cluster"):
-        found = {one["Id"]: one["Name"] for one in client.networks() if one.get("Scope") == "swarm"}
+        found = {one["Id"]: one for one in client.networks() if one.get("Scope") == "swarm"}
         used = {one for each in cluster.services.values() for one in spec.network_ids(each["Spec"])}
         for one in used - found.keys():
             # The cluster's own networks `host` and `bridge` are in no list.
             network = swarm_docker.found(client.inspect_network, one)
             if network and network["Id"] == one:
-                found[one] = network["Name"]
-    return found
+                found[one] = network
+    return list(found.values())
 
 
 def write(client: Any, plan: Plan, ids: dict) -> float:
@@ -56,15 +64,41 @@ def write(client: Any, plan: Plan, ids: dict) -> float:
             _post(client, "/services/create", body)
             return _updated_at(client, plan.name)
 
+    names = plan.changes.keys() & plan.wanted.keys()
+    return update(client, plan.service, lambda now: spec.update(now, plan.wanted, names, ids))
+
+
+def update(client: Any, service: dict, edit: Callable[[dict], dict], query: str = "") -> float:
+    """
+    Update a service to what ``edit`` makes of its spec; return the time by the leader's clock.
+
+    query
+        More parameters of the API call.
+    """
+    name = service["Spec"]["Name"]
+
     def change() -> None:
-        with swarm_docker.translated(f"service {plan.name}"):
-            now = client.inspect_service(plan.service["ID"])
-            names = plan.changes.keys() & plan.wanted.keys()
-            body = spec.update(now["Spec"], plan.wanted, names, ids)
-            _post(client, f"/services/{now['ID']}/update?version={now['Version']['Index']}", body)
+        with swarm_docker.translated(f"service {name}"):
+            now = client.inspect_service(service["ID"])
+            path = f"/services/{now['ID']}/update?version={now['Version']['Index']}{query}"
+            _post(client, path, edit(now["Spec"]))
 
     swarm_mode.retried(change)
-    return _updated_at(client, plan.name)
+    return _updated_at(client, name)
+
+
+def force(client: Any, service: dict) -> float:
+    """Start the tasks of a service again with the same spec; return the time of the update."""
+    return update(client, service, spec.forced)
+
+
+def find(client: Any, name: str) -> dict:
+    """Return a service; raise an error if the cluster has none of this name."""
+    services = {one["Spec"]["Name"]: one for one in client.services()}
+    if name not in services:
+        hint = swarm_fault.suggest(name, services)
+        raise swarm_errors.SwarmError(f"the cluster has no service {name}{hint}")
+    return services[name]
 
 
 def _updated_at(client: Any, name: str) -> float:

@@ -25,6 +25,8 @@ _RESTART = (*_TASK, "RestartPolicy")
 _LOG = (*_TASK, "LogDriver")
 _HEALTH = (*_CONTAINER, "Healthcheck")
 _DNS = (*_CONTAINER, "DNSConfig")
+_JOB = ("Mode", "ReplicatedJob")
+RERUN = "swarm-formula.rerun"
 
 TEXT = Shape(parts.text, "a text")
 USER = Shape(values.user, 'a user in quotes, such as "1000:1000"')
@@ -64,10 +66,10 @@ ULIMITS = Shape(
     decode=values.limits_found,
 )
 MODE = Shape(
-    parts.one_of("replicated", "global"),
-    "replicated or global",
-    encode=lambda mode: {"Global": {}} if mode == "global" else {"Replicated": {"Replicas": 1}},
-    decode=lambda raw: next(iter(raw)).lower(),
+    values.mode,
+    "replicated, global, replicated-job or global-job",
+    encode=values.mode_encoded,
+    decode=values.mode_found,
 )
 NETWORKS = Shape(
     parts.networks,
@@ -117,6 +119,9 @@ PROBE = Shape(values.probe, "a text for a shell, [CMD, word, ...], [CMD-SHELL, t
 CONDITION = Shape(parts.one_of("none", "on-failure", "any"), "none, on-failure or any")
 ORDER = Shape(parts.one_of("stop-first", "start-first"), "stop-first or start-first")
 ENDPOINT = Shape(parts.one_of("vip", "dnsrr"), "vip or dnsrr")
+RESOLVE = Shape(
+    parts.one_of(values.ALWAYS, values.CHANGED, values.NEVER), "always, changed or never"
+)
 ON_FAILURE = Shape(parts.one_of("pause", "continue", "rollback"), "pause, continue or rollback")
 ON_FAILED_ROLLBACK = Shape(parts.one_of("pause", "continue"), "pause or continue")
 
@@ -153,6 +158,9 @@ OPTIONS: dict[str, Option] = {
         COUNT, (), "seconds that an apply waits for its tasks, swarm:timeout if unset"
     ),
     "image": Option(IMAGE, (*_CONTAINER, "Image"), "its image", required=True),
+    "resolve": Option(
+        RESOLVE, (), "when the registry is asked for the image's digest", values.CHANGED
+    ),
     "command": Option(
         WORDS, (*_CONTAINER, "Command"), "replaces the image's entrypoint", [], hidden=True
     ),
@@ -176,6 +184,16 @@ OPTIONS: dict[str, Option] = {
         "number of tasks of a replicated service",
         required=True,
     ),
+    "completions": Option(
+        COUNT,
+        (*_JOB, "TotalCompletions"),
+        "number of tasks of a replicated-job that have to complete",
+        required=True,
+    ),
+    "max_concurrent": Option(
+        COUNT, (*_JOB, "MaxConcurrent"), "how many of them run at a time", required=True
+    ),
+    "rerun": Option(TEXT, ("Labels", RERUN), "another value than before runs a job once more"),
     "networks": Option(
         NETWORKS, (*_TASK, "Networks"), "networks of the cluster that its tasks join", {}
     ),
@@ -267,12 +285,36 @@ FILES = {"secrets": parts.SECRETS, "configs": parts.CONFIGS}
 _OF_TASKS = {"TaskTemplate", "EndpointSpec", "Mode"}
 
 
+# Options, or whole sections, that only services of some modes have.
+_NO_JOB = {"replicated", "global"}
+_MODES = {
+    "replicas": {"replicated"},
+    "max_replicas_per_node": {"replicated", "replicated-job"},
+    "completions": {"replicated-job"},
+    "max_concurrent": {"replicated-job"},
+    "rerun": set(values.JOBS),
+    "update_config": _NO_JOB,
+    "rollback_config": _NO_JOB,
+}
+
+
+def fits(name: str, mode: str) -> bool:
+    """Check whether services of a mode have an option."""
+    return mode in _MODES.get(name.partition(".")[0], {mode})
+
+
+def misfits(mode: str, given: dict, path: str) -> Iterator[Fault]:
+    """Find options that services of a mode do not have."""
+    for name, value in given.items():
+        if not fits(name, mode):
+            place = f"{path}:{name.replace('.', ':')}"
+            yield Fault(place, value, f"no such key: a {mode} service has none")
+
+
 def conflicts(given: dict, path: str) -> Iterator[Fault]:
     """Find options that Docker refuses in this combination."""
-    if given.get("mode") == "global":
-        for key in ("replicas", "max_replicas_per_node"):
-            if key in given:
-                yield Fault(f"{path}:{key}", given[key], "no such key: a global service has none")
+    if mode := given.get("mode"):
+        yield from misfits(mode, given, path)
     ingress = [one for one in given.get("ports") or [] if one.get("mode") != "host"]
     if given.get("endpoint_mode") == "dnsrr" and ingress:
         want = "`mode: host` for each port: endpoint_mode dnsrr has no virtual address to publish"
@@ -284,6 +326,12 @@ def parsed(spec: dict, what: str) -> dict:
     given, faults = swarm_options.parse(spec, OPTIONS, what)
     swarm_options.refuse([*faults, *conflicts(given, what)])
     return given
+
+
+def forced(spec: dict) -> dict:
+    """Return the spec that starts the tasks of a service again, and changes nothing else."""
+    task = spec["TaskTemplate"]
+    return {**spec, "TaskTemplate": {**task, "ForceUpdate": task.get("ForceUpdate", 0) + 1}}
 
 
 def with_names(spec: dict, networks: Mapping[str, str]) -> dict:
@@ -346,6 +394,24 @@ def update(
 def diff(spec: dict, wanted: dict) -> dict:
     """Return the differences between a service, with names of its networks, and the options."""
     return swarm_options.diff(spec, wanted, OPTIONS)
+
+
+def options_of(found: dict) -> dict[str, Any]:
+    """
+    Return the options of a service that differ from Docker's defaults, by their dotted names.
+
+    What the formula has no option for is left out.
+    """
+    result = {}
+    for name, option in OPTIONS.items():
+        if not option.path or option.shape is swarm_options.SECTION:
+            continue
+        value = swarm_options.current(found, option)
+        if value != option.default and swarm_options.is_normal(option, value):
+            result[name] = value
+    if labels := result.pop("labels", {}):
+        result["labels"] = {key: one for key, one in labels.items() if key != RERUN}
+    return {name: one for name, one in result.items() if one != {}}
 
 
 def created(wanted: dict) -> dict:

@@ -5,6 +5,7 @@ Each normalizer accepts what users write and its own result. Lists whose order m
 sorted. Invalid values raise ``ValueError`` or ``TypeError``; the caller adds the location.
 """
 
+import copy
 import ipaddress
 import re
 from typing import Any
@@ -12,13 +13,15 @@ from typing import Any
 import swarm_checks as checks
 import swarm_fault
 import swarm_values as values
-from swarm_service_parts import listed, text, texts
+from swarm_service_parts import listed, one_of, text, texts
 
 # The API counts CPUs in billionths. A number from this on is meant so: it is a hundredth of a CPU,
 # the least that Docker takes.
 _NANO_CPUS = 10_000_000
 _LEAST_MEMORY = 4 << 20
 _SECOND = 10**9
+# When the digest of an image is asked for.
+ALWAYS, CHANGED, NEVER = "always", "changed", "never"
 _UNITS = {
     "h": 3600 * _SECOND,
     "m": 60 * _SECOND,
@@ -184,6 +187,36 @@ def _image(name: str) -> str:
     if ":" not in bare.rpartition("/")[2] and not digest:
         bare += ":latest"
     return f"{bare}{at}{digest}"
+
+
+def with_digest(name: str, digest: str) -> str:
+    """Return the name of an image, always with its tag, with the digest that it stands for."""
+    return f"{name}{'' if ':' in name.rpartition('/')[2] else ':latest'}@{digest}"
+
+
+_MODES = {
+    "replicated": {"Replicated": {"Replicas": 1}},
+    "global": {"Global": {}},
+    "replicated-job": {"ReplicatedJob": {}},
+    "global-job": {"GlobalJob": {}},
+}
+JOBS = ("replicated-job", "global-job")
+
+
+def mode(value: Any) -> str:
+    """Return the mode of a service."""
+    return one_of(*_MODES)(value)
+
+
+def mode_encoded(value: str) -> dict:
+    """Return a mode in the API's form."""
+    return copy.deepcopy(_MODES[value])
+
+
+def mode_found(raw: dict) -> str:
+    """Return a mode from the API's form."""
+    (key,) = raw.keys() & {one for each in _MODES.values() for one in each}
+    return next(word for word, one in _MODES.items() if key in one)
 
 
 def constraints(value: Any) -> list[str]:

@@ -12,6 +12,9 @@ import swarm_service_api as api
 import swarm_service_spec as spec
 import swarm_wait
 
+# Seconds after which a job that has failed, and of which no task is due, is not tried again.
+_OVER = 3
+
 
 class Watched(NamedTuple):
     """A service whose tasks are to run."""
@@ -29,6 +32,7 @@ class _Watch:
         self._client, self._open = client, {one.plan.name: one for one in services}
         self._begun = time.monotonic()
         self._seen: dict[str, float] = {}
+        self._over: dict[str, float] = {}
         self.failures: dict[str, str] = {}
 
     def probe(self) -> str | None:
@@ -71,12 +75,21 @@ class _Watch:
                 f"after the change, Docker has other values for {', '.join(sorted(differing))}:"
                 " this engine cannot take what is wanted, or somebody has changed the service"
             )
+        if found.over and self._is_over(one.plan.name):
+            return False, found.missing
         if found.missing or differing:
             return None, found.missing or "Docker rolls the service back"
         return self._is_steady(one, found, service) or None, "its tasks have only just started"
 
+    def _is_over(self, name: str) -> bool:
+        """Check whether a job has been over for some time: managers may start a task again."""
+        now = time.monotonic()
+        return now - self._over.setdefault(name, now) >= _OVER
+
     def _is_steady(self, one: Watched, found: swarm_rollout.View, service: dict) -> bool:
         """Check whether all tasks have run for long enough, by this host's clock."""
+        if swarm_rollout.is_job(service):
+            return True
         due, now = spec.monitor(service["Spec"]), time.monotonic()
         for task in found.running:
             self._seen.setdefault(task, now)

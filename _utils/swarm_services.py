@@ -4,9 +4,12 @@ Bring services of swarm mode to the wanted state: compare, refuse, change, wait 
 Works on managers. All services of a call are changed first and then watched together.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import swarm_digests
+import swarm_docker
 import swarm_errors
 import swarm_fault
 import swarm_rollout
@@ -17,6 +20,7 @@ from swarm_fault import Fault
 from swarm_service_api import Plan
 from swarm_service_watch import Watched, watch
 
+_log = logging.getLogger(__name__)
 _UPDATE = "update"
 
 
@@ -30,13 +34,16 @@ class Pending(NamedTuple):
 NOTHING_PENDING = Pending(set(), {})
 
 
-def apply(
-    client: Any,
-    wanted: Mapping[str, dict],
-    timeout: float,
-    pending: Pending = NOTHING_PENDING,
-    test: bool = False,
-) -> dict[str, dict]:
+class Run(NamedTuple):
+    """How services are applied."""
+
+    timeout: float  # seconds to wait for tasks of a service that has no `timeout` of its own
+    pending: Pending = NOTHING_PENDING
+    test: bool = False
+    warn: Callable[[str], None] = _log.warning  # called with each warning
+
+
+def apply(client: Any, wanted: Mapping[str, dict], run: Run) -> dict[str, dict]:
     """
     Ensure services have the wanted options, and run; return what changed, by service.
 
@@ -45,15 +52,12 @@ def apply(
 
     wanted
         ``{name: options in their canonical form}``.
-
-    timeout
-        Seconds to wait for the tasks of a service that has no ``timeout`` of its own.
     """
     cluster = api.look(client)
     files = {kind: swarm_versions.objects(client, kind) for kind in spec.FILES}
-    plans = _plans(client, cluster, wanted, files, pending)
+    plans = _plans(client, cluster, wanted, files, run)
     changes = {one.name: spec.shown(one.changes) for one in plans if one.changes}
-    if test:
+    if run.test:
         _report_waits(cluster, plans, changes)
         return changes
     ids = {kind: {name: one["ID"] for name, one in found.items()} for kind, found in files.items()}
@@ -66,12 +70,62 @@ def apply(
             failures[plan.name] = str(err)
             changes.pop(plan.name)
             continue
-        limit = plan.wanted.get("timeout") or timeout
+        limit = plan.wanted.get("timeout") or run.timeout
         watched.append(Watched(plan, limit, bool(plan.changes), since))
     failures |= watch(client, watched)
     if failures:
         text = "; ".join(f"service {name}: {why}" for name, why in sorted(failures.items()))
         raise swarm_errors.RolloutError(text, changes)
+    return changes
+
+
+def restart(client: Any, name: str, timeout: float, test: bool = False) -> dict:
+    """Start the tasks of a service again with the same spec, and wait; return what changed."""
+    with swarm_docker.translated(f"service {name}"):
+        service = api.find(client, name)
+    changes = {"tasks": {"old": "running", "new": "started again"}}
+    if test:
+        return changes
+    since = api.force(client, service)
+    plan = Plan(name, {}, service, {"state": changes["tasks"]})
+    failures = watch(client, [Watched(plan, timeout, True, since)])
+    if failures:
+        raise swarm_errors.RolloutError(f"service {name}: {failures[name]}", changes)
+    return changes
+
+
+def scale(client: Any, name: str, replicas: int, timeout: float) -> dict:
+    """Set the number of tasks of a replicated service, and wait; return what changed."""
+    with swarm_docker.translated(f"service {name}"):
+        service = api.find(client, name)
+    wanted = spec.parsed({"replicas": replicas}, f"service {name}")
+    if faults := [*spec.misfits(swarm_rollout.mode(service), wanted, f"service {name}")]:
+        raise swarm_errors.SettingsError("; ".join(map(str, faults)))
+    run = Run(timeout)
+    # Nothing but this number is looked at: the image need not be asked for.
+    return apply(client, {name: wanted}, run).get(name, {})
+
+
+def rollback(client: Any, name: str, timeout: float) -> dict:
+    """Return a service to its previous spec, and wait; return what changed, by option."""
+    with swarm_docker.translated(f"service {name}"):
+        service = api.find(client, name)
+    if not (before := service.get("PreviousSpec")):
+        raise swarm_errors.SwarmError(
+            f"service {name} has no previous spec: it has not been updated since it was created"
+        )
+    old, new = spec.options_of(service["Spec"]), spec.options_of(before)
+    changes = {
+        key: {"old": old.get(key), "new": new.get(key)}
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    } or {"tasks": {"old": "running", "new": "started again"}}
+    changes = spec.shown(changes)
+    since = api.update(client, service, lambda now: now, "&rollback=previous")
+    # Not as one that was written: a rollback that Docker reports is what was asked for.
+    failures = watch(client, [Watched(Plan(name, {}, service, {}), timeout, False, since)])
+    if failures:
+        raise swarm_errors.RolloutError(f"service {name}: {failures[name]}", changes)
     return changes
 
 
@@ -87,25 +141,32 @@ def promised(wanted: Mapping[str, dict], versions: Mapping[str, Mapping[str, str
 
 
 def _plans(
-    client: Any, cluster: api.Cluster, wanted: Mapping[str, dict], files: dict, pending: Pending
+    client: Any, cluster: api.Cluster, wanted: Mapping[str, dict], files: dict, run: Run
 ) -> list[Plan]:
     names = api.networks(client, cluster)
     versions = {
-        kind: {**swarm_versions.current(found), **pending.versions.get(kind, {})}
+        kind: {**swarm_versions.current(found), **run.pending.versions.get(kind, {})}
         for kind, found in files.items()
     }
-    plans, faults = [], []
+    faults = []
     for name, options in wanted.items():
         there = cluster.services.get(name)
         known = {
-            "networks": {*names.values(), *pending.networks, "host", "bridge", "none"},
+            "networks": {*names.values(), *run.pending.networks, "host", "bridge", "none"},
             **{kind: {*files[kind], *versions[kind], *versions[kind].values()} for kind in files},
         }
         faults += _faults(name, options, there, known)
-        plans.append(_plan(name, spec.versioned(options, versions), there, names, cluster))
     if faults:
         text = "; ".join(map(str, faults))
         raise swarm_errors.SettingsError(f"{text}. Nothing was changed")
+    digests = swarm_digests.Resolver(client)
+    plans = []
+    for name, options in wanted.items():
+        there = cluster.services.get(name)
+        full = digests.options(spec.versioned(options, versions), there)
+        plans.append(_plan(name, full, there, names, cluster))
+    for text in digests.warnings():
+        run.warn(text)
     return plans
 
 
@@ -128,13 +189,12 @@ def _faults(name: str, wanted: dict, service: dict | None, known: dict[str, set]
     if service is None and "image" not in wanted:
         want = "the name of an image: the cluster has no service of this name yet"
         found.append(Fault(f"{path}:image", None, want))
-    mode = swarm_rollout.mode(service) if service else None
-    if mode and wanted.get("mode", mode) != mode:
+    mode = swarm_rollout.mode(service) if service else wanted.get("mode", "replicated")
+    if service and wanted.get("mode", mode) != mode:
         want = f"{mode}: Docker cannot change it; remove the service first (swarm_service.absent)"
         found.append(Fault(f"{path}:mode", wanted["mode"], want))
-    elif mode == "global" and "replicas" in wanted:
-        want = "no such key: this service is global"
-        found.append(Fault(f"{path}:replicas", wanted["replicas"], want))
+    else:
+        found += spec.misfits(mode, wanted, path)
     for key, names in known.items():
         used = wanted.get(key) or []
         for one in (one["name"] if isinstance(one, dict) else one for one in used):

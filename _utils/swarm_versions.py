@@ -199,6 +199,11 @@ def current(found: Mapping[str, dict]) -> dict[str, str]:
     return {name: versions(found, name)[0]["Spec"]["Name"] for name in names}
 
 
+def names(found: Mapping[str, dict]) -> dict[str, str]:
+    """Return ``{name in Docker: name in pillar}`` of all versions."""
+    return {key: _labels(one)[NAME] for key, one in found.items() if NAME in _labels(one)}
+
+
 def apply(client: Any, one: Wanted, test: bool = False) -> dict:
     """Ensure the latest version of a name has this content; return what changed."""
     _check_size(one)

@@ -3,17 +3,25 @@ Services, secrets and configs from pillar: what an apply says of them is what ru
 """
 
 import json
+import os
 import re
 
 import pytest
 from swarm_options import SECTION
-from swarm_service_spec import OPTIONS
+from swarm_service_spec import OPTIONS, fits
 
 from tests.integration.cluster import WORKLOAD, changed, failures
 
 SECTIONS = {name for name, one in OPTIONS.items() if one.shape is SECTION}
 RUN = "services of pillar run"
-SLEEP = {"image": WORKLOAD, "args": ["sleep", "3600"], "stop_grace_period": "1s", "timeout": 40}
+# There is no registry: images are loaded.
+SLEEP = {
+    "image": WORKLOAD,
+    "resolve": "never",
+    "args": ["sleep", "3600"],
+    "stop_grace_period": "1s",
+    "timeout": 40,
+}
 # Tasks count as good soon, for the sake of the tests.
 QUICK = {"monitor": "2s", "failure_action": "pause"}
 ONCE_A_SECOND = {"delay": "1s"}
@@ -23,6 +31,7 @@ ONCE_A_SECOND = {"delay": "1s"}
 EVERYTHING = {
     "timeout": 20,
     "image": WORKLOAD,
+    "resolve": "never",
     "command": ["sh", "-c"],
     "args": "sleep 3600",
     "env": {"A": 1},
@@ -254,17 +263,18 @@ def test_every_option_is_what_docker_has_afterwards(services):
         for key, value in EVERYTHING.items()
         for one in (value if key in SECTIONS else [key])
     }
-    assert given == set(OPTIONS) - SECTIONS
+    of_jobs = {name for name in OPTIONS if not fits(name, "replicated")}
+    assert given == set(OPTIONS) - SECTIONS - of_jobs
     more = {
         "networks": {"backend": {"driver": "overlay"}},
         "secrets": {"password": {"content": "x"}},
         "configs": {"site": {"content": "y"}},
     }
     told = services.run({"all": EVERYTHING}, **more)["all"]
-    assert set(told) == given - {"timeout"} | {"state"}
+    assert set(told) == given - {"timeout", "resolve"} | {"state"}
     services.unchanged({"all": EVERYTHING}, **more)
     # Without any of it, it is as if it had never been there.
-    kept = ("image", "mode", "replicas", "timeout", "labels", "container_labels")
+    kept = ("image", "resolve", "mode", "replicas", "timeout", "labels", "container_labels")
     nothing = {key: value if key in kept else None for key, value in EVERYTHING.items()}
     nothing |= {"labels": {"a": None}, "container_labels": {"c": None}}
     assert services.apply({"all": nothing})[RUN]["result"] is True
@@ -371,3 +381,211 @@ def test_service_follows_a_secret_and_old_versions_go(services):
         assert told[services.leader] == {"state": {"old": "present", "new": "absent"}}
     for kind in ("secrets", "configs"):
         assert services.mode.api(services.leader, f"/{kind}") == []
+
+
+@pytest.fixture
+def registry(services):
+    """A registry on the leader's host, which alone can reach it: that needs no TLS."""
+    lab, host = services.mode.lab, services.leader
+    lab.exec(host, "apt-get", "install", "-y", "-qq", "docker-registry", timeout=300)
+    lab.exec(host, "systemctl", "disable", "--now", "docker-registry", check=False)
+    config = {
+        "version": 0.1,
+        "storage": {"filesystem": {"rootdirectory": "/srv/test-registry"}},
+        "http": {"addr": "127.0.0.1:5000"},
+    }
+    lab.exec(host, "tee", "/srv/test-registry.yml", input=json.dumps(config))
+    command = ["docker-registry", "serve", "/srv/test-registry.yml"]
+    lab.exec(host, "systemd-run", "--collect", "--unit=test-registry", *command)
+    yield "127.0.0.1:5000"
+    lab.exec(host, "systemctl", "stop", "test-registry", check=False)
+
+
+def test_image_has_its_digest_by_the_registry(services, registry):
+    """As by `docker service create`; and a registry that is away changes nothing."""
+    lab, host = services.mode.lab, services.leader
+    image = f"{registry}/app:1"
+
+    def push(source):
+        services.mode.docker(host, "tag", source, image)
+        services.mode.docker(host, "push", image)
+
+    def image_of():
+        return services.spec("web")["TaskTemplate"]["ContainerSpec"]["Image"]
+
+    push(WORKLOAD)
+    web = {**SLEEP, "image": image, "constraints": [f"node.hostname=={host}"]}
+    del web["resolve"]
+    assert services.run({"web": web})["web"]["image"]["new"] == image_of()
+    assert re.fullmatch(rf"{image}@sha256:[0-9a-f]{{64}}", first := image_of())
+    # Another content under the same tag: an update only if pillar asks for it.
+    container = services.mode.docker(host, "create", "--label", "a=b", WORKLOAD).strip()
+    services.mode.docker(host, "commit", "-m", "another", container, "another:1")
+    services.mode.docker(host, "rm", container)
+    push("another:1")
+    services.unchanged({"web": web})
+    always = {**web, "resolve": "always"}
+    assert set(services.run({"web": always})["web"]) == {"image"}
+    assert image_of() != first
+    services.unchanged({"web": always})
+    # And without a registry: one warning.
+    index = services.index("web")
+    lab.exec(host, "systemctl", "stop", "test-registry")
+    done = services.apply({"web": always})[RUN]
+    assert (done["result"], done["changes"], len(done["warnings"])) == (True, {}, 1)
+    assert f"registry {registry}: no digest of {image}. " in done["warnings"][0]
+    assert services.index("web") == index
+    services.mode.docker(host, "rmi", "-f", "another:1")
+
+
+def test_job_runs_once_and_again_on_demand(services):
+    lab = services.mode.lab
+    base = {"image": WORKLOAD, "resolve": "never", "restart_policy": {"condition": "none"}}
+    job = {**base, "mode": "replicated-job", "args": ["sh", "-c", "echo one; echo two"]}
+    wanted = {
+        "job": {**job, "completions": 2, "max_concurrent": 2},
+        "everywhere": {**base, "mode": "global-job", "args": ["true"], "timeout": 30},
+    }
+
+    def runs(name):
+        found = services.mode.api(services.leader, f"/services/{name}")
+        return found["JobStatus"]["JobIteration"].get("Index", 0)
+
+    assert set(services.run(wanted)) == set(wanted)
+    services.unchanged(wanted)
+    assert services.run(wanted) == {}
+    assert {runs(name) for name in wanted} == {0}
+    # On demand: the same definition, and what it has said.
+    done = lab.salt(services.leader, "swarm_job.run", "job", "lines=1")[services.leader]
+    assert (done["completed"], runs("job")) == (True, 1), done
+    assert [(one["exit code"], one["log"]) for one in done["tasks"]] == [(0, ["two"])] * 2
+    services.unchanged(wanted)
+    wanted["job"]["rerun"] = "2"
+    assert set(services.run(wanted)["job"]) == {"rerun"}
+    assert runs("job") == 2
+    # One that fails is a failure with its exit code, and is not run again by an apply.
+    wanted["job"]["args"] = ["sh", "-c", "echo bad; exit 4"]
+    for _ in range(2):
+        done = services.apply(wanted)[RUN]
+        assert done["result"] is False
+        assert "task: non-zero exit (4)" in done["comment"]
+    assert runs("job") == 3
+    done = lab.salt(services.leader, "swarm_job.run", "job")[services.leader]
+    assert done["completed"] is False
+    assert {(one["exit code"], *one["log"]) for one in done["tasks"]} == {(4, "bad")}
+
+
+def test_volumes_are_made_on_their_nodes_and_never_changed(services):
+    lab, nodes = services.mode.lab, sorted(services.mode.lab.hosts())
+    volumes = {
+        "everywhere": {"labels": {"owner": "web"}},
+        "one": {"nodes": [nodes[0]], "options": {"type": "tmpfs", "device": "tmpfs"}},
+    }
+
+    def state(test=False, **edited):
+        services.mode.pillar(volumes={**volumes, **edited})
+        return services.mode.state("swarm.volumes", test=test)
+
+    told = changed(state(test=True))
+    done = state()
+    assert failures(done) == {}
+    assert changed(done) == told
+    assert {key.partition(":")[0]: set(one) for key, one in told.items()} == {
+        node: {"everywhere", "one"} if node == nodes[0] else {"everywhere"} for node in nodes
+    }
+    assert changed(state()) == changed(state(test=True)) == {}
+    failed = failures(state(everywhere={"driver": "other"}))
+    assert all("Docker cannot change a volume" in str(one) for one in failed.values()), failed
+    assert len(failed) == len(nodes)
+    for name in volumes:
+        lab.salt("*", "state.single", "swarm_volume.absent", name)
+        assert set(lab.salt("*", "swarm_volume.path", name).values()) == {None}
+
+
+def test_runner_shows_tasks_and_logs_scales_rolls_back_and_exports(services):
+    lab = services.mode.lab
+    talk = {**SLEEP, "args": ["sh", "-c", "echo hello; sleep 3600"], "update_config": QUICK}
+    networks = {"backend": {"driver": "overlay", "labels": {"a": "b"}}}
+    web = {**talk, "networks": ["backend"], "env": {"A": "1"}}
+    services.run({"web": web}, networks=networks)
+    (row,) = lab.salt_run("swarm.ps", "web")
+    assert (row["state"], row["image"], row["exit code"]) == ("running", WORKLOAD, "0")
+    (told,) = lab.salt_run("swarm.logs", "web")
+    assert told["log"] == ["hello"]
+    assert lab.salt_run("swarm.scale", "web=3") == {"web": {"replicas": {"old": 1, "new": 3}}}
+    assert len(services.tasks("web")) == 3
+    # Pillar leaves the scale open.
+    services.unchanged({"web": web}, networks=networks)
+    services.run({"web": {**web, "env": {"A": "2"}}}, networks=networks)
+    done = lab.salt_run("swarm.rollback", "web")
+    assert done == {"env": {"old": {"A": "2"}, "new": {"A": "1"}}}
+    services.unchanged({"web": web}, networks=networks)
+    exported = lab.salt_run("swarm.export")["swarm"]
+    assert exported["services"]["web"]["env"] == {"A": "1"}
+    assert exported["networks"]["backend"]["labels"] == {"a": "b"}
+    services.unchanged(exported["services"], networks=exported["networks"])
+
+
+def test_two_services_follow_a_config_and_each_is_updated_once(services):
+    pair = {name: {**SLEEP, "configs": [{"name": "site", "target": "/site"}],
+                   "update_config": QUICK} for name in ("one", "two")}  # fmt: skip
+    others = {f"other{number}": {**SLEEP, "replicas": 0} for number in range(5)}
+    services.run({**pair, **others}, configs={"site": {"content": "old"}})
+    before = {name: services.index(name) for name in others}
+    told = services.run({**pair, **others}, configs={"site": {"content": "new"}})
+    assert {name: set(one) for name, one in told.items()} == dict.fromkeys(pair, {"configs"})
+    names = {services.spec(name)["TaskTemplate"]["ContainerSpec"]["Configs"][0]["ConfigName"]
+             for name in pair}  # fmt: skip
+    assert len(names) == 1
+    assert {name: services.index(name) for name in others} == before
+
+
+def test_port_that_the_engine_has_chosen_stays_and_limits_hold_in_the_task(services):
+    web = {**SLEEP, "ports": ["80"], "ulimits": {"nofile": 65536}, "update_config": QUICK}
+    web["args"] = ["sh", "-c", "ulimit -n; sleep 3600"]
+
+    def port():
+        found = services.mode.api(services.leader, "/services/web")
+        (one,) = found["Endpoint"]["Ports"]
+        return one["PublishedPort"]
+
+    services.run({"web": web})
+    chosen = port()
+    services.unchanged({"web": web})
+    services.run({"web": {**web, "env": {"A": "1"}}})
+    assert port() == chosen
+    (told,) = services.mode.lab.salt(services.leader, "swarm_service.logs", "web").values()
+    assert told[0]["log"] == ["65536"]
+
+
+def test_restart_and_an_apply_need_no_command_line_of_docker(services):
+    lab, host = services.mode.lab, services.leader
+    web = {**SLEEP, "update_config": QUICK}
+    lab.exec(host, "mv", "/usr/bin/docker", "/usr/bin/docker.away")
+    try:
+        services.run({"web": web})
+        before = services.spec("web")
+        lab.salt(host, "swarm_service.restart", "web")
+    finally:
+        lab.exec(host, "mv", "/usr/bin/docker.away", "/usr/bin/docker")
+    after = services.spec("web")
+    assert after["TaskTemplate"].pop("ForceUpdate") == 1
+    before["TaskTemplate"].pop("ForceUpdate", None)
+    assert after == before
+    services.unchanged({"web": web})
+
+
+ROUNDS = 20 if os.environ.get("SWARM_TEST_LONG") else 3
+
+
+def test_service_and_its_network_are_removed_and_made_anew_at_once(services):
+    """Networks of services that were removed just now are still in use for a moment."""
+    networks = {"again": {"driver": "overlay"}}
+    web = {**SLEEP, "networks": ["again"], "update_config": QUICK}
+    lab, host = services.mode.lab, services.leader
+    for _ in range(ROUNDS):
+        services.run({"web": web}, networks=networks)
+        for function in ("swarm_service.absent web", "swarm_network.absent again"):
+            (states,) = lab.salt(host, "state.single", *function.split()).values()
+            (ret,) = states.values()
+            assert ret["result"] is True, ret

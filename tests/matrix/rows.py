@@ -575,6 +575,12 @@ ROWS = (
     ),
     # --- workloads
     _row(
+        "volumes",
+        {"matrix": {"labels": {"owner": "web-team"}}},
+        {"matrix": {"labels": {"owner": "web-team"}, "nodes": ["m1", "m?"]}},
+        _refused({"matrix": {"labls": {}}}, "Did you mean 'labels'?"),
+    ),
+    _row(
         "secrets",
         Value({"matrix": {"content": "one"}}, modes=BUILTIN),
         Value({"matrix": {"source": "/root/matrix-password"}}, modes=BUILTIN),

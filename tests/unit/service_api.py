@@ -3,6 +3,7 @@ A stand-in for a manager of swarm mode: services, tasks, secrets and configs, an
 """
 
 import base64
+import collections
 import contextlib
 import copy
 import json
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 
 import docker
 import requests
+import swarm_digests
 import swarm_docker
 import swarm_service_spec as spec
 import swarm_service_watch
@@ -38,6 +40,9 @@ class Manager:
         self.nodes_ = [node("m1", "manager", leader=True), node("m2")]
         self.written, self.headers, self.reads = [], [], 0
         self.behave = {}  # service: what becomes of its tasks after a write; by default, they run
+        self.registry = {}  # image: digest, or what asking for it does
+        self.asked = []  # images
+        self.logs = collections.defaultdict(bytes)  # ID of a task: what Docker returns
         self.later = []  # (time, what happens then)
 
     # --- the clock: a sleep is over at once
@@ -103,6 +108,23 @@ class Manager:
     def configs(self):
         return copy.deepcopy(list(self.files["configs"].values()))
 
+    def get(self, _client, path, headers=None, timeout=None):
+        what, _, rest = path.removeprefix("/").partition("/")
+        if what == "tasks":
+            found = self.logs[rest.partition("/")[0]]
+            if isinstance(found, Exception):
+                raise found
+            return SimpleNamespace(content=found)
+        assert what == "distribution"
+        image = rest.removesuffix("/json")
+        self.asked.append(image)
+        self.headers.append(headers)
+        found = self.registry.get(image, docker.errors.APIError("x", explanation="no such host"))
+        found = found() if callable(found) else found
+        if isinstance(found, Exception):
+            raise found
+        return SimpleNamespace(json=lambda: {"Descriptor": {"digest": found}})
+
     # --- writing
 
     def post(self, _client, path, json=None, headers=None):
@@ -120,6 +142,8 @@ class Manager:
             one["Target"] = ids.get(one["Target"], one["Target"])
         name = body["Name"]
         old = self.services_.get(name)
+        if rest.endswith("&rollback=previous"):
+            body = copy.deepcopy(old["PreviousSpec"])
         if old and f"version={old['Version']['Index']}" not in rest:
             response = requests.Response()
             raise docker.errors.APIError("x", response, explanation="update out of sequence")
@@ -132,10 +156,18 @@ class Manager:
             "Spec": body,
         }
         new.pop("UpdateStatus", None)
+        if {"ReplicatedJob", "GlobalJob"} & body["Mode"].keys():
+            # As Docker does: every update is another run.
+            runs = old["JobStatus"]["JobIteration"].get("Index", 0) + 1 if old else 0
+            new["JobStatus"] = {"JobIteration": {"Index": runs} if runs else {}}
+        if "ReplicatedJob" in body["Mode"]:
+            job = body["Mode"]["ReplicatedJob"]
+            job.setdefault("MaxConcurrent", 1)
+            job.setdefault("TotalCompletions", job["MaxConcurrent"])
         if old:
             new["PreviousSpec"] = old["Spec"]
         self.services_[name] = new
-        self.behave.get(name, Manager.run)(self, name)
+        self.behave.get(name, Manager.complete if "JobStatus" in new else Manager.run)(self, name)
 
     def _file(self, kind, rest, body):
         if rest == "create":
@@ -194,6 +226,16 @@ class Manager:
         self.stop(name)
         self.start(name)
 
+    def complete(self, name, code=0, desired="complete"):
+        """Have the tasks of a job end."""
+        service = self.services_[name]
+        text = f"task: non-zero exit ({code})" if code else ""
+        status = {"State": "failed" if code else "complete", "ContainerStatus": {"ExitCode": code}}
+        count = service["Spec"]["Mode"].get("ReplicatedJob", {}).get("TotalCompletions", 1)
+        iteration = {"JobIteration": service["JobStatus"]["JobIteration"]}
+        status |= {"Message": "finished", **({"Err": text} if text else {})}
+        self.start(name, status, desired, slots=range(count), **iteration)
+
     def status(self, name, state, message=""):
         self.services_[name]["UpdateStatus"] = {"State": state, "Message": message}
 
@@ -202,10 +244,11 @@ class Manager:
     def patch(self, monkeypatch):
         """Be the API and the clock of the formula's libraries."""
         monkeypatch.setattr(swarm_docker, "post", self.post)
+        monkeypatch.setattr(swarm_docker, "get", self.get)
         monkeypatch.setattr(swarm_docker, "registry_login", lambda _, image: {"login for": image})
         clock = SimpleNamespace(monotonic=self.monotonic, time=self.time, sleep=self.sleep)
-        monkeypatch.setattr(swarm_wait, "time", clock)
-        monkeypatch.setattr(swarm_service_watch, "time", clock)
+        for module in (swarm_wait, swarm_service_watch, swarm_digests):
+            monkeypatch.setattr(module, "time", clock)
         return self
 
 

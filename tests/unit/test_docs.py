@@ -54,6 +54,16 @@ def option_rows(table):
             yield [f"`{name}`", one.shape.expects, one.help, unset]
 
 
+def test_paper_on_workloads_names_tests_that_exist():
+    """A table of cases is worth what its tests are."""
+    text = (ROOT / "docs/workloads.md").read_text().split("# Cases from the field\n")[1]
+    sources = [*ROOT.glob("tests/unit/test_*.py"), ROOT / "tests/builtin/test_u_services.py"]
+    there = set(re.findall(r"def (test_\w+)", "".join(one.read_text() for one in sources)))
+    named = set(re.findall(r"`(?:u: )?(test_\w+)`", text.split("\n## ")[0]))
+    assert named
+    assert named - there == set()
+
+
 def test_paper_on_workloads_has_every_option_as_the_table_has_it():
     text = (ROOT / "docs/workloads.md").read_text().split("| option | value | meaning | unset |")[1]
     lines = [line for line in text.splitlines() if line.startswith("| `")]

@@ -47,6 +47,7 @@ APPLIED = {
     "swarm_secret.managed": "swarm_secret.apply_all",
     "swarm_config.managed": "swarm_config.apply_all",
     "swarm_service.managed": "swarm_service.apply_all",
+    "swarm_volume.managed": "swarm_volume.apply_all",
 }
 # What a state says besides.
 WORDS = {
@@ -76,6 +77,7 @@ GATES = {
     "swarm_secret": "swarm_secret.apply",
     "swarm_config": "swarm_config.apply",
     "swarm_service": "swarm_service.apply",
+    "swarm_volume": "swarm_volume.apply",
 }
 CHANGES = {"thing": {"old": None, "new": "there"}}
 
@@ -92,6 +94,7 @@ def run(monkeypatch):
                 "swarm_engine__complaints": complaints,
                 "swarm_leader__complaints": complaints,
                 "swarm_ca__complaints": complaints,
+                "swarm_service__complaints": complaints,
                 "swarm_builtin__release": kwargs.pop("stays", ""),
                 "swarm_leader__leads": kwargs.pop("leads", True),
                 function.replace(".", "__"): outcome,

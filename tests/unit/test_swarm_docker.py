@@ -92,6 +92,21 @@ def test_the_words_of_docker_to_a_post_of_ours(engine):
         swarm_docker.post(client, "/containers/x/update", json={})
 
 
+def test_a_get_of_ours_and_the_words_of_docker_to_it(engine):
+    url = engine(
+        distribution_a_json=(200, {"Descriptor": {"digest": "sha256:1"}}),
+        distribution_b_json=(500, {"message": "no such host"}),
+    )
+    with swarm_docker.connect(url, what="image b") as client:
+        found = swarm_docker.get(client, "/distribution/a/json").json()
+        assert found == {"Descriptor": {"digest": "sha256:1"}}
+    with (
+        pytest.raises(swarm_errors.ApiError, match="image b: Docker says: no such host"),
+        swarm_docker.connect(url, what="image b") as client,
+    ):
+        swarm_docker.get(client, "/distribution/b/json")
+
+
 def test_absence_is_none(engine):
     with swarm_docker.connect(engine()) as client:
         assert swarm_docker.found(client.inspect_container, "x") is None

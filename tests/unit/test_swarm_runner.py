@@ -600,3 +600,85 @@ def test_services_that_no_manager_lists_are_an_error(fleet, said):
     fleet.services = {"m1": said}
     with pytest.raises(swarm_errors.SwarmError, match="no manager lists the services of m1"):
         runner.services()
+
+
+TASK = {"task": "web.1 on m1", "state": "running", "exit code": 0, "error": "", "log": ["a\x1b"]}
+CALLS = [
+    (lambda: runner.ps("web"), "swarm_service.tasks", (("web",), {}), [TASK]),
+    (lambda: runner.logs("web", 5), "swarm_service.logs", (("web",), {"lines": 5}), [TASK]),
+    (lambda: runner.scale(web=3, __pub_x=1), "swarm_service.scale", (("web", 3), {}), {"r": {}}),
+    (lambda: runner.rollback("web"), "swarm_service.rollback", (("web",), {}), {"image": {}}),
+]
+
+
+@pytest.fixture
+def led(fleet, monkeypatch):
+    """Two managers with a service, of which the second leads."""
+    pillar = {"swarm": {"managers": ["m1", "m2"]}}
+    fleet.pillars = {name: pillar for name in fleet.pillars}
+    fleet.services = {"m1": [ROW], "m2": [ROW]}
+    fleet.answers, ask = {}, fleet.ask
+
+    def answered(minions, function, *args, **kwargs):
+        told = ask(minions, function, *args, **kwargs)
+        return {**told, **fleet.answers} if function in fleet.functions else told
+
+    fleet.functions = {one[1] for one in CALLS} | {"swarm_service.export"}
+    monkeypatch.setattr(
+        runner,
+        "_ask",
+        lambda minions, *args, **kwargs: {
+            name: one for name, one in answered(minions, *args, **kwargs).items() if name in minions
+        },
+    )
+    return fleet
+
+
+@pytest.mark.parametrize(("call", "function", "args", "answer"), CALLS)
+def test_managers_are_asked_until_one_answers(led, call, function, args, answer):
+    led.answers = {"m1": None, "m2": answer}
+    assert call()
+    assert [(minions, *rest) for minions, *rest in led.calls(function)] == [
+        (["m1"], *args),
+        (["m2"], *args),
+    ]
+
+
+@pytest.mark.parametrize(("call", "function", "args", "answer"), CALLS)
+def test_error_of_the_leader_is_the_error(led, call, function, args, answer):
+    led.answers = {"m1": None, "m2": "ERROR: service web: gave up"}
+    with pytest.raises(swarm_errors.SwarmError, match="m1,m2: ERROR: service web: gave up"):
+        call()
+
+
+def test_tasks_and_logs_are_text_for_people(led, monkeypatch):
+    monkeypatch.setattr(runner, "__opts__", {}, raising=False)
+    led.answers = {"m1": [TASK]}
+    head, row = runner.ps("web").splitlines()
+    assert head.split()[:2] == ["task", "state"]
+    assert row.startswith("web.1 on m1")
+    assert runner.logs("web") == "web.1 on m1  a\\x1b"
+
+
+@pytest.mark.parametrize("said", [[1], {"a": 1}])
+def test_answers_of_another_shape_are_no_answers(led, said):
+    led.answers = dict.fromkeys(("m1", "m2"), said)
+    for call in (runner.ps, runner.logs):
+        with pytest.raises(swarm_errors.SwarmError, match="no manager"):
+            call("web")
+
+
+def test_export_is_the_pillar_of_one_swarm(led):
+    led.answers = {"m1": {"services": {}}}
+    assert runner.export() == {"swarm": {"services": {}}}
+
+
+def test_service_that_no_swarm_has_and_that_several_have(led):
+    with pytest.raises(swarm_errors.SwarmError, match="no swarm has a service wep"):
+        runner.ps("wep")
+    led.pillars["m4"] = {"swarm": {"managers": ["m4"]}}
+    led.services["m4"] = [ROW]
+    with pytest.raises(swarm_errors.SwarmError, match="service web: there are several swarms"):
+        runner.rollback("web")
+    led.answers = {"m4": {"image": {}}}
+    assert runner.rollback("web", swarm="m4") == {"image": {}}

@@ -39,6 +39,7 @@ class Host:
         for name, module in self.modules.items():
             salt |= {f"{name}.planned": lambda name=name: self.modules[name].planned()}
             monkeypatch.setattr(module, "__salt__", salt, raising=False)
+            monkeypatch.setattr(module, "__context__", {}, raising=False)
             monkeypatch.setattr(module, "__pillar__", {"swarm": self.pillar}, raising=False)
             monkeypatch.setattr(module, "_client", self.api.connect)
             monkeypatch.setattr(module.swarm_mode, "swarm", lambda _: {"NodeID": "id-m1"})
@@ -123,6 +124,14 @@ def test_wrong_option_of_a_single_service_is_refused(host):
         host.service.apply("web", {"image": "a", "replicsa": 2})
 
 
+def test_warnings_of_a_job_are_told_once(host):
+    host.service.apply("web", {"image": "a"}, test=True)
+    (told,) = host.service.complaints()
+    assert "no digest of a. " in told
+    assert "The reason: image a: Docker says: no such host" in told
+    assert host.service.complaints() == []
+
+
 def test_status_has_a_row_for_each_service(host):
     host.apply_all()
     (row,) = host.service.status()
@@ -135,3 +144,55 @@ def test_node_that_cannot_tell_says_so(host):
     assert host.secret.versions() == {}
     host.settings = {**host.settings, "mode": "classic"}
     assert host.service.status() == []
+
+
+def test_tasks_logs_and_export_of_what_runs(host):
+    host.apply_all()
+    host.api.logs[host.api.tasks_[0]["ID"]] = b"\1\0\0\0\0\0\0\4one\n"
+    (row,) = host.service.tasks("web")
+    assert (row["task"], row["state"], row["image"]) == ("web.1 on m1", "running", "a")
+    assert [(one["task"], one["log"]) for one in host.service.logs("web")] == [
+        ("web.1 on m1", ["one"])
+    ]
+    exported = host.service.export()
+    assert exported["services"] == {
+        "web": {
+            "image": "a",
+            "replicas": 1,
+            "secrets": [{"name": "password", "target": "password"}],
+            "configs": [{"name": "site", "target": "/site"}],
+        }
+    }
+    assert CONTENT not in text(exported)
+    # As its pillar, it changes nothing.
+    assert host.service.apply("web", exported["services"]["web"]) == {}
+
+
+def test_scale_and_rollback_wait_and_are_the_leaders(host):
+    host.service.apply("web", {"image": "a", "replicas": 2})
+    assert host.service.scale("web", 3) == {"replicas": {"old": 2, "new": 3}}
+    assert host.service.scale("web", "3") == {}
+    host.service.apply("web", {"image": "b"})
+
+    def roll_back(api, name):
+        api.run(name)
+        api.status(name, "rollback_completed", "rollback completed")
+
+    host.api.behave["web"] = roll_back
+    told = host.service.rollback("web")
+    assert told == {"image": {"old": "b", "new": "a"}}
+    assert host.api.services_["web"]["Spec"]["Mode"] == {"Replicated": {"Replicas": 3}}
+    host.leads = False
+    assert host.service.scale("web", 9) is host.service.rollback("web") is None
+    host.manager = False
+    assert host.service.tasks("web") is host.service.export() is None
+
+
+def test_what_cannot_be_scaled_or_rolled_back_is_told(host):
+    host.service.apply("all", {"image": "a", "mode": "global"})
+    with pytest.raises(swarm_errors.SettingsError, match="a global service has none"):
+        host.service.scale("all", 2)
+    with pytest.raises(swarm_errors.SwarmError, match="has no previous spec"):
+        host.service.rollback("all")
+    with pytest.raises(swarm_errors.SwarmError, match=r"no service alk\. Did you mean 'all'"):
+        host.service.rollback("alk")

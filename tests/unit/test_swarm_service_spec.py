@@ -11,6 +11,7 @@ import swarm_options
 import swarm_service_spec as spec
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from swarm_export import nested
 
 NAMES = {"secrets": {"password-1": "id-s", "key": "id-k"}, "configs": {"site-1": "id-c"}}
 NETWORKS = {"id-backend": "backend", "id-front": "front"}
@@ -32,6 +33,10 @@ def stored(body):
             found[key] = {**zero, "Order": "stop-first", **found[key]}
     if task.get("RestartPolicy"):
         task["RestartPolicy"] = {"Condition": "any", "MaxAttempts": 0, **task["RestartPolicy"]}
+    if "ReplicatedJob" in found["Mode"]:
+        job = found["Mode"]["ReplicatedJob"]
+        job.setdefault("MaxConcurrent", 1)
+        job.setdefault("TotalCompletions", job["MaxConcurrent"])
     if found.get("EndpointSpec"):
         found["EndpointSpec"] = {"Mode": "vip", **found["EndpointSpec"]}
     return found
@@ -198,24 +203,21 @@ COMPARED = {
 }
 
 
-def nested(options):
-    """Return options by dotted names as users write them."""
-    result = {}
-    for name, value in options.items():
-        head, dot, rest = name.partition(".")
-        if dot:
-            result.setdefault(head, {})[rest] = value
-        else:
-            result[head] = value
-    return result
+SECTIONS = {name for name, one in spec.OPTIONS.items() if one.shape is swarm_options.SECTION}
+
+
+MODES = ("replicated", "global", "replicated-job", "global-job")
 
 
 @st.composite
-def twice(draw, need=("image",)):
+def twice(draw, need=("image",), mode="replicated"):
     """Draw a service, and the same in other words and another order."""
-    chosen = {*need, *draw(st.lists(st.sampled_from(sorted(COMPARED)), unique=True))}
+    names = [name for name in sorted(COMPARED) if spec.fits(name, mode)]
+    chosen = {*need, *draw(st.lists(st.sampled_from(names), unique=True))}
     pairs = {name: draw(SPELLINGS[COMPARED[name].shape]) for name in sorted(chosen)}
-    order = draw(st.permutations(sorted(chosen)))
+    if mode != "replicated":
+        pairs["mode"] = (mode, mode)
+    order = draw(st.permutations(sorted(pairs)))
     one = nested({name: pair[0] for name, pair in pairs.items()})
     other = nested({name: pairs[name][1] for name in order})
     known, faults = swarm_options.parse(one, spec.OPTIONS, "web")
@@ -224,12 +226,27 @@ def twice(draw, need=("image",)):
     return one, other
 
 
-@given(twice())
+services = st.sampled_from(MODES).flatmap(lambda mode: twice(mode=mode))
+
+
+@given(services)
 def test_created_as_wanted_in_whatever_words(pair):
     one, other = pair
     assert parsed(one) == parsed(other) or parsed(one)["image"] != parsed(other)["image"]
     found = created(one)
     assert differing(found, one) == differing(found, other) == {}
+
+
+@given(services, st.data())
+def test_partly_given_options_in_another_order_are_no_update(pair, data):
+    one, other = pair
+    some = data.draw(st.lists(st.sampled_from(list(other)), unique=True))
+    part = {key: other[key] for key in some}
+    for key, value in part.items():
+        if isinstance(value, dict) and key in SECTIONS:
+            inner = data.draw(st.lists(st.sampled_from(list(value)), unique=True))
+            part[key] = {name: value[name] for name in inner}
+    assert differing(created(one), part) == {}
 
 
 @given(twice(), twice(need=()))
@@ -266,6 +283,15 @@ def test_what_is_taken_away_is_as_it_was_never_there(pair):
     assert again == every
 
 
+@given(services)
+def test_exported_options_are_those_of_the_service(pair):
+    """Who takes over a cluster has no change by the first apply, and the same service anew."""
+    found = spec.with_names(created(pair[0]), NETWORKS)
+    exported = nested(spec.options_of(found))
+    assert differing(created(pair[0]), exported) == {}
+    assert differing(created({"image": "a", **exported}), pair[0]) == {}
+
+
 @given(twice())
 def test_canonical_form_is_its_own(pair):
     for name, value in parsed(pair[0]).items():
@@ -274,10 +300,10 @@ def test_canonical_form_is_its_own(pair):
             assert option.shape.normal(value) == value
 
 
-@given(twice(), st.sampled_from(sorted(COMPARED)), st.data())
-def test_every_option_is_compared(pair, name, data):
+@given(st.sampled_from(sorted(COMPARED)), st.data())
+def test_every_option_is_compared(name, data):
     """One other value is one difference, by the name of the option."""
-    one, _ = pair
+    one, _ = data.draw(twice(mode=next(mode for mode in MODES if spec.fits(name, mode))))
     value = data.draw(SPELLINGS[COMPARED[name].shape])[0]
     other, found = nested({name: value}), created(one)
     assume(not list(spec.conflicts(parsed(other), "web")))
@@ -388,7 +414,9 @@ def test_values_that_look_secret_are_hashes_in_changes():
         ({"ports": ["80"], "endpoint_mode": "dnsrr"}, "`mode: host` for each port"),
         ({"mode": "globl"}, "found another word. Did you mean 'global'?"),
         ({"mode": "global", "replicas": 2}, "web:replicas: found 2; right would be no such key"),
-        ({"mode": "replicated-job"}, "replicated or global"),
+        ({"mode": "global-job", "completions": 2}, "no such key: a global-job service has none"),
+        ({"mode": "replicated", "rerun": 2}, "web:rerun: found '2'; right would be no such key"),
+        ({"mode": "global-job", "update_config": {"delay": 1}}, "web:update_config:delay: found"),
         ({"constraints": ["node.rol==manager"]}, "Did you mean 'node.role'?"),
         ({"constraints": ["node.role=manager"]}, "has no == or !="),
         ({"limits": {"memory": "1M"}}, "less than 4m, the least that Docker takes"),

@@ -2,6 +2,7 @@
 Services are compared, refused, changed and watched until they run; every failure has its reason.
 """
 
+import docker
 import pytest
 import swarm_errors
 import swarm_rollout
@@ -17,7 +18,7 @@ def manager(monkeypatch):
 
 
 def apply(manager, test=False, pending=swarm_services.NOTHING_PENDING, **services):
-    return swarm_services.apply(manager, services, 60, pending, test)
+    return swarm_services.apply(manager, services, swarm_services.Run(60, pending, test))
 
 
 def fails(manager, **services):
@@ -95,7 +96,8 @@ def test_nodes_get_the_login_to_the_registry_of_the_image(manager):
     """A worker that never logged in pulls with it; an update without one would take it away."""
     apply(manager, web=options(image="registry.example.com/a"))
     apply(manager, web={**options(user="me"), "image": "registry.example.com/a"})
-    assert manager.headers == [{"login for": "registry.example.com/a"}] * 2
+    writes = [one for one in manager.written if "services" in one]
+    assert manager.headers[-len(writes) :] == [{"login for": "registry.example.com/a"}] * 2
 
 
 def test_looking_at_twenty_services_takes_as_many_calls_as_at_one(manager):
@@ -106,6 +108,102 @@ def test_looking_at_twenty_services_takes_as_many_calls_as_at_one(manager):
         manager.reads = 0
         assert apply(manager, **some) == {}
         assert manager.reads == 6
+
+
+# ---- digests
+
+ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+
+
+def image_of(manager, name="web"):
+    return manager.services_[name]["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
+
+
+def resolved(manager, test=False, **services):
+    """Apply, and return what changed and the warnings."""
+    said = []
+    run = swarm_services.Run(60, test=test, warn=said.append)
+    return swarm_services.apply(manager, services, run), said
+
+
+def test_new_service_has_the_digest_of_its_image_and_a_dry_run_says_so(manager):
+    manager.registry = {"nginx": ONE}
+    promised = resolved(manager, test=True, web=options(image="nginx"))
+    assert resolved(manager, web=options(image="nginx")) == promised
+    assert promised[0]["web"]["image"]["new"] == image_of(manager) == f"nginx:latest@{ONE}"
+    assert promised[1] == []
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"), [("always", "nginx:1@" + TWO), ("changed", "nginx:1@" + ONE)]
+)
+def test_image_that_was_pushed_again_is_an_update_only_with_always(manager, when, expected):
+    manager.registry = {"nginx:1": ONE}
+    resolved(manager, web=options(image="nginx:1", resolve=when))
+    manager.registry = {"nginx:1": TWO}
+    asked = len(manager.asked)
+    told, _ = resolved(manager, web=options(image="nginx:1", resolve=when))
+    assert image_of(manager) == expected
+    assert bool(told) is (when == "always")
+    # No question at all unless pillar has another name, or wants to know.
+    assert len(manager.asked) - asked == (when == "always")
+    assert resolved(manager, web=options(image="nginx:1", resolve=when)) == ({}, [])
+
+
+@pytest.mark.parametrize("image", ["nginx:1", f"nginx:1@{ONE}"])
+def test_nobody_is_asked_if_pillar_says_so_or_has_the_digest(manager, image):
+    when = {} if "@" in image else {"resolve": "never"}
+    assert resolved(manager, web=options(image=image, **when))[1] == []
+    assert (image_of(manager), manager.asked) == (image, [])
+
+
+def test_each_image_is_asked_for_once_in_a_run(manager):
+    manager.registry = {"nginx:1": ONE}
+    resolved(manager, **{f"s{number}": options(image="nginx:1") for number in range(5)})
+    assert manager.asked == ["nginx:1"]
+
+
+@pytest.mark.parametrize("answer", ["", None], ids=["no digest", "away"])
+def test_registry_without_an_answer_is_one_warning_and_nothing_changes(manager, answer):
+    """An empty digest would be another one than the one that the service has, again and again."""
+    manager.registry = {"r.example.com/a:1": ONE, "r.example.com/b:1": ONE}
+    services = {
+        "a": options(image="r.example.com/a:1", resolve="always"),
+        "b": options(image="r.example.com/b:1", resolve="always"),
+    }
+    resolved(manager, **services)
+    manager.registry = {} if answer is None else dict.fromkeys(manager.registry, answer)
+    written = list(manager.written)
+    for _ in range(2):
+        told, said = resolved(manager, **services)
+        assert (told, len(said)) == ({}, 1)
+        reason = "no such host" if answer is None else "it returns none"
+        assert said[0].startswith(
+            "registry r.example.com: no digest of r.example.com/a:1, r.example.com/b:1. "
+        )
+        assert reason in said[0]
+    assert manager.written == written
+    assert image_of(manager, "a") == f"r.example.com/a:1@{ONE}"
+
+
+def test_new_service_is_made_with_the_name_alone_if_the_registry_is_away(manager):
+    """Nodes may have the image already; without a registry, that is the only way."""
+    told, said = resolved(manager, web=options(image="nginx:1"))
+    assert (told["web"]["image"]["new"], image_of(manager), len(said)) == ("nginx:1", "nginx:1", 1)
+    assert resolved(manager, web=options(image="nginx:1")) == ({}, [])
+
+
+def test_registry_that_is_slow_to_fail_is_asked_once(manager):
+    def slow():
+        manager.sleep(20)
+        return docker.errors.APIError("x", explanation="timeout")
+
+    images = [f"r.example.com/{name}" for name in "abc"]
+    manager.registry = {**dict.fromkeys(images, slow), "nginx:1": ONE}
+    services = {f"s{image[-1]}": options(image=image) for image in images}
+    _, said = resolved(manager, test=True, **services, web=options(image="nginx:1"))
+    assert manager.asked == [images[0], "nginx:1"]
+    assert (len(said), all(image in said[0] for image in images)) == (1, True)
 
 
 # ---- failures
@@ -284,7 +382,7 @@ def test_error_of_before_is_not_told_of_a_task_that_only_starts(manager):
     [
         (None, {"image": ""}, "web:image: found None; right would be the name of an image: the"),
         ({}, {"mode": "global"}, "right would be replicated: Docker cannot change it"),
-        ({"mode": "global"}, {"replicas": 2}, "no such key: this service is global"),
+        ({"mode": "global"}, {"replicas": 2}, "no such key: a global service has none"),
         ({}, {"networks": ["backnd"]}, "one that the cluster has. Did you mean 'backend'?"),
         ({}, {"secrets": ["password"]}, "service web:secrets: found 'password'"),
         ({}, {"configs": ["site"]}, "service web:configs: found 'site'"),

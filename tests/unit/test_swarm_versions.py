@@ -71,7 +71,7 @@ def test_old_versions_go_but_those_that_are_kept(manager, kind, keep):
 @pytest.mark.parametrize("kind", KINDS)
 def test_version_in_use_is_never_removed(manager, kind):
     apply(manager, kind, "one")
-    swarm_services.apply(manager, {"web": options(**{kind: ["thing"]})}, 60)
+    swarm_services.apply(manager, {"web": options(**{kind: ["thing"]})}, swarm_services.Run(60))
     (used,) = names(manager, kind)
     for number in range(4):
         apply(manager, kind, str(number))
@@ -80,7 +80,9 @@ def test_version_in_use_is_never_removed(manager, kind):
     with pytest.raises(swarm_errors.SwarmError, match=f"services use {used}"):
         versions.remove(manager, kind, "thing")
     # The service follows by one update, and the next change takes the old one.
-    told = swarm_services.apply(manager, {"web": options(**{kind: ["thing"]})}, 60)
+    told = swarm_services.apply(
+        manager, {"web": options(**{kind: ["thing"]})}, swarm_services.Run(60)
+    )
     assert set(told["web"]) == {kind}
     apply(manager, kind, "last")
     assert used not in names(manager, kind)
@@ -89,12 +91,12 @@ def test_version_in_use_is_never_removed(manager, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_version_that_an_update_may_be_rolled_back_to_stays(manager, kind):
     apply(manager, kind, "one")
-    swarm_services.apply(manager, {"web": options(**{kind: ["thing"]})}, 60)
+    swarm_services.apply(manager, {"web": options(**{kind: ["thing"]})}, swarm_services.Run(60))
     (first,) = names(manager, kind)
     apply(manager, kind, "two")
     manager.behave["web"] = lambda manager, name: manager.status(name, "paused")
     with pytest.raises(swarm_errors.RolloutError):
-        swarm_services.apply(manager, {"web": options(**{kind: ["thing"]})}, 60)
+        swarm_services.apply(manager, {"web": options(**{kind: ["thing"]})}, swarm_services.Run(60))
     manager.stop("web")
     apply(manager, kind, "three")
     assert first in names(manager, kind)
@@ -105,11 +107,11 @@ def test_version_that_an_update_may_be_rolled_back_to_stays(manager, kind):
 def test_version_of_a_task_that_is_to_run_stays(manager, kind, desired, stays):
     """As that of an old task, which a paused update has left."""
     apply(manager, kind, "one")
-    swarm_services.apply(manager, {"web": options(**{kind: ["thing"]})}, 60)
+    swarm_services.apply(manager, {"web": options(**{kind: ["thing"]})}, swarm_services.Run(60))
     (first,) = names(manager, kind)
     template = manager.services_["web"]["Spec"]["TaskTemplate"]
     apply(manager, kind, "two")
-    swarm_services.apply(manager, {"web": options(**{kind: ["thing"]})}, 60)
+    swarm_services.apply(manager, {"web": options(**{kind: ["thing"]})}, swarm_services.Run(60))
     manager.start("web", desired=desired, template=template)
     apply(manager, kind, "three")
     assert (first in names(manager, kind)) is stays

@@ -1,0 +1,46 @@
+"""
+Run the jobs of a cluster in builtin mode, as from Salt's schedule. Only the leader acts.
+"""
+
+import swarm_jobs
+import swarm_mode
+
+__virtualname__ = "swarm_job"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def run(name, timeout=None, lines=20):
+    """
+    Run a job and wait until it ends; return the exit code and the last log lines of each task.
+
+    The job is a service with ``mode: replicated-job`` or ``global-job``, which Docker has already.
+    The return code of a run that fails is 1. On nodes that do not lead the cluster, nothing happens
+    and the result is ``None``: schedule it on all managers.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_job.run backup timeout=600
+
+    name
+        Name of the service.
+
+    timeout
+        Seconds to wait; a job that takes longer continues. Defaults to ``swarm:timeout``.
+
+    lines
+        Number of lines of the log of each task. Defaults to 20.
+    """
+    if not __salt__["swarm_leader.leads"]():
+        return None
+    if timeout is None:
+        timeout = __salt__["swarm_settings.get"]()["timeout"]
+    with swarm_mode.connect(__salt__) as client:
+        done = swarm_jobs.run(client, name, timeout, lines)
+    if not done["completed"]:
+        __context__["retcode"] = 1
+    return done

@@ -1,0 +1,50 @@
+"""
+Run the jobs of swarm mode: services whose tasks end.
+
+Docker runs a job when it is created and whenever it is updated, and counts these iterations.
+"""
+
+from typing import Any
+
+import swarm_docker
+import swarm_errors
+import swarm_rollout
+import swarm_service_api as api
+import swarm_service_watch
+import swarm_task_log
+
+
+def run(client: Any, name: str, timeout: float, lines: int) -> dict:
+    """
+    Run a job again and wait until it ends; return whether it has completed, and its tasks.
+
+    timeout
+        Seconds to wait. A job that takes longer continues.
+
+    lines
+        Number of lines of the log of each task.
+    """
+    with swarm_docker.translated(f"job {name}"):
+        service = api.find(client, name)
+    if not swarm_rollout.is_job(service):
+        raise swarm_errors.SettingsError(
+            f"service {name} is no job, but {swarm_rollout.mode(service)}: to start its tasks"
+            " again, use swarm_service.restart"
+        )
+    since = api.force(client, service)
+    plan = api.Plan(name, {}, service, {})
+    watched = swarm_service_watch.Watched(plan, timeout, True, since)
+    failures = swarm_service_watch.watch(client, [watched])
+    with swarm_docker.translated(f"job {name}"):
+        service, tasks, nodes = api.find(client, name), client.tasks(), client.nodes()
+    of_run = swarm_rollout.of_iteration(service, tasks)
+    return {
+        "job": name,
+        "completed": not failures,
+        "why not": failures.get(name, ""),
+        "tasks": [
+            {**swarm_rollout.task_row(service, one, nodes),
+             "log": swarm_task_log.last_lines(client, one, lines)}
+            for one in of_run
+        ],
+    }  # fmt: skip
