@@ -5,21 +5,22 @@ Install, hold and remove the package of the Docker Engine.
 import contextlib
 import fnmatch
 from pathlib import Path
+from typing import NamedTuple
 
+import swarm_apt
 import swarm_dockerd
 import swarm_dpkg
 import swarm_engine_turn
 import swarm_errors
 import swarm_files
 import swarm_names
+import swarm_package_set
 
 # Units that deb-systemd-helper(1p) has masked, and unmasks when the package is installed again.
 _MASKED = Path("/var/lib/systemd/deb-systemd-helper-masked")
 
 __virtualname__ = "swarm_package"
 
-# The package that does not restart a running engine; ``swarm_engine.configure`` restarts it.
-_QUIET = "docker.io"
 # apt allows only one of these on a host. The Docker snap, with its own engine, can coexist.
 _ENGINES = ("docker.io", "docker-ce", "docker-ee", "moby-engine", "podman-docker")
 _SNAP = Path("/snap/bin/docker")
@@ -56,15 +57,92 @@ def _unread(refreshed):
     )
 
 
-def _companions(package):
-    # Newer Debian packages ship the command line separately and only recommend it.
-    wanted = ("docker-cli", "apparmor") if package == "docker.io" else ()
+def _versions(package):
+    return __salt__["pkg.list_repo_pkgs"](package).get(package, [])
+
+
+def _companions(package, new):
+    """Return the packages that are absent and come with the engine, if a repository has them."""
+    wanted = swarm_package_set.wanted(package, new)
     absent = [one for one in wanted if not __salt__["pkg.version"](one)]
-    return [one for one in absent if __salt__["pkg.list_repo_pkgs"](one)]
+    return [one for one in absent if _versions(one)]
 
 
-def _install(package, candidate, companions):
-    pkgs = [{package: candidate}, *companions]
+def _shared(package, candidate, companions):
+    """Return the packages that are here, or come, and get the version of the engine as well."""
+    found = []
+    for one in swarm_package_set.shared(package):
+        if not (one in companions or __salt__["pkg.version"](one)):
+            continue
+        if candidate in _versions(one):
+            found.append(one)
+        elif one in swarm_package_set.shared(package, strict=True):
+            raise swarm_errors.SwarmError(
+                f"no repository that apt has read has version {candidate} of {one}, which belongs"
+                f" to {package} {candidate} (swarm:engine:version). Nothing was installed. Set a"
+                " version that is there of both: 'apt-cache madison' shows them"
+            )
+    return found
+
+
+def _pkgs(package, candidate, companions, others=()):
+    """
+    Return the packages of an installation, as for ``pkg.install``.
+
+    others
+        Engines whose place this one takes.
+    """
+    shared = _shared(package, candidate, companions)
+    rest = [one for one in companions if one not in shared]
+    # apt-get removes the packages whose name ends in a minus.
+    gone = [f"{one}-" for other in others for one in swarm_package_set.own(other)]
+    gone = [one for one in gone if __salt__["pkg.version"](one[:-1])]
+    return [{package: candidate}, *({one: candidate} for one in shared), *rest, *gone]
+
+
+class _Installation(NamedTuple):
+    """What an installation consists of, and what it changes."""
+
+    pkgs: list
+    companions: list
+    changes: dict
+
+
+def _planned(engine, candidate, have, others):
+    """
+    Return the installation; raise an error if apt would remove a package that is none of it.
+
+    Packages that the engine works without are left out if they are the reason.
+    """
+    package = engine["package"]
+    companions = _companions(package, not have)
+    required = [one for one in companions if one not in swarm_package_set.optional(package)]
+    allowed = set().union(*map(swarm_package_set.names, others))
+    for chosen in (companions, required):
+        pkgs = _pkgs(package, candidate, chosen, others)
+        plan = swarm_apt.simulate(pkgs)
+        foreign = sorted(set(plan.removed) - allowed)
+        if not foreign:
+            return _Installation(pkgs, chosen, _report(package, plan))
+    raise swarm_errors.SwarmError(
+        f"with {package} {candidate}, apt would remove {', '.join(foreign)} from this host"
+        " (swarm:engine:package, swarm:engine:version). Nothing was installed. Remove these by hand"
+        " first, if nobody needs them; or set another version"
+    )
+
+
+def _report(package, plan):
+    """Return what changes of the engine's packages, and what is removed."""
+    names = swarm_package_set.names(package)
+    new = {
+        name: {"old": old, "new": version}
+        for name, (old, version) in plan.installed.items()
+        if name in names
+    }
+    return {**new, **{name: {"old": old, "new": None} for name, old in plan.removed.items()}}
+
+
+def _install(package, candidate, pkgs):
     # Without recommended packages: needrestart is among them and restarts daemons on its own.
     __salt__["pkg.install"](pkgs=pkgs, install_recommends=False, refresh=False)
     have = __salt__["pkg.version"](package)
@@ -74,6 +152,20 @@ def _install(package, candidate, companions):
             " host says why"
         )
     return have
+
+
+@contextlib.contextmanager
+def _released(package):
+    """Release the engine's packages from their hold meanwhile: apt changes none that is held."""
+    held = _held(package)
+    for one in held:
+        __salt__["pkg.unhold"](name=one)
+    try:
+        yield
+    finally:
+        for one in held:
+            if __salt__["pkg.version"](one):
+                __salt__["pkg.hold"](name=one)
 
 
 @contextlib.contextmanager
@@ -100,7 +192,9 @@ def _begun(package, companions):
 def _end():
     """Note which packages the installation that was begun has brought."""
     noted = swarm_files.record("engine")
-    brought = sorted(set(__salt__["pkg.list_pkgs"]()) - set(noted.pop("before")))
+    now = set(__salt__["pkg.list_pkgs"]())
+    earlier = now & set(noted.get("brought", []))
+    brought = sorted(earlier | now - set(noted.pop("before")))
     swarm_files.note("engine", {**noted, "brought": brought})
 
 
@@ -123,25 +217,44 @@ def _refuse_interrupted():
         )
 
 
+def _all_held():
+    return __salt__["pkg.get_selections"](state="hold").get("hold", [])
+
+
+def _held(package):
+    """Return the engine's packages that are held."""
+    held = _all_held()
+    return [one for one in swarm_package_set.held(package) if one in held]
+
+
 def _hold(engine, test):
-    held = engine["package"] in __salt__["pkg.get_selections"](state="hold").get("hold", [])
-    if held == engine["hold"] or not (engine["hold"] or swarm_files.record("engine").get("hold")):
-        return {}
+    """Hold the engine's packages that are here, or release those that the formula holds."""
+    package, held, noted = engine["package"], _all_held(), swarm_files.record("engine")
+    # Earlier versions held, and noted, the engine's package alone.
+    ours = noted.get("held", [noted.get("package", package)] if noted.get("hold") else [])
+    if engine["hold"]:
+        here = [one for one in swarm_package_set.held(package) if __salt__["pkg.version"](one)]
+        due = [one for one in here if one not in held]
+    else:
+        due = [one for one in ours if one in held]
     if not test:
-        __salt__["pkg.hold" if engine["hold"] else "pkg.unhold"](name=engine["package"])
-        swarm_files.note("engine", {**swarm_files.record("engine"), "hold": engine["hold"]})
-    return {"hold": {"old": held, "new": engine["hold"]}}
+        for one in due:
+            __salt__["pkg.hold" if engine["hold"] else "pkg.unhold"](name=one)
+        ours = sorted({*ours, *due}) if engine["hold"] else []
+        rest = {key: one for key, one in noted.items() if key not in {"hold", "held"}}
+        swarm_files.note("engine", {**rest, **({"held": ours} if ours else {})})
+    return {"hold": {"old": not engine["hold"], "new": engine["hold"]}} if due else {}
 
 
 @contextlib.contextmanager
-def _turn(settings, have, candidate, companions):
+def _turn(settings, have, pkgs):
     """Hold the turn if the package may restart the engine, as all but Debian's do."""
     package = settings["engine"]["package"]
-    if (have and package == _QUIET) or not swarm_dockerd.answers():
+    quiet = swarm_package_set.engine(package).quiet
+    if (have and quiet) or not swarm_dockerd.answers():
         yield
         return
     # The download takes longest, and therefore precedes the turn.
-    pkgs = [{package: candidate}, *companions]
     __salt__["pkg.install"](pkgs=pkgs, install_recommends=False, refresh=False, downloadonly=True)
     masterless = __opts__.get("file_client") == "local"
     with swarm_engine_turn.held(__salt__, settings, masterless):
@@ -241,17 +354,48 @@ def install(test=False):
         if begun and not test:
             _end()
         finished = {engine["package"]: {"old": None, "new": have}} if begun else {}
-        return {**finished, **_hold(engine, test)}
+        return {**finished, **_aligned(engine, have, test), **_hold(engine, test)}
     candidate = _acceptable(settings, have, begun, test)
-    new = candidate
-    if not test:
-        companions = _companions(engine["package"])
-        with _turn(settings, have, candidate, companions):
-            first = begun or not have
-            with _begun(engine["package"], companions) if first else contextlib.nullcontext():
-                new = _install(engine["package"], candidate, companions)
-    changes = {engine["package"]: {"old": have or None, "new": new}}
+    if test and begun and swarm_dpkg.interrupted():
+        # apt says nothing before the installation that was begun is finished.
+        return {engine["package"]: {"old": have or None, "new": candidate}}
+    changes = _changed(settings, have, candidate, begun, test)
     return {**changes, **({} if test and not have else _hold(engine, test))}
+
+
+def _changed(settings, have, candidate, begun, test):
+    """Install the engine's packages, and return what changed."""
+    package = settings["engine"]["package"]
+    planned = _planned(settings["engine"], candidate, have, ())
+    if not test:
+        with _released(package), _turn(settings, have, planned.pkgs):
+            first = begun or not have
+            notes = _begun(package, planned.companions) if first else contextlib.nullcontext()
+            with notes:
+                _install(package, candidate, planned.pkgs)
+    return planned.changes
+
+
+def _aligned(engine, have, test):
+    """
+    Ensure the packages that share the engine's version have it, if the pillar sets a version.
+
+    Who upgrades one of them by hand, or without its hold, leaves the others behind.
+    """
+    package = engine["package"]
+    names = swarm_package_set.shared(package, strict=True) if engine["version"] else []
+    here = {one: __salt__["pkg.version"](one) for one in names}
+    astray = [one for one, version in here.items() if version and version != have]
+    pkgs = [{one: have} for one in astray if have in _versions(one)]
+    if not pkgs:
+        return {}
+    plan = swarm_apt.simulate(pkgs)
+    if plan.removed:
+        return {}
+    if not test:
+        with _released(package):
+            __salt__["pkg.install"](pkgs=pkgs, install_recommends=False, refresh=False)
+    return _report(package, plan)
 
 
 def _remove_orphans(brought):

@@ -1,4 +1,5 @@
 import contextlib
+import functools
 import subprocess
 import sys
 
@@ -15,6 +16,19 @@ from tests.unit.pillars import VALID, settings_of
 # The packages of an installation; iptables is there already.
 BROUGHT = ("containerd", "docker.io", "iptables", "runc")
 LOCKS = {"_LOCKS": ("lock-frontend", "lock"), "_DOWNLOADS": ("lists", "archives")}
+
+
+def simulated(host, args, removes=()):
+    """Return what apt-get says of an installation: it changes what it is asked to, no more."""
+    lines = [f"Remv {one} [1]" for one in removes]
+    for word in args[args.index("install") + 1 :]:
+        name, _, version = word.partition("=")
+        old = host.get("have" if name == "docker.io" else name)
+        if name.endswith("-"):
+            lines.append(f"Remv {name[:-1]} [{host.get(name[:-1]) or host['have']}]")
+        elif old != version:
+            lines.append(f"Inst {name}{f' [{old}]' if old else ''} ({version or '1'} Debian:12)")
+    return subprocess.CompletedProcess(args, 0, "\n".join(lines), "")
 
 
 @pytest.fixture
@@ -75,6 +89,11 @@ def engine(monkeypatch, tmp_path):
             pkg__hold=lambda name, **_: host["held"].append(name),
             pkg__unhold=lambda name, **_: host["held"].remove(name),
         )
+        simulation = functools.partial(simulated, host)
+        if isinstance(getattr(swarm_dpkg.run, "__self__", None), Dpkg):
+            swarm_dpkg.run.__self__.simulation = simulation
+        else:
+            monkeypatch.setattr(swarm_dpkg, "run", lambda *args: simulation(args))
         monkeypatch.setattr(swarm_package, "__salt__", salt, raising=False)
         monkeypatch.setattr(swarm_package, "__opts__", {"id": "m1"}, raising=False)
         return salt
@@ -178,7 +197,8 @@ TRIXIE = {"repositories": ["26.1.5"], "others": {"docker-cli": ["26.1.5"], "appa
 def test_command_line_that_the_package_only_recommends_comes_with_it(engine):
     salt = engine(**TRIXIE)
     swarm_package.install()
-    assert salt["pkg.install"].call_args.kwargs["pkgs"] == [{"docker.io": "26.1.5"}, "docker-cli"]
+    both = [{"docker.io": "26.1.5"}, {"docker-cli": "26.1.5"}]
+    assert salt["pkg.install"].call_args.kwargs["pkgs"] == both
 
 
 def test_only_companions_that_came_with_the_package_go_with_it(engine):
@@ -396,6 +416,8 @@ class Dpkg:
         self.left = list(left)
 
     def run(self, *args):
+        if "--simulate" in args:
+            return self.simulation(args)
         listed = "installed bash\n" + "".join(f"half-installed {one}\n" for one in self.left)
         if args[0] != "dpkg-query":
             self.asked.append(args[0])
@@ -411,7 +433,7 @@ class Dpkg:
 @pytest.fixture
 def dpkg(monkeypatch, tmp_path):
     dpkg = Dpkg(tmp_path / "updates")
-    monkeypatch.setattr(swarm_dpkg, "_run", dpkg.run)
+    monkeypatch.setattr(swarm_dpkg, "run", dpkg.run)
     return dpkg
 
 

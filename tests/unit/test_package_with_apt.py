@@ -1,0 +1,239 @@
+"""
+The engine's packages with the real apt, dpkg and Salt's own functions, in a folder of the test.
+"""
+
+import os
+import shutil
+
+import pytest
+import salt.config
+import salt.loader
+import swarm_dockerd
+import swarm_dpkg
+import swarm_errors
+
+from _modules import swarm_package
+from tests.unit import apt_root
+from tests.unit.pillars import VALID, settings_of
+
+PKG = (
+    "autoremove",
+    "get_selections",
+    "hold",
+    "install",
+    "latest_version",
+    "list_pkgs",
+    "list_repo_pkgs",
+    "refresh_db",
+    "remove",
+    "unhold",
+    "version",
+)
+
+pytestmark = [
+    pytest.mark.skipif(
+        not all(map(shutil.which, apt_root.TOOLS)), reason="apt and dpkg are not here"
+    ),
+    pytest.mark.skipif(os.geteuid() != 0, reason="dpkg unpacks as root only"),
+]
+
+
+@pytest.fixture(scope="module")
+def repositories(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("repositories")
+    return {
+        "debian": apt_root.repository(folder / "debian", apt_root.DEBIAN),
+        "docker": apt_root.repository(folder / "docker", apt_root.DOCKER),
+    }
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """Return a host without packages; all of this process's apt and dpkg are its own."""
+    root = apt_root.Root(tmp_path / "root")
+    for name, value in root.environment.items():
+        monkeypatch.setenv(name, value)
+    assert root.run("apt-config", "shell", "status", "Dir::State::status/f").count(str(tmp_path))
+    below = root.path / "var"
+    locks = [below / "lib/dpkg/lock-frontend", below / "lib/dpkg/lock"]
+    monkeypatch.setattr(swarm_dpkg, "_LOCKS", locks)
+    monkeypatch.setattr(swarm_dpkg, "_DOWNLOADS", ())
+    monkeypatch.setattr(swarm_dpkg, "_JOURNAL", below / "lib/dpkg/updates")
+    return root
+
+
+@pytest.fixture(scope="module")
+def functions():
+    """Return Salt's own execution functions, loaded once: that takes long."""
+    opts = salt.config.minion_config(None)
+    grains = {"os": "Debian", "os_family": "Debian", "osarch": apt_root.architecture()}
+    opts.update({"file_client": "local", "grains": grains, "systemd.scope": False})
+    context = {}
+    return salt.loader.minion_mods(opts, context=context), context
+
+
+@pytest.fixture
+def apply(monkeypatch, functions):
+    """Return a function that installs what a pillar says."""
+
+    loaded, context = functions
+
+    def apply(function="install", test=False, **engine):
+        # Salt keeps the list of packages in there, for a run.
+        context.clear()
+        settings = settings_of({**VALID, "overlay": False, "engine": engine})
+        own = {
+            "swarm_settings.get": lambda: settings,
+            "swarm_engine.check": lambda _: None,
+            "swarm_container.names": lambda **_: [],
+            "cmd.run_stdout": lambda *_, **__: "LoadState=loaded",
+        }
+        own |= {f"pkg.{one}": loaded[f"pkg.{one}"] for one in PKG}
+        monkeypatch.setattr(swarm_package, "__salt__", own, raising=False)
+        monkeypatch.setattr(swarm_package, "__opts__", {"id": "m1"}, raising=False)
+        monkeypatch.setattr(swarm_dockerd, "answers", lambda: False)
+        return getattr(swarm_package, function)(test=test)
+
+    return apply
+
+
+@pytest.fixture
+def debian(root, repositories):
+    """Return a host with Debian's repository."""
+    root.trust("debian", repositories["debian"])
+    return root
+
+
+@pytest.fixture
+def docker(debian, repositories):
+    """Return a host with the repositories of Debian and Docker."""
+    debian.trust("docker", repositories["docker"])
+    return debian
+
+
+def versions(root, *names):
+    return [root.packages().get(name) for name in names]
+
+
+def promised(apply, root, **engine):
+    """Apply, and require that the dry run has said the same and changed nothing."""
+    before = root.packages()
+    said = apply(test=True, **engine)
+    assert root.packages() == before
+    done = apply(**engine)
+    assert said == done
+    # The report is true: what it names has these versions now.
+    now = root.packages()
+    for name, change in done.items():
+        if name != "hold":
+            assert (before.get(name), now.get(name)) == (change["old"], change["new"]), name
+    assert apply(**engine) == {}
+    return done
+
+
+CE = {"package": "docker-ce"}
+SET = ("docker-ce", "docker-ce-cli", "docker-ce-rootless-extras")
+
+
+def test_bare_host_gets_all_that_debians_engine_is_made_of(debian, apply):
+    done = promised(apply, debian)
+    assert sorted(done) == ["apparmor", "containerd", "docker-cli", "docker.io", "runc"]
+    assert versions(debian, "docker.io", "docker-cli") == ["26.1.5", "26.1.5"]
+
+
+def test_clean_takes_all_of_it_away(debian, apply):
+    debian.install("iptables")
+    apply(hold=True)
+    apply("remove")
+    assert debian.packages() == {"iptables": "1.8.9"}
+
+
+def test_engine_without_a_command_line_of_its_own_gets_it_with_the_upgrade(debian, apply):
+    debian.install("docker.io=20.10.24")
+    assert promised(apply, debian) == {}, "without a version in the pillar, all stays"
+    done = promised(apply, debian, version="26.*")
+    assert done["docker.io"] == {"old": "20.10.24", "new": "26.1.5"}
+    assert done["docker-cli"] == {"old": None, "new": "26.1.5"}
+    assert "containerd" not in done
+
+
+def test_bare_host_gets_all_that_dockers_engine_is_made_of(docker, apply):
+    done = promised(apply, docker, **CE)
+    assert done["docker-ce"] == {"old": None, "new": "5:29.1.0"}
+    assert sorted(done) == [
+        "apparmor",
+        "containerd.io",
+        "docker-buildx-plugin",
+        "docker-ce",
+        "docker-ce-cli",
+        "docker-compose-plugin",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("here", "wanted", "hold"),
+    [
+        ("5:28.5.1", "5:28.5.2", False),
+        ("5:28.5.2", "5:28.5.1", True),
+        ("5:28.5.1", "5:29*", True),
+    ],
+)
+def test_version_moves_the_whole_set(docker, apply, here, wanted, hold):
+    docker.install(*(f"{one}={here}" for one in SET), "containerd.io=1.7.28")
+    apply(**CE, version=here, hold=hold)
+    done = promised(apply, docker, **CE, version=wanted, hold=hold)
+    (version,) = set(versions(docker, *SET))
+    assert version.startswith(wanted.rstrip("*"))
+    # containerd follows only where the engine needs it.
+    needs = version == "5:29.1.0"
+    assert ("containerd.io" in done) == needs
+    assert docker.held() == ({*SET, "containerd.io"} if hold else set())
+    # What an administrator has left out stays out.
+    assert "docker-compose-plugin" not in docker.packages()
+
+
+def test_member_that_went_its_own_way_comes_back_to_the_version_of_pillar(docker, apply):
+    apply(**CE, version="5:28.5.1")
+    docker.install("docker-ce-cli=5:28.5.2")
+    assert apply(**CE) == {}, "without a version in the pillar, all stays"
+    done = promised(apply, docker, **CE, version="5:28.5.1")
+    assert done == {"docker-ce-cli": {"old": "5:28.5.2", "new": "5:28.5.1"}}
+
+
+def test_hold_holds_the_set_against_an_upgrade_and_ends_as_one(docker, apply):
+    apply(**CE, version="5:28.5.1")
+    apply(**CE, hold=True)
+    before = docker.packages()
+    docker.run("apt-get", "--assume-yes", "upgrade")
+    assert {**docker.packages(), "iptables": ""} == {**before, "iptables": ""}
+    # An administrator's hold is not the formula's.
+    docker.run("apt-mark", "hold", "iptables")
+    assert promised(apply, docker, **CE, hold=False) == {"hold": {"old": True, "new": False}}
+    assert docker.held() == {"iptables"}
+
+
+def test_plugin_that_would_cost_a_package_of_the_host_is_left_out(docker, apply):
+    docker.install("docker-compose")
+    done = promised(apply, docker, **CE)
+    assert "docker-compose-plugin" not in done
+    assert "docker-compose" in docker.packages()
+
+
+def test_engine_that_would_cost_a_package_of_the_host_is_refused(docker, apply):
+    docker.install("containerd")
+    before = docker.packages()
+    words = r"with docker-ce 5:29\.1\.0, apt would remove containerd, runc from this host"
+    for test in (True, False):
+        with pytest.raises(swarm_errors.SwarmError, match=words):
+            apply(test=test, **CE)
+    assert docker.packages() == before
+
+
+def test_what_apt_objects_to_is_told_before_anything_is_installed(root, tmp_path, apply):
+    alone = {key: fields for key, fields in apt_root.DEBIAN.items() if key[0] == "docker.io"}
+    root.trust("debian", apt_root.repository(tmp_path / "alone", alone))
+    words = r"Depends: containerd .* not installable"
+    for test in (True, False):
+        with pytest.raises(swarm_errors.SwarmError, match=words):
+            apply(test=test)
+    assert root.packages() == {}
