@@ -22,6 +22,7 @@ _MASKED = Path("/var/lib/systemd/deb-systemd-helper-masked")
 __virtualname__ = "swarm_package"
 
 # apt allows only one of these on a host. The Docker snap, with its own engine, can coexist.
+# Those that the formula knows all packages of can be replaced.
 _ENGINES = ("docker.io", "docker-ce", "docker-ee", "moby-engine", "podman-docker")
 _SNAP = Path("/snap/bin/docker")
 
@@ -103,8 +104,10 @@ def _pkgs(package, candidate, companions, others=()):
 class _Installation(NamedTuple):
     """What an installation consists of, and what it changes."""
 
+    candidate: str
     pkgs: list
     companions: list
+    others: list
     changes: dict
 
 
@@ -123,7 +126,7 @@ def _planned(engine, candidate, have, others):
         plan = swarm_apt.simulate(pkgs)
         foreign = sorted(set(plan.removed) - allowed)
         if not foreign:
-            return _Installation(pkgs, chosen, _report(package, plan))
+            return _Installation(candidate, pkgs, chosen, others, _report(package, plan))
     raise swarm_errors.SwarmError(
         f"with {package} {candidate}, apt would remove {', '.join(foreign)} from this host"
         " (swarm:engine:package, swarm:engine:version). Nothing was installed. Remove these by hand"
@@ -155,9 +158,9 @@ def _install(package, candidate, pkgs):
 
 
 @contextlib.contextmanager
-def _released(package):
-    """Release the engine's packages from their hold meanwhile: apt changes none that is held."""
-    held = _held(package)
+def _released(*engines):
+    """Release the engines' packages from their hold meanwhile: apt changes none that is held."""
+    held = sorted({one for package in engines for one in _held(package)})
     for one in held:
         __salt__["pkg.unhold"](name=one)
     try:
@@ -193,9 +196,10 @@ def _end():
     """Note which packages the installation that was begun has brought."""
     noted = swarm_files.record("engine")
     now = set(__salt__["pkg.list_pkgs"]())
+    companions = sorted(now & set(noted["companions"]))
     earlier = now & set(noted.get("brought", []))
     brought = sorted(earlier | now - set(noted.pop("before")))
-    swarm_files.note("engine", {**noted, "brought": brought})
+    swarm_files.note("engine", {**noted, "companions": companions, "brought": brought})
 
 
 def _is_begun():
@@ -227,20 +231,26 @@ def _held(package):
     return [one for one in swarm_package_set.held(package) if one in held]
 
 
-def _hold(engine, test):
-    """Hold the engine's packages that are here, or release those that the formula holds."""
+def _hold(engine, test, changes=()):
+    """
+    Hold the engine's packages that are here, or release those that the formula holds.
+
+    changes
+        What an installation changes: its packages are not here yet with ``test``.
+    """
     package, held, noted = engine["package"], _all_held(), swarm_files.record("engine")
     # Earlier versions held, and noted, the engine's package alone.
     ours = noted.get("held", [noted.get("package", package)] if noted.get("hold") else [])
     if engine["hold"]:
-        here = [one for one in swarm_package_set.held(package) if __salt__["pkg.version"](one)]
+        names = swarm_package_set.held(package)
+        here = [one for one in names if one in changes or __salt__["pkg.version"](one)]
         due = [one for one in here if one not in held]
     else:
         due = [one for one in ours if one in held]
     if not test:
         for one in due:
             __salt__["pkg.hold" if engine["hold"] else "pkg.unhold"](name=one)
-        ours = sorted({*ours, *due}) if engine["hold"] else []
+        ours = sorted({*due, *(one for one in ours if one in held)}) if engine["hold"] else []
         rest = {key: one for key, one in noted.items() if key not in {"hold", "held"}}
         swarm_files.note("engine", {**rest, **({"held": ours} if ours else {})})
     return {"hold": {"old": not engine["hold"], "new": engine["hold"]}} if due else {}
@@ -262,19 +272,29 @@ def _turn(settings, have, pkgs):
         swarm_dockerd.wait(settings["timeout"])
 
 
-def _refuse_second(package):
-    """Raise an error if the host has another engine, which this one would replace or shadow."""
-    ours = swarm_files.record("engine").get("package")
-    found = [one for one in _ENGINES if one not in {package, ours} and __salt__["pkg.version"](one)]
+def _second(engine):
+    """Return the engines whose place this one takes; raise an error if the pillar forbids it."""
+    package = engine["package"]
+    found = [one for one in _ENGINES if one != package and __salt__["pkg.version"](one)]
+    known = {package, *found} <= set(swarm_package_set.ENGINES)
+    if known and engine["replace"] and not _SNAP.exists():
+        return found
     if _SNAP.exists():
         found.append("the snap docker")
-    if found:
-        raise swarm_errors.SwarmError(
-            f"this host has {', '.join(found)} already, and {package} would take its place"
-            " (swarm:engine:package): its containers would end or be out of sight. Nothing was"
-            " installed. Name the package that is here in swarm:engine:package, if it is an engine"
-            " of Docker; or remove it by hand first"
-        )
+    if not found:
+        return []
+    way = (
+        "or set swarm:engine:replace to true, to have it replaced, one host at a time; its data"
+        " stays"
+        if known and not _SNAP.exists()
+        else "or remove it by hand first"
+    )
+    raise swarm_errors.SwarmError(
+        f"this host has {', '.join(found)} already, and {package} would take its place"
+        " (swarm:engine:package): its containers would end or be out of sight. Nothing was"
+        " installed. Name the package that is here in swarm:engine:package, if it is an engine"
+        f" of Docker; {way}"
+    )
 
 
 def _finish_begun():
@@ -297,20 +317,22 @@ def _masked_by_removal(service):
 
 
 def _acceptable(settings, have, begun, test):
-    """Return the version to install; raise an error if this host or the pillar rules it out."""
+    """
+    Return the version to install, and the engines whose place it takes; raise an error if this
+    host or the pillar rules it out.
+    """
     engine = settings["engine"]
     if not _masked_by_removal(engine["service"]):
         # The package of an engine that nobody can start would only be left behind.
         swarm_dockerd.refuse_masked(__salt__, engine["service"], settings["id"])
-    if not have:
-        _refuse_second(engine["package"])
+    others = [] if have else _second(engine)
     if not begun:
         _refuse_interrupted()
     if not test:
         swarm_dpkg.await_lock(settings["id"], settings["timeout"], downloads=True)
     candidate = _candidate(engine["package"], engine["version"])
     __salt__["swarm_engine.check"](candidate)
-    return candidate
+    return candidate, others
 
 
 def planned():
@@ -355,25 +377,25 @@ def install(test=False):
             _end()
         finished = {engine["package"]: {"old": None, "new": have}} if begun else {}
         return {**finished, **_aligned(engine, have, test), **_hold(engine, test)}
-    candidate = _acceptable(settings, have, begun, test)
+    candidate, others = _acceptable(settings, have, begun, test)
     if test and begun and swarm_dpkg.interrupted():
         # apt says nothing before the installation that was begun is finished.
         return {engine["package"]: {"old": have or None, "new": candidate}}
-    changes = _changed(settings, have, candidate, begun, test)
-    return {**changes, **({} if test and not have else _hold(engine, test))}
-
-
-def _changed(settings, have, candidate, begun, test):
-    """Install the engine's packages, and return what changed."""
-    package = settings["engine"]["package"]
-    planned = _planned(settings["engine"], candidate, have, ())
+    planned = _planned(engine, candidate, have, others)
     if not test:
-        with _released(package), _turn(settings, have, planned.pkgs):
-            first = begun or not have
-            notes = _begun(package, planned.companions) if first else contextlib.nullcontext()
-            with notes:
-                _install(package, candidate, planned.pkgs)
-    return planned.changes
+        _carry_out(settings, planned, have, begun)
+    return {**planned.changes, **_hold(engine, test, planned.changes)}
+
+
+def _carry_out(settings, planned, have, begun):
+    """Install the engine's packages, in this host's turn if that restarts the engine."""
+    package = settings["engine"]["package"]
+    first = begun or not have
+    with _released(package, *planned.others), _turn(settings, have, planned.pkgs):
+        with _begun(package, planned.companions) if first else contextlib.nullcontext():
+            _install(package, planned.candidate, planned.pkgs)
+        if planned.others:
+            __salt__["swarm_engine.refit"]()
 
 
 def _aligned(engine, have, test):

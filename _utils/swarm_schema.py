@@ -99,6 +99,9 @@ SCHEMA = {
         "package": Field(checks.name, "docker.io", "package of the engine: docker.io, docker-ce"),
         "version": Field(checks.optional(checks.text), None, "its version; unset: what is there"),
         "hold": Field(checks.boolean, False, "keep unattended upgrades away from it"),
+        "replace": Field(
+            checks.boolean, False, "whether it takes the place of another engine that is here"
+        ),
         "service": Field(checks.name, "docker", "its systemd unit"),
         "port": Field(
             checks.optional(checks.port), None, "its TCP port; unset: 2376, in builtin mode none"

@@ -11,6 +11,7 @@ import salt.loader
 import swarm_dockerd
 import swarm_dpkg
 import swarm_errors
+import swarm_package_set
 
 from _modules import swarm_package
 from tests.unit import apt_root
@@ -85,6 +86,7 @@ def apply(monkeypatch, functions):
         own = {
             "swarm_settings.get": lambda: settings,
             "swarm_engine.check": lambda _: None,
+            "swarm_engine.refit": lambda: None,
             "swarm_container.names": lambda **_: [],
             "cmd.run_stdout": lambda *_, **__: "LoadState=loaded",
         }
@@ -237,3 +239,38 @@ def test_what_apt_objects_to_is_told_before_anything_is_installed(root, tmp_path
         with pytest.raises(swarm_errors.SwarmError, match=words):
             apply(test=test)
     assert root.packages() == {}
+
+
+# ---- one engine in place of another
+
+
+@pytest.mark.parametrize("hold", [False, True])
+def test_engine_of_an_administrator_is_replaced_on_purpose_and_back(docker, apply, hold):
+    docker.install("docker.io", "docker-cli")
+    before = docker.packages()
+    if hold:
+        apply(hold=True)
+    with pytest.raises(swarm_errors.SwarmError, match=r"this host has docker\.io already"):
+        apply(**CE)
+    assert docker.packages() == before
+    done = promised(apply, docker, **CE, hold=hold, replace=True)
+    assert {name for name, one in done.items() if name != "hold" and one["new"] is None} == {
+        "docker.io",
+        "docker-cli",
+        "containerd",
+        "runc",
+    }
+    assert docker.held() == (set(swarm_package_set.held("docker-ce")) - {SET[2]} if hold else set())
+    # Not by accident: as where the pillar loses its engine.
+    with pytest.raises(swarm_errors.SwarmError, match="this host has docker-ce already"):
+        apply(hold=hold)
+    promised(apply, docker, hold=hold, replace=True)
+    assert not set(swarm_package_set.own("docker-ce")) & set(docker.packages())
+    assert docker.held() == ({"docker.io", "docker-cli", "containerd", "runc"} if hold else set())
+
+
+def test_engine_that_took_the_place_of_another_is_the_formulas_own(docker, apply):
+    docker.install("docker.io", "docker-cli")
+    apply(**CE, replace=True)
+    apply("remove", **CE)
+    assert set(docker.packages()) == {"iptables"}

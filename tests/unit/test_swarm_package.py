@@ -62,7 +62,7 @@ def engine(monkeypatch, tmp_path):
 
         def install(pkgs, **_):
             host["have"] = pkgs[0][next(iter(pkgs[0]))]
-            packages.update(BROUGHT)
+            packages.update(BROUGHT, *(one for one in pkgs if isinstance(one, dict)))
 
         def version(*names):
             return host["have"] if names == ("docker.io",) else host.get(names[0], "")
@@ -71,6 +71,7 @@ def engine(monkeypatch, tmp_path):
             "pkg.remove",
             swarm_settings__get=settings_of({**VALID, "engine": wanted}),
             swarm_engine__check=None,
+            swarm_engine__refit=None,
             swarm_container__names=list(names),
             swarm_container__get=lambda name: {"command": [dict(names)[name]]},
             cmd__run_stdout=lambda *_, **__: f"LoadState={'masked' if masked else 'loaded'}",
@@ -313,10 +314,57 @@ def test_engine_of_somebody_else_is_not_replaced(engine, monkeypatch, tmp_path, 
     salt["pkg.install"].assert_not_called()
 
 
-def test_engine_of_ours_is_replaced_by_another_of_pillar(engine):
-    swarm_files.note("engine", {"package": "docker-ce"})
+@pytest.mark.parametrize("ours", [False, True])
+def test_engine_is_replaced_by_another_only_if_pillar_says_so(engine, ours):
+    if ours:
+        swarm_files.note("engine", {"package": "docker-ce"})
     engine(repositories=REPOSITORIES, others={"docker-ce": ["1"]})
-    assert list(swarm_package.install()) == ["docker.io"]
+    with pytest.raises(swarm_errors.SwarmError, match="swarm:engine:replace to true"):
+        swarm_package.install()
+    salt = engine(repositories=REPOSITORIES, others={"docker-ce": ["1"]}, replace=True)
+    assert swarm_package.install() == {
+        "docker-ce": {"old": "1", "new": None},
+        "docker.io": {"old": None, "new": REPOSITORIES[0]},
+    }
+    pkgs = [{"docker.io": REPOSITORIES[0]}, "docker-ce-"]
+    assert salt["pkg.install"].call_args.kwargs["pkgs"] == pkgs
+    salt["swarm_engine.refit"].assert_called_once_with()
+
+
+@pytest.mark.parametrize("other", ["moby-engine", "podman-docker", "the snap docker"])
+def test_what_the_formula_does_not_know_is_replaced_by_hand_only(
+    engine, monkeypatch, tmp_path, other
+):
+    (tmp_path / "docker").write_text("")
+    monkeypatch.setattr(swarm_package, "_SNAP", tmp_path / ("docker" if "snap" in other else "no"))
+    salt = engine(repositories=REPOSITORIES, others={other: ["1"]}, replace=True)
+    with pytest.raises(swarm_errors.SwarmError, match="or remove it by hand first"):
+        swarm_package.install()
+    salt["pkg.install"].assert_not_called()
+
+
+def test_engine_is_replaced_in_its_turn_and_started_with_its_own_unit(engine, monkeypatch):
+    salt = engine(repositories=REPOSITORIES, others={"docker-ce": ["1"]}, replace=True)
+    order = []
+    install = salt["pkg.install"].side_effect
+
+    def installing(pkgs, downloadonly=False, **_):
+        order.append("download" if downloadonly else "install")
+        if not downloadonly:
+            install(pkgs)
+
+    @contextlib.contextmanager
+    def turn(*_):
+        order.append("turn")
+        yield
+        order.append("end")
+
+    salt["pkg.install"].side_effect = installing
+    salt["swarm_engine.refit"].side_effect = lambda: order.append("refit")
+    monkeypatch.setattr(swarm_package.swarm_engine_turn, "held", turn)
+    monkeypatch.setattr(swarm_package.swarm_dockerd, "answers", lambda: True)
+    swarm_package.install()
+    assert order == ["download", "turn", "install", "refit", "end"]
 
 
 @contextlib.contextmanager
