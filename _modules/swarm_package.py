@@ -335,6 +335,20 @@ def _acceptable(settings, have, begun, test):
     return candidate, others
 
 
+def _awaits_repository(engine):
+    """
+    Return whether a dry run cannot know the version, because the repository is not there yet.
+
+    Apt reads it when ``swarm_repository.apply`` adds it.
+    """
+    if not engine["repository"]["url"]:
+        return False
+    known = _versions(engine["package"])
+    if any(fnmatch.fnmatchcase(one, engine["version"] or "*") for one in known):
+        return False
+    return bool(__salt__["swarm_repository.apply"](test=True))
+
+
 def planned():
     """
     Return the version that ``install`` would install, ``""`` if the present version stays.
@@ -348,6 +362,8 @@ def planned():
     engine = __salt__["swarm_settings.get"]()["engine"]
     have = __salt__["pkg.version"](engine["package"])
     if have and fnmatch.fnmatchcase(have, engine["version"] or "*"):
+        return ""
+    if _awaits_repository(engine):
         return ""
     return _candidate(engine["package"], engine["version"])
 
@@ -377,6 +393,17 @@ def install(test=False):
             _end()
         finished = {engine["package"]: {"old": None, "new": have}} if begun else {}
         return {**finished, **_aligned(engine, have, test), **_hold(engine, test)}
+    return _moved(settings, have, begun, test)
+
+
+def _moved(settings, have, begun, test):
+    """Ensure the engine's packages have another version than now; return what changed."""
+    engine = settings["engine"]
+    if test and _awaits_repository(engine):
+        if not have:
+            _second(engine)
+        new = f"{engine['version'] or 'the newest'} from {engine['repository']['url']}"
+        return {engine["package"]: {"old": have or None, "new": new}}
     candidate, others = _acceptable(settings, have, begun, test)
     if test and begun and swarm_dpkg.interrupted():
         # apt says nothing before the installation that was begun is finished.

@@ -1,9 +1,12 @@
 """
-Ask apt what an installation would change: https://manpages.debian.org/apt-get(8), ``--simulate``.
+Ask apt what an installation would change, and have it read a repository.
+
+https://manpages.debian.org/apt-get(8), ``--simulate`` and ``update``.
 """
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 import swarm_dpkg
@@ -12,6 +15,7 @@ import swarm_errors
 # Inst docker-ce [5:28.5.1] (5:28.5.2 Docker CE:bookworm [amd64])
 _INSTALLED = re.compile(r"^Inst (\S+)(?: \[([^\]]*)\])? \((\S+)", flags=re.MULTILINE)
 _REMOVED = re.compile(r"^Remv (\S+) \[([^\]]*)\]", flags=re.MULTILINE)
+_UNREAD = ("Failed to fetch", "GPG error")
 # The set is released from its hold for the installation.
 _OPTIONS = (
     "--no-install-recommends",
@@ -46,6 +50,18 @@ def simulate(pkgs: Iterable[str | dict[str, str]]) -> Plan:
     # apt removes a package for a moment to configure another one in between.
     gone = {name: old for name, old in _REMOVED.findall(done.stdout) if name not in installed}
     return Plan(installed, gone)
+
+
+def update(source: Path) -> None:
+    """Have apt read the repositories of one file; raise an error if it cannot."""
+    only = (f"Dir::Etc::SourceList={source}", "Dir::Etc::SourceParts=-", "APT::Get::List-Cleanup=0")
+    done = swarm_dpkg.run("apt-get", *(f"--option={one}" for one in only), "update")
+    # Of a repository that it knew before, apt only warns.
+    if done.returncode or any(word in done.stderr for word in _UNREAD):
+        raise swarm_errors.SwarmError(
+            "apt cannot read the repository (swarm:engine:repository), and nothing was changed:"
+            f" {'; '.join(done.stderr.split(chr(10))[:4]).strip('; ')}"
+        )
 
 
 def _objection(out: str, err: str) -> str:

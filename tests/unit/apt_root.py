@@ -114,6 +114,49 @@ def repository(folder, packages):
     return folder
 
 
+class Signer:
+    """A key, and what it signs."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = str(home)
+        home.chmod(0o700)
+        self._gpg("--quick-gen-key", "Docker of the test", "ed25519", "default", "never")
+        self.key = self._gpg("--armor", "--export")
+        shown = self._gpg("--list-keys", "--with-colons").splitlines()
+        self.fingerprint = next(line for line in shown if line.startswith("fpr")).split(":")[9]
+
+    def _gpg(self, *args):
+        quiet = ("--batch", "--yes", "--quiet", "--passphrase", "", "--pinentry-mode", "loopback")
+        return _run("gpg", "--homedir", self._home, *quiet, *args).stdout
+
+    def close(self):
+        """End the agent that gpg has started for this key."""
+        _run("gpgconf", "--homedir", self._home, "--kill", "all")
+
+    def archive(self, folder, packages, suite="bookworm"):
+        """Make a signed repository with the layout of docker.com's."""
+        repository(folder, packages)
+        release = folder / "dists" / suite
+        index = release / "stable" / f"binary-{architecture()}" / "Packages"
+        index.parent.mkdir(parents=True)
+        (folder / "Packages").rename(index)
+        digest = _run("sha256sum", index).stdout.split()[0]
+        fields = {
+            "Origin": "Docker",
+            "Label": "Docker CE",
+            "Suite": suite,
+            "Codename": suite,
+            "Date": "Thu, 01 Jan 2026 00:00:00 UTC",
+            "Architectures": architecture(),
+            "Components": "stable",
+            "SHA256": f"\n {digest} {index.stat().st_size} {index.relative_to(release)}",
+        }
+        (release / "Release").write_text("".join(f"{k}: {v}\n" for k, v in fields.items()))
+        self._gpg("--clearsign", "--output", release / "InRelease", release / "Release")
+        (release / "Release").unlink()
+        return folder
+
+
 class Root:
     """The files of apt and dpkg of a host, and the commands that use them."""
 

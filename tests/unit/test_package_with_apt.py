@@ -4,6 +4,8 @@ The engine's packages with the real apt, dpkg and Salt's own functions, in a fol
 
 import os
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 import salt.config
@@ -11,9 +13,10 @@ import salt.loader
 import swarm_dockerd
 import swarm_dpkg
 import swarm_errors
+import swarm_files
 import swarm_package_set
 
-from _modules import swarm_package
+from _modules import swarm_package, swarm_repository
 from tests.unit import apt_root
 from tests.unit.pillars import VALID, settings_of
 
@@ -74,7 +77,7 @@ def functions():
 
 
 @pytest.fixture
-def apply(monkeypatch, functions):
+def apply(monkeypatch, functions, root):
     """Return a function that installs what a pillar says."""
 
     loaded, context = functions
@@ -91,10 +94,17 @@ def apply(monkeypatch, functions):
             "cmd.run_stdout": lambda *_, **__: "LoadState=loaded",
         }
         own |= {f"pkg.{one}": loaded[f"pkg.{one}"] for one in PKG}
-        monkeypatch.setattr(swarm_package, "__salt__", own, raising=False)
-        monkeypatch.setattr(swarm_package, "__opts__", {"id": "m1"}, raising=False)
+        own["swarm_repository.apply"] = swarm_repository.apply
+        for module in (swarm_package, swarm_repository):
+            monkeypatch.setattr(module, "__salt__", own, raising=False)
+            monkeypatch.setattr(module, "__opts__", {"id": "m1"}, raising=False)
+        grains = {"oscodename": "bookworm", "osarch": apt_root.architecture()}
+        monkeypatch.setattr(swarm_repository, "__grains__", grains, raising=False)
+        monkeypatch.setattr(swarm_repository, "_APT", root.path / "etc/apt")
         monkeypatch.setattr(swarm_dockerd, "answers", lambda: False)
-        return getattr(swarm_package, function)(test=test)
+        module = swarm_repository if function in {"known", "unknown"} else swarm_package
+        name = {"known": "apply", "unknown": "remove"}.get(function, function)
+        return getattr(module, name)(test=test)
 
     return apply
 
@@ -274,3 +284,151 @@ def test_engine_that_took_the_place_of_another_is_the_formulas_own(docker, apply
     apply(**CE, replace=True)
     apply("remove", **CE)
     assert set(docker.packages()) == {"iptables"}
+
+
+# ---- the repository
+
+
+@pytest.fixture(scope="module")
+def signer(tmp_path_factory):
+    if not shutil.which("gpg"):
+        pytest.skip("gpg is not here, which signs the repository")
+    # The path of the agent's socket has to be short.
+    home = Path(tempfile.mkdtemp())
+    signer = apt_root.Signer(home)
+    yield signer
+    signer.close()
+    shutil.rmtree(home)
+
+
+@pytest.fixture(scope="module")
+def archive(signer, tmp_path_factory):
+    return signer.archive(tmp_path_factory.mktemp("archive") / "docker", apt_root.DOCKER)
+
+
+@pytest.fixture
+def wanted(debian, archive, signer):
+    """Return a pillar with the signed repository, for a host that has Debian's only."""
+    url, fingerprint = f"file:{archive}", signer.fingerprint
+    return {**CE, "repository": {"url": url, "key": signer.key, "fingerprint": fingerprint}}
+
+
+def files(root):
+    """Return what apt has been told, ``{path: text}``."""
+    etc = root.path / "etc/apt"
+    return {str(one.relative_to(etc)): one.read_text() for one in etc.rglob("*") if one.is_file()}
+
+
+def candidate(root, name):
+    shown = root.run("apt-cache", "policy", name)
+    return shown.partition("Candidate: ")[2].partition("\n")[0]
+
+
+def with_repository(wanted, **differs):
+    return {**wanted, "repository": {**wanted["repository"], **differs}}
+
+
+def test_bare_host_gets_dockers_engine_from_a_repository_of_pillar(debian, apply, wanted):
+    before = files(debian)
+    assert list(apply("known", test=True, **wanted)) == ["key", "pin", "source"]
+    said = apply(test=True, **wanted)
+    assert said["docker-ce"]["new"] == f"the newest from {wanted['repository']['url']}"
+    assert files(debian) == before
+
+    assert list(apply("known", **wanted)) == ["key", "pin", "source"]
+    assert apply("known", **wanted) == {}
+    assert apply("known", test=True, **wanted) == {}
+    assert promised(apply, debian, **wanted)["docker-ce"]["new"] == "5:29.1.0"
+    # Another package of that repository does not take the place of Debian's.
+    assert candidate(debian, "iptables") == "1.8.9"
+
+    apply("remove", **wanted)
+    assert sorted(apply("unknown", **wanted)) == ["key", "pin", "source"]
+    assert files(debian) == before
+    assert candidate(debian, "docker-ce") in {"", "(none)"}
+    assert apply("unknown", **wanted) == {}
+
+
+def test_repository_that_pillar_has_no_more_is_removed(debian, apply, wanted):
+    before = files(debian)
+    apply("known", **wanted)
+    assert sorted(apply("known", **CE)) == ["key", "pin", "source"]
+    assert files(debian) == before
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_key_with_another_fingerprint_is_refused(debian, apply, wanted, test):
+    before = files(debian)
+    other = with_repository(wanted, fingerprint="9DC858229FC7DD38854AE2D88D81803C0EBFCD88")
+    words = f"has the fingerprint {wanted['repository']['fingerprint']}, and pillar expects 9DC85"
+    with pytest.raises(swarm_errors.SwarmError, match=words):
+        apply("known", test=test, **other)
+    assert files(debian) == before
+
+
+def test_repository_that_apt_cannot_read_leaves_nothing_behind(debian, apply, wanted, tmp_path):
+    before = files(debian)
+    with pytest.raises(swarm_errors.SwarmError, match="apt cannot read the repository"):
+        apply("known", **with_repository(wanted, url=f"file:{tmp_path}/nothing"))
+    assert files(debian) == before
+
+
+def test_repository_that_somebody_else_has_signed_is_refused(
+    debian, apply, wanted, archive, tmp_path
+):
+    forged = shutil.copytree(archive, tmp_path / "forged")
+    signed = forged / "dists/bookworm/InRelease"
+    signed.write_text(signed.read_text().replace("Docker CE", "Docker EE"))
+    before = files(debian)
+    with pytest.raises(swarm_errors.SwarmError, match="apt cannot read the repository"):
+        apply("known", **with_repository(wanted, url=f"file:{forged}"))
+    assert files(debian) == before
+
+
+@pytest.mark.parametrize("name", ["docker.list", "docker.sources"])
+def test_source_of_another_tool_is_refused_or_taken_over(debian, apply, wanted, name):
+    url = wanted["repository"]["url"]
+    path = debian.path / "etc/apt/sources.list.d" / name
+    lines = {
+        "docker.list": f"deb [trusted=yes] {url} bookworm stable\n",
+        "docker.sources": (
+            f"Types: deb\nURIs: {url}/\nSuites: bookworm\nComponents: stable\nTrusted: yes\n"
+        ),
+    }
+    path.write_text(lines[name])
+    before = files(debian)
+    for test in (True, False):
+        with pytest.raises(swarm_errors.SwarmError, match=f"already, .*/{name}: with a second one"):
+            apply("known", test=test, **wanted)
+    assert files(debian) == before
+    over = with_repository(wanted, take_over=True)
+    said = apply("known", test=True, **over)
+    assert said[str(path)] == {"old": "in use", "new": "switched off"}
+    assert files(debian) == before
+    assert apply("known", **over) == said
+    assert apply("known", **over) == {}
+    # Apt has no word against it.
+    assert debian.run("apt-get", "update")
+    apply("unknown")
+    assert files(debian) == before
+
+
+def test_file_with_other_sources_as_well_is_left_to_its_owner(debian, apply, wanted):
+    path = debian.path / "etc/apt/sources.list"
+    url = wanted["repository"]["url"]
+    path.write_text(f"deb [trusted=yes] {url} bookworm stable\ndeb http://example.com sid main\n")
+    with pytest.raises(swarm_errors.SwarmError, match="Take that source out of the file by hand"):
+        apply("known", **with_repository(wanted, take_over=True))
+
+
+def test_taken_over_source_is_in_use_again_if_apt_cannot_read_the_new_one(
+    debian, apply, wanted, archive
+):
+    url = wanted["repository"]["url"]
+    path = debian.path / "etc/apt/sources.list.d/docker.list"
+    path.write_text(f"deb [trusted=yes] {url} bookworm stable\n")
+    before = files(debian)
+    with pytest.raises(swarm_errors.SwarmError, match="apt cannot read the repository"):
+        apply("known", **with_repository(wanted, take_over=True, suite="trixie"))
+    assert files(debian) == before
+    assert swarm_files.record("repository") == {}
