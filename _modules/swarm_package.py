@@ -31,6 +31,12 @@ def __virtual__():
     return __virtualname__
 
 
+def _is(version, wanted):
+    """Return whether this is a version that pillar accepts, which may leave out the epoch."""
+    names = (version, version.partition(":")[2])
+    return any(fnmatch.fnmatchcase(one, wanted or "*") for one in names)
+
+
 def _candidate(package, wanted):
     """Return the version that would be installed; refresh the package lists if there is none."""
     unread = ""
@@ -38,7 +44,7 @@ def _candidate(package, wanted):
         if refresh:
             unread = _unread(__salt__["pkg.refresh_db"]())
         known = __salt__["pkg.list_repo_pkgs"](package).get(package, [])
-        found = [one for one in known if not wanted or fnmatch.fnmatchcase(one, wanted)]
+        found = [one for one in known if _is(one, wanted)]
         if found:
             return found[0] if wanted else __salt__["pkg.latest_version"](package, refresh=False)
     text = f"version {wanted} of {package}" if wanted else package
@@ -120,7 +126,7 @@ def _planned(engine, candidate, have, others):
     package = engine["package"]
     companions = _companions(package, not have)
     required = [one for one in companions if one not in swarm_package_set.optional(package)]
-    allowed = set().union(*map(swarm_package_set.names, others))
+    allowed = set().union(*map(swarm_package_set.names, (package, *others)))
     for chosen in (companions, required):
         pkgs = _pkgs(package, candidate, chosen, others)
         plan = swarm_apt.simulate(pkgs)
@@ -344,7 +350,7 @@ def _awaits_repository(engine):
     if not engine["repository"]["url"]:
         return False
     known = _versions(engine["package"])
-    if any(fnmatch.fnmatchcase(one, engine["version"] or "*") for one in known):
+    if any(_is(one, engine["version"]) for one in known):
         return False
     return bool(__salt__["swarm_repository.apply"](test=True))
 
@@ -361,7 +367,7 @@ def planned():
     """
     engine = __salt__["swarm_settings.get"]()["engine"]
     have = __salt__["pkg.version"](engine["package"])
-    if have and fnmatch.fnmatchcase(have, engine["version"] or "*"):
+    if have and _is(have, engine["version"]):
         return ""
     if _awaits_repository(engine):
         return ""
@@ -388,7 +394,7 @@ def install(test=False):
         if begun:
             _finish_begun()
     have = __salt__["pkg.version"](engine["package"])
-    if have and fnmatch.fnmatchcase(have, engine["version"] or "*"):
+    if have and _is(have, engine["version"]):
         if begun and not test:
             _end()
         finished = {engine["package"]: {"old": None, "new": have}} if begun else {}

@@ -5,6 +5,8 @@ Its packages are empty and have the dependencies and conflicts of the real ones.
 apt and dpkg are not touched: ``APT_CONFIG`` and ``DPKG_ADMINDIR`` lead every command elsewhere.
 """
 
+import functools
+import hashlib
 import os
 import shutil
 import subprocess
@@ -77,6 +79,11 @@ def _run(*args, **more):
     return subprocess.run(args, check=True, capture_output=True, text=True, **more)  # noqa: S603
 
 
+def _digest(file):
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@functools.cache
 def architecture():
     """Return the architecture of this machine's packages."""
     return _run("dpkg", "--print-architecture").stdout.strip()
@@ -100,8 +107,7 @@ def _build(folder, name, version, fields):
     shutil.rmtree(tree)
     stanza = text.replace(
         "Description",
-        f"Filename: {file.name}\nSize: {file.stat().st_size}\n"
-        f"SHA256: {_run('sha256sum', file).stdout.split()[0]}\nDescription",
+        f"Filename: {file.name}\nSize: {file.stat().st_size}\nSHA256: {_digest(file)}\nDescription",
     )
     return f"{stanza}\n"
 
@@ -140,7 +146,6 @@ class Signer:
         index = release / "stable" / f"binary-{architecture()}" / "Packages"
         index.parent.mkdir(parents=True)
         (folder / "Packages").rename(index)
-        digest = _run("sha256sum", index).stdout.split()[0]
         fields = {
             "Origin": "Docker",
             "Label": "Docker CE",
@@ -149,7 +154,7 @@ class Signer:
             "Date": "Thu, 01 Jan 2026 00:00:00 UTC",
             "Architectures": architecture(),
             "Components": "stable",
-            "SHA256": f"\n {digest} {index.stat().st_size} {index.relative_to(release)}",
+            "SHA256": f"\n {_digest(index)} {index.stat().st_size} {index.relative_to(release)}",
         }
         (release / "Release").write_text("".join(f"{k}: {v}\n" for k, v in fields.items()))
         self._gpg("--clearsign", "--output", release / "InRelease", release / "Release")
@@ -183,6 +188,7 @@ class Root:
             f'Dir::Bin::methods "/usr/lib/apt/methods";\n'
             'APT::Sandbox::User "root";\n'
             f'DPkg::Options {{ "--root={path}"; "--force-script-chrootless"; }};\n'
+            'DPkg::Options:: "--force-unsafe-io";\n'
             f'DPkg::Options:: "--log={path}/var/log/dpkg.log";\n'
         )
         self.environment = {
