@@ -43,8 +43,7 @@ def _candidate(package, wanted):
     for refresh in (False, True):
         if refresh:
             unread = _unread(__salt__["pkg.refresh_db"]())
-        known = __salt__["pkg.list_repo_pkgs"](package).get(package, [])
-        found = [one for one in known if _is(one, wanted)]
+        found = [one for one in _versions(package) if _is(one, wanted)]
         if found:
             return found[0] if wanted else __salt__["pkg.latest_version"](package, refresh=False)
     text = f"version {wanted} of {package}" if wanted else package

@@ -79,8 +79,8 @@ def _wanted(settings):
         )
     key = _APT / _KEY
     host = swarm_apt_source.Host(suite, __grains__["osarch"], str(key))
-    packages = swarm_package_set.names("docker-ce") - {"apparmor"}
-    packages |= {settings["engine"]["package"]}
+    engines = {"docker-ce", settings["engine"]["package"]}
+    packages = {one for engine in engines for one in swarm_package_set.held(engine)}
     return {
         key: _key(repository, settings["id"]),
         _APT / _PIN: swarm_apt_source.preferences(repository["origin"], packages),
