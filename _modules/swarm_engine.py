@@ -259,6 +259,28 @@ def _files(settings, wanted, keys, test, restarts):
     return before if before and not before.restart else plan(rest, verify)
 
 
+def refit():
+    """
+    Start the engine of a package that has taken the place of another one.
+
+    The formula's drop-in has the command of the package that is gone; it gets that of the new unit.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_engine.refit
+    """
+    engine = _settings()["engine"]
+    path, command = _dropin_path(engine), _command(engine["service"])
+    text = swarm_files.read(path)
+    if text and command:
+        swarm_files.write(path, swarm_unit.moved(text, command))
+    __salt__["service.systemctl_reload"]()
+    if not swarm_dockerd.answers():
+        swarm_dockerd.start(__salt__, engine["service"])
+
+
 def configure_overlay(test=False):
     """
     Ensure the engine uses the store for overlay networks if they are enabled, and none otherwise.

@@ -288,6 +288,33 @@ def image_source(value: object) -> str | None:
     return None if good else "salt://..., https://... or an absolute path of an image's tar"
 
 
+def apt_url(value: object) -> str | None:
+    """Accept the URL of an apt repository, or of a mirror; also a folder of the host."""
+    good = isinstance(value, str) and re.fullmatch(r"(?:https?://|file:/)[^\s\[\]@]+", value)
+    want = "the URL of an apt repository: https://..., http://... or file:/..., without a password"
+    return None if good else f"{want}, which apt has from /etc/apt/auth.conf.d"
+
+
+def suite(value: object) -> str | None:
+    """Accept the suite of an apt repository; one that ends with a slash is a path."""
+    good = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._~/-]+", value)
+    return None if good else "the name of a release, such as bookworm"
+
+
+def public_key(value: object) -> str | None:
+    """Accept an armored public key, or the place of one."""
+    good = isinstance(value, str) and (
+        value.startswith(("salt://", "/")) or "-----BEGIN PGP PUBLIC KEY BLOCK-----" in value
+    )
+    return None if good else "salt://..., an absolute path, or -----BEGIN PGP PUBLIC KEY BLOCK-----"
+
+
+def fingerprint(value: object) -> str | None:
+    """Accept the fingerprint of an OpenPGP key, with or without blanks."""
+    good = isinstance(value, str) and re.fullmatch(r"[0-9A-Fa-f]{40}", value.replace(" ", ""))
+    return None if good else "a fingerprint of 40 hexadecimal digits, in quotes"
+
+
 def name(value: object) -> str | None:
     """Accept the name of a container, volume or network."""
     good = isinstance(value, str) and _NAME.fullmatch(value)

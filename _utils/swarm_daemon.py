@@ -11,6 +11,7 @@ import swarm_errors
 import swarm_files
 import swarm_flags
 import swarm_holdings
+import swarm_package_set
 import swarm_values
 from swarm_certs import Files
 
@@ -97,6 +98,11 @@ def version(text: str) -> tuple[int, ...]:
 def downgrades(changes: dict) -> list[str]:
     """Return a warning for each package that a report shows as downgraded."""
     pairs = {name: (one["old"], one["new"]) for name, one in changes.items()}
+    engines = {name: pairs[name] for name in swarm_package_set.ENGINES if name in pairs}
+    gone = [(name, old) for name, (old, new) in engines.items() if new is None]
+    come = [(name, new) for name, (old, new) in engines.items() if old is None]
+    for (other, old), (name, new) in zip(gone, come, strict=False):
+        pairs[f"{other}, replaced by {name}:"] = (old, new)
     return [
         f"{name} {old} is followed by the older {new}, and Docker supports no way back: an older"
         " engine may not read what a newer one has written"

@@ -58,7 +58,8 @@ def interrupted() -> bool:
     return any(one.name.isdigit() for one in _JOURNAL.iterdir())
 
 
-def _run(*args: str) -> subprocess.CompletedProcess:
+def run(*args: str) -> subprocess.CompletedProcess:
+    """Run a command of apt or dpkg that asks nothing, and return its result."""
     quiet = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
     try:
         return subprocess.run(  # noqa: S603 - fixed arguments, no shell
@@ -70,7 +71,7 @@ def _run(*args: str) -> subprocess.CompletedProcess:
 
 def unfinished() -> list[str]:
     """Return the names of the packages that are neither installed nor removed."""
-    listed = _run("dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Package}\n")
+    listed = run("dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Package}\n")
     pairs = (line.split() for line in listed.stdout.splitlines())
     return sorted(name for status, name in pairs if status not in _SETTLED)
 
@@ -81,11 +82,11 @@ def finish() -> str:
 
     Changed configuration files are kept.
     """
-    _run("dpkg", *_KEEP, "--configure", "-a")
+    run("dpkg", *_KEEP, "--configure", "-a")
     if not unfinished():
         return ""
     keep = [word for one in _KEEP for word in ("-o", f"Dpkg::Options::={one}")]
     mend = ("--assume-yes", "--no-install-recommends", "--fix-broken", "install")
-    done = _run("apt-get", *keep, *mend)
+    done = run("apt-get", *keep, *mend)
     left = unfinished()
     return f"{', '.join(left)}: {done.stderr.strip()}" if left else ""

@@ -145,6 +145,13 @@ def _addresses(settings: dict) -> Iterator[Fault]:
         yield Fault("swarm:address", settings["address"], want)
 
 
+def _repository(settings: dict) -> Iterator[Fault]:
+    repository = settings["engine"]["repository"]
+    if repository["url"] and not repository["key"]:
+        want = "the repository's public key: salt://..., an absolute path, or the key itself"
+        yield Fault("swarm:engine:repository:key", None, want)
+
+
 def _listen(settings: dict) -> Iterator[Fault]:
     listen, own = settings["engine"]["listen"], settings["address"]
     if listen and own and listen not in {own, *_EVERYWHERE}:
@@ -318,6 +325,7 @@ _RELATIONS = (
     swarm_secure.faults,
     _ports,
     _addresses,
+    _repository,
     _listen,
     _subnets,
     _logs,

@@ -81,6 +81,9 @@ NODE = {
     "availability": Field(checks.optional(_AVAILABILITY), None, "active, pause or drain"),
 }
 
+# https://docs.docker.com/engine/install/debian/
+_DOCKERS_KEY = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88"
+
 SCHEMA = {
     "mode": Field(
         checks.one_of("classic", "builtin"),
@@ -100,6 +103,27 @@ SCHEMA = {
         "package": Field(checks.name, "docker.io", "package of the engine: docker.io, docker-ce"),
         "version": Field(checks.optional(checks.text), None, "its version; unset: what is there"),
         "hold": Field(checks.boolean, False, "keep unattended upgrades away from it"),
+        "replace": Field(
+            checks.boolean, False, "whether it takes the place of another engine that is here"
+        ),
+        "repository": {
+            "url": Field(
+                checks.optional(checks.apt_url), None, "apt repository of the engine; unset: none"
+            ),
+            "key": Field(
+                checks.optional(checks.public_key), None, "its public key, or the place of it"
+            ),
+            "fingerprint": Field(
+                checks.fingerprint, _DOCKERS_KEY, "what the key has to have; Docker's own"
+            ),
+            "suite": Field(checks.optional(checks.suite), None, "unset: this host's release"),
+            "components": Field(checks.list_of(checks.name), ["stable"], "its components"),
+            "architectures": Field(checks.list_of(checks.name), [], "none: this host's"),
+            "origin": Field(checks.text, "Docker", "Origin in its Release, to pin packages by"),
+            "take_over": Field(
+                checks.boolean, False, "whether another source for it is switched off"
+            ),
+        },
         "service": Field(checks.name, "docker", "its systemd unit"),
         "port": Field(
             checks.optional(checks.port), None, "its TCP port; unset: 2376, in builtin mode none"

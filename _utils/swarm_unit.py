@@ -13,6 +13,7 @@ _OURS = "# Written by Salt (swarm-formula)"
 _HEADER = re.compile(r"^# (/.+)$", flags=re.MULTILINE)
 _CONTINUED = re.compile(r"\\\n(?:[ \t]*[#;].*\n)*[ \t]*")
 _EXEC_START = re.compile(r"^[ \t]*ExecStart[ \t]*=(.*)$", flags=re.MULTILINE)
+_SOCKET = re.compile(r" -H tcp://\S+(?: --tlsverify)?$")
 _MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
 # Error lines of the daemon, including its own panics and those of the Go runtime; and systemd's.
 _BAD = re.compile(
@@ -73,6 +74,13 @@ def dropin(command: str, listen: str, verify: bool = False) -> str:
         f"{_OURS}: the unit's own command, and one more socket.\n"
         f"[Service]\nExecStart=\nExecStart={command} -H tcp://{listen}{' --tlsverify' * verify}\n"
     )
+
+
+def moved(text: str, command: str) -> str:
+    """Return the formula's drop-in ``text`` with the command of another package's unit."""
+    ours = _commands(text)[-1]
+    socket = _SOCKET.search(ours)
+    return text.replace(f"ExecStart={ours}", f"ExecStart={command}{socket[0]}") if socket else text
 
 
 def words(journal: str, lines: int = 4) -> str:

@@ -72,10 +72,15 @@ engine is removed:
     - require:
       - swarm_firewall: ports of the swarm are nobody's
 
+repository of the engine is removed:
+  swarm_repository.removed:
+    - require:
+      - swarm_engine: engine is removed
+
 registries are forgotten:
   swarm_registry.logged_out:
     - require:
-      - swarm_engine: engine is removed
+      - swarm_repository: repository of the engine is removed
 
 client libraries are removed:
   swarm_libraries.removed:

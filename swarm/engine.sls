@@ -1,13 +1,18 @@
-{#- Installs the Docker Engine; options, labels and the TCP port of it, once that is guarded. #}
+{#- Installs the Docker Engine, from its repository if pillar has one; options, labels and the TCP port of it, once that is guarded. #}
 include:
   - swarm.libraries
   - swarm.tls
   - swarm.firewall
 
+repository of the engine is known:
+  swarm_repository.managed:
+    - require:
+      - swarm_libraries: client libraries are installed
+
 engine is installed:
   swarm_engine.installed:
     - require:
-      - swarm_libraries: client libraries are installed
+      - swarm_repository: repository of the engine is known
     - require_in:
       - swarm_firewall: ports of the swarm are guarded
 

@@ -40,6 +40,31 @@ WRONG = [
         "found ['debug']; right would be a mapping",
     ),
     Wrong("boolean in quotes", {"overlay": "true"}, "swarm:overlay", "without quotes"),
+    Wrong("replace in quotes", {"engine": {"replace": "yes"}}, "swarm:engine:replace", "true or"),
+    Wrong(
+        "repository without a key",
+        {"engine": {"repository": {"url": "https://download.docker.com/linux/debian"}}},
+        "swarm:engine:repository:key",
+        "the repository's public key",
+    ),
+    Wrong(
+        "repository with a password",
+        {"engine": {"repository": {"url": "https://me:secret@example.com/debian"}}},
+        "swarm:engine:repository:url",
+        "without a password",
+    ),
+    Wrong(
+        "key of a repository by URL",
+        {"engine": {"repository": {"key": "https://download.docker.com/linux/debian/gpg"}}},
+        "swarm:engine:repository:key",
+        "salt://..., an absolute path",
+    ),
+    Wrong(
+        "fingerprint that is a short one",
+        {"engine": {"repository": {"fingerprint": "0EBFCD88"}}},
+        "swarm:engine:repository:fingerprint",
+        "40 hexadecimal digits",
+    ),
     Wrong("yes in quotes", {"engine": {"hold": "yes"}}, "swarm:engine:hold", "true or false"),
     Wrong("boolean as number", {"overlay": 1}, "swarm:overlay", "true or false"),
     Wrong(

@@ -177,6 +177,24 @@ ROWS = (
         _later("99.*", "swarm:engine:version"),
     ),
     _row("engine:hold", True),
+    # Nothing to replace, and no repository that these are for: the lab's archive is its own.
+    _row("engine:replace", True),
+    _row(
+        "engine:repository:url",
+        _refused("https://download.docker.com/linux/debian", "swarm:engine:repository:key"),
+        _later(
+            "file:/srv/none",
+            "swarm:engine:repository:key",
+            also={"engine": {"repository": {"key": "/root/no-key.asc"}}},
+        ),
+    ),
+    _row("engine:repository:key", "salt://keys/docker.asc"),
+    _row("engine:repository:fingerprint", "AC530D520F2F3269F5E98313A48449044AAD5C5D"),
+    _row("engine:repository:suite", "trixie"),
+    _row("engine:repository:components", ["stable", "test"]),
+    _row("engine:repository:architectures", ["amd64"]),
+    _row("engine:repository:origin", "Mirror"),
+    _row("engine:repository:take_over", True),
     _row("engine:turns", False),
     _row(
         "engine:service",

@@ -49,6 +49,7 @@ class Dockerd:
         self.config, self.command = {}, COMMAND  # in force
         self.entry = "/entry"  # the program of its containers
         self.dropins = []  # those of an admin
+        self.own = COMMAND  # that of the package's unit
         self.unit = COMMAND  # as systemd has read it
         self.journal, self.systemd = [], []
         self.calls = []
@@ -84,7 +85,7 @@ class Dockerd:
 
     def cat(self):
         """Return what ``systemctl cat`` shows."""
-        shown = f"# /lib/systemd/system/docker.service\n[Service]\nExecStart={COMMAND}\n"
+        shown = f"# /lib/systemd/system/docker.service\n[Service]\nExecStart={self.own}\n"
         files = [self.dropin, *self.dropins] if self.dropin.exists() else self.dropins
         for path in sorted(files, key=lambda one: one.name):
             shown += f"\n# {path}\n{path.read_text()}"
@@ -101,7 +102,7 @@ class Dockerd:
 
     def daemon_reload(self):
         self.calls.append("daemon-reload")
-        self.unit = COMMAND
+        self.unit = self.own
         if self.dropin.exists():
             self.unit = self.dropin.read_text().rsplit("ExecStart=", 1)[1].strip()
         return True

@@ -271,6 +271,21 @@ def test_diff_shows_both_sides():
         ({"docker.io": {"old": None, "new": "26.1.5"}}, 0),
         ({"docker.io": {"old": "26.1.5", "new": None}}, 0),
         ({"hold": {"old": True, "new": False}}, 0),
+        # One engine has taken the place of another.
+        (
+            {
+                "docker-ce": {"old": "5:28.5.2-1~debian.12", "new": None},
+                "docker.io": {"old": None, "new": "26.1.5"},
+            },
+            1,
+        ),
+        (
+            {
+                "docker.io": {"old": "26.1.5", "new": None},
+                "docker-ce": {"old": None, "new": "5:28.5.2-1~debian.12"},
+            },
+            0,
+        ),
     ],
     ids=str,
 )

@@ -388,6 +388,21 @@ def test_drop_in_of_another_purpose_may_come_later(daemon):
     assert daemon.command == TCP
 
 
+@pytest.mark.usefixtures("converged")
+def test_engine_of_another_package_starts_with_its_own_command(daemon):
+    """The drop-in has the command of the package that is gone, whose program there is no more."""
+    own = daemon.own = COMMAND.replace("/usr/sbin", "/usr/bin")
+    assert own != COMMAND
+    daemon.up = False
+    swarm_engine.refit()
+    assert daemon.up
+    assert daemon.command == f"{own} -H tcp://10.77.0.11:2275"
+    pid = daemon.pid
+    swarm_engine.refit()
+    assert swarm_engine.configure() == {}
+    assert daemon.pid == pid
+
+
 TEXTS = [
     "",
     "\n",

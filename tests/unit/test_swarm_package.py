@@ -1,4 +1,5 @@
 import contextlib
+import functools
 import subprocess
 import sys
 
@@ -15,6 +16,19 @@ from tests.unit.pillars import VALID, settings_of
 # The packages of an installation; iptables is there already.
 BROUGHT = ("containerd", "docker.io", "iptables", "runc")
 LOCKS = {"_LOCKS": ("lock-frontend", "lock"), "_DOWNLOADS": ("lists", "archives")}
+
+
+def simulated(host, args, removes=()):
+    """Return what apt-get says of an installation: it changes what it is asked to, no more."""
+    lines = [f"Remv {one} [1]" for one in removes]
+    for word in args[args.index("install") + 1 :]:
+        name, _, version = word.partition("=")
+        old = host.get("have" if name == "docker.io" else name)
+        if name.endswith("-"):
+            lines.append(f"Remv {name[:-1]} [{host.get(name[:-1]) or host['have']}]")
+        elif old != version:
+            lines.append(f"Inst {name}{f' [{old}]' if old else ''} ({version or '1'} Debian:12)")
+    return subprocess.CompletedProcess(args, 0, "\n".join(lines), "")
 
 
 @pytest.fixture
@@ -47,9 +61,8 @@ def engine(monkeypatch, tmp_path):
         packages = {"bash", "iptables"}
 
         def install(pkgs, **_):
-            for one in filter(lambda one: isinstance(one, dict), pkgs):
-                host.update({"have" if name == "docker.io" else name: one[name] for name in one})
-            packages.update(BROUGHT)
+            host["have"] = pkgs[0][next(iter(pkgs[0]))]
+            packages.update(BROUGHT, *(one for one in pkgs if isinstance(one, dict)))
 
         def version(*names):
             return host["have"] if names == ("docker.io",) else host.get(names[0], "")
@@ -58,6 +71,7 @@ def engine(monkeypatch, tmp_path):
             "pkg.remove",
             swarm_settings__get=settings_of({**VALID, "engine": wanted}),
             swarm_engine__check=None,
+            swarm_engine__refit=None,
             swarm_container__names=list(names),
             swarm_container__get=lambda name: {"command": [dict(names)[name]]},
             cmd__run_stdout=lambda *_, **__: f"LoadState={'masked' if masked else 'loaded'}",
@@ -73,9 +87,14 @@ def engine(monkeypatch, tmp_path):
             pkg__latest_version=lambda *_, **__: host["repositories"][0],
             pkg__refresh_db=lambda *_, **__: host["repositories"].extend(refreshed),
             pkg__get_selections=lambda **_: {"hold": host["held"]},
-            pkg__hold=lambda pkgs, **_: host["held"].extend(pkgs),
-            pkg__unhold=lambda pkgs, **_: [host["held"].remove(one) for one in pkgs],
+            pkg__hold=lambda name, **_: host["held"].append(name),
+            pkg__unhold=lambda name, **_: host["held"].remove(name),
         )
+        simulation = functools.partial(simulated, host)
+        if isinstance(getattr(swarm_dpkg.run, "__self__", None), Dpkg):
+            swarm_dpkg.run.__self__.simulation = simulation
+        else:
+            monkeypatch.setattr(swarm_dpkg, "run", lambda *args: simulation(args))
         monkeypatch.setattr(swarm_package, "__salt__", salt, raising=False)
         monkeypatch.setattr(swarm_package, "__opts__", {"id": "m1"}, raising=False)
         return salt
@@ -179,10 +198,8 @@ TRIXIE = {"repositories": ["26.1.5"], "others": {"docker-cli": ["26.1.5"], "appa
 def test_command_line_that_the_package_only_recommends_comes_with_it(engine):
     salt = engine(**TRIXIE)
     swarm_package.install()
-    assert salt["pkg.install"].call_args.kwargs["pkgs"] == [
-        {"docker.io": "26.1.5"},
-        {"docker-cli": "26.1.5"},
-    ]
+    both = [{"docker.io": "26.1.5"}, {"docker-cli": "26.1.5"}]
+    assert salt["pkg.install"].call_args.kwargs["pkgs"] == both
 
 
 def test_only_companions_that_came_with_the_package_go_with_it(engine):
@@ -192,123 +209,21 @@ def test_only_companions_that_came_with_the_package_go_with_it(engine):
     assert salt["pkg.remove"].call_args.kwargs["pkgs"] == ["docker.io", "docker-cli"]
 
 
-RELEASED = {"old": True, "new": False, "packages": ["docker.io"]}
-
-
 def test_hold(engine):
     salt = engine(have="20.10.5", hold=True)
-    done = {"hold": {"old": False, "new": True, "packages": ["docker.io"]}}
-    assert swarm_package.install(test=True) == done
+    assert swarm_package.install(test=True) == {"hold": {"old": False, "new": True}}
     salt["pkg.hold"].assert_not_called()
-    assert swarm_package.install() == done
+    assert swarm_package.install() == {"hold": {"old": False, "new": True}}
     assert swarm_package.install() == {}
-    salt["pkg.hold"].assert_called_once_with(pkgs=["docker.io"])
+    salt["pkg.hold"].assert_called_once_with(name="docker.io")
 
 
 def test_hold_of_ours_is_let_go(engine):
     engine(have="20.10.5", hold=True)
     swarm_package.install()
     engine(have="20.10.5", held=["docker.io"], hold=False)
-    assert swarm_package.install() == {"hold": RELEASED}
+    assert swarm_package.install() == {"hold": {"old": True, "new": False}}
     assert swarm_package.install() == {}
-
-
-def test_hold_of_a_version_before_is_let_go(engine):
-    """That held the engine alone."""
-    swarm_files.note("engine", {"hold": True})
-    engine(have="20.10.5", held=["docker.io"], hold=False)
-    assert swarm_package.install() == {"hold": RELEASED}
-
-
-# ---- the packages of an engine
-
-
-def docker_ce(engine, have="", cli="", containerd="", **wanted):
-    """Give a host and a repository with two versions of docker-ce."""
-    repositories = {
-        "docker-ce": ["5:29.1.0", "5:28.5.2"],
-        "docker-ce-cli": ["5:29.1.0", "5:28.5.2"],
-        "containerd.io": ["2.2.0"],
-    }
-    salt = engine(others=repositories, package="docker-ce", **wanted)
-    there = {"docker-ce": have, "docker-ce-cli": cli, "containerd.io": containerd}
-    there["apparmor"] = "3.0"
-    salt["pkg.version"].side_effect = lambda name, **_: there.get(name, "")
-
-    def install(pkgs, downloadonly=False, **_):
-        there.update({} if downloadonly else {k: v for one in pkgs for k, v in one.items()})
-        there.setdefault("containerd.io", "2.2.0")
-
-    salt["pkg.install"].side_effect = install
-    salt["pkg.latest_version"].side_effect = lambda name, **_: repositories[name][0]
-    return salt, there
-
-
-@pytest.mark.parametrize("have", ["", "5:29.1.0"])
-def test_command_line_has_the_version_of_the_engine(engine, have):
-    """docker-ce depends on any version of it."""
-    _, there = docker_ce(engine, have=have, cli=have, version="5:28.*")
-    assert swarm_package.install()["docker-ce"] == {"old": have or None, "new": "5:28.5.2"}
-    assert (there["docker-ce"], there["docker-ce-cli"]) == ("5:28.5.2", "5:28.5.2")
-    assert swarm_package.install() == {}
-
-
-def test_command_line_that_was_upgraded_alone_comes_back(engine):
-    salt, there = docker_ce(engine, have="5:28.5.2", cli="5:29.1.0", version="5:28.*")
-    promised = swarm_package.install(test=True)
-    assert promised == {"docker-ce-cli": {"old": "5:29.1.0", "new": "5:28.5.2"}}
-    salt["pkg.install"].assert_not_called()
-    assert swarm_package.install() == promised
-    assert there["docker-ce-cli"] == "5:28.5.2"
-    assert swarm_package.install() == {}
-
-
-def test_without_a_version_the_packages_that_are_there_stay(engine):
-    docker_ce(engine, have="5:28.5.2", cli="5:29.1.0", containerd="2.1.5")
-    assert swarm_package.install() == {}
-    _, there = docker_ce(engine, cli="5:28.5.2")
-    swarm_package.install()
-    assert there["docker-ce-cli"] == "5:28.5.2"
-    assert swarm_files.record("engine")["companions"] == []
-
-
-def test_engine_command_line_and_containerd_are_held_together(engine):
-    """An upgrade of containerd stops the containers of an engine that is held."""
-    names = ["docker-ce", "docker-ce-cli", "containerd.io"]
-    docker_ce(engine, have="5:28.5.2", cli="5:28.5.2", containerd="2.1.5", hold=True)
-    done = {"hold": {"old": False, "new": True, "packages": names}}
-    assert swarm_package.install(test=True) == done
-    assert swarm_package.install() == done
-    assert swarm_package.install() == {}
-
-
-def test_what_an_admin_has_held_of_them_is_held_on(engine):
-    options = {"have": "5:28.5.2", "cli": "5:28.5.2", "containerd": "2.1.5"}
-    docker_ce(engine, **options, held=["containerd.io"], hold=True)
-    ours = ["docker-ce", "docker-ce-cli"]
-    assert swarm_package.install()["hold"]["packages"] == ours
-    docker_ce(engine, **options, held=["containerd.io", *ours], hold=False)
-    assert sorted(swarm_package.install()["hold"]["packages"]) == sorted(ours)
-
-
-def test_held_packages_are_free_while_the_version_changes_and_held_again(engine):
-    """A newer engine may need a newer containerd."""
-    names = ["docker-ce", "docker-ce-cli", "containerd.io"]
-    swarm_files.note("engine", {"hold": names})
-    salt, _ = docker_ce(
-        engine, "5:28.5.2", "5:28.5.2", "2.1.5", held=names, hold=True, version="5:29.*"
-    )
-    at_work = []
-    install = salt["pkg.install"].side_effect
-
-    def watched(**kwargs):
-        at_work.append(salt["pkg.get_selections"](state="hold")["hold"][:])
-        install(**kwargs)
-
-    salt["pkg.install"].side_effect = watched
-    assert list(swarm_package.install()) == ["docker-ce"]
-    assert at_work == [[]]
-    assert sorted(salt["pkg.get_selections"](state="hold")["hold"]) == sorted(names)
 
 
 def test_hold_of_an_admin_stays(engine):
@@ -338,7 +253,7 @@ def test_hold_of_ours_is_let_go_before_the_package_is_removed(engine):
     salt["pkg.unhold"].side_effect = lambda **_: order.append("unhold")
     salt["pkg.remove"].side_effect = lambda **_: order.append("remove")
     assert swarm_package.remove() == {
-        "hold": RELEASED,
+        "hold": {"old": True, "new": False},
         "docker.io": {"old": REPOSITORIES[0], "new": None},
     }
     assert order == ["unhold", "remove"]
@@ -347,7 +262,7 @@ def test_hold_of_ours_is_let_go_before_the_package_is_removed(engine):
 def test_hold_of_ours_is_let_go_where_the_package_stays(engine):
     salt = engine(have="20.10.5", hold=True)
     swarm_package.install()
-    assert swarm_package.remove() == {"hold": RELEASED}
+    assert swarm_package.remove() == {"hold": {"old": True, "new": False}}
     salt["pkg.remove"].assert_not_called()
     assert swarm_package.remove() == {}
 
@@ -399,24 +314,57 @@ def test_engine_of_somebody_else_is_not_replaced(engine, monkeypatch, tmp_path, 
     salt["pkg.install"].assert_not_called()
 
 
-@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
-@pytest.mark.parametrize("how", ["companions", "brought"])
-def test_command_line_of_another_engine_is_not_replaced(engine, how, test):
-    """Of an admin who has no engine here."""
-    salt = engine(repositories=REPOSITORIES, others={"docker-ce-cli": ["1"]})
-    with pytest.raises(swarm_errors.SwarmError, match="has docker-ce-cli, which apt would remove"):
-        swarm_package.install(test=test)
-    salt["pkg.install"].assert_not_called()
-    swarm_files.note("engine", {"package": "docker-ce", how: ["docker-ce-cli"]})
-    assert "docker.io" in swarm_package.install(test=test), (
-        "one that came with the formula's engine"
-    )
-
-
-def test_engine_of_ours_is_replaced_by_another_of_pillar(engine):
-    swarm_files.note("engine", {"package": "docker-ce"})
+@pytest.mark.parametrize("ours", [False, True])
+def test_engine_is_replaced_by_another_only_if_pillar_says_so(engine, ours):
+    if ours:
+        swarm_files.note("engine", {"package": "docker-ce"})
     engine(repositories=REPOSITORIES, others={"docker-ce": ["1"]})
-    assert list(swarm_package.install()) == ["docker.io"]
+    with pytest.raises(swarm_errors.SwarmError, match="swarm:engine:replace to true"):
+        swarm_package.install()
+    salt = engine(repositories=REPOSITORIES, others={"docker-ce": ["1"]}, replace=True)
+    assert swarm_package.install() == {
+        "docker-ce": {"old": "1", "new": None},
+        "docker.io": {"old": None, "new": REPOSITORIES[0]},
+    }
+    pkgs = [{"docker.io": REPOSITORIES[0]}, "docker-ce-"]
+    assert salt["pkg.install"].call_args.kwargs["pkgs"] == pkgs
+    salt["swarm_engine.refit"].assert_called_once_with()
+
+
+@pytest.mark.parametrize("other", ["moby-engine", "podman-docker", "the snap docker"])
+def test_what_the_formula_does_not_know_is_replaced_by_hand_only(
+    engine, monkeypatch, tmp_path, other
+):
+    (tmp_path / "docker").write_text("")
+    monkeypatch.setattr(swarm_package, "_SNAP", tmp_path / ("docker" if "snap" in other else "no"))
+    salt = engine(repositories=REPOSITORIES, others={other: ["1"]}, replace=True)
+    with pytest.raises(swarm_errors.SwarmError, match="or remove it by hand first"):
+        swarm_package.install()
+    salt["pkg.install"].assert_not_called()
+
+
+def test_engine_is_replaced_in_its_turn_and_started_with_its_own_unit(engine, monkeypatch):
+    salt = engine(repositories=REPOSITORIES, others={"docker-ce": ["1"]}, replace=True)
+    order = []
+    install = salt["pkg.install"].side_effect
+
+    def installing(pkgs, downloadonly=False, **_):
+        order.append("download" if downloadonly else "install")
+        if not downloadonly:
+            install(pkgs)
+
+    @contextlib.contextmanager
+    def turn(*_):
+        order.append("turn")
+        yield
+        order.append("end")
+
+    salt["pkg.install"].side_effect = installing
+    salt["swarm_engine.refit"].side_effect = lambda: order.append("refit")
+    monkeypatch.setattr(swarm_package.swarm_engine_turn, "held", turn)
+    monkeypatch.setattr(swarm_package.swarm_dockerd, "answers", lambda: True)
+    swarm_package.install()
+    assert order == ["download", "turn", "install", "refit", "end"]
 
 
 @contextlib.contextmanager
@@ -516,6 +464,8 @@ class Dpkg:
         self.left = list(left)
 
     def run(self, *args):
+        if "--simulate" in args:
+            return self.simulation(args)
         listed = "installed bash\n" + "".join(f"half-installed {one}\n" for one in self.left)
         if args[0] != "dpkg-query":
             self.asked.append(args[0])
@@ -531,7 +481,7 @@ class Dpkg:
 @pytest.fixture
 def dpkg(monkeypatch, tmp_path):
     dpkg = Dpkg(tmp_path / "updates")
-    monkeypatch.setattr(swarm_dpkg, "_run", dpkg.run)
+    monkeypatch.setattr(swarm_dpkg, "run", dpkg.run)
     return dpkg
 
 

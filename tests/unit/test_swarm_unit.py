@@ -116,6 +116,14 @@ def test_dropin_is_the_same_when_it_is_already_there(unit):
     assert again == first
 
 
+@pytest.mark.parametrize("verify", [False, True])
+def test_dropin_moves_to_the_command_of_another_package(verify):
+    before = swarm_unit.dropin(DEBIAN_COMMAND, "10.77.0.11:2376", verify)
+    after = swarm_unit.dropin(DOCKER_CE_COMMAND, "10.77.0.11:2376", verify)
+    assert swarm_unit.moved(before, DOCKER_CE_COMMAND) == after
+    assert swarm_unit.moved(after, DOCKER_CE_COMMAND) == after
+
+
 @pytest.mark.parametrize("admins", ["override.conf", "10-proxy.conf", "swarm.conf", "local.conf"])
 def test_dropin_counts_last(admins):
     """``systemctl edit`` makes an ``override.conf``: systemd takes the files in this order."""

@@ -11,6 +11,7 @@ from tests.troubles import Table
 # The minion that is the CA, and the one that most of it happens to.
 CA, HOST = "m1", "m3"
 JOIN = "tests/integration/test_i_join.py"
+APT = "tests/unit/test_package_with_apt.py"
 TROUBLES = Table(
     {
         "cluster-store is gone since Docker 23.0, and ... is here": (
@@ -61,6 +62,18 @@ TROUBLES = Table(
         ),
         "this host has docker-ce already, and docker.io would take its place": (
             "tests/unit/test_swarm_package.py::test_engine_of_somebody_else_is_not_replaced"
+        ),
+        "with docker-ce 5:29.1.0, apt would remove containerd from this host": (
+            f"{APT}::test_engine_that_would_cost_a_package_of_the_host_is_refused"
+        ),
+        "apt cannot read the repository (swarm:engine:repository), and nothing was changed": (
+            f"{APT}::test_repository_that_apt_cannot_read_leaves_nothing_behind"
+        ),
+        "swarm:engine:repository:key has the fingerprint ..., and pillar expects": (
+            f"{APT}::test_key_with_another_fingerprint_is_refused"
+        ),
+        "m1 has a source for https://download.docker.com/linux/debian already": (
+            f"{APT}::test_source_of_another_tool_is_refused_or_taken_over"
         ),
         "dpkg was interrupted on this host, and until its work is finished apt installs nothing": (
             "tests/unit/test_swarm_package.py::"

@@ -1,0 +1,225 @@
+"""
+Tell apt of the repository that has the engine.
+
+Not with Salt's own ``pkg.mod_repo``: Salt 3006 has it without apt's current format.
+"""
+
+import contextlib
+from pathlib import Path
+
+import swarm_apt
+import swarm_apt_source
+import swarm_dpkg
+import swarm_errors
+import swarm_files
+import swarm_openpgp
+import swarm_package_set
+
+__virtualname__ = "swarm_repository"
+
+_APT = Path("/etc/apt")
+_SOURCE = "sources.list.d/swarm-formula.sources"
+_KEY = "keyrings/swarm-formula.asc"
+_PIN = "preferences.d/swarm-formula.pref"
+# apt ignores files with this ending, and does not mention them.
+_OFF = ".swarm-formula.disabled"
+_PATH = "swarm:engine:repository"
+# The section of this host's record: the sources of others that are switched off.
+_NOTE = "repository"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _fetched(key, host):
+    """Return the text of the public key that pillar has, or has the place of."""
+    if not key.startswith(("salt://", "/")):
+        return key
+    path = __salt__["cp.cache_file"](key) if key.startswith("salt://") else key
+    text = swarm_files.read(Path(path)) if path else None
+    if text is None:
+        raise swarm_errors.SwarmError(
+            f"there is no file {key} ({_PATH}:key) for {host}: put the repository's public key"
+            " there, as https://download.docker.com/linux/debian/gpg is one. Nothing was changed"
+        )
+    return text
+
+
+def _key(repository, host):
+    """Return the repository's key; raise an error if it is not the one that pillar expects."""
+    text = _fetched(repository["key"], host)
+    want = repository["fingerprint"].replace(" ", "").upper()
+    try:
+        block = swarm_openpgp.block(text)
+        found = swarm_openpgp.fingerprints(block)
+    except ValueError as err:
+        raise swarm_errors.SwarmError(
+            f"{_PATH}:key is no public key on {host}: found {err}. Nothing was changed. Right would"
+            " be one key as text, as 'gpg --armor --export' writes it"
+        ) from err
+    # With a second key in the file, its owner could sign packages as well.
+    if found != [want]:
+        raise swarm_errors.SwarmError(
+            f"{_PATH}:key has the fingerprint {', '.join(found) or 'of no key'}, and pillar expects"
+            f" {want} (fingerprint). Nothing was changed on {host}. Compare it with what the"
+            " repository's owner publishes: if it is right there, correct the fingerprint; if not,"
+            " the file was exchanged"
+        )
+    return block
+
+
+def _wanted(settings):
+    """Return the files, ``{path: text}``, with the key first."""
+    repository = settings["engine"]["repository"]
+    suite = repository["suite"] or __grains__.get("oscodename")
+    if not suite:
+        raise swarm_errors.SettingsError(
+            f"{settings['id']} does not say which release it is: set {_PATH}:suite"
+        )
+    key = _APT / _KEY
+    host = swarm_apt_source.Host(suite, __grains__["osarch"], str(key))
+    engines = {"docker-ce", settings["engine"]["package"]}
+    packages = {one for engine in engines for one in swarm_package_set.held(engine)}
+    return {
+        key: _key(repository, settings["id"]),
+        _APT / _PIN: swarm_apt_source.preferences(repository["origin"], packages),
+        _APT / _SOURCE: swarm_apt_source.stanza(repository, host),
+    }
+
+
+def _foreign(settings):
+    """
+    Return the files of other tools with a source for the same archive; raise an error if the
+    pillar does not let them be switched off.
+    """
+    repository, host = settings["engine"]["repository"], settings["id"]
+    files = [_APT / "sources.list", *sorted((_APT / "sources.list.d").glob("*.*"))]
+    found = []
+    for path in files:
+        if path.suffix not in {".list", ".sources"} or path == _APT / _SOURCE:
+            continue
+        uris = swarm_apt_source.uris(path.name, swarm_files.read(path) or "")
+        ours = [swarm_apt_source.same(uri, repository["url"]) for uri in uris]
+        if not any(ours):
+            continue
+        if not repository["take_over"]:
+            raise swarm_errors.SwarmError(
+                f"{host} has a source for {repository['url']} already, {path}: with a second one,"
+                " apt reads neither if their keys differ. Nothing was changed. Leave out"
+                f" {_PATH}:url to use that one; or set {_PATH}:take_over to true, to have it"
+                " switched off until swarm.clean"
+            )
+        if not all(ours):
+            raise swarm_errors.SwarmError(
+                f"{path} on {host} has a source for {repository['url']}, and others as well"
+                f" ({_PATH}:take_over). Nothing was changed. Take that source out of the file by"
+                " hand, and apply again"
+            )
+        found.append(path)
+    return found
+
+
+def _report(old, new, off):
+    """Return what changes, the key by its fingerprint."""
+    names = {_APT / _KEY: "key", _APT / _PIN: "pin", _APT / _SOURCE: "source"}
+    changes = {}
+    for path in new:
+        if old[path] != new[path]:
+            pair = (old[path], new[path])
+            if path == _APT / _KEY:
+                pair = map(_told, pair)
+            changes[names[path]] = dict(zip(("old", "new"), pair, strict=True))
+    return {**changes, **{str(path): {"old": "in use", "new": "switched off"} for path in off}}
+
+
+def _told(key):
+    """Return a short text for a key."""
+    try:
+        return key and ", ".join(swarm_openpgp.fingerprints(key))
+    except ValueError:
+        return "another file"
+
+
+def _switch_off(path):
+    noted = swarm_files.record(_NOTE)
+    swarm_files.note(_NOTE, {"off": sorted({*noted.get("off", []), str(path)})})
+    path.replace(path.with_name(path.name + _OFF))
+
+
+def _switch_on(off):
+    """Put the sources of others in use again, unless there are newer ones in their place."""
+    for name in off:
+        path = Path(name)
+        disabled = path.with_name(path.name + _OFF)
+        if disabled.exists() and not path.exists():
+            disabled.replace(path)
+
+
+@contextlib.contextmanager
+def _undone(old, off):
+    """After an error, restore the files, and put the sources of others in use again."""
+    noted = swarm_files.record(_NOTE)
+    try:
+        yield
+    except BaseException:
+        for path, text in old.items():
+            swarm_files.write(path, text)
+        _switch_on(map(str, off))
+        swarm_files.note(_NOTE, noted)
+        raise
+
+
+def apply(test=False):
+    """
+    Ensure apt knows the repository in ``swarm:engine:repository``; return what changed.
+
+    The key has to have the fingerprint in the pillar. If apt cannot read the repository, the files
+    are restored. If the pillar has no repository, that of the formula is removed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_repository.apply test=True
+    """
+    settings = __salt__["swarm_settings.get"]()
+    if not settings["engine"]["repository"]["url"]:
+        return remove(test)
+    new = _wanted(settings)
+    off = _foreign(settings)
+    old = {path: swarm_files.read(path) for path in new}
+    changes = _report(old, new, off)
+    if changes and not test:
+        swarm_dpkg.await_lock(settings["id"], settings["timeout"], downloads=True)
+        with _undone(old, off):
+            for path in off:
+                _switch_off(path)
+            for path, text in new.items():
+                swarm_files.write(path, text)
+            swarm_apt.update(_APT / _SOURCE)
+    return changes
+
+
+def remove(test=False):
+    """
+    Remove the formula's repository from apt; return what changed.
+
+    A source that the formula has switched off for it is in use again.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_repository.remove test=True
+    """
+    paths = [path for path in (_APT / _SOURCE, _APT / _PIN, _APT / _KEY) if path.exists()]
+    old = {path: swarm_files.read(path) for path in paths}
+    off = swarm_files.record(_NOTE).get("off", [])
+    if not test:
+        for path in paths:
+            swarm_files.write(path, None)
+        _switch_on(off)
+        swarm_files.note(_NOTE, {})
+    changes = _report(old, dict.fromkeys(paths), ())
+    return {**changes, **{name: {"old": "switched off", "new": "in use"} for name in off}}

@@ -1,0 +1,452 @@
+"""
+The engine's packages with the real apt, dpkg and Salt's own functions, in a folder of the test.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+import salt.config
+import salt.loader
+import swarm_dockerd
+import swarm_dpkg
+import swarm_errors
+import swarm_files
+import swarm_package_set
+
+from _modules import swarm_package, swarm_repository
+from tests.unit import apt_root
+from tests.unit.pillars import VALID, settings_of
+
+PKG = (
+    "autoremove",
+    "get_selections",
+    "hold",
+    "install",
+    "latest_version",
+    "list_pkgs",
+    "list_repo_pkgs",
+    "refresh_db",
+    "remove",
+    "unhold",
+    "version",
+)
+
+pytestmark = [
+    pytest.mark.skipif(
+        not all(map(shutil.which, apt_root.TOOLS)), reason="apt and dpkg are not here"
+    ),
+    pytest.mark.skipif(os.geteuid() != 0, reason="dpkg unpacks as root only"),
+]
+
+
+@pytest.fixture(scope="module")
+def repositories(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("repositories")
+    return {
+        "debian": apt_root.repository(folder / "debian", apt_root.DEBIAN),
+        "docker": apt_root.repository(folder / "docker", apt_root.DOCKER),
+    }
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """Return a host without packages; all of this process's apt and dpkg are its own."""
+    root = apt_root.Root(tmp_path / "root")
+    for name, value in root.environment.items():
+        monkeypatch.setenv(name, value)
+    assert root.run("apt-config", "shell", "status", "Dir::State::status/f").count(str(tmp_path))
+    below = root.path / "var"
+    locks = [below / "lib/dpkg/lock-frontend", below / "lib/dpkg/lock"]
+    monkeypatch.setattr(swarm_dpkg, "_LOCKS", locks)
+    monkeypatch.setattr(swarm_dpkg, "_DOWNLOADS", ())
+    monkeypatch.setattr(swarm_dpkg, "_JOURNAL", below / "lib/dpkg/updates")
+    return root
+
+
+@pytest.fixture(scope="module")
+def functions():
+    """Return Salt's own execution functions, loaded once: that takes long."""
+    opts = salt.config.minion_config(None)
+    grains = {"os": "Debian", "os_family": "Debian", "osarch": apt_root.architecture()}
+    opts.update({"file_client": "local", "grains": grains, "systemd.scope": False})
+    context = {}
+    return salt.loader.minion_mods(opts, context=context), context
+
+
+@pytest.fixture
+def apply(monkeypatch, functions, root):
+    """Return a function that installs what a pillar says; it has the files of the master."""
+    served = {}
+
+    loaded, context = functions
+
+    def apply(function="install", test=False, **engine):
+        # Salt keeps the list of packages in there, for a run.
+        context.clear()
+        settings = settings_of({**VALID, "overlay": False, "engine": engine})
+        own = {
+            "swarm_settings.get": lambda: settings,
+            "swarm_engine.check": lambda _: None,
+            "swarm_engine.refit": lambda: None,
+            "cp.cache_file": lambda source: served.get(source, False),
+            "swarm_container.names": lambda **_: [],
+            "cmd.run_stdout": lambda *_, **__: "LoadState=loaded",
+        }
+        own |= {f"pkg.{one}": loaded[f"pkg.{one}"] for one in PKG}
+        own["swarm_repository.apply"] = swarm_repository.apply
+        for module in (swarm_package, swarm_repository):
+            monkeypatch.setattr(module, "__salt__", own, raising=False)
+            monkeypatch.setattr(module, "__opts__", {"id": "m1"}, raising=False)
+        grains = {"oscodename": "bookworm", "osarch": apt_root.architecture()}
+        monkeypatch.setattr(swarm_repository, "__grains__", grains, raising=False)
+        monkeypatch.setattr(swarm_repository, "_APT", root.path / "etc/apt")
+        monkeypatch.setattr(swarm_dockerd, "answers", lambda: False)
+        module = swarm_repository if function in {"known", "unknown"} else swarm_package
+        name = {"known": "apply", "unknown": "remove"}.get(function, function)
+        return getattr(module, name)(test=test)
+
+    apply.served = served
+    return apply
+
+
+@pytest.fixture
+def debian(root, repositories):
+    """Return a host with Debian's repository."""
+    root.trust("debian", repositories["debian"])
+    return root
+
+
+@pytest.fixture
+def docker(debian, repositories):
+    """Return a host with the repositories of Debian and Docker."""
+    debian.trust("docker", repositories["docker"])
+    return debian
+
+
+def versions(root, *names):
+    return [root.packages().get(name) for name in names]
+
+
+def promised(apply, root, **engine):
+    """Apply, and require that the dry run has said the same and changed nothing."""
+    before = root.packages()
+    said = apply(test=True, **engine)
+    assert root.packages() == before
+    done = apply(**engine)
+    assert said == done
+    # The report is true: what it names has these versions now.
+    now = root.packages()
+    for name, change in done.items():
+        if name != "hold":
+            assert (before.get(name), now.get(name)) == (change["old"], change["new"]), name
+    assert apply(**engine) == {}
+    return done
+
+
+CE = {"package": "docker-ce"}
+SET = ("docker-ce", "docker-ce-cli", "docker-ce-rootless-extras")
+
+
+def test_bare_host_gets_all_that_debians_engine_is_made_of(debian, apply):
+    done = promised(apply, debian)
+    assert sorted(done) == ["apparmor", "containerd", "docker-cli", "docker.io", "runc"]
+    assert versions(debian, "docker.io", "docker-cli") == ["26.1.5", "26.1.5"]
+
+
+def test_clean_takes_all_of_it_away(debian, apply):
+    debian.install("iptables")
+    apply(hold=True)
+    apply("remove")
+    assert debian.packages() == {"iptables": "1.8.9"}
+
+
+def test_engine_without_a_command_line_of_its_own_gets_it_with_the_upgrade(debian, apply):
+    debian.install("docker.io=20.10.24")
+    assert promised(apply, debian) == {}, "without a version in the pillar, all stays"
+    done = promised(apply, debian, version="26.*")
+    assert done["docker.io"] == {"old": "20.10.24", "new": "26.1.5"}
+    assert done["docker-cli"] == {"old": None, "new": "26.1.5"}
+    assert "containerd" not in done
+
+
+def test_bare_host_gets_all_that_dockers_engine_is_made_of(docker, apply):
+    done = promised(apply, docker, **CE)
+    assert done["docker-ce"] == {"old": None, "new": "5:29.1.0"}
+    assert sorted(done) == [
+        "apparmor",
+        "containerd.io",
+        "docker-buildx-plugin",
+        "docker-ce",
+        "docker-ce-cli",
+        "docker-compose-plugin",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("here", "wanted", "hold"),
+    [
+        ("5:28.5.1", "5:28.5.2", False),
+        ("5:28.5.2", "5:28.5.1", True),
+        # Without its epoch.
+        ("5:28.5.1", "29*", True),
+    ],
+)
+def test_version_moves_the_whole_set(docker, apply, here, wanted, hold):
+    docker.install(*(f"{one}={here}" for one in SET), "containerd.io=1.7.28")
+    apply(**CE, version=here, hold=hold)
+    done = promised(apply, docker, **CE, version=wanted, hold=hold)
+    (version,) = set(versions(docker, *SET))
+    assert version.removeprefix("5:").startswith(wanted.removeprefix("5:").rstrip("*"))
+    # containerd follows only where the engine needs it.
+    needs = version == "5:29.1.0"
+    assert ("containerd.io" in done) == needs
+    assert docker.held() == ({*SET, "containerd.io"} if hold else set())
+    # What an administrator has left out stays out.
+    assert "docker-compose-plugin" not in docker.packages()
+
+
+def test_member_that_went_its_own_way_comes_back_to_the_version_of_pillar(docker, apply):
+    apply(**CE, version="5:28.5.1")
+    docker.install("docker-ce-cli=5:28.5.2")
+    assert apply(**CE) == {}, "without a version in the pillar, all stays"
+    done = promised(apply, docker, **CE, version="5:28.5.1")
+    assert done == {"docker-ce-cli": {"old": "5:28.5.2", "new": "5:28.5.1"}}
+
+
+def test_hold_holds_the_set_against_an_upgrade_and_ends_as_one(docker, apply):
+    apply(**CE, version="5:28.5.1")
+    apply(**CE, hold=True)
+    before = docker.packages()
+    docker.run("apt-get", "--assume-yes", "upgrade")
+    assert {**docker.packages(), "iptables": ""} == {**before, "iptables": ""}
+    # An administrator's hold is not the formula's.
+    docker.run("apt-mark", "hold", "iptables")
+    assert promised(apply, docker, **CE, hold=False) == {"hold": {"old": True, "new": False}}
+    assert docker.held() == {"iptables"}
+
+
+def test_plugin_that_would_cost_a_package_of_the_host_is_left_out(docker, apply):
+    docker.install("docker-compose")
+    done = promised(apply, docker, **CE)
+    assert "docker-compose-plugin" not in done
+    assert "docker-compose" in docker.packages()
+
+
+def test_engine_that_would_cost_a_package_of_the_host_is_refused(docker, apply):
+    docker.install("containerd")
+    before = docker.packages()
+    words = r"with docker-ce 5:29\.1\.0, apt would remove containerd, runc from this host"
+    for test in (True, False):
+        with pytest.raises(swarm_errors.SwarmError, match=words):
+            apply(test=test, **CE)
+    assert docker.packages() == before
+
+
+def test_what_apt_objects_to_is_told_before_anything_is_installed(root, tmp_path, apply):
+    alone = {key: fields for key, fields in apt_root.DEBIAN.items() if key[0] == "docker.io"}
+    root.trust("debian", apt_root.repository(tmp_path / "alone", alone))
+    words = r"Depends: containerd .* not installable"
+    for test in (True, False):
+        with pytest.raises(swarm_errors.SwarmError, match=words):
+            apply(test=test)
+    assert root.packages() == {}
+
+
+# ---- one engine in place of another
+
+
+def test_engine_of_an_administrator_is_replaced_on_purpose_and_back(docker, apply):
+    docker.install("docker.io", "docker-cli")
+    before = docker.packages()
+    apply(hold=True)
+    with pytest.raises(swarm_errors.SwarmError, match=r"this host has docker\.io already"):
+        apply(**CE)
+    assert docker.packages() == before
+    done = promised(apply, docker, **CE, hold=True, replace=True)
+    assert {name for name, one in done.items() if name != "hold" and one["new"] is None} == {
+        "docker.io",
+        "docker-cli",
+        "containerd",
+        "runc",
+    }
+    assert docker.held() == set(swarm_package_set.held("docker-ce")) - {SET[2]}
+    # Not by accident: as where the pillar loses its engine.
+    with pytest.raises(swarm_errors.SwarmError, match="this host has docker-ce already"):
+        apply(hold=True)
+    promised(apply, docker, hold=True, replace=True)
+    assert not set(swarm_package_set.own("docker-ce")) & set(docker.packages())
+    assert docker.held() == {"docker.io", "docker-cli", "containerd", "runc"}
+
+
+def test_engine_that_took_the_place_of_another_is_the_formulas_own(docker, apply):
+    docker.install("docker.io", "docker-cli")
+    apply(**CE, replace=True)
+    apply("remove", **CE)
+    assert set(docker.packages()) == {"iptables"}
+
+
+# ---- the repository
+
+
+@pytest.fixture(scope="module")
+def signer(tmp_path_factory):
+    if not shutil.which("gpg"):
+        pytest.skip("gpg is not here, which signs the repository")
+    # The path of the agent's socket has to be short.
+    home = Path(tempfile.mkdtemp())
+    signer = apt_root.Signer(home)
+    yield signer
+    signer.close()
+    shutil.rmtree(home)
+
+
+@pytest.fixture(scope="module")
+def archive(signer, tmp_path_factory):
+    return signer.archive(tmp_path_factory.mktemp("archive") / "docker", apt_root.DOCKER)
+
+
+@pytest.fixture
+def wanted(debian, archive, signer):
+    """Return a pillar with the signed repository, for a host that has Debian's only."""
+    url, fingerprint = f"file:{archive}", signer.fingerprint
+    return {**CE, "repository": {"url": url, "key": signer.key, "fingerprint": fingerprint}}
+
+
+def files(root):
+    """Return what apt has been told, ``{path: text}``."""
+    etc = root.path / "etc/apt"
+    return {str(one.relative_to(etc)): one.read_text() for one in etc.rglob("*") if one.is_file()}
+
+
+def candidate(root, name):
+    shown = root.run("apt-cache", "policy", name)
+    return shown.partition("Candidate: ")[2].partition("\n")[0]
+
+
+def with_repository(wanted, **differs):
+    return {**wanted, "repository": {**wanted["repository"], **differs}}
+
+
+def test_bare_host_gets_dockers_engine_from_a_repository_of_pillar(debian, apply, wanted):
+    before = files(debian)
+    assert list(apply("known", test=True, **wanted)) == ["key", "pin", "source"]
+    said = apply(test=True, **wanted)
+    assert said["docker-ce"]["new"] == f"the newest from {wanted['repository']['url']}"
+    assert files(debian) == before
+
+    assert list(apply("known", **wanted)) == ["key", "pin", "source"]
+    assert apply("known", **wanted) == {}
+    assert apply("known", test=True, **wanted) == {}
+    assert promised(apply, debian, **wanted)["docker-ce"]["new"] == "5:29.1.0"
+    # Another package of that repository does not take the place of Debian's.
+    assert candidate(debian, "iptables") == "1.8.9"
+
+    apply("remove", **wanted)
+    assert sorted(apply("unknown", **wanted)) == ["key", "pin", "source"]
+    assert files(debian) == before
+    assert candidate(debian, "docker-ce") in {"", "(none)"}
+    assert apply("unknown", **wanted) == {}
+
+
+def test_repository_that_pillar_has_no_more_is_removed(debian, apply, wanted):
+    before = files(debian)
+    apply("known", **wanted)
+    assert sorted(apply("known", **CE)) == ["key", "pin", "source"]
+    assert files(debian) == before
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_key_with_another_fingerprint_is_refused(debian, apply, wanted, test):
+    before = files(debian)
+    other = with_repository(wanted, fingerprint="9DC858229FC7DD38854AE2D88D81803C0EBFCD88")
+    words = f"has the fingerprint {wanted['repository']['fingerprint']}, and pillar expects 9DC85"
+    with pytest.raises(swarm_errors.SwarmError, match=words):
+        apply("known", test=test, **other)
+    assert files(debian) == before
+
+
+def test_repository_that_apt_cannot_read_leaves_nothing_behind(debian, apply, wanted, tmp_path):
+    before = files(debian)
+    with pytest.raises(swarm_errors.SwarmError, match="apt cannot read the repository"):
+        apply("known", **with_repository(wanted, url=f"file:{tmp_path}/nothing"))
+    assert files(debian) == before
+
+
+def test_repository_that_somebody_else_has_signed_is_refused(
+    debian, apply, wanted, archive, tmp_path
+):
+    forged = shutil.copytree(archive, tmp_path / "forged")
+    signed = forged / "dists/bookworm/InRelease"
+    signed.write_text(signed.read_text().replace("Docker CE", "Docker EE"))
+    before = files(debian)
+    with pytest.raises(swarm_errors.SwarmError, match="apt cannot read the repository"):
+        apply("known", **with_repository(wanted, url=f"file:{forged}"))
+    assert files(debian) == before
+
+
+@pytest.mark.parametrize("name", ["docker.list", "docker.sources"])
+def test_source_of_another_tool_is_refused_or_taken_over(debian, apply, wanted, name):
+    url = wanted["repository"]["url"]
+    path = debian.path / "etc/apt/sources.list.d" / name
+    lines = {
+        "docker.list": f"deb [trusted=yes] {url} bookworm stable\n",
+        "docker.sources": (
+            f"Types: deb\nURIs: {url}/\nSuites: bookworm\nComponents: stable\nTrusted: yes\n"
+        ),
+    }
+    path.write_text(lines[name])
+    before = files(debian)
+    for test in (True, False):
+        with pytest.raises(swarm_errors.SwarmError, match=f"already, .*/{name}: with a second one"):
+            apply("known", test=test, **wanted)
+    assert files(debian) == before
+    over = with_repository(wanted, take_over=True)
+    said = apply("known", test=True, **over)
+    assert said[str(path)] == {"old": "in use", "new": "switched off"}
+    assert files(debian) == before
+    assert apply("known", **over) == said
+    assert apply("known", **over) == {}
+    # Apt has no word against it.
+    assert debian.run("apt-get", "update")
+    apply("unknown")
+    assert files(debian) == before
+
+
+def test_file_with_other_sources_as_well_is_left_to_its_owner(debian, apply, wanted):
+    path = debian.path / "etc/apt/sources.list"
+    url = wanted["repository"]["url"]
+    path.write_text(f"deb [trusted=yes] {url} bookworm stable\ndeb http://example.com sid main\n")
+    with pytest.raises(swarm_errors.SwarmError, match="Take that source out of the file by hand"):
+        apply("known", **with_repository(wanted, take_over=True))
+
+
+def test_taken_over_source_is_in_use_again_if_apt_cannot_read_the_new_one(
+    debian, apply, wanted, archive
+):
+    url = wanted["repository"]["url"]
+    path = debian.path / "etc/apt/sources.list.d/docker.list"
+    path.write_text(f"deb [trusted=yes] {url} bookworm stable\n")
+    before = files(debian)
+    with pytest.raises(swarm_errors.SwarmError, match="apt cannot read the repository"):
+        apply("known", **with_repository(wanted, take_over=True, suite="trixie"))
+    assert files(debian) == before
+    assert swarm_files.record("repository") == {}
+
+
+def test_key_is_a_file_of_the_master_and_its_change_is_followed(debian, apply, wanted, tmp_path):
+    path = tmp_path / "docker.asc"
+    source = with_repository(wanted, key="salt://keys/docker.asc")
+    with pytest.raises(swarm_errors.SwarmError, match=r"no file salt://keys/docker\.asc"):
+        apply("known", **source)
+    apply.served["salt://keys/docker.asc"] = str(path)
+    path.write_text("<html>404</html>")
+    with pytest.raises(swarm_errors.SwarmError, match="is no public key on m1: found no blocks"):
+        apply("known", **source)
+    path.write_text(f"A comment.\n{wanted['repository']['key']}")
+    apply("known", **source)
+    assert apply("known", **with_repository(wanted, key=str(path))) == {}
+    changes = apply("known", **with_repository(wanted, origin="Mirror"))
+    assert list(changes) == ["pin"]
