@@ -406,7 +406,7 @@ def _change(settings, plan, pending, store, prove):
         words = swarm_dockerd.words(__salt__, settings["engine"]["service"], started)
         swarm_plan.undo()
         swarm_dockerd.go_back(
-            __salt__, settings, was_up, restart=isinstance(err, swarm_errors.NoTaskError)
+            __salt__, settings, was_up, restart=isinstance(err, swarm_errors.NoContainerError)
         )
         raise swarm_plan.refused(settings, what, words, was_up, err) from err
 

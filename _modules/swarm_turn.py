@@ -73,7 +73,7 @@ def request(what, **kwargs):
 
     what
         ``take``; ``back``, to check whether the node is back in the cluster; ``settled``, to check
-        whether its services are; ``failing``, to check whether it fails to start tasks; or ``end``.
+        whether its services are; or ``end``.
     """
     caller = kwargs.get("__pub_id")
     if not caller or what not in swarm_engine_turn.VERBS:
@@ -127,7 +127,5 @@ def _look(client, caller, what):
         return swarm_raft_lock.back(swarm_mode.nodes(client), turn.before.get("node"))
     if what == swarm_engine_turn.SETTLED:
         return swarm_raft_lock.unsettled(client, turn.before)
-    if what == swarm_engine_turn.FAILING:
-        return swarm_raft_lock.failing(client, turn)
     swarm_raft_lock.remove(client, turn.id)
     return None

@@ -20,6 +20,7 @@ import swarm_kv
 import swarm_membership
 import swarm_mode
 import swarm_nodes
+import swarm_probe
 import swarm_raft_lock
 import swarm_turn
 import swarm_wait
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 
 Salt = Mapping[str, Callable]
 
-TAKE, BACK, SETTLED, FAILING, END = VERBS = ("take", "back", "settled", "failing", "end")
+TAKE, BACK, SETTLED, END = VERBS = ("take", "back", "settled", "end")
 # Limits in seconds: until services run again as before; while no manager can tell who has the turn,
 # or the quorum forbids a restart; until a manager answers.
 _SETTLE, _STUCK, _ANSWER = 60, 60, 15
@@ -96,10 +97,6 @@ class Raft:
         turn = self._own(client)
         return swarm_raft_lock.unsettled(client, turn.before) if turn else None
 
-    def _failing(self, client: Any) -> str | None:
-        turn = self._own(client)
-        return swarm_raft_lock.failing(client, turn) if turn else None
-
     def _end(self, client: Any) -> None:
         if turn := self._own(client):
             swarm_raft_lock.remove(client, turn.id)
@@ -131,7 +128,7 @@ class Managers:
         answer = self._answer(what)
         self.stuck = answer is None or bool(answer.get("stuck"))
         if answer is None:
-            return None if what == FAILING else self._silence()
+            return self._silence()
         if answer.get("refused"):
             raise swarm_errors.SwarmError(f"nothing was changed: {answer['refused']}")
         return answer["missing"]
@@ -200,35 +197,40 @@ def _refuse_lock(client: Any, settings: dict) -> None:
         )
 
 
-def _nothing() -> None:
-    """Prove nothing: nobody knows the tasks of before."""
-
-
 @contextlib.contextmanager
 def held(salt: Salt, settings: dict, masterless: bool) -> Iterator[Callable[[], None]]:
     """
     Hold this host's turn to restart its engine: wait for it, and end it when the node is back.
 
-    Yield a function that waits until services run as before, and raises ``NoTaskError`` if the
-    engine starts no task any more: call it while the restart can be undone.
+    Yield a function that raises ``NoContainerError`` if the engine starts no container any more:
+    call it while the restart can be undone.
 
     The time limit of the wait starts again whenever another host has its turn. A node that does not
-    come back, or starts no task, keeps the turn until it expires, so that no other node follows it.
+    come back, or starts no container, keeps the turn until it expires: no other node follows it.
     """
+    trial = swarm_probe.before()
     if not settings["engine"]["turns"]:
-        yield _nothing
+        yield trial.check
+        trial.check()
         return
-    with swarm_files.alone(_LOCK):
-        if settings["mode"] == "classic":
-            with _consuls(salt, settings):
-                yield _nothing
-            return
-        keeper = _keeper(salt, settings, masterless)
-        if keeper is None:
-            yield _nothing
-            return
-        with _raft(keeper, settings) as prove:
-            yield prove
+    with swarm_files.alone(_LOCK), _taken(salt, settings, masterless, trial):
+        yield trial.check
+
+
+@contextlib.contextmanager
+def _taken(
+    salt: Salt, settings: dict, masterless: bool, trial: swarm_probe.Trial
+) -> Iterator[None]:
+    if settings["mode"] == "classic":
+        with _consuls(salt, settings):
+            yield
+            trial.check()
+    elif keeper := _keeper(salt, settings, masterless):
+        with _raft(keeper, settings, trial):
+            yield
+    else:
+        yield
+        trial.check()
 
 
 def finish(salt: Salt, settings: dict, masterless: bool) -> None:
@@ -237,37 +239,31 @@ def finish(salt: Salt, settings: dict, masterless: bool) -> None:
 
     Others would wait until it expires, as a run with nothing to restart takes no turn itself.
     """
-    if not swarm_files.record(_NOTE):
+    noted = swarm_files.record(_NOTE)
+    if not noted:
         return
     with swarm_files.alone(_LOCK):
         turns = settings["engine"]["turns"] and settings["mode"] != "classic"
         if keeper := turns and _keeper(salt, settings, masterless):
-            _give_back(keeper, settings)
+            _give_back(keeper, settings, swarm_probe.Trial(noted.get("image")))
         else:
             swarm_files.note(_NOTE, {})
 
 
 @contextlib.contextmanager
-def _raft(keeper: Keeper, settings: dict) -> Iterator[Callable[[], None]]:
-    proven = False
-
-    def prove() -> None:
-        nonlocal proven
-        _settle(keeper, settings)
-        proven = True
-
+def _raft(keeper: Keeper, settings: dict, trial: swarm_probe.Trial) -> Iterator[None]:
     _take(keeper, settings)
     try:
-        swarm_files.note(_NOTE, {"taken": True})
-        yield prove
+        swarm_files.note(_NOTE, {"taken": True, "image": trial.image})
+        yield
     except BaseException:
         # Raise the original error, not the subsequent one that the node is not back.
         try:
-            _give_back(keeper, settings)
+            _give_back(keeper, settings, trial)
         except swarm_errors.SwarmError as err:
             log.error("the turn to restart the engine stays until its age ends it: %s", err)
         raise
-    _give_back(keeper, settings, proven)
+    _give_back(keeper, settings, trial)
 
 
 def _take(keeper: Keeper, settings: dict) -> None:
@@ -302,29 +298,18 @@ def _patient(keeper: Keeper, what: str) -> Callable[[], str | None]:
     return probe
 
 
-def _settle(keeper: Keeper, settings: dict) -> None:
-    """Wait until services run as before, but not for long; raise an error if no task starts."""
+def _give_back(keeper: Keeper, settings: dict, trial: swarm_probe.Trial) -> None:
     swarm_wait.until(_patient(keeper, BACK), settings["timeout"], slow=2)
     try:
-        swarm_wait.until(_patient(keeper, SETTLED), min(settings["timeout"], _SETTLE), slow=3)
-    except swarm_errors.WaitTimeoutError:
+        trial.check()
+    except swarm_errors.NoContainerError as err:
+        raise swarm_errors.NoContainerError(
+            f"{err}. No other engine restarts meanwhile. Correct the cause and apply again on"
+            f" {settings['id']}; 'swarm_turn.end' on a manager lets the others go on as it is"
+        ) from err
+    with contextlib.suppress(swarm_errors.WaitTimeoutError):
         # Services that failed before or are being updated must not delay other hosts for long.
-        if (failing := _patient(keeper, FAILING)()) and not keeper.stuck:
-            me = settings["id"]
-            raise swarm_errors.NoTaskError(
-                f"{me} has started no task of its services since its engine restarted: {failing}"
-            ) from None
-
-
-def _give_back(keeper: Keeper, settings: dict, proven: bool = False) -> None:
-    if not proven:
-        try:
-            _settle(keeper, settings)
-        except swarm_errors.NoTaskError as err:
-            raise swarm_errors.NoTaskError(
-                f"{err}. No other engine restarts meanwhile. Correct the cause and apply again on"
-                f" {settings['id']}; 'swarm_turn.end' on a manager lets the others go on as it is"
-            ) from err
+        swarm_wait.until(_patient(keeper, SETTLED), min(settings["timeout"], _SETTLE), slow=3)
     swarm_wait.until(_patient(keeper, END), settings["timeout"], slow=2)
     swarm_files.note(_NOTE, {})
 

@@ -48,8 +48,8 @@ class NotRunningError(SwarmError):
     """A container does not keep running; the text quotes its last log lines."""
 
 
-class NoTaskError(SwarmError):
-    """A restarted engine starts no task of its services; the text quotes Docker's message."""
+class NoContainerError(SwarmError):
+    """A restarted engine starts no container any more; the text quotes Docker's message."""
 
 
 class RolloutError(SwarmError):

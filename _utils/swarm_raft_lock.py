@@ -19,12 +19,6 @@ import swarm_nodes
 
 NAME = "swarm-formula-turn"
 _HOLDER, _LEASE = "swarm-formula.holder", "swarm-formula.lease"
-# Swarm's own words for a container that started, and whose process ended.
-_ENDED = "task: non-zero exit"
-# States of a task whose container has started.
-_STARTED = ("running", "complete", "failed", "shutdown")
-# Failed attempts that are not yet a sign of an engine that starts nothing.
-_CHANCE = 2
 FREE, OWN, EXPIRED, HELD = "free", "own", "expired", "held"
 
 
@@ -145,34 +139,6 @@ def unsettled(client: Any, before: dict) -> str | None:
         # The restart has ended each of them, but the managers have not noticed it yet.
         return f"{len(gone)} task(s) of before are still said to run"
     return _fewer(tasks, before.get("services", {}))
-
-
-def failing(client: Any, turn: Turn) -> str | None:
-    """
-    Return why the holder's node starts no task since the turn began, ``None`` if it does.
-
-    A task that starts and ends by itself is no sign of that, and a single failure may be chance.
-    """
-    with swarm_docker.translated("tasks of a node"):
-        tasks = client.tasks(filters={"node": turn.before.get("node", "")})
-    new = [one for one in tasks if _belongs(one, turn)]
-    failed = [one for one in new if _not_started(one)]
-    works = any(one not in failed and one["Status"]["State"] in _STARTED for one in new)
-    if works or len(failed) < _CHANCE:
-        return None
-    last = max(failed, key=lambda one: swarm_nodes.stamp(one["CreatedAt"]))
-    return f"{len(failed)} attempts failed, the last one with '{last['Status']['Err']}'"
-
-
-def _belongs(task: dict, turn: Turn) -> bool:
-    new = swarm_nodes.stamp(task["CreatedAt"]) > turn.since
-    return new and task.get("ServiceID") in turn.before.get("services", {})
-
-
-def _not_started(task: dict) -> bool:
-    """Check for a container that the engine could not create or start."""
-    state, error = task["Status"]["State"], task["Status"].get("Err") or ""
-    return state in {"rejected", "failed"} and bool(error) and not error.startswith(_ENDED)
 
 
 def _fewer(tasks: Iterable[dict], counts: dict) -> str | None:

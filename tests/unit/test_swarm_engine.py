@@ -592,7 +592,9 @@ def test_restart_waits_for_its_turn_and_sees_what_has_changed_meanwhile(
     assert converged.config["log-driver"] == "journald"
 
 
-def test_restart_after_which_no_task_starts_is_undone_in_its_turn(converged, pillar, monkeypatch):
+def test_restart_after_which_no_container_starts_is_undone_in_its_turn(
+    converged, pillar, monkeypatch
+):
     """The engine runs with the option, and the containers of its services do not."""
     in_turn = []
 
@@ -600,7 +602,7 @@ def test_restart_after_which_no_task_starts_is_undone_in_its_turn(converged, pil
     def held(*_):
         def prove():
             in_turn.append(converged.config.get("mtu"))
-            raise swarm_errors.NoTaskError("m1 has started no task: it needs an MTU")
+            raise swarm_errors.NoContainerError("it starts no container: it needs an MTU")
 
         yield prove
 

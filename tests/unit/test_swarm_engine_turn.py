@@ -13,6 +13,7 @@ import swarm_errors
 import swarm_files
 import swarm_kv
 import swarm_mode
+import swarm_probe
 import swarm_raft_lock
 import swarm_wait
 
@@ -22,7 +23,7 @@ from tests.unit.cluster_api import ClusterApi, node
 from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, VALID, settings_of
 from tests.unit.pillars import node as minion
-from tests.unit.test_swarm_raft_lock import NO_LOGS, Raft, attempt, service, task
+from tests.unit.test_swarm_raft_lock import Raft
 
 THREE = [node("m1", "manager", leader=True), node("m2", "manager"), node("m3", "manager")]
 WORKER = node("m4")
@@ -252,71 +253,56 @@ def test_error_in_the_turn_is_told_and_the_turn_given_back(turn):
     assert holder(api) is None
 
 
-def broken(api):
-    """Restart an engine that starts no task of the service that ran here."""
-    found = swarm_raft_lock.find(api)
-    failed = attempt("failed", NO_LOGS, after=10**9)
-    api.tasks_ = [{**failed, "NodeID": found.before["node"]}] * 2
-
-
 @pytest.fixture
-def serving(monkeypatch):
-    """Return a function that gives a cluster with a service on each node of the workers, too."""
-    monkeypatch.setattr(swarm_engine_turn, "_SETTLE", 0.01)
+def engine(monkeypatch):
+    """Whether the engine starts containers; it is tried before and after a restart."""
+    engine = Mock(refuses=None)
 
-    def serving(me, shared=None):
-        nodes = [*THREE, WORKER]
-        api = Api(me, nodes, shared)
-        api.services_ = [service("s1", "Global")]
-        api.tasks_ = [task(f"t-{one['ID']}", "s1", one["ID"]) for one in nodes]
-        return api
+    def check(trial):
+        if trial.image and engine.refuses:
+            raise swarm_errors.NoContainerError(engine.refuses)
 
-    return serving
+    monkeypatch.setattr(swarm_probe, "before", lambda: swarm_probe.Trial("sha256:1"))
+    monkeypatch.setattr(swarm_probe.Trial, "check", check)
+    return engine
 
 
-def test_engine_that_starts_no_task_keeps_its_turn(turn, serving):
+@pytest.mark.parametrize("host", ["m1", "m4"], ids=["manager", "worker"])
+def test_engine_that_starts_no_container_keeps_its_turn(turn, request_of, engine, host):
     """An option or a version with which the engine runs, and none of its containers."""
-    api = serving("m1")
-    held, salt = turn("m1", api)
-    with pytest.raises(swarm_errors.NoTaskError, match=r"m1 .*no log driver named 'loki'"), held:
-        broken(api)
-    assert holder(api) == "m1"
-    # The next run says it again, until the cause is gone.
-    settings = settings_of(BUILTIN, minion("m1"))
-    with pytest.raises(swarm_errors.NoTaskError):
+    nodes = [*THREE, WORKER]
+    api = Api("m1", nodes)
+    publish = request_of(api, "m4", {"m4": "id-m4"})
+    held, salt = turn(host, Api(host, nodes, api), publish)
+    with pytest.raises(swarm_errors.NoContainerError, match=r"no /nowhere\. .*again on m"), held:
+        engine.refuses = "no /nowhere"
+    assert holder(api) == host
+    # Its next run ends the turn, once the cause is gone.
+    settings = settings_of(BUILTIN, minion(host))
+    with pytest.raises(swarm_errors.NoContainerError):
         swarm_engine_turn.finish(salt, settings, masterless=False)
-    api.tasks_ = [task(f"new-{n}", "s1", "id-m1") for n in range(4)]
+    engine.refuses = None
     swarm_engine_turn.finish(salt, settings, masterless=False)
     assert holder(api) is None
 
 
-def test_restart_that_can_be_undone_is_proven_in_its_turn(turn, serving):
-    api = serving("m1")
-    seen = []
+def test_restart_that_can_be_undone_is_proven_in_its_turn(turn, engine):
+    api, seen = Api("m1", THREE), []
     with turn("m1", api)[0] as prove:
-        broken(api)
-        with pytest.raises(swarm_errors.NoTaskError):
+        engine.refuses = "no /nowhere"
+        with pytest.raises(swarm_errors.NoContainerError):
             prove()
         seen.append(holder(api))
-        api.tasks_ = [task(f"new-{n}", "s1", "id-m1") for n in range(4)]
+        engine.refuses = None
     assert (seen, holder(api)) == (["m1"], None)
 
 
-def test_worker_that_starts_no_task_is_told_so_by_a_manager(turn, request_of, serving):
-    api = serving("m1")
-    publish = request_of(api, "m4", {"m4": "id-m4"})
-    held, _ = turn("m4", serving("m4", api), publish)
-    with pytest.raises(swarm_errors.NoTaskError, match=r"m4 .*no log driver"), held:
-        broken(api)
-    assert holder(api) == "m4"
-
-
-def test_services_that_are_slow_keep_no_turn(turn, serving):
-    """Their tasks may be short of an image or a node for long, whatever the engine does."""
-    api = serving("m1")
-    with turn("m1", api)[0]:
-        api.tasks_ = api.tasks_[1:]
-    assert holder(api) is None
+@pytest.mark.parametrize(
+    ("nodes", "pillar"), [([node("m1", "manager")], {}), (THREE, {"engine": {"turns": False}})]
+)
+def test_engine_that_takes_no_turn_has_to_start_containers_as_well(turn, engine, nodes, pillar):
+    with pytest.raises(swarm_errors.NoContainerError), turn("m1", Api("m1", nodes), **pillar)[0]:
+        engine.refuses = "no /nowhere"
 
 
 # ---- workers

@@ -237,47 +237,6 @@ def test_services_are_waited_for(cluster, tasks, words):
     assert swarm_raft_lock.unsettled(cluster, before) == words
 
 
-NO_LOGS = "starting container failed: no log driver named 'loki' is registered"
-
-
-def attempt(state, error="", service="s1", after=60):
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S.1Z", time.gmtime(START + after))
-    return {
-        "ServiceID": service,
-        "NodeID": "n1",
-        "CreatedAt": stamp,
-        "Status": {"State": state, "Err": error},
-    }
-
-
-@pytest.mark.parametrize(
-    ("attempts", "fails"),
-    [
-        ([attempt("failed", NO_LOGS)] * 2, True),
-        ([attempt("rejected", "No such image: web:1")] * 3 + [attempt("preparing")], True),
-        # a single failure may be chance, such as a network that is not there yet
-        ([attempt("failed", NO_LOGS)], False),
-        ([attempt("failed", NO_LOGS)] * 2 + [attempt("running")], False),
-        ([attempt("failed", NO_LOGS)] * 2 + [attempt("complete")], False),
-        # a process that ends has started
-        ([attempt("failed", "task: non-zero exit (1)")] * 3, False),
-        ([attempt("failed", NO_LOGS)] * 2 + [attempt("failed", "task: non-zero exit (1)")], False),
-        # of before the restart, and of services that did not run here
-        ([attempt("failed", NO_LOGS, after=-60)] * 3, False),
-        ([attempt("failed", NO_LOGS, service="new")] * 3, False),
-        ([attempt("ready")], False),
-        ([], False),
-    ],
-)
-def test_node_that_starts_no_task_is_known(attempts, fails):
-    raft = Raft()
-    raft.tasks_ = attempts
-    turn = Turn("c1", "m1", START, 100, {"node": "n1", "tasks": ["t1"], "services": {"s1": 3}})
-    why = swarm_raft_lock.failing(raft, turn)
-    assert bool(why) == fails
-    assert not fails or attempts[0]["Status"]["Err"] in why
-
-
 def test_lease_outlives_every_wait_of_a_turn():
     settings = {"timeout": 180}
     assert swarm_raft_lock.lease(settings) > 3 * settings["timeout"] + swarm_engine_turn._SETTLE
