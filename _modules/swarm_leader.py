@@ -120,7 +120,7 @@ def complaints():
         *_moved(swarm_nodes.raft_address(me) or address, settings, nodes),
         *port,
         *swarm_cluster.init_only(cluster, settings),
-        *swarm_nodes.doubles(claims),
+        *swarm_nodes.doubles(claims, nodes, settings),
         *swarm_nodes.strangers(nodes, claims),
     ]
 
