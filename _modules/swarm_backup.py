@@ -230,7 +230,13 @@ def _restore_store(settings, place, test):
 
 
 def _restore_raft(settings, place, force, lose, test):
-    facts = swarm_archive.read(place)
+    # Opened once: the owner of the folder may replace the file after the check.
+    with swarm_archive.opened(place) as file:
+        return _restore_from(file, settings, place, force, lose, test)
+
+
+def _restore_from(file, settings, place, force, lose, test):  # noqa: PLR0917
+    facts = swarm_archive.read(place, file)
     with _client() as client:
         info = client.info()
         if not force:
@@ -248,7 +254,7 @@ def _restore_raft(settings, place, force, lose, test):
     state = Path(info["DockerRootDir"]) / "swarm"
     with swarm_mode.alone():
         with swarm_dockerd.stopped(__salt__, settings["engine"]["service"], settings["timeout"]):
-            kept = swarm_archive.unpack(place, state, time.time())
+            kept = swarm_archive.unpack(place, state, time.time(), file)
         if not facts["locked"]:
             with _client() as client:
                 _go_on(client, settings)

@@ -6,6 +6,8 @@ which the master's configuration must allow (``peer``). The pillar of the CA's m
 requester, decides the content of a certificate.
 """
 
+import contextlib
+
 import swarm_authority
 import swarm_caller
 import swarm_certs
@@ -19,6 +21,8 @@ import swarm_wait
 
 __virtualname__ = "swarm_ca"
 
+# Seconds for which a request of another minion waits for its turn: below the time that it asks for.
+_PATIENCE = 5
 # Seconds to wait for other members that are cleaned at the same time.
 _TOGETHER = 60
 
@@ -221,12 +225,24 @@ def sign(request, **kwargs):
         minion = swarm_caller.name(kwargs, me)
         asked = swarm_authority.parsed(request)
         known = [me] if minion == me else swarm_nodes.members(_settings())
-        with swarm_caller.admitted(minion, known), swarm_files.alone(swarm_authority.LOCK):
+        with swarm_caller.admitted(minion, known), _turn(minion == me):
             return {"cert": _issue(minion, asked)}
     except swarm_errors.BusyError as err:
         return {"busy": str(err)}
     except swarm_errors.SwarmError as err:
         return {"refused": str(err)}
+
+
+@contextlib.contextmanager
+def _turn(own):
+    """Sign one request at a time; other minions do not wait in a queue, but ask again."""
+    with contextlib.ExitStack() as stack:
+        try:
+            limit = {} if own else {"limit": _PATIENCE}
+            stack.enter_context(swarm_files.alone(swarm_authority.LOCK, **limit))
+        except swarm_errors.WaitTimeoutError as err:
+            raise swarm_errors.BusyError(f"busy with other requests: {err}") from err
+        yield
 
 
 def _issue(minion, asked):

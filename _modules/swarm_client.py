@@ -2,8 +2,10 @@
 Configure the Docker CLI of a node's users for the swarm.
 """
 
+import os
 import pwd
 import shutil
+import stat
 from pathlib import Path
 
 import swarm_certs
@@ -113,6 +115,8 @@ def _users(users, test):
 def _outdated(name):
     """Return ``(current state,)`` if the user's certificate is missing or outdated."""
     source = Path(swarm_certs.CLIENT.current().folder)
+    if not _is_safe(_folder() / name):
+        return ("its user can write there",)
     texts = [
         [swarm_files.read(folder / one) for one in _FILES] for folder in (source, _folder() / name)
     ]
@@ -131,10 +135,50 @@ def _user(name):
         ) from err
 
 
+def _is_safe(folder):
+    """
+    Check whether root may read and write a user's folder.
+
+    In a folder of its own, the user could put a link to a file of root, or a pipe. Earlier versions
+    gave the folder to the user.
+    """
+    if not folder.exists() and not folder.is_symlink():
+        return True
+    links = [one for one in _FILES if _is_odd(folder / one)]
+    return not folder.is_symlink() and folder.stat().st_uid == os.geteuid() and not links
+
+
+def _is_odd(path):
+    """Check whether a path exists and is no regular file; a link is not followed."""
+    try:
+        return not stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _take(folder):
+    """Make root the owner of a user's folder, and remove what is no file of the formula in it."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        folder.unlink()
+    folder.mkdir(mode=0o700, exist_ok=True)
+    # First: from then on, the user cannot replace anything in it.
+    os.chown(folder, os.geteuid(), -1, follow_symlinks=False)
+    folder.chmod(0o700)
+    for path in filter(_is_odd, (folder / one for one in _FILES)):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def _give(name, user):
     source, folder = Path(swarm_certs.CLIENT.current().folder), _folder() / name
+    _folder().mkdir(mode=0o755, parents=True, exist_ok=True)
+    _take(folder)
     for one in _FILES:
-        swarm_files.write(folder / one, swarm_files.read(source / one), mode=0o400)
-        shutil.chown(folder / one, user.pw_uid, user.pw_gid)
-    folder.chmod(0o700)
-    shutil.chown(folder, user.pw_uid, user.pw_gid)
+        # A hard link, too, is replaced, and its file keeps its owner.
+        swarm_files.write(folder / one, swarm_files.read(source / one), mode=0o400, keep=False)
+        os.chown(folder / one, user.pw_uid, user.pw_gid, follow_symlinks=False)
+    # The user may read it only.
+    os.chown(folder, -1, user.pw_gid, follow_symlinks=False)
+    folder.chmod(0o750)

@@ -7,6 +7,7 @@ Joining and leaving of this node itself is in ``swarm_builtin``.
 import contextlib
 import time
 
+import swarm_caller
 import swarm_cluster
 import swarm_daemon
 import swarm_docker
@@ -20,6 +21,8 @@ import swarm_wait
 
 __virtualname__ = "swarm_leader"
 
+# Seconds for which the request of another minion waits for other runs.
+_PATIENCE = 5
 # Seconds by which the managers' simultaneous runs may be apart.
 _TOGETHER = 15
 # Seconds that an engine may need to complete a change of its own role.
@@ -59,7 +62,7 @@ def managers():
     return swarm_nodes.as_managers(nodes, {node: minion for minion, node in claims.items()})
 
 
-def list_nodes():
+def list_nodes(**kwargs):
     """
     Return the cluster's ID and nodes, and the managers of this minion's pillar.
 
@@ -73,11 +76,21 @@ def list_nodes():
 
         salt m1 swarm_leader.list_nodes
     """
+    try:
+        with swarm_caller.asked(kwargs, __opts__["id"], _settings):
+            return _listed()
+    except swarm_errors.BusyError as err:
+        return {"busy": str(err)}
+
+
+def _listed():
     with _client() as client:
         found = swarm_mode.listing(client, swarm_mode.swarm(client))
+    if not found:
+        return {}
     # Read the current pillar: the minion that asks may already have a newer one.
     settings = __salt__["swarm_settings.get"](fresh=True)
-    return {**found, "managers": list(settings["managers"])} if found else {}
+    return {**found, "managers": list(settings["managers"])}
 
 
 def complaints():
@@ -111,7 +124,7 @@ def complaints():
         *_moved(swarm_nodes.raft_address(me) or address, settings, nodes),
         *known,
         *swarm_cluster.init_only(cluster, settings),
-        *swarm_nodes.doubles(claims),
+        *swarm_nodes.doubles(claims, nodes, settings),
         *swarm_nodes.strangers(nodes, claims),
     ]
 
@@ -177,6 +190,8 @@ def lists(node):
     node
         Its node ID, as ``docker node ls`` shows it.
     """
+    if not isinstance(node, str):
+        return None
     with swarm_docker.unless_absent(test=True), _client() as client:
         if swarm_membership.manager(swarm_mode.swarm(client)):
             with contextlib.suppress(swarm_errors.ApiError):
@@ -328,7 +343,7 @@ def _keep_key(client, place, test):
     return {"unlock key": {"old": "not the cluster's", "new": f"in {place}"}}
 
 
-def settle(test=False, fresh=True):
+def settle(test=False, fresh=True, **kwargs):
     """
     Ensure the nodes have the roles, availability and labels of the pillar; return what changed.
 
@@ -344,9 +359,30 @@ def settle(test=False, fresh=True):
     fresh
         Compile the pillar again instead of using the one in this minion's memory. Defaults to
         ``True``: the minion that asks may be a member only in a newer pillar.
+
+    Returns ``{"busy": why}`` to another minion if this one is at work: it has to ask again.
     """
+    try:
+        with swarm_caller.asked(kwargs, __opts__["id"], _settings) as other:
+            return _settled(test, fresh, {"limit": _PATIENCE} if other else {})
+    except swarm_errors.BusyError as err:
+        return {"busy": str(err)}
+
+
+@contextlib.contextmanager
+def _alone(limit):
+    """Lock out other runs; a run for another minion does not wait in a queue."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(swarm_mode.alone(**limit))
+        except swarm_errors.WaitTimeoutError as err:
+            raise (swarm_errors.BusyError(str(err)) if limit else err) from err
+        yield
+
+
+def _settled(test, fresh, limit):
     get = __salt__["swarm_settings.get"]
-    with swarm_docker.unless_absent(test), _client() as client, swarm_mode.alone():
+    with swarm_docker.unless_absent(test), _client() as client, _alone(limit):
         # Checked after the lock is taken, because the previous run may have changed the leader; and
         # before the pillar is compiled, because all managers are asked and only one of them leads.
         if not _leads(client):

@@ -26,15 +26,13 @@ def _version(names):
 
 
 # Requirements for pip, and the names of the distributions that satisfy them.
-_WANTED = {
-    "docker>=5,<8": ("docker",),
-    "python-consul>=1.1,<2": ("python-consul", "py-consul"),
-}
+_DOCKER, _CONSUL = "docker>=5,<8", "python-consul>=1.1,<2"
+_WANTED = {_DOCKER: ("docker",), _CONSUL: ("python-consul", "py-consul")}
 
 
 def missing():
     """
-    Return the pip requirements of the missing libraries.
+    Return the pip requirements of the missing libraries; builtin mode needs none for Consul.
 
     CLI Example:
 
@@ -42,7 +40,12 @@ def missing():
 
         salt '*' swarm_libraries.missing
     """
-    return [requirement for requirement, names in _WANTED.items() if not _version(names)]
+    builtin = __salt__["swarm_settings.get"]()["mode"] == "builtin"
+    return [
+        requirement
+        for requirement, names in _WANTED.items()
+        if not _version(names) and not (builtin and requirement == _CONSUL)
+    ]
 
 
 def install(test=False):
@@ -80,7 +83,8 @@ def remove(test=False):
 
         salt '*' swarm_libraries.remove
     """
-    ours = [one for one in swarm_files.record(_SECTION) if one in _WANTED and one not in missing()]
+    recorded = swarm_files.record(_SECTION)
+    ours = [one for one in recorded if one in _WANTED and _version(_WANTED[one])]
     changes = {one: {"old": _version(_WANTED[one]), "new": None} for one in ours}
     if not test:
         if ours:

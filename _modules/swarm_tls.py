@@ -7,6 +7,7 @@ import functools
 from pathlib import Path
 
 import swarm_authority
+import swarm_caller
 import swarm_certs
 import swarm_errors
 import swarm_files
@@ -328,7 +329,7 @@ def _signed(settings, key, kind):
         "address": settings["address"],
     }
     if settings["is_ca"]:
-        return _certificate(__salt__["swarm_ca.sign"](request))
+        return _certificate(__salt__["swarm_ca.sign"](request, **swarm_caller.local(me)))
     found = {}
 
     def probe():

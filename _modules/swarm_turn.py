@@ -76,7 +76,8 @@ def request(what, **kwargs):
         whether its services are; or ``end``.
     """
     caller = kwargs.get("__pub_id")
-    if not caller or what not in swarm_engine_turn.VERBS:
+    # A verb of another type, such as a list, may not be comparable with texts.
+    if not caller or not isinstance(what, str) or what not in swarm_engine_turn.VERBS:
         return {}
     with _client() as client:
         if not swarm_membership.manager(swarm_mode.swarm(client)):

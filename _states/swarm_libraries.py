@@ -15,7 +15,7 @@ def __virtual__():
 
 def installed(name):
     """
-    Ensure the ``docker`` SDK and ``python-consul`` are installed in Salt's own Python.
+    Ensure the ``docker`` SDK, and in classic mode ``python-consul``, are in Salt's own Python.
 
     .. code-block:: yaml
 

@@ -2,6 +2,7 @@
 Write, check and unpack backups: a manager's Raft state with facts about it, or a Consul snapshot.
 """
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -12,6 +13,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import swarm_errors
 import swarm_files
@@ -23,6 +25,7 @@ _SUMS, _META = "SHA256SUMS", "meta.json"
 _BLOCK = 1 << 20
 # Limits in bytes: a larger file is no backup of this formula, whatever size it declares.
 _FACTS_LIMIT, _SNAPSHOT_LIMIT = 1 << 16, 1 << 30
+_MEMBERS_LIMIT = 100_000
 # Between the check and the use of an archive, the owner of its folder may have replaced it. So each
 # member is checked again when it is used. No member needs mode bits other than these.
 _MODES = 0o777
@@ -53,10 +56,21 @@ def pack(state: Path, path: Path, facts: dict) -> None:
         archive.add(state, _STATE)
 
 
-def read(path: Path) -> dict:
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Yield an archive that is open for ``read`` and ``unpack``: both get the same file."""
+    try:
+        file = path.open("rb")
+    except OSError as err:
+        raise swarm_errors.SwarmError(f"{path} is no backup that can be read: {err}") from err
+    with file:
+        yield file
+
+
+def read(path: Path, file: BinaryIO | None = None) -> dict:
     """Return the facts of an archive after reading and checking all of it."""
     try:
-        with gzip.open(path) as stream:
+        with gzip.open(_start(file) or path) as stream:
             with tarfile.open(fileobj=stream, mode="r:") as archive:
                 found = dict(_contents(archive))
             # Read to the end, where the gzip checksum is: tar stops earlier.
@@ -78,9 +92,17 @@ def read(path: Path) -> dict:
     return facts
 
 
+def _start(file: BinaryIO | None) -> BinaryIO | None:
+    if file:
+        file.seek(0)
+    return file
+
+
 def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """Yield the members that may be unpacked; raise an error for any other."""
-    for member in archive:
+    for count, member in enumerate(archive):
+        if count >= _MEMBERS_LIMIT:
+            raise ValueError(f"it has more than {_MEMBERS_LIMIT} members")
         inside = Path(member.name)
         if inside.is_absolute() or ".." in inside.parts or not (member.isfile() or member.isdir()):
             raise ValueError(f"{member.name} does not belong there")
@@ -109,7 +131,7 @@ def _extract(archive: tarfile.TarFile, folder: Path) -> None:
         archive.extract(member, folder)
 
 
-def unpack(path: Path, state: Path, now: float) -> Path | None:
+def unpack(path: Path, state: Path, now: float, file: BinaryIO | None = None) -> Path | None:
     """
     Replace the folder ``state`` by an archive's state; return the path of the old folder.
 
@@ -120,7 +142,7 @@ def unpack(path: Path, state: Path, now: float) -> Path | None:
     shutil.rmtree(new, ignore_errors=True)
     try:
         new.mkdir(mode=0o700)
-        with tarfile.open(path, "r:gz") as archive:
+        with tarfile.open(path, "r:gz", fileobj=_start(file)) as archive:
             _extract(archive, new)
         kept = None
         if state.exists():

@@ -4,31 +4,54 @@ Identify the minion that calls this one through the master, and limit the work f
 
 import contextlib
 import fnmatch
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import swarm_errors
 import swarm_files
+import swarm_nodes
 
-# Salt describes the job in keyword arguments with this prefix; a local call has none of them.
-_JOB, _CALLER = "__pub_", "__pub_id"
+# Salt describes the job in keyword arguments with a prefix; a local call has none of them.
+_CALLER = "__pub_id"
 _LOCK = "swarm-formula-stranger.lock"
 
 
 def name(kwargs: Mapping, me: str) -> str:
     """
-    Return the minion that calls a function with these ``kwargs``; ``me`` for a local call.
+    Return the minion that calls a function with these ``kwargs``.
 
     Raises an error if the master does not name the caller: a syndic does not forward the name, and
-    a job of the ``salt`` command has none. Such a caller must not be taken for this minion itself.
+    a job of the ``salt`` command has none. Such a caller must not be taken for this minion itself,
+    which therefore names itself, see ``local``.
     """
     if caller := kwargs.get(_CALLER):
         return str(caller)
-    if any(key.startswith(_JOB) for key in kwargs):
-        raise swarm_errors.SwarmError(
-            f"the master does not say which minion asks {me}: it has to ask by 'publish', and not"
-            " by way of a syndic"
-        )
-    return me
+    raise swarm_errors.SwarmError(
+        f"the master does not say which minion asks {me}: it has to ask by 'publish', and not"
+        " by way of a syndic"
+    )
+
+
+def local(me: str) -> dict[str, str]:
+    """Return the keyword arguments of a call by this minion itself."""
+    return {_CALLER: me}
+
+
+@contextlib.contextmanager
+def asked(kwargs: Mapping, me: str, settings: Callable[[], dict]) -> Iterator[bool]:
+    """
+    Admit the caller of a function that other minions may call; yield whether it is another minion.
+
+    Called by the ``salt`` command or by this minion, it is admitted at once.
+
+    settings
+        Returns the settings by the pillar of the last refresh, which cost nothing.
+    """
+    caller = kwargs.get(_CALLER)
+    if not caller or caller == me:
+        yield False
+        return
+    with admitted(str(caller), swarm_nodes.members(settings())):
+        yield True
 
 
 def is_among(caller: str, members: Iterable[str]) -> bool:

@@ -476,6 +476,6 @@ def drop(client: Any, node: str) -> None:
         swarm_docker.found(client.remove_node, node, force=True)
 
 
-def alone() -> contextlib.AbstractContextManager:
+def alone(**limit: float) -> contextlib.AbstractContextManager:
     """Lock out other runs on this host: managers are added and removed one at a time."""
-    return swarm_files.alone("swarm-formula-mode.lock")
+    return swarm_files.alone("swarm-formula-mode.lock", **limit)

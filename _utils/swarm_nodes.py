@@ -125,22 +125,41 @@ def by_id(nodes: list[dict]) -> dict[str, dict]:
     return {one["ID"]: one for one in nodes}
 
 
-def doubles(claims: dict[str, str]) -> list[str]:
+def doubles(claims: dict[str, str], nodes: list[dict], settings: dict) -> list[str]:
     """
     Return a problem text for each node ID that several minions report.
 
-    The reports do not show which minion is right, so the remedy names none of them.
+    The reports do not show which minion is right, so the remedy never is that a manager leaves: a
+    worker may lie. The host name in the cluster's list is shown for comparison.
     """
+    known = by_id(nodes)
     by_node: dict[str, list[str]] = {}
     for minion, node in claims.items():
         by_node.setdefault(node, []).append(minion)
     return [
-        f"{', '.join(minions)} all say they are node {node}: maybe one disk is a copy of another's."
-        " 'docker info' on each tells its Node Address. Have the copy leave, and apply there again:"
-        " salt ID swarm_builtin.leave force=True"
+        _doubled(node, minions, known.get(node), settings["managers"])
         for node, minions in by_node.items()
         if len(minions) > 1
     ]
+
+
+def _doubled(node: str, minions: list[str], listed: dict | None, managers: dict) -> str:
+    name = f", which the cluster lists as {title(listed)}" if listed else ""
+    text = (
+        f"{', '.join(minions)} all say they are node {node}{name}: one disk is a copy of another's,"
+        " or one of them lies."
+    )
+    workers = [one for one in minions if one not in managers]
+    if listed and (listed.get("ManagerStatus") or not workers):
+        return (
+            f"{text} It is a manager: no host must leave because of this. Look at"
+            f" {', '.join(workers or minions)} ('docker info' there tells its Node Address), and"
+            " set up again the one that is the copy"
+        )
+    return (
+        f"{text} 'docker info' on each tells its Node Address. Have the copy leave, which is one of"
+        f" {', '.join(workers)}, and apply there again: salt ID swarm_builtin.leave force=True"
+    )
 
 
 def _labels(current: dict, wanted: dict, exact: bool) -> dict:

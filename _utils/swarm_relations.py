@@ -344,6 +344,25 @@ def faults(settings: dict) -> list[Fault]:
     return [fault for relation in _RELATIONS for fault in relation(settings)]
 
 
+def _unnamed(settings: dict) -> list[str]:
+    if "*" not in settings["nodes"]:
+        return []
+    return [
+        "swarm:nodes: '*' makes a member of every minion whose key is accepted, which gets a"
+        " certificate or the worker token: name the nodes, or use a narrower glob such as web-*"
+    ]
+
+
+def _plain_sources(settings: dict) -> list[str]:
+    return [
+        f"swarm:{section}:image_source: {source} is transferred without TLS, and nothing checks"
+        " what arrives: use https:// or salt://"
+        for section in ("consul", "manager")
+        if settings["mode"] == "classic"
+        and (source := settings[section]["image_source"] or "").startswith("http://")
+    ]
+
+
 def warnings(settings: dict) -> list[str]:
     """Return warnings about settings that are allowed but unwise, each with its reason."""
     found = []
@@ -356,7 +375,7 @@ def warnings(settings: dict) -> list[str]:
                 f"{path}: {len(hosts)} is an even number: a majority of {len(hosts)} bears the loss"
                 f" of {(len(hosts) - 1) // 2}, no more than one of {len(hosts) - 1} would"
             )
-    found += swarm_secure.warnings(settings)
+    found += [*swarm_secure.warnings(settings), *_unnamed(settings), *_plain_sources(settings)]
     found += swarm_firewall.warnings(settings)
     builtin = settings["builtin"]
     if settings["mode"] == "builtin":

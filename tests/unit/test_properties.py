@@ -196,7 +196,7 @@ def test_what_members_say_of_themselves_breaks_nothing(told):
         mock.patch.dict(swarm_builtin.__dict__, __salt__=mocked(swarm_settings__get=settings)),
     ):
         claims = swarm_builtin.claims()
-    swarm_nodes.doubles(claims)
+    swarm_nodes.doubles(claims, nodes, settings)
     swarm_nodes.strangers(nodes, claims)
     swarm_nodes.changes(nodes, claims, settings)
     swarm_nodes.lost_managers(nodes, claims, settings)

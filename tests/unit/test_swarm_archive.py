@@ -164,3 +164,28 @@ def test_snapshot_is_checked_by_its_own_sums(tmp_path):
     for data in (b"", b"No cluster leader", whole[:-20], gzip.compress(b"")):
         with pytest.raises(swarm_errors.SwarmError, match="it is no snapshot of Consul"):
             swarm_archive.check_snapshot(data, "it")
+
+
+def test_archive_is_the_one_that_was_checked_though_its_file_was_replaced(state, backup):
+    log = (state / "raft" / "log").read_bytes()
+    with swarm_archive.opened(backup) as file:
+        assert swarm_archive.read(backup, file) == FACTS
+        backup.unlink()
+        backup.write_bytes(b"another")
+        swarm_archive.unpack(backup, state, NOW, file)
+    assert (state / "raft" / "log").read_bytes() == log
+
+
+def test_archive_that_is_not_there_is_told(tmp_path):
+    found = swarm_archive.opened(tmp_path / "none")
+    with pytest.raises(swarm_errors.SwarmError, match="is no backup that can be read"):
+        found.__enter__()
+
+
+def test_archive_of_too_many_members_is_refused(backup, state, monkeypatch):
+    monkeypatch.setattr(swarm_archive, "_MEMBERS_LIMIT", 3)
+    with pytest.raises(swarm_errors.SwarmError, match="more than 3 members"):
+        swarm_archive.read(backup)
+    with pytest.raises(swarm_errors.SwarmError, match="more than 3 members"):
+        swarm_archive.unpack(backup, state, NOW)
+    assert (state / "raft" / "log").exists()

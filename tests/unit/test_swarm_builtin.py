@@ -3,6 +3,7 @@ from unittest.mock import Mock
 import docker
 import pytest
 import swarm_adoption
+import swarm_caller
 import swarm_dockerd
 import swarm_errors
 import swarm_mode
@@ -892,3 +893,30 @@ def test_tasks_of_a_service_that_was_removed_a_moment_ago_end(on, monkeypatch):
     monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
     assert swarm_builtin.leave(ending=True)
     assert left == []
+
+
+def test_managers_check_who_asks_before_any_work(on):
+    """By the pillar that they have, and without a queue."""
+    api = ClusterApi("m1", [node("m1", "manager", leader=True), node("m4")])
+    on("m1", api)
+    salt, ask = swarm_leader.__salt__, {"__pub_id": "m9"}
+    with swarm_caller.admitted("m8", []):
+        salt["swarm_settings.get"].reset_mock()
+        for function in (swarm_leader.settle, swarm_leader.list_nodes):
+            assert "busy with another minion" in function(**ask)["busy"]
+        assert all(not call.kwargs for call in salt["swarm_settings.get"].call_args_list)
+        assert swarm_leader.list_nodes(__pub_id="m2")["managers"]
+
+
+def test_managers_do_not_queue_requests(on, monkeypatch):
+    monkeypatch.setattr(swarm_leader, "_PATIENCE", 0)
+    api = ClusterApi("m1", [node("m1", "manager", leader=True), node("m4")])
+    on("m1", api)
+    with swarm_mode.alone():
+        assert "busy" in swarm_leader.settle(__pub_id="m2")
+
+
+@pytest.mark.parametrize("odd", [[], {}, None, 7])
+def test_list_is_not_searched_for_what_is_no_node(on, odd):
+    on("m1", ClusterApi("m1", [node("m1", "manager", leader=True)]))
+    assert swarm_leader.lists(odd) is None

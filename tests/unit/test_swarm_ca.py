@@ -79,6 +79,19 @@ def test_who_is_not_named_by_the_master_gets_no_certificate(ca):
     assert "does not say which minion asks m1" in told["refused"]
 
 
+def test_members_do_not_queue_behind_others_without_end(ca, monkeypatch):
+    """Each of them would hold a process of the minion for ten minutes."""
+    monkeypatch.setattr(swarm_ca, "_PATIENCE", 0)
+    request = {"csr": "csr", "kind": "node", "address": "10.77.0.12"}
+    with swarm_files.alone(swarm_authority.LOCK):
+        assert "busy with other requests" in swarm_ca.sign(request, __pub_id="m2")["busy"]
+
+
+def test_request_without_a_caller_is_refused_though_it_is_no_job(ca):
+    request = {"csr": "csr", "kind": "node", "address": "10.77.0.11"}
+    assert "does not say which minion asks m1" in swarm_ca.sign(request)["refused"]
+
+
 def test_strangers_do_not_queue_for_a_compiled_pillar(ca):
     """Whoever is no member costs the CA a look, as long as another one is being looked at."""
     settings = swarm_ca.__salt__["swarm_settings.get"]

@@ -9,8 +9,9 @@ import swarm_files
 @pytest.mark.parametrize(
     ("kwargs", "caller"),
     [
-        ({}, "m1"),
-        ({"test": True}, "m1"),
+        ({}, None),
+        ({"test": True}, None),
+        (swarm_caller.local("m1"), "m1"),
         ({"__pub_id": "m4", "__pub_jid": "1"}, "m4"),
         ({"__pub_jid": "1", "__pub_fun": "swarm_ca.sign"}, None),
         ({"__pub_id": "", "__pub_jid": "1"}, None),

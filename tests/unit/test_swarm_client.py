@@ -1,4 +1,8 @@
+import os
+from types import SimpleNamespace
+
 import pytest
+import swarm_certs
 import swarm_errors
 import swarm_files
 
@@ -105,3 +109,62 @@ def test_remove(profile, on):
     }
     assert not profile.exists()
     assert swarm_client.remove() == {}
+
+
+@pytest.fixture
+def users(monkeypatch, tmp_path):
+    """Have a client's certificate, and this process in place of a user; return their folder."""
+    source = tmp_path / "client"
+    source.mkdir()
+    for name in swarm_client._FILES:
+        (source / name).write_text(f"new {name}")
+    current = SimpleNamespace(current=lambda: SimpleNamespace(folder=str(source)))
+    monkeypatch.setattr(swarm_certs, "CLIENT", current)
+    monkeypatch.setattr(swarm_files, "CONFIG", tmp_path)
+    return tmp_path / "users"
+
+
+ME = SimpleNamespace(pw_uid=os.geteuid(), pw_gid=os.getegid())
+
+
+@pytest.mark.parametrize("how", ["symlink", "hardlink", "pipe", "folder"])
+def test_root_follows_nothing_that_a_user_has_put_into_its_folder(users, tmp_path, how):
+    victim = tmp_path / "shadow"
+    victim.write_text("secret")
+    victim.chmod(0o640)
+    swarm_client._users({"deploy": ME}, test=False)
+    key = users / "deploy" / "key.pem"
+    key.unlink()
+    {
+        "symlink": lambda: key.symlink_to(victim),
+        "hardlink": lambda: key.hardlink_to(victim),
+        "pipe": lambda: os.mkfifo(key),
+        "folder": key.mkdir,
+    }[how]()
+    assert swarm_client._users({"deploy": ME}, test=True)
+    assert swarm_client._users({"deploy": ME}, test=False)
+    assert (victim.read_text(), victim.stat().st_mode & 0o777) == ("secret", 0o640)
+    assert key.read_text() == "new key.pem"
+    assert not key.is_symlink()
+    assert swarm_client._users({"deploy": ME}, test=False) == {}
+
+
+def test_link_in_place_of_a_users_folder_is_replaced(users, tmp_path):
+    other = tmp_path / "etc"
+    other.mkdir()
+    users.mkdir()
+    (users / "deploy").symlink_to(other)
+    swarm_client._users({"deploy": ME}, test=False)
+    assert list(other.iterdir()) == []
+    assert (users / "deploy" / "key.pem").stat().st_mode & 0o777 == 0o400
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")
+def test_folder_that_a_former_version_gave_to_its_user_is_taken_back(users):
+    nobody = SimpleNamespace(pw_uid=65534, pw_gid=65534)
+    swarm_client._users({"deploy": nobody}, test=False)
+    os.chown(users / "deploy", 65534, 65534)
+    assert swarm_client._users({"deploy": nobody}, test=False)
+    assert (users / "deploy").stat().st_uid == 0
+    assert (users / "deploy" / "key.pem").stat().st_uid == 65534
+    assert swarm_client._users({"deploy": nobody}, test=False) == {}

@@ -38,7 +38,9 @@ def salt(monkeypatch, there):
         for one in pkgs:
             del there[one]
 
-    salt = mocked(pip__install=install, pip__uninstall=uninstall)
+    salt = mocked(
+        pip__install=install, pip__uninstall=uninstall, swarm_settings__get={"mode": "classic"}
+    )
     monkeypatch.setattr(swarm_libraries, "__salt__", salt, raising=False)
     return salt
 
@@ -53,9 +55,17 @@ def salt(monkeypatch, there):
     ],
     ids=str,
 )
+@pytest.mark.usefixtures("salt")
 def test_missing(there, found, missing):
     there.update(found)
     assert swarm_libraries.missing() == missing
+
+
+def test_builtin_mode_needs_no_library_for_consul(salt, there):
+    salt["swarm_settings.get"].return_value = {"mode": "builtin"}
+    assert swarm_libraries.missing() == [DOCKER]
+    assert swarm_libraries.install().keys() == {DOCKER}
+    assert "python-consul" not in there
 
 
 def test_install_brings_what_is_missing(salt, there):
@@ -86,7 +96,7 @@ def test_test_mode_promises_and_installs_nothing(salt):
 )
 @pytest.mark.usefixtures("there")
 def test_pip_that_fails_is_quoted(monkeypatch, result):
-    salt = mocked(pip__install=result)
+    salt = mocked(pip__install=result, swarm_settings__get={"mode": "classic"})
     monkeypatch.setattr(swarm_libraries, "__salt__", salt, raising=False)
     with pytest.raises(swarm_errors.SdkMissingError, match="No matching distribution found"):
         swarm_libraries.install()

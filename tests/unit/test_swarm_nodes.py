@@ -92,8 +92,16 @@ def test_who_is_no_minion_of_the_mine_is_left_alone():
 def test_a_worker_that_says_it_is_a_manager_changes_nothing():
     liar = {**claims("m1", "m2", "m3"), "m4": "id-m2"}
     assert swarm_nodes.changes(managers(), liar, settings({"m4": {"labels": {"a": "b"}}})) == []
-    (text,) = swarm_nodes.doubles(liar)
-    assert text.startswith("m2, m4 all say they are node id-m2")
+    (text,) = swarm_nodes.doubles(liar, managers(), settings())
+    assert text.startswith("m2, m4 all say they are node id-m2, which the cluster lists as same")
+    assert "no host must leave" in text
+    assert "swarm_builtin.leave" not in text
+
+
+def test_copy_of_a_workers_disk_is_to_leave_and_no_manager_is_named_for_it():
+    both = claims("m4", "m5") | {"m5": "id-m4", "m1": "id-m4"}
+    (text,) = swarm_nodes.doubles(both, [*managers(), node("m4")], settings())
+    assert "Have the copy leave, which is one of m4, m5, and apply" in text
 
 
 @pytest.mark.parametrize(
