@@ -97,7 +97,9 @@ def version(text: str) -> tuple[int, ...]:
 
 def downgrades(changes: dict) -> list[str]:
     """Return a warning for each package that a report shows as downgraded."""
-    pairs = {name: (one["old"], one["new"]) for name, one in changes.items()}
+    # The engine speaks for the packages that it moves with.
+    members = {name for one in swarm_package_set.ENGINES.values() for name in one.members}
+    pairs = {name: (one["old"], one["new"]) for name, one in changes.items() if name not in members}
     engines = {name: pairs[name] for name in swarm_package_set.ENGINES if name in pairs}
     gone = [(name, old) for name, (old, new) in engines.items() if new is None]
     come = [(name, new) for name, (old, new) in engines.items() if old is None]

@@ -271,6 +271,14 @@ def test_diff_shows_both_sides():
         ({"docker.io": {"old": None, "new": "26.1.5"}}, 0),
         ({"docker.io": {"old": "26.1.5", "new": None}}, 0),
         ({"hold": {"old": True, "new": False}}, 0),
+        # The engine speaks for its packages.
+        (
+            {
+                "docker-ce": {"old": "5:28.5.2-1~debian.12", "new": "5:28.5.1-1~debian.12"},
+                "docker-ce-cli": {"old": "5:28.5.2-1~debian.12", "new": "5:28.5.1-1~debian.12"},
+            },
+            1,
+        ),
         # One engine has taken the place of another.
         (
             {
