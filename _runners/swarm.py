@@ -357,23 +357,23 @@ def rotate(what, swarm=None):
         ours = swarm_fleet.only(_swarms(swarm), "nothing was rotated")
         reports = _reports(ours.members)
         there = {name: one for name, one in reports.items() if isinstance(one, dict)}
-        kinds = swarm_rotation.chosen(what, there)
+        speakers = swarm_rotation.of_managers(there, ours.managers)
+        kinds = swarm_rotation.chosen(what, speakers)
     except swarm_errors.SwarmError as err:
         return _refused(err)
     done = {}
     for kind in kinds:
         if kind == "ca":
-            done[kind] = _rotate_ca(ours, there, swarm_members.authority(there))
+            done[kind] = _rotate_ca(ours, there, swarm_members.authority(speakers))
         else:
-            done[kind] = _rotate_tokens(there, True)
+            done[kind] = _rotate_tokens(speakers, True)
         if done[kind] is not True:
             __context__["retcode"] = 1
     return done
 
 
-def _rotate_tokens(others, both):
+def _rotate_tokens(managers, both):
     """Rotate the worker token, or both; return ``True``, or why not."""
-    managers = [name for name, one in others.items() if one["manager"]]
     options = {"managers": True} if both else {}
     answer = _from_any(managers, "swarm_leader.rotate", **options)
     if answer is True:
@@ -414,11 +414,11 @@ def _rotate_ca(swarm, reports, ca):
 
 def _made_worthless(minion, swarm, endpoint, others, said):
     """Rotate the join tokens that a removed host knew, and tell what it can still do."""
-    done = {}
-    if swarm_members.is_builtin(others):
+    done, speakers = {}, swarm_rotation.of_managers(others, swarm.managers)
+    if swarm_members.is_builtin(speakers):
         both = swarm_rotation.knew_managers_token(minion, swarm.managers, endpoint, said)
-        done["join tokens"] = _rotate_tokens(others, both)
-    if (ca := swarm_members.authority(others)) in others:
+        done["join tokens"] = _rotate_tokens(speakers, both)
+    if (ca := swarm_members.authority(speakers)) in others:
         until = _date(_ask([ca], "swarm_ca.valid_until"), ca)
         done["certificate"] = swarm_rotation.certificate_remains(minion, until)
     return done

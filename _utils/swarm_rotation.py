@@ -9,6 +9,15 @@ import swarm_members
 KINDS = ("join-token", "ca")
 
 
+def of_managers(reports: dict, managers: tuple) -> dict:
+    """
+    Return the reports of the managers that the pillar names.
+
+    A worker could name itself the CA or a manager, and then claim that all has been rotated.
+    """
+    return {name: one for name, one in reports.items() if name in managers}
+
+
 def chosen(what: str, reports: dict) -> list[str]:
     """Return the kinds to rotate; raise an error if the swarm does not have the named one."""
     if what not in (*KINDS, "all"):

@@ -518,3 +518,14 @@ def test_host_that_holds_up_the_ca_ends_the_command_with_its_name(builtin):
     assert done.endswith("To resume: salt-run swarm.rotate ca")
     assert len(builtin.calls("state.apply")) == 2
     assert runner.__context__["retcode"] == 1
+
+
+def test_worker_that_poses_as_manager_and_ca_rotates_nothing(builtin):
+    """It would answer that all is done."""
+    posing = {**builtin.reports["m4"], "manager": True, "ca": "a4"}
+    builtin.reports = {"a4": {**posing, "endpoint": "id-a4"}, **builtin.reports}
+    builtin.pillars = {"a4": MEMBER, **builtin.pillars}
+    builtin.more["swarm_ca.rotate"] = rotation(False)
+    assert runner.rotate("all") == {"join-token": True, "ca": True}
+    asked = builtin.calls("swarm_leader.rotate") + builtin.calls("swarm_ca.rotate")
+    assert [minions for minions, *_ in asked] == [["m1"], ["m1"]]
