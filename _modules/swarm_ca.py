@@ -7,6 +7,7 @@ requester, decides the content of a certificate.
 """
 
 import contextlib
+import time
 
 import swarm_authority
 import swarm_caller
@@ -136,6 +137,59 @@ def complaints():
     return [said] if said else []
 
 
+def rotate():
+    """
+    Begin a rotation of the CA, or resume the one in progress; return its state as ``rotation``.
+
+    ``salt-run swarm.rotate ca`` calls this, and then applies ``swarm`` until it is finished.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_ca.rotate
+    """
+    settings = _settings()
+    with swarm_files.alone(swarm_authority.LOCK):
+        before = _state()
+        state = swarm_authority.begun(before, settings)
+        if state != before:
+            swarm_authority.save(state)
+    _tell(settings, state)
+    return rotation()
+
+
+def rotation():
+    """
+    Return whether a rotation of the CA is in progress, its time of the last step, and the members
+    that it waits for, as ``{"changing", "since", "waits for"}``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_ca.rotation
+    """
+    state = _state()
+    changing = swarm_authority.is_changing(state)
+    late = swarm_authority.lagging(state, _reports(_settings())) if changing else []
+    return {"changing": changing, "since": state.get("since"), "waits for": late}
+
+
+def valid_until():
+    """
+    Return the day on which the certificates issued so far have expired, by ``swarm:tls:days``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_ca.valid_until
+    """
+    left = min(_settings()["tls"]["days"], swarm_pki.days_left(_state()["ca"]["cert"]))
+    return time.strftime("%Y-%m-%d", time.gmtime(time.time() + left * 86400))
+
+
 def advance(*minions):
     """
     Take the next step of the CA rotation without these members; return what was done.
@@ -170,7 +224,12 @@ def _advance(minions):
         state, step = swarm_authority.advanced(state, settings, there)
         swarm_authority.save(state)
     _tell(settings, state)
-    return {"CA": {"old": "in its change", "new": f"{step}, without {', '.join(late)}"}}
+    names = ", ".join(late)
+    back = f"to bring one back: salt ID swarm_tls.distrust, then apply swarm there. ID: {names}"
+    return {
+        "CA": {"old": "in its change", "new": f"{step}, without {names}"},
+        "left behind": back,
+    }
 
 
 def _refuse_second(settings):

@@ -472,7 +472,7 @@ def _carry_out(client, change, timeout):
         swarm_mode.demote(client, change.node, timeout)
 
 
-def rotate():
+def rotate(managers=False):
     """
     Rotate the join token for workers, and publish it in the mine; existing nodes are not affected.
 
@@ -481,9 +481,13 @@ def rotate():
     .. code-block:: bash
 
         salt m1 swarm_leader.rotate
+        salt m1 swarm_leader.rotate managers=True
+
+    managers
+        Rotate the join token for managers as well. Defaults to ``False``.
     """
     with _client() as client:
-        swarm_mode.rotate(client)
+        swarm_mode.rotate(client, managers)
     # Called outside a state run, whose pillar would be that of now: new members need the token.
     __salt__["swarm_builtin.tell"](fresh=True)
     return True

@@ -16,6 +16,7 @@ import swarm_errors
 import swarm_fleet
 import swarm_members
 import swarm_report
+import swarm_rotation
 import swarm_views
 from salt.exceptions import SaltClientError, SaltReqTimeoutError
 
@@ -25,6 +26,8 @@ _BATCH = 50
 _LOOK, _ANSWER = 15, 15
 # Seconds after which a member that could not do something has waited for it: others would as well.
 _WAITED = 60
+# Rounds of applies without a step of the CA, after which its rotation is left to the operator.
+_IDLE = 2
 
 
 def _accepted():
@@ -452,6 +455,7 @@ def remove(minion, force=False, lose_cluster=False, swarm=None, node=None):
         if (ca := swarm_members.authority(others)) in others:
             # The host that replaces this node may use the same address.
             _ask([ca], "swarm_ca.forget", minion)
+        done |= _made_worthless(minion, ours, endpoint, others, views.said)
         _fire(minion, "removed")
     return swarm_report.plain(done)
 
@@ -480,6 +484,105 @@ def _refused(why):
     # If an error were raised, Salt would print a traceback as well, which does not help the user.
     __context__["retcode"] = 1
     return {"refused": swarm_report.shown(why)}
+
+
+def rotate(what, swarm=None):
+    """
+    Rotate the swarm's keys and tokens; return what was done.
+
+    An interrupted rotation is resumed by the same command. Progress is reported as for
+    ``swarm.remove``. Only members that the pillar names are asked for anything.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run swarm.rotate join-token
+        salt-run swarm.rotate ca
+        salt-run swarm.rotate all swarm=m1
+
+    what
+        ``join-token`` (builtin mode): both join tokens; nodes of the cluster are not affected.
+        ``ca``: the CA of the formula, by several applies of ``swarm`` on all nodes; the old CA is
+        trusted until all members have a certificate of the new one. ``all``: both.
+
+    swarm
+        The swarm with this member; needed only if there are several.
+    """
+    try:
+        ours = swarm_fleet.only(_swarms(swarm), "nothing was rotated")
+        reports = _reports(ours.members)
+        there = {name: one for name, one in reports.items() if isinstance(one, dict)}
+        speakers = ours.speakers(reports)
+        kinds = swarm_rotation.chosen(what, ours.is_builtin, swarm_members.authority(speakers))
+    except swarm_errors.SwarmError as err:
+        return _refused(err)
+    done = {}
+    for kind in kinds:
+        if kind == "ca":
+            done[kind] = _rotate_ca(ours, there, swarm_members.authority(speakers))
+        else:
+            done[kind] = _rotate_tokens(speakers, True)
+        if done[kind] is not True:
+            __context__["retcode"] = 1
+    return done
+
+
+def _rotate_tokens(managers, both):
+    """Rotate the worker token, or both; return ``True``, or why not."""
+    options = {"managers": True} if both else {}
+    answer = _from_any(managers, "swarm_leader.rotate", **options)
+    if answer is True:
+        return True
+    return f"not rotated: {answer}. Later: salt-run swarm.rotate join-token"
+
+
+def _rotate_ca(swarm, reports, ca):
+    """Apply ``swarm`` on the nodes until the CA has changed; return ``True``, or why not."""
+    if ca not in reports:
+        return (
+            f"not rotated: {ca}, the CA (swarm:tls:ca), does not answer or is no member by pillar"
+        )
+    # A member that is no node yet must not become one by a rotation; the CA may be none for good.
+    nodes = swarm_rotation.nodes(reports, _views(swarm, reports).said)
+    if not nodes:
+        return "not rotated: no manager lists the nodes: see salt-run swarm.status"
+    state = _ask([ca], "swarm_ca.rotate").get(ca, "it does not answer")
+    # A step is visible to the members after the CA's apply, and to the CA after theirs: a round
+    # without a step is normal, two in a row with the same members missing are not.
+    idle = 0
+    while isinstance(state, dict) and state["changing"] and idle < _IDLE:
+        late = ", ".join(state["waits for"]) or "no member"
+        _tell(ca, f"applying swarm on {len(nodes)} nodes; the CA waits for {late}")
+        if ca not in nodes:
+            _ask([ca], "state.apply", mods="swarm.ca", queue=True)
+        _ask(nodes, "state.apply", mods="swarm", queue=True)
+        before, state = state, _ask([ca], "swarm_ca.rotation").get(ca, "it does not answer")
+        idle = idle + 1 if state == before else 0
+    if not isinstance(state, dict):
+        return f"not finished: {ca}: {state}. To resume: salt-run swarm.rotate ca"
+    if state["changing"]:
+        told = _ask([ca], "swarm_ca.complaints").get(ca)
+        why = "; ".join(told) if isinstance(told, list) and told else "no member took the next step"
+        return f"not finished: {why}. To resume: salt-run swarm.rotate ca"
+    return True
+
+
+def _made_worthless(minion, swarm, endpoint, others, said):
+    """Rotate the join tokens that a removed host knew, and tell what it can still do."""
+    done, speakers = {}, swarm.speakers(others)
+    if swarm.is_builtin:
+        both = swarm_rotation.knew_managers_token(minion, swarm.managers, endpoint, said)
+        done["join tokens"] = _rotate_tokens(speakers, both)
+    if (ca := swarm_members.authority(speakers)) in others:
+        until = _date(_ask([ca], "swarm_ca.valid_until"), ca)
+        done["certificate"] = swarm_rotation.certificate_remains(minion, until)
+    return done
+
+
+def _date(answers, ca):
+    said = answers.get(ca)
+    return said if isinstance(said, str) and len(said) == len("2030-01-01") else None
 
 
 def backup(minion=None, swarm=None, **options):
@@ -588,7 +691,7 @@ def _from_any(others, function, *args, **kwargs):
     for other in others:
         since = time.monotonic()
         answer = _ask([other], function, *args, **kwargs).get(other, answer)
-        if isinstance(answer, dict):
+        if answer is True or isinstance(answer, dict):
             return answer
         if not isinstance(answer, str):
             answer = f"the answer of {other} to {function} is nonsense: {answer!r}"

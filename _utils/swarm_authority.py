@@ -162,6 +162,14 @@ def is_changing(state: dict) -> bool:
     return bool(state["next"] or state["old"])
 
 
+def begun(state: dict, settings: dict) -> dict:
+    """Return the CA with a rotation in progress: that of now, or a new one."""
+    if is_changing(state):
+        return state
+    following = _in_each(state, lambda _, what: {"next": _new(settings, what)})
+    return {**following, "since": int(time.time())}
+
+
 def advanced(state: dict, settings: dict, reports: dict) -> tuple[dict, str | None]:
     """
     Return the CA one step further in its rotation, and that step; ``None`` if there is no step.

@@ -217,13 +217,14 @@ def update_cluster(client: Any, options: dict) -> None:
         raise swarm_errors.ApiError(f"{err}{swarm_cluster.cure(str(err))}") from err
 
 
-def rotate(client: Any) -> None:
-    """Rotate the join token for workers; nodes that have joined stay in the cluster."""
+def rotate(client: Any, managers: bool = False) -> None:
+    """Rotate the join token for workers, or both; nodes that have joined stay in the cluster."""
+    which = "rotateWorkerToken=true" + ("&rotateManagerToken=true" if managers else "")
 
     def change() -> None:
-        with swarm_docker.translated("the token for workers"):
+        with swarm_docker.translated("the join tokens"):
             now = client.inspect_swarm()
-            path = f"/swarm/update?rotateWorkerToken=true&version={now['Version']['Index']}"
+            path = f"/swarm/update?{which}&version={now['Version']['Index']}"
             swarm_docker.post(client, path, json=now["Spec"])
 
     retried(change)

@@ -36,6 +36,7 @@ class ClusterApi:
         self.things = {}  # what users have: {"services": [names], ...}
         self.spec = {"Labels": {}, "EncryptionConfig": {"AutoLockManagers": False}}
         self.index, self.rotations, self.stale = 1, 0, 0
+        self.manager_rotations = 0
         self.root_ca, self.slow = (
             "-----BEGIN CERTIFICATE-----\nTUlORQ==\n-----END CERTIFICATE-----\n",
             False,
@@ -165,6 +166,7 @@ class ClusterApi:
             self.known[f"id-{self.me}"] = node(self.me)
         elif "rotateWorkerToken" in path:
             self.rotations += 1
+            self.manager_rotations += "rotateManagerToken=true" in path
         else:
             self._renew_ca(json.get("CAConfig") or {})
             self.index, self.spec = self.index + 1, copy.deepcopy(json)

@@ -245,6 +245,15 @@ def test_token_that_is_rotated_by_hand_is_told_to_whom_pillar_names_now(on):
     assert mine == {}
 
 
+@pytest.mark.parametrize(("managers", "count"), [(False, 0), (True, 1)])
+def test_token_of_managers_is_rotated_on_request_only(on, managers, count):
+    api = cluster()
+    on("m1", api)
+    swarm_builtin.__salt__["mine.send"] = lambda *_, **__: True
+    swarm_leader.rotate(managers=managers)
+    assert (api.rotations, api.manager_rotations) == (1, count)
+
+
 def test_settings_of_the_cluster_and_the_key_that_comes_with_them(on, tmp_path):
     key = tmp_path / "key"
     builtin = {"cluster": {"autolock": True}, "unlock_key": str(key)}

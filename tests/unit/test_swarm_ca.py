@@ -6,7 +6,7 @@ import swarm_files
 import swarm_pki
 
 from _modules import swarm_ca
-from tests.unit.execution import mocked
+from tests.unit.execution import mocked, own_time
 from tests.unit.pillars import VALID, node, settings_of
 
 
@@ -57,6 +57,31 @@ def test_emergency_goes_on_without_those_that_are_named(ca):
     done = swarm_ca.advance("m3", "m2")
     assert done["CA"]["new"] == "the new CA signs, without m2, m3"
     assert swarm_authority.load()["next"] is None
+    assert "swarm_tls.distrust" in done["left behind"]
+    assert "m2, m3" in done["left behind"]
+
+
+def test_rotation_by_command_resumes_the_one_in_progress(ca):
+    junk(ca, "m2")
+    before = swarm_authority.load()
+    said = swarm_ca.rotate()
+    assert swarm_authority.load() == before
+    assert said == {"changing": True, "since": before["since"], "waits for": ["m2"]}
+
+
+def test_rotation_by_command_needs_no_number_in_pillar(ca):
+    idle = {**swarm_authority.load(), "next": None, "old": []}
+    swarm_authority.save(idle)
+    assert swarm_ca.rotation()["changing"] is False
+    assert swarm_ca.rotate()["waits for"] == ["m1", "m2", "m3"]
+    state = swarm_authority.load()
+    assert (state["ca"], state["rotation"]) == (idle["ca"], idle["rotation"])
+    assert state["next"]["cert"] != state["ca"]["cert"]
+
+
+def test_last_day_of_the_certificates_is_told(ca, monkeypatch):
+    monkeypatch.setattr(swarm_ca, "time", own_time(time=lambda: 1.9e9))
+    assert swarm_ca.valid_until() == "2030-06-15"
 
 
 @pytest.mark.parametrize("named", [(), ("m2",), ("m1", "m2"), ("m2", "m3", "m4"), ("m4",)])

@@ -28,12 +28,16 @@ class Fleet:
         self.alive = ["m1", "m2", "m3"]
         self.states, self.saved = {}, {}
         self.services = {}  # manager: its list
+        self.more = {}  # function: the answer of each member
         self.asked, self.events = [], []
 
     def ask(self, minions, function, *args, **kwargs):
         """Stand in for the local client."""
         minions = list(minions)
         self.asked.append((function, minions, args, kwargs))
+        if function in self.more:
+            answer = self.more[function]
+            return dict.fromkeys(minions, answer() if callable(answer) else answer)
         answers = {
             "swarm_node.report": self.reports,
             "swarm_node.managers": {**dict.fromkeys(self.reports, self.managers), **self.heard},
@@ -682,3 +686,108 @@ def test_service_that_no_swarm_has_and_that_several_have(led):
         runner.rollback("web")
     led.answers = {"m4": {"image": {}}}
     assert runner.rollback("web", swarm="m4") == {"image": {}}
+
+
+# ---- rotation
+
+
+def in_builtin(pillar):
+    return {"swarm": {**pillar["swarm"], "mode": "builtin"}}
+
+
+@pytest.fixture
+def builtin(fleet):
+    """A cluster of builtin mode with the managers m1 and m2, and the CA m1."""
+    fleet.pillars = {name: in_builtin(one) for name, one in fleet.pillars.items()}
+    for name, one in fleet.reports.items():
+        manager = name in ("m1", "m2")
+        one |= {"mode": "builtin", "endpoint": f"id-{name}", "ca": "m1", "manager": manager}
+    known = {f"id-m{number}": node(number, "Ready") for number in (1, 2, 3, 4)}
+    fleet.managers = {
+        "m1": {"role": "leader", "nodes": known},
+        "m2": {"role": "manager", "nodes": known},
+    }
+    fleet.more = {"swarm_leader.rotate": True, "swarm_ca.valid_until": "2030-06-15"}
+    return fleet
+
+
+def rotation(changing, *late, since=1):
+    return {"changing": changing, "since": since, "waits for": list(late)}
+
+
+def test_removal_of_a_worker_rotates_the_token_and_tells_what_its_certificate_opens(builtin):
+    done = runner.remove("m4")
+    assert done["join tokens"] is True
+    assert builtin.calls("swarm_leader.rotate") == [(["m1"], (), {})]
+    assert "m4 stays valid until 2030-06-15" in done["certificate"]
+    assert "salt-run swarm.rotate ca" in done["certificate"]
+
+
+def test_removal_of_a_manager_rotates_both_tokens(builtin):
+    builtin.managers["m1"]["nodes"]["id-m4"]["role"] = "manager"
+    runner.remove("m4")
+    assert builtin.calls("swarm_leader.rotate") == [(["m1"], (), {"managers": True})]
+
+
+def test_token_that_stays_is_told_with_the_cure(builtin):
+    builtin.more["swarm_leader.rotate"] = "no leader"
+    done = runner.remove("m4")
+    assert done["join tokens"] == "not rotated: no leader. Later: salt-run swarm.rotate join-token"
+
+
+def test_tokens_are_rotated_by_one_manager(builtin):
+    assert runner.rotate("join-token") == {"join-token": True}
+    assert builtin.calls("swarm_leader.rotate") == [(["m1"], (), {"managers": True})]
+    assert runner.__context__ == {}
+
+
+@pytest.mark.parametrize("what", ["join-token", "ca", "junk"])
+def test_what_the_swarm_does_not_have_is_not_rotated(fleet, what):
+    assert "nothing was rotated" in runner.rotate(what)["refused"]
+    assert runner.__context__["retcode"] == 1
+    assert fleet.calls("swarm_ca.rotate") == fleet.calls("swarm_leader.rotate") == []
+
+
+def test_ca_is_rotated_by_applies_on_the_nodes_that_pillar_names(builtin):
+    builtin.pillars["m5"] = in_builtin(MEMBER)
+    builtin.reports["m5"] = {**builtin.reports["m4"], "endpoint": ""}
+    builtin.reports["x"] = builtin.reports["m4"]
+    builtin.more["swarm_ca.rotate"] = rotation(True, "m1", "m2")
+    steps = [rotation(True, "m1"), rotation(True, "m1", since=2), rotation(False, since=3)]
+    builtin.more["swarm_ca.rotation"] = lambda: steps.pop(0)
+    assert runner.rotate("ca") == {"ca": True}
+    apply = (["m1", "m2", "m3", "m4"], (), {"mods": "swarm", "queue": True})
+    assert builtin.calls("state.apply") == [apply] * 3
+
+
+def test_ca_that_is_no_node_does_not_become_one(builtin):
+    del builtin.managers["m1"]["nodes"]["id-m3"]
+    for one in builtin.reports.values():
+        one["ca"] = "m3"
+    builtin.more["swarm_ca.rotate"] = rotation(True, "m1")
+    builtin.more["swarm_ca.rotation"] = rotation(False)
+    runner.rotate("ca")
+    mods = [(minions, more["mods"]) for minions, _, more in builtin.calls("state.apply")]
+    assert mods == [(["m3"], "swarm.ca"), (["m1", "m2", "m4"], "swarm")]
+
+
+def test_host_that_holds_up_the_ca_ends_the_command_with_its_name(builtin):
+    for name in ("swarm_ca.rotate", "swarm_ca.rotation"):
+        builtin.more[name] = rotation(True, "m4")
+    builtin.more["swarm_ca.complaints"] = ["the change of the CA waits for m4"]
+    done = runner.rotate("ca")["ca"]
+    assert "waits for m4" in done
+    assert done.endswith("To resume: salt-run swarm.rotate ca")
+    assert len(builtin.calls("state.apply")) == 2
+    assert runner.__context__["retcode"] == 1
+
+
+def test_worker_that_poses_as_manager_and_ca_rotates_nothing(builtin):
+    """It would answer that all is done."""
+    posing = {**builtin.reports["m4"], "manager": True, "ca": "a4"}
+    builtin.reports = {"a4": {**posing, "endpoint": "id-a4"}, **builtin.reports}
+    builtin.pillars = {"a4": in_builtin(MEMBER), **builtin.pillars}
+    builtin.more["swarm_ca.rotate"] = rotation(False)
+    assert runner.rotate("all") == {"join-token": True, "ca": True}
+    asked = builtin.calls("swarm_leader.rotate") + builtin.calls("swarm_ca.rotate")
+    assert [minions for minions, *_ in asked] == [["m1"], ["m1"]]
