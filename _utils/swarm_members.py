@@ -274,6 +274,11 @@ def _only(member: str, what: str) -> str:
     )
 
 
+def is_builtin(reports: dict) -> bool:
+    """Check whether the members use builtin mode."""
+    return any(one.get("mode") == "builtin" for one in reports.values())
+
+
 def keeper(reports: dict, said: dict, holders: Collection[str], builtin: bool) -> str | None:
     """
     Return the member best suited for a backup, ``None`` if no member has the state.
