@@ -4,6 +4,7 @@ Call the swarm mode API of the engine, and wait for the effects of the calls.
 
 import contextlib
 import socket
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from swarm_address import endpoint
 _GOES_ON = "will continue in the background"
 # Seconds for which the join may continue.
 _COMES = 60
+# Seconds without a change of another node before the leader demotes itself, and the limit.
+_REST, _RESTLESS = 5, 30
 _STALE = "update out of sequence"
 _TRIES = 5
 _KNOCK = 2
@@ -321,6 +324,8 @@ def demote(client: Any, node: str, timeout: float, leaves: bool = False) -> None
         needs no worker's; if all managers leave together, no manager is left to sign one.
     """
     _await_promotions(client, node, timeout)
+    if not leaves and node == swarm(client).get("NodeID"):
+        _await_rest(client, node)
     _await_quorum(client, node, timeout)
     update_node(client, node, Role=swarm_nodes.WORKER)
 
@@ -367,6 +372,26 @@ def _await_promotions(client: Any, node: str, timeout: float) -> None:
     except swarm_errors.WaitTimeoutError:
         if not swarm_nodes.is_coming(swarm_nodes.only(nodes(client), node)):
             raise
+
+
+def _await_rest(client: Any, node: str) -> None:
+    """
+    Wait until the other nodes have not changed for a moment, before the leader demotes itself.
+
+    A node that has just been demoted gets its certificate as a worker from the leader. If it does
+    not get one within half a minute, because nobody leads, its engine acts as a manager again, and
+    Raft counts its vote again; then it gets the certificate, and the vote is lost.
+    """
+
+    def probe() -> str | None:
+        others = [one for one in nodes(client) if one["ID"] != node]
+        # Also an issued certificate is a change of a node.
+        now = time.time()
+        moving = [one for one in others if now - swarm_nodes.stamp(one["UpdatedAt"]) < _REST]
+        return f"{', '.join(map(swarm_nodes.title, moving))} changes" if moving else None
+
+    with contextlib.suppress(swarm_errors.WaitTimeoutError):
+        swarm_wait.until(_patient(probe), _RESTLESS)
 
 
 def _await_quorum(client: Any, node: str, timeout: float) -> None:

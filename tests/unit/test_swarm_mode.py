@@ -8,6 +8,7 @@ import swarm_mode
 import swarm_raft_lock
 
 from tests.unit.cluster_api import node
+from tests.unit.execution import own_time
 from tests.unit.test_swarm_engine_turn import THREE, Api, away
 
 pytestmark = pytest.mark.usefixtures("hurry")
@@ -74,6 +75,34 @@ def test_demotion_waits_for_promotions(monkeypatch, which):
     seen = demoted_when(api, monkeypatch, "id-m4", arrives=True)
     swarm_mode.demote(api, which, timeout=60)
     assert seen == [(which, True)]
+
+
+def test_leader_demotes_itself_only_when_the_others_are_at_rest(monkeypatch):
+    """
+    Found by a walk: a node that was demoted just before got no certificate as a worker, acted as a
+    manager again, and cost the new manager its quorum.
+    """
+    api = Api("m1", [*THREE, node("m4")])
+    now, demoted = [0], []
+    update, nodes = api.update_node, api.nodes
+
+    def look(filters=None):
+        changed = {"UpdatedAt": "1970-01-01T00:00:00.1Z"}
+        return [one | changed if one["ID"] == "id-m4" else one for one in nodes(filters)]
+
+    def tick():
+        now[0] += 1
+        return now[0]
+
+    for one in THREE:
+        api.known[one["ID"]]["UpdatedAt"] = "1969-01-01T00:00:00Z"
+    monkeypatch.setattr(swarm_mode, "time", own_time(time=tick))
+    monkeypatch.setattr(api, "nodes", look)
+    monkeypatch.setattr(api, "update_node", lambda *args: demoted.append(now[0]) or update(*args))
+    swarm_mode.demote(api, "id-m2", timeout=60)
+    swarm_mode.demote(api, "id-m1", timeout=60)
+    other, itself = demoted
+    assert other < swarm_mode._REST <= itself < swarm_mode._RESTLESS
 
 
 def test_promotion_that_does_not_end_can_be_taken_back_and_no_other_role_changes(monkeypatch):
