@@ -6,6 +6,8 @@ import importlib.metadata
 
 import swarm_errors
 import swarm_files
+import swarm_proxy
+from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "swarm_libraries"
 
@@ -57,9 +59,10 @@ def install(test=False):
     """
     wanted = missing()
     if wanted and not test:
-        result = __salt__["pip.install"](pkgs=wanted, disable_version_check=True)
+        result = _pip(wanted)
         if result["retcode"] != 0 or missing():
-            text = (result.get("stderr") or result.get("stdout") or "").strip()[-1000:]
+            text = swarm_proxy.shown(result.get("stderr") or result.get("stdout") or "")
+            text = text.strip()[-1000:]
             raise swarm_errors.SdkMissingError(
                 f"pip could not install {', '.join(wanted)} into Salt's Python: {text}"
             )
@@ -68,6 +71,17 @@ def install(test=False):
         requirement: {"old": None, "new": _version(_WANTED[requirement]) or requirement}
         for requirement in wanted
     }
+
+
+def _pip(wanted):
+    """Run pip with the engine's proxy: in its environment, as Salt logs its command line."""
+    proxy = swarm_proxy.wanted(__salt__["swarm_settings.get"](), __salt__)
+    more = {"env_vars": swarm_proxy.environment(proxy)} if proxy else {}
+    try:
+        return __salt__["pip.install"](pkgs=wanted, disable_version_check=True, **more)
+    except CommandExecutionError as err:
+        # Salt quotes the environment of a command that it cannot start.
+        return {"retcode": 1, "stderr": str(err)}
 
 
 def remove(test=False):

@@ -108,6 +108,17 @@ SCHEMA = {
             None,
             "address it listens on; unset: this node's",
         ),
+        "proxy": {
+            "http": Field(checks.optional(checks.proxy), None, "for http://", hidden=True),
+            "https": Field(checks.optional(checks.proxy), None, "for https://", hidden=True),
+            "no_proxy": Field(
+                checks.list_of(checks.no_proxy), [], "more hosts and networks without a proxy"
+            ),
+            "username": Field(checks.optional(checks.login), None, "user of its login"),
+            "password": Field(
+                checks.optional(checks.secret), None, "where its password is kept", hidden=True
+            ),
+        },
         "turns": Field(checks.boolean, True, "engines of a swarm restart one after the other"),
         "options": Field(checks.options, {}, "any key of daemon.json"),
     },

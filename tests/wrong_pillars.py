@@ -34,6 +34,35 @@ WRONG = [
         "found ['debug']; right would be a mapping",
     ),
     Wrong("boolean in quotes", {"overlay": "true"}, "swarm:overlay", "without quotes"),
+    Wrong(
+        "proxy with a password in it",
+        {"engine": {"proxy": {"http": "http://me:word@proxy:3128"}}},
+        "swarm:engine:proxy:http",
+        "with its login in username and password",
+    ),
+    Wrong(
+        "exceptions without a proxy",
+        {"engine": {"proxy": {"no_proxy": ["10.0.0.0/8"]}}},
+        "swarm:engine:proxy:no_proxy",
+        "http, https, or both",
+    ),
+    Wrong(
+        "user of a proxy without a password",
+        {"engine": {"proxy": {"http": "http://proxy:3128", "username": "me"}}},
+        "swarm:engine:proxy:password",
+        "as username has one",
+    ),
+    Wrong(
+        "proxy in two places",
+        {
+            "engine": {
+                "proxy": {"http": "http://proxy:3128"},
+                "options": {"proxies": {"http-proxy": "http://me:word@proxy:3128"}},
+            }
+        },
+        "swarm:engine:options:proxies",
+        "it comes from swarm:engine:proxy",
+    ),
     Wrong("yes in quotes", {"engine": {"hold": "yes"}}, "swarm:engine:hold", "true or false"),
     Wrong("boolean as number", {"overlay": 1}, "swarm:overlay", "true or false"),
     Wrong(

@@ -111,6 +111,7 @@ _LOGIN = {
     }
 }
 _IDLE = {"image": "busybox:lab", "args": ["sleep", "864000"], "replicas": 0}
+_NO_PROXY = "the lab has no proxy with a login; test_swarm_proxy.py has one without an engine"
 _OPEN = {"tls": {"enabled": False}}
 _CERTIFICATE = {
     key: {"tls": {key: f"/etc/ssl/swarm/{name}.pem"}}
@@ -175,6 +176,24 @@ ROWS = (
         Value("20.10.*", modes=CLASSIC),
         Value("26.1.*", modes=BUILTIN),
         _later("99.*", "swarm:engine:version"),
+    ),
+    _row("engine:proxy:http", "http://proxy.example.com:3128", instead=_NO_PROXY),
+    _row("engine:proxy:https", "http://proxy.example.com:3128", instead=_NO_PROXY),
+    _row(
+        "engine:proxy:no_proxy",
+        [".example.com"],
+        base={"engine": {"proxy": {"http": "http://10.77.0.1:3128"}}},
+        instead=_NO_PROXY,
+    ),
+    _row(
+        "engine:proxy:username",
+        _refused("swarm", "swarm:engine:proxy:username"),
+        instead=_NO_PROXY,
+    ),
+    _row(
+        "engine:proxy:password",
+        _refused("/etc/swarm-proxy.password", "swarm:engine:proxy:password"),
+        instead=_NO_PROXY,
     ),
     _row("engine:hold", True),
     _row("engine:turns", False),

@@ -6,6 +6,7 @@ import swarm_files
 
 from _modules import swarm_libraries
 from tests.unit.execution import mocked
+from tests.unit.pillars import VALID, settings_of
 
 BOTH = {"docker": "7.1.0", "python-consul": "1.1.0"}
 DOCKER, CONSUL = "docker>=5,<8", "python-consul>=1.1,<2"
@@ -38,7 +39,11 @@ def salt(monkeypatch, there):
         for one in pkgs:
             del there[one]
 
-    salt = mocked(pip__install=install, pip__uninstall=uninstall)
+    salt = mocked(
+        pip__install=install,
+        pip__uninstall=uninstall,
+        swarm_settings__get=settings_of(VALID),
+    )
     monkeypatch.setattr(swarm_libraries, "__salt__", salt, raising=False)
     return salt
 
@@ -86,7 +91,7 @@ def test_test_mode_promises_and_installs_nothing(salt):
 )
 @pytest.mark.usefixtures("there")
 def test_pip_that_fails_is_quoted(monkeypatch, result):
-    salt = mocked(pip__install=result)
+    salt = mocked(pip__install=result, swarm_settings__get=settings_of(VALID))
     monkeypatch.setattr(swarm_libraries, "__salt__", salt, raising=False)
     with pytest.raises(swarm_errors.SdkMissingError, match="No matching distribution found"):
         swarm_libraries.install()
