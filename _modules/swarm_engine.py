@@ -120,9 +120,7 @@ def exists():
         return False
     missing = __salt__["swarm_libraries.missing"]()
     if missing and swarm_files.RECORD.exists():
-        raise swarm_errors.SdkMissingError(
-            f"{', '.join(missing)} is not in Salt's own Python; apply swarm.libraries first"
-        )
+        raise swarm_errors.sdk_missing(", ".join(missing))
     # Without the libraries, the formula was never applied here: it installs them first.
     return not missing
 

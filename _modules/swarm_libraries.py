@@ -3,6 +3,7 @@ Install and remove the Python libraries that the formula needs in Salt's own Pyt
 """
 
 import importlib.metadata
+from pathlib import Path
 
 import swarm_errors
 import swarm_files
@@ -12,6 +13,9 @@ from salt.exceptions import CommandExecutionError
 __virtualname__ = "swarm_libraries"
 
 _SECTION = "libraries"
+_SALT = "salt://"
+_SOURCE = "swarm:libraries:source"
+_WHEEL = ".whl"
 
 
 def __virtual__():
@@ -32,11 +36,21 @@ _WANTED = {
     "docker>=5,<8": ("docker",),
     "python-consul>=1.1,<2": ("python-consul", "py-consul"),
 }
+# Those that only one mode needs.
+_MODES = {"python-consul>=1.1,<2": "classic"}
+
+
+def _settings():
+    return __salt__["swarm_settings.get"]()
+
+
+def _lacking(requirements):
+    return [one for one in requirements if not _version(_WANTED[one])]
 
 
 def missing():
     """
-    Return the pip requirements of the missing libraries.
+    Return the pip requirements of the missing libraries; builtin mode needs no ``python-consul``.
 
     CLI Example:
 
@@ -44,7 +58,8 @@ def missing():
 
         salt '*' swarm_libraries.missing
     """
-    return [requirement for requirement, names in _WANTED.items() if not _version(names)]
+    mode = _settings()["mode"]
+    return _lacking([one for one in _WANTED if _MODES.get(one, mode) == mode])
 
 
 def install(test=False):
@@ -73,10 +88,30 @@ def install(test=False):
     }
 
 
+def _folders(source, minion):
+    """Return the folders on this host with the wheels of the source."""
+    if source.startswith(_SALT):
+        found = map(Path, __salt__["cp.cache_dir"](source) or [])
+    else:
+        found = Path(source).glob(f"*{_WHEEL}")
+    folders = sorted({str(one.parent) for one in found if one.suffix == _WHEEL})
+    if not folders:
+        raise swarm_errors.SdkMissingError(
+            f"{minion} finds no wheels in {source} ({_SOURCE}): on a machine with an index and the"
+            f" Python of Salt, 'pip wheel --wheel-dir FOLDER {' '.join(map(repr, _WANTED))}' makes"
+            " them; put them there"
+        )
+    return folders
+
+
 def _pip(wanted):
     """Run pip with the engine's proxy: in its environment, as Salt logs its command line."""
-    proxy = swarm_proxy.wanted(__salt__["swarm_settings.get"](), __salt__)
-    more = {"env_vars": swarm_proxy.environment(proxy)} if proxy else {}
+    settings = _settings()
+    if source := settings["libraries"]["source"]:
+        more = {"no_index": True, "find_links": _folders(source, settings["id"])}
+    else:
+        proxy = swarm_proxy.wanted(settings, __salt__)
+        more = {"env_vars": swarm_proxy.environment(proxy)} if proxy else {}
     try:
         return __salt__["pip.install"](pkgs=wanted, disable_version_check=True, **more)
     except CommandExecutionError as err:
@@ -94,7 +129,8 @@ def remove(test=False):
 
         salt '*' swarm_libraries.remove
     """
-    ours = [one for one in swarm_files.record(_SECTION) if one in _WANTED and one not in missing()]
+    noted = [one for one in swarm_files.record(_SECTION) if one in _WANTED]
+    ours = [one for one in noted if one not in _lacking(noted)]
     changes = {one: {"old": _version(_WANTED[one]), "new": None} for one in ours}
     if not test:
         if ours:

@@ -232,6 +232,12 @@ def path(value: object) -> str | None:
     return None if good else "the absolute path of a file"
 
 
+def folder(value: object) -> str | None:
+    """Accept a folder of Salt's file server, or the absolute path of one on the minion."""
+    good = isinstance(value, str) and re.fullmatch(r"salt://[^\s?]+|/\S+", value)
+    return None if good else "salt://folder, or the absolute path of a folder"
+
+
 def user(value: object) -> str | None:
     """Accept the name of a system user."""
     good = isinstance(value, str) and re.fullmatch(r"[a-z_][a-z0-9_.-]{0,31}", value)

@@ -95,6 +95,9 @@ SCHEMA = {
     ),
     "overlay": Field(checks.boolean, False, "overlay networks through cluster-store (Docker < 23)"),
     "timeout": Field(checks.integer(5, 3600), 180, "seconds that each wait may last"),
+    "libraries": {
+        "source": Field(checks.optional(checks.folder), None, "wheels of them, where no index is"),
+    },
     "engine": {
         "package": Field(checks.name, "docker.io", "package of the engine: docker.io, docker-ce"),
         "version": Field(checks.optional(checks.text), None, "its version; unset: what is there"),

@@ -63,6 +63,12 @@ WRONG = [
         "swarm:engine:options:proxies",
         "it comes from swarm:engine:proxy",
     ),
+    Wrong(
+        "wheels at a URL",
+        {"libraries": {"source": "https://example.com/wheels"}},
+        "swarm:libraries:source",
+        "salt://folder",
+    ),
     Wrong("yes in quotes", {"engine": {"hold": "yes"}}, "swarm:engine:hold", "true or false"),
     Wrong("boolean as number", {"overlay": 1}, "swarm:overlay", "true or false"),
     Wrong(

@@ -164,6 +164,11 @@ ROWS = (
     _row("overlay", False, modes=CLASSIC, alone=True),
     _row("overlay", _refused(True, "swarm:overlay"), modes=BUILTIN, alone=True),
     _row("timeout", 120, 240),
+    _row(
+        "libraries:source",
+        "salt://wheels",
+        instead="the libraries are there; test_swarm_libraries.py takes them from a folder",
+    ),
     # --- engine
     _row(
         "engine:package",
