@@ -17,6 +17,7 @@ import swarm_holdings
 import swarm_log_driver
 import swarm_mode_guard
 import swarm_plan
+import swarm_preflight
 import swarm_proxy
 import swarm_roles
 import swarm_unit
@@ -104,6 +105,29 @@ def check_mode(leaving=False):
         ``False``.
     """
     swarm_mode_guard.check(_settings(), swarm_plan.config(), leaving)
+
+
+def preflight():
+    """
+    Return what this host lacks for the settings in the pillar, as texts with the cure; raise an
+    error if the engine surely cannot work here. One that runs does work.
+
+    Reads files only.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_engine.preflight
+    """
+    settings = _settings()
+    found = swarm_preflight.findings(settings)
+    fatal = [one.text for one in found if one.fatal]
+    if fatal and not swarm_dockerd.answers():
+        raise swarm_errors.SwarmError(
+            f"{settings['id']}: nothing was changed, for no engine works here: {'; '.join(fatal)}"
+        )
+    return [f"{settings['id']}: {one.text}" for one in found]
 
 
 def exists():
