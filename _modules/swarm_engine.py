@@ -18,6 +18,8 @@ import swarm_holdings
 import swarm_log_driver
 import swarm_mode_guard
 import swarm_plan
+import swarm_preflight
+import swarm_proxy
 import swarm_roles
 import swarm_unit
 from salt.exceptions import CommandExecutionError
@@ -106,6 +108,29 @@ def check_mode(leaving=False):
     swarm_mode_guard.check(_settings(), swarm_plan.config(), leaving)
 
 
+def preflight():
+    """
+    Return what this host lacks for the settings in the pillar, as texts with the cure; raise an
+    error if the engine surely cannot work here. One that runs does work.
+
+    Reads files only.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_engine.preflight
+    """
+    settings = _settings()
+    found = swarm_preflight.findings(settings)
+    fatal = [one.text for one in found if one.fatal]
+    if fatal and not swarm_dockerd.answers():
+        raise swarm_errors.SwarmError(
+            f"{settings['id']}: nothing was changed, for no engine works here: {'; '.join(fatal)}"
+        )
+    return [f"{settings['id']}: {one.text}" for one in found]
+
+
 def exists():
     """
     Check whether this host has an engine that the formula may have configured.
@@ -120,9 +145,7 @@ def exists():
         return False
     missing = __salt__["swarm_libraries.missing"]()
     if missing and swarm_files.RECORD.exists():
-        raise swarm_errors.SdkMissingError(
-            f"{', '.join(missing)} is not in Salt's own Python; apply swarm.libraries first"
-        )
+        raise swarm_errors.sdk_missing(", ".join(missing))
     # Without the libraries, the formula was never applied here: it installs them first.
     return not missing
 
@@ -239,8 +262,12 @@ def _configured(settings, replaced, test):
     keep = settings["overlay"] and known and up
     keys = None if keep else (*swarm_plan.recorded(), *swarm_daemon.OVERLAY_KEYS)
     files = swarm_certs.NODE.due(test)
-    wanted = swarm_daemon.options(settings, replaced or version(), files)
+    due, proxy = replaced or version(), swarm_proxy.wanted(settings, __salt__)
+    wanted = {**swarm_daemon.options(settings, due, files), **swarm_proxy.keys(proxy, due)}
     plan = _files(settings, wanted, keys, test, bool(replaced))
+    folder = _dropin_path(settings["engine"]).parent
+    for one, text in swarm_proxy.files(proxy, due, folder).items():
+        plan = swarm_plan.with_file(plan, one, text)
     plan = _plan_service(settings, plan, up)
     return plan._replace(replaced=replaced) if up else plan
 
@@ -326,12 +353,20 @@ def clean(test=False):
     alone = {**settings, "engine": {**settings["engine"], "turns": False}}
     # Restart before live-restore is removed, so that all containers keep running.
     path = _dropin_path(settings["engine"])
+    ours = {path: None, **swarm_proxy.files({}, "", path.parent)}
     first = _carry_out(
-        alone, lambda: swarm_plan.with_file(swarm_plan.plan({}, _ours()), path, None), test
+        alone,
+        lambda: functools.reduce(
+            lambda plan, one: swarm_plan.with_file(plan, *one),
+            ours.items(),
+            swarm_plan.plan({}, _ours()),
+        ),
+        test,
     )
     last = _carry_out(alone, lambda: swarm_plan.plan({}, (_LIVE,)), test)
     if not test:
-        swarm_files.drop_empty(path.parent)
+        for folder in {one.parent for one in ours}:
+            swarm_files.drop_empty(folder)
     keys = {**first.get("daemon.json", {}), **last.get("daemon.json", {})}
     return {**first, **last, **({"daemon.json": keys} if keys else {})}
 

@@ -3,13 +3,19 @@ Install and remove the Python libraries that the formula needs in Salt's own Pyt
 """
 
 import importlib.metadata
+from pathlib import Path
 
 import swarm_errors
 import swarm_files
+import swarm_proxy
+from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "swarm_libraries"
 
 _SECTION = "libraries"
+_SALT = "salt://"
+_SOURCE = "swarm:libraries:source"
+_WHEEL = ".whl"
 
 
 def __virtual__():
@@ -26,13 +32,25 @@ def _version(names):
 
 
 # Requirements for pip, and the names of the distributions that satisfy them.
-_DOCKER, _CONSUL = "docker>=5,<8", "python-consul>=1.1,<2"
-_WANTED = {_DOCKER: ("docker",), _CONSUL: ("python-consul", "py-consul")}
+_WANTED = {
+    "docker>=5,<8": ("docker",),
+    "python-consul>=1.1,<2": ("python-consul", "py-consul"),
+}
+# Those that only one mode needs.
+_MODES = {"python-consul>=1.1,<2": "classic"}
+
+
+def _settings():
+    return __salt__["swarm_settings.get"]()
+
+
+def _lacking(requirements):
+    return [one for one in requirements if not _version(_WANTED[one])]
 
 
 def missing():
     """
-    Return the pip requirements of the missing libraries; builtin mode needs none for Consul.
+    Return the pip requirements of the missing libraries; builtin mode needs no ``python-consul``.
 
     CLI Example:
 
@@ -40,12 +58,8 @@ def missing():
 
         salt '*' swarm_libraries.missing
     """
-    builtin = __salt__["swarm_settings.get"]()["mode"] == "builtin"
-    return [
-        requirement
-        for requirement, names in _WANTED.items()
-        if not _version(names) and not (builtin and requirement == _CONSUL)
-    ]
+    mode = _settings()["mode"]
+    return _lacking([one for one in _WANTED if _MODES.get(one, mode) == mode])
 
 
 def install(test=False):
@@ -60,9 +74,10 @@ def install(test=False):
     """
     wanted = missing()
     if wanted and not test:
-        result = __salt__["pip.install"](pkgs=wanted, disable_version_check=True)
+        result = _pip(wanted)
         if result["retcode"] != 0 or missing():
-            text = (result.get("stderr") or result.get("stdout") or "").strip()[-1000:]
+            text = swarm_proxy.shown(result.get("stderr") or result.get("stdout") or "")
+            text = text.strip()[-1000:]
             raise swarm_errors.SdkMissingError(
                 f"pip could not install {', '.join(wanted)} into Salt's Python: {text}"
             )
@@ -71,6 +86,37 @@ def install(test=False):
         requirement: {"old": None, "new": _version(_WANTED[requirement]) or requirement}
         for requirement in wanted
     }
+
+
+def _folders(source, minion):
+    """Return the folders on this host with the wheels of the source."""
+    if source.startswith(_SALT):
+        found = map(Path, __salt__["cp.cache_dir"](source) or [])
+    else:
+        found = Path(source).glob(f"*{_WHEEL}")
+    folders = sorted({str(one.parent) for one in found if one.suffix == _WHEEL})
+    if not folders:
+        raise swarm_errors.SdkMissingError(
+            f"{minion} finds no wheels in {source} ({_SOURCE}): on a machine with an index and the"
+            f" Python of Salt, 'pip wheel --wheel-dir FOLDER {' '.join(map(repr, _WANTED))}' makes"
+            " them; put them there"
+        )
+    return folders
+
+
+def _pip(wanted):
+    """Run pip with the engine's proxy: in its environment, as Salt logs its command line."""
+    settings = _settings()
+    if source := settings["libraries"]["source"]:
+        more = {"no_index": True, "find_links": _folders(source, settings["id"])}
+    else:
+        proxy = swarm_proxy.wanted(settings, __salt__)
+        more = {"env_vars": swarm_proxy.environment(proxy)} if proxy else {}
+    try:
+        return __salt__["pip.install"](pkgs=wanted, disable_version_check=True, **more)
+    except CommandExecutionError as err:
+        # Salt quotes the environment of a command that it cannot start.
+        return {"retcode": 1, "stderr": str(err)}
 
 
 def remove(test=False):
@@ -83,8 +129,8 @@ def remove(test=False):
 
         salt '*' swarm_libraries.remove
     """
-    recorded = swarm_files.record(_SECTION)
-    ours = [one for one in recorded if one in _WANTED and _version(_WANTED[one])]
+    noted = [one for one in swarm_files.record(_SECTION) if one in _WANTED]
+    ours = [one for one in noted if one not in _lacking(noted)]
     changes = {one: {"old": _version(_WANTED[one]), "new": None} for one in ours}
     if not test:
         if ours:

@@ -66,7 +66,7 @@ def vouches() -> bool:
 
 def config(token: str | None, policy: str = DENY) -> dict:
     """Return the ``acl`` part of Consul's configuration; ``token`` is for servers only."""
-    # "master" is the name from before Consul 1.11; newer versions still accept it.
+    # The name from before Consul 1.11: swarm_consul_schema writes that of the version.
     tokens = {"tokens": {"master": token}} if token else {}
     return {"enabled": True, "default_policy": policy, **tokens}
 

@@ -19,6 +19,7 @@ _IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9_./:@-]*")
 _REGISTRY = re.compile(
     r"(?=[^/]*[.:]|localhost\Z)[A-Za-z0-9][A-Za-z0-9-]*(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?"
 )
+_PROXY = re.compile(r"(?:https?|socks5)://(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?/?")
 _INTERFACE = re.compile(r"[^\s/]{1,15}")
 
 
@@ -194,6 +195,18 @@ def secret(value: object) -> str | None:
     return None if good else "sdb://profile/key, or the absolute path of a file"
 
 
+def proxy(value: object) -> str | None:
+    """Accept the URL of a proxy, without a login: errors and reports may quote the URL."""
+    good = isinstance(value, str) and _PROXY.fullmatch(value)
+    return None if good else "http://host:port, with its login in username and password"
+
+
+def no_proxy(value: object) -> str | None:
+    """Accept one entry of a proxy's exceptions: a host, a domain, an address or a network."""
+    good = isinstance(value, str) and re.fullmatch(r"[\w.*:/\[\]-]+", value, flags=re.ASCII)
+    return None if good else "a host, a .domain, an address or a network"
+
+
 def registry(value: object) -> str | None:
     """Accept a registry as it is written in image names; ``docker.io`` is Docker Hub."""
     good = isinstance(value, str) and _REGISTRY.fullmatch(value)
@@ -217,6 +230,12 @@ def path(value: object) -> str | None:
     """Accept the absolute path of a file."""
     good = isinstance(value, str) and re.fullmatch(r"/[^\0\n]*[^/\0\n]", value)
     return None if good else "the absolute path of a file"
+
+
+def folder(value: object) -> str | None:
+    """Accept a folder of Salt's file server, or the absolute path of one on the minion."""
+    good = isinstance(value, str) and re.fullmatch(r"salt://[^\s?]+|/\S+", value)
+    return None if good else "salt://folder, or the absolute path of a folder"
 
 
 def user(value: object) -> str | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import swarm_certs
+import swarm_consul_schema
 import swarm_files
 import swarm_kv
 import swarm_pki
@@ -39,7 +40,7 @@ def _parsed(text: str | None) -> dict:
     except ValueError:
         # The file was edited by hand; it will be replaced.
         return {}
-    return value if isinstance(value, dict) else {}
+    return swarm_consul_schema.read(value) if isinstance(value, dict) else {}
 
 
 def proven() -> str | None:

@@ -158,10 +158,7 @@ def _sdk() -> Any:
         sdk.APIClient  # noqa: B018  a folder named docker in sys.path imports as an empty package
     except (ImportError, AttributeError) as err:
         sys.modules.pop("docker", None)
-        raise swarm_errors.SdkMissingError(
-            f"the Python package 'docker' cannot be used by Salt's own Python ({err}): "
-            "apply the state swarm.libraries, which installs it"
-        ) from err
+        raise swarm_errors.sdk_missing("docker", str(err)) from err
     return sdk
 
 

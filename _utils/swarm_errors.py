@@ -20,8 +20,20 @@ class SettingsError(SwarmError):
     """The pillar is invalid; nothing was changed."""
 
 
+INSTALL = "salt-call state.apply swarm.libraries"
+
+
 class SdkMissingError(SwarmError):
     """A client library is not installed in Salt's own Python."""
+
+
+def sdk_missing(library: str, why: str = "") -> SdkMissingError:
+    """Return the error for a library that is missing, as after an upgrade of Salt's Python."""
+    reason = f" ({why})" if why else ""
+    return SdkMissingError(
+        f"the Python library '{library}' is not in Salt's own Python{reason}, which an upgrade of"
+        f" Salt may have replaced: run '{INSTALL}' on this host"
+    )
 
 
 class EngineUnreachableError(SwarmError):

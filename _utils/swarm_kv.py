@@ -44,10 +44,7 @@ def connect(
     try:
         library = importlib.import_module("consul")
     except ImportError as err:
-        raise swarm_errors.SdkMissingError(
-            "the Python library 'python-consul' is not in Salt's own Python;"
-            " the state swarm.libraries installs it"
-        ) from err
+        raise swarm_errors.sdk_missing("python-consul") from err
     secure = (
         {"verify": files.ca, "cert": (files.cert, files.key)} if settings["tls"]["used"] else {}
     )

@@ -10,12 +10,16 @@ from typing import NamedTuple
 import swarm_daemon
 import swarm_errors
 import swarm_files
+import swarm_proxy
 
 DAEMON = Path("/etc/docker/daemon.json")
 
 _RECORD, _PENDING = "daemon.json", "pending"
 # The text of an administrator's daemon.json, from before the formula changed it first.
 _ORIGINAL, _TEXT = "daemon.json before", "text"
+# The mode of daemon.json from before a password came into it.
+_OPEN, _MODE = "daemon.json mode", "mode"
+_SECRET_MODE = 0o600
 
 
 class NotWrittenError(swarm_errors.SwarmError):
@@ -92,7 +96,15 @@ def plan(wanted: dict, keys: tuple | None = None) -> Plan:
     if not differs:
         return Plan({}, {}, {}, record)
     files = {DAEMON: (swarm_files.read(DAEMON), _text(new))}
-    return Plan(files, differs, {"daemon.json": differs}, record)
+    return Plan(files, differs, {"daemon.json": _shown(differs)}, record)
+
+
+def _shown(differs: dict) -> dict:
+    """Return the changes of daemon.json without a proxy's password."""
+    return {
+        key: swarm_proxy.reported(one["old"], one["new"]) if key == swarm_proxy.KEY else one
+        for key, one in differs.items()
+    }
 
 
 def _original(config: dict) -> str | None:
@@ -119,11 +131,25 @@ def _note_record(record: dict) -> None:
     swarm_files.note(_RECORD, record)
 
 
+def _write(path: Path, text: str | None) -> None:
+    """Write a file of the engine; for root only while it has a password."""
+    if swarm_proxy.secret(text):
+        if path == DAEMON and path.exists() and not swarm_files.record(_OPEN):
+            swarm_files.note(_OPEN, {_MODE: path.stat().st_mode & 0o7777})
+        swarm_files.write(path, text, mode=_SECRET_MODE, keep=False)
+        return
+    swarm_files.write(path, text)
+    if path == DAEMON and (before := swarm_files.record(_OPEN)):
+        if text is not None:
+            path.chmod(before[_MODE])
+        swarm_files.note(_OPEN, {})
+
+
 def _restore_text() -> None:
     """Give daemon.json the administrator's own text back, if its values are those of before."""
     original = _original(config())
     if original not in {None, swarm_files.read(DAEMON, newline="")}:
-        swarm_files.write(DAEMON, original)
+        _write(DAEMON, original)
 
 
 def with_file(plan: Plan, path: Path, wanted: str | None) -> Plan:
@@ -133,7 +159,7 @@ def with_file(plan: Plan, path: Path, wanted: str | None) -> Plan:
         return plan
     return plan._replace(
         files={**plan.files, path: (old, wanted)},
-        changes={**plan.changes, str(path): {"old": old, "new": wanted}},
+        changes={**plan.changes, str(path): swarm_proxy.reported(old, wanted)},
     )
 
 
@@ -182,7 +208,7 @@ def _begin(plan: Plan, restart: bool, what: str) -> None:
     _note_record({**recorded(), **plan.record, **passing})
     for path, (_, new) in plan.files.items():
         told = path == DAEMON and said
-        swarm_files.write(path, _with(new, said) if told else new)
+        _write(path, _with(new, said) if told else new)
 
 
 def _with(text: str | None, keys: dict) -> str:
@@ -195,7 +221,7 @@ def undo() -> None:
     for name, old in noted.get("files", {}).items():
         # A file that was not written because the disk is full needs no restoring.
         if swarm_files.read(Path(name)) != old:
-            swarm_files.write(Path(name), old)
+            _write(Path(name), old)
     record = noted.get("record", recorded())
     if not record:
         _restore_text()
@@ -204,12 +230,13 @@ def undo() -> None:
 
 
 def refused(
-    settings: Mapping, what: str, words: str, was_up: bool, err: Exception
+    settings: Mapping, what: str, words: str, was_up: bool, cause: Exception
 ) -> swarm_errors.SwarmError:
     """Return the error for a change that was rolled back; write errors do not blame the engine."""
     minion, options = settings["id"], settings["engine"]["options"]
+    words, err = swarm_proxy.shown(words), swarm_proxy.shown(str(cause))
     back = f"everything was put back as it was{', and it runs again' if was_up else ''}"
-    if isinstance(err, NotWrittenError):
+    if isinstance(cause, NotWrittenError):
         return swarm_errors.SwarmError(
             f"{minion} could not change {what} of its engine; {back}: {err}"
         )
@@ -229,7 +256,7 @@ def refused(
 def end(plan: Plan) -> None:
     """Record that the engine has read the files; remove defaults that were set for one reload."""
     if plan.resets:
-        swarm_files.write(DAEMON, plan.files[DAEMON][1])
+        _write(DAEMON, plan.files[DAEMON][1])
     if not plan.record:
         _restore_text()
     _note_record(plan.record)

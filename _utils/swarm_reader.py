@@ -125,10 +125,7 @@ class Reader:
 
 
 def _missing(what: str) -> swarm_errors.SdkMissingError:
-    return swarm_errors.SdkMissingError(
-        "the Python package 'docker' is not in Salt's own Python, and nothing but reading goes"
-        f" without it (asked for {what}): apply the state swarm.libraries, which installs it"
-    )
+    return swarm_errors.sdk_missing("docker", f"only reading goes without it, not {what}")
 
 
 def _listed(value: Any) -> list[str]:

@@ -14,6 +14,7 @@ import swarm_daemon
 import swarm_firewall
 import swarm_log_driver
 import swarm_ports
+import swarm_proxy
 import swarm_registry
 import swarm_secure
 from swarm_fault import Fault, suggest
@@ -318,6 +319,7 @@ def _workloads(settings: dict) -> Iterator[Fault]:
 
 _RELATIONS = (
     _daemon_options,
+    swarm_proxy.faults,
     _consul_options,
     _timings,
     _discovery,

@@ -9,6 +9,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import swarm_consul_schema
 import swarm_files
 import swarm_flags
 from swarm_address import endpoint
@@ -108,6 +109,7 @@ def consul_container(
 ) -> tuple[dict, str]:
     """Return Consul's container and the text of its configuration file in ``folder``."""
     config = consul_config(settings, certs, files, acl)
+    config = swarm_consul_schema.written(config, settings["consul"]["image"])
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     consul = settings["consul"]
     container = {

@@ -99,6 +99,9 @@ SCHEMA = {
     ),
     "overlay": Field(checks.boolean, False, "overlay networks through cluster-store (Docker < 23)"),
     "timeout": Field(checks.integer(5, 3600), 180, "seconds that each wait may last"),
+    "libraries": {
+        "source": Field(checks.optional(checks.folder), None, "wheels of them, where no index is"),
+    },
     "engine": {
         "package": Field(checks.name, "docker.io", "package of the engine: docker.io, docker-ce"),
         "version": Field(checks.optional(checks.text), None, "its version; unset: what is there"),
@@ -133,6 +136,17 @@ SCHEMA = {
             None,
             "address it listens on; unset: this node's",
         ),
+        "proxy": {
+            "http": Field(checks.optional(checks.proxy), None, "for http://", hidden=True),
+            "https": Field(checks.optional(checks.proxy), None, "for https://", hidden=True),
+            "no_proxy": Field(
+                checks.list_of(checks.no_proxy), [], "more hosts and networks without a proxy"
+            ),
+            "username": Field(checks.optional(checks.login), None, "user of its login"),
+            "password": Field(
+                checks.optional(checks.secret), None, "where its password is kept", hidden=True
+            ),
+        },
         "turns": Field(checks.boolean, True, "engines of a swarm restart one after the other"),
         "options": Field(checks.options, {}, "any key of daemon.json"),
     },

@@ -65,6 +65,41 @@ WRONG = [
         "swarm:engine:repository:fingerprint",
         "40 hexadecimal digits",
     ),
+    Wrong(
+        "proxy with a password in it",
+        {"engine": {"proxy": {"http": "http://me:word@proxy:3128"}}},
+        "swarm:engine:proxy:http",
+        "with its login in username and password",
+    ),
+    Wrong(
+        "exceptions without a proxy",
+        {"engine": {"proxy": {"no_proxy": ["10.0.0.0/8"]}}},
+        "swarm:engine:proxy:no_proxy",
+        "http, https, or both",
+    ),
+    Wrong(
+        "user of a proxy without a password",
+        {"engine": {"proxy": {"http": "http://proxy:3128", "username": "me"}}},
+        "swarm:engine:proxy:password",
+        "as username has one",
+    ),
+    Wrong(
+        "proxy in two places",
+        {
+            "engine": {
+                "proxy": {"http": "http://proxy:3128"},
+                "options": {"proxies": {"http-proxy": "http://me:word@proxy:3128"}},
+            }
+        },
+        "swarm:engine:options:proxies",
+        "it comes from swarm:engine:proxy",
+    ),
+    Wrong(
+        "wheels at a URL",
+        {"libraries": {"source": "https://example.com/wheels"}},
+        "swarm:libraries:source",
+        "salt://folder",
+    ),
     Wrong("yes in quotes", {"engine": {"hold": "yes"}}, "swarm:engine:hold", "true or false"),
     Wrong("boolean as number", {"overlay": 1}, "swarm:overlay", "true or false"),
     Wrong(

@@ -111,6 +111,7 @@ _LOGIN = {
     }
 }
 _IDLE = {"image": "busybox:lab", "args": ["sleep", "864000"], "replicas": 0}
+_NO_PROXY = "the lab has no proxy with a login; test_swarm_proxy.py has one without an engine"
 _OPEN = {"tls": {"enabled": False}}
 _CERTIFICATE = {
     key: {"tls": {key: f"/etc/ssl/swarm/{name}.pem"}}
@@ -163,6 +164,11 @@ ROWS = (
     _row("overlay", False, modes=CLASSIC, alone=True),
     _row("overlay", _refused(True, "swarm:overlay"), modes=BUILTIN, alone=True),
     _row("timeout", 120, 240),
+    _row(
+        "libraries:source",
+        "salt://wheels",
+        instead="the libraries are there; test_swarm_libraries.py takes them from a folder",
+    ),
     # --- engine
     _row(
         "engine:package",
@@ -175,6 +181,24 @@ ROWS = (
         Value("20.10.*", modes=CLASSIC),
         Value("26.1.*", modes=BUILTIN),
         _later("99.*", "swarm:engine:version"),
+    ),
+    _row("engine:proxy:http", "http://proxy.example.com:3128", instead=_NO_PROXY),
+    _row("engine:proxy:https", "http://proxy.example.com:3128", instead=_NO_PROXY),
+    _row(
+        "engine:proxy:no_proxy",
+        [".example.com"],
+        base={"engine": {"proxy": {"http": "http://10.77.0.1:3128"}}},
+        instead=_NO_PROXY,
+    ),
+    _row(
+        "engine:proxy:username",
+        _refused("swarm", "swarm:engine:proxy:username"),
+        instead=_NO_PROXY,
+    ),
+    _row(
+        "engine:proxy:password",
+        _refused("/etc/swarm-proxy.password", "swarm:engine:proxy:password"),
+        instead=_NO_PROXY,
     ),
     _row("engine:hold", True),
     # Nothing to replace, and no repository that these are for: the lab's archive is its own.

@@ -85,6 +85,7 @@ def daemon(monkeypatch, tmp_path):
     monkeypatch.setattr(swarm_plan, "DAEMON", daemon.json)
     monkeypatch.setattr(swarm_engine, "_UNITS", daemon.units)
     monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+    monkeypatch.setattr(swarm_files, "CONFIG", tmp_path / "formula")
     monkeypatch.setattr(swarm_dockerd, "replaced", lambda _: daemon.replaced)
     monkeypatch.setattr(swarm_docker, "connect", daemon.connect)
     monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)

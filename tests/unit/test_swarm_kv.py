@@ -91,7 +91,9 @@ def test_call_hands_arguments_on():
 
 def test_library_that_is_not_there_is_told_with_the_state_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "consul", None)
-    with pytest.raises(swarm_errors.SdkMissingError, match=r"swarm\.libraries installs it"):
+    with pytest.raises(
+        swarm_errors.SdkMissingError, match=r"run 'salt-call state\.apply swarm\.libraries'"
+    ):
         swarm_kv.connect(SETTINGS, FILES)
 
 

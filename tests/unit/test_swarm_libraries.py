@@ -6,6 +6,7 @@ import swarm_files
 
 from _modules import swarm_libraries
 from tests.unit.execution import mocked
+from tests.unit.pillars import BUILTIN, VALID, settings_of
 
 BOTH = {"docker": "7.1.0", "python-consul": "1.1.0"}
 DOCKER, CONSUL = "docker>=5,<8", "python-consul>=1.1,<2"
@@ -39,7 +40,10 @@ def salt(monkeypatch, there):
             del there[one]
 
     salt = mocked(
-        pip__install=install, pip__uninstall=uninstall, swarm_settings__get={"mode": "classic"}
+        "cp.cache_dir",
+        pip__install=install,
+        pip__uninstall=uninstall,
+        swarm_settings__get=settings_of(VALID),
     )
     monkeypatch.setattr(swarm_libraries, "__salt__", salt, raising=False)
     return salt
@@ -61,11 +65,45 @@ def test_missing(there, found, missing):
     assert swarm_libraries.missing() == missing
 
 
-def test_builtin_mode_needs_no_library_for_consul(salt, there):
-    salt["swarm_settings.get"].return_value = {"mode": "builtin"}
+def test_builtin_mode_needs_no_library_of_consul(salt, there):
+    salt["swarm_settings.get"].return_value = settings_of(BUILTIN)
     assert swarm_libraries.missing() == [DOCKER]
-    assert swarm_libraries.install().keys() == {DOCKER}
+    assert list(swarm_libraries.install()) == [DOCKER]
+    assert salt["pip.install"].call_args.kwargs["pkgs"] == [DOCKER]
     assert "python-consul" not in there
+
+
+def wheels(salt, source, **kept):
+    salt["swarm_settings.get"].return_value = settings_of(
+        {**VALID, "libraries": {"source": source}}
+    )
+    salt["cp.cache_dir"].return_value = [str(one) for one in kept.get("cached", ())]
+
+
+def test_folder_with_wheels_is_all_that_pip_asks(salt, tmp_path):
+    (tmp_path / "docker-7.1.0-py3-none-any.whl").touch()
+    wheels(salt, str(tmp_path))
+    swarm_libraries.install()
+    given = salt["pip.install"].call_args.kwargs
+    assert (given["no_index"], given["find_links"]) == (True, [str(tmp_path)])
+
+
+def test_wheels_of_salts_file_server_are_fetched(salt, tmp_path):
+    cached = [tmp_path / "files/base/wheels/README", tmp_path / "files/base/wheels/docker-7.whl"]
+    wheels(salt, "salt://wheels", cached=cached)
+    swarm_libraries.install(test=True)
+    salt["cp.cache_dir"].assert_not_called()
+    swarm_libraries.install()
+    assert salt["cp.cache_dir"].call_args.args == ("salt://wheels",)
+    assert salt["pip.install"].call_args.kwargs["find_links"] == [str(cached[0].parent)]
+
+
+@pytest.mark.parametrize("source", ["salt://wheels", "/no/such/folder"])
+def test_source_without_wheels_says_how_to_make_them(salt, source):
+    wheels(salt, source)
+    with pytest.raises(swarm_errors.SdkMissingError, match=r"swarm:libraries:source.*pip wheel"):
+        swarm_libraries.install()
+    salt["pip.install"].assert_not_called()
 
 
 def test_install_brings_what_is_missing(salt, there):
@@ -96,7 +134,7 @@ def test_test_mode_promises_and_installs_nothing(salt):
 )
 @pytest.mark.usefixtures("there")
 def test_pip_that_fails_is_quoted(monkeypatch, result):
-    salt = mocked(pip__install=result, swarm_settings__get={"mode": "classic"})
+    salt = mocked(pip__install=result, swarm_settings__get=settings_of(VALID))
     monkeypatch.setattr(swarm_libraries, "__salt__", salt, raising=False)
     with pytest.raises(swarm_errors.SdkMissingError, match="No matching distribution found"):
         swarm_libraries.install()

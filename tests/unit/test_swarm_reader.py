@@ -95,7 +95,9 @@ def test_an_error_has_the_words_of_the_engine(engine, client, body):
 )
 def test_it_changes_nothing(engine, client, call):
     asked = list(engine.asked)
-    with pytest.raises(swarm_errors.SdkMissingError, match=r"apply the state swarm\.libraries"):
+    with pytest.raises(
+        swarm_errors.SdkMissingError, match=r"run 'salt-call state\.apply swarm\.libraries'"
+    ):
         call(client)
     assert engine.asked == asked
 

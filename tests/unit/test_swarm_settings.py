@@ -143,7 +143,11 @@ def test_faults_are_not_remembered(monkeypatch):
 
 
 def salt_of_state(monkeypatch, **returns):
-    checks = {"swarm_consul__check_fixed": None, "swarm_engine__check_mode": None}
+    checks = {
+        "swarm_consul__check_fixed": None,
+        "swarm_engine__check_mode": None,
+        "swarm_engine__preflight": [],
+    }
     monkeypatch.setattr(state, "__salt__", mocked(**{**checks, **returns}))
 
 

@@ -1,0 +1,67 @@
+"""
+Name the keys of Consul's configuration as its version does. Pure.
+
+The formula reckons with the names of 1.8. Newer ones are used only where ``consul.json`` is written
+and read: newer versions took the old ones with a warning, for as long as they did.
+"""
+
+import copy
+import re
+from collections.abc import Iterator
+
+_TAG = re.compile(r":v?(\d+)\.(\d+)[^/]*$")
+_DEFAULTS = ("tls", "defaults")
+
+# The name of 1.8: (the first version with another one, that name).
+MOVED = {
+    ("acl", "tokens", "master"): ((1, 11), ("acl", "tokens", "initial_management")),
+    ("ca_file",): ((1, 12), (*_DEFAULTS, "ca_file")),
+    ("cert_file",): ((1, 12), (*_DEFAULTS, "cert_file")),
+    ("key_file",): ((1, 12), (*_DEFAULTS, "key_file")),
+    ("verify_incoming",): ((1, 12), (*_DEFAULTS, "verify_incoming")),
+    ("verify_outgoing",): ((1, 12), (*_DEFAULTS, "verify_outgoing")),
+    ("verify_server_hostname",): ((1, 12), ("tls", "internal_rpc", "verify_server_hostname")),
+}
+
+
+def version(image: str) -> tuple[int, ...]:
+    """Return the version in an image's tag, ``()`` if it names none: names of 1.8 are used then."""
+    found = _TAG.search(image.partition("@")[0])
+    return tuple(map(int, found.groups())) if found else ()
+
+
+def _move(config: dict, old: tuple, new: tuple) -> None:
+    """Move the value at one path to another one, and drop sections that are empty afterwards."""
+    walked = [config]
+    for key in old[:-1]:
+        below = walked[-1].get(key)
+        if not isinstance(below, dict):
+            return
+        walked.append(below)
+    if old[-1] not in walked[-1]:
+        return
+    value, place = walked[-1].pop(old[-1]), config
+    for key in new[:-1]:
+        place = place.setdefault(key, {})
+    place[new[-1]] = value
+    for section, key in reversed(list(zip(walked, old[:-1], strict=False))):
+        if not section[key]:
+            del section[key]
+
+
+def _moved(config: dict, moves: Iterator[tuple]) -> dict:
+    result = copy.deepcopy(config)
+    for old, new in moves:
+        _move(result, old, new)
+    return result
+
+
+def written(config: dict, image: str) -> dict:
+    """Return a configuration with the names of the image's version."""
+    have = version(image)
+    return _moved(config, ((old, new) for old, (since, new) in MOVED.items() if have >= since))
+
+
+def read(config: dict) -> dict:
+    """Return a configuration of any version with the names of 1.8."""
+    return _moved(config, ((new, old) for old, (_, new) in MOVED.items()))

@@ -1,0 +1,146 @@
+"""
+What a host lacks is told before anything is changed, and what nobody can know is not.
+"""
+
+import platform
+import types
+
+import pytest
+import swarm_errors
+import swarm_preflight
+
+from _modules import swarm_engine
+from tests.unit.pillars import BUILTIN, VALID, settings_of
+
+ALL = set(swarm_preflight.MODULES)
+MTU = "com.docker.network.driver.mtu"
+ROUTE = (
+    "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
+    "eth1\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\n"
+    "eth0\t00004D0A\t00000000\t0001\t0\t0\t0\t00FFFFFF\n"
+)
+
+
+@pytest.fixture
+def host(monkeypatch, tmp_path):
+    """Be a machine with everything; return a function that writes one of its files."""
+    free = types.SimpleNamespace(f_bavail=1 << 20, f_frsize=4096)
+    monkeypatch.setattr(swarm_preflight, "_ROOT", tmp_path)
+    monkeypatch.setattr(swarm_preflight.os, "statvfs", lambda _: free)
+    monkeypatch.setattr(swarm_preflight, "_unsynchronized", lambda: False)
+
+    def write(path, text=""):
+        path = tmp_path / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    write.free = free
+    modules(write, ALL)
+    write("proc/net/fib_trie", "|-- 10.77.0.11\n")
+    write("proc/net/route", ROUTE)
+    write("sys/class/net/eth0/mtu", "1500\n")
+    return write
+
+
+def modules(write, names):
+    folder = f"lib/modules/{platform.release()}"
+    built_in, *loadable = sorted(names) or ["x"]
+    write(f"{folder}/modules.builtin", f"kernel/net/{built_in.replace('_', '-')}.ko\n")
+    lines = [f"kernel/net/{name}.ko.zst: kernel/net/other.ko\n" for name in loadable]
+    write(f"{folder}/modules.dep", "".join(lines))
+
+
+def texts(pillar):
+    return [(one.text, one.fatal) for one in swarm_preflight.findings(settings_of(pillar))]
+
+
+ENCRYPTED = {"networks": {"a": {"driver": "overlay", "options": {"encrypted": ""}}}}
+NO_IPTABLES = {"engine": {"options": {"iptables": False}}}
+
+
+@pytest.mark.parametrize("pillar", [VALID, {**BUILTIN, **ENCRYPTED}])
+@pytest.mark.usefixtures("host")
+def test_host_that_has_everything(pillar):
+    assert texts(pillar) == []
+
+
+@pytest.mark.parametrize(
+    ("pillar", "name", "fatal"),
+    [
+        (VALID, "overlay", False),
+        (VALID, "br_netfilter", False),
+        (VALID, "xt_addrtype", True),
+        ({**VALID, **NO_IPTABLES}, "xt_addrtype", None),
+        (VALID, "vxlan", False),
+        ({**VALID, "overlay": False}, "vxlan", None),
+        (BUILTIN, "ip_vs", False),
+        (VALID, "ip_vs", None),
+        ({**BUILTIN, **ENCRYPTED}, "xt_bpf", False),
+        (BUILTIN, "xt_bpf", None),
+    ],
+)
+def test_module_that_the_kernel_lacks(host, pillar, name, fatal):
+    modules(host, ALL - {name})
+    found = texts(pillar)
+    assert [one for _, one in found] == ([] if fatal is None else [fatal])
+    assert all(f"has no module {name}:" in text for text, _ in found)
+    host(f"sys/module/{name}/x")
+    assert texts(pillar) == []
+
+
+def test_container_and_unknown_kernel_refuse_nothing(host, tmp_path):
+    modules(host, ())
+    assert texts(VALID)
+    host("run/systemd/container", "docker")
+    assert texts(VALID) == []
+    (tmp_path / "run/systemd/container").unlink()
+    (tmp_path / "lib/modules" / platform.release() / "modules.dep").unlink()
+    assert texts(VALID) == []
+
+
+def test_two_back_ends_of_iptables(host, tmp_path):
+    host("proc/net/ip_tables_names", "nat\nfilter\n")
+    assert texts(VALID) == []
+    link = tmp_path / "etc/alternatives/iptables"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("/usr/sbin/iptables-nft")
+    ((text, fatal),) = texts(VALID)
+    assert "iptables-legacy as well (filter, nat)" in text
+    assert not fatal
+    host("proc/net/ip_tables_names")
+    assert texts(VALID) == []
+
+
+def test_disk_that_is_full(host):
+    host.free.f_bavail = 1000
+    ((text, fatal),) = texts(VALID)
+    assert "has 3 MiB left for /var/lib/docker" in text
+    assert not fatal
+
+
+def test_clock_that_nobody_sets(host, monkeypatch):
+    monkeypatch.setattr(swarm_preflight, "_unsynchronized", lambda: True)
+    assert "clock is not synchronized" in texts(VALID)[0][0]
+    host(".dockerenv")
+    assert texts(VALID) == []
+
+
+@pytest.mark.parametrize(
+    ("mtu", "options", "told"),
+    [(1500, {}, False), (1450, {}, True), (1450, {MTU: "1450"}, False), (9000, {}, False)],
+)
+def test_mtu_of_the_interface(host, mtu, options, told):
+    host("sys/class/net/eth0/mtu", f"{mtu}\n")
+    found = texts({**BUILTIN, "networks": {"a": {"driver": "overlay", "options": options}}})
+    assert [f"and eth0 has {mtu}" in text for text, _ in found] == [True] * told
+
+
+def test_engine_is_refused_only_what_surely_cannot_work(host, pillar, daemon):
+    modules(host, ALL - {"vxlan"})
+    pillar()
+    assert "no module vxlan" in swarm_engine.preflight()[0]
+    modules(host, ALL - {"xt_addrtype"})
+    assert "no module xt_addrtype" in swarm_engine.preflight()[0]
+    daemon.up = False
+    with pytest.raises(swarm_errors.SwarmError, match=r"m1: nothing was changed.* xt_addrtype"):
+        swarm_engine.preflight()
