@@ -533,7 +533,7 @@ def test_two_services_follow_a_config_and_each_is_updated_once(services):
     services.run({**pair, **others}, configs={"site": {"content": "old"}})
     before = {name: services.index(name) for name in others}
     told = services.run({**pair, **others}, configs={"site": {"content": "new"}})
-    assert {name: set(one) for name, one in told.items()} == dict.fromkeys(pair, {"configs"})
+    assert {name: set(one) for name, one in told.items()} == {key: {"configs"} for key in pair}
     names = {services.spec(name)["TaskTemplate"]["ContainerSpec"]["Configs"][0]["ConfigName"]
              for name in pair}  # fmt: skip
     assert len(names) == 1
