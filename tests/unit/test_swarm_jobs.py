@@ -109,7 +109,7 @@ def test_job_without_restarts_has_failed_although_docker_fills_the_place_again(m
 
     manager.behave["job"] = refill
     start = manager.now
-    with pytest.raises(swarm_errors.RolloutError, match="0 of 1 .*non-zero exit"):
+    with pytest.raises(swarm_errors.RolloutError, match=r"0 of 1 .*non-zero exit"):
         apply(manager, job=job(timeout=60, restart_policy={"condition": "none"}))
     assert manager.now - start < 10
 
