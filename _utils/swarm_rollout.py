@@ -112,8 +112,18 @@ def _view_of_job(service: dict, tasks: list[dict], nodes: list[dict]) -> View:
         return View(wanted, done, "", "", "")
     count = f"{len(done)} of {wanted} task(s) have completed"
     missing = "; ".join([count, *causes(service, tasks, nodes, done)])
-    over = bool(tasks) and not any(_may_complete(one) for one in tasks)
-    return View(wanted, done, "", "", missing, over)
+    return View(wanted, done, "", "", missing, _is_over(service, tasks))
+
+
+def _is_over(service: dict, tasks: list[dict]) -> bool:
+    """Check whether a job has failed: no task is due, or one has failed that is not to restart."""
+    policy = service["Spec"]["TaskTemplate"].get("RestartPolicy") or {}
+    # The managers fill the place of a failed task again, whatever the policy says.
+    if policy.get("Condition") == "none" and any(
+        one["Status"]["State"] in {"failed", "rejected"} for one in tasks
+    ):
+        return True
+    return bool(tasks) and not any(_may_complete(one) for one in tasks)
 
 
 def _may_complete(task: dict) -> bool:

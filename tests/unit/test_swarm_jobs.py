@@ -101,6 +101,19 @@ def test_job_that_docker_tries_again_and_again_is_given_up_after_its_timeout(man
         apply(manager, job=job(timeout=30))
 
 
+def test_job_without_restarts_has_failed_although_docker_fills_the_place_again(manager):
+    def refill(manager, name):
+        run = {"JobIteration": manager.services_[name]["JobStatus"]["JobIteration"]}
+        manager.complete(name, 3, "shutdown")
+        manager.start(name, {"State": "running", "Message": ""}, "complete", slots=[0], **run)
+
+    manager.behave["job"] = refill
+    start = manager.now
+    with pytest.raises(swarm_errors.RolloutError, match=r"0 of 1 .*non-zero exit"):
+        apply(manager, job=job(timeout=60, restart_policy={"condition": "none"}))
+    assert manager.now - start < 10
+
+
 def test_tasks_of_former_runs_do_not_count(manager):
     apply(manager, job=job())
     manager.behave["job"] = lambda *_: None
