@@ -401,6 +401,7 @@ def registry(services):
     lab.exec(host, "systemctl", "stop", "test-registry", check=False)
 
 
+@pytest.mark.long
 def test_image_has_its_digest_by_the_registry(services, registry):
     """As by `docker service create`; and a registry that is away changes nothing."""
     lab, host = services.mode.lab, services.leader
@@ -438,6 +439,7 @@ def test_image_has_its_digest_by_the_registry(services, registry):
     services.mode.docker(host, "rmi", "-f", "another:1")
 
 
+@pytest.mark.long
 def test_job_runs_once_and_again_on_demand(services):
     lab = services.mode.lab
     base = {"image": WORKLOAD, "resolve": "never", "restart_policy": {"condition": "none"}}
@@ -476,6 +478,7 @@ def test_job_runs_once_and_again_on_demand(services):
     assert {(one["exit code"], *one["log"]) for one in ended} == {(4, "bad")}
 
 
+@pytest.mark.long
 def test_volumes_are_made_on_their_nodes_and_never_changed(services):
     lab, nodes = services.mode.lab, sorted(services.mode.lab.hosts())
     volumes = {
@@ -503,6 +506,7 @@ def test_volumes_are_made_on_their_nodes_and_never_changed(services):
         assert set(lab.salt("*", "swarm_volume.path", name).values()) == {None}
 
 
+@pytest.mark.long
 def test_runner_shows_tasks_and_logs_scales_rolls_back_and_exports(services):
     lab = services.mode.lab
     talk = {**SLEEP, "args": ["sh", "-c", "echo hello; sleep 3600"], "update_config": QUICK}
@@ -527,6 +531,7 @@ def test_runner_shows_tasks_and_logs_scales_rolls_back_and_exports(services):
     services.unchanged(exported["services"], networks=exported["networks"])
 
 
+@pytest.mark.long
 def test_two_services_follow_a_config_and_each_is_updated_once(services):
     pair = {name: {**SLEEP, "configs": [{"name": "site", "target": "/site"}],
                    "update_config": QUICK} for name in ("one", "two")}  # fmt: skip
@@ -541,6 +546,7 @@ def test_two_services_follow_a_config_and_each_is_updated_once(services):
     assert {name: services.index(name) for name in others} == before
 
 
+@pytest.mark.long
 def test_port_that_the_engine_has_chosen_stays_and_limits_hold_in_the_task(services):
     web = {**SLEEP, "ports": ["80"], "ulimits": {"nofile": 65536}, "update_config": QUICK}
     web["args"] = ["sh", "-c", "ulimit -n; sleep 3600"]
@@ -559,6 +565,7 @@ def test_port_that_the_engine_has_chosen_stays_and_limits_hold_in_the_task(servi
     assert told[0]["log"] == ["65536"]
 
 
+@pytest.mark.long
 def test_restart_and_an_apply_need_no_command_line_of_docker(services):
     lab, host = services.mode.lab, services.leader
     web = {**SLEEP, "update_config": QUICK}
@@ -579,6 +586,7 @@ def test_restart_and_an_apply_need_no_command_line_of_docker(services):
 ROUNDS = 20 if os.environ.get("SWARM_TEST_LONG") else 3
 
 
+@pytest.mark.long
 def test_service_and_its_network_are_removed_and_made_anew_at_once(services):
     """Networks of services that were removed just now are still in use for a moment."""
     networks = {"again": {"driver": "overlay"}}
