@@ -243,7 +243,7 @@ def refused(
     # In a run that continues a killed one, only the text is known.
     paths = [f"swarm:engine:options:{key}" for key in what.split(", ") if key in options]
     cure = f". Correct {', '.join(paths)}" if paths else ""
-    if isinstance(err, swarm_errors.NoContainerError):
+    if isinstance(cause, swarm_errors.NoContainerError):
         # The engine has taken it; what its journal holds has other causes.
         return swarm_errors.SwarmError(
             f"the engine of {minion} does not work with {what}; {back}: {err}{cure}"

@@ -797,7 +797,7 @@ def test_users_get_a_clients_certificate_once(hosts, client):
     assert swarm_client.apply() == {}
     folder = client / "m4/users/root"
     assert sorted(one.name for one in folder.iterdir()) == ["ca.pem", "cert.pem", "key.pem"]
-    assert folder.stat().st_mode & 0o777 == 0o700
+    assert folder.stat().st_mode & 0o777 == 0o750
     assert (folder / "key.pem").stat().st_mode & 0o777 == 0o400
     assert swarm_pki.names((folder / "cert.pem").read_text()) == set()
     profile = (client / "swarm.sh").read_text()
