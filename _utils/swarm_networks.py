@@ -24,6 +24,8 @@ _RIVAL = 3.0
 # Timeout in seconds: if two engines remove the same network from the store, one of them may never
 # answer (seen with 20.10.5).
 _REMOVAL = 10.0
+# Seconds that tasks of a removed service have to end.
+_LEAVING = 30
 
 
 def _subnet(value: Any) -> str:
@@ -169,10 +171,46 @@ def remove(client: Any, name: str, test: bool = False, judge: Judge | None = Non
     """
     present = find(client, name)
     for network in present:
-        _release(client, network, "cannot be removed", test, judge)
-        if not test:
-            _delete(client, name, network)
+        _remove(client, network, test, judge)
     return {"state": {"old": "present", "new": "absent"}} if present else {}
+
+
+def _remove(client: Any, network: dict, test: bool, judge: Judge | None) -> None:
+    """Remove a network; wait for tasks that end, because their service was removed just now."""
+    end = time.monotonic() + (0 if test else _LEAVING)
+    while True:
+        try:
+            _release(client, network, "cannot be removed", test, judge)
+            if not test:
+                _delete(client, network["Name"], network)
+        except swarm_errors.SwarmError:
+            if not _is_being_left(client, network):
+                raise
+            if test:
+                return
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
+        else:
+            return
+
+
+def _is_being_left(client: Any, network: dict) -> bool:
+    """Check whether only tasks use a network, and no service has it any more."""
+    try:
+        with swarm_docker.translated("services"):
+            services = [one["Spec"] for one in client.services()]
+    except swarm_errors.SwarmError:
+        return False  # only managers know the services
+    wanted = [
+        one["Target"]
+        for spec in services
+        for one in (spec["TaskTemplate"].get("Networks") or spec.get("Networks") or ())
+    ]
+    tasks = client.containers(all=True, filters={"label": "com.docker.swarm.task.id"})
+    names = {one["Names"][0].lstrip("/") for one in tasks}
+    free = {network["Id"], network["Name"]}.isdisjoint(wanted)
+    return free and names.issuperset(users(client, network))
 
 
 def _execute(client: Any, name: str, settings: dict, present: list[dict]) -> None:

@@ -4,6 +4,8 @@ import requests
 import swarm_errors
 import swarm_networks
 
+from tests.unit.execution import own_time
+
 SPEC = {
     "driver": "overlay",
     "subnet": "10.9.0.0/24",
@@ -166,3 +168,55 @@ def test_duplicates_of_an_earlier_race_are_removed():
     changes = swarm_networks.apply(store, "net", {})
     assert changes == {"duplicates": {"old": ["b", "c"], "new": []}}
     assert store.ids == ["a"]
+
+
+class Emptying(Store):
+    """A manager whose network has a task's container, until the third look."""
+
+    def __init__(self, services=(), label="com.docker.swarm.task.id", stays=False):
+        super().__init__("n1")
+        self.services_, self.label, self.looks, self.stays = list(services), label, 0, stays
+
+    def services(self):
+        return self.services_
+
+    def containers(self, filters=None, **_):
+        self.looks += filters is None
+        if self.looks > 2 and not self.stays:
+            return []
+        if filters and filters["label"] != self.label:
+            return []
+        networks = {"net": {"NetworkID": "n1"}}
+        return [{"Names": ["/web.1.x"], "NetworkSettings": {"Networks": networks}}]
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    ticks = iter(range(10000))
+    clock = own_time(sleep=lambda _: None, monotonic=lambda: next(ticks))
+    monkeypatch.setattr(swarm_networks, "time", clock)
+
+
+@pytest.mark.usefixtures("quick")
+def test_tasks_of_a_service_that_was_removed_just_now_are_waited_for():
+    """Found in the lab: state after state removed the service and its network."""
+    store = Emptying()
+    assert swarm_networks.remove(store, "net", test=True)
+    assert swarm_networks.remove(store, "net")
+    assert store.ids == []
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        Emptying([{"Spec": {"TaskTemplate": {"Networks": [{"Target": "n1"}]}}}]),
+        Emptying(label="none"),
+        Emptying(stays=True),
+    ],
+    ids=["the service is there", "a container of its own", "it does not end"],
+)
+@pytest.mark.usefixtures("quick")
+def test_network_that_is_really_in_use_stays(store):
+    with pytest.raises(swarm_errors.SwarmError, match="cannot be removed while containers use it"):
+        swarm_networks.remove(store, "net")
+    assert store.ids == ["n1"]
