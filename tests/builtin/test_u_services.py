@@ -256,6 +256,7 @@ def test_service_is_created_changed_and_removed_and_what_others_set_stays(servic
     assert services.mode.api(services.leader, "/services") == []
 
 
+@pytest.mark.once
 def test_every_option_is_what_docker_has_afterwards(services):
     """One that an engine drops or changes would be a change in every run."""
     given = {
@@ -281,6 +282,7 @@ def test_every_option_is_what_docker_has_afterwards(services):
     services.unchanged({"all": nothing})
 
 
+@pytest.mark.once
 def test_rollout_that_fails_is_a_failure_with_its_reason_and_a_good_one_goes_on(services):
     good = {
         **SLEEP,
@@ -348,6 +350,7 @@ def read(services):
     return services.mode.docker(hosts[task["NodeID"]], *command)
 
 
+@pytest.mark.once
 def test_service_follows_a_secret_and_old_versions_go(services):
     web = {**SLEEP, "secrets": ["password"], "configs": [{"name": "site", "target": "/site"}]}
     web["update_config"] = {**QUICK, "order": "start-first"}
