@@ -6,7 +6,6 @@ which the master's configuration must allow (``peer``). The pillar of the CA's m
 requester, decides the content of a certificate.
 """
 
-import contextlib
 import time
 
 import swarm_authority
@@ -292,16 +291,11 @@ def sign(request, **kwargs):
         return {"refused": str(err)}
 
 
-@contextlib.contextmanager
 def _turn(own):
     """Sign one request at a time; other minions do not wait in a queue, but ask again."""
-    with contextlib.ExitStack() as stack:
-        try:
-            limit = {} if own else {"limit": _PATIENCE}
-            stack.enter_context(swarm_files.alone(swarm_authority.LOCK, **limit))
-        except swarm_errors.WaitTimeoutError as err:
-            raise swarm_errors.BusyError(f"busy with other requests: {err}") from err
-        yield
+    limit = {} if own else {"limit": _PATIENCE}
+    lock = swarm_files.alone(swarm_authority.LOCK, **limit)
+    return swarm_caller.unqueued(lock, lambda err: f"busy with other requests: {err}")
 
 
 def _issue(minion, asked):

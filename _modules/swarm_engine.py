@@ -266,8 +266,7 @@ def _configured(settings, replaced, test):
     wanted = {**swarm_daemon.options(settings, due, files), **swarm_proxy.keys(proxy, due)}
     plan = _files(settings, wanted, keys, test, bool(replaced))
     folder = _dropin_path(settings["engine"]).parent
-    for one, text in swarm_proxy.files(proxy, due, folder).items():
-        plan = swarm_plan.with_file(plan, one, text)
+    plan = swarm_plan.with_files(plan, swarm_proxy.files(proxy, due, folder))
     plan = _plan_service(settings, plan, up)
     return plan._replace(replaced=replaced) if up else plan
 
@@ -356,11 +355,7 @@ def clean(test=False):
     ours = {path: None, **swarm_proxy.files({}, "", path.parent)}
     first = _carry_out(
         alone,
-        lambda: functools.reduce(
-            lambda plan, one: swarm_plan.with_file(plan, *one),
-            ours.items(),
-            swarm_plan.plan({}, _ours()),
-        ),
+        lambda: swarm_plan.with_files(swarm_plan.plan({}, _ours()), ours),
         test,
     )
     last = _carry_out(alone, lambda: swarm_plan.plan({}, (_LIVE,)), test)

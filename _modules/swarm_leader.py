@@ -369,15 +369,10 @@ def settle(test=False, fresh=True, **kwargs):
         return {"busy": str(err)}
 
 
-@contextlib.contextmanager
 def _alone(limit):
     """Lock out other runs; a run for another minion does not wait in a queue."""
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(swarm_mode.alone(**limit))
-        except swarm_errors.WaitTimeoutError as err:
-            raise (swarm_errors.BusyError(str(err)) if limit else err) from err
-        yield
+    lock = swarm_mode.alone(**limit)
+    return swarm_caller.unqueued(lock) if limit else lock
 
 
 def _settled(test, fresh, limit):

@@ -110,11 +110,7 @@ def apply_all(test=False):
     if settings["mode"] == "builtin" and not __salt__["swarm_leader.leads"]():
         # Overlay networks belong to the cluster, and its leader creates them.
         networks = _of_host(networks)
-    # Check all of them in test mode first: if one is refused, none is changed.
-    changes = {name: apply(name, spec, test=True) for name, spec in networks.items()}
-    if not test:
-        changes = {name: apply(name, spec) for name, spec in networks.items() if changes[name]}
-    return {name: change for name, change in changes.items() if change}
+    return swarm_docker.all_or_none(networks, apply, test)
 
 
 def remove_all(test=False):

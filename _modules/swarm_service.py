@@ -152,11 +152,7 @@ def restart(name, test=False):
     test
         Change nothing.
     """
-    if not __salt__["swarm_leader.leads"]():
-        return {}
-    timeout = __salt__["swarm_settings.get"]()["timeout"]
-    with _client() as client:
-        return swarm_services.restart(client, name, timeout, test)
+    return _led(swarm_services.restart, name, test=test) or {}
 
 
 def tasks(name):
@@ -199,13 +195,7 @@ def logs(name, lines=20):
     def read(service, tasks, nodes):
         newest = swarm_rollout.newest(service, tasks)
         with _client() as client:
-            return [
-                {
-                    **swarm_rollout.task_row(service, one, nodes),
-                    "log": swarm_task_log.last_lines(client, one, int(lines)),
-                }
-                for one in newest
-            ]
+            return swarm_task_log.rows(client, service, newest, nodes, int(lines))
 
     return _seen(name, read)
 
@@ -283,12 +273,13 @@ def rollback(name):
     return _led(swarm_services.rollback, name)
 
 
-def _led(function, *args):
+def _led(function, *args, **options):
+    """Return what a function of the services changes; ``None`` on a node that does not lead."""
     if not __salt__["swarm_leader.leads"]():
         return None
     timeout = __salt__["swarm_settings.get"]()["timeout"]
     with _client() as client:
-        return function(client, *args, timeout)
+        return function(client, *args, timeout, **options)
 
 
 def remove(name, test=False):
@@ -307,8 +298,4 @@ def remove(name, test=False):
     test
         Change nothing.
     """
-    if not __salt__["swarm_leader.leads"]():
-        return {}
-    timeout = __salt__["swarm_settings.get"]()["timeout"]
-    with _client() as client:
-        return swarm_service_api.remove(client, name, timeout, test)
+    return _led(swarm_service_api.remove, name, test=test) or {}

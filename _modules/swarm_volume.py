@@ -63,14 +63,10 @@ def apply_all(test=False):
     """
     settings = __salt__["swarm_settings.get"]()
     wanted = swarm_volumes.of_node(settings["id"], settings["volumes"])
-    # Check all of them in test mode first: if one is refused, none is changed.
-    changes = {name: _apply(name, one, test=True) for name, one in wanted.items()}
-    if not test:
-        changes = {name: _apply(name, one, test) for name, one in wanted.items() if changes[name]}
-    return {name: one for name, one in changes.items() if one}
+    return swarm_docker.all_or_none(wanted, _apply, test)
 
 
-def _apply(name, wanted, test):
+def _apply(name, wanted, test=False):
     with swarm_docker.unless_absent(test), _client(name) as client:
         return swarm_volumes.apply(client, name, wanted, test)
     return swarm_volumes.created(wanted)

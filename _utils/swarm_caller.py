@@ -72,11 +72,24 @@ def admitted(caller: str, members: Iterable[str]) -> Iterator[None]:
     if is_among(caller, members):
         yield
         return
+    words = f"busy with another minion that is no member yet; {caller} is to ask again"
+    with unqueued(swarm_files.alone(_LOCK, limit=0), lambda _: words):
+        yield
+
+
+@contextlib.contextmanager
+def unqueued(
+    lock: contextlib.AbstractContextManager, words: Callable[[Exception], str] = str
+) -> Iterator[None]:
+    """
+    Hold a lock; raise a ``BusyError`` if it is not free within its limit.
+
+    words
+        Returns the text of that error, from the timeout of the lock.
+    """
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(swarm_files.alone(_LOCK, limit=0))
+            stack.enter_context(lock)
         except swarm_errors.WaitTimeoutError as err:
-            raise swarm_errors.BusyError(
-                f"busy with another minion that is no member yet; {caller} is to ask again"
-            ) from err
+            raise swarm_errors.BusyError(words(err)) from err
         yield

@@ -99,6 +99,19 @@ def found(call: Callable, *args: Any, **kwargs: Any) -> Any:
         return None
 
 
+def all_or_none(wanted: dict, apply: Callable, test: bool) -> dict:
+    """
+    Apply all objects, and return what changed; if one of them is refused, none is changed.
+
+    apply
+        Takes a name, a value of ``wanted``, and ``test``; returns what changed.
+    """
+    changes = {name: apply(name, one, test=True) for name, one in wanted.items()}
+    if not test:
+        changes = {name: apply(name, one) for name, one in wanted.items() if changes[name]}
+    return {name: change for name, change in changes.items() if change}
+
+
 def container(client: Any, name: str) -> dict | None:
     """Return the inspected container with exactly this name, or ``None``."""
     # Docker also accepts the beginning of an ID as a name.

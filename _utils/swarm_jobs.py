@@ -42,9 +42,5 @@ def run(client: Any, name: str, timeout: float, lines: int) -> dict:
         "job": name,
         "completed": not failures,
         "why not": failures.get(name, ""),
-        "tasks": [
-            {**swarm_rollout.task_row(service, one, nodes),
-             "log": swarm_task_log.last_lines(client, one, lines)}
-            for one in of_run
-        ],
-    }  # fmt: skip
+        "tasks": swarm_task_log.rows(client, service, of_run, nodes, lines),
+    }

@@ -163,6 +163,13 @@ def with_file(plan: Plan, path: Path, wanted: str | None) -> Plan:
     )
 
 
+def with_files(plan: Plan, files: Mapping[Path, str | None]) -> Plan:
+    """Add the whole files to the plan that differ."""
+    for path, wanted in files.items():
+        plan = with_file(plan, path, wanted)
+    return plan
+
+
 def reported(plan: Plan, what: str, old: object, new: object) -> Plan:
     """Add a change that is not a file to the report."""
     return plan._replace(changes={**plan.changes, what: {"old": old, "new": new}})

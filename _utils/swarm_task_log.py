@@ -6,10 +6,24 @@ from typing import Any
 
 import swarm_docker
 import swarm_errors
+import swarm_rollout
 
 # A node that is down does not answer; Docker would wait for it.
 _SILENCE = 10
 _HEADER = 8
+
+
+def rows(
+    client: Any, service: dict, tasks: list[dict], nodes: list[dict], lines: int
+) -> list[dict]:
+    """Return a row for each of these tasks of a service, with the last lines of its log."""
+    return [
+        {
+            **swarm_rollout.task_row(service, one, nodes),
+            "log": last_lines(client, one, lines),
+        }
+        for one in tasks
+    ]
 
 
 def last_lines(client: Any, task: dict, lines: int) -> list[str]:
