@@ -7,11 +7,14 @@ include:
 repository of the engine is known:
   swarm_repository.managed:
     - require:
-      - swarm_libraries: client libraries are installed
+      - swarm_settings: swarm pillar is valid
 
+{#- Salt orders by the length of these chains: the packages come before the certificate, for which
+    a new host may have to wait. #}
 engine is installed:
   swarm_engine.installed:
     - require:
+      - swarm_libraries: client libraries are installed
       - swarm_repository: repository of the engine is known
     - require_in:
       - swarm_firewall: ports of the swarm are guarded
