@@ -4,13 +4,15 @@ include:
   - swarm.tls
   - swarm.firewall
 
+{#- Both are pulled forward by the state that requires them: packages come before the certificate,
+    for which a new host may have to wait. #}
 repository of the engine is known:
   swarm_repository.managed:
     - require:
       - swarm_settings: swarm pillar is valid
+    - require_in:
+      - swarm_firewall: ports of the swarm are guarded
 
-{#- Salt orders by the length of these chains: the packages come before the certificate, for which
-    a new host may have to wait. #}
 engine is installed:
   swarm_engine.installed:
     - require:
