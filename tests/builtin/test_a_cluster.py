@@ -160,6 +160,7 @@ def cfssl(mode):
 
 
 @pytest.mark.once
+@pytest.mark.long
 def test_external_ca_signs_and_is_left_again(mode, cfssl):
     """Its key is never here. All settings can still be changed, and nodes join."""
     url, cert = cfssl

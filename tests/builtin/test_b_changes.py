@@ -222,6 +222,7 @@ def test_manager_that_dies_while_it_is_promoted_is_one_with_the_next_apply(four)
     four.become(**three, m4="worker")
 
 
+@pytest.mark.once
 def test_worker_that_was_removed_while_it_runs_joins_again(four):
     """Its engine is not told, and stays active for ever."""
 

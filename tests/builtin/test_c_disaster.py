@@ -61,7 +61,7 @@ def test_cluster_that_was_lost_with_all_its_managers_comes_back_from_a_backup(th
     kept = three.lab.exec(where, "base64", "-w0", path).stdout
 
     # The master has them join as soon as they are there: not for long, for there is no cluster.
-    three.pillar(timeout=60)
+    three.pillar(timeout=30)
     # All at the same time: one after the other would be replaced, and the cluster go on.
     for host in MANAGERS:
         three.lab.stop(host)

@@ -100,7 +100,13 @@ def test_report_with_another_members_node_removes_nobody(broken_into, says):
 
 @pytest.mark.parametrize(
     "nonsense",
-    [[], 7, "x\nm1 | Ready", {"mode": ["builtin"]}, {"endpoint": {}, "labels": "a\x1b[2Jb"}],
+    [
+        pytest.param([], marks=pytest.mark.long),
+        pytest.param(7, marks=pytest.mark.long),
+        "x\nm1 | Ready",
+        pytest.param({"mode": ["builtin"]}, marks=pytest.mark.long),
+        {"endpoint": {}, "labels": "a\x1b[2Jb"},
+    ],
     ids=str,
 )
 def test_nonsense_for_a_report_is_shown_and_stops_nothing(broken_into, says, nonsense):

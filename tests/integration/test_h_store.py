@@ -67,6 +67,7 @@ def _carries_networks(swarm):
     swarm.heal_engines()
 
 
+@pytest.mark.long
 def test_running_swarm_moves_from_consul_to_etcd_and_back(swarm, etcd):
     swarm.pillar(store=etcd, networks=NETWORKS)
     swarm.apply()

@@ -174,6 +174,7 @@ def test_server_that_quorum_needs_is_not_removed(joins):
 
 
 @pytest.mark.once
+@pytest.mark.long
 def test_minion_that_starts_while_manager_and_consul_leader_are_down_joins_later(joins):
     """The first try fails and is told; a later one does it, and who watches the bus is told."""
     joins.pillar(timeout=10)
