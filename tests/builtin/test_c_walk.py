@@ -3,7 +3,7 @@ A walk at random through changes of pillar, accidents and what is done by hand: 
 
 SWARM_TEST_WALK=200 for as many steps at random, SWARM_TEST_SEED for another walk; without them, a
 dozen that are always the same. SWARM_TEST_STEPS does the steps that a failed walk has printed, or
-any others, separated by ``;``.
+any others, separated by ``;``. SWARM_TEST_STATUS=1 compares what ``swarm.status`` shows after each.
 """
 
 import os

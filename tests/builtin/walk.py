@@ -7,6 +7,7 @@ A step is a line of text, such as ``off m2``: the walk is printed, and done agai
 
 import contextlib
 import json
+import os
 import random
 import subprocess
 import time
@@ -24,6 +25,10 @@ SERVICE, REPLICAS = "walkers", 3
 STRETCH = 12
 # Seconds that an engine, a leader or a task may take on a machine that is busy.
 PATIENCE = 240
+# Whether ``swarm.status`` is compared after each step, and not only when all is good.
+ALWAYS = bool(os.environ.get("SWARM_TEST_STATUS"))
+# What ``swarm.status`` calls a node that takes part.
+WELL = {"ready", "drain", "pause"}
 
 
 def majority(count: int) -> int:
@@ -325,6 +330,8 @@ class Walker:
                 word, *rest = step.split()
                 getattr(self, f"do_{word}")(*rest)
                 self.one_cluster()
+                if ALWAYS:
+                    self._told()
             except (AssertionError, LabError) as err:
                 done = "; ".join(steps[:number])
                 raise WalkError(
@@ -576,6 +583,10 @@ class Walker:
         }
         if found != due:
             raise WalkError(f"both applies are quiet, and the nodes are {found}, not {due}")
+        self._told()
+
+    def _told(self) -> None:
+        """Wait until ``swarm.status`` shows what the managers list."""
         self._until(
             lambda: not self._untold(),
             lambda: f"swarm.status and the managers differ: {self._untold()}",
@@ -585,9 +596,18 @@ class Walker:
         """Return how ``swarm.status`` differs from what the managers list, empty if it does not."""
         _, nodes = self.nodes()
         by_id = {one["ID"]: one for one in nodes}
-        listed = {host: by_id.get(one.get("NodeID")) for host, one in self.swarms().items()}
-        due = {host: (_state(node), _role(node)) for host, node in listed.items() if node}
-        members = {node["ID"] for node in listed.values() if node}
+        swarms = self.swarms()
+        mine = {host: one.get("NodeID") for host, one in swarms.items()} | {
+            host: self.was.get(host) for host in self.off
+        }
+        listed = {host: by_id[key] for host, key in mine.items() if key in by_id}
+        active = {host for host, one in swarms.items() if one.get("LocalNodeState") == "active"}
+        due = {
+            host: (_state(node), _role(node))
+            for host, node in listed.items()
+            if host in active | self.off
+        }
+        members = {node["ID"] for node in listed.values()}
         # A machine that was taken away, or made anew, leaves its node until somebody removes it.
         due |= {
             f"({node['Description'].get('Hostname') or key})": (_state(node), "no member")
@@ -596,7 +616,11 @@ class Walker:
         }
         rows = {row["id"]: row for row in self.lab.salt_run("swarm.status")}
         said = {host: (row["state"].lower(), row["role"]) for host, row in rows.items()}
-        return "" if said == due else f"{said}, not {due}"
+        # Whoever is in no list, or has an engine that is in none, is anything but well.
+        outside = {host for host in mine if host not in due and said.get(host, ("",))[0] in WELL}
+        due |= {host: ("not well", "outside") for host in outside}
+        known = {host: one for host, one in said.items() if host in due or host not in mine}
+        return "" if known == due else f"{said}, not {due}"
 
 
 def _due(node: dict) -> str:
