@@ -85,8 +85,14 @@ def finish() -> str:
     run("dpkg", *_KEEP, "--configure", "-a")
     if not unfinished():
         return ""
-    keep = [word for one in _KEEP for word in ("-o", f"Dpkg::Options::={one}")]
-    mend = ("--assume-yes", "--no-install-recommends", "--fix-broken", "install")
-    done = run("apt-get", *keep, *mend)
+    done = _install("--fix-broken")
+    if left := unfinished():
+        # apt leaves those alone that came for a package that was not there yet: nothing needs them.
+        done = _install("--reinstall", *left)
     left = unfinished()
     return f"{', '.join(left)}: {done.stderr.strip()}" if left else ""
+
+
+def _install(*args: str) -> subprocess.CompletedProcess:
+    keep = [word for one in _KEEP for word in ("-o", f"Dpkg::Options::={one}")]
+    return run("apt-get", *keep, "--assume-yes", "--no-install-recommends", "install", *args)

@@ -79,7 +79,7 @@ def functions():
 @pytest.fixture
 def apply(monkeypatch, functions, root):
     """Return a function that installs what a pillar says; it has the files of the master."""
-    served = {}
+    served, instead = {}, {}
 
     loaded, context = functions
 
@@ -97,6 +97,7 @@ def apply(monkeypatch, functions, root):
         }
         own |= {f"pkg.{one}": loaded[f"pkg.{one}"] for one in PKG}
         own["swarm_repository.apply"] = swarm_repository.apply
+        own |= instead
         for module in (swarm_package, swarm_repository):
             monkeypatch.setattr(module, "__salt__", own, raising=False)
             monkeypatch.setattr(module, "__opts__", {"id": "m1"}, raising=False)
@@ -108,7 +109,7 @@ def apply(monkeypatch, functions, root):
         name = {"known": "apply", "unknown": "remove"}.get(function, function)
         return getattr(module, name)(test=test)
 
-    apply.served = served
+    apply.served, apply.instead = served, instead
     return apply
 
 
@@ -161,6 +162,48 @@ def test_clean_takes_all_of_it_away(debian, apply):
     apply(hold=True)
     apply("remove")
     assert debian.packages() == {"iptables": "1.8.9"}
+
+
+# In the order in which apt unpacks them.
+ORDER = ("apparmor", "runc", "containerd", "docker-cli", "iptables", "docker.io")
+DEPENDENCIES = {"runc", "containerd", "iptables"}
+SAMPLE = {"containerd", "docker.io"}
+
+
+@pytest.mark.parametrize("function", ["install", "remove"])
+@pytest.mark.parametrize(
+    "halved",
+    [one if one in SAMPLE else pytest.param(one, marks=pytest.mark.long) for one in ORDER],
+)
+def test_installation_that_was_cut_in_any_package_is_finished_or_cleaned(
+    debian, apply, repositories, halved, function
+):
+    def cut(**_):
+        """Unpack as far as that, leave the last by half, and end as one who is killed."""
+        whole = ORDER[: ORDER.index(halved) + 1]
+        files = [str(next(repositories["debian"].glob(f"{one}_*.deb"))) for one in whole]
+        if "docker.io" in whole:
+            files = [one.replace("20.10.24", "26.1.5") for one in files]
+        debian.run("dpkg", f"--root={debian.path}", "--force-unsafe-io", "--unpack", *files)
+        if automatic := DEPENDENCIES.intersection(whole):
+            debian.run("apt-mark", "auto", *automatic)
+        status = debian.path / "var/lib/dpkg/status"
+        words = f"Package: {halved}\nStatus: install "
+        text = status.read_text()
+        assert f"{words}ok unpacked" in text
+        status.write_text(text.replace(f"{words}ok unpacked", f"{words}reinstreq half-installed"))
+        raise SystemExit
+
+    debian.install("dbus-user-session")
+    apply.instead["pkg.install"] = cut
+    with pytest.raises(SystemExit):
+        apply()
+    apply.instead.clear()
+    apply(function)
+    assert swarm_dpkg.unfinished() == []
+    came = {*ORDER} if function == "install" else set()
+    assert set(debian.packages()) == {"dbus-user-session", *came}
+    assert set(debian.run("apt-mark", "showauto").split()) >= came & DEPENDENCIES
 
 
 def test_engine_without_a_command_line_of_its_own_gets_it_with_the_upgrade(debian, apply):
