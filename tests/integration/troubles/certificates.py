@@ -12,12 +12,14 @@ from tests.integration.troubles.table import CA, HOST, pillar, refused, row, she
 @contextlib.contextmanager
 def master(swarm, line):
     """Have the master configured otherwise for a while."""
-    key = line.partition(":")[0]
-    spoil = f"cp /etc/salt/master /root/master; sed -i '/^{key}:/d' /etc/salt/master"
-    if key == "peer":
-        spoil += r"; sed -i '/^  \.\*:/d' /etc/salt/master"
+    edit = (
+        "import sys, pathlib, yaml; p = pathlib.Path('/etc/salt/master');"
+        " p.write_text(yaml.safe_dump({**yaml.safe_load(p.read_text()),"
+        " **yaml.safe_load(sys.argv[1])}))"
+    )
+    spoil = f"cp /etc/salt/master /root/master; /opt/salt/bin/python3 -c {shlex.quote(edit)}"
     restart = "systemctl restart salt-master"
-    spoil += f"; echo {shlex.quote(line)} >> /etc/salt/master; {restart}"
+    spoil += f" {shlex.quote(line)}; {restart}"
     with spoiled(swarm, "salt", spoil, f"mv /root/master /etc/salt/master; {restart}"):
         swarm.await_minions()
         yield
