@@ -12,7 +12,7 @@ from typing import NamedTuple
 import swarm_address
 import swarm_errors
 import swarm_values
-from swarm_membership import is_first
+from swarm_membership import is_first, manager
 from swarm_turn import majority
 
 MANAGER, WORKER = "manager", "worker"
@@ -53,6 +53,11 @@ def label_texts(labels: dict) -> dict[str, str]:
 def role(node: dict) -> str:
     """Return the role in a node's spec."""
     return node["Spec"]["Role"]
+
+
+def own_role(swarm: dict) -> str:
+    """Return the role that this node acts in, by the section ``Swarm`` of ``/info``."""
+    return MANAGER if manager(swarm) else WORKER
 
 
 def managers(nodes: list[dict]) -> list[dict]:

@@ -8,6 +8,7 @@ import pytest
 import swarm_docker
 import swarm_dockerd
 import swarm_files
+import swarm_joining
 import swarm_mode
 import swarm_plan
 import swarm_wait
@@ -24,7 +25,7 @@ from _modules import (
 from tests.unit import consul_agent
 from tests.unit.cluster_api import Mine
 from tests.unit.dockerd import Dockerd
-from tests.unit.execution import mocked, own_time
+from tests.unit.execution import CLOCKS, mocked, own_time
 from tests.unit.pillars import BUILTIN, VALID, settings_of
 from tests.unit.pillars import node as minion
 
@@ -41,7 +42,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch):
     """Wait for no engine to try again by itself."""
-    monkeypatch.setattr(swarm_builtin, "_STEADY", 0)
+    monkeypatch.setattr(swarm_joining, "_STEADY", 0)
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +137,7 @@ def converged(daemon, pillar):
 def hurry(monkeypatch):
     """Have every look at the clock of a wait cost a second, and every pause none."""
     ticks = iter(range(1000))
-    for module in (swarm_wait, swarm_builtin):
+    for module in CLOCKS:
         clock = own_time(sleep=lambda _: None, monotonic=lambda: next(ticks))
         monkeypatch.setattr(module, "time", clock)
 

@@ -17,9 +17,9 @@ import swarm_errors
 import swarm_files
 import swarm_mode
 import swarm_peers
-import swarm_wait
 
 from _modules import swarm_backup, swarm_builtin, swarm_leader
+from tests.unit.execution import CLOCKS
 from tests.unit.pillars import HOSTS, settings_of
 from tests.unit.pillars import node as minion
 
@@ -200,7 +200,7 @@ class World:
         monkeypatch.setattr(swarm_peers, "places", lambda *_: {})
         monkeypatch.setattr(swarm_mode, "alone", contextlib.nullcontext)
         monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
-        for module in (swarm_wait, swarm_builtin):
+        for module in CLOCKS:
             monkeypatch.setattr(module, "time", self)
         for module in MODULES:
             monkeypatch.setattr(module, "__context__", {}, raising=False)

@@ -4,8 +4,10 @@ import docker
 import pytest
 import swarm_adoption
 import swarm_caller
+import swarm_departure
 import swarm_dockerd
 import swarm_errors
+import swarm_joining
 import swarm_mode
 import swarm_wait
 
@@ -557,7 +559,7 @@ def test_worker_with_tasks_does_not_leave_with_all_others(on, monkeypatch):
     api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
     api.things = {"tasks": ["web", "db", "web"]}
     on("m4", api)
-    monkeypatch.setattr(swarm_builtin, "_TOGETHER", 0)
+    monkeypatch.setattr(swarm_departure, "_TOGETHER", 0)
     with pytest.raises(swarm_errors.SwarmError, match=r"tasks of db, web\. .*swarm.remove m4"):
         swarm_builtin.leave(ending=True)
     assert api.asked == []
@@ -715,7 +717,7 @@ def test_node_whose_managers_were_followed_by_others_joins_again(on, hurry, monk
     """Found by a walk: it was off meanwhile, and would wait for ever."""
     api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
     mine = on("m4", api, {**records("m1"), **claims("m4")}, timeout=60)
-    monkeypatch.setattr(swarm_builtin, "_STEADY", 0)
+    monkeypatch.setattr(swarm_joining, "_STEADY", 0)
     lost = {"LocalNodeState": "pending", "NodeID": "id-m4", "RemoteManagers": [{"NodeID": "id-m9"}]}
     info = api.info
     monkeypatch.setattr(
@@ -753,7 +755,7 @@ def not_counted(monkeypatch, starts):
     swarm_builtin.__salt__["publish.publish"].side_effect = lambda _, function, *__, **___: (
         {"m1": listed} if function == "swarm_leader.list_nodes" else {}
     )
-    monkeypatch.setattr(swarm_builtin, "_STEADY", 0)
+    monkeypatch.setattr(swarm_joining, "_STEADY", 0)
     monkeypatch.setattr(swarm_dockerd, "start", lambda *_: starts.append("restart"))
     monkeypatch.setattr(swarm_dockerd, "wait", lambda *_: None)
 
@@ -848,8 +850,8 @@ def test_engine_that_tries_again_by_itself_is_not_restarted_meanwhile(on, monkey
         return {"Swarm": {**failed, "LocalNodeState": looks[-1]}}
 
     monkeypatch.setattr(api, "info", info)
-    monkeypatch.setattr(swarm_builtin, "_STEADY", 0.05)
-    monkeypatch.setattr(swarm_builtin, "_LOOK", 0.001)
+    monkeypatch.setattr(swarm_joining, "_STEADY", 0.05)
+    monkeypatch.setattr(swarm_joining, "_LOOK", 0.001)
     monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
     monkeypatch.setattr(swarm_dockerd, "start", lambda *_: looks.append("restart"))
     monkeypatch.setattr(swarm_dockerd, "wait", lambda *_: None)
