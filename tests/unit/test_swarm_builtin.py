@@ -8,7 +8,9 @@ import swarm_departure
 import swarm_dockerd
 import swarm_errors
 import swarm_joining
+import swarm_leading
 import swarm_mode
+import swarm_node_update
 import swarm_wait
 
 from _modules import swarm_builtin, swarm_leader
@@ -635,7 +637,7 @@ def test_node_that_goes_down_while_it_is_drained_holds_nobody_up(on):
 
 
 def test_node_that_has_not_left_is_not_dropped_without_force(on, monkeypatch):
-    monkeypatch.setattr(swarm_leader, "_CHANGING", 0.05)
+    monkeypatch.setattr(swarm_leading, "CHANGING", 0.05)
     api = cluster("m1", node("m4"), node("m5", state="down"))
     on("m1", api)
     with pytest.raises(swarm_errors.WaitTimeoutError, match="id-m4 has not left its cluster"):
@@ -920,7 +922,7 @@ def test_managers_check_who_asks_before_any_work(on):
 
 
 def test_managers_do_not_queue_requests(on, monkeypatch):
-    monkeypatch.setattr(swarm_leader, "_PATIENCE", 0)
+    monkeypatch.setattr(swarm_node_update, "_PATIENCE", 0)
     api = ClusterApi("m1", [node("m1", "manager", leader=True), node("m4")])
     on("m1", api)
     with swarm_mode.alone():
