@@ -84,7 +84,7 @@ def release(minion: Minion, test: bool) -> str:
 def _forget(minion: Minion) -> None:
     """Delete the data of this node from the record and the mine."""
     swarm_adoption.forget()
-    if not minion.mine().masterless:
+    if not minion.masterless:
         swarm_publication.delete(minion)
 
 

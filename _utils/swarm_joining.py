@@ -139,7 +139,7 @@ def _init(host: Host) -> str | None:
 
 def _telling(host: Host) -> list[str]:
     """Return the managers of a cluster that the mine lacks: it may have been cleared."""
-    if host.minion.mine().masterless:
+    if host.minion.masterless:
         return []
     return swarm_peers.managers(host.minion.salt, host.settings)
 

@@ -15,6 +15,11 @@ class Minion(NamedTuple):
     opts: Mapping
     context: MutableMapping
 
+    @property
+    def masterless(self) -> bool:
+        """Return whether this minion has no master."""
+        return self.opts.get("file_client") == "local"
+
     def settings(self) -> dict:
         """Return the settings by the pillar of the last refresh, or by the current one."""
         return self.salt["swarm_settings.get"]()

@@ -123,7 +123,7 @@ def recent_listing(minion: Minion, swarm: dict, settings: dict, told: Known) -> 
 def listing(minion: Minion, swarm: dict, settings: dict, told: Known) -> dict:
     """Return the list of nodes of a manager, empty if none answers."""
     former = swarm_listing.former(swarm, settings, told.records)
-    if minion.mine().masterless:
+    if minion.masterless:
         return {}
     return swarm_peers.listing(minion.salt, settings, former)
 
@@ -131,7 +131,7 @@ def listing(minion: Minion, swarm: dict, settings: dict, told: Known) -> dict:
 def ask_managers(minion: Minion) -> dict:
     """Ask the managers, through the master, to apply the pillar to the nodes."""
     settings = minion.settings()
-    if minion.mine().masterless:
+    if minion.masterless:
         return {}
     names = swarm_peers.leading(known(minion, settings), settings)
     others = [name for name in names if name != settings["id"]]

@@ -7,6 +7,7 @@ from unittest.mock import Mock
 import pytest
 import swarm_docker
 import swarm_dockerd
+import swarm_engine_unit
 import swarm_files
 import swarm_joining
 import swarm_mode
@@ -84,7 +85,7 @@ def daemon(monkeypatch, tmp_path):
     """Run an engine with a package's own unit, whose files are all in a folder of the test."""
     daemon = Dockerd(tmp_path)
     monkeypatch.setattr(swarm_plan, "DAEMON", daemon.json)
-    monkeypatch.setattr(swarm_engine, "_UNITS", daemon.units)
+    monkeypatch.setattr(swarm_engine_unit, "_UNITS", daemon.units)
     monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
     monkeypatch.setattr(swarm_files, "CONFIG", tmp_path / "formula")
     monkeypatch.setattr(swarm_dockerd, "replaced", lambda _: daemon.replaced)
