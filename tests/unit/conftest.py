@@ -21,6 +21,7 @@ from _modules import (
     swarm_ca,
     swarm_engine,
     swarm_leader,
+    swarm_package,
     swarm_turn,
 )
 from tests.unit import consul_agent
@@ -30,6 +31,16 @@ from tests.unit.execution import CLOCKS, mocked, own_time
 from tests.unit.pillars import BUILTIN, VALID, settings_of
 from tests.unit.pillars import node as minion
 
+# The modules that pass something on within a minion's process, or hand all dunders to a library.
+_WITH_CONTEXT = (
+    swarm_backup,
+    swarm_builtin,
+    swarm_ca,
+    swarm_engine,
+    swarm_leader,
+    swarm_package,
+    swarm_turn,
+)
 DATA = Path(__file__).parent / "data"
 
 # How fast a machine is must never decide, nor must chance: the same examples in every run.
@@ -50,7 +61,7 @@ def no_rest(monkeypatch):
 def context_of_a_process(monkeypatch):
     """Give the modules that pass something on within a minion's process a place for it."""
     context = {}
-    for module in (swarm_backup, swarm_builtin, swarm_ca, swarm_engine, swarm_leader, swarm_turn):
+    for module in _WITH_CONTEXT:
         monkeypatch.setattr(module, "__context__", context, raising=False)
 
 
