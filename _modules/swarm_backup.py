@@ -20,6 +20,7 @@ import swarm_files
 import swarm_kv
 import swarm_membership
 import swarm_mode
+import swarm_mode_entry
 import swarm_nodes
 import swarm_wait
 
@@ -359,4 +360,4 @@ def _go_on(client, settings):
         return None if swarm_membership.manager(swarm) else f"the engine is {state}, and no manager"
 
     swarm_wait.until(probe, min(settings["timeout"], _WAKING))
-    swarm_mode.force_new(client, settings)
+    swarm_mode_entry.force_new(client, settings)

@@ -16,6 +16,7 @@ import swarm_leading
 import swarm_membership
 import swarm_minion
 import swarm_mode
+import swarm_mode_update
 import swarm_node_update
 import swarm_nodes
 
@@ -219,7 +220,7 @@ def rotate(managers=False):
         Rotate the join token for managers as well. Defaults to ``False``.
     """
     with _client() as client:
-        swarm_mode.rotate(client, managers)
+        swarm_mode_update.rotate(client, managers)
     # Called outside a state run, whose pillar would be that of now: new members need the token.
     __salt__["swarm_builtin.tell"](fresh=True)
     return True

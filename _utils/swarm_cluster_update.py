@@ -11,6 +11,7 @@ import swarm_errors
 import swarm_leading
 import swarm_membership
 import swarm_mode
+import swarm_mode_update
 import swarm_node_update
 import swarm_pki
 import swarm_secrets
@@ -71,11 +72,11 @@ def _apply_spec(host: Host, test: bool) -> dict:
 def _update(host: Host, options: dict) -> dict:
     """Update the cluster's settings; return the nodes that were pruned in order to do so."""
     try:
-        swarm_mode.update_cluster(host.client, options)
+        swarm_mode_update.update_cluster(host.client, options)
     except swarm_errors.ApiError:
         # Docker refuses to remove the signing CA before the rotation to the new CA is complete.
         pruned = _await_rotation(host)
-        swarm_mode.update_cluster(host.client, options)
+        swarm_mode_update.update_cluster(host.client, options)
         return pruned
     return {}
 
@@ -88,7 +89,7 @@ def _await_rotation(host: Host, wanted: str | None = None) -> dict:
         # The former node of a host that has rejoined never gets a certificate.
         pruned.update(swarm_node_update.prune(host, nodes, claims, test=False))
 
-    swarm_mode.await_rotation(host.client, host.settings["timeout"], prune, wanted)
+    swarm_mode_update.await_rotation(host.client, host.settings["timeout"], prune, wanted)
     return pruned
 
 
@@ -110,7 +111,7 @@ def _apply_authority(host: Host, test: bool) -> dict:
         return {}
     pruned = {}
     if not test:
-        swarm_mode.sign_by(host.client, cert, key)
+        swarm_mode_update.sign_by(host.client, cert, key)
         pruned = _await_rotation(host, wanted)
     return {_AUTHORITY: {"old": found, "new": wanted}, **pruned}
 

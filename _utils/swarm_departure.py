@@ -12,6 +12,7 @@ import swarm_joining
 import swarm_leave
 import swarm_membership
 import swarm_mode
+import swarm_mode_roles
 import swarm_next_step
 import swarm_nodes
 import swarm_publication
@@ -133,7 +134,7 @@ def _hand_over(host: Host, swarm: dict) -> bool:
 
     def probe() -> str | None:
         try:
-            outcome["last"] = swarm_mode.step_down(host.client, swarm["NodeID"], timeout)
+            outcome["last"] = swarm_mode_roles.step_down(host.client, swarm["NodeID"], timeout)
         except swarm_errors.SwarmError as err:
             # Others may step down at the same time: the quorum seems to be at risk for a moment.
             return str(err)

@@ -7,6 +7,8 @@ from typing import Any
 import swarm_errors
 import swarm_leading
 import swarm_mode
+import swarm_mode_roles
+import swarm_mode_update
 import swarm_nodes
 
 
@@ -22,18 +24,18 @@ def expel(client: Any, node: str, drain_limit: float, timeout: float) -> bool | 
         raise swarm_errors.SwarmError(refused)
     if not swarm_nodes.is_down(found):
         try:
-            swarm_mode.drain(client, node, drain_limit)
+            swarm_mode_update.drain(client, node, drain_limit)
         except swarm_errors.WaitTimeoutError as err:
             drained = str(err)
     if found.get("ManagerStatus"):
-        swarm_mode.demote(client, node, timeout)
+        swarm_mode_roles.demote(client, node, timeout)
     return drained
 
 
 def drop(client: Any, node: str, force: bool) -> dict:
     """Remove a node that has left from the node list, unless it is a manager."""
     if not force:
-        swarm_mode.await_down(client, node, swarm_leading.CHANGING)
+        swarm_mode_update.await_down(client, node, swarm_leading.CHANGING)
     found = swarm_nodes.by_id(swarm_mode.nodes(client)).get(node)
     if not found:
         return {}
@@ -42,5 +44,5 @@ def drop(client: Any, node: str, force: bool) -> dict:
             f"{swarm_nodes.title(found)} was not removed: it is a manager; first"
             f" swarm_leader.expel {node}, which minds the quorum"
         )
-    swarm_mode.drop(client, node)
+    swarm_mode_update.drop(client, node)
     return {node: {"old": "in the list", "new": None}}

@@ -11,6 +11,7 @@ import swarm_dockerd
 import swarm_errors
 import swarm_membership
 import swarm_mode
+import swarm_mode_entry
 import swarm_next_step
 import swarm_nodes
 import swarm_peers
@@ -124,7 +125,7 @@ def _take(host: Host, known: Known, step: Step) -> str | None:
     if step.what == UNLOCK:
         place, path = host.settings["builtin"]["unlock_key"], "swarm:builtin:unlock_key"
         key = swarm_secrets.load(host.minion.salt, place, path=path)
-        return swarm_mode.unlock(host.client, key)
+        return swarm_mode_entry.unlock(host.client, key)
     return None
 
 
@@ -133,7 +134,7 @@ def _init(host: Host) -> str | None:
     if elsewhere := swarm_mode.listens(host.settings) or _telling(host):
         return f"{', '.join(elsewhere)} may have a cluster and have not told of it: apply there"
     swarm_adoption.begin()
-    swarm_mode.init(host.client, host.settings)
+    swarm_mode_entry.init(host.client, host.settings)
     return None
 
 
@@ -147,7 +148,7 @@ def _telling(host: Host) -> list[str]:
 def _join(host: Host, known: Known) -> str | None:
     swarm_adoption.begin()
     try:
-        swarm_mode.join(host.client, host.settings, known.records)
+        swarm_mode_entry.join(host.client, host.settings, known.records)
     except swarm_errors.SwarmError as err:
         # Retry: a lost leader is replaced by another one, an old token by a new one.
         return str(err)

@@ -12,6 +12,8 @@ import swarm_docker
 import swarm_leading
 import swarm_membership
 import swarm_mode
+import swarm_mode_roles
+import swarm_mode_update
 import swarm_nodes
 from swarm_minion import Host, Minion
 
@@ -79,11 +81,11 @@ def _change(host: Host, changes: list[swarm_nodes.Change], test: bool) -> dict:
 def _carry_out(host: Host, change: swarm_nodes.Change) -> None:
     timeout = host.settings["timeout"]
     if change.spec:
-        swarm_mode.update_node(host.client, change.node, **change.spec)
+        swarm_mode_update.update_node(host.client, change.node, **change.spec)
     if change.role == swarm_nodes.MANAGER:
-        swarm_mode.promote(host.client, change.node, timeout)
+        swarm_mode_roles.promote(host.client, change.node, timeout)
     elif change.role == swarm_nodes.WORKER:
-        swarm_mode.demote(host.client, change.node, timeout)
+        swarm_mode_roles.demote(host.client, change.node, timeout)
 
 
 def _finish(host: Host, claims: dict, test: bool) -> dict:
@@ -94,7 +96,7 @@ def _finish(host: Host, claims: dict, test: bool) -> dict:
         if swarm_nodes.is_lost_vote(one) and one["ID"] not in claims.values()
     ]
     for node in half if not test else ():
-        swarm_mode.demote(host.client, node, host.settings["timeout"])
+        swarm_mode_roles.demote(host.client, node, host.settings["timeout"])
     role = {"role": {"old": swarm_nodes.MANAGER, "new": swarm_nodes.WORKER}}
     return {f"node {node}": role for node in half}
 
@@ -103,10 +105,10 @@ def _replace(host: Host, lost: list[dict], test: bool) -> dict:
     """Remove managers that are gone."""
     client, timeout = host.client, host.settings["timeout"]
     if not test:
-        lost = [one for one in lost if swarm_mode.is_lost(client, one["ID"], timeout)]
+        lost = [one for one in lost if swarm_mode_roles.is_lost(client, one["ID"], timeout)]
         for node in lost:
-            swarm_mode.demote(client, node["ID"], timeout)
-            swarm_mode.drop(client, node["ID"])
+            swarm_mode_roles.demote(client, node["ID"], timeout)
+            swarm_mode_update.drop(client, node["ID"])
     return {f"node {one['ID']}": {"old": "a manager that is gone", "new": None} for one in lost}
 
 
@@ -114,7 +116,7 @@ def prune(host: Host, nodes: list[dict], claims: dict, test: bool) -> dict:
     """Remove the nodes that are down for too long, or whose host has joined again."""
     expired = swarm_nodes.expired(nodes, claims, host.settings, time.time())
     for node in expired if not test else ():
-        swarm_mode.drop(host.client, node["ID"])
+        swarm_mode_update.drop(host.client, node["ID"])
     return {f"node {one['ID']}": {"old": one["Status"]["State"], "new": None} for one in expired}
 
 
@@ -123,7 +125,7 @@ def _renew(host: Host, nodes: list[dict], test: bool) -> dict:
     if not _joined_since(host, nodes):
         return {}
     if not test:
-        swarm_mode.rotate(host.client)
+        swarm_mode_update.rotate(host.client)
         host.minion.salt["swarm_builtin.tell"]()
     return {"token for workers": {"old": "of before the last join", "new": "another"}}
 

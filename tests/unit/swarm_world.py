@@ -43,7 +43,7 @@ class Cluster:
     def __init__(self, name):
         self.id, self.token = name, f"SWMTKN-1-{name}-0"
         self.nodes, self.voters = {}, []
-        # Voters whose engines are workers: see swarm_mode.
+        # Voters whose engines are workers: see swarm_mode_roles.
         self.ghosts = set()
         # Who leads, and since when: it cannot tell at first which of the others are gone.
         self.led, self.since = None, 0.0
@@ -278,7 +278,7 @@ class World:
         cluster.voters.append(engine.node)
 
     def demote_half(self, cluster, node):
-        """Demote a manager that is killed in the middle of it, and comes back (see swarm_mode)."""
+        """Demote a manager that is killed in the middle of it, and comes back (see swarm_mode_roles)."""
         cluster.nodes[node]["Spec"]["Role"] = cluster.nodes[node]["Acts"] = "worker"
         cluster.ghosts.add(node)
 

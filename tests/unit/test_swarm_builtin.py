@@ -10,6 +10,7 @@ import swarm_errors
 import swarm_joining
 import swarm_leading
 import swarm_mode
+import swarm_mode_update
 import swarm_node_update
 import swarm_wait
 
@@ -631,9 +632,9 @@ def test_node_that_goes_down_while_it_is_drained_holds_nobody_up(on):
     api = cluster("m1", node("m4", state="down"))
     api.things["left"] = [{"ID": "task"}]
     on("m1", api)
-    swarm_mode.drain(api, "id-m4", 0)
+    swarm_mode_update.drain(api, "id-m4", 0)
     with pytest.raises(swarm_errors.WaitTimeoutError, match=r"1 task\(s\) still run on node id-m3"):
-        swarm_mode.drain(api, "id-m3", 0)
+        swarm_mode_update.drain(api, "id-m3", 0)
 
 
 def test_node_that_has_not_left_is_not_dropped_without_force(on, monkeypatch):
