@@ -7,6 +7,7 @@ Joining and leaving of this node itself is in ``swarm_builtin``.
 import contextlib
 
 import swarm_caller
+import swarm_claims
 import swarm_cluster_problems
 import swarm_cluster_update
 import swarm_docker
@@ -55,7 +56,7 @@ def managers():
         if not swarm_membership.manager(swarm_mode.swarm(client)):
             return {}
         nodes = swarm_mode.nodes(client)
-    claims = swarm_nodes.believed(__salt__["swarm_builtin.claims"](), _settings()["managers"])
+    claims = swarm_claims.believed(__salt__["swarm_builtin.claims"](), _settings()["managers"])
     return swarm_nodes.as_managers(nodes, {node: minion for minion, node in claims.items()})
 
 

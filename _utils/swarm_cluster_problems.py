@@ -4,6 +4,7 @@ Find the differences of a builtin-mode cluster from the pillar that no apply can
 
 from typing import Any
 
+import swarm_claims
 import swarm_cluster
 import swarm_daemon
 import swarm_docker
@@ -34,8 +35,8 @@ def find(host: Host) -> list[str]:
         *_moved(swarm_nodes.raft_address(me) or swarm.get("NodeAddr"), settings, nodes),
         *known,
         *swarm_cluster.init_only(cluster, settings),
-        *swarm_nodes.doubles(claims, nodes, settings),
-        *swarm_nodes.strangers(nodes, claims),
+        *swarm_claims.doubles(claims, nodes, settings),
+        *swarm_claims.strangers(nodes, claims),
     ]
 
 

@@ -9,6 +9,7 @@ import swarm_leading
 import swarm_mode
 import swarm_mode_roles
 import swarm_mode_update
+import swarm_node_quorum
 import swarm_nodes
 
 
@@ -20,7 +21,7 @@ def expel(client: Any, node: str, drain_limit: float, timeout: float) -> bool | 
     drained: bool | str = True
     nodes = swarm_mode.nodes(client)
     found = swarm_nodes.only(nodes, node)
-    if refused := swarm_nodes.refusal(nodes, node, "removing"):
+    if refused := swarm_node_quorum.refusal(nodes, node, "removing"):
         raise swarm_errors.SwarmError(refused)
     if not swarm_nodes.is_down(found):
         try:

@@ -13,7 +13,7 @@ import swarm_membership
 import swarm_mode
 import swarm_mode_entry
 import swarm_next_step
-import swarm_nodes
+import swarm_node_quorum
 import swarm_peers
 import swarm_publication
 import swarm_secrets
@@ -161,7 +161,7 @@ def restart(host: Host) -> str | None:
         return f"{host.settings['id']}: {goes_on}"
     swarm = swarm_mode.swarm(host.client)
     if swarm_membership.manager(swarm):
-        refused = swarm_nodes.restart_refusal(swarm_mode.nodes(host.client), swarm["NodeID"])
+        refused = swarm_node_quorum.restart_refusal(swarm_mode.nodes(host.client), swarm["NodeID"])
         if refused:
             return refused
     swarm_dockerd.start(host.minion.salt, host.settings["engine"]["service"])

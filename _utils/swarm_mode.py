@@ -1,5 +1,5 @@
 """
-Read the state of swarm mode from the engine's API.
+Connect to the engine's API of swarm mode, and read its state.
 """
 
 import contextlib

@@ -11,6 +11,7 @@ import swarm_errors
 import swarm_membership
 import swarm_mode
 import swarm_mode_update
+import swarm_node_quorum
 import swarm_nodes
 import swarm_raft_lock
 import swarm_wait
@@ -137,7 +138,7 @@ def _await_quorum(client: Any, node: str, timeout: float) -> None:
     """Raise an error if a demotion would cost the quorum; wait for an engine in its turn first."""
 
     def probe() -> str | None:
-        refused = swarm_nodes.refusal(swarm_mode.nodes(client), node, "demoting")
+        refused = swarm_node_quorum.refusal(swarm_mode.nodes(client), node, "demoting")
         if refused and swarm_raft_lock.find(client) is None:
             raise swarm_errors.SwarmError(refused)
         return refused

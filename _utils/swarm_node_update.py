@@ -1,7 +1,7 @@
 """
 Update the nodes of the cluster on its leader: roles, availability, labels, and removed nodes.
 
-``swarm_nodes`` decides what changes.
+``swarm_node_changes`` and ``swarm_node_removal`` decide what changes.
 """
 
 import contextlib
@@ -14,6 +14,8 @@ import swarm_membership
 import swarm_mode
 import swarm_mode_roles
 import swarm_mode_update
+import swarm_node_changes
+import swarm_node_removal
 import swarm_nodes
 from swarm_minion import Host, Minion
 
@@ -38,10 +40,10 @@ def apply(minion: Minion, test: bool, fresh: bool, other: bool) -> dict:
         # before the pillar is compiled, because all managers are asked and only one of them leads.
         if not swarm_leading.leads(client):
             founds = test and swarm_leading.founds(client, wanted := get(fresh=fresh))
-            return swarm_nodes.promised(wanted) if founds else {}
+            return swarm_node_changes.promised(wanted) if founds else {}
         host = Host(minion, client, get(fresh=fresh))
         return _update(host, minion.salt["swarm_builtin.claims"](fresh), test)
-    return swarm_nodes.promised(minion.settings())
+    return swarm_node_changes.promised(minion.settings())
 
 
 def _alone(other: bool) -> contextlib.AbstractContextManager:
@@ -55,11 +57,11 @@ def _update(host: Host, claims: dict, test: bool) -> dict:
     client, settings = host.client, host.settings
     done = _finish(host, claims, test)
     nodes = swarm_mode.nodes(client)
-    changes = swarm_nodes.changes(nodes, claims, settings)
+    changes = swarm_node_changes.changes(nodes, claims, settings)
     demotions = [one for one in changes if one.role == swarm_nodes.WORKER]
     done |= _change(host, [one for one in changes if one not in demotions], test)
     # Remove lost managers before demoting others, because they still count towards the quorum.
-    lost = swarm_nodes.lost_managers(swarm_mode.nodes(client), claims, settings)
+    lost = swarm_node_removal.lost_managers(swarm_mode.nodes(client), claims, settings)
     done |= _replace(host, lost, test)
     done |= _change(host, demotions, test)
     if not swarm_membership.manager(swarm_mode.swarm(client)):
@@ -72,13 +74,13 @@ def _update(host: Host, claims: dict, test: bool) -> dict:
     }
 
 
-def _change(host: Host, changes: list[swarm_nodes.Change], test: bool) -> dict:
+def _change(host: Host, changes: list[swarm_node_changes.Change], test: bool) -> dict:
     for change in changes if not test else ():
         _carry_out(host, change)
     return {change.minion: change.changes for change in changes}
 
 
-def _carry_out(host: Host, change: swarm_nodes.Change) -> None:
+def _carry_out(host: Host, change: swarm_node_changes.Change) -> None:
     timeout = host.settings["timeout"]
     if change.spec:
         swarm_mode_update.update_node(host.client, change.node, **change.spec)
@@ -114,7 +116,7 @@ def _replace(host: Host, lost: list[dict], test: bool) -> dict:
 
 def prune(host: Host, nodes: list[dict], claims: dict, test: bool) -> dict:
     """Remove the nodes that are down for too long, or whose host has joined again."""
-    expired = swarm_nodes.expired(nodes, claims, host.settings, time.time())
+    expired = swarm_node_removal.expired(nodes, claims, host.settings, time.time())
     for node in expired if not test else ():
         swarm_mode_update.drop(host.client, node["ID"])
     return {f"node {one['ID']}": {"old": one["Status"]["State"], "new": None} for one in expired}

@@ -278,7 +278,7 @@ class World:
         cluster.voters.append(engine.node)
 
     def demote_half(self, cluster, node):
-        """Demote a manager that is killed in the middle of it, and comes back (see swarm_mode_roles)."""
+        """Demote a manager that is killed in it, and comes back (see swarm_mode_roles)."""
         cluster.nodes[node]["Spec"]["Role"] = cluster.nodes[node]["Acts"] = "worker"
         cluster.ghosts.add(node)
 

@@ -9,13 +9,15 @@ from types import SimpleNamespace
 from unittest import mock
 
 import swarm_certs
+import swarm_claims
 import swarm_daemon
 import swarm_errors
 import swarm_flags
 import swarm_info
 import swarm_kv
 import swarm_mode
-import swarm_nodes
+import swarm_node_changes
+import swarm_node_removal
 import swarm_pillar
 import swarm_relations
 import swarm_roles
@@ -198,11 +200,11 @@ def test_what_members_say_of_themselves_breaks_nothing(told):
         mock.patch.object(swarm_builtin, "_minion", return_value=Minion(salt, {}, {})),
     ):
         claims = swarm_builtin.claims()
-    swarm_nodes.doubles(claims, nodes, settings)
-    swarm_nodes.strangers(nodes, claims)
-    swarm_nodes.changes(nodes, claims, settings)
-    swarm_nodes.lost_managers(nodes, claims, settings)
-    swarm_nodes.expired(nodes, claims, settings, 0)
+    swarm_claims.doubles(claims, nodes, settings)
+    swarm_claims.strangers(nodes, claims)
+    swarm_node_changes.changes(nodes, claims, settings)
+    swarm_node_removal.lost_managers(nodes, claims, settings)
+    swarm_node_removal.expired(nodes, claims, settings, 0)
 
 
 @given(pairs)
