@@ -20,6 +20,8 @@ import swarm_files
 import swarm_kv
 import swarm_membership
 import swarm_mode
+import swarm_mode_entry
+import swarm_node_quorum
 import swarm_nodes
 import swarm_wait
 
@@ -150,7 +152,7 @@ def _to_save(client, settings, force):
         "minion": settings["id"],
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-    refused = _cannot_be_restored(facts) or swarm_nodes.pause_refusal(nodes, swarm["NodeID"])
+    refused = _cannot_be_restored(facts) or swarm_node_quorum.pause_refusal(nodes, swarm["NodeID"])
     if refused and not force:
         raise swarm_errors.SwarmError(f"no backup was made: {refused}; or force=True")
     return Path(info["DockerRootDir"]) / "swarm", facts
@@ -359,4 +361,4 @@ def _go_on(client, settings):
         return None if swarm_membership.manager(swarm) else f"the engine is {state}, and no manager"
 
     swarm_wait.until(probe, min(settings["timeout"], _WAKING))
-    swarm_mode.force_new(client, settings)
+    swarm_mode_entry.force_new(client, settings)

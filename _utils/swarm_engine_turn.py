@@ -19,6 +19,7 @@ import swarm_files
 import swarm_kv
 import swarm_membership
 import swarm_mode
+import swarm_node_quorum
 import swarm_nodes
 import swarm_probe
 import swarm_raft_lock
@@ -165,7 +166,7 @@ def pause_refusal(nodes: list[dict], node: str) -> str | None:
     if not away and len(managers) <= 2:  # noqa: PLR2004
         # One or two managers cannot restart without an interruption; waiting does not change that.
         return None
-    refused = swarm_nodes.pause_refusal(nodes, node)
+    refused = swarm_node_quorum.pause_refusal(nodes, node)
     names = ", ".join(map(swarm_nodes.title, away))
     return f"{refused}; bring {names} up first" if refused else None
 

@@ -7,7 +7,9 @@ from unittest.mock import Mock
 import pytest
 import swarm_docker
 import swarm_dockerd
+import swarm_engine_unit
 import swarm_files
+import swarm_joining
 import swarm_mode
 import swarm_plan
 import swarm_wait
@@ -19,15 +21,26 @@ from _modules import (
     swarm_ca,
     swarm_engine,
     swarm_leader,
+    swarm_package,
     swarm_turn,
 )
 from tests.unit import consul_agent
 from tests.unit.cluster_api import Mine
 from tests.unit.dockerd import Dockerd
-from tests.unit.execution import mocked, own_time
+from tests.unit.execution import CLOCKS, mocked, own_time
 from tests.unit.pillars import BUILTIN, VALID, settings_of
 from tests.unit.pillars import node as minion
 
+# The modules that pass something on within a minion's process, or hand all dunders to a library.
+_WITH_CONTEXT = (
+    swarm_backup,
+    swarm_builtin,
+    swarm_ca,
+    swarm_engine,
+    swarm_leader,
+    swarm_package,
+    swarm_turn,
+)
 DATA = Path(__file__).parent / "data"
 
 # How fast a machine is must never decide, nor must chance: the same examples in every run.
@@ -41,14 +54,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch):
     """Wait for no engine to try again by itself."""
-    monkeypatch.setattr(swarm_builtin, "_STEADY", 0)
+    monkeypatch.setattr(swarm_joining, "_STEADY", 0)
 
 
 @pytest.fixture(autouse=True)
 def context_of_a_process(monkeypatch):
     """Give the modules that pass something on within a minion's process a place for it."""
     context = {}
-    for module in (swarm_backup, swarm_builtin, swarm_ca, swarm_engine, swarm_leader, swarm_turn):
+    for module in _WITH_CONTEXT:
         monkeypatch.setattr(module, "__context__", context, raising=False)
 
 
@@ -83,7 +96,7 @@ def daemon(monkeypatch, tmp_path):
     """Run an engine with a package's own unit, whose files are all in a folder of the test."""
     daemon = Dockerd(tmp_path)
     monkeypatch.setattr(swarm_plan, "DAEMON", daemon.json)
-    monkeypatch.setattr(swarm_engine, "_UNITS", daemon.units)
+    monkeypatch.setattr(swarm_engine_unit, "_UNITS", daemon.units)
     monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
     monkeypatch.setattr(swarm_files, "CONFIG", tmp_path / "formula")
     monkeypatch.setattr(swarm_dockerd, "replaced", lambda _: daemon.replaced)
@@ -136,7 +149,7 @@ def converged(daemon, pillar):
 def hurry(monkeypatch):
     """Have every look at the clock of a wait cost a second, and every pause none."""
     ticks = iter(range(1000))
-    for module in (swarm_wait, swarm_builtin):
+    for module in CLOCKS:
         clock = own_time(sleep=lambda _: None, monotonic=lambda: next(ticks))
         monkeypatch.setattr(module, "time", clock)
 

@@ -16,6 +16,10 @@ import salt.modules.pip
 import salt.modules.publish
 import salt.modules.sdb
 import salt.modules.systemd_service
+import swarm_joining
+import swarm_next_step
+import swarm_readiness
+import swarm_wait
 
 _SALTS_OWN = {
     "cmd": salt.modules.cmdmod,
@@ -27,6 +31,10 @@ _SALTS_OWN = {
     "pkg": salt.modules.aptpkg,
     "service": salt.modules.systemd_service,
 }
+
+
+# The libraries that look at the clock on a node's way into a cluster.
+CLOCKS = (swarm_wait, swarm_joining, swarm_next_step, swarm_readiness)
 
 
 def own_time(**differs):

@@ -17,9 +17,9 @@ import swarm_errors
 import swarm_files
 import swarm_mode
 import swarm_peers
-import swarm_wait
 
 from _modules import swarm_backup, swarm_builtin, swarm_leader
+from tests.unit.execution import CLOCKS
 from tests.unit.pillars import HOSTS, settings_of
 from tests.unit.pillars import node as minion
 
@@ -43,7 +43,7 @@ class Cluster:
     def __init__(self, name):
         self.id, self.token = name, f"SWMTKN-1-{name}-0"
         self.nodes, self.voters = {}, []
-        # Voters whose engines are workers: see swarm_mode.
+        # Voters whose engines are workers: see swarm_mode_roles.
         self.ghosts = set()
         # Who leads, and since when: it cannot tell at first which of the others are gone.
         self.led, self.since = None, 0.0
@@ -200,7 +200,7 @@ class World:
         monkeypatch.setattr(swarm_peers, "places", lambda *_: {})
         monkeypatch.setattr(swarm_mode, "alone", contextlib.nullcontext)
         monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
-        for module in (swarm_wait, swarm_builtin):
+        for module in CLOCKS:
             monkeypatch.setattr(module, "time", self)
         for module in MODULES:
             monkeypatch.setattr(module, "__context__", {}, raising=False)
@@ -278,7 +278,7 @@ class World:
         cluster.voters.append(engine.node)
 
     def demote_half(self, cluster, node):
-        """Demote a manager that is killed in the middle of it, and comes back (see swarm_mode)."""
+        """Demote a manager that is killed in it, and comes back (see swarm_mode_roles)."""
         cluster.nodes[node]["Spec"]["Role"] = cluster.nodes[node]["Acts"] = "worker"
         cluster.ghosts.add(node)
 

@@ -9,12 +9,15 @@ from types import SimpleNamespace
 from unittest import mock
 
 import swarm_certs
+import swarm_claims
 import swarm_daemon
 import swarm_errors
 import swarm_flags
 import swarm_info
 import swarm_kv
-import swarm_nodes
+import swarm_mode
+import swarm_node_changes
+import swarm_node_removal
 import swarm_pillar
 import swarm_relations
 import swarm_roles
@@ -22,6 +25,7 @@ import swarm_schema
 import swarm_unit
 from hypothesis import given
 from hypothesis import strategies as st
+from swarm_minion import Minion
 
 from _modules import swarm_builtin
 from tests.unit import cluster_api
@@ -188,19 +192,19 @@ def test_members_of_consul_are_understood_or_refused(found):
 def test_what_members_say_of_themselves_breaks_nothing(told):
     """Each minion writes its own part of the mine, and may write anything."""
     settings = settings_of({**BUILTIN, "nodes": {"m*": {}}})
-    mine = SimpleNamespace(get=lambda *_: told)
+    salt, mine = mocked(swarm_settings__get=settings), SimpleNamespace(get=lambda *_: told)
     nodes = [cluster_api.node("m1", "manager", leader=True), cluster_api.node("m2")]
     with (
-        mock.patch.object(swarm_builtin, "_mine", return_value=mine),
-        mock.patch.object(swarm_builtin, "_client", cluster_api.ClusterApi("m1", nodes).connect),
-        mock.patch.dict(swarm_builtin.__dict__, __salt__=mocked(swarm_settings__get=settings)),
+        mock.patch.object(Minion, "mine", return_value=mine),
+        mock.patch.object(swarm_mode, "connect", cluster_api.ClusterApi("m1", nodes).connect),
+        mock.patch.object(swarm_builtin, "_minion", return_value=Minion(salt, {}, {})),
     ):
         claims = swarm_builtin.claims()
-    swarm_nodes.doubles(claims, nodes, settings)
-    swarm_nodes.strangers(nodes, claims)
-    swarm_nodes.changes(nodes, claims, settings)
-    swarm_nodes.lost_managers(nodes, claims, settings)
-    swarm_nodes.expired(nodes, claims, settings, 0)
+    swarm_claims.doubles(claims, nodes, settings)
+    swarm_claims.strangers(nodes, claims)
+    swarm_node_changes.changes(nodes, claims, settings)
+    swarm_node_removal.lost_managers(nodes, claims, settings)
+    swarm_node_removal.expired(nodes, claims, settings, 0)
 
 
 @given(pairs)

@@ -4,9 +4,14 @@ import docker
 import pytest
 import swarm_adoption
 import swarm_caller
+import swarm_departure
 import swarm_dockerd
 import swarm_errors
+import swarm_joining
+import swarm_leading
 import swarm_mode
+import swarm_mode_update
+import swarm_node_update
 import swarm_wait
 
 from _modules import swarm_builtin, swarm_leader
@@ -557,7 +562,7 @@ def test_worker_with_tasks_does_not_leave_with_all_others(on, monkeypatch):
     api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
     api.things = {"tasks": ["web", "db", "web"]}
     on("m4", api)
-    monkeypatch.setattr(swarm_builtin, "_TOGETHER", 0)
+    monkeypatch.setattr(swarm_departure, "_TOGETHER", 0)
     with pytest.raises(swarm_errors.SwarmError, match=r"tasks of db, web\. .*swarm.remove m4"):
         swarm_builtin.leave(ending=True)
     assert api.asked == []
@@ -627,13 +632,13 @@ def test_node_that_goes_down_while_it_is_drained_holds_nobody_up(on):
     api = cluster("m1", node("m4", state="down"))
     api.things["left"] = [{"ID": "task"}]
     on("m1", api)
-    swarm_mode.drain(api, "id-m4", 0)
+    swarm_mode_update.drain(api, "id-m4", 0)
     with pytest.raises(swarm_errors.WaitTimeoutError, match=r"1 task\(s\) still run on node id-m3"):
-        swarm_mode.drain(api, "id-m3", 0)
+        swarm_mode_update.drain(api, "id-m3", 0)
 
 
 def test_node_that_has_not_left_is_not_dropped_without_force(on, monkeypatch):
-    monkeypatch.setattr(swarm_leader, "_CHANGING", 0.05)
+    monkeypatch.setattr(swarm_leading, "CHANGING", 0.05)
     api = cluster("m1", node("m4"), node("m5", state="down"))
     on("m1", api)
     with pytest.raises(swarm_errors.WaitTimeoutError, match="id-m4 has not left its cluster"):
@@ -715,7 +720,7 @@ def test_node_whose_managers_were_followed_by_others_joins_again(on, hurry, monk
     """Found by a walk: it was off meanwhile, and would wait for ever."""
     api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
     mine = on("m4", api, {**records("m1"), **claims("m4")}, timeout=60)
-    monkeypatch.setattr(swarm_builtin, "_STEADY", 0)
+    monkeypatch.setattr(swarm_joining, "_STEADY", 0)
     lost = {"LocalNodeState": "pending", "NodeID": "id-m4", "RemoteManagers": [{"NodeID": "id-m9"}]}
     info = api.info
     monkeypatch.setattr(
@@ -753,7 +758,7 @@ def not_counted(monkeypatch, starts):
     swarm_builtin.__salt__["publish.publish"].side_effect = lambda _, function, *__, **___: (
         {"m1": listed} if function == "swarm_leader.list_nodes" else {}
     )
-    monkeypatch.setattr(swarm_builtin, "_STEADY", 0)
+    monkeypatch.setattr(swarm_joining, "_STEADY", 0)
     monkeypatch.setattr(swarm_dockerd, "start", lambda *_: starts.append("restart"))
     monkeypatch.setattr(swarm_dockerd, "wait", lambda *_: None)
 
@@ -848,8 +853,8 @@ def test_engine_that_tries_again_by_itself_is_not_restarted_meanwhile(on, monkey
         return {"Swarm": {**failed, "LocalNodeState": looks[-1]}}
 
     monkeypatch.setattr(api, "info", info)
-    monkeypatch.setattr(swarm_builtin, "_STEADY", 0.05)
-    monkeypatch.setattr(swarm_builtin, "_LOOK", 0.001)
+    monkeypatch.setattr(swarm_joining, "_STEADY", 0.05)
+    monkeypatch.setattr(swarm_joining, "_LOOK", 0.001)
     monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
     monkeypatch.setattr(swarm_dockerd, "start", lambda *_: looks.append("restart"))
     monkeypatch.setattr(swarm_dockerd, "wait", lambda *_: None)
@@ -918,7 +923,7 @@ def test_managers_check_who_asks_before_any_work(on):
 
 
 def test_managers_do_not_queue_requests(on, monkeypatch):
-    monkeypatch.setattr(swarm_leader, "_PATIENCE", 0)
+    monkeypatch.setattr(swarm_node_update, "_PATIENCE", 0)
     api = ClusterApi("m1", [node("m1", "manager", leader=True), node("m4")])
     on("m1", api)
     with swarm_mode.alone():

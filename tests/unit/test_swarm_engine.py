@@ -7,6 +7,7 @@ import contextlib
 import pytest
 import swarm_daemon
 import swarm_dockerd
+import swarm_engine_turn
 import swarm_errors
 import swarm_files
 import swarm_log_driver
@@ -463,7 +464,7 @@ def test_clean_without_an_engine(daemon, pillar):
 def lost(monkeypatch):
     """Have the engine lose threads; the test says which."""
     lost = {"12"}
-    monkeypatch.setattr(swarm_engine.swarm_dockerd, "lost_threads", lambda _: lost)
+    monkeypatch.setattr(swarm_dockerd, "lost_threads", lambda _: lost)
     return lost
 
 
@@ -585,7 +586,7 @@ def test_restart_waits_for_its_turn_and_sees_what_has_changed_meanwhile(
         yield lambda: None
         assert converged.up
 
-    monkeypatch.setattr(swarm_engine.swarm_engine_turn, "held", held)
+    monkeypatch.setattr(swarm_engine_turn, "held", held)
     pillar(engine={"options": {"log-driver": "journald"}})
     swarm_engine.configure()
     assert converged.on_disk()["mtu"] == converged.config["mtu"] == 1400
@@ -606,7 +607,7 @@ def test_restart_after_which_no_container_starts_is_undone_in_its_turn(
 
         yield prove
 
-    monkeypatch.setattr(swarm_engine.swarm_engine_turn, "held", held)
+    monkeypatch.setattr(swarm_engine_turn, "held", held)
     before = converged.json.read_text()
     pillar(engine={"options": {"mtu": 1}})
     said = (
@@ -625,7 +626,7 @@ def test_clean_takes_no_turn(daemon, monkeypatch):
     """Who gives it, Consul or the cluster, is taken away at the same time."""
     turns = []
     monkeypatch.setattr(
-        swarm_engine.swarm_engine_turn,
+        swarm_engine_turn,
         "_consuls",
         lambda *_: turns.append(1) or contextlib.nullcontext(),
     )
@@ -636,7 +637,7 @@ def test_clean_takes_no_turn(daemon, monkeypatch):
 
 @pytest.mark.parametrize("option", [{"debug": True}, {}])
 def test_what_needs_no_restart_takes_no_turn(converged, pillar, monkeypatch, option):
-    monkeypatch.setattr(swarm_engine.swarm_engine_turn, "held", None)
+    monkeypatch.setattr(swarm_engine_turn, "held", None)
     pillar(engine={"options": option})
     swarm_engine.configure()
     assert "restart" not in converged.calls

@@ -1,4 +1,8 @@
 import pytest
+import swarm_claims
+import swarm_node_changes
+import swarm_node_quorum
+import swarm_node_removal
 import swarm_nodes
 
 from tests.unit.pillars import node as minion
@@ -59,7 +63,7 @@ def test_later_and_closer_entries_count_more():
 )
 def test_labels_are_merged_or_exact(wanted, exact, labels):
     there = node("m4", Labels={"zone": "a", "admin": "1"})
-    change = swarm_nodes.change(
+    change = swarm_node_changes.change(
         "m4", there, settings({"m4": {"labels": wanted}}, exact_labels=exact)
     )
     assert change.spec == {"Labels": labels}
@@ -68,14 +72,16 @@ def test_labels_are_merged_or_exact(wanted, exact, labels):
 
 def test_nothing_to_do_is_no_change():
     there = node("m4", Labels={"zone": "a"})
-    assert swarm_nodes.change("m4", there, settings({"m4": {"labels": {"zone": "a"}}})) is None
+    assert (
+        swarm_node_changes.change("m4", there, settings({"m4": {"labels": {"zone": "a"}}})) is None
+    )
 
 
 def test_new_managers_come_before_old_ones_go_and_this_one_goes_last():
     there = [*managers(), node("m4", "manager"), node("m5"), node("m0", "manager")]
     pillar = {**PILLAR, "managers": ["m2", "m3", "m4"]}
     mine = settings_of({**pillar, "managers": {"m5": "10.0.0.5", "m3": "10.0.0.3"}}, minion("m1"))
-    found = swarm_nodes.changes(there, claims("m0", "m1", "m2", "m3", "m5"), mine)
+    found = swarm_node_changes.changes(there, claims("m0", "m1", "m2", "m3", "m5"), mine)
     assert [(one.minion, one.role) for one in found] == [
         ("m5", "manager"),
         ("m0", "worker"),
@@ -85,14 +91,16 @@ def test_new_managers_come_before_old_ones_go_and_this_one_goes_last():
 
 
 def test_who_is_no_minion_of_the_mine_is_left_alone():
-    assert swarm_nodes.changes([node("m4", Labels={"a": "b"})], {}, settings()) == []
-    assert swarm_nodes.changes([], claims("m4"), settings()) == []
+    assert swarm_node_changes.changes([node("m4", Labels={"a": "b"})], {}, settings()) == []
+    assert swarm_node_changes.changes([], claims("m4"), settings()) == []
 
 
 def test_a_worker_that_says_it_is_a_manager_changes_nothing():
     liar = {**claims("m1", "m2", "m3"), "m4": "id-m2"}
-    assert swarm_nodes.changes(managers(), liar, settings({"m4": {"labels": {"a": "b"}}})) == []
-    (text,) = swarm_nodes.doubles(liar, managers(), settings())
+    assert (
+        swarm_node_changes.changes(managers(), liar, settings({"m4": {"labels": {"a": "b"}}})) == []
+    )
+    (text,) = swarm_claims.doubles(liar, managers(), settings())
     assert text.startswith("m2, m4 all say they are node id-m2, which the cluster lists as same")
     assert "no host must leave" in text
     assert "swarm_builtin.leave" not in text
@@ -100,7 +108,7 @@ def test_a_worker_that_says_it_is_a_manager_changes_nothing():
 
 def test_copy_of_a_workers_disk_is_to_leave_and_no_manager_is_named_for_it():
     both = claims("m4", "m5") | {"m5": "id-m4", "m1": "id-m4"}
-    (text,) = swarm_nodes.doubles(both, [*managers(), node("m4")], settings())
+    (text,) = swarm_claims.doubles(both, [*managers(), node("m4")], settings())
     assert "Have the copy leave, which is one of m4, m5, and apply" in text
 
 
@@ -130,12 +138,12 @@ def test_copy_of_a_workers_disk_is_to_leave_and_no_manager_is_named_for_it():
     ],
 )
 def test_quorum(nodes, who, refused):
-    text = swarm_nodes.refusal(nodes, f"id-{who}", "removing")
+    text = swarm_node_quorum.refusal(nodes, f"id-{who}", "removing")
     assert bool(text) is refused
 
 
 def test_refusal_says_what_would_help():
-    text = swarm_nodes.refusal(managers("m3"), "id-m2", "demoting")
+    text = swarm_node_quorum.refusal(managers("m3"), "id-m2", "demoting")
     assert text == (
         "demoting same (id-m2) would cost the quorum: 2 of the other 2 managers are needed, and 1"
         " are reachable; bring same (id-m3) up first"
@@ -156,30 +164,32 @@ def test_nobody_is_reachable_because_another_one_has_its_address_now():
 def test_a_replaced_manager_is_lost_when_all_of_pillar_are_other_nodes():
     old = node("m9", "manager", "down", "unreachable")
     there, mine = [*managers(), old], settings()
-    assert swarm_nodes.lost_managers(there, claims("m1", "m2", "m3"), mine) == [old]
-    assert swarm_nodes.lost_managers(there, claims("m1", "m2"), mine) == []
+    assert swarm_node_removal.lost_managers(there, claims("m1", "m2", "m3"), mine) == [old]
+    assert swarm_node_removal.lost_managers(there, claims("m1", "m2"), mine) == []
     alive = node("m9", "manager")
-    assert swarm_nodes.lost_managers([*managers(), alive], claims("m1", "m2", "m3"), mine) == []
-    (text,) = swarm_nodes.strangers([*managers(), alive], claims("m1", "m2", "m3"))
+    assert (
+        swarm_node_removal.lost_managers([*managers(), alive], claims("m1", "m2", "m3"), mine) == []
+    )
+    (text,) = swarm_claims.strangers([*managers(), alive], claims("m1", "m2", "m3"))
     assert "is a manager of the cluster, but no minion of pillar" in text
 
 
 def test_only_workers_that_are_down_for_long_are_dropped():
     there = [*managers("m3"), node("m4", state="down"), node("m5")]
     then = swarm_nodes.stamp("2026-01-01T01:00:00Z")
-    assert swarm_nodes.expired(there, {}, settings(prune_after=3599), then) == [there[3]]
-    assert swarm_nodes.expired(there, {}, settings(prune_after=3601), then) == []
-    assert swarm_nodes.expired(there, {}, settings(prune_after=None), then) == []
+    assert swarm_node_removal.expired(there, {}, settings(prune_after=3599), then) == [there[3]]
+    assert swarm_node_removal.expired(there, {}, settings(prune_after=3601), then) == []
+    assert swarm_node_removal.expired(there, {}, settings(prune_after=None), then) == []
 
 
 def test_a_host_that_has_joined_anew_leaves_its_old_node_behind():
     old, new = node("m4", state="down"), node("m4")
     new["ID"] = "id-new"
     there = [*managers(), old, new]
-    assert swarm_nodes.expired(there, {"m4": "id-new"}, settings(), 0) == [old]
-    assert swarm_nodes.expired(there, {}, settings(), 0) == []
+    assert swarm_node_removal.expired(there, {"m4": "id-new"}, settings(), 0) == [old]
+    assert swarm_node_removal.expired(there, {}, settings(), 0) == []
     new["Status"]["State"] = "down"
-    assert swarm_nodes.expired(there, {"m4": "id-new"}, settings(), 0) == []
+    assert swarm_node_removal.expired(there, {"m4": "id-new"}, settings(), 0) == []
 
 
 @pytest.mark.parametrize(
@@ -199,7 +209,7 @@ def test_node_that_has_never_come_goes(change, goes):
     ghost["CreatedAt"] = "2026-01-01T00:00:00Z"
     there = [*managers(), {**ghost, **change}]
     then = swarm_nodes.stamp("2026-01-01T01:00:00Z")
-    assert bool(swarm_nodes.expired(there, {"m4": "id-m4"}, settings(), then)) is goes
+    assert bool(swarm_node_removal.expired(there, {"m4": "id-m4"}, settings(), then)) is goes
 
 
 @pytest.mark.parametrize(
@@ -209,7 +219,7 @@ def test_promotion_of_a_node_that_was_not_there_is_not_taken_back(state, changed
     """Docker says: can't find manager in raft memberlist. It is one when it comes, and then not."""
     promised = node("m4", state=state)
     promised["Spec"]["Role"] = "manager"
-    found = swarm_nodes.change("m4", promised, settings())
+    found = swarm_node_changes.change("m4", promised, settings())
     assert bool(found and found.role == "worker") is changed
 
 

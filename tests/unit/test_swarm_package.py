@@ -4,9 +4,13 @@ import subprocess
 import sys
 
 import pytest
+import swarm_dockerd
 import swarm_dpkg
+import swarm_engine_turn
 import swarm_errors
 import swarm_files
+import swarm_package_change
+import swarm_package_plan
 import swarm_wait
 
 from _modules import swarm_package
@@ -308,7 +312,7 @@ def test_engine_of_somebody_else_is_not_replaced(engine, monkeypatch, tmp_path, 
     salt = engine(repositories=REPOSITORIES, others={other: ["1"]})
     if "snap" in other:
         (tmp_path / "docker").write_text("")
-        monkeypatch.setattr(swarm_package, "_SNAP", tmp_path / "docker")
+        monkeypatch.setattr(swarm_package_plan, "_SNAP", tmp_path / "docker")
     with pytest.raises(swarm_errors.SwarmError, match=f"this host has {other} already"):
         swarm_package.install(test=test)
     salt["pkg.install"].assert_not_called()
@@ -336,7 +340,9 @@ def test_what_the_formula_does_not_know_is_replaced_by_hand_only(
     engine, monkeypatch, tmp_path, other
 ):
     (tmp_path / "docker").write_text("")
-    monkeypatch.setattr(swarm_package, "_SNAP", tmp_path / ("docker" if "snap" in other else "no"))
+    monkeypatch.setattr(
+        swarm_package_plan, "_SNAP", tmp_path / ("docker" if "snap" in other else "no")
+    )
     salt = engine(repositories=REPOSITORIES, others={other: ["1"]}, replace=True)
     with pytest.raises(swarm_errors.SwarmError, match="or remove it by hand first"):
         swarm_package.install()
@@ -361,8 +367,8 @@ def test_engine_is_replaced_in_its_turn_and_started_with_its_own_unit(engine, mo
 
     salt["pkg.install"].side_effect = installing
     salt["swarm_engine.refit"].side_effect = lambda: order.append("refit")
-    monkeypatch.setattr(swarm_package.swarm_engine_turn, "held", turn)
-    monkeypatch.setattr(swarm_package.swarm_dockerd, "answers", lambda: True)
+    monkeypatch.setattr(swarm_engine_turn, "held", turn)
+    monkeypatch.setattr(swarm_dockerd, "answers", lambda: True)
     swarm_package.install()
     assert order == ["download", "turn", "install", "refit", "end"]
 
@@ -639,8 +645,8 @@ def test_package_that_restarts_the_engine_takes_its_turn(  # noqa: PLR0913, PLR0
         yield
         held.append(2)
 
-    monkeypatch.setattr(swarm_package.swarm_engine_turn, "held", turn)
-    monkeypatch.setattr(swarm_package.swarm_dockerd, "answers", lambda: up)
+    monkeypatch.setattr(swarm_engine_turn, "held", turn)
+    monkeypatch.setattr(swarm_dockerd, "answers", lambda: up)
     swarm_package.install()
     assert held == [1, 2] * turns
     # What takes longest is done before.
@@ -666,7 +672,7 @@ def test_unit_that_debian_masked_with_its_package_is_no_obstacle(
     engine, monkeypatch, tmp_path, kind
 ):
     """As after a clean: the next installation unmasks it."""
-    monkeypatch.setattr(swarm_package, "_MASKED", tmp_path)
+    monkeypatch.setattr(swarm_package_change, "_MASKED", tmp_path)
     (tmp_path / f"docker.{kind}").touch()
     engine(repositories=REPOSITORIES, masked=True, version="20.10.24*")
     assert list(swarm_package.install(test=True)) == ["docker.io"]

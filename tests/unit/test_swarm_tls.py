@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 import swarm_authority
+import swarm_certificate
 import swarm_certs
 import swarm_daemon
 import swarm_errors
 import swarm_files
 import swarm_mine
 import swarm_pki
+import swarm_signing
 import swarm_wait
 
 from _modules import swarm_ca, swarm_client, swarm_tls
@@ -598,7 +600,7 @@ def certificates(hosts, *names):
     found = []
     for host in names:
         hosts.on(host)
-        found += [one for store in swarm_tls._STORES.values() for one in store.kept()]
+        found += [one for store in swarm_certificate.STORES.values() for one in store.kept()]
     return found
 
 
@@ -711,7 +713,7 @@ def test_users_of_builtin_mode_are_let_in_by_every_engine(hosts, users):
     assert all([engine_takes(hosts, host, certificate) for host in EVERYBODY])
     hosts.on("m2")
     with pytest.raises(swarm_errors.SwarmError, match="swarm:client:nodes in the pillar of m1"):
-        swarm_tls._signed(hosts.on("m2"), swarm_pki.new_key(), "client")
+        swarm_signing.request(swarm_tls.__salt__, hosts.on("m2"), swarm_pki.new_key(), "client")
 
 
 def test_users_are_let_in_all_the_time_while_the_cas_change(hosts, users):

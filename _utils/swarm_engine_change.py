@@ -1,0 +1,116 @@
+"""
+Carry out a plan for the engine, in this host's turn if it restarts, and roll it back if it fails.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable
+
+import swarm_dockerd
+import swarm_engine_config
+import swarm_engine_turn
+import swarm_errors
+import swarm_files
+import swarm_holdings
+import swarm_plan
+from salt.exceptions import CommandExecutionError
+from swarm_minion import Minion
+from swarm_plan import Plan
+
+
+def carry_out(
+    minion: Minion,
+    settings: dict,
+    planned: Callable[[], Plan],
+    test: bool,
+    store: str | None = None,
+) -> dict:
+    """
+    Ensure the engine is as planned; return what changed.
+
+    store
+        The store that the engine must use afterwards.
+    """
+    plan = _whole(settings, planned())
+    if test:
+        return plan.changes
+    if "restart" not in plan.changes:
+        changes = _changed(minion, settings, plan, store, lambda: None)
+        swarm_engine_turn.finish(minion.salt, settings, minion.masterless)
+        return changes
+    with turn(minion, settings) as prove:
+        # Other runs may have changed the files while this host waited for its turn.
+        return _changed(minion, settings, _whole(settings, planned()), store, prove)
+
+
+def turn(minion: Minion, settings: dict) -> contextlib.AbstractContextManager:
+    """Hold this host's turn to restart the engine."""
+    return swarm_engine_turn.held(minion.salt, settings, minion.masterless)
+
+
+def clean(minion: Minion, settings: dict, test: bool) -> dict:
+    """Remove the formula's settings from ``daemon.json`` and the unit; return what changed."""
+    # Do not take a turn: the cluster or store that grants it is being removed.
+    alone = {**settings, "engine": {**settings["engine"], "turns": False}}
+    # Restart before live-restore is removed, so that all containers keep running.
+    ours = swarm_engine_config.without_files(settings)
+
+    def without_keys() -> Plan:
+        plan = swarm_plan.plan({}, swarm_engine_config.removable())
+        return swarm_plan.with_files(plan, ours)
+
+    first = carry_out(minion, alone, without_keys, test)
+    live = (swarm_engine_config.LIVE,)
+    last = carry_out(minion, alone, lambda: swarm_plan.plan({}, live), test)
+    if not test:
+        for folder in {one.parent for one in ours}:
+            swarm_files.drop_empty(folder)
+    keys = {**first.get("daemon.json", {}), **last.get("daemon.json", {})}
+    return {**first, **last, **({"daemon.json": keys} if keys else {})}
+
+
+def _whole(settings: dict, plan: Plan) -> Plan:
+    """Return the plan with its complete report; raise an error if it would hide existing data."""
+    if refused := swarm_holdings.refused(*swarm_plan.before_and_after(plan)):
+        raise swarm_errors.SettingsError(
+            f"nothing was changed in the engine of {settings['id']}: {refused}"
+        )
+    pending = swarm_plan.pending()
+    if pending and not plan.changes:
+        # An earlier run was killed before the engine had read the files.
+        unread = f"has not read {pending.get('what')}"
+        plan = swarm_plan.reported(plan, "engine", unread, "has read it")
+    if (plan.restart or pending.get("restart")) and (now := swarm_dockerd.version()):
+        new = f"engine {plan.replaced or now}, restarted"
+        plan = swarm_plan.reported(plan, "restart", f"engine {now}", new)
+    return plan
+
+
+def _changed(
+    minion: Minion, settings: dict, plan: Plan, store: str | None, prove: Callable[[], None]
+) -> dict:
+    if plan.changes:
+        _change(minion, settings, plan, store, prove)
+    swarm_plan.end(plan)
+    return plan.changes
+
+
+def _change(
+    minion: Minion, settings: dict, plan: Plan, store: str | None, prove: Callable[[], None]
+) -> None:
+    started, was_up, pending = int(time.time()), swarm_dockerd.answers(), swarm_plan.pending()
+    restart = plan.restart or pending.get("restart", False)
+    what = plan.what if plan.files else pending.get("what", plan.what)
+    try:
+        swarm_plan.begin(plan, restart, what)
+        swarm_dockerd.activate(minion.salt, settings, restart, was_up, swarm_plan.store())
+        swarm_dockerd.check_store(store)
+        if plan.files:
+            # There is no way back from another binary, which alone restarts the engine.
+            prove()
+    except CommandExecutionError as err:
+        words = swarm_dockerd.words(minion.salt, settings["engine"]["service"], started)
+        swarm_plan.undo()
+        unable = isinstance(err, swarm_errors.NoContainerError)
+        swarm_dockerd.go_back(minion.salt, settings, was_up, restart=unable)
+        raise swarm_plan.refused(settings, what, words, was_up, err) from err

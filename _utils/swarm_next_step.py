@@ -1,0 +1,138 @@
+"""
+Find the next step of this node towards membership, and ask the managers where the mine is not
+enough.
+
+``swarm_membership`` decides on the step; the answers of the managers are cached in ``__context__``,
+because a waiting node polls more often than it may ask.
+"""
+
+import time
+
+import swarm_errors
+import swarm_listing
+import swarm_membership
+import swarm_mode
+import swarm_peers
+from swarm_membership import NOTHING, REJOIN, WAIT, Step
+from swarm_minion import Minion
+from swarm_peers import Known
+
+# Minimum number of seconds between two requests to the managers.
+NUDGE = 10
+# Seconds for which a manager's answer that it lists this node is cached, and that it may take.
+_LISTED, _WORD = 60, 5
+
+
+def known(minion: Minion, settings: dict) -> Known:
+    """Return what all members have published in the mine."""
+    return swarm_peers.known(minion.mine(), settings)
+
+
+def own(minion: Minion, swarm: dict, settings: dict) -> Known:
+    """Return the mine data of this swarm; ask members whose swarm is unknown."""
+    near = swarm_peers.near(minion.mine(), settings, swarm)
+
+    def lists(names: list[str]) -> dict:
+        return _lists(minion, names)
+
+    return near or swarm_peers.own(known(minion, settings), settings, swarm, lists)
+
+
+def _lists(minion: Minion, names: list[str]) -> dict:
+    told, said, when = minion.context.get("swarm_builtin.lists", ([], {}, 0))
+    if told != names or time.monotonic() - when > NUDGE:
+        said = swarm_peers.lists(minion.salt, names)
+        minion.context["swarm_builtin.lists"] = (names, said, time.monotonic())
+    return said
+
+
+def look(swarm: dict, settings: dict, told: Known, listed: dict | None = None) -> Step:
+    """Return the next step, without a request to the managers."""
+    step = swarm_membership.step(swarm, settings, told.records, told.claims, listed)
+    return swarm_peers.doubt(step, told, settings)
+
+
+def find(minion: Minion, swarm: dict, settings: dict, told: Known) -> Step:
+    """
+    Return the next step.
+
+    The managers are asked before an error leaves the decision to a human, and a node that they no
+    longer list joins again.
+    """
+    try:
+        step = look(swarm, settings, told)
+    except swarm_errors.SwarmError:
+        if not (listed := listing(minion, swarm, settings, told)):
+            raise
+        return look(swarm, settings, told, listed)
+    waits = swarm.get("LocalNodeState") == "pending" and step.what == WAIT and swarm.get("NodeID")
+    if waits or (step.what == NOTHING and swarm_listing.is_left_behind(swarm, told.records)):
+        # Other managers may have replaced the ones that it knows while it was away.
+        step = look(swarm, settings, told, recent_listing(minion, swarm, settings, told))
+    if step.what == NOTHING and (former := swarm_mode.former_address(swarm, settings)):
+        step = swarm_membership.moved(former, swarm, settings, told.records) or step
+    if step.what not in {NOTHING, WAIT} or not swarm_listing.is_doubtful(swarm, told.records):
+        return step
+    if _listed(minion, swarm, settings, told.records) is False:
+        return Step(REJOIN, swarm_membership.removed(settings, swarm))
+    return step
+
+
+def after_restart(minion: Minion, swarm: dict, settings: dict, told: Known) -> Step:
+    """Return the step of a node for which a restart was the step, and did not help."""
+    # If Raft does not count the node, it can join again without losing anything.
+    return look(swarm, settings, told, recent_listing(minion, swarm, settings, told))
+
+
+def _listed(minion: Minion, swarm: dict, settings: dict, records: dict) -> bool | None:
+    """
+    Return whether the managers list this node, ``None`` if no manager gives an answer.
+
+    Needs ``peer`` in the master's configuration for ``swarm_leader.lists``.
+    """
+    node = swarm["NodeID"]
+    asked, said, when = minion.context.get("swarm_builtin.listed", ("", None, 0))
+    if asked == node and time.monotonic() - when < (_LISTED if said else NUDGE):
+        return said
+    said = None
+    for name in swarm_listing.to_ask(swarm, settings, records):
+        returns = minion.salt["publish.publish"](name, "swarm_leader.lists", node, timeout=_WORD)
+        if (answer := swarm_listing.answer(returns, name)) is not None:
+            said = answer
+        if said:
+            # A node that one manager lists is not removed, whatever others answer.
+            break
+    minion.context["swarm_builtin.listed"] = (node, said, time.monotonic())
+    return said
+
+
+def forget_listed(minion: Minion) -> None:
+    """Delete the cached answer on whether the managers list this node."""
+    minion.context.pop("swarm_builtin.listed", None)
+
+
+def recent_listing(minion: Minion, swarm: dict, settings: dict, told: Known) -> dict:
+    """Return a recent listing: a waiting node polls more often than it may ask the managers."""
+    said, when = minion.context.get("swarm_builtin.listing", ({}, float("-inf")))
+    if time.monotonic() - when > NUDGE:
+        said = listing(minion, swarm, settings, told)
+        minion.context["swarm_builtin.listing"] = (said, time.monotonic())
+    return said
+
+
+def listing(minion: Minion, swarm: dict, settings: dict, told: Known) -> dict:
+    """Return the list of nodes of a manager, empty if none answers."""
+    former = swarm_listing.former(swarm, settings, told.records)
+    if minion.masterless:
+        return {}
+    return swarm_peers.listing(minion.salt, settings, former)
+
+
+def ask_managers(minion: Minion) -> dict:
+    """Ask the managers, through the master, to apply the pillar to the nodes."""
+    settings = minion.settings()
+    if minion.masterless:
+        return {}
+    names = swarm_peers.leading(known(minion, settings), settings)
+    others = [name for name in names if name != settings["id"]]
+    return swarm_peers.ask(minion.salt, others, "swarm_leader.settle")

@@ -1,0 +1,100 @@
+"""
+Compare the nodes of a cluster in swarm mode with the pillar. Pure.
+
+``nodes`` is the response of ``/nodes``; ``claims`` is ``{minion ID: node ID}``, as minions report.
+"""
+
+from typing import NamedTuple
+
+import swarm_claims
+import swarm_nodes
+from swarm_membership import is_first
+from swarm_nodes import MANAGER, WORKER
+
+
+class Change(NamedTuple):
+    """The changes to one node."""
+
+    minion: str
+    node: str  # its ID
+    role: str | None  # None: unchanged
+    spec: dict  # changed availability and labels
+    changes: dict  # for the report
+
+
+def _labels(current: dict, wanted: dict, exact: bool) -> dict:
+    """Return the wanted labels of a node."""
+    kept = {} if exact else {key: one for key, one in current.items() if key not in wanted}
+    return {**kept, **swarm_nodes.label_texts(wanted)}
+
+
+def change(minion: str, node: dict, settings: dict) -> Change | None:
+    """Return the changes that the pillar requires for a node, ``None`` if there are none."""
+    wanted = swarm_nodes.settings_of(minion, settings["nodes"])
+    spec, changes = {}, {}
+    have = node["Spec"].get("Labels") or {}
+    labels = _labels(have, wanted["labels"], settings["builtin"]["exact_labels"])
+    if labels != have:
+        spec["Labels"] = labels
+        changes["labels"] = {"old": have, "new": labels}
+    availability = wanted["availability"]
+    if availability and availability != node["Spec"]["Availability"]:
+        spec["Availability"] = availability
+        changes["availability"] = {"old": node["Spec"]["Availability"], "new": availability}
+    due = MANAGER if minion in settings["managers"] else WORKER
+    changes |= _role_change(node, due)
+    if not changes:
+        return None
+    return Change(minion, node["ID"], due if "role" in changes else None, spec, changes)
+
+
+def _role_change(node: dict, due: str) -> dict:
+    half, role = swarm_nodes.is_half_demoted(node), swarm_nodes.role(node)
+    differs = due != role and not swarm_nodes.is_half_promoted(node)
+    if not (differs or (due == WORKER and half)):
+        return {}
+    return {"role": {"old": MANAGER if half else role, "new": due}}
+
+
+def changes(nodes: list[dict], claims: dict[str, str], settings: dict) -> list[Change]:
+    """
+    Return the changes in order: first nodes that Raft counts although they act as workers, then
+    promotions before demotions, and unreachable managers before reachable ones.
+
+    As long as no manager in the pillar is in the cluster, the old managers keep their role.
+    """
+    known, sure = swarm_nodes.by_id(nodes), swarm_claims.believed(claims, settings["managers"])
+    found = [
+        change(minion, known[node], settings) for minion, node in sure.items() if node in known
+    ]
+    me = settings["id"]
+    if not any(sure.get(one) in known for one in settings["managers"]):
+        found = [_without_role(one) for one in found if one]
+
+    def order(one: Change) -> tuple:
+        node = known[one.node]
+        alive, counts = swarm_nodes.is_reachable(node), not swarm_nodes.is_lost_vote(node)
+        return counts, one.role == WORKER, alive, one.minion == me, one.minion
+
+    return sorted(filter(None, found), key=order)
+
+
+def _without_role(found: Change) -> Change | None:
+    rest = {key: one for key, one in found.changes.items() if key != "role"}
+    return found._replace(role=None, changes=rest) if rest else None
+
+
+def promised(settings: dict) -> dict:
+    """Return the changes that the first manager will make after it has created the cluster."""
+    me = settings["id"]
+    if not is_first(settings):
+        return {}
+    role = {"role": {"old": WORKER, "new": MANAGER}}
+    others = {one: role for one in settings["managers"] if one != me}
+    given = swarm_nodes.settings_of(me, settings["nodes"])
+    found = {
+        "labels": swarm_nodes.label_texts(given["labels"]),
+        "availability": given["availability"] if given["availability"] != "active" else None,
+    }
+    mine = {key: {"old": None, "new": one} for key, one in found.items() if one}
+    return {**others, **({me: mine} if mine else {})}

@@ -1,0 +1,122 @@
+"""
+Wait until this node is a member in its role, and repair what keeps it from that.
+"""
+
+import contextlib
+import time
+
+import swarm_errors
+import swarm_joining
+import swarm_membership
+import swarm_mode
+import swarm_next_step
+import swarm_peers
+import swarm_publication
+import swarm_wait
+from swarm_membership import NOTHING, REJOIN, RESTART, Step
+from swarm_minion import Host, Minion
+from swarm_peers import Known
+
+
+def await_ready(minion: Minion, timeout: float | None) -> None:
+    """Wait until this node is an active member in its role; a limit of 0 only checks that."""
+    settings = minion.settings()
+    limit = settings["timeout"] if timeout is None else timeout
+    last = [float("-inf")]
+    taken: list[str] = []
+
+    def probe() -> str | None:
+        with swarm_mode.connect(minion.salt) as client:
+            swarm = swarm_mode.swarm(client)
+            lack = _missing(Host(minion, client, settings), swarm, taken if limit else None)
+        if lack and limit and time.monotonic() - last[0] > swarm_next_step.NUDGE:
+            _nudge(minion, swarm)
+            last[0] = time.monotonic()
+        return lack
+
+    swarm_wait.until(probe, limit)
+
+
+def _nudge(minion: Minion, swarm: dict) -> None:
+    """Ask the leader to apply the pillar to the nodes: it may be this node itself."""
+    swarm_next_step.ask_managers(minion)
+    if swarm_membership.manager(swarm):
+        # The previous state has reported what blocks this, or the next apply will.
+        with contextlib.suppress(swarm_errors.SwarmError):
+            minion.salt["swarm_leader.settle"]()
+
+
+def _missing(host: Host, swarm: dict, taken: list[str] | None) -> str | None:
+    """
+    Return what this node lacks to be a member in its role, ``None`` if it lacks nothing.
+
+    taken
+        The steps that were taken to repair the node; ``None`` for a mere check. A check does not
+        ask other members either: a check of a thousand nodes would make all of them ask.
+    """
+    me, quiet = host.settings["id"], taken is None
+    known = _known(host, swarm, quiet)
+    step = _step(host, swarm, known, taken)
+    state = swarm.get("LocalNodeState") or "inactive"
+    mends = not quiet and REJOIN not in taken
+    if mends and (lack := _mend(host, step, state, taken)):
+        return lack
+    if state != "active":
+        return f"{me} is {state}: {swarm.get('Error') or step.why or 'no reason given'}"
+    if step.what != NOTHING:
+        return f"{me}: {step.why}"
+    if lack := swarm_membership.wrong_role(swarm, host.settings):
+        return lack
+    if not quiet and (left := swarm_joining.left(host, swarm, known)):
+        return f"the managers still list node {left}, which {me} was before it joined again"
+    return _unsettled(host, swarm, known, quiet)
+
+
+def _known(host: Host, swarm: dict, quiet: bool) -> Known:
+    if not quiet:
+        return swarm_next_step.own(host.minion, swarm, host.settings)
+    near = swarm_peers.near(host.minion.mine(), host.settings, swarm)
+    return near or swarm_next_step.known(host.minion, host.settings)
+
+
+def _step(host: Host, swarm: dict, known: Known, taken: list[str] | None) -> Step:
+    """Return the next step; a check, which takes none, does not ask the managers."""
+    if taken is None:
+        return swarm_next_step.look(swarm, host.settings, known)
+    step = swarm_next_step.find(host.minion, swarm, host.settings, known)
+    if RESTART in taken and step.what == RESTART:
+        return swarm_next_step.after_restart(host.minion, swarm, host.settings, known)
+    return step
+
+
+def _mend(host: Host, step: Step, state: str, taken: list[str]) -> str | None:
+    """Repair a node that is waited for; return what it lacks, ``None`` if no step helps."""
+    why = f"{host.settings['id']}: {step.why}"
+    failed, restarted = state == "error", RESTART in taken
+    if step.what == REJOIN and (restarted if failed else state == "active"):
+        # The managers that know of its removal have not answered before; or its engine knows only
+        # former managers, and a restart does not change that.
+        swarm_joining.become(host, taken)
+        taken.append(REJOIN)
+        known = swarm_next_step.known(host.minion, host.settings)
+        swarm_joining.note_member(host, known)
+        return why
+    # If Raft does not count a failed node, a restart costs nothing, and the node stays the same.
+    if not restarted and (step.what == RESTART or (step.what == REJOIN and failed)):
+        lack = swarm_joining.restart(host)
+        if not lack:
+            taken.append(RESTART)
+        return lack or why
+    return None
+
+
+def _unsettled(host: Host, swarm: dict, known: Known, quiet: bool) -> str | None:
+    """Return what a node in its role still lacks, and publish the record of a new manager."""
+    if not host.settings["is_manager"]:
+        # If it went down now, it would come back as a manager and cost the others their quorum.
+        early = swarm_mode.is_certified_manager(host.client)
+        return f"{host.settings['id']} has no certificate of a worker yet" if early else None
+    if not quiet and host.settings["id"] not in known.records:
+        # It has just been promoted: others join by its record once the old managers are gone.
+        swarm_publication.update(host.minion, swarm, host.settings, known)
+    return None
