@@ -2,8 +2,8 @@
 Manage a swarm from the master: show its members, join missing members, remove a node, back up.
 
 A minion is a member if the pillar that the master compiles for its accepted key defines
-``swarm:managers``. Grains, events and the master's pillar cache are never used, because a minion
-could forge them.
+``swarm:managers`` and names it, as a manager, as a Consul server or in ``swarm:nodes``. Grains,
+events and the master's pillar cache are never used, because a minion could forge them.
 """
 
 import sys
@@ -362,7 +362,7 @@ def join(*minions):
 
         salt-run swarm.join m4 m5
     """
-    wanted = [minion for minion in minions if swarm_members.joins(_pillar(minion))]
+    wanted = [minion for minion in minions if swarm_members.joins(minion, _pillar(minion))]
     others = sorted(set(minions) - set(wanted))
     return {**_join(wanted), **({"no members": others} if others else {})}
 

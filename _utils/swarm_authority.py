@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import swarm_address
-import swarm_caller
 import swarm_errors
 import swarm_files
 import swarm_nodes
@@ -280,10 +279,6 @@ def _holds(said: object, key: str, wanted: str) -> bool:
     return wanted == value or (isinstance(value, list) and wanted in value)
 
 
-def _is_member(minion: str, settings: dict) -> bool:
-    return swarm_caller.is_among(minion, swarm_nodes.members(settings))
-
-
 def _refuse(asked: Asked, why: str) -> swarm_errors.SwarmError:
     return swarm_errors.SwarmError(f"no certificate for {asked.minion}: {why}")
 
@@ -415,7 +410,7 @@ def granted(asked: Asked, settings: dict, held: dict[str, set[str]]) -> swarm_pk
         Addresses in the certificates issued so far: ``{minion: addresses}``.
     """
     me = settings["id"]
-    if not _is_member(asked.minion, settings):
+    if not swarm_nodes.is_member(asked.minion, settings):
         cure = f"if it is to be one, e.g. swarm: {{nodes: {{{asked.minion}: {{}}}}}} in that pillar"
         raise _refuse(asked, f"the pillar of {me}, the CA, does not name it as a node: {cure}")
     if asked.kind == CLIENT:

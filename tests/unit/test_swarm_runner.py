@@ -14,7 +14,8 @@ from _runners import swarm as runner
 from tests.unit.test_swarm_members import node, report, said
 
 JOINED = {"a": {"result": True, "comment": ""}}
-MEMBER = {"swarm": {"managers": ["m1"]}}
+NODES = {"nodes": {"*": {}}}
+MEMBER = {"swarm": {"managers": ["m1"], **NODES}}
 
 
 class Fleet:
@@ -77,7 +78,7 @@ def fleet(monkeypatch):
 
 def three(fleet, **more):
     """Have the pillar name three managers."""
-    swarm = {"swarm": {"managers": ["m1", "m2", "m3"], **more}}
+    swarm = {"swarm": {"managers": ["m1", "m2", "m3"], **NODES, **more}}
     fleet.pillars = dict.fromkeys(fleet.pillars, swarm)
 
 
@@ -360,7 +361,7 @@ def test_node_that_could_not_be_cleaned_is_not_struck_off_while_it_runs(fleet, s
         "m1": {"role": "leader", "nodes": known},
         "m2": {"role": "manager", "nodes": known},
     }
-    builtin = {"swarm": {"managers": ["m1"], "mode": "builtin"}}
+    builtin = {"swarm": {"managers": ["m1"], **NODES, "mode": "builtin"}}
     fleet.pillars = dict.fromkeys(fleet.pillars, builtin)
     fleet.states["m4"] = states
     runner.remove("m4")
@@ -494,7 +495,7 @@ def two(fleet, request):
         for number in numbers:
             name = f"m{number}"
             own = {"manager": name == manager, "managers": address, "servers": address}
-            fleet.pillars[name] = {"swarm": {"managers": [manager], **kinds[manager]}}
+            fleet.pillars[name] = {"swarm": {"managers": [manager], **NODES, **kinds[manager]}}
             fleet.reports[name] = report(number, **own, **kinds[manager])
             fleet.heard[name] = heard
     fleet.alive = ["m1"]
@@ -581,7 +582,7 @@ ROW = {
 
 
 def test_services_are_those_of_the_first_manager_that_tells(fleet):
-    pillar = {"swarm": {"managers": ["m1", "m2", "m3"]}}
+    pillar = {"swarm": {"managers": ["m1", "m2", "m3"], **NODES}}
     fleet.pillars = {name: pillar for name in fleet.pillars}
     fleet.services = {"m1": None, "m2": [ROW], "m3": [ROW, ROW]}
     assert runner.services() == [{"swarm": "m1,m2,m3", **ROW}]
@@ -618,7 +619,7 @@ CALLS = [
 @pytest.fixture
 def led(fleet, monkeypatch):
     """Two managers with a service, of which the second leads."""
-    pillar = {"swarm": {"managers": ["m1", "m2"]}}
+    pillar = {"swarm": {"managers": ["m1", "m2"], **NODES}}
     fleet.pillars = {name: pillar for name in fleet.pillars}
     fleet.services = {"m1": [ROW], "m2": [ROW]}
     fleet.answers, ask = {}, fleet.ask
@@ -680,7 +681,7 @@ def test_export_is_the_pillar_of_one_swarm(led):
 def test_service_that_no_swarm_has_and_that_several_have(led):
     with pytest.raises(swarm_errors.SwarmError, match="no swarm has a service wep"):
         runner.ps("wep")
-    led.pillars["m4"] = {"swarm": {"managers": ["m4"]}}
+    led.pillars["m4"] = {"swarm": {"managers": ["m4"], **NODES}}
     led.services["m4"] = [ROW]
     with pytest.raises(swarm_errors.SwarmError, match="service web: there are several swarms"):
         runner.rollback("web")
