@@ -3,6 +3,7 @@ How the formula's modules come to a minion, and what a master gets, as Salt rend
 """
 
 import json
+import re
 
 import pytest
 import salt.config
@@ -100,6 +101,42 @@ def test_masters_configuration_of_the_formula_is_written(minion, tmp_path, text)
         one for name, one in states.items() if name == "engine swarm_autojoin is configured"
     ]
     assert {"name": str(config)} in state["file.serialize"]
+
+
+def peers(states):
+    """Return the expression of the minions that may ask, and those of the functions."""
+    given = states["engine swarm_autojoin is configured"]["file.serialize"]
+    (dataset,) = (one["dataset"] for one in given if "dataset" in one)
+    (found,) = dataset["peer"].items()
+    return found
+
+
+IDS = ["m1", "web-1", "web-1.example.com", "xweb-1", "web+1", "db", "m1x"]
+
+
+@pytest.mark.parametrize(
+    ("members", "allowed"),
+    [
+        # Members that an upgrade of the master does not know of must go on being served.
+        (None, IDS),
+        ("m1|web-.*", ["m1", "web-1", "web-1.example.com"]),
+        (["m1", "web-*"], ["m1", "web-1", "web-1.example.com"]),
+        (["web-?", "d?", "web+1"], ["web-1", "web+1", "db"]),
+    ],
+    ids=str,
+)
+def test_members_may_ask_the_ca_and_no_other_minion_may(minion, tmp_path, members, allowed):
+    given = {"config": str(tmp_path / "swarm.conf"), **({"members": members} if members else {})}
+    expression, functions = peers(minion("master", pillar={"swarm_master": given}))
+    # As Salt does.
+    assert [one for one in IDS if re.match(expression, one)] == allowed
+    assert all(one.startswith("^swarm_") and one.endswith("$") for one in functions)
+
+
+def test_glob_that_is_no_plain_one_is_refused_for_members(minion, tmp_path):
+    given = {"config": str(tmp_path / "swarm.conf"), "members": ["m[12]"]}
+    with pytest.raises(SaltRenderError, match=r"members: m\[12\]: a glob may have"):
+        minion("master", pillar={"swarm_master": given})
 
 
 def test_settings_of_an_admin_in_that_file_are_not_replaced(minion, tmp_path):
