@@ -131,7 +131,7 @@ def apply_client(test=False):
 
 def _apply(settings, mine, kind, due, test):
     store = _STORES[kind]
-    have = store.read()
+    have, rekeyed = store.read(), False
     if settings["tls"]["cert"]:
         wanted = _brought(settings, _needed(settings))
         why = f"from {settings['tls']['cert']}" if wanted != have else None
@@ -148,8 +148,13 @@ def _apply(settings, mine, kind, due, test):
         elif not why and authority:
             wanted = swarm_authority.filled(have, authority, kind)
             why = "other CAs are trusted" if wanted != have else None
-    store.promise(bool(why and test))
-    if why and not test:
+            if why and wanted._replace(gossip=have.gossip) == have:
+                rekeyed, why = True, "with another gossip key of Consul"
+    store.promise(bool(why and test and not rekeyed))
+    if rekeyed and not test:
+        # Only Consul's configuration has it: what reads the certificates needs no restart.
+        store.rekey(wanted.gossip)
+    elif why and not test:
         store.install(wanted)
     what = "certificate" if kind == swarm_authority.NODE else "client's certificate"
     return {what: {"old": "present" if have else None, "new": why}} if why else {}

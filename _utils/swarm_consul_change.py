@@ -128,7 +128,8 @@ class Change:
     def labelled(self, spec: dict, text: str) -> dict:
         """Return the spec, with the container's present labels if this text requires no restart."""
         container = self._container()
-        if not swarm_consul_file.runs_with(container, text, bool(self._found.leader)):
+        led, rekeyed = bool(self._found.leader), bool(self._settings["tls"]["ca"])
+        if not swarm_consul_file.runs_with(container, text, led, rekeyed):
             return spec
         return {**spec, "labels": container["labels"]}
 
