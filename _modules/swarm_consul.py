@@ -196,7 +196,20 @@ def _wanted(settings, acl, change, test=False):
     folder, files = str(swarm_files.CONFIG), swarm_certs.NODE.due(test)
     wanted = {**settings, "begins": change.begins}
     spec, text = swarm_roles.consul_container(wanted, folder, certs, files, acl)
-    return change.labelled(spec, text), text
+    return change.labelled(spec, text, _is_rekeyed(settings, certs)), text
+
+
+def _is_rekeyed(settings, certs):
+    """
+    Check whether Consul here has the new gossip key of a renewal already, which is in progress.
+
+    Only then: a CA restored from a backup may have a key that no running Consul has.
+    """
+    old = swarm_consul_file.config().get("encrypt")
+    if not (old and certs and settings["tls"]["ca"]) or certs.gossip in ("", old):
+        return False
+    record = _published(settings, swarm_renewal.GOSSIP)
+    return swarm_renewal.replaces(record, swarm_renewal.GOSSIP, old, certs.gossip)
 
 
 def _acl(settings, test):

@@ -121,8 +121,8 @@ def runs_with(container: Mapping, wanted: str, led: bool, rekeyed: bool = False)
         Whether Consul has a leader. If not, it must also have read how to find the other servers.
 
     rekeyed
-        Whether all agents have another gossip key than that of the file already. The formula's CA
-        publishes a new one only after that: as long as Consul has a leader, it needs no restart.
+        Whether all running agents have the wanted gossip key already, beside that of the file: as
+        long as Consul has a leader, it needs no restart.
     """
     label = container.get("labels", {}).get(swarm_roles.CONFIG_LABEL)
     if label is None:

@@ -95,6 +95,11 @@ def former(record: Mapping, kind: str) -> str:
     return _published(record, _OLD.format(kind))
 
 
+def replaces(record: Mapping, kind: str, old: str, new: str) -> bool:
+    """Check whether a published record is of a renewal that has Consul accept both of these."""
+    return record.get(kind) == new and record.get(_OLD.format(kind)) == old
+
+
 def _published(record: Mapping, key: str) -> str:
     if key in record:
         return record[key]

@@ -9,6 +9,7 @@ import uuid
 import pytest
 import swarm_acl
 import swarm_authority
+import swarm_certs
 import swarm_consul_file
 import swarm_errors
 import swarm_files
@@ -210,3 +211,20 @@ def test_other_setting_beside_the_new_key_restarts_consul():
     container = runs_with_old_key()
     wanted = json.dumps({"encrypt": NEW, "node_name": "x"})
     assert swarm_consul_file.runs_with(container, wanted, led=True, rekeyed=True) is False
+
+
+@pytest.mark.parametrize(
+    ("state", "rekeyed"),
+    [
+        ({"gossip": NEW, "gossip_old": OLD}, True),
+        ({"gossip": NEW}, False),
+        ({"gossip": NEW, "gossip_old": "b3RoZXI="}, False),
+    ],
+    ids=["in a renewal", "a CA from a backup", "it missed the last renewal"],
+)
+@pytest.mark.usefixtures("agent")
+def test_only_a_renewal_in_progress_spares_the_restart(on, state, rekeyed):
+    on({"encrypt": OLD}, **state)
+    settings = swarm_consul.__salt__["swarm_settings.get"]()
+    certs = swarm_certs.Set("ca", "cert", "key", NEW)
+    assert swarm_consul._is_rekeyed(settings, certs) is rekeyed
