@@ -17,12 +17,18 @@ import swarm_files
 import swarm_mine
 import swarm_nodes
 import swarm_pki
+import swarm_renewal
 import swarm_wait
 
 __virtualname__ = "swarm_ca"
 
 # Seconds for which a request of another minion waits for its turn: below the time that it asks for.
 _PATIENCE = 5
+_STEPS = {
+    "begin": swarm_renewal.begun,
+    "follow": swarm_renewal.followed,
+    "end": swarm_renewal.ended,
+}
 # Seconds to wait for other members that are cleaned at the same time.
 _TOGETHER = 60
 
@@ -62,7 +68,7 @@ def record():
     found = swarm_authority.record(_state())
     # Include the members: if the pillar changes them, the record differs and is sent again.
     members = swarm_mine.members(_settings())
-    return {**found, "members": members, "gossip": _mine().secret(found["gossip"])}
+    return {**_masked(found, "gossip"), "members": members}
 
 
 def management():
@@ -78,7 +84,14 @@ def management():
         salt m1 swarm_ca.management
     """
     servers = swarm_mine.target(_settings()["servers"])
-    return {"servers": servers, "token": _mine().secret(_state().get("acl", ""))}
+    found = swarm_authority.management(_state())
+    return {**_masked(found, ""), "servers": servers}
+
+
+def _masked(found, kind):
+    """Return a record; the values of keys that begin with ``kind`` are secrets."""
+    secret = _mine().secret
+    return {key: secret(one) if key.startswith(kind) else one for key, one in found.items()}
 
 
 def apply(test=False):
@@ -173,6 +186,53 @@ def rotation():
     changing = swarm_authority.is_changing(state)
     late = swarm_authority.lagging(state, _reports(_settings())) if changing else []
     return {"changing": changing, "since": state.get("since"), "waits for": late}
+
+
+def renewable():
+    """
+    Return the secrets of Consul that this CA keeps, and that ``swarm.rotate`` renews.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_ca.renewable
+    """
+    settings = _settings()
+    kinds = (swarm_renewal.GOSSIP, swarm_renewal.TOKEN)
+    return [kind for kind in kinds if not swarm_renewal.refusal(kind, settings)]
+
+
+def renew(kind, step="begin"):
+    """
+    Renew Consul's gossip key or management token; return how far the renewal has come.
+
+    ``salt-run swarm.rotate`` calls this for each step, and between the steps has Consul accept the
+    new one and, at the end, forget the old one.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_ca.renew gossip
+
+    kind
+        ``gossip`` or ``acl``.
+
+    step
+        ``begin``: make the new one, or resume the renewal in progress. ``follow``: the new one is
+        in use. ``end``: drop the old one. Defaults to ``begin``.
+    """
+    settings = _settings()
+    if why := swarm_renewal.refusal(kind, settings):
+        raise swarm_errors.SwarmError(f"{kind} was not renewed: {why}")
+    with swarm_files.alone(swarm_authority.LOCK):
+        before = _state()
+        state = _STEPS[step](before, kind)
+        if state != before:
+            swarm_authority.save(state)
+    _tell(settings, state)
+    return swarm_renewal.phase(state, kind)
 
 
 def valid_until():

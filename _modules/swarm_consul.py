@@ -13,9 +13,11 @@ import swarm_consul_change
 import swarm_consul_file
 import swarm_errors
 import swarm_files
+import swarm_keyring
 import swarm_kv
 import swarm_mine
 import swarm_names
+import swarm_renewal
 import swarm_roles
 import swarm_secrets
 import swarm_turn
@@ -23,6 +25,9 @@ import swarm_wait
 
 __virtualname__ = "swarm_consul"
 
+_RECORD, _TOKEN = swarm_authority.RECORD, swarm_renewal.TOKEN
+# Seconds for a change of the keys on all agents.
+_ALL_AGENTS = 60
 _DENIED = {"all else in Consul": {"old": "allowed", "new": "denied"}}
 
 
@@ -191,7 +196,20 @@ def _wanted(settings, acl, change, test=False):
     folder, files = str(swarm_files.CONFIG), swarm_certs.NODE.due(test)
     wanted = {**settings, "begins": change.begins}
     spec, text = swarm_roles.consul_container(wanted, folder, certs, files, acl)
-    return change.labelled(spec, text), text
+    return change.labelled(spec, text, _is_rekeyed(settings, certs)), text
+
+
+def _is_rekeyed(settings, certs):
+    """
+    Check whether Consul here has the new gossip key of a renewal already, which is in progress.
+
+    Only then: a CA restored from a backup may have a key that no running Consul has.
+    """
+    old = swarm_consul_file.config().get("encrypt")
+    if not (old and certs and settings["tls"]["ca"]) or certs.gossip in ("", old):
+        return False
+    record = _published(settings, swarm_renewal.GOSSIP)
+    return swarm_renewal.replaces(record, swarm_renewal.GOSSIP, old, certs.gossip)
 
 
 def _acl(settings, test):
@@ -213,8 +231,7 @@ def _token(settings, test):
         if settings["is_ca"]:
             found["token"] = swarm_authority.load().get("acl")
         else:
-            mine = swarm_mine.Mine(__salt__, __opts__, __context__)
-            found.update(mine.get([ca], swarm_authority.ACL).get(ca) or {})
+            found.update(_published(settings, _TOKEN))
         return (
             None
             if found.get("token")
@@ -228,6 +245,99 @@ def _token(settings, test):
         return found.get("token") or "the one to be made"
     swarm_wait.until(probe, settings["timeout"])
     return found["token"]
+
+
+def admit(kind):
+    """
+    Have Consul accept the new gossip key or management token beside the old one; return ``True``.
+
+    Called by ``salt-run swarm.rotate`` on a server. The CA of the swarm has published the new one
+    to the members that may have it; nothing of it is in the arguments or in the return.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_consul.admit gossip
+
+    kind
+        ``gossip`` or ``acl``.
+    """
+    settings = __salt__["swarm_settings.get"]()
+    new = swarm_renewal.following(_published(settings, kind), kind)
+    if kind == swarm_renewal.TOKEN:
+        swarm_acl.create(_manager(settings), _client(settings, new), new)
+    else:
+        swarm_keyring.admit(_slow_manager(settings), new)
+    return True
+
+
+def retire(kind):
+    """
+    Have Consul forget the old gossip key or management token; return ``True``.
+
+    Called by ``salt-run swarm.rotate`` on a server, once all nodes use the new one.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_consul.retire gossip
+
+    kind
+        ``gossip`` or ``acl``.
+    """
+    settings = __salt__["swarm_settings.get"]()
+    if (why := renewed(kind)) is not True:
+        raise swarm_errors.SwarmError(why)
+    old = swarm_renewal.former(_published(settings, kind), kind)
+    if kind == swarm_renewal.TOKEN:
+        swarm_acl.delete(_manager(settings), _client(settings, old))
+    else:
+        swarm_keyring.retire(_slow_manager(settings), old)
+    return True
+
+
+def renewed(kind):
+    """
+    Return ``True`` if this node starts Consul with the current gossip key or management token, else
+    what it lacks.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_consul.renewed gossip
+
+    kind
+        ``gossip`` or ``acl``.
+    """
+    settings = __salt__["swarm_settings.get"]()
+    if kind == swarm_renewal.TOKEN:
+        if not settings["is_server"]:
+            return True
+        used, current = swarm_acl.management(), _published(settings, kind).get("token")
+    else:
+        used = swarm_consul_file.config().get("encrypt")
+        current = _published(settings, kind).get("gossip")
+    if used and used == current:
+        return True
+    return f"Consul of {settings['id']} starts with the old one: apply swarm there"
+
+
+def _slow_manager(settings):
+    # All agents have to answer.
+    return swarm_consul_file.connect(settings, swarm_acl.management(), timeout=_ALL_AGENTS)
+
+
+def _published(settings, kind):
+    """Return what the CA publishes of a secret, ``{}`` if this node cannot read it (yet)."""
+    if settings["is_ca"]:
+        state = swarm_authority.load()
+        of_state = swarm_authority.management if kind == _TOKEN else swarm_authority.record
+        return of_state(state) if state else {}
+    ca, name = settings["tls"]["ca"], swarm_authority.ACL if kind == _TOKEN else _RECORD
+    return swarm_mine.Mine(__salt__, __opts__, __context__).get([ca], name).get(ca) or {}
 
 
 def wait(timeout=None):

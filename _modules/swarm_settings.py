@@ -5,9 +5,13 @@ Validate the pillar ``swarm``, and complete it with defaults and derived values.
 import json
 
 import salt.pillar
+import swarm_certs
 import swarm_current
 import swarm_errors
+import swarm_holdings
+import swarm_nodes
 import swarm_pillar
+import swarm_plan
 import swarm_relations
 import swarm_topology
 import swarm_values
@@ -79,6 +83,29 @@ def check(fresh=True):
     given = _given(fresh)
     _, faults, warnings = _read(swarm_values.plain(given), swarm_pillar.odd_keys(given))
     return {"faults": faults, "warnings": warnings}
+
+
+def check_member():
+    """
+    Raise an error if the pillar of this minion does not name it: it would get no certificate and no
+    join token. Return a warning instead, in a list, if it is in the swarm already.
+
+    The minion ``swarm:tls:ca`` needs not be a node.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_settings.check_member
+    """
+    settings = get()
+    me = settings["id"]
+    if swarm_nodes.is_member(me, settings) or settings["is_ca"]:
+        return []
+    why = swarm_nodes.unnamed(me)
+    if swarm_certs.NODE.read() or swarm_holdings.in_cluster(swarm_plan.config()):
+        return [why]
+    raise swarm_errors.SettingsError(f"nothing was changed: {why}")
 
 
 def get(fresh=False):

@@ -2,8 +2,8 @@
 Manage a swarm from the master: show its members, join missing members, remove a node, back up.
 
 A minion is a member if the pillar that the master compiles for its accepted key defines
-``swarm:managers``. Grains, events and the master's pillar cache are never used, because a minion
-could forge them.
+``swarm:managers`` and names it, as a manager, as a Consul server or in ``swarm:nodes``. Grains,
+events and the master's pillar cache are never used, because a minion could forge them.
 """
 
 import sys
@@ -15,6 +15,7 @@ import salt.utils.minions
 import swarm_errors
 import swarm_fleet
 import swarm_members
+import swarm_renewal
 import swarm_report
 import swarm_rotation
 import swarm_views
@@ -362,7 +363,7 @@ def join(*minions):
 
         salt-run swarm.join m4 m5
     """
-    wanted = [minion for minion in minions if swarm_members.joins(_pillar(minion))]
+    wanted = [minion for minion in minions if swarm_members.joins(minion, _pillar(minion))]
     others = sorted(set(minions) - set(wanted))
     return {**_join(wanted), **({"no members": others} if others else {})}
 
@@ -499,12 +500,15 @@ def rotate(what, swarm=None):
 
         salt-run swarm.rotate join-token
         salt-run swarm.rotate ca
+        salt-run swarm.rotate gossip
         salt-run swarm.rotate all swarm=m1
 
     what
         ``join-token`` (builtin mode): both join tokens; nodes of the cluster are not affected.
         ``ca``: the CA of the formula, by several applies of ``swarm`` on all nodes; the old CA is
-        trusted until all members have a certificate of the new one. ``all``: both.
+        trusted until all members have a certificate of the new one. ``gossip`` and ``acl`` (classic
+        mode with Consul): the key of Consul's gossip, and the management token of its ACLs; the old
+        one is accepted until all nodes use the new one. ``all``: what of these the swarm has.
 
     swarm
         The swarm with this member; needed only if there are several.
@@ -514,15 +518,19 @@ def rotate(what, swarm=None):
         reports = _reports(ours.members)
         there = {name: one for name, one in reports.items() if isinstance(one, dict)}
         speakers = ours.speakers(reports)
-        kinds = swarm_rotation.chosen(what, ours.is_builtin, swarm_members.authority(speakers))
+        ca = swarm_members.authority(speakers)
+        kept = _kept_by(ca) if ca in there else []
+        kinds = swarm_rotation.chosen(what, ours.is_builtin, ca, kept)
     except swarm_errors.SwarmError as err:
         return _refused(err)
     done = {}
     for kind in kinds:
         if kind == "ca":
-            done[kind] = _rotate_ca(ours, there, swarm_members.authority(speakers))
-        else:
+            done[kind] = _rotate_ca(ours, there, ca)
+        elif kind == "join-token":
             done[kind] = _rotate_tokens(speakers, True)
+        else:
+            done[kind] = _rotate_secret(kind, ours, there, ca)
         if done[kind] is not True:
             __context__["retcode"] = 1
     return done
@@ -535,6 +543,70 @@ def _rotate_tokens(managers, both):
     if answer is True:
         return True
     return f"not rotated: {answer}. Later: salt-run swarm.rotate join-token"
+
+
+def _kept_by(ca):
+    """Return the secrets of Consul that the CA keeps and renews; an older release tells of none."""
+    said = _ask([ca], "swarm_ca.renewable").get(ca)
+    return [one for one in said if one in swarm_rotation.KINDS] if isinstance(said, list) else []
+
+
+def _rotate_secret(kind, swarm, reports, ca):
+    """Renew a secret of Consul; return ``True``, or why not. The old one works until the end."""
+    servers = [name for name in swarm.holders if name in reports]
+    try:
+        nodes = _all_nodes(swarm, reports)
+        if _renewed(ca, kind, "begin") == swarm_renewal.MADE:
+            _tell(ca, f"Consul gets the new {kind} beside the old one")
+            _done_by(servers, "swarm_consul.admit", kind)
+            _renewed(ca, kind, "follow")
+        _apply_renewal(ca, kind, nodes)
+        _done_by(servers, "swarm_consul.retire", kind)
+        _renewed(ca, kind, "end")
+    except swarm_errors.SwarmError as err:
+        return (
+            f"not finished: {err}. Until it is, the old one is accepted. To resume: salt-run"
+            f" swarm.rotate {kind}"
+        )
+    return True
+
+
+def _all_nodes(swarm, reports):
+    """Return the nodes that the managers list; raise an error if one of them does not answer."""
+    said = _views(swarm, reports).said
+    if absent := swarm_rotation.absent(reports, said):
+        raise swarm_errors.SwarmError(
+            f"the minions of {', '.join(absent)} do not answer: start them, or remove them with"
+            " salt-run swarm.remove"
+        )
+    if nodes := swarm_rotation.nodes(reports, said):
+        return nodes
+    raise swarm_errors.SwarmError("no manager lists the nodes: see salt-run swarm.status")
+
+
+def _renewed(ca, kind, step):
+    """Have the CA take a step of a renewal; return its phase."""
+    phase = _ask([ca], "swarm_ca.renew", kind, step=step).get(ca, "it does not answer")
+    if phase in swarm_renewal.PHASES:
+        return phase
+    raise swarm_errors.SwarmError(f"{ca}: {phase}")
+
+
+def _done_by(servers, function, kind):
+    """Have one of Consul's servers do its part of a renewal."""
+    answer = _from_any(servers, function, kind)
+    if answer is not True:
+        raise swarm_errors.SwarmError(str(answer))
+
+
+def _apply_renewal(ca, kind, nodes):
+    """Apply ``swarm`` on all nodes; raise an error if one does not use the new secret."""
+    _tell(ca, f"applying swarm on {len(nodes)} nodes")
+    _ask(nodes, "state.apply", mods="swarm", queue=True)
+    answers = _ask(nodes, "swarm_consul.renewed", kind)
+    late = {one: answers.get(one, "it does not answer") for one in nodes}
+    if told := [f"{one}: {why}" for one, why in late.items() if why is not True]:
+        raise swarm_errors.SwarmError("; ".join(told))
 
 
 def _rotate_ca(swarm, reports, ca):
@@ -577,6 +649,10 @@ def _made_worthless(minion, swarm, endpoint, others, said):
     if (ca := swarm_members.authority(speakers)) in others:
         until = _date(_ask([ca], "swarm_ca.valid_until"), ca)
         done["certificate"] = swarm_rotation.certificate_remains(minion, until)
+        known = _kept_by(ca)
+        if minion not in swarm.holders:
+            known = [kind for kind in known if kind != swarm_rotation.TOKEN]
+        done |= {kind: swarm_rotation.secret_remains(minion, kind) for kind in known}
     return done
 
 

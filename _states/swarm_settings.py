@@ -20,7 +20,8 @@ def valid(name, leaving=False):
 
     It also fails if this host's Consul cannot change to the settings in the pillar, or if this host
     is in a swarm of a different mode than the pillar's, or has other containers or volumes under
-    names that the formula uses, or if no engine can work on this host. It warns about what the host
+    names that the formula uses, or if no engine can work on this host. It fails if the pillar does
+    not name this minion as a member. It warns about what the host
     lacks otherwise, see ``swarm_engine.preflight``.
 
     .. code-block:: yaml
@@ -32,13 +33,15 @@ def valid(name, leaving=False):
         A name for the report.
 
     leaving
-        Accept such names: ``swarm.clean`` creates nothing, and leaves them. Defaults to ``False``.
+        Accept such names, and a minion that is no member any more: ``swarm.clean`` creates nothing,
+        and leaves them. Defaults to ``False``.
     """
     try:
         __salt__["swarm_settings.get"]()
+        unnamed = [] if leaving else __salt__["swarm_settings.check_member"]()
         __salt__["swarm_engine.check_mode"](leaving)
         __salt__["swarm_consul.check_fixed"]()
-        warnings = __salt__["swarm_settings.check"](fresh=False)["warnings"]
+        warnings = unnamed + __salt__["swarm_settings.check"](fresh=False)["warnings"]
         # What is being removed needs nothing any more.
         warnings += [] if leaving else __salt__["swarm_engine.preflight"]()
     except CommandExecutionError as err:

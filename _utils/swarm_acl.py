@@ -22,6 +22,7 @@ POLICY, DENY = "swarm-formula", "deny"
 _ANONYMOUS = "00000000-0000-0000-0000-000000000002"
 # This key shows clients that may not read policies that the policy is in force.
 _MARK = "swarm-formula/acl"
+_MANAGEMENT = "Management token of the swarm formula"
 _DESCRIPTION = "What Docker Swarm needs; kept by the swarm formula"
 # The store of Swarm and of overlay networks, the formula's turns, and the registration of agents.
 RULES = """\
@@ -98,6 +99,46 @@ def grant(client: object, test: bool) -> bool:
     if not test and not marked(client):
         swarm_kv.call("ACLs", client.kv.put, _MARK, POLICY)
     return lacks
+
+
+def create(client: object, new: object, token: str) -> None:
+    """
+    Ensure that a second management token exists in Consul.
+
+    client, new
+        Clients with the present token and with the new one.
+    """
+    if _own(new) is None:
+        links = [{"Name": "global-management"}]
+        body = {"SecretID": token, "Description": _MANAGEMENT, "Policies": links}
+        _ask(client, "token", body)
+    if _own(new) is None:
+        raise swarm_errors.StoreError("Consul does not know the new management token yet")
+
+
+def delete(client: object, old: object) -> None:
+    """
+    Ensure that a management token does not exist in Consul any more.
+
+    client, old
+        Clients with the present token and with the old one.
+    """
+    if accessor := _own(old):
+        path = f"/v1/acl/token/{accessor}"
+        answer = swarm_kv.call("ACLs", client.http.delete, lambda response: response, path)
+        if answer.code != requests.codes.ok:
+            raise swarm_errors.StoreError(f"Consul refuses (ACLs): {answer.body}")
+
+
+def _own(client: object) -> str | None:
+    """Return the accessor ID of a client's own token, ``None`` if Consul does not know it."""
+    path = "/v1/acl/token/self"
+    answer = swarm_kv.call("ACLs", client.http.get, lambda response: response, path)
+    if answer.code == requests.codes.forbidden and "not found" in str(answer.body).lower():
+        return None
+    if answer.code != requests.codes.ok:
+        raise swarm_errors.StoreError(f"Consul refuses (ACLs): {answer.body}")
+    return json.loads(answer.body)["AccessorID"]
 
 
 def _link(client: object, links: list) -> None:

@@ -5,27 +5,22 @@ The whole state is in one file, so that a killed run leaves either the old or th
 mixture. Only the CA's minion reads the file; the key never leaves that host.
 """
 
-import base64
 import ipaddress
 import json
-import os
 import time
-import uuid
 from collections.abc import Callable
 from typing import NamedTuple
 
 import swarm_address
-import swarm_caller
 import swarm_errors
 import swarm_files
 import swarm_nodes
 import swarm_pki
+import swarm_renewal
 from swarm_certs import Set
 
 FILE = swarm_files.CONFIG / "ca.json"
 LOCK = "swarm-formula-ca.lock"
-# Consul accepts 16, 24 or 32 bytes.
-_GOSSIP = 32
 NODE, CLIENT = "node", "client"
 # The key of the clients' CA in the state and in the record, and the end of its name.
 _CLIENTS, _OF_CLIENTS = "clients", " clients"
@@ -68,7 +63,7 @@ def found(settings: dict) -> dict:
         "next": None,
         "old": [],
         "rotation": settings["tls"]["ca_rotation"] or 0,
-        "gossip": base64.b64encode(os.urandom(_GOSSIP)).decode(),
+        "gossip": swarm_renewal.made(swarm_renewal.GOSSIP),
         "issued": {},
     }
     return with_clients(state, settings)
@@ -102,7 +97,7 @@ def with_token(state: dict, settings: dict) -> dict:
     consul = settings["consul"]
     if state.get("acl") or not consul["acl"] or consul["acl_token"]:
         return state
-    return {**state, "acl": str(uuid.uuid4())}
+    return {**state, "acl": swarm_renewal.made(swarm_renewal.TOKEN)}
 
 
 def trust(state: dict) -> str:
@@ -117,11 +112,20 @@ def record(state: dict) -> dict:
         "trust": trust(state),
         "issuer": swarm_pki.fingerprint(state["ca"]["cert"]),
         "gossip": state["gossip"],
+        **swarm_renewal.published(state, swarm_renewal.GOSSIP),
     }
     if clients := state.get(_CLIENTS):
         found[_CLIENTS] = trust(clients)
         found[_CLIENTS_ISSUER] = swarm_pki.fingerprint(clients["ca"]["cert"])
     return found
+
+
+def management(state: dict) -> dict:
+    """Return Consul's management token as the CA publishes it to the servers."""
+    return {
+        "token": state.get("acl", ""),
+        **swarm_renewal.published(state, swarm_renewal.TOKEN),
+    }
 
 
 def is_complete(authority: dict, settings: dict) -> bool:
@@ -280,10 +284,6 @@ def _holds(said: object, key: str, wanted: str) -> bool:
     return wanted == value or (isinstance(value, list) and wanted in value)
 
 
-def _is_member(minion: str, settings: dict) -> bool:
-    return swarm_caller.is_among(minion, swarm_nodes.members(settings))
-
-
 def _refuse(asked: Asked, why: str) -> swarm_errors.SwarmError:
     return swarm_errors.SwarmError(f"no certificate for {asked.minion}: {why}")
 
@@ -415,7 +415,7 @@ def granted(asked: Asked, settings: dict, held: dict[str, set[str]]) -> swarm_pk
         Addresses in the certificates issued so far: ``{minion: addresses}``.
     """
     me = settings["id"]
-    if not _is_member(asked.minion, settings):
+    if not swarm_nodes.is_member(asked.minion, settings):
         cure = f"if it is to be one, e.g. swarm: {{nodes: {{{asked.minion}: {{}}}}}} in that pillar"
         raise _refuse(asked, f"the pillar of {me}, the CA, does not name it as a node: {cure}")
     if asked.kind == CLIENT:

@@ -35,6 +35,8 @@ class Due(NamedTuple):
 
     wanted: swarm_certs.Set | None
     why: str | None
+    # Whether nothing but Consul's gossip key changes.
+    rekeyed: bool = False
 
 
 def apply(member: Member, kind: str, due: swarm_pki.Grant, test: bool) -> dict:
@@ -44,13 +46,23 @@ def apply(member: Member, kind: str, due: swarm_pki.Grant, test: bool) -> dict:
     if member.settings["tls"]["cert"]:
         wanted = _brought(member, _needed(member.settings))
         why = f"from {member.settings['tls']['cert']}" if wanted != have else None
+        change = Due(wanted, why)
     else:
-        wanted, why = _own(member, kind, due, have, test)
-    store.promise(bool(why and test))
+        change = _own(member, kind, due, have, test)
+    why = change.why
+    store.promise(bool(why and test and not change.rekeyed))
     if why and not test:
-        store.install(wanted)
+        _install(store, change)
     what = "certificate" if kind == swarm_authority.NODE else "client's certificate"
     return {what: {"old": "present" if have else None, "new": why}} if why else {}
+
+
+def _install(store: swarm_certs.Store, change: Due) -> None:
+    if change.rekeyed:
+        # Only Consul's configuration has it: what reads the certificates needs no restart.
+        store.rekey(change.wanted.gossip)
+    else:
+        store.install(change.wanted)
 
 
 def _own(
@@ -69,9 +81,17 @@ def _own(
         wanted = _made(member, kind, authority)
         return Due(wanted, _gain(settings, have, wanted, due, why))
     if not why and authority:
-        wanted = swarm_authority.filled(have, authority, kind)
-        return Due(wanted, "other CAs are trusted" if wanted != have else None)
+        return _filled(have, swarm_authority.filled(have, authority, kind))
     return Due(None, why)
+
+
+def _filled(have: swarm_certs.Set, wanted: swarm_certs.Set) -> Due:
+    """Return what changes beside the certificate itself."""
+    if wanted == have:
+        return Due(wanted, None)
+    if wanted._replace(gossip=have.gossip) == have:
+        return Due(wanted, "with another gossip key of Consul", rekeyed=True)
+    return Due(wanted, "other CAs are trusted")
 
 
 def _needed(settings: dict) -> set[str]:

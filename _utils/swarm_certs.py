@@ -122,6 +122,10 @@ class Store:
         swarm_files.link(self.folder / _LINK, name)
         swarm_files.write(self.folder / _FORGOTTEN, None)
 
+    def rekey(self, gossip: str) -> None:
+        """Replace Consul's gossip key in the newest set, whose paths stay the same."""
+        swarm_files.write(Path(self.current().gossip), gossip, mode=0o600)
+
     def forget(self) -> None:
         """
         Stop treating any set as the newest; services keep the files that they have read.

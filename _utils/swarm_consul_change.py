@@ -125,10 +125,15 @@ class Change:
         there = [one for one in said if "error" not in said[one] and one != self._me]
         return sorted(managers[one] for one in there)
 
-    def labelled(self, spec: dict, text: str) -> dict:
-        """Return the spec, with the container's present labels if this text requires no restart."""
+    def labelled(self, spec: dict, text: str, rekeyed: bool = False) -> dict:
+        """
+        Return the spec, with the container's present labels if this text requires no restart.
+
+        rekeyed
+            Whether the running Consul has the gossip key of the text already.
+        """
         container = self._container()
-        if not swarm_consul_file.runs_with(container, text, bool(self._found.leader)):
+        if not swarm_consul_file.runs_with(container, text, bool(self._found.leader), rekeyed):
             return spec
         return {**spec, "labels": container["labels"]}
 

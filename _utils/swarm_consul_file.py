@@ -94,9 +94,9 @@ def _digest(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _core(text: str) -> str:
+def _core(config: Mapping) -> str:
     """Return a digest of a configuration without the keys that only find other servers."""
-    return _digest({key: one for key, one in _parsed(text).items() if key not in _FOR_START})
+    return _digest({key: one for key, one in config.items() if key not in _FOR_START})
 
 
 def _read_as(label: str) -> str | None:
@@ -106,11 +106,11 @@ def _read_as(label: str) -> str | None:
         return noted[label]
     for text in (proven(), swarm_files.read(swarm_roles.consul_file())):
         if text is not None and _digest(text) == label:
-            return _core(text)
+            return _core(_parsed(text))
     return None
 
 
-def runs_with(container: Mapping, wanted: str, led: bool) -> bool:
+def runs_with(container: Mapping, wanted: str, led: bool, rekeyed: bool = False) -> bool:
     """
     Check whether Consul can go on with the wanted text without a restart.
 
@@ -119,9 +119,18 @@ def runs_with(container: Mapping, wanted: str, led: bool) -> bool:
 
     led
         Whether Consul has a leader. If not, it must also have read how to find the other servers.
+
+    rekeyed
+        Whether all running agents have the wanted gossip key already, beside that of the file: as
+        long as Consul has a leader, it needs no restart.
     """
     label = container.get("labels", {}).get(swarm_roles.CONFIG_LABEL)
-    if label is None or _read_as(label) != _core(wanted):
+    if label is None:
+        return False
+    new, old, key = _parsed(wanted), config(), "encrypt"
+    if rekeyed and led and key in new and key in old:
+        new[key] = old[key]
+    if _read_as(label) != _core(new):
         return False
     return led or _has_read(container["started"], wanted)
 
@@ -184,7 +193,9 @@ def works_with_others(wanted: str) -> bool:
 def write(text: str, label: str | None = None) -> None:
     """Write the file for the next start of Consul; ``label`` is the running container's."""
     if label:
-        swarm_files.note(_RECORD, {**swarm_files.record(_RECORD), "read": {label: _core(text)}})
+        swarm_files.note(
+            _RECORD, {**swarm_files.record(_RECORD), "read": {label: _core(_parsed(text))}}
+        )
     _write(swarm_roles.consul_file(), text)
     swarm_files.write(_before(), None)
 

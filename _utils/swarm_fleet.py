@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import swarm_errors
-from swarm_members import is_member, joins, nodes
+import swarm_nodes
+from swarm_members import has_swarm, joins, nodes
 from swarm_report import hostname, names
 
 
@@ -68,6 +69,25 @@ def _mode(pillar: dict) -> str:
     return str(pillar["swarm"].get("mode") or "classic")
 
 
+def _belongs(minion: str, pillars: dict[str, object]) -> bool:
+    """
+    Check whether a minion is a member, by its own pillar or that of a manager in it, or the CA.
+
+    The CA and the managers go by their own pillars, which may name a minion whose pillar does not.
+    The CA may be a minion that is no node.
+    """
+    if not has_swarm(pillars[minion]):
+        return False
+    theirs = [minion, *(_managers(pillars[minion]) & pillars.keys())]
+    some = [pillars[one]["swarm"] for one in theirs if has_swarm(pillars[one])]
+    return any(swarm_nodes.is_member(minion, one) or _ca(one) == minion for one in some)
+
+
+def _ca(swarm: dict) -> object:
+    tls = swarm.get("tls")
+    return tls.get("ca") if isinstance(tls, dict) else None
+
+
 def swarms(pillars: dict[str, object]) -> list[Swarm]:
     """
     Return the swarms of the minions with these pillars.
@@ -77,7 +97,7 @@ def swarms(pillars: dict[str, object]) -> list[Swarm]:
     """
     groups: list[tuple[str, set[str], set[str]]] = []  # mode, managers, members
     for minion, pillar in pillars.items():
-        if not is_member(pillar):
+        if not _belongs(minion, pillars):
             continue
         mode, managers, members = _mode(pillar), _managers(pillar), {minion}
         same = [one for one in groups if one[0] == mode and one[1] & managers]
@@ -85,7 +105,7 @@ def swarms(pillars: dict[str, object]) -> list[Swarm]:
         for _, more, others in same:
             managers, members = managers | more, members | others
         groups.append((mode, managers, members))
-    own = frozenset(minion for minion, pillar in pillars.items() if joins(pillar))
+    own = frozenset(minion for minion, pillar in pillars.items() if joins(minion, pillar))
     found = [
         Swarm(
             tuple(sorted(some)),

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 import swarm_errors
+import swarm_nodes
 import swarm_raft
 import swarm_report
 import swarm_values
@@ -30,15 +31,20 @@ _LEADING = {"primary", "replica", "leader", "manager"}
 _SWARMS_OWN = {"executiondriver", "kernelversion", "operatingsystem", "ostype", "storagedriver"}
 
 
-def is_member(pillar: object) -> bool:
-    """Check whether a minion with this pillar is a member of a swarm."""
+def has_swarm(pillar: object) -> bool:
+    """Check whether a pillar defines a swarm; it need not make the minion a member."""
     swarm = pillar.get("swarm") if isinstance(pillar, dict) else None
     return isinstance(swarm, dict) and bool(swarm.get("managers"))
 
 
-def joins(pillar: object) -> bool:
+def is_member(minion: str, pillar: object) -> bool:
+    """Check whether a minion with this pillar is a member of a swarm."""
+    return has_swarm(pillar) and swarm_nodes.is_member(minion, pillar["swarm"])
+
+
+def joins(minion: str, pillar: object) -> bool:
     """Check whether a minion with this pillar joins automatically."""
-    if not is_member(pillar):
+    if not is_member(minion, pillar):
         return False
     autojoin = pillar["swarm"].get("autojoin")
     return not isinstance(autojoin, dict) or autojoin.get("enabled", True) is True

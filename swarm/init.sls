@@ -1,16 +1,22 @@
-{#- Everything: from a bare machine to a healthy node of the swarm. #}
+{#- Everything: from a bare machine to a healthy node of the swarm. A minion that is the CA and no
+    node becomes the CA, and nothing more. #}
 {%- from "swarm/mode.jinja" import mode, volumes, workloads with context %}
+{%- from "swarm/member.jinja" import only_ca with context %}
 include:
+{%- if only_ca %}
+  - swarm.ca
+{%- else %}
   - swarm.settings
   - swarm.firewall
   - swarm.engine
   - swarm.{{ mode }}
   - swarm.networks
-{%- if volumes %}
+{%-   if volumes %}
   - swarm.volumes
-{%- endif %}
-{%- if workloads %}
+{%-   endif %}
+{%-   if workloads %}
   - swarm.services
-{%- endif %}
+{%-   endif %}
   - swarm.client
   - swarm.tidy
+{%- endif %}

@@ -1,8 +1,9 @@
 {#- The automatic way in, for the engine, the reactor and the schedule: a minion that pillar makes no
     member is left as it is. By hand, apply `swarm`: that tells what is missing. #}
 {%- from "swarm/mode.jinja" import mode with context %}
+{%- from "swarm/member.jinja" import named with context %}
 {%- set swarm = pillar.get("swarm") or {} %}
-{%- if swarm.get("managers") and swarm.get("autojoin", {}).get("enabled", true) %}
+{%- if swarm.get("managers") and named and swarm.get("autojoin", {}).get("enabled", true) %}
 include:
   - swarm
 
@@ -10,6 +11,9 @@ this node is a member of the swarm:
   swarm_node.joined:
     - require:
       - swarm_{{ mode }}: this node is healthy
+{%- elif swarm.get("managers") and not named %}
+this minion is no member, for its pillar does not name it (swarm:nodes):
+  test.nop: []
 {%- else %}
 this minion is no member:
   test.nop: []

@@ -7,6 +7,17 @@
 {%- set config = master.get("config", "/etc/salt/master.d/swarm.conf") %}
 {%- set there = salt["file.read"](config) if salt["file.file_exists"](config) else "" %}
 {%- set others = (there | load_yaml or {}).keys() | reject("in", ["engines", "peer", "preserve_minion_cache"]) | list %}
+{#- Who may ask: a regular expression, or IDs and globs of minions. By default all minions, each of
+    which the functions check by the pillar: neither the pillar of the master's own minion, which may
+    have no swarm or one of several, nor `autojoin:targets`, which may leave out members that join by
+    hand, tells all members. Without the right, a member gets no certificate and no turn. #}
+{%- set members = master.get("members") or ".*" %}
+{%- if members is not string %}
+{%-   for one in members if "[" in one %}
+{{ raise("swarm_master:members: " ~ one ~ ": a glob may have * and ? only. Nothing was changed") }}
+{%-   endfor %}
+{%-   set members = members | map("regex_escape") | join("|") | replace("\\*", ".*") | replace("\\?", ".") %}
+{%- endif %}
 {%- if others %}
 {{ raise(config ~ " has settings that are not those of this state, which would remove them: "
          ~ others | join(", ") ~ ". Move them to another file of that folder, and apply again. Nothing was changed") }}
@@ -42,12 +53,12 @@ engine swarm_autojoin is configured:
         # list a node, and which they count, and say whose turn it is to restart its engine. Salt adds
         # to this what other files have under `peer`.
         peer:
-          {{ ("(?:" ~ master.get("members", ".*") ~ ")$") | json }}:
-            - swarm_ca\.sign$
-            - swarm_leader\.settle$
-            - swarm_leader\.lists$
-            - swarm_leader\.list_nodes$
-            - swarm_turn\.request$
+          {{ ("(?:" ~ members ~ ")$") | json }}:
+            - ^swarm_ca\.sign$
+            - ^swarm_leader\.settle$
+            - ^swarm_leader\.lists$
+            - ^swarm_leader\.list_nodes$
+            - ^swarm_turn\.request$
         # What managers have told of their cluster must not go with their keys: whoever is installed
         # anew would make a second one. Salt 3006 would delete it, 3008 keeps it in any case.
         preserve_minion_cache: true

@@ -38,6 +38,12 @@ authority = swarm_pki.Authority(**swarm_authority.load()["ca"])
 grant = swarm_pki.Grant(sys.argv[1], both, (sys.argv[1],), ("127.0.0.1",))
 print(key + swarm_pki.sign(swarm_pki.request(key, "x"), authority, grant, 9))
 """
+OPEN = {
+    "managers": ["m1", "m2"],
+    "nodes": {"m*": {}},
+    "engine": {"port": PORT},
+    "client": {"nodes": [VICTIM], "users": ["root", "nobody"]},
+}
 LOOT = "/root/loot.pem"
 REQUEST = (
     "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=m1"
@@ -195,12 +201,7 @@ def test_worker_may_have_others_do_nothing_but_what_it_needs(broken_into, functi
 def open_engines(broken_into):
     """All engines have a port, and the users of a manager are clients."""
     mode = broken_into
-    mode.pillar(
-        managers=["m1", "m2"],
-        nodes={"m*": {}},
-        engine={"port": PORT},
-        client={"nodes": [VICTIM], "users": ["root", "nobody"]},
-    )
+    mode.pillar(**OPEN)
     mode.apply()
     mode.become(**SETTLED)
     assert mode.apply() == {}
@@ -253,14 +254,21 @@ def test_certificate_of_the_version_before_is_taken_by_no_engine(open_engines):
     assert _sees_refusals(found), found
 
 
+def _csr(mode):
+    return mode.lab.exec(ATTACKER, "sh", "-c", REQUEST).stdout
+
+
+def _asked_to_sign(mode, csr, kind, address):
+    """Return what the CA answers a request of the attacker."""
+    request = {"csr": csr, "kind": kind, "address": address}
+    arguments = ("m1", "swarm_ca.sign", f"arg=[{json.dumps(request)}]", "timeout=20")
+    return mode.lab.call(ATTACKER, "publish.publish", *arguments, timeout=90)["m1"]
+
+
 def test_worker_asks_the_ca_in_vain_for_what_lets_it_in(open_engines):
     mode = open_engines
-    csr = mode.lab.exec(ATTACKER, "sh", "-c", REQUEST).stdout
-    told = {}
-    for kind in ("node", "client", "server"):
-        request = {"csr": csr, "kind": kind, "address": mode.lab.address(ATTACKER)}
-        arguments = ("m1", "swarm_ca.sign", f"arg=[{json.dumps(request)}]", "timeout=20")
-        told[kind] = mode.lab.call(ATTACKER, "publish.publish", *arguments, timeout=90)["m1"]
+    csr, own = _csr(mode), mode.lab.address(ATTACKER)
+    told = {kind: _asked_to_sign(mode, csr, kind, own) for kind in ("node", "client", "server")}
     assert "swarm:client:nodes in the pillar of m1 does not" in told["client"]["refused"]
     assert "there is no kind 'server'" in told["server"]["refused"]
     mode.lab.exec(ATTACKER, "tee", LOOT, input=told["node"]["cert"])
@@ -268,11 +276,65 @@ def test_worker_asks_the_ca_in_vain_for_what_lets_it_in(open_engines):
     assert _sees_refusals(found), found
 
 
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("::ffff:{m1}", "which is that of m1"),
+        ("0:0:0:0:0:ffff:{m1}", "which is that of m1"),
+        ("fd00::11%x", "is no address that other hosts reach"),
+        ("::ffff:127.0.0.1", "is no address that other hosts reach"),
+    ],
+)
+def test_address_of_another_host_is_certified_in_no_form(open_engines, address, words):
+    mode = open_engines
+    before = mode.lab.salt("m1", "swarm_ca.issued")
+    asked = address.format(m1=mode.lab.address("m1"))
+    told = _asked_to_sign(mode, _csr(mode), "node", asked)
+    assert "cert" not in told
+    assert words in told["refused"]
+    assert mode.lab.salt("m1", "swarm_ca.issued") == before
+
+
+def _minions(mode, host):
+    """Return how many processes the minion of a host has."""
+    return int(mode.lab.exec(host, "pgrep", "-fc", "salt-minion", check=False).stdout)
+
+
+@pytest.mark.long
+def test_sixty_requests_of_a_minion_that_is_no_member_hold_up_nobody(open_engines):
+    mode = open_engines
+    request = {"csr": _csr(mode), "kind": "node", "address": mode.lab.address(ATTACKER)}
+    ask = {"cmd": "minion_pub", "fun": "swarm_ca.sign", "arg": [request], "ret": "", "tmo": 5}
+    loads = [{**ask, "tgt": "m1", "tgt_type": "list", "form": "clean"}] * 60
+    mode.pillar(**{**OPEN, "nodes": {"none": {}}})
+    try:
+        mode.lab.salt("m1", "saltutil.refresh_pillar", "wait=True")
+        before, idle = mode.lab.salt("m1", "swarm_ca.issued"), _minions(mode, "m1")
+        command = ["/opt/salt/bin/python3", "-c", FORGE, json.dumps(loads)]
+        mode.lab.exec(ATTACKER, *command, timeout=180)
+        since = time.monotonic()
+        # What a member asks meanwhile is answered, and the CA's minion has other work done.
+        arguments = ("m1", "swarm_leader.list_nodes", "tgt_type=list", "timeout=30")
+        assert mode.lab.call(VICTIM, "publish.publish", *arguments, timeout=90)["m1"]
+        assert mode.lab.salt("m1", "test.ping") == {"m1": True}
+        assert time.monotonic() - since < 60
+        mode.wait(lambda: _minions(mode, "m1") <= idle + 1, 120)
+        assert mode.lab.salt("m1", "swarm_ca.issued") == before
+        told = _asked_to_sign(mode, request["csr"], "node", request["address"])
+        assert "does not name it as a node" in told["refused"]
+    finally:
+        mode.pillar(**OPEN)
+        mode.lab.salt("m1", "saltutil.refresh_pillar", "wait=True")
+
+
 def test_local_user_holds_no_lock_of_the_formula(broken_into):
     for host in ("m1", "m2"):
         find = "ls /run/swarm-formula-*.lock"
         locks = broken_into.lab.exec(host, "sh", "-c", find).stdout.split()
         assert locks
+        modes = broken_into.lab.exec(host, "stat", "-c", "%a %U", *locks).stdout.splitlines()
+        assert set(modes) == {"600 root"}
         for lock in locks:
             command = ["runuser", "-u", "nobody", "--", "sh", "-c", f": < {lock}"]
             assert "Permission denied" in broken_into.lab.exec(host, *command, check=False).stderr

@@ -158,6 +158,21 @@ def test_rights_that_somebody_took_away_come_back(guarded):
     guarded.wait(guarded.all_healthy, 120)
 
 
+@pytest.mark.long
+def test_management_token_is_rotated_while_the_swarm_is_used(guarded):
+    first = _token(guarded)
+    with hunt.bus(guarded.lab) as bus, guarded.calls() as calls:
+        assert guarded.lab.salt_run("swarm.rotate", "acl") == {"acl": True}
+    second = _token(guarded)
+    assert second != first
+    assert not any(one in bus[0] for one in (first, second))
+    tokens = ["GET acl/tokens"]
+    assert _ask(guarded, "m2", tokens, second) == {"GET acl/tokens": 200}
+    assert _ask(guarded, "m2", tokens, first) != {"GET acl/tokens": 200}
+    assert calls["failed"] == 0, json.dumps(calls)
+    assert guarded.apply() == {}
+
+
 def test_token_is_nowhere_but_with_servers_and_the_mine(guarded):
     token = _token(guarded)
     with hunt.bus(guarded.lab) as bus:

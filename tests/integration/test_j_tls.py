@@ -8,6 +8,7 @@ import pytest
 
 from tests import hunt
 from tests.integration.cluster import CERTIFICATES, ENGINE, MANAGER, failures
+from tests.integration.troubles.table import consul
 
 CA = "m1"
 # Asks every port by HTTP and HTTPS, without a certificate; prints what answers.
@@ -190,6 +191,35 @@ def test_ca_is_followed_by_another_while_the_swarm_is_used(swarm):
         assert status["trusts"] == [status["issuer"]]
         assert status["trusts"] != first
     assert calls["failed"] == 0, json.dumps(calls)
+
+
+def _gossip_keys(swarm, host):
+    """Return the gossip keys that Consul accepts, of all of its pools."""
+    return {key for pool in consul(swarm, host, "operator/keyring") for key in pool["Keys"]}
+
+
+@pytest.mark.long
+@pytest.mark.once
+def test_gossip_key_is_rotated_and_nothing_restarts(swarm):
+    file = "/etc/swarm-formula/consul.json"
+    hosts = swarm.lab.hosts()
+    ask = ["inspect", "-f", "{{.State.StartedAt}}", "swarm-consul"]
+    started = {host: (swarm.docker(host, *ask), swarm.pids(host)["dockerd"]) for host in hosts}
+    first = _gossip_keys(swarm, CA)
+    with hunt.bus(swarm.lab) as bus, swarm.calls() as calls:
+        assert swarm.lab.salt_run("swarm.rotate", "gossip") == {"gossip": True}
+    (second,) = _gossip_keys(swarm, CA)
+    assert first.isdisjoint({second})
+    assert second not in bus[0]
+    for host in hosts:
+        assert json.loads(swarm.lab.exec(host, "cat", file).stdout)["encrypt"] == second
+    now = {host: (swarm.docker(host, *ask), swarm.pids(host)["dockerd"]) for host in hosts}
+    assert now == started
+    assert calls["failed"] == 0, json.dumps(calls)
+    # A restart reads the new one, and comes back.
+    swarm.docker("m2", "restart", "swarm-consul")
+    swarm.wait(swarm.all_healthy, 120)
+    assert swarm.apply() == {}
 
 
 @pytest.mark.once

@@ -32,6 +32,9 @@ class Agent(ThreadingHTTPServer):
         self.policies = {}  # {name: rules}
         self.anonymous = []  # names of policies
         self.modes = {}  # {name: how far a server is with its ACLs}; unset: it does not say
+        self.tokens = {}  # {secret: accessor} of further management tokens
+        self.keyring, self.primary = {}, None  # {gossip key: agents that have it}
+        self.agents = 4
         self.alone = False  # with ACLs under a leader that has none
         self.log = []
 
@@ -77,17 +80,41 @@ class _Handler(BaseHTTPRequestHandler):
         handler = getattr(self, f"_{kind}")
         return handler("/".join(rest), parse_qs(url.query), body)
 
-    do_GET = do_PUT = do_DELETE = _handle  # noqa: N815
+    do_GET = do_PUT = do_DELETE = do_POST = _handle  # noqa: N815
 
     def _status(self, what, *_):
         agent = self.server
         peers = [f"{agent.address(name)}:8300" for name in agent.peers()]
         self._answer(200, peers if what == "peers" else agent.leader)
 
-    def _operator(self, *_):
+    def _may_do_all(self):
+        agent, token = self.server, self.headers.get("X-Consul-Token")
+        return token == agent.management or token in agent.tokens
+
+    def _keyring(self, body):
         agent = self.server
-        if self.headers.get("X-Consul-Token") != agent.management:
+        key = json.loads(body)["Key"] if body else None
+        if self.command == "GET":
+            pool = {"WAN": False, "Keys": agent.keyring, "NumNodes": 4}
+            return self._answer(200, [pool])
+        if self.command == "POST":
+            agent.keyring.setdefault(key, agent.agents)
+        elif key not in agent.keyring:
+            return self._answer(500, "1/4 nodes reported failure")
+        elif self.command == "PUT":
+            agent.primary = key
+        elif key == agent.primary:
+            return self._answer(500, "Removing the primary key is not allowed")
+        else:
+            del agent.keyring[key]
+        return self._answer(200)
+
+    def _operator(self, what, _, body):
+        agent = self.server
+        if not self._may_do_all():
             return self._answer(403, "Permission denied")
+        if what == "keyring":
+            return self._keyring(body)
         servers = [
             {"Node": name, "Address": f"{agent.address(name)}:8300", "Voter": voter}
             for name, voter in agent.peers().items()
@@ -165,11 +192,29 @@ class _Handler(BaseHTTPRequestHandler):
             keys[key] = (body.decode(), session)
         return self._answer(200, not taken)
 
+    def _token(self, what, wanted):
+        """Answer for the management tokens."""
+        agent, own = self.server, self.headers.get("X-Consul-Token")
+        if self.command == "GET":
+            known = {agent.management: "first", **agent.tokens}
+            return {"AccessorID": known[own]}
+        if self.command == "PUT":
+            if wanted["Policies"] == [{"Name": "global-management"}]:
+                agent.tokens[wanted["SecretID"]] = f"accessor-{len(agent.tokens)}"
+            return wanted
+        gone = what.partition("/")[2]
+        agent.management = None if gone == "first" else agent.management
+        agent.tokens = {one: key for one, key in agent.tokens.items() if key != gone}
+        return True
+
     def _acl(self, what, _, body):
         agent, (kind, _, name) = self.server, what.partition("/")
-        if self.headers.get("X-Consul-Token") != agent.management:
-            return self._answer(403, "Permission denied")
+        if not self._may_do_all():
+            words = "ACL not found" if what == "token/self" else "Permission denied"
+            return self._answer(403, words)
         wanted = json.loads(body) if body else {}
+        if what in ("token", "token/self") or self.command == "DELETE":
+            return self._answer(200, self._token(what, wanted))
         if kind == "policies":
             return self._answer(200, [{"Name": one, "ID": f"id-{one}"} for one in agent.policies])
         if kind == "policy" and self.command == "GET":

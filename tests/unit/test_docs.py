@@ -64,6 +64,23 @@ def test_paper_on_workloads_names_tests_that_exist():
     assert named - there == set()
 
 
+def test_each_line_of_who_has_what_names_tests_that_exist():
+    """A claim on security is worth what its tests are."""
+    text = (ROOT / "docs/security.md").read_text().split("# Who has broken into what has what\n")[1]
+    lines = [line for line in text.split("\n## ")[0].splitlines() if line.startswith("| ")][1:]
+    assert len(lines) > 6
+    sources = [
+        one
+        for tier in ("unit", "builtin", "integration")
+        for one in (ROOT / "tests" / tier).glob("test_*.py")
+    ]
+    there = set(re.findall(r"def (test_\w+)", "".join(one.read_text() for one in sources)))
+    for line in lines:
+        named = set(re.findall(r"`(test_\w+)`", line.rpartition(" | ")[2]))
+        assert named, line
+        assert named - there == set()
+
+
 def test_paper_on_workloads_has_every_option_as_the_table_has_it():
     text = (ROOT / "docs/workloads.md").read_text().split("| option | value | meaning | unset |")[1]
     lines = [line for line in text.splitlines() if line.startswith("| `")]

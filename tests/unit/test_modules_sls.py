@@ -3,10 +3,13 @@ How the formula's modules come to a minion, and what a master gets, as Salt rend
 """
 
 import json
+import re
 
 import pytest
 import salt.config
 import salt.loader
+import swarm_members
+import swarm_nodes
 import yaml
 from salt.exceptions import SaltRenderError
 
@@ -100,6 +103,42 @@ def test_masters_configuration_of_the_formula_is_written(minion, tmp_path, text)
     assert {"name": str(config)} in state["file.serialize"]
 
 
+def peers(states):
+    """Return the expression of the minions that may ask, and those of the functions."""
+    given = states["engine swarm_autojoin is configured"]["file.serialize"]
+    (dataset,) = (one["dataset"] for one in given if "dataset" in one)
+    (found,) = dataset["peer"].items()
+    return found
+
+
+IDS = ["m1", "web-1", "web-1.example.com", "xweb-1", "web+1", "db", "m1x"]
+
+
+@pytest.mark.parametrize(
+    ("members", "allowed"),
+    [
+        # Members that an upgrade of the master does not know of must go on being served.
+        (None, IDS),
+        ("m1|web-.*", ["m1", "web-1", "web-1.example.com"]),
+        (["m1", "web-*"], ["m1", "web-1", "web-1.example.com"]),
+        (["web-?", "d?", "web+1"], ["web-1", "web+1", "db"]),
+    ],
+    ids=str,
+)
+def test_members_may_ask_the_ca_and_no_other_minion_may(minion, tmp_path, members, allowed):
+    given = {"config": str(tmp_path / "swarm.conf"), **({"members": members} if members else {})}
+    expression, functions = peers(minion("master", pillar={"swarm_master": given}))
+    # As Salt does.
+    assert [one for one in IDS if re.match(expression, one)] == allowed
+    assert all(one.startswith("^swarm_") and one.endswith("$") for one in functions)
+
+
+def test_glob_that_is_no_plain_one_is_refused_for_members(minion, tmp_path):
+    given = {"config": str(tmp_path / "swarm.conf"), "members": ["m[12]"]}
+    with pytest.raises(SaltRenderError, match=r"members: m\[12\]: a glob may have"):
+        minion("master", pillar={"swarm_master": given})
+
+
 def test_settings_of_an_admin_in_that_file_are_not_replaced(minion, tmp_path):
     """As the roots of the formula itself: without them, the master would lose it."""
     config = tmp_path / "swarm.conf"
@@ -108,3 +147,61 @@ def test_settings_of_an_admin_in_that_file_are_not_replaced(minion, tmp_path):
         SaltRenderError, match=r"swarm\.conf has settings .* remove them: file_roots"
     ):
         minion("master", pillar={"swarm_master": {"config": str(config)}})
+
+
+# ---- who is a member
+
+NAMED = {"managers": ["m2", "m3"], "nodes": {"web-*": {}, "m[14]": {}}}
+UNNAMED = {"managers": ["m2", "m3"], "nodes": {"web-*": {}}}
+# The pillar of m1: what makes it a member, and what does not.
+PILLARS = [
+    (NAMED, True),
+    (UNNAMED, False),
+    ({"managers": {"m1": "10.0.0.11"}}, True),
+    ({"managers": ["m2"]}, False),
+    ({"managers": ["m2"], "nodes": {"*": {}}}, True),
+    ({"managers": ["m2"], "nodes": None, "consul": None, "tls": None}, False),
+    ({"managers": ["m2"], "consul": {"servers": ["m1"]}}, True),
+    ({"managers": ["m2"], "consul": {"servers": {"m1": None}}, "store": "etcd://a:1"}, False),
+    ({"managers": ["m2"], "consul": {"servers": ["m1"]}, "mode": "builtin"}, False),
+    ({"managers": ["m2"], "tls": {"ca": "m1"}}, False),
+    # Classic mode without the formula's CA: nobody is asked, so the pillar itself makes a member.
+    ({"managers": ["m2"], "tls": {"enabled": False}}, True),
+    ({"managers": ["m2"], "tls": {"cert": "/etc/ssl/a.pem"}}, True),
+    ({"managers": ["m2"], "tls": {"enabled": False}, "mode": "builtin"}, False),
+    ({"managers": ["m2"], "tls": {"enabled": "no"}}, False),
+    # Malformed: an apply tells of it.
+    ({"managers": "m2"}, True),
+    ({"managers": ["m2"], "nodes": "web"}, True),
+    ({"managers": ["m2"], "nodes": {7: {}}, "tls": [], "consul": "x"}, False),
+]
+
+
+@pytest.mark.parametrize(("swarm", "named"), PILLARS, ids=str)
+def test_one_rule_for_the_master_and_for_what_a_bare_minion_renders(minion, swarm, named):
+    assert swarm_nodes.is_member("m1", swarm) is named
+    assert swarm_members.joins("m1", {"swarm": swarm}) is named
+    states = minion("join", pillar={"swarm": swarm})
+    assert states.get("include") == (["swarm"] if named else None)
+
+
+def test_minion_that_pillar_does_not_name_is_told_and_left_as_it_is(minion):
+    (name,) = minion("join", pillar={"swarm": UNNAMED})
+    assert name == "this minion is no member, for its pillar does not name it (swarm:nodes)"
+
+
+@pytest.mark.parametrize("swarm", [None, {}, [], "x"], ids=str)
+def test_pillar_without_a_swarm_applies_all_or_joins_nothing(minion, swarm):
+    """By hand, on one machine without a master; and with a malformed pillar, which is told."""
+    assert "swarm.settings" in minion(sls="init", pillar={"swarm": swarm})["include"]
+
+
+@pytest.mark.parametrize(
+    ("more", "includes"),
+    [({}, ["swarm.ca"]), ({"nodes": {"m1": {}}}, None), ({"tls": {"ca": "m2"}}, None)],
+    ids=["no node", "a node", "another is it"],
+)
+def test_ca_that_is_no_node_becomes_the_ca_and_nothing_more(minion, more, includes):
+    swarm = {"managers": ["m2"], "tls": {"ca": "m1"}, **more}
+    found = minion(sls="init", pillar={"swarm": swarm})["include"]
+    assert found == includes or (includes is None and "swarm.engine" in found)

@@ -6,7 +6,7 @@ import swarm_fleet
 
 
 def pillar(*managers, **more):
-    return {"swarm": {"managers": list(managers), **more}}
+    return {"swarm": {"managers": list(managers), "nodes": {"*": {}}, **more}}
 
 
 def found(**pillars):
@@ -31,6 +31,24 @@ def test_modes_are_never_in_one_swarm_and_classic_is_the_default():
 
 def test_who_is_no_member_is_in_none():
     assert found(a=pillar(), b={}, c=None) == []
+
+
+def test_minion_that_no_pillar_names_is_in_none():
+    """It has the pillar of all, as the top file has it, and the CA would not sign for it."""
+    named = pillar("m1", nodes={"web-*": {}})
+    (swarm,) = swarm_fleet.swarms({"m1": named, "web-1": named, "db-1": named})
+    assert (swarm.members, swarm.joining) == (("m1", "web-1"), {"m1", "web-1"})
+
+
+def test_node_that_only_the_pillar_of_a_manager_names_is_shown_and_does_not_join_by_itself():
+    (swarm,) = swarm_fleet.swarms({"m1": pillar("m1"), "m4": pillar("m1", nodes={})})
+    assert (swarm.members, swarm.joining) == (("m1", "m4"), {"m1"})
+
+
+def test_ca_that_is_no_node_belongs_to_the_swarm_and_does_not_join():
+    named = pillar("m1", nodes={}, tls={"ca": "vault"})
+    (swarm,) = swarm_fleet.swarms({"m1": named, "vault": named})
+    assert (swarm.members, swarm.joining) == (("m1", "vault"), {"m1"})
 
 
 def test_who_does_not_join_by_himself_is_a_member_all_the_same():

@@ -1,5 +1,6 @@
 import os
 import sys
+from types import SimpleNamespace
 
 import consul
 import pytest
@@ -130,16 +131,31 @@ def test_client_shows_its_certificate_whatever_it_asks(monkeypatch):
     assert {(verify, cert) for _, verify, cert in asked} == {(FILES.ca, (FILES.cert, FILES.key))}
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("CONSUL_HTTP_ADDR", "10.9.9.9:8500"),
-        ("CONSUL_HTTP_ADDR", "http://10.9.9.9:8500"),
-        ("CONSUL_HTTP_SSL", "false"),
-        ("CONSUL_HTTP_SSL_VERIFY", "false"),
-        ("CONSUL_HTTP_TOKEN", "stolen"),
-    ],
-)
+VARIABLES = [
+    ("CONSUL_HTTP_ADDR", "10.9.9.9:8500"),
+    ("CONSUL_HTTP_ADDR", "http://10.9.9.9:8500"),
+    ("CONSUL_HTTP_SSL", "false"),
+    ("CONSUL_HTTP_SSL_VERIFY", "false"),
+    ("CONSUL_HTTP_TOKEN", "stolen"),
+]
+
+
+def test_library_reads_no_other_variable(monkeypatch):
+    """If a release reads one more, it has to be hidden as well, and to stand in the table."""
+    asked = {}
+    for name, value in VARIABLES:
+        monkeypatch.setenv(name, value)
+
+    def getenv(name, default=None):
+        asked[name] = os.environ.get(name)
+        return os.environ.get(name, default)
+
+    monkeypatch.setattr(consul.base, "os", SimpleNamespace(getenv=getenv))
+    swarm_kv.connect(SETTINGS, FILES)
+    assert asked == dict.fromkeys(dict(VARIABLES))
+
+
+@pytest.mark.parametrize(("name", "value"), VARIABLES)
 def test_the_environment_has_no_say(monkeypatch, name, value):
     """python-consul prefers these variables to its arguments, and would send the token there."""
     secure = {**SETTINGS, "tls": {"used": True}}

@@ -68,8 +68,9 @@ def row(member, reports, heard):
 )
 def test_members_are_those_whose_pillar_says_so(pillar, member, joins):
     """Who does not join by himself is one all the same: status shows him."""
-    assert swarm_members.is_member(pillar) is member
-    assert swarm_members.joins(pillar) is joins
+    assert swarm_members.is_member("m1", pillar) is member
+    assert swarm_members.joins("m1", pillar) is joins
+    assert swarm_members.joins("m9", pillar) is False
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from _runners import swarm as runner
 from tests.unit.test_swarm_members import node, report, said
 
 JOINED = {"a": {"result": True, "comment": ""}}
-MEMBER = {"swarm": {"managers": ["m1"]}}
+NODES = {"nodes": {"*": {}}}
+MEMBER = {"swarm": {"managers": ["m1"], **NODES}}
 
 
 class Fleet:
@@ -77,7 +78,7 @@ def fleet(monkeypatch):
 
 def three(fleet, **more):
     """Have the pillar name three managers."""
-    swarm = {"swarm": {"managers": ["m1", "m2", "m3"], **more}}
+    swarm = {"swarm": {"managers": ["m1", "m2", "m3"], **NODES, **more}}
     fleet.pillars = dict.fromkeys(fleet.pillars, swarm)
 
 
@@ -360,7 +361,7 @@ def test_node_that_could_not_be_cleaned_is_not_struck_off_while_it_runs(fleet, s
         "m1": {"role": "leader", "nodes": known},
         "m2": {"role": "manager", "nodes": known},
     }
-    builtin = {"swarm": {"managers": ["m1"], "mode": "builtin"}}
+    builtin = {"swarm": {"managers": ["m1"], **NODES, "mode": "builtin"}}
     fleet.pillars = dict.fromkeys(fleet.pillars, builtin)
     fleet.states["m4"] = states
     runner.remove("m4")
@@ -494,7 +495,7 @@ def two(fleet, request):
         for number in numbers:
             name = f"m{number}"
             own = {"manager": name == manager, "managers": address, "servers": address}
-            fleet.pillars[name] = {"swarm": {"managers": [manager], **kinds[manager]}}
+            fleet.pillars[name] = {"swarm": {"managers": [manager], **NODES, **kinds[manager]}}
             fleet.reports[name] = report(number, **own, **kinds[manager])
             fleet.heard[name] = heard
     fleet.alive = ["m1"]
@@ -581,7 +582,7 @@ ROW = {
 
 
 def test_services_are_those_of_the_first_manager_that_tells(fleet):
-    pillar = {"swarm": {"managers": ["m1", "m2", "m3"]}}
+    pillar = {"swarm": {"managers": ["m1", "m2", "m3"], **NODES}}
     fleet.pillars = {name: pillar for name in fleet.pillars}
     fleet.services = {"m1": None, "m2": [ROW], "m3": [ROW, ROW]}
     assert runner.services() == [{"swarm": "m1,m2,m3", **ROW}]
@@ -618,7 +619,7 @@ CALLS = [
 @pytest.fixture
 def led(fleet, monkeypatch):
     """Two managers with a service, of which the second leads."""
-    pillar = {"swarm": {"managers": ["m1", "m2"]}}
+    pillar = {"swarm": {"managers": ["m1", "m2"], **NODES}}
     fleet.pillars = {name: pillar for name in fleet.pillars}
     fleet.services = {"m1": [ROW], "m2": [ROW]}
     fleet.answers, ask = {}, fleet.ask
@@ -680,7 +681,7 @@ def test_export_is_the_pillar_of_one_swarm(led):
 def test_service_that_no_swarm_has_and_that_several_have(led):
     with pytest.raises(swarm_errors.SwarmError, match="no swarm has a service wep"):
         runner.ps("wep")
-    led.pillars["m4"] = {"swarm": {"managers": ["m4"]}}
+    led.pillars["m4"] = {"swarm": {"managers": ["m4"], **NODES}}
     led.services["m4"] = [ROW]
     with pytest.raises(swarm_errors.SwarmError, match="service web: there are several swarms"):
         runner.rollback("web")
@@ -791,3 +792,95 @@ def test_worker_that_poses_as_manager_and_ca_rotates_nothing(builtin):
     assert runner.rotate("all") == {"join-token": True, "ca": True}
     asked = builtin.calls("swarm_leader.rotate") + builtin.calls("swarm_ca.rotate")
     assert [minions for minions, *_ in asked] == [["m1"], ["m1"]]
+
+
+# ---- secrets of Consul
+
+
+@pytest.fixture
+def classic(fleet):
+    """A swarm of classic mode with three managers and the CA m1, which answers for each step."""
+    three(fleet)
+    for one in fleet.reports.values():
+        one["ca"] = "m1"
+    fleet.managers = said(*map(node, (1, 2, 3, 4)))
+    phases = iter(["made", "used", "done"])
+    fleet.more = {
+        "swarm_ca.renewable": ["gossip", "acl"],
+        "swarm_ca.renew": lambda: next(phases),
+        "swarm_ca.valid_until": "2030-06-15",
+        "swarm_consul.admit": True,
+        "swarm_consul.renewed": True,
+        "swarm_consul.retire": True,
+    }
+    return fleet
+
+
+STEPS = ("swarm_ca.renew", "swarm_consul.admit", "swarm_consul.renewed", "swarm_consul.retire")
+
+
+def steps(fleet):
+    """Return the steps of a renewal in their order."""
+    order = (*STEPS, "state.apply")
+    return [(name, words.get("step")) for name, _, _, words in fleet.asked if name in order]
+
+
+@pytest.mark.parametrize("kind", ["gossip", "acl"])
+def test_secret_of_consul_is_renewed_and_the_old_one_goes_last(classic, kind):
+    assert runner.rotate(kind) == {kind: True}
+    assert steps(classic) == [
+        ("swarm_ca.renew", "begin"),
+        ("swarm_consul.admit", None),
+        ("swarm_ca.renew", "follow"),
+        ("state.apply", None),
+        ("swarm_consul.renewed", None),
+        ("swarm_consul.retire", None),
+        ("swarm_ca.renew", "end"),
+    ]
+    assert classic.calls("swarm_consul.renewed") == [(["m1", "m2", "m3", "m4"], (kind,), {})]
+
+
+@pytest.mark.parametrize(
+    ("step", "last"),
+    [
+        ("swarm_ca.renew", "swarm_ca.renew"),
+        ("swarm_consul.admit", "swarm_consul.admit"),
+        ("swarm_consul.renewed", "swarm_consul.renewed"),
+        ("swarm_consul.retire", "swarm_consul.retire"),
+    ],
+)
+def test_renewal_that_fails_keeps_the_old_one_and_tells_how_to_go_on(classic, step, last):
+    classic.more[step] = "no leader"
+    done = runner.rotate("gossip")["gossip"]
+    assert "no leader" in done
+    assert done.endswith("To resume: salt-run swarm.rotate gossip")
+    assert steps(classic)[-1][0] == last
+    assert ("swarm_ca.renew", "end") not in steps(classic)
+    assert runner.__context__["retcode"] == 1
+
+
+def test_renewal_that_was_interrupted_goes_on_where_it_was(classic):
+    phases = iter(["used", "done"])
+    classic.more["swarm_ca.renew"] = lambda: next(phases)
+    assert runner.rotate("gossip") == {"gossip": True}
+    assert classic.calls("swarm_consul.admit") == []
+
+
+def test_node_that_does_not_answer_blocks_the_renewal_before_it_begins(classic):
+    del classic.reports["m4"]
+    assert "m4 do not answer" in runner.rotate("gossip")["gossip"]
+    assert steps(classic) == []
+
+
+def test_removed_host_and_what_it_knew_of_consul(classic):
+    done = runner.remove("m4")
+    assert done["gossip"].endswith("salt-key -d m4, then salt-run swarm.rotate gossip")
+    assert "acl" not in done, "only servers know the management token"
+    assert runner.remove("m3")["acl"].endswith("salt-run swarm.rotate acl")
+
+
+def test_secrets_of_ones_own_are_not_rotated_and_it_is_told_what_to_edit(classic):
+    for one in classic.reports.values():
+        one["ca"] = None
+    assert "swarm:consul:gossip_key" in runner.rotate("gossip")["refused"]
+    assert "swarm:consul:acl_token" in runner.rotate("acl")["refused"]

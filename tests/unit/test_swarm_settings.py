@@ -144,6 +144,7 @@ def test_faults_are_not_remembered(monkeypatch):
 
 def salt_of_state(monkeypatch, **returns):
     checks = {
+        "swarm_settings__check_member": [],
         "swarm_consul__check_fixed": None,
         "swarm_engine__check_mode": None,
         "swarm_engine__preflight": [],
@@ -196,3 +197,66 @@ def test_swarm_of_the_other_mode_fails_before_anything_is_touched(monkeypatch, t
     salt_of_state(monkeypatch, swarm_settings__get={}, swarm_engine__check_mode=error)
     ret = state.valid("pillar")
     assert (ret["result"], ret["comment"]) == (False, "m1 is in a cluster of swarm mode")
+
+
+# ---- who is a member
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """Make the minion one that has no certificate and whose engine is in no cluster."""
+    monkeypatch.setattr(execution.swarm_certs.NODE, "read", lambda: None, raising=False)
+    monkeypatch.setattr(execution.swarm_holdings, "in_cluster", lambda _: False)
+
+
+UNNAMED = {"managers": ["m2"], "nodes": {"web-*": {}}}
+
+
+@pytest.mark.parametrize("more", [{}, {"mode": "builtin"}], ids=["classic", "builtin"])
+@pytest.mark.usefixtures("bare")
+def test_minion_that_pillar_does_not_name_is_refused_with_the_cure(monkeypatch, more):
+    set_pillar(monkeypatch, {**UNNAMED, **more})
+    with pytest.raises(swarm_errors.SettingsError, match=r"nodes: \{m1: \{\}\}"):
+        execution.check_member()
+    salt_of_state(
+        monkeypatch, swarm_settings__get={}, swarm_settings__check_member=execution.check_member
+    )
+    ret = state.valid("pillar")
+    assert ret["result"] is False
+    assert ret["comment"].startswith("nothing was changed: the pillar of m1 has swarm:managers and")
+
+
+@pytest.mark.parametrize(
+    "more", [{"nodes": {"m?": {}}}, {"managers": ["m1"]}, {"tls": {"ca": "m1"}}], ids=str
+)
+@pytest.mark.usefixtures("bare")
+def test_minion_that_pillar_names_and_the_ca_are_let_in(monkeypatch, more):
+    set_pillar(monkeypatch, {**UNNAMED, **more})
+    assert execution.check_member() == []
+
+
+@pytest.mark.parametrize("has", ["a certificate", "a cluster"])
+@pytest.mark.usefixtures("bare")
+def test_minion_that_is_in_the_swarm_is_warned_only(monkeypatch, has):
+    """The managers' pillar may name it: an upgrade of the formula must not stop its applies."""
+    if has == "a certificate":
+        monkeypatch.setattr(execution.swarm_certs.NODE, "read", lambda: "a set", raising=False)
+    else:
+        monkeypatch.setattr(execution.swarm_holdings, "in_cluster", lambda _: True)
+    set_pillar(monkeypatch, UNNAMED)
+    (told,) = execution.check_member()
+    assert "does not name m1" in told
+
+
+def test_swarm_clean_asks_for_no_name(monkeypatch):
+    """A node that was taken out of pillar is cleaned."""
+    warnings = {"faults": [], "warnings": []}
+    refused = swarm_errors.SettingsError("not named")
+    salt_of_state(
+        monkeypatch,
+        swarm_settings__get={},
+        swarm_settings__check=warnings,
+        swarm_settings__check_member=refused,
+    )
+    assert state.valid("pillar", leaving=True)["result"] is True
+    assert state.valid("pillar")["result"] is False

@@ -912,3 +912,42 @@ def test_certificate_to_which_the_ca_gives_more_is_renewed_all_the_same(hosts, o
     key = swarm_certs.NODE.read().key
     assert swarm_tls.apply()["certificate"]["new"].startswith(why)
     assert swarm_certs.NODE.read().key != key
+
+
+def test_gossip_key_is_renewed_without_another_path_for_what_reads_certificates(hosts):
+    hosts.apply("m1", "m4")
+    hosts.on("m4")
+    before, files = swarm_certs.NODE.read(), swarm_certs.NODE.current()
+    hosts.on("m1")
+    assert swarm_ca.renewable() == ["gossip"]
+    assert swarm_ca.renew("gossip") == "made"
+    assert hosts.apply("m4") == {"m4": {}}, "Consul has to accept it first"
+    hosts.on("m1")
+    assert swarm_ca.renew("gossip", step="follow") == "used"
+    told = hosts.mine["m1", "swarm_ca"]
+    assert told["gossip_old"] == before.gossip != told["gossip"]
+    assert told["gossip"] not in json.dumps(swarm_ca.record())
+    assert before.gossip not in json.dumps(swarm_ca.record())
+    changes = {"certificate": {"old": "present", "new": "with another gossip key of Consul"}}
+    assert hosts.apply("m4") == {"m4": changes}
+    assert hosts.apply("m4") == {"m4": {}}
+    hosts.on("m4")
+    assert swarm_certs.NODE.current() == files
+    assert swarm_certs.NODE.read() == before._replace(gossip=told["gossip"])
+    hosts.on("m1")
+    assert swarm_ca.renew("gossip", step="end") == "done"
+    assert "gossip_old" not in hosts.mine["m1", "swarm_ca"]
+
+
+def test_management_token_is_renewed_in_the_mine_of_the_servers(hosts):
+    consul = {"consul": {"acl": True}}
+    hosts.apply("m1", **consul)
+    hosts.on("m1", **consul)
+    first = swarm_authority.load()["acl"]
+    assert swarm_ca.renew("acl") == "made"
+    assert swarm_ca.renew("acl", step="follow") == "used"
+    told = hosts.mine["m1", "swarm_acl"]
+    assert (told["acl_old"], told["servers"]) == (first, "(?:m1|m2|m3)$")
+    assert set(swarm_ca.management().values()) == {swarm_mine.MASK, told["servers"]}
+    assert swarm_ca.renew("acl", step="end") == "done"
+    assert first not in json.dumps(hosts.mine["m1", "swarm_acl"])

@@ -76,6 +76,14 @@ def master_that_keeps_no_mine(swarm):
 
 @row("no certificate for m4: the pillar of m1, the CA, does not name it as a node", cheap=True)
 def node_that_pillar_does_not_name(swarm):
+    """Its own pillar does."""
+    _begin_anew(swarm, HOST)
+    with pillar(swarm, **_without_others(swarm)), pillar(swarm, HOST, nodes={HOST: {}}):
+        yield refused(swarm, sls="swarm.tls")
+
+
+@row("nothing was changed: the pillar of m4 has swarm:managers and does not name m4", cheap=True)
+def node_that_its_own_pillar_does_not_name(swarm):
     _begin_anew(swarm, HOST)
     with pillar(swarm, **_without_others(swarm)):
         yield refused(swarm, sls="swarm.tls")
