@@ -40,6 +40,10 @@ class EngineUnreachableError(SwarmError):
     """The Docker Engine does not answer."""
 
 
+class UntoldError(SwarmError):
+    """No manager has told of its cluster yet; one may do so soon."""
+
+
 class ApiError(SwarmError):
     """The Docker API refused a request; the text quotes Docker's message."""
 

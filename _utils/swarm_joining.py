@@ -43,7 +43,7 @@ def apply(host: Host, test: bool) -> dict:
     known = swarm_next_step.own(host.minion, swarm, host.settings)
     if not test:
         swarm_publication.withdraw(host.minion, swarm, host.settings, known)
-    step = swarm_next_step.find(host.minion, swarm, host.settings, known)
+    step = _next(host, swarm, known, test)
     if step.what == WAIT and not known.records:
         host.minion.mine().refuse_forgetful(host.settings["id"])
     if step.what == NOTHING:
@@ -109,7 +109,17 @@ def become(host: Host, before: Iterable[str] = ()) -> list[str]:
 def _find(host: Host, swarm: dict, known: Known, asks: bool) -> Step:
     if not asks:
         return swarm_next_step.look(swarm, host.settings, known)
-    return swarm_next_step.find(host.minion, swarm, host.settings, known)
+    return _next(host, swarm, known)
+
+
+def _next(host: Host, swarm: dict, known: Known, test: bool = False) -> Step:
+    """Return the next step; only a dry run reports at once what the managers may tell later."""
+    try:
+        return swarm_next_step.find(host.minion, swarm, host.settings, known)
+    except swarm_errors.UntoldError as err:
+        if test:
+            raise
+        return Step(WAIT, str(err))
 
 
 def _take(host: Host, known: Known, step: Step) -> str | None:

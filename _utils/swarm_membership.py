@@ -280,13 +280,16 @@ def _failed(swarm: dict, settings: dict, records: dict) -> Step:
 def _inactive(settings: dict, records: dict, claims: Mapping[str, str]) -> Step:
     me, managers = settings["id"], settings["managers"]
     others = {name: one for name, one in records.items() if name != me}
+    # A manager of the pillar that is in a cluster may tell of it any time, as in an apply on all.
+    may_tell = (set(managers) & set(claims)) - {me}
+    untold = swarm_errors.UntoldError if may_tell else swarm_errors.SwarmError
     if by := donors(settings, records):
         return Step(JOIN, f"{_list(by)} know a cluster")
     if others:
         # A worker does not trust the record of a member that is not a manager in the pillar.
         return Step(WAIT, f"none of {_list(managers)} has told of the cluster of {_list(others)}")
     if me in records:
-        raise swarm_errors.SwarmError(
+        raise untold(
             f"{me} was a manager of cluster {records[me]['cluster']} and is in none now, and no"
             " other manager is known: nothing was changed, so that no second cluster comes to be."
             " Bring the others up and apply to them first, or restore a backup. If the cluster is"
@@ -295,7 +298,7 @@ def _inactive(settings: dict, records: dict, claims: Mapping[str, str]) -> Step:
     if not is_first(settings):
         return Step(WAIT, f"none of {_list(managers)} has told of a cluster")
     if claimed := sorted(set(claims) - {me}):
-        raise swarm_errors.SwarmError(
+        raise untold(
             f"{_list(claimed)} are in a cluster, and none of its managers has told of it: nothing"
             " was changed, so that no second cluster comes to be. Apply swarm on its managers and"
             f" then again on {me}. If that cluster is lost for good, have its nodes leave it: salt"

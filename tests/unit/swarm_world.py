@@ -191,6 +191,7 @@ class World:
         self.pillar = {"mode": "builtin", "managers": ["m1"], "nodes": {"m*": {}}, "timeout": 20}
         self.pillars = {}  # of hosts that have another one
         self.mute = False  # whether the master lets nobody ask (peer)
+        self.meanwhile = []  # what others do while the current host waits
         self.stale_flag, self._settings = stale_flag, {}
         self._patch, self.current = monkeypatch, None
         monkeypatch.setattr(swarm_docker, "connect", lambda *_, **__: self.here().connect())
@@ -212,6 +213,8 @@ class World:
 
     def sleep(self, seconds):
         self.now += max(seconds, 0.5)
+        if self.meanwhile:
+            self.meanwhile.pop()()
         for cluster in self.clusters:
             for node in cluster.ghosts:
                 assert cluster.nodes[node]["Spec"]["Role"] == "worker", (

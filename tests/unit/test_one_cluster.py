@@ -125,6 +125,22 @@ def test_no_cluster_is_made_where_the_mine_was_emptied_and_a_member_tells_of_one
     converge(world)
 
 
+@pytest.mark.parametrize("anew", ["m2", "m3"])
+def test_machine_made_anew_waits_for_a_manager_that_is_about_to_tell(world, anew):
+    """In an apply on all, when the mine has lost what the managers had told."""
+    world.pillar["managers"] = ["m1", "m2", "m3"]
+    converge(world)
+    world.pillar["managers"] = [anew, "m1"]
+    world.engines[anew].forget()
+    for host in set(HOSTS) - {anew}:
+        world.mine.pop((host, "swarm_cluster"), None)
+    with world.on(anew), pytest.raises(swarm_errors.UntoldError, match="was a manager of cluster"):
+        swarm_builtin.apply(test=True)
+    world.meanwhile.append(lambda: world.apply("m1"))
+    assert "in the cluster of" in str(world.apply(anew))
+    converge(world)
+
+
 def test_quorum_is_never_thrown_away_by_force(world):
     converge(world, ["m1", "m2"])
     for host in ("m1", "m2"):
