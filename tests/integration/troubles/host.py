@@ -25,11 +25,12 @@ def name_that_does_not_resolve(swarm):
 
 
 @row("State 'swarm_settings.valid' was not found in SLS")
-def root_of_the_repository_that_is_none_of_salts(swarm):
+def modules_that_the_minion_does_not_allow(swarm):
     """On a machine without any of the formula's modules: the master's own, masterless."""
-    half = "rm -rf /srv/half; mkdir /srv/half; cp -r /srv/formula/swarm /srv/half"
-    with spoiled(swarm, "salt", half, "rm -rf /srv/half"):
-        yield json.dumps(_masterless(swarm, "/srv/half"))
+    config = "/etc/salt/minion.d/narrow.conf"
+    narrow = f"echo 'whitelist_state_modules: [test]' > {config}"
+    with spoiled(swarm, "salt", narrow, f"rm -f {config}"):
+        yield json.dumps(_masterless(swarm, "/srv/formula"))
     assert failures(_masterless(swarm, "/srv/formula")) == {}
     shell(swarm, "salt", "rm -rf /var/cache/salt/minion/extmods")
 
@@ -57,9 +58,9 @@ def index_that_pip_does_not_reach(swarm):
         yield refused(swarm)
 
 
-@row("no repository that apt has read has docker-ce")
-def package_that_no_repository_has(swarm):
-    with pillar(swarm, HOST, engine={"package": "docker-ce"}):
+@row("no repository that apt has read has ...")
+def version_that_no_repository_has(swarm):
+    with pillar(swarm, HOST, engine={"version": "99.*"}):
         yield refused(swarm)
 
 
