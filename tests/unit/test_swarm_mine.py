@@ -3,9 +3,13 @@
 import fnmatch
 import re
 
+import pytest
 import swarm_mine
+import swarm_nodes
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.unit.pillars import BUILTIN, settings_of
 
 # What the pillar takes in a glob of minion IDs, with "]" of a class only.
 PARTS = st.sampled_from(["a", "b", "-", ".", "_", "1", "*", "?", "[ab]", "[!a]", "[1-3]", "["])
@@ -23,3 +27,20 @@ def test_targets_have_whole_ids_only():
     target = swarm_mine.target(["m1", "web-*"])
     had = [one for one in ("m1", "m10", "xm1", "m1.x", "web-1", "xweb-1") if re.match(target, one)]
     assert had == ["m1", "web-1"]
+
+
+@pytest.mark.parametrize(
+    "pillar",
+    [
+        BUILTIN,
+        {"managers": ["m1"], "consul": {"servers": ["m1", "m2"]}, "nodes": {"web-*": {}}},
+        {"managers": ["m1"], "nodes": {"*": {}}},
+    ],
+    ids=str,
+)
+def test_secrets_go_to_members_and_to_nobody_else(pillar):
+    """The minions that read the gossip key and the join token are those that may join."""
+    settings = settings_of(pillar)
+    for minion in ("m1", "m2", "m4", "m9", "web-1", "xweb-1"):
+        may_read = bool(re.match(swarm_mine.members(settings), minion))
+        assert may_read is swarm_nodes.is_member(minion, settings), minion
