@@ -63,12 +63,13 @@ def read(name: str, source: Source) -> tuple[Stack, list[Fault]]:
     """Return the stack of a compose file, and the faults; with faults, the stack is no use."""
     nothing = Stack(name, {}, {}, [], {}, [])
     try:
-        content = source.content
-        content = swarm_compose_yaml.load(content) if isinstance(content, str) else content
+        is_text = isinstance(source.content, str)
+        load = swarm_compose_yaml.load if is_text else swarm_values.plain
+        content = load(source.content)
     except FaultError as err:
         return nothing, [err.at(source.where)]
     faults = [*_misshapen(content, source.where)]
-    if content is source.content and not faults:
+    if not is_text and not faults:
         faults = [*_misread(content["services"], f"{source.where}:services")]
     if faults:
         return nothing, faults

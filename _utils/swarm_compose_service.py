@@ -100,7 +100,6 @@ IGNORED = {
     "mac_address": _ON_EACH_NODE,
     "network_mode": "use a network, or {host: {external: true, name: host}} in `networks`",
     "oom_kill_disable": _ON_EACH_NODE,
-    "oom_score_adj": _ON_EACH_NODE,
     "pid": _ON_EACH_NODE,
     "platform": "use deploy.placement.constraints with node.platform.arch",
     "privileged": _ON_EACH_NODE,
@@ -111,6 +110,7 @@ IGNORED = {
     "uts": _ON_EACH_NODE,
 }
 _LIMITS = "deploy.resources: swarm mode has no other limits"
+_NOT_SUPPORTED = "no such key: this formula does not support it"
 _MERGE = "what `docker compose config` makes of the file"
 REFUSED = {
     "blkio_config": _LIMITS,
@@ -137,11 +137,10 @@ REFUSED = {
     "use_api_socket": "no such key: mount the socket, on managers only",
     "volume_driver": "`driver` of a volume in `volumes` of the file",
     "volumes_from": "a volume in `volumes` of the file, that both services name",
-    "healthcheck.start_interval": "no such key: this formula does not support it",
+    "oom_score_adj": _NOT_SUPPORTED,
+    "healthcheck.start_interval": _NOT_SUPPORTED,
     "deploy.resources.reservations.devices": "no such key: services have no devices",
-    "deploy.resources.reservations.generic_resources": (
-        "no such key: this formula does not support it"
-    ),
+    "deploy.resources.reservations.generic_resources": _NOT_SUPPORTED,
 }
 
 
@@ -218,7 +217,10 @@ class _Reader:
         """Read the keys of a service, or of a section of it; ``null`` is no value."""
         # What `deploy` has counts more than what keys of version 2 have.
         for key in sorted(given, key=lambda one: one == "deploy"):
-            if given[key] is not None:
+            if "." in key:
+                place = self._place(prefix).removesuffix(":")
+                self.faults.append(swarm_fault.unknown_key(place, key, self._below(prefix)))
+            elif given[key] is not None:
                 self._key(f"{prefix}{key}", given[key])
 
     def _key(self, name: str, value: Any) -> None:

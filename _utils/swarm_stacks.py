@@ -130,11 +130,12 @@ def _reader(salt: Mapping[str, Callable], what: str, source: str | None) -> Call
         if not source or source.startswith("sdb://"):
             raise FaultError(path, "salt://PATH or an absolute path: the file is in no folder")
         scheme = _SALT if source.startswith(_SALT) else ""
-        folder = posixpath.dirname(source.removeprefix(scheme))
+        place, query, saltenv = source.removeprefix(scheme).partition("?saltenv=")
+        folder = posixpath.dirname(place)
         found = posixpath.normpath(posixpath.join(folder, path))
         if found.startswith(".."):
             raise FaultError(path, "a path within salt://")
-        return swarm_versions.load(salt, f"{scheme}{found}", what)
+        return swarm_versions.load(salt, f"{scheme}{found}{query}{saltenv}", what)
 
     return read
 

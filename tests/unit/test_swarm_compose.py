@@ -330,6 +330,8 @@ def test_what_is_ignored_is_told_with_its_reason(given):
     [
         ({"imgae": "x"}, "imgae", "Did you mean 'image'?"),
         ({"deploy": {"replcas": 2}}, "deploy:replcas", "Did you mean 'replicas'?"),
+        ({"deploy.replicas": 2}, "deploy.replicas", "a known one"),
+        ({"deploy": {"a.b": 2}}, "deploy:a.b", "a known one"),
         ({"deploy": []}, "deploy", "a mapping of labels"),
         ({"deploy": {"replicas": -1}}, "deploy:replicas", "at least 0"),
         ({"deploy": {"mode": "single"}}, "deploy:mode", "global-job"),
@@ -427,6 +429,12 @@ WEB = {"services": {"a": {"image": "i"}}}
 def test_fault_of_the_file_names_its_place_and_a_cure(content, place, words):
     texts = faults_of(content)
     assert any(text.startswith(f"stack st{place}: found ") and words in text for text in texts)
+
+
+def test_keys_that_are_no_texts_are_taken_as_texts():
+    stack, faults = read({"services": {1: {"image": "i", "environment": {2: 3}}}})
+    assert faults == []
+    assert stack.services["st_1"]["env"] == {"2": "3"}
 
 
 def test_all_faults_are_told_at_once_and_no_value_that_may_be_a_secret():

@@ -332,6 +332,14 @@ def test_fault_in_the_file_is_found_before_anything_is_changed(host, edit, words
     assert host.api.written == []
 
 
+def test_files_beside_a_file_are_of_its_environment(host):
+    host.files |= {f"{path}?saltenv=dev": text for path, text in host.files.items()}
+    host.files["salt://stacks/env/web.env?saltenv=dev"] = "C=dev"
+    host.run(shop={**SHOP, "source": f"{SHOP['source']}?saltenv=dev"})
+    container = host.api.services_["shop_web"]["Spec"]["TaskTemplate"]["ContainerSpec"]
+    assert container["Env"] == ["C=dev"]
+
+
 def test_file_is_rendered_with_jinja_if_asked_for(host):
     host.edit("${TAG}", "{{ tag }}")
     host.run(shop={**SHOP, "template": "jinja"})
