@@ -19,6 +19,18 @@ class Fault(NamedTuple):
         return f"{self.path}: found {_short(self.found)}; right would be {self.want}"
 
 
+class FaultError(ValueError):
+    """A wrong value: what was found, and what is expected. The caller knows where."""
+
+    def __init__(self, found: object, want: str) -> None:
+        super().__init__(f"found {_short(found)}; right would be {want}")
+        self.found, self.want = found, want
+
+    def at(self, path: str) -> Fault:
+        """Return the fault of the value at this place."""
+        return Fault(path, self.found, self.want)
+
+
 def _short(value: object) -> str:
     shown = repr(value)
     return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 3]}..."

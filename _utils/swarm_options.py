@@ -96,7 +96,7 @@ def _parse(given: Any, table: Table, path: str, prefix: str) -> tuple[dict, list
             result |= found
             faults += more
         else:
-            result[name], more = _read(option, value, place)
+            result[name], more = read(option, value, place)
             faults += more
     return result, faults
 
@@ -106,7 +106,8 @@ def _siblings(table: Table, prefix: str) -> list[str]:
     return [name for name in names if "." not in name]
 
 
-def _read(option: Option, value: Any, path: str) -> tuple[Any, list[Fault]]:
+def read(option: Option, value: Any, path: str) -> tuple[Any, list[Fault]]:
+    """Return the value of one option in its canonical form, and the faults."""
     if value is None:
         refused = [Fault(path, None, f"{option.shape.expects}; or no such key")]
         return option.default, refused if option.required else []

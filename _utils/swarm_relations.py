@@ -308,7 +308,7 @@ def _overlay(settings: dict) -> Iterator[Fault]:
 def _workloads(settings: dict) -> Iterator[Fault]:
     if settings["mode"] == "builtin":
         return
-    for key in ("secrets", "configs", "services"):
+    for key in ("secrets", "configs", "services", "stacks"):
         if settings[key]:
             want = (
                 "no such key with mode: classic, which has no services: the managers of standalone"

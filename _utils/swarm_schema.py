@@ -13,6 +13,7 @@ import swarm_cluster as cluster
 import swarm_flags as flags
 import swarm_options
 import swarm_service_spec as service
+import swarm_stacks as stacks
 import swarm_versions as versions
 import swarm_volumes as volumes
 from swarm_fault import Fault
@@ -290,6 +291,7 @@ SCHEMA = {
     "services": Objects(
         checks.service, service.OPTIONS, service.conflicts, "services of swarm mode"
     ),
+    "stacks": Objects(checks.service, stacks.OPTIONS, stacks.conflicts, "stacks of swarm mode"),
     "autojoin": {
         "enabled": Field(checks.boolean, True, "whether this minion joins by itself"),
     },

@@ -268,6 +268,7 @@ OPTIONS: dict[str, Option] = {
     "init": Option(FLAG, (*_CONTAINER, "Init"), "whether an init process reaps children"),
     "read_only": Option(FLAG, (*_CONTAINER, "ReadOnly"), "read-only root file system", False),
     "tty": Option(FLAG, (*_CONTAINER, "TTY"), "whether it gets a terminal", False),
+    "stdin": Option(FLAG, (*_CONTAINER, "OpenStdin"), "keeps its standard input open", False),
     "cap_add": Option(CAPABILITIES, (*_CONTAINER, "CapabilityAdd"), "more capabilities", []),
     "cap_drop": Option(CAPABILITIES, (*_CONTAINER, "CapabilityDrop"), "fewer capabilities", []),
     "sysctls": Option(TABLE, (*_CONTAINER, "Sysctls"), "kernel parameters of its namespaces", {}),
@@ -412,6 +413,27 @@ def options_of(found: dict) -> dict[str, Any]:
     if labels := result.pop("labels", {}):
         result["labels"] = {key: one for key, one in labels.items() if key != RERUN}
     return {name: one for name, one in result.items() if one != {}}
+
+
+def whole(found: dict, wanted: dict) -> dict:
+    """
+    Return the wanted options as all that a service may have: others get Docker's default.
+
+    Its number of tasks stays, if it is not wanted.
+    """
+    there = options_of(found)
+    result = dict(wanted)
+    for name in there.keys() - wanted.keys():
+        section = name.partition(".")[0]
+        if OPTIONS[name].required or name == "rerun":
+            continue
+        if section in OPTIONS and not any(one.startswith(f"{section}.") for one in wanted):
+            name = section  # noqa: PLW2901  the section as a whole
+        result[name] = OPTIONS[name].default
+    for name, option in OPTIONS.items():
+        if option.by_key:
+            result[name] = {**dict.fromkeys(there.get(name, {})), **wanted.get(name, {})}
+    return result
 
 
 def created(wanted: dict) -> dict:

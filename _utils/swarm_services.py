@@ -140,25 +140,27 @@ def promised(wanted: Mapping[str, dict], versions: Mapping[str, Mapping[str, str
 # ---- what has to be done
 
 
+def check(client: Any, wanted: Mapping[str, dict], run: Run) -> None:
+    """Raise an error if Docker would refuse services, or take them for something else."""
+    files = {kind: swarm_versions.objects(client, kind) for kind in spec.FILES}
+    cluster = api.look(client)
+    networks = {*api.networks(client, cluster).values(), *run.pending.networks}
+    _refuse(cluster, wanted, networks, files, _versions(files, run))
+
+
+def _versions(files: dict, run: Run) -> dict[str, dict]:
+    return {
+        kind: {**swarm_versions.current(found), **run.pending.versions.get(kind, {})}
+        for kind, found in files.items()
+    }
+
+
 def _plans(
     client: Any, cluster: api.Cluster, wanted: Mapping[str, dict], files: dict, run: Run
 ) -> list[Plan]:
     names = api.networks(client, cluster)
-    versions = {
-        kind: {**swarm_versions.current(found), **run.pending.versions.get(kind, {})}
-        for kind, found in files.items()
-    }
-    faults = []
-    for name, options in wanted.items():
-        there = cluster.services.get(name)
-        known = {
-            "networks": {*names.values(), *run.pending.networks, "host", "bridge", "none"},
-            **{kind: {*files[kind], *versions[kind], *versions[kind].values()} for kind in files},
-        }
-        faults += _faults(name, options, there, known)
-    if faults:
-        text = "; ".join(map(str, faults))
-        raise swarm_errors.SettingsError(f"{text}. Nothing was changed")
+    versions = _versions(files, run)
+    _refuse(cluster, wanted, {*names.values(), *run.pending.networks}, files, versions)
     digests = swarm_digests.Resolver(client)
     plans = []
     for name, options in wanted.items():
@@ -181,6 +183,23 @@ def _plan(
         # The managers do nothing more about it until somebody updates the service.
         changes[_UPDATE] = {"old": found.update, "new": "resumed"}
     return Plan(name, wanted, service, changes)
+
+
+def _refuse(
+    cluster: api.Cluster,
+    wanted: Mapping[str, dict],
+    networks: set[str],
+    files: dict,
+    versions: dict[str, dict],
+) -> None:
+    known = {
+        "networks": {*networks, "host", "bridge", "none"},
+        **{kind: {*files[kind], *versions[kind], *versions[kind].values()} for kind in files},
+    }
+    found = [_faults(name, one, cluster.services.get(name), known) for name, one in wanted.items()]
+    if faults := [fault for each in found for fault in each]:
+        text = "; ".join(map(str, faults))
+        raise swarm_errors.SettingsError(f"{text}. Nothing was changed")
 
 
 def _faults(name: str, wanted: dict, service: dict | None, known: dict[str, set]) -> list[Fault]:

@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import swarm_docker
@@ -69,12 +70,14 @@ def _keep(value: Any) -> int:
     return value
 
 
-_WHERE = "salt://PATH, sdb://PROFILE/KEY or the absolute path of a file on every manager"
+SOURCE = Shape(
+    _source, "salt://PATH, sdb://PROFILE/KEY or the absolute path of a file on every manager"
+)
 OPTIONS = {
     "content": Option(
         Shape(_content, "a text that is not empty"), (), "the content itself", hidden=True
     ),
-    "source": Option(Shape(_source, _WHERE), (), "where the content is", hidden=True),
+    "source": Option(SOURCE, (), "where the content is", hidden=True),
     "keep": Option(
         Shape(_keep, "a number of versions, 2 or more"), (), "versions that stay [2]", LEAST
     ),
@@ -94,6 +97,7 @@ class Wanted(NamedTuple):
     name: str
     content: bytes
     keep: int = LEAST
+    labels: Mapping[str, str] = MappingProxyType({})  # more labels of a new version
 
 
 def check_name(value: object) -> str | None:
@@ -110,11 +114,11 @@ def given(salt: Mapping[str, Callable], kind: str, name: str, spec: dict, what: 
         faults.append(Fault(what, name, want))
     swarm_options.refuse([*faults, *conflicts(options, what)])
     content, source = spec.get("content"), options.get("source")
-    loaded = content.encode() if content else _load(salt, source, what)
+    loaded = content.encode() if content else load(salt, source, what)
     return Wanted(kind, name, loaded, options.get("keep", LEAST))
 
 
-def _load(salt: Mapping[str, Callable], source: str, what: str) -> bytes:
+def load(salt: Mapping[str, Callable], source: str, what: str) -> bytes:
     """Return a content exactly as it is in its file; ``sdb`` keeps texts."""
     if source.startswith("sdb://"):
         return swarm_secrets.load(salt, source, path=what).encode()
@@ -169,18 +173,19 @@ def objects(client: Any, kind: str) -> dict[str, dict]:
         return {one["Spec"]["Name"]: one for one in listed() or []}
 
 
-def _labels(one: dict) -> dict:
+def labels_of(one: dict) -> dict[str, str]:
+    """Return the labels of a secret or config, as Docker describes it."""
     return one["Spec"].get("Labels") or {}
 
 
 def _serial(one: dict) -> int:
-    text = _labels(one).get(SERIAL, "")
+    text = labels_of(one).get(SERIAL, "")
     return int(text) if text.isdigit() else 0
 
 
 def versions(found: Mapping[str, dict], name: str) -> list[dict]:
     """Return the versions of one name, the latest first."""
-    ours = [one for one in found.values() if _labels(one).get(NAME) == name]
+    ours = [one for one in found.values() if labels_of(one).get(NAME) == name]
     return sorted(ours, key=_serial, reverse=True)
 
 
@@ -195,13 +200,13 @@ def listed(client: Any, kind: str) -> dict[str, list[str]]:
 
 def current(found: Mapping[str, dict]) -> dict[str, str]:
     """Return ``{name in pillar: name of its latest version in Docker}``."""
-    names = {_labels(one).get(NAME) for one in found.values()} - {None}
+    names = {labels_of(one).get(NAME) for one in found.values()} - {None}
     return {name: versions(found, name)[0]["Spec"]["Name"] for name in names}
 
 
 def names(found: Mapping[str, dict]) -> dict[str, str]:
     """Return ``{name in Docker: name in pillar}`` of all versions."""
-    return {key: _labels(one)[NAME] for key, one in found.items() if NAME in _labels(one)}
+    return {key: labels_of(one)[NAME] for key, one in found.items() if NAME in labels_of(one)}
 
 
 def apply(client: Any, one: Wanted, test: bool = False) -> dict:
@@ -231,7 +236,7 @@ def _check_size(one: Wanted) -> None:
 
 
 def _check_ours(one: Wanted, there: dict | None) -> None:
-    if there and _labels(there).get(NAME) != one.name:
+    if there and labels_of(there).get(NAME) != one.name:
         word = KINDS[one.kind].word
         raise swarm_errors.SwarmError(
             f"{word} {one.name}: the cluster has a {word} {there['Spec']['Name']} that this formula"
@@ -246,22 +251,27 @@ def _put(client: Any, one: Wanted, labels: dict, there: dict | None) -> None:
         if there is None:
             name = version(one.kind, one.name, one.content)
             data = base64.b64encode(one.content).decode()
-            body = {"Name": name, "Labels": labels, "Data": data}
+            body = {"Name": name, "Labels": {**one.labels, **labels}, "Data": data}
             swarm_docker.post(client, f"{about.path}/create", json=body)
             return
-        body = {**there["Spec"], "Labels": {**_labels(there), **labels}}
+        body = {**there["Spec"], "Labels": {**labels_of(there), **labels}}
         path = f"{about.path}/{there['ID']}/update?version={there['Version']['Index']}"
         swarm_docker.post(client, path, json=body)
 
 
 def _collect(client: Any, kind: str, old: list[dict], test: bool) -> dict:
     """Remove versions that no service and no task uses; return what changed."""
-    used = _used(client, kind) if old else set()
-    unused = [one for one in old if one["ID"] not in used]
+    names = discard(client, kind, old, test)
+    return {"old versions": {"old": names, "new": []}} if names else {}
+
+
+def discard(client: Any, kind: str, objects: list[dict], test: bool = False) -> list[str]:
+    """Remove those of some objects that no service and no task uses; return their names."""
+    used = _used(client, kind) if objects else set()
+    unused = [one for one in objects if one["ID"] not in used]
     for one in unused if not test else ():
         _delete(client, kind, one)
-    names = sorted(one["Spec"]["Name"] for one in unused)
-    return {"old versions": {"old": names, "new": []}} if names else {}
+    return sorted(one["Spec"]["Name"] for one in unused)
 
 
 def _used(client: Any, kind: str) -> set[str]:
@@ -275,12 +285,13 @@ def _used(client: Any, kind: str) -> set[str]:
         tasks = client.tasks()
     # A task that is to stop has its files, and is not started again.
     specs += [one["Spec"] for one in tasks if swarm_rollout.is_due(one)]
+    return {one for each in specs for one in ids_of(kind, each)}
+
+
+def ids_of(kind: str, task: dict) -> set[str]:
+    """Return the IDs of the secrets or configs that the spec of a task refers to."""
     about = KINDS[kind]
-    return {
-        one[about.id]
-        for each in specs
-        for one in (each.get("ContainerSpec") or {}).get(about.key) or []
-    }
+    return {one[about.id] for one in (task.get("ContainerSpec") or {}).get(about.key) or []}
 
 
 def _delete(client: Any, kind: str, one: dict) -> None:

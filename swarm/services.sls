@@ -1,4 +1,6 @@
-{#- Secrets, configs and services that pillar names, in builtin mode. The leader sees to them. #}
+{#- Secrets, configs, services and stacks that pillar names, in builtin mode. The leader sees to
+    them. #}
+{%- from "swarm/mode.jinja" import stacks with context %}
 include:
   - swarm.networks
 
@@ -17,3 +19,10 @@ services of pillar run:
     - require:
       - swarm_secret: secrets of pillar are present
       - swarm_config: configs of pillar are present
+{%- if stacks %}
+
+stacks of pillar run:
+  swarm_stack.managed:
+    - require:
+      - swarm_service: services of pillar run
+{%- endif %}

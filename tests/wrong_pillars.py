@@ -777,6 +777,51 @@ WRONG = [
         "2 or more",
     ),
     Wrong(
+        "stacks in classic mode",
+        {"stacks": {"shop": {"source": "salt://shop.yml"}}},
+        "swarm:stacks",
+        "no such key with mode: classic, which has no services",
+    ),
+    Wrong(
+        "stack with an unknown option",
+        {**_SERVICES, "stacks": {"shop": {"source": "salt://shop.yml", "envrionment": {}}}},
+        "swarm:stacks:shop:envrionment",
+        "Did you mean 'environment'?",
+    ),
+    Wrong(
+        "stack without a file",
+        {**_SERVICES, "stacks": {"shop": {"prune": True}}},
+        "swarm:stacks:shop",
+        "either 'content' or 'source'",
+    ),
+    Wrong(
+        "stack whose file in the pillar is no compose file",
+        {**_SERVICES, "stacks": {"shop": {"content": "services: ["}}},
+        "swarm:stacks:shop:content",
+        "a compose file in YAML",
+    ),
+    Wrong(
+        "stack whose file in the pillar has an unknown key",
+        {**_SERVICES, "stacks": {"shop": {"content": {"services": {"web": {"imgae": "x"}}}}}},
+        "swarm:stacks:shop:content:services:web:imgae",
+        "Did you mean 'image'?",
+    ),
+    Wrong(
+        "stack with a variable that the pillar does not have",
+        {**_SERVICES, "stacks": {"shop": {"content": {"services": {"web": {"image": "$TAG"}}}}}},
+        "swarm:stacks:shop:content:services:web:image",
+        "a value in `environment` of the stack, or a default: ${TAG:-}",
+    ),
+    Wrong(
+        "Jinja for a file that Jinja has rendered",
+        {
+            **_SERVICES,
+            "stacks": {"shop": {"content": {"services": {"web": {}}}, "template": "jinja"}},
+        },
+        "swarm:stacks:shop:template",
+        "Jinja has rendered the pillar",
+    ),
+    Wrong(
         "firewall at the port of ssh",
         {"engine": {"port": 22}, "firewall": {"enabled": True}},
         "swarm:firewall:enabled",

@@ -93,6 +93,7 @@ EVERYTHING = {
     "init": False,
     "read_only": True,
     "tty": True,
+    "stdin": True,
     "cap_add": ["net_admin"],
     "cap_drop": ["ALL"],
     "sysctls": {"net.core.somaxconn": 1024},

@@ -111,6 +111,12 @@ _LOGIN = {
     }
 }
 _IDLE = {"image": "busybox:lab", "args": ["sleep", "864000"], "replicas": 0}
+# As in a compose file.
+_IDLE_SERVICE = {
+    "image": "busybox:lab",
+    "command": ["sleep", "864000"],
+    "deploy": {"replicas": 0},
+}
 _NO_PROXY = "the lab has no proxy with a login; test_swarm_proxy.py has one without an engine"
 _OPEN = {"tls": {"enabled": False}}
 _CERTIFICATE = {
@@ -641,6 +647,27 @@ ROWS = (
         _refused({"matrix": {**_IDLE, "replcas": 1}}, "Did you mean 'replicas'?", modes=BUILTIN),
         _later({"matrix": {**_IDLE, "networks": ["no"]}}, "service matrix:networks", modes=BUILTIN),
         _refused({"matrix": _IDLE}, "swarm:services", modes=CLASSIC),
+    ),
+    _row(
+        "stacks",
+        Value({"matrix": {"content": {"services": {"web": _IDLE_SERVICE}}}}, modes=BUILTIN),
+        Value(
+            {
+                "matrix": {
+                    "content": {"services": {"web": {**_IDLE_SERVICE, "environment": ["A=$B"]}}},
+                    "environment": {"B": 1},
+                    "prune": True,
+                }
+            },
+            modes=BUILTIN,
+        ),
+        _refused(
+            {"matrix": {"content": {"services": {"web": {"imgae": "x"}}}}},
+            "Did you mean 'image'?",
+            modes=BUILTIN,
+        ),
+        _later({"matrix": {"source": "/root/no.yml"}}, "stack matrix", modes=BUILTIN),
+        _refused({"matrix": {"source": "/root/no.yml"}}, "swarm:stacks", modes=CLASSIC),
     ),
     # --- what is left
     _row("autojoin:enabled", False),

@@ -15,6 +15,7 @@ import salt.modules.network
 import salt.modules.pip
 import salt.modules.publish
 import salt.modules.sdb
+import salt.modules.slsutil
 import salt.modules.systemd_service
 import swarm_joining
 import swarm_next_step
@@ -25,6 +26,7 @@ _SALTS_OWN = {
     "cmd": salt.modules.cmdmod,
     "cp": salt.modules.cp,
     "sdb": salt.modules.sdb,
+    "slsutil": salt.modules.slsutil,
     "network": salt.modules.network,
     "pip": salt.modules.pip,
     "publish": salt.modules.publish,

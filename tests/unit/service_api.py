@@ -14,6 +14,7 @@ import docker
 import requests
 import swarm_digests
 import swarm_docker
+import swarm_networks
 import swarm_service_spec as spec
 import swarm_service_watch
 import swarm_wait
@@ -40,6 +41,11 @@ class Manager:
         self.nodes_ = [node("m1", "manager", leader=True), node("m2")]
         self.written, self.headers, self.reads = [], [], 0
         self.behave = {}  # service: what becomes of its tasks after a write; by default, they run
+        self.networks_ = {
+            one: {"Id": one, "Name": name, "Scope": "swarm", "Driver": "overlay"}
+            for one, name in NAMES.items()
+        }
+        self.timeout = 60
         self.registry = {}  # image: digest, or what asking for it does
         self.asked = []  # images
         self.logs = collections.defaultdict(bytes)  # ID of a task: what Docker returns
@@ -84,16 +90,21 @@ class Manager:
     def nodes(self):
         return self.nodes_
 
-    def networks(self):
+    def networks(self, names=()):
         self.reads += 1
-        local = {"Id": "id-bridge", "Name": "bridge", "Scope": "local"}
-        overlay = [{"Id": one, "Name": name, "Scope": "swarm"} for one, name in NAMES.items()]
-        return [local, *overlay]
+        local = {"Id": "id-bridge", "Name": "bridge", "Scope": "local", "Driver": "bridge"}
+        found = [local, *copy.deepcopy(list(self.networks_.values()))]
+        return [one for one in found if not names or names[0] in one["Name"]]
 
     def inspect_network(self, which):
         if which == "id-host":
             return {"Id": which, "Name": "host", "Scope": "swarm"}
+        if which in self.networks_:
+            return {**self.networks_[which], "Containers": {}}
         raise docker.errors.NotFound("no such network")
+
+    def containers(self, **_):
+        return []
 
     def inspect_service(self, which):
         self.reads += 1
@@ -133,11 +144,29 @@ class Manager:
         what, _, rest = path.removeprefix("/").partition("/")
         if what == "services":
             self._service(rest, copy.deepcopy(json))
+        elif what == "networks":
+            return self._network(copy.deepcopy(json))
         else:
             self._file(what, rest, copy.deepcopy(json))
+        return None
+
+    def _network(self, body):
+        which = f"id-{body['Name']}-{self._next()}"
+        more = {"Id": which, "Scope": "swarm"}
+        self.networks_[which] = {**body, **more}
+        return SimpleNamespace(json=lambda: more)
+
+    def remove_network(self, which):
+        used = [
+            one["Spec"]["TaskTemplate"].get("Networks") or [] for one in self.services_.values()
+        ]
+        if any(one["Target"] == which for each in used for one in each):
+            raise docker.errors.APIError("x", explanation=f"network {which} is in use by service")
+        self.written.append(f"-{which}")
+        del self.networks_[which]
 
     def _service(self, rest, body):
-        ids = {**{name: one for one, name in NAMES.items()}, "host": "id-host"}
+        ids = {"host": "id-host", **{one["Name"]: key for key, one in self.networks_.items()}}
         for one in body["TaskTemplate"].get("Networks") or []:
             one["Target"] = ids.get(one["Target"], one["Target"])
         name = body["Name"]
@@ -192,7 +221,8 @@ class Manager:
     def remove_service(self, which):
         self.written.append(f"-{which}")
         self.services_ = {n: one for n, one in self.services_.items() if one["ID"] != which}
-        self.later.append((self.now + 2, self.tasks_.clear))
+        gone = [one for one in self.tasks_ if one["ServiceID"] == which]
+        self.later.append((self.now + 2, lambda: [self.tasks_.remove(one) for one in gone]))
 
     # --- what becomes of tasks
 
@@ -247,7 +277,7 @@ class Manager:
         monkeypatch.setattr(swarm_docker, "get", self.get)
         monkeypatch.setattr(swarm_docker, "registry_login", lambda _, image: {"login for": image})
         clock = SimpleNamespace(monotonic=self.monotonic, time=self.time, sleep=self.sleep)
-        for module in (swarm_wait, swarm_service_watch, swarm_digests):
+        for module in (swarm_wait, swarm_service_watch, swarm_digests, swarm_networks):
             monkeypatch.setattr(module, "time", clock)
         return self
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import swarm_compose_service
 import swarm_options
 import swarm_service_spec
 import yaml
@@ -85,6 +86,27 @@ def test_paper_on_workloads_has_every_option_as_the_table_has_it():
     text = (ROOT / "docs/workloads.md").read_text().split("| option | value | meaning | unset |")[1]
     lines = [line for line in text.splitlines() if line.startswith("| `")]
     assert lines == [f"| {' | '.join(row)} |" for row in option_rows(swarm_service_spec.OPTIONS)]
+
+
+def reasons(table):
+    """Return the rows of the paper's table for keys and their reasons."""
+    found: dict = {}
+    for key, reason in table.items():
+        found.setdefault(reason, []).append(f"`{key}`")
+    return [f"| {', '.join(keys)} | {reason} |" for reason, keys in found.items()]
+
+
+@pytest.mark.parametrize(
+    ("title", "table"),
+    [
+        ("What a stack ignores", swarm_compose_service.IGNORED),
+        ("What a stack refuses", swarm_compose_service.REFUSED),
+    ],
+)
+def test_paper_on_workloads_has_every_key_of_a_stack_that_is_not_kept(title, table):
+    text = (ROOT / "docs/workloads.md").read_text().split(f"### {title}\n")[1]
+    lines = [line for line in text.split("\n#")[0].splitlines() if line.startswith("| `")]
+    assert lines == reasons(table)
 
 
 def test_reference_names_every_sls_and_no_other():

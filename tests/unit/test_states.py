@@ -49,6 +49,7 @@ APPLIED = {
     "swarm_secret.managed": "swarm_secret.apply_all",
     "swarm_config.managed": "swarm_config.apply_all",
     "swarm_service.managed": "swarm_service.apply_all",
+    "swarm_stack.managed": "swarm_stack.apply_all",
     "swarm_volume.managed": "swarm_volume.apply_all",
 }
 # What a state says besides.
@@ -80,6 +81,7 @@ GATES = {
     "swarm_secret": "swarm_secret.apply",
     "swarm_config": "swarm_config.apply",
     "swarm_service": "swarm_service.apply",
+    "swarm_stack": "swarm_stack.apply",
     "swarm_volume": "swarm_volume.apply",
 }
 CHANGES = {"thing": {"old": None, "new": "there"}}
@@ -98,6 +100,8 @@ def run(monkeypatch):
                 "swarm_leader__complaints": complaints,
                 "swarm_ca__complaints": complaints,
                 "swarm_service__complaints": complaints,
+                "swarm_stack__complaints": complaints,
+                "swarm_stack__ignored": kwargs.pop("ignored", []),
                 "swarm_builtin__release": kwargs.pop("stays", ""),
                 "swarm_leader__leads": kwargs.pop("leads", True),
                 function.replace(".", "__"): outcome,
@@ -152,6 +156,8 @@ def test_rollout_that_fails_tells_what_was_changed_all_the_same(run, test):
 LEADERS = {
     "swarm_service.present": ("swarm_service.apply", {"image": "a", "limits": None}),
     "swarm_service.absent": ("swarm_service.remove", {}),
+    "swarm_stack.deployed": ("swarm_stack.apply", {"source": "/x", "prune": True}),
+    "swarm_stack.removed": ("swarm_stack.remove", {}),
     "swarm_secret.present": ("swarm_secret.apply", {"content": "x"}),
     "swarm_secret.absent": ("swarm_secret.remove", {}),
     "swarm_config.present": ("swarm_config.apply", {"source": "/x", "keep": 3}),
@@ -176,6 +182,14 @@ def test_node_that_does_not_lead_leaves_it_to_the_leader(run, name):
     assert (ret["result"], ret["changes"]) == (True, {})
     assert "not the leader" in ret["comment"]
     called.assert_not_called()
+
+
+def test_stack_tells_what_is_ignored_and_each_warning(run):
+    ret, _ = run(
+        "swarm_stack.managed", "swarm_stack.apply_all", {}, complaints=["no digest"], ignored=["x"]
+    )
+    assert (ret["result"], ret["warnings"]) == (True, ["no digest"])
+    assert ret["comment"].splitlines()[1:] == ["x"]
 
 
 def test_service_gets_every_option_that_is_given_and_none_of_salts_own(run):

@@ -136,6 +136,20 @@ def test_long_values_are_cut():
             "secrets": {"key": {"source": "sdb://vault/key"}, "other": {"content": "x", "keep": 3}},
             "configs": {"site": {"source": "salt://site.conf"}},
         },
+        {
+            **WITH_SERVICES,
+            "stacks": {
+                "shop": {
+                    "source": "salt://stacks/shop.yml",
+                    "template": "jinja",
+                    "environment": {"TAG": 7},
+                    "prune": True,
+                    "resolve": "never",
+                    "timeout": 300,
+                },
+                "front": {"content": "services: {web: {image: 'nginx:${TAG:-1}'}}"},
+            },
+        },
         {"manager": {"options": {"tls": True, "tlscert": "/c.pem", "tlskey": "/k.pem"}}},
         {
             "networks": {

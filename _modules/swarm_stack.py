@@ -1,0 +1,156 @@
+"""
+Inspect and manage the stacks of a cluster in builtin mode: what compose files describe.
+
+Only the leader of the cluster changes them. On other nodes, functions that change something do
+nothing.
+"""
+
+import logging
+
+import swarm_mode
+import swarm_options
+import swarm_services
+import swarm_stacks
+
+__virtualname__ = "swarm_stack"
+
+_log = logging.getLogger(__name__)
+_WARNINGS, _IGNORED = "swarm_stack.warnings", "swarm_stack.ignored"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _client():
+    return swarm_mode.connect(__salt__)
+
+
+def apply(name, spec, test=False):
+    """
+    Ensure a stack is as its compose file says, and that its services run; return what changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_stack.apply shop '{source: "salt://stacks/shop.yml"}' test=True
+
+    name
+        Name of the stack.
+
+    spec
+        Options, as in ``swarm:stacks``.
+
+    test
+        Change nothing.
+    """
+    options = swarm_stacks.parsed(name, spec)
+    if not __salt__["swarm_leader.leads"]():
+        return {}
+    return _deploy({name: options}, swarm_services.NOTHING_PENDING, test).get(name, {})
+
+
+def apply_all(test=False):
+    """
+    Ensure the stacks of ``swarm:stacks`` are as their files say, and run; return what changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_stack.apply_all test=True
+    """
+    settings = __salt__["swarm_settings.get"]()
+    stacks = settings["stacks"]
+    if not stacks:
+        return {}
+    leads = __salt__["swarm_leader.leads"]()
+    if not leads:
+        founds = test and __salt__["swarm_leader.founds"]()
+        return swarm_stacks.promised(_given(stacks)) if founds else {}
+    pending = swarm_services.NOTHING_PENDING
+    if test:
+        # Earlier states of this run would have made them.
+        versions = {
+            "secrets": __salt__["swarm_secret.planned"](),
+            "configs": __salt__["swarm_config.planned"](),
+        }
+        pending = swarm_services.Pending(set(settings["networks"]), versions)
+    return _deploy(stacks, pending, test)
+
+
+def _given(stacks):
+    """Return stacks with their contents, and keep what they ignore for the states."""
+    wanted = [swarm_stacks.given(__salt__, name, one) for name, one in stacks.items()]
+    settings = __salt__["swarm_settings.get"]()
+    swarm_options.refuse(swarm_stacks.collisions([one.stack for one in wanted], settings))
+    for one in wanted:
+        if one.stack.ignored:
+            text = f"stack {one.stack.name} ignores {', '.join(one.stack.ignored)}"
+            __context__.setdefault(_IGNORED, []).append(text)
+    return wanted
+
+
+def _deploy(stacks, pending, test):
+    timeout = __salt__["swarm_settings.get"]()["timeout"]
+    run = swarm_services.Run(timeout, pending, test, _warn)
+    wanted = _given(stacks)
+    with _client() as client:
+        return swarm_stacks.deploy(client, wanted, run)
+
+
+def _warn(text):
+    _log.warning(text)
+    __context__.setdefault(_WARNINGS, []).append(text)
+
+
+def complaints():
+    """
+    Return the warnings of what this job has applied so far, each once, for the states.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_stack.complaints
+    """
+    return __context__.pop(_WARNINGS, [])
+
+
+def ignored():
+    """
+    Return the keys of compose files that had no effect so far in this job, for the states.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_stack.ignored
+    """
+    return __context__.pop(_IGNORED, [])
+
+
+def remove(name, test=False):
+    """
+    Remove all services, networks, secrets and configs of a stack, and wait; return what changed.
+
+    What ``docker stack deploy`` has made is removed as well. Volumes stay, with their data.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_stack.remove shop
+
+    name
+        Name of the stack.
+
+    test
+        Change nothing.
+    """
+    if not __salt__["swarm_leader.leads"]():
+        return {}
+    timeout = __salt__["swarm_settings.get"]()["timeout"]
+    with _client() as client:
+        return swarm_stacks.remove(client, name, timeout, test)
