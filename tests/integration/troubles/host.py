@@ -162,7 +162,8 @@ def disk_that_is_full_where_images_are(swarm):
 @row(FULL)
 def disk_that_is_full_where_apt_keeps_packages(swarm):
     """On a host that has no engine yet."""
-    assert failures(swarm.state("swarm.clean", target=HOST)) == {}
+    told = failures(swarm.state("swarm.clean", target=HOST))
+    assert not told, told
     shell(swarm, HOST, "apt-get clean")
     with _full(swarm, "/var/cache/apt", "64"):
         yield refused(swarm)
