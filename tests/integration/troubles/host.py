@@ -6,7 +6,7 @@ import json
 import shlex
 
 from tests.integration.cluster import failures
-from tests.integration.troubles.table import HOST, pillar, refused, row, shell, spoiled
+from tests.integration.troubles.table import HOST, occupied, pillar, refused, row, shell, spoiled
 
 DAEMON = "/etc/docker/daemon.json"
 
@@ -178,10 +178,8 @@ def etc_that_is_read_only(swarm):
 
 @row("Cause: another program has that port", cheap=True)
 def port_of_the_engine_that_another_program_has(swarm):
-    listen = f"python3 -m http.server --bind {swarm.lab.address(HOST)} 2399"
-    spoil = f"systemd-run --quiet --collect --unit=occupant {listen}; sleep 1"
     with (
-        spoiled(swarm, HOST, spoil, "systemctl stop occupant"),
+        occupied(swarm, HOST, 2399),
         pillar(swarm, HOST, engine={"port": 2399}),
     ):
         yield refused(swarm)

@@ -8,6 +8,7 @@ from tests.integration.troubles.table import (
     HOST,
     consul,
     lock,
+    occupied,
     pillar,
     refused,
     row,
@@ -54,7 +55,7 @@ def server_that_quorum_needs(swarm):
 @row("m1 waits for its turn to restart Consul or a manager: m2 has it")
 def turn_of_a_host_that_does_not_come_back(swarm):
     lock(swarm, "swarm-formula/turn", "m2")
-    with pillar(swarm, timeout=5, consul=_with_options(swarm, log_level="WARN")):
+    with pillar(swarm, timeout=20, consul=_with_options(swarm, log_level="WARN")):
         yield refused(swarm, "m1")
         assert failures(swarm.state(target="m2")) == {}
 
@@ -87,9 +88,7 @@ def archive_of_another_image(swarm):
 def port_of_the_manager_that_another_program_has(swarm):
     """As with a flag that it does not take: it ends at once, with words of its own."""
     stop(swarm, "swarm-manager", HOST)
-    listen = f"python3 -m http.server --bind {swarm.lab.address(HOST)} {MANAGER}"
-    spoil = f"systemd-run --quiet --collect --unit=occupant {listen}; sleep 1"
-    with spoiled(swarm, HOST, spoil, "systemctl stop occupant"):
+    with occupied(swarm, HOST, MANAGER):
         yield refused(swarm)
 
 

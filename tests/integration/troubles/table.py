@@ -128,6 +128,16 @@ def spoiled(swarm, host, spoil, mend):
         shell(swarm, host, mend)
 
 
+def occupied(swarm, host, port):
+    """Have another program of a host listen on a port for a while."""
+    listen = f"python3 -m http.server --bind {swarm.lab.address(host)} {port}"
+    spoil = (
+        f"systemd-run --quiet --collect --unit=occupant {listen};"
+        f" timeout 60 sh -c 'until ss -Hltn | grep -q :{port}; do sleep 0.1; done'"
+    )
+    return spoiled(swarm, host, spoil, "systemctl stop occupant")
+
+
 def stop(swarm, container, *hosts):
     for host in hosts:
         swarm.docker(host, "stop", container)
