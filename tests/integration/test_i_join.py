@@ -204,6 +204,7 @@ def test_minion_that_starts_while_manager_and_consul_leader_are_down_joins_later
 
 
 @pytest.mark.once
+@pytest.mark.long
 def test_schedule_in_pillar_joins_without_any_event(joins):
     joins.lab.salt_run("swarm.remove", "m4", timeout=300)
     job = {"function": "state.apply", "args": ["swarm.join"], "seconds": 5, "maxrunning": 1}

@@ -223,6 +223,7 @@ def test_gossip_key_is_rotated_and_nothing_restarts(swarm):
 
 
 @pytest.mark.once
+@pytest.mark.long
 def test_tls_is_switched_off_and_on_in_a_running_swarm(swarm):
     pids = swarm.pids("m2")
     swarm.swarm(
