@@ -177,7 +177,7 @@ def _replaced():
         # The state that requests the new certificate reports the error.
         with contextlib.suppress(swarm_errors.SwarmError):
             changes = function(test=True).values() if store.read() else ()
-            if any(change["new"] for change in changes):
+            if store.is_promised() and any(change["new"] for change in changes):
                 found.append(Path(store.current().folder).name)
     return found
 

@@ -555,7 +555,7 @@ def _rotate_secret(kind, swarm, reports, ca):
     """Renew a secret of Consul; return ``True``, or why not. The old one works until the end."""
     servers = [name for name in swarm.holders if name in reports]
     try:
-        nodes = _all_nodes(swarm, reports)
+        nodes = sorted({*_all_nodes(swarm, reports), *servers})
         if _renewed(ca, kind, "begin") == swarm_renewal.MADE:
             _tell(ca, f"Consul gets the new {kind} beside the old one")
             _done_by(servers, "swarm_consul.admit", kind)
@@ -565,15 +565,25 @@ def _rotate_secret(kind, swarm, reports, ca):
         _renewed(ca, kind, "end")
     except swarm_errors.SwarmError as err:
         return (
-            f"not finished: {err}. Until it is, the old one is accepted. To resume: salt-run"
-            f" swarm.rotate {kind}"
+            f"not finished: {err}. The old one is accepted until it is, but a node whose Consul"
+            " starts meanwhile may not find the others: resume soon with salt-run swarm.rotate"
+            f" {kind}"
         )
     return True
 
 
 def _all_nodes(swarm, reports):
-    """Return the nodes that the managers list; raise an error if one of them does not answer."""
+    """
+    Return the nodes that the managers list; raise an error if one of them does not answer.
+
+    A server of Consul that is off may not be listed any more, and would bring the old secret back.
+    """
     said = _views(swarm, reports).said
+    if silent := [name for name in swarm.holders if name not in reports]:
+        raise swarm_errors.SwarmError(
+            f"the minions of {', '.join(silent)}, servers of Consul, do not answer: start them, or"
+            " take them out of pillar (swarm:consul:servers) and apply"
+        )
     if absent := swarm_rotation.absent(reports, said):
         raise swarm_errors.SwarmError(
             f"the minions of {', '.join(absent)} do not answer: start them, or remove them with"

@@ -415,6 +415,9 @@ def granted(asked: Asked, settings: dict, held: dict[str, set[str]]) -> swarm_pk
         Addresses in the certificates issued so far: ``{minion: addresses}``.
     """
     me = settings["id"]
+    if not settings["is_ca"]:
+        # Its key may still be there: of a swarm that has other certificates by now, or none.
+        raise _refuse(asked, f"{me} is not the CA by its pillar (swarm:tls)")
     if not swarm_nodes.is_member(asked.minion, settings):
         cure = f"if it is to be one, e.g. swarm: {{nodes: {{{asked.minion}: {{}}}}}} in that pillar"
         raise _refuse(asked, f"the pillar of {me}, the CA, does not name it as a node: {cure}")

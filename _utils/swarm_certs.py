@@ -86,6 +86,10 @@ class Store:
         """Record whether test mode, which installs nothing, plans a new set."""
         self._promised = promised
 
+    def is_promised(self) -> bool:
+        """Check whether test mode plans a new set."""
+        return self._promised
+
     def due(self, test: bool) -> Files:
         """
         Return the paths for the services: of the newest set, or in test mode of the planned one.

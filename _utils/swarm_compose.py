@@ -165,6 +165,7 @@ class _File:
             self.source.variables,
             self.source.read,
         )
+        self._refuse_twins(things)
         services = self._services(known)
         used = {one for options in services.values() for one in options.get("networks", ())}
         networks = {
@@ -201,6 +202,16 @@ class _File:
         return services
 
     # ---- what services name
+
+    def _refuse_twins(self, things: dict[str, dict[str, _Thing]]) -> None:
+        """Refuse two definitions of one object: the last one would win."""
+        for kind in ("networks", *swarm_versions.KINDS):
+            seen: dict[str, str] = {}
+            for key, one in things[kind].items():
+                first = seen.setdefault(one.name, key)
+                if first != key and not one.external:
+                    want = f"another name: {first} has it as well"
+                    self.faults.append(Fault(self._place(kind, key, "name"), one.name, want))
 
     def _things(self, kind: str) -> dict[str, _Thing]:
         found = {}

@@ -28,13 +28,15 @@ _SCALARS = {
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict = {}  # noqa: RUF012  PyYAML's own name; not those of YAML 1.1
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
+    # Not while mappings are constructed: then merge keys have been replaced, in an anchor as well.
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
         names = [one.value for one, _ in node.value if one.tag != f"{_TAG}merge"]
         for key, _ in node.value:
             if names.count(key.value) > 1:
                 text = f"the key {key.value!r} is there twice"
                 raise yaml.constructor.ConstructorError(None, None, text, key.start_mark)
-        return super().construct_mapping(node, deep)
+        return node
 
 
 for _name, (_pattern, _first) in _SCALARS.items():

@@ -6,6 +6,7 @@ A stack has no object of its own in Docker: what belongs to it has the label
 Objects with another label, or without one, are never changed or removed.
 """
 
+import contextlib
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -246,11 +247,13 @@ def deploy(client: Any, wanted: list[Wanted], run: Run) -> dict[str, dict]:
     _objects(client, stacks, changes, test=True)
     if not run.test:
         changes = _Changes(stacks)
-        _objects(client, stacks, changes, test=False)
     pruned = [one.stack for one in wanted if one.prune]
-    _prune(cluster, pruned, changes, run, ("services",))
-    _services(client, services, changes, run)
-    _prune(cluster, pruned, changes, run, ("networks", *swarm_versions.KINDS))
+    with changes.told():
+        if not run.test:
+            _objects(client, stacks, changes, test=False)
+        _prune(cluster, pruned, changes, run, ("services",))
+        _services(client, services, changes, run)
+        _prune(cluster, pruned, changes, run, ("networks", *swarm_versions.KINDS))
     return changes.found()
 
 
@@ -271,6 +274,19 @@ class _Changes:
 
     def found(self) -> dict[str, dict]:
         return self._found
+
+    @contextlib.contextmanager
+    def told(self) -> Iterator[None]:
+        """Have an error carry what was changed before it."""
+        try:
+            yield
+        except swarm_errors.RolloutError as err:
+            self.services(err.changes)
+            raise swarm_errors.RolloutError(str(err), self._found) from None
+        except swarm_errors.SwarmError as err:
+            if not self._found:
+                raise
+            raise swarm_errors.RolloutError(str(err), self._found) from None
 
 
 def _pending(stacks: list[Stack], pending: Pending) -> Pending:
@@ -301,12 +317,9 @@ def _objects(client: Any, stacks: list[Stack], changes: _Changes, test: bool) ->
 def _services(client: Any, services: dict, changes: _Changes, run: Run) -> None:
     try:
         changes.services(swarm_services.apply(client, services, run))
-    except swarm_errors.RolloutError as err:
-        changes.services(err.changes)
-        raise swarm_errors.RolloutError(str(err), changes.found()) from None
     except swarm_errors.WaitTimeoutError:
-        # In a dry run: services are only waited for if nothing else is to do.
-        if not changes.found():
+        # A dry run waits for services only if nothing else is to do.
+        if not (run.test and changes.found()):
             raise
 
 
@@ -322,37 +335,43 @@ def _prune(
 
 def _remove(
     cluster: _Cluster, stack: str, kind: str, found: Mapping[str, dict], run: Run
-) -> list[str]:
-    """Remove those objects of a stack that no service of others uses; return their names."""
+) -> Iterator[str]:
+    """Remove those objects of a stack that no service of others uses; yield the name of each."""
     free = found if kind == "services" else cluster.free(stack, kind, found)
-    if run.test:
-        return sorted(free)
-    if kind in swarm_versions.KINDS:
-        return swarm_versions.discard(cluster.client, kind, list(free.values()))
+    if kind in swarm_versions.KINDS and not run.test:
+        yield from swarm_versions.discard(cluster.client, kind, list(free.values()))
+        return
     for name in sorted(free):
-        if kind == "services":
+        if run.test:
+            pass
+        elif kind == "services":
             api.remove(cluster.client, name, run.timeout)
         else:
             swarm_networks.remove(cluster.client, name)
-    return sorted(free)
+        yield name
 
 
 def remove(client: Any, name: str, timeout: float, test: bool = False) -> dict[str, dict]:
     """Remove all objects of a stack, and wait until its tasks are gone; return what changed."""
     cluster, run = _Cluster(client), Run(timeout, test=test)
     changes = _Changes([])
-    for kind in ("services", "networks", *swarm_versions.KINDS):
-        found = cluster.of(name, kind)
-        gone = _remove(cluster, name, kind, found, run)
-        for one in gone:
-            changes.add(name, kind, one, _REMOVED)
-        if left := sorted(found.keys() - set(gone)):
-            raise swarm_errors.RolloutError(
-                f"stack {name}: other services use its {kind} {', '.join(left)}. Take them out of"
-                " their options, and apply again",
-                changes.found(),
-            )
+    with changes.told():
+        for kind in ("services", "networks", *swarm_versions.KINDS):
+            _remove_all(cluster, name, kind, changes, run)
     return changes.found().get(name, {})
+
+
+def _remove_all(cluster: _Cluster, stack: str, kind: str, changes: _Changes, run: Run) -> None:
+    found = cluster.of(stack, kind)
+    left = set(found)
+    for one in _remove(cluster, stack, kind, found, run):
+        changes.add(stack, kind, one, _REMOVED)
+        left.discard(one)
+    if left:
+        raise swarm_errors.SwarmError(
+            f"stack {stack}: other services use its {kind} {', '.join(sorted(left))}. Take them out"
+            " of their options, and apply again"
+        )
 
 
 def promised(wanted: list[Wanted]) -> dict[str, dict]:

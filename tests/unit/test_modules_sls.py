@@ -3,11 +3,13 @@ How the formula's modules come to a minion, and what a master gets, as Salt rend
 """
 
 import json
+import os
 import re
 
 import pytest
 import salt.config
 import salt.loader
+import swarm_files
 import swarm_members
 import swarm_nodes
 import yaml
@@ -152,6 +154,8 @@ def test_settings_of_an_admin_in_that_file_are_not_replaced(minion, tmp_path):
 # ---- who is a member
 
 NAMED = {"managers": ["m2", "m3"], "nodes": {"web-*": {}, "m[14]": {}}}
+# Of a real host: while a test runs, it is elsewhere.
+RECORD = str(swarm_files.RECORD)
 UNNAMED = {"managers": ["m2", "m3"], "nodes": {"web-*": {}}}
 # The pillar of m1: what makes it a member, and what does not.
 PILLARS = [
@@ -183,6 +187,13 @@ def test_one_rule_for_the_master_and_for_what_a_bare_minion_renders(minion, swar
     assert swarm_members.joins("m1", {"swarm": swarm}) is named
     states = minion("join", pillar={"swarm": swarm})
     assert states.get("include") == (["swarm"] if named else None)
+
+
+def test_node_that_its_own_pillar_does_not_name_goes_on(minion, monkeypatch):
+    """An apply warns, and renews its certificate."""
+    isfile = os.path.isfile
+    monkeypatch.setattr(os.path, "isfile", lambda path: str(path) == RECORD or isfile(path))
+    assert minion("join", pillar={"swarm": UNNAMED})["include"] == ["swarm"]
 
 
 def test_minion_that_pillar_does_not_name_is_told_and_left_as_it_is(minion):

@@ -66,6 +66,16 @@ def test_certificate_says_what_pillar_says(settings, request_of, names, addresse
     assert (grant.name, grant.usages) == (request_of.minion, ("serverAuth", "clientAuth"))
 
 
+@pytest.mark.parametrize(
+    "tls", [{"enabled": False}, {key: "/x" for key in ("cert", "key", "ca_cert")}]
+)
+def test_ca_that_is_none_by_its_pillar_signs_for_nobody(tls):
+    """There, the pillar alone makes a member, and the key of the former CA may still be there."""
+    settings = settings_of({**PILLAR, "tls": tls})
+    with pytest.raises(swarm_errors.SwarmError, match="is not the CA by its pillar"):
+        swarm_authority.granted(asked(), settings, {})
+
+
 def test_only_servers_of_consul_may_say_that_they_are_servers():
     settings = settings_of({**PILLAR, "consul": {"servers": ["m1"]}})
     grants = [

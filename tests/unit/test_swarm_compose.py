@@ -386,9 +386,34 @@ def test_fault_names_stack_service_key_and_cure(given, place, words):
 WEB = {"services": {"a": {"image": "i"}}}
 
 
+def test_merge_keys_are_no_keys_that_are_there_twice():
+    """Also where the anchor stands deeper than its use, and merges itself."""
+    text = """
+x-c: &c {tier: any, team: a}
+services:
+  web: {image: i, deploy: {labels: &l {<<: *c, tier: web}}}
+  db: {image: i, labels: {<<: *l}}
+"""
+    stack, faults = swarm_compose.read("st", swarm_compose.Source(text, {}, lambda _: b"", "s"))
+    assert faults == []
+    assert (
+        stack.services["st_db"]["container_labels"].items() >= {"tier": "web", "team": "a"}.items()
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "place", "words"),
     [
+        (
+            {**WEB, "secrets": {one: {"file": f"/{one}", "name": "n"} for one in ("a", "b")}},
+            ":secrets:b:name",
+            "another name: a has it as well",
+        ),
+        (
+            {**WEB, "networks": {one: {"name": "n"} for one in ("a", "b")}},
+            ":networks:b:name",
+            "another name: a has it as well",
+        ),
         ("a: [", "", "a compose file in YAML"),
         ("services: {a: {image: i}}\nservices: {}", "", "is there twice"),
         ("&a [*a]", "", "an alias of itself"),

@@ -853,7 +853,7 @@ def test_renewal_that_fails_keeps_the_old_one_and_tells_how_to_go_on(classic, st
     classic.more[step] = "no leader"
     done = runner.rotate("gossip")["gossip"]
     assert "no leader" in done
-    assert done.endswith("To resume: salt-run swarm.rotate gossip")
+    assert done.endswith("resume soon with salt-run swarm.rotate gossip")
     assert steps(classic)[-1][0] == last
     assert ("swarm_ca.renew", "end") not in steps(classic)
     assert runner.__context__["retcode"] == 1
@@ -864,6 +864,14 @@ def test_renewal_that_was_interrupted_goes_on_where_it_was(classic):
     classic.more["swarm_ca.renew"] = lambda: next(phases)
     assert runner.rotate("gossip") == {"gossip": True}
     assert classic.calls("swarm_consul.admit") == []
+
+
+def test_server_that_is_off_and_not_listed_any_more_blocks_the_renewal(classic):
+    """It would bring the old secret back."""
+    del classic.reports["m3"]
+    classic.managers = said(*map(node, (1, 2, 4)))
+    assert "the minions of m3, servers of Consul, do not answer" in runner.rotate("acl")["acl"]
+    assert steps(classic) == []
 
 
 def test_node_that_does_not_answer_blocks_the_renewal_before_it_begins(classic):

@@ -196,6 +196,22 @@ def test_what_the_file_does_not_name_any_more_is_pruned_if_asked_for(host, prune
         assert host.names() == WHOLE
 
 
+def test_what_was_changed_before_a_failure_is_told(host, monkeypatch):
+    """As of a service whose tasks do not end."""
+
+    def late(*_):
+        raise swarm_errors.WaitTimeoutError("its tasks are still there")
+
+    host.run()
+    smaller(host)
+    more = "    secrets: [more]\nsecrets: {more: {file: ./password}}\n"
+    host.files[SHOP["source"]] = host.files[SHOP["source"]].rstrip() + "\n" + more
+    monkeypatch.setattr(swarm_stacks.api, "remove", late)
+    with pytest.raises(swarm_errors.RolloutError, match="still there") as told:
+        host.run(shop={**SHOP, "prune": True})
+    assert set(told.value.changes["shop"]) == {"secrets"}
+
+
 def others(host):
     """Have objects of another stack, and of none, and return all of them."""
     other = {

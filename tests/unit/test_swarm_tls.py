@@ -924,6 +924,9 @@ def test_gossip_key_is_renewed_without_another_path_for_what_reads_certificates(
     assert hosts.apply("m4") == {"m4": {}}, "Consul has to accept it first"
     hosts.on("m1")
     assert swarm_ca.renew("gossip", step="follow") == "used"
+    hosts.on("m4")
+    assert swarm_tls.tidy(test=True) == {}, "the set in use stays"
+    hosts.on("m1")
     told = hosts.mine["m1", "swarm_ca"]
     assert told["gossip_old"] == before.gossip != told["gossip"]
     assert told["gossip"] not in json.dumps(swarm_ca.record())
