@@ -28,7 +28,7 @@ def name_that_does_not_resolve(swarm):
 def modules_that_the_minion_does_not_allow(swarm):
     """On a machine without any of the formula's modules: the master's own, masterless."""
     config = "/etc/salt/minion.d/narrow.conf"
-    narrow = f"echo 'whitelist_state_modules: [test]' > {config}"
+    narrow = f"mkdir -p /etc/salt/minion.d; echo 'whitelist_state_modules: [test]' > {config}"
     with spoiled(swarm, "salt", narrow, f"rm -f {config}"):
         yield json.dumps(_masterless(swarm, "/srv/formula"))
     assert failures(_masterless(swarm, "/srv/formula")) == {}
