@@ -85,7 +85,7 @@ def _apply_manager(settings, name, test):
     if test or not changes:
         return changes
     if "state" in changes:
-        # ``wait_primary`` also checks a new container.
+        # ``wait_healthy`` also checks a new container.
         return _start(settings, "manager", spec)
     if len(settings["managers"]) == 1:
         return _replace(settings, "manager", spec, _wait_answer)
@@ -320,9 +320,18 @@ def _unless_fallen(missing, *sections):
     return missing
 
 
+def _own_silence(settings, said):
+    """Return that this node's manager does not answer, which the primary does not notice."""
+    own = said.get(settings["id"])
+    return (
+        f"the manager on {settings['id']} does not answer: {own}" if isinstance(own, str) else None
+    )
+
+
 def wait_healthy(timeout=None):
     """
-    Wait until the primary reports this node as ``Healthy``, with its labels from the pillar.
+    Wait until the primary reports this node as ``Healthy``, with its labels from the pillar, and
+    the manager of this node answers, if it has one.
 
     CLI Example:
 
@@ -340,7 +349,7 @@ def wait_healthy(timeout=None):
 
     def probe():
         said = _ask(settings)
-        if missing := swarm_info.unhealthy(said, mine):
+        if missing := swarm_info.unhealthy(said, mine) or _own_silence(settings, said):
             return _unless_fallen(missing)
         lacking = swarm_info.unknown_labels(said, mine, labels)
         if lacking and time.monotonic() - last[0] > _NUDGE:

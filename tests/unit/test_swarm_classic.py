@@ -119,6 +119,21 @@ def test_node_that_is_healthy(on):
     assert swarm_classic.wait_healthy() is None
 
 
+def test_own_manager_that_does_not_answer_is_told_although_another_is_primary(on, said):
+    on("m3")
+    del said["m3"]
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="the manager on m3 does not answer"):
+        swarm_classic.wait_healthy(timeout=0)
+
+
+def test_own_manager_that_has_ended_ends_the_wait(on, said):
+    salt = on("m3")
+    del said["m3"]
+    salt["swarm_container.check"].side_effect = FALLEN
+    with pytest.raises(swarm_errors.NotRunningError, match="exit code 2"):
+        swarm_classic.wait_healthy()
+
+
 def test_node_that_is_not_registered_is_told(on):
     on("m4")
     with pytest.raises(

@@ -6,7 +6,16 @@ import json
 import shlex
 
 from tests.integration.cluster import failures
-from tests.integration.troubles.table import HOST, occupied, pillar, refused, row, shell, spoiled
+from tests.integration.troubles.table import (
+    CA,
+    HOST,
+    occupied,
+    pillar,
+    refused,
+    row,
+    shell,
+    spoiled,
+)
 
 DAEMON = "/etc/docker/daemon.json"
 
@@ -117,14 +126,14 @@ def socket_that_is_masked(swarm):
 FULL = "Cause: a file system is full, or has no inode left"
 
 
-def _full(swarm, folder, files):
+def _full(swarm, folder, files, host=HOST):
     """Lay a small file system over a folder: as many pages as files, or as many inodes."""
     limit = f"size=$(({files} * 4))k" if isinstance(files, str) else f"nr_inodes={files}"
     spoil = (
         f"mkdir -p {folder}; rm -rf /root/copy; cp -a {folder} /root/copy;"
         f" mount -t tmpfs -o {limit} full {folder}; cp -a /root/copy/. {folder}"
     )
-    return spoiled(swarm, HOST, spoil, f"umount {folder}; rm -rf /root/copy")
+    return spoiled(swarm, host, spoil, f"umount {folder}; rm -rf /root/copy")
 
 
 def _new_option(swarm):
@@ -162,11 +171,17 @@ def disk_that_is_full_where_images_are(swarm):
 @row(FULL)
 def disk_that_is_full_where_apt_keeps_packages(swarm):
     """On a host that has no engine yet."""
-    told = failures(swarm.state("swarm.clean", target=HOST))
-    assert not told, told
-    shell(swarm, HOST, "apt-get clean")
-    with _full(swarm, "/var/cache/apt", "64"):
-        yield refused(swarm)
+    new = "m4"
+    swarm.lab.add(new)
+    try:
+        shell(swarm, new, "apt-get clean")
+        with _full(swarm, "/var/cache/apt", "64", new):
+            yield refused(swarm, new)
+        assert failures(swarm.state(target=new)) == {}
+    finally:
+        swarm.state("swarm.clean", target=new)
+        swarm.lab.remove(new)
+        swarm.lab.salt(CA, "swarm_ca.forget", new)
 
 
 @row("Cause: a file system is mounted read-only", cheap=True)
