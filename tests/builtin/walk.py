@@ -463,7 +463,15 @@ class Walker:
         places = [self._volume(host) for host in (old, new)]
         subprocess.run(["cp", "-a", f"{places[0]}/.", places[1]], check=True)  # noqa: S603, S607
         self.lab.remove(old)
+        keys = "/etc/salt/pki/master"
+        # On a busy machine, the minion may not have sent it yet, and nothing would be accepted.
+        self._until(
+            lambda: self._is_on_master(f"{keys}/minions_pre/{new}"), f"no key of {new} came"
+        )
         self.lab.exec("salt", "salt-key", "--yes", f"--accept={new}")
+
+    def _is_on_master(self, path: str) -> bool:
+        return self.lab.exec("salt", "test", "-e", path, check=False).returncode == 0
 
     def _volume(self, host: str) -> str:
         name = self.lab.settings.volume(host)
