@@ -26,7 +26,7 @@ import swarm_wait
 __virtualname__ = "swarm_consul"
 
 _RECORD, _TOKEN = swarm_authority.RECORD, swarm_renewal.TOKEN
-# Seconds for a change of the keys on all agents.
+# Seconds for a change of the keys on all agents, all of which have to answer.
 _ALL_AGENTS = 60
 _DENIED = {"all else in Consul": {"old": "allowed", "new": "denied"}}
 
@@ -35,13 +35,13 @@ def __virtual__():
     return __virtualname__
 
 
-def _client(settings, token=None):
-    return swarm_consul_file.connect(settings, token)
+def _client(settings, token=None, **more):
+    return swarm_consul_file.connect(settings, token, **more)
 
 
-def _manager(settings):
+def _manager(settings, **more):
     """Return a client with all rights of this host: with ACLs, servers use the management token."""
-    return _client(settings, swarm_acl.management())
+    return _client(settings, swarm_acl.management(), **more)
 
 
 def _change(settings):
@@ -268,7 +268,7 @@ def admit(kind):
     if kind == swarm_renewal.TOKEN:
         swarm_acl.create(_manager(settings), _client(settings, new), new)
     else:
-        swarm_keyring.admit(_slow_manager(settings), new)
+        swarm_keyring.admit(_manager(settings, timeout=_ALL_AGENTS), new)
     return True
 
 
@@ -294,7 +294,7 @@ def retire(kind):
     if kind == swarm_renewal.TOKEN:
         swarm_acl.delete(_manager(settings), _client(settings, old))
     else:
-        swarm_keyring.retire(_slow_manager(settings), old)
+        swarm_keyring.retire(_manager(settings, timeout=_ALL_AGENTS), old)
     return True
 
 
@@ -323,11 +323,6 @@ def renewed(kind):
     if used and used == current:
         return True
     return f"Consul of {settings['id']} starts with the old one: apply swarm there"
-
-
-def _slow_manager(settings):
-    # All agents have to answer.
-    return swarm_consul_file.connect(settings, swarm_acl.management(), timeout=_ALL_AGENTS)
 
 
 def _published(settings, kind):

@@ -5,8 +5,6 @@ Services belong to the cluster: only its leader changes them. On other nodes, fu
 something do nothing.
 """
 
-import logging
-
 import swarm_export
 import swarm_membership
 import swarm_mode
@@ -19,7 +17,6 @@ import swarm_versions
 
 __virtualname__ = "swarm_service"
 
-_log = logging.getLogger(__name__)
 _WARNINGS = "swarm_service.warnings"
 
 
@@ -98,27 +95,19 @@ def apply_all(test=False):
         return _apply(wanted, swarm_services.NOTHING_PENDING, test) if leads else {}
     if not leads and not __salt__["swarm_leader.founds"]():
         return {}
-    # Earlier states of this run would have made them.
-    versions = {
-        "secrets": __salt__["swarm_secret.planned"](),
-        "configs": __salt__["swarm_config.planned"](),
-    }
+    pending = swarm_services.pending(__salt__)
     if not leads:
-        return swarm_services.promised(wanted, versions)
-    return _apply(wanted, swarm_services.Pending(set(settings["networks"]), versions), test)
+        return swarm_services.promised(wanted, pending.versions)
+    return _apply(wanted, pending, test)
 
 
 def _apply(wanted, pending, test):
     timeout = __salt__["swarm_settings.get"]()["timeout"]
+    warn = swarm_services.noting(__context__, _WARNINGS)
     with _client() as client:
         return swarm_services.apply(
-            client, wanted, swarm_services.Run(timeout, pending, test, _warn)
+            client, wanted, swarm_services.Run(timeout, pending, test, warn)
         )
-
-
-def _warn(text):
-    _log.warning(text)
-    __context__.setdefault(_WARNINGS, []).append(text)
 
 
 def complaints():

@@ -5,8 +5,6 @@ Only the leader of the cluster changes them. On other nodes, functions that chan
 nothing.
 """
 
-import logging
-
 import swarm_mode
 import swarm_options
 import swarm_services
@@ -14,7 +12,6 @@ import swarm_stacks
 
 __virtualname__ = "swarm_stack"
 
-_log = logging.getLogger(__name__)
 _WARNINGS, _IGNORED = "swarm_stack.warnings", "swarm_stack.ignored"
 
 
@@ -61,22 +58,14 @@ def apply_all(test=False):
 
         salt m1 swarm_stack.apply_all test=True
     """
-    settings = __salt__["swarm_settings.get"]()
-    stacks = settings["stacks"]
+    stacks = __salt__["swarm_settings.get"]()["stacks"]
     if not stacks:
         return {}
     leads = __salt__["swarm_leader.leads"]()
     if not leads:
         founds = test and __salt__["swarm_leader.founds"]()
         return swarm_stacks.promised(_given(stacks)) if founds else {}
-    pending = swarm_services.NOTHING_PENDING
-    if test:
-        # Earlier states of this run would have made them.
-        versions = {
-            "secrets": __salt__["swarm_secret.planned"](),
-            "configs": __salt__["swarm_config.planned"](),
-        }
-        pending = swarm_services.Pending(set(settings["networks"]), versions)
+    pending = swarm_services.pending(__salt__) if test else swarm_services.NOTHING_PENDING
     return _deploy(stacks, pending, test)
 
 
@@ -94,15 +83,11 @@ def _given(stacks):
 
 def _deploy(stacks, pending, test):
     timeout = __salt__["swarm_settings.get"]()["timeout"]
-    run = swarm_services.Run(timeout, pending, test, _warn)
+    warn = swarm_services.noting(__context__, _WARNINGS)
+    run = swarm_services.Run(timeout, pending, test, warn)
     wanted = _given(stacks)
     with _client() as client:
         return swarm_stacks.deploy(client, wanted, run)
-
-
-def _warn(text):
-    _log.warning(text)
-    __context__.setdefault(_WARNINGS, []).append(text)
 
 
 def complaints():

@@ -94,7 +94,7 @@ def request(what, **kwargs):
 def _admitted(client, caller, what):
     """Answer a caller, which may be a member only by the current pillar."""
     known = swarm_nodes.members(__salt__["swarm_settings.get"]())
-    fresh = not swarm_caller.is_among(caller, known)
+    fresh = not swarm_nodes.is_among(caller, known)
     with swarm_caller.admitted(caller, known), swarm_current.pillar(__context__, fresh):
         return _answer(client, caller, what)
 
@@ -102,7 +102,7 @@ def _admitted(client, caller, what):
 def _answer(client, caller, what):
     settings = __salt__["swarm_settings.get"]()
     me = settings["id"]
-    if not swarm_caller.is_among(caller, swarm_nodes.members(settings)):
+    if not swarm_nodes.is_among(caller, swarm_nodes.members(settings)):
         return _refused(f"the pillar of {me} does not name {caller} among managers and nodes")
     if what != swarm_engine_turn.TAKE:
         return {"missing": _look(client, caller, what)}

@@ -7,7 +7,7 @@ swarm has them without a token. All else requires the management token, which on
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import requests
 import swarm_address
@@ -124,21 +124,15 @@ def delete(client: object, old: object) -> None:
         Clients with the present token and with the old one.
     """
     if accessor := _own(old):
-        path = f"/v1/acl/token/{accessor}"
-        answer = swarm_kv.call("ACLs", client.http.delete, lambda response: response, path)
-        if answer.code != requests.codes.ok:
-            raise swarm_errors.StoreError(f"Consul refuses (ACLs): {answer.body}")
+        _accepted(_send(client.http.delete, f"token/{accessor}"))
 
 
 def _own(client: object) -> str | None:
     """Return the accessor ID of a client's own token, ``None`` if Consul does not know it."""
-    path = "/v1/acl/token/self"
-    answer = swarm_kv.call("ACLs", client.http.get, lambda response: response, path)
+    answer = _send(client.http.get, "token/self")
     if answer.code == requests.codes.forbidden and "not found" in str(answer.body).lower():
         return None
-    if answer.code != requests.codes.ok:
-        raise swarm_errors.StoreError(f"Consul refuses (ACLs): {answer.body}")
-    return json.loads(answer.body)["AccessorID"]
+    return json.loads(_accepted(answer))["AccessorID"]
 
 
 def _link(client: object, links: list) -> None:
@@ -176,9 +170,16 @@ def _leader(client: object, servers: Mapping) -> str | None:
 
 def _ask(client: object, what: str, body: dict | None = None) -> object:
     # The library supports only the ACL system from before Consul 1.4.
-    path, method = f"/v1/acl/{what}", client.http.get if body is None else client.http.put
+    method = client.http.get if body is None else client.http.put
     more = {} if body is None else {"data": json.dumps(body)}
-    answer = swarm_kv.call("ACLs", method, lambda response: response, path, **more)
+    return json.loads(_accepted(_send(method, what, **more)))
+
+
+def _send(method: Callable, what: str, **more: str) -> object:
+    return swarm_kv.call("ACLs", method, lambda response: response, f"/v1/acl/{what}", **more)
+
+
+def _accepted(answer: object) -> str:
     if answer.code != requests.codes.ok:
         raise swarm_errors.StoreError(f"Consul refuses (ACLs): {answer.body}")
-    return json.loads(answer.body)
+    return answer.body

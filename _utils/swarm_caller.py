@@ -3,7 +3,6 @@ Identify the minion that calls this one through the master, and limit the work f
 """
 
 import contextlib
-import fnmatch
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import swarm_errors
@@ -54,11 +53,6 @@ def asked(kwargs: Mapping, me: str, settings: Callable[[], dict]) -> Iterator[bo
         yield True
 
 
-def is_among(caller: str, members: Iterable[str]) -> bool:
-    """Check whether a minion matches one of these IDs and globs."""
-    return any(fnmatch.fnmatchcase(caller, one) for one in members)
-
-
 @contextlib.contextmanager
 def admitted(caller: str, members: Iterable[str]) -> Iterator[None]:
     """
@@ -69,7 +63,7 @@ def admitted(caller: str, members: Iterable[str]) -> Iterator[None]:
         pillar, which the master has to compile first; many non-members must not keep the members
         waiting. Raises a ``BusyError`` if another such minion is being checked.
     """
-    if is_among(caller, members):
+    if swarm_nodes.is_among(caller, members):
         yield
         return
     words = f"busy with another minion that is no member yet; {caller} is to ask again"

@@ -22,7 +22,7 @@ from swarm_fault import Fault, FaultError
 _SECTIONS = ("services", "networks", "volumes", "secrets", "configs")
 _OTHERS = ("version", "name")
 _REFUSED = {
-    "include": "what `docker compose config` makes of the file",
+    "include": service.MERGE,
     "models": "no such key: swarm mode has services only",
 }
 # Mappings of names that users choose: x- is no extension there.
@@ -266,8 +266,8 @@ class _File:
             self.ignored.append(f"networks.{key}.enable_ipv6 (overlay networks have subnets)")
         wanted = {
             "driver": given.get("driver") or "overlay",
-            "internal": _flag(given.get("internal", False)),
-            "attachable": _flag(given.get("attachable", False)),
+            "internal": service.flag(given.get("internal", False)),
+            "attachable": service.flag(given.get("attachable", False)),
         }
         try:
             wanted["labels"] = self._labels(given)
@@ -333,7 +333,3 @@ class _File:
         if value not in self.source.variables:
             raise FaultError(value, "the name of a variable in `environment` of the stack")
         return self.source.variables[value].encode()
-
-
-def _flag(value: Any) -> Any:
-    return {"true": True, "false": False}.get(str(value).lower(), value)

@@ -111,7 +111,7 @@ IGNORED = {
 }
 _LIMITS = "deploy.resources: swarm mode has no other limits"
 _NOT_SUPPORTED = "no such key: this formula does not support it"
-_MERGE = "what `docker compose config` makes of the file"
+MERGE = "what `docker compose config` makes of the file"
 REFUSED = {
     "blkio_config": _LIMITS,
     "cpu_count": _LIMITS,
@@ -127,7 +127,7 @@ REFUSED = {
     "storage_opt": _LIMITS,
     "credential_spec": "no such key: it is for nodes with Windows",
     "isolation": "no such key: it is for nodes with Windows",
-    "extends": _MERGE,
+    "extends": MERGE,
     "gpus": "no such key: services have no devices",
     "runtime": "no such key: services have the default runtime of the engine",
     "label_file": "labels",
@@ -392,7 +392,7 @@ class _Reader:
             _known({key: value}, (*_MOUNT,))
         if key == "tmpfs.mode" and isinstance(value, int):
             value = f"{value:04o}"
-        return {_MOUNT[key]: _flag(value) if key in ("read_only", "volume.nocopy") else value}
+        return {_MOUNT[key]: flag(value) if key in ("read_only", "volume.nocopy") else value}
 
     # ---- secrets and configs
 
@@ -411,7 +411,7 @@ class _Reader:
     # ---- modes
 
     def _disable(self, name: str, value: Any) -> None:
-        if _flag(value):
+        if flag(value):
             self._set("healthcheck.test", ["NONE"], name)
 
     def _keep(self, name: str, value: Any) -> None:
@@ -507,7 +507,8 @@ def _real(value: Any) -> Any:
     return float(value) if isinstance(value, str) else value
 
 
-def _flag(value: Any) -> Any:
+def flag(value: Any) -> Any:
+    """Return a flag, also of a text; anything else stays, and is refused by the option."""
     return {"true": True, "false": False}.get(str(value).lower(), value)
 
 
@@ -545,7 +546,7 @@ _BY_OPTION |= {"dns_options": _lines, "user": swarm_values.text}
 _BY_SHAPE: dict[swarm_options.Shape, Callable[[Any], Any]] = {
     spec.COUNT: _whole,
     spec.RATIO: _real,
-    spec.FLAG: _flag,
+    spec.FLAG: flag,
     spec.LABELS: pairs,
     spec.TABLE: pairs,
 }

@@ -89,7 +89,7 @@ def finish() -> str:
     if left := unfinished():
         # apt leaves those alone that came for a package that was not there yet: nothing needs them.
         done = _install("--reinstall", *left)
-    left = unfinished()
+        left = unfinished()
     return f"{', '.join(left)}: {done.stderr.strip()}" if left else ""
 
 

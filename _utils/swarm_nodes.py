@@ -7,7 +7,7 @@ Describe the nodes of a cluster in swarm mode, by the API's answers and the pill
 import calendar
 import fnmatch
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import swarm_address
 import swarm_errors
@@ -50,7 +50,12 @@ def _section(swarm: Mapping, key: str) -> Mapping:
 def _names(minion: str, globs: object) -> bool:
     if not isinstance(globs, list | tuple | Mapping):
         return bool(globs)
-    return any(fnmatch.fnmatchcase(minion, str(one)) for one in globs)
+    return is_among(minion, map(str, globs))
+
+
+def is_among(minion: str, globs: Iterable[str]) -> bool:
+    """Check whether a minion matches one of these IDs and globs."""
+    return any(fnmatch.fnmatchcase(minion, one) for one in globs)
 
 
 def unnamed(minion: str) -> str:

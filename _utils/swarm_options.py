@@ -126,10 +126,16 @@ def parsed(given: Any, table: Table, what: str) -> dict:
     return result
 
 
-def refuse(faults: list[Fault]) -> None:
-    """Raise an error that lists all faults, if there are any."""
+def refuse(faults: list[Fault], unchanged: bool = False) -> None:
+    """
+    Raise an error that lists all faults, if there are any.
+
+    unchanged
+        Whether the error says that nothing was changed.
+    """
     if faults:
-        raise swarm_errors.SettingsError("; ".join(map(str, faults)))
+        text = "; ".join(map(str, faults))
+        raise swarm_errors.SettingsError(f"{text}. Nothing was changed" if unchanged else text)
 
 
 def _dig(spec: Any, path: Iterable[str]) -> Any:

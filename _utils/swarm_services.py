@@ -5,13 +5,14 @@ Works on managers. All services of a call are changed first and then watched tog
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
 import swarm_digests
 import swarm_docker
 import swarm_errors
 import swarm_fault
+import swarm_options
 import swarm_rollout
 import swarm_service_api as api
 import swarm_service_spec as spec
@@ -32,6 +33,25 @@ class Pending(NamedTuple):
 
 
 NOTHING_PENDING = Pending(set(), {})
+
+
+def pending(salt: Mapping[str, Callable]) -> Pending:
+    """Return what the earlier states of a dry run would have made from the pillar."""
+    versions = {
+        "secrets": salt["swarm_secret.planned"](),
+        "configs": salt["swarm_config.planned"](),
+    }
+    return Pending(set(salt["swarm_settings.get"]()["networks"]), versions)
+
+
+def noting(context: MutableMapping, key: str) -> Callable[[str], None]:
+    """Return a function that logs a warning, and keeps it in ``__context__`` for the states."""
+
+    def warn(text: str) -> None:
+        _log.warning(text)
+        context.setdefault(key, []).append(text)
+
+    return warn
 
 
 class Run(NamedTuple):
@@ -99,8 +119,7 @@ def scale(client: Any, name: str, replicas: int, timeout: float) -> dict:
     with swarm_docker.translated(f"service {name}"):
         service = api.find(client, name)
     wanted = spec.parsed({"replicas": replicas}, f"service {name}")
-    if faults := [*spec.misfits(swarm_rollout.mode(service), wanted, f"service {name}")]:
-        raise swarm_errors.SettingsError("; ".join(map(str, faults)))
+    swarm_options.refuse([*spec.misfits(swarm_rollout.mode(service), wanted, f"service {name}")])
     run = Run(timeout)
     # Nothing but this number is looked at: the image need not be asked for.
     return apply(client, {name: wanted}, run).get(name, {})
@@ -197,9 +216,7 @@ def _refuse(
         **{kind: {*files[kind], *versions[kind], *versions[kind].values()} for kind in files},
     }
     found = [_faults(name, one, cluster.services.get(name), known) for name, one in wanted.items()]
-    if faults := [fault for each in found for fault in each]:
-        text = "; ".join(map(str, faults))
-        raise swarm_errors.SettingsError(f"{text}. Nothing was changed")
+    swarm_options.refuse([fault for each in found for fault in each], unchanged=True)
 
 
 def _faults(name: str, wanted: dict, service: dict | None, known: dict[str, set]) -> list[Fault]:

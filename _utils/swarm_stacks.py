@@ -93,9 +93,7 @@ def given(salt: Mapping[str, Callable], name: str, options: dict) -> Wanted:
     if source:
         options = {**options, "content": _source(salt, what, options)}
     stack, faults = _read(name, options, _reader(salt, what, source), what)
-    if faults:
-        text = "; ".join(map(str, faults))
-        raise swarm_errors.SettingsError(f"{text}. Nothing was changed")
+    swarm_options.refuse(faults, unchanged=True)
     more = {key: options[key] for key in ("resolve", "timeout") if options.get(key) is not None}
     services = {key: {**one, **more} for key, one in stack.services.items()}
     return Wanted(stack._replace(services=services), options.get("prune") or False)

@@ -14,6 +14,7 @@ pytest.register_assert_rewrite(
 )
 
 from tests.builtin.mode import SwarmMode  # noqa: E402
+from tests.integration.cluster import WORKLOAD  # noqa: E402
 
 SALT = os.environ.get("SWARM_TEST_SALT", "3008")
 SUITE = os.environ.get("SWARM_TEST_SUITE", {"3008": "trixie", "3006": "bookworm"}[SALT])
@@ -52,5 +53,14 @@ def master(bare):
 def mode(bare, master):
     """A whole cluster with the lab's own pillar, and again with that after the test."""
     bare.heal()
+    yield bare
+    bare.restore()
+
+
+@pytest.fixture(scope="module")
+def cluster(bare, master):
+    """A whole cluster with the image of the services, for tests that do not harm it."""
+    bare.heal()
+    bare.lab.salt("*", "swarm_image.load", WORKLOAD, "salt://images/busybox.tar")
     yield bare
     bare.restore()

@@ -109,15 +109,6 @@ class Stacks(Services):
                 self.mode.api(self.leader, f"/networks/{one['Id']}", "-X", "DELETE")
 
 
-@pytest.fixture(scope="module")
-def cluster(bare, master):
-    """A whole cluster with the image of the services; no test here harms it."""
-    bare.heal()
-    bare.lab.salt("*", "swarm_image.load", WORKLOAD, "salt://images/busybox.tar")
-    yield bare
-    bare.restore()
-
-
 @pytest.fixture
 def stacks(cluster):
     found = Stacks(cluster)

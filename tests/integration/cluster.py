@@ -115,6 +115,17 @@ class Cluster:
             self.lab.pillar({}, host)
         self.pillar()
 
+    @contextlib.contextmanager
+    def visitor(self, host: str = "m4"):
+        """Add a host, and take it away again with all that it leaves."""
+        self.lab.add(host)
+        try:
+            yield host
+        finally:
+            self.lab.call(host, "state.apply", "swarm.clean", timeout=300)
+            self.lab.remove(host)
+            self.lab.salt("m1", "swarm_ca.forget", host)
+
     # --- looking
 
     @contextlib.contextmanager

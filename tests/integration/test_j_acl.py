@@ -119,8 +119,7 @@ def test_swarm_works_on(guarded):
 
 
 def test_new_host_comes_in(guarded):
-    guarded.lab.add("m4")
-    try:
+    with guarded.visitor("m4"):
         promised = guarded.state(target="m4", test=True)
         assert failures(promised) == {}
         assert set(guarded.apply("m4")) <= set(changed(promised))
@@ -128,10 +127,6 @@ def test_new_host_comes_in(guarded):
         guarded.wait(lambda: guarded.statuses().get("m4") == "Healthy", 60)
         assert _ask(guarded, "m4", FOREIGN) == FOREIGN
         assert "tokens" not in json.loads(guarded.lab.exec("m4", "cat", FILE).stdout)["acl"]
-    finally:
-        guarded.lab.call("m4", "state.apply", "swarm.clean", timeout=300)
-        guarded.lab.remove("m4")
-        guarded.lab.salt("m1", "swarm_ca.forget", "m4")
 
 
 @pytest.mark.long

@@ -40,11 +40,8 @@ def _kill_after(lab, host, seconds):
 def fourth(cluster):
     """A host that comes and goes."""
     cluster.heal()
-    cluster.lab.add("m4")
-    yield cluster
-    cluster.lab.call("m4", "state.apply", "swarm.clean", timeout=300)
-    cluster.lab.remove("m4")
-    cluster.lab.salt("m1", "swarm_ca.forget", "m4")
+    with cluster.visitor("m4"):
+        yield cluster
 
 
 @pytest.mark.parametrize("seconds", _moments(13))

@@ -7,7 +7,6 @@ import shlex
 
 from tests.integration.cluster import failures
 from tests.integration.troubles.table import (
-    CA,
     HOST,
     occupied,
     pillar,
@@ -171,17 +170,11 @@ def disk_that_is_full_where_images_are(swarm):
 @row(FULL)
 def disk_that_is_full_where_apt_keeps_packages(swarm):
     """On a host that has no engine yet."""
-    new = "m4"
-    swarm.lab.add(new)
-    try:
+    with swarm.visitor() as new:
         shell(swarm, new, "apt-get clean")
         with _full(swarm, "/var/cache/apt", "64", new):
             yield refused(swarm, new)
         assert failures(swarm.state(target=new)) == {}
-    finally:
-        swarm.state("swarm.clean", target=new)
-        swarm.lab.remove(new)
-        swarm.lab.salt(CA, "swarm_ca.forget", new)
 
 
 @row("Cause: a file system is mounted read-only", cheap=True)
