@@ -115,6 +115,11 @@ class Cluster:
             self.lab.pillar({}, host)
         self.pillar()
 
+    def rotate(self, what: str) -> dict:
+        """Rotate by the runner, which a master without ``swarm.master`` gets here."""
+        self.lab.salt_run("saltutil.sync_all")
+        return self.lab.salt_run("swarm.rotate", what)
+
     @contextlib.contextmanager
     def visitor(self, host: str = "m4"):
         """Add a host, and take it away again with all that it leaves."""

@@ -157,7 +157,7 @@ def test_rights_that_somebody_took_away_come_back(guarded):
 def test_management_token_is_rotated_while_the_swarm_is_used(guarded):
     first = _token(guarded)
     with hunt.bus(guarded.lab) as bus, guarded.calls() as calls:
-        assert guarded.lab.salt_run("swarm.rotate", "acl") == {"acl": True}
+        assert guarded.rotate("acl") == {"acl": True}
     second = _token(guarded)
     assert second != first
     assert not any(one in bus[0] for one in (first, second))

@@ -207,7 +207,7 @@ def test_gossip_key_is_rotated_and_nothing_restarts(swarm):
     started = {host: (swarm.docker(host, *ask), swarm.pids(host)["dockerd"]) for host in hosts}
     first = _gossip_keys(swarm, CA)
     with hunt.bus(swarm.lab) as bus, swarm.calls() as calls:
-        assert swarm.lab.salt_run("swarm.rotate", "gossip") == {"gossip": True}
+        assert swarm.rotate("gossip") == {"gossip": True}
     (second,) = _gossip_keys(swarm, CA)
     assert first.isdisjoint({second})
     assert second not in bus[0]
