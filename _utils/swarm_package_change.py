@@ -3,6 +3,7 @@ Install and remove the packages of the Docker Engine.
 """
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +19,11 @@ import swarm_package_hold
 import swarm_package_plan
 import swarm_package_record
 import swarm_package_set
+import swarm_traces
 from swarm_minion import Minion
 from swarm_package_plan import Installation
+
+log = logging.getLogger(__name__)
 
 # Units that deb-systemd-helper(1p) has masked, and unmasks when the package is installed again.
 _MASKED = Path("/var/lib/systemd/deb-systemd-helper-masked")
@@ -166,7 +170,11 @@ def remove(minion: Minion, settings: dict, test: bool) -> dict:
     stays = have and swarm_names.others(settings, salt)
     if (have or noted.get("brought")) and not stays:
         if not test:
+            bridges = swarm_traces.bridges(salt)
             salt["pkg.remove"](pkgs=[package, *noted.get("companions", [])])
+            # Before iptables may be removed as well.
+            for error in swarm_traces.remove(salt, bridges):
+                log.warning("What the engine left stays until the host restarts: %s", error)
             _remove_orphans(minion, noted.get("brought", []))
         changes[package] = {"old": have or None, "new": None}
     if not test:

@@ -37,11 +37,15 @@ def test_clean_does_not_end_it_with_what_its_users_have_in_it(mode):
 
 
 def test_clean_ends_it_and_leaves_nothing(mode):
+    # Not removed as an orphan of the engine: it shows the rules.
+    mode.lab.exec("m1", "apt-mark", "manual", "iptables")
+    assert mode.traces("m1")
     promised = mode.state("swarm.clean", test=True, **END)
     assert failures(promised) == {}
     done = mode.state("swarm.clean", **END)
     assert failures(done) == {}
     assert set(changed(done)) <= set(changed(promised))
+    assert mode.traces("m1") == []
     for host in mode.lab.hosts():
         assert mode.lab.salt(host, "pkg.version", "docker.io")[host] == ""
         left = "find /etc/swarm-formula /var/lib/swarm-formula /etc/docker/daemon.json" \

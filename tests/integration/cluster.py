@@ -4,6 +4,7 @@ Questions and orders to the lab's swarm, in the words of the tests.
 
 import contextlib
 import json
+import re
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -205,6 +206,13 @@ class Cluster:
             " -exec md5sum {} + 2>/dev/null | sort"
         )
         return self.lab.exec(host, "sh", "-c", command, check=False).stdout
+
+    def traces(self, host: str) -> list[str]:
+        """Return the bridges and the rules of an engine in the host's kernel."""
+        command = "ls /sys/class/net; iptables-save; ip6tables-save"
+        shown = self.lab.exec(host, "sh", "-c", command).stdout.splitlines()
+        # The lab's own engine resolves names for its containers with rules in DOCKER_OUTPUT.
+        return [one for one in shown if re.search(r"docker|DOCKER(?!_)", one)]
 
     @contextlib.contextmanager
     def calls(self, host: str = "m1"):

@@ -28,6 +28,9 @@ def test_clean_leaves_what_is_not_ours(swarm):
     swarm.pillar(own, labels={"zone": "a"})
     swarm.apply()
     _own(swarm, own)
+    # Not removed as an orphan of the engine: it shows the rules.
+    swarm.lab.exec(others[0], "apt-mark", "manual", "iptables")
+    assert swarm.traces(others[0])
     promised = swarm.state("swarm.clean", test=True)
     assert failures(promised) == {}
     done = swarm.state("swarm.clean")
@@ -41,6 +44,7 @@ def test_clean_leaves_what_is_not_ours(swarm):
     assert swarm.docker(own, "info", "-f", "{{json .Labels}}") == '["rack=7"]'
     for host in others:
         assert swarm.lab.salt(host, "pkg.version", "docker.io")[host] == ""
+    assert swarm.traces(others[0]) == []
     for host in swarm.lab.hosts():
         left = "find /etc/swarm-formula /var/lib/swarm-formula /etc/profile.d/swarm.sh" \
                " /etc/systemd/system/docker.service.d -type f 2>/dev/null"  # fmt: skip

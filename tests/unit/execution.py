@@ -10,6 +10,7 @@ from unittest.mock import create_autospec
 
 import salt.modules.aptpkg
 import salt.modules.cmdmod
+import salt.modules.config
 import salt.modules.cp
 import salt.modules.network
 import salt.modules.pip
@@ -24,6 +25,7 @@ import swarm_wait
 
 _SALTS_OWN = {
     "cmd": salt.modules.cmdmod,
+    "config": salt.modules.config,
     "cp": salt.modules.cp,
     "sdb": salt.modules.sdb,
     "slsutil": salt.modules.slsutil,

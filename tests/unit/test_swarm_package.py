@@ -11,6 +11,7 @@ import swarm_errors
 import swarm_files
 import swarm_package_change
 import swarm_package_plan
+import swarm_traces
 import swarm_wait
 
 from _modules import swarm_package
@@ -42,6 +43,8 @@ def engine(monkeypatch, tmp_path):
     for name, files in LOCKS.items():
         monkeypatch.setattr(swarm_dpkg, name, [tmp_path / one for one in files])
     monkeypatch.setattr(swarm_dpkg, "_JOURNAL", tmp_path / "updates")
+    for name in ("_LINKS", "_PROCESSES"):
+        monkeypatch.setattr(swarm_traces, name, tmp_path / "kernel")
 
     def engine(  # noqa: PLR0913
         have="",
@@ -73,6 +76,8 @@ def engine(monkeypatch, tmp_path):
 
         salt = mocked(
             "pkg.remove",
+            config__get=f"unix://{tmp_path}/docker.sock",
+            cmd__which=None,
             swarm_settings__get=settings_of({**VALID, "engine": wanted}),
             swarm_engine__check=None,
             swarm_engine__refit=None,
