@@ -139,9 +139,11 @@ def founds():
 
 def lists(node):
     """
-    Return whether the cluster lists a node, or ``None`` if this minion cannot determine that.
+    Return the state in which the cluster lists a node, such as ``ready`` or ``down``.
 
-    Any member may call it, because an engine is not notified when its node is removed.
+    Empty if it does not list the node, ``None`` if this minion cannot determine that. Any member
+    may call it, because an engine is notified neither when its node is removed, nor when the
+    managers take it for down.
 
     CLI Example:
 
@@ -157,7 +159,7 @@ def lists(node):
     with swarm_docker.unless_absent(test=True), _client() as client:
         if swarm_membership.manager(swarm_mode.swarm(client)):
             with contextlib.suppress(swarm_errors.ApiError):
-                return node in swarm_nodes.by_id(swarm_mode.nodes(client))
+                return swarm_nodes.state(swarm_mode.nodes(client), node)
     return None
 
 

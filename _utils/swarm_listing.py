@@ -1,13 +1,14 @@
 """
-Find out whether the managers still list this node. Pure.
+Find out whether the managers still list this node, and in which state. Pure.
 
 An engine is not notified when its node is removed (``docker node rm --force``): it stays ``active``
-and becomes ``pending`` after its next start. Only the managers know about the removal; they are
-asked through the master.
+and becomes ``pending`` after its next start. It stays ``active`` as well while the managers take it
+for down. Only they know; they are asked through the master.
 """
 
 import zlib
 
+import swarm_nodes
 from swarm_membership import cluster_id, manager, remote_managers
 
 # States in which an engine considers itself a node of a cluster.
@@ -16,7 +17,7 @@ _BELIEVES = {"active", "pending"}
 
 def is_doubtful(swarm: dict, records: dict) -> bool:
     """
-    Check whether the managers in the pillar must be asked if they list this node.
+    Check whether the managers in the pillar must be asked how they list this node.
 
     A manager that has a leader has the list itself. A manager without a leader may have been
     demoted and removed before its engine learned of either. A node that knows none of the managers
@@ -71,7 +72,13 @@ def former(swarm: dict, settings: dict, records: dict) -> list[str]:
     return sorted(name for name in outside if records[name]["node"] in remote_managers(swarm))
 
 
-def answer(returns: object, name: str) -> bool | None:
-    """Return a manager's answer from ``publish``, ``None`` if there is no valid answer."""
+def answer(returns: object, name: str) -> str | None:
+    """
+    Return a manager's answer from ``publish``, ``None`` if there is no valid answer.
+
+    An older release answers only whether it lists the node.
+    """
     said = returns.get(name) if isinstance(returns, dict) else None
-    return said if isinstance(said, bool) else None
+    if isinstance(said, bool):
+        return swarm_nodes.READY if said else ""
+    return said if said in {*swarm_nodes.STATES, ""} else None

@@ -43,6 +43,11 @@ def remote_managers(swarm: dict) -> set[str]:
     return {one["NodeID"] for one in swarm.get("RemoteManagers") or []}
 
 
+def manager_addresses(swarm: dict) -> list[str]:
+    """Return the addresses, with ports, of the managers that this node knows."""
+    return sorted(one.get("Addr") or "" for one in swarm.get("RemoteManagers") or [])
+
+
 def is_demoted(swarm: dict) -> bool:
     """
     Check whether this node is a worker, and no demotion is in progress.

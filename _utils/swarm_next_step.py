@@ -12,6 +12,7 @@ import swarm_errors
 import swarm_listing
 import swarm_membership
 import swarm_mode
+import swarm_nodes
 import swarm_peers
 from swarm_membership import NOTHING, REJOIN, WAIT, Step
 from swarm_minion import Minion
@@ -19,8 +20,9 @@ from swarm_peers import Known
 
 # Minimum number of seconds between two requests to the managers.
 NUDGE = 10
-# Seconds for which a manager's answer that it lists this node is cached, and that it may take.
-_LISTED, _WORD = 60, 5
+# Seconds for which a manager's answer is cached that this node is ready, or listed and not ready;
+# and that it may take.
+_LISTED, _AGAIN, _WORD = 60, 3, 5
 
 
 def known(minion: Minion, settings: dict) -> Known:
@@ -62,9 +64,9 @@ def find(minion: Minion, swarm: dict, settings: dict, told: Known) -> Step:
     try:
         step = look(swarm, settings, told)
     except swarm_errors.SwarmError:
-        if not (listed := listing(minion, swarm, settings, told)):
+        if not (nodes := listing(minion, swarm, settings, told)):
             raise
-        return look(swarm, settings, told, listed)
+        return look(swarm, settings, told, nodes)
     waits = swarm.get("LocalNodeState") == "pending" and step.what == WAIT and swarm.get("NodeID")
     if waits or (step.what == NOTHING and swarm_listing.is_left_behind(swarm, told.records)):
         # Other managers may have replaced the ones that it knows while it was away.
@@ -73,7 +75,7 @@ def find(minion: Minion, swarm: dict, settings: dict, told: Known) -> Step:
         step = swarm_membership.moved(former, swarm, settings, told.records) or step
     if step.what not in {NOTHING, WAIT} or not swarm_listing.is_doubtful(swarm, told.records):
         return step
-    if _listed(minion, swarm, settings, told.records) is False:
+    if listed(minion, swarm, settings, told.records) == "":
         return Step(REJOIN, swarm_membership.removed(settings, swarm))
     return step
 
@@ -84,15 +86,17 @@ def after_restart(minion: Minion, swarm: dict, settings: dict, told: Known) -> S
     return look(swarm, settings, told, recent_listing(minion, swarm, settings, told))
 
 
-def _listed(minion: Minion, swarm: dict, settings: dict, records: dict) -> bool | None:
+def listed(minion: Minion, swarm: dict, settings: dict, records: dict) -> str | None:
     """
-    Return whether the managers list this node, ``None`` if no manager gives an answer.
+    Return the state in which the managers list this node, empty if they do not, ``None`` if no
+    manager gives an answer.
 
     Needs ``peer`` in the master's configuration for ``swarm_leader.lists``.
     """
     node = swarm["NodeID"]
     asked, said, when = minion.context.get("swarm_builtin.listed", ("", None, 0))
-    if asked == node and time.monotonic() - when < (_LISTED if said else NUDGE):
+    limit = _LISTED if said == swarm_nodes.READY else _AGAIN if said else NUDGE
+    if asked == node and time.monotonic() - when < limit:
         return said
     said = None
     for name in swarm_listing.to_ask(swarm, settings, records):

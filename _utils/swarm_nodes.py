@@ -15,6 +15,9 @@ import swarm_values
 from swarm_membership import manager
 
 MANAGER, WORKER = "manager", "worker"
+# The states in which a cluster lists a node: NodeState in Docker's API.
+READY = "ready"
+STATES = (READY, "down", "unknown", "disconnected")
 
 
 def members(settings: dict) -> list[str]:
@@ -181,17 +184,23 @@ def is_lost(node: dict) -> bool | None:
     """
     if is_down(node):
         return True if not is_reachable(node) else None
-    return False if node["Status"]["State"] == "ready" else None
+    return False if node["Status"]["State"] == READY else None
 
 
 def is_away(node: dict) -> bool:
     """Check whether a node is in any state but ready."""
-    return node["Status"]["State"] != "ready"
+    return node["Status"]["State"] != READY
 
 
 def stamp(text: str) -> float:
     """Return Docker's time (``2026-01-02T03:04:05.678901234Z``) in seconds since the epoch."""
     return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))
+
+
+def state(nodes: list[dict], node: str) -> str:
+    """Return the state in which a node is listed, empty if it is not listed."""
+    found = by_id(nodes).get(node)
+    return found["Status"]["State"] if found else ""
 
 
 def only(nodes: list[dict], node: str) -> dict:

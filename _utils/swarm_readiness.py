@@ -7,9 +7,11 @@ import time
 
 import swarm_errors
 import swarm_joining
+import swarm_listing
 import swarm_membership
 import swarm_mode
 import swarm_next_step
+import swarm_nodes
 import swarm_peers
 import swarm_publication
 import swarm_wait
@@ -112,11 +114,38 @@ def _mend(host: Host, step: Step, state: str, taken: list[str]) -> str | None:
 
 def _unsettled(host: Host, swarm: dict, known: Known, quiet: bool) -> str | None:
     """Return what a node in its role still lacks, and publish the record of a new manager."""
-    if not host.settings["is_manager"]:
+    me = host.settings["id"]
+    if not host.settings["is_manager"] and swarm_mode.is_certified_manager(host.client):
         # If it went down now, it would come back as a manager and cost the others their quorum.
-        early = swarm_mode.is_certified_manager(host.client)
-        return f"{host.settings['id']} has no certificate of a worker yet" if early else None
-    if not quiet and host.settings["id"] not in known.records:
+        return f"{me} has no certificate of a worker yet"
+    if quiet:
+        return None
+    if lack := _unheard(host, swarm, known):
+        return lack
+    if host.settings["is_manager"] and me not in known.records:
         # It has just been promoted: others join by its record once the old managers are gone.
         swarm_publication.update(host.minion, swarm, host.settings, known)
+    return None
+
+
+def _unheard(host: Host, swarm: dict, known: Known) -> str | None:
+    """Return that the managers do not have this node as ready, whatever its engine says."""
+    state = _state(host, swarm, known)
+    if state in {None, "", swarm_nodes.READY}:
+        return None
+    ports = ", ".join(swarm_membership.manager_addresses(swarm))
+    return (
+        f"the engine of {host.settings['id']} is in the cluster, and the managers list its node"
+        f" {swarm['NodeID']} as {state}: they do not hear from it. It has to reach {ports};"
+        " 'journalctl -u docker' on this host tells why it does not"
+    )
+
+
+def _state(host: Host, swarm: dict, known: Known) -> str | None:
+    """Return the state in which the managers list this node; a manager with a leader knows it."""
+    if swarm_membership.manager(swarm) and swarm_membership.cluster_id(swarm):
+        with contextlib.suppress(swarm_errors.ApiError):
+            return swarm_nodes.state(swarm_mode.nodes(host.client), swarm["NodeID"])
+    if swarm_listing.is_doubtful(swarm, known.records):
+        return swarm_next_step.listed(host.minion, swarm, host.settings, known.records)
     return None

@@ -79,6 +79,54 @@ def test_removed_worker_that_is_told_only_while_it_waits_joins_again(on, hurry):
     assert [one[0] for one in api.asked] == ["leave", "/swarm/join"]
 
 
+def listed(on, *states, me="m4"):
+    """Have a node whose engine is well, and the managers list it in one state after the other."""
+    roles = dict.fromkeys(MANAGERS, "manager")
+    api = ClusterApi(me, [node(host, roles.get(host, "worker")) for host in (*MANAGERS, "m4")])
+    api.known["id-m1"]["ManagerStatus"]["Leader"] = True
+    on(me, api, records() | {(me, "swarm_node"): f"id-{me}"})
+    left = list(states)
+
+    def tell(*_, **__):
+        return {one: left.pop(0) if len(left) > 1 else left[0] for one in MANAGERS}
+
+    swarm_builtin.__salt__["publish.publish"].side_effect = tell
+    return api
+
+
+@pytest.mark.parametrize("state", ["down", "unknown", "disconnected"])
+def test_node_that_the_managers_do_not_hear_is_not_healthy(on, hurry, state):
+    """Its own engine goes on to say that it is active."""
+    listed(on, state)
+    with pytest.raises(swarm_errors.WaitTimeoutError) as caught:
+        swarm_builtin.wait_ready(20)
+    assert f"the managers list its node id-m4 as {state}" in str(caught.value)
+
+
+def test_node_that_the_managers_hear_again_is_healthy(on, hurry):
+    listed(on, "unknown", "down", "ready")
+    swarm_builtin.wait_ready(20)
+
+
+def test_manager_looks_in_its_own_list(on, hurry):
+    api = listed(on, "ready", me="m2")
+    swarm_builtin.wait_ready(20)
+    api.known["id-m2"]["Status"]["State"] = "down"
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="list its node id-m2 as down"):
+        swarm_builtin.wait_ready(20)
+
+
+def test_mere_check_asks_no_manager(on):
+    listed(on, "down")
+    swarm_builtin.wait_ready(0)
+    swarm_builtin.__salt__["publish.publish"].assert_not_called()
+
+
+def test_manager_of_an_older_release_tells_only_that_it_lists_the_node(on):
+    listed(on, True)
+    swarm_builtin.wait_ready(20)
+
+
 SWARM = {
     "LocalNodeState": "active",
     "NodeID": "id-m4",
@@ -131,7 +179,7 @@ def test_what_is_no_answer_is_none(returns):
 
 def test_manager_tells_what_it_lists_and_a_worker_tells_nothing(on):
     on("m1", ClusterApi("m1", [node("m1", "manager", leader=True), node("m4")]))
-    assert [swarm_leader.lists(one) for one in ("id-m4", "id-m9")] == [True, False]
+    assert [swarm_leader.lists(one) for one in ("id-m4", "id-m9")] == ["ready", ""]
     on("m4", ClusterApi("m4", [node("m1", "manager"), node("m4")]))
     assert swarm_leader.lists("id-m4") is None
 
