@@ -2,6 +2,7 @@
 Find the differences of a builtin-mode cluster from the pillar that no apply can fix.
 """
 
+import time
 from typing import Any
 
 import swarm_claims
@@ -10,6 +11,8 @@ import swarm_daemon
 import swarm_docker
 import swarm_errors
 import swarm_membership
+import swarm_next_step
+import swarm_node_quorum
 import swarm_nodes
 from swarm_minion import Host
 
@@ -30,6 +33,8 @@ def find(host: Host) -> list[str]:
         # This node was just demoted, or the managers have lost their quorum.
         return [*moved, *known, f"{settings['id']} cannot look: {err}"]
     claims = host.minion.salt["swarm_builtin.claims"]()
+    records = swarm_next_step.known(host.minion, settings).records
+    coming = filter(swarm_nodes.is_down, swarm_node_quorum.returning(nodes, records, time.time()))
     me = swarm_nodes.by_id(nodes).get(swarm["NodeID"], {})
     return [
         *_moved(swarm_nodes.raft_address(me) or swarm.get("NodeAddr"), settings, nodes),
@@ -37,6 +42,7 @@ def find(host: Host) -> list[str]:
         *swarm_cluster.init_only(cluster, settings),
         *swarm_claims.doubles(claims, nodes, settings),
         *swarm_claims.strangers(nodes, claims),
+        *filter(None, [swarm_node_quorum.return_warning(nodes, list(coming))]),
     ]
 
 

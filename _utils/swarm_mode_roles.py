@@ -4,6 +4,7 @@ Promote and demote nodes one at a time, without a loss of the quorum.
 
 import contextlib
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import swarm_docker
@@ -16,7 +17,11 @@ import swarm_nodes
 import swarm_raft_lock
 import swarm_wait
 
-# Seconds without a change of another node before the leader demotes itself, and the limit.
+# Returns {minion ID: record}, see ``swarm_publication.record``.
+Records = Callable[[], Mapping[str, Mapping]]
+
+# Seconds without a change of another node before the leader demotes itself, and the limit of such
+# waits.
 _REST, _RESTLESS = 5, 30
 # Seconds within which the leader records a role.
 _NOTED = 5
@@ -43,10 +48,16 @@ def promote(client: Any, node: str, timeout: float) -> None:
     swarm_wait.until(swarm_mode.patient(probe), timeout)
 
 
-def demote(client: Any, node: str, timeout: float, leaves: bool = False) -> None:
+def demote(
+    client: Any, node: str, timeout: float, leaves: bool = False, records: Records = dict
+) -> None:
     """
     Demote a manager, and wait until it is a worker: Raft no longer counts it, and if it is this
     node itself, the leader has confirmed that. Raises an error if it would cost the quorum.
+
+    records
+        Returns the managers' records in the mine. By default none: former managers that may come
+        back as such do not count.
 
     leaves
         Whether this node itself leaves the cluster next. It then deletes its certificate, so it
@@ -56,6 +67,7 @@ def demote(client: Any, node: str, timeout: float, leaves: bool = False) -> None
     if not leaves and node == swarm_mode.swarm(client).get("NodeID"):
         _await_rest(client, node)
     _await_quorum(client, node, timeout)
+    _await_returning(client, node, timeout, records)
     swarm_mode_update.update_node(client, node, Role=swarm_nodes.WORKER)
 
     def probe() -> str | None:
@@ -144,6 +156,20 @@ def _await_quorum(client: Any, node: str, timeout: float) -> None:
         return refused
 
     swarm_wait.until(probe, timeout)
+
+
+def _await_returning(client: Any, node: str, timeout: float, records: Records) -> None:
+    """
+    Wait for former managers that would cost the quorum if they came back as such; raise an error
+    if they stay away: one that starts or joins again in the same apply is not waited for in vain.
+    """
+
+    def probe() -> str | None:
+        nodes = swarm_mode.nodes(client)
+        coming = swarm_node_quorum.returning(nodes, records(), time.time())
+        return swarm_node_quorum.return_refusal(nodes, node, coming)
+
+    swarm_wait.until(swarm_mode.patient(probe), min(timeout, _RESTLESS))
 
 
 def _unstick(client: Any, node: str) -> None:

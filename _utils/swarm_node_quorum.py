@@ -4,8 +4,14 @@ Check which managers of a cluster in swarm mode may be removed or go offline. Pu
 ``nodes`` is the response of ``/nodes``.
 """
 
+from collections.abc import Mapping
+
 import swarm_nodes
 from swarm_turn import majority
+
+# Seconds within which a new worker gets its certificate, and the managers list a host that has
+# gone as down.
+_SETTLED = 20
 
 
 def refusal(nodes: list[dict], node: str, doing: str) -> str | None:
@@ -22,11 +28,83 @@ def refusal(nodes: list[dict], node: str, doing: str) -> str | None:
     need = max(majority(len(all_managers)) - swarm_nodes.is_reachable(found), majority(len(rest)))
     if alive >= need:
         return None
-    away = ", ".join(swarm_nodes.title(one) for one in rest if not swarm_nodes.is_reachable(one))
+    away = _titles([one for one in all_managers if not swarm_nodes.is_reachable(one)])
     return (
         f"{doing} {swarm_nodes.title(found)} would cost the quorum: {need} of the other"
         f" {len(rest)} managers are needed, and {alive} are reachable; bring {away} up first"
     )
+
+
+def returning(nodes: list[dict], records: Mapping[str, Mapping], now: float) -> list[dict]:
+    """
+    Return the workers that may still have the certificate of a manager.
+
+    If such a node starts again, it joins Raft as a manager, and only then becomes a worker: its
+    vote is lost, and the managers need a quorum that includes it to remove it. No API shows the
+    certificate. The record in the mine shows that a node was a manager, until its minion knows that
+    it is none any more.
+
+    now
+        Seconds since the epoch.
+    """
+    were = {one["node"] for one in records.values()}
+    return [
+        one
+        for one in nodes
+        if one["ID"] in were and not one.get("ManagerStatus")
+        if swarm_nodes.is_away(one) or now - swarm_nodes.stamp(one["UpdatedAt"]) < _SETTLED
+    ]
+
+
+def return_refusal(nodes: list[dict], node: str, coming: list[dict]) -> str | None:
+    """
+    Return why a manager must not be demoted, ``None`` if the others keep the quorum even if former
+    managers come back as such.
+
+    coming
+        These former managers: see ``returning``.
+    """
+    all_managers = swarm_nodes.managers(nodes)
+    rest = [one for one in all_managers if one["ID"] != node]
+    if len(rest) == len(all_managers) or _bear(rest, coming):
+        return None
+    return (
+        f"demoting {swarm_nodes.title(swarm_nodes.by_id(nodes)[node])} would cost the quorum when"
+        f" {_returns(coming)}. Start it and apply again; {_GONE}"
+    )
+
+
+def return_warning(nodes: list[dict], coming: list[dict]) -> str | None:
+    """Return a warning if the managers lose their quorum when former managers come back."""
+    if _bear(swarm_nodes.managers(nodes), coming):
+        return None
+    return (
+        f"the managers lose their quorum when {_returns(coming)}. Before it starts, add a manager;"
+        f" {_GONE}"
+    )
+
+
+_GONE = (
+    "or remove it from the cluster: 'docker node rm NODE' on a manager, after which it joins as a"
+    " new node, or salt-run swarm.remove ID if it is gone for good"
+)
+
+
+def _bear(managers: list[dict], coming: list[dict]) -> bool:
+    """Check whether managers have a quorum with as many lost votes."""
+    alive = sum(map(swarm_nodes.is_reachable, managers))
+    return not managers or not coming or alive >= majority(len(managers) + len(coming))
+
+
+def _returns(coming: list[dict]) -> str:
+    return (
+        f"{_titles(coming)} starts: it was a manager, and went away before it was known to be a"
+        " worker"
+    )
+
+
+def _titles(nodes: list[dict]) -> str:
+    return ", ".join(map(swarm_nodes.title, nodes))
 
 
 def pause_refusal(nodes: list[dict], node: str) -> str | None:

@@ -14,6 +14,7 @@ import swarm_membership
 import swarm_mode
 import swarm_mode_roles
 import swarm_mode_update
+import swarm_next_step
 import swarm_node_changes
 import swarm_node_removal
 import swarm_nodes
@@ -87,7 +88,11 @@ def _carry_out(host: Host, change: swarm_node_changes.Change) -> None:
     if change.role == swarm_nodes.MANAGER:
         swarm_mode_roles.promote(host.client, change.node, timeout)
     elif change.role == swarm_nodes.WORKER:
-        swarm_mode_roles.demote(host.client, change.node, timeout)
+
+        def records() -> dict[str, dict]:
+            return swarm_next_step.known(host.minion, host.settings).records
+
+        swarm_mode_roles.demote(host.client, change.node, timeout, records=records)
 
 
 def _finish(host: Host, claims: dict, test: bool) -> dict:

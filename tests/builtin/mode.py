@@ -62,6 +62,12 @@ class SwarmMode(Cluster):
             self.wait(lambda: roles.items() <= self.roles().items(), 60)
         assert roles.items() <= self.roles().items(), self.roles()
 
+    def demote(self, node: str) -> None:
+        """Demote a node by hand."""
+        (found,) = [one for one in self.nodes() if one["ID"] == node]
+        path = f"/nodes/{node}/update?version={found['Version']['Index']}"
+        assert self.post(self.leader(), path, {**found["Spec"], "Role": "worker"}) is not None
+
     def labels(self, host: str) -> dict:
         """Return a node's labels."""
         return self.by_host()[host]["Spec"].get("Labels") or {}

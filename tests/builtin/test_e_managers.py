@@ -90,6 +90,24 @@ def test_engine_that_is_killed_while_it_is_demoted_is_no_vote_in_vain(four):
     managers(four, ["m1", "m2", "m3"])
 
 
+def test_manager_that_went_away_before_it_was_a_worker_does_not_take_the_last_vote_along(four):
+    """It still has the certificate of a manager, joins the raft anew, and is then a worker."""
+    lost, other = ("m3", "m2") if four.leader() != "m3" else ("m2", "m3")
+    node = four.by_host()[lost]["ID"]
+    four.lab.stop(lost)
+    four.wait(lambda: {one["ID"]: one for one in four.nodes()}[node]["Status"]["State"] == "down")
+    four.demote(node)
+    four.wait(lambda: votes(four) == {"m1", other})
+    four.pillar(managers=["m1"])
+    told = failures(four.state(target=f"m1,m4,{other}")).values()
+    assert any(f"demoting {other}" in one and lost in one for one in told), told
+    assert votes(four) == {"m1", other}
+    four.lab.start(lost)
+    four.await_minion(lost)
+    managers(four, ["m1"], applies=2)
+    assert four.leader() == "m1"
+
+
 def test_force_does_not_cost_the_cluster(four):
     managers(four, ["m1", "m2"])
     for host in ("m1", "m2"):

@@ -53,10 +53,7 @@ def _others(mode, host):
 
 
 def _demote_by_hand(mode, host):
-    node = mode.by_host()[host]
-    spec = {**node["Spec"], "Role": "worker"}
-    path = f"/nodes/{node['ID']}/update?version={node['Version']['Index']}"
-    assert mode.post(mode.leader(), path, spec) is not None
+    mode.demote(mode.by_host()[host]["ID"])
     mode.wait(lambda: not mode.swarm(host).get("ControlAvailable"), 120)
 
 
@@ -82,6 +79,19 @@ def managers_that_were_not_applied_with_the_new_node(mode):
     with pillar(mode, timeout=10):
         yield refused(mode, HOST)
     mode.apply(others)
+
+
+@row("the managers list its node ... as down")
+def worker_that_the_managers_do_not_hear(mode):
+    managers = _others(mode, HOST)
+    with pillar(mode, managers=managers):
+        mode.apply()
+        mode.pillar(managers=managers, timeout=10)
+        rule = "OUTPUT -p tcp --dport 2377 -j REJECT --reject-with tcp-reset"
+        with spoiled(mode, HOST, f"iptables -I {rule}", f"iptables -D {rule}"):
+            mode.wait(lambda: mode.by_host()[HOST]["Status"]["State"] == "down", 120)
+            yield refused(mode, HOST)
+    mode.apply()
 
 
 @row("demoting ... would cost the quorum")

@@ -57,7 +57,7 @@ class Engine:
     """One host's engine in swarm mode."""
 
     def __init__(self, world, host):
-        self.world, self.host, self.on = world, host, True
+        self.world, self.host, self._on = world, host, True
         self.address = HOSTS[host]
         self.forget()
 
@@ -66,6 +66,22 @@ class Engine:
             self.cluster.ghosts.discard(self.node)
         self.state, self.node, self.cluster = "inactive", "", None
         self.error, self.joined_by, self.managers = "", None, []
+        # It was demoted while it was off, and still has the certificate of a manager.
+        self.stale = False
+
+    @property
+    def on(self):
+        return self._on
+
+    @on.setter
+    def on(self, on):
+        self._on = on
+        if on and self.stale and self.leader() and self.node in self.cluster.nodes:
+            self.stale = False
+            if self.cluster.nodes[self.node]["Spec"]["Role"] == "worker":
+                # It joins the raft anew, before it learns that it is a worker.
+                self.cluster.voters.append(self.node)
+                self.cluster.ghosts.add(self.node)
 
     # --- what it is
 
@@ -264,6 +280,8 @@ class World:
                     cluster.voters.remove(node["ID"])
                     cluster.ghosts.discard(node["ID"])
                     node["Acts"] = "worker"
+                    if engine:
+                        engine.stale = not engine.on
             elif role == "manager" and node["ID"] not in cluster.voters and engine:
                 self.promote(cluster, engine)
             node["Acts"] = role if role == "manager" else node["Acts"]

@@ -9,7 +9,7 @@ import random
 import pytest
 import swarm_errors
 
-from _modules import swarm_builtin
+from _modules import swarm_builtin, swarm_leader
 from tests.unit.pillars import HOSTS
 from tests.unit.swarm_world import World
 
@@ -91,9 +91,51 @@ def test_vote_of_a_leader_that_was_replaced_goes_with_the_apply_that_replaces_it
 def test_managers_that_are_off_go_first(world):
     converge(world, ["m1", "m2", "m3"])
     world.engines["m3"].on = False
+    world.pillar["managers"] = ["m1", "m2"]
+    world.apply_all()
+    assert world.clusters[0].voters == [world.engines[one].node for one in ("m1", "m2")]
+
+
+def test_manager_that_went_away_before_it_was_a_worker_leaves_two_until_it_is_back(world):
+    """It comes back as a manager by its certificate, and its vote is lost."""
+    converge(world, ["m1", "m2", "m3"])
+    world.engines["m3"].on = False
+    world.pillar["managers"] = ["m1"]
+    said = str(world.apply_all())
+    assert "demoting m2" in said
+    assert "would cost the quorum when m3" in said
+    assert world.clusters[0].voters == [world.engines[one].node for one in ("m1", "m2")]
+    world.engines["m3"].on = True
+    world.apply_all()
+    converge(world)
+    assert world.clusters[0].voters == [world.engines["m1"].node]
+
+
+def test_manager_that_went_away_and_was_removed_holds_up_nothing(world):
+    converge(world, ["m1", "m2", "m3"])
+    world.engines["m3"].on = False
     world.pillar["managers"] = ["m1"]
     world.apply_all()
+    world.engines["m1"].remove_node(world.engines["m3"].node)
+    world.apply_all()
     assert world.clusters[0].voters == [world.engines["m1"].node]
+    world.engines["m3"].on = True
+    converge(world)
+
+
+def test_last_manager_warns_of_one_that_would_come_back(world):
+    converge(world, ["m1", "m2", "m3"])
+    (cluster,) = world.clusters
+    world.engines["m3"].on = False
+    for host in ("m3", "m2"):
+        cluster.nodes[world.engines[host].node]["Spec"]["Role"] = "worker"
+        world.reconcile(cluster)
+    with world.on("m1"):
+        (told,) = [one for one in swarm_leader.complaints() if "lose their quorum" in one]
+        assert "when m3 " in told
+        assert "docker node rm" in told
+        world.engines["m1"].remove_node(world.engines["m3"].node)
+        assert not [one for one in swarm_leader.complaints() if "lose their quorum" in one]
 
 
 def test_worker_whose_minion_has_told_nothing_is_not_taken_for_lost(world):
@@ -173,6 +215,9 @@ class Walk:
             ["managers", "managers", "off", "on", "anew", "demoted", "rotated", "unmined", "apply"]
         )
         self.log.append((name, getattr(self, name)()))
+        for host, engine in self.world.engines.items():
+            # Without its record, nobody can know that it was a manager.
+            engine.stale = engine.stale and (host, "swarm_cluster") in self.world.mine
 
     def managers(self):
         wanted = self.random.sample(sorted(HOSTS), self.random.randint(1, 3))
@@ -214,7 +259,7 @@ class Walk:
     def demoted(self):
         """By hand, on the leader."""
         (cluster,) = self.world.clusters
-        voters = [one for one in cluster.voters if self.world.spares(cluster, one)]
+        voters = [one for one in cluster.voters if self._spares(cluster, one)]
         if voters and self.world.has_quorum(cluster):
             node = self.random.choice(voters)
             cluster.nodes[node]["Spec"]["Role"] = "worker"
@@ -228,6 +273,14 @@ class Walk:
                 self.world.demote_half(cluster, node)
             return node, how
         return None
+
+    def _spares(self, cluster, node):
+        """Say whether a node may be demoted, even if managers of before come back as such."""
+        off = [one for one in self.world.engines.values() if one.stale]
+        off += [one for one in (self.world.of(node),) if one and not one.on]
+        rest = set(self.world.up(cluster)) - {node}
+        votes = len(cluster.voters) - 1 + len(off)
+        return self.world.spares(cluster, node) and len(rest) * 2 > votes
 
     def rotated(self):
         self.world.clusters[0].rotate()
@@ -254,7 +307,8 @@ def test_walk_at_random(world, seed):
         assert world.has_quorum(world.clusters[0]), told
     walk.on()
     try:
-        converge(world)
+        # A former manager that was made anew tells only now that it is none any more.
+        converge(world, applies=3)
     except (AssertionError, ValueError):
         print("\n".join(map(str, walk.log)))
         raise
