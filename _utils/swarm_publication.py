@@ -43,7 +43,9 @@ def claims(minion: Minion, fresh: bool) -> dict[str, str]:
     known = swarm_next_step.known(minion, settings)
     found = {**known.claims, settings["id"]: mine}
     not_yet = (known.moved.keys() & settings["managers"].keys()) - {settings["id"]}
-    return {minion: node for minion, node in found.items() if node and minion not in not_yet}
+    # The former host of that disk may be a new machine, whose claim in the mine is the old one.
+    nodes = {found[minion] for minion in not_yet if minion in found}
+    return {minion: node for minion, node in found.items() if node and node not in nodes}
 
 
 def send(minion: Minion, fresh: bool = False) -> None:

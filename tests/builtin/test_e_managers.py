@@ -95,9 +95,10 @@ def test_manager_that_went_away_before_it_was_a_worker_does_not_take_the_last_vo
     lost, other = ("m3", "m2") if four.leader() != "m3" else ("m2", "m3")
     node = four.by_host()[lost]["ID"]
     four.lab.stop(lost)
-    four.wait(lambda: {one["ID"]: one for one in four.nodes()}[node]["Status"]["State"] == "down")
+    listed = lambda: {one["ID"]: one for one in four.nodes()}[node]  # noqa: E731
+    four.wait(lambda: listed()["Status"]["State"] == "down", 120)
     four.demote(node)
-    four.wait(lambda: votes(four) == {"m1", other})
+    four.wait(lambda: votes(four) == {"m1", other}, 60)
     four.pillar(managers=["m1"])
     told = failures(four.state(target=f"m1,m4,{other}")).values()
     assert any(f"demoting {other}" in one and lost in one for one in told), told

@@ -75,6 +75,16 @@ def test_leader_promotes_no_node_that_advertises_a_lost_address(on, told):
     assert bool(api.asked) == (told == "id-m4")
 
 
+def test_new_machine_under_the_name_of_before_makes_no_manager_of_the_moved_node(on):
+    """The mine has what the former host of that name told, until the new one has applied."""
+    api = ClusterApi("m1", [node("m1", "manager", leader=True), moved()])
+    mine = records("m1") | claims("m1")
+    mine |= {("m4", "swarm_node"): {"node": "id-m4", "address": OLD}, ("m3", "swarm_node"): "id-m4"}
+    on("m1", api, mine, managers={**MANAGERS, "m3": "10.77.0.13"})
+    assert swarm_leader.settle() == {}
+    assert api.asked == []
+
+
 def test_apply_waits_until_the_managers_have_removed_the_node_of_before(on, hurry):
     api, _ = worker(on, {"m1": MANAGERS["m1"]}, records("m1") | claims("m4"))
     swarm_builtin.__context__["swarm_builtin.left"] = ("id-gone", float("inf"))
