@@ -23,7 +23,7 @@ import swarm_services
 import swarm_versions
 from salt.exceptions import SaltRenderError
 from swarm_compose import Source, Stack
-from swarm_compose_service import NAMESPACE
+from swarm_compose_keys import NAMESPACE
 from swarm_fault import Fault, FaultError
 from swarm_options import Option, Shape
 from swarm_services import Pending, Run
