@@ -2,50 +2,28 @@
 Manage Consul, the store of classic Swarm, in a container on every node.
 """
 
-import contextlib
-from pathlib import Path
-
-import swarm_acl
-import swarm_address
-import swarm_authority
-import swarm_certs
-import swarm_consul_change
+import swarm_consul_apply
 import swarm_consul_file
+import swarm_consul_look
+import swarm_consul_removal
+import swarm_consul_renewal
 import swarm_errors
-import swarm_files
-import swarm_keyring
 import swarm_kv
-import swarm_mine
-import swarm_names
-import swarm_renewal
-import swarm_roles
-import swarm_secrets
-import swarm_turn
-import swarm_wait
+import swarm_minion
 
 __virtualname__ = "swarm_consul"
-
-_RECORD, _TOKEN = swarm_authority.RECORD, swarm_renewal.TOKEN
-# Seconds for a change of the keys on all agents, all of which have to answer.
-_ALL_AGENTS = 60
-_DENIED = {"all else in Consul": {"old": "allowed", "new": "denied"}}
 
 
 def __virtual__():
     return __virtualname__
 
 
-def _client(settings, token=None, **more):
-    return swarm_consul_file.connect(settings, token, **more)
+def _minion():
+    return swarm_minion.Minion(__salt__, __opts__, __context__)
 
 
-def _manager(settings, **more):
-    """Return a client with all rights of this host: with ACLs, servers use the management token."""
-    return _client(settings, swarm_acl.management(), **more)
-
-
-def _change(settings):
-    return swarm_consul_change.Change(settings, __salt__)
+def _look():
+    return swarm_consul_look.Consul(__salt__["swarm_settings.get"](), __salt__).look()
 
 
 def status():
@@ -59,7 +37,7 @@ def status():
 
         salt '*' swarm_consul.status
     """
-    found = _change(__salt__["swarm_settings.get"]()).look()
+    found = _look()
     return {
         "leader": found.leader,
         "servers": sorted(found.alive),
@@ -79,7 +57,7 @@ def has_leader():
     """
     try:
         # Only the leader is requested: Consul returns it whatever the state of the ACLs.
-        return bool(swarm_kv.leader(_client(__salt__["swarm_settings.get"]())))
+        return bool(swarm_kv.leader(swarm_consul_file.connect(__salt__["swarm_settings.get"]())))
     except swarm_errors.SwarmError:
         return False
 
@@ -94,7 +72,7 @@ def peers():
 
         salt m1 swarm_consul.peers
     """
-    found = _change(__salt__["swarm_settings.get"]()).look()
+    found = _look()
     return {one.name: "voter" if one.voter else "joining" for one in found.peers}
 
 
@@ -112,39 +90,7 @@ def apply(test=False):
 
         salt '*' swarm_consul.apply test=True
     """
-    settings = __salt__["swarm_settings.get"]()
-    if not settings["own_store"]:
-        return _give_up(settings, test)
-    renamed = swarm_names.rename(settings, __salt__, "consul", test)
-    if renamed and test:
-        return renamed
-    change = _change(settings)
-    change.begin()
-    spec, text = _wanted(settings, _acl(settings, test), change, test)
-    changes = change.planned(spec, text)
-    if test:
-        change.foretell()
-    elif changes:
-        change.make(spec, text)
-    return {**renamed, **changes}
-
-
-def _give_up(settings, test):
-    """Remove Consul in favor of an external store, once that store answers."""
-    changes = _refuse_silent(settings)
-    return (
-        changes if test or not changes else swarm_names.remove(settings, __salt__, "consul", test)
-    )
-
-
-def _refuse_silent(settings):
-    """Return what is removed with Consul; raise an error if its successor does not answer."""
-    changes = swarm_names.remove(settings, __salt__, "consul", test=True)
-    if changes and (why := swarm_address.silent(settings["store"])):
-        raise swarm_errors.SwarmError(
-            f"swarm:store: {why} from {settings['id']}; Consul stays, and nothing was changed there"
-        )
-    return changes
+    return swarm_consul_apply.apply(_minion(), test)
 
 
 def check_fixed():
@@ -157,11 +103,7 @@ def check_fixed():
 
         salt '*' swarm_consul.check_fixed
     """
-    settings = __salt__["swarm_settings.get"]()
-    if settings["own_store"]:
-        _change(settings).check_fixed()
-    elif settings["mode"] == "classic":
-        _refuse_silent(settings)
+    swarm_consul_apply.check_fixed(_minion())
 
 
 def deny(test=False):
@@ -177,74 +119,7 @@ def deny(test=False):
 
         salt m1 swarm_consul.deny test=True
     """
-    settings = __salt__["swarm_settings.get"]()
-    acl = swarm_acl.noted()
-    opens = settings["is_server"] and swarm_acl.beginning() != swarm_acl.DENY and (acl or test)
-    if not (settings["consul"]["acl"] and opens):
-        return {}
-    if not test:
-        change = _change(settings)
-        change.begin()
-        spec, text = _wanted(settings, {**acl, "default_policy": swarm_acl.DENY}, change)
-        # It has none of the granted rights at first: if it led now, no host would have any.
-        change.restart(spec, text, lambda: swarm_acl.laggards(_client(settings), settings))
-    return _DENIED
-
-
-def _wanted(settings, acl, change, test=False):
-    certs = swarm_certs.NODE.read() if settings["tls"]["used"] else None
-    folder, files = str(swarm_files.CONFIG), swarm_certs.NODE.due(test)
-    wanted = {**settings, "begins": change.begins}
-    spec, text = swarm_roles.consul_container(wanted, folder, certs, files, acl)
-    return change.labelled(spec, text, _is_rekeyed(settings, certs)), text
-
-
-def _is_rekeyed(settings, certs):
-    """
-    Check whether Consul here has the new gossip key of a renewal already, which is in progress.
-
-    Only then: a CA restored from a backup may have a key that no running Consul has.
-    """
-    old = swarm_consul_file.config().get("encrypt")
-    if not (old and certs and settings["tls"]["ca"]) or certs.gossip in ("", old):
-        return False
-    record = _published(settings, swarm_renewal.GOSSIP)
-    return swarm_renewal.replaces(record, swarm_renewal.GOSSIP, old, certs.gossip)
-
-
-def _acl(settings, test):
-    """Return the ACL section of this node's configuration, ``None`` without ACLs."""
-    if not settings["consul"]["acl"]:
-        return None
-    if not settings["is_server"]:
-        return swarm_acl.config(None)
-    return swarm_acl.config(_token(settings, test), swarm_acl.beginning())
-
-
-def _token(settings, test):
-    """Return the management token: from ``swarm:consul:acl_token``, or from the CA."""
-    if place := settings["consul"]["acl_token"]:
-        return swarm_secrets.load(__salt__, place, path="swarm:consul:acl_token")
-    found, ca = {}, settings["tls"]["ca"]
-
-    def probe():
-        if settings["is_ca"]:
-            found["token"] = swarm_authority.load().get("acl")
-        else:
-            found.update(_published(settings, _TOKEN))
-        return (
-            None
-            if found.get("token")
-            else f"{ca}, the CA (swarm:tls:ca), has not told {settings['id']} the management token"
-            f" of Consul: apply swarm there, with a pillar that has {settings['id']} among the"
-            " servers (swarm:consul:servers)"
-        )
-
-    if test:
-        probe()
-        return found.get("token") or "the one to be made"
-    swarm_wait.until(probe, settings["timeout"])
-    return found["token"]
+    return swarm_consul_apply.deny(_minion(), test)
 
 
 def admit(kind):
@@ -263,13 +138,7 @@ def admit(kind):
     kind
         ``gossip`` or ``acl``.
     """
-    settings = __salt__["swarm_settings.get"]()
-    new = swarm_renewal.following(_published(settings, kind), kind)
-    if kind == swarm_renewal.TOKEN:
-        swarm_acl.create(_manager(settings), _client(settings, new), new)
-    else:
-        swarm_keyring.admit(_manager(settings, timeout=_ALL_AGENTS), new)
-    return True
+    return swarm_consul_renewal.admit(_minion(), kind)
 
 
 def retire(kind):
@@ -287,15 +156,7 @@ def retire(kind):
     kind
         ``gossip`` or ``acl``.
     """
-    settings = __salt__["swarm_settings.get"]()
-    if (why := renewed(kind)) is not True:
-        raise swarm_errors.SwarmError(why)
-    old = swarm_renewal.former(_published(settings, kind), kind)
-    if kind == swarm_renewal.TOKEN:
-        swarm_acl.delete(_manager(settings), _client(settings, old))
-    else:
-        swarm_keyring.retire(_manager(settings, timeout=_ALL_AGENTS), old)
-    return True
+    return swarm_consul_renewal.retire(_minion(), kind)
 
 
 def renewed(kind):
@@ -312,27 +173,7 @@ def renewed(kind):
     kind
         ``gossip`` or ``acl``.
     """
-    settings = __salt__["swarm_settings.get"]()
-    if kind == swarm_renewal.TOKEN:
-        if not settings["is_server"]:
-            return True
-        used, current = swarm_acl.management(), _published(settings, kind).get("token")
-    else:
-        used = swarm_consul_file.config().get("encrypt")
-        current = _published(settings, kind).get("gossip")
-    if used and used == current:
-        return True
-    return f"Consul of {settings['id']} starts with the old one: apply swarm there"
-
-
-def _published(settings, kind):
-    """Return what the CA publishes of a secret, ``{}`` if this node cannot read it (yet)."""
-    if settings["is_ca"]:
-        state = swarm_authority.load()
-        of_state = swarm_authority.management if kind == _TOKEN else swarm_authority.record
-        return of_state(state) if state else {}
-    ca, name = settings["tls"]["ca"], swarm_authority.ACL if kind == _TOKEN else _RECORD
-    return swarm_mine.Mine(__salt__, __opts__, __context__).get([ca], name).get(ca) or {}
+    return swarm_consul_renewal.renewed(_minion(), kind)
 
 
 def wait(timeout=None):
@@ -351,16 +192,7 @@ def wait(timeout=None):
     timeout
         Timeout in seconds. Defaults to ``swarm:timeout``.
     """
-    settings = __salt__["swarm_settings.get"]()
-    if not settings["own_store"]:
-        return
-    change = _change(settings)
-    limit = settings["timeout"] if timeout is None else timeout
-    swarm_wait.until(change.missing, limit)
-    if limit:
-        swarm_consul_file.note_joining([])
-    with contextlib.suppress(swarm_errors.StoreError):
-        swarm_turn.end_stale(_client(settings), settings["id"])
+    swarm_consul_apply.wait(_minion(), timeout)
 
 
 def nodes():
@@ -373,9 +205,7 @@ def nodes():
 
         salt m1 swarm_consul.nodes
     """
-    client = _client(__salt__["swarm_settings.get"]())
-    _, found = swarm_kv.call("nodes", client.kv.get, "docker/swarm/nodes/", recurse=True)
-    return sorted(one["Key"].rpartition("/")[2] for one in found or [])
+    return swarm_consul_removal.nodes(__salt__["swarm_settings.get"]())
 
 
 def deregister(test=False, endpoint=None):
@@ -392,14 +222,7 @@ def deregister(test=False, endpoint=None):
     endpoint
         Engine endpoint of a node that cannot do this itself. Defaults to this node's.
     """
-    settings = __salt__["swarm_settings.get"]()
-    mine = endpoint or swarm_roles.engine_endpoint(settings)
-    if mine not in nodes():
-        return {}
-    if not test:
-        client = _client(settings)
-        swarm_kv.call("deregister", client.kv.delete, f"docker/swarm/nodes/{mine}")
-    return {mine: {"old": "registered", "new": None}}
+    return swarm_consul_removal.deregister(_minion(), test, endpoint)
 
 
 def expel(name, timeout=None):
@@ -420,20 +243,7 @@ def expel(name, timeout=None):
     timeout
         Seconds to wait until Consul no longer reports it as alive; ``swarm:timeout`` if unset.
     """
-    settings = __salt__["swarm_settings.get"]()
-    client = _client(settings)
-
-    def those(status):
-        return swarm_kv.names(swarm_kv.members(client), status)
-
-    def probe():
-        return f"Consul of {name} is still alive" if name in those(swarm_kv.ALIVE) else None
-
-    swarm_wait.until(probe, settings["timeout"] if timeout is None else timeout)
-    if name not in those(swarm_kv.FAILED):
-        return {}
-    swarm_kv.expel(_manager(settings), name)
-    return {name: {"old": "gone", "new": "forgotten"}}
+    return swarm_consul_removal.expel(_minion(), name, timeout)
 
 
 def remove(test=False):
@@ -446,31 +256,4 @@ def remove(test=False):
 
         salt '*' swarm_consul.remove test=True
     """
-    changes = _remove_from_engine(__salt__["swarm_settings.get"](), test)
-    file = swarm_roles.consul_file()
-    if swarm_files.read(file) is not None:
-        changes[str(file)] = {"old": "present", "new": None}
-        if not test:
-            swarm_consul_file.remove()
-            swarm_files.drop_empty(swarm_files.CONFIG)
-    return changes
-
-
-def _remove_from_engine(settings, test):
-    if not __salt__["swarm_engine.exists"]():
-        return {}
-    name, volume, image = (settings["consul"][key] for key in ("container", "volume", "image"))
-    removed = swarm_names.remove(settings, __salt__, "consul", test)
-    changes = {
-        name: removed,
-        f"volume {volume}": _remove_volume(volume, test),
-        image: __salt__["swarm_image.remove_unused"](image, [name], test=test),
-    }
-    return {what: change for what, change in changes.items() if change}
-
-
-def _remove_volume(volume, test):
-    place = __salt__["swarm_volume.path"](volume)
-    if place is None or not swarm_names.is_consuls(Path(place)):
-        return {}
-    return __salt__["swarm_volume.remove"](volume, test=test)
+    return swarm_consul_removal.remove(_minion(), test)

@@ -13,6 +13,7 @@ import swarm_nodes
 import swarm_pillar
 import swarm_plan
 import swarm_relations
+import swarm_relations_warnings
 import swarm_topology
 import swarm_values
 
@@ -61,7 +62,7 @@ def _read(pillar, odd=()):
     settings, more = swarm_topology.resolve(settings, _minion())
     faults += more
     faults += swarm_relations.faults(settings)
-    return settings, swarm_pillar.texts(faults), swarm_relations.warnings(settings)
+    return settings, swarm_pillar.texts(faults), swarm_relations_warnings.warnings(settings)
 
 
 def check(fresh=True):

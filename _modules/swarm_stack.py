@@ -8,6 +8,9 @@ nothing.
 import swarm_mode
 import swarm_options
 import swarm_services
+import swarm_stack_changes
+import swarm_stack_file
+import swarm_stack_objects
 import swarm_stacks
 
 __virtualname__ = "swarm_stack"
@@ -42,7 +45,7 @@ def apply(name, spec, test=False):
     test
         Change nothing.
     """
-    options = swarm_stacks.parsed(name, spec)
+    options = swarm_stack_file.parsed(name, spec)
     if not __salt__["swarm_leader.leads"]():
         return {}
     return _deploy({name: options}, swarm_services.NOTHING_PENDING, test).get(name, {})
@@ -64,16 +67,16 @@ def apply_all(test=False):
     leads = __salt__["swarm_leader.leads"]()
     if not leads:
         founds = test and __salt__["swarm_leader.founds"]()
-        return swarm_stacks.promised(_given(stacks)) if founds else {}
+        return swarm_stack_changes.promised([one.stack for one in _given(stacks)]) if founds else {}
     pending = swarm_services.pending(__salt__) if test else swarm_services.NOTHING_PENDING
     return _deploy(stacks, pending, test)
 
 
 def _given(stacks):
     """Return stacks with their contents, and keep what they ignore for the states."""
-    wanted = [swarm_stacks.given(__salt__, name, one) for name, one in stacks.items()]
+    wanted = [swarm_stack_file.given(__salt__, name, one) for name, one in stacks.items()]
     settings = __salt__["swarm_settings.get"]()
-    swarm_options.refuse(swarm_stacks.collisions([one.stack for one in wanted], settings))
+    swarm_options.refuse(swarm_stack_objects.collisions([one.stack for one in wanted], settings))
     for one in wanted:
         if one.stack.ignored:
             text = f"stack {one.stack.name} ignores {', '.join(one.stack.ignored)}"

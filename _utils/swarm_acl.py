@@ -44,6 +44,11 @@ def management() -> str | None:
     return noted().get("tokens", {}).get("master")
 
 
+def connect(settings: Mapping, timeout: float = 5) -> object:
+    """Return a client with all rights of this host: a server has the management token."""
+    return swarm_consul_file.connect(settings, management(), timeout)
+
+
 def beginning() -> str:
     """
     Return the default policy with which a server on this host starts: ``deny`` or ``allow``.

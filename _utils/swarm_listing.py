@@ -63,7 +63,7 @@ def former(swarm: dict, settings: dict, records: dict) -> list[str]:
     Return the members outside the pillar's managers that this node's engine knows as managers.
 
     Only a worker that is to be a manager asks them: it accepts their records as well, see
-    ``swarm_membership.donors``. Leaving by their answer costs no more than its own tasks.
+    ``swarm_donors.donors``. Leaving by their answer costs no more than its own tasks.
     """
     me, state = settings["id"], swarm.get("LocalNodeState")
     if not settings["is_manager"] or me in records or manager(swarm) or state not in _BELIEVES:

@@ -6,16 +6,16 @@ Salt's mine, ``{ID: {"cluster": ..., "node": ..., "address": ..., "token": ...}}
 the node IDs of the members, ``{ID: node ID}``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
+import swarm_donors
 import swarm_errors
+from swarm_donors import listed
 
 NOTHING, INIT, JOIN, REJOIN, WAIT, UNLOCK = "nothing", "init", "join", "rejoin", "wait", "unlock"
 RESTART = "restart"
 
-# Parts of Docker's errors for a token that is not the cluster's, or belongs to another CA.
-_BAD_TOKEN = ("valid join token is necessary", "does not match fingerprint")
 # Part of Docker's error if a node cannot become a manager, because the manager through which it
 # joined is no longer one: until its next start, engine 20.10 does not ask another manager.
 _CANNOT_PROMOTE = "can't initialize raft node"
@@ -82,12 +82,6 @@ def other_port(swarm: dict, settings: dict) -> list[str]:
 def is_first(settings: dict) -> bool:
     """Check whether this is the pillar's first manager; it creates a cluster if none is known."""
     return settings["id"] == next(iter(settings["managers"]))
-
-
-def is_record(value: object) -> bool:
-    """Check whether this is a manager's record: the mine may contain any value."""
-    keys = ("cluster", "node", "address", "token")
-    return isinstance(value, Mapping) and all(isinstance(value.get(key), str) for key in keys)
 
 
 def step(
@@ -179,7 +173,7 @@ def is_elsewhere(
     swarm: dict, settings: dict, records: dict, claims: Mapping[str, str] | None = None
 ) -> bool:
     """Check whether this node seems to be in another cluster than the managers in the pillar."""
-    others = _others(settings, records)
+    others = swarm_donors.others(settings, records)
     if not others:
         return False
     if manager(swarm):
@@ -192,9 +186,9 @@ def is_elsewhere(
 
 def elsewhere(swarm: dict, settings: dict, records: dict) -> str:
     """Return the error message for a node that is in another cluster."""
-    me, others = settings["id"], _others(settings, records)
+    me, others = settings["id"], swarm_donors.others(settings, records)
     text = (
-        f"{me} is in another cluster than {_list(others)} of swarm:managers, maybe by an old disk;"
+        f"{me} is in another cluster than {listed(others)} of swarm:managers, maybe by an old disk;"
         " nothing was changed"
     )
     if not manager(swarm):
@@ -202,20 +196,11 @@ def elsewhere(swarm: dict, settings: dict, records: dict) -> str:
         return f"{text}. If that other cluster is not wanted: {cure}"
     clusters = sorted({one["cluster"] for one in others.values()})
     return (
-        f"{text}. Here it is {cluster_id(swarm)}, there {_list(clusters)}: look which one has your"
+        f"{text}. Here it is {cluster_id(swarm)}, there {listed(clusters)}: look which one has your"
         f" services ('docker service ls'). If it is the one of {me}, name its managers in"
         f" swarm:managers. To give up the cluster of {me} and its services for good: salt {me}"
         " swarm_builtin.leave force=True lose_cluster=True, and apply again"
     )
-
-
-def _others(settings: dict, records: dict) -> dict:
-    """Return the records of the other managers in the pillar."""
-    return {
-        name: records[name]
-        for name in settings["managers"]
-        if name in records and name != settings["id"]
-    }
 
 
 def moved(former: str, swarm: dict, settings: dict, records: dict) -> Step | None:
@@ -225,7 +210,7 @@ def moved(former: str, swarm: dict, settings: dict, records: dict) -> Step | Non
     It loses nothing but its tasks, which run elsewhere; Raft must not count it.
     """
     due = settings["is_manager"] and is_demoted(swarm)
-    if not (former and due and reachable(settings, records)):
+    if not (former and due and swarm_donors.reachable(settings, records)):
         return None
     return Step(
         REJOIN,
@@ -288,85 +273,38 @@ def _inactive(settings: dict, records: dict, claims: Mapping[str, str]) -> Step:
     # A manager of the pillar that is in a cluster may tell of it any time, as in an apply on all.
     may_tell = (set(managers) & set(claims)) - {me}
     untold = swarm_errors.UntoldError if may_tell else swarm_errors.SwarmError
-    if by := donors(settings, records):
-        return Step(JOIN, f"{_list(by)} know a cluster")
+    if by := swarm_donors.donors(settings, records):
+        return Step(JOIN, f"{listed(by)} know a cluster")
     if others:
         # A worker does not trust the record of a member that is not a manager in the pillar.
-        return Step(WAIT, f"none of {_list(managers)} has told of the cluster of {_list(others)}")
+        return Step(
+            WAIT,
+            f"none of {listed(managers)} has told of the cluster of {listed(others)}",
+        )
     if me in records:
-        raise untold(
-            f"{me} was a manager of cluster {records[me]['cluster']} and is in none now, and no"
-            " other manager is known: nothing was changed, so that no second cluster comes to be."
-            " Bring the others up and apply to them first, or restore a backup. If the cluster is"
-            f" lost for good, have it forgotten: salt {me} swarm_builtin.forget"
-        )
+        raise untold(_alone(me, records[me]["cluster"]))
     if not is_first(settings):
-        return Step(WAIT, f"none of {_list(managers)} has told of a cluster")
+        return Step(WAIT, f"none of {listed(managers)} has told of a cluster")
     if claimed := sorted(set(claims) - {me}):
-        raise untold(
-            f"{_list(claimed)} are in a cluster, and none of its managers has told of it: nothing"
-            " was changed, so that no second cluster comes to be. Apply swarm on its managers and"
-            f" then again on {me}. If that cluster is lost for good, have its nodes leave it: salt"
-            f" -L {','.join(claimed)} swarm_builtin.leave. What a minion that will not be back has"
-            " told goes with: salt-run cache.clear_mine_func tgt=ID"
-            " clear_mine_func_flag=swarm_node"
-        )
+        raise untold(_unannounced(me, claimed))
     return Step(INIT, "no member knows a cluster")
 
 
-def _digest(record: Mapping) -> str:
-    """Return the part of a join token that binds it to the CA of its cluster."""
-    return record["token"].rpartition("-")[0]
-
-
-def donors(settings: dict, records: dict) -> dict[str, dict]:
-    """
-    Return the records of the managers through which this node may join, the preferred one first.
-
-    Records of managers in the pillar count. The record of another member, such as a former manager,
-    counts if its cluster ID and the CA in its token are the same. If no manager in the pillar has
-    published a record, only a manager in the pillar accepts the records of other members, and only
-    if all of them agree: otherwise, a member could lure nodes into a cluster of its own.
-    """
-    named = _others(settings, records)
-    rest = {
-        name: one
-        for name, one in records.items()
-        if name not in settings["managers"] and name != settings["id"]
-    }
-    known = {(one["cluster"], _digest(one)) for one in (named or rest).values()}
-    if named:
-        return named | {
-            name: one for name, one in rest.items() if (one["cluster"], _digest(one)) in known
-        }
-    if not settings["is_manager"]:
-        return {}
-    if len(known) > 1:
-        raise swarm_errors.SwarmError(
-            f"{_list(rest)} tell of clusters that differ by ID or CA, and none of them is in"
-            " swarm:managers: nothing was changed. Apply swarm on these first; if that does not"
-            " help, name the managers of the cluster that is wanted in swarm:managers, beside the"
-            " new ones"
-        )
-    return rest
-
-
-def reachable(settings: dict, records: dict) -> dict[str, str]:
-    """Return ``{ID: token}`` of the managers through which to join, the preferred one first."""
-    return {
-        name: one["token"] for name, one in donors(settings, records).items() if one.get("token")
-    }
-
-
-def token_cure(said: str, name: str) -> str:
-    """Return the remedy if a manager refuses its own published token, empty for other errors."""
-    if not any(words in said for words in _BAD_TOKEN):
-        return ""
+def _alone(me: str, cluster: str) -> str:
     return (
-        f" (the token or the CA was changed since {name} has told of it:"
-        f" salt {name} swarm_builtin.tell, and apply again)"
+        f"{me} was a manager of cluster {cluster} and is in none now, and no"
+        " other manager is known: nothing was changed, so that no second cluster comes to be."
+        " Bring the others up and apply to them first, or restore a backup. If the cluster is"
+        f" lost for good, have it forgotten: salt {me} swarm_builtin.forget"
     )
 
 
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(names)
+def _unannounced(me: str, claimed: list[str]) -> str:
+    return (
+        f"{listed(claimed)} are in a cluster, and none of its managers has told of it: nothing"
+        " was changed, so that no second cluster comes to be. Apply swarm on its managers and"
+        f" then again on {me}. If that cluster is lost for good, have its nodes leave it: salt"
+        f" -L {','.join(claimed)} swarm_builtin.leave. What a minion that will not be back has"
+        " told goes with: salt-run cache.clear_mine_func tgt=ID"
+        " clear_mine_func_flag=swarm_node"
+    )

@@ -7,8 +7,8 @@ from typing import Any
 
 import swarm_cluster
 import swarm_docker
+import swarm_donors
 import swarm_errors
-import swarm_membership
 import swarm_mode
 import swarm_nodes
 import swarm_wait
@@ -63,7 +63,7 @@ def unlock(client: Any, key: str) -> str | None:
 def join(client: Any, settings: dict, records: dict) -> None:
     """Join through one manager after another, until one accepts this node."""
     failures = []
-    for name, token in swarm_membership.reachable(settings, records).items():
+    for name, token in swarm_donors.reachable(settings, records).items():
         remote = records[name]["address"]
         body = {**_places(settings), "RemoteAddrs": [remote], "JoinToken": token}
         try:
@@ -71,7 +71,7 @@ def join(client: Any, settings: dict, records: dict) -> None:
                 swarm_docker.post(client, "/swarm/join", json=body)
         except swarm_errors.ApiError as err:
             if _GOES_ON not in str(err):
-                failures.append(f"{err}{swarm_membership.token_cure(str(err), name)}")
+                failures.append(f"{err}{swarm_donors.token_cure(str(err), name)}")
                 continue
             if _came(client, settings):
                 return

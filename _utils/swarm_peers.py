@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import swarm_address
+import swarm_donors
 import swarm_leave
 import swarm_membership
 import swarm_mine
@@ -39,7 +40,7 @@ def _read(mine: swarm_mine.Mine, settings: Mapping, target: str | list[str]) -> 
     # The mine may contain anything: each minion writes its own data.
     records = {name: told[name] for name in order}
     return Known(
-        {name: one for name, one in records.items() if swarm_membership.is_record(one)},
+        {name: one for name, one in records.items() if swarm_donors.is_record(one)},
         {minion: node for minion, one in claims.items() if (node := _node(one))},
         moved={minion: at for minion, one in claims.items() if (at := _text(one, "address"))},
     )
@@ -98,7 +99,7 @@ def own(known: Known, settings: Mapping, swarm: Mapping, ask: Callable[[list[str
         return known
     active = swarm.get("LocalNodeState") == "active"
     if named:
-        ours = swarm_membership.donors(dict(settings), known.records)
+        ours = swarm_donors.donors(dict(settings), known.records)
         if active:
             # It joins nobody. A record from before a rotation of the CA has another digest of it.
             clusters = {known.records[name]["cluster"] for name in named}
@@ -130,7 +131,7 @@ def leading(known: Known, settings: Mapping) -> list[str]:
 
 def doubt(step: Step, known: Known, settings: Mapping) -> Step:
     """Make a node wait if it would join only through members whose swarm is unknown."""
-    by = swarm_membership.donors(dict(settings), known.records) if step.what == JOIN else {}
+    by = swarm_donors.donors(dict(settings), known.records) if step.what == JOIN else {}
     if not by or not by.keys() <= known.unsure:
         return step
     return Step(

@@ -13,7 +13,7 @@ import swarm_cluster as cluster
 import swarm_flags as flags
 import swarm_options
 import swarm_service_spec as service
-import swarm_stacks as stacks
+import swarm_stack_file as stacks
 import swarm_versions as versions
 import swarm_volumes as volumes
 from swarm_fault import Fault

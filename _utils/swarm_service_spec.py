@@ -10,7 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import swarm_options
+import swarm_service_files
+import swarm_service_mounts
+import swarm_service_networks
 import swarm_service_parts as parts
+import swarm_service_ports
 import swarm_service_values as values
 import swarm_values
 from swarm_fault import Fault
@@ -72,34 +76,34 @@ MODE = Shape(
     decode=values.mode_found,
 )
 NETWORKS = Shape(
-    parts.networks,
+    swarm_service_networks.networks,
     "a list of networks, or a mapping such as {backend: {aliases: [db]}}",
-    encode=parts.attachments,
-    decode=parts.attachments_found,
+    encode=swarm_service_networks.attachments,
+    decode=swarm_service_networks.attachments_found,
 )
 PORTS = Shape(
-    parts.ports,
+    swarm_service_ports.ports,
     'a list such as ["8080:80", "53:53/udp", {published: 443, target: 443, mode: host}]',
-    encode=parts.published,
-    decode=parts.published_found,
+    encode=swarm_service_ports.published,
+    decode=swarm_service_ports.published_found,
 )
 MOUNTS = Shape(
-    parts.mounts,
+    swarm_service_mounts.mounts,
     'a list such as ["data:/data", "/etc/x:/etc/x:ro", {type: tmpfs, target: /tmp, size: 64m}]',
-    encode=parts.mounted,
-    decode=parts.mounts_found,
+    encode=swarm_service_mounts.mounted,
+    decode=swarm_service_mounts.mounts_found,
 )
 SECRETS = Shape(
-    parts.SECRETS.normal,
+    swarm_service_files.SECRETS.normal,
     "a list such as [password, {name: key, target: tls.key, mode: '0400'}]",
-    encode=parts.SECRETS.encode,
-    decode=parts.SECRETS.decode,
+    encode=swarm_service_files.SECRETS.encode,
+    decode=swarm_service_files.SECRETS.decode,
 )
 CONFIGS = Shape(
-    parts.CONFIGS.normal,
+    swarm_service_files.CONFIGS.normal,
     "a list such as [site, {name: site, target: /etc/nginx/nginx.conf}]",
-    encode=parts.CONFIGS.encode,
-    decode=parts.CONFIGS.decode,
+    encode=swarm_service_files.CONFIGS.encode,
+    decode=swarm_service_files.CONFIGS.decode,
 )
 CONSTRAINTS = Shape(values.constraints, "a list such as [node.labels.zone==a]")
 PREFERENCES = Shape(
@@ -281,7 +285,7 @@ OPTIONS: dict[str, Option] = {
 }
 
 # Options that refer to an object of the cluster, and the key of the list that holds it.
-FILES = {"secrets": parts.SECRETS, "configs": parts.CONFIGS}
+FILES = {"secrets": swarm_service_files.SECRETS, "configs": swarm_service_files.CONFIGS}
 # Changes elsewhere in the spec start and stop no task.
 _OF_TASKS = {"TaskTemplate", "EndpointSpec", "Mode"}
 

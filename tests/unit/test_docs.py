@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-import swarm_compose_service
+import swarm_compose_keys
 import swarm_options
 import swarm_service_spec
 import yaml
@@ -99,8 +99,8 @@ def reasons(table):
 @pytest.mark.parametrize(
     ("title", "table"),
     [
-        ("What a stack ignores", swarm_compose_service.IGNORED),
-        ("What a stack refuses", swarm_compose_service.REFUSED),
+        ("What a stack ignores", swarm_compose_keys.IGNORED),
+        ("What a stack refuses", swarm_compose_keys.REFUSED),
     ],
 )
 def test_paper_on_workloads_has_every_key_of_a_stack_that_is_not_kept(title, table):

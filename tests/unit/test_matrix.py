@@ -7,7 +7,7 @@ import re
 
 import pytest
 import swarm_pillar
-import swarm_relations
+import swarm_relations_warnings
 import swarm_schema
 import yaml
 
@@ -42,7 +42,9 @@ def found(case, mode):
     for name, address in HOSTS.items():
         text = text.replace(f"@{name}", address)
     settings, faults = resolved(json.loads(text), M1)
-    return swarm_pillar.texts(faults), swarm_relations.warnings(settings) if not faults else []
+    return swarm_pillar.texts(faults), swarm_relations_warnings.warnings(
+        settings
+    ) if not faults else []
 
 
 def test_every_key_has_a_row_and_no_other():

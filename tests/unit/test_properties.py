@@ -19,7 +19,7 @@ import swarm_mode
 import swarm_node_changes
 import swarm_node_removal
 import swarm_pillar
-import swarm_relations
+import swarm_relations_warnings
 import swarm_roles
 import swarm_schema
 import swarm_unit
@@ -105,7 +105,7 @@ def usable(settings):
     ]
     swarm_daemon.options(settings, "20.10.5", FILES)
     swarm_daemon.overlay_options(settings, swarm_roles.engine_endpoint(settings), FILES)
-    swarm_relations.warnings(settings)
+    swarm_relations_warnings.warnings(settings)
     return made
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import swarm_compose
-import swarm_compose_service as compose
+import swarm_compose_keys as compose
 import swarm_errors
 import swarm_service_spec as spec
 from hypothesis import given as for_any
 from hypothesis import strategies as st
-from swarm_compose_service import NAMESPACE
+from swarm_compose_keys import NAMESPACE
 
 from tests.unit.stacks.record import ENVIRONMENT
 

@@ -49,6 +49,7 @@ def on(monkeypatch, agent, folder):
             swarm_image__remove_unused={},
         )
         monkeypatch.setattr(swarm_consul, "__salt__", salt, raising=False)
+        monkeypatch.setattr(swarm_consul, "__opts__", {"id": host}, raising=False)
         return salt
 
     return on

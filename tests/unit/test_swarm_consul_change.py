@@ -54,6 +54,7 @@ def on(monkeypatch, agent, file, tmp_path):
             swarm_volume__path=str(tmp_path),
         )
         monkeypatch.setattr(swarm_consul, "__salt__", salt, raising=False)
+        monkeypatch.setattr(swarm_consul, "__opts__", {"id": host}, raising=False)
         return salt
 
     return on

@@ -7,7 +7,7 @@ import swarm_files
 import swarm_filter
 import swarm_firewall
 import swarm_pillar
-import swarm_relations
+import swarm_relations_warnings
 from salt.exceptions import CommandExecutionError
 
 from _modules import swarm_firewall as module
@@ -281,7 +281,7 @@ def test_who_would_be_locked_out_is_a_fault(host, pillar, path, words):
 
 
 def _warnings(pillar, minion=M1):
-    found = swarm_relations.warnings(settings_of(pillar, minion))
+    found = swarm_relations_warnings.warnings(settings_of(pillar, minion))
     return [one for one in found if one.startswith("swarm:firewall")]
 
 

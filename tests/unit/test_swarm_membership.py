@@ -1,4 +1,5 @@
 import pytest
+import swarm_donors
 import swarm_errors
 import swarm_membership
 from swarm_membership import INIT, JOIN, NOTHING, REJOIN, RESTART, UNLOCK, WAIT
@@ -143,8 +144,8 @@ def test_a_masterless_single_node_makes_its_own_cluster():
 
 def test_managers_to_ask_are_the_others_with_a_token_in_the_order_of_pillar():
     known = {**records("m3", "m1"), "m2": record("m2", token="")}
-    assert list(swarm_membership.reachable(settings("m4"), known)) == ["m1", "m3"]
-    assert list(swarm_membership.reachable(settings("m1"), known)) == ["m3"]
+    assert list(swarm_donors.reachable(settings("m4"), known)) == ["m1", "m3"]
+    assert list(swarm_donors.reachable(settings("m1"), known)) == ["m3"]
 
 
 # --- who is asked to take a node in
@@ -166,7 +167,7 @@ def token(cluster, name):
     ],
 )
 def test_former_managers_count_if_they_are_of_the_same_cluster(host, known, by):
-    assert list(swarm_membership.donors(settings(host), known)) == by
+    assert list(swarm_donors.donors(settings(host), known)) == by
 
 
 def test_members_that_tell_of_different_clusters_are_not_believed():
@@ -215,5 +216,5 @@ def test_swarm_mode_that_has_failed_on_a_manager(swarm, known, nodes, what):
 
 def test_token_that_was_changed_by_hand_is_told_with_the_cure():
     said = "A valid join token is necessary to join this cluster"
-    assert "salt m1 swarm_builtin.tell" in swarm_membership.token_cure(said, "m1")
-    assert swarm_membership.token_cure("connection refused", "m1") == ""
+    assert "salt m1 swarm_builtin.tell" in swarm_donors.token_cure(said, "m1")
+    assert swarm_donors.token_cure("connection refused", "m1") == ""

@@ -10,12 +10,14 @@ import pytest
 import swarm_acl
 import swarm_authority
 import swarm_certs
+import swarm_consul_config
 import swarm_consul_file
 import swarm_errors
 import swarm_files
 import swarm_kv
 import swarm_renewal
 import swarm_roles
+from swarm_minion import Minion
 
 from _modules import swarm_consul
 from tests.unit import consul_agent
@@ -105,9 +107,10 @@ def on(monkeypatch, agent, tmp_path):
         swarm_authority.save({**found, **state})
         ports = {"ports": {"http": agent.port}}
         swarm_consul_file.write(json.dumps({**ports, **(config or {})}))
-        monkeypatch.setattr(
-            swarm_consul, "__salt__", mocked(swarm_settings__get=settings), raising=False
-        )
+        salt = mocked(swarm_settings__get=settings)
+        monkeypatch.setattr(swarm_consul, "__salt__", salt, raising=False)
+        monkeypatch.setattr(swarm_consul, "__opts__", {"id": "m1"}, raising=False)
+        return Minion(salt, {"id": "m1"}, {})
 
     return on
 
@@ -224,7 +227,6 @@ def test_other_setting_beside_the_new_key_restarts_consul():
 )
 @pytest.mark.usefixtures("agent")
 def test_only_a_renewal_in_progress_spares_the_restart(on, state, rekeyed):
-    on({"encrypt": OLD}, **state)
-    settings = swarm_consul.__salt__["swarm_settings.get"]()
+    minion = on({"encrypt": OLD}, **state)
     certs = swarm_certs.Set("ca", "cert", "key", NEW)
-    assert swarm_consul._is_rekeyed(settings, certs) is rekeyed
+    assert swarm_consul_config.is_rekeyed(minion, minion.settings(), certs) is rekeyed

@@ -6,9 +6,11 @@ import contextlib
 
 import pytest
 import swarm_errors
+import swarm_master
 from hypothesis import given
 from hypothesis import strategies as st
 from salt.exceptions import SaltReqTimeoutError
+from swarm_master import Master
 
 from _runners import swarm as runner
 from tests.unit.test_swarm_members import node, report, said
@@ -64,9 +66,9 @@ def install(fleet, monkeypatch):
     monkeypatch.setattr(runner, "__salt__", show, raising=False)
     monkeypatch.setattr(runner, "__opts__", {"output": "json"}, raising=False)
     monkeypatch.setattr(runner, "__context__", {}, raising=False)
-    monkeypatch.setattr(runner, "_accepted", lambda: list(fleet.pillars))
-    monkeypatch.setattr(runner, "_ask", fleet.ask)
-    monkeypatch.setattr(runner, "_fire", lambda *args, **data: fleet.events.append((*args, data)))
+    monkeypatch.setattr(Master, "accepted", lambda _: list(fleet.pillars))
+    monkeypatch.setattr(Master, "ask", staticmethod(fleet.ask))
+    monkeypatch.setattr(Master, "fire", lambda _, *args, **data: fleet.events.append((*args, data)))
 
 
 @pytest.fixture
@@ -186,7 +188,7 @@ def test_whatever_minions_answer_no_runner_breaks_and_nothing_unescaped_is_shown
             told = {name: lies.get(name, {}).get(function, one) for name, one in found.items()}
             return told
 
-        patch.setattr(runner, "_ask", ask)
+        patch.setattr(Master, "ask", staticmethod(ask))
         results = [
             runner.status(),
             runner.reconcile(),
@@ -378,9 +380,9 @@ def test_who_has_waited_in_vain_is_the_last_to_be_asked(fleet, monkeypatch, took
         fleet.asked.append((function, minions, (), {}))
         return dict.fromkeys(minions, "Consul of m4 is still alive")
 
-    monkeypatch.setattr(runner, "_ask", ask)
-    monkeypatch.setattr(runner.time, "monotonic", lambda: clock[0])
-    answer = runner._from_any(["m1", "m2", "m3"], "swarm_consul.expel", "m4")
+    monkeypatch.setattr(Master, "ask", staticmethod(ask))
+    monkeypatch.setattr(swarm_master.time, "monotonic", lambda: clock[0])
+    answer = Master({}, {}, {}).ask_until_done(["m1", "m2", "m3"], "swarm_consul.expel", "m4")
     assert answer == "Consul of m4 is still alive"
     assert [minions for minions, *_ in fleet.calls("swarm_consul.expel")] == [
         [one] for one in asked
@@ -464,22 +466,20 @@ class Client:
 
 
 def test_who_does_not_answer_is_missing(monkeypatch):
-    monkeypatch.setattr(runner, "__opts__", {}, raising=False)
-    monkeypatch.setattr(runner.salt.client, "get_local_client", lambda mopts: Client())
-    assert runner._ask(["m1", "m2", "m3"], "test.ping") == {"m1": True}
-    assert runner._ask([], "test.ping") == {}
+    monkeypatch.setattr(swarm_master.salt.client, "get_local_client", lambda mopts: Client())
+    assert Master({}, {}, {}).ask(["m1", "m2", "m3"], "test.ping") == {"m1": True}
+    assert Master({}, {}, {}).ask([], "test.ping") == {}
 
 
 def test_master_whose_workers_are_all_busy_is_named(monkeypatch):
     def cmd(*_, **__):
         raise SaltReqTimeoutError("Salt request timed out")
 
-    monkeypatch.setattr(runner, "__opts__", {}, raising=False)
-    monkeypatch.setattr(runner.salt.client, "get_local_client", lambda mopts: Client())
+    monkeypatch.setattr(swarm_master.salt.client, "get_local_client", lambda mopts: Client())
     monkeypatch.setattr(Client, "cmd", cmd)
     words = r"did not publish swarm_node\.report.*worker_threads.*said: Salt request timed out"
     with pytest.raises(swarm_errors.SwarmError, match=words):
-        runner._ask(["m1"], "swarm_node.report")
+        Master({}, {}, {}).ask(["m1"], "swarm_node.report")
 
 
 @pytest.fixture(params=["classic", "builtin"])
@@ -629,13 +629,12 @@ def led(fleet, monkeypatch):
         return {**told, **fleet.answers} if function in fleet.functions else told
 
     fleet.functions = {one[1] for one in CALLS} | {"swarm_service.export"}
-    monkeypatch.setattr(
-        runner,
-        "_ask",
-        lambda minions, *args, **kwargs: {
-            name: one for name, one in answered(minions, *args, **kwargs).items() if name in minions
-        },
-    )
+
+    def asked(minions, *args, **kwargs):
+        told = answered(minions, *args, **kwargs)
+        return {name: one for name, one in told.items() if name in minions}
+
+    monkeypatch.setattr(Master, "ask", staticmethod(asked))
     return fleet
 
 

@@ -7,9 +7,11 @@ import importlib
 import shutil
 
 import pytest
+import swarm_compose_keys
 import swarm_errors
 import swarm_service_spec
 import swarm_services
+import swarm_stack_file
 import swarm_stacks
 from salt.exceptions import SaltRenderError
 
@@ -18,7 +20,7 @@ from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, settings_of
 from tests.unit.service_api import Manager, failed, text
 
-NAMESPACE = swarm_stacks.NAMESPACE
+NAMESPACE = swarm_compose_keys.NAMESPACE
 FILES = {
     "salt://stacks/shop.yml": """
 services:
@@ -269,7 +271,7 @@ def test_files_that_people_write_are_deployed_and_then_nothing_changes(host, nam
     for one in ("public", "legacy-net", "host"):
         host.api.networks_[f"id-{one}"] = {"Id": f"id-{one}", "Name": one, "Scope": "swarm"}
     options = {"source": str(path), "environment": test_swarm_compose.ENVIRONMENT}
-    wanted = [swarm_stacks.given({}, "st", swarm_stacks.parsed("st", options))]
+    wanted = [swarm_stack_file.given({}, "st", swarm_stack_file.parsed("st", options))]
     run = swarm_services.Run(30, warn=lambda _: None)
     promised = swarm_stacks.deploy(host.api, wanted, run._replace(test=True))
     assert swarm_stacks.deploy(host.api, wanted, run) == promised

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import swarm_pillar
-import swarm_relations
+import swarm_relations_warnings
 import swarm_schema
 
 from tests.unit.pillars import BUILTIN, M1, VALID, resolved, settings_of
@@ -257,12 +257,15 @@ def test_value_at_fault_does_not_hide_others():
     ],
 )
 def test_unwise_is_a_warning_with_its_reason(pillar, words):
-    assert swarm_relations.warnings(settings_of({**VALID, "tls": {}, **pillar})) == [words]
+    assert swarm_relations_warnings.warnings(settings_of({**VALID, "tls": {}, **pillar})) == [words]
 
 
 @pytest.mark.parametrize("managers", [["m1"], ["m1", "m2", "m3"]], ids=len)
 def test_odd_numbers_need_no_warning(managers):
-    assert swarm_relations.warnings(settings_of({**VALID, "tls": {}, "managers": managers})) == []
+    assert (
+        swarm_relations_warnings.warnings(settings_of({**VALID, "tls": {}, "managers": managers}))
+        == []
+    )
 
 
 # ---- the table and the schema themselves
@@ -297,7 +300,7 @@ def test_reading_leaves_the_defaults_alone():
     """Defaults are handed out as they are: whoever works with settings must not change them."""
     before = copy.deepcopy({path: field.default for path, field in FIELDS.items()})
     settings, _ = resolved(VALID)
-    swarm_relations.warnings(settings)
+    swarm_relations_warnings.warnings(settings)
     assert {path: field.default for path, field in FIELDS.items()} == before
 
 

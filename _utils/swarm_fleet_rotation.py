@@ -1,0 +1,88 @@
+"""
+Rotate the keys and tokens of a swarm from the master: the join tokens, the CA, Consul's secrets.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import swarm_errors
+import swarm_fleet
+import swarm_fleet_renewal
+import swarm_fleet_status
+import swarm_members
+import swarm_rotation
+from swarm_fleet import Swarm
+from swarm_master import Master
+
+# Rounds of applies without a step of the CA, after which its rotation is left to the operator.
+_IDLE = 2
+
+
+def rotate(master: Master, what: str, swarm: str | None = None) -> dict:
+    """Rotate one kind of secret, or all that the swarm has; return what was done."""
+    try:
+        ours = swarm_fleet.only(swarm_fleet_status.swarms(master, swarm), "nothing was rotated")
+        reports = swarm_fleet_status.reports(master, ours.members)
+        there = {name: one for name, one in reports.items() if isinstance(one, dict)}
+        speakers = ours.speakers(reports)
+        ca = swarm_members.authority(speakers)
+        kept = swarm_fleet_renewal.kept_by(master, ca) if ca in there else []
+        kinds = swarm_rotation.chosen(what, ours.is_builtin, ca, kept)
+    except swarm_errors.SwarmError as err:
+        return master.refused(err)
+    done = {}
+    for kind in kinds:
+        if kind == "ca":
+            done[kind] = _rotate_ca(master, ours, there, ca)
+        elif kind == "join-token":
+            done[kind] = rotate_tokens(master, speakers, True)
+        else:
+            done[kind] = swarm_fleet_renewal.renew(master, kind, ours, there, ca)
+        if done[kind] is not True:
+            master.context["retcode"] = 1
+    return done
+
+
+def rotate_tokens(master: Master, managers: Iterable[str], both: bool) -> bool | str:
+    """Rotate the worker token, or both; return ``True``, or why not."""
+    options = {"managers": True} if both else {}
+    answer = master.ask_until_done(managers, "swarm_leader.rotate", **options)
+    if answer is True:
+        return True
+    return f"not rotated: {answer}. Later: salt-run swarm.rotate join-token"
+
+
+def _rotate_ca(master: Master, swarm: Swarm, reports: Mapping, ca: str) -> bool | str:
+    """Apply ``swarm`` on the nodes until the CA has changed; return ``True``, or why not."""
+    if ca not in reports:
+        return (
+            f"not rotated: {ca}, the CA (swarm:tls:ca), does not answer or is no member by pillar"
+        )
+    # A member that is no node yet must not become one by a rotation; the CA may be none for good.
+    nodes = swarm_rotation.nodes(reports, swarm_fleet_status.views(master, swarm, reports).said)
+    if not nodes:
+        return "not rotated: no manager lists the nodes: see salt-run swarm.status"
+    state = _applied_until_changed(master, ca, nodes)
+    if not isinstance(state, dict):
+        return f"not finished: {ca}: {state}. To resume: salt-run swarm.rotate ca"
+    if state["changing"]:
+        told = master.ask([ca], "swarm_ca.complaints").get(ca)
+        why = "; ".join(told) if isinstance(told, list) and told else "no member took the next step"
+        return f"not finished: {why}. To resume: salt-run swarm.rotate ca"
+    return True
+
+
+def _applied_until_changed(master: Master, ca: str, nodes: list[str]) -> object:
+    """Rotate by applying ``swarm`` while the CA changes; return the last answer of the CA."""
+    state = master.ask([ca], "swarm_ca.rotate").get(ca, "it does not answer")
+    # A step is visible to the members after the CA's apply, and to the CA after theirs: a round
+    # without a step is normal, two in a row with the same members missing are not.
+    idle = 0
+    while isinstance(state, dict) and state["changing"] and idle < _IDLE:
+        late = ", ".join(state["waits for"]) or "no member"
+        master.tell(ca, f"applying swarm on {len(nodes)} nodes; the CA waits for {late}")
+        if ca not in nodes:
+            master.ask([ca], "state.apply", mods="swarm.ca", queue=True)
+        master.ask(nodes, "state.apply", mods="swarm", queue=True)
+        before, state = state, master.ask([ca], "swarm_ca.rotation").get(ca, "it does not answer")
+        idle = idle + 1 if state == before else 0
+    return state

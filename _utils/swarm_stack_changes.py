@@ -1,0 +1,68 @@
+"""
+Collect the changes of stacks; tell those that will be made in a cluster that does not exist yet.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+import swarm_errors
+import swarm_networks
+import swarm_services
+import swarm_versions
+from swarm_compose import Stack
+
+
+class Changes:
+    """What changed, by stack, kind and name."""
+
+    def __init__(self, stacks: list[Stack]) -> None:
+        self._found: dict[str, dict] = {}
+        self._owners = {name: one.name for one in stacks for name in one.services}
+
+    def add(self, stack: str, kind: str, name: str, change: dict) -> None:
+        """Add what changed in an object, if anything did."""
+        if change:
+            self._found.setdefault(stack, {}).setdefault(kind, {})[name] = change
+
+    def services(self, found: Mapping[str, dict]) -> None:
+        """Add what changed in services."""
+        for name, change in found.items():
+            self.add(self._owners[name], "services", name, change)
+
+    def found(self) -> dict[str, dict]:
+        """Return what changed: ``{stack: {kind: {name: ...}}}``."""
+        return self._found
+
+    @contextlib.contextmanager
+    def told(self) -> Iterator[None]:
+        """Have an error carry what was changed before it."""
+        try:
+            yield
+        except swarm_errors.RolloutError as err:
+            self.services(err.changes)
+            raise swarm_errors.RolloutError(str(err), self._found) from None
+        except swarm_errors.SwarmError as err:
+            if not self._found:
+                raise
+            raise swarm_errors.RolloutError(str(err), self._found) from None
+
+
+def versions(stacks: list[Stack], kind: str) -> dict[str, str]:
+    """Return the versions that the secrets or configs of stacks have, by name."""
+    files = [each for one in stacks for each in one.files if each.kind == kind]
+    return {one.name: swarm_versions.version(kind, one.name, one.content) for one in files}
+
+
+def promised(stacks: list[Stack]) -> dict[str, dict]:
+    """Return the changes that will be made in a cluster that does not exist yet."""
+    changes = Changes(stacks)
+    made = {kind: versions(stacks, kind) for kind in swarm_versions.KINDS}
+    for one in stacks:
+        for name, settings in one.networks.items():
+            changes.add(one.name, "networks", name, swarm_networks.differences(settings, None))
+        for kind in swarm_versions.KINDS:
+            files = [each for each in one.files if each.kind == kind]
+            for name, change in swarm_versions.promised(files).items():
+                changes.add(one.name, kind, name, change)
+        changes.services(swarm_services.promised(one.services, made))
+    return changes.found()
