@@ -15,6 +15,9 @@ import swarm_values
 from swarm_membership import manager
 
 MANAGER, WORKER = "manager", "worker"
+# The label of a node that the formula has drained for a restart of its engine, with the
+# availability that the node had before.
+DRAINED = "swarm-formula.drained"
 
 
 def members(settings: dict) -> list[str]:
@@ -81,6 +84,11 @@ def settings_of(minion: str, nodes: dict) -> dict:
 def label_texts(labels: dict) -> dict[str, str]:
     """Return labels in Docker's form, without the labels that are to be removed."""
     return swarm_values.table({key: value for key, value in labels.items() if value is not None})
+
+
+def drained_from(node: dict) -> str | None:
+    """Return the former availability of a node that the formula has drained, else ``None``."""
+    return (node["Spec"].get("Labels") or {}).get(DRAINED)
 
 
 def role(node: dict) -> str:

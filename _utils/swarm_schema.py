@@ -149,6 +149,9 @@ SCHEMA = {
             ),
         },
         "turns": Field(checks.boolean, True, "engines of a swarm restart one after the other"),
+        "drain": Field(
+            checks.boolean, False, "builtin mode: a node is drained before its engine restarts"
+        ),
         "options": Field(checks.options, {}, "any key of daemon.json"),
     },
     "tls": {
