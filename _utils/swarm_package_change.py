@@ -137,7 +137,8 @@ def _turn(minion: Minion, settings: dict, have: str, pkgs: list) -> Iterator[dic
 
 def _restarts(settings: dict, have: str) -> bool:
     """Check whether the package may restart a running engine, as all but Debian's do."""
-    quiet = swarm_package_set.engine(settings["engine"]["package"]).quiet
+    package = settings["engine"]["package"]
+    quiet = swarm_package_set.engine(package).quiet and not swarm_dpkg.restarts(package)
     return not (have and quiet) and swarm_dockerd.answers()
 
 

@@ -629,6 +629,8 @@ def test_installation_that_fails_by_half_is_noted(engine, dpkg):
     [
         # Debian's package leaves the engine alone
         ("20.10.5", {"version": "20.10.24*"}, True, 0),
+        # Ubuntu's restarts it if that was once answered so
+        ("20.10.5", {"version": "20.10.24*", "asks": True}, True, 1),
         # others restart it
         ("", {"package": "docker-ce"}, True, 1),
         ("", {"package": "docker-ce"}, False, 0),
@@ -638,6 +640,9 @@ def test_installation_that_fails_by_half_is_noted(engine, dpkg):
 def test_package_that_restarts_the_engine_takes_its_turn(  # noqa: PLR0913, PLR0917
     engine, monkeypatch, have, wanted, up, turns
 ):
+    wanted = dict(wanted)
+    asks = wanted.pop("asks", False)
+    monkeypatch.setattr(swarm_dpkg, "restarts", lambda package: asks)
     salt = engine(have=have, repositories=REPOSITORIES, others={"docker-ce": ["28.5.2"]}, **wanted)
     salt["pkg.version"].side_effect = None
     salt["pkg.version"].return_value = have
