@@ -102,6 +102,9 @@ SCHEMA = {
     "timeout": Field(checks.integer(5, 3600), 180, "seconds that each wait may last"),
     "libraries": {
         "source": Field(checks.optional(checks.folder), None, "wheels of them, where no index is"),
+        "requirements": Field(
+            checks.optional(checks.file), None, "a file for pip with their versions and hashes"
+        ),
     },
     "engine": {
         "package": Field(checks.name, "docker.io", "package of the engine: docker.io, docker-ce"),
