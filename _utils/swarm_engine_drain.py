@@ -55,9 +55,10 @@ def drain(client: Any, before: dict) -> Answer:
     """
     node = before["node"]
     nodes = swarm_mode.nodes(client)
-    if why := without(nodes, node):
-        return Answer(None, why)
-    if not swarm_nodes.drained_from(swarm_nodes.only(nodes, node)):
+    found = swarm_nodes.by_id(nodes).get(node)
+    if found is None or not swarm_nodes.drained_from(found):
+        if why := without(nodes, node):
+            return Answer(None, why)
         swarm_mode_update.respec(client, node, _drained)
     return Answer(_running(client, before))
 
@@ -115,17 +116,17 @@ def restore(client: Any, node: str | None, wanted: str | None) -> str | None:
         The availability that the pillar sets for the node, which takes precedence.
     """
     found = swarm_nodes.by_id(swarm_mode.nodes(client)).get(node)
-    if found is None or not swarm_nodes.drained_from(found):
+    if found is None or not (former := swarm_nodes.drained_from(found)):
         return None
 
     def restored(spec: dict) -> dict:
         labels = dict(spec.get("Labels") or {})
-        former = labels.pop(swarm_nodes.DRAINED, None) or spec["Availability"]
+        labels.pop(swarm_nodes.DRAINED, None)
         now = (wanted or former) if spec["Availability"] == _DRAIN else spec["Availability"]
         return {**spec, "Availability": now, "Labels": labels}
 
     swarm_mode_update.respec(client, node, restored)
-    return wanted or swarm_nodes.drained_from(found)
+    return wanted or former
 
 
 def restore_of(client: Any, node: str | None, minion: str, settings: dict) -> str | None:

@@ -88,7 +88,9 @@ def label_texts(labels: dict) -> dict[str, str]:
 
 def drained_from(node: dict) -> str | None:
     """Return the former availability of a node that the formula has drained, else ``None``."""
-    return (node["Spec"].get("Labels") or {}).get(DRAINED)
+    found = (node["Spec"].get("Labels") or {}).get(DRAINED)
+    # Docker would refuse a text that somebody has put there by hand.
+    return found if found in {None, "active", "pause", "drain"} else "active"
 
 
 def role(node: dict) -> str:

@@ -66,6 +66,22 @@ def test_node_that_a_lost_run_has_left_drained(holder, lease, left):
     assert [one["ID"] for one in found] == ["id-m4"] * left
 
 
+@pytest.mark.parametrize(
+    ("label", "becomes"), [("pause", "pause"), ("drain", "drain"), ("yes", "active")]
+)
+def test_label_tells_the_availability_of_before(label, becomes):
+    api = Api("m1", [*THREE, drained("m4", label)])
+    assert swarm_engine_drain.restore(api, "id-m4", None) == becomes
+    assert api.asked == [("id-m4", "worker", becomes, {"zone": "a"})]
+
+
+def test_drain_goes_on_while_other_nodes_go_away():
+    api = Api("m1", [node("m1", "manager", state="down"), drained("m4")])
+    api.services_, api.tasks_ = [service("web", "Replicated")], [task("t1", "web", "id-m4")]
+    missing, why = swarm_engine_drain.drain(api, {**BEFORE, "services": {"web": 1}})
+    assert (missing, why) == ("1 task(s) still run on it: web", "")
+
+
 def test_node_that_somebody_else_has_drained_is_left_alone():
     api = Api("m1", [*THREE, node("m4", Availability="drain")])
     assert swarm_engine_drain.left(api, api.nodes()) == []
