@@ -308,7 +308,7 @@ def test_nodes_are_drained_before_their_engines_restart(five):
         assert all(text.startswith("drained before the restart") for text in drained)
         specs = [one["Spec"] for one in five.nodes()]
         assert {one["Availability"] for one in specs} == {"active"}
-        assert not any("swarm-formula.drained" in (one["Labels"] or {}) for one in specs)
+        assert not any("swarm-formula.drained" in (one.get("Labels") or {}) for one in specs)
     assert five.apply() == {}
 
 

@@ -441,9 +441,39 @@ def test_node_is_drained_in_its_turn_and_active_after_it(turn, request_of, placi
         assert placing.availability(host) == ("drain", "active")
         assert not any(one["NodeID"] == f"id-{host}" for one in placing.tasks_)
         assert mine.changes["drain"]["new"].startswith("drained before the restart, in 0 s")
+        # What ran before the drain is not forgotten.
+        assert swarm_raft_lock.find(placing).before["services"] == {"web": 2}
+        assert placing.made == 1
     assert placing.availability(host) == ACTIVE
     assert {one["Spec"]["Availability"] for one in placing.known.values()} == {"active"}
     assert holder(placing) is None
+
+
+@pytest.mark.parametrize("host", ["m1", "m4"], ids=["manager", "worker"])
+def test_node_is_active_before_its_services_are_waited_for(
+    turn, request_of, placing, monkeypatch, host
+):
+    """Tasks of global services come back to an active node only."""
+    seen = []
+    note = lambda *_: seen.append(placing.availability(host))  # noqa: E731
+    monkeypatch.setattr(swarm_raft_lock, "unsettled", note)
+    publish = request_of(placing, "m4", {"m4": "id-m4"}, **DRAINS)
+    api = placing if host == "m1" else Api("m4", [*THREE, WORKER], placing)
+    with turn(host, api, publish, **DRAINS)[0]:
+        monkeypatch.setattr(swarm_mode, "connect", lambda _: api.connect())
+    assert seen == [ACTIVE]
+
+
+@pytest.mark.parametrize("host", ["m1", "m4"], ids=["manager", "worker"])
+def test_end_of_a_turn_ends_the_drain(turn, request_of, placing, monkeypatch, host):
+    publish = request_of(placing, "m4", {"m4": "id-m4"}, **DRAINS)
+    api = placing if host == "m1" else Api("m4", [*THREE, WORKER], placing)
+    held, salt = turn(host, api, publish, **DRAINS)
+    kill(api, held, monkeypatch)
+    monkeypatch.setattr(swarm_mode, "connect", lambda _: api.connect())
+    keeper = swarm_engine_turn._keeper(salt, settings_of(BUILTIN, minion(host)), masterless=False)
+    assert keeper.ask("end") is None
+    assert (placing.availability(host), holder(placing)) == (ACTIVE, None)
 
 
 def test_node_is_not_drained_unless_pillar_asks_for_it(turn, placing):
