@@ -414,6 +414,11 @@ class Placing(Api):
             if one["NodeID"] == which:
                 one |= {"NodeID": others[0], "ID": f"{one['ID']} moved"}
 
+    def restart(self):
+        """Have all tasks ended and started again."""
+        for one in self.tasks_:
+            one["ID"] += " again"
+
     def availability(self, host):
         spec = self.known[f"id-{host}"]["Spec"]
         return spec["Availability"], spec["Labels"].get(swarm_nodes.DRAINED)
@@ -479,6 +484,7 @@ def test_end_of_a_turn_ends_the_drain(turn, request_of, placing, monkeypatch, ho
 def test_node_is_not_drained_unless_pillar_asks_for_it(turn, placing):
     with turn("m1", placing)[0] as mine:
         assert placing.availability("m1") == ACTIVE
+        placing.restart()
     assert mine.changes == {}
     assert placing.asked == []
 
@@ -496,6 +502,7 @@ def test_availability_is_that_of_pillar_else_that_of_before(turn, placing, befor
     placing.known["id-m1"]["Spec"]["Availability"] = before
     with turn("m1", placing, **DRAINS, **pillar)[0] as mine:
         assert placing.availability("m1")[0] == "drain"
+        placing.restart()
     assert placing.availability("m1") == (after, None)
     assert ("drain already" in mine.changes["drain"]["new"]) is (before == "drain")
 
