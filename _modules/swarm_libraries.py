@@ -14,7 +14,7 @@ __virtualname__ = "swarm_libraries"
 
 _SECTION = "libraries"
 _SALT = "salt://"
-_SOURCE = "swarm:libraries:source"
+_SOURCE, _REQUIREMENTS = "swarm:libraries:source", "swarm:libraries:requirements"
 _WHEEL = ".whl"
 
 
@@ -104,16 +104,30 @@ def _folders(source, minion):
     return folders
 
 
+def _pinned(place, minion):
+    """Return arguments for pip: install what a file lists, and nothing whose hash it lacks."""
+    # Salt's own pip.install returns no exit code if there is no such file.
+    path = __salt__["cp.cache_file"](place) if place.startswith(_SALT) else place
+    if not path or not Path(path).is_file():
+        raise swarm_errors.SdkMissingError(
+            f"there is no file {place} for {minion} ({_REQUIREMENTS}): 'pip-compile"
+            " --generate-hashes' makes one; put it there, or remove the key. Nothing was installed"
+        )
+    return {"requirements": path, "extra_args": ["--require-hashes"]}
+
+
 def _pip(wanted):
     """Run pip with the engine's proxy: in its environment, as Salt logs its command line."""
     settings = _settings()
+    pinned = settings["libraries"]["requirements"]
+    what = _pinned(pinned, settings["id"]) if pinned else {"pkgs": wanted}
     if source := settings["libraries"]["source"]:
         more = {"no_index": True, "find_links": _folders(source, settings["id"])}
     else:
         proxy = swarm_proxy.wanted(settings, __salt__)
         more = {"env_vars": swarm_proxy.environment(proxy)} if proxy else {}
     try:
-        return __salt__["pip.install"](pkgs=wanted, disable_version_check=True, **more)
+        return __salt__["pip.install"](disable_version_check=True, **what, **more)
     except CommandExecutionError as err:
         # Salt quotes the environment of a command that it cannot start.
         return {"retcode": 1, "stderr": str(err)}

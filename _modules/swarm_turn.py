@@ -4,6 +4,7 @@ Manage the turn to restart an engine in swarm mode; see ``swarm_engine.configure
 
 import swarm_caller
 import swarm_current
+import swarm_engine_drain
 import swarm_engine_turn
 import swarm_errors
 import swarm_membership
@@ -42,7 +43,8 @@ def end():
     End the current turn, and return which member had it. Run this on a manager.
 
     Use this only if that member is certain not to restart its engine any more. Otherwise, the turn
-    ends when the member applies again, or after four times ``swarm:timeout`` plus five minutes.
+    ends when the member applies again, or after some time: see the ``lease`` of
+    ``swarm_turn.status``, in seconds.
 
     CLI Example:
 
@@ -53,16 +55,20 @@ def end():
     with _client() as client:
         turn = swarm_raft_lock.find(client)
         if turn:
+            swarm_engine_drain.restore_of(
+                client, turn.before.get("node"), turn.holder, __salt__["swarm_settings.get"]()
+            )
             swarm_raft_lock.remove(client, turn.id)
     return {"turn": {"old": turn.holder, "new": None}} if turn else {}
 
 
 def request(what, **kwargs):
     """
-    Take, check or end the turn of the calling worker; return what is ``missing``, if anything.
+    Take, check or end the turn of the calling worker, or drain its node in its turn; return what
+    is ``missing``, if anything.
 
     Called through the master, which identifies the caller: a member can delay other members, but
-    cannot take or end their turns.
+    cannot take or end their turns, and have no node drained but its own.
 
     CLI Example:
 
@@ -72,8 +78,8 @@ def request(what, **kwargs):
         salt m4 publish.publish m1 swarm_turn.request take
 
     what
-        ``take``; ``back``, to check whether the node is back in the cluster; ``settled``, to check
-        whether its services are; or ``end``.
+        ``take``; ``drain``; ``back``, to check whether the node is back in the cluster;
+        ``settled``, to check whether its services are; or ``end``.
     """
     caller = kwargs.get("__pub_id")
     # A verb of another type, such as a list, may not be comparable with texts.
@@ -104,8 +110,10 @@ def _answer(client, caller, what):
     me = settings["id"]
     if not swarm_nodes.is_among(caller, swarm_nodes.members(settings)):
         return _refused(f"the pillar of {me} does not name {caller} among managers and nodes")
+    if what == swarm_engine_turn.DRAIN:
+        return _drained(client, caller, settings)
     if what != swarm_engine_turn.TAKE:
-        return {"missing": _look(client, caller, what)}
+        return {"missing": _look(client, caller, what, settings)}
     node = __salt__["swarm_builtin.claims"]().get(caller)
     if node not in swarm_nodes.by_id(swarm_mode.nodes(client)):
         return _refused(
@@ -120,7 +128,30 @@ def _refused(why):
     return {"missing": why, "refused": why}
 
 
-def _look(client, caller, what):
+def _own_node(client, caller, settings):
+    claims = __salt__["swarm_builtin.claims"]()
+    return swarm_engine_drain.node_of(caller, claims, swarm_mode.nodes(client), settings)
+
+
+def _drained(client, caller, settings):
+    turn = swarm_raft_lock.find(client)
+    if turn is None or turn.holder != caller:
+        return {"missing": None, "without": swarm_engine_drain.ENDED}
+    if turn.before.get("node") != _own_node(client, caller, settings):
+        return {"missing": None, "without": swarm_engine_drain.uncertain(caller)}
+    return swarm_engine_drain.drain(client, turn.before)._asdict()
+
+
+def _restore(client, caller, settings):
+    # Most of the time, no node is drained, and the mine need not be read.
+    if any(map(swarm_nodes.drained_from, swarm_mode.nodes(client))):
+        node = _own_node(client, caller, settings)
+        swarm_engine_drain.restore_of(client, node, caller, settings)
+
+
+def _look(client, caller, what, settings):
+    if what != swarm_engine_turn.BACK:
+        _restore(client, caller, settings)
     turn = swarm_raft_lock.find(client)
     if turn is None or turn.holder != caller:
         return None  # the turn has already ended

@@ -3,6 +3,7 @@ Manage the Docker Engine of a node.
 """
 
 import swarm_daemon
+import swarm_engine_drain
 import swarm_ret
 
 __virtualname__ = "swarm_engine"
@@ -18,7 +19,8 @@ def installed(name):
     """
     Ensure the engine's package is installed, with the version and the hold that the pillar sets.
 
-    Warns if the new version is older than the previous one.
+    Warns if the new version is older than the previous one. The comment tells what became of the
+    drain, with ``swarm:engine:drain``.
 
     .. code-block:: yaml
 
@@ -29,6 +31,7 @@ def installed(name):
         A name for the report.
     """
     ret = swarm_ret.applied(name, __opts__["test"], __salt__["swarm_package.install"])
+    ret = swarm_ret.remarked(ret, swarm_engine_drain.remarks(ret["changes"]))
     return swarm_ret.warned(ret, swarm_daemon.downgrades(ret["changes"]))
 
 
@@ -38,7 +41,8 @@ def configured(name):
 
     Warns about problems of the engine and its overlay networks; fix them with
     ``swarm_engine.heal``, which may restart the engine. Also warns if the formula's certificate
-    replaces one that an administrator named in ``daemon.json``.
+    replaces one that an administrator named in ``daemon.json``. The comment tells what became of
+    the drain, with ``swarm:engine:drain``.
 
     .. code-block:: yaml
 
@@ -51,6 +55,7 @@ def configured(name):
     ret = swarm_ret.applied(name, __opts__["test"], __salt__["swarm_engine.configure"])
     if ret["result"] is False:
         return ret
+    ret = swarm_ret.remarked(ret, swarm_engine_drain.remarks(ret["changes"]))
     complaints = __salt__["swarm_engine.complaints"]()
     return swarm_ret.warned(ret, [*swarm_daemon.overruled(ret["changes"]), *complaints])
 

@@ -128,6 +128,11 @@ def folder(value: object) -> str | None:
     return None if good else "salt://folder, or the absolute path of a folder"
 
 
+def file(value: object) -> str | None:
+    """Accept a file of Salt's file server, or the absolute path of one on the minion."""
+    return folder(value) and "salt://file, or the absolute path of a file"
+
+
 def user(value: object) -> str | None:
     """Accept the name of a system user."""
     good = isinstance(value, str) and re.fullmatch(r"[a-z_][a-z0-9_.-]{0,31}", value)

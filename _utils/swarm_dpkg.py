@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import swarm_errors
+import swarm_files
 import swarm_wait
 
 _LOCKS = (Path("/var/lib/dpkg/lock-frontend"), Path("/var/lib/dpkg/lock"))
@@ -19,6 +20,8 @@ _DOWNLOADS = (Path("/var/lib/apt/lists/lock"), Path("/var/cache/apt/archives/loc
 _JOURNAL = Path("/var/lib/dpkg/updates")
 # Answers to dpkg's question about changed configuration files.
 _KEEP = ("--force-confdef", "--force-confold")
+# The answers to the questions of packages, and the questions of one package with their defaults.
+_ANSWERS, _QUESTIONS = Path("/var/cache/debconf/config.dat"), Path("/var/lib/dpkg/info")
 _SETTLED = ("installed", "config-files", "not-installed", "triggers-pending", "triggers-awaited")
 # The formula's own packages take seconds; a database's post-installation script may take longer.
 _LIMIT = 600
@@ -96,3 +99,21 @@ def finish() -> str:
 def _install(*args: str) -> subprocess.CompletedProcess:
     keep = [word for one in _KEEP for word in ("-o", f"Dpkg::Options::={one}")]
     return run("apt-get", *keep, "--assume-yes", "--no-install-recommends", "install", *args)
+
+
+def restarts(package: str) -> bool:
+    """
+    Return whether a package restarts its daemon with an upgrade, by the answer to its question.
+
+    Ubuntu's docker.io asks, and does as an administrator has answered, perhaps years ago; nobody is
+    asked during an apply.
+    """
+    for path, name, value in (
+        (_ANSWERS, "Name", "Value"),
+        (_QUESTIONS / f"{package}.templates", "Template", "Default"),
+    ):
+        for stanza in (swarm_files.read(path) or "").split("\n\n"):
+            fields = dict(line.partition(": ")[::2] for line in stanza.splitlines())
+            if fields.get(name) == f"{package}/restart" and value in fields:
+                return fields[value] == "true"
+    return False

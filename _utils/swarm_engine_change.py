@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import swarm_dockerd
 import swarm_engine_config
+import swarm_engine_drain
 import swarm_engine_turn
 import swarm_errors
 import swarm_files
@@ -33,17 +34,22 @@ def carry_out(
     """
     plan = _whole(settings, planned())
     if test:
-        return plan.changes
+        drained = swarm_engine_turn.foreseen(minion.salt, settings, minion.masterless)
+        more = swarm_engine_drain.report(drained) if "restart" in plan.changes else {}
+        return {**plan.changes, **more}
     if "restart" not in plan.changes:
         changes = _changed(minion, settings, plan, store, lambda: None)
         swarm_engine_turn.finish(minion.salt, settings, minion.masterless)
         return changes
-    with turn(minion, settings) as prove:
+    with turn(minion, settings) as held:
         # Other runs may have changed the files while this host waited for its turn.
-        return _changed(minion, settings, _whole(settings, planned()), store, prove)
+        changes = _changed(minion, settings, _whole(settings, planned()), store, held.prove)
+        return {**changes, **(held.changes if changes else {})}
 
 
-def turn(minion: Minion, settings: dict) -> contextlib.AbstractContextManager:
+def turn(
+    minion: Minion, settings: dict
+) -> contextlib.AbstractContextManager[swarm_engine_turn.Held]:
     """Hold this host's turn to restart the engine."""
     return swarm_engine_turn.held(minion.salt, settings, minion.masterless)
 
@@ -51,7 +57,7 @@ def turn(minion: Minion, settings: dict) -> contextlib.AbstractContextManager:
 def clean(minion: Minion, settings: dict, test: bool) -> dict:
     """Remove the formula's settings from ``daemon.json`` and the unit; return what changed."""
     # Do not take a turn: the cluster or store that grants it is being removed.
-    alone = {**settings, "engine": {**settings["engine"], "turns": False}}
+    alone = {**settings, "engine": {**settings["engine"], "turns": False, "drain": False}}
     # Restart before live-restore is removed, so that all containers keep running.
     ours = swarm_engine_config.without_files(settings)
 

@@ -11,9 +11,11 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import swarm_certs
+import swarm_docker
+import swarm_engine_drain
 import swarm_errors
 import swarm_files
 import swarm_kv
@@ -30,7 +32,7 @@ log = logging.getLogger(__name__)
 
 Salt = Mapping[str, Callable]
 
-TAKE, BACK, SETTLED, END = VERBS = ("take", "back", "settled", "end")
+TAKE, DRAIN, BACK, SETTLED, END = VERBS = ("take", "drain", "back", "settled", "end")
 # Limits in seconds: until services run again as before; while no manager can tell who has the turn,
 # or the quorum forbids a restart; until a manager answers.
 _SETTLE, _STUCK, _ANSWER = 60, 60, 15
@@ -41,11 +43,19 @@ _NOTE = "turn"
 _SLOW = 15
 
 
+class Held(NamedTuple):
+    """The turn of this host."""
+
+    prove: Callable[[], None]  # raises NoContainerError if the engine starts no container any more
+    changes: dict  # what became of the drain, for the report
+
+
 class Keeper(Protocol):
     """Access to the lock; requests return what is still missing, ``None`` when done."""
 
     slow: float
     stuck: bool  # the last request failed for another reason than the turn of another host
+    without: str  # why the node is not drained
 
     def ask(self, what: str) -> str | None:
         """Carry out or check one of ``VERBS``."""
@@ -59,7 +69,7 @@ class Raft:
     def __init__(self, salt: Salt, settings: dict, node: str) -> None:
         self._salt, self._settings, self._node = salt, settings, node
         self._turn: swarm_raft_lock.Turn | None = None
-        self.stuck = False
+        self.stuck, self.without = False, ""
 
     def ask(self, what: str) -> str | None:
         """Carry out or check one of ``VERBS``."""
@@ -84,6 +94,14 @@ class Raft:
         self.stuck = bool(refused)
         return refused
 
+    def _drain(self, client: Any) -> str | None:
+        turn = self._own(client)
+        if turn is None:
+            self.without = swarm_engine_drain.ENDED
+            return None
+        missing, self.without = swarm_engine_drain.drain(client, turn.before)
+        return missing
+
     def _back(self, client: Any) -> str | None:
         swarm = swarm_mode.swarm(client)
         state = swarm.get("LocalNodeState")
@@ -94,11 +112,17 @@ class Raft:
             return f"the engine is {state} in its cluster{' and no manager' * (state == 'active')}"
         return swarm_raft_lock.back(swarm_mode.nodes(client), self._node)
 
+    def _restore(self, client: Any) -> None:
+        me = self._settings["id"]
+        swarm_engine_drain.restore_of(client, self._node, me, self._settings)
+
     def _settled(self, client: Any) -> str | None:
+        self._restore(client)
         turn = self._own(client)
         return swarm_raft_lock.unsettled(client, turn.before) if turn else None
 
     def _end(self, client: Any) -> None:
+        self._restore(client)
         if turn := self._own(client):
             swarm_raft_lock.remove(client, turn.id)
         self._turn = None
@@ -115,12 +139,15 @@ class Managers:
     slow = _SLOW
 
     def __init__(self, salt: Salt, settings: dict) -> None:
-        self._salt, self._settings, self.stuck = salt, settings, False
+        self._salt, self._settings, self.stuck, self.without = salt, settings, False, ""
+        self._taken = False
         # The managers need the node ID of the minion that asks.
         salt["swarm_builtin.tell"]()
 
     def ask(self, what: str) -> str | None:
         """Carry out or check one of ``VERBS``."""
+        if what == TAKE and self._taken:
+            return None  # a worker's restart costs no quorum
         if what == BACK:
             with swarm_mode.connect(self._salt) as client:
                 state = swarm_mode.swarm(client).get("LocalNodeState")
@@ -132,6 +159,8 @@ class Managers:
             return self._silence()
         if answer.get("refused"):
             raise swarm_errors.SwarmError(f"nothing was changed: {answer['refused']}")
+        self.without = str(answer.get("without") or "")
+        self._taken = self._taken or (what == TAKE and not answer["missing"])
         return answer["missing"]
 
     def _answer(self, what: str) -> dict | None:
@@ -199,39 +228,61 @@ def _refuse_lock(client: Any, settings: dict) -> None:
 
 
 @contextlib.contextmanager
-def held(salt: Salt, settings: dict, masterless: bool) -> Iterator[Callable[[], None]]:
+def held(salt: Salt, settings: dict, masterless: bool) -> Iterator[Held]:
     """
     Hold this host's turn to restart its engine: wait for it, and end it when the node is back.
 
-    Yield a function that raises ``NoContainerError`` if the engine starts no container any more:
-    call it while the restart can be undone.
+    With ``swarm:engine:drain``, the node is drained in its turn, and then gets its availability
+    back. Call ``prove`` of what is yielded while the restart can be undone.
 
     The time limit of the wait starts again whenever another host has its turn. A node that does not
     come back, or starts no container, keeps the turn until it expires: no other node follows it.
     """
     trial = swarm_probe.before()
     if not settings["engine"]["turns"]:
-        yield trial.check
+        drained = foreseen(salt, settings, masterless)
+        yield Held(trial.check, swarm_engine_drain.report(drained))
         trial.check()
         return
-    with swarm_files.alone(_LOCK), _taken(salt, settings, masterless, trial):
-        yield trial.check
+    with swarm_files.alone(_LOCK), _taken(salt, settings, masterless, trial) as drained:
+        yield Held(trial.check, swarm_engine_drain.report(drained))
 
 
 @contextlib.contextmanager
-def _taken(
-    salt: Salt, settings: dict, masterless: bool, trial: swarm_probe.Trial
-) -> Iterator[None]:
+def _taken(salt: Salt, settings: dict, masterless: bool, trial: swarm_probe.Trial) -> Iterator[str]:
+    """Yield what became of the drain."""
     if settings["mode"] == "classic":
         with _consuls(salt, settings):
-            yield
+            yield ""
             trial.check()
     elif keeper := _keeper(salt, settings, masterless):
-        with _raft(keeper, settings, trial):
-            yield
+        with _raft(keeper, settings, trial) as drained:
+            yield drained
     else:
-        yield
+        yield foreseen(salt, settings, masterless)
         trial.check()
+
+
+def foreseen(salt: Salt, settings: dict, masterless: bool) -> str:
+    """Return whether the node would be drained, or why not; empty if the pillar asks for none."""
+    engine = settings["engine"]
+    if settings["mode"] == "classic" or not engine["drain"]:
+        return ""
+    with (
+        contextlib.suppress(swarm_errors.ApiError),
+        swarm_docker.unless_absent(test=True),
+        swarm_mode.connect(salt) as client,
+    ):
+        swarm = swarm_mode.swarm(client)
+        if swarm.get("LocalNodeState") != "active":
+            return ""
+        if not engine["turns"]:
+            return "not drained: swarm:engine:turns is false"
+        if not swarm_membership.manager(swarm):
+            return swarm_engine_drain.UNASKED if masterless else swarm_engine_drain.WOULD
+        nodes = swarm_mode.nodes(client)
+        return swarm_engine_drain.without(nodes, swarm["NodeID"]) or swarm_engine_drain.WOULD
+    return ""
 
 
 def finish(salt: Salt, settings: dict, masterless: bool) -> None:
@@ -252,11 +303,11 @@ def finish(salt: Salt, settings: dict, masterless: bool) -> None:
 
 
 @contextlib.contextmanager
-def _raft(keeper: Keeper, settings: dict, trial: swarm_probe.Trial) -> Iterator[None]:
+def _raft(keeper: Keeper, settings: dict, trial: swarm_probe.Trial) -> Iterator[str]:
     _take(keeper, settings)
     try:
         swarm_files.note(_NOTE, {"taken": True, "image": trial.image})
-        yield
+        yield _drain(keeper, settings) if settings["engine"]["drain"] else ""
     except BaseException:
         # Raise the original error, not the subsequent one that the node is not back.
         try:
@@ -281,12 +332,36 @@ def _take(keeper: Keeper, settings: dict) -> None:
         return missing
 
     try:
-        swarm_wait.until(probe, 3 * settings["timeout"], moving=True, slow=keeper.slow)
+        # The turn of another host is longer by the wait for its drain.
+        limit = (3 + settings["engine"]["drain"]) * settings["timeout"]
+        swarm_wait.until(probe, limit, moving=True, slow=keeper.slow)
     except BaseException:
         # The turn may have been taken although the answer was lost or the quorum forbids a restart.
         with contextlib.suppress(swarm_errors.SwarmError):
             keeper.ask(END)
         raise
+
+
+def _drain(keeper: Keeper, settings: dict) -> str:
+    """
+    Drain this node; return what became of it, for the report.
+
+    Tasks that do not end in time must not block an upgrade: the engine then ends them.
+    """
+    began, last = time.monotonic(), [None]
+    ask = _patient(keeper, DRAIN)
+
+    def probe() -> str | None:
+        if (missing := ask()) not in {None, last[0]}:
+            log.info("the node of %s is drained: %s", settings["id"], missing)
+        last[0] = missing
+        return missing
+
+    with contextlib.suppress(swarm_errors.WaitTimeoutError):
+        swarm_wait.until(probe, settings["timeout"], slow=3)
+    # Another manager may have gone away meanwhile.
+    _take(keeper, settings)
+    return swarm_engine_drain.outcome(keeper.without, time.monotonic() - began, last[0])
 
 
 def _patient(keeper: Keeper, what: str) -> Callable[[], str | None]:

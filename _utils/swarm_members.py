@@ -114,6 +114,15 @@ def _wish(report: dict, role: str, labels: str, state: str) -> str:
     return f"pillar: {', '.join(found)}; not applied yet" if found else ""
 
 
+def _restart(node: dict) -> str:
+    """Return that the formula has drained a node for a restart of its engine, else ``""``."""
+    labels = node.get("labels")
+    former = labels.get(swarm_nodes.DRAINED) if isinstance(labels, dict) else None
+    if not former:
+        return ""
+    return f"drained for a restart of its engine, {former} before; an apply there restores it"
+
+
 def _state(report: object, node: dict | None, silence: str) -> tuple[str, str]:
     """Return the state of a member, and the reason if it is not Healthy."""
     if failed := _failed(report):
@@ -153,7 +162,7 @@ def rows(
         plain = report if isinstance(report, dict) else {}
         role, labels = _role(member, plain, node, said), _labels(node, plain)
         if plain and node and state in _GOOD:
-            why = _wish(plain, role.partition(",")[0], labels, state)
+            why = _restart(node) or _wish(plain, role.partition(",")[0], labels, state)
         found.append(
             {
                 "id": member,

@@ -15,11 +15,16 @@ import swarm_wait
 
 def update_node(client: Any, node: str, **keys: object) -> None:
     """Set some keys of a node's spec, and keep the others."""
+    respec(client, node, lambda spec: {**spec, **keys})
+
+
+def respec(client: Any, node: str, changed: Callable[[dict], dict]) -> None:
+    """Replace a node's spec by what ``changed`` makes of the current one."""
 
     def change() -> None:
         with swarm_docker.translated(f"node {node}"):
             now = client.inspect_node(node)
-            client.update_node(node, now["Version"]["Index"], {**now["Spec"], **keys})
+            client.update_node(node, now["Version"]["Index"], changed(now["Spec"]))
 
     swarm_mode.retried(change)
 

@@ -24,7 +24,8 @@ class Change(NamedTuple):
 
 def _labels(current: dict, wanted: dict, exact: bool) -> dict:
     """Return the wanted labels of a node."""
-    kept = {} if exact else {key: one for key, one in current.items() if key not in wanted}
+    keep = {swarm_nodes.DRAINED} if exact else current.keys() - wanted.keys()
+    kept = {key: one for key, one in current.items() if key in keep}
     return {**kept, **swarm_nodes.label_texts(wanted)}
 
 
@@ -37,7 +38,8 @@ def change(minion: str, node: dict, settings: dict) -> Change | None:
     if labels != have:
         spec["Labels"] = labels
         changes["labels"] = {"old": have, "new": labels}
-    availability = wanted["availability"]
+    # A node that is drained for a restart gets its availability when its engine is back.
+    availability = None if swarm_nodes.drained_from(node) else wanted["availability"]
     if availability and availability != node["Spec"]["Availability"]:
         spec["Availability"] = availability
         changes["availability"] = {"old": node["Spec"]["Availability"], "new": availability}

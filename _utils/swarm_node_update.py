@@ -8,7 +8,9 @@ import contextlib
 import time
 
 import swarm_caller
+import swarm_claims
 import swarm_docker
+import swarm_engine_drain
 import swarm_leading
 import swarm_membership
 import swarm_mode
@@ -56,7 +58,7 @@ def _alone(other: bool) -> contextlib.AbstractContextManager:
 
 def _update(host: Host, claims: dict, test: bool) -> dict:
     client, settings = host.client, host.settings
-    done = _finish(host, claims, test)
+    done = _restore(host, claims, test) | _finish(host, claims, test)
     nodes = swarm_mode.nodes(client)
     changes = swarm_node_changes.changes(nodes, claims, settings)
     demotions = [one for one in changes if one.role == swarm_nodes.WORKER]
@@ -93,6 +95,21 @@ def _carry_out(host: Host, change: swarm_node_changes.Change) -> None:
             return swarm_next_step.known(host.minion, host.settings).records
 
         swarm_mode_roles.demote(host.client, change.node, timeout, records=records)
+
+
+def _restore(host: Host, claims: dict, test: bool) -> dict:
+    """Restore the availability of nodes that were drained for a restart and left so."""
+    sure = swarm_claims.believed(claims, host.settings["managers"])
+    names = {node: minion for minion, node in sure.items()}
+    left = swarm_engine_drain.left(host.client, swarm_mode.nodes(host.client))
+    for node in left if not test else ():
+        minion = names.get(node["ID"], "")
+        swarm_engine_drain.restore_of(host.client, node["ID"], minion, host.settings)
+    old = "drained for a restart of its engine"
+    return {
+        f"node {one['ID']}": {"availability": {"old": old, "new": swarm_nodes.drained_from(one)}}
+        for one in left
+    }
 
 
 def _finish(host: Host, claims: dict, test: bool) -> dict:

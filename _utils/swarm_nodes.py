@@ -18,6 +18,9 @@ MANAGER, WORKER = "manager", "worker"
 # The states in which a cluster lists a node: NodeState in Docker's API.
 READY = "ready"
 STATES = (READY, "down", "unknown", "disconnected")
+# The label of a node that the formula has drained for a restart of its engine, with the
+# availability that the node had before.
+DRAINED = "swarm-formula.drained"
 
 
 def members(settings: dict) -> list[str]:
@@ -84,6 +87,13 @@ def settings_of(minion: str, nodes: dict) -> dict:
 def label_texts(labels: dict) -> dict[str, str]:
     """Return labels in Docker's form, without the labels that are to be removed."""
     return swarm_values.table({key: value for key, value in labels.items() if value is not None})
+
+
+def drained_from(node: dict) -> str | None:
+    """Return the former availability of a node that the formula has drained, else ``None``."""
+    found = (node["Spec"].get("Labels") or {}).get(DRAINED)
+    # Docker would refuse a text that somebody has put there by hand.
+    return found if found in {None, "active", "pause", "drain"} else "active"
 
 
 def role(node: dict) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import swarm_apt
 import swarm_dockerd
 import swarm_dpkg
+import swarm_engine_drain
 import swarm_engine_turn
 import swarm_errors
 import swarm_files
@@ -67,10 +68,9 @@ def _move(minion: Minion, settings: dict, now: Present, test: bool) -> dict:
         # apt says nothing before the installation that was begun is finished.
         return {engine["package"]: {"old": now.version or None, "new": candidate}}
     planned = swarm_package_plan.installation(salt, engine, candidate, now.version, others)
-    if not test:
-        _carry_out(minion, settings, planned, now)
+    drained = _drains(minion, settings, now) if test else _carry_out(minion, settings, planned, now)
     held = swarm_package_hold.apply(salt, engine, test, planned.changes)
-    return {**planned.changes, **held}
+    return {**planned.changes, **held, **drained}
 
 
 def _acceptable(minion: Minion, settings: dict, now: Present, test: bool) -> tuple[str, list[str]]:
@@ -97,17 +97,21 @@ def _masked_by_removal(service: str) -> bool:
     return any((_MASKED / f"{service}.{kind}").exists() for kind in ("service", "socket"))
 
 
-def _carry_out(minion: Minion, settings: dict, planned: Installation, now: Present) -> None:
-    """Install the engine's packages, in this host's turn if that restarts the engine."""
+def _carry_out(minion: Minion, settings: dict, planned: Installation, now: Present) -> dict:
+    """
+    Install the engine's packages, in this host's turn if that restarts the engine; return what
+    became of the drain, for the report.
+    """
     salt, package = minion.salt, settings["engine"]["package"]
     first = now.begun or not now.version
     turn = _turn(minion, settings, now.version, planned.pkgs)
-    with swarm_package_hold.released(salt, package, *planned.others), turn:
+    with swarm_package_hold.released(salt, package, *planned.others), turn as drained:
         begun = swarm_package_record.begun(salt, package, planned.companions)
         with begun if first else contextlib.nullcontext():
             _install(minion, package, planned)
         if planned.others:
             salt["swarm_engine.refit"]()
+    return drained
 
 
 def _install(minion: Minion, package: str, planned: Installation) -> None:
@@ -121,19 +125,33 @@ def _install(minion: Minion, package: str, planned: Installation) -> None:
 
 
 @contextlib.contextmanager
-def _turn(minion: Minion, settings: dict, have: str, pkgs: list) -> Iterator[None]:
-    """Hold the turn if the package may restart the engine, as all but Debian's do."""
-    quiet = swarm_package_set.engine(settings["engine"]["package"]).quiet
-    if (have and quiet) or not swarm_dockerd.answers():
-        yield
+def _turn(minion: Minion, settings: dict, have: str, pkgs: list) -> Iterator[dict]:
+    """Hold the turn if the package may restart the engine; yield what became of the drain."""
+    if not _restarts(settings, have):
+        yield {}
         return
     # The download takes longest, and therefore precedes the turn.
     minion.salt["pkg.install"](
         pkgs=pkgs, install_recommends=False, refresh=False, downloadonly=True
     )
-    with swarm_engine_turn.held(minion.salt, settings, minion.masterless):
-        yield
+    with swarm_engine_turn.held(minion.salt, settings, minion.masterless) as held:
+        yield held.changes
         swarm_dockerd.wait(settings["timeout"])
+
+
+def _restarts(settings: dict, have: str) -> bool:
+    """Check whether the package may restart a running engine, as all but Debian's do."""
+    package = settings["engine"]["package"]
+    quiet = swarm_package_set.engine(package).quiet and not swarm_dpkg.restarts(package)
+    return not (have and quiet) and swarm_dockerd.answers()
+
+
+def _drains(minion: Minion, settings: dict, now: Present) -> dict:
+    """Return whether the node would be drained first, for the report."""
+    if not settings["engine"]["drain"] or not _restarts(settings, now.version):
+        return {}
+    drained = swarm_engine_turn.foreseen(minion.salt, settings, minion.masterless)
+    return swarm_engine_drain.report(drained)
 
 
 def _align(minion: Minion, engine: dict, have: str, test: bool) -> dict:

@@ -26,6 +26,7 @@ class Engine(NamedTuple):
 
     members: Mapping[str, Member]
     # Whether the package leaves a running engine alone; ``swarm_engine.configure`` restarts it.
+    # Ubuntu's asks whether to restart it: see ``swarm_dpkg.restarts``.
     quiet: bool = False
 
 

@@ -35,7 +35,7 @@ class Turn(NamedTuple):
 def lease(settings: dict) -> float:
     """Return the seconds after which the holder of a turn is considered lost."""
     # Longer than any turn lasts: each wait in a turn is limited by swarm:timeout.
-    return 4 * settings["timeout"] + 300
+    return (4 + settings["engine"]["drain"]) * settings["timeout"] + 300
 
 
 def verdict(turn: Turn | None, me: str, now: float) -> str:

@@ -2,7 +2,7 @@
 Build state returns. This is the only module that defines the structure of a state return.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import swarm_cause
 import swarm_errors
@@ -41,6 +41,11 @@ def failed(name: str, err: Exception | str, changes: dict | None = None) -> dict
 def warned(ret: dict, warnings: list[str]) -> dict:
     """Add warnings to a return; Salt shows them for any result."""
     return {**ret, "warnings": warnings} if warnings else ret
+
+
+def remarked(ret: dict, remarks: Iterable[str]) -> dict:
+    """Add sentences to the comment of a return."""
+    return {**ret, "comment": ". ".join([ret["comment"], *remarks])}
 
 
 def applied(name: str, test: bool, function: Callable, *args: object, **kwargs: object) -> dict:

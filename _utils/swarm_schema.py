@@ -102,6 +102,9 @@ SCHEMA = {
     "timeout": Field(checks.integer(5, 3600), 180, "seconds that each wait may last"),
     "libraries": {
         "source": Field(checks.optional(checks.folder), None, "wheels of them, where no index is"),
+        "requirements": Field(
+            checks.optional(checks.file), None, "a file for pip with their versions and hashes"
+        ),
     },
     "engine": {
         "package": Field(checks.name, "docker.io", "package of the engine: docker.io, docker-ce"),
@@ -149,6 +152,9 @@ SCHEMA = {
             ),
         },
         "turns": Field(checks.boolean, True, "engines of a swarm restart one after the other"),
+        "drain": Field(
+            checks.boolean, False, "builtin mode: a node is drained before its engine restarts"
+        ),
         "options": Field(checks.options, {}, "any key of daemon.json"),
     },
     "tls": {

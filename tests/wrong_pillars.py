@@ -95,6 +95,12 @@ WRONG = [
         "it comes from swarm:engine:proxy",
     ),
     Wrong(
+        "requirements of the working directory",
+        {"libraries": {"requirements": "requirements.txt"}},
+        "swarm:libraries:requirements",
+        "salt://file",
+    ),
+    Wrong(
         "wheels at a URL",
         {"libraries": {"source": "https://example.com/wheels"}},
         "swarm:libraries:source",

@@ -276,6 +276,42 @@ def test_engines_of_a_cluster_restart_one_after_the_other(four):
     assert four.apply() == {}
 
 
+@pytest.fixture
+def five(four):
+    """The cluster with two workers."""
+    with four.visitor("m5"):
+        four.apply()
+        four.become(m4="worker", m5="worker")
+        yield four
+        four.restore()
+
+
+@pytest.mark.long
+@pytest.mark.once
+def test_nodes_are_drained_before_their_engines_restart(five):
+    """A service with two replicas runs throughout, although every engine restarts."""
+    engine = {"options": {"default-shm-size": "72M"}, "drain": True}
+    with watched(five, replicas=2) as seen:
+        five.pillar(engine=engine)
+        told = changed(five.state(test=True))
+        assert {name: one["drain"]["new"] for name, one in told.items()} == {
+            f"{host}: engine is configured": "would be drained first" for host in five.lab.hosts()
+        }
+        returns = five.state()
+        # Salt's command may give up on those that wait for their turn.
+        five.await_idle()
+        found = engines.restarts(five.lab, seen.since)
+        assert {host: len(one) for host, one in found.items()} == dict.fromkeys(found, 1)
+        assert engines.overlapping(found) == []
+        assert min(seen.tasks()) >= 1
+        drained = [one["drain"]["new"] for one in changed(returns).values() if "drain" in one]
+        assert all(text.startswith("drained before the restart") for text in drained)
+        specs = [one["Spec"] for one in five.nodes()]
+        assert {one["Availability"] for one in specs} == {"active"}
+        assert not any("swarm-formula.drained" in (one.get("Labels") or {}) for one in specs)
+    assert five.apply() == {}
+
+
 @pytest.mark.once
 def test_host_that_was_lost_in_its_turn_is_named_and_goes_on_with_its_next_apply(four):
     four.pillar(timeout=20, engine={"options": {"default-shm-size": "80M"}})

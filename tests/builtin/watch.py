@@ -42,14 +42,17 @@ class Watched:
 
 
 @contextlib.contextmanager
-def watched(mode):
-    """Run a service with one task on each host; give what becomes of it, and take it away."""
+def watched(mode, replicas=None):
+    """
+    Run a service with one task on each host, or with some replicas; give what becomes of it, and
+    take it away.
+    """
     hosts = mode.lab.hosts()
     mode.lab.salt("*", "swarm_image.load", "busybox:lab", "salt://images/busybox.tar")
     service = {
         "Name": "watched",
         "TaskTemplate": {"ContainerSpec": {"Image": "busybox:lab", "Command": _COMMAND.split()}},
-        "Mode": {"Global": {}},
+        "Mode": {"Replicated": {"Replicas": replicas}} if replicas else {"Global": {}},
     }
     assert mode.post(mode.leader(), "/services/create", service)
     try:
@@ -57,7 +60,7 @@ def watched(mode):
             look = ["systemd-run", "--quiet", "--unit=watch", "--collect", "sh", "-c", _LOOK]
             mode.lab.exec(host, *look)
         found = Watched(mode, hosts)
-        mode.wait(lambda: found.tasks()[-1:] == [len(hosts)], 90)
+        mode.wait(lambda: found.tasks()[-1:] == [replicas or len(hosts)], 90)
         for host in hosts:
             mode.lab.exec(host, "sh", "-c", ": >/run/watch.log")
         yield found

@@ -175,6 +175,11 @@ ROWS = (
         "salt://wheels",
         instead="the libraries are there; test_swarm_libraries.py takes them from a folder",
     ),
+    _row(
+        "libraries:requirements",
+        "salt://swarm-requirements.txt",
+        instead="the libraries are there; test_swarm_libraries.py has them pinned",
+    ),
     # --- engine
     _row(
         "engine:package",
@@ -226,6 +231,7 @@ ROWS = (
     _row("engine:repository:origin", "Mirror"),
     _row("engine:repository:take_over", True),
     _row("engine:turns", False),
+    _row("engine:drain", True),
     _row(
         "engine:service",
         _later("dockerd", "swarm:engine:service"),

@@ -239,6 +239,20 @@ def test_certificate_of_an_admin_is_not_replaced_without_a_word(run, old, new, w
         assert "daemon.json had tlscacert /etc/docker/ca.pem" in ret["warnings"][0]
 
 
+@pytest.mark.parametrize(
+    ("state", "function"),
+    [
+        ("swarm_engine.configured", "swarm_engine.configure"),
+        ("swarm_engine.installed", "swarm_package.install"),
+    ],
+)
+def test_comment_tells_of_the_drain(run, state, function):
+    changes = {"drain": {"old": None, "new": "drained before the restart, in 9 s"}}
+    ret, _ = run(state, function, changes)
+    assert ret["comment"].endswith("changed. Node: drained before the restart, in 9 s")
+    assert "Node:" not in run(state, function, {"mtu": {"old": 1, "new": 2}})[0]["comment"]
+
+
 def test_store_that_is_gone_keeps_nobody_from_leaving(run):
     """No store, no key: its TTL ends it."""
     error = swarm_errors.StoreError("Consul on this host does not answer (nodes)")

@@ -12,6 +12,7 @@ import swarm_leading
 import swarm_mode
 import swarm_mode_update
 import swarm_node_update
+import swarm_nodes
 import swarm_wait
 
 from _modules import swarm_builtin, swarm_leader
@@ -209,6 +210,22 @@ def test_promotion_of_a_node_that_goes_away_holds_nobody_up(on, monkeypatch, hur
 
     monkeypatch.setattr(api, "update_node", update_node)
     assert swarm_leader.settle() == {"m4": {"role": {"old": "worker", "new": "manager"}}}
+
+
+@pytest.mark.parametrize(
+    ("pillar", "becomes"), [({}, "pause"), ({"m4": {"availability": "active"}}, "active")]
+)
+def test_leader_restores_a_node_that_a_lost_run_has_left_drained(on, pillar, becomes):
+    left = node("m4", Availability="drain", Labels={swarm_nodes.DRAINED: "pause", "zone": "a"})
+    api = cluster("m1", left, node("m5", Availability="drain"))
+    on("m1", api, claims("m1", "m2", "m3", "m4", "m5"), nodes={"m5": {}, "m4": {}, **pillar})
+    change = {"old": "drained for a restart of its engine", "new": "pause"}
+    promised = swarm_leader.settle(test=True)
+    assert promised == {"node id-m4": {"availability": change}}
+    assert api.asked == []
+    assert swarm_leader.settle() == promised
+    assert api.asked == [("id-m4", "worker", becomes, {"zone": "a"})]
+    assert swarm_leader.settle() == {}
 
 
 def test_replaced_manager_leaves_the_raft_and_the_list(on):

@@ -583,7 +583,7 @@ def test_restart_waits_for_its_turn_and_sees_what_has_changed_meanwhile(
     @contextlib.contextmanager
     def held(*_):
         converged.write({**converged.on_disk(), "mtu": 1400})
-        yield lambda: None
+        yield swarm_engine_turn.Held(lambda: None, {})
         assert converged.up
 
     monkeypatch.setattr(swarm_engine_turn, "held", held)
@@ -605,7 +605,7 @@ def test_restart_after_which_no_container_starts_is_undone_in_its_turn(
             in_turn.append(converged.config.get("mtu"))
             raise swarm_errors.NoContainerError("it starts no container: it needs an MTU")
 
-        yield prove
+        yield swarm_engine_turn.Held(prove, {})
 
     monkeypatch.setattr(swarm_engine_turn, "held", held)
     before = converged.json.read_text()

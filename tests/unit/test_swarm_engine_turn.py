@@ -8,11 +8,13 @@ import threading
 from unittest.mock import Mock
 
 import pytest
+import swarm_engine_drain
 import swarm_engine_turn
 import swarm_errors
 import swarm_files
 import swarm_kv
 import swarm_mode
+import swarm_nodes
 import swarm_probe
 import swarm_raft_lock
 import swarm_wait
@@ -23,7 +25,7 @@ from tests.unit.cluster_api import ClusterApi, node
 from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, VALID, settings_of
 from tests.unit.pillars import node as minion
-from tests.unit.test_swarm_raft_lock import Raft
+from tests.unit.test_swarm_raft_lock import Raft, service, task
 
 THREE = [node("m1", "manager", leader=True), node("m2", "manager"), node("m3", "manager")]
 WORKER = node("m4")
@@ -288,10 +290,10 @@ def test_engine_that_starts_no_container_keeps_its_turn(turn, request_of, engine
 
 def test_restart_that_can_be_undone_is_proven_in_its_turn(turn, engine):
     api, seen = Api("m1", THREE), []
-    with turn("m1", api)[0] as prove:
+    with turn("m1", api)[0] as held:
         engine.refuses = "no /nowhere"
         with pytest.raises(swarm_errors.NoContainerError):
-            prove()
+            held.prove()
         seen.append(holder(api))
         engine.refuses = None
     assert (seen, holder(api)) == (["m1"], None)
@@ -393,6 +395,262 @@ def test_turn_is_shown_and_ended_by_hand(monkeypatch, request_of):
     assert swarm_turn.status()["holder"] == "m2"
     assert swarm_turn.end() == {"turn": {"old": "m2", "new": None}}
     assert holder(api) is None
+
+
+# ---- drained
+
+
+class Placing(Api):
+    """A cluster that moves the tasks of a drained node to another one, unless told not to."""
+
+    moves = True
+
+    def update_node(self, which, version, spec):
+        super().update_node(which, version, spec)
+        others = (
+            [one for one in self.known if one != which] if spec["Availability"] == "drain" else ()
+        )
+        for one in self.tasks_ if others and self.moves else ():
+            if one["NodeID"] == which:
+                one |= {"NodeID": others[0], "ID": f"{one['ID']} moved"}
+
+    def restart(self):
+        """Have all tasks ended and started again."""
+        for one in self.tasks_:
+            one["ID"] += " again"
+
+    def availability(self, host):
+        spec = self.known[f"id-{host}"]["Spec"]
+        return spec["Availability"], spec["Labels"].get(swarm_nodes.DRAINED)
+
+
+DRAINS = {"engine": {"drain": True}}
+ACTIVE = ("active", None)
+
+
+@pytest.fixture
+def placing():
+    """A cluster of three managers and a worker, with a service on two of the nodes."""
+    api = Placing("m1", [*THREE, WORKER])
+    api.services_ = [service("web", "Replicated")]
+    api.tasks_ = [task("t1", "web", "id-m1"), task("t4", "web", "id-m4")]
+    return api
+
+
+@pytest.mark.parametrize("host", ["m1", "m4"], ids=["manager", "worker"])
+def test_node_is_drained_in_its_turn_and_active_after_it(turn, request_of, placing, host):
+    publish = request_of(placing, "m4", {"m4": "id-m4"}, **DRAINS)
+    api = placing if host == "m1" else Api("m4", [*THREE, WORKER], placing)
+    held, _ = turn(host, api, publish, **DRAINS)
+    with held as mine:
+        assert placing.availability(host) == ("drain", "active")
+        assert not any(one["NodeID"] == f"id-{host}" for one in placing.tasks_)
+        assert mine.changes["drain"]["new"].startswith("drained before the restart, in 0 s")
+        # What ran before the drain is not forgotten.
+        assert swarm_raft_lock.find(placing).before["services"] == {"web": 2}
+        assert placing.made == 1
+    assert placing.availability(host) == ACTIVE
+    assert {one["Spec"]["Availability"] for one in placing.known.values()} == {"active"}
+    assert holder(placing) is None
+
+
+@pytest.mark.parametrize("host", ["m1", "m4"], ids=["manager", "worker"])
+def test_node_is_active_before_its_services_are_waited_for(
+    turn, request_of, placing, monkeypatch, host
+):
+    """Tasks of global services come back to an active node only."""
+    seen = []
+    note = lambda *_: seen.append(placing.availability(host))  # noqa: E731
+    monkeypatch.setattr(swarm_raft_lock, "unsettled", note)
+    publish = request_of(placing, "m4", {"m4": "id-m4"}, **DRAINS)
+    api = placing if host == "m1" else Api("m4", [*THREE, WORKER], placing)
+    with turn(host, api, publish, **DRAINS)[0]:
+        monkeypatch.setattr(swarm_mode, "connect", lambda _: api.connect())
+    assert seen == [ACTIVE]
+
+
+@pytest.mark.parametrize("host", ["m1", "m4"], ids=["manager", "worker"])
+def test_end_of_a_turn_ends_the_drain(turn, request_of, placing, monkeypatch, host):
+    publish = request_of(placing, "m4", {"m4": "id-m4"}, **DRAINS)
+    api = placing if host == "m1" else Api("m4", [*THREE, WORKER], placing)
+    held, salt = turn(host, api, publish, **DRAINS)
+    kill(api, held, monkeypatch)
+    monkeypatch.setattr(swarm_mode, "connect", lambda _: api.connect())
+    keeper = swarm_engine_turn._keeper(salt, settings_of(BUILTIN, minion(host)), masterless=False)
+    assert keeper.ask("end") is None
+    assert (placing.availability(host), holder(placing)) == (ACTIVE, None)
+
+
+def test_node_is_not_drained_unless_pillar_asks_for_it(turn, placing):
+    with turn("m1", placing)[0] as mine:
+        assert placing.availability("m1") == ACTIVE
+        placing.restart()
+    assert mine.changes == {}
+    assert placing.asked == []
+
+
+@pytest.mark.parametrize(
+    ("before", "pillar", "after"),
+    [
+        ("pause", {}, "pause"),
+        ("active", {"nodes": {"m4": {}, "m1": {"availability": "pause"}}}, "pause"),
+        ("drain", {}, "drain"),
+    ],
+    ids=["as it was", "as pillar has it", "drained by hand"],
+)
+def test_availability_is_that_of_pillar_else_that_of_before(turn, placing, before, pillar, after):
+    placing.known["id-m1"]["Spec"]["Availability"] = before
+    with turn("m1", placing, **DRAINS, **pillar)[0] as mine:
+        assert placing.availability("m1")[0] == "drain"
+        placing.restart()
+    assert placing.availability("m1") == (after, None)
+    assert ("drain already" in mine.changes["drain"]["new"]) is (before == "drain")
+
+
+def test_availability_that_somebody_sets_during_the_drain_stays(turn, placing):
+    with turn("m1", placing, **DRAINS)[0]:
+        placing.known["id-m1"]["Spec"]["Availability"] = "pause"
+    assert placing.availability("m1") == ("pause", None)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "words"),
+    [
+        (THREE[:1], "no other node is ready to take its tasks"),
+        ([THREE[0], node("m4", state="down")], "no other node is ready"),
+        ([THREE[0], node("m4", Availability="drain")], "no other node is ready"),
+    ],
+    ids=["alone", "the other is down", "the other is drained"],
+)
+def test_node_whose_tasks_no_other_can_take_is_not_drained(turn, nodes, words):
+    api = Placing("m1", nodes)
+    with turn("m1", api, **DRAINS)[0] as mine:
+        assert api.availability("m1") == ACTIVE
+    assert words in mine.changes["drain"]["new"]
+
+
+def test_tasks_that_do_not_end_do_not_hold_up_the_restart(turn, placing, monkeypatch):
+    placing.moves = False
+    monkeypatch.setattr(swarm_engine_turn, "swarm_wait", Hasty)
+    with turn("m1", placing, **DRAINS)[0] as mine:
+        assert placing.availability("m1") == ("drain", "active")
+    assert mine.changes["drain"]["new"].endswith("not done: 1 task(s) still run on it: web")
+    assert placing.availability("m1") == ACTIVE
+
+
+class Hasty:
+    """Waits as little as the real one, and for nothing else."""
+
+    @staticmethod
+    def until(probe, timeout, **more):
+        swarm_wait.until(probe, min(timeout, 0.05), **more)
+
+
+def test_quorum_is_looked_at_again_after_the_drain(turn, placing, monkeypatch):
+    """A drain takes minutes, in which another manager may go away."""
+    drained = swarm_engine_drain.drain
+
+    def drain(client, before):
+        placing.known["id-m3"]["ManagerStatus"]["Reachability"] = "unreachable"
+        return drained(client, before)
+
+    monkeypatch.setattr(swarm_engine_drain, "drain", drain)
+    with (
+        pytest.raises(swarm_errors.SwarmError, match="would cost the quorum"),
+        turn("m1", placing, **DRAINS)[0],
+    ):
+        pytest.fail("it restarts")
+    assert (placing.availability("m1"), holder(placing)) == (ACTIVE, None)
+
+
+@pytest.mark.parametrize("host", ["m1", "m4"], ids=["manager", "worker"])
+def test_drain_of_a_run_that_was_killed_is_undone_by_the_next_one(
+    turn, request_of, placing, monkeypatch, host
+):
+    publish = request_of(placing, "m4", {"m4": "id-m4"}, **DRAINS)
+    api = placing if host == "m1" else Api("m4", [*THREE, WORKER], placing)
+    held, salt = turn(host, api, publish, **DRAINS)
+    kill(api, held, monkeypatch)
+    assert placing.availability(host) == ("drain", "active")
+    # The pillar need not ask for drains any more, and somebody may have ended the turn.
+    settings = settings_of(BUILTIN, minion(host))
+    swarm_raft_lock.remove(placing, swarm_raft_lock.find(placing).id)
+    monkeypatch.setattr(swarm_mode, "connect", lambda _: api.connect())
+    swarm_engine_turn.finish(salt, settings, masterless=False)
+    assert placing.availability(host) == ACTIVE
+
+
+def test_engine_that_starts_no_container_stays_drained(turn, engine, placing):
+    held, salt = turn("m1", placing, **DRAINS)
+    with pytest.raises(swarm_errors.NoContainerError), held:
+        engine.refuses = "no /nowhere"
+    assert placing.availability("m1") == ("drain", "active")
+    engine.refuses = None
+    swarm_engine_turn.finish(salt, settings_of(BUILTIN, minion("m1")), masterless=False)
+    assert placing.availability("m1") == ACTIVE
+
+
+def test_turn_that_is_ended_by_hand_ends_the_drain(turn, request_of, placing, monkeypatch):
+    request_of(placing, "m4", {})
+    kill(placing, turn("m1", placing, **DRAINS)[0], monkeypatch)
+    monkeypatch.setattr(swarm_mode, "connect", lambda _: placing.connect())
+    assert swarm_turn.end() == {"turn": {"old": "m1", "new": None}}
+    assert placing.availability("m1") == ACTIVE
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [{"m4": "id-m2"}, {"m4": "id-m2", "m2": "id-m2"}, {"m4": "id-m4", "m9": "id-m4"}],
+    ids=["another's", "another's as well", "two say so"],
+)
+def test_worker_has_no_node_drained_but_its_own(request_of, placing, claims):
+    publish = request_of(placing, "m4", claims, **DRAINS)
+    publish("m1", "swarm_turn.request", ["take"])
+    (answer,) = publish("m1", "swarm_turn.request", ["drain"]).values()
+    assert "not certain which node is m4" in answer["without"]
+    assert {one["Spec"]["Availability"] for one in placing.known.values()} == {"active"}
+
+
+def test_worker_without_a_turn_is_not_drained(request_of, placing):
+    publish = request_of(placing, "m4", {"m4": "id-m4"}, **DRAINS)
+    swarm_raft_lock.take(placing, "m2", "id-m2", 10**12)
+    (answer,) = publish("m1", "swarm_turn.request", ["drain"]).values()
+    assert answer["missing"] is None
+    assert placing.asked == []
+
+
+@pytest.mark.parametrize("what", ["settled", "end"])
+def test_worker_ends_no_drain_but_its_own(request_of, placing, what):
+    held = swarm_raft_lock.take(placing, "m2", "id-m2", 10**12)[0]
+    swarm_engine_drain.drain(placing, held.before)
+    publish = request_of(placing, "m4", {"m4": "id-m2"}, **DRAINS)
+    publish("m1", "swarm_turn.request", [what])
+    assert placing.availability("m2") == ("drain", "active")
+
+
+@pytest.mark.parametrize(
+    ("host", "state", "engine_of", "words"),
+    [
+        ("m1", "active", {}, ""),
+        ("m1", "active", {"drain": True}, "would be drained first"),
+        ("m4", "active", {"drain": True}, "would be drained first"),
+        ("m1", "inactive", {"drain": True}, ""),
+        ("m1", "active", {"drain": True, "turns": False}, "turns is false"),
+    ],
+)
+def test_drain_is_foreseen(turn, host, state, engine_of, words):
+    api = Api(host, [*THREE, WORKER], state=state)
+    _, salt = turn(host, api)
+    settings = settings_of({**BUILTIN, "engine": engine_of}, minion(host))
+    told = swarm_engine_turn.foreseen(salt, settings, masterless=False)
+    assert words in told
+    assert bool(told) is bool(words)
+    assert (api.made, api.asked) == (0, [])
+
+
+def test_worker_without_a_master_is_not_drained(turn):
+    with turn("m4", Api("m4", [*THREE, WORKER]), masterless=True, **DRAINS)[0] as mine:
+        assert "without a master" in mine.changes["drain"]["new"]
 
 
 # ---- classic mode

@@ -41,6 +41,7 @@ def salt(monkeypatch, there):
 
     salt = mocked(
         "cp.cache_dir",
+        "cp.cache_file",
         pip__install=install,
         pip__uninstall=uninstall,
         swarm_settings__get=settings_of(VALID),
@@ -102,6 +103,45 @@ def test_wheels_of_salts_file_server_are_fetched(salt, tmp_path):
 def test_source_without_wheels_says_how_to_make_them(salt, source):
     wheels(salt, source)
     with pytest.raises(swarm_errors.SdkMissingError, match=r"swarm:libraries:source.*pip wheel"):
+        swarm_libraries.install()
+    salt["pip.install"].assert_not_called()
+
+
+def pinned(salt, place, **more):
+    given = {"requirements": place, **more}
+    salt["swarm_settings.get"].return_value = settings_of({**VALID, "libraries": given})
+
+
+@pytest.mark.parametrize("served", [True, False], ids=["salt://", "path"])
+def test_requirements_with_hashes_are_all_that_pip_installs(salt, there, tmp_path, served):
+    path = tmp_path / "pins.txt"
+    path.touch()
+    (tmp_path / "docker-7.1.0-py3-none-any.whl").touch()
+    salt["cp.cache_file"].return_value = str(path)
+
+    def install(**_):
+        there.update(BOTH)
+        return {"retcode": 0}
+
+    salt["pip.install"].side_effect = install
+    pinned(salt, "salt://pins.txt" if served else str(path), source=str(tmp_path))
+    swarm_libraries.install()
+    salt["pip.install"].assert_called_once_with(
+        requirements=str(path),
+        extra_args=["--require-hashes"],
+        no_index=True,
+        find_links=[str(tmp_path)],
+        disable_version_check=True,
+    )
+
+
+@pytest.mark.parametrize("place", ["salt://pins.txt", "/no/such/file"])
+def test_requirements_that_are_missing_are_named(salt, place):
+    salt["cp.cache_file"].return_value = False
+    pinned(salt, place)
+    with pytest.raises(
+        swarm_errors.SdkMissingError, match=rf"{place} for m1 \(swarm:libraries:req"
+    ):
         swarm_libraries.install()
     salt["pip.install"].assert_not_called()
 

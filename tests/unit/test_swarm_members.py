@@ -345,6 +345,11 @@ def test_no_manager_is_called_primary_in_builtin_mode():
         ({"availability": "active"}, {"status": "Pause"}, "pillar: active; not applied yet"),
         ({"availability": "active"}, {}, ""),
         ({"availability": "drain"}, {"status": "Drain"}, ""),
+        (
+            {"availability": "active", "labels": {}},
+            {"status": "Drain", "labels": {swarm_nodes.DRAINED: "active"}},
+            "drained for a restart of its engine, active before; an apply there restores it",
+        ),
         # What is more to be known comes first.
         ({"labels": {"zone": "b"}}, {"status": "Down", "error": "heartbeat"}, "heartbeat"),
     ],

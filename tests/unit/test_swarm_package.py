@@ -6,6 +6,7 @@ import sys
 import pytest
 import swarm_dockerd
 import swarm_dpkg
+import swarm_engine_drain
 import swarm_engine_turn
 import swarm_errors
 import swarm_files
@@ -367,15 +368,26 @@ def test_engine_is_replaced_in_its_turn_and_started_with_its_own_unit(engine, mo
     @contextlib.contextmanager
     def turn(*_):
         order.append("turn")
-        yield
+        yield swarm_engine_turn.Held(lambda: None, swarm_engine_drain.report("drained"))
         order.append("end")
 
     salt["pkg.install"].side_effect = installing
     salt["swarm_engine.refit"].side_effect = lambda: order.append("refit")
     monkeypatch.setattr(swarm_engine_turn, "held", turn)
     monkeypatch.setattr(swarm_dockerd, "answers", lambda: True)
-    swarm_package.install()
+    assert swarm_package.install()["drain"]["new"] == "drained"
     assert order == ["download", "turn", "install", "refit", "end"]
+
+
+@pytest.mark.parametrize(
+    ("up", "drain", "told"), [(True, True, True), (False, True, False), (True, False, False)]
+)
+def test_test_mode_tells_of_a_drain_before_a_replacement(engine, monkeypatch, up, drain, told):
+    engine(repositories=REPOSITORIES, others={"docker-ce": ["1"]}, replace=True, drain=drain)
+    monkeypatch.setattr(swarm_engine_turn, "foreseen", lambda *_: swarm_engine_drain.WOULD)
+    monkeypatch.setattr(swarm_dockerd, "answers", lambda: up)
+    found = swarm_package.install(test=True).get("drain")
+    assert found == ({"old": None, "new": "would be drained first"} if told else None)
 
 
 @contextlib.contextmanager
@@ -622,6 +634,8 @@ def test_installation_that_fails_by_half_is_noted(engine, dpkg):
     [
         # Debian's package leaves the engine alone
         ("20.10.5", {"version": "20.10.24*"}, True, 0),
+        # Ubuntu's restarts it if that was once answered so
+        ("20.10.5", {"version": "20.10.24*", "asks": True}, True, 1),
         # others restart it
         ("", {"package": "docker-ce"}, True, 1),
         ("", {"package": "docker-ce"}, False, 0),
@@ -631,6 +645,9 @@ def test_installation_that_fails_by_half_is_noted(engine, dpkg):
 def test_package_that_restarts_the_engine_takes_its_turn(  # noqa: PLR0913, PLR0917
     engine, monkeypatch, have, wanted, up, turns
 ):
+    wanted = dict(wanted)
+    asks = wanted.pop("asks", False)
+    monkeypatch.setattr(swarm_dpkg, "restarts", lambda package: asks)
     salt = engine(have=have, repositories=REPOSITORIES, others={"docker-ce": ["28.5.2"]}, **wanted)
     salt["pkg.version"].side_effect = None
     salt["pkg.version"].return_value = have
@@ -647,7 +664,7 @@ def test_package_that_restarts_the_engine_takes_its_turn(  # noqa: PLR0913, PLR0
     @contextlib.contextmanager
     def turn(*_):
         held.append(1)
-        yield
+        yield swarm_engine_turn.Held(lambda: None, {})
         held.append(2)
 
     monkeypatch.setattr(swarm_engine_turn, "held", turn)

@@ -237,9 +237,11 @@ def test_services_are_waited_for(cluster, tasks, words):
     assert swarm_raft_lock.unsettled(cluster, before) == words
 
 
-def test_lease_outlives_every_wait_of_a_turn():
-    settings = {"timeout": 180}
-    assert swarm_raft_lock.lease(settings) > 3 * settings["timeout"] + swarm_engine_turn._SETTLE
+@pytest.mark.parametrize("drain", [False, True])
+def test_lease_outlives_every_wait_of_a_turn(drain):
+    settings = {"timeout": 180, "engine": {"drain": drain}}
+    waits = (3 + drain) * settings["timeout"] + swarm_engine_turn._SETTLE
+    assert swarm_raft_lock.lease(settings) > waits
 
 
 def test_error_that_no_turn_explains_is_told():
