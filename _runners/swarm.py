@@ -653,12 +653,14 @@ def _rotate_ca(swarm, reports, ca):
 def _made_worthless(minion, swarm, endpoint, others, said):
     """Rotate the join tokens that a removed host knew, and tell what it can still do."""
     done, speakers = {}, swarm.speakers(others)
+    managed = swarm_rotation.was_manager(minion, swarm.managers, endpoint, said)
     if swarm.is_builtin:
-        both = swarm_rotation.knew_managers_token(minion, swarm.managers, endpoint, said)
-        done["join tokens"] = _rotate_tokens(speakers, both)
+        done["join tokens"] = _rotate_tokens(speakers, managed)
     if (ca := swarm_members.authority(speakers)) in others:
         until = _date(_ask([ca], "swarm_ca.valid_until"), ca)
         done["certificate"] = swarm_rotation.certificate_remains(minion, until)
+        if managed:
+            done["CA"] = swarm_rotation.authority_remains(minion)
         known = _kept_by(ca)
         if minion not in swarm.holders:
             known = [kind for kind in known if kind != swarm_rotation.TOKEN]
