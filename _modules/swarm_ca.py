@@ -1,9 +1,9 @@
 """
 Manage the CA of a swarm on the minion that the pillar names as ``swarm:tls:ca``.
 
-The private key never leaves that host. Members request certificates through Salt's ``publish``,
-which the master's configuration must allow (``peer``). The pillar of the CA's minion, not the
-requester, decides the content of a certificate.
+The private key leaves that host only encrypted for a manager, see ``swarm_ca_copy``. Members
+request certificates through Salt's ``publish``, which the master's configuration must allow
+(``peer``). The pillar of the CA's minion, not the requester, decides the content of a certificate.
 """
 
 import time
@@ -11,6 +11,7 @@ import time
 import swarm_authority
 import swarm_caller
 import swarm_certs
+import swarm_copy
 import swarm_current
 import swarm_errors
 import swarm_files
@@ -111,8 +112,8 @@ def apply(test=False):
         state = swarm_authority.load()
         changes = {}
         if not state:
-            _refuse_second(settings)
-            state, changes = swarm_authority.found(settings), {"CA": {"old": None, "new": "made"}}
+            state, how = _begun(settings, test)
+            changes = {"CA": {"old": None, "new": how}}
         before, state = state, swarm_authority.with_clients(state, settings)
         if state != before:
             changes["CA for clients"] = {"old": None, "new": "made"}
@@ -130,6 +131,14 @@ def apply(test=False):
             swarm_authority.save(state)
     _tell(settings, state)
     return changes
+
+
+def _begun(settings, test):
+    """Return the state of a CA that this host has not had, and where it comes from."""
+    if copy := swarm_copy.Search(__salt__, settings, _mine()).result(test):
+        return copy.state, f"restored from {copy.holder}"
+    _refuse_second(settings)
+    return swarm_authority.found(settings), "made"
 
 
 def complaints():

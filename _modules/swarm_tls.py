@@ -8,6 +8,7 @@ from pathlib import Path
 import swarm_authority
 import swarm_certificate
 import swarm_certs
+import swarm_copy
 import swarm_errors
 import swarm_mine
 import swarm_pki
@@ -56,7 +57,8 @@ def status():
 
 def report():
     """
-    Return the CAs that this node trusts and the issuer of its certificates, for Salt's mine.
+    Return the CAs that this node trusts, the issuer of its certificates, and the CA that it holds a
+    copy of, for Salt's mine.
 
     All kept sets count: until an apply succeeds, services may still use the previous files.
 
@@ -67,7 +69,10 @@ def report():
         salt '*' swarm_tls.report
     """
     sets = [one for store in swarm_certificate.STORES.values() for one in store.kept()]
-    return swarm_authority.report(sets) if swarm_certs.NODE.read() else {}
+    if not swarm_certs.NODE.read():
+        return {}
+    held = swarm_copy.held().get("issuer")
+    return {**swarm_authority.report(sets), **({"holds": held} if held else {})}
 
 
 def apply(test=False):

@@ -2,7 +2,8 @@
 Keep the state of a swarm's CA, issue its certificates, and rotate it.
 
 The whole state is in one file, so that a killed run leaves either the old or the new state, never a
-mixture. Only the CA's minion reads the file; the key never leaves that host.
+mixture. Only the CA's minion reads the file; the key leaves that host only encrypted for a manager,
+see ``swarm_copy``.
 """
 
 import ipaddress
@@ -29,6 +30,8 @@ _CLIENTS_ISSUER = "clients_issuer"
 # The key of the addresses in certificates that have not expired, {member: {address: end}}, and how
 # many a member may have: each is reserved for it until the certificate expires.
 _GRANTS, _MOST_GRANTS = "grants", 8
+# The key of the number of the state, which grows with each change.
+_SERIAL = "serial"
 # Names of the values that the CA and the members publish in Salt's mine.
 RECORD, REPORT, ACL = "swarm_ca", "swarm_tls", "swarm_acl"
 
@@ -47,7 +50,8 @@ def load() -> dict:
 
 
 def save(state: dict) -> None:
-    """Write the state of the CA."""
+    """Write the state of the CA; its serial tells the newer one of two copies."""
+    state = {**state, _SERIAL: state.get(_SERIAL, 0) + 1}
     swarm_files.write(FILE, swarm_files.to_json(state), mode=0o600)
 
 
@@ -112,6 +116,7 @@ def record(state: dict) -> dict:
         "trust": trust(state),
         "issuer": swarm_pki.fingerprint(state["ca"]["cert"]),
         "gossip": state["gossip"],
+        _SERIAL: state.get(_SERIAL, 0),
         **swarm_renewal.published(state, swarm_renewal.GOSSIP),
     }
     if clients := state.get(_CLIENTS):

@@ -194,14 +194,14 @@ def _made_worthless(master: Master, removal: _Removal, endpoint: str | None) -> 
     """Rotate the join tokens that a removed host knew, and tell what it can still do."""
     minion, swarm, others = removal.minion, removal.swarm, removal.others
     done, speakers = {}, swarm.speakers(others)
+    managed = swarm_rotation.was_manager(minion, swarm.managers, endpoint, removal.views.said)
     if swarm.is_builtin:
-        both = swarm_rotation.knew_managers_token(
-            minion, swarm.managers, endpoint, removal.views.said
-        )
-        done["join tokens"] = swarm_fleet_rotation.rotate_tokens(master, speakers, both)
+        done["join tokens"] = swarm_fleet_rotation.rotate_tokens(master, speakers, managed)
     if (ca := swarm_members.authority(speakers)) in others:
         until = _date(master.ask([ca], "swarm_ca.valid_until"), ca)
         done["certificate"] = swarm_rotation.certificate_remains(minion, until)
+        if managed:
+            done["CA"] = swarm_rotation.authority_remains(minion)
         known = swarm_fleet_renewal.kept_by(master, ca)
         if minion not in swarm.holders:
             known = [kind for kind in known if kind != swarm_rotation.TOKEN]

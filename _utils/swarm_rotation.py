@@ -64,7 +64,7 @@ def absent(reports: dict, said: dict) -> list[str]:
     return sorted(str(node["name"]) for key, node in known.items() if key not in there)
 
 
-def knew_managers_token(minion: str, managers: tuple, endpoint: str | None, said: dict) -> bool:
+def was_manager(minion: str, managers: tuple, endpoint: str | None, said: dict) -> bool:
     """Check whether a removed node was a manager, by the pillar or by the managers' list."""
     node = swarm_members.nodes(said).get(endpoint) or {}
     return minion in managers or node.get("role") in ("manager", "leader")
@@ -77,6 +77,16 @@ def certificate_remains(minion: str, until: object) -> str:
         f"the certificate of {minion} stays valid {when}, for there is no revocation. If the host,"
         " its disk or a copy of its key may be in the wrong hands: take it out of pillar, run"
         f" salt-key -d {minion}, then salt-run swarm.rotate ca"
+    )
+
+
+def authority_remains(minion: str) -> str:
+    """Return what a removed manager can still do with its copy of the CA, and the cure."""
+    return (
+        f"{minion} was a manager and has a copy of the CA, which it can open: it can make itself"
+        " certificates that all members accept, for as long as the CA is in use. If the host, its"
+        f" disk or a copy of it may be in the wrong hands: take it out of pillar, run salt-key -d"
+        f" {minion}, then salt-run swarm.rotate ca"
     )
 
 

@@ -92,7 +92,12 @@ certificates are removed:
     - require:
       - swarm_libraries: client libraries are removed
 
+copy of the CA is removed:
+  swarm_ca_copy.absent:
+    - require:
+      - swarm_tls: certificates are removed
+
 CA is removed:
   swarm_ca.absent:
     - require:
-      - swarm_tls: certificates are removed
+      - swarm_ca_copy: copy of the CA is removed

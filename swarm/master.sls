@@ -55,6 +55,7 @@ engine swarm_autojoin is configured:
         peer:
           {{ ("(?:" ~ members ~ ")$") | json }}:
             - ^swarm_ca\.sign$
+            - ^swarm_ca_copy\.give$
             - ^swarm_leader\.settle$
             - ^swarm_leader\.lists$
             - ^swarm_leader\.list_nodes$

@@ -81,7 +81,8 @@ def _secrets(swarm):
     for host in swarm.lab.hosts():
         keys[f"{host}'s key"] = swarm.lab.exec(host, "cat", f"{CERTIFICATES}/key.pem").stdout
     lines = {what: key.splitlines()[1] for what, key in keys.items()}
-    return {**lines, "the gossip's key": state["gossip"]}
+    seal = swarm.lab.exec("m2", "cat", "/etc/swarm-formula/sealing.key").stdout.strip()
+    return {**lines, "m2's key for its copy of the CA": seal, "the gossip's key": state["gossip"]}
 
 
 def test_secrets_are_nowhere_but_where_they_have_to_be(swarm):
@@ -191,6 +192,38 @@ def test_ca_is_followed_by_another_while_the_swarm_is_used(swarm):
         assert status["trusts"] == [status["issuer"]]
         assert status["trusts"] != first
     assert calls["failed"] == 0, json.dumps(calls)
+
+
+@pytest.mark.long
+@pytest.mark.once
+def test_ca_of_a_lost_host_comes_back_from_the_managers(swarm):
+    """Its disk is empty; the others neither notice nor restart anything."""
+    swarm.apply()  # the managers fetch what the CA has published last
+    others = [host for host in swarm.lab.hosts() if host != CA]
+    before, started = _trusts(swarm), {host: swarm.pids(host) for host in others}
+    with swarm.calls("m2") as calls:
+        swarm.lab.stop(CA)
+        swarm.lab.reset(CA)
+        told = swarm.state("swarm.ca", target=CA, test=True)[CA]
+        (promised,) = [one["changes"] for one in told.values() if one["changes"]]
+        assert promised["CA"]["new"] in {f"restored from {host}" for host in others}
+        assert swarm.lab.exec(
+            CA, "test", "-e", "/etc/swarm-formula/ca.json", check=False
+        ).returncode
+        changed = swarm.apply()
+    assert "restored from" in changed[f"{CA}: swarm has its CA"]["CA"]["new"]
+    assert [one for one in changed if not one.startswith(f"{CA}:")] == []
+    assert _trusts(swarm) == before
+    assert {host: swarm.pids(host) for host in others} == started
+    assert calls["failed"] == 0, json.dumps(calls)
+    swarm.wait(swarm.all_healthy, 120)
+    assert swarm.apply() == {}
+
+
+def _trusts(swarm):
+    """Return ``{host: (CAs that it trusts, CA of its certificate)}``."""
+    said = swarm.lab.salt("*", "swarm_tls.status")
+    return {host: (one["trusts"], one["issuer"]) for host, one in said.items()}
 
 
 def _gossip_keys(swarm, host):

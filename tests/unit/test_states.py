@@ -33,6 +33,7 @@ APPLIED = {
     "swarm_builtin.left": "swarm_builtin.leave",
     "swarm_ca.present": "swarm_ca.apply",
     "swarm_ca.absent": "swarm_ca.remove",
+    "swarm_ca_copy.absent": "swarm_ca_copy.remove",
     "swarm_tls.certified": "swarm_tls.apply",
     "swarm_tls.tidied": "swarm_tls.tidy",
     "swarm_tls.removed": "swarm_tls.remove",
@@ -73,6 +74,7 @@ GATES = {
     "swarm_builtin": "swarm_builtin.apply",
     "swarm_client": "swarm_client.apply",
     "swarm_ca": "swarm_ca.apply",
+    "swarm_ca_copy": "swarm_ca_copy.apply",
     "swarm_tls": "swarm_tls.apply",
     "swarm_firewall": "swarm_firewall.apply",
     "swarm_overlay": "swarm_overlay.apply",
@@ -140,6 +142,15 @@ def test_error_fails_the_state_with_its_words(run, name, function, test):
     ret, _ = run(name, function, swarm_errors.SwarmError("what, where, what to do"), test)
     assert (ret["result"], ret["changes"]) == (False, {})
     assert ret["comment"] == "what, where, what to do"
+
+
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_manager_without_a_copy_of_the_ca_is_warned_and_does_not_fail(run, test):
+    ret, _ = run("swarm_ca_copy.present", "swarm_ca_copy.apply", CHANGES, test)
+    assert (ret["result"], ret["changes"]) == (None if test else True, CHANGES)
+    error = swarm_errors.SwarmError("m1 gives none")
+    ret, _ = run("swarm_ca_copy.present", "swarm_ca_copy.apply", error, test)
+    assert (ret["result"], ret["changes"], ret["warnings"]) == (True, {}, ["m1 gives none"])
 
 
 @pytest.mark.parametrize("test", [False, True], ids=["run", "test"])

@@ -721,6 +721,14 @@ def test_removal_of_a_worker_rotates_the_token_and_tells_what_its_certificate_op
     assert builtin.calls("swarm_leader.rotate") == [(["m1"], (), {})]
     assert "m4 stays valid until 2030-06-15" in done["certificate"]
     assert "salt-run swarm.rotate ca" in done["certificate"]
+    assert "CA" not in done
+
+
+def test_removal_of_a_manager_tells_that_it_has_a_copy_of_the_ca(builtin):
+    builtin.managers["m1"]["nodes"]["id-m4"]["role"] = "manager"
+    done = runner.remove("m4")
+    assert "m4 was a manager and has a copy of the CA" in done["CA"]
+    assert "salt-run swarm.rotate ca" in done["CA"]
 
 
 def test_removal_of_a_manager_rotates_both_tokens(builtin):

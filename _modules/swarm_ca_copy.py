@@ -1,0 +1,103 @@
+"""
+Manage the encrypted copy of the swarm's CA that each manager keeps.
+
+If the CA's host is lost, a new host with its ID, or another manager that the pillar names as
+``swarm:tls:ca``, restores the CA from these copies. Minions ask each other through Salt's
+``publish``, which the master's configuration must allow (``peer``).
+"""
+
+import swarm_authority
+import swarm_caller
+import swarm_copy
+import swarm_errors
+import swarm_mine
+
+__virtualname__ = "swarm_ca_copy"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _settings():
+    return __salt__["swarm_settings.get"]()
+
+
+def _mine():
+    return swarm_mine.Mine(__salt__, __opts__, __context__)
+
+
+def apply(test=False):
+    """
+    Ensure a manager has a current copy of the CA, and any other host none; return the changes.
+
+    A copy that is only refreshed is no change.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_ca_copy.apply test=True
+    """
+    settings, mine = _settings(), _mine()
+    if not swarm_copy.is_due(settings):
+        return remove(test)
+    ca, before = settings["tls"]["ca"], swarm_copy.held()
+    published = mine.get([ca], swarm_authority.RECORD).get(ca)
+    if not published or swarm_copy.is_current(published, settings["id"]):
+        return {}
+    if not test:
+        swarm_copy.fetch(__salt__, settings, published)
+        report = __salt__["swarm_tls.report"]()
+        mine.tell(settings["id"], swarm_authority.REPORT, report, "swarm_tls.report")
+    return {} if before else {"copy of the CA": {"old": None, "new": f"of {ca}"}}
+
+
+def give(request, **kwargs):
+    """
+    Return the CA encrypted for the key of the minion that asks, ``{"ca", "box"}``.
+
+    ``{"none": why}``: there is no copy here. ``{"refused": why}``; ``{"busy": why}``: retry later.
+    Only managers get it from the CA, and only the CA's minion gets it from a manager.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_ca_copy.give '{}'  # refused: the command names no minion
+        salt m2 publish.publish m1 swarm_ca_copy.give '[{key: ...}]'
+
+    request
+        A mapping with the public ``key`` of the minion that asks.
+    """
+    me = __opts__["id"]
+    try:
+        minion = swarm_caller.name(kwargs, me)
+        settings = _settings()
+        known = [settings["tls"]["ca"], *settings["managers"]]
+        with swarm_caller.admitted(minion, known):
+            # The pillar of now: the requester may have been removed since the last refresh.
+            settings = __salt__["swarm_settings.get"](fresh=True)
+            key = request.get("key") if isinstance(request, dict) else None
+            return swarm_copy.given(minion, key, settings)
+    except swarm_errors.BusyError as err:
+        return {"busy": str(err)}
+    except swarm_errors.SwarmError as err:
+        return {"refused": str(err)}
+
+
+def remove(test=False):
+    """
+    Ensure this host has no copy of the CA, and no key for one; return the changes.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m2 swarm_ca_copy.remove test=True
+    """
+    if not swarm_copy.is_kept():
+        return {}
+    if not test:
+        swarm_copy.drop()
+    return {"copy of the CA": {"old": "present", "new": None}}

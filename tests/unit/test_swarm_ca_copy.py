@@ -1,0 +1,335 @@
+"""
+The CA's host is lost, and comes back from the copies of the managers; who gets none, and why.
+"""
+
+import json
+import shutil
+
+import pytest
+import swarm_authority
+import swarm_copy
+import swarm_errors
+import swarm_files
+import swarm_pki
+import swarm_seal
+import swarm_wait
+
+from _modules import swarm_ca, swarm_ca_copy, swarm_tls
+from tests.unit.tls_hosts import PILLAR, Hosts
+
+ALL = ("m1", "m2", "m3", "m4")
+
+
+@pytest.fixture
+def hosts(monkeypatch, tmp_path):
+    """Return four hosts, three of them managers, after two applies."""
+    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+    monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
+    found = Hosts(monkeypatch, tmp_path)
+    found.apply(*ALL)
+    keep(found)
+    # The CA publishes what it has signed since.
+    found.apply("m1")
+    keep(found)
+    return found
+
+
+def keep(hosts, *names):
+    changes = {}
+    for host in names or ALL:
+        hosts.on(host)
+        changes[host] = swarm_ca_copy.apply()
+    return changes
+
+
+def state(hosts, host="m1"):
+    hosts.on(host)
+    return swarm_authority.load()
+
+
+def lose(hosts, host="m1"):
+    """Return the CA's state, and give its host a fresh disk."""
+    before = state(hosts, host)
+    shutil.rmtree(hosts.on(host) and swarm_files.CONFIG)
+    swarm_files.write(swarm_files.RECORD, None)
+    return before
+
+
+def edit(hosts, host, change):
+    """Replace the copy of a host by another one, sealed as the CA's is."""
+    hosts.on(host)
+    found = swarm_copy.held()
+    changed = change(swarm_copy.own(host).state)
+    key = swarm_seal.public(swarm_files.read(swarm_files.CONFIG / "sealing.key").strip())
+    found["box"] = swarm_seal.sealed(json.dumps(changed), key, f"CA for {host}")
+    swarm_files.write(swarm_files.CONFIG / "ca.sealed", json.dumps(found))
+
+
+def ask(hosts, giver, caller, key=None):
+    hosts.on(giver)
+    key = key or swarm_seal.new_key()
+    return swarm_ca_copy.give({"key": swarm_seal.public(key)}, __pub_id=caller)
+
+
+# ---- copies are kept
+
+
+def test_each_manager_and_nobody_else_keeps_a_copy(hosts):
+    for host, kept in (("m1", False), ("m2", True), ("m3", True), ("m4", False)):
+        hosts.on(host)
+        assert swarm_copy.is_kept() is kept
+    hosts.on("m2")
+    assert swarm_copy.own("m2").state == state(hosts)
+    hosts.on("m2")
+    for name in ("ca.sealed", "sealing.key"):
+        assert (swarm_files.CONFIG / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_current_copy_is_not_asked_for_again(hosts):
+    hosts.asked.clear()
+    assert keep(hosts) == {host: {} for host in ALL}
+    assert hosts.asked == []
+    swarm_files.write(hosts.on("m2") and swarm_files.CONFIG / "ca.sealed", "junk")
+    assert keep(hosts, "m2")["m2"] == {"copy of the CA": {"old": None, "new": "of m1"}}
+
+
+def test_first_copy_is_promised_and_not_made_by_a_dry_run(hosts):
+    hosts.on("m2")
+    swarm_copy.drop()
+    assert swarm_ca_copy.apply(test=True) == {"copy of the CA": {"old": None, "new": "of m1"}}
+    assert not swarm_copy.is_kept()
+
+
+def test_host_that_is_no_manager_any_more_drops_its_copy(hosts):
+    hosts.on("m3", managers=["m1", "m2"], nodes={"m3": {}, "m4": {}})
+    gone = {"copy of the CA": {"old": "present", "new": None}}
+    assert swarm_ca_copy.apply(test=True) == gone
+    assert swarm_copy.is_kept()
+    assert swarm_ca_copy.apply() == gone
+    assert swarm_ca_copy.apply() == {}
+
+
+def test_ca_that_gives_no_copy_leaves_the_old_one(hosts):
+    hosts.apply("m4", tls={"key_type": "rsa"})
+    hosts.apply("m1")
+    hosts.silent = {"m1"}
+    hosts.on("m2")
+    before = swarm_copy.held()
+    with pytest.raises(swarm_errors.SwarmError, match=r"no current copy .*peer: swarm_ca_copy"):
+        swarm_ca_copy.apply()
+    assert swarm_copy.held() == before
+
+
+def test_copies_and_the_way_to_them_show_no_key(hosts):
+    lost = lose(hosts)
+    hosts.apply(*ALL)
+    keep(hosts)
+    hosts.on("m2")
+    told = "".join([*hosts.bus, json.dumps(list(hosts.mine.values()))])
+    told += (swarm_files.CONFIG / "ca.sealed").read_text()
+    assert "box" in told
+    for line in lost["ca"]["key"].splitlines()[1:-1]:
+        assert line not in told
+
+
+# ---- the CA is lost
+
+
+@pytest.mark.parametrize("silent", [set(), {"m2"}, {"m3"}])
+def test_lost_ca_comes_back_from_a_manager_in_one_apply(hosts, silent):
+    before = lose(hosts)
+    hosts.silent = silent
+    holder = "m3" if "m2" in silent else "m2"
+    hosts.on("m1")
+    told = swarm_ca.apply(test=True)
+    assert swarm_authority.load() == {}
+    changes = hosts.apply(*ALL)
+    assert told["CA"] == changes["m1"]["CA"]
+    if silent:
+        assert told["CA"] == {"old": None, "new": f"restored from {holder}"}
+    assert [changes[host] for host in ALL[1:]] == [{}] * 3, "same CA: nothing changes there"
+    after = state(hosts)
+    for key in ("ca", "old", "next", "gossip", "rotation"):
+        assert after[key] == before[key]
+    assert set(after["issued"]) == set(ALL)
+
+
+def test_ca_moves_to_a_manager_that_pillar_names(hosts):
+    before = lose(hosts)
+    hosts.pillar = {**PILLAR, "tls": {"ca": "m2"}}
+    hosts.silent = {"m1", "m3"}
+    changes = hosts.apply("m2")
+    assert changes["m2"] == {"CA": {"old": None, "new": "restored from m2"}}
+    assert state(hosts, "m2")["ca"] == before["ca"]
+    hosts.silent = {"m1"}
+    assert hosts.apply("m3", "m4") == {"m3": {}, "m4": {}}
+    assert keep(hosts, "m2", "m3")["m2"] == {"copy of the CA": {"old": "present", "new": None}}
+    hosts.on("m3")
+    assert swarm_copy.own("m3").ca == "m2"
+
+
+def test_new_swarm_asks_nobody_for_a_copy(monkeypatch, tmp_path):
+    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+    new = Hosts(monkeypatch, tmp_path)
+    assert new.apply("m1")["m1"]["CA"]["new"] == "made"
+    assert new.asked == []
+
+
+def test_backup_that_is_put_back_counts_more_than_the_copies(hosts):
+    old = state(hosts)
+    hosts.apply("m4", tls={"key_type": "rsa"})
+    hosts.apply("m1")
+    keep(hosts)
+    lose(hosts)
+    hosts.on("m1")
+    swarm_files.write(swarm_authority.FILE, json.dumps(old), mode=0o600)
+    assert "CA" not in hosts.apply("m1")["m1"]
+    keep(hosts)
+    assert swarm_copy.own(hosts.on("m2")["id"]).state == state(hosts)
+
+
+def test_no_second_ca_while_who_has_a_copy_is_silent(hosts):
+    lose(hosts)
+    hosts.silent = {"m2", "m3"}
+    hosts.on("m1")["timeout"] = 0
+    for test in (True, False):
+        with pytest.raises(swarm_errors.WaitTimeoutError, match=r"A copy is on m2, m3.*No second"):
+            swarm_ca.apply(test=test)
+    assert swarm_authority.load() == {}
+
+
+def test_distrust_everywhere_gives_a_new_ca_as_ever(hosts):
+    before = lose(hosts)
+    for host in ALL:
+        hosts.on(host)
+        swarm_tls.distrust()
+    assert hosts.apply("m1")["m1"]["CA"]["new"] == "made"
+    assert state(hosts)["ca"] != before["ca"]
+
+
+# ---- copies that are none, or not the right one
+
+
+def test_newest_copy_counts(hosts):
+    hosts.silent = {"m3"}
+    hosts.apply("m4", tls={"key_type": "rsa"})
+    hosts.apply("m1")
+    keep(hosts, "m2")
+    before = lose(hosts)
+    hosts.silent = set()
+    assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m2"
+    assert state(hosts)["serial"] > before["serial"]
+
+
+def other(**differs):
+    """Return a function that makes another CA of a state, with a higher serial."""
+    made = swarm_pki.new_authority("swarm-formula m1", 100)._asdict()
+    return lambda state: {**state, "ca": made, "serial": 999, **differs}
+
+
+def test_copy_of_another_ca_is_refused_though_it_is_newer(hosts):
+    """Of a manager that was off during a rotation, or that has made it up."""
+    before = lose(hosts)
+    edit(hosts, "m2", other())
+    answer = ask(hosts, "m2", "m1")
+    assert "does not trust" in answer["none"]
+    assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m3"
+    assert state(hosts)["ca"] == before["ca"]
+
+
+def test_lying_manager_brings_no_other_ca(hosts, monkeypatch):
+    lose(hosts)
+    for host in ("m2", "m3"):
+        edit(hosts, host, other())
+    monkeypatch.setattr(swarm_ca_copy.swarm_copy, "_trusted", Everything)
+    hosts.on("m1")
+    with pytest.raises(swarm_errors.SwarmError, match=r"m2: its copy is of another CA.*No second"):
+        swarm_ca.apply()
+    # Without what the CA has published, nobody says which one is right.
+    edit(hosts, "m3", other())
+    hosts.mine.pop(("m1", "swarm_ca"))
+    hosts.on("m1")
+    with pytest.raises(swarm_errors.SwarmError, match=r"m2: its copy is of .*m3: its copy is of"):
+        swarm_ca.apply()
+    assert swarm_authority.load() == {}
+
+
+class Everything:
+    def __contains__(self, _):
+        return True
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _: {},
+        lambda state: {**state, "ca": {**state["ca"], "key": swarm_pki.new_key()}},
+        lambda state: {**state, "issued": "junk"},
+        lambda state: {**state, "ca": "junk"},
+        lambda _: [],
+    ],
+)
+def test_junk_is_no_copy(hosts, change):
+    edit(hosts, "m2", change)
+    hosts.on("m2")
+    with pytest.raises(swarm_errors.SwarmError, match=r"ca\.sealed of m2 is no copy of the CA"):
+        swarm_copy.own("m2")
+    lose(hosts)
+    assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m3"
+
+
+def test_junk_alone_makes_no_second_ca(hosts):
+    lose(hosts)
+    for host in ("m2", "m3"):
+        edit(hosts, host, lambda _: {})
+    hosts.on("m1")
+    with pytest.raises(swarm_errors.SwarmError, match=r"no copy can be used: m2: .*No second CA"):
+        swarm_ca.apply()
+    assert swarm_authority.load() == {}
+
+
+# ---- who asks
+
+
+@pytest.mark.parametrize("caller", ["m4", "m9"])
+def test_ca_gives_no_copy_to_who_is_no_manager(hosts, caller):
+    answer = ask(hosts, "m1", caller)
+    assert "does not name it as a manager" in answer["refused"]
+
+
+@pytest.mark.parametrize("caller", ["m3", "m4", "m9"])
+def test_manager_gives_its_copy_to_the_ca_alone(hosts, caller):
+    assert "is not the CA (swarm:tls:ca) in the pillar of m2" in ask(hosts, "m2", caller)["refused"]
+
+
+def test_node_gives_no_copy(hosts):
+    assert "refused" in ask(hosts, "m4", "m1")
+
+
+def test_who_is_not_named_by_the_master_gets_no_copy(hosts):
+    hosts.on("m1")
+    answer = swarm_ca_copy.give({"key": swarm_seal.public(swarm_seal.new_key())})
+    assert "does not say which minion asks" in answer["refused"]
+
+
+@pytest.mark.parametrize(
+    "request_", [None, {}, {"key": 1}, {"key": "junk"}, "junk", {"key": "AA=="}]
+)
+def test_junk_gets_no_copy(hosts, request_):
+    hosts.on("m1")
+    assert set(swarm_ca_copy.give(request_, __pub_id="m2")) == {"refused"}
+
+
+def test_another_key_or_purpose_opens_nothing():
+    key = swarm_seal.new_key()
+    box = swarm_seal.sealed("secret", swarm_seal.public(key), "CA for m2")
+    assert swarm_seal.opened(box, key, "CA for m2") == "secret"
+    for wrong in (
+        (box, swarm_seal.new_key(), "CA for m2"),
+        (box, key, "CA for m3"),
+        ({**box, "text": box["text"][:-8] + "AAAAAAA="}, key, "CA for m2"),
+        ({**box, "key": swarm_seal.public(key)}, key, "CA for m2"),
+        (None, key, "CA for m2"),
+    ):
+        with pytest.raises(swarm_errors.SwarmError, match="damaged"):
+            swarm_seal.opened(*wrong)
