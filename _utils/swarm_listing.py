@@ -60,16 +60,20 @@ def to_ask(swarm: dict, settings: dict, records: dict) -> list[str]:
 
 def former(swarm: dict, settings: dict, records: dict) -> list[str]:
     """
-    Return the members outside the pillar's managers that this node's engine knows as managers.
+    Return the members outside the pillar's managers that may be managers of this node's cluster:
+    those that its engine knows as such. An engine that has failed knows none.
 
-    Only a worker that is to be a manager asks them: it accepts their records as well, see
-    ``swarm_donors.donors``. Leaving by their answer costs no more than its own tasks.
+    Only a node that is to be a manager, and was none, asks them: it accepts their records as well,
+    see ``swarm_donors``. Leaving by their answer costs no more than its own tasks.
     """
     me, state = settings["id"], swarm.get("LocalNodeState")
-    if not settings["is_manager"] or me in records or manager(swarm) or state not in _BELIEVES:
+    if not settings["is_manager"] or me in records or manager(swarm):
         return []
     outside = records.keys() - settings["managers"].keys()
-    return sorted(name for name in outside if records[name]["node"] in remote_managers(swarm))
+    if state == "error":
+        return sorted(outside)
+    known = remote_managers(swarm) if state in _BELIEVES else set()
+    return sorted(name for name in outside if records[name]["node"] in known)
 
 
 def answer(returns: object, name: str) -> str | None:

@@ -63,15 +63,17 @@ def changes(nodes: list[dict], claims: dict[str, str], settings: dict) -> list[C
     Return the changes in order: first nodes that Raft counts although they act as workers, then
     promotions before demotions, and unreachable managers before reachable ones.
 
-    As long as no manager in the pillar is in the cluster, the old managers keep their role.
+    As long as no manager in the pillar is a manager, or ready to become one, the old managers keep
+    their role.
     """
     known, sure = swarm_nodes.by_id(nodes), swarm_claims.believed(claims, settings["managers"])
     found = [
         change(minion, known[node], settings) for minion, node in sure.items() if node in known
     ]
     me = settings["id"]
-    if not any(sure.get(one) in known for one in settings["managers"]):
-        found = [_without_role(one) for one in found if one]
+    due = [known[sure[one]] for one in settings["managers"] if sure.get(one) in known]
+    if not any(swarm_nodes.is_reachable(one) or not swarm_nodes.is_away(one) for one in due):
+        found = [_without_demotion(one) for one in found if one]
 
     def order(one: Change) -> tuple:
         node = known[one.node]
@@ -81,7 +83,9 @@ def changes(nodes: list[dict], claims: dict[str, str], settings: dict) -> list[C
     return sorted(filter(None, found), key=order)
 
 
-def _without_role(found: Change) -> Change | None:
+def _without_demotion(found: Change) -> Change | None:
+    if found.role != WORKER:
+        return found
     rest = {key: one for key, one in found.changes.items() if key != "role"}
     return found._replace(role=None, changes=rest) if rest else None
 

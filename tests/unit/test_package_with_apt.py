@@ -15,6 +15,7 @@ import swarm_dpkg
 import swarm_errors
 import swarm_files
 import swarm_package_set
+import swarm_traces
 
 from _modules import swarm_package, swarm_repository
 from tests.unit import apt_root
@@ -63,6 +64,8 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(swarm_dpkg, "_LOCKS", locks)
     monkeypatch.setattr(swarm_dpkg, "_DOWNLOADS", ())
     monkeypatch.setattr(swarm_dpkg, "_JOURNAL", below / "lib/dpkg/updates")
+    for name in ("_LINKS", "_PROCESSES"):
+        monkeypatch.setattr(swarm_traces, name, root.path / "kernel")
     return root
 
 
@@ -94,6 +97,8 @@ def apply(monkeypatch, functions, root):
             "cp.cache_file": lambda source: served.get(source, False),
             "swarm_container.names": lambda **_: [],
             "cmd.run_stdout": lambda *_, **__: "LoadState=loaded",
+            "cmd.which": lambda _: None,
+            "config.get": lambda _: f"unix://{root.path}/docker.sock",
         }
         own |= {f"pkg.{one}": loaded[f"pkg.{one}"] for one in PKG}
         own["swarm_repository.apply"] = swarm_repository.apply

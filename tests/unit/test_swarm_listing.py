@@ -240,9 +240,11 @@ ASKS = {"id": "m4", "is_manager": True, "managers": {"m4": "10.77.0.14"}}
     [
         ({}, ASKS, ["m2"]),
         ({"LocalNodeState": "pending"}, ASKS, ["m2"]),
-        # Raft may count these: only managers in the pillar may have them leave.
+        # Raft may count this one: only managers in the pillar may have it leave.
         ({"ControlAvailable": True}, ASKS, []),
-        ({"LocalNodeState": "error"}, ASKS, []),
+        # A failed engine knows no managers. Raft's list shows whether it counts the node.
+        ({"LocalNodeState": "error", "RemoteManagers": None}, ASKS, ["m2"]),
+        ({"LocalNodeState": "error"}, {**ASKS, "id": "m2"}, []),
         ({}, {**ASKS, "id": "m2"}, []),
         ({}, {**ASKS, "is_manager": False}, []),
         # A record of a node that the engine does not know as a manager may be a lie.
