@@ -520,6 +520,19 @@ def test_backup(fleet, minion, asked):
     assert fleet.calls("swarm_backup.save") == [([asked], (), {"path": "/b"})]
 
 
+def test_server_whose_consul_is_down_does_not_prevent_a_backup_by_another(fleet):
+    three(fleet)
+    fleet.saved = {"m1": "ERROR: no Consul", "m2": {"path": "/b"}, "m3": {"path": "/c"}}
+    assert runner.backup() == {"minion": "m2", "path": "/b"}
+    assert [minions for minions, *_ in fleet.calls("swarm_backup.save")] == [["m1"], ["m2"]]
+    assert runner.__context__ == {}
+    fleet.saved = {name: f"ERROR: {name}" for name in fleet.reports}
+    assert runner.backup() == {"minion": "m1", "refused": "ERROR: m1"}
+    fleet.asked.clear()
+    assert runner.backup("m2") == {"minion": "m2", "refused": "ERROR: m2"}
+    assert len(fleet.calls("swarm_backup.save")) == 1
+
+
 def test_backup_that_is_refused_or_that_nobody_can_make(fleet):
     fleet.saved = dict.fromkeys(fleet.reports, "ERROR: would cost the quorum")
     assert runner.backup("m1") == {"minion": "m1", "refused": "ERROR: would cost the quorum"}
