@@ -11,7 +11,6 @@ from pathlib import Path
 import swarm_acl
 import swarm_address
 import swarm_archive
-import swarm_certs
 import swarm_current
 import swarm_daemon
 import swarm_dockerd
@@ -47,12 +46,7 @@ def _client():
 
 
 def _consul(settings):
-    return swarm_kv.connect(
-        settings,
-        swarm_certs.NODE.current(),
-        timeout=settings["timeout"],
-        token=swarm_acl.management(),
-    )
+    return swarm_acl.connect(settings, settings["timeout"])
 
 
 def _builtin(settings):

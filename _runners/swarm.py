@@ -163,7 +163,8 @@ def export(swarm=None):
     Return the pillar of the services and overlay networks that run, from whatever hand they are.
 
     Contents of secrets and configs are not in it, but variables and arguments are as Docker has
-    them, and may contain passwords.
+    them, and may contain passwords. Use ``--out yaml`` to copy it to a pillar: for other outputs,
+    control characters in texts are escaped, and very long texts are cut.
 
     CLI Example:
 

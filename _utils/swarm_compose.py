@@ -158,6 +158,8 @@ def _services(objects: Objects, known: Names) -> dict[str, dict]:
         path, name = objects.place("services", key), f"{objects.name}_{key}"
         if want := swarm_checks.service(name):
             objects.faults.append(Fault(path, name, want))
+        elif isinstance(given, dict) and not isinstance(given.get("profiles"), list | None):
+            objects.faults.append(Fault(f"{path}:profiles", "something else", "a list of names"))
         elif isinstance(given, dict) and given.get("profiles"):
             objects.ignored.append(f"services.{key} (it has `profiles`, and none is active)")
         else:

@@ -26,10 +26,13 @@ def read(value: Any, load: Callable[[str], bytes]) -> Iterator[tuple[str, str | 
 
 
 def _text(entry: Mapping[str, Any], load: Callable[[str], bytes]) -> str:
+    required = True if entry.get("required") is None else entry["required"]
+    if not isinstance(required, bool):
+        raise FaultError(required, "true or false, without quotes", "required")
     try:
         return load(swarm_values.text(entry.get("path"))).decode()
     except swarm_errors.SwarmError:
-        if entry.get("required", True):
+        if required:
             raise
         return ""
 

@@ -56,7 +56,7 @@ def volumes(
     skip
         Notes a key that has no effect, and the reason.
     """
-    for one in value:
+    for one in values.listed(value):
         mount = _short(one, skip) if isinstance(one, str) else _long(one, skip)
         source = mount.get("source", "")
         if mount["type"] == "volume" and source:
@@ -118,7 +118,7 @@ def files(value: list, known: Mapping[str, str], kind: str) -> list[dict]:
         The name in Docker of each one of the file.
     """
     found = []
-    for one in value:
+    for one in values.listed(value):
         file = dict(one) if isinstance(one, dict) else {"source": one}
         source = file.pop("source", None)
         if isinstance(file.get("mode"), int):

@@ -55,7 +55,8 @@ def attached(
             more.pop(ignored)
         network = values.named(key, networks, "networks")
         if network not in _NOT_OF_USERS:
-            more["aliases"] = [*(more.get("aliases") or []), alias]
+            aliases = values.listed(more.get("aliases") or [], key, "aliases")
+            more["aliases"] = [*aliases, alias]
         found[network] = more
     return found
 
@@ -63,7 +64,7 @@ def attached(
 def ports(value: list) -> list[dict]:
     """Return the ports of a service that are published, one by one."""
     found = []
-    for one in value:
+    for one in values.listed(value):
         if isinstance(one, dict):
             port = {key: values.whole(each) for key, each in one.items() if key not in _PORT_NAMES}
             span = str(port.get("published") or "")

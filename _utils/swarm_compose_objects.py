@@ -129,7 +129,7 @@ class Objects:
         }
         try:
             wanted["labels"] = self._labels(given)
-            wanted |= self._pool(key, given.get("ipam") or {})
+            wanted |= self._pool(given.get("ipam") or {})
         except FaultError as err:
             self.faults.append(err.at(self.place("networks", key, "ipam")))
         except (TypeError, ValueError, AttributeError):
@@ -148,12 +148,16 @@ class Objects:
                 self.faults.append(Fault(self.place("networks", key, option), value, expects))
         return found
 
-    def _pool(self, key: str, ipam: dict) -> dict:
-        pools = ipam.get("config") or []
+    def _pool(self, ipam: Any) -> dict:
+        if not isinstance(ipam, dict):
+            raise FaultError("something else", "a mapping with `config`")
+        pools = values.listed(ipam.get("config") or [], "config")
         if ipam.get("driver", "default") != "default" or ipam.get("options"):
             raise FaultError("a driver or options", "no such key: only Docker's own driver")
         if len(pools) > 1:
             raise FaultError("several subnets", "one subnet")
+        if pools and not isinstance(pools[0], dict):
+            raise FaultError("something else", "a list such as [{subnet: 10.0.0.0/24}]", "config")
         pool = {one: value for one, value in (pools[0] if pools else {}).items() if value}
         for option in pool:
             if option not in ("subnet", "gateway", "ip_range"):

@@ -65,6 +65,7 @@ class _Reader:
         self.options: dict = {}
         self.faults: list[Fault] = []
         self.ignored: list[str] = []
+        self.disabled = False  # its healthcheck
         self.deploy: dict = {}  # mode, replicas and restart: they become options together
         self.variables: dict = {"env_file": {}, "environment": {}}
         self.mounts: list = []
@@ -82,11 +83,13 @@ class _Reader:
             "deploy.replicas": self._keep,
             "scale": self._keep,
             "restart": self._keep_text,
+            "profiles": self._nothing,
         }
 
     def found(self) -> Found:
         """Return the service, with the labels of its stack."""
         self._networks("networks", {"default": None}, weak=True)
+        self._disable_check()
         self._set("env", {**self.variables["env_file"], **self.variables["environment"]})
         self._set("mounts", self.mounts, "volumes")
         for option, value, name in swarm_compose_deploy.modes(
@@ -181,7 +184,7 @@ class _Reader:
             self._variable("env_file", key, one)
 
     def _networks(self, name: str, value: Any, weak: bool = False) -> None:
-        given = value if isinstance(value, dict) else dict.fromkeys(value)
+        given = value if isinstance(value, dict) else dict.fromkeys(values.listed(value))
         found = swarm_compose_networks.attached(given, self.names.networks, self.key, self._skip)
         self._set("networks", found, name, weak)
 
@@ -202,9 +205,22 @@ class _Reader:
         known = getattr(self.names, kind)
         self._set(kind, swarm_compose_mounts.files(value, known, kind), kind)
 
-    def _disable(self, name: str, value: Any) -> None:
-        if values.flag(value):
+    def _disable(self, _name: str, value: Any) -> None:
+        self.disabled = values.flag(value)
+        if not isinstance(self.disabled, bool):
+            raise FaultError("something else", "true or false")
+
+    def _disable_check(self) -> None:
+        name = "healthcheck.disable"
+        if self.disabled and "healthcheck.test" in self.options:
+            # `docker stack deploy` refuses both.
+            want = "no such key, or no `test` beside it"
+            self.faults.append(Fault(self._place(name), True, want))
+        elif self.disabled:
             self._set("healthcheck.test", ["NONE"], name)
+
+    def _nothing(self, _name: str, _value: Any) -> None:
+        """Read a key that says nothing: a service with `profiles` does not come here."""
 
     def _keep(self, name: str, value: Any) -> None:
         self.deploy[name.rpartition(".")[2]] = value

@@ -29,6 +29,13 @@ def known(entry: Mapping[str, Any], keys: tuple[str, ...]) -> None:
             raise FaultError(f"the unknown key {key}", f"a known one{hint}")
 
 
+def listed(value: Any, *below: str) -> list:
+    """Return a list; raise an error for all else: a text would be taken for its letters."""
+    if not isinstance(value, list):
+        raise FaultError("something else", "a list, as the compose specification has it", *below)
+    return value
+
+
 def whole(value: Any) -> Any:
     """Return a number for its digits: variables are texts."""
     return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}", value) else value

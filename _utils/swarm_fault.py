@@ -20,15 +20,20 @@ class Fault(NamedTuple):
 
 
 class FaultError(ValueError):
-    """A wrong value: what was found, and what is expected. The caller knows where."""
+    """
+    A wrong value: what was found, and what is expected. The caller knows where.
 
-    def __init__(self, found: object, want: str) -> None:
+    below
+        The path of the wrong value in the one that the caller knows.
+    """
+
+    def __init__(self, found: object, want: str, *below: str) -> None:
         super().__init__(f"found {_short(found)}; right would be {want}")
-        self.found, self.want = found, want
+        self.found, self.want, self.below = found, want, below
 
     def at(self, path: str) -> Fault:
         """Return the fault of the value at this place."""
-        return Fault(path, self.found, self.want)
+        return Fault(":".join((path, *self.below)), self.found, self.want)
 
 
 def _short(value: object) -> str:

@@ -20,19 +20,32 @@ def save(master: Master, minion: str | None, swarm: str | None, options: dict) -
     options
         The options of ``swarm_backup.save``.
     """
-    chosen = minion
-    if not chosen:
-        try:
-            ours = swarm_fleet.only(
-                swarm_fleet_status.swarms(master, swarm), "nothing was backed up"
-            )
-        except swarm_errors.SwarmError as err:
-            return master.refused(err)
-        reports = swarm_fleet_status.reports(master, ours.members)
-        said = swarm_fleet_status.views(master, ours, reports).said
-        chosen = swarm_members.keeper(reports, said, ours.holders, ours.is_builtin)
-    if not chosen:
-        return master.refused("no member answers that has the state of the swarm: name a minion")
-    answer = master.ask([chosen], "swarm_backup.save", **options).get(chosen, "it does not answer")
-    answer = swarm_report.plain(answer) if isinstance(answer, dict) else master.refused(answer)
-    return {**answer, "minion": chosen}
+    if minion:
+        return _told(master, minion, _saved(master, minion, options))
+    try:
+        ours = swarm_fleet.only(swarm_fleet_status.swarms(master, swarm), "nothing was backed up")
+    except swarm_errors.SwarmError as err:
+        return master.refused(err)
+    reports = swarm_fleet_status.reports(master, ours.members)
+    said = swarm_fleet_status.views(master, ours, reports).said
+    left, first = list(ours.holders), None
+    while chosen := swarm_members.keeper(reports, said, left, ours.is_builtin):
+        answer = _saved(master, chosen, options)
+        # In builtin mode, a refusal is about the cluster, and each try stops an engine.
+        if isinstance(answer, dict) or ours.is_builtin:
+            return _told(master, chosen, answer)
+        first = first or (chosen, answer)
+        # Its report does not tell whether its Consul is up.
+        left.remove(chosen)
+    if first:
+        return _told(master, *first)
+    return master.refused("no member answers that has the state of the swarm: name a minion")
+
+
+def _saved(master: Master, minion: str, options: dict) -> object:
+    return master.ask([minion], "swarm_backup.save", **options).get(minion, "it does not answer")
+
+
+def _told(master: Master, minion: str, answer: object) -> dict:
+    plain = swarm_report.plain(answer) if isinstance(answer, dict) else master.refused(answer)
+    return {**plain, "minion": minion}

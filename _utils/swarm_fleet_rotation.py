@@ -9,6 +9,7 @@ import swarm_fleet
 import swarm_fleet_renewal
 import swarm_fleet_status
 import swarm_members
+import swarm_report
 import swarm_rotation
 from swarm_fleet import Swarm
 from swarm_master import Master
@@ -39,7 +40,7 @@ def rotate(master: Master, what: str, swarm: str | None = None) -> dict:
             done[kind] = swarm_fleet_renewal.renew(master, kind, ours, there, ca)
         if done[kind] is not True:
             master.context["retcode"] = 1
-    return done
+    return swarm_report.plain(done)
 
 
 def rotate_tokens(master: Master, managers: Iterable[str], both: bool) -> bool | str:
@@ -66,14 +67,15 @@ def _rotate_ca(master: Master, swarm: Swarm, reports: Mapping, ca: str) -> bool 
         return f"not finished: {ca}: {state}. To resume: salt-run swarm.rotate ca"
     if state["changing"]:
         told = master.ask([ca], "swarm_ca.complaints").get(ca)
-        why = "; ".join(told) if isinstance(told, list) and told else "no member took the next step"
+        texts = map(str, told) if isinstance(told, list) else ()
+        why = "; ".join(texts) or "no member took the next step"
         return f"not finished: {why}. To resume: salt-run swarm.rotate ca"
     return True
 
 
-def _applied_until_changed(master: Master, ca: str, nodes: list[str]) -> object:
+def _applied_until_changed(master: Master, ca: str, nodes: list[str]) -> dict | str:
     """Rotate by applying ``swarm`` while the CA changes; return the last answer of the CA."""
-    state = master.ask([ca], "swarm_ca.rotate").get(ca, "it does not answer")
+    state = _said(master, ca, "swarm_ca.rotate")
     # A step is visible to the members after the CA's apply, and to the CA after theirs: a round
     # without a step is normal, two in a row with the same members missing are not.
     idle = 0
@@ -83,6 +85,10 @@ def _applied_until_changed(master: Master, ca: str, nodes: list[str]) -> object:
         if ca not in nodes:
             master.ask([ca], "state.apply", mods="swarm.ca", queue=True)
         master.ask(nodes, "state.apply", mods="swarm", queue=True)
-        before, state = state, master.ask([ca], "swarm_ca.rotation").get(ca, "it does not answer")
+        before, state = state, _said(master, ca, "swarm_ca.rotation")
         idle = idle + 1 if state == before else 0
     return state
+
+
+def _said(master: Master, ca: str, function: str) -> dict | str:
+    return swarm_report.read_rotation(master.ask([ca], function).get(ca, "it does not answer"))

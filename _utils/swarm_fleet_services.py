@@ -49,8 +49,9 @@ def tasks(master: Master, service: str, swarm: str | None = None) -> list[dict]:
 
 def logs(master: Master, service: str, lines: int = 20, swarm: str | None = None) -> list[dict]:
     """Return the last lines of the log of each task of a service."""
-    found = of_service(master, service, swarm, "swarm_service.logs", service, lines=lines)
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+    answer = of_service(master, service, swarm, "swarm_service.logs", service, lines=lines)
+    found = swarm_report.read_logs(answer)
+    if found is None:
         raise swarm_errors.SwarmError(f"no manager has the logs of {service}")
     return found
 
@@ -67,7 +68,7 @@ def log_text(found: list[dict]) -> str:
 def of_service(
     master: Master, service: str, swarm: str | None, function: str, *args: object, **kwargs: object
 ) -> dict | list:
-    """Return what the managers of the swarm that has a service answer."""
+    """Return what the managers of the swarm that has a service answer, as it may be shown."""
     having = [
         one
         for one in swarm_fleet_status.swarms(master, swarm)
@@ -75,15 +76,16 @@ def of_service(
     ]
     if not having:
         raise swarm_errors.SwarmError(f"no swarm has a service {service}: salt-run swarm.services")
-    return _first_answer(
-        master, swarm_fleet.only(having, f"service {service}"), function, *args, **kwargs
-    )
+    one = swarm_fleet.only(having, f"service {service}")
+    return swarm_report.plain(_first_answer(master, one, function, *args, **kwargs))
 
 
 def export(master: Master, swarm: str | None = None) -> dict | list:
     """Return the pillar of the services and overlay networks of a swarm."""
     one = swarm_fleet.only(swarm_fleet_status.swarms(master, swarm), "nothing was exported")
-    return _first_answer(master, one, "swarm_service.export")
+    found = _first_answer(master, one, "swarm_service.export")
+    # In YAML it becomes pillar again, and Salt escapes there what a terminal would obey.
+    return found if master.opts.get("output") == "yaml" else swarm_report.plain(found)
 
 
 def _first_answer(
@@ -96,4 +98,5 @@ def _first_answer(
         if isinstance(answer, dict | list):
             return answer
         said = answer or said
-    raise swarm_errors.SwarmError(f"{function} by the managers {swarm.name}: {said}")
+    why = swarm_report.shown(said)
+    raise swarm_errors.SwarmError(f"{function} by the managers {swarm.name}: {why}")

@@ -150,6 +150,23 @@ def read_tasks(value: object) -> list[dict] | None:
     return [{key: str(one.get(key, "")) for key in _TASK} for one in value]
 
 
+def read_logs(value: object) -> list[dict] | None:
+    """Return a manager's tasks of a service with their logs, ``None`` if that is no such list."""
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        return None
+    return value if all(isinstance(one.get("log"), list | None) for one in value) else None
+
+
+def read_rotation(value: object) -> dict | str:
+    """Return the state of a CA's rotation, or a text that explains why there is none."""
+    if not isinstance(value, dict):
+        return value if isinstance(value, str) else "its answer is nonsense: no dictionary"
+    late = value.get("waits for")
+    if not isinstance(value.get("changing"), bool) or not isinstance(late, list):
+        return "its answer is nonsense: 'changing' or 'waits for' is missing or wrong"
+    return {**value, "waits for": _texts(late)}
+
+
 def shown(value: object) -> str:
     """Return a text for a table: characters that would break its lines are escaped."""
     text = str(value)

@@ -8,9 +8,9 @@ import threading
 import pytest
 import swarm_address
 import swarm_archive
+import swarm_consul_file
 import swarm_dockerd
 import swarm_errors
-import swarm_kv
 import swarm_mode
 
 from _modules import swarm_backup
@@ -18,7 +18,7 @@ from tests.unit.archives import snapshot
 from tests.unit.cluster_api import ClusterApi, node
 from tests.unit.consul_agent import running
 from tests.unit.execution import mocked
-from tests.unit.pillars import BUILTIN, FILES, VALID, settings_of
+from tests.unit.pillars import BUILTIN, VALID, settings_of
 from tests.unit.pillars import node as minion
 
 
@@ -251,8 +251,10 @@ def store(monkeypatch, tmp_path):
     monkeypatch.setattr(swarm_backup, "_FOLDER", tmp_path / "backups")
     monkeypatch.setattr(swarm_backup, "_ELECTING", 1)
     with running() as agent:
+        # Consul still runs as its file says, while pillar has another port and TLS.
+        assert (settings["consul"]["http_port"], settings["tls"]["used"]) != (agent.port, False)
         monkeypatch.setattr(
-            swarm_backup, "_consul", lambda _: swarm_kv.connect(agent.settings, FILES)
+            swarm_consul_file, "config", lambda: {"ports": {"http": agent.port, "https": -1}}
         )
         yield agent
 

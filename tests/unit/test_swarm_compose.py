@@ -23,7 +23,7 @@ FILES = sorted(path.stem for path in FOLDER.glob("*.yml"))
 RECORDED = sorted(path.stem for path in FOLDER.glob("*.json"))
 WHERE = "stack st"
 SPECIAL = """environment env_file networks ports volumes tmpfs secrets configs restart scale
-    healthcheck.disable deploy.mode deploy.replicas""".split()
+    healthcheck.disable deploy.mode deploy.replicas profiles""".split()
 COMPOSE = {*compose.OPTIONS, *compose.IGNORED, *compose.REFUSED, *SPECIAL}
 WORDS = [
     *sorted({word for key in COMPOSE for word in key.split(".")} | set("abx")),
@@ -381,6 +381,63 @@ def test_fault_names_stack_service_key_and_cure(given, place, words):
     (text,) = faults_of({"services": {"a": {"image": "i", **given}}})
     assert text.startswith(f"stack st:services:a:{place}: found ")
     assert words in text
+
+
+# Keys that take a list, not a text; of the others, a text is one word of the list, or several.
+LISTS = """ports volumes secrets configs networks networks.default.aliases group_add cap_add
+    cap_drop profiles deploy.placement.constraints deploy.placement.preferences environment labels
+    extra_hosts""".split()
+
+
+@pytest.mark.parametrize("value", ["abc", "default", "/a", 3])
+@pytest.mark.parametrize("key", LISTS)
+def test_text_is_no_list_of_its_letters(key, value):
+    *above, last = key.split(".")
+    given: dict = {last: value}
+    for one in reversed(above):
+        given = {one: given}
+    (text,) = faults_of({"services": {"a": {"image": "i", **given}}})
+    assert text.startswith(f"stack st:services:a:{key.replace('.', ':')}: found ")
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_check_that_is_disabled_has_no_test_in_any_order_of_the_keys(reverse):
+    keys = [("disable", True), ("test", "true"), ("interval", "5s")]
+    check = dict(reversed(keys) if reverse else keys)
+    (text,) = faults_of({"services": {"a": {"image": "i", "healthcheck": check}}})
+    assert text.startswith("stack st:services:a:healthcheck:disable: found True")
+    options, _ = service(healthcheck={**check, "test": None})
+    assert options["healthcheck.test"] == ["NONE"]
+    options, _ = service(healthcheck={**check, "disable": False})
+    assert options["healthcheck.test"] != ["NONE"]
+
+
+def test_service_without_profiles_may_say_so():
+    assert service(profiles=[]) == service()
+
+
+@pytest.mark.parametrize("required", ["false", "true", 1, []])
+def test_whether_a_file_of_variables_is_required_is_no_text(required):
+    given = {"env_file": [{"path": "A=1", "required": required}]}
+    (text,) = faults_of({"services": {"a": {"image": "i", **given}}})
+    assert text.startswith("stack st:services:a:env_file:required: found ")
+
+
+@pytest.mark.parametrize(
+    ("ipam", "place"),
+    [
+        ({"config": {"subnet": "10.0.0.0/24"}}, "ipam:config"),
+        ({"config": "10.0.0.0/24"}, "ipam:config"),
+        ({"config": ["x"]}, "ipam:config"),
+        ({"config": [["x"]]}, "ipam:config"),
+        ({"config": [None]}, "ipam:config"),
+        (["x"], "ipam"),
+        ("x", "ipam"),
+    ],
+)
+def test_pool_of_another_shape_is_refused_where_it_is(ipam, place):
+    (text,) = faults_of({**WEB, "networks": {"default": {"ipam": ipam}}})
+    assert text.startswith(f"stack st:networks:default:{place}: found 'something else'")
 
 
 WEB = {"services": {"a": {"image": "i"}}}

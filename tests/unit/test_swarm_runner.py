@@ -2,8 +2,6 @@
 The runner: what it asks, whom it joins, whom it refuses to remove.
 """
 
-import contextlib
-
 import pytest
 import swarm_errors
 import swarm_master
@@ -143,12 +141,38 @@ def test_two_members_with_one_node_are_refused_by_name(fleet):
     assert "refused" not in runner.remove("m3", node="10.77.0.13:2275")
 
 
+def rotation(changing, *late, since=1):
+    return {"changing": changing, "since": since, "waits for": list(late)}
+
+
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just("a\n\x1b[2Jb"),
     lambda one: st.lists(one, max_size=3) | st.dictionaries(st.text(max_size=5), one, max_size=3),
     max_leaves=8,
 )
+STATES = st.fixed_dictionaries(
+    {},
+    optional={
+        "changing": st.booleans() | ANYTHING,
+        "since": ANYTHING,
+        "waits for": st.lists(ANYTHING) | ANYTHING,
+        "task": ANYTHING,
+        "log": ANYTHING,
+    },
+)
 LIES = (
+    "swarm_ca.complaints",
+    "swarm_ca.renew",
+    "swarm_ca.renewable",
+    "swarm_ca.rotate",
+    "swarm_ca.rotation",
+    "swarm_consul.admit",
+    "swarm_leader.rotate",
+    "swarm_service.export",
+    "swarm_service.logs",
+    "swarm_service.rollback",
+    "swarm_service.scale",
+    "swarm_service.tasks",
     "swarm_node.report",
     "swarm_node.managers",
     "swarm_consul.status",
@@ -171,38 +195,101 @@ def texts(value):
     return [value] if isinstance(value, str) else []
 
 
+# Each command of the runner; those that raise an error when they are refused come last.
+COMMANDS = {
+    "status": [runner.status],
+    "reconcile": [runner.reconcile],
+    "join": [lambda: runner.join("m4")],
+    "remove": [
+        lambda: runner.remove("m4"),
+        lambda: runner.remove("m4", force=True, lose_cluster=True),
+    ],
+    "backup": [runner.backup],
+    "rotate": [
+        *(lambda: runner.rotate("all"), lambda: runner.rotate("ca")),
+        *(lambda: runner.rotate("join-token"), lambda: runner.rotate("junk")),
+        *(lambda: runner.rotate("gossip"), lambda: runner.rotate("acl")),
+    ],
+    "services": [runner.services],
+    "ps": [lambda: runner.ps("web")],
+    "logs": [lambda: runner.logs("web")],
+    "scale": [lambda: runner.scale(web=3)],
+    "rollback": [lambda: runner.rollback("web")],
+    "export": [runner.export],
+}
+
+
+def test_all_commands_are_tried_with_lies():
+    public = {
+        name
+        for name, one in vars(runner).items()
+        if getattr(one, "__module__", "") == runner.__name__ and not name.startswith("_")
+    }
+    assert public == set(COMMANDS)
+
+
+def told(call):
+    """Return what a command returns, or the text of its refusal."""
+    try:
+        return call()
+    except swarm_errors.SwarmError as err:
+        return str(err)
+
+
 @given(
     st.sampled_from(["classic", "builtin"]),
     st.dictionaries(st.sampled_from(["m1", "m2", "m3", "m4"]),
-                    st.dictionaries(st.sampled_from(LIES), ANYTHING, max_size=4)),
+                    st.dictionaries(st.sampled_from(LIES),
+                                    ANYTHING | STATES | st.lists(STATES, max_size=2), max_size=4)),
+    st.sampled_from([None, "nested"]),
 )  # fmt: skip
-def test_whatever_minions_answer_no_runner_breaks_and_nothing_unescaped_is_shown(mode, lies):
+def test_whatever_minions_answer_no_runner_breaks_and_nothing_unescaped_is_shown(
+    mode, lies, output
+):
     with pytest.MonkeyPatch.context() as patch:
         fleet = Fleet()
         three(fleet, mode=mode)
         install(fleet, patch)
+        for one in fleet.reports.values():
+            one |= {"ca": "m1", "mode": mode}
+        fleet.services = {name: [ROW] for name in fleet.reports}
+        fleet.more = {"swarm_ca.renewable": ["gossip", "acl"]}
+        fleet.more["swarm_ca.rotate"] = fleet.more["swarm_ca.rotation"] = rotation(True, "m2")
         honest = fleet.ask
 
         def ask(minions, function, *args, **kwargs):
             found = honest(minions, function, *args, **kwargs)
-            told = {name: lies.get(name, {}).get(function, one) for name, one in found.items()}
-            return told
+            return {name: lies.get(name, {}).get(function, one) for name, one in found.items()}
 
         patch.setattr(Master, "ask", staticmethod(ask))
-        results = [
-            runner.status(),
-            runner.reconcile(),
-            runner.join("m4"),
-            runner.remove("m4"),
-            runner.remove("m4", force=True, lose_cluster=True),
-            runner.backup(),
-        ]
-        with contextlib.suppress(swarm_errors.SwarmError):
-            results.append(runner.services())
-        patch.setitem(runner.__opts__, "output", None)
-        table = runner.status()
-    assert all(one.isprintable() for one in texts(results))
-    assert all(line.isprintable() for line in table.splitlines())
+        patch.setitem(runner.__opts__, "output", output)
+        results = [told(call) for calls in COMMANDS.values() for call in calls]
+    lines = [line for one in texts(results) for line in (one.split("\n") if not output else [one])]
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({}, "its answer is nonsense: 'changing' or 'waits for'"),
+        (rotation(True, 1), "not finished: \\x1b. To resume"),
+        ({"changing": True}, "its answer is nonsense"),
+        (1, "its answer is nonsense: no dictionary"),
+        ("gone\x1b", "m1: gone\\x1b. To resume"),
+    ],
+)
+def test_odd_answer_of_the_ca_ends_its_rotation(builtin, answer, words):
+    builtin.more["swarm_ca.rotate"] = builtin.more["swarm_ca.rotation"] = answer
+    builtin.more["swarm_ca.complaints"] = ["\x1b"]
+    assert words in runner.rotate("ca")["ca"]
+
+
+@pytest.mark.parametrize("said", [[1], [None, {}]])
+def test_complaints_of_the_ca_may_be_anything(builtin, said):
+    for name in ("swarm_ca.rotate", "swarm_ca.rotation"):
+        builtin.more[name] = rotation(True, "m4")
+    builtin.more["swarm_ca.complaints"] = said
+    assert runner.rotate("ca")["ca"].startswith("not finished: ")
 
 
 PLACES = [f"10.77.0.1{number}:2275" for number in (1, 2, 3, 4, 9)]
@@ -431,6 +518,19 @@ def test_backup(fleet, minion, asked):
     fleet.saved = {name: {"path": "/b"} for name in fleet.reports}
     assert runner.backup(minion, path="/b", __pub_user="root") == {"minion": asked, "path": "/b"}
     assert fleet.calls("swarm_backup.save") == [([asked], (), {"path": "/b"})]
+
+
+def test_server_whose_consul_is_down_does_not_prevent_a_backup_by_another(fleet):
+    three(fleet)
+    fleet.saved = {"m1": "ERROR: no Consul", "m2": {"path": "/b"}, "m3": {"path": "/c"}}
+    assert runner.backup() == {"minion": "m2", "path": "/b"}
+    assert [minions for minions, *_ in fleet.calls("swarm_backup.save")] == [["m1"], ["m2"]]
+    assert runner.__context__ == {}
+    fleet.saved = {name: f"ERROR: {name}" for name in fleet.reports}
+    assert runner.backup() == {"minion": "m1", "refused": "ERROR: m1"}
+    fleet.asked.clear()
+    assert runner.backup("m2") == {"minion": "m2", "refused": "ERROR: m2"}
+    assert len(fleet.calls("swarm_backup.save")) == 1
 
 
 def test_backup_that_is_refused_or_that_nobody_can_make(fleet):
@@ -672,9 +772,21 @@ def test_answers_of_another_shape_are_no_answers(led, said):
             call("web")
 
 
-def test_export_is_the_pillar_of_one_swarm(led):
-    led.answers = {"m1": {"services": {}}}
-    assert runner.export() == {"swarm": {"services": {}}}
+@pytest.mark.parametrize("log", [3, "a", {"a": 1}])
+def test_log_of_another_shape_is_no_log(led, log):
+    led.answers = {"m1": [{**TASK, "log": log}]}
+    with pytest.raises(swarm_errors.SwarmError, match="no manager has the logs of web"):
+        runner.logs("web")
+
+
+@pytest.mark.parametrize(
+    ("output", "shown"), [("yaml", "a\x1b\nb"), ("json", "a\\x1b\\nb"), ("nested", "a\\x1b\\nb")]
+)
+def test_export_is_the_pillar_of_one_swarm(led, monkeypatch, output, shown):
+    """What a terminal would obey is escaped by Salt in YAML, and here elsewhere."""
+    monkeypatch.setitem(runner.__opts__, "output", output)
+    led.answers = {"m1": {"services": {"web": {"args": ["a\x1b\nb"]}}}}
+    assert runner.export() == {"swarm": {"services": {"web": {"args": [shown]}}}}
 
 
 def test_service_that_no_swarm_has_and_that_several_have(led):
@@ -709,10 +821,6 @@ def builtin(fleet):
     }
     fleet.more = {"swarm_leader.rotate": True, "swarm_ca.valid_until": "2030-06-15"}
     return fleet
-
-
-def rotation(changing, *late, since=1):
-    return {"changing": changing, "since": since, "waits for": list(late)}
 
 
 def test_removal_of_a_worker_rotates_the_token_and_tells_what_its_certificate_opens(builtin):
