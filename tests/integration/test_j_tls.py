@@ -201,8 +201,10 @@ def test_ca_of_a_lost_host_comes_back_from_the_managers(swarm):
     swarm.apply()  # the managers fetch what the CA has published last
     others = [host for host in swarm.lab.hosts() if host != CA]
     before, started = _trusts(swarm), {host: swarm.pids(host) for host in others}
+    swarm.lab.stop(CA)
+    # Its manager may have been the primary: that is Swarm's own failover.
+    swarm.wait(lambda: swarm.primary() in others, 120)
     with swarm.calls("m2") as calls:
-        swarm.lab.stop(CA)
         swarm.lab.reset(CA)
         told = swarm.state("swarm.ca", target=CA, test=True)[CA]
         (promised,) = [one["changes"] for one in told.values() if one["changes"]]
