@@ -15,6 +15,7 @@ import swarm_errors
 import swarm_info
 import swarm_kv
 import swarm_names
+import swarm_registration
 import swarm_roles
 import swarm_trial
 import swarm_turn
@@ -333,6 +334,9 @@ def wait_healthy(timeout=None):
     Wait until the primary reports this node as ``Healthy``, with its labels from the pillar, and
     the manager of this node answers, if it has one.
 
+    A node whose engine has another ID than before, because its host was installed again, is
+    registered anew.
+
     CLI Example:
 
     .. code-block:: bash
@@ -345,11 +349,18 @@ def wait_healthy(timeout=None):
     settings = __salt__["swarm_settings.get"]()
     mine = swarm_roles.engine_endpoint(settings)
     labels = set(swarm_daemon.label_list(settings["labels"]))
-    last = [time.monotonic()]
+    limit = settings["timeout"] if timeout is None else timeout
+    last, renewed = [time.monotonic()], []
+
+    def unhealthy():
+        return swarm_info.unhealthy(_ask(settings), mine)
 
     def probe():
         said = _ask(settings)
         if missing := swarm_info.unhealthy(said, mine) or _own_silence(settings, said):
+            if limit and not renewed and swarm_registration.is_due(settings, missing):
+                renewed.append(missing)
+                swarm_registration.renew(__salt__, settings, unhealthy)
             return _unless_fallen(missing)
         lacking = swarm_info.unknown_labels(said, mine, labels)
         if lacking and time.monotonic() - last[0] > _NUDGE:
@@ -359,7 +370,7 @@ def wait_healthy(timeout=None):
             last[0] = time.monotonic()
         return lacking
 
-    swarm_wait.until(probe, settings["timeout"] if timeout is None else timeout)
+    swarm_wait.until(probe, limit)
 
 
 def remove(test=False):

@@ -8,6 +8,7 @@ import swarm_actions
 import swarm_errors
 import swarm_info
 import swarm_kv
+import swarm_registration
 import swarm_roles
 import swarm_wait
 
@@ -166,6 +167,59 @@ def test_engine_is_left_alone_while_its_labels_are_known(on):
     salt = on(labels={"zone": "a"})
     swarm_classic.wait_healthy()
     salt["swarm_engine.reload"].assert_not_called()
+
+
+def installed_again(salt, said, leaves=True):
+    """Have the primary refuse m1's engine until it has forgotten it; return what is done."""
+    good = json.dumps(said["m2"])
+    done = []
+    words = "Engine (ID: A|10.77.0.11:2275) shows up with another ID:B. Please remove it"
+
+    info = json.loads(good)
+    rows = info["SystemStatus"]
+    at = 1 + next(i for i, (key, _) in enumerate(rows) if key.endswith("Status"))
+    rows[at - 1][1] = "Pending"
+    rows.insert(at, ["  \u2514 Error", words])
+    said["m2"] = info
+
+    def deregister():
+        done.append("deregister")
+        if leaves:
+            said["m2"] = json.loads(good.replace('"10.77.0.11:2275"', '"10.77.0.99:2275"'))
+
+    def start(name):
+        done.append(f"start {name}")
+        if leaves:
+            said["m2"] = json.loads(good)
+        return True
+
+    salt["swarm_container.stop"].side_effect = lambda name, **_: done.append(f"stop {name}")
+    salt["swarm_consul.deregister"].side_effect = deregister
+    salt["swarm_container.start"].side_effect = start
+    return done
+
+
+def test_host_that_was_installed_again_is_registered_again(on, said):
+    """Seen with the real Swarm 1.2.9: the primary would never take its engine again."""
+    done = installed_again(on(labels={"zone": "a"}), said)
+    swarm_classic.wait_healthy()
+    assert done == ["stop swarm-agent", "deregister", "start swarm-agent"]
+
+
+def test_host_that_the_primary_does_not_forget_is_registered_again_once(on, said, monkeypatch):
+    monkeypatch.setattr(swarm_registration, "_NOTICED", 0.01)
+    done = installed_again(on(), said, leaves=False)
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="shows up with another ID"):
+        swarm_classic.wait_healthy(0.1)
+    assert done == ["stop swarm-agent", "deregister", "start swarm-agent"]
+
+
+def test_mere_check_and_a_store_of_somebody_else_register_nothing(on, said):
+    for pillar, timeout in (({}, 0), ({"store": "consul://consul.example.com:8500"}, 0.01)):
+        done = installed_again(on(**pillar), said)
+        with pytest.raises(swarm_errors.WaitTimeoutError, match="shows up with another ID"):
+            swarm_classic.wait_healthy(timeout)
+        assert done == []
 
 
 FALLEN = swarm_errors.NotRunningError("container swarm-agent does not stay up: exit code 2")
