@@ -43,8 +43,13 @@ def apply(test=False):
     if not swarm_copy.is_due(settings):
         return remove(test)
     ca, before = settings["tls"]["ca"], swarm_copy.held()
+    if mine.masterless:
+        return {}
     published = mine.get([ca], swarm_authority.RECORD).get(ca)
-    if not published or swarm_copy.is_current(published, settings["id"]):
+    if published and swarm_copy.is_current(published, settings["id"]):
+        return {}
+    # Before the first run, no CA has published anything; a run makes it before this.
+    if not published and not test:
         return {}
     if not test:
         swarm_copy.fetch(__salt__, settings, published)

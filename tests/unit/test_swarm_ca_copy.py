@@ -100,6 +100,20 @@ def test_first_copy_is_promised_and_not_made_by_a_dry_run(hosts):
     assert not swarm_copy.is_kept()
 
 
+def test_first_copy_is_promised_before_there_is_a_ca(monkeypatch, tmp_path):
+    """Found by the lab's dry run on bare hosts."""
+    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+    monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
+    hosts, promised = Hosts(monkeypatch, tmp_path), {}
+    for host in ALL:
+        hosts.on(host)
+        promised[host] = swarm_ca_copy.apply(test=True)
+        assert swarm_ca_copy.apply() == {}
+    hosts.apply(*ALL)
+    assert keep(hosts) == promised
+    assert {host for host, one in promised.items() if one} == {"m2", "m3"}
+
+
 def test_host_that_is_no_manager_any_more_drops_its_copy(hosts):
     hosts.on("m3", managers=["m1", "m2"], nodes={"m3": {}, "m4": {}})
     gone = {"copy of the CA": {"old": "present", "new": None}}
