@@ -143,7 +143,7 @@ def test_minion_that_is_no_member_gets_neither_certificate_nor_key(swarm):
     """Of the same master, accepted, with the formula's modules on it; and it lies about itself."""
     host = swarm.lab.hosts()[-1]
     told = swarm.lab.call(host, "mine.get", CA, "swarm_ca", timeout=60)
-    assert set(told[CA]) == {"trust", "issuer", "gossip", "members"}
+    assert set(told[CA]) == {"trust", "issuer", "gossip", "members", "serial"}
     swarm.pillar(managers=[CA], nodes={"m2": {}}, consul={
         **swarm.lab.default_pillar()["consul"], "servers": [CA, "m2"]})  # fmt: skip
     swarm.lab.salt(CA, "saltutil.refresh_pillar", "wait=True")
