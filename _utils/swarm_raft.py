@@ -3,7 +3,7 @@ Read and change Consul's Raft peers. The quorum is a majority of Raft's voters, 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import requests
@@ -140,14 +140,28 @@ def refusal(voters: set[str], alive: set[str], me: str, doing: str = RESTARTING)
     short = doing == RESTARTING and len(voters) <= 2 and not absent  # noqa: PLR2004
     if me not in voters or short or len(rest) >= need:
         return None
-    return _costs(f"{doing} Consul on {me}", voters, rest, need, absent)
+    return _costs(f"{doing} Consul on {me}", voters, rest, absent, alive - voters - {me})
 
 
-def _costs(what: str, voters: set[str], rest: set[str], need: int, absent: set[str]) -> str:
-    names = ", ".join(sorted(absent)) or "more"
+def _cure(absent: Collection[str], joining: Collection[str]) -> str:
+    """
+    Return what an operator does about a lack of voters.
+
+    joining
+        Servers that are alive and no voters. Raft drops a server that was off, and takes it in
+        again some seconds after it is back.
+    """
+    if joining and not absent:
+        return f"wait until Raft counts {', '.join(sorted(joining))}, some seconds after its start"
+    return f"bring {', '.join(sorted(absent)) or 'more'} up first"
+
+
+def _costs(
+    what: str, voters: set[str], rest: set[str], absent: set[str], joining: Collection[str]
+) -> str:
     text = (
-        f"{what} would cost the quorum: {need} of {len(voters)} servers are needed, and"
-        f" {len(rest)} would be left; bring {names} up first"
+        f"{what} would cost the quorum: {majority(len(voters))} of {len(voters)} servers are"
+        f" needed, and {len(rest)} would be left; {_cure(absent, joining)}"
     )
     if absent and rest:
         text += (
@@ -173,7 +187,8 @@ def stays(found: Standing, wanted: set[str], me: str) -> str | None:
     need, alive = majority(len(rest)), rest & found.alive
     if len(alive) >= need:
         return None
-    return _costs(f"taking {me} off Consul's servers", rest, alive, need, rest - alive)
+    what = f"taking {me} off Consul's servers"
+    return _costs(what, rest, alive, rest - alive, found.alive - found.voters)
 
 
 def not_in(found: Standing, me: str) -> str | None:

@@ -46,6 +46,12 @@ def test_quorum_is_kept_in_a_restart(names, alive, words):
     assert not words or words in why
 
 
+def test_server_that_is_back_and_no_voter_yet_is_waited_for():
+    why = swarm_raft.refusal({"m1", "m2"}, {"m1", "m2", "m3"}, "m2", "removing")
+    assert why.endswith("; wait until Raft counts m3, some seconds after its start")
+    assert swarm_raft.refusal({"m1", "m2", "m3"}, {"m1", "m2", "m3"}, "m2", "removing") is None
+
+
 def test_server_that_is_gone_for_good_has_a_cure():
     why = swarm_raft.refusal({"m1", "m2", "m3"}, {"m1", "m2"}, "m1")
     assert "salt m2 swarm_consul.expel m3" in why
