@@ -143,7 +143,8 @@ def _begun(settings, test):
 
 def complaints():
     """
-    Return the members that a CA rotation waits for, as sentences; ``[]`` if this is not the CA.
+    Return the rotations that are not finished, and what they wait for, as sentences; ``[]`` if this
+    is not the CA.
 
     CLI Example:
 
@@ -152,10 +153,12 @@ def complaints():
         salt m1 swarm_ca.complaints
     """
     settings, state = _settings(), swarm_authority.load()
-    if not (settings["is_ca"] and state and swarm_authority.is_changing(state)):
+    if not (settings["is_ca"] and state):
         return []
-    said = swarm_authority.waiting(state, _reports(settings), settings["id"])
-    return [said] if said else []
+    said = None
+    if swarm_authority.is_changing(state):
+        said = swarm_authority.waiting(state, _reports(settings), settings["id"])
+    return [*([said] if said else []), *swarm_renewal.unfinished(state)]
 
 
 def rotate():

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import swarm_errors
 
 GOSSIP, TOKEN = "gossip", "acl"
+_WORDS = {GOSSIP: "gossip key", TOKEN: "management token"}
 # The steps that have been taken, as ``phase`` returns them.
 PHASES = MADE, USED, DONE = "made", "used", "done"
 # The keys of the state and of the published record, beside the one in use.
@@ -51,6 +52,16 @@ def phase(state: Mapping, kind: str) -> str:
     if _NEXT.format(kind) in state:
         return MADE
     return USED if _OLD.format(kind) in state else DONE
+
+
+def unfinished(state: Mapping) -> list[str]:
+    """Return a sentence for each renewal that is in progress, or was interrupted."""
+    return [
+        f"the rotation of Consul's {what} is not finished, so Consul accepts the old one as well."
+        f" If it is not running on the master, resume it there: salt-run swarm.rotate {kind}"
+        for kind, what in _WORDS.items()
+        if phase(state, kind) != DONE
+    ]
 
 
 def begun(state: dict, kind: str) -> dict:

@@ -52,6 +52,12 @@ def test_who_holds_up_the_change_is_told(ca):
     assert "for m2 to trust the new one" in swarm_ca.complaints()[0]
 
 
+def test_interrupted_rotation_of_a_secret_is_told(ca):
+    swarm_authority.save({**swarm_authority.load(), "gossip": "new", "gossip_old": "old"})
+    (told,) = swarm_ca.complaints()
+    assert "salt-run swarm.rotate gossip" in told
+
+
 def test_emergency_goes_on_without_those_that_are_named(ca):
     junk(ca, "m2", "m3")
     done = swarm_ca.advance("m3", "m2")

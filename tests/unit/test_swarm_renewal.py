@@ -50,6 +50,9 @@ def test_old_one_stays_until_the_end_and_each_step_may_be_repeated(kind):
     assert done == swarm_renewal.ended(done, kind) == {kind: new, "issued": {}}
     phases = [swarm_renewal.phase(one, kind) for one in (state, made, used, done)]
     assert phases == ["done", "made", "used", "done"]
+    told = [swarm_renewal.unfinished(one) for one in (state, made, used, done)]
+    assert [len(one) for one in told] == [0, 1, 1, 0]
+    assert told[1][0].endswith(f"resume it there: salt-run swarm.rotate {kind}")
 
 
 @pytest.mark.parametrize("step", [swarm_renewal.followed, swarm_renewal.ended])
