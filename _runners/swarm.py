@@ -32,7 +32,9 @@ def status(swarm=None):
 
     Returns a table; with ``--out json`` or another outputter, the rows as data. If there are
     several swarms under one master, each swarm's data comes from its own managers, and their IDs
-    are its name.
+    are its name. ``as of`` is the time (RFC 3339) of the facts of a node, or ``now``: in classic
+    mode, the primary asks the engines from time to time; in builtin mode, the last change of a node
+    that is not ready.
 
     CLI Example:
 

@@ -25,6 +25,7 @@ class Node(NamedTuple):
     labels: str = ""
     error: str = ""
     version: str = ""
+    updated: str = ""  # when the manager has last asked the engine, in RFC 3339
 
 
 class Manager(NamedTuple):
@@ -42,6 +43,7 @@ _FIELDS = {
     "Labels": "labels",
     "Error": "error",
     "ServerVersion": "version",
+    "UpdatedAt": "updated",
 }
 
 

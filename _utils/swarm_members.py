@@ -7,6 +7,7 @@ Pure.
 that do not answer are missing. ``said`` holds the result of ``swarm_node.managers`` on one minion.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
@@ -20,6 +21,7 @@ HEALTHY = "Healthy"
 # Ready, and the availabilities that an operator may set in builtin mode.
 _GOOD = {HEALTHY, "Ready", "Pause", "Drain"}
 _NO_ANSWER = "no answer"
+_NOW = "now"
 # States of an engine's swarm mode in which the managers' word of its node is out of date.
 _FAILED = {
     "error": "its swarm mode has failed: an apply there repairs it, or tells why not",
@@ -172,12 +174,21 @@ def rows(
                 "state": state,
                 "engine": plain.get("engine") or (node or {}).get("version", ""),
                 "labels": labels,
+                "as of": _as_of(report, node),
                 "why": "; ".join(filter(None, [why, problems.get(member)])),
             }
         )
     strangers = _strangers(members, reports, known)
     found += [_stranger(node, swarm) for _, node in sorted(strangers.items())]
     return swarm_report.plain(found)
+
+
+def _as_of(report: object, node: dict | None) -> str:
+    """Return when the managers learned what a row shows; ``now``, or a time in RFC 3339."""
+    if node and not _failed(report):
+        # The time of some releases has a fraction.
+        return re.sub(r"\.\d+", "", node.get("updated", "")) or _NOW
+    return "" if report is None else _NOW
 
 
 def _strangers(members: Iterable[str], reports: dict, known: dict) -> dict[str, dict]:
@@ -206,6 +217,7 @@ def _stranger(node: dict, swarm: str) -> dict:
         "state": node["status"],
         "engine": node["version"],
         "labels": "",
+        "as of": _as_of(None, node),
         "why": "no minion with this address is a member by its pillar",
     }
 

@@ -248,6 +248,8 @@ def as_managers(nodes: list[dict], minions: dict[str, str]) -> dict[str, dict]:
             "labels": one["Spec"].get("Labels") or {},
             "error": one["Status"].get("Message") or "",
             "version": (one["Description"].get("Engine") or {}).get("EngineVersion") or "",
+            # The leader hears of a node that is ready all the time.
+            "updated": "" if one["Status"]["State"] == READY else one["UpdatedAt"],
         }
         for one in nodes
     }

@@ -45,9 +45,10 @@ _NODE = {
     "hostname": str,
     "labels": dict | str,
     "id": str,
+    "updated": str,
 }
-# Classic mode has none of them, and former versions have no host name.
-_NODE_OPTIONAL = {"role": "", "hostname": "", "labels": "", "id": ""}
+# Classic mode has no role and no ID; former versions have no host name, and no time.
+_NODE_OPTIONAL = {"role": "", "hostname": "", "labels": "", "id": "", "updated": ""}
 # A minion may send texts and structures of any size.
 _LONGEST, _DEEPEST = 4000, 8
 

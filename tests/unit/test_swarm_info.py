@@ -48,6 +48,7 @@ def test_node_details(primary):
         " operatingsystem=Debian GNU/Linux 12 (bookworm) (containerized), ostype=linux,"
         " storagedriver=overlay2, zone=a",
         version="20.10.5+dfsg1",
+        updated="2026-11-23T09:09:35Z",
     )
 
 

@@ -271,6 +271,28 @@ def test_labels_of_a_node_that_no_manager_knows_are_pillars():
     assert found["labels"] == "zone=a"
 
 
+@pytest.mark.parametrize(
+    ("there", "heard", "shown"),
+    [
+        (report(4), said({**node(4), "updated": "2026-11-28T09:00:00Z"}), "2026-11-28T09:00:00Z"),
+        (
+            report(4),
+            said({**node(4), "updated": "2026-11-28T09:00:00.123Z"}),
+            "2026-11-28T09:00:00Z",
+        ),
+        (report(4), said({**node(4), "updated": ""}), "now"),
+        (report(4), said(), "now"),
+        (None, said({**node(4), "updated": "2026-11-28T09:00:00Z"}), "2026-11-28T09:00:00Z"),
+        (None, said(), ""),
+        (report(4, state="error"), said({**node(4), "updated": "2026-11-28T09:00:00Z"}), "now"),
+    ],
+)
+def test_time_of_what_is_shown(there, heard, shown):
+    view = swarm_report.read_managers(heard)
+    (found, *_) = swarm_members.rows(["m4"], {"m4": there} if there else {}, view)
+    assert found["as of"] == shown
+
+
 LOCKED = {"endpoint": "", "state": "locked"}
 
 
