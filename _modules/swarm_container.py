@@ -115,8 +115,9 @@ def apply(name, spec, test=False, timeout=180, trial=None):
         plan = swarm_reconcile.plan(client, name, wanted)
         changes = plan.changes
         if changes and not test:
-            source, fetch = spec.get("image_source"), __salt__["cp.cache_file"]
-            image = swarm_images.ensure(client, wanted["image"], source, fetch, timeout)
+            archive = swarm_images.archive(spec.get("image_source"), spec.get("image_hash"))
+            fetch = __salt__["cp.cache_file"]
+            image = swarm_images.ensure(client, wanted["image"], archive, fetch, timeout)
             swarm_reconcile.execute(client, plan, image, trial)
     return swarm_spec.shown(changes)
 

@@ -33,7 +33,7 @@ def get(name):
     return image and {"id": image["Id"], "names": image["RepoTags"], "size": image["Size"]}
 
 
-def apply(name, source=None, test=False, timeout=180):
+def apply(name, source=None, test=False, timeout=180, image_hash=None):
     """
     Ensure an image of this name is present, and return what was (or would be) changed.
 
@@ -55,16 +55,20 @@ def apply(name, source=None, test=False, timeout=180):
 
     timeout
         Time limit in seconds.
+
+    image_hash
+        SHA-256 of the archive, as by ``sha256sum``. Another archive is not loaded.
     """
     image = None
     with swarm_docker.unless_absent(test), _client(name, timeout) as client:
         image = swarm_images.local(client, name)
         if image is None and not test:
-            swarm_images.ensure(client, name, source, __salt__["cp.cache_file"], timeout)
+            archive = swarm_images.archive(source, image_hash)
+            swarm_images.ensure(client, name, archive, __salt__["cp.cache_file"], timeout)
     return {} if image else {"state": {"old": "absent", "new": "present"}}
 
 
-def load(name, source, timeout=180):
+def load(name, source, timeout=180, image_hash=None):
     """
     Load an image from an archive, even if one of that name is present, and return its ID.
 
@@ -84,9 +88,13 @@ def load(name, source, timeout=180):
 
     timeout
         Time limit in seconds.
+
+    image_hash
+        SHA-256 of the archive, as by ``sha256sum``. Another archive is not loaded.
     """
     with _client(name, timeout) as client:
-        swarm_images.load(client, name, source, __salt__["cp.cache_file"], timeout)
+        archive = swarm_images.Archive(source, image_hash)
+        swarm_images.load(client, name, archive, __salt__["cp.cache_file"], timeout)
         return swarm_images.arrived(client, name)["Id"]
 
 

@@ -39,6 +39,7 @@ def running(  # noqa: PLR0917
     log_options=None,
     userns_mode=None,
     timeout=180,
+    image_hash=None,
 ):
     """
     Ensure a container runs with the given settings; settings that are not given are not changed.
@@ -126,10 +127,14 @@ def running(  # noqa: PLR0917
 
     timeout
         Seconds that loading or pulling the image may take. Defaults to 180.
+
+    image_hash
+        SHA-256 of the archive in ``image_source``, as by ``sha256sum``. Another one is not loaded.
     """
     spec = swarm_spec.drop_unset(
         image=image,
         image_source=image_source,
+        image_hash=image_hash,
         command=command,
         entrypoint=entrypoint,
         environment=environment,

@@ -13,7 +13,7 @@ def __virtual__():
     return __virtualname__
 
 
-def present(name, source=None, timeout=180):
+def present(name, source=None, timeout=180, image_hash=None):
     """
     Ensure an image of this name is present.
 
@@ -32,9 +32,14 @@ def present(name, source=None, timeout=180):
 
     timeout
         Seconds that loading or pulling may take. Defaults to 180.
+
+    image_hash
+        SHA-256 of the archive, as by ``sha256sum``. Another archive is not loaded.
     """
     apply = __salt__["swarm_image.apply"]
-    return swarm_ret.applied(name, __opts__["test"], apply, name, source, timeout=timeout)
+    return swarm_ret.applied(
+        name, __opts__["test"], apply, name, source, timeout=timeout, image_hash=image_hash
+    )
 
 
 def absent(name):

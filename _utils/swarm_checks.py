@@ -202,6 +202,12 @@ def image_source(value: object) -> str | None:
     return None if good else "salt://..., https://... or an absolute path of an image's tar"
 
 
+def sha256(value: object) -> str | None:
+    """Accept a SHA-256 as ``sha256sum`` prints it."""
+    good = isinstance(value, str) and re.fullmatch(r"[0-9a-fA-F]{64}", value)
+    return None if good else "a SHA-256: 64 hexadecimal digits, in quotes, as sha256sum prints them"
+
+
 def apt_url(value: object) -> str | None:
     """Accept the URL of an apt repository, or of a mirror; also a folder of the host."""
     good = isinstance(value, str) and re.fullmatch(r"(?:https?://|file:/)[^\s\[\]@]+", value)

@@ -8,11 +8,12 @@ import logging
 import os
 import tarfile
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import swarm_deadline
 import swarm_docker
 import swarm_errors
+import swarm_files
 from salt.exceptions import SaltException
 
 log = logging.getLogger(__name__)
@@ -21,29 +22,44 @@ log = logging.getLogger(__name__)
 _IMPLIED = ("docker.io/library/", "index.docker.io/library/", "docker.io/", "library/")
 
 
+class Archive(NamedTuple):
+    """An archive made by ``docker save``, and its SHA-256 in hexadecimal digits, if it is known."""
+
+    source: str
+    digest: str | None = None
+
+
 def local(client: Any, name: str) -> dict | None:
     """Return Docker's data on a local image, or ``None`` if it does not exist."""
     return swarm_docker.found(client.inspect_image, name)
 
 
-def ensure(client: Any, name: str, source: str | None, fetch: Callable, timeout: float) -> dict:
+def ensure(
+    client: Any, name: str, archive: Archive | None, fetch: Callable, timeout: float
+) -> dict:
     """
     Return the local image; load or pull it first if it is missing.
 
-    An existing tag is kept even if the content of ``source`` has changed, because checking the
-    source would transfer it on each run. For new content, use a new tag or ``swarm_image.load``.
+    An existing tag is kept even if the content of the archive has changed, because checking it
+    would transfer it on each run. For new content, use a new tag or ``swarm_image.load``.
     """
     image = local(client, name)
-    if image is None and source:
-        load(client, name, source, fetch, timeout)
+    if image is None and archive:
+        load(client, name, archive, fetch, timeout)
     elif image is None:
         pull(client, name, timeout)
     return image or arrived(client, name)
 
 
-def load(client: Any, name: str, source: str, fetch: Callable, timeout: float) -> None:
-    """Load the images of a tar archive after checking that ``name`` is among them."""
+def load(client: Any, name: str, archive: Archive, fetch: Callable, timeout: float) -> None:
+    """Load the images of a tar archive after checking its hash, and that ``name`` is among them."""
+    source = archive.source
     path = source_file(source, fetch)
+    if archive.digest and (found := swarm_files.digest(path)) != archive.digest.lower():
+        raise swarm_errors.SettingsError(
+            f"image {name}: {source} has the SHA-256 {found}, not {archive.digest} (image_hash),"
+            " and was not loaded: compare it with the original before you change the hash"
+        )
     tags = tags_in(path, source)
     if plain(name) not in map(plain, tags):
         there = ", ".join(tags) or "images without a name"
@@ -52,8 +68,13 @@ def load(client: Any, name: str, source: str, fetch: Callable, timeout: float) -
             f"make the archive with 'docker save -o FILE {name}', or give the image its right name"
         )
     log.debug("loading image %s from %s", name, path)
-    with open(path, "rb") as archive:
-        _run(client, f"image {name} from {source}", timeout, "/images/load?quiet=1", data=archive)
+    with open(path, "rb") as file:
+        _run(client, f"image {name} from {source}", timeout, "/images/load?quiet=1", data=file)
+
+
+def archive(source: str | None, digest: str | None) -> Archive | None:
+    """Return the archive of an image, ``None`` if it is pulled."""
+    return Archive(source, digest) if source else None
 
 
 def pull(client: Any, name: str, timeout: float) -> None:

@@ -45,10 +45,11 @@ def _unnamed(settings: dict) -> list[str]:
 def _plain_sources(settings: dict) -> list[str]:
     return [
         f"swarm:{section}:image_source: {source} is transferred without TLS, and nothing checks"
-        " what arrives: use https:// or salt://"
+        f" what arrives: set swarm:{section}:image_hash, or use https:// or salt://"
         for section in ("consul", "manager")
         if settings["mode"] == "classic"
         and (source := settings[section]["image_source"] or "").startswith("http://")
+        and not settings[section]["image_hash"]
     ]
 
 

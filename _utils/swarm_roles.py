@@ -115,6 +115,7 @@ def consul_container(
     container = {
         "image": consul["image"],
         "image_source": consul["image_source"],
+        "image_hash": consul["image_hash"],
         "command": ["agent", f"-config-file={folder}/{_CONSUL_FILE}"],
         "mounts": [f"{folder}:{folder}:ro", f"{consul['volume']}:/consul/data"],
         **_HOST,
@@ -132,6 +133,7 @@ def _swarm(settings: dict, command: list[str]) -> dict:
     return {
         "image": settings["manager"]["image"],
         "image_source": settings["manager"]["image_source"],
+        "image_hash": settings["manager"]["image_hash"],
         "command": command,
         **_HOST,
         "restart_policy": "unless-stopped",

@@ -186,6 +186,7 @@ SCHEMA = {
         "image_source": Field(
             checks.optional(checks.image_source), None, "tar of it, where no registry is"
         ),
+        "image_hash": Field(checks.optional(checks.sha256), None, "SHA-256 of that tar"),
         "container": Field(checks.name, "swarm-consul", "name of the container"),
         "volume": Field(checks.name, "swarm-consul", "volume of its data"),
         "http_port": Field(
@@ -214,6 +215,7 @@ SCHEMA = {
         "image_source": Field(
             checks.optional(checks.image_source), None, "tar of it, where no registry is"
         ),
+        "image_hash": Field(checks.optional(checks.sha256), None, "SHA-256 of that tar"),
         "container": Field(checks.name, "swarm-manager", "name of the container"),
         "port": Field(
             checks.optional(checks.port), None, "port of Swarm's own API; unset: 3376 or 3375"

@@ -103,6 +103,10 @@ FIELDS = {
 }
 
 
+# Where a missing image comes from; nothing of it is in a container.
+_OF_IMAGE = {"image_source", "image_hash"}
+
+
 def drop_unset(**settings: Any) -> dict:
     """Return the settings that are set, that is, are not ``None``."""
     return {key: value for key, value in settings.items() if value is not None}
@@ -110,7 +114,7 @@ def drop_unset(**settings: Any) -> dict:
 
 def wanted(name: str, spec: dict) -> dict:
     """Return the normalized settings of a container; raise an error for invalid ones."""
-    given = {key: value for key, value in drop_unset(**spec).items() if key != "image_source"}
+    given = {key: value for key, value in drop_unset(**spec).items() if key not in _OF_IMAGE}
     if not isinstance(given.get("image"), str) or not given["image"]:
         raise swarm_errors.SettingsError(
             f"container {name}: it needs an 'image', such as swarm:1.2.9"

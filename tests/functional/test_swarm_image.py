@@ -1,6 +1,7 @@
 """Where images come from, against a real engine."""
 
 import gzip
+import hashlib
 import http.server
 import tarfile
 import threading
@@ -70,6 +71,19 @@ def test_a_missing_image_is_loaded(states, engine, source):
     assert ret.result is True, ret.comment
     assert ret.changes == promised.changes
     assert states.swarm_container.running(f"{PREFIX}web", **spec).changes == {}
+
+
+def test_an_archive_with_another_hash_is_not_loaded(states, engine, source, archive):
+    spec = {"image": NAME, "image_source": source, "network_mode": "none"}
+    ret = states.swarm_container.running(f"{PREFIX}web", **spec, image_hash="0" * 64)
+    assert ret.result is False
+    assert "(image_hash), and was not loaded" in ret.comment
+    assert not engine.images.list(NAME)
+    data = archive.read_bytes() if not source.endswith(".gz") else archive.with_suffix(".tar.gz")
+    data = data if isinstance(data, bytes) else data.read_bytes()
+    right = hashlib.sha256(data).hexdigest()
+    assert states.swarm_image.present(NAME, source=source, image_hash=right).result is True
+    assert engine.images.list(NAME)
 
 
 def test_a_local_image_is_kept_until_it_is_loaded_on_purpose(states, modules, engine, state_tree):

@@ -304,6 +304,8 @@ ROWS = (
         modes=CLASSIC,
     ),
     _row("consul:image_source", None, "salt://images/none.tar", modes=CLASSIC, instead=LAB_HAS_IT),
+    # The lab's engines have the image: the archive is not read.
+    _row("consul:image_hash", "d2c7b8" + "0" * 58, "0" * 64, modes=CLASSIC),
     _row("consul:container", "swarm-store", "matrix-consul", modes=CLASSIC, alone=True),
     _row("consul:volume", "matrix-data", modes=CLASSIC, alone=True),
     _row(
@@ -353,6 +355,7 @@ ROWS = (
         instead=NO_REGISTRY,
     ),
     _row("manager:image_source", None, "salt://images/none.tar", modes=CLASSIC, instead=LAB_HAS_IT),
+    _row("manager:image_hash", "d2c7b8" + "0" * 58, "0" * 64, modes=CLASSIC),
     _row("manager:container", "matrix-manager", "other-manager", modes=CLASSIC, alone=True),
     _row("manager:port", 4000, 4001, modes=CLASSIC, alone=True),
     _flag("manager", "strategy", "binpack", "random"),

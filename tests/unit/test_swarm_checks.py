@@ -38,6 +38,7 @@ GOOD = [
     (checks.label_value, ["a", "", 0, False, 1.5, "with blank", "a=b"]),
     (checks.image, ["swarm", "swarm:1.2.9", "reg.example.com:5000/a/b@sha256:00ff"]),
     (checks.image_source, ["salt://a.tar", "https://x/a.tar", "/srv/a.tar"]),
+    (checks.sha256, ["0" * 64, "ABCDEFabcdef0123" * 4]),
     (checks.name, ["a", "A1_.-"]),
     (checks.store, ["consul://h:1", "etcd://a:1,b:2/x", "zk://[fd00::1]:2181/x/y"]),
     (checks.hosts, [[], ["m1"], {}, {"m1": None, "m2": "10.0.0.1"}]),
@@ -59,6 +60,7 @@ BAD = [
     (checks.label_value, [None, [], {}, "a,b", "a\nb", "a\rb"]),
     (checks.image, ["", "-a", "Upper", "a b", None, 1]),
     (checks.image_source, ["a.tar", "ftp://x/a", "", None]),
+    (checks.sha256, ["", "0" * 63, "0" * 65, "g" * 64, "0" * 64 + "\n", 10**63, None]),
     (checks.name, ["", "-a", "a b", "a/b", 1, None, "a\n"]),
     (
         checks.store,

@@ -28,6 +28,10 @@ def test_what_is_open_to_others_is_warned_of(pillar, words):
     "pillar",
     [
         {**BUILTIN, "nodes": {"web-*": {}}},
+        {
+            **VALID,
+            "consul": {"image_source": "http://files.example.com/a.tar", "image_hash": "0" * 64},
+        },
         {**VALID, "consul": {"image_source": "https://files.example.com/consul.tar"}},
     ],
 )
