@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import swarm_deadline
 import swarm_docker
 import swarm_errors
-import swarm_files
 from salt.exceptions import SaltException
+from salt.utils.hashutils import get_hash
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def load(client: Any, name: str, archive: Archive, fetch: Callable, timeout: flo
     """Load the images of a tar archive after checking its hash, and that ``name`` is among them."""
     source = archive.source
     path = source_file(source, fetch)
-    if archive.digest and (found := swarm_files.digest(path)) != archive.digest.lower():
+    if archive.digest and (found := get_hash(path, "sha256")) != archive.digest.lower():
         raise swarm_errors.SettingsError(
             f"image {name}: {source} has the SHA-256 {found}, not {archive.digest} (image_hash),"
             " and was not loaded: compare it with the original before you change the hash"
