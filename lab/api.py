@@ -53,7 +53,7 @@ class Lab:
         later join by themselves.
         """
         options = {"hosts": hosts, "mode": mode, "salt": salt, "autojoin": autojoin}
-        options |= {"suite": suite or config.engine_suite(host_suite), "host_suite": host_suite}
+        options |= {"suite": suite or config.engine_suites(host_suite)[0], "host_suite": host_suite}
         check_options(options)
         machine.check()
         with locks.alone(self.settings):
@@ -286,7 +286,8 @@ def check_options(options: Mapping[str, object]) -> None:
         if options[key] not in allowed:
             word = key.replace("_", "-")
             raise LabError(f"--{word} {options[key]}: use one of {', '.join(allowed)}")
-    if suite != release and (release != config.RELEASE or suite == "forky"):
+    if suite not in (fitting := config.engine_suites(release)):
         raise LabError(
-            f"--suite {suite}: a host of {release} cannot run this engine; use --suite {release}"
+            f"--suite {suite}: a host of {release} cannot run this engine;"
+            f" use {' or '.join(fitting)}"
         )

@@ -91,10 +91,10 @@ def _subnet(text: str) -> ipaddress.IPv4Network:
     return subnet
 
 
-def engine_suite(host_suite: str) -> str:
-    """Returns where a host's engine comes from unless a suite is given."""
-    # The last engine that has ``cluster-store``, where it can run.
-    return "bullseye" if host_suite == RELEASE else host_suite
+def engine_suites(host_suite: str) -> tuple[str, ...]:
+    """Returns the suites that a host's engine can come from, the default first."""
+    # Bullseye's is the last one that has ``cluster-store``.
+    return ("bullseye", "bookworm", "trixie") if host_suite == RELEASE else (host_suite,)
 
 
 def number(host: str) -> int:
