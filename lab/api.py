@@ -37,13 +37,14 @@ class Lab:
 
     # --- all of it
 
-    def up(
+    def up(  # noqa: PLR0913, PLR0917
         self,
         hosts: int = 3,
         mode: str = "classic",
         salt: str = "3008",
-        suite: str = "bullseye",
+        suite: str | None = None,
         autojoin: bool = True,
+        host_suite: str = config.RELEASE,
     ) -> None:
         """
         Brings the lab up; does nothing when it is up with the same options.
@@ -51,8 +52,8 @@ class Lab:
         With `autojoin`, the master has the formula's engine and runner, and hosts that are added
         later join by themselves.
         """
-        options = {"hosts": hosts, "mode": mode, "salt": salt, "suite": suite}
-        options["autojoin"] = autojoin
+        options = {"hosts": hosts, "mode": mode, "salt": salt, "autojoin": autojoin}
+        options |= {"suite": suite or config.engine_suites(host_suite)[0], "host_suite": host_suite}
         check_options(options)
         machine.check()
         with locks.alone(self.settings):
@@ -72,7 +73,7 @@ class Lab:
     def _build(self, options: dict) -> None:
         settings = self.settings
         names = config.host_names(options["hosts"])
-        image = images.host(settings, self.engine, options["salt"], options["suite"])
+        image = images.host(settings, self.engine, options)
         found = workloads.ensure(settings, self.engine)
         say(f"booting {MASTER} and {', '.join(names)}")
         for folder in (settings.states / "images", settings.pillar):
@@ -275,6 +276,18 @@ def _taste(options: Mapping[str, object]) -> dict[str, object]:
 def check_options(options: Mapping[str, object]) -> None:
     """Refuses options that no lab can have, with what would be right."""
     config.host_names(int(options["hosts"]))
-    for key, allowed in (("mode", config.MODES), ("salt", config.SALT), ("suite", config.SUITES)):
+    release, suite = options["host_suite"], options["suite"]
+    for key, allowed in (
+        ("mode", config.MODES),
+        ("salt", config.SALT),
+        ("suite", config.SUITES),
+        ("host_suite", config.HOST_SUITES),
+    ):
         if options[key] not in allowed:
-            raise LabError(f"--{key} {options[key]}: use one of {', '.join(allowed)}")
+            word = key.replace("_", "-")
+            raise LabError(f"--{word} {options[key]}: use one of {', '.join(allowed)}")
+    if suite not in (fitting := config.engine_suites(release)):
+        raise LabError(
+            f"--suite {suite}: a host of {release} cannot run this engine;"
+            f" use {' or '.join(fitting)}"
+        )

@@ -28,8 +28,13 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--suite",
         choices=config.SUITES,
-        default="bullseye",
-        help="Debian suite that docker.io comes from (bullseye)",
+        help="Debian suite that docker.io comes from (bullseye, or that of --host-suite)",
+    )
+    up.add_argument(
+        "--host-suite",
+        choices=config.HOST_SUITES,
+        default=config.RELEASE,
+        help="Debian suite of the hosts (bookworm)",
     )
     up.add_argument(
         "--no-autojoin",
@@ -86,7 +91,14 @@ def _interrupted(*_: object) -> None:
 def _run(lab: Lab, options: argparse.Namespace) -> int:
     match options.command:
         case "up":
-            lab.up(options.hosts, options.mode, options.salt, options.suite, options.autojoin)
+            lab.up(
+                options.hosts,
+                options.mode,
+                options.salt,
+                options.suite,
+                options.autojoin,
+                options.host_suite,
+            )
         case "add":
             lab.add(options.host, accept=not options.no_accept)
         case "status":
@@ -119,7 +131,9 @@ def _status(lab: Lab) -> int:
     if not found["up"] and "hosts" not in found:
         print("down")
         return 3
-    options = " ".join(f"{key}={found[key]}" for key in ("mode", "salt", "suite") if key in found)
+    options = " ".join(
+        f"{key}={found[key]}" for key in ("mode", "salt", "suite", "host_suite") if key in found
+    )
     print(f"{'up' if found['up'] else 'half up'}: {options}")
     print(f"engine: DOCKER_HOST={found['engine']}")
     for name, host in found["hosts"].items():

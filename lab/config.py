@@ -10,7 +10,9 @@ from lab.run import LabError
 
 MASTER = "salt"
 MOST_HOSTS = 9
-SUITES = ("bullseye", "bookworm", "trixie")
+SUITES = ("bullseye", "bookworm", "trixie", "forky")
+# Releases that the hosts can run. Salt brings its own Python, of Debian 12: bullseye is too old.
+HOST_SUITES = RELEASE, *_ = ("bookworm", "trixie", "forky")
 MODES = ("classic", "builtin")
 # Ranges, not pins: an index may lack the newest patch release or one of its dependencies.
 SALT = {"3008": "salt>=3008,<3009", "3006": "salt>=3006.20,<3007"}
@@ -87,6 +89,12 @@ def _subnet(text: str) -> ipaddress.IPv4Network:
     if subnet.prefixlen != 24:  # noqa: PLR2004
         raise LabError(f"SWARM_LAB_SUBNET={text!r}: it must be a /24, like 10.77.0.0/24")
     return subnet
+
+
+def engine_suites(host_suite: str) -> tuple[str, ...]:
+    """Returns the suites that a host's engine can come from, the default first."""
+    # Bullseye's is the last one that has ``cluster-store``.
+    return ("bullseye", "bookworm", "trixie") if host_suite == RELEASE else (host_suite,)
 
 
 def number(host: str) -> int:

@@ -241,7 +241,7 @@ def run(options: argparse.Namespace) -> None:
     lab = Lab()
     lab.down()
     title(f"{options.hosts} bare machines and a Salt master")
-    lab.up(options.hosts, options.mode, options.salt, options.suite)
+    lab.up(options.hosts, options.mode, options.salt, options.suite, host_suite=options.host_suite)
     pillar(lab, options.mode, {host: {"zone": zone} for host, zone in zones(lab).items()})
     swarm_image = lab.status()["images"].get("swarm", {})
     if options.mode == "classic" and swarm_image.get("standin"):
@@ -274,7 +274,15 @@ def main() -> int:
     )
     parser.add_argument("--salt", choices=config.SALT, default="3008", help="Salt release (3008)")
     parser.add_argument(
-        "--suite", choices=config.SUITES, default="bullseye", help="where the engine comes from"
+        "--suite",
+        choices=config.SUITES,
+        help="where the engine comes from (bullseye, or the hosts' own if that is not bookworm)",
+    )
+    parser.add_argument(
+        "--host-suite",
+        choices=config.HOST_SUITES,
+        default=config.RELEASE,
+        help="Debian suite of the hosts (bookworm)",
     )
     parser.add_argument("--down", action="store_true", help="take the lab down at the end")
     try:

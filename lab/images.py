@@ -3,11 +3,11 @@
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lab import apt, machine, rootfs, wheels
+from lab import apt, config, machine, rootfs, wheels
 from lab.config import Settings
 from lab.engine import Engine
 from lab.run import run, say
@@ -15,31 +15,51 @@ from lab.run import run, say
 HERE = Path(__file__).resolve().parent
 
 
-def host(settings: Settings, engine: Engine, salt: str, suite: str) -> str:
-    """Makes the hosts' image for a Salt release and an engine's suite; returns its name."""
+# What a host of another release gets for Salt: the Python for which its wheels are made.
+_PYTHON = f"{wheels.PYTHON} /usr/lib/{Path(wheels.PYTHON).name}"
+
+
+def host(settings: Settings, engine: Engine, options: Mapping[str, str]) -> str:
+    """
+    Makes the hosts' image; returns its name.
+
+    options
+        ``salt``, ``suite`` (the engine's) and ``host_suite`` of ``Lab.up``.
+    """
+    salt, suite, release = options["salt"], options["suite"], options["host_suite"]
     with ThreadPoolExecutor() as pool:
         base = pool.submit(rootfs.ensure, settings, engine)
         # One after the other: both use the same pip, and two cores are soon full.
         made = pool.submit(lambda: (wheels.salt(settings, salt), wheels.clients(settings)))
         of_salt, of_clients = made.result()
         base_image = base.result()
+    host_image = rootfs.ensure(settings, engine, release)
     with tempfile.TemporaryDirectory(dir=settings.cache) as folder:
         context = Path(folder)
         shutil.copytree(HERE / "host", context, dirs_exist_ok=True)
         shutil.copytree(of_salt, context / "wheels/salt")
         shutil.copytree(of_clients, context / "wheels/sdk")
-        write_apt(context / "suite/etc/apt", (rootfs.RELEASE, suite), pinned=suite)
-        arguments = {"BASE": base_image, "SUITE": suite}
-        name = f"swarm-lab/host-{salt}-{suite}"
-        return build(engine, context, name, arguments, f"host image, Salt {salt}, {suite}")
+        write_apt(context / "suite/etc/apt", (suite,), release, pinned=suite)
+        arguments = {"BASE": base_image, "HOST": host_image, "SUITE": suite}
+        if release != config.RELEASE:
+            arguments["PYTHON"] = _PYTHON
+        name = f"swarm-lab/host-{salt}-{suite}-{release}"
+        return build(
+            engine, context, name, arguments, f"host image, Salt {salt}, {suite} on {release}"
+        )
 
 
-def write_apt(folder: Path, suites: Iterable[str], pinned: str | None = None) -> None:
-    """Writes apt's sources and settings for a host: the machine's own, with other suites."""
+def write_apt(
+    folder: Path,
+    suites: Iterable[str],
+    release: str = config.RELEASE,
+    pinned: str | None = None,
+) -> None:
+    """Writes apt's sources and settings for a host of a release, with packages of other suites."""
     sources, codename = apt.machine_sources(), machine.codename()
-    lines = [one.line() for one in apt.derive(sources, codename, rootfs.RELEASE)]
+    lines = [one.line() for one in apt.derive(sources, codename, release)]
     for suite in suites:
-        if suite != rootfs.RELEASE:
+        if suite != release:
             derived = apt.derive(sources, codename, suite)
             lines += [one.line() for one in apt.base_only(derived, suite)]
     for name in ("sources.list.d", "apt.conf.d", "preferences.d"):
@@ -47,7 +67,7 @@ def write_apt(folder: Path, suites: Iterable[str], pinned: str | None = None) ->
     (folder / "sources.list.d/lab.list").write_text("\n".join(lines) + "\n")
     fetching = apt.carried_over(run(["apt-config", "dump"]).stdout)
     (folder / "apt.conf.d/70machine").write_text(fetching)
-    if pinned and pinned != rootfs.RELEASE:
+    if pinned and pinned != release:
         (folder / "preferences.d/engine").write_text(apt.pins(pinned))
 
 

@@ -9,40 +9,40 @@ import shutil
 from pathlib import Path
 
 from lab import apt, machine, mounts
-from lab.config import Settings
+from lab.config import RELEASE, Settings
 from lab.engine import Engine
 from lab.run import LabError, last_words, run, say
 
-RELEASE = "bookworm"
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "iproute2", "iptables", "ca-certificates", "kmod"),
     *("python3", "python3-venv", "procps", "curl", "iputils-ping", "netbase"),
 )
+_SCRIPTS = Path("/usr/share/debootstrap/scripts")
 _CA = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
-def ensure(settings: Settings, engine: Engine) -> str:
-    """Makes the base image if it is not there and returns its name."""
+def ensure(settings: Settings, engine: Engine, release: str = RELEASE) -> str:
+    """Makes the base image of a release if it is not there and returns its name."""
     mark = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:8]
-    image = f"swarm-lab/base:{RELEASE}-{mark}"
+    image = f"swarm-lab/base:{release}-{mark}"
     if engine.docker("image", "inspect", image, check=False).returncode == 0:
         return image
-    tar = settings.cache / f"rootfs-{RELEASE}-{mark}.tar"
+    tar = settings.cache / f"rootfs-{release}-{mark}.tar"
     if not tar.exists():
-        _make(settings, tar)
+        _make(settings, tar, release)
     engine.docker("import", tar, image, timeout=300)
     return image
 
 
-def _make(settings: Settings, tar: Path) -> None:
+def _make(settings: Settings, tar: Path, release: str) -> None:
     machine.install(["debootstrap"], ["debootstrap"])
-    say(f"making a Debian {RELEASE} root (about a minute)")
-    root = settings.cache / "rootfs.new"
+    say(f"making a Debian {release} root (about a minute)")
+    root = settings.cache / f"rootfs-{release}.new"
     mounts.remove(root)
-    derived = apt.derive(apt.machine_sources(), machine.codename(), RELEASE)
-    source = apt.base_only(derived, RELEASE)[0]
+    derived = apt.derive(apt.machine_sources(), machine.codename(), release)
+    source = apt.base_only(derived, release)[0]
     try:
-        _debootstrap(root, source.uri)
+        _debootstrap(root, release, source.uri)
         _prepare(root)
         partial = tar.with_suffix(".partial")
         run(["tar", "--numeric-owner", "-C", root, "-cf", partial, "."], timeout=300)
@@ -51,9 +51,15 @@ def _make(settings: Settings, tar: Path) -> None:
         mounts.remove(root)
 
 
-def _debootstrap(root: Path, uri: str) -> None:
+def _debootstrap(root: Path, release: str, uri: str) -> None:
+    include = f"--include={','.join(PACKAGES)}"
+    # All scripts since sid are the same, and an old debootstrap has none for a release to come.
+    known = (_SCRIPTS / release).exists()
     done = run(
-        ["debootstrap", "--variant=minbase", "--include=" + ",".join(PACKAGES), RELEASE, root, uri],
+        [
+            *("debootstrap", "--variant=minbase", include, release, root, uri),
+            *([] if known else [_SCRIPTS / "sid"]),
+        ],
         timeout=900,
         check=False,
     )

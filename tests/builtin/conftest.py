@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from lab import config
 from lab.api import Lab
 
 pytest.register_assert_rewrite(
@@ -17,7 +18,13 @@ from tests.builtin.mode import SwarmMode  # noqa: E402
 from tests.integration.cluster import WORKLOAD  # noqa: E402
 
 SALT = os.environ.get("SWARM_TEST_SALT", "3008")
-SUITE = os.environ.get("SWARM_TEST_SUITE", {"3008": "trixie", "3006": "bookworm"}[SALT])
+HOST_SUITE = os.environ.get("SWARM_TEST_HOST_SUITE", config.RELEASE)
+# Hosts of another release have their own engine.
+_SUITE = {"3008": "trixie", "3006": "bookworm"}[SALT] if HOST_SUITE == config.RELEASE else None
+OPTIONS = {
+    **{"hosts": 3, "mode": "builtin", "salt": SALT, "autojoin": False, "host_suite": HOST_SUITE},
+    "suite": os.environ.get("SWARM_TEST_SUITE", _SUITE),
+}
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +35,7 @@ def lab():
     if not keep:
         lab.down()
     try:
-        lab.up(hosts=3, mode="builtin", salt=SALT, suite=SUITE, autojoin=False)
+        lab.up(**OPTIONS)
         yield lab
     finally:
         if not keep:

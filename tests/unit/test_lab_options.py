@@ -17,9 +17,9 @@ IMAGES = {
 
 def test_up_has_the_defaults_that_its_help_tells():
     options = cli.parser().parse_args(["up"])
-    assert (options.hosts, options.mode, options.salt, options.suite) == (
-        *(3, "classic", "3008", "bullseye"),
-    )
+    assert (options.hosts, options.mode, options.salt) == (3, "classic", "3008")
+    assert (options.host_suite, options.suite) == ("bookworm", None)
+    assert config.engine_suites("bookworm")[0] == "bullseye"
 
 
 @pytest.mark.parametrize(
@@ -30,10 +30,14 @@ def test_up_has_the_defaults_that_its_help_tells():
         ({"mode": "swarm"}, "--mode swarm: use one of classic, builtin"),
         ({"salt": "3007"}, "--salt 3007: use one of 3008, 3006"),
         ({"suite": "buster"}, "--suite buster: use one of bullseye"),
+        ({"host_suite": "bullseye"}, "--host-suite bullseye: use one of bookworm"),
+        ({"host_suite": "trixie"}, "a host of trixie cannot run this engine; use trixie"),
+        ({"suite": "forky"}, "a host of bookworm cannot run this engine; use bullseye or bookworm"),
     ],
 )
 def test_an_option_that_no_lab_can_have_is_refused(changed, message):
     good = {"hosts": 3, "mode": "classic", "salt": "3008", "suite": "bullseye"}
+    good["host_suite"] = "bookworm"
     with pytest.raises(LabError, match=message):
         api.check_options({**good, **changed})
 
