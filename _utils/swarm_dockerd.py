@@ -15,6 +15,7 @@ import swarm_errors
 import swarm_plan
 import swarm_unit
 import swarm_wait
+from salt.exceptions import CommandExecutionError
 
 Salt = Mapping[str, Callable]
 
@@ -80,6 +81,15 @@ def start(salt: Salt, service: str) -> None:
     salt["service.restart"](service)
 
 
+def resume(salt: Salt, service: str, timeout: float) -> None:
+    """Start the engine with files with which it ran before, and wait until it answers."""
+    # A start may fail once, for example because another program has iptables' lock. Docker's unit
+    # has Restart=always: systemd tries again, and the engine's answer tells how that ends.
+    with contextlib.suppress(CommandExecutionError):
+        start(salt, service)
+    wait(timeout)
+
+
 @contextlib.contextmanager
 def stopped(salt: Salt, service: str, timeout: float) -> Iterator[None]:
     """Stop the engine within the context; it is started again afterwards, even after an error."""
@@ -92,8 +102,7 @@ def stopped(salt: Salt, service: str, timeout: float) -> Iterator[None]:
             raise swarm_errors.SwarmError(f"{service} does not stop: see 'systemctl status'")
         yield
     finally:
-        start(salt, service)
-        wait(timeout)
+        resume(salt, service, timeout)
 
 
 def reload(salt: Salt, service: str) -> None:
@@ -160,15 +169,10 @@ def go_back(salt: Salt, settings: Mapping, was_up: bool, restart: bool) -> None:
     salt["service.systemctl_reload"]()
     if not was_up:
         return
-    if restart:
-        salt["service.restart"](service)
-        wait(settings["timeout"])
-        return
-    if answers():
+    if answers() and not restart:
         salt["service.reload"](service)
         return
-    start(salt, service)
-    wait(settings["timeout"])
+    resume(salt, service, settings["timeout"])
 
 
 def check_store(store: str | None) -> None:

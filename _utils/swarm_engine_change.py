@@ -118,5 +118,18 @@ def _change(
         words = swarm_dockerd.words(minion.salt, settings["engine"]["service"], started)
         swarm_plan.undo()
         unable = isinstance(err, swarm_errors.NoContainerError)
-        swarm_dockerd.go_back(minion.salt, settings, was_up, restart=unable)
-        raise swarm_plan.refused(settings, what, words, was_up, err) from err
+        back = _back(minion, settings, was_up, restart=unable)
+        raise swarm_plan.refused(settings, what, words, back, err) from err
+
+
+def _back(minion: Minion, settings: dict, was_up: bool, restart: bool) -> str:
+    """Have the engine run as before; return how that has ended, for the error of the change."""
+    service = settings["engine"]["service"]
+    try:
+        swarm_dockerd.go_back(minion.salt, settings, was_up, restart)
+    except CommandExecutionError as err:
+        return (
+            "the files were put back as they were, and it does not run with them either"
+            f" ({err}): 'journalctl -u {service}' on that host tells why"
+        )
+    return f"everything was put back as it was{', and it runs again' if was_up else ''}"

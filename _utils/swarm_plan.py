@@ -237,12 +237,16 @@ def undo() -> None:
 
 
 def refused(
-    settings: Mapping, what: str, words: str, was_up: bool, cause: Exception
+    settings: Mapping, what: str, words: str, back: str, cause: Exception
 ) -> swarm_errors.SwarmError:
-    """Return the error for a change that was rolled back; write errors do not blame the engine."""
+    """
+    Return the error for a change that was rolled back; write errors do not blame the engine.
+
+    back
+        How the rollback has ended.
+    """
     minion, options = settings["id"], settings["engine"]["options"]
     words, err = swarm_proxy.shown(words), swarm_proxy.shown(str(cause))
-    back = f"everything was put back as it was{', and it runs again' if was_up else ''}"
     if isinstance(cause, NotWrittenError):
         return swarm_errors.SwarmError(
             f"{minion} could not change {what} of its engine; {back}: {err}"

@@ -6,9 +6,11 @@ import contextlib
 from unittest.mock import Mock
 
 import pytest
+import swarm_dockerd
 import swarm_errors
 import swarm_files
 import swarm_plan
+from salt.exceptions import CommandExecutionError
 
 from _modules import swarm_engine
 from tests.unit.dockerd import BASE, COMMAND, OVERLAY, TCP
@@ -44,6 +46,37 @@ def cut_off(monkeypatch, number, function):
 
 
 # ---- back to what it was
+
+
+@pytest.mark.parametrize(
+    ("comes", "words"),
+    [
+        (True, "everything was put back as it was, and it runs again"),
+        (False, "it does not run with them either (the engine does not answer"),
+    ],
+)
+def test_first_start_with_the_former_files_fails(daemon, pillar, monkeypatch, comes, words):
+    pillar(engine={"options": {}})
+    swarm_engine.configure()
+    before = daemon.json.read_bytes() if daemon.json.exists() else None
+    daemon.never_starts_with = {"storage-driver"}
+    salt = pillar(engine={"options": {"storage-driver": "floppy"}})
+    wait = swarm_dockerd.wait
+    monkeypatch.setattr(swarm_dockerd, "wait", lambda _: wait(0.05))
+
+    def restart(service):
+        daemon.up = False
+        if "floppy" in daemon.json.read_text() or comes:
+            daemon.restart(service)
+        # systemd says so at once, and tries again.
+        raise CommandExecutionError("Job for docker.service failed")
+
+    monkeypatch.setitem(salt, "service.restart", restart)
+    with pytest.raises(swarm_errors.SwarmError) as raised:
+        swarm_engine.configure()
+    assert "the engine of m1 does not take storage-driver" in str(raised.value)
+    assert words in str(raised.value)
+    assert (daemon.json.read_bytes() if daemon.json.exists() else None) == before
 
 
 @pytest.mark.parametrize("text", TEXTS)
