@@ -52,7 +52,7 @@ def cut_off(monkeypatch, number, function):
     ("comes", "words"),
     [
         (True, "everything was put back as it was, and it runs again"),
-        (False, "it does not run with them either (the engine does not answer"),
+        (False, "it does not run with them either (gave up after"),
     ],
 )
 def test_first_start_with_the_former_files_fails(daemon, pillar, monkeypatch, comes, words):
