@@ -192,6 +192,14 @@ def show_label(lab: Lab, mode: str) -> None:
         place_container(lab, "fast", "disk==ssd", host)
 
 
+def remove_placed(lab: Lab, mode: str) -> None:
+    """Removes what ``show_label`` has placed."""
+    if mode == "builtin":
+        docker(lab, "m1", "service", "rm", "fast")
+    else:
+        swarm(lab, "rm", "-f", "fast")
+
+
 def show_join(lab: Lab) -> None:
     """Adds a machine, accepts its key, and waits until it is a member."""
     names = [name for name in config.every_name() if name not in (config.MASTER, *lab.hosts())]

@@ -82,7 +82,9 @@ def _remove(lab: Lab, _mode: str) -> None:
     lab.remove(host)
 
 
-def _clean(lab: Lab, _mode: str) -> None:
+def _clean(lab: Lab, mode: str) -> None:
+    # Refused while there is a service, whatever it is.
+    demo.remove_placed(lab, mode)
     _applied(lab, "swarm.clean")
     look = f"dpkg-query -W -f '${{Package}} ${{Status}}\\n' {' '.join(_PACKAGES)} 2>/dev/null"
     for host in lab.hosts():
