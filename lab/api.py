@@ -56,6 +56,7 @@ class Lab:
         options |= {"suite": suite or config.engine_suites(host_suite)[0], "host_suite": host_suite}
         check_options(options)
         machine.check()
+        machine.check_for(host_suite)
         with locks.alone(self.settings):
             state = self._read()
             if state.get("options") == options and self._whole(state):

@@ -13,6 +13,8 @@ MOST_HOSTS = 9
 SUITES = ("bullseye", "bookworm", "trixie", "forky")
 # Releases that the hosts can run. Salt brings its own Python, of Debian 12: bullseye is too old.
 HOST_SUITES = RELEASE, *_ = ("bookworm", "trixie", "forky")
+# Their systemd starts with version 2 of the control groups only.
+UNIFIED_SUITES = ("forky",)
 MODES = ("classic", "builtin")
 # Ranges, not pins: an index may lack the newest patch release or one of its dependencies.
 SALT = {"3008": "salt>=3008,<3009", "3006": "salt>=3006.20,<3007"}

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from lab.config import UNIFIED_SUITES
 from lab.run import LabError, run, say
 
 # In the order of their bits (linux/capability.h): the kernel tells bits, Docker wants names.
@@ -47,6 +48,15 @@ def codename(release: Path = Path("/etc/os-release")) -> str:
     if fields.get("ID") != "debian":
         raise LabError(f"{release}: the lab runs on Debian, this is {fields.get('ID', 'unknown')}")
     return fields["VERSION_CODENAME"]
+
+
+def check_for(host_suite: str) -> None:
+    """Refuses hosts whose systemd cannot start on this machine."""
+    if host_suite in UNIFIED_SUITES and cgroup_version() == 1:
+        raise LabError(
+            f"--host-suite {host_suite}: its systemd needs control groups version 2, and this"
+            " machine has version 1 (boot it with systemd.unified_cgroup_hierarchy=1)"
+        )
 
 
 def check() -> None:

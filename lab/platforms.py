@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from lab import config, demo
+from lab import config, demo, machine
 from lab.api import Lab
 from lab.run import LabError
 
@@ -123,6 +123,17 @@ def walk(lab: Lab, platform: Platform) -> tuple[str, dict[str, str]]:
     return version, done
 
 
+def tried(lab: Lab, platform: Platform) -> tuple[str, dict[str, str]]:
+    """Goes through the steps in a lab of its own; returns the same as ``walk``."""
+    # What the steps print is of use only if one fails.
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            lab.up(HOSTS, platform.mode, platform.salt, platform.suite, True, platform.host_suite)
+            return walk(lab, platform)
+        finally:
+            lab.down()
+
+
 def row(platform: Platform, version: str, done: dict[str, str]) -> str:
     """Returns a row of the table."""
     where = f"{version} ({platform.suite})" if version else platform.suite
@@ -150,15 +161,11 @@ def main() -> int:
         if chosen.items() - platform._asdict().items():
             continue
         try:
-            # What the steps print is of use only if one fails.
-            with contextlib.redirect_stdout(sys.stderr):
-                lab.up(
-                    HOSTS, platform.mode, platform.salt, platform.suite, True, platform.host_suite
-                )
-                version, done = walk(lab, platform)
-        finally:
-            with contextlib.redirect_stdout(sys.stderr):
-                lab.down()
+            machine.check_for(platform.host_suite)
+        except LabError as error:
+            print(f"not run: {error}", file=sys.stderr)
+            continue
+        version, done = tried(lab, platform)
         bad += any(one != "ok" for one in done.values())
         print(row(platform, version, done), flush=True)
     return int(bool(bad))

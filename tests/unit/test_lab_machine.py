@@ -23,6 +23,15 @@ def test_bits_have_the_kernels_numbers(bit, name):
     assert machine.CAPABILITIES[bit] == name
 
 
+def test_hosts_that_need_other_control_groups_are_refused(monkeypatch):
+    monkeypatch.setattr(machine, "cgroup_version", lambda: 1)
+    with pytest.raises(LabError, match="--host-suite forky: its systemd needs control groups"):
+        machine.check_for("forky")
+    assert machine.check_for("trixie") is None
+    monkeypatch.setattr(machine, "cgroup_version", lambda: 2)
+    assert machine.check_for("forky") is None
+
+
 def test_the_bounding_set_is_read(tmp_path):
     status = tmp_path / "status"
     status.write_text("CapEff:\t0\nCapBnd:\t000001fffeffffff\nCapAmb:\t0\n")
