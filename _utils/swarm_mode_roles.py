@@ -66,8 +66,9 @@ def demote(
     _await_promotions(client, node, timeout)
     if not leaves and node == swarm_mode.swarm(client).get("NodeID"):
         _await_rest(client, node)
-    _await_quorum(client, node, timeout)
     _await_returning(client, node, timeout, records)
+    # The last check, for the quorum may change during the others.
+    _await_quorum(client, node, timeout)
     swarm_mode_update.update_node(client, node, Role=swarm_nodes.WORKER)
 
     def probe() -> str | None:
@@ -169,7 +170,8 @@ def _await_returning(client: Any, node: str, timeout: float, records: Records) -
         coming = swarm_node_quorum.returning(nodes, records(), time.time())
         return swarm_node_quorum.return_refusal(nodes, node, coming)
 
-    swarm_wait.until(swarm_mode.patient(probe), min(timeout, _RESTLESS))
+    limit = min(timeout, _RESTLESS)
+    swarm_wait.until(swarm_mode.patient(probe), limit, fixed=limit < timeout)
 
 
 def _unstick(client: Any, node: str) -> None:

@@ -212,6 +212,84 @@ def test_promotion_of_a_node_that_goes_away_holds_nobody_up(on, monkeypatch, hur
     assert swarm_leader.settle() == {"m4": {"role": {"old": "worker", "new": "manager"}}}
 
 
+def test_old_managers_stay_if_the_only_new_one_fails_in_its_promotion(on, monkeypatch, hurry):
+    """All but the last one would go, for nobody."""
+    api = cluster("m1", node("m4"))
+    pillar = {"m*": {}, "m2": {"labels": {"zone": "d"}}}
+    on("m1", api, claims("m1", "m2", "m3", "m4"), managers=["m4"], nodes=pillar)
+    update = api.update_node
+
+    def update_node(which, version, spec):
+        update(which, version, spec)
+        if which == "id-m4":
+            api.known[which].pop("ManagerStatus")
+            api.known[which]["Status"]["State"] = "down"
+
+    monkeypatch.setattr(api, "update_node", update_node)
+    assert swarm_leader.settle(test=True).keys() == {"m1", "m2", "m3", "m4"}
+    assert swarm_leader.settle() == {
+        "m4": {"role": {"old": "worker", "new": "manager"}},
+        "m2": {"labels": {"old": {}, "new": {"zone": "d"}}},
+    }
+    assert sum(bool(one.get("ManagerStatus")) for one in api.known.values()) == 3
+
+
+def test_node_that_is_drained_for_a_restart_after_it_was_listed_stays_drained(on, monkeypatch):
+    """Its host takes its turn while the leader changes others; nobody else would restore it."""
+    api = cluster("m1", node("m4"))
+    pillar = {"m4": {"labels": {"zone": "d"}, "availability": "pause"}}
+    on("m1", api, claims("m1", "m2", "m3", "m4"), nodes=pillar)
+    inspect = api.inspect_node
+
+    def inspect_node(which):
+        drained = {"Availability": "drain", "Labels": {swarm_nodes.DRAINED: "pause"}}
+        api.known[which]["Spec"] |= drained
+        return inspect(which)
+
+    monkeypatch.setattr(api, "inspect_node", inspect_node)
+    swarm_leader.settle()
+    labels = {swarm_nodes.DRAINED: "pause", "zone": "d"}
+    assert api.asked == [("id-m4", "worker", "drain", labels)]
+
+
+def former(*hosts, **words):
+    """Return workers that were managers, with their records."""
+    return [node(one, **words) for one in hosts], records(*hosts)
+
+
+def test_quorum_is_checked_after_the_wait_for_former_managers(on, monkeypatch, hurry):
+    """An engine may restart meanwhile."""
+    before, told = former("m4", "m5", state="unknown")
+    api = cluster("m1", *before)
+    everyone = ("m1", "m2", "m3", "m4", "m5")
+    on("m1", api, told | claims(*everyone), managers=["m1", "m2"], nodes={"m*": {}})
+    nodes, asked = api.nodes, []
+
+    def list_nodes(**words):
+        asked.append(words)
+        if len(asked) > 8:
+            for one in ("m4", "m5"):
+                api.known[f"id-{one}"]["Status"]["State"] = "ready"
+            api.known["id-m2"]["ManagerStatus"]["Reachability"] = "unreachable"
+        return nodes(**words)
+
+    monkeypatch.setattr(api, "nodes", list_nodes)
+    with pytest.raises(swarm_errors.SwarmError, match=r"demoting m3 .* would cost the quorum"):
+        swarm_leader.settle()
+    assert api.known["id-m3"]["ManagerStatus"]
+
+
+def test_limit_of_the_wait_for_a_former_manager_is_not_that_of_the_pillar(on, hurry):
+    """It does not help to raise that one."""
+    before, told = former("m4", state="down")
+    api = ClusterApi("m1", [node("m1", "manager", leader=True), node("m2", "manager"), *before])
+    pillar = {"managers": ["m1"], "nodes": {"m*": {}}}
+    on("m1", api, told | claims("m1", "m2", "m4"), **pillar, timeout=60)
+    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"demoting m2 .* m4") as caught:
+        swarm_leader.settle()
+    assert "swarm:timeout" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("pillar", "becomes"), [({}, "pause"), ({"m4": {"availability": "active"}}, "active")]
 )
@@ -219,7 +297,7 @@ def test_leader_restores_a_node_that_a_lost_run_has_left_drained(on, pillar, bec
     left = node("m4", Availability="drain", Labels={swarm_nodes.DRAINED: "pause", "zone": "a"})
     api = cluster("m1", left, node("m5", Availability="drain"))
     on("m1", api, claims("m1", "m2", "m3", "m4", "m5"), nodes={"m5": {}, "m4": {}, **pillar})
-    change = {"old": "drained for a restart of its engine", "new": "pause"}
+    change = {"old": "drained for a restart of its engine", "new": becomes}
     promised = swarm_leader.settle(test=True)
     assert promised == {"node id-m4": {"availability": change}}
     assert api.asked == []
