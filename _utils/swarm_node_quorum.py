@@ -92,7 +92,8 @@ _GONE = (
 
 def _bear(managers: list[dict], coming: list[dict]) -> bool:
     """Check whether managers have a quorum with as many lost votes."""
-    alive = sum(map(swarm_nodes.is_reachable, managers))
+    # A new leader lists a manager that is gone as reachable for a while, but not as ready.
+    alive = sum(swarm_nodes.is_reachable(one) and not swarm_nodes.is_away(one) for one in managers)
     return not managers or not coming or alive >= majority(len(managers) + len(coming))
 
 
