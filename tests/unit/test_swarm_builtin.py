@@ -10,6 +10,7 @@ import swarm_errors
 import swarm_joining
 import swarm_leading
 import swarm_mode
+import swarm_mode_roles
 import swarm_mode_update
 import swarm_node_update
 import swarm_nodes
@@ -17,6 +18,7 @@ import swarm_wait
 
 from _modules import swarm_builtin, swarm_leader
 from tests.unit.cluster_api import ClusterApi, node
+from tests.unit.execution import own_time
 from tests.unit.pillars import BUILTIN, settings_of
 from tests.unit.pillars import node as minion
 
@@ -277,6 +279,30 @@ def test_quorum_is_checked_after_the_wait_for_former_managers(on, monkeypatch, h
     with pytest.raises(swarm_errors.SwarmError, match=r"demoting m3 .* would cost the quorum"):
         swarm_leader.settle()
     assert api.known["id-m3"]["ManagerStatus"]
+
+
+def test_former_manager_that_is_a_worker_late_is_waited_for(on, monkeypatch):
+    """Its engine has missed the change, and asks for its certificate after 16 seconds."""
+    before, told = former("m4")
+    api = ClusterApi("m1", [node("m1", "manager", leader=True), node("m2", "manager"), *before])
+    pillar = {"managers": ["m1"], "nodes": {"m*": {}}, "timeout": 180}
+    on("m1", api, told | claims("m1", "m2", "m4"), **pillar)
+    now, nodes = [0.0], api.nodes
+    clock = own_time(
+        sleep=lambda seconds: now.append(now[-1] + seconds),
+        monotonic=lambda: now[-1],
+        time=lambda: now[-1],
+    )
+    for module in (swarm_wait, swarm_mode_roles):
+        monkeypatch.setattr(module, "time", clock)
+
+    def list_nodes(**words):
+        api.known["id-m4"]["UpdatedAt"] = f"1970-01-01T00:00:{min(now[-1], 16):02.0f}Z"
+        return nodes(**words)
+
+    monkeypatch.setattr(api, "nodes", list_nodes)
+    assert swarm_leader.settle().keys() == {"m2"}
+    assert not api.known["id-m2"].get("ManagerStatus")
 
 
 def test_limit_of_the_wait_for_a_former_manager_is_not_that_of_the_pillar(on, hurry):
