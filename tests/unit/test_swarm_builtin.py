@@ -749,6 +749,19 @@ def test_node_is_drained_and_demoted_before_it_goes(on):
     assert swarm_leader.drop("id-m3") == {}
 
 
+def test_manager_is_not_removed_if_a_former_one_would_cost_the_last_one_its_quorum(on):
+    """It may come back as a manager; nothing is drained before that is known."""
+    before, told = former("m4", state="down")
+    api = ClusterApi("m1", [node("m1", "manager", leader=True), node("m2", "manager"), *before])
+    on("m1", api, told, nodes={"m*": {}})
+    with pytest.raises(swarm_errors.SwarmError, match=r"demoting m2 .* when m4 .* starts"):
+        swarm_leader.expel("id-m2")
+    assert api.asked == []
+    assert swarm_leader.expel("id-m4") == {"drained": True}
+    assert swarm_leader.drop("id-m4")
+    assert swarm_leader.expel("id-m2") == {"drained": True}
+
+
 def test_node_that_goes_down_while_it_is_drained_holds_nobody_up(on):
     api = cluster("m1", node("m4", state="down"))
     api.things["left"] = [{"ID": "task"}]
