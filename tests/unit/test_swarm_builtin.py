@@ -160,6 +160,18 @@ def test_manager_that_is_a_worker_now_withdraws_its_token(on):
     assert ("m3", "swarm_cluster") not in mine
 
 
+def test_former_manager_keeps_its_record_until_it_has_the_certificate_of_a_worker(on, monkeypatch):
+    """By this record, the leader knows that it may come back as a manager."""
+    api = ClusterApi("m3", [node("m1", "manager"), node("m3")])
+    mine = on("m3", api, {**records("m1", "m3"), **claims("m3")})
+    with monkeypatch.context() as patched:
+        patched.setattr(swarm_mode, "is_certified_manager", lambda _: True)
+        swarm_builtin.tell()
+        assert ("m3", "swarm_cluster") in mine
+    swarm_builtin.tell()
+    assert ("m3", "swarm_cluster") not in mine
+
+
 def test_only_the_leader_settles(on):
     api = cluster("m2", node("m4"))
     on("m2", api, claims("m1", "m2", "m3", "m4"), nodes={"m4": {"labels": {"zone": "d"}}})
