@@ -252,7 +252,8 @@ def expel(node, timeout=None):
     settings = _settings()
     limit = settings["timeout"] if timeout is None else timeout
     with _client() as client, swarm_mode.alone():
-        return {"drained": swarm_eviction.expel(client, node, limit, settings["timeout"])}
+        host = swarm_minion.Host(_minion(), client, settings)
+        return {"drained": swarm_eviction.expel(host, node, limit)}
 
 
 def drop(node, force=True):

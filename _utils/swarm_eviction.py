@@ -2,6 +2,7 @@
 Take other nodes out of the cluster, on a manager.
 """
 
+import time
 from typing import Any
 
 import swarm_errors
@@ -9,28 +10,44 @@ import swarm_leading
 import swarm_mode
 import swarm_mode_roles
 import swarm_mode_update
+import swarm_next_step
 import swarm_node_quorum
 import swarm_nodes
+from swarm_minion import Host
 
 
-def expel(client: Any, node: str, drain_limit: float, timeout: float) -> bool | str:
+def expel(host: Host, node: str, drain_limit: float) -> bool | str:
     """
     Drain a node, and demote it if it is a manager; return ``True``, or why its tasks have not ended
     in time. Raise an error if the managers would lose their quorum.
     """
     drained: bool | str = True
-    nodes = swarm_mode.nodes(client)
+    client, nodes = host.client, swarm_mode.nodes(host.client)
     found = swarm_nodes.only(nodes, node)
-    if refused := swarm_node_quorum.refusal(nodes, node, "removing"):
-        raise swarm_errors.SwarmError(refused)
+    _refuse(nodes, node, _records(host))
     if not swarm_nodes.is_down(found):
         try:
             swarm_mode_update.drain(client, node, drain_limit)
         except swarm_errors.WaitTimeoutError as err:
             drained = str(err)
     if found.get("ManagerStatus"):
-        swarm_mode_roles.demote(client, node, timeout)
+        timeout = host.settings["timeout"]
+        swarm_mode_roles.demote(client, node, timeout, records=lambda: _records(host))
     return drained
+
+
+def _records(host: Host) -> dict[str, dict]:
+    return swarm_next_step.known(host.minion, host.settings).records
+
+
+def _refuse(nodes: list[dict], node: str, records: dict[str, dict]) -> None:
+    """Raise an error before anything changes if the managers would lose their quorum."""
+    coming = swarm_node_quorum.returning(nodes, records, time.time())
+    # One that is up is waited for.
+    coming = list(filter(swarm_nodes.is_away, coming))
+    refused = swarm_node_quorum.refusal(nodes, node, "removing")
+    if refused := refused or swarm_node_quorum.return_refusal(nodes, node, coming):
+        raise swarm_errors.SwarmError(refused)
 
 
 def drop(client: Any, node: str, force: bool) -> dict:

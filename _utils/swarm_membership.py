@@ -226,9 +226,11 @@ def wrong_role(swarm: dict, settings: dict) -> str | None:
         "the leader of the cluster has to apply swarm, or the master's configuration lets minions"
         " ask for it (peer, see the state swarm.master)"
     )
-    if manager(swarm) != due:
-        words = ("worker", "manager")
-        return f"{me} is a {words[manager(swarm)]} and is to be a {words[due]}: {asked}"
+    if manager(swarm) and not due:
+        text = f"one of {listed(settings['managers'])} has to be in the cluster and ready, and then"
+        return f"{me} is a manager and is to be a worker: {text} {asked}"
+    if due and not manager(swarm):
+        return f"{me} is a worker and is to be a manager: {asked}"
     if not due and not is_demoted(swarm):
         return f"{me} is a worker, and the managers still count it as one of them: {asked}"
     return None

@@ -23,6 +23,9 @@ Records = Callable[[], Mapping[str, Mapping]]
 # Seconds without a change of another node before the leader demotes itself, and the limit of such
 # waits.
 _REST, _RESTLESS = 5, 30
+# Seconds within which a new worker that is up has settled. An engine that misses the change of its
+# role asks for the certificate of a worker after 16 s.
+_SETTLES = 60
 # Seconds within which the leader records a role.
 _NOTED = 5
 
@@ -66,8 +69,9 @@ def demote(
     _await_promotions(client, node, timeout)
     if not leaves and node == swarm_mode.swarm(client).get("NodeID"):
         _await_rest(client, node)
-    _await_quorum(client, node, timeout)
     _await_returning(client, node, timeout, records)
+    # The last check, for the quorum may change during the others.
+    _await_quorum(client, node, timeout)
     swarm_mode_update.update_node(client, node, Role=swarm_nodes.WORKER)
 
     def probe() -> str | None:
@@ -164,12 +168,19 @@ def _await_returning(client: Any, node: str, timeout: float, records: Records) -
     if they stay away: one that starts or joins again in the same apply is not waited for in vain.
     """
 
-    def probe() -> str | None:
+    def look() -> tuple[str | None, list[dict]]:
         nodes = swarm_mode.nodes(client)
         coming = swarm_node_quorum.returning(nodes, records(), time.time())
-        return swarm_node_quorum.return_refusal(nodes, node, coming)
+        return swarm_node_quorum.return_refusal(nodes, node, coming), coming
 
-    swarm_wait.until(swarm_mode.patient(probe), min(timeout, _RESTLESS))
+    def unsettled() -> str | None:
+        refused, coming = look()
+        return None if all(map(swarm_nodes.is_away, coming)) else refused
+
+    with contextlib.suppress(swarm_errors.WaitTimeoutError):
+        swarm_wait.until(swarm_mode.patient(unsettled), min(timeout, _SETTLES))
+    limit = min(timeout, _RESTLESS)
+    swarm_wait.until(swarm_mode.patient(lambda: look()[0]), limit, fixed=limit < timeout)
 
 
 def _unstick(client: Any, node: str) -> None:

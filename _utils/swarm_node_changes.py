@@ -31,23 +31,27 @@ def _labels(current: dict, wanted: dict, exact: bool) -> dict:
 
 def change(minion: str, node: dict, settings: dict) -> Change | None:
     """Return the changes that the pillar requires for a node, ``None`` if there are none."""
-    wanted = swarm_nodes.settings_of(minion, settings["nodes"])
-    spec, changes = {}, {}
-    have = node["Spec"].get("Labels") or {}
-    labels = _labels(have, wanted["labels"], settings["builtin"]["exact_labels"])
-    if labels != have:
-        spec["Labels"] = labels
-        changes["labels"] = {"old": have, "new": labels}
-    # A node that is drained for a restart gets its availability when its engine is back.
-    availability = None if swarm_nodes.drained_from(node) else wanted["availability"]
-    if availability and availability != node["Spec"]["Availability"]:
-        spec["Availability"] = availability
-        changes["availability"] = {"old": node["Spec"]["Availability"], "new": availability}
+    spec = spec_changes(minion, node["Spec"], settings)
+    changes = {
+        key.lower(): {"old": node["Spec"].get(key) or {}, "new": one} for key, one in spec.items()
+    }
     due = MANAGER if minion in settings["managers"] else WORKER
     changes |= _role_change(node, due)
     if not changes:
         return None
     return Change(minion, node["ID"], due if "role" in changes else None, spec, changes)
+
+
+def spec_changes(minion: str, spec: dict, settings: dict) -> dict:
+    """Return the labels and the availability that the pillar changes in a node's spec."""
+    wanted, have = swarm_nodes.settings_of(minion, settings["nodes"]), spec.get("Labels") or {}
+    labels = _labels(have, wanted["labels"], settings["builtin"]["exact_labels"])
+    found = {"Labels": labels} if labels != have else {}
+    # A node that is drained for a restart gets its availability when its engine is back.
+    availability = None if swarm_nodes.drained_from({"Spec": spec}) else wanted["availability"]
+    if availability and availability != spec["Availability"]:
+        found["Availability"] = availability
+    return found
 
 
 def _role_change(node: dict, due: str) -> dict:
@@ -73,7 +77,12 @@ def changes(nodes: list[dict], claims: dict[str, str], settings: dict) -> list[C
     me = settings["id"]
     due = [known[sure[one]] for one in settings["managers"] if sure.get(one) in known]
     if not any(swarm_nodes.is_reachable(one) or not swarm_nodes.is_away(one) for one in due):
-        found = [_without_demotion(one) for one in found if one]
+        # A lost vote is no manager to keep: it only weakens the others.
+        found = [
+            one if swarm_nodes.is_lost_vote(known[one.node]) else _without_demotion(one)
+            for one in found
+            if one
+        ]
 
     def order(one: Change) -> tuple:
         node = known[one.node]

@@ -68,9 +68,11 @@ def return_refusal(nodes: list[dict], node: str, coming: list[dict]) -> str | No
     rest = [one for one in all_managers if one["ID"] != node]
     if len(rest) == len(all_managers) or _bear(rest, coming):
         return None
+    # An older release may have demoted too many already: to start one would cost the quorum now.
+    cure = "Start it and apply again" if _bear(all_managers, coming) else _ADD
     return (
         f"demoting {swarm_nodes.title(swarm_nodes.by_id(nodes)[node])} would cost the quorum when"
-        f" {_returns(coming)}. Start it and apply again; {_GONE}"
+        f" {_returns(coming)}. {cure}; {_GONE}"
     )
 
 
@@ -78,12 +80,10 @@ def return_warning(nodes: list[dict], coming: list[dict]) -> str | None:
     """Return a warning if the managers lose their quorum when former managers come back."""
     if _bear(swarm_nodes.managers(nodes), coming):
         return None
-    return (
-        f"the managers lose their quorum when {_returns(coming)}. Before it starts, add a manager;"
-        f" {_GONE}"
-    )
+    return f"the managers lose their quorum when {_returns(coming)}. {_ADD}; {_GONE}"
 
 
+_ADD = "Before it starts, add a manager"
 _GONE = (
     "or remove it from the cluster: 'docker node rm NODE' on a manager, after which it joins as a"
     " new node, or salt-run swarm.remove ID if it is gone for good"
@@ -92,7 +92,8 @@ _GONE = (
 
 def _bear(managers: list[dict], coming: list[dict]) -> bool:
     """Check whether managers have a quorum with as many lost votes."""
-    alive = sum(map(swarm_nodes.is_reachable, managers))
+    # A new leader lists a manager that is gone as reachable for a while, but not as ready.
+    alive = sum(swarm_nodes.is_reachable(one) and not swarm_nodes.is_away(one) for one in managers)
     return not managers or not coming or alive >= majority(len(managers) + len(coming))
 
 

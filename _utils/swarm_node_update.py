@@ -61,12 +61,14 @@ def _update(host: Host, claims: dict, test: bool) -> dict:
     done = _restore(host, claims, test) | _finish(host, claims, test)
     nodes = swarm_mode.nodes(client)
     changes = swarm_node_changes.changes(nodes, claims, settings)
-    demotions = [one for one in changes if one.role == swarm_nodes.WORKER]
-    done |= _change(host, [one for one in changes if one not in demotions], test)
+    later = {one.node for one in changes if one.role == swarm_nodes.WORKER}
+    done |= _change(host, [one for one in changes if one.node not in later], test)
+    nodes = swarm_mode.nodes(client)
+    # If the promotions have failed, the old managers keep their role.
+    changes = swarm_node_changes.changes(nodes, claims, settings)
     # Remove lost managers before demoting others, because they still count towards the quorum.
-    lost = swarm_node_removal.lost_managers(swarm_mode.nodes(client), claims, settings)
-    done |= _replace(host, lost, test)
-    done |= _change(host, demotions, test)
+    done |= _replace(host, swarm_node_removal.lost_managers(nodes, claims, settings), test)
+    done |= _change(host, [one for one in changes if one.node in later], test)
     if not swarm_membership.manager(swarm_mode.swarm(client)):
         return done  # the last change demoted this node
     nodes = swarm_mode.nodes(client)
@@ -86,7 +88,7 @@ def _change(host: Host, changes: list[swarm_node_changes.Change], test: bool) ->
 def _carry_out(host: Host, change: swarm_node_changes.Change) -> None:
     timeout = host.settings["timeout"]
     if change.spec:
-        swarm_mode_update.update_node(host.client, change.node, **change.spec)
+        swarm_mode_update.respec(host.client, change.node, lambda spec: _spec(host, change, spec))
     if change.role == swarm_nodes.MANAGER:
         swarm_mode_roles.promote(host.client, change.node, timeout)
     elif change.role == swarm_nodes.WORKER:
@@ -95,6 +97,11 @@ def _carry_out(host: Host, change: swarm_node_changes.Change) -> None:
             return swarm_next_step.known(host.minion, host.settings).records
 
         swarm_mode_roles.demote(host.client, change.node, timeout, records=records)
+
+
+def _spec(host: Host, change: swarm_node_changes.Change, spec: dict) -> dict:
+    """Return the wanted spec of a node, which may have been drained since it was listed."""
+    return {**spec, **swarm_node_changes.spec_changes(change.minion, spec, host.settings)}
 
 
 def _restore(host: Host, claims: dict, test: bool) -> dict:
@@ -106,10 +113,13 @@ def _restore(host: Host, claims: dict, test: bool) -> dict:
         minion = names.get(node["ID"], "")
         swarm_engine_drain.restore_of(host.client, node["ID"], minion, host.settings)
     old = "drained for a restart of its engine"
-    return {
-        f"node {one['ID']}": {"availability": {"old": old, "new": swarm_nodes.drained_from(one)}}
-        for one in left
-    }
+
+    def new(node: dict) -> str | None:
+        minion = names.get(node["ID"], "")
+        given = swarm_nodes.settings_of(minion, host.settings["nodes"]) if minion else {}
+        return given.get("availability") or swarm_nodes.drained_from(node)
+
+    return {f"node {one['ID']}": {"availability": {"old": old, "new": new(one)}} for one in left}
 
 
 def _finish(host: Host, claims: dict, test: bool) -> dict:

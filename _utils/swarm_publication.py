@@ -65,13 +65,25 @@ def update(minion: Minion, swarm: dict, settings: dict, known: Known) -> None:
     if told != (swarm["NodeID"], swarm_mode.former_address(swarm, settings)):
         mine.send(NODE, "swarm_builtin.claim")
     if not swarm_membership.manager(swarm):
-        if me in known.records and swarm_membership.is_demoted(swarm):
+        if me in known.records and _is_worker(minion, swarm):
             mine.forget(CLUSTER)
         return
     with mine.sending():
         told = record(minion) == known.records.get(me)
     if not told:
         mine.send(CLUSTER, "swarm_builtin.record", swarm_mine.members(settings))
+
+
+def _is_worker(minion: Minion, swarm: dict) -> bool:
+    """
+    Check whether this node cannot come back as a manager.
+
+    Until then, its record lets the leader keep enough managers: ``swarm_node_quorum.returning``.
+    """
+    if not swarm_membership.is_demoted(swarm):
+        return False
+    with swarm_mode.connect(minion.salt) as client:
+        return not swarm_mode.is_certified_manager(client)
 
 
 def withdraw(minion: Minion, swarm: dict, settings: dict, known: Known) -> None:

@@ -10,6 +10,7 @@ import swarm_errors
 import swarm_joining
 import swarm_leading
 import swarm_mode
+import swarm_mode_roles
 import swarm_mode_update
 import swarm_node_update
 import swarm_nodes
@@ -17,6 +18,7 @@ import swarm_wait
 
 from _modules import swarm_builtin, swarm_leader
 from tests.unit.cluster_api import ClusterApi, node
+from tests.unit.execution import own_time
 from tests.unit.pillars import BUILTIN, settings_of
 from tests.unit.pillars import node as minion
 
@@ -158,6 +160,18 @@ def test_manager_that_is_a_worker_now_withdraws_its_token(on):
     assert ("m3", "swarm_cluster") not in mine
 
 
+def test_former_manager_keeps_its_record_until_it_has_the_certificate_of_a_worker(on, monkeypatch):
+    """By this record, the leader knows that it may come back as a manager."""
+    api = ClusterApi("m3", [node("m1", "manager"), node("m3")])
+    mine = on("m3", api, {**records("m1", "m3"), **claims("m3")})
+    with monkeypatch.context() as patched:
+        patched.setattr(swarm_mode, "is_certified_manager", lambda _: True)
+        swarm_builtin.tell()
+        assert ("m3", "swarm_cluster") in mine
+    swarm_builtin.tell()
+    assert ("m3", "swarm_cluster") not in mine
+
+
 def test_only_the_leader_settles(on):
     api = cluster("m2", node("m4"))
     on("m2", api, claims("m1", "m2", "m3", "m4"), nodes={"m4": {"labels": {"zone": "d"}}})
@@ -212,6 +226,108 @@ def test_promotion_of_a_node_that_goes_away_holds_nobody_up(on, monkeypatch, hur
     assert swarm_leader.settle() == {"m4": {"role": {"old": "worker", "new": "manager"}}}
 
 
+def test_old_managers_stay_if_the_only_new_one_fails_in_its_promotion(on, monkeypatch, hurry):
+    """All but the last one would go, for nobody."""
+    api = cluster("m1", node("m4"))
+    pillar = {"m*": {}, "m2": {"labels": {"zone": "d"}}}
+    on("m1", api, claims("m1", "m2", "m3", "m4"), managers=["m4"], nodes=pillar)
+    update = api.update_node
+
+    def update_node(which, version, spec):
+        update(which, version, spec)
+        if which == "id-m4":
+            api.known[which].pop("ManagerStatus")
+            api.known[which]["Status"]["State"] = "down"
+
+    monkeypatch.setattr(api, "update_node", update_node)
+    assert swarm_leader.settle(test=True).keys() == {"m1", "m2", "m3", "m4"}
+    assert swarm_leader.settle() == {
+        "m4": {"role": {"old": "worker", "new": "manager"}},
+        "m2": {"labels": {"old": {}, "new": {"zone": "d"}}},
+    }
+    assert sum(bool(one.get("ManagerStatus")) for one in api.known.values()) == 3
+
+
+def test_node_that_is_drained_for_a_restart_after_it_was_listed_stays_drained(on, monkeypatch):
+    """Its host takes its turn while the leader changes others; nobody else would restore it."""
+    api = cluster("m1", node("m4"))
+    pillar = {"m4": {"labels": {"zone": "d"}, "availability": "pause"}}
+    on("m1", api, claims("m1", "m2", "m3", "m4"), nodes=pillar)
+    inspect = api.inspect_node
+
+    def inspect_node(which):
+        drained = {"Availability": "drain", "Labels": {swarm_nodes.DRAINED: "pause"}}
+        api.known[which]["Spec"] |= drained
+        return inspect(which)
+
+    monkeypatch.setattr(api, "inspect_node", inspect_node)
+    swarm_leader.settle()
+    labels = {swarm_nodes.DRAINED: "pause", "zone": "d"}
+    assert api.asked == [("id-m4", "worker", "drain", labels)]
+
+
+def former(*hosts, **words):
+    """Return workers that were managers, with their records."""
+    return [node(one, **words) for one in hosts], records(*hosts)
+
+
+def test_quorum_is_checked_after_the_wait_for_former_managers(on, monkeypatch, hurry):
+    """An engine may restart meanwhile."""
+    before, told = former("m4", "m5", state="unknown")
+    api = cluster("m1", *before)
+    everyone = ("m1", "m2", "m3", "m4", "m5")
+    on("m1", api, told | claims(*everyone), managers=["m1", "m2"], nodes={"m*": {}})
+    nodes, asked = api.nodes, []
+
+    def list_nodes(**words):
+        asked.append(words)
+        if len(asked) > 8:
+            for one in ("m4", "m5"):
+                api.known[f"id-{one}"]["Status"]["State"] = "ready"
+            api.known["id-m2"]["ManagerStatus"]["Reachability"] = "unreachable"
+        return nodes(**words)
+
+    monkeypatch.setattr(api, "nodes", list_nodes)
+    with pytest.raises(swarm_errors.SwarmError, match=r"demoting m3 .* would cost the quorum"):
+        swarm_leader.settle()
+    assert api.known["id-m3"]["ManagerStatus"]
+
+
+def test_former_manager_that_is_a_worker_late_is_waited_for(on, monkeypatch):
+    """Its engine has missed the change, and asks for its certificate after 16 seconds."""
+    before, told = former("m4")
+    api = ClusterApi("m1", [node("m1", "manager", leader=True), node("m2", "manager"), *before])
+    pillar = {"managers": ["m1"], "nodes": {"m*": {}}, "timeout": 180}
+    on("m1", api, told | claims("m1", "m2", "m4"), **pillar)
+    now, nodes = [0.0], api.nodes
+    clock = own_time(
+        sleep=lambda seconds: now.append(now[-1] + seconds),
+        monotonic=lambda: now[-1],
+        time=lambda: now[-1],
+    )
+    for module in (swarm_wait, swarm_mode_roles):
+        monkeypatch.setattr(module, "time", clock)
+
+    def list_nodes(**words):
+        api.known["id-m4"]["UpdatedAt"] = f"1970-01-01T00:00:{min(now[-1], 16):02.0f}Z"
+        return nodes(**words)
+
+    monkeypatch.setattr(api, "nodes", list_nodes)
+    assert swarm_leader.settle().keys() == {"m2"}
+    assert not api.known["id-m2"].get("ManagerStatus")
+
+
+def test_limit_of_the_wait_for_a_former_manager_is_not_that_of_the_pillar(on, hurry):
+    """It does not help to raise that one."""
+    before, told = former("m4", state="down")
+    api = ClusterApi("m1", [node("m1", "manager", leader=True), node("m2", "manager"), *before])
+    pillar = {"managers": ["m1"], "nodes": {"m*": {}}}
+    on("m1", api, told | claims("m1", "m2", "m4"), **pillar, timeout=60)
+    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"demoting m2 .* m4") as caught:
+        swarm_leader.settle()
+    assert "swarm:timeout" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("pillar", "becomes"), [({}, "pause"), ({"m4": {"availability": "active"}}, "active")]
 )
@@ -219,7 +335,7 @@ def test_leader_restores_a_node_that_a_lost_run_has_left_drained(on, pillar, bec
     left = node("m4", Availability="drain", Labels={swarm_nodes.DRAINED: "pause", "zone": "a"})
     api = cluster("m1", left, node("m5", Availability="drain"))
     on("m1", api, claims("m1", "m2", "m3", "m4", "m5"), nodes={"m5": {}, "m4": {}, **pillar})
-    change = {"old": "drained for a restart of its engine", "new": "pause"}
+    change = {"old": "drained for a restart of its engine", "new": becomes}
     promised = swarm_leader.settle(test=True)
     assert promised == {"node id-m4": {"availability": change}}
     assert api.asked == []
@@ -643,6 +759,19 @@ def test_node_is_drained_and_demoted_before_it_goes(on):
     assert [one[1:3] for one in api.asked] == [("manager", "drain"), ("worker", "drain")]
     assert swarm_leader.drop("id-m3")
     assert swarm_leader.drop("id-m3") == {}
+
+
+def test_manager_is_not_removed_if_a_former_one_would_cost_the_last_one_its_quorum(on):
+    """It may come back as a manager; nothing is drained before that is known."""
+    before, told = former("m4", state="down")
+    api = ClusterApi("m1", [node("m1", "manager", leader=True), node("m2", "manager"), *before])
+    on("m1", api, told, nodes={"m*": {}})
+    with pytest.raises(swarm_errors.SwarmError, match=r"demoting m2 .* when m4 .* starts"):
+        swarm_leader.expel("id-m2")
+    assert api.asked == []
+    assert swarm_leader.expel("id-m4") == {"drained": True}
+    assert swarm_leader.drop("id-m4")
+    assert swarm_leader.expel("id-m2") == {"drained": True}
 
 
 def test_node_that_goes_down_while_it_is_drained_holds_nobody_up(on):

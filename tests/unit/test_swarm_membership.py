@@ -218,3 +218,11 @@ def test_token_that_was_changed_by_hand_is_told_with_the_cure():
     said = "A valid join token is necessary to join this cluster"
     assert "salt m1 swarm_builtin.tell" in swarm_donors.token_cure(said, "m1")
     assert swarm_donors.token_cure("connection refused", "m1") == ""
+
+
+def test_former_manager_names_the_managers_of_the_pillar_that_it_waits_for():
+    """If these are off, the leader applies in vain."""
+    pillar = settings_of({**PILLAR, "managers": ["m3", "m4"]}, node("m1"))
+    said = swarm_membership.wrong_role(manager(), pillar)
+    assert "one of m3, m4 has to be in the cluster and ready, and then the leader" in said
+    assert "ready" not in swarm_membership.wrong_role(worker("m1"), settings("m1"))

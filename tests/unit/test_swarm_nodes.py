@@ -142,6 +142,38 @@ def test_quorum(nodes, who, refused):
     assert bool(text) is refused
 
 
+@pytest.mark.parametrize(
+    ("off", "cure"),
+    [
+        (["m4"], "Start it and apply again; or remove it"),
+        # Two lost votes beside two managers: with both, nobody could lead.
+        (["m4", "m5"], "Before it starts, add a manager; or remove it"),
+    ],
+)
+def test_former_managers_are_to_be_started_only_if_the_quorum_bears_it(off, cure):
+    coming = [node(one, state="down") for one in off]
+    nodes = [*managers()[:2], *coming]
+    assert cure in swarm_node_quorum.return_refusal(nodes, "id-m2", coming)
+
+
+@pytest.mark.parametrize(("state", "refused"), [("ready", False), ("unknown", True)])
+def test_manager_of_which_a_new_leader_has_not_heard_bears_no_lost_vote(state, refused):
+    """Found by a walk: the new leader lists it as reachable, and it is gone."""
+    coming = [node("m5", state="down")]
+    gone = node("m3", "manager", state=state, reach="reachable")
+    nodes = [*managers()[:2], gone, node("m4", "manager"), *coming]
+    found = swarm_node_quorum.return_refusal(nodes, "id-m4", coming)
+    assert bool(found) == refused
+
+
+def test_lost_vote_goes_even_while_the_old_managers_keep_their_role():
+    lost = node("m3", "manager", reach="unreachable", Role="worker")
+    there = [*managers()[:2], lost, node("m4", state="down")]
+    pillar = settings_of({**PILLAR, "managers": ["m4"]}, minion("m1"))
+    found = swarm_node_changes.changes(there, claims("m1", "m2", "m3", "m4"), pillar)
+    assert [(one.minion, one.role) for one in found] == [("m3", "worker"), ("m4", "manager")]
+
+
 def test_refusal_says_what_would_help():
     text = swarm_node_quorum.refusal(managers("m3"), "id-m2", "demoting")
     assert text == (
