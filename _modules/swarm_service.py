@@ -1,10 +1,13 @@
 """
-Inspect and manage the services of a cluster in builtin mode.
+Inspect and manage the services of a cluster.
 
 Services belong to the cluster: only its leader changes them. On other nodes, functions that change
-something do nothing.
+something do nothing. In classic mode, a service is a number of containers, and the host acts whose
+manager is the primary.
 """
 
+import swarm_classic_lead
+import swarm_errors
 import swarm_export
 import swarm_membership
 import swarm_mode
@@ -28,12 +31,38 @@ def _client():
     return swarm_mode.connect(__salt__)
 
 
+def _settings():
+    return __salt__["swarm_settings.get"]()
+
+
+def _is_classic():
+    return _settings()["mode"] != "builtin"
+
+
+def leads(test=False):
+    """
+    Return whether this node acts on services: the leader; in classic mode, the primary manager.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_service.leads
+
+    test
+        Count the node that would be the first one of a cluster as well.
+    """
+    if _is_classic():
+        return swarm_classic_lead.leads(__salt__, _settings(), test)
+    return bool(__salt__["swarm_leader.leads"]() or (test and __salt__["swarm_leader.founds"]()))
+
+
 def status():
     """
     Return all services as this manager sees them: mode, image, tasks wanted and running.
 
     Each has a ``why not``: the errors of its tasks if not all of them run. ``None`` on a node that
-    cannot tell: a worker, or one that is in no cluster. Classic mode has no services.
+    cannot tell: a worker, or one that is in no cluster.
 
     CLI Example:
 
@@ -41,8 +70,8 @@ def status():
 
         salt m1 swarm_service.status
     """
-    if __salt__["swarm_settings.get"]()["mode"] != "builtin":
-        return []
+    if _is_classic():
+        return swarm_classic_lead.status(_settings())
     with _client() as client:
         if not swarm_membership.manager(swarm_mode.swarm(client)):
             return None
@@ -70,6 +99,8 @@ def apply(name, spec, test=False):
     test
         Change nothing.
     """
+    if _is_classic():
+        return swarm_classic_lead.apply_one(__salt__, _settings(), name, spec, test)
     wanted = {name: swarm_service_spec.parsed(spec, f"service {name}")}
     if not __salt__["swarm_leader.leads"]():
         return {}
@@ -86,10 +117,11 @@ def apply_all(test=False):
 
         salt m1 swarm_service.apply_all test=True
     """
-    settings = __salt__["swarm_settings.get"]()
-    wanted = settings["services"]
+    wanted = _settings()["services"]
     if not wanted:
         return {}
+    if _is_classic():
+        return swarm_classic_lead.apply(__salt__, _settings(), wanted, test)
     leads = __salt__["swarm_leader.leads"]()
     if not test:
         return _apply(wanted, swarm_services.NOTHING_PENDING, test) if leads else {}
@@ -102,7 +134,7 @@ def apply_all(test=False):
 
 
 def _apply(wanted, pending, test):
-    timeout = __salt__["swarm_settings.get"]()["timeout"]
+    timeout = _settings()["timeout"]
     warn = swarm_services.noting(__context__, _WARNINGS)
     with _client() as client:
         return swarm_services.apply(
@@ -141,6 +173,7 @@ def restart(name, test=False):
     test
         Change nothing.
     """
+    _refuse_classic("restart", name)
     return _led(swarm_services.restart, name, test=test) or {}
 
 
@@ -190,7 +223,7 @@ def logs(name, lines=20):
 
 
 def _seen(name, read):
-    if __salt__["swarm_settings.get"]()["mode"] != "builtin":
+    if _is_classic():
         return None
     with _client() as client:
         if not swarm_membership.manager(swarm_mode.swarm(client)):
@@ -240,6 +273,8 @@ def scale(name, replicas):
     replicas
         Number of tasks.
     """
+    if _is_classic():
+        return swarm_classic_lead.scale(__salt__, _settings(), name, int(replicas))
     return _led(swarm_services.scale, name, int(replicas))
 
 
@@ -259,14 +294,24 @@ def rollback(name):
     name
         Name of the service.
     """
+    _refuse_classic("rollback", name)
     return _led(swarm_services.rollback, name)
+
+
+def _refuse_classic(function, name):
+    if _is_classic():
+        raise swarm_errors.SettingsError(
+            f"service {name}: there is no {function} with mode: classic, which keeps no former spec"
+            " and no tasks. Change the service in pillar and apply it, or use `docker restart`"
+            " against a manager"
+        )
 
 
 def _led(function, *args, **options):
     """Return what a function of the services changes; ``None`` on a node that does not lead."""
     if not __salt__["swarm_leader.leads"]():
         return None
-    timeout = __salt__["swarm_settings.get"]()["timeout"]
+    timeout = _settings()["timeout"]
     with _client() as client:
         return function(client, *args, timeout, **options)
 
@@ -287,4 +332,6 @@ def remove(name, test=False):
     test
         Change nothing.
     """
+    if _is_classic():
+        return swarm_classic_lead.remove(__salt__, _settings(), name, test)
     return _led(swarm_service_api.remove, name, test=test) or {}

@@ -1,8 +1,10 @@
 """
-Manage the services of a cluster in builtin mode. Only the leader of the cluster acts.
+Manage the services of a cluster. Only its leader acts; in classic mode, the host whose manager is
+the primary.
 """
 
 import swarm_ret
+from salt.exceptions import CommandExecutionError
 from salt.utils.args import clean_kwargs
 
 __virtualname__ = "swarm_service"
@@ -20,7 +22,9 @@ def present(name, **options):
 
     Options that are not given are not compared; ``null`` takes one away. The state succeeds once
     all tasks have run for ``update_config: monitor``, 5 seconds by default. It fails, with the
-    errors of the tasks, if Docker pauses the update or rolls it back, or after ``timeout``.
+    errors of the tasks, if Docker pauses the update or rolls it back, or after ``timeout``. In
+    classic mode, the containers ``NAME.1``, ``NAME.2``... are replaced one by one; one that fails
+    is put back, and the state fails with its error.
 
     .. code-block:: yaml
 
@@ -40,9 +44,8 @@ def present(name, **options):
         names of their own, so that ``null`` can be told from an option that is not given; unknown
         ones are refused.
     """
-    if not __salt__["swarm_leader.leads"]():
-        return swarm_ret.not_leading(name)
-    return _applied(name, "swarm_service.apply", name, clean_kwargs(**options))
+    options = clean_kwargs(**options)
+    return _elsewhere(name) or _applied(name, "swarm_service.apply", name, options)
 
 
 def absent(name):
@@ -57,9 +60,8 @@ def absent(name):
     name
         Name of the service.
     """
-    if not __salt__["swarm_leader.leads"]():
-        return swarm_ret.not_leading(name)
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_service.remove"], name)
+    remove = __salt__["swarm_service.remove"]
+    return _elsewhere(name) or swarm_ret.applied(name, __opts__["test"], remove, name)
 
 
 def managed(name):
@@ -74,7 +76,16 @@ def managed(name):
     name
         A name for the report.
     """
-    return _applied(name, "swarm_service.apply_all")
+    return _elsewhere(name) or _applied(name, "swarm_service.apply_all")
+
+
+def _elsewhere(name):
+    """Return what the state returns if another node acts, ``None`` on the one that acts."""
+    try:
+        leads = __salt__["swarm_service.leads"](__opts__["test"])
+    except CommandExecutionError as err:
+        return swarm_ret.failed(name, err)
+    return None if leads else swarm_ret.not_leading(name)
 
 
 def _applied(name, function, *args):

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 # Returns the context in which a new container starts; it raises an error if the container fails.
 Trial = Callable[[], contextlib.AbstractContextManager]
 
+# Takes the client and the name of a container; creates it, and returns its ID.
+Make = Callable[[Any, str], str]
+
 REPLACED = "-replaced"
 # Seconds within which a broken command line or configuration makes a process exit.
 SETTLE = 0.7
@@ -47,7 +50,7 @@ def stop(client: Any, name: str) -> None:
     container = swarm_docker.container(client, name)
     if container is None:
         raise swarm_errors.ApiError(f"container {name}: there is none of this name")
-    _stop(client, container)
+    halt(client, container)
 
 
 def remove(client: Any, name: str, test: bool = False) -> dict:
@@ -59,7 +62,7 @@ def remove(client: Any, name: str, test: bool = False) -> dict:
             continue
         changes[key] = {"old": status(container), "new": "absent"}
         if not test:
-            _stop(client, container)
+            halt(client, container)
             delete(client, container["Id"])
     return changes
 
@@ -67,23 +70,28 @@ def remove(client: Any, name: str, test: bool = False) -> dict:
 def create(client: Any, name: str, wanted: dict, _container: None = None) -> None:
     """Create a container and start it; remove it again if Docker cannot start it."""
     new = _made(client, name, wanted)
-    with _undo(name, lambda: delete(client, new)):
+    with undo(name, lambda: delete(client, new)):
         client.start(new)
 
 
-def recreate(client: Any, name: str, wanted: dict, container: dict, trial: Trial) -> None:
-    """Replace a container with a new one; restore the old one if the trial fails."""
+def recreate(client: Any, name: str, wanted: dict | Make, container: dict, trial: Trial) -> None:
+    """
+    Replace a container with a new one; restore the old one if the trial fails.
+
+    wanted
+        The settings of the new container, or what creates it.
+    """
     client.rename(container["Id"], name + REPLACED)
-    with _undo(name, lambda: put_back(client, name, container)), trial():
-        new = _made(client, name, wanted)
-        _stop(client, container)
+    with undo(name, lambda: put_back(client, name, container)), trial():
+        new = wanted(client, name) if callable(wanted) else _made(client, name, wanted)
+        halt(client, container)
         client.start(new)
     delete(client, container["Id"])
 
 
 def confirm(client: Any, name: str, leftover: dict, trial: Trial) -> None:
     """Repeat the interrupted trial of a new container; restore the previous one if it fails."""
-    with _undo(name, lambda: put_back(client, name, leftover)), trial():
+    with undo(name, lambda: put_back(client, name, leftover)), trial():
         pass
     delete(client, leftover["Id"])
 
@@ -144,7 +152,7 @@ def settled(client: Any, name: str) -> Iterator[None]:
     while True:
         data = client.inspect_container(name)
         if status(data) != "running" or data["RestartCount"]:
-            raise _fallen(client, name, data)
+            raise fallen(client, name, data)
         if time.monotonic() > end:
             return
         time.sleep(0.1)
@@ -160,10 +168,11 @@ def check(client: Any, name: str) -> None:
     data = swarm_docker.container(client, name)
     looping = data and status(data) == "restarting" and data["RestartCount"] >= _TRIES
     if data and (looping or status(data) in {"exited", "dead"}):
-        raise _fallen(client, name, data)
+        raise fallen(client, name, data)
 
 
-def _fallen(client: Any, name: str, data: dict) -> swarm_errors.NotRunningError:
+def fallen(client: Any, name: str, data: dict) -> swarm_errors.NotRunningError:
+    """Return the error for an inspected container that does not stay up, with its last words."""
     state = data["State"]
     return swarm_errors.NotRunningError(
         f"container {name} does not stay up: exit code {state['ExitCode']}"
@@ -173,7 +182,7 @@ def _fallen(client: Any, name: str, data: dict) -> swarm_errors.NotRunningError:
 
 
 @contextlib.contextmanager
-def _undo(name: str, back: Callable[[], None]) -> Iterator[None]:
+def undo(name: str, back: Callable[[], None]) -> Iterator[None]:
     """Roll back on any error in this context, and let the error propagate."""
     with contextlib.ExitStack() as stack:
         stack.callback(_quietly, name, back)
@@ -200,7 +209,8 @@ def put_back(client: Any, name: str, old: dict) -> None:
         client.start(old["Id"])
 
 
-def _stop(client: Any, container: dict) -> None:
+def halt(client: Any, container: dict) -> None:
+    """Stop an inspected container with its own stop timeout."""
     if status(container) == "paused":
         # A paused process does not receive signals.
         client.unpause(container["Id"])

@@ -25,7 +25,9 @@ LOGINS = Path("/root/.docker/config.json")
 
 
 @contextlib.contextmanager
-def connect(url: str | None = None, timeout: float = 60, what: str = "docker") -> Iterator[Any]:
+def connect(
+    url: str | None = None, timeout: float = 60, what: str = "docker", tls: dict | None = None
+) -> Iterator[Any]:
     """
     Yield a ``docker.APIClient``, and close it at the end; raise its errors as ``SwarmError``.
 
@@ -39,10 +41,15 @@ def connect(url: str | None = None, timeout: float = 60, what: str = "docker") -
 
     what
         The object of the calls, for error messages.
+
+    tls
+        For ``tcp://``, the paths ``cert`` and ``key`` of a client certificate, and ``ca``
+        (``None``: the server is not verified).
     """
     url = url or SOCKET
     with translated(what, url):
-        client = _client()(base_url=url, version="auto", timeout=timeout)
+        more = {"tls": _tls(tls)} if tls else {}
+        client = _client()(base_url=url, version="auto", timeout=timeout, **more)
         try:
             yield client
         finally:
@@ -189,7 +196,14 @@ def _client() -> type:
         _sdk()
     except swarm_errors.SdkMissingError:
         return swarm_reader.Reader
-    return type("APIClient", (swarm_deadline.Bound, _sdk().APIClient), {})
+    # Proxies of the environment are not for engines and managers, which are reached directly.
+    direct = {"trust_env": property(lambda _: False, lambda *_: None)}
+    return type("APIClient", (swarm_deadline.Bound, _sdk().APIClient), direct)
+
+
+def _tls(files: dict) -> Any:
+    pair = (files["cert"], files["key"])
+    return _sdk().tls.TLSConfig(client_cert=pair, ca_cert=files["ca"], verify=bool(files["ca"]))
 
 
 def _unanswered(what: str, url: str, err: Exception, requests: Any) -> swarm_errors.SwarmError:

@@ -5,6 +5,7 @@ Check the settings of classic mode against each other: Consul, managers, agents,
 from collections.abc import Iterator
 
 import swarm_checks
+import swarm_classic_options
 import swarm_ports
 from swarm_fault import Fault
 
@@ -88,13 +89,16 @@ def store(settings: dict) -> Iterator[Fault]:
 
 
 def workloads(settings: dict) -> Iterator[Fault]:
-    """Refuse services and what they use in classic mode."""
+    """Refuse what only swarm mode has, and options of services that classic mode cannot keep."""
     if settings["mode"] == "builtin":
         return
-    for key in ("secrets", "configs", "services", "stacks"):
+    for key in ("secrets", "configs", "stacks"):
         if settings[key]:
             want = (
-                "no such key with mode: classic, which has no services: the managers of standalone"
-                " Swarm place single containers. Use docker-compose against them, or mode: builtin"
+                "no such key with mode: classic: the managers of standalone Swarm place single"
+                " containers. Use swarm:services with mounts, docker-compose against the managers,"
+                " or mode: builtin"
             )
             yield Fault(f"swarm:{key}", list(settings[key]), want)
+    for name, options in settings["services"].items():
+        yield from swarm_classic_options.faults(options, f"swarm:services:{name}")

@@ -27,7 +27,10 @@ def done(name: str, changes: dict, test: bool = False, comment: str = "") -> dic
 
 def not_leading(name: str) -> dict:
     """Return the success of a state that only the leader of the cluster acts on."""
-    text = f"{name}: nothing to do, for this node is not the leader of a cluster"
+    text = (
+        f"{name}: nothing to do, for this node is not the leader of a cluster, nor the host of the"
+        " primary manager"
+    )
     return {"name": name, "result": True, "changes": {}, "comment": text}
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import swarm_options
+import swarm_placement
 import swarm_service_files
 import swarm_service_mounts
 import swarm_service_networks
@@ -118,6 +119,8 @@ HOSTS = Shape(
     encode=values.hosts_lines,
     decode=values.hosts_found,
 )
+AFFINITIES = Shape(swarm_placement.affinities, "a list such as [container==db, zone!=~a]")
+RESCHEDULE = Shape(parts.one_of("off", "on-node-failure"), "'off' in quotes, or on-node-failure")
 ADDRESSES = Shape(values.addresses, "a list of IP addresses")
 PROBE = Shape(values.probe, "a text for a shell, [CMD, word, ...], [CMD-SHELL, text] or [NONE]")
 CONDITION = Shape(parts.one_of("none", "on-failure", "any"), "none, on-failure or any")
@@ -217,6 +220,15 @@ OPTIONS: dict[str, Option] = {
     "max_replicas_per_node": Option(
         COUNT, (*_PLACEMENT, "MaxReplicas"), "tasks on one node at most, 0 for any number", 0
     ),
+    "affinities": Option(
+        AFFINITIES, (), "classic mode only: containers, images or labels to be near, or not", []
+    ),
+    "reschedule": Option(
+        RESCHEDULE,
+        (),
+        "classic mode only: whether a container leaves a node that has failed",
+        "off",
+    ),
     "limits": section(_LIMITS, "what a task may use at most"),
     "limits.cpus": Option(CPUS, (*_LIMITS, "NanoCPUs"), "CPUs that a task may use", 0.0),
     "limits.memory": Option(SIZE, (*_LIMITS, "MemoryBytes"), "memory that a task may use", 0),
@@ -303,15 +315,31 @@ _MODES = {
 }
 
 
+# Options that only classic mode has: they are no part of a service in swarm mode.
+CLASSIC = {"affinities", "reschedule"}
+
+
 def fits(name: str, mode: str) -> bool:
     """Check whether services of a mode have an option."""
-    return mode in _MODES.get(name.partition(".")[0], {mode})
+    return name not in CLASSIC and mode in _MODES.get(name.partition(".")[0], {mode})
 
 
 def misfits(mode: str, given: dict, path: str) -> Iterator[Fault]:
     """Find options that services of a mode do not have."""
+    yield from of_classic(given, path)
+    yield from _misfits(mode, given, path)
+
+
+def of_classic(given: dict, path: str) -> Iterator[Fault]:
+    """Find options that only classic mode has."""
+    for name in sorted(CLASSIC & given.keys()):
+        want = "no such key with mode: builtin; use constraints, preferences, max_replicas_per_node"
+        yield Fault(f"{path}:{name}", given[name], want)
+
+
+def _misfits(mode: str, given: dict, path: str) -> Iterator[Fault]:
     for name, value in given.items():
-        if not fits(name, mode):
+        if name not in CLASSIC and not fits(name, mode):
             place = f"{path}:{name.replace('.', ':')}"
             yield Fault(place, value, f"no such key: a {mode} service has none")
 
@@ -319,7 +347,7 @@ def misfits(mode: str, given: dict, path: str) -> Iterator[Fault]:
 def conflicts(given: dict, path: str) -> Iterator[Fault]:
     """Find options that Docker refuses in this combination."""
     if mode := given.get("mode"):
-        yield from misfits(mode, given, path)
+        yield from _misfits(mode, given, path)
     ingress = [one for one in given.get("ports") or [] if one.get("mode") != "host"]
     if given.get("endpoint_mode") == "dnsrr" and ingress:
         want = "`mode: host` for each port: endpoint_mode dnsrr has no virtual address to publish"

@@ -1,8 +1,9 @@
-{#- Secrets, configs, services and stacks that pillar names, in builtin mode. The leader sees to
-    them. #}
-{%- from "swarm/mode.jinja" import stacks with context %}
+{#- Secrets, configs, services and stacks that pillar names. The leader sees to them. In classic
+    mode, there are only services, and the host of the primary manager sees to them. #}
+{%- from "swarm/mode.jinja" import mode, stacks with context %}
 include:
   - swarm.networks
+{%- if mode == "builtin" %}
 
 secrets of pillar are present:
   swarm_secret.managed:
@@ -13,12 +14,17 @@ configs of pillar are present:
   swarm_config.managed:
     - require:
       - swarm_network: networks of pillar are present
+{%- endif %}
 
 services of pillar run:
   swarm_service.managed:
     - require:
+{%- if mode == "builtin" %}
       - swarm_secret: secrets of pillar are present
       - swarm_config: configs of pillar are present
+{%- else %}
+      - swarm_network: networks of pillar are present
+{%- endif %}
 {%- if stacks %}
 
 stacks of pillar run:

@@ -711,10 +711,40 @@ WRONG = [
     ),
     # workloads
     Wrong(
-        "services in classic mode",
-        {"services": {"web": {"image": "nginx"}}},
-        "swarm:services",
-        "no such key with mode: classic, which has no services",
+        "option of a service that classic mode does not have",
+        {"services": {"web": {"image": "nginx", "reservations": {"cpus": 1}}}},
+        "swarm:services:web:reservations:cpus",
+        "limits.memory: the managers also reserve it",
+    ),
+    Wrong(
+        "secret in a service of classic mode",
+        {"services": {"web": {"image": "nginx", "secrets": ["key"]}}},
+        "swarm:services:web:secrets",
+        "mounts of a file that each node has, or mode: builtin (mode: classic)",
+    ),
+    Wrong(
+        "port on all nodes in classic mode",
+        {"services": {"web": {"image": "nginx", "ports": ["80:80"]}}},
+        "swarm:services:web:ports",
+        "'mode': 'host'}: classic mode has no routing mesh",
+    ),
+    Wrong(
+        "constraint on what nodes of classic mode do not have",
+        {"services": {"web": {"image": "nginx", "constraints": ["node.role==manager"]}}},
+        "swarm:services:web:constraints",
+        "classic mode has no node.role",
+    ),
+    Wrong(
+        "affinity in builtin mode",
+        {**_SERVICES, "services": {"web": {"image": "nginx", "affinities": ["image==redis"]}}},
+        "swarm:services:web:affinities",
+        "no such key with mode: builtin",
+    ),
+    Wrong(
+        "affinity that the managers cannot read",
+        {"services": {"web": {"image": "nginx", "affinities": ["a==b"]}}},
+        "swarm:services:web:affinities",
+        "the key 'a' needs two or more characters",
     ),
     Wrong(
         "secrets in classic mode",
@@ -786,7 +816,7 @@ WRONG = [
         "stacks in classic mode",
         {"stacks": {"shop": {"source": "salt://shop.yml"}}},
         "swarm:stacks",
-        "no such key with mode: classic, which has no services",
+        "no such key with mode: classic: the managers of standalone Swarm place single",
     ),
     Wrong(
         "stack with an unknown option",

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 
 import pytest
+import swarm_docker
 
 from lab import workloads
 from tests.contract.node import Node
@@ -84,6 +85,10 @@ def test_everything_goes_through_a_replica_with_tls(swarm, prefix, node, certifi
         addresses.append(address)
         wait("it has the node", lambda at=address: "Healthy" in client(at, certificates, "info"))
     assert f"Primary: {addresses[0]}" in client(addresses[1], certificates, "info")
+    files = {key: str(certificates / f"{key}.pem") for key in ("ca", "cert", "key")}
+    with swarm_docker.connect(f"tcp://{addresses[1]}", 30, "the manager", files) as api:
+        assert api.info()["ServerVersion"] == "swarm/1.2.9"
+        assert api.containers(all=True) == []
     run = ("run", "-i", "--rm", "--network=none", "busybox:lab", "cat")
     assert client(addresses[1], certificates, *run, input="to and fro") == "to and fro"
 

@@ -655,7 +655,7 @@ ROWS = (
         Value({"matrix": {**_IDLE, "env": {"A": 1}}}, modes=BUILTIN),
         _refused({"matrix": {**_IDLE, "replcas": 1}}, "Did you mean 'replicas'?", modes=BUILTIN),
         _later({"matrix": {**_IDLE, "networks": ["no"]}}, "service matrix:networks", modes=BUILTIN),
-        _refused({"matrix": _IDLE}, "swarm:services", modes=CLASSIC),
+        _refused({"matrix": {**_IDLE, "ports": ["80:80"]}}, "no routing mesh", modes=CLASSIC),
     ),
     _row(
         "stacks",

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import swarm_classic_options
 import swarm_compose_keys
 import swarm_options
 import swarm_service_spec
@@ -101,9 +102,10 @@ def reasons(table):
     [
         ("What a stack ignores", swarm_compose_keys.IGNORED),
         ("What a stack refuses", swarm_compose_keys.REFUSED),
+        ("What classic mode refuses", swarm_classic_options.REFUSED),
     ],
 )
-def test_paper_on_workloads_has_every_key_of_a_stack_that_is_not_kept(title, table):
+def test_paper_on_workloads_has_every_key_that_is_not_kept(title, table):
     text = (ROOT / "docs/workloads.md").read_text().split(f"### {title}\n")[1]
     lines = [line for line in text.split("\n#")[0].splitlines() if line.startswith("| `")]
     assert lines == reasons(table)

@@ -216,3 +216,30 @@ def test_ca_that_is_no_node_becomes_the_ca_and_nothing_more(minion, more, includ
     swarm = {"managers": ["m2"], "tls": {"ca": "m1"}, **more}
     found = minion(sls="init", pillar={"swarm": swarm})["include"]
     assert found == includes or (includes is None and "swarm.engine" in found)
+
+
+CLASSIC, BUILTIN = {"managers": ["m1"]}, {"mode": "builtin", "managers": ["m1"]}
+SOME = {"services": {"web": {"image": "a"}}}
+
+
+@pytest.mark.parametrize(
+    ("swarm", "has"),
+    [
+        (CLASSIC, False),
+        ({**CLASSIC, **SOME}, True),
+        ({**CLASSIC, "secrets": {"key": {}}}, False),
+        ({**BUILTIN, **SOME}, True),
+        ({**BUILTIN, "secrets": {"key": {}}}, True),
+    ],
+)
+def test_services_are_part_of_an_apply_if_pillar_has_any(minion, swarm, has):
+    assert ("swarm.services" in minion("init", pillar={"swarm": swarm})["include"]) is has
+
+
+def test_states_of_services_are_those_that_the_mode_has(minion):
+    classic = minion("services", pillar={"swarm": {**CLASSIC, **SOME}})
+    assert set(classic) == {"include", "services of pillar run"}
+    (service,) = classic["services of pillar run"]["swarm_service.managed"]
+    assert service == {"require": [{"swarm_network": "networks of pillar are present"}]}
+    builtin = minion("services", pillar={"swarm": {**BUILTIN, **SOME}})
+    assert set(builtin) > {"secrets of pillar are present", "configs of pillar are present"}

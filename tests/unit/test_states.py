@@ -96,6 +96,7 @@ def run(monkeypatch):
     def run(name, function, outcome, test=False, complaints=(), **kwargs):
         module, _, state = name.partition(".")
         states = importlib.import_module(f"_states.{module}")
+        leads = kwargs.pop("leads", True)
         salt = mocked(
             **{
                 "swarm_engine__complaints": complaints,
@@ -105,7 +106,8 @@ def run(monkeypatch):
                 "swarm_stack__complaints": complaints,
                 "swarm_stack__ignored": kwargs.pop("ignored", []),
                 "swarm_builtin__release": kwargs.pop("stays", ""),
-                "swarm_leader__leads": kwargs.pop("leads", True),
+                "swarm_leader__leads": leads,
+                "swarm_service__leads": leads,
                 function.replace(".", "__"): outcome,
             }
         )
@@ -192,6 +194,15 @@ def test_node_that_does_not_lead_leaves_it_to_the_leader(run, name):
     ret, called = run(name, function, CHANGES, leads=False, **given)
     assert (ret["result"], ret["changes"]) == (True, {})
     assert "not the leader" in ret["comment"]
+    called.assert_not_called()
+
+
+def test_node_that_cannot_tell_who_acts_fails(run):
+    """In classic mode, the managers have to be asked."""
+    error = swarm_errors.WaitTimeoutError("gave up after 5 s: no manager is primary")
+    ret, called = run("swarm_service.managed", "swarm_service.apply_all", CHANGES, leads=error)
+    assert (ret["result"], ret["changes"]) == (False, {})
+    assert "no manager is primary" in ret["comment"]
     called.assert_not_called()
 
 

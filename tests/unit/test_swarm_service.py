@@ -88,6 +88,12 @@ def test_contents_are_in_nothing_that_is_returned(host):
     assert host.secret.planned() == {"password": version}
 
 
+def test_leader_acts_and_in_a_dry_run_the_node_that_will_be(host):
+    assert host.service.leads() is host.service.leads(test=True) is True
+    host.leads, host.founds = False, True
+    assert (host.service.leads(), host.service.leads(test=True)) == (False, True)
+
+
 def test_only_the_leader_acts_and_calls_of_others_are_none(host):
     host.leads = False
     assert host.apply_all() == host.apply_all(test=True) == [{}, {}, {}]
@@ -142,8 +148,8 @@ def test_node_that_cannot_tell_says_so(host):
     host.manager = False
     assert host.service.status() is None
     assert host.secret.versions() == {}
-    host.settings = {**host.settings, "mode": "classic"}
-    assert host.service.status() == []
+    host.settings = {**host.settings, "mode": "classic", "managers": {}}
+    assert host.service.status() is host.service.tasks("web") is None
 
 
 def test_tasks_logs_and_export_of_what_runs(host):

@@ -1,0 +1,258 @@
+"""
+A stand-in for a manager of classic mode and its engines, with the scheduler of the lab's stand-in.
+"""
+
+import contextlib
+import copy
+import time
+from types import SimpleNamespace
+
+import docker
+import swarm_classic_options
+import swarm_classic_rollout
+import swarm_classic_watch
+import swarm_docker
+import swarm_wait
+
+from lab.standin import config as conf
+from lab.standin.filters import Node, NoNodeError
+from lab.standin.scheduler import Scheduler
+
+FILTERS = ("health", "port", "containerslots", "dependency", "affinity", "constraint", "whitelist")
+IMAGE_ENV = "PATH=/bin"
+# What becomes of a container that starts, by its image: (seconds until then, state, exit code).
+CRASHES = {"crash": (0, "exited", 1), "late": (2, "exited", 3)}
+
+
+class Box:
+    """A container on an engine."""
+
+    def __init__(self, number, engine, name, body):
+        self.id, self.engine, self.name = f"id-{number}", engine, name
+        self.body, self.status, self.since, self.restarts = body, "created", None, 0
+        self.more = {}  # networks that it has joined later, and its aliases
+        self.info, self.config = {}, body  # for the scheduler
+
+    @property
+    def image(self):
+        return self.body["Image"]
+
+    # As the scheduler asks.
+    names = property(lambda self: [f"/{self.name}"])
+    labels = property(lambda self: self.body["Labels"])
+    host_config = property(lambda self: self.body["HostConfig"])
+
+
+class Swarm:
+    """What the SDK's client does at a manager; counts what was written."""
+
+    def __init__(self, *nodes):
+        self.now, self.number, self.timeout = 1_800_000_000.0, 0, 60
+        self.nodes = {name: {"zone": name[-1]} for name in nodes or ("m1", "m2", "m3")}
+        self.down, self.pending = set(), []
+        self.boxes, self.written, self.headers, self.reads = [], [], [], 0
+        self.networks_ = {"backend", "front", "m1/bridge"}
+        self.missing = {"bad"}  # images that are not to be had
+        self.drops = set()  # keys that engines do not keep
+        self.refusals = {}  # (name, image) of a container: error of its start
+        self.health = {}  # image: health
+        self.later = []  # (time, what happens then)
+        self.scheduler = Scheduler("spread", FILTERS)
+
+    # --- the clock: a sleep is over at once
+
+    def sleep(self, seconds):
+        self.now += seconds
+        due = [act for when, act in self.later if when <= self.now]
+        self.later = [one for one in self.later if one[0] > self.now]
+        for act in due:
+            act()
+
+    def stamp(self, when):
+        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(when)) + ".123456789Z"
+
+    def patch(self, monkeypatch):
+        """Be the API and the clock of the formula's libraries."""
+        monkeypatch.setattr(swarm_docker, "post", self.post)
+        monkeypatch.setattr(swarm_docker, "registry_login", lambda _, image: {"login for": image})
+        clock = SimpleNamespace(monotonic=lambda: self.now, time=lambda: self.now, sleep=self.sleep)
+        for module in (swarm_wait, swarm_classic_watch, swarm_classic_rollout):
+            monkeypatch.setattr(module, "time", clock)
+        return self
+
+    @contextlib.contextmanager
+    def connect(self, *_, **__):
+        yield self
+
+    # --- reading
+
+    def box(self, which):
+        for one in self.boxes:
+            if which in (one.id, one.name):
+                self._age(one)
+                return one
+        raise docker.errors.NotFound("x", explanation=f"No such container {which}")
+
+    def _age(self, box):
+        """Let a container end that does not stay up."""
+        if box.status == "running" and box.image in CRASHES:
+            after, status, _ = CRASHES[box.image]
+            if self.now - box.since >= after:
+                box.status = status
+        if box.status == "running" and box.image == "loop":
+            box.restarts = int(self.now - box.since) // 2
+
+    def containers(self, all=False):  # noqa: A002
+        self.reads += 1
+        assert all
+        return [
+            {
+                "Id": one.id,
+                "Names": [f"/{one.engine}/other/alias", f"/{one.engine}/{one.name}"],
+                "Labels": one.labels,
+                "Status": "Host Down" if one.engine in self.down else "Up 2 seconds",
+            }
+            for one in self.boxes
+        ]
+
+    def inspect_container(self, which):
+        self.reads += 1
+        box = self.box(which)
+        if box.engine in self.down:
+            raise docker.errors.APIError("x", explanation="running on unhealthy node")
+        code = CRASHES.get(box.image, (0, "", 0))[2] if box.status == "exited" else 0
+        health = self.health.get(box.image)
+        config = {
+            "Cmd": ["the-image's"],
+            "WorkingDir": "",
+            **{key: one for key, one in box.body.items() if key not in self.drops},
+        }
+        config["Env"] = [*box.body.get("Env", []), IMAGE_ENV]
+        host = {key: one for key, one in config.pop("HostConfig").items() if key not in self.drops}
+        ends = config.pop("NetworkingConfig", {}).get("EndpointsConfig", {})
+        mode = host.get("NetworkMode", "bridge")
+        return copy.deepcopy(
+            {
+                "Id": box.id,
+                "Name": f"/{box.name}",
+                "Image": f"sha256:{box.image}",
+                "Node": {"Name": box.engine},
+                "Config": config,
+                "HostConfig": host,
+                "NetworkSettings": {"Networks": {mode: ends.get(mode), **box.more}},
+                "RestartCount": box.restarts,
+                "State": {
+                    "Status": box.status,
+                    "Running": box.status in {"running", "paused", "restarting"},
+                    "ExitCode": code,
+                    "Error": "",
+                    "StartedAt": self.stamp(box.since or 0),
+                    **({"Health": {"Status": health, "Log": []}} if health else {}),
+                },
+            }
+        )
+
+    def logs(self, which, tail):
+        return f"the last words of {self.box(which).image}".encode()
+
+    def networks(self):
+        return [{"Name": one} for one in sorted(self.networks_)]
+
+    def info(self):
+        status = [["Role", "primary"]]
+        for name in self.nodes:
+            pending = name in self.pending
+            status += [[f" {name}", f"{name}:2375"]]
+            status += [["  \u2514 Status", "Pending" if pending else "Healthy"]]
+        return {"ServerVersion": "swarm/1.2.9", "SystemStatus": status}
+
+    # --- writing
+
+    def post(self, _client, path, json=None, headers=None):
+        assert path.startswith("/containers/create?name=")
+        name = path.partition("=")[2]
+        self.headers.append(headers)
+        body = conf.build(copy.deepcopy(json))
+        if any(one.name == name for one in self.boxes):
+            self._refuse(f"Conflict: The name {name} is already assigned.")
+        try:
+            node = self.scheduler.select([self._node(one) for one in self.nodes], body)[0]
+        except NoNodeError as err:
+            self._refuse(str(err))
+        if body["Image"] in self.missing:
+            self._refuse(f"pull access denied for {body['Image']}")
+        self.number += 1
+        self.boxes.append(Box(self.number, node.name, name, body))
+        self.written.append(f"+{name}")
+        return SimpleNamespace(json=lambda: {"Id": f"id-{self.number}"})
+
+    def _refuse(self, text):
+        raise docker.errors.APIError("x", explanation=text)
+
+    def _node(self, name):
+        return Node(
+            id=f"id-{name}",
+            name=name,
+            labels=self.nodes[name],
+            containers=[one for one in self.boxes if one.engine == name],
+            used_memory=sum(
+                one.host_config.get("Memory") or 0 for one in self.boxes if one.engine == name
+            ),
+            total_memory=1 << 30,
+            total_cpus=2,
+            health=0 if name in self.down else 100,
+        )
+
+    def start(self, which):
+        box = self.box(which)
+        if text := self.refusals.get((box.name, box.image)):
+            self._refuse(text)
+        if box.status != "running":
+            self.written.append(f"start {box.name}")
+            box.status, box.since = "running", self.now
+
+    def restart(self, which):
+        self.box(which).status = "exited"
+        self.start(which)
+
+    def unpause(self, which):
+        self.box(which).status = "running"
+
+    def stop(self, which, timeout):
+        box = self.box(which)
+        self.written.append(f"stop {box.name}")
+        box.status = "exited"
+
+    def rename(self, which, name):
+        box = self.box(which)
+        if any(one.name == name for one in self.boxes):
+            self._refuse(f"Conflict: The name {name} is already assigned.")
+        self.written.append(f"{box.name} -> {name}")
+        box.name = name
+
+    def remove_container(self, which, v, force):
+        box = self.box(which)
+        self.written.append(f"-{box.name}")
+        self.boxes.remove(box)
+
+    def connect_container_to_network(self, which, network, aliases):
+        self.box(which).more[network] = {"Aliases": aliases}
+
+    # --- for tests
+
+    def run(self, name, image, **body):
+        """Create and start a container as a user does."""
+        self.post(self, f"/containers/create?name={name}", {"Image": image, "HostConfig": {}})
+        self.start(name)
+        self.written.clear()
+
+    def there(self):
+        """Return the containers, by name, with their image and status."""
+        for one in self.boxes:
+            self._age(one)
+        return {one.name: (one.image, one.status) for one in self.boxes}
+
+
+def options(**given):
+    """Return the options of a service in their canonical form."""
+    return swarm_classic_options.parsed({"timeout": 30, **given}, "service web")

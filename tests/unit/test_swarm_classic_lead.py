@@ -1,0 +1,139 @@
+"""
+Services of classic mode: the host of the primary manager acts, and the others leave it to that one.
+"""
+
+import pytest
+import swarm_docker
+import swarm_errors
+import swarm_service_spec
+
+from _modules import swarm_service
+from tests.unit.classic_api import Swarm
+from tests.unit.execution import mocked
+from tests.unit.pillars import VALID, node, settings_of
+
+WEB = {"web": {"image": "a", "replicas": 2, "networks": ["back"]}}
+PILLAR = {**VALID, "services": WEB, "networks": {"back": {"driver": "overlay"}}}
+PRIMARY, REPLICA = {"role": "primary"}, {"role": "replica"}
+SILENT = {name: {"error": "no connection"} for name in ("m1", "m2", "m3")}
+
+
+class Host:
+    """The module on one host."""
+
+    def __init__(self, monkeypatch, minion):
+        self.api = Swarm().patch(monkeypatch)
+        self.api.networks_.add("back")
+        self.settings = settings_of(PILLAR, minion)
+        self.roles = {"m1": PRIMARY, "m2": REPLICA, "m3": {"error": "no connection"}}
+        self.connected = []
+        self.salt = mocked(
+            swarm_settings__get=lambda **_: self.settings,
+            swarm_classic__managers=lambda: self.roles,
+            swarm_classic__wait_primary="10.77.0.11:3375",
+        )
+        monkeypatch.setattr(swarm_service, "__salt__", self.salt, raising=False)
+        monkeypatch.setattr(swarm_docker, "connect", self._connect)
+
+    def _connect(self, url, timeout, what, tls):
+        self.connected.append((url, tls))
+        return self.api.connect()
+
+
+@pytest.fixture
+def host(monkeypatch):
+    return lambda name="m1": Host(monkeypatch, node(name))
+
+
+def test_host_of_the_primary_acts_through_its_own_manager(host):
+    one = host()
+    assert swarm_service.leads() is True
+    promised = swarm_service.apply_all(test=True)
+    assert one.api.there() == {}
+    assert swarm_service.apply_all() == promised
+    assert set(one.api.there()) == {"web.1", "web.2"}
+    assert swarm_service.apply_all() == {}
+    assert set(one.connected) == {("tcp://10.77.0.11:3375", None)}
+    assert swarm_service.scale("web", "3") == {"replicas": {"old": 2, "new": 3}}
+    assert [row["wanted"] for row in swarm_service.status()] == [3]
+    assert swarm_service.remove("web", test=True)["state"]["new"] == "absent"
+    assert swarm_service.remove("web")["state"]["new"] == "absent"
+    assert one.api.there() == {}
+
+
+@pytest.mark.parametrize("name", ["m2", "m3", "m4"])
+def test_other_hosts_do_nothing(host, name):
+    one = host(name)
+    assert swarm_service.leads() is swarm_service.leads(test=True) is False
+    assert swarm_service.apply_all() == swarm_service.apply_all(test=True) == {}
+    assert swarm_service.apply("web", {"image": "a"}) == swarm_service.remove("web") == {}
+    assert swarm_service.scale("web", 2) is None
+    assert one.api.written == []
+
+
+def test_only_managers_wait_for_a_primary_and_a_dry_run_does_not(host):
+    one = host("m4")
+    swarm_service.apply_all()
+    one.salt["swarm_classic.wait_primary"].assert_not_called()
+    assert swarm_service.status() is None
+    one = host("m1")
+    one.salt["swarm_classic.wait_primary"].side_effect = swarm_errors.WaitTimeoutError("none")
+    swarm_service.apply_all(test=True)
+    with pytest.raises(swarm_errors.WaitTimeoutError):
+        swarm_service.apply_all()
+
+
+def test_first_manager_promises_on_bare_hosts_what_will_be_made(host):
+    one = host("m1")
+    one.roles = SILENT
+    promised = swarm_service.apply_all(test=True)
+    assert one.connected == []
+    one.roles = {"m1": PRIMARY}
+    assert swarm_service.apply_all() == promised
+    one = host("m2")
+    one.roles = SILENT
+    assert swarm_service.apply_all(test=True) == {}
+
+
+def test_dry_run_counts_with_the_networks_of_the_pillar(host):
+    one = host()
+    one.api.networks_.remove("back")
+    assert set(swarm_service.apply_all(test=True)) == {"web"}
+    with pytest.raises(swarm_errors.SettingsError, match="one that the swarm has"):
+        swarm_service.apply_all()
+    assert one.api.written == []
+
+
+def test_single_service_is_checked_as_one_of_the_pillar(host):
+    one = host()
+    with pytest.raises(swarm_errors.SettingsError, match=r"service web:secrets: .*mode: classic"):
+        swarm_service.apply("web", {"image": "a", "secrets": ["key"]})
+    with pytest.raises(swarm_errors.SettingsError, match="Did you mean 'replicas'"):
+        swarm_service.apply("web", {"image": "a", "replicsa": 2})
+    assert swarm_service.apply("web", {"image": "a"})["state"]["new"] == "running"
+    assert set(one.api.there()) == {"web.1"}
+
+
+@pytest.mark.parametrize("call", [swarm_service.restart, swarm_service.rollback])
+def test_what_classic_mode_has_not_is_refused_by_its_name(host, call):
+    host()
+    with pytest.raises(swarm_errors.SettingsError, match="with mode: classic"):
+        call("web")
+
+
+def test_manager_that_does_not_answer_is_named(host, monkeypatch):
+    host()
+    error = swarm_errors.EngineUnreachableError("connection refused")
+
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr(swarm_docker, "connect", refuse)
+    with pytest.raises(swarm_errors.ApiError, match=r"the manager 10\.77\.0\.11:3375 does not"):
+        swarm_service.apply_all()
+
+
+def test_options_of_classic_mode_are_refused_in_builtin_mode_by_their_names():
+    given = swarm_service_spec.parsed({"image": "a", "affinities": ["image==b"]}, "web")
+    (fault,) = swarm_service_spec.misfits("replicated", given, "web")
+    assert str(fault).startswith("web:affinities: found ['image==b']; right would be no such key")
