@@ -46,8 +46,15 @@ def _mine():
     return swarm_mine.Mine(__salt__, __opts__, __context__)
 
 
-def _state():
+def _load():
     state = swarm_authority.load()
+    if state:
+        swarm_copy.refuse_older(__opts__["id"], state)
+    return state
+
+
+def _state():
+    state = _load()
     if not state:
         me = __opts__["id"]
         raise swarm_errors.SwarmError(f"{me} is no CA (yet): apply swarm there")
@@ -68,8 +75,14 @@ def record():
     """
     found = swarm_authority.record(_state())
     # Include the members: if the pillar changes them, the record differs and is sent again.
-    members = swarm_mine.members(_settings())
+    members = _readers(swarm_nodes.members(_settings()))
     return {**_masked(found, "gossip"), "members": members}
+
+
+def _readers(globs):
+    """Return the target of the minions that may read a record of this CA, itself among them."""
+    me, globs = __opts__["id"], [*globs]
+    return swarm_mine.target(globs if swarm_nodes.is_among(me, globs) else [*globs, me])
 
 
 def management():
@@ -84,7 +97,7 @@ def management():
 
         salt m1 swarm_ca.management
     """
-    servers = swarm_mine.target(_settings()["servers"])
+    servers = _readers(_settings()["servers"])
     found = swarm_authority.management(_state())
     return {**_masked(found, ""), "servers": servers}
 
@@ -109,7 +122,7 @@ def apply(test=False):
     if not settings["is_ca"]:
         return {}
     with swarm_files.alone(swarm_authority.LOCK):
-        state = swarm_authority.load()
+        state = _load()
         changes = {}
         if not state:
             state, how = _begun(settings, test)
@@ -323,7 +336,7 @@ def _tell(settings, state):
     wanted = settings["consul"]["acl"] and state.get("acl")
     with mine.sending():
         told, token = record(), management() if wanted else None
-    mine.tell(me, swarm_authority.RECORD, told, "swarm_ca.record", swarm_mine.members(settings))
+    mine.tell(me, swarm_authority.RECORD, told, "swarm_ca.record", told["members"])
     if token:
         mine.tell(me, swarm_authority.ACL, token, "swarm_ca.management", token["servers"])
     elif state.get("acl") and mine.get([me], swarm_authority.ACL):

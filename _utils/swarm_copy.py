@@ -15,6 +15,7 @@ import swarm_certs
 import swarm_errors
 import swarm_files
 import swarm_pki
+import swarm_renewal
 import swarm_seal
 import swarm_wait
 from swarm_mine import Mine
@@ -160,6 +161,26 @@ def own(me: str) -> Copy | None:
         raise swarm_errors.SwarmError(f"{_file()} of {me} is no copy of the CA: {err}") from err
 
 
+def refuse_older(me: str, state: dict) -> None:
+    """
+    Raise an error if the state in the CA's file is older than this host's copy.
+
+    The CA has been on another host meanwhile: with the file's old secrets, members would go back.
+    """
+    try:
+        copy = own(me)
+    except swarm_errors.SwarmError:
+        return  # a damaged copy says nothing of the file
+    if not copy or copy.issuer not in _trusted() or _serial(copy.state) <= _serial(state):
+        return
+    raise swarm_errors.SwarmError(
+        f"{swarm_authority.FILE} of {me} is older than its copy of the CA, which has been on"
+        f" {copy.ca} meanwhile; nothing was changed. To continue with the CA as it was there,"
+        f" remove {swarm_authority.FILE} from {me}; to go back to the file, salt {me}"
+        " swarm_ca_copy.remove. Then apply again"
+    )
+
+
 def _opened(holder: str, answer: Mapping, key: str, me: str) -> Copy:
     state = parsed(swarm_seal.opened(answer.get("box"), key, _purpose(me)))
     return Copy(holder, str(answer.get("ca")), state)
@@ -168,7 +189,10 @@ def _opened(holder: str, answer: Mapping, key: str, me: str) -> Copy:
 def is_current(published: dict, me: str) -> bool:
     """Check whether this host's copy is good, and the CA has published no change since."""
     try:
-        return bool(own(me)) and held().get("published") == published.get("serial")
+        copy = own(me)
+        # Another CA, or one from a backup, may have reached the same number.
+        fits = copy and not _stale(copy, [published])
+        return bool(fits) and held().get("published") == published.get(swarm_authority.SERIAL)
     except swarm_errors.SwarmError:
         return False
 
@@ -186,7 +210,7 @@ def fetch(salt: Mapping[str, Callable], settings: dict, published: dict) -> None
         raise swarm_errors.SwarmError(f"{cure}: of what it sends, {err}") from err
     if copy.issuer not in _trusted():
         raise swarm_errors.SwarmError(f"{cure}: it sends a CA that {me} does not trust")
-    told = {"ca": ca, "issuer": copy.issuer, "published": published.get("serial")}
+    told = {"ca": ca, "issuer": copy.issuer, "published": published.get(swarm_authority.SERIAL)}
     text = swarm_files.to_json({**told, "box": answer["box"]})
     swarm_files.write(_file(), text, mode=0o600)
 
@@ -231,7 +255,7 @@ class Search:
         if self._silent:
             swarm_wait.until(self._probe, 0 if test else self._settings["timeout"])
         if found := self._best():
-            return found
+            return found._replace(state=self._renewed(found))
         if self._faults:
             raise swarm_errors.SwarmError(self._hopeless())
         return None
@@ -278,7 +302,7 @@ class Search:
 
     def _best(self) -> Copy | None:
         """Return the newest of the copies that are of the CA that members trust."""
-        published = self._published()
+        published = [*self._published().values()]
         self._faults = {one: why for one, why in self._faults.items() if one not in self._holding()}
         good = []
         for copy in self._copies:
@@ -289,18 +313,40 @@ class Search:
         if len({one.issuer for one in good}) > 1:
             self._faults |= {one.holder: f"its copy is of {one.issuer[:16]}" for one in good}
             return None
-        last = {one.get("serial") for one in published}
-        return max(good, key=lambda one: (_serial(one) in last, _serial(one)), default=None)
+        last = {one.get(swarm_authority.SERIAL) for one in published}
+
+        def order(one: Copy) -> tuple:
+            return _serial(one.state) in last, _serial(one.state)
+
+        return max(good, key=order, default=None)
+
+    def _renewed(self, copy: Copy) -> dict:
+        """Return the state of a copy, with Consul's secrets as the lost CA has published last."""
+        state = copy.state
+        for minion, record in sorted(self._published().items(), key=lambda one: _serial(one[1])):
+            if _stale(copy, [record]):
+                continue
+            # Otherwise, a later change could have the number of a copy that a manager has.
+            serial = max(_serial(state), _serial(record))
+            state = {**state, swarm_authority.SERIAL: serial}
+            kind = swarm_renewal.GOSSIP
+            state = swarm_renewal.restored(state, kind, record["gossip"], record)
+            token = self._mine.get([minion], swarm_authority.ACL).get(minion)
+            if isinstance(token, dict) and isinstance(token.get("token"), str):
+                kind = swarm_renewal.TOKEN
+                state = swarm_renewal.restored(state, kind, token["token"], token)
+        return state
 
     def _holding(self) -> set[str]:
         return {one.holder for one in self._copies}
 
-    def _published(self) -> list[dict]:
+    def _published(self) -> dict[str, dict]:
         """Return what the lost CA has published last, from the mine of its minion."""
         former = {self._me, swarm_files.record("tls").get("ca")}
-        names = former | {one.ca for one in self._copies}
+        # Nobody who gives a copy vouches for it: its giver was not the CA.
+        names = former | {one.ca for one in self._copies if one.ca != one.holder}
         found = self._mine.get(sorted(filter(None, names)), swarm_authority.RECORD)
-        return [one for one in found.values() if isinstance(one, dict) and one]
+        return {minion: one for minion, one in found.items() if isinstance(one, dict) and one}
 
     def _hopeless(self) -> str:
         told = "; ".join(f"{one}: {why}" for one, why in sorted(self._faults.items()))
@@ -311,8 +357,9 @@ class Search:
         )
 
 
-def _serial(copy: Copy) -> int:
-    serial = copy.state.get("serial")
+def _serial(state: dict) -> int:
+    """Return the number of a CA's state, or of its record."""
+    serial = state.get(swarm_authority.SERIAL)
     return serial if isinstance(serial, int) else 0
 
 

@@ -3,6 +3,7 @@ The CA's host is lost, and comes back from the copies of the managers; who gets 
 """
 
 import json
+import re
 import shutil
 
 import pytest
@@ -221,7 +222,105 @@ def test_distrust_everywhere_gives_a_new_ca_as_ever(hosts):
     assert state(hosts)["ca"] != before["ca"]
 
 
+def test_ca_that_moves_back_does_not_go_on_with_its_old_state(hosts):
+    """A file from before the move has the secrets that have been replaced since."""
+    old = state(hosts)
+    hosts.pillar = {**PILLAR, "tls": {"ca": "m2"}}
+    hosts.apply("m2")
+    for step in ("begin", "follow", "end"):
+        hosts.on("m2")
+        swarm_ca.renew("gossip", step)
+    hosts.apply("m1", "m3", "m4")
+    keep(hosts)
+    assert ("m1", "swarm_ca") not in hosts.mine, "members would read it as soon as it is the CA"
+    hosts.pillar = PILLAR
+    hosts.on("m1")
+    for function in (lambda: swarm_ca.apply(test=True), swarm_ca.apply, swarm_ca.record):
+        with pytest.raises(swarm_errors.SwarmError, match=r"older than its copy .*m2 meanwhile"):
+            function()
+    assert ("m1", "swarm_ca") not in hosts.mine
+    assert state(hosts) == old
+    swarm_authority.FILE.unlink()
+    assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m1"
+    assert state(hosts)["gossip"] == hosts.mine["m2", "swarm_ca"]["gossip"] != old["gossip"]
+    # It was the operator's choice: the copy goes, and the file counts.
+    assert keep(hosts, "m1")["m1"]
+    swarm_files.write(swarm_authority.FILE, json.dumps(old), mode=0o600)
+    hosts.apply("m1")
+    assert state(hosts)["gossip"] == old["gossip"]
+
+
+def test_published_record_stays_until_the_new_ca_has_one(hosts):
+    """The new CA has to know which copy is the last."""
+    hosts.pillar = {**PILLAR, "tls": {"ca": "m2"}}
+    keep(hosts)
+    assert ("m1", "swarm_ca") in hosts.mine
+    hosts.apply("m2")
+    hosts.on("m1")
+    swarm_ca_copy.apply(test=True)
+    assert ("m1", "swarm_ca") in hosts.mine
+    keep(hosts)
+    assert ("m1", "swarm_ca") not in hosts.mine
+
+
+@pytest.mark.parametrize(
+    ("kind", "copied"), [("gossip", "follow"), ("acl", "begin"), ("acl", "follow")]
+)
+def test_secrets_are_those_that_the_lost_ca_has_published_last(hosts, kind, copied):
+    """Not an older management token, and no renewal that has ended since."""
+    hosts.pillar = {**PILLAR, "consul": {"acl": True}}
+    hosts.apply(*ALL)
+    for step in ("begin", "follow", "end"):
+        hosts.on("m1")
+        swarm_ca.renew(kind, step)
+        if step == copied:
+            keep(hosts)
+    before, published = lose(hosts), hosts.mine["m1", "swarm_ca"]["serial"]
+    hosts.on("m2")
+    copy = secrets(swarm_copy.own("m2").state)
+    hosts.on("m1")
+    swarm_ca.apply()
+    assert secrets(state(hosts)) == secrets(before) != copy
+    assert state(hosts)["serial"] > published
+
+
+def secrets(of):
+    return {key: one for key, one in of.items() if key.startswith(("acl", "gossip"))}
+
+
+def test_ca_that_is_no_member_knows_what_it_has_published(hosts):
+    """Without its own record, it could not tell the last copy from an older one."""
+    known = state(hosts)
+    hosts.pillar = {**PILLAR, "nodes": {}, "tls": {"ca": "m4"}, "consul": {"acl": True}}
+    hosts.on("m4")
+    swarm_authority.save(known)
+    for readers in (swarm_ca.record()["members"], swarm_ca.management()["servers"]):
+        who = [one for one in (*ALL, "m5", "m44") if re.match(readers, one)]
+        assert who == ["m1", "m2", "m3", "m4"]
+
+
 # ---- copies that are none, or not the right one
+
+
+def test_copy_of_the_former_ca_is_not_current(hosts):
+    """The new CA counts from the beginning, and reaches the number of that copy."""
+    for host in ALL:
+        hosts.on(host)
+        swarm_tls.distrust()
+    lose(hosts)
+    hosts.mine.pop(("m1", "swarm_ca"))
+    for host in ("m2", "m3"):
+        hosts.mine.pop((host, "swarm_tls"))
+    hosts.apply(*ALL)
+    hosts.on("m2")
+    told = hosts.mine["m1", "swarm_ca"]
+    before = swarm_copy.held()
+    swarm_files.write(
+        swarm_files.CONFIG / "ca.sealed", json.dumps({**before, "published": told["serial"]})
+    )
+    keep(hosts, "m2")
+    hosts.on("m2")
+    assert swarm_copy.own("m2").issuer == told["issuer"] != before["issuer"]
 
 
 def test_newest_copy_counts(hosts):
@@ -266,6 +365,26 @@ def test_lying_manager_brings_no_other_ca(hosts, monkeypatch):
     with pytest.raises(swarm_errors.SwarmError, match=r"m2: its copy is of .*m3: its copy is of"):
         swarm_ca.apply()
     assert swarm_authority.load() == {}
+
+
+def test_lying_manager_does_not_vouch_for_its_own_ca(hosts, monkeypatch):
+    """It says that it was the CA, and publishes a record of its own."""
+    before = lose(hosts)
+    edit(hosts, "m2", other())
+    hosts.on("m2")
+    evil = swarm_copy.own("m2").state
+    swarm_files.write(
+        swarm_files.CONFIG / "ca.sealed", json.dumps({**swarm_copy.held(), "ca": "m2"})
+    )
+    hosts.mine["m2", "swarm_ca"] = swarm_authority.record(evil)
+    monkeypatch.setattr(swarm_ca_copy.swarm_copy, "_trusted", Everything)
+    hosts.silent = {"m3"}
+    hosts.on("m1")
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="A copy is on m3"):
+        swarm_ca.apply(test=True)
+    hosts.silent = set()
+    assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m3"
+    assert state(hosts)["ca"] == before["ca"]
 
 
 class Everything:
