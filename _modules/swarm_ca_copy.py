@@ -84,7 +84,7 @@ def give(request, **kwargs):
     try:
         minion = swarm_caller.name(kwargs, me)
         settings = _settings()
-        known = [settings["tls"]["ca"], *settings["managers"]]
+        known = filter(None, [settings["tls"]["ca"], *settings["managers"]])
         with swarm_caller.admitted(minion, known):
             # The pillar of now: the requester may have been removed since the last refresh.
             settings = __salt__["swarm_settings.get"](fresh=True)

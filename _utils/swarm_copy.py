@@ -23,7 +23,7 @@ from swarm_mine import Mine
 FUNCTION = "swarm_ca_copy.give"
 # Seconds to wait for the answers of other minions.
 _ANSWER = 15
-_KEYS = {"ca": dict, "old": list, "gossip": str, "issued": dict}
+_KEYS = {"ca": dict, "old": list, "gossip": str, "issued": dict, "rotation": object}
 _PEER = (
     "that minion is down, or the master does not let minions ask it (peer: swarm_ca_copy.give in"
     " the master's configuration, see the state swarm.master)"
@@ -322,7 +322,7 @@ class Search:
 
     def _renewed(self, copy: Copy) -> dict:
         """Return the state of a copy, with Consul's secrets as the lost CA has published last."""
-        state = copy.state
+        state = {**copy.state, swarm_authority.SERIAL: _serial(copy.state)}
         for minion, record in sorted(self._published().items(), key=lambda one: _serial(one[1])):
             if _stale(copy, [record]):
                 continue

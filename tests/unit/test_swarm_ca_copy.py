@@ -173,6 +173,9 @@ def test_ca_moves_to_a_manager_that_pillar_names(hosts):
     before = lose(hosts)
     hosts.pillar = {**PILLAR, "tls": {"ca": "m2"}}
     hosts.silent = {"m1", "m3"}
+    hosts.on("m2")
+    assert swarm_ca.apply(test=True) == {"CA": {"old": None, "new": "restored from m2"}}
+    assert swarm_tls.apply(test=True) == {}
     changes = hosts.apply("m2")
     assert changes["m2"] == {"CA": {"old": None, "new": "restored from m2"}}
     assert state(hosts, "m2")["ca"] == before["ca"]
@@ -400,6 +403,7 @@ class Everything:
         lambda state: {**state, "issued": "junk"},
         lambda state: {**state, "ca": "junk"},
         lambda _: [],
+        lambda state: {key: one for key, one in state.items() if key != "rotation"},
     ],
 )
 def test_junk_is_no_copy(hosts, change):
@@ -433,6 +437,11 @@ def test_ca_gives_no_copy_to_who_is_no_manager(hosts, caller):
 @pytest.mark.parametrize("caller", ["m3", "m4", "m9"])
 def test_manager_gives_its_copy_to_the_ca_alone(hosts, caller):
     assert "is not the CA (swarm:tls:ca) in the pillar of m2" in ask(hosts, "m2", caller)["refused"]
+
+
+def test_host_without_tls_gives_no_copy(hosts):
+    hosts.pillar = {**PILLAR, "tls": {"enabled": False}}
+    assert set(ask(hosts, "m2", "m9")) == set(ask(hosts, "m1", "m2")) == {"refused"}
 
 
 def test_node_gives_no_copy(hosts):
