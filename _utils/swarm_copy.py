@@ -313,22 +313,17 @@ class Search:
         if len({one.issuer for one in good}) > 1:
             self._faults |= {one.holder: f"its copy is of {one.issuer[:16]}" for one in good}
             return None
-        last = {one.get(swarm_authority.SERIAL) for one in published}
-
-        def order(one: Copy) -> tuple:
-            return _serial(one.state) in last, _serial(one.state)
-
-        return max(good, key=order, default=None)
+        return max(good, key=lambda one: _serial(one.state), default=None)
 
     def _renewed(self, copy: Copy) -> dict:
         """Return the state of a copy, with Consul's secrets as the lost CA has published last."""
-        state = {**copy.state, swarm_authority.SERIAL: _serial(copy.state)}
+        # Above all of before: a later change must not have the number of a copy that exists.
+        serials = [_serial(one) for one in self._published().values()]
+        serials += [_serial(one.state) for one in self._copies]
+        state = {**copy.state, swarm_authority.SERIAL: max(serials)}
         for minion, record in sorted(self._published().items(), key=lambda one: _serial(one[1])):
             if _stale(copy, [record]):
                 continue
-            # Otherwise, a later change could have the number of a copy that a manager has.
-            serial = max(_serial(state), _serial(record))
-            state = {**state, swarm_authority.SERIAL: serial}
             kind = swarm_renewal.GOSSIP
             state = swarm_renewal.restored(state, kind, record["gossip"], record)
             token = self._mine.get([minion], swarm_authority.ACL).get(minion)

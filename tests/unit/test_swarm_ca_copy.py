@@ -337,6 +337,27 @@ def test_newest_copy_counts(hosts):
     assert state(hosts)["serial"] > before["serial"]
 
 
+def test_copy_from_after_the_last_publication_counts_more(hosts):
+    """The CA publishes only at its next apply what it has signed since."""
+    hosts.apply("m4", tls={"key_type": "rsa"})
+    hosts.on("m3")
+    swarm_copy.drop()
+    keep(hosts, "m3")
+    before = lose(hosts)
+    hosts.pillar = {**PILLAR, "tls": {"ca": "m3"}}
+    assert hosts.apply("m3")["m3"]["CA"]["new"] == "restored from m3"
+    assert state(hosts, "m3")["grants"]["m4"] == before["grants"]["m4"]
+
+
+def test_restored_state_counts_from_above_all_copies(hosts):
+    """Even from above one that was refused: the host's own would count more than the file."""
+    lose(hosts)
+    edit(hosts, "m2", lambda state: {**state, "gossip": "old", "serial": 500})
+    hosts.pillar = {**PILLAR, "tls": {"ca": "m2"}}
+    assert hosts.apply("m2")["m2"]["CA"]["new"] == "restored from m3"
+    assert state(hosts, "m2")["serial"] > 500
+
+
 def other(**differs):
     """Return a function that makes another CA of a state, with a higher serial."""
     made = swarm_pki.new_authority("swarm-formula m1", 100)._asdict()
