@@ -364,6 +364,9 @@ def _stale(copy: Copy, published: list[dict]) -> str | None:
         return None
     if copy.issuer not in {one.get("issuer") for one in published}:
         return f"its copy is of another CA ({copy.issuer[:16]}) than the one that members trust"
-    if copy.state["gossip"] not in {one.get("gossip") for one in published}:
+    # In a renewal, the copy may have the published key as the next one or as the old one.
+    renewal = swarm_renewal.published(copy.state, swarm_renewal.GOSSIP).values()
+    keys = {copy.state["gossip"], *map(str, renewal)}
+    if keys.isdisjoint(one.get("gossip") for one in published):
         return "its copy is older than Consul's gossip key"
     return None
