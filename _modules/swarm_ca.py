@@ -130,9 +130,8 @@ def apply(test=False):
         before, state = state, swarm_authority.with_clients(state, settings)
         if state != before:
             changes["CA for clients"] = {"old": None, "new": "made"}
-        # Read the reports of all members only during a rotation.
-        reports = _reports(settings) if swarm_authority.is_changing(state) else {}
-        state, step = swarm_authority.advanced(state, settings, reports)
+        # A CA that comes back in its rotation goes on with the next apply.
+        state, step = (state, None) if "CA" in changes else _advanced(settings, state)
         if step:
             changes["CA"] = {"old": "in its change", "new": step}
         before, state = state, swarm_authority.with_token(state, settings)
@@ -152,6 +151,12 @@ def _begun(settings, test):
         return copy.state, f"restored from {copy.holder}"
     _refuse_second(settings)
     return swarm_authority.found(settings), "made"
+
+
+def _advanced(settings, state):
+    # Read the reports of all members only during a rotation.
+    reports = _reports(settings) if swarm_authority.is_changing(state) else {}
+    return swarm_authority.advanced(state, settings, reports)
 
 
 def complaints():

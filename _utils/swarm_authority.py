@@ -203,10 +203,15 @@ def _next(state: dict, settings: dict, reports: dict) -> tuple[dict, str | None]
     if lagging(state, reports):
         return state, None
     if state["next"]:
-        return _in_each(state, _followed), "the new CA signs"
+        return followed(state), "the new CA signs"
     if state["old"]:
         return _in_each(state, lambda *_: {"old": []}), "the old CA is trusted no more"
     return state, None
+
+
+def followed(state: dict) -> dict:
+    """Return the CA with the new one as the one that signs, and the old one only trusted."""
+    return _in_each(state, _followed)
 
 
 def _in_each(state: dict, change: Callable[[dict, str], dict]) -> dict:

@@ -305,7 +305,7 @@ class Search:
         published = [*self._published().values()]
         self._faults = {one: why for one, why in self._faults.items() if one not in self._holding()}
         good = []
-        for copy in self._copies:
+        for copy in (_followed(one, published) for one in self._copies):
             if why := _stale(copy, published):
                 self._faults[copy.holder] = why
             else:
@@ -356,6 +356,15 @@ def _serial(state: dict) -> int:
     """Return the number of a CA's state, or of its record."""
     serial = state.get(swarm_authority.SERIAL)
     return serial if isinstance(serial, int) else 0
+
+
+def _followed(copy: Copy, published: list[dict]) -> Copy:
+    """Return a copy from before the new CA of a rotation signs as one from after that."""
+    following, issuers = copy.state["next"], {one.get("issuer") for one in published}
+    missed = following and copy.issuer not in issuers
+    if missed and swarm_pki.fingerprint(following["cert"]) in issuers:
+        return copy._replace(state=swarm_authority.followed(copy.state))
+    return copy
 
 
 def _stale(copy: Copy, published: list[dict]) -> str | None:

@@ -366,6 +366,24 @@ def test_restored_state_counts_from_above_all_copies(hosts):
     assert state(hosts, "m2")["serial"] > 500
 
 
+@pytest.mark.parametrize("copied", [True, False], ids=["copied since", "not copied since"])
+def test_ca_that_is_lost_in_its_rotation_comes_back_where_it_was(hosts, copied):
+    hosts.on("m1")
+    swarm_ca.rotate()
+    hosts.apply(*ALL)
+    keep(hosts)
+    assert hosts.apply("m1")["m1"]["CA"]["new"] == "the new CA signs"
+    if copied:
+        keep(hosts)
+    before = lose(hosts)
+    assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m2"
+    after = state(hosts)
+    for key in ("ca", "next", "old", "rotation"):
+        assert after[key] == before[key]
+    hosts.apply(*ALL, "m1")
+    assert state(hosts)["old"] == []
+
+
 def other(**differs):
     """Return a function that makes another CA of a state, with a higher serial."""
     made = swarm_pki.new_authority("swarm-formula m1", 100)._asdict()
