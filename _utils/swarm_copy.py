@@ -124,6 +124,7 @@ def given(minion: str, key: object, settings: dict) -> dict:
             raise _refused(minion, f"the pillar of {me}, the CA, does not name it as a manager")
         if not (state := swarm_authority.load()):
             return {"none": f"{me} is no CA (yet)"}
+        refuse_older(me, state)
         return _sealed(Copy(me, me, state), minion, key)
     if not settings["is_manager"] or minion != settings["tls"]["ca"]:
         raise _refused(minion, f"it is not the CA (swarm:tls:ca) in the pillar of {me}, a manager")

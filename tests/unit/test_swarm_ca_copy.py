@@ -242,6 +242,7 @@ def test_ca_that_moves_back_does_not_go_on_with_its_old_state(hosts):
         with pytest.raises(swarm_errors.SwarmError, match=r"older than its copy .*m2 meanwhile"):
             function()
     assert ("m1", "swarm_ca") not in hosts.mine
+    assert "older than its copy" in ask(hosts, "m1", "m2")["refused"]
     assert state(hosts) == old
     swarm_authority.FILE.unlink()
     assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m1"
