@@ -448,6 +448,8 @@ def certificate():
 def _dependants():
     """Return the members that still need the CA, as a sentence."""
     me, settings = __opts__["id"], _settings()
+    if _has_moved(settings):
+        return None
     if left := sorted(set(_reports(settings)) - {me}):
         return (
             f"the CA of {me} stays, for {', '.join(left)} has certificates of it: clean the others"
@@ -456,12 +458,22 @@ def _dependants():
     return None
 
 
+def _has_moved(settings):
+    """Check whether another minion is this CA by the pillar, and has published it."""
+    ca = settings["tls"]["ca"]
+    if settings["is_ca"] or not ca:
+        return False
+    told = _mine().get([ca], swarm_authority.RECORD).get(ca) or {}
+    own = swarm_pki.fingerprint(swarm_authority.load()["ca"]["cert"])
+    return own in swarm_pki.fingerprints(told.get("trust", ""))
+
+
 def remove(test=False, fresh=True):
     """
     Remove the CA from this host, including its private key; return what changed.
 
-    Refused while other members have certificates of this CA: without it, they would need
-    ``swarm_tls.distrust`` and a new certificate.
+    Refused while other members have certificates of this CA, unless it has moved to another host:
+    without it, they would need ``swarm_tls.distrust`` and a new certificate.
 
     CLI Example:
 

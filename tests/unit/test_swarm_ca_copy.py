@@ -254,6 +254,20 @@ def test_ca_that_moves_back_does_not_go_on_with_its_old_state(hosts):
     assert state(hosts)["gossip"] == old["gossip"]
 
 
+def test_former_ca_can_be_removed_once_another_host_has_it(hosts, monkeypatch):
+    monkeypatch.setattr(swarm_ca, "_TOGETHER", 0)
+    hosts.pillar = {**PILLAR, "tls": {"ca": "m2"}}
+    hosts.on("m1")
+    with pytest.raises(swarm_errors.SwarmError, match="the CA of m1 stays"):
+        swarm_ca.remove()
+    hosts.apply("m2")
+    hosts.on("m1")
+    assert swarm_ca.remove() == {"CA": {"old": "present", "new": None}}
+    hosts.on("m2")
+    with pytest.raises(swarm_errors.SwarmError, match="the CA of m2 stays"):
+        swarm_ca.remove()
+
+
 def test_published_record_stays_until_the_new_ca_has_one(hosts):
     """The new CA has to know which copy is the last."""
     hosts.pillar = {**PILLAR, "tls": {"ca": "m2"}}
