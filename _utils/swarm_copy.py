@@ -236,11 +236,11 @@ class Search:
     def __init__(self, salt: Mapping[str, Callable], settings: dict, mine: Mine) -> None:
         self._salt, self._settings, self._mine = salt, settings, mine
         self._me = settings["id"]
-        # For this search only: nothing has to be stored, not even in test mode.
-        self._key = swarm_seal.new_key()
         self._copies: list[Copy] = []
         self._faults: dict[str, str] = {}
         self._silent = self._holders()
+        # For this search only: nothing has to be stored, not even in test mode.
+        self._key = swarm_seal.new_key() if self._silent else ""
 
     def _holders(self) -> list[str]:
         """Return the other managers that have a copy, by their reports."""

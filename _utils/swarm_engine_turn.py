@@ -362,9 +362,11 @@ def _drain(keeper: Keeper, settings: dict) -> str:
 
     with contextlib.suppress(swarm_errors.WaitTimeoutError):
         swarm_wait.until(probe, settings["timeout"], slow=3)
+    unanswered = keeper.stuck
     # Another manager may have gone away meanwhile.
     _take(keeper, settings)
-    return swarm_engine_drain.outcome(keeper.without, time.monotonic() - began, last[0])
+    seconds = time.monotonic() - began
+    return swarm_engine_drain.outcome(keeper.without, seconds, last[0], unanswered)
 
 
 def _patient(keeper: Keeper, what: str) -> Callable[[], str | None]:

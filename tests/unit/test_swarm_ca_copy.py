@@ -5,6 +5,7 @@ The CA's host is lost, and comes back from the copies of the managers; who gets 
 import json
 import re
 import shutil
+from unittest.mock import create_autospec
 
 import pytest
 import swarm_authority
@@ -14,6 +15,7 @@ import swarm_files
 import swarm_pki
 import swarm_seal
 import swarm_wait
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from _modules import swarm_ca, swarm_ca_copy, swarm_tls
 from tests.unit.tls_hosts import PILLAR, Hosts
@@ -191,6 +193,19 @@ def test_new_swarm_asks_nobody_for_a_copy(monkeypatch, tmp_path):
     new = Hosts(monkeypatch, tmp_path)
     assert new.apply("m1")["m1"]["CA"]["new"] == "made"
     assert new.asked == []
+
+
+def test_host_that_cannot_encrypt_has_a_ca_and_no_copy(monkeypatch, tmp_path):
+    """In FIPS mode, there is no X25519."""
+    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+    unable = create_autospec(swarm_seal.X25519PrivateKey)
+    unable.generate.side_effect = UnsupportedAlgorithm("not supported by this OpenSSL")
+    monkeypatch.setattr(swarm_seal, "X25519PrivateKey", unable)
+    new = Hosts(monkeypatch, tmp_path)
+    assert new.apply("m1")["m1"]["CA"]["new"] == "made"
+    new.apply("m2")
+    with pytest.raises(swarm_errors.SwarmError, match="cannot encrypt a copy"):
+        keep(new, "m2")
 
 
 def test_backup_that_is_put_back_counts_more_than_the_copies(hosts):

@@ -4,6 +4,7 @@ A restart of an engine in a swarm: who may, who waits, and what ends the turn.
 
 import contextlib
 import copy
+import re
 import threading
 from unittest.mock import Mock
 
@@ -536,6 +537,21 @@ def test_tasks_that_do_not_end_do_not_hold_up_the_restart(turn, placing, monkeyp
         assert placing.availability("m1") == ("drain", "active")
     assert mine.changes["drain"]["new"].endswith("not done: 1 task(s) still run on it: web")
     assert placing.availability("m1") == ACTIVE
+
+
+def test_drain_that_no_manager_answers_is_not_claimed(turn, request_of, placing, monkeypatch):
+    publish = request_of(placing, "m4", {"m4": "id-m4"}, **DRAINS)
+    worker = Api("m4", [*THREE, WORKER], placing)
+
+    def silent(tgt, fun, arg=None, **more):
+        return {} if arg == ["drain"] else publish(tgt, fun, arg, **more)
+
+    monkeypatch.setattr(swarm_engine_turn, "swarm_wait", Hasty)
+    with turn("m4", worker, silent, **DRAINS)[0] as mine:
+        assert placing.availability("m4") == ACTIVE
+    assert re.match(
+        "restarted after .*perhaps not drained: m4 is a w", mine.changes["drain"]["new"]
+    )
 
 
 class Hasty:
