@@ -317,20 +317,24 @@ class Search:
         return max(good, key=lambda one: _serial(one.state), default=None)
 
     def _renewed(self, copy: Copy) -> dict:
-        """Return the state of a copy, with Consul's secrets as the lost CA has published last."""
+        """Return the state of a copy, with Consul's secrets as published since it was made."""
+        published = self._published()
         # Above all of before: a later change must not have the number of a copy that exists.
-        serials = [_serial(one) for one in self._published().values()]
-        serials += [_serial(one.state) for one in self._copies]
+        serials = [_serial(one) for one in (*published.values(), *(c.state for c in self._copies))]
         state = {**copy.state, swarm_authority.SERIAL: max(serials)}
-        for minion, record in sorted(self._published().items(), key=lambda one: _serial(one[1])):
-            if _stale(copy, [record]):
-                continue
-            kind = swarm_renewal.GOSSIP
-            state = swarm_renewal.restored(state, kind, record["gossip"], record)
-            token = self._mine.get([minion], swarm_authority.ACL).get(minion)
-            if isinstance(token, dict) and isinstance(token.get("token"), str):
-                kind = swarm_renewal.TOKEN
-                state = swarm_renewal.restored(state, kind, token["token"], token)
+        newer = {
+            minion: one
+            for minion, one in published.items()
+            if _serial(one) > _serial(copy.state) and not _stale(copy, [one])
+        }
+        if not newer:
+            return state
+        last = max(newer, key=lambda minion: _serial(newer[minion]))
+        gossip = newer[last]["gossip"]
+        state = swarm_renewal.restored(state, swarm_renewal.GOSSIP, gossip, newer[last])
+        token = self._mine.get([last], swarm_authority.ACL).get(last)
+        if isinstance(token, dict) and isinstance(token.get("token"), str):
+            state = swarm_renewal.restored(state, swarm_renewal.TOKEN, token["token"], token)
         return state
 
     def _holding(self) -> set[str]:
@@ -374,9 +378,9 @@ def _stale(copy: Copy, published: list[dict]) -> str | None:
         return None
     if copy.issuer not in {one.get("issuer") for one in published}:
         return f"its copy is of another CA ({copy.issuer[:16]}) than the one that members trust"
-    # In a renewal, the copy may have the published key as the next one or as the old one.
-    renewal = swarm_renewal.published(copy.state, swarm_renewal.GOSSIP).values()
-    keys = {copy.state["gossip"], *map(str, renewal)}
+    # In a renewal, the copy may have the published key as the next one.
+    followed = swarm_renewal.followed(copy.state, swarm_renewal.GOSSIP)
+    keys = {copy.state["gossip"], str(followed["gossip"])}
     if keys.isdisjoint(one.get("gossip") for one in published):
         return "its copy is older than Consul's gossip key"
     return None

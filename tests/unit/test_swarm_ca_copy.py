@@ -325,6 +325,27 @@ def test_secrets_are_those_that_the_lost_ca_has_published_last(hosts, kind, copi
     assert state(hosts)["serial"] > published
 
 
+def test_secrets_of_a_copy_count_more_than_an_older_record(hosts):
+    """Of a CA that was lost long ago, and has the CA again after another host was lost."""
+    hosts.pillar = {**PILLAR, "consul": {"acl": True}}
+    hosts.apply(*ALL)
+    keep(hosts)
+    long_ago = {key: hosts.mine["m1", key] for key in ("swarm_ca", "swarm_acl")}
+    hosts.pillar = {**hosts.pillar, "tls": {"ca": "m2"}}
+    hosts.apply("m2")
+    for step in ("begin", "follow", "end"):
+        hosts.on("m2")
+        swarm_ca.renew("acl", step)
+    keep(hosts, "m3")
+    before = lose(hosts, "m2")
+    lose(hosts)
+    hosts.pillar = {**hosts.pillar, "tls": {"ca": "m1"}}
+    hosts.mine.pop(("m2", "swarm_ca"))
+    hosts.mine |= {("m1", key): one for key, one in long_ago.items()}
+    assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m3"
+    assert secrets(state(hosts)) == secrets(before)
+
+
 def secrets(of):
     return {key: one for key, one in of.items() if key.startswith(("acl", "gossip"))}
 
