@@ -314,7 +314,12 @@ class Search:
         if len({one.issuer for one in good}) > 1:
             self._faults |= {one.holder: f"its copy is of {one.issuer[:16]}" for one in good}
             return None
-        return max(good, key=lambda one: _serial(one.state), default=None)
+
+        def order(one: Copy) -> tuple:
+            # Of two that are equal always the same: a dry run names the one that the run takes.
+            return -_serial(one.state), one.holder != self._me, one.holder
+
+        return min(good, key=order, default=None)
 
     def _renewed(self, copy: Copy) -> dict:
         """Return the state of a copy, with Consul's secrets as published since it was made."""
