@@ -46,8 +46,15 @@ def _mine():
     return swarm_mine.Mine(__salt__, __opts__, __context__)
 
 
-def _state():
+def _load():
     state = swarm_authority.load()
+    if state:
+        swarm_copy.refuse_older(__opts__["id"], state)
+    return state
+
+
+def _state():
+    state = _load()
     if not state:
         me = __opts__["id"]
         raise swarm_errors.SwarmError(f"{me} is no CA (yet): apply swarm there")
@@ -68,8 +75,14 @@ def record():
     """
     found = swarm_authority.record(_state())
     # Include the members: if the pillar changes them, the record differs and is sent again.
-    members = swarm_mine.members(_settings())
+    members = _readers(swarm_nodes.members(_settings()))
     return {**_masked(found, "gossip"), "members": members}
+
+
+def _readers(globs):
+    """Return the target of the minions that may read a record of this CA, itself among them."""
+    me, globs = __opts__["id"], [*globs]
+    return swarm_mine.target(globs if swarm_nodes.is_among(me, globs) else [*globs, me])
 
 
 def management():
@@ -84,7 +97,7 @@ def management():
 
         salt m1 swarm_ca.management
     """
-    servers = swarm_mine.target(_settings()["servers"])
+    servers = _readers(_settings()["servers"])
     found = swarm_authority.management(_state())
     return {**_masked(found, ""), "servers": servers}
 
@@ -109,7 +122,7 @@ def apply(test=False):
     if not settings["is_ca"]:
         return {}
     with swarm_files.alone(swarm_authority.LOCK):
-        state = swarm_authority.load()
+        state = _load()
         changes = {}
         if not state:
             state, how = _begun(settings, test)
@@ -117,9 +130,8 @@ def apply(test=False):
         before, state = state, swarm_authority.with_clients(state, settings)
         if state != before:
             changes["CA for clients"] = {"old": None, "new": "made"}
-        # Read the reports of all members only during a rotation.
-        reports = _reports(settings) if swarm_authority.is_changing(state) else {}
-        state, step = swarm_authority.advanced(state, settings, reports)
+        # A CA that comes back in its rotation goes on with the next apply.
+        state, step = (state, None) if "CA" in changes else _advanced(settings, state)
         if step:
             changes["CA"] = {"old": "in its change", "new": step}
         before, state = state, swarm_authority.with_token(state, settings)
@@ -139,6 +151,12 @@ def _begun(settings, test):
         return copy.state, f"restored from {copy.holder}"
     _refuse_second(settings)
     return swarm_authority.found(settings), "made"
+
+
+def _advanced(settings, state):
+    # Read the reports of all members only during a rotation.
+    reports = _reports(settings) if swarm_authority.is_changing(state) else {}
+    return swarm_authority.advanced(state, settings, reports)
 
 
 def complaints():
@@ -326,7 +344,7 @@ def _tell(settings, state):
     wanted = settings["consul"]["acl"] and state.get("acl")
     with mine.sending():
         told, token = record(), management() if wanted else None
-    mine.tell(me, swarm_authority.RECORD, told, "swarm_ca.record", swarm_mine.members(settings))
+    mine.tell(me, swarm_authority.RECORD, told, "swarm_ca.record", told["members"])
     if token:
         mine.tell(me, swarm_authority.ACL, token, "swarm_ca.management", token["servers"])
     elif state.get("acl") and mine.get([me], swarm_authority.ACL):
@@ -433,6 +451,8 @@ def certificate():
 def _dependants():
     """Return the members that still need the CA, as a sentence."""
     me, settings = __opts__["id"], _settings()
+    if _has_moved(settings):
+        return None
     if left := sorted(set(_reports(settings)) - {me}):
         return (
             f"the CA of {me} stays, for {', '.join(left)} has certificates of it: clean the others"
@@ -441,12 +461,22 @@ def _dependants():
     return None
 
 
+def _has_moved(settings):
+    """Check whether another minion is this CA by the pillar, and has published it."""
+    ca = settings["tls"]["ca"]
+    if settings["is_ca"] or not ca:
+        return False
+    told = _mine().get([ca], swarm_authority.RECORD).get(ca) or {}
+    own = swarm_pki.fingerprint(swarm_authority.load()["ca"]["cert"])
+    return own in swarm_pki.fingerprints(told.get("trust", ""))
+
+
 def remove(test=False, fresh=True):
     """
     Remove the CA from this host, including its private key; return what changed.
 
-    Refused while other members have certificates of this CA: without it, they would need
-    ``swarm_tls.distrust`` and a new certificate.
+    Refused while other members have certificates of this CA, unless it has moved to another host:
+    without it, they would need ``swarm_tls.distrust`` and a new certificate.
 
     CLI Example:
 

@@ -45,7 +45,12 @@ def apply(test=False):
     ca, before = settings["tls"]["ca"], swarm_copy.held()
     if mine.masterless:
         return {}
-    published = mine.get([ca], swarm_authority.RECORD).get(ca)
+    told = mine.get([ca, settings["id"]], swarm_authority.RECORD)
+    published = told.get(ca)
+    if published and settings["id"] in told and not test:
+        # The CA has moved: its old record must not count if it moves back.
+        for name in (swarm_authority.RECORD, swarm_authority.ACL):
+            mine.forget(name)
     if published and swarm_copy.is_current(published, settings["id"]):
         return {}
     # Before the first run, no CA has published anything; a run makes it before this.
@@ -79,7 +84,7 @@ def give(request, **kwargs):
     try:
         minion = swarm_caller.name(kwargs, me)
         settings = _settings()
-        known = [settings["tls"]["ca"], *settings["managers"]]
+        known = filter(None, [settings["tls"]["ca"], *settings["managers"]])
         with swarm_caller.admitted(minion, known):
             # The pillar of now: the requester may have been removed since the last refresh.
             settings = __salt__["swarm_settings.get"](fresh=True)

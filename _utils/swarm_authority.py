@@ -31,7 +31,7 @@ _CLIENTS_ISSUER = "clients_issuer"
 # many a member may have: each is reserved for it until the certificate expires.
 _GRANTS, _MOST_GRANTS = "grants", 8
 # The key of the number of the state, which grows with each change.
-_SERIAL = "serial"
+SERIAL = "serial"
 # Names of the values that the CA and the members publish in Salt's mine.
 RECORD, REPORT, ACL = "swarm_ca", "swarm_tls", "swarm_acl"
 
@@ -51,7 +51,7 @@ def load() -> dict:
 
 def save(state: dict) -> None:
     """Write the state of the CA; its serial tells the newer one of two copies."""
-    state = {**state, _SERIAL: state.get(_SERIAL, 0) + 1}
+    state = {**state, SERIAL: state.get(SERIAL, 0) + 1}
     swarm_files.write(FILE, swarm_files.to_json(state), mode=0o600)
 
 
@@ -116,7 +116,7 @@ def record(state: dict) -> dict:
         "trust": trust(state),
         "issuer": swarm_pki.fingerprint(state["ca"]["cert"]),
         "gossip": state["gossip"],
-        _SERIAL: state.get(_SERIAL, 0),
+        SERIAL: state.get(SERIAL, 0),
         **swarm_renewal.published(state, swarm_renewal.GOSSIP),
     }
     if clients := state.get(_CLIENTS):
@@ -203,10 +203,15 @@ def _next(state: dict, settings: dict, reports: dict) -> tuple[dict, str | None]
     if lagging(state, reports):
         return state, None
     if state["next"]:
-        return _in_each(state, _followed), "the new CA signs"
+        return followed(state), "the new CA signs"
     if state["old"]:
         return _in_each(state, lambda *_: {"old": []}), "the old CA is trusted no more"
     return state, None
+
+
+def followed(state: dict) -> dict:
+    """Return the CA with the new one as the one that signs, and the old one only trusted."""
+    return _in_each(state, _followed)
 
 
 def _in_each(state: dict, change: Callable[[dict, str], dict]) -> dict:

@@ -15,6 +15,7 @@ import swarm_certs
 import swarm_errors
 import swarm_files
 import swarm_pki
+import swarm_renewal
 import swarm_seal
 import swarm_wait
 from swarm_mine import Mine
@@ -22,7 +23,7 @@ from swarm_mine import Mine
 FUNCTION = "swarm_ca_copy.give"
 # Seconds to wait for the answers of other minions.
 _ANSWER = 15
-_KEYS = {"ca": dict, "old": list, "gossip": str, "issued": dict}
+_KEYS = {"ca": dict, "old": list, "gossip": str, "issued": dict, "rotation": object}
 _PEER = (
     "that minion is down, or the master does not let minions ask it (peer: swarm_ca_copy.give in"
     " the master's configuration, see the state swarm.master)"
@@ -123,6 +124,7 @@ def given(minion: str, key: object, settings: dict) -> dict:
             raise _refused(minion, f"the pillar of {me}, the CA, does not name it as a manager")
         if not (state := swarm_authority.load()):
             return {"none": f"{me} is no CA (yet)"}
+        refuse_older(me, state)
         return _sealed(Copy(me, me, state), minion, key)
     if not settings["is_manager"] or minion != settings["tls"]["ca"]:
         raise _refused(minion, f"it is not the CA (swarm:tls:ca) in the pillar of {me}, a manager")
@@ -160,6 +162,26 @@ def own(me: str) -> Copy | None:
         raise swarm_errors.SwarmError(f"{_file()} of {me} is no copy of the CA: {err}") from err
 
 
+def refuse_older(me: str, state: dict) -> None:
+    """
+    Raise an error if the state in the CA's file is older than this host's copy.
+
+    The CA has been on another host meanwhile: with the file's old secrets, members would go back.
+    """
+    try:
+        copy = own(me)
+    except swarm_errors.SwarmError:
+        return  # a damaged copy says nothing of the file
+    if not copy or copy.issuer not in _trusted() or _serial(copy.state) <= _serial(state):
+        return
+    raise swarm_errors.SwarmError(
+        f"{swarm_authority.FILE} of {me} is older than its copy of the CA, which has been on"
+        f" {copy.ca} meanwhile; nothing was changed. To continue with the CA as it was there,"
+        f" remove {swarm_authority.FILE} from {me}; to go back to the file, salt {me}"
+        " swarm_ca_copy.remove. Then apply again"
+    )
+
+
 def _opened(holder: str, answer: Mapping, key: str, me: str) -> Copy:
     state = parsed(swarm_seal.opened(answer.get("box"), key, _purpose(me)))
     return Copy(holder, str(answer.get("ca")), state)
@@ -168,7 +190,10 @@ def _opened(holder: str, answer: Mapping, key: str, me: str) -> Copy:
 def is_current(published: dict, me: str) -> bool:
     """Check whether this host's copy is good, and the CA has published no change since."""
     try:
-        return bool(own(me)) and held().get("published") == published.get("serial")
+        copy = own(me)
+        # Another CA, or one from a backup, may have reached the same number.
+        fits = copy and not _stale(copy, [published])
+        return bool(fits) and held().get("published") == published.get(swarm_authority.SERIAL)
     except swarm_errors.SwarmError:
         return False
 
@@ -186,7 +211,7 @@ def fetch(salt: Mapping[str, Callable], settings: dict, published: dict) -> None
         raise swarm_errors.SwarmError(f"{cure}: of what it sends, {err}") from err
     if copy.issuer not in _trusted():
         raise swarm_errors.SwarmError(f"{cure}: it sends a CA that {me} does not trust")
-    told = {"ca": ca, "issuer": copy.issuer, "published": published.get("serial")}
+    told = {"ca": ca, "issuer": copy.issuer, "published": published.get(swarm_authority.SERIAL)}
     text = swarm_files.to_json({**told, "box": answer["box"]})
     swarm_files.write(_file(), text, mode=0o600)
 
@@ -211,11 +236,11 @@ class Search:
     def __init__(self, salt: Mapping[str, Callable], settings: dict, mine: Mine) -> None:
         self._salt, self._settings, self._mine = salt, settings, mine
         self._me = settings["id"]
-        # For this search only: nothing has to be stored, not even in test mode.
-        self._key = swarm_seal.new_key()
         self._copies: list[Copy] = []
         self._faults: dict[str, str] = {}
         self._silent = self._holders()
+        # For this search only: nothing has to be stored, not even in test mode.
+        self._key = swarm_seal.new_key() if self._silent else ""
 
     def _holders(self) -> list[str]:
         """Return the other managers that have a copy, by their reports."""
@@ -231,7 +256,7 @@ class Search:
         if self._silent:
             swarm_wait.until(self._probe, 0 if test else self._settings["timeout"])
         if found := self._best():
-            return found
+            return found._replace(state=self._renewed(found))
         if self._faults:
             raise swarm_errors.SwarmError(self._hopeless())
         return None
@@ -278,10 +303,10 @@ class Search:
 
     def _best(self) -> Copy | None:
         """Return the newest of the copies that are of the CA that members trust."""
-        published = self._published()
+        published = [*self._published().values()]
         self._faults = {one: why for one, why in self._faults.items() if one not in self._holding()}
         good = []
-        for copy in self._copies:
+        for copy in (_followed(one, published) for one in self._copies):
             if why := _stale(copy, published):
                 self._faults[copy.holder] = why
             else:
@@ -289,18 +314,44 @@ class Search:
         if len({one.issuer for one in good}) > 1:
             self._faults |= {one.holder: f"its copy is of {one.issuer[:16]}" for one in good}
             return None
-        last = {one.get("serial") for one in published}
-        return max(good, key=lambda one: (_serial(one) in last, _serial(one)), default=None)
+
+        def order(one: Copy) -> tuple:
+            # Of two that are equal always the same: a dry run names the one that the run takes.
+            return -_serial(one.state), one.holder != self._me, one.holder
+
+        return min(good, key=order, default=None)
+
+    def _renewed(self, copy: Copy) -> dict:
+        """Return the state of a copy, with Consul's secrets as published since it was made."""
+        published = self._published()
+        # Above all of before: a later change must not have the number of a copy that exists.
+        serials = [_serial(one) for one in (*published.values(), *(c.state for c in self._copies))]
+        state = {**copy.state, swarm_authority.SERIAL: max(serials)}
+        newer = {
+            minion: one
+            for minion, one in published.items()
+            if _serial(one) > _serial(copy.state) and not _stale(copy, [one])
+        }
+        if not newer:
+            return state
+        last = max(newer, key=lambda minion: _serial(newer[minion]))
+        gossip = newer[last]["gossip"]
+        state = swarm_renewal.restored(state, swarm_renewal.GOSSIP, gossip, newer[last])
+        token = self._mine.get([last], swarm_authority.ACL).get(last)
+        if isinstance(token, dict) and isinstance(token.get("token"), str):
+            state = swarm_renewal.restored(state, swarm_renewal.TOKEN, token["token"], token)
+        return state
 
     def _holding(self) -> set[str]:
         return {one.holder for one in self._copies}
 
-    def _published(self) -> list[dict]:
+    def _published(self) -> dict[str, dict]:
         """Return what the lost CA has published last, from the mine of its minion."""
         former = {self._me, swarm_files.record("tls").get("ca")}
-        names = former | {one.ca for one in self._copies}
+        # Nobody who gives a copy vouches for it: its giver was not the CA.
+        names = former | {one.ca for one in self._copies if one.ca != one.holder}
         found = self._mine.get(sorted(filter(None, names)), swarm_authority.RECORD)
-        return [one for one in found.values() if isinstance(one, dict) and one]
+        return {minion: one for minion, one in found.items() if isinstance(one, dict) and one}
 
     def _hopeless(self) -> str:
         told = "; ".join(f"{one}: {why}" for one, why in sorted(self._faults.items()))
@@ -311,9 +362,19 @@ class Search:
         )
 
 
-def _serial(copy: Copy) -> int:
-    serial = copy.state.get("serial")
+def _serial(state: dict) -> int:
+    """Return the number of a CA's state, or of its record."""
+    serial = state.get(swarm_authority.SERIAL)
     return serial if isinstance(serial, int) else 0
+
+
+def _followed(copy: Copy, published: list[dict]) -> Copy:
+    """Return a copy from before the new CA of a rotation signs as one from after that."""
+    following, issuers = copy.state["next"], {one.get("issuer") for one in published}
+    missed = following and copy.issuer not in issuers
+    if missed and swarm_pki.fingerprint(following["cert"]) in issuers:
+        return copy._replace(state=swarm_authority.followed(copy.state))
+    return copy
 
 
 def _stale(copy: Copy, published: list[dict]) -> str | None:
@@ -322,6 +383,9 @@ def _stale(copy: Copy, published: list[dict]) -> str | None:
         return None
     if copy.issuer not in {one.get("issuer") for one in published}:
         return f"its copy is of another CA ({copy.issuer[:16]}) than the one that members trust"
-    if copy.state["gossip"] not in {one.get("gossip") for one in published}:
+    # In a renewal, the copy may have the published key as the next one.
+    followed = swarm_renewal.followed(copy.state, swarm_renewal.GOSSIP)
+    keys = {copy.state["gossip"], str(followed["gossip"])}
+    if keys.isdisjoint(one.get("gossip") for one in published):
         return "its copy is older than Consul's gossip key"
     return None

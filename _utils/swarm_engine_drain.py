@@ -171,10 +171,17 @@ def uncertain(caller: str) -> str:
 # ---- the report
 
 
-def outcome(why: str, seconds: float, missing: str | None) -> str:
-    """Return what became of the drain, as text for the report."""
+def outcome(why: str, seconds: float, missing: str | None, unanswered: bool = False) -> str:
+    """
+    Return what became of the drain, as text for the report.
+
+    unanswered
+        Whether nobody has told at last how far it is, and perhaps never.
+    """
     if why:
         return why
+    if missing and unanswered:
+        return f"restarted after {seconds:.0f} s, and perhaps not drained: {missing}"
     if missing:
         return f"drained, but restarted after {seconds:.0f} s although not done: {missing}"
     return f"drained before the restart, in {seconds:.0f} s"

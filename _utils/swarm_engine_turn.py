@@ -97,7 +97,8 @@ class Raft:
     def _drain(self, client: Any) -> str | None:
         turn = self._own(client)
         if turn is None:
-            self.without = swarm_engine_drain.ENDED
+            # Another host may have the turn by now, and restart its engine: this one waits again.
+            self._turn, self.without = None, swarm_engine_drain.ENDED
             return None
         missing, self.without = swarm_engine_drain.drain(client, turn.before)
         return missing
@@ -161,6 +162,8 @@ class Managers:
             raise swarm_errors.SwarmError(f"nothing was changed: {answer['refused']}")
         self.without = str(answer.get("without") or "")
         self._taken = self._taken or (what == TAKE and not answer["missing"])
+        if self.without == swarm_engine_drain.ENDED:
+            self._taken = False
         return answer["missing"]
 
     def _answer(self, what: str) -> dict | None:
@@ -359,9 +362,11 @@ def _drain(keeper: Keeper, settings: dict) -> str:
 
     with contextlib.suppress(swarm_errors.WaitTimeoutError):
         swarm_wait.until(probe, settings["timeout"], slow=3)
+    unanswered = keeper.stuck
     # Another manager may have gone away meanwhile.
     _take(keeper, settings)
-    return swarm_engine_drain.outcome(keeper.without, time.monotonic() - began, last[0])
+    seconds = time.monotonic() - began
+    return swarm_engine_drain.outcome(keeper.without, seconds, last[0], unanswered)
 
 
 def _patient(keeper: Keeper, what: str) -> Callable[[], str | None]:

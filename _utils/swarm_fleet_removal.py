@@ -203,7 +203,8 @@ def _made_worthless(master: Master, removal: _Removal, endpoint: str | None) -> 
         if managed:
             done["CA"] = swarm_rotation.authority_remains(minion)
         known = swarm_fleet_renewal.kept_by(master, ca)
-        if minion not in swarm.holders:
+        # A manager's copy of the CA has it as well.
+        if minion not in swarm.holders and not managed:
             known = [kind for kind in known if kind != swarm_rotation.TOKEN]
         done |= {kind: swarm_rotation.secret_remains(minion, kind) for kind in known}
     return done

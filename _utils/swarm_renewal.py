@@ -90,6 +90,13 @@ def _without(state: dict, key: str) -> dict:
     return {name: one for name, one in state.items() if name != key}
 
 
+def restored(state: dict, kind: str, secret: str, record: Mapping) -> dict:
+    """Return the state of a restored CA with a secret, and its renewal, as last published."""
+    keys = (_NEXT.format(kind), _OLD.format(kind))
+    rest = {name: one for name, one in state.items() if name not in keys}
+    return {**rest, kind: secret, **{key: record[key] for key in keys if key in record}}
+
+
 def published(state: Mapping, kind: str) -> dict:
     """Return the secrets of a renewal in progress, by the keys of the CA's record."""
     keys = (_NEXT.format(kind), _OLD.format(kind))

@@ -95,9 +95,9 @@ def secret_remains(minion: str, kind: str) -> str:
     can = {
         GOSSIP: f"{minion} knows the key of Consul's gossip: from a host that reaches port 8301, it"
         " can read and forge messages about members, for as long as the key is in use",
-        TOKEN: f"{minion} was a server of Consul and knows the management token: together with a"
-        " certificate that is still valid, it has all rights in Consul, for as long as the token"
-        " is in use",
+        TOKEN: f"{minion} was a manager or a server of Consul, and knows the management token:"
+        " together with a certificate that is still valid, it has all rights in Consul, for as long"
+        " as the token is in use",
     }
     return (
         f"{can[kind]}. To replace it: take {minion} out of pillar, run salt-key -d {minion}, then"

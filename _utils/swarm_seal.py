@@ -9,7 +9,7 @@ import base64
 import binascii
 
 import swarm_errors
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -23,7 +23,11 @@ _RAW = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 def new_key() -> str:
     """Return a new private key for ``opened``."""
-    key = X25519PrivateKey.generate()
+    try:
+        key = X25519PrivateKey.generate()
+    except UnsupportedAlgorithm as err:
+        # Such as in FIPS mode, where everything else of the formula works.
+        raise swarm_errors.SwarmError(f"this host cannot encrypt a copy of the CA: {err}") from err
     return _text(
         key.private_bytes(
             serialization.Encoding.Raw,

@@ -16,13 +16,16 @@ from typing import Any
 import swarm_docker
 import swarm_errors
 
-# Bridges of networks that Docker creates itself.
+# Bridges of networks that Docker creates itself, and the option with the name of another bridge.
 _BRIDGES = ("docker0", "docker_gwbridge")
 _NAME = "com.docker.network.bridge.name"
 _LINKS, _PROCESSES = Path("/sys/class/net"), Path("/proc")
 _TOOLS = ("iptables", "ip6tables")
-# Not the chains DOCKER_OUTPUT and DOCKER_POSTROUTING: in a container, they are another engine's.
-_CHAIN = re.compile(r":(DOCKER(?:-[A-Z0-9-]+)?) ")
+# All of Docker's chains, of any version, and no other that an administrator has called DOCKER-...
+# Not DOCKER_OUTPUT and DOCKER_POSTROUTING: in a container, they are another engine's.
+_CHAIN = re.compile(
+    r":(DOCKER(?:-(?:USER|INGRESS|FORWARD|BRIDGE|CT|INTERNAL|ISOLATION(?:-STAGE-[12])?))?) "
+)
 # An administrator's own rules are in this chain.
 _USERS = "DOCKER-USER"
 _FORMS = (
@@ -34,32 +37,39 @@ _FORMS = (
 
 
 def bridges(salt: Mapping[str, Callable]) -> list[str]:
-    """Return the bridges of the engine's networks; only Docker's own if it does not answer."""
+    """
+    Return the bridges of the engine's networks; only Docker's own if it does not answer.
+
+    Without those that have been given a name: an engine uses a bridge of that name that exists, and
+    does not tell whether it has created it.
+    """
     found = list(_BRIDGES)
     with contextlib.suppress(swarm_errors.SwarmError):
         url = salt["config.get"]("swarm_docker_url")
         with swarm_docker.connect(url, what="the engine's networks") as client:
-            found += map(_bridge, client.networks(filters={"driver": "bridge"}))
-    return list(dict.fromkeys(found))
+            networks = client.networks(filters={"driver": "bridge"})
+            found += [f"br-{one['Id'][:12]}" for one in networks if not _is_named(one)]
+    return found
 
 
-def _bridge(network: Mapping[str, Any]) -> str:
-    return (network.get("Options") or {}).get(_NAME) or f"br-{network['Id'][:12]}"
+def _is_named(network: Mapping[str, Any]) -> bool:
+    return bool((network.get("Options") or {}).get(_NAME))
 
 
 def remove(salt: Mapping[str, Callable], names: Iterable[str]) -> list[str]:
     """
     Remove these bridges, and Docker's chains and rules; return what could not be removed.
 
-    Nothing is removed while an engine runs on this host, or from a bridge that is in use.
+    Nothing is removed while an engine runs on this host; a bridge with ports stays, with its rules.
     """
     if _engine_runs():
         return []
-    unused = [name for name in names if _is_unused_bridge(name)]
-    said = [_run(salt, ["ip", "link", "delete", name]) for name in unused]
+    unused = [name for name in names if not _is_used(name)]
+    there = [name for name in unused if (_LINKS / name / "bridge").is_dir()]
+    said = [_run(salt, ["ip", "link", "delete", name]) for name in there]
     for tool in filter(salt["cmd.which"], _TOOLS):
         listing = _listing(salt, tool)
-        if text := undo(listing, names):
+        if text := undo(listing, unused):
             said.append(_run(salt, [f"{tool}-restore", "-w", "--noflush"], text))
     return [one for one in said if one]
 
@@ -76,9 +86,9 @@ def _text(path: Path) -> str:
     return ""
 
 
-def _is_unused_bridge(name: str) -> bool:
-    link = _LINKS / name
-    return (link / "bridge").is_dir() and not any((link / "brif").iterdir())
+def _is_used(name: str) -> bool:
+    ports = _LINKS / name / "brif"
+    return ports.is_dir() and any(ports.iterdir())
 
 
 def _listing(salt: Mapping[str, Callable], tool: str) -> str:

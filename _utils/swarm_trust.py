@@ -39,6 +39,8 @@ def find(settings: dict, mine: Mine) -> dict:
 def wait(settings: dict, mine: Mine, test: bool) -> dict:
     """Return the CA's record; wait until it has all that this node needs of it."""
     found = find(settings, mine)
+    if test and not found and settings["is_ca"]:
+        return {}  # the run would restore the CA first, as the one that this host trusts
     if not found:
         _refuse_moved(settings)
 
@@ -83,7 +85,8 @@ def _refuse_moved(settings: dict) -> None:
         raise swarm_errors.SwarmError(
             f"swarm:tls:ca is {ca} by now (by default, it is the first manager), and {was} is the"
             f" CA that {me} trusts: nothing was changed. Name {was} in swarm:tls:ca. If the CA is"
-            f" to be on {ca}: bring {swarm_authority.FILE} there, and apply there first. If {me} is"
+            f" to be on {ca}: apply there first, where a manager restores it from a copy; without"
+            f" one, bring {swarm_authority.FILE} there before. If {me} is"
             f" to move to another swarm, that of {ca}: name {me} in swarm:nodes there, apply there,"
             f" then salt {me} swarm_tls.distrust, and apply again"
         )

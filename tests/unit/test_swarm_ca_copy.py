@@ -3,7 +3,9 @@ The CA's host is lost, and comes back from the copies of the managers; who gets 
 """
 
 import json
+import re
 import shutil
+from unittest.mock import create_autospec
 
 import pytest
 import swarm_authority
@@ -13,6 +15,7 @@ import swarm_files
 import swarm_pki
 import swarm_seal
 import swarm_wait
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from _modules import swarm_ca, swarm_ca_copy, swarm_tls
 from tests.unit.tls_hosts import PILLAR, Hosts
@@ -172,6 +175,9 @@ def test_ca_moves_to_a_manager_that_pillar_names(hosts):
     before = lose(hosts)
     hosts.pillar = {**PILLAR, "tls": {"ca": "m2"}}
     hosts.silent = {"m1", "m3"}
+    hosts.on("m2")
+    assert swarm_ca.apply(test=True) == {"CA": {"old": None, "new": "restored from m2"}}
+    assert swarm_tls.apply(test=True) == {}
     changes = hosts.apply("m2")
     assert changes["m2"] == {"CA": {"old": None, "new": "restored from m2"}}
     assert state(hosts, "m2")["ca"] == before["ca"]
@@ -187,6 +193,19 @@ def test_new_swarm_asks_nobody_for_a_copy(monkeypatch, tmp_path):
     new = Hosts(monkeypatch, tmp_path)
     assert new.apply("m1")["m1"]["CA"]["new"] == "made"
     assert new.asked == []
+
+
+def test_host_that_cannot_encrypt_has_a_ca_and_no_copy(monkeypatch, tmp_path):
+    """In FIPS mode, there is no X25519."""
+    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+    unable = create_autospec(swarm_seal.X25519PrivateKey)
+    unable.generate.side_effect = UnsupportedAlgorithm("not supported by this OpenSSL")
+    monkeypatch.setattr(swarm_seal, "X25519PrivateKey", unable)
+    new = Hosts(monkeypatch, tmp_path)
+    assert new.apply("m1")["m1"]["CA"]["new"] == "made"
+    new.apply("m2")
+    with pytest.raises(swarm_errors.SwarmError, match="cannot encrypt a copy"):
+        keep(new, "m2")
 
 
 def test_backup_that_is_put_back_counts_more_than_the_copies(hosts):
@@ -221,7 +240,149 @@ def test_distrust_everywhere_gives_a_new_ca_as_ever(hosts):
     assert state(hosts)["ca"] != before["ca"]
 
 
+def test_ca_that_moves_back_does_not_go_on_with_its_old_state(hosts):
+    """A file from before the move has the secrets that have been replaced since."""
+    old = state(hosts)
+    hosts.pillar = {**PILLAR, "tls": {"ca": "m2"}}
+    hosts.apply("m2")
+    for step in ("begin", "follow", "end"):
+        hosts.on("m2")
+        swarm_ca.renew("gossip", step)
+    hosts.apply("m1", "m3", "m4")
+    keep(hosts)
+    assert ("m1", "swarm_ca") not in hosts.mine, "members would read it as soon as it is the CA"
+    hosts.pillar = PILLAR
+    hosts.on("m1")
+    for function in (lambda: swarm_ca.apply(test=True), swarm_ca.apply, swarm_ca.record):
+        with pytest.raises(swarm_errors.SwarmError, match=r"older than its copy .*m2 meanwhile"):
+            function()
+    assert ("m1", "swarm_ca") not in hosts.mine
+    assert "older than its copy" in ask(hosts, "m1", "m2")["refused"]
+    assert state(hosts) == old
+    swarm_authority.FILE.unlink()
+    assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m1"
+    assert state(hosts)["gossip"] == hosts.mine["m2", "swarm_ca"]["gossip"] != old["gossip"]
+    # It was the operator's choice: the copy goes, and the file counts.
+    assert keep(hosts, "m1")["m1"]
+    swarm_files.write(swarm_authority.FILE, json.dumps(old), mode=0o600)
+    hosts.apply("m1")
+    assert state(hosts)["gossip"] == old["gossip"]
+
+
+def test_former_ca_can_be_removed_once_another_host_has_it(hosts, monkeypatch):
+    monkeypatch.setattr(swarm_ca, "_TOGETHER", 0)
+    hosts.pillar = {**PILLAR, "tls": {"ca": "m2"}}
+    hosts.on("m1")
+    with pytest.raises(swarm_errors.SwarmError, match="the CA of m1 stays"):
+        swarm_ca.remove()
+    hosts.apply("m2")
+    hosts.on("m1")
+    assert swarm_ca.remove() == {"CA": {"old": "present", "new": None}}
+    hosts.on("m2")
+    with pytest.raises(swarm_errors.SwarmError, match="the CA of m2 stays"):
+        swarm_ca.remove()
+
+
+def test_published_record_stays_until_the_new_ca_has_one(hosts):
+    """The new CA has to know which copy is the last."""
+    hosts.pillar = {**PILLAR, "tls": {"ca": "m2"}}
+    keep(hosts)
+    assert ("m1", "swarm_ca") in hosts.mine
+    hosts.apply("m2")
+    hosts.on("m1")
+    swarm_ca_copy.apply(test=True)
+    assert ("m1", "swarm_ca") in hosts.mine
+    keep(hosts)
+    assert ("m1", "swarm_ca") not in hosts.mine
+
+
+@pytest.mark.parametrize(
+    ("kind", "copied", "last"),
+    [
+        ("gossip", "follow", "end"),
+        ("gossip", "begin", "follow"),
+        ("acl", "begin", "end"),
+        ("acl", "follow", "end"),
+    ],
+)
+def test_secrets_are_those_that_the_lost_ca_has_published_last(hosts, kind, copied, last):
+    """Not an older management token, and no renewal that has ended since."""
+    hosts.pillar = {**PILLAR, "consul": {"acl": True}}
+    hosts.apply(*ALL)
+    for step in ("begin", "follow", "end"):
+        hosts.on("m1")
+        swarm_ca.renew(kind, step)
+        if step == copied:
+            keep(hosts)
+        if step == last:
+            break
+    before, published = lose(hosts), hosts.mine["m1", "swarm_ca"]["serial"]
+    hosts.on("m2")
+    copy = secrets(swarm_copy.own("m2").state)
+    hosts.on("m1")
+    swarm_ca.apply()
+    assert secrets(state(hosts)) == secrets(before) != copy
+    assert state(hosts)["serial"] > published
+
+
+def test_secrets_of_a_copy_count_more_than_an_older_record(hosts):
+    """Of a CA that was lost long ago, and has the CA again after another host was lost."""
+    hosts.pillar = {**PILLAR, "consul": {"acl": True}}
+    hosts.apply(*ALL)
+    keep(hosts)
+    long_ago = {key: hosts.mine["m1", key] for key in ("swarm_ca", "swarm_acl")}
+    hosts.pillar = {**hosts.pillar, "tls": {"ca": "m2"}}
+    hosts.apply("m2")
+    for step in ("begin", "follow", "end"):
+        hosts.on("m2")
+        swarm_ca.renew("acl", step)
+    keep(hosts, "m3")
+    before = lose(hosts, "m2")
+    lose(hosts)
+    hosts.pillar = {**hosts.pillar, "tls": {"ca": "m1"}}
+    hosts.mine.pop(("m2", "swarm_ca"))
+    hosts.mine |= {("m1", key): one for key, one in long_ago.items()}
+    assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m3"
+    assert secrets(state(hosts)) == secrets(before)
+
+
+def secrets(of):
+    return {key: one for key, one in of.items() if key.startswith(("acl", "gossip"))}
+
+
+def test_ca_that_is_no_member_knows_what_it_has_published(hosts):
+    """Without its own record, it could not tell the last copy from an older one."""
+    known = state(hosts)
+    hosts.pillar = {**PILLAR, "nodes": {}, "tls": {"ca": "m4"}, "consul": {"acl": True}}
+    hosts.on("m4")
+    swarm_authority.save(known)
+    for readers in (swarm_ca.record()["members"], swarm_ca.management()["servers"]):
+        who = [one for one in (*ALL, "m5", "m44") if re.match(readers, one)]
+        assert who == ["m1", "m2", "m3", "m4"]
+
+
 # ---- copies that are none, or not the right one
+
+
+def test_copy_of_the_former_ca_is_not_current(hosts):
+    """The new CA counts from the beginning, and reaches the number of that copy."""
+    for host in ALL:
+        hosts.on(host)
+        swarm_tls.distrust()
+    lose(hosts)
+    hosts.mine.pop(("m1", "swarm_ca"))
+    for host in ("m2", "m3"):
+        hosts.mine.pop((host, "swarm_tls"))
+    hosts.apply(*ALL)
+    hosts.on("m2")
+    told = hosts.mine["m1", "swarm_ca"]
+    before = swarm_copy.held()
+    swarm_files.write(
+        swarm_files.CONFIG / "ca.sealed", json.dumps({**before, "published": told["serial"]})
+    )
+    keep(hosts, "m2")
+    hosts.on("m2")
+    assert swarm_copy.own("m2").issuer == told["issuer"] != before["issuer"]
 
 
 def test_newest_copy_counts(hosts):
@@ -233,6 +394,45 @@ def test_newest_copy_counts(hosts):
     hosts.silent = set()
     assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m2"
     assert state(hosts)["serial"] > before["serial"]
+
+
+def test_copy_from_after_the_last_publication_counts_more(hosts):
+    """The CA publishes only at its next apply what it has signed since."""
+    hosts.apply("m4", tls={"key_type": "rsa"})
+    hosts.on("m3")
+    swarm_copy.drop()
+    keep(hosts, "m3")
+    before = lose(hosts)
+    hosts.pillar = {**PILLAR, "tls": {"ca": "m3"}}
+    assert hosts.apply("m3")["m3"]["CA"]["new"] == "restored from m3"
+    assert state(hosts, "m3")["grants"]["m4"] == before["grants"]["m4"]
+
+
+def test_restored_state_counts_from_above_all_copies(hosts):
+    """Even from above one that was refused: the host's own would count more than the file."""
+    lose(hosts)
+    edit(hosts, "m2", lambda state: {**state, "gossip": "old", "serial": 500})
+    hosts.pillar = {**PILLAR, "tls": {"ca": "m2"}}
+    assert hosts.apply("m2")["m2"]["CA"]["new"] == "restored from m3"
+    assert state(hosts, "m2")["serial"] > 500
+
+
+@pytest.mark.parametrize("copied", [True, False], ids=["copied since", "not copied since"])
+def test_ca_that_is_lost_in_its_rotation_comes_back_where_it_was(hosts, copied):
+    hosts.on("m1")
+    swarm_ca.rotate()
+    hosts.apply(*ALL)
+    keep(hosts)
+    assert hosts.apply("m1")["m1"]["CA"]["new"] == "the new CA signs"
+    if copied:
+        keep(hosts)
+    before = lose(hosts)
+    assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m2"
+    after = state(hosts)
+    for key in ("ca", "next", "old", "rotation"):
+        assert after[key] == before[key]
+    hosts.apply(*ALL, "m1")
+    assert state(hosts)["old"] == []
 
 
 def other(**differs):
@@ -268,6 +468,26 @@ def test_lying_manager_brings_no_other_ca(hosts, monkeypatch):
     assert swarm_authority.load() == {}
 
 
+def test_lying_manager_does_not_vouch_for_its_own_ca(hosts, monkeypatch):
+    """It says that it was the CA, and publishes a record of its own."""
+    before = lose(hosts)
+    edit(hosts, "m2", other())
+    hosts.on("m2")
+    evil = swarm_copy.own("m2").state
+    swarm_files.write(
+        swarm_files.CONFIG / "ca.sealed", json.dumps({**swarm_copy.held(), "ca": "m2"})
+    )
+    hosts.mine["m2", "swarm_ca"] = swarm_authority.record(evil)
+    monkeypatch.setattr(swarm_ca_copy.swarm_copy, "_trusted", Everything)
+    hosts.silent = {"m3"}
+    hosts.on("m1")
+    with pytest.raises(swarm_errors.WaitTimeoutError, match="A copy is on m3"):
+        swarm_ca.apply(test=True)
+    hosts.silent = set()
+    assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m3"
+    assert state(hosts)["ca"] == before["ca"]
+
+
 class Everything:
     def __contains__(self, _):
         return True
@@ -281,6 +501,7 @@ class Everything:
         lambda state: {**state, "issued": "junk"},
         lambda state: {**state, "ca": "junk"},
         lambda _: [],
+        lambda state: {key: one for key, one in state.items() if key != "rotation"},
     ],
 )
 def test_junk_is_no_copy(hosts, change):
@@ -314,6 +535,11 @@ def test_ca_gives_no_copy_to_who_is_no_manager(hosts, caller):
 @pytest.mark.parametrize("caller", ["m3", "m4", "m9"])
 def test_manager_gives_its_copy_to_the_ca_alone(hosts, caller):
     assert "is not the CA (swarm:tls:ca) in the pillar of m2" in ask(hosts, "m2", caller)["refused"]
+
+
+def test_host_without_tls_gives_no_copy(hosts):
+    hosts.pillar = {**PILLAR, "tls": {"enabled": False}}
+    assert set(ask(hosts, "m2", "m9")) == set(ask(hosts, "m1", "m2")) == {"refused"}
 
 
 def test_node_gives_no_copy(hosts):

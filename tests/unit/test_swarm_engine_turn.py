@@ -4,6 +4,7 @@ A restart of an engine in a swarm: who may, who waits, and what ends the turn.
 
 import contextlib
 import copy
+import re
 import threading
 from unittest.mock import Mock
 
@@ -538,6 +539,21 @@ def test_tasks_that_do_not_end_do_not_hold_up_the_restart(turn, placing, monkeyp
     assert placing.availability("m1") == ACTIVE
 
 
+def test_drain_that_no_manager_answers_is_not_claimed(turn, request_of, placing, monkeypatch):
+    publish = request_of(placing, "m4", {"m4": "id-m4"}, **DRAINS)
+    worker = Api("m4", [*THREE, WORKER], placing)
+
+    def silent(tgt, fun, arg=None, **more):
+        return {} if arg == ["drain"] else publish(tgt, fun, arg, **more)
+
+    monkeypatch.setattr(swarm_engine_turn, "swarm_wait", Hasty)
+    with turn("m4", worker, silent, **DRAINS)[0] as mine:
+        assert placing.availability("m4") == ACTIVE
+    assert re.match(
+        "restarted after .*perhaps not drained: m4 is a w", mine.changes["drain"]["new"]
+    )
+
+
 class Hasty:
     """Waits as little as the real one, and for nothing else."""
 
@@ -561,6 +577,32 @@ def test_quorum_is_looked_at_again_after_the_drain(turn, placing, monkeypatch):
     ):
         pytest.fail("it restarts")
     assert (placing.availability("m1"), holder(placing)) == (ACTIVE, None)
+
+
+@pytest.mark.parametrize("host", ["m1", "m4"], ids=["manager", "worker"])
+def test_turn_that_somebody_ends_during_the_drain_is_waited_for_again(
+    turn, request_of, placing, monkeypatch, host
+):
+    """Another host has it by then, and two engines would restart at once."""
+    publish = request_of(placing, "m4", {"m4": "id-m4"}, **DRAINS)
+    api = placing if host == "m1" else Api("m4", [*THREE, WORKER], placing)
+    drained, settings = swarm_engine_drain.drain, settings_of(BUILTIN, minion("m1"))
+
+    def drain(client, before):
+        drained(client, before)
+        swarm_raft_lock.remove(placing, swarm_raft_lock.find(placing).id)
+        swarm_engine_drain.restore_of(placing, before["node"], host, settings)
+        swarm_raft_lock.take(placing, "m2", "id-m2", 10**12)
+        return swarm_engine_drain.Answer("tasks still run")
+
+    monkeypatch.setattr(swarm_engine_drain, "drain", drain)
+    monkeypatch.setattr(swarm_engine_turn, "swarm_wait", Hasty)
+    with (
+        pytest.raises(swarm_errors.WaitTimeoutError, match="restart its engine: m2 has it since"),
+        turn(host, api, publish, **DRAINS)[0],
+    ):
+        pytest.fail("two at a time")
+    assert (placing.availability(host), holder(placing)) == (ACTIVE, "m2")
 
 
 @pytest.mark.parametrize("host", ["m1", "m4"], ids=["manager", "worker"])

@@ -998,7 +998,14 @@ def test_node_that_does_not_answer_blocks_the_renewal_before_it_begins(classic):
 def test_removed_host_and_what_it_knew_of_consul(classic):
     done = runner.remove("m4")
     assert done["gossip"].endswith("salt-key -d m4, then salt-run swarm.rotate gossip")
-    assert "acl" not in done, "only servers know the management token"
+    assert "acl" not in done, "only servers and managers know the management token"
+    assert runner.remove("m3")["acl"].endswith("salt-run swarm.rotate acl")
+
+
+def test_removed_manager_knew_all_that_its_copy_of_the_ca_has(classic):
+    """Also the management token, though it was no server."""
+    three(classic, consul={"servers": ["m1", "m2"]})
+    classic.alive = ["m1", "m2"]
     assert runner.remove("m3")["acl"].endswith("salt-run swarm.rotate acl")
 
 

@@ -1,5 +1,8 @@
+import contextlib
 import subprocess
+from unittest.mock import create_autospec
 
+import docker
 import pytest
 import swarm_traces
 
@@ -84,6 +87,28 @@ def test_chain_for_users_stays_with_rules_of_an_administrator():
     assert "-X DOCKER-ISOLATION-STAGE-1\n" in text
 
 
+def test_chain_of_an_administrator_stays_whatever_its_name():
+    own = ":DOCKER-ALLOWED - [0:0]\n"
+    rules = "-A FORWARD -j DOCKER-ALLOWED\n-A DOCKER-ALLOWED -i br7 -j ACCEPT\nCOMMIT"
+    text = swarm_traces.undo(FILTER.replace(":DOCKER-USER", f"{own}:DOCKER-USER"), BRIDGES)
+    other = FILTER.replace(":DOCKER-USER", f"{own}:DOCKER-USER").replace("COMMIT", rules)
+    assert swarm_traces.undo(other, BRIDGES) == text
+    assert "DOCKER-ALLOWED" not in text
+
+
+@pytest.mark.parametrize(
+    "chain",
+    ["DOCKER-FORWARD", "DOCKER-BRIDGE", "DOCKER-CT", "DOCKER-INTERNAL", "DOCKER-INGRESS"],
+)
+def test_chains_of_all_engines_are_removed(chain):
+    listing = f"*filter\n:{chain} - [0:0]\n-A FORWARD -j {chain}\nCOMMIT\n"
+    assert swarm_traces.undo(listing, BRIDGES).splitlines()[1:-1] == [
+        f"-D FORWARD -j {chain}",
+        f"-F {chain}",
+        f"-X {chain}",
+    ]
+
+
 @pytest.mark.parametrize(
     "listing", ["", "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j ACCEPT\nCOMMIT\n"]
 )
@@ -142,6 +167,26 @@ def test_unused_bridges_are_removed_and_others_stay(kernel):
         ["ip", "link", "delete", "docker0"]
     ]
     assert ["iptables-restore", "-w", "--noflush"] in commands(salt)
+
+
+def test_bridge_with_ports_stays_with_its_rules(kernel):
+    salt = kernel({"docker0": ["tap1"], "docker_gwbridge": []})
+    swarm_traces.remove(salt, BRIDGES)
+    calls = salt["cmd.run_all"].call_args_list
+    steps = [line for one in calls for line in (one.kwargs.get("stdin") or "").splitlines()]
+    assert [one for one in steps if "docker0" in one] == ["-D FORWARD -o docker0 -j DOCKER"]
+    assert [one for one in steps if "docker_gwbridge" in one]
+
+
+def test_bridge_that_a_network_only_uses_is_nobodys_to_remove(monkeypatch):
+    """Such as that of ``bridge`` in daemon.json, which an administrator has made."""
+    named = {"Id": "1" * 64, "Options": {"com.docker.network.bridge.name": "br0"}}
+    client = create_autospec(docker.APIClient, instance=True)
+    client.networks.return_value = [named, {"Id": "0123456789ab" + "0" * 52, "Options": None}]
+    monkeypatch.setattr(
+        swarm_traces.swarm_docker, "connect", lambda *_, **__: contextlib.nullcontext(client)
+    )
+    assert swarm_traces.bridges(mocked(config__get=None)) == [*BRIDGES]
 
 
 def test_nothing_is_removed_while_another_engine_runs(kernel):
