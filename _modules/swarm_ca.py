@@ -173,10 +173,11 @@ def complaints():
     settings, state = _settings(), swarm_authority.load()
     if not (settings["is_ca"] and state):
         return []
-    said = None
-    if swarm_authority.is_changing(state):
-        said = swarm_authority.waiting(state, _reports(settings), settings["id"])
-    return [*([said] if said else []), *swarm_renewal.unfinished(state)]
+    found = swarm_renewal.unfinished(state)
+    if not swarm_authority.is_changing(state):
+        return found
+    said = swarm_authority.waiting(state, _reports(settings), settings["id"])
+    return [said, *found] if said else found
 
 
 def rotate():

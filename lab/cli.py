@@ -22,20 +22,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="bring the lab up (first time: some minutes)")
-    up.add_argument("--hosts", type=int, default=3, help="how many, 1 to 9 (3)")
-    up.add_argument("--mode", choices=config.MODES, default="classic", help="swarm mode (classic)")
-    up.add_argument("--salt", choices=config.SALT, default="3008", help="Salt release (3008)")
-    up.add_argument(
-        "--suite",
-        choices=config.SUITES,
-        help="Debian suite that docker.io comes from (bullseye, or that of --host-suite)",
-    )
-    up.add_argument(
-        "--host-suite",
-        choices=config.HOST_SUITES,
-        default=config.RELEASE,
-        help="Debian suite of the hosts (bookworm)",
-    )
+    add_options(up)
     up.add_argument(
         "--no-autojoin",
         dest="autojoin",
@@ -63,6 +50,26 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="show hosts, addresses, images")
     commands.add_parser("down", help="remove everything but the cache")
     return top
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that tell what kind of lab comes up; `bin/demo` has them as well."""
+    parser.add_argument("--hosts", type=int, default=3, help="how many, 1 to 9 (3)")
+    parser.add_argument(
+        "--mode", choices=config.MODES, default="classic", help="swarm mode (classic)"
+    )
+    parser.add_argument("--salt", choices=config.SALT, default="3008", help="Salt release (3008)")
+    parser.add_argument(
+        "--suite",
+        choices=config.SUITES,
+        help="Debian suite that docker.io comes from (bullseye, or that of --host-suite)",
+    )
+    parser.add_argument(
+        "--host-suite",
+        choices=config.HOST_SUITES,
+        default=config.RELEASE,
+        help="Debian suite of the hosts (bookworm)",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

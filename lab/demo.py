@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from lab import config
+from lab import cli, config
 from lab.api import Lab
 from lab.run import LabError
 
@@ -46,19 +46,24 @@ def pillar(lab: Lab, mode: str, labels: dict[str, dict]) -> None:
         lab.pillar({"labels": one}, host)
 
 
-def apply(lab: Lab) -> None:
-    """Applies the formula to all hosts and prints a line for each; fails if a state does."""
-    returns = lab.salt("*", "state.apply", "swarm", timeout=900)
+def applied(lab: Lab, sls: str = "swarm") -> dict[str, list[dict]]:
+    """Applies an SLS to all hosts; returns each host's states, and fails if one of them does."""
+    returns = lab.salt("*", "state.apply", sls, timeout=900)
     if silent := set(lab.hosts()) - set(returns):
         raise LabError(f"no answer of {', '.join(sorted(silent))}: is the machine very busy?")
     for host, states in sorted(returns.items()):
         if not isinstance(states, dict):
             raise LabError(f"{host}: {states}")
-        bad = [one["comment"] for one in states.values() if one["result"] is False]
-        if bad:
+        if bad := [one["comment"] for one in states.values() if one["result"] is False]:
             raise LabError(f"{host}: {bad[0]}")
-        done = sum(bool(one["changes"]) for one in states.values())
-        took = sum(float(one.get("duration", 0)) for one in states.values()) / 1000
+    return {host: list(states.values()) for host, states in sorted(returns.items())}
+
+
+def apply(lab: Lab) -> None:
+    """Applies the formula to all hosts and prints a line for each; fails if a state does."""
+    for host, states in applied(lab).items():
+        done = sum(bool(one["changes"]) for one in states)
+        took = sum(float(one.get("duration", 0)) for one in states) / 1000
         print(f"{host}: {len(states)} states, {done} changed, none failed, {took:.1f} s")
 
 
@@ -276,22 +281,7 @@ def run(options: argparse.Namespace) -> None:
 def main() -> int:
     """Reads the options and runs the demo."""
     parser = argparse.ArgumentParser(prog="bin/demo", description=__doc__.strip())
-    parser.add_argument("--hosts", type=int, default=3, help="how many, 1 to 9 (3)")
-    parser.add_argument(
-        "--mode", choices=config.MODES, default="classic", help="which kind of swarm (classic)"
-    )
-    parser.add_argument("--salt", choices=config.SALT, default="3008", help="Salt release (3008)")
-    parser.add_argument(
-        "--suite",
-        choices=config.SUITES,
-        help="where the engine comes from (bullseye, or the hosts' own if that is not bookworm)",
-    )
-    parser.add_argument(
-        "--host-suite",
-        choices=config.HOST_SUITES,
-        default=config.RELEASE,
-        help="Debian suite of the hosts (bookworm)",
-    )
+    cli.add_options(parser)
     parser.add_argument("--down", action="store_true", help="take the lab down at the end")
     try:
         run(parser.parse_args())

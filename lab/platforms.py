@@ -37,30 +37,17 @@ def every() -> Iterator[Platform]:
             yield Platform(release, suite, mode, salt)
 
 
-def _applied(lab: Lab, sls: str = "swarm") -> dict[str, list[str]]:
-    """Apply an SLS to all hosts; return ``{host: states that changed something}``."""
-    returns = lab.salt("*", "state.apply", sls, timeout=900)
-    found = {}
-    for host in lab.hosts():
-        states = returns.get(host, "no answer")
-        if not isinstance(states, dict):
-            raise LabError(f"{host}: {states}")
-        if bad := [one["comment"] for one in states.values() if one["result"] is False]:
-            raise LabError(f"{host}: {bad[0]}")
-        found[host] = [one["__id__"] for one in states.values() if one["changes"]]
-    return found
-
-
 def _first(lab: Lab, mode: str) -> None:
     demo.pillar(lab, mode, {host: {"zone": zone} for host, zone in demo.zones(lab).items()})
-    _applied(lab)
+    demo.applied(lab)
     if demo.members(lab) != lab.hosts():
         raise LabError(f"members: {demo.members(lab)}")
 
 
 def _second(lab: Lab, _mode: str) -> None:
-    if changed := {host: names for host, names in _applied(lab).items() if names}:
-        raise LabError(f"it changes {changed}")
+    for host, states in demo.applied(lab).items():
+        if changed := [one["__id__"] for one in states if one["changes"]]:
+            raise LabError(f"{host} changes {', '.join(changed)}")
 
 
 def _label(lab: Lab, mode: str) -> None:
@@ -85,7 +72,7 @@ def _remove(lab: Lab, _mode: str) -> None:
 def _clean(lab: Lab, mode: str) -> None:
     # Refused while there is a service, whatever it is.
     demo.remove_placed(lab, mode)
-    _applied(lab, "swarm.clean")
+    demo.applied(lab, "swarm.clean")
     look = f"dpkg-query -W -f '${{Package}} ${{Status}}\\n' {' '.join(_PACKAGES)} 2>/dev/null"
     for host in lab.hosts():
         text = lab.exec(host, "sh", "-c", look, check=False).stdout

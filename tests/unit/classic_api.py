@@ -4,7 +4,6 @@ A stand-in for a manager of classic mode and its engines, with the scheduler of 
 
 import contextlib
 import copy
-import time
 from types import SimpleNamespace
 
 import docker
@@ -17,6 +16,7 @@ import swarm_wait
 from lab.standin import config as conf
 from lab.standin.filters import Node, NoNodeError
 from lab.standin.scheduler import Scheduler
+from tests.unit.clock import Clock
 
 FILTERS = ("health", "port", "containerslots", "dependency", "affinity", "constraint", "whitelist")
 IMAGE_ENV = "PATH=/bin"
@@ -43,11 +43,12 @@ class Box:
     host_config = property(lambda self: self.body["HostConfig"])
 
 
-class Swarm:
+class Swarm(Clock):
     """What the SDK's client does at a manager; counts what was written."""
 
     def __init__(self, *nodes):
-        self.now, self.number, self.timeout = 1_800_000_000.0, 0, 60
+        super().__init__()
+        self.number, self.timeout = 0, 60
         self.nodes = {name: {"zone": name[-1]} for name in nodes or ("m1", "m2", "m3")}
         self.down, self.pending = set(), []
         self.boxes, self.written, self.headers, self.reads = [], [], [], 0
@@ -56,28 +57,14 @@ class Swarm:
         self.drops = set()  # keys that engines do not keep
         self.refusals = {}  # (name, image) of a container: error of its start
         self.health = {}  # image: health
-        self.later = []  # (time, what happens then)
         self.scheduler = Scheduler("spread", FILTERS)
-
-    # --- the clock: a sleep is over at once
-
-    def sleep(self, seconds):
-        self.now += seconds
-        due = [act for when, act in self.later if when <= self.now]
-        self.later = [one for one in self.later if one[0] > self.now]
-        for act in due:
-            act()
-
-    def stamp(self, when):
-        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(when)) + ".123456789Z"
 
     def patch(self, monkeypatch):
         """Be the API and the clock of the formula's libraries."""
         monkeypatch.setattr(swarm_docker, "post", self.post)
         monkeypatch.setattr(swarm_docker, "registry_login", lambda _, image: {"login for": image})
-        clock = SimpleNamespace(monotonic=lambda: self.now, time=lambda: self.now, sleep=self.sleep)
         for module in (swarm_wait, swarm_classic_watch, swarm_classic_rollout):
-            monkeypatch.setattr(module, "time", clock)
+            monkeypatch.setattr(module, "time", self)
         return self
 
     @contextlib.contextmanager

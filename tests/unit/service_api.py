@@ -7,7 +7,6 @@ import collections
 import contextlib
 import copy
 import json
-import time
 from types import SimpleNamespace
 
 import docker
@@ -19,6 +18,7 @@ import swarm_service_spec as spec
 import swarm_service_watch
 import swarm_wait
 
+from tests.unit.clock import Clock
 from tests.unit.cluster_api import node
 
 NAMES = {"id-backend": "backend"}
@@ -32,11 +32,12 @@ def failed(text, state="failed"):
 RUNNING = {"State": "running", "Message": "started"}
 
 
-class Manager:
+class Manager(Clock):
     """What the SDK's client and ``swarm_docker.post`` do; counts what was written."""
 
     def __init__(self):
-        self.now, self.number = 1_800_000_000.0, 0
+        super().__init__()
+        self.number = 0
         self.services_, self.tasks_, self.files = {}, [], {"secrets": {}, "configs": {}}
         self.nodes_ = [node("m1", "manager", leader=True), node("m2")]
         self.written, self.headers, self.reads = [], [], 0
@@ -49,25 +50,6 @@ class Manager:
         self.registry = {}  # image: digest, or what asking for it does
         self.asked = []  # images
         self.logs = collections.defaultdict(bytes)  # ID of a task: what Docker returns
-        self.later = []  # (time, what happens then)
-
-    # --- the clock: a sleep is over at once
-
-    def monotonic(self):
-        return self.now
-
-    def time(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
-        due = [act for when, act in self.later if when <= self.now]
-        self.later = [one for one in self.later if one[0] > self.now]
-        for act in due:
-            act()
-
-    def stamp(self):
-        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self.now)) + ".123456789Z"
 
     def _next(self):
         self.number += 1
@@ -276,9 +258,8 @@ class Manager:
         monkeypatch.setattr(swarm_docker, "post", self.post)
         monkeypatch.setattr(swarm_docker, "get", self.get)
         monkeypatch.setattr(swarm_docker, "registry_login", lambda _, image: {"login for": image})
-        clock = SimpleNamespace(monotonic=self.monotonic, time=self.time, sleep=self.sleep)
         for module in (swarm_wait, swarm_service_watch, swarm_digests, swarm_networks):
-            monkeypatch.setattr(module, "time", clock)
+            monkeypatch.setattr(module, "time", self)
         return self
 
 
