@@ -18,6 +18,8 @@ UNIFIED_SUITES = ("forky",)
 MODES = ("classic", "builtin")
 # Ranges, not pins: an index may lack the newest patch release or one of its dependencies.
 SALT = {"3008": "salt>=3008,<3009", "3006": "salt>=3006.20,<3007"}
+# The length of the prefix of a lab's network: by the version of IP.
+_PREFIX = {4: 24, 6: 64}
 REPO = Path(__file__).resolve().parent.parent
 
 
@@ -28,7 +30,7 @@ class Settings:
     cache: Path
     run: Path
     name: str
-    subnet: ipaddress.IPv4Network
+    subnet: ipaddress.IPv4Network | ipaddress.IPv6Network
     # The engine serves every lab on the machine, so its folder is no part of a lab's own.
     engine: Path = Path("/run/swarm-lab")
 
@@ -41,8 +43,14 @@ class Settings:
         return f"{self.name}-{host}-docker"
 
     def address(self, host: str) -> str:
-        """Returns the fixed address of a host: .2 for the master, .10+N for mN."""
-        return str(self.subnet.network_address + (2 if host == MASTER else 10 + number(host)))
+        """Returns the fixed address of a host: .2 for the master, .1N for mN (::2, ::1N)."""
+        first = 16 if self.ipv6 else 10
+        return str(self.subnet.network_address + (2 if host == MASTER else first + number(host)))
+
+    @property
+    def ipv6(self) -> bool:
+        """Tells whether the hosts have IPv6 addresses, and no others."""
+        return self.subnet.version == 6  # noqa: PLR2004
 
     @property
     def states(self) -> Path:
@@ -83,13 +91,15 @@ def _folder(env: Mapping[str, str], key: str, default: str) -> Path:
     return path
 
 
-def _subnet(text: str) -> ipaddress.IPv4Network:
+def _subnet(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    cure = "give one like 10.77.0.0/24, or fd00:77::/64 for hosts that have IPv6 only"
     try:
-        subnet = ipaddress.IPv4Network(text)
+        subnet = ipaddress.ip_network(text)
     except ValueError as error:
-        raise LabError(f"SWARM_LAB_SUBNET={text!r}: {error}; give one like 10.77.0.0/24") from error
-    if subnet.prefixlen != 24:  # noqa: PLR2004
-        raise LabError(f"SWARM_LAB_SUBNET={text!r}: it must be a /24, like 10.77.0.0/24")
+        raise LabError(f"SWARM_LAB_SUBNET={text!r}: {error}; {cure}") from error
+    if subnet.prefixlen != _PREFIX[subnet.version]:
+        length = _PREFIX[subnet.version]
+        raise LabError(f"SWARM_LAB_SUBNET={text!r}: it must be a /{length}; {cure}")
     return subnet
 
 

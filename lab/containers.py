@@ -19,11 +19,18 @@ def create(engine: Engine, host: str, image: str) -> None:
     engine.docker(
         *("run", "--detach", f"--name={engine.settings.container(host)}", f"--hostname={host}"),
         *(f"--label={LABEL}={engine.settings.name}", f"--label={LABEL}.host={host}"),
-        *(f"--network={engine.settings.name}", f"--ip={engine.settings.address(host)}"),
+        *(f"--network={engine.settings.name}", *_address(engine.settings, host)),
         *(f"--add-host={name}:{engine.settings.address(name)}" for name in every_name()),
         *privileges(machine.bounding_set(), machine.cgroup_version()),
         *("--tmpfs=/run:exec", "--tmpfs=/run/lock", "--tmpfs=/tmp:exec", *mounts, image),
     )
+
+
+def _address(settings: Settings, host: str) -> list[str]:
+    address = settings.address(host)
+    if settings.ipv6:
+        return [f"--ip6={address}", "--env=LAB_IPV6_ONLY=1"]
+    return [f"--ip={address}"]
 
 
 def privileges(bounding_set: int, cgroup: int) -> list[str]:

@@ -14,6 +14,8 @@ def ensure(engine: Engine) -> None:
         return
     engine.docker(
         *("network", "create", "--driver=bridge", f"--subnet={engine.settings.subnet}"),
+        # Docker gives the network one of its own IPv4 subnets besides: a host drops that address.
+        *(["--ipv6"] if engine.settings.ipv6 else []),
         *("--opt", f"com.docker.network.bridge.name={bridge(engine)}"),
         *(f"--label={LABEL}={engine.settings.name}", engine.settings.name),
     )

@@ -48,6 +48,14 @@ def test_addresses_are_fixed():
     assert settings.address("m9") == "10.77.0.19"
 
 
+def test_hosts_with_ipv6_only_have_addresses_that_read_alike():
+    settings = config.settings({"SWARM_LAB_SUBNET": "fd00:77::/64"})
+    assert settings.ipv6
+    assert [settings.address(host) for host in ("salt", "m1", "m9")] == [
+        *("fd00:77::2", "fd00:77::11", "fd00:77::19")
+    ]
+
+
 def test_a_second_lab_shares_nothing_but_cache_and_engine():
     first = config.settings({})
     second = config.settings({"SWARM_LAB_NAME": "two", "SWARM_LAB_SUBNET": "10.78.0.0/24"})
