@@ -52,6 +52,36 @@ def test_host_that_is_off_is_removed_within_a_minute(mode, host):
     mode.await_minion(host)
 
 
+def test_slow_host_is_removed_whole(mode, host):
+    """Its engine and its minion have a fifth of a processor."""
+    make_ready(mode, host)
+    before = picture(mode, host)
+    mode.apply(host)
+    with mode.slowed(host):
+        done = mode.lab.salt_run("swarm.remove", host, timeout=600)
+    assert done["cleaned"] is True, done
+    assert picture(mode, host) == before
+    assert len(mode.nodes()) == len(mode.lab.hosts()) - 1
+
+
+def test_host_that_hangs_is_removed_within_a_minute_and_cleaned_later(mode, host):
+    """Its connections are open, so that nobody is told that it is away."""
+    make_ready(mode, host)
+    before = picture(mode, host)
+    mode.apply(host)
+    with mode.hung(host):
+        begun = time.monotonic()
+        done = mode.lab.salt_run("swarm.remove", host, timeout=300)
+        took = time.monotonic() - begun
+    assert done["cleaned"] == "the minion does not answer", done
+    assert len(mode.nodes()) == len(mode.lab.hosts()) - 1
+    assert took < 60, f"{took:.0f} s"
+    mode.await_minion(host)
+    assert failures(mode.state("swarm.clean", target=host, pillar=ALONE)) == {}
+    assert picture(mode, host) == before
+    assert len(mode.nodes()) == len(mode.lab.hosts()) - 1
+
+
 # As far as a run may have come when it failed or was killed.
 STEPS = ("swarm.settings", "swarm.libraries", "swarm.engine", "swarm")
 

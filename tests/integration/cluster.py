@@ -4,6 +4,7 @@ Questions and orders to the lab's swarm, in the words of the tests.
 
 import contextlib
 import json
+import os
 import re
 import tempfile
 import time
@@ -131,6 +132,27 @@ class Cluster:
             self.lab.call(host, "state.apply", "swarm.clean", timeout=300)
             self.lab.remove(host)
             self.lab.salt("m1", "swarm_ca.forget", host)
+
+    @contextlib.contextmanager
+    def slowed(self, host: str, cpus: float = 0.2):
+        """Give a host a share of a processor only, for as long as this lasts."""
+        name = self.lab.settings.container(host)
+        self.lab.engine.docker("update", f"--cpus={cpus}", name)
+        try:
+            yield
+        finally:
+            # 0 is without a limit, but leaves the limit that the kernel has.
+            self.lab.engine.docker("update", f"--cpus={os.cpu_count()}", name)
+
+    @contextlib.contextmanager
+    def hung(self, host: str):
+        """Stop all processes of a host, for as long as this lasts: its connections stay open."""
+        name = self.lab.settings.container(host)
+        self.lab.engine.docker("pause", name)
+        try:
+            yield
+        finally:
+            self.lab.engine.docker("unpause", name)
 
     # --- looking
 

@@ -260,6 +260,37 @@ def test_host_that_came_as_far_as_a_step_is_removed_within_a_minute(by_hand, ste
 
 
 @pytest.mark.once
+@pytest.mark.long
+def test_slow_host_is_removed_whole(by_hand):
+    """Its engine, its agent and its minion have a fifth of a processor."""
+    packages = by_hand.lab.salt("m4", "pkg.list_pkgs")["m4"]
+    by_hand.apply("m4")
+    with by_hand.slowed("m4"):
+        done = by_hand.lab.salt_run("swarm.remove", "m4", timeout=600)
+    assert done["cleaned"] is True, done
+    assert by_hand.lab.salt("m4", "pkg.list_pkgs")["m4"] == packages
+    assert "m4" not in str(by_hand.lab.salt("m1", "swarm_consul.nodes"))
+
+
+@pytest.mark.once
+@pytest.mark.long
+def test_host_that_hangs_is_removed_within_a_minute_and_cleaned_later(by_hand):
+    """Its connections are open, so that nobody is told that it is away."""
+    packages = by_hand.lab.salt("m4", "pkg.list_pkgs")["m4"]
+    by_hand.apply("m4")
+    with by_hand.hung("m4"):
+        begun = time.monotonic()
+        done = by_hand.lab.salt_run("swarm.remove", "m4", timeout=300)
+        took = time.monotonic() - begun
+    assert done["cleaned"] == "the minion does not answer", done
+    assert took < 60, f"{took:.0f} s"
+    by_hand.await_minion("m4")
+    assert failures(by_hand.state("swarm.clean", target="m4")) == {}
+    assert by_hand.lab.salt("m4", "pkg.list_pkgs")["m4"] == packages
+    by_hand.wait(lambda: "m4" not in str(by_hand.lab.salt("m1", "swarm_consul.nodes")), 60)
+
+
+@pytest.mark.once
 def test_primary_manager_is_removed(joins):
     """And becomes a member again, for pillar still says so."""
     if joins.primary() == CA:
