@@ -392,7 +392,10 @@ def _turn(own):
 def _issue(minion, asked):
     # Refresh the pillar: the requester may have been added since the last refresh.
     settings = __salt__["swarm_settings.get"](fresh=minion != __opts__["id"])
-    state = _state()
+    state = _load()
+    if not state:
+        # A host that is made anew, whose members have found the record of its lost CA, will be.
+        raise swarm_errors.BusyError(f"{__opts__['id']} is no CA (yet): apply swarm there")
     who = swarm_authority.Asked(minion, asked["kind"], asked["address"])
     state, cert = swarm_authority.issue(who, asked["csr"], settings, state)
     swarm_authority.save(state)

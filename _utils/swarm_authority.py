@@ -500,6 +500,12 @@ def lack(have: Set | None, authority: dict, grant: swarm_pki.Grant, tls: dict) -
     return swarm_pki.differs(have.cert, grant)
 
 
+def has_signed(authority: dict, cert: str) -> bool:
+    """Check whether one of the CAs of a record has signed a certificate."""
+    bundle = authority["trust"] + authority.get(_CLIENTS, "")
+    return swarm_pki.issuer(cert, bundle) is not None
+
+
 def _is_of(have: Set, authority: dict, grant: swarm_pki.Grant) -> bool:
     """Check whether the CA that now signs for nodes, or for clients, has signed a certificate."""
     bundle, issuer = authority["trust"], authority["issuer"]

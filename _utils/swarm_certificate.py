@@ -78,7 +78,7 @@ def _own(
     swarm_trust.refuse_stranger(settings, have, authority)
     why = swarm_authority.lack(have, authority, due, settings["tls"])
     if why and not test:
-        wanted = _made(member, kind, authority)
+        wanted = _made(member, kind, have, authority)
         return Due(wanted, _gain(settings, have, wanted, due, why))
     if not why and authority:
         return _filled(have, swarm_authority.filled(have, authority, kind))
@@ -138,7 +138,9 @@ def _refuse_lack(settings: dict, new: swarm_certs.Set, due: swarm_pki.Grant) -> 
         )
 
 
-def _made(member: Member, kind: str, authority: dict) -> swarm_certs.Set:
+def _made(
+    member: Member, kind: str, have: swarm_certs.Set | None, authority: dict
+) -> swarm_certs.Set:
     """Return a new key with a certificate signed by the swarm's own CA."""
     settings = member.settings
     key = swarm_pki.new_key(settings["tls"]["key_type"])
@@ -150,7 +152,9 @@ def _made(member: Member, kind: str, authority: dict) -> swarm_certs.Set:
             f" {ca} or {me} is wrong: compare 'date' on both, correct it, and apply again. Nothing"
             " was changed"
         )
-    return swarm_authority.filled(swarm_certs.Set("", cert, key), authority, kind)
+    current = swarm_trust.confirmed(settings, member.mine, authority, cert)
+    swarm_trust.refuse_stranger(settings, have, current)
+    return swarm_authority.filled(swarm_certs.Set("", cert, key), current, kind)
 
 
 def _brought(member: Member, due: set[str]) -> swarm_certs.Set:

@@ -41,6 +41,8 @@ def request(salt: Mapping[str, Callable], settings: dict, key: str, kind: str) -
 
 def _unsigned(ca: str, answer: object) -> str:
     """Return why there is no certificate: the answer of the CA's minion, or a missing answer."""
+    if isinstance(answer, dict):
+        return answer["busy"]
     if answer:
         return f"its minion answers {answer}"
     return (

@@ -57,6 +57,32 @@ def wait(settings: dict, mine: Mine, test: bool) -> dict:
     return found
 
 
+def confirmed(settings: dict, mine: Mine, authority: dict, cert: str) -> dict:
+    """
+    Return the CA's record that has the CA of a new certificate; wait until it is published.
+
+    The mine keeps the record of a lost CA until the CA that replaces it publishes its own.
+
+    authority
+        The record that was found before the request.
+    """
+    found = dict(authority)
+
+    def probe() -> str | None:
+        if not swarm_authority.has_signed(found, cert):
+            found.update(_record(settings, mine))
+        if swarm_authority.has_signed(found, cert):
+            return None
+        ca, me = settings["tls"]["ca"], settings["id"]
+        return (
+            f"{ca}, the CA (swarm:tls:ca), has signed for {me} by a CA that it has not published:"
+            f" apply swarm on {ca}"
+        )
+
+    swarm_wait.until(probe, settings["timeout"])
+    return found
+
+
 def _untold(settings: dict, found: dict) -> str:
     """Return what the CA has to publish before this node can have a certificate."""
     ca, me = settings["tls"]["ca"], settings["id"]

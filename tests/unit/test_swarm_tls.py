@@ -204,6 +204,33 @@ def test_ca_that_was_lost_is_not_replaced_behind_the_nodes_backs(hosts):
     assert hosts.apply("m4") == {"m4": MADE}
 
 
+def test_new_hosts_wait_for_a_new_ca_although_the_mine_has_the_record_of_a_lost_one(hosts):
+    """All hosts of a swarm are installed anew, and applied at once: the master keeps the mine."""
+    hosts.apply("m1", "m4")
+    for host in ("m1", "m4"):
+        hosts.on(host)
+        swarm_tls.distrust()
+    hosts.on("m1")
+    swarm_authority.FILE.unlink()
+    hosts.on("m4").update(timeout=0)
+    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"does not sign for m4: m1 is no CA"):
+        swarm_tls.apply()
+    publish = hosts._publish
+
+    def made_meanwhile(*arguments, **more):
+        hosts._publish = publish
+        hosts.apply("m1")
+        hosts.on("m4")
+        return publish(*arguments, **more)
+
+    hosts._publish = made_meanwhile
+    hosts.on("m4")
+    assert swarm_tls.apply() == MADE
+    have = swarm_certs.NODE.read()
+    assert swarm_pki.issuer(have.cert, have.ca)
+    assert hosts.apply("m1", "m4") == {"m1": {}, "m4": {}}
+
+
 @pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
 def test_master_that_keeps_nothing_of_what_minions_tell_is_named(hosts, monkeypatch, test):
     monkeypatch.setattr(swarm_mine, "_PATIENCE", 0.01)
