@@ -61,11 +61,12 @@ CONDITIONS = {
 
 
 def picture(swarm, host):
-    """Return what a clean has to give back: the packages, and the file of the admin."""
+    """Return what a clean has to give back: packages, file of the admin, bridges and rules."""
     config = swarm.lab.exec(
         host, "sh", "-c", f"stat -c '%a %U %G' {DAEMON} && cat {DAEMON}", check=False
     )
-    return swarm.lab.salt(host, "pkg.list_pkgs")[host], config.stdout
+    packages = swarm.lab.salt(host, "pkg.list_pkgs")[host]
+    return packages, config.stdout, swarm.traces(host)
 
 
 def make_ready(swarm, host, spoil="true"):
@@ -91,7 +92,7 @@ def try_condition(swarm, host, name, is_node, **clean):
             assert any(refused in text for text in told.values()), told
             assert picture(swarm, host) == before
         swarm.lab.exec(host, "sh", "-c", cure)
-        before = (before[0], picture(swarm, host)[1])
+        before = (before[0], picture(swarm, host)[1], before[2])
     swarm.apply(host)
     assert is_node()
     assert swarm.apply(host) == {}
