@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -79,7 +79,7 @@ class Lab:
         say(f"booting {MASTER} and {', '.join(names)}")
         for folder in (settings.states / "images", settings.pillar):
             folder.mkdir(parents=True, exist_ok=True)
-        pillars.write(settings.pillar, pillars.default(names, **_taste(options), images=found))
+        pillars.write(settings.pillar, self._pillar(names, options, found))
         tuning.apply(settings)
         master.accept(settings, *names)
         network.ensure(self.engine)
@@ -239,7 +239,11 @@ class Lab:
         state = self._need()
         names = config.host_names(state["options"]["hosts"])
         found = json.loads((self.settings.run / "images.json").read_text())
-        return pillars.default(names, **_taste(state["options"]), images=found)
+        return self._pillar(names, state["options"], found)
+
+    def _pillar(self, names: Iterable[str], options: Mapping, found: Mapping) -> dict[str, object]:
+        mode, suite = options["mode"], options["suite"]
+        return pillars.default(names, mode, suite, found, self.settings.ipv6)
 
     # --- what is remembered
 
@@ -268,10 +272,6 @@ class Lab:
     def _write(self, state: dict) -> None:
         self.settings.run.mkdir(parents=True, exist_ok=True)
         self._state.write_text(json.dumps(state, indent=2) + "\n")
-
-
-def _taste(options: Mapping[str, object]) -> dict[str, object]:
-    return {key: options[key] for key in ("mode", "suite")}
 
 
 def check_options(options: Mapping[str, object]) -> None:

@@ -8,7 +8,11 @@ MOST_MANAGERS = 3
 
 
 def default(
-    hosts: Iterable[str], mode: str, suite: str, images: Mapping[str, Mapping]
+    hosts: Iterable[str],
+    mode: str,
+    suite: str,
+    images: Mapping[str, Mapping],
+    ipv6: bool = False,
 ) -> dict[str, object]:
     """Returns the value of the pillar key `swarm` for a lab as it comes up."""
     names = list(hosts)
@@ -17,8 +21,9 @@ def default(
     swarm: dict[str, object] = {"managers": names[:count], "nodes": {"m*": {}}}
     if mode == "builtin":
         return {"mode": mode, **swarm}
-    if suite == "bullseye":
-        # Only bullseye's engine is built with the library that overlay networks need.
+    if suite == "bullseye" and not ipv6:
+        # Only bullseye's engine is built with the library that overlay networks need, which
+        # connects hosts by IPv4 only.
         swarm["overlay"] = True
     for section, image in (("consul", "consul"), ("manager", "swarm")):
         if image in images:

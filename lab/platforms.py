@@ -121,10 +121,11 @@ def tried(lab: Lab, platform: Platform) -> tuple[str, dict[str, str]]:
             lab.down()
 
 
-def row(platform: Platform, version: str, done: dict[str, str]) -> str:
+def row(platform: Platform, version: str, done: dict[str, str], ipv6: bool) -> str:
     """Returns a row of the table."""
+    hosts = f"{platform.host_suite}{', IPv6 only' if ipv6 else ''}"
     where = f"{version} ({platform.suite})" if version else platform.suite
-    cells = (platform.host_suite, where, platform.mode, platform.salt, *done.values())
+    cells = (hosts, where, platform.mode, platform.salt, *done.values())
     return f"| {' | '.join(one.replace('|', ' ') or '-' for one in cells)} |"
 
 
@@ -154,7 +155,7 @@ def main() -> int:
             continue
         version, done = tried(lab, platform)
         bad += any(one != "ok" for one in done.values())
-        print(row(platform, version, done), flush=True)
+        print(row(platform, version, done, lab.settings.ipv6), flush=True)
     return int(bool(bad))
 
 

@@ -99,6 +99,10 @@ def test_overlay_is_for_the_engine_that_has_it(suite, overlay):
     assert pillars.default(["m1"], "classic", suite, IMAGES).get("overlay") is overlay
 
 
+def test_overlay_networks_are_not_for_hosts_with_ipv6_only():
+    assert "overlay" not in pillars.default(["m1"], "classic", "bullseye", IMAGES, ipv6=True)
+
+
 def test_builtin_mode_needs_no_images():
     assert pillars.default(["m1"], "builtin", "bookworm", IMAGES) == {
         "mode": "builtin",
