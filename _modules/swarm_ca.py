@@ -8,7 +8,12 @@ request certificates through Salt's ``publish``, which the master's configuratio
 
 import time
 
-import swarm_authority
+import swarm_ca_addresses
+import swarm_ca_issue
+import swarm_ca_record
+import swarm_ca_request
+import swarm_ca_rotation
+import swarm_ca_state
 import swarm_caller
 import swarm_certs
 import swarm_copy
@@ -47,7 +52,7 @@ def _mine():
 
 
 def _load():
-    state = swarm_authority.load()
+    state = swarm_ca_state.load()
     if state:
         swarm_copy.refuse_older(__opts__["id"], state)
     return state
@@ -73,7 +78,7 @@ def record():
 
         salt m1 swarm_ca.record
     """
-    found = swarm_authority.record(_state())
+    found = swarm_ca_record.record(_state())
     # Include the members: if the pillar changes them, the record differs and is sent again.
     members = _readers(swarm_nodes.members(_settings()))
     return {**_masked(found, "gossip"), "members": members}
@@ -98,7 +103,7 @@ def management():
         salt m1 swarm_ca.management
     """
     servers = _readers(_settings()["servers"])
-    found = swarm_authority.management(_state())
+    found = swarm_ca_record.management(_state())
     return {**_masked(found, ""), "servers": servers}
 
 
@@ -121,26 +126,26 @@ def apply(test=False):
     settings = _settings()
     if not settings["is_ca"]:
         return {}
-    with swarm_files.alone(swarm_authority.LOCK):
+    with swarm_files.alone(swarm_ca_state.LOCK):
         state = _load()
         changes = {}
         if not state:
             state, how = _begun(settings, test)
             changes = {"CA": {"old": None, "new": how}}
-        before, state = state, swarm_authority.with_clients(state, settings)
+        before, state = state, swarm_ca_state.with_clients(state, settings)
         if state != before:
             changes["CA for clients"] = {"old": None, "new": "made"}
         # A CA that comes back in its rotation goes on with the next apply.
         state, step = (state, None) if "CA" in changes else _advanced(settings, state)
         if step:
             changes["CA"] = {"old": "in its change", "new": step}
-        before, state = state, swarm_authority.with_token(state, settings)
+        before, state = state, swarm_ca_state.with_token(state, settings)
         if state != before:
             changes["Consul's management token"] = {"old": None, "new": "made"}
         if test:
             return changes
         if changes:
-            swarm_authority.save(state)
+            swarm_ca_state.save(state)
     _tell(settings, state)
     return changes
 
@@ -150,13 +155,13 @@ def _begun(settings, test):
     if copy := swarm_copy.Search(__salt__, settings, _mine()).result(test):
         return copy.state, f"restored from {copy.holder}"
     _refuse_second(settings)
-    return swarm_authority.found(settings), "made"
+    return swarm_ca_state.found(settings), "made"
 
 
 def _advanced(settings, state):
     # Read the reports of all members only during a rotation.
-    reports = _reports(settings) if swarm_authority.is_changing(state) else {}
-    return swarm_authority.advanced(state, settings, reports)
+    reports = _reports(settings) if swarm_ca_rotation.is_changing(state) else {}
+    return swarm_ca_rotation.advanced(state, settings, reports)
 
 
 def complaints():
@@ -170,13 +175,13 @@ def complaints():
 
         salt m1 swarm_ca.complaints
     """
-    settings, state = _settings(), swarm_authority.load()
+    settings, state = _settings(), swarm_ca_state.load()
     if not (settings["is_ca"] and state):
         return []
     found = swarm_renewal.unfinished(state)
-    if not swarm_authority.is_changing(state):
+    if not swarm_ca_rotation.is_changing(state):
         return found
-    said = swarm_authority.waiting(state, _reports(settings), settings["id"])
+    said = swarm_ca_rotation.waiting(state, _reports(settings), settings["id"])
     return [said, *found] if said else found
 
 
@@ -193,11 +198,11 @@ def rotate():
         salt m1 swarm_ca.rotate
     """
     settings = _settings()
-    with swarm_files.alone(swarm_authority.LOCK):
+    with swarm_files.alone(swarm_ca_state.LOCK):
         before = _state()
-        state = swarm_authority.begun(before, settings)
+        state = swarm_ca_rotation.begun(before, settings)
         if state != before:
-            swarm_authority.save(state)
+            swarm_ca_state.save(state)
     _tell(settings, state)
     return rotation()
 
@@ -214,8 +219,8 @@ def rotation():
         salt m1 swarm_ca.rotation
     """
     state = _state()
-    changing = swarm_authority.is_changing(state)
-    late = swarm_authority.lagging(state, _reports(_settings())) if changing else []
+    changing = swarm_ca_rotation.is_changing(state)
+    late = swarm_ca_rotation.lagging(state, _reports(_settings())) if changing else []
     return {"changing": changing, "since": state.get("since"), "waits for": late}
 
 
@@ -257,11 +262,11 @@ def renew(kind, step="begin"):
     settings = _settings()
     if why := swarm_renewal.refusal(kind, settings):
         raise swarm_errors.SwarmError(f"{kind} was not renewed: {why}")
-    with swarm_files.alone(swarm_authority.LOCK):
+    with swarm_files.alone(swarm_ca_state.LOCK):
         before = _state()
         state = _STEPS[step](before, kind)
         if state != before:
-            swarm_authority.save(state)
+            swarm_ca_state.save(state)
     _tell(settings, state)
     return swarm_renewal.phase(state, kind)
 
@@ -300,10 +305,10 @@ def advance(*minions):
 
 def _advance(minions):
     settings = _settings()
-    with swarm_files.alone(swarm_authority.LOCK):
+    with swarm_files.alone(swarm_ca_state.LOCK):
         state = _state()
         reports = _reports(settings)
-        late = swarm_authority.lagging(state, reports)
+        late = swarm_ca_rotation.lagging(state, reports)
         if not late or set(minions) != set(late):
             names = ", ".join(late) or "nobody"
             raise swarm_errors.SwarmError(
@@ -311,8 +316,8 @@ def _advance(minions):
                 " nobody else, are to be named"
             )
         there = {name: said for name, said in reports.items() if name not in minions}
-        state, step = swarm_authority.advanced(state, settings, there)
-        swarm_authority.save(state)
+        state, step = swarm_ca_rotation.advanced(state, settings, there)
+        swarm_ca_state.save(state)
     _tell(settings, state)
     names = ", ".join(late)
     back = f"to bring one back: salt ID swarm_tls.distrust, then apply swarm there. ID: {names}"
@@ -329,15 +334,15 @@ def _refuse_second(settings):
     me = settings["id"]
     raise swarm_errors.SwarmError(
         f"{me} is to be the CA (swarm:tls:ca) and has certificates of another one: have"
-        f" swarm:tls:ca name the minion that has been it, or bring its {swarm_authority.FILE} to"
+        f" swarm:tls:ca name the minion that has been it, or bring its {swarm_ca_state.FILE} to"
         f" {me}; if that is lost, salt '*' swarm_tls.distrust, and apply again"
     )
 
 
 def _reports(settings):
-    found = _mine().get(swarm_mine.members(settings), swarm_authority.REPORT)
+    found = _mine().get(swarm_mine.members(settings), swarm_ca_record.REPORT)
     found = {minion: said for minion, said in found.items() if said}
-    return swarm_authority.own_reports(swarm_authority.load(), found)
+    return swarm_ca_record.own_reports(swarm_ca_state.load(), found)
 
 
 def _tell(settings, state):
@@ -345,12 +350,12 @@ def _tell(settings, state):
     wanted = settings["consul"]["acl"] and state.get("acl")
     with mine.sending():
         told, token = record(), management() if wanted else None
-    mine.tell(me, swarm_authority.RECORD, told, "swarm_ca.record", told["members"])
+    mine.tell(me, swarm_ca_record.RECORD, told, "swarm_ca.record", told["members"])
     if token:
-        mine.tell(me, swarm_authority.ACL, token, "swarm_ca.management", token["servers"])
-    elif state.get("acl") and mine.get([me], swarm_authority.ACL):
+        mine.tell(me, swarm_ca_record.ACL, token, "swarm_ca.management", token["servers"])
+    elif state.get("acl") and mine.get([me], swarm_ca_record.ACL):
         # Remove it from the mine only: the CA keeps it in case ACLs are enabled again.
-        mine.forget(swarm_authority.ACL)
+        mine.forget(swarm_ca_record.ACL)
 
 
 def sign(request, **kwargs):
@@ -372,7 +377,7 @@ def sign(request, **kwargs):
     me = __opts__["id"]
     try:
         minion = swarm_caller.name(kwargs, me)
-        asked = swarm_authority.parsed(request)
+        asked = swarm_ca_request.parsed(request)
         known = [me] if minion == me else swarm_nodes.members(_settings())
         with swarm_caller.admitted(minion, known), _turn(minion == me):
             return {"cert": _issue(minion, asked)}
@@ -385,7 +390,7 @@ def sign(request, **kwargs):
 def _turn(own):
     """Sign one request at a time; other minions do not wait in a queue, but ask again."""
     limit = {} if own else {"limit": _PATIENCE}
-    lock = swarm_files.alone(swarm_authority.LOCK, **limit)
+    lock = swarm_files.alone(swarm_ca_state.LOCK, **limit)
     return swarm_caller.unqueued(lock, lambda err: f"busy with other requests: {err}")
 
 
@@ -393,9 +398,9 @@ def _issue(minion, asked):
     # Refresh the pillar: the requester may have been added since the last refresh.
     settings = __salt__["swarm_settings.get"](fresh=minion != __opts__["id"])
     state = _state()
-    who = swarm_authority.Asked(minion, asked["kind"], asked["address"])
-    state, cert = swarm_authority.issue(who, asked["csr"], settings, state)
-    swarm_authority.save(state)
+    who = swarm_ca_request.Asked(minion, asked["kind"], asked["address"])
+    state, cert = swarm_ca_issue.issue(who, asked["csr"], settings, state)
+    swarm_ca_state.save(state)
     return cert
 
 
@@ -425,12 +430,12 @@ def forget(minion):
     minion
         ID of the minion.
     """
-    with swarm_files.alone(swarm_authority.LOCK):
-        state = swarm_authority.load()
+    with swarm_files.alone(swarm_ca_state.LOCK):
+        state = swarm_ca_state.load()
         if minion not in state.get("issued", {}):
             return {}
         address = state["issued"][minion]
-        swarm_authority.save(swarm_authority.without(state, minion))
+        swarm_ca_state.save(swarm_ca_addresses.without(state, minion))
     return {minion: {"old": address, "new": None}}
 
 
@@ -444,7 +449,7 @@ def certificate():
 
         salt m1 swarm_ca.certificate
     """
-    text = swarm_authority.trust(_state())
+    text = swarm_ca_record.trust(_state())
     days = [round(swarm_pki.days_left(one)) for one in swarm_pki.bundle(text)]
     return {"trust": text, "days left": days}
 
@@ -467,8 +472,8 @@ def _has_moved(settings):
     ca = settings["tls"]["ca"]
     if settings["is_ca"] or not ca:
         return False
-    told = _mine().get([ca], swarm_authority.RECORD).get(ca) or {}
-    own = swarm_pki.fingerprint(swarm_authority.load()["ca"]["cert"])
+    told = _mine().get([ca], swarm_ca_record.RECORD).get(ca) or {}
+    own = swarm_pki.fingerprint(swarm_ca_state.load()["ca"]["cert"])
     return own in swarm_pki.fingerprints(told.get("trust", ""))
 
 
@@ -488,13 +493,13 @@ def remove(test=False, fresh=True):
     fresh
         Have the master compile the pillar now, which names the members. Defaults to ``True``.
     """
-    if not swarm_authority.load():
+    if not swarm_ca_state.load():
         return {}
     if not test:
         with swarm_current.pillar(__context__, fresh):
             # If all members are cleaned at once, the others finish shortly.
             swarm_wait.until(_dependants, _TOGETHER)
-        swarm_files.write(swarm_authority.FILE, None)
-        for name in (swarm_authority.RECORD, swarm_authority.ACL):
+        swarm_files.write(swarm_ca_state.FILE, None)
+        for name in (swarm_ca_record.RECORD, swarm_ca_record.ACL):
             _mine().forget(name)
     return {"CA": {"old": "present", "new": None}}

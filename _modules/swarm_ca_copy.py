@@ -6,7 +6,7 @@ If the CA's host is lost, a new host with its ID, or another manager that the pi
 ``publish``, which the master's configuration must allow (``peer``).
 """
 
-import swarm_authority
+import swarm_ca_record
 import swarm_caller
 import swarm_copy
 import swarm_errors
@@ -45,11 +45,11 @@ def apply(test=False):
     ca, before = settings["tls"]["ca"], swarm_copy.held()
     if mine.masterless:
         return {}
-    told = mine.get([ca, settings["id"]], swarm_authority.RECORD)
+    told = mine.get([ca, settings["id"]], swarm_ca_record.RECORD)
     published = told.get(ca)
     if published and settings["id"] in told and not test:
         # The CA has moved: its old record must not count if it moves back.
-        for name in (swarm_authority.RECORD, swarm_authority.ACL):
+        for name in (swarm_ca_record.RECORD, swarm_ca_record.ACL):
             mine.forget(name)
     if published and swarm_copy.is_current(published, settings["id"]):
         return {}
@@ -59,7 +59,7 @@ def apply(test=False):
     if not test:
         swarm_copy.fetch(__salt__, settings, published)
         report = __salt__["swarm_tls.report"]()
-        mine.tell(settings["id"], swarm_authority.REPORT, report, "swarm_tls.report")
+        mine.tell(settings["id"], swarm_ca_record.REPORT, report, "swarm_tls.report")
     return {} if before else {"copy of the CA": {"old": None, "new": f"of {ca}"}}
 
 

@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import swarm_authority
+import swarm_ca_record
+import swarm_ca_rotation
+import swarm_ca_state
 import swarm_certs
 import swarm_errors
 import swarm_files
@@ -94,7 +96,7 @@ def parsed(text: str) -> dict:
         wrong = [key for key, kind in _KEYS.items() if not isinstance(state[key], kind)]
         pairs = [state["ca"], state["next"], *_of_clients(state)]
         faults = [fault for pair in pairs if pair for fault in _faults(pair)]
-        swarm_authority.record(state)
+        swarm_ca_record.record(state)
     except (AttributeError, KeyError, TypeError, ValueError, swarm_errors.SwarmError) as err:
         # The text of the error could hold a part of the key.
         raise swarm_errors.SwarmError("it holds no CA") from err
@@ -122,7 +124,7 @@ def given(minion: str, key: object, settings: dict) -> dict:
     if settings["is_ca"]:
         if minion not in settings["managers"]:
             raise _refused(minion, f"the pillar of {me}, the CA, does not name it as a manager")
-        if not (state := swarm_authority.load()):
+        if not (state := swarm_ca_state.load()):
             return {"none": f"{me} is no CA (yet)"}
         refuse_older(me, state)
         return _sealed(Copy(me, me, state), minion, key)
@@ -175,9 +177,9 @@ def refuse_older(me: str, state: dict) -> None:
     if not copy or copy.issuer not in _trusted() or _serial(copy.state) <= _serial(state):
         return
     raise swarm_errors.SwarmError(
-        f"{swarm_authority.FILE} of {me} is older than its copy of the CA, which has been on"
+        f"{swarm_ca_state.FILE} of {me} is older than its copy of the CA, which has been on"
         f" {copy.ca} meanwhile; nothing was changed. To continue with the CA as it was there,"
-        f" remove {swarm_authority.FILE} from {me}; to go back to the file, salt {me}"
+        f" remove {swarm_ca_state.FILE} from {me}; to go back to the file, salt {me}"
         " swarm_ca_copy.remove. Then apply again"
     )
 
@@ -193,7 +195,7 @@ def is_current(published: dict, me: str) -> bool:
         copy = own(me)
         # Another CA, or one from a backup, may have reached the same number.
         fits = copy and not _stale(copy, [published])
-        return bool(fits) and held().get("published") == published.get(swarm_authority.SERIAL)
+        return bool(fits) and held().get("published") == published.get(swarm_ca_state.SERIAL)
     except swarm_errors.SwarmError:
         return False
 
@@ -211,7 +213,7 @@ def fetch(salt: Mapping[str, Callable], settings: dict, published: dict) -> None
         raise swarm_errors.SwarmError(f"{cure}: of what it sends, {err}") from err
     if copy.issuer not in _trusted():
         raise swarm_errors.SwarmError(f"{cure}: it sends a CA that {me} does not trust")
-    told = {"ca": ca, "issuer": copy.issuer, "published": published.get(swarm_authority.SERIAL)}
+    told = {"ca": ca, "issuer": copy.issuer, "published": published.get(swarm_ca_state.SERIAL)}
     text = swarm_files.to_json({**told, "box": answer["box"]})
     swarm_files.write(_file(), text, mode=0o600)
 
@@ -245,7 +247,7 @@ class Search:
     def _holders(self) -> list[str]:
         """Return the other managers that have a copy, by their reports."""
         others = [one for one in self._settings["managers"] if one != self._me]
-        said = self._mine.get(others, swarm_authority.REPORT) if others else {}
+        said = self._mine.get(others, swarm_ca_record.REPORT) if others else {}
         return sorted(
             one for one, told in said.items() if isinstance(told, dict) and told.get("holds")
         )
@@ -283,7 +285,7 @@ class Search:
             f"{self._me} is the CA by pillar (swarm:tls:ca) and has none. A copy is on"
             f" {', '.join(self._silent)}, of which no usable answer has come: {_PEER}. No second CA"
             f" was made. Have one of them answer and apply again, or bring a backup of"
-            f" {swarm_authority.FILE} to {self._me}. If all are gone for good: take them out of"
+            f" {swarm_ca_state.FILE} to {self._me}. If all are gone for good: take them out of"
             " swarm:managers, salt '*' swarm_tls.distrust, and apply again"
         )
 
@@ -326,7 +328,7 @@ class Search:
         published = self._published()
         # Above all of before: a later change must not have the number of a copy that exists.
         serials = [_serial(one) for one in (*published.values(), *(c.state for c in self._copies))]
-        state = {**copy.state, swarm_authority.SERIAL: max(serials)}
+        state = {**copy.state, swarm_ca_state.SERIAL: max(serials)}
         newer = {
             minion: one
             for minion, one in published.items()
@@ -337,7 +339,7 @@ class Search:
         last = max(newer, key=lambda minion: _serial(newer[minion]))
         gossip = newer[last]["gossip"]
         state = swarm_renewal.restored(state, swarm_renewal.GOSSIP, gossip, newer[last])
-        token = self._mine.get([last], swarm_authority.ACL).get(last)
+        token = self._mine.get([last], swarm_ca_record.ACL).get(last)
         if isinstance(token, dict) and isinstance(token.get("token"), str):
             state = swarm_renewal.restored(state, swarm_renewal.TOKEN, token["token"], token)
         return state
@@ -350,21 +352,21 @@ class Search:
         former = {self._me, swarm_files.record("tls").get("ca")}
         # Nobody who gives a copy vouches for it: its giver was not the CA.
         names = former | {one.ca for one in self._copies if one.ca != one.holder}
-        found = self._mine.get(sorted(filter(None, names)), swarm_authority.RECORD)
+        found = self._mine.get(sorted(filter(None, names)), swarm_ca_record.RECORD)
         return {minion: one for minion, one in found.items() if isinstance(one, dict) and one}
 
     def _hopeless(self) -> str:
         told = "; ".join(f"{one}: {why}" for one, why in sorted(self._faults.items()))
         return (
             f"{self._me} is the CA by pillar (swarm:tls:ca) and has none, and no copy can be used:"
-            f" {told}. No second CA was made. Bring a backup of {swarm_authority.FILE} to"
+            f" {told}. No second CA was made. Bring a backup of {swarm_ca_state.FILE} to"
             f" {self._me}; without one, for a new CA: salt '*' swarm_tls.distrust, and apply again"
         )
 
 
 def _serial(state: dict) -> int:
     """Return the number of a CA's state, or of its record."""
-    serial = state.get(swarm_authority.SERIAL)
+    serial = state.get(swarm_ca_state.SERIAL)
     return serial if isinstance(serial, int) else 0
 
 
@@ -373,7 +375,7 @@ def _followed(copy: Copy, published: list[dict]) -> Copy:
     following, issuers = copy.state["next"], {one.get("issuer") for one in published}
     missed = following and copy.issuer not in issuers
     if missed and swarm_pki.fingerprint(following["cert"]) in issuers:
-        return copy._replace(state=swarm_authority.followed(copy.state))
+        return copy._replace(state=swarm_ca_rotation.followed(copy.state))
     return copy
 
 

@@ -8,7 +8,8 @@ import shutil
 from unittest.mock import create_autospec
 
 import pytest
-import swarm_authority
+import swarm_ca_record
+import swarm_ca_state
 import swarm_copy
 import swarm_errors
 import swarm_files
@@ -47,7 +48,7 @@ def keep(hosts, *names):
 
 def state(hosts, host="m1"):
     hosts.on(host)
-    return swarm_authority.load()
+    return swarm_ca_state.load()
 
 
 def lose(hosts, host="m1"):
@@ -159,7 +160,7 @@ def test_lost_ca_comes_back_from_a_manager_in_one_apply(hosts, silent):
     holder = "m3" if "m2" in silent else "m2"
     hosts.on("m1")
     told = swarm_ca.apply(test=True)
-    assert swarm_authority.load() == {}
+    assert swarm_ca_state.load() == {}
     changes = hosts.apply(*ALL)
     assert told["CA"] == changes["m1"]["CA"]
     if silent:
@@ -215,7 +216,7 @@ def test_backup_that_is_put_back_counts_more_than_the_copies(hosts):
     keep(hosts)
     lose(hosts)
     hosts.on("m1")
-    swarm_files.write(swarm_authority.FILE, json.dumps(old), mode=0o600)
+    swarm_files.write(swarm_ca_state.FILE, json.dumps(old), mode=0o600)
     assert "CA" not in hosts.apply("m1")["m1"]
     keep(hosts)
     assert swarm_copy.own(hosts.on("m2")["id"]).state == state(hosts)
@@ -228,7 +229,7 @@ def test_no_second_ca_while_who_has_a_copy_is_silent(hosts):
     for test in (True, False):
         with pytest.raises(swarm_errors.WaitTimeoutError, match=r"A copy is on m2, m3.*No second"):
             swarm_ca.apply(test=test)
-    assert swarm_authority.load() == {}
+    assert swarm_ca_state.load() == {}
 
 
 def test_distrust_everywhere_gives_a_new_ca_as_ever(hosts):
@@ -259,12 +260,12 @@ def test_ca_that_moves_back_does_not_go_on_with_its_old_state(hosts):
     assert ("m1", "swarm_ca") not in hosts.mine
     assert "older than its copy" in ask(hosts, "m1", "m2")["refused"]
     assert state(hosts) == old
-    swarm_authority.FILE.unlink()
+    swarm_ca_state.FILE.unlink()
     assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m1"
     assert state(hosts)["gossip"] == hosts.mine["m2", "swarm_ca"]["gossip"] != old["gossip"]
     # It was the operator's choice: the copy goes, and the file counts.
     assert keep(hosts, "m1")["m1"]
-    swarm_files.write(swarm_authority.FILE, json.dumps(old), mode=0o600)
+    swarm_files.write(swarm_ca_state.FILE, json.dumps(old), mode=0o600)
     hosts.apply("m1")
     assert state(hosts)["gossip"] == old["gossip"]
 
@@ -355,7 +356,7 @@ def test_ca_that_is_no_member_knows_what_it_has_published(hosts):
     known = state(hosts)
     hosts.pillar = {**PILLAR, "nodes": {}, "tls": {"ca": "m4"}, "consul": {"acl": True}}
     hosts.on("m4")
-    swarm_authority.save(known)
+    swarm_ca_state.save(known)
     for readers in (swarm_ca.record()["members"], swarm_ca.management()["servers"]):
         who = [one for one in (*ALL, "m5", "m44") if re.match(readers, one)]
         assert who == ["m1", "m2", "m3", "m4"]
@@ -465,7 +466,7 @@ def test_lying_manager_brings_no_other_ca(hosts, monkeypatch):
     hosts.on("m1")
     with pytest.raises(swarm_errors.SwarmError, match=r"m2: its copy is of .*m3: its copy is of"):
         swarm_ca.apply()
-    assert swarm_authority.load() == {}
+    assert swarm_ca_state.load() == {}
 
 
 def test_lying_manager_does_not_vouch_for_its_own_ca(hosts, monkeypatch):
@@ -477,7 +478,7 @@ def test_lying_manager_does_not_vouch_for_its_own_ca(hosts, monkeypatch):
     swarm_files.write(
         swarm_files.CONFIG / "ca.sealed", json.dumps({**swarm_copy.held(), "ca": "m2"})
     )
-    hosts.mine["m2", "swarm_ca"] = swarm_authority.record(evil)
+    hosts.mine["m2", "swarm_ca"] = swarm_ca_record.record(evil)
     monkeypatch.setattr(swarm_ca_copy.swarm_copy, "_trusted", Everything)
     hosts.silent = {"m3"}
     hosts.on("m1")
@@ -520,7 +521,7 @@ def test_junk_alone_makes_no_second_ca(hosts):
     hosts.on("m1")
     with pytest.raises(swarm_errors.SwarmError, match=r"no copy can be used: m2: .*No second CA"):
         swarm_ca.apply()
-    assert swarm_authority.load() == {}
+    assert swarm_ca_state.load() == {}
 
 
 # ---- who asks

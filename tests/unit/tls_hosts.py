@@ -4,7 +4,7 @@ Hosts that share a mine, a CA on the first of them, and what goes between them b
 
 import json
 
-import swarm_authority
+import swarm_ca_state
 import swarm_certs
 import swarm_files
 
@@ -57,7 +57,7 @@ class Hosts:
         folder = self._folder / host
         self._monkeypatch.setattr(swarm_files, "CONFIG", folder)
         self._monkeypatch.setattr(swarm_files, "RECORD", self._folder / f"{host}.json")
-        self._monkeypatch.setattr(swarm_authority, "FILE", folder / "ca.json")
+        self._monkeypatch.setattr(swarm_ca_state, "FILE", folder / "ca.json")
         return settings
 
     def _send(self, name, mine_function=None, **_):
