@@ -16,7 +16,8 @@ import swarm_ca_rotation
 import swarm_ca_state
 import swarm_caller
 import swarm_certs
-import swarm_copy
+import swarm_copy_search
+import swarm_copy_store
 import swarm_current
 import swarm_errors
 import swarm_files
@@ -54,7 +55,7 @@ def _mine():
 def _load():
     state = swarm_ca_state.load()
     if state:
-        swarm_copy.refuse_older(__opts__["id"], state)
+        swarm_copy_store.refuse_older(__opts__["id"], state)
     return state
 
 
@@ -152,7 +153,7 @@ def apply(test=False):
 
 def _begun(settings, test):
     """Return the state of a CA that this host has not had, and where it comes from."""
-    if copy := swarm_copy.Search(__salt__, settings, _mine()).result(test):
+    if copy := swarm_copy_search.Search(__salt__, settings, _mine()).result(test):
         return copy.state, f"restored from {copy.holder}"
     _refuse_second(settings)
     return swarm_ca_state.found(settings), "made"

@@ -9,7 +9,7 @@ import swarm_ca_record
 import swarm_certificate
 import swarm_certificate_due
 import swarm_certs
-import swarm_copy
+import swarm_copy_store
 import swarm_errors
 import swarm_mine
 import swarm_pki
@@ -72,7 +72,7 @@ def report():
     sets = [one for store in swarm_certificate.STORES.values() for one in store.kept()]
     if not swarm_certs.NODE.read():
         return {}
-    held = swarm_copy.held().get("issuer")
+    held = swarm_copy_store.held().get("issuer")
     return {**swarm_ca_record.report(sets), **({"holds": held} if held else {})}
 
 

@@ -3,7 +3,7 @@ Keep the state of a swarm's CA: create it, load it and save it.
 
 The whole state is in one file, so that a killed run leaves either the old or the new state, never a
 mixture. Only the CA's minion reads the file; the key leaves that host only encrypted for a manager,
-see ``swarm_copy``.
+see ``swarm_copy_exchange``.
 """
 
 from collections.abc import Callable
