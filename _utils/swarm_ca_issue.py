@@ -58,3 +58,9 @@ def issue(asked: Asked, request: str, settings: dict, state: dict) -> tuple[dict
         end = now + swarm_pki.days_left(cert) * 86400
         state = swarm_ca_addresses.noted(state, asked.minion, grant.addresses[0], end, now)
     return state, cert
+
+
+def valid_until(settings: dict, state: dict) -> str:
+    """Return the day on which the certificates issued so far have expired."""
+    left = min(settings["tls"]["days"], swarm_pki.days_left(state["ca"]["cert"]))
+    return time.strftime("%Y-%m-%d", time.gmtime(time.time() + left * 86400))

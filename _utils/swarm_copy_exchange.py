@@ -7,6 +7,7 @@ ciphertext. Who gets a copy depends on the pillar of the minion that gives it, n
 
 from collections.abc import Callable, Mapping
 
+import swarm_ca_load
 import swarm_ca_state
 import swarm_copy
 import swarm_copy_store
@@ -33,9 +34,8 @@ def given(minion: str, key: object, settings: dict) -> dict:
     if settings["is_ca"]:
         if minion not in settings["managers"]:
             raise _refused(minion, f"the pillar of {me}, the CA, does not name it as a manager")
-        if not (state := swarm_ca_state.load()):
+        if not (state := swarm_ca_load.find(me)):
             return {"none": f"{me} is no CA (yet)"}
-        swarm_copy_store.refuse_older(me, state)
         return _sealed(Copy(me, me, state), minion, key)
     if not settings["is_manager"] or minion != settings["tls"]["ca"]:
         raise _refused(minion, f"it is not the CA (swarm:tls:ca) in the pillar of {me}, a manager")

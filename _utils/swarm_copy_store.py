@@ -84,25 +84,3 @@ def is_current(published: dict, me: str) -> bool:
         return bool(fits) and held().get("published") == published.get(swarm_ca_state.SERIAL)
     except swarm_errors.SwarmError:
         return False
-
-
-def refuse_older(me: str, state: dict) -> None:
-    """
-    Raise an error if the state in the CA's file is older than this host's copy.
-
-    The CA has been on another host meanwhile: with the file's old secrets, members would go back.
-    """
-    try:
-        copy = own(me)
-    except swarm_errors.SwarmError:
-        return  # a damaged copy says nothing of the file
-    if not copy or copy.issuer not in trusted():
-        return
-    if swarm_copy.serial(copy.state) <= swarm_copy.serial(state):
-        return
-    raise swarm_errors.SwarmError(
-        f"{swarm_ca_state.FILE} of {me} is older than its copy of the CA, which has been on"
-        f" {copy.ca} meanwhile; nothing was changed. To continue with the CA as it was there,"
-        f" remove {swarm_ca_state.FILE} from {me}; to go back to the file, salt {me}"
-        " swarm_ca_copy.remove. Then apply again"
-    )

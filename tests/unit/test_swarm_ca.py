@@ -1,5 +1,8 @@
 import pytest
+import swarm_ca_issue
+import swarm_ca_publication
 import swarm_ca_rotation
+import swarm_ca_sign
 import swarm_ca_state
 import swarm_caller
 import swarm_errors
@@ -24,8 +27,8 @@ def ca(monkeypatch, tmp_path):
     salt = mocked(swarm_settings__get=settings)
     monkeypatch.setattr(swarm_ca, "__salt__", salt, raising=False)
     reports, told = {}, []
-    monkeypatch.setattr(swarm_ca, "_reports", lambda _: dict(reports))
-    monkeypatch.setattr(swarm_ca, "_tell", lambda _, state: told.append(state))
+    monkeypatch.setattr(swarm_ca_publication, "reports", lambda *_: dict(reports))
+    monkeypatch.setattr(swarm_ca_publication, "tell", lambda *given: told.append(given[-1]))
     state, _ = swarm_ca_rotation.advanced(swarm_ca_state.found(before), settings, {})
     swarm_ca_state.save(state)
     new = swarm_pki.fingerprint(state["next"]["cert"])
@@ -87,7 +90,7 @@ def test_rotation_by_command_needs_no_number_in_pillar(ca):
 
 
 def test_last_day_of_the_certificates_is_told(ca, monkeypatch):
-    monkeypatch.setattr(swarm_ca, "time", own_time(time=lambda: 1.9e9))
+    monkeypatch.setattr(swarm_ca_issue, "time", own_time(time=lambda: 1.9e9))
     assert swarm_ca.valid_until() == "2030-06-15"
 
 
@@ -113,7 +116,7 @@ def test_who_is_not_named_by_the_master_gets_no_certificate(ca):
 
 def test_members_do_not_queue_behind_others_without_end(ca, monkeypatch):
     """Each of them would hold a process of the minion for ten minutes."""
-    monkeypatch.setattr(swarm_ca, "_PATIENCE", 0)
+    monkeypatch.setattr(swarm_ca_sign, "_PATIENCE", 0)
     request = {"csr": "csr", "kind": "node", "address": "10.77.0.12"}
     with swarm_files.alone(swarm_ca_state.LOCK):
         assert "busy with other requests" in swarm_ca.sign(request, __pub_id="m2")["busy"]

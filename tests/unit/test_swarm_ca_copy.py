@@ -9,6 +9,7 @@ from unittest.mock import create_autospec
 
 import pytest
 import swarm_ca_record
+import swarm_ca_removal
 import swarm_ca_state
 import swarm_copy_store
 import swarm_errors
@@ -271,7 +272,7 @@ def test_ca_that_moves_back_does_not_go_on_with_its_old_state(hosts):
 
 
 def test_former_ca_can_be_removed_once_another_host_has_it(hosts, monkeypatch):
-    monkeypatch.setattr(swarm_ca, "_TOGETHER", 0)
+    monkeypatch.setattr(swarm_ca_removal, "_TOGETHER", 0)
     hosts.pillar = {**PILLAR, "tls": {"ca": "m2"}}
     hosts.on("m1")
     with pytest.raises(swarm_errors.SwarmError, match="the CA of m1 stays"):

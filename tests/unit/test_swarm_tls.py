@@ -9,6 +9,7 @@ import random
 from pathlib import Path
 
 import pytest
+import swarm_ca_removal
 import swarm_ca_state
 import swarm_certificate
 import swarm_certs
@@ -33,7 +34,7 @@ def hosts(monkeypatch, tmp_path):
     """Return the hosts; nothing is on them."""
     monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
     monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
-    monkeypatch.setattr(swarm_ca, "_TOGETHER", 0)
+    monkeypatch.setattr(swarm_ca_removal, "_TOGETHER", 0)
     return Hosts(monkeypatch, tmp_path)
 
 

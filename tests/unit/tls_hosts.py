@@ -23,6 +23,7 @@ class Hosts:
     def __init__(self, monkeypatch, folder):
         self._monkeypatch, self._folder = monkeypatch, folder
         self.mine, self.asked, self.reachable = Mine({}), [], True
+        self._contexts = {}
         # As a master with `minion_data_cache: False`.
         self.forgetful = False
         self.pillar = PILLAR
@@ -46,7 +47,7 @@ class Hosts:
             "mine.send": self._send,
             "mine.delete": lambda name: self.mine.pop((host, name), None),
         }
-        context = {}
+        context = self._contexts.setdefault(host, {})
         for module in MODULES:
             for name, value in (
                 ("__salt__", salt),
