@@ -6,9 +6,10 @@ If the CA's host is lost, a new host with its ID, or another manager that the pi
 ``publish``, which the master's configuration must allow (``peer``).
 """
 
-import swarm_authority
+import swarm_ca_record
 import swarm_caller
-import swarm_copy
+import swarm_copy_exchange
+import swarm_copy_store
 import swarm_errors
 import swarm_mine
 
@@ -40,26 +41,26 @@ def apply(test=False):
         salt '*' swarm_ca_copy.apply test=True
     """
     settings, mine = _settings(), _mine()
-    if not swarm_copy.is_due(settings):
+    if not swarm_copy_store.is_due(settings):
         return remove(test)
-    ca, before = settings["tls"]["ca"], swarm_copy.held()
+    ca, before = settings["tls"]["ca"], swarm_copy_store.held()
     if mine.masterless:
         return {}
-    told = mine.get([ca, settings["id"]], swarm_authority.RECORD)
+    told = mine.get([ca, settings["id"]], swarm_ca_record.RECORD)
     published = told.get(ca)
     if published and settings["id"] in told and not test:
         # The CA has moved: its old record must not count if it moves back.
-        for name in (swarm_authority.RECORD, swarm_authority.ACL):
+        for name in (swarm_ca_record.RECORD, swarm_ca_record.ACL):
             mine.forget(name)
-    if published and swarm_copy.is_current(published, settings["id"]):
+    if published and swarm_copy_store.is_current(published, settings["id"]):
         return {}
     # Before the first run, no CA has published anything; a run makes it before this.
     if not published and not test:
         return {}
     if not test:
-        swarm_copy.fetch(__salt__, settings, published)
+        swarm_copy_exchange.fetch(__salt__, settings, published)
         report = __salt__["swarm_tls.report"]()
-        mine.tell(settings["id"], swarm_authority.REPORT, report, "swarm_tls.report")
+        mine.tell(settings["id"], swarm_ca_record.REPORT, report, "swarm_tls.report")
     return {} if before else {"copy of the CA": {"old": None, "new": f"of {ca}"}}
 
 
@@ -89,7 +90,7 @@ def give(request, **kwargs):
             # The pillar of now: the requester may have been removed since the last refresh.
             settings = __salt__["swarm_settings.get"](fresh=True)
             key = request.get("key") if isinstance(request, dict) else None
-            return swarm_copy.given(minion, key, settings)
+            return swarm_copy_exchange.given(minion, key, settings)
     except swarm_errors.BusyError as err:
         return {"busy": str(err)}
     except swarm_errors.SwarmError as err:
@@ -106,8 +107,8 @@ def remove(test=False):
 
         salt m2 swarm_ca_copy.remove test=True
     """
-    if not swarm_copy.is_kept():
+    if not swarm_copy_store.is_kept():
         return {}
     if not test:
-        swarm_copy.drop()
+        swarm_copy_store.drop()
     return {"copy of the CA": {"old": "present", "new": None}}

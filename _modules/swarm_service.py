@@ -13,7 +13,8 @@ import swarm_membership
 import swarm_mode
 import swarm_rollout
 import swarm_service_api
-import swarm_service_spec
+import swarm_service_modes
+import swarm_service_options
 import swarm_services
 import swarm_task_log
 import swarm_versions
@@ -101,7 +102,7 @@ def apply(name, spec, test=False):
     """
     if _is_classic():
         return swarm_classic_lead.apply_one(__salt__, _settings(), name, spec, test)
-    wanted = {name: swarm_service_spec.parsed(spec, f"service {name}")}
+    wanted = {name: swarm_service_modes.parsed(spec, f"service {name}")}
     if not __salt__["swarm_leader.leads"]():
         return {}
     return _apply(wanted, swarm_services.NOTHING_PENDING, test).get(name, {})
@@ -249,7 +250,7 @@ def export():
         if not swarm_membership.manager(swarm_mode.swarm(client)):
             return None
         found = swarm_service_api.look(client)
-        files = {kind: swarm_versions.objects(client, kind) for kind in swarm_service_spec.FILES}
+        files = {kind: swarm_versions.objects(client, kind) for kind in swarm_service_options.FILES}
         networks = swarm_service_api.described(client, found)
     return swarm_export.pillar(found.services, networks, files)
 

@@ -5,10 +5,11 @@ Manage this node's certificate, signed by the swarm's own CA or supplied by the 
 import contextlib
 from pathlib import Path
 
-import swarm_authority
+import swarm_ca_record
 import swarm_certificate
+import swarm_certificate_due
 import swarm_certs
-import swarm_copy
+import swarm_copy_store
 import swarm_errors
 import swarm_mine
 import swarm_pki
@@ -51,7 +52,7 @@ def status():
         "names": sorted(swarm_pki.names(found.cert)),
         "usages": sorted(swarm_pki.usages(found.cert)),
         "days left": round(swarm_pki.days_left(found.cert), 1),
-        **swarm_authority.report([found]),
+        **swarm_ca_record.report([found]),
     }
 
 
@@ -71,8 +72,8 @@ def report():
     sets = [one for store in swarm_certificate.STORES.values() for one in store.kept()]
     if not swarm_certs.NODE.read():
         return {}
-    held = swarm_copy.held().get("issuer")
-    return {**swarm_authority.report(sets), **({"holds": held} if held else {})}
+    held = swarm_copy_store.held().get("issuer")
+    return {**swarm_ca_record.report(sets), **({"holds": held} if held else {})}
 
 
 def apply(test=False):
@@ -91,9 +92,9 @@ def apply(test=False):
     if not settings["tls"]["used"]:
         swarm_certs.NODE.promise(False)
         return {}
-    due = swarm_authority.due(settings["id"], settings["address"], settings)
+    due = swarm_certificate_due.due(settings["id"], settings["address"], settings)
     member = _member(settings)
-    changes = swarm_certificate.apply(member, swarm_authority.NODE, due, test)
+    changes = swarm_certificate.apply(member, swarm_certificate_due.NODE, due, test)
     if not test:
         swarm_trust.note(settings["tls"]["ca"])
         _tell(settings, member.mine)
@@ -102,7 +103,7 @@ def apply(test=False):
 
 def _tell(settings, mine):
     """Publish this node's report, for which a rotation of the CA waits."""
-    mine.tell(settings["id"], swarm_authority.REPORT, report(), "swarm_tls.report")
+    mine.tell(settings["id"], swarm_ca_record.REPORT, report(), "swarm_tls.report")
 
 
 def apply_client(test=False):
@@ -117,8 +118,8 @@ def apply_client(test=False):
     """
     settings = _settings()
     if settings["tls"]["ca"] and settings["id"] in settings["client"]["nodes"]:
-        due = swarm_authority.due_client(settings["id"])
-        return swarm_certificate.apply(_member(settings), swarm_authority.CLIENT, due, test)
+        due = swarm_certificate_due.due_client(settings["id"])
+        return swarm_certificate.apply(_member(settings), swarm_certificate_due.CLIENT, due, test)
     if not swarm_certs.CLIENT.folder.exists():
         return {}
     if not test:
@@ -203,5 +204,5 @@ def remove(test=False):
         for store in swarm_certificate.STORES.values():
             store.clear()
         swarm_trust.note(None)
-        _mine().forget(swarm_authority.REPORT)
+        _mine().forget(swarm_ca_record.REPORT)
     return {"certificates": {"old": "present", "new": None}}

@@ -5,7 +5,7 @@ Manage the turn to restart an engine in swarm mode; see ``swarm_engine.configure
 import swarm_caller
 import swarm_current
 import swarm_engine_drain
-import swarm_engine_turn
+import swarm_engine_keeper
 import swarm_errors
 import swarm_membership
 import swarm_mode
@@ -83,7 +83,7 @@ def request(what, **kwargs):
     """
     caller = kwargs.get("__pub_id")
     # A verb of another type, such as a list, may not be comparable with texts.
-    if not caller or not isinstance(what, str) or what not in swarm_engine_turn.VERBS:
+    if not caller or not isinstance(what, str) or what not in swarm_engine_keeper.VERBS:
         return {}
     with _client() as client:
         if not swarm_membership.manager(swarm_mode.swarm(client)):
@@ -110,9 +110,9 @@ def _answer(client, caller, what):
     me = settings["id"]
     if not swarm_nodes.is_among(caller, swarm_nodes.members(settings)):
         return _refused(f"the pillar of {me} does not name {caller} among managers and nodes")
-    if what == swarm_engine_turn.DRAIN:
+    if what == swarm_engine_keeper.DRAIN:
         return _drained(client, caller, settings)
-    if what != swarm_engine_turn.TAKE:
+    if what != swarm_engine_keeper.TAKE:
         return {"missing": _look(client, caller, what, settings)}
     node = __salt__["swarm_builtin.claims"]().get(caller)
     if node not in swarm_nodes.by_id(swarm_mode.nodes(client)):
@@ -150,14 +150,14 @@ def _restore(client, caller, settings):
 
 
 def _look(client, caller, what, settings):
-    if what != swarm_engine_turn.BACK:
+    if what != swarm_engine_keeper.BACK:
         _restore(client, caller, settings)
     turn = swarm_raft_lock.find(client)
     if turn is None or turn.holder != caller:
         return None  # the turn has already ended
-    if what == swarm_engine_turn.BACK:
+    if what == swarm_engine_keeper.BACK:
         return swarm_raft_lock.back(swarm_mode.nodes(client), turn.before.get("node"))
-    if what == swarm_engine_turn.SETTLED:
+    if what == swarm_engine_keeper.SETTLED:
         return swarm_raft_lock.unsettled(client, turn.before)
     swarm_raft_lock.remove(client, turn.id)
     return None

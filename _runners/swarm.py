@@ -12,7 +12,7 @@ import swarm_fleet_removal
 import swarm_fleet_rotation
 import swarm_fleet_services
 import swarm_fleet_status
-import swarm_members
+import swarm_member_rows
 from salt.utils.args import clean_kwargs
 from swarm_master import Master
 
@@ -23,7 +23,7 @@ def _master():
 
 def _shown(rows, *empty):
     """Return rows as data for an outputter, else as a table."""
-    return rows if __opts__.get("output") else swarm_members.table(rows, *empty)
+    return rows if __opts__.get("output") else swarm_member_rows.table(rows, *empty)
 
 
 def status(swarm=None):

@@ -18,6 +18,7 @@ from typing import BinaryIO
 import swarm_errors
 import swarm_files
 
+FOLDER = Path("/var/backups/swarm-formula")
 _FACTS, _STATE = "swarm-formula.json", "swarm"
 # Without these, an engine does not recognize a folder as the state of a manager.
 _NEEDED = (f"{_STATE}/docker-state.json", f"{_STATE}/raft", f"{_STATE}/certificates")
@@ -35,6 +36,21 @@ _UNREADABLE = (OSError, EOFError, ValueError, tarfile.TarError, zlib.error)
 def stamp(now: float) -> str:
     """Return a time in UTC, in the format of the file names."""
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+
+
+def place(path: str | None, name: str) -> Path:
+    """
+    Return the path of a new backup; raise an error if there is such a file.
+
+    name
+        The name of the file in ``FOLDER`` if no ``path`` is given.
+    """
+    found = Path(path) if path else FOLDER / name
+    if not found.is_absolute():
+        raise swarm_errors.SwarmError(f"path: {path} is not absolute")
+    if found.exists():
+        raise swarm_errors.SwarmError(f"path: {found} is there already; nothing was written")
+    return found
 
 
 def described(path: Path) -> dict:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import swarm_authority
+import swarm_certificate_due
 import swarm_certs
 import swarm_errors
 import swarm_files
@@ -17,8 +17,8 @@ import swarm_trust
 from swarm_mine import Mine
 
 STORES = {
-    swarm_authority.NODE: swarm_certs.NODE,
-    swarm_authority.CLIENT: swarm_certs.CLIENT,
+    swarm_certificate_due.NODE: swarm_certs.NODE,
+    swarm_certificate_due.CLIENT: swarm_certs.CLIENT,
 }
 
 
@@ -53,7 +53,7 @@ def apply(member: Member, kind: str, due: swarm_pki.Grant, test: bool) -> dict:
     store.promise(bool(why and test and not change.rekeyed))
     if why and not test:
         _install(store, change)
-    what = "certificate" if kind == swarm_authority.NODE else "client's certificate"
+    what = "certificate" if kind == swarm_certificate_due.NODE else "client's certificate"
     return {what: {"old": "present" if have else None, "new": why}} if why else {}
 
 
@@ -76,12 +76,12 @@ def _own(
     else:
         authority = swarm_trust.wait(settings, member.mine, test)
     swarm_trust.refuse_stranger(settings, have, authority)
-    why = swarm_authority.lack(have, authority, due, settings["tls"])
+    why = swarm_certificate_due.lack(have, authority, due, settings["tls"])
     if why and not test:
         wanted = _made(member, kind, have, authority)
         return Due(wanted, _gain(settings, have, wanted, due, why))
     if not why and authority:
-        return _filled(have, swarm_authority.filled(have, authority, kind))
+        return _filled(have, swarm_certificate_due.filled(have, authority, kind))
     return Due(None, why)
 
 
@@ -154,7 +154,7 @@ def _made(
         )
     current = swarm_trust.confirmed(settings, member.mine, authority, cert)
     swarm_trust.refuse_stranger(settings, have, current)
-    return swarm_authority.filled(swarm_certs.Set("", cert, key), current, kind)
+    return swarm_certificate_due.filled(swarm_certs.Set("", cert, key), current, kind)
 
 
 def _brought(member: Member, due: set[str]) -> swarm_certs.Set:
@@ -164,7 +164,7 @@ def _brought(member: Member, due: set[str]) -> swarm_certs.Set:
     texts = _read(settings)
     gossip = swarm_secrets.load(member.salt, place, path=path) if place else ""
     found = swarm_certs.Set(**texts, gossip=gossip)
-    usages = swarm_authority.node_usages(settings)
+    usages = swarm_certificate_due.node_usages(settings)
     faults = swarm_pki.faults(found.cert, found.key, found.ca, due, usages)
     if faults:
         raise swarm_errors.SwarmError(

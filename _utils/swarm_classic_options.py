@@ -12,7 +12,8 @@ from typing import Any
 import swarm_fault
 import swarm_options
 import swarm_placement
-import swarm_service_spec as spec
+import swarm_service_modes as modes
+import swarm_service_options as service
 from swarm_fault import Fault
 
 _BUILTIN = "or mode: builtin"
@@ -61,7 +62,7 @@ def faults(given: Mapping[str, Any], path: str) -> Iterator[Fault]:
         why = _fault(name, value)
         if why:
             found = [Fault(f"{path}:{name.replace('.', ':')}", *why)]
-            yield from swarm_fault.hidden(found) if spec.OPTIONS[name].hidden else found
+            yield from swarm_fault.hidden(found) if service.OPTIONS[name].hidden else found
     tries = given.get("restart_policy.max_attempts")
     if tries and given.get("restart_policy.condition") != "on-failure":
         want = "no such key but with condition: on-failure, the only one for which engines count"
@@ -70,7 +71,7 @@ def faults(given: Mapping[str, Any], path: str) -> Iterator[Fault]:
 
 def _fault(name: str, value: Any) -> tuple[Any, str] | None:
     want = REFUSED.get(name) or REFUSED.get(name.partition(".")[0])
-    asked = value != _AS_IT_IS.get(name, spec.OPTIONS[name].default)
+    asked = value != _AS_IT_IS.get(name, service.OPTIONS[name].default)
     if want and asked:
         return value, f"{want} (mode: classic)"
     return _CHECKS[name](value) if value and name in _CHECKS else None
@@ -131,6 +132,6 @@ _CHECKS: dict[str, _Check] = {
 
 def parsed(given: dict, what: str) -> dict:
     """Return the options of a service in their canonical form; raise an error for faults."""
-    known = spec.parsed(given, what)
+    known = modes.parsed(given, what)
     swarm_options.refuse(list(faults(known, what)))
     return known

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import swarm_options
 import swarm_placement
-import swarm_service_spec as service
+import swarm_service_options as service
 from swarm_classic_options import OWN_NETWORKS
 
 SERVICE, SPEC = "swarm-formula.service", "swarm-formula.spec"

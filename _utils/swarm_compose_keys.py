@@ -4,7 +4,7 @@ Tell which key of a compose file's service is which option, and which keys are n
 What ``docker stack deploy`` ignores is ignored, and what it refuses is refused.
 """
 
-import swarm_service_spec as spec
+import swarm_service_options as service
 
 # Labels of what belongs to a stack.
 NAMESPACE, IMAGE = "com.docker.stack.namespace", "com.docker.stack.image"
@@ -13,7 +13,7 @@ NAMESPACE, IMAGE = "com.docker.stack.namespace", "com.docker.stack.image"
 def _of_sections(place: str, *sections: str) -> dict[str, str]:
     return {
         f"{place}{name}": name
-        for name in spec.OPTIONS
+        for name in service.OPTIONS
         if name.partition(".")[0] in sections and "." in name
     }
 

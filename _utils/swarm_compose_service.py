@@ -1,5 +1,5 @@
 """
-Read a service of a compose file: its keys become options of ``swarm_service_spec``. Pure.
+Read a service of a compose file: its keys become options of ``swarm_service_options``. Pure.
 
 ``swarm_compose_keys`` says which key is which option.
 """
@@ -14,7 +14,9 @@ import swarm_compose_networks
 import swarm_compose_values as values
 import swarm_fault
 import swarm_options
-import swarm_service_spec as spec
+import swarm_service_modes as modes
+import swarm_service_options as service
+import swarm_service_shapes as shapes
 import swarm_values
 from swarm_compose_keys import IGNORED, IMAGE, NAMESPACE, OPTIONS, REFUSED
 from swarm_fault import Fault, FaultError
@@ -97,14 +99,14 @@ class _Reader:
         ):
             self._set(option, value, name)
         if not self.faults and "image" not in self.options:
-            self.faults.append(Fault(f"{self.path}:image", None, spec.IMAGE.expects))
+            self.faults.append(Fault(f"{self.path}:image", None, shapes.IMAGE.expects))
         own = {NAMESPACE: self.names.stack}
         labels = self.options.get("labels", {})
         labels = {**labels, **own, IMAGE: self.options.get("image", "")}
         self.options["labels"] = labels
         self.options["container_labels"] = {**self.options.get("container_labels", {}), **own}
         if not self.faults:
-            self.faults += spec.conflicts(self.options, self.path)
+            self.faults += modes.conflicts(self.options, self.path)
         return Found(self.options, self.faults, self.ignored)
 
     def walk(self, given: dict, prefix: str) -> None:
@@ -159,7 +161,7 @@ class _Reader:
         if value in ({}, [], "", None) or (weak and option in self.options):
             return
         place = self._place(name or option)
-        self.options[option], faults = swarm_options.read(spec.OPTIONS[option], value, place)
+        self.options[option], faults = swarm_options.read(service.OPTIONS[option], value, place)
         self.faults += faults
 
     def _skip(self, what: str, why: str) -> None:

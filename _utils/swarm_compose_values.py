@@ -8,7 +8,8 @@ from typing import Any
 
 import swarm_fault
 import swarm_options
-import swarm_service_spec as spec
+import swarm_service_options as service
+import swarm_service_shapes as shapes
 import swarm_values
 from swarm_fault import FaultError
 
@@ -82,17 +83,17 @@ def _ulimits(value: dict) -> dict:
 _BY_OPTION = {"hosts": _hosts, "ulimits": _ulimits, "dns": _lines, "dns_search": _lines}
 _BY_OPTION |= {"dns_options": _lines, "user": swarm_values.text}
 _BY_SHAPE: dict[swarm_options.Shape, Callable[[Any], Any]] = {
-    spec.COUNT: whole,
-    spec.RATIO: _real,
-    spec.FLAG: flag,
-    spec.LABELS: pairs,
-    spec.TABLE: pairs,
+    shapes.COUNT: whole,
+    shapes.RATIO: _real,
+    shapes.FLAG: flag,
+    shapes.LABELS: pairs,
+    shapes.TABLE: pairs,
 }
 
 
 def loosely(option: str, value: Any) -> Any:
     """Return a value as the option takes it; one that is wrong stays so, and is refused there."""
-    loose = _BY_OPTION.get(option) or _BY_SHAPE.get(spec.OPTIONS[option].shape)
+    loose = _BY_OPTION.get(option) or _BY_SHAPE.get(service.OPTIONS[option].shape)
     try:
         return loose(value) if loose else value
     except (ValueError, TypeError, AttributeError):

@@ -5,7 +5,7 @@ Put together the container and the configuration of Consul on one host, with its
 from collections.abc import Mapping
 
 import swarm_acl
-import swarm_authority
+import swarm_ca_state
 import swarm_certs
 import swarm_consul_file
 import swarm_consul_renewal
@@ -64,7 +64,7 @@ def _token(minion: Minion, settings: Mapping, test: bool) -> str:
 
     def probe() -> str | None:
         if settings["is_ca"]:
-            found["token"] = swarm_authority.load().get("acl")
+            found["token"] = swarm_ca_state.load().get("acl")
         else:
             found.update(swarm_consul_renewal.published(minion, settings, swarm_renewal.TOKEN))
         return (

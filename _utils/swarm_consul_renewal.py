@@ -7,7 +7,8 @@ Replace the gossip key or the management token in Consul, on one host.
 from collections.abc import Mapping
 
 import swarm_acl
-import swarm_authority
+import swarm_ca_record
+import swarm_ca_state
 import swarm_consul_file
 import swarm_errors
 import swarm_keyring
@@ -22,10 +23,10 @@ def published(minion: Minion, settings: Mapping, kind: str) -> dict:
     """Return what the CA publishes of a secret, ``{}`` if this node cannot read it (yet)."""
     is_token = kind == swarm_renewal.TOKEN
     if settings["is_ca"]:
-        state = swarm_authority.load()
-        of_state = swarm_authority.management if is_token else swarm_authority.record
+        state = swarm_ca_state.load()
+        of_state = swarm_ca_record.management if is_token else swarm_ca_record.record
         return of_state(state) if state else {}
-    ca, name = settings["tls"]["ca"], swarm_authority.ACL if is_token else swarm_authority.RECORD
+    ca, name = settings["tls"]["ca"], swarm_ca_record.ACL if is_token else swarm_ca_record.RECORD
     return minion.mine().get([ca], name).get(ca) or {}
 
 

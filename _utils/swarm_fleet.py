@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import swarm_errors
 import swarm_nodes
-from swarm_members import has_swarm, joins, nodes
+from swarm_member_nodes import nodes
+from swarm_members import has_swarm, joins
 from swarm_report import hostname, names
 
 

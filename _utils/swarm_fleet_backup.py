@@ -5,7 +5,7 @@ Back up the state of a swarm from the master, on the member that is best suited 
 import swarm_errors
 import swarm_fleet
 import swarm_fleet_status
-import swarm_members
+import swarm_member_guard
 import swarm_report
 from swarm_master import Master
 
@@ -29,7 +29,7 @@ def save(master: Master, minion: str | None, swarm: str | None, options: dict) -
     reports = swarm_fleet_status.reports(master, ours.members)
     said = swarm_fleet_status.views(master, ours, reports).said
     left, first = list(ours.holders), None
-    while chosen := swarm_members.keeper(reports, said, left, ours.is_builtin):
+    while chosen := swarm_member_guard.keeper(reports, said, left, ours.is_builtin):
         answer = _saved(master, chosen, options)
         # In builtin mode, a refusal is about the cluster, and each try stops an engine.
         if isinstance(answer, dict) or ours.is_builtin:

@@ -5,8 +5,10 @@ Join members from the master: those that the pillar names and that are not Healt
 from collections.abc import Iterable, Sequence
 
 import swarm_fleet_status
+import swarm_member_rows
 import swarm_members
 import swarm_report
+import swarm_returns
 from swarm_master import Master
 
 _BATCH = 50
@@ -15,8 +17,8 @@ _BATCH = 50
 def reconcile(master: Master, test: bool = False, swarm: str | None = None) -> dict:
     """Join the members that are up and not Healthy; return what was done."""
     rows, reports, joining, disputes = swarm_fleet_status.read(master, swarm)
-    wanted = [one for one in swarm_members.to_join(rows, reports) if one in joining]
-    healthy = sum(map(swarm_members.is_good, rows))
+    wanted = [one for one in swarm_member_rows.to_join(rows, reports) if one in joining]
+    healthy = sum(map(swarm_member_rows.is_good, rows))
     down = [row["id"] for row in rows if row["id"] not in reports and row["role"] != "no member"]
     found = {"healthy": healthy, "down": down}
     if disputes:
@@ -39,7 +41,7 @@ def _join(master: Master, minions: Sequence[str]) -> dict:
         batch = minions[start : start + _BATCH]
         options = {"mods": "swarm.join", "queue": True}
         returns = master.ask(batch, "state.apply", **options)
-        failed |= swarm_members.outcomes(returns, batch)
+        failed |= swarm_returns.outcomes(returns, batch)
     joined = [minion for minion in minions if minion not in failed]
     for minion in joined:
         master.fire(minion, "joined")

@@ -10,8 +10,10 @@ import swarm_fleet
 import swarm_fleet_renewal
 import swarm_fleet_rotation
 import swarm_fleet_status
-import swarm_members
+import swarm_member_guard
+import swarm_member_nodes
 import swarm_report
+import swarm_returns
 import swarm_rotation
 from swarm_fleet import Swarm
 from swarm_master import Master
@@ -70,7 +72,7 @@ def remove(
     try:
         if not at_any_cost:
             _guard(master, removal)
-        endpoint = swarm_members.endpoint(
+        endpoint = swarm_member_nodes.endpoint(
             minion, removal.reports, removal.views.said, ours.members, node
         )
     except swarm_errors.SwarmError as err:
@@ -109,7 +111,7 @@ def _guard(master: Master, removal: _Removal) -> None:
     minion, swarm, _, views, speakers = removal
     try:
         alive, voters = swarm_fleet_status.servers(master, swarm, speakers)
-        swarm_members.guard(minion, speakers, views.said, alive, voters)
+        swarm_member_guard.guard(minion, speakers, views.said, alive, voters)
         if views.dispute:
             raise swarm_errors.SwarmError(
                 f"{minion} was not removed: {views.dispute}. If they still do in a minute, one of"
@@ -164,7 +166,7 @@ def _cleaned(master: Master, removal: _Removal, **options: object) -> object:
         return "the minion does not answer"
     master.tell(minion, "applying swarm.clean")
     returns = master.ask([minion], "state.apply", mods="swarm.clean", queue=True, **options)
-    return swarm_members.outcomes(returns, [minion]).get(minion, True)
+    return swarm_returns.outcomes(returns, [minion]).get(minion, True)
 
 
 def _stays(removal: _Removal, done: dict) -> bool:
@@ -176,13 +178,13 @@ def _afterwards(master: Master, removal: _Removal, endpoint: str | None) -> dict
     """Forget the removed host, replace what it knew, and tell what is left of it."""
     minion, swarm, reports, views, _ = removal
     done = {}
-    left = [] if endpoint else swarm_members.leftovers(reports, views.said, swarm.members)
+    left = [] if endpoint else swarm_member_nodes.leftovers(reports, views.said, swarm.members)
     if left:
         done["left"] = (
             f"no node is known to be that of {minion}. These are down, and of no minion:"
             f" {', '.join(left)}. If one of them was, remove it on a manager: docker node rm ID"
         )
-    if (ca := swarm_members.authority(removal.others)) in removal.others:
+    if (ca := swarm_member_nodes.authority(removal.others)) in removal.others:
         # The host that replaces this node may use the same address.
         master.ask([ca], "swarm_ca.forget", minion)
     done |= _made_worthless(master, removal, endpoint)
@@ -197,7 +199,7 @@ def _made_worthless(master: Master, removal: _Removal, endpoint: str | None) -> 
     managed = swarm_rotation.was_manager(minion, swarm.managers, endpoint, removal.views.said)
     if swarm.is_builtin:
         done["join tokens"] = swarm_fleet_rotation.rotate_tokens(master, speakers, managed)
-    if (ca := swarm_members.authority(speakers)) in others:
+    if (ca := swarm_member_nodes.authority(speakers)) in others:
         until = _date(master.ask([ca], "swarm_ca.valid_until"), ca)
         done["certificate"] = swarm_rotation.certificate_remains(minion, until)
         if managed:

@@ -8,7 +8,7 @@ import swarm_errors
 import swarm_fleet
 import swarm_fleet_renewal
 import swarm_fleet_status
-import swarm_members
+import swarm_member_nodes
 import swarm_report
 import swarm_rotation
 from swarm_fleet import Swarm
@@ -25,7 +25,7 @@ def rotate(master: Master, what: str, swarm: str | None = None) -> dict:
         reports = swarm_fleet_status.reports(master, ours.members)
         there = {name: one for name, one in reports.items() if isinstance(one, dict)}
         speakers = ours.speakers(reports)
-        ca = swarm_members.authority(speakers)
+        ca = swarm_member_nodes.authority(speakers)
         kept = swarm_fleet_renewal.kept_by(master, ca) if ca in there else []
         kinds = swarm_rotation.chosen(what, ours.is_builtin, ca, kept)
     except swarm_errors.SwarmError as err:

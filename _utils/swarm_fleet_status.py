@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import swarm_fleet
-import swarm_members
+import swarm_member_rows
 import swarm_report
 import swarm_views
 from swarm_fleet import Swarm
@@ -56,7 +56,7 @@ def read(master: Master, swarm: str | None = None) -> Status:
         ours = {name: report for name, report in heard.items() if name in one.members}
         lists = views(master, one, ours)
         problems = swarm_views.doubles(ours, one.members, lists.said) | lists.problems()
-        rows += swarm_members.rows(list(one.members), ours, lists.said, one.name, problems)
+        rows += swarm_member_rows.rows(list(one.members), ours, lists.said, one.name, problems)
         disputes += [lists.dispute] if lists.dispute else []
     return Status(rows, heard, {member for one in found for member in one.joining}, disputes)
 

@@ -5,7 +5,7 @@ Check the settings of builtin mode against each other. Pure.
 from collections.abc import Iterator
 
 import swarm_cluster
-import swarm_service_spec
+import swarm_service_modes
 from swarm_fault import Fault
 
 # Values that an engine in swarm mode refuses, and the values to use instead.
@@ -34,7 +34,7 @@ def builtin(settings: dict) -> Iterator[Fault]:
             want = f"{instead}: Docker refuses swarm mode together with it"
             yield Fault(f"swarm:engine:options:{key}", value, want)
     for name, options in settings["services"].items():
-        yield from swarm_service_spec.of_classic(options, f"swarm:services:{name}")
+        yield from swarm_service_modes.of_classic(options, f"swarm:services:{name}")
     yield from _cluster(settings["builtin"])
 
 

@@ -5,7 +5,7 @@ Decide what a rotation replaces, and tell what a removed host can still do. Pure
 from collections.abc import Collection
 
 import swarm_errors
-import swarm_members
+import swarm_member_nodes
 import swarm_renewal
 
 GOSSIP, TOKEN = swarm_renewal.GOSSIP, swarm_renewal.TOKEN
@@ -53,20 +53,20 @@ def chosen(
 
 def nodes(reports: dict, said: dict) -> list[str]:
     """Return the members that answer and that the managers list as nodes."""
-    known = swarm_members.nodes(said)
+    known = swarm_member_nodes.nodes(said)
     return sorted(name for name, one in reports.items() if one["endpoint"] in known)
 
 
 def absent(reports: dict, said: dict) -> list[str]:
     """Return the names of the nodes that the managers list, and that no answering member has."""
     there = {one["endpoint"] for one in reports.values()}
-    known = swarm_members.nodes(said)
+    known = swarm_member_nodes.nodes(said)
     return sorted(str(node["name"]) for key, node in known.items() if key not in there)
 
 
 def was_manager(minion: str, managers: tuple, endpoint: str | None, said: dict) -> bool:
     """Check whether a removed node was a manager, by the pillar or by the managers' list."""
-    node = swarm_members.nodes(said).get(endpoint) or {}
+    node = swarm_member_nodes.nodes(said).get(endpoint) or {}
     return minion in managers or node.get("role") in ("manager", "leader")
 
 

@@ -12,7 +12,8 @@ import swarm_checks as checks
 import swarm_cluster as cluster
 import swarm_flags as flags
 import swarm_options
-import swarm_service_spec as service
+import swarm_service_modes as modes
+import swarm_service_options as service
 import swarm_stack_file as stacks
 import swarm_versions as versions
 import swarm_volumes as volumes
@@ -296,9 +297,7 @@ SCHEMA = {
     "configs": Objects(
         versions.check_name, versions.OPTIONS, versions.conflicts, "configs of swarm mode"
     ),
-    "services": Objects(
-        checks.service, service.OPTIONS, service.conflicts, "services of swarm mode"
-    ),
+    "services": Objects(checks.service, service.OPTIONS, modes.conflicts, "services of swarm mode"),
     "stacks": Objects(checks.service, stacks.OPTIONS, stacks.conflicts, "stacks of swarm mode"),
     "autojoin": {
         "enabled": Field(checks.boolean, True, "whether this minion joins by itself"),

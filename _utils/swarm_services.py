@@ -15,6 +15,8 @@ import swarm_fault
 import swarm_options
 import swarm_rollout
 import swarm_service_api as api
+import swarm_service_modes as modes
+import swarm_service_options
 import swarm_service_spec as spec
 import swarm_versions
 from swarm_fault import Fault
@@ -74,7 +76,7 @@ def apply(client: Any, wanted: Mapping[str, dict], run: Run) -> dict[str, dict]:
         ``{name: options in their canonical form}``.
     """
     cluster = api.look(client)
-    files = {kind: swarm_versions.objects(client, kind) for kind in spec.FILES}
+    files = {kind: swarm_versions.objects(client, kind) for kind in swarm_service_options.FILES}
     plans = _plans(client, cluster, wanted, files, run)
     changes = {one.name: spec.shown(one.changes) for one in plans if one.changes}
     if run.test:
@@ -118,8 +120,8 @@ def scale(client: Any, name: str, replicas: int, timeout: float) -> dict:
     """Set the number of tasks of a replicated service, and wait; return what changed."""
     with swarm_docker.translated(f"service {name}"):
         service = api.find(client, name)
-    wanted = spec.parsed({"replicas": replicas}, f"service {name}")
-    swarm_options.refuse([*spec.misfits(swarm_rollout.mode(service), wanted, f"service {name}")])
+    wanted = modes.parsed({"replicas": replicas}, f"service {name}")
+    swarm_options.refuse([*modes.misfits(swarm_rollout.mode(service), wanted, f"service {name}")])
     run = Run(timeout)
     # Nothing but this number is looked at: the image need not be asked for.
     return apply(client, {name: wanted}, run).get(name, {})
@@ -161,7 +163,7 @@ def promised(wanted: Mapping[str, dict], versions: Mapping[str, Mapping[str, str
 
 def check(client: Any, wanted: Mapping[str, dict], run: Run) -> None:
     """Raise an error if Docker would refuse services, or take them for something else."""
-    files = {kind: swarm_versions.objects(client, kind) for kind in spec.FILES}
+    files = {kind: swarm_versions.objects(client, kind) for kind in swarm_service_options.FILES}
     cluster = api.look(client)
     networks = {*api.networks(client, cluster).values(), *run.pending.networks}
     _refuse(cluster, wanted, networks, files, _versions(files, run))
@@ -230,7 +232,7 @@ def _faults(name: str, wanted: dict, service: dict | None, known: dict[str, set]
         want = f"{mode}: Docker cannot change it; remove the service first (swarm_service.absent)"
         found.append(Fault(f"{path}:mode", wanted["mode"], want))
     else:
-        found += spec.misfits(mode, wanted, path)
+        found += modes.misfits(mode, wanted, path)
     for key, names in known.items():
         used = wanted.get(key) or []
         for one in (one["name"] if isinstance(one, dict) else one for one in used):

@@ -11,7 +11,7 @@ import swarm_compose
 import swarm_errors
 import swarm_options
 import swarm_service_parts as parts
-import swarm_service_spec as spec
+import swarm_service_shapes as shapes
 import swarm_versions
 from salt.exceptions import SaltRenderError
 from swarm_compose import Source, Stack
@@ -33,12 +33,12 @@ OPTIONS = {
         Shape(_content, "a compose file, as a text or as a mapping"), (), "itself", hidden=True
     ),
     "template": Option(Shape(parts.one_of("jinja"), "jinja"), (), "what renders the file first"),
-    "environment": Option(spec.ENVIRONMENT, (), "values of its variables", {}, hidden=True),
-    "prune": Option(spec.FLAG, (), "remove what the file does not name any more", False),
+    "environment": Option(shapes.ENVIRONMENT, (), "values of its variables", {}, hidden=True),
+    "prune": Option(shapes.FLAG, (), "remove what the file does not name any more", False),
     "resolve": Option(
-        spec.RESOLVE, (), "when the registry is asked for the digests of images", "changed"
+        shapes.RESOLVE, (), "when the registry is asked for the digests of images", "changed"
     ),
-    "timeout": Option(spec.COUNT, (), "seconds that an apply waits for each service"),
+    "timeout": Option(shapes.COUNT, (), "seconds that an apply waits for each service"),
 }
 
 

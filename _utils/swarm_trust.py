@@ -2,7 +2,8 @@
 Find the CA that this node is to trust, and refuse one that nobody has announced.
 """
 
-import swarm_authority
+import swarm_ca_record
+import swarm_ca_state
 import swarm_certs
 import swarm_errors
 import swarm_files
@@ -22,10 +23,10 @@ def note(ca: str | None) -> None:
 def _record(settings: dict, mine: Mine) -> dict:
     """Return the record that the CA publishes to the members, ``{}`` if there is none yet."""
     if settings["is_ca"]:
-        state = swarm_authority.load()
-        return swarm_authority.record(state) if state else {}
+        state = swarm_ca_state.load()
+        return swarm_ca_record.record(state) if state else {}
     ca = settings["tls"]["ca"]
-    return mine.learn(settings["id"], ca, swarm_authority.RECORD, swarm_authority.REPORT) or {}
+    return mine.learn(settings["id"], ca, swarm_ca_record.RECORD, swarm_ca_record.REPORT) or {}
 
 
 def find(settings: dict, mine: Mine) -> dict:
@@ -50,7 +51,7 @@ def wait(settings: dict, mine: Mine, test: bool) -> dict:
 
     def enough() -> bool:
         # A dry run changes nothing on the CA, which the run would have upgraded first.
-        return bool(found) if test else swarm_authority.is_complete(found, settings)
+        return bool(found) if test else swarm_ca_record.is_complete(found, settings)
 
     if not enough():
         swarm_wait.until(probe, 0 if test else settings["timeout"])
@@ -69,9 +70,9 @@ def confirmed(settings: dict, mine: Mine, authority: dict, cert: str) -> dict:
     found = dict(authority)
 
     def probe() -> str | None:
-        if not swarm_authority.has_signed(found, cert):
+        if not swarm_ca_record.has_signed(found, cert):
             found.update(_record(settings, mine))
-        if swarm_authority.has_signed(found, cert):
+        if swarm_ca_record.has_signed(found, cert):
             return None
         ca, me = settings["tls"]["ca"], settings["id"]
         return (
@@ -112,7 +113,7 @@ def _refuse_moved(settings: dict) -> None:
             f"swarm:tls:ca is {ca} by now (by default, it is the first manager), and {was} is the"
             f" CA that {me} trusts: nothing was changed. Name {was} in swarm:tls:ca. If the CA is"
             f" to be on {ca}: apply there first, where a manager restores it from a copy; without"
-            f" one, bring {swarm_authority.FILE} there before. If {me} is"
+            f" one, bring {swarm_ca_state.FILE} there before. If {me} is"
             f" to move to another swarm, that of {ca}: name {me} in swarm:nodes there, apply there,"
             f" then salt {me} swarm_tls.distrust, and apply again"
         )
@@ -120,7 +121,7 @@ def _refuse_moved(settings: dict) -> None:
 
 def _former(ca: str, me: str) -> str:
     """Return the minion that was the CA of this node's certificate, ``ca`` if unknown."""
-    return swarm_files.record(_RECORD).get("ca") or (me if swarm_authority.load() else ca)
+    return swarm_files.record(_RECORD).get("ca") or (me if swarm_ca_state.load() else ca)
 
 
 def refuse_stranger(settings: dict, have: swarm_certs.Set | None, authority: dict) -> None:
@@ -138,6 +139,6 @@ def refuse_stranger(settings: dict, have: swarm_certs.Set | None, authority: dic
             )
         raise swarm_errors.SwarmError(
             f"the CA of {ca} is another one than {me} trusts, and was not announced by it: give"
-            f" {ca} back its {swarm_authority.FILE}, or, if it is lost or this is on purpose:"
+            f" {ca} back its {swarm_ca_state.FILE}, or, if it is lost or this is on purpose:"
             f" salt '*' swarm_tls.distrust, and apply again"
         )

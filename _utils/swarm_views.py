@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import swarm_report
-from swarm_members import has_judge, nodes
+from swarm_member_nodes import has_judge, nodes
 
 # Differences that a text names; a manager of another cluster differs in every node.
 _NAMED = 3

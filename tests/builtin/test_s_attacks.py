@@ -32,9 +32,9 @@ PORT = 2376
 OLD = """
 import sys
 sys.path.insert(0, "/var/cache/salt/minion/extmods/utils")
-import swarm_authority, swarm_pki
+import swarm_ca_state, swarm_pki
 key, both = swarm_pki.new_key(), (swarm_pki.SERVER, swarm_pki.CLIENT)
-authority = swarm_pki.Authority(**swarm_authority.load()["ca"])
+authority = swarm_pki.Authority(**swarm_ca_state.load()["ca"])
 grant = swarm_pki.Grant(sys.argv[1], both, (sys.argv[1],), ("127.0.0.1",))
 print(key + swarm_pki.sign(swarm_pki.request(key, "x"), authority, grant, 9))
 """

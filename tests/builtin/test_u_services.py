@@ -8,7 +8,8 @@ import re
 
 import pytest
 from swarm_options import SECTION
-from swarm_service_spec import OPTIONS, fits
+from swarm_service_modes import fits
+from swarm_service_options import OPTIONS
 
 from tests.integration.cluster import WORKLOAD, changed, failures
 

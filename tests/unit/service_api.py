@@ -14,7 +14,7 @@ import requests
 import swarm_digests
 import swarm_docker
 import swarm_networks
-import swarm_service_spec as spec
+import swarm_service_modes as modes
 import swarm_service_watch
 import swarm_wait
 
@@ -265,7 +265,7 @@ class Manager(Clock):
 
 def options(**given):
     """Return the options of a service in their canonical form."""
-    return spec.parsed({"image": "a", "timeout": 30, **given}, "service")
+    return modes.parsed({"image": "a", "timeout": 30, **given}, "service")
 
 
 def text(value):

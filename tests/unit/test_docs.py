@@ -10,7 +10,7 @@ import pytest
 import swarm_classic_options
 import swarm_compose_keys
 import swarm_options
-import swarm_service_spec
+import swarm_service_options
 import yaml
 
 from tests.unit.test_pillar_example import faults
@@ -86,7 +86,7 @@ def test_each_line_of_who_has_what_names_tests_that_exist():
 def test_paper_on_workloads_has_every_option_as_the_table_has_it():
     text = (ROOT / "docs/workloads.md").read_text().split("| option | value | meaning | unset |")[1]
     lines = [line for line in text.splitlines() if line.startswith("| `")]
-    assert lines == [f"| {' | '.join(row)} |" for row in option_rows(swarm_service_spec.OPTIONS)]
+    assert lines == [f"| {' | '.join(row)} |" for row in option_rows(swarm_service_options.OPTIONS)]
 
 
 def reasons(table):

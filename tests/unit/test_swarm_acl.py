@@ -9,7 +9,7 @@ from unittest.mock import Mock
 
 import pytest
 import swarm_acl
-import swarm_authority
+import swarm_ca_state
 import swarm_errors
 import swarm_files
 import swarm_kv
@@ -39,7 +39,7 @@ def agent():
 def on(monkeypatch, agent, tmp_path):
     """Return a function that sets up a host, and what applying its container changes."""
     monkeypatch.setattr(swarm_files, "CONFIG", tmp_path)
-    monkeypatch.setattr(swarm_authority, "FILE", tmp_path / "ca.json")
+    monkeypatch.setattr(swarm_ca_state, "FILE", tmp_path / "ca.json")
     monkeypatch.setattr(swarm_wait, "_FIRST", 0.01)
 
     def on(host="m2", changes=None, mine=None, **consul):
@@ -129,11 +129,11 @@ def test_ca_makes_a_token_once_and_only_if_pillar_wants_one():
     def having(**consul):
         return {"consul": {"acl": True, "acl_token": None, **consul}}
 
-    made = swarm_authority.with_token({}, having())
+    made = swarm_ca_state.with_token({}, having())
     assert uuid.UUID(made["acl"])
-    assert swarm_authority.with_token(made, having()) == made
+    assert swarm_ca_state.with_token(made, having()) == made
     for wanted in (having(acl=False), having(**{"acl_token": "/root/token"})):
-        assert swarm_authority.with_token({}, wanted) == {}
+        assert swarm_ca_state.with_token({}, wanted) == {}
 
 
 # ---- switching

@@ -8,6 +8,7 @@ import threading
 import pytest
 import swarm_address
 import swarm_archive
+import swarm_backup_consul
 import swarm_consul_file
 import swarm_dockerd
 import swarm_errors
@@ -53,7 +54,7 @@ def host(monkeypatch, on, tmp_path):
         )
         salt["config.get"] = lambda _: None
         monkeypatch.setattr(swarm_backup, "__salt__", salt, raising=False)
-        monkeypatch.setattr(swarm_backup, "_FOLDER", tmp_path / "backups")
+        monkeypatch.setattr(swarm_archive, "FOLDER", tmp_path / "backups")
         monkeypatch.setattr(swarm_dockerd, "answers", lambda: True)
         return told
 
@@ -248,8 +249,8 @@ def store(monkeypatch, tmp_path):
     settings = settings_of(VALID)
     salt = mocked(swarm_settings__get=settings, swarm_rights__apply={})
     monkeypatch.setattr(swarm_backup, "__salt__", salt, raising=False)
-    monkeypatch.setattr(swarm_backup, "_FOLDER", tmp_path / "backups")
-    monkeypatch.setattr(swarm_backup, "_ELECTING", 1)
+    monkeypatch.setattr(swarm_archive, "FOLDER", tmp_path / "backups")
+    monkeypatch.setattr(swarm_backup_consul, "_ELECTING", 1)
     with running() as agent:
         # Consul still runs as its file says, while pillar has another port and TLS.
         assert (settings["consul"]["http_port"], settings["tls"]["used"]) != (agent.port, False)

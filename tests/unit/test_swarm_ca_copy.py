@@ -8,8 +8,10 @@ import shutil
 from unittest.mock import create_autospec
 
 import pytest
-import swarm_authority
-import swarm_copy
+import swarm_ca_record
+import swarm_ca_removal
+import swarm_ca_state
+import swarm_copy_store
 import swarm_errors
 import swarm_files
 import swarm_pki
@@ -47,7 +49,7 @@ def keep(hosts, *names):
 
 def state(hosts, host="m1"):
     hosts.on(host)
-    return swarm_authority.load()
+    return swarm_ca_state.load()
 
 
 def lose(hosts, host="m1"):
@@ -61,8 +63,8 @@ def lose(hosts, host="m1"):
 def edit(hosts, host, change):
     """Replace the copy of a host by another one, sealed as the CA's is."""
     hosts.on(host)
-    found = swarm_copy.held()
-    changed = change(swarm_copy.own(host).state)
+    found = swarm_copy_store.held()
+    changed = change(swarm_copy_store.own(host).state)
     key = swarm_seal.public(swarm_files.read(swarm_files.CONFIG / "sealing.key").strip())
     found["box"] = swarm_seal.sealed(json.dumps(changed), key, f"CA for {host}")
     swarm_files.write(swarm_files.CONFIG / "ca.sealed", json.dumps(found))
@@ -80,9 +82,9 @@ def ask(hosts, giver, caller, key=None):
 def test_each_manager_and_nobody_else_keeps_a_copy(hosts):
     for host, kept in (("m1", False), ("m2", True), ("m3", True), ("m4", False)):
         hosts.on(host)
-        assert swarm_copy.is_kept() is kept
+        assert swarm_copy_store.is_kept() is kept
     hosts.on("m2")
-    assert swarm_copy.own("m2").state == state(hosts)
+    assert swarm_copy_store.own("m2").state == state(hosts)
     hosts.on("m2")
     for name in ("ca.sealed", "sealing.key"):
         assert (swarm_files.CONFIG / name).stat().st_mode & 0o777 == 0o600
@@ -98,9 +100,9 @@ def test_current_copy_is_not_asked_for_again(hosts):
 
 def test_first_copy_is_promised_and_not_made_by_a_dry_run(hosts):
     hosts.on("m2")
-    swarm_copy.drop()
+    swarm_copy_store.drop()
     assert swarm_ca_copy.apply(test=True) == {"copy of the CA": {"old": None, "new": "of m1"}}
-    assert not swarm_copy.is_kept()
+    assert not swarm_copy_store.is_kept()
 
 
 def test_first_copy_is_promised_before_there_is_a_ca(monkeypatch, tmp_path):
@@ -121,7 +123,7 @@ def test_host_that_is_no_manager_any_more_drops_its_copy(hosts):
     hosts.on("m3", managers=["m1", "m2"], nodes={"m3": {}, "m4": {}})
     gone = {"copy of the CA": {"old": "present", "new": None}}
     assert swarm_ca_copy.apply(test=True) == gone
-    assert swarm_copy.is_kept()
+    assert swarm_copy_store.is_kept()
     assert swarm_ca_copy.apply() == gone
     assert swarm_ca_copy.apply() == {}
 
@@ -131,10 +133,10 @@ def test_ca_that_gives_no_copy_leaves_the_old_one(hosts):
     hosts.apply("m1")
     hosts.silent = {"m1"}
     hosts.on("m2")
-    before = swarm_copy.held()
+    before = swarm_copy_store.held()
     with pytest.raises(swarm_errors.SwarmError, match=r"no current copy .*peer: swarm_ca_copy"):
         swarm_ca_copy.apply()
-    assert swarm_copy.held() == before
+    assert swarm_copy_store.held() == before
 
 
 def test_copies_and_the_way_to_them_show_no_key(hosts):
@@ -159,7 +161,7 @@ def test_lost_ca_comes_back_from_a_manager_in_one_apply(hosts, silent):
     holder = "m3" if "m2" in silent else "m2"
     hosts.on("m1")
     told = swarm_ca.apply(test=True)
-    assert swarm_authority.load() == {}
+    assert swarm_ca_state.load() == {}
     changes = hosts.apply(*ALL)
     assert told["CA"] == changes["m1"]["CA"]
     if silent:
@@ -185,7 +187,7 @@ def test_ca_moves_to_a_manager_that_pillar_names(hosts):
     assert hosts.apply("m3", "m4") == {"m3": {}, "m4": {}}
     assert keep(hosts, "m2", "m3")["m2"] == {"copy of the CA": {"old": "present", "new": None}}
     hosts.on("m3")
-    assert swarm_copy.own("m3").ca == "m2"
+    assert swarm_copy_store.own("m3").ca == "m2"
 
 
 def test_new_swarm_asks_nobody_for_a_copy(monkeypatch, tmp_path):
@@ -215,10 +217,10 @@ def test_backup_that_is_put_back_counts_more_than_the_copies(hosts):
     keep(hosts)
     lose(hosts)
     hosts.on("m1")
-    swarm_files.write(swarm_authority.FILE, json.dumps(old), mode=0o600)
+    swarm_files.write(swarm_ca_state.FILE, json.dumps(old), mode=0o600)
     assert "CA" not in hosts.apply("m1")["m1"]
     keep(hosts)
-    assert swarm_copy.own(hosts.on("m2")["id"]).state == state(hosts)
+    assert swarm_copy_store.own(hosts.on("m2")["id"]).state == state(hosts)
 
 
 def test_no_second_ca_while_who_has_a_copy_is_silent(hosts):
@@ -228,7 +230,7 @@ def test_no_second_ca_while_who_has_a_copy_is_silent(hosts):
     for test in (True, False):
         with pytest.raises(swarm_errors.WaitTimeoutError, match=r"A copy is on m2, m3.*No second"):
             swarm_ca.apply(test=test)
-    assert swarm_authority.load() == {}
+    assert swarm_ca_state.load() == {}
 
 
 def test_distrust_everywhere_gives_a_new_ca_as_ever(hosts):
@@ -259,18 +261,18 @@ def test_ca_that_moves_back_does_not_go_on_with_its_old_state(hosts):
     assert ("m1", "swarm_ca") not in hosts.mine
     assert "older than its copy" in ask(hosts, "m1", "m2")["refused"]
     assert state(hosts) == old
-    swarm_authority.FILE.unlink()
+    swarm_ca_state.FILE.unlink()
     assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m1"
     assert state(hosts)["gossip"] == hosts.mine["m2", "swarm_ca"]["gossip"] != old["gossip"]
     # It was the operator's choice: the copy goes, and the file counts.
     assert keep(hosts, "m1")["m1"]
-    swarm_files.write(swarm_authority.FILE, json.dumps(old), mode=0o600)
+    swarm_files.write(swarm_ca_state.FILE, json.dumps(old), mode=0o600)
     hosts.apply("m1")
     assert state(hosts)["gossip"] == old["gossip"]
 
 
 def test_former_ca_can_be_removed_once_another_host_has_it(hosts, monkeypatch):
-    monkeypatch.setattr(swarm_ca, "_TOGETHER", 0)
+    monkeypatch.setattr(swarm_ca_removal, "_TOGETHER", 0)
     hosts.pillar = {**PILLAR, "tls": {"ca": "m2"}}
     hosts.on("m1")
     with pytest.raises(swarm_errors.SwarmError, match="the CA of m1 stays"):
@@ -318,7 +320,7 @@ def test_secrets_are_those_that_the_lost_ca_has_published_last(hosts, kind, copi
             break
     before, published = lose(hosts), hosts.mine["m1", "swarm_ca"]["serial"]
     hosts.on("m2")
-    copy = secrets(swarm_copy.own("m2").state)
+    copy = secrets(swarm_copy_store.own("m2").state)
     hosts.on("m1")
     swarm_ca.apply()
     assert secrets(state(hosts)) == secrets(before) != copy
@@ -355,7 +357,7 @@ def test_ca_that_is_no_member_knows_what_it_has_published(hosts):
     known = state(hosts)
     hosts.pillar = {**PILLAR, "nodes": {}, "tls": {"ca": "m4"}, "consul": {"acl": True}}
     hosts.on("m4")
-    swarm_authority.save(known)
+    swarm_ca_state.save(known)
     for readers in (swarm_ca.record()["members"], swarm_ca.management()["servers"]):
         who = [one for one in (*ALL, "m5", "m44") if re.match(readers, one)]
         assert who == ["m1", "m2", "m3", "m4"]
@@ -376,13 +378,13 @@ def test_copy_of_the_former_ca_is_not_current(hosts):
     hosts.apply(*ALL)
     hosts.on("m2")
     told = hosts.mine["m1", "swarm_ca"]
-    before = swarm_copy.held()
+    before = swarm_copy_store.held()
     swarm_files.write(
         swarm_files.CONFIG / "ca.sealed", json.dumps({**before, "published": told["serial"]})
     )
     keep(hosts, "m2")
     hosts.on("m2")
-    assert swarm_copy.own("m2").issuer == told["issuer"] != before["issuer"]
+    assert swarm_copy_store.own("m2").issuer == told["issuer"] != before["issuer"]
 
 
 def test_newest_copy_counts(hosts):
@@ -400,7 +402,7 @@ def test_copy_from_after_the_last_publication_counts_more(hosts):
     """The CA publishes only at its next apply what it has signed since."""
     hosts.apply("m4", tls={"key_type": "rsa"})
     hosts.on("m3")
-    swarm_copy.drop()
+    swarm_copy_store.drop()
     keep(hosts, "m3")
     before = lose(hosts)
     hosts.pillar = {**PILLAR, "tls": {"ca": "m3"}}
@@ -455,7 +457,7 @@ def test_lying_manager_brings_no_other_ca(hosts, monkeypatch):
     lose(hosts)
     for host in ("m2", "m3"):
         edit(hosts, host, other())
-    monkeypatch.setattr(swarm_ca_copy.swarm_copy, "_trusted", Everything)
+    monkeypatch.setattr(swarm_ca_copy.swarm_copy_store, "trusted", Everything)
     hosts.on("m1")
     with pytest.raises(swarm_errors.SwarmError, match=r"m2: its copy is of another CA.*No second"):
         swarm_ca.apply()
@@ -465,7 +467,7 @@ def test_lying_manager_brings_no_other_ca(hosts, monkeypatch):
     hosts.on("m1")
     with pytest.raises(swarm_errors.SwarmError, match=r"m2: its copy is of .*m3: its copy is of"):
         swarm_ca.apply()
-    assert swarm_authority.load() == {}
+    assert swarm_ca_state.load() == {}
 
 
 def test_lying_manager_does_not_vouch_for_its_own_ca(hosts, monkeypatch):
@@ -473,12 +475,12 @@ def test_lying_manager_does_not_vouch_for_its_own_ca(hosts, monkeypatch):
     before = lose(hosts)
     edit(hosts, "m2", other())
     hosts.on("m2")
-    evil = swarm_copy.own("m2").state
+    evil = swarm_copy_store.own("m2").state
     swarm_files.write(
-        swarm_files.CONFIG / "ca.sealed", json.dumps({**swarm_copy.held(), "ca": "m2"})
+        swarm_files.CONFIG / "ca.sealed", json.dumps({**swarm_copy_store.held(), "ca": "m2"})
     )
-    hosts.mine["m2", "swarm_ca"] = swarm_authority.record(evil)
-    monkeypatch.setattr(swarm_ca_copy.swarm_copy, "_trusted", Everything)
+    hosts.mine["m2", "swarm_ca"] = swarm_ca_record.record(evil)
+    monkeypatch.setattr(swarm_ca_copy.swarm_copy_store, "trusted", Everything)
     hosts.silent = {"m3"}
     hosts.on("m1")
     with pytest.raises(swarm_errors.WaitTimeoutError, match="A copy is on m3"):
@@ -508,7 +510,7 @@ def test_junk_is_no_copy(hosts, change):
     edit(hosts, "m2", change)
     hosts.on("m2")
     with pytest.raises(swarm_errors.SwarmError, match=r"ca\.sealed of m2 is no copy of the CA"):
-        swarm_copy.own("m2")
+        swarm_copy_store.own("m2")
     lose(hosts)
     assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m3"
 
@@ -520,7 +522,7 @@ def test_junk_alone_makes_no_second_ca(hosts):
     hosts.on("m1")
     with pytest.raises(swarm_errors.SwarmError, match=r"no copy can be used: m2: .*No second CA"):
         swarm_ca.apply()
-    assert swarm_authority.load() == {}
+    assert swarm_ca_state.load() == {}
 
 
 # ---- who asks

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import swarm_actions
+import swarm_classic_health
+import swarm_classic_manager
 import swarm_errors
 import swarm_info
 import swarm_kv
@@ -152,7 +154,7 @@ def test_label_that_does_not_arrive_is_told(on):
 def test_engine_is_nudged_when_a_label_lags(on, said, monkeypatch):
     """A manager that missed the engine's reload event looks again in minutes only."""
     salt = on(labels={"zone": "b"})
-    monkeypatch.setattr(swarm_classic, "_NUDGE", 0.01)
+    monkeypatch.setattr(swarm_classic_health, "_NUDGE", 0.01)
 
     def reload():
         said["m2"] = json.loads(json.dumps(said["m2"]).replace("zone=a", "zone=b"))
@@ -372,7 +374,7 @@ def test_primary_hands_over_before_it_goes_down(on, agent, monkeypatch, port):
 def test_manager_goes_down_in_the_end_if_no_other_takes_the_lead(on, agent, monkeypatch):
     on(changes=CHANGED, leader=True)
     del agent.keys[LEAD]
-    monkeypatch.setattr(swarm_classic, "_SUCCESSION", 0)
+    monkeypatch.setattr(swarm_classic_manager, "_SUCCESSION", 0)
     assert swarm_classic.hand_over() is False
 
 

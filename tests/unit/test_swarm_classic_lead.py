@@ -5,7 +5,7 @@ Services of classic mode: the host of the primary manager acts, and the others l
 import pytest
 import swarm_docker
 import swarm_errors
-import swarm_service_spec
+import swarm_service_modes
 
 from _modules import swarm_service
 from tests.unit.classic_api import Swarm
@@ -134,6 +134,6 @@ def test_manager_that_does_not_answer_is_named(host, monkeypatch):
 
 
 def test_options_of_classic_mode_are_refused_in_builtin_mode_by_their_names():
-    given = swarm_service_spec.parsed({"image": "a", "affinities": ["image==b"]}, "web")
-    (fault,) = swarm_service_spec.misfits("replicated", given, "web")
+    given = swarm_service_modes.parsed({"image": "a", "affinities": ["image==b"]}, "web")
+    (fault,) = swarm_service_modes.misfits("replicated", given, "web")
     assert str(fault).startswith("web:affinities: found ['image==b']; right would be no such key")

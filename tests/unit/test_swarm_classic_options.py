@@ -9,7 +9,7 @@ import swarm_classic_options as classic
 import swarm_classic_spec as spec
 import swarm_errors
 import swarm_options
-import swarm_service_spec as service
+import swarm_service_options as service
 
 # A value of each option that containers have.
 KEPT = {

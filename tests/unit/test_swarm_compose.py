@@ -11,6 +11,7 @@ import pytest
 import swarm_compose
 import swarm_compose_keys as compose
 import swarm_errors
+import swarm_service_options
 import swarm_service_spec as spec
 from hypothesis import given as for_any
 from hypothesis import strategies as st
@@ -195,7 +196,7 @@ def test_same_file_gives_the_same_stack_and_options_in_canonical_form(name):
     assert of_file(name) == stack
     for options in stack.services.values():
         for key, one in options.items():
-            assert spec.OPTIONS[key].shape.normal(one) == one
+            assert swarm_service_options.OPTIONS[key].shape.normal(one) == one
 
 
 # ---- keys of a service, one by one

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import salt.pillar
-import swarm_authority
+import swarm_ca_state
 import swarm_caller
 import swarm_docker
 import swarm_files
@@ -53,8 +53,8 @@ def asked(monkeypatch, tmp_path):
     monkeypatch.setattr(swarm_settings, "_minion", lambda: M1)
     monkeypatch.setattr(swarm_settings, "__pillar__", {"swarm": OLD}, raising=False)
     monkeypatch.setattr(swarm_settings, "__grains__", {}, raising=False)
-    monkeypatch.setattr(swarm_authority, "FILE", tmp_path / "ca.json")
-    monkeypatch.setattr(swarm_authority, "load", lambda: {"ca": {}})
+    monkeypatch.setattr(swarm_ca_state, "FILE", tmp_path / "ca.json")
+    monkeypatch.setattr(swarm_ca_state, "load", lambda: {"ca": {}})
     monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
     dunders = {"__salt__": {"swarm_settings.get": get}, "__opts__": {"id": "m1"}}
     for module in (*MODULES, swarm_settings):

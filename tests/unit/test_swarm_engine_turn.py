@@ -10,6 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 import swarm_engine_drain
+import swarm_engine_keeper
 import swarm_engine_turn
 import swarm_errors
 import swarm_files
@@ -173,7 +174,7 @@ def away(*hosts):
     ],
 )
 def test_quorum(nodes, words):
-    found = swarm_engine_turn.pause_refusal(nodes, "id-m1")
+    found = swarm_engine_keeper.pause_refusal(nodes, "id-m1")
     assert (found is None) is (words is None)
     assert not words or (words in found and found.endswith(" up first"))
 
@@ -477,7 +478,7 @@ def test_end_of_a_turn_ends_the_drain(turn, request_of, placing, monkeypatch, ho
     held, salt = turn(host, api, publish, **DRAINS)
     kill(api, held, monkeypatch)
     monkeypatch.setattr(swarm_mode, "connect", lambda _: api.connect())
-    keeper = swarm_engine_turn._keeper(salt, settings_of(BUILTIN, minion(host)), masterless=False)
+    keeper = swarm_engine_keeper.find(salt, settings_of(BUILTIN, minion(host)), masterless=False)
     assert keeper.ask("end") is None
     assert (placing.availability(host), holder(placing)) == (ACTIVE, None)
 

@@ -2,9 +2,13 @@ import copy
 
 import pytest
 import swarm_errors
+import swarm_member_guard
+import swarm_member_nodes
+import swarm_member_rows
 import swarm_members
 import swarm_nodes
 import swarm_report
+import swarm_returns
 
 from tests.unit.cluster_api import node as cluster_node
 
@@ -47,7 +51,9 @@ def said(*nodes):
 
 
 def row(member, reports, heard):
-    (found,) = (one for one in swarm_members.rows([member], reports, heard) if one["id"] == member)
+    (found,) = (
+        one for one in swarm_member_rows.rows([member], reports, heard) if one["id"] == member
+    )
     return found["state"], found["why"]
 
 
@@ -98,7 +104,7 @@ def test_without_a_primary_nobody_can_tell():
 
 def test_roles():
     reports = {f"m{number}": report(number) for number in (1, 2, 3, 4)}
-    rows = swarm_members.rows(list(reports), reports, said())
+    rows = swarm_member_rows.rows(list(reports), reports, said())
     roles = [one["role"] for one in rows]
     assert roles == ["primary, consul", "replica, consul", "manager, consul", "worker"]
 
@@ -106,19 +112,19 @@ def test_roles():
 def test_role_is_what_the_managers_say_not_what_the_minions_pillar_was():
     heard = said({**node(2), "role": "worker"})
     del heard["m2"]
-    (found, *_) = swarm_members.rows(["m2"], {"m2": report(2)}, heard)
+    (found, *_) = swarm_member_rows.rows(["m2"], {"m2": report(2)}, heard)
     assert found["role"] == "worker, consul"
 
 
 def test_node_that_is_no_member_is_shown():
-    rows = swarm_members.rows(["m4"], {"m4": report(4)}, said(node(4), node(9)))
+    rows = swarm_member_rows.rows(["m4"], {"m4": report(4)}, said(node(4), node(9)))
     assert [(one["id"], one["role"]) for one in rows] == [("m4", "worker"), ("(m9)", "no member")]
 
 
 def test_only_members_that_are_up_and_not_healthy_are_joined():
     reports = {"m1": report(1), "m4": report(4), "m5": "not available"}
-    rows = swarm_members.rows(["m1", "m4", "m5", "m6"], reports, said(node(1), node(9)))
-    assert swarm_members.to_join(rows, reports) == ["m4", "m5"]
+    rows = swarm_member_rows.rows(["m1", "m4", "m5", "m6"], reports, said(node(1), node(9)))
+    assert swarm_member_rows.to_join(rows, reports) == ["m4", "m5"]
 
 
 def test_outcomes():
@@ -128,7 +134,7 @@ def test_outcomes():
         "m2": {"a": requisite, "b": {"result": False, "comment": "no leader"}},
         "m3": ["Rendering SLS failed"],
     }
-    assert swarm_members.outcomes(returns, ["m1", "m2", "m3", "m4"]) == {
+    assert swarm_returns.outcomes(returns, ["m1", "m2", "m3", "m4"]) == {
         "m2": "no leader",
         "m3": "Rendering SLS failed",
         "m4": "None",
@@ -153,36 +159,36 @@ OTHERS = {"m2": report(2)}
 def test_guard(member, others, alive, answering, words):
     heard = {name: {"role": "replica", "nodes": {}} for name in answering}
     if words is None:
-        swarm_members.guard(member, others, heard, alive)
+        swarm_member_guard.guard(member, others, heard, alive)
         return
     with pytest.raises(swarm_errors.SwarmError, match=words):
-        swarm_members.guard(member, others, heard, alive)
+        swarm_member_guard.guard(member, others, heard, alive)
 
 
 def test_guard_goes_by_the_servers_that_raft_counts():
     """Pillar has three by now, and the others are not there yet."""
     with pytest.raises(swarm_errors.SwarmError, match="the only Consul server"):
-        swarm_members.guard("m1", OTHERS, said(), {"m1", "m2", "m3"}, {"m1"})
+        swarm_member_guard.guard("m1", OTHERS, said(), {"m1", "m2", "m3"}, {"m1"})
     with pytest.raises(swarm_errors.SwarmError, match="would cost the quorum: 2 of 2"):
-        swarm_members.guard("m1", OTHERS, said(), {"m1", "m2", "m3"}, {"m1", "m2"})
+        swarm_member_guard.guard("m1", OTHERS, said(), {"m1", "m2", "m3"}, {"m1", "m2"})
 
 
 def test_guard_of_the_ca():
     others = {"m2": report(2, ca="m1")}
     with pytest.raises(swarm_errors.SwarmError, match="m1 was not removed: it is the CA"):
-        swarm_members.guard("m1", others, said(), {"m1", "m2", "m3"})
+        swarm_member_guard.guard("m1", others, said(), {"m1", "m2", "m3"})
 
 
 def test_guard_of_the_only_server():
     only = copy.deepcopy(report(2))
     only["servers"] = {"m1": "10.77.0.11"}
     with pytest.raises(swarm_errors.SwarmError, match="the only Consul server"):
-        swarm_members.guard("m1", {"m2": only}, said(), {"m1"})
+        swarm_member_guard.guard("m1", {"m2": only}, said(), {"m1"})
 
 
 def test_endpoint_of_a_dead_node_is_what_the_swarm_knows_by_its_name():
     def found(member, reports, *nodes):
-        return swarm_members.endpoint(member, reports, said(*nodes), ["m1", "m2", "m3", "m4"])
+        return swarm_member_nodes.endpoint(member, reports, said(*nodes), ["m1", "m2", "m3", "m4"])
 
     assert found("m4", {"m4": report(4)}) is None, "its own word is not enough"
     assert found("m4", {"m4": report(4)}, node(4)) == "10.77.0.14:2275"
@@ -191,14 +197,14 @@ def test_endpoint_of_a_dead_node_is_what_the_swarm_knows_by_its_name():
 
 
 def test_line_of_a_table_cannot_be_forged():
-    text = swarm_members.table([{"id": "m1", "why": "x\nm2 Healthy\x1b[2J"}])
+    text = swarm_member_rows.table([{"id": "m1", "why": "x\nm2 Healthy\x1b[2J"}])
     assert text.splitlines() == ["id  why", "m1  x\\nm2 Healthy\\x1b[2J"]
 
 
 def test_table():
-    text = swarm_members.table([{"id": "m1", "why": ""}, {"id": "m10", "why": "so"}])
+    text = swarm_member_rows.table([{"id": "m1", "why": ""}, {"id": "m10", "why": "so"}])
     assert text.splitlines() == ["id   why", "m1", "m10  so"]
-    assert "no minion" in swarm_members.table([])
+    assert "no minion" in swarm_member_rows.table([])
 
 
 def builtin(number, manager=True, **more):
@@ -229,26 +235,26 @@ def cluster(**statuses):
 )
 def test_backup_is_made_where_it_costs_the_least(statuses, keeper):
     reports = {f"m{number}": builtin(number) for number in (1, 2, 3)} | {"m4": builtin(4, False)}
-    assert swarm_members.keeper(reports, cluster(**statuses), MANAGERS, True) == keeper
+    assert swarm_member_guard.keeper(reports, cluster(**statuses), MANAGERS, True) == keeper
 
 
 def test_worker_that_claims_to_lead_makes_no_backup():
     reports = {"m1": builtin(1), "a0": builtin(4)}
     heard = cluster(m1="Ready")
     heard["a0"] = heard["m1"]
-    assert swarm_members.keeper(reports, heard, MANAGERS, True) == "m1"
+    assert swarm_member_guard.keeper(reports, heard, MANAGERS, True) == "m1"
 
 
 def test_manager_whose_minion_does_not_answer_makes_no_backup():
     reports = {"m1": builtin(1), "m2": "not available", "m3": builtin(3)}
     heard = cluster(m1="Ready", m2="Ready", m3="Ready")
-    assert swarm_members.keeper(reports, heard, MANAGERS, True) == "m3"
+    assert swarm_member_guard.keeper(reports, heard, MANAGERS, True) == "m3"
 
 
 def test_snapshot_is_made_on_a_server():
     reports = {"m4": report(4), "m2": report(2), "m1": "not available", "a0": report(3)}
-    assert swarm_members.keeper(reports, {}, MANAGERS, False) == "m2"
-    assert swarm_members.keeper({"m4": report(4)}, {}, MANAGERS, False) is None
+    assert swarm_member_guard.keeper(reports, {}, MANAGERS, False) == "m2"
+    assert swarm_member_guard.keeper({"m4": report(4)}, {}, MANAGERS, False) is None
 
 
 @pytest.mark.parametrize(
@@ -262,12 +268,14 @@ def test_snapshot_is_made_on_a_server():
     ],
 )  # fmt: skip
 def test_labels_are_the_managers_word_and_not_a_stale_pillars(labels, shown):
-    (found,) = swarm_members.rows(["m4"], {"m4": report(4)}, said({**node(4), "labels": labels}))
+    (found,) = swarm_member_rows.rows(
+        ["m4"], {"m4": report(4)}, said({**node(4), "labels": labels})
+    )
     assert found["labels"] == shown
 
 
 def test_labels_of_a_node_that_no_manager_knows_are_pillars():
-    (found, *_) = swarm_members.rows(["m4"], {"m4": report(4)}, said(node(1)))
+    (found, *_) = swarm_member_rows.rows(["m4"], {"m4": report(4)}, said(node(1)))
     assert found["labels"] == "zone=a"
 
 
@@ -289,7 +297,7 @@ def test_labels_of_a_node_that_no_manager_knows_are_pillars():
 )
 def test_time_of_what_is_shown(there, heard, shown):
     view = swarm_report.read_managers(heard)
-    (found, *_) = swarm_members.rows(["m4"], {"m4": there} if there else {}, view)
+    (found, *_) = swarm_member_rows.rows(["m4"], {"m4": there} if there else {}, view)
     assert found["as of"] == shown
 
 
@@ -297,7 +305,7 @@ LOCKED = {"endpoint": "", "state": "locked"}
 
 
 def rows_of(reports, heard):
-    found = swarm_members.rows(list(reports), reports, heard)
+    found = swarm_member_rows.rows(list(reports), reports, heard)
     return {one["id"]: (one["role"], one["state"], one["why"]) for one in found}
 
 
@@ -334,8 +342,8 @@ def test_engine_whose_swarm_mode_has_failed_is_no_ready_node(state, error, why):
     role, shown, told = found["m4"]
     assert (role, shown) == ("worker", state.capitalize())
     assert told.startswith(why)
-    assert swarm_members.to_join(
-        swarm_members.rows(list(reports), reports, led(full(1), full(4))), reports
+    assert swarm_member_rows.to_join(
+        swarm_member_rows.rows(list(reports), reports, led(full(1), full(4))), reports
     ) == ["m4"]
 
 
@@ -400,5 +408,7 @@ def test_node_without_a_host_name_is_shown_by_its_id():
     """A join that was interrupted leaves one."""
     nameless = {**cluster_node("m9"), "Description": {}}
     found = swarm_nodes.as_managers([cluster_node("m1", "manager", leader=True), nameless], {})
-    (row,) = (one for one in swarm_members.rows([], {}, found) if one["address"] == "10.77.0.19")
+    (row,) = (
+        one for one in swarm_member_rows.rows([], {}, found) if one["address"] == "10.77.0.19"
+    )
     assert (row["id"], row["role"]) == ("(id-m9)", "no member")

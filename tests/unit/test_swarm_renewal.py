@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 import swarm_acl
-import swarm_authority
+import swarm_ca_state
 import swarm_certs
 import swarm_consul_config
 import swarm_consul_file
@@ -101,13 +101,13 @@ def agent():
 @pytest.fixture
 def on(monkeypatch, agent, tmp_path):
     """Return a function that sets up m1, which is a server and the CA with this state."""
-    monkeypatch.setattr(swarm_authority, "FILE", tmp_path / "ca.json")
+    monkeypatch.setattr(swarm_ca_state, "FILE", tmp_path / "ca.json")
 
     def on(config=None, **state):
         settings = settings_of(with_consul(http_port=agent.port, acl=True), node("m1"))
         settings["tls"] = {**settings["tls"], "used": False}
-        found = swarm_authority.found(settings_of(TLS))
-        swarm_authority.save({**found, **state})
+        found = swarm_ca_state.found(settings_of(TLS))
+        swarm_ca_state.save({**found, **state})
         ports = {"ports": {"http": agent.port}}
         swarm_consul_file.write(json.dumps({**ports, **(config or {})}))
         salt = mocked(swarm_settings__get=settings)

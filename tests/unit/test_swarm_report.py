@@ -1,7 +1,9 @@
 import pytest
 import swarm_errors
 import swarm_fleet
-import swarm_members
+import swarm_member_guard
+import swarm_member_nodes
+import swarm_member_rows
 import swarm_report
 import swarm_views
 from hypothesis import given
@@ -19,7 +21,7 @@ ANYTHING = st.recursive(
 
 
 def of(member, reports=REPORTS, heard=HEARD):
-    return swarm_members.endpoint(member, reports, heard, MEMBERS)
+    return swarm_member_nodes.endpoint(member, reports, heard, MEMBERS)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_report_does_not_name_the_node_that_is_removed(own, words):
         return
     with pytest.raises(swarm_errors.SwarmError, match=words):
         of("m3", reports, heard)
-    assert swarm_members.endpoint("m3", reports, heard, MEMBERS, own) == own
+    assert swarm_member_nodes.endpoint("m3", reports, heard, MEMBERS, own) == own
 
 
 def test_operator_chooses_a_node_that_the_managers_list_and_no_other_members():
@@ -67,10 +69,10 @@ def test_operator_chooses_a_node_that_the_managers_list_and_no_other_members():
     mine = "10.77.0.13:2275"
     with pytest.raises(swarm_errors.SwarmError, match="is also that of m2"):
         of("m3", reports)
-    assert swarm_members.endpoint("m3", reports, HEARD, MEMBERS, mine) == mine
+    assert swarm_member_nodes.endpoint("m3", reports, HEARD, MEMBERS, mine) == mine
     for chosen, words in (("10.77.0.12:2275", "also that of m2"), ("x", "list no node x")):
         with pytest.raises(swarm_errors.SwarmError, match=words):
-            swarm_members.endpoint("m3", reports, HEARD, MEMBERS, chosen)
+            swarm_member_nodes.endpoint("m3", reports, HEARD, MEMBERS, chosen)
 
 
 def test_name_in_the_list_is_a_claim_and_the_host_name_is_not():
@@ -95,8 +97,8 @@ def test_node_of_a_member_with_a_domain_is_found_by_its_host_name():
 def test_whatever_labels_and_state_a_member_reports_its_row_is_one_line(labels, state):
     mine = report(4, labels=labels, state=state, error=state)
     reports = {"m4": swarm_report.read(mine)}
-    rows = swarm_members.rows(["m4"], reports, said(node(4)))
-    assert len(swarm_members.table(rows).splitlines()) == 2
+    rows = swarm_member_rows.rows(["m4"], reports, said(node(4)))
+    assert len(swarm_member_rows.table(rows).splitlines()) == 2
 
 
 @given(st.dictionaries(st.sampled_from([*report(1), "more"]), ANYTHING), ANYTHING)
@@ -110,11 +112,11 @@ def test_nothing_that_a_minion_reports_breaks_a_status(keys, heard):
         views = swarm_views.read(answers)
         one, problems = views.said, views.problems()
         problems |= swarm_views.doubles(reports, reports, one)
-        rows = swarm_members.rows(list(reports), reports, one, "", problems)
-        assert len(swarm_members.table(rows).splitlines()) == len(rows) + 1
-        swarm_members.to_join(rows, reports)
-        swarm_members.keeper(reports, one, list(reports), True)
-        swarm_members.keeper(reports, one, list(reports), False)
+        rows = swarm_member_rows.rows(list(reports), reports, one, "", problems)
+        assert len(swarm_member_rows.table(rows).splitlines()) == len(rows) + 1
+        swarm_member_rows.to_join(rows, reports)
+        swarm_member_guard.keeper(reports, one, list(reports), True)
+        swarm_member_guard.keeper(reports, one, list(reports), False)
         swarm_fleet.knowing({swarm_fleet.Swarm((), ()): one}, "m1")
 
 
@@ -125,7 +127,7 @@ def test_whatever_others_report_a_member_is_removed_as_itself_or_not_at_all(lies
     reports = {liar: report(number_of(liar), endpoint=places[whom]) for liar, whom in lies}
     for member in MEMBERS:
         try:
-            found = swarm_members.endpoint(member, reports, HEARD, MEMBERS)
+            found = swarm_member_nodes.endpoint(member, reports, HEARD, MEMBERS)
         except swarm_errors.SwarmError:
             continue
         assert found == places[member]

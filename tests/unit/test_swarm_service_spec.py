@@ -8,6 +8,9 @@ import json
 import pytest
 import swarm_errors
 import swarm_options
+import swarm_service_modes as modes
+import swarm_service_options as service
+import swarm_service_shapes as shapes
 import swarm_service_spec as spec
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -48,7 +51,7 @@ def created(options):
 
 
 def parsed(options):
-    return spec.parsed(options, "service web")
+    return modes.parsed(options, "service web")
 
 
 def differing(found, options):
@@ -95,25 +98,25 @@ durations = st.integers(1, 48 * 3600).flatmap(
     ).map(lambda ways: (ways[0], ways[1]))
 )
 SPELLINGS = {
-    spec.TEXT: same(words),
-    spec.USER: same(words),
-    spec.FLAG: same(st.booleans()),
-    spec.COUNT: same(st.integers(0, 1000)),
-    spec.RATIO: st.integers(0, 100).map(lambda one: (one / 100, f"{one / 100}")),
-    spec.SIZE: st.integers(4, 4096).map(lambda one: (f"{one}M", one << 20)),
-    spec.CPUS: st.integers(1, 400).map(lambda one: (one / 100, one * 10**7)),
-    spec.DURATION: durations,
-    spec.WORDS: st.just(("a 'b c'", ["a", "b c"])) | same(st.lists(words)),
-    spec.TEXTS: same(st.lists(words)),
-    spec.CAPABILITIES: several(("NET_ADMIN", "cap_net_admin"), ("ALL", "all"), ("SYS_TIME",) * 2),
-    spec.TABLE: mappings.map(lambda one: (one, {key: str(value) for key, value in one.items()})),
-    spec.LABELS: mappings.map(lambda one: (one, dict(reversed(one.items())))),
-    spec.ENVIRONMENT: mappings.flatmap(
+    shapes.TEXT: same(words),
+    shapes.USER: same(words),
+    shapes.FLAG: same(st.booleans()),
+    shapes.COUNT: same(st.integers(0, 1000)),
+    shapes.RATIO: st.integers(0, 100).map(lambda one: (one / 100, f"{one / 100}")),
+    shapes.SIZE: st.integers(4, 4096).map(lambda one: (f"{one}M", one << 20)),
+    shapes.CPUS: st.integers(1, 400).map(lambda one: (one / 100, one * 10**7)),
+    shapes.DURATION: durations,
+    shapes.WORDS: st.just(("a 'b c'", ["a", "b c"])) | same(st.lists(words)),
+    shapes.TEXTS: same(st.lists(words)),
+    shapes.CAPABILITIES: several(("NET_ADMIN", "cap_net_admin"), ("ALL", "all"), ("SYS_TIME",) * 2),
+    shapes.TABLE: mappings.map(lambda one: (one, {key: str(value) for key, value in one.items()})),
+    shapes.LABELS: mappings.map(lambda one: (one, dict(reversed(one.items())))),
+    shapes.ENVIRONMENT: mappings.flatmap(
         lambda one: st.permutations([f"{key}={value}" for key, value in one.items()]).map(
             lambda lines: (one, lines)
         )
     ),
-    spec.IMAGE: st.sampled_from(
+    shapes.IMAGE: st.sampled_from(
         [
             ("busybox", "busybox:latest"),
             ("docker.io/library/nginx:1", "nginx:1"),
@@ -122,12 +125,12 @@ SPELLINGS = {
             ("a@sha256:" + "0" * 64,) * 2,
         ]
     ),
-    spec.SIGNAL: st.sampled_from([("int", "SIGINT"), ("SIGTERM", "term"), ("9", 9)]),
-    spec.ULIMITS: st.integers(1, 99).map(
+    shapes.SIGNAL: st.sampled_from([("int", "SIGINT"), ("SIGTERM", "term"), ("9", 9)]),
+    shapes.ULIMITS: st.integers(1, 99).map(
         lambda one: ({"nofile": one, "core": 0}, {"core": "0:0", "nofile": f"{one}:{one}"})
     ),
-    spec.MODE: st.just(("replicated", "replicated")),
-    spec.NETWORKS: st.sampled_from(
+    shapes.MODE: st.just(("replicated", "replicated")),
+    shapes.NETWORKS: st.sampled_from(
         [
             (["front", "backend"], ["backend", "front"]),
             (["backend"], {"backend": None}),
@@ -135,14 +138,14 @@ SPELLINGS = {
             ({"front": {"driver_opts": {"x": 1}}},) * 2,
         ]
     ),
-    spec.PORTS: several(
+    shapes.PORTS: several(
         ("80", {"target": 80}),
         ("81", "81/tcp"),
         ("8080:80", {"target": 80, "published": "8080", "protocol": "tcp", "mode": "ingress"}),
         ("53:53/udp", {"published": 53, "target": 53, "protocol": "udp"}),
         ({"published": 443, "target": 443, "mode": "host"},) * 2,
     ),
-    spec.MOUNTS: several(
+    shapes.MOUNTS: several(
         ("data:/data", {"source": "data", "target": "/data/", "type": "volume"}),
         ("/etc/x/:/etc/x:ro", {"source": "/etc/x", "target": "/etc/x", "read_only": True}),
         ("/cache", {"target": "/cache", "no_copy": False}),
@@ -165,45 +168,45 @@ SPELLINGS = {
         )
         * 2,
     ),
-    spec.SECRETS: several(
+    shapes.SECRETS: several(
         ("password-1", {"name": "password-1", "target": "password-1", "mode": "0444"}),
         (
             {"name": "key", "target": "tls", "uid": 7, "mode": "400"},
             {"name": "key", "target": "tls", "uid": "7", "gid": 0, "mode": "0400"},
         ),
     ),
-    spec.CONFIGS: several(
+    shapes.CONFIGS: several(
         ("site-1", {"name": "site-1", "target": "/site-1"}),
         ({"name": "site-1", "target": "/etc/site"},) * 2,
     ),
-    spec.CONSTRAINTS: several(
+    shapes.CONSTRAINTS: several(
         ("node.role==manager", "node.role == manager"),
         ("node.labels.zone != a b", "node.labels.zone!=a b"),
         ("engine.labels.ssd==true",) * 2,
     ),
-    spec.PREFERENCES: st.just((["spread=node.labels.zone"], [{"spread": "node.labels.zone"}])),
-    spec.HOSTS: st.just(
+    shapes.PREFERENCES: st.just((["spread=node.labels.zone"], [{"spread": "node.labels.zone"}])),
+    shapes.HOSTS: st.just(
         (
             {"db": ["10.0.0.5", "fd00::5"], "a": "10.0.0.6"},
             ["a:10.0.0.6", "db:fd00::5", "db:10.0.0.5"],
         )
     ),
-    spec.ADDRESSES: st.just((["10.0.0.2", "fd00::1"], ["10.0.0.2", "fd00:0::1"])),
-    spec.PROBE: st.sampled_from([("true", ["CMD-SHELL", "true"]), (["NONE"],) * 2]),
-    spec.CONDITION: same(st.sampled_from(["none", "on-failure", "any"])),
-    spec.ORDER: same(st.sampled_from(["stop-first", "start-first"])),
-    spec.ENDPOINT: same(st.sampled_from(["vip", "dnsrr"])),
-    spec.ON_FAILURE: same(st.sampled_from(["pause", "continue", "rollback"])),
-    spec.ON_FAILED_ROLLBACK: same(st.sampled_from(["pause", "continue"])),
+    shapes.ADDRESSES: st.just((["10.0.0.2", "fd00::1"], ["10.0.0.2", "fd00:0::1"])),
+    shapes.PROBE: st.sampled_from([("true", ["CMD-SHELL", "true"]), (["NONE"],) * 2]),
+    shapes.CONDITION: same(st.sampled_from(["none", "on-failure", "any"])),
+    shapes.ORDER: same(st.sampled_from(["stop-first", "start-first"])),
+    shapes.ENDPOINT: same(st.sampled_from(["vip", "dnsrr"])),
+    shapes.ON_FAILURE: same(st.sampled_from(["pause", "continue", "rollback"])),
+    shapes.ON_FAILED_ROLLBACK: same(st.sampled_from(["pause", "continue"])),
 }
 COMPARED = {
     name: one
-    for name, one in spec.OPTIONS.items()
+    for name, one in service.OPTIONS.items()
     if one.path and one.shape is not swarm_options.SECTION
 }
 
 
-SECTIONS = {name for name, one in spec.OPTIONS.items() if one.shape is swarm_options.SECTION}
+SECTIONS = {name for name, one in service.OPTIONS.items() if one.shape is swarm_options.SECTION}
 
 
 MODES = ("replicated", "global", "replicated-job", "global-job")
@@ -212,7 +215,7 @@ MODES = ("replicated", "global", "replicated-job", "global-job")
 @st.composite
 def twice(draw, need=("image",), mode="replicated"):
     """Draw a service, and the same in other words and another order."""
-    names = [name for name in sorted(COMPARED) if spec.fits(name, mode)]
+    names = [name for name in sorted(COMPARED) if modes.fits(name, mode)]
     chosen = {*need, *draw(st.lists(st.sampled_from(names), unique=True))}
     pairs = {name: draw(SPELLINGS[COMPARED[name].shape]) for name in sorted(chosen)}
     if mode != "replicated":
@@ -220,9 +223,9 @@ def twice(draw, need=("image",), mode="replicated"):
     order = draw(st.permutations(sorted(pairs)))
     one = nested({name: pair[0] for name, pair in pairs.items()})
     other = nested({name: pairs[name][1] for name in order})
-    known, faults = swarm_options.parse(one, spec.OPTIONS, "web")
+    known, faults = swarm_options.parse(one, service.OPTIONS, "web")
     assert faults == []
-    assume(not list(spec.conflicts(known, "web")))
+    assume(not list(modes.conflicts(known, "web")))
     return one, other
 
 
@@ -295,7 +298,7 @@ def test_exported_options_are_those_of_the_service(pair):
 @given(twice())
 def test_canonical_form_is_its_own(pair):
     for name, value in parsed(pair[0]).items():
-        option = spec.OPTIONS[name]
+        option = service.OPTIONS[name]
         if option.path and value is not None and not option.by_key:
             assert option.shape.normal(value) == value
 
@@ -303,10 +306,10 @@ def test_canonical_form_is_its_own(pair):
 @given(st.sampled_from(sorted(COMPARED)), st.data())
 def test_every_option_is_compared(name, data):
     """One other value is one difference, by the name of the option."""
-    one, _ = data.draw(twice(mode=next(mode for mode in MODES if spec.fits(name, mode))))
+    one, _ = data.draw(twice(mode=next(mode for mode in MODES if modes.fits(name, mode))))
     value = data.draw(SPELLINGS[COMPARED[name].shape])[0]
     other, found = nested({name: value}), created(one)
-    assume(not list(spec.conflicts(parsed(other), "web")))
+    assume(not list(modes.conflicts(parsed(other), "web")))
     old = swarm_options.current(spec.with_names(found, NETWORKS), COMPARED[name])
     new = parsed(other)[name]
     if COMPARED[name].by_key:

@@ -9,7 +9,7 @@ import shutil
 import pytest
 import swarm_compose_keys
 import swarm_errors
-import swarm_service_spec
+import swarm_service_modes
 import swarm_services
 import swarm_stack_file
 import swarm_stacks
@@ -249,7 +249,7 @@ def test_nothing_of_others_is_pruned_or_removed(host):
 def test_what_services_of_others_use_stays(host):
     host.run(shop={**SHOP, "prune": True})
     user = {"image": "a", "secrets": ["shop_password"], "networks": ["shop_front"]}
-    options = {"user": swarm_service_spec.parsed(user, "service user")}
+    options = {"user": swarm_service_modes.parsed(user, "service user")}
     swarm_services.apply(host.api, options, swarm_services.Run(30))
     smaller(host)
     changes = host.run()["shop"]

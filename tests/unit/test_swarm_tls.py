@@ -9,7 +9,8 @@ import random
 from pathlib import Path
 
 import pytest
-import swarm_authority
+import swarm_ca_removal
+import swarm_ca_state
 import swarm_certificate
 import swarm_certs
 import swarm_daemon
@@ -33,7 +34,7 @@ def hosts(monkeypatch, tmp_path):
     """Return the hosts; nothing is on them."""
     monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
     monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
-    monkeypatch.setattr(swarm_ca, "_TOGETHER", 0)
+    monkeypatch.setattr(swarm_ca_removal, "_TOGETHER", 0)
     return Hosts(monkeypatch, tmp_path)
 
 
@@ -45,7 +46,7 @@ def test_servers_and_nobody_else_are_told_consuls_management_token(hosts):
         **MADE,
     }
     told = hosts.mine["m1", "swarm_acl"]
-    assert told == {"servers": "(?:m1|m2|m3)$", "token": swarm_authority.load()["acl"]}
+    assert told == {"servers": "(?:m1|m2|m3)$", "token": swarm_ca_state.load()["acl"]}
     assert swarm_ca.management()["token"] == swarm_mine.MASK
     assert hosts.apply("m1", **consul) == {"m1": {}}
     assert hosts.mine["m1", "swarm_acl"] == told
@@ -194,7 +195,7 @@ def test_test_mode_tells_that_another_minion_is_no_ca_yet(hosts):
 def test_ca_that_was_lost_is_not_replaced_behind_the_nodes_backs(hosts):
     hosts.apply("m1", "m4")
     hosts.on("m1")
-    swarm_authority.FILE.unlink()
+    swarm_ca_state.FILE.unlink()
     swarm_tls.distrust()
     hosts.apply("m1")
     hosts.on("m4")
@@ -211,7 +212,7 @@ def test_new_hosts_wait_for_a_new_ca_although_the_mine_has_the_record_of_a_lost_
         hosts.on(host)
         swarm_tls.distrust()
     hosts.on("m1")
-    swarm_authority.FILE.unlink()
+    swarm_ca_state.FILE.unlink()
     hosts.on("m4").update(timeout=0)
     with pytest.raises(swarm_errors.WaitTimeoutError, match=r"does not sign for m4: m1 is no CA"):
         swarm_tls.apply()
@@ -382,7 +383,7 @@ def test_member_that_is_away_keeps_the_old_ca_alive(hosts):
 def test_keys_are_nowhere_but_on_their_hosts(hosts, tmp_path):
     hosts.apply("m1", "m2", "m4")
     hosts.on("m1")
-    gossip = swarm_authority.load()["gossip"]
+    gossip = swarm_ca_state.load()["gossip"]
     told = json.dumps([swarm_ca.record(), swarm_ca.certificate(), swarm_ca.issued()])
     assert gossip not in told
     assert hosts.mine["m1", "swarm_ca"]["gossip"] == gossip, "for the members, in the mine"
@@ -881,7 +882,7 @@ def test_management_token_is_renewed_in_the_mine_of_the_servers(hosts):
     consul = {"consul": {"acl": True}}
     hosts.apply("m1", **consul)
     hosts.on("m1", **consul)
-    first = swarm_authority.load()["acl"]
+    first = swarm_ca_state.load()["acl"]
     assert swarm_ca.renew("acl") == "made"
     assert swarm_ca.renew("acl", step="follow") == "used"
     told = hosts.mine["m1", "swarm_acl"]

@@ -4,7 +4,7 @@ Hosts that share a mine, a CA on the first of them, and what goes between them b
 
 import json
 
-import swarm_authority
+import swarm_ca_state
 import swarm_certs
 import swarm_files
 
@@ -23,6 +23,7 @@ class Hosts:
     def __init__(self, monkeypatch, folder):
         self._monkeypatch, self._folder = monkeypatch, folder
         self.mine, self.asked, self.reachable = Mine({}), [], True
+        self._contexts = {}
         # As a master with `minion_data_cache: False`.
         self.forgetful = False
         self.pillar = PILLAR
@@ -46,7 +47,7 @@ class Hosts:
             "mine.send": self._send,
             "mine.delete": lambda name: self.mine.pop((host, name), None),
         }
-        context = {}
+        context = self._contexts.setdefault(host, {})
         for module in MODULES:
             for name, value in (
                 ("__salt__", salt),
@@ -57,7 +58,7 @@ class Hosts:
         folder = self._folder / host
         self._monkeypatch.setattr(swarm_files, "CONFIG", folder)
         self._monkeypatch.setattr(swarm_files, "RECORD", self._folder / f"{host}.json")
-        self._monkeypatch.setattr(swarm_authority, "FILE", folder / "ca.json")
+        self._monkeypatch.setattr(swarm_ca_state, "FILE", folder / "ca.json")
         return settings
 
     def _send(self, name, mine_function=None, **_):

@@ -3,7 +3,12 @@ import ipaddress
 import string
 
 import pytest
-import swarm_authority
+import swarm_ca_addresses
+import swarm_ca_issue
+import swarm_ca_record
+import swarm_ca_request
+import swarm_ca_rotation
+import swarm_ca_state
 import swarm_errors
 import swarm_files
 import swarm_pki
@@ -24,7 +29,7 @@ PILLAR = {
     "tls": {"names": ["swarm.example.com", "10.77.0.100"]},
 }
 KEY = swarm_pki.new_key()
-STATE = swarm_authority.found(settings_of(PILLAR))
+STATE = swarm_ca_state.found(settings_of(PILLAR))
 REQUEST = swarm_pki.request(KEY, "whoever")
 
 
@@ -37,11 +42,11 @@ def settings():
 @pytest.fixture
 def state(settings):
     """Return a new CA."""
-    return swarm_authority.found(settings)
+    return swarm_ca_state.found(settings)
 
 
 def asked(minion="m4", kind="node", address="10.77.0.14"):
-    return swarm_authority.Asked(minion, kind, address)
+    return swarm_ca_request.Asked(minion, kind, address)
 
 
 # ---- who gets what
@@ -61,7 +66,7 @@ def asked(minion="m4", kind="node", address="10.77.0.14"):
     ids=["a node", "by a glob", "a manager"],
 )
 def test_certificate_says_what_pillar_says(settings, request_of, names, addresses):
-    grant = swarm_authority.granted(request_of, settings, {})
+    grant = swarm_ca_issue.granted(request_of, settings, {})
     assert (set(grant.names), set(grant.addresses)) == (names, addresses)
     assert (grant.name, grant.usages) == (request_of.minion, ("serverAuth", "clientAuth"))
 
@@ -73,13 +78,13 @@ def test_ca_that_is_none_by_its_pillar_signs_for_nobody(tls):
     """There, the pillar alone makes a member, and the key of the former CA may still be there."""
     settings = settings_of({**PILLAR, "tls": tls})
     with pytest.raises(swarm_errors.SwarmError, match="is not the CA by its pillar"):
-        swarm_authority.granted(asked(), settings, {})
+        swarm_ca_issue.granted(asked(), settings, {})
 
 
 def test_only_servers_of_consul_may_say_that_they_are_servers():
     settings = settings_of({**PILLAR, "consul": {"servers": ["m1"]}})
     grants = [
-        swarm_authority.granted(asked(one, address=f"10.77.0.1{one[1]}"), settings, {})
+        swarm_ca_issue.granted(asked(one, address=f"10.77.0.1{one[1]}"), settings, {})
         for one in ("m1", "m2")
     ]
     assert ["server.dc1.consul" in one.names for one in grants] == [True, False]
@@ -122,25 +127,25 @@ def test_who_gets_none_is_told_why(settings, request_of, words):
     with pytest.raises(
         swarm_errors.SwarmError, match=f"no certificate for {request_of.minion}: "
     ) as err:
-        swarm_authority.granted(request_of, settings, issued)
+        swarm_ca_issue.granted(request_of, settings, issued)
     assert words in str(err.value)
 
 
 def test_the_only_host_of_a_swarm_may_be_at_loopback(settings):
     settings["managers"] = settings["servers"] = {"m1": "127.0.0.1"}
-    grant = swarm_authority.granted(asked("m1", address="127.0.0.1"), settings, {})
+    grant = swarm_ca_issue.granted(asked("m1", address="127.0.0.1"), settings, {})
     assert grant.addresses[0] == "127.0.0.1"
 
 
 def test_renewal_is_no_theft(settings):
-    grant = swarm_authority.granted(asked(), settings, {"m4": {"10.77.0.14"}})
+    grant = swarm_ca_issue.granted(asked(), settings, {"m4": {"10.77.0.14"}})
     assert grant.addresses[0] == "10.77.0.14"
 
 
 def moved(settings, state, *requests):
     """Issue certificates one after the other; return the state."""
     for one in requests:
-        state, _ = swarm_authority.issue(one, REQUEST, settings, state)
+        state, _ = swarm_ca_issue.issue(one, REQUEST, settings, state)
     return state
 
 
@@ -153,9 +158,9 @@ def test_former_address_is_reserved_as_long_as_a_certificate_for_it_is_valid(
     with pytest.raises(swarm_errors.SwarmError, match=r"10\.77\.0\.14, which is that of m4"):
         moved(settings, state, theirs)
     assert moved(settings, state, asked())["issued"] == {"m4": "10.77.0.14"}
-    moved(settings, swarm_authority.without(state, "m4"), theirs)
-    later = swarm_authority.time.time() + 91 * 86400
-    monkeypatch.setattr(swarm_authority, "time", own_time(time=lambda: later))
+    moved(settings, swarm_ca_addresses.without(state, "m4"), theirs)
+    later = swarm_ca_issue.time.time() + 91 * 86400
+    monkeypatch.setattr(swarm_ca_issue, "time", own_time(time=lambda: later))
     state = moved(settings, state, theirs)
     assert state["issued"] == {"m4": "10.77.0.15", "web-1": "10.77.0.14"}
     assert "m4" not in state["grants"], "what has expired is not kept"
@@ -184,7 +189,7 @@ def test_names_of_the_managers_are_no_members(settings, state, name):
 
 
 def test_client_is_for_no_host(settings):
-    grant = swarm_authority.granted(asked(kind="client"), settings, {})
+    grant = swarm_ca_issue.granted(asked(kind="client"), settings, {})
     assert (grant.names, grant.addresses, grant.usages) == ((), (), ("clientAuth",))
 
 
@@ -209,7 +214,7 @@ def test_whatever_is_asked_no_manager_is_impersonated(minion, kind, address):
     settings = settings_of(PILLAR)
     known = settings["managers"]
     try:
-        grant = swarm_authority.granted(asked(minion, kind, address), settings, {})
+        grant = swarm_ca_issue.granted(asked(minion, kind, address), settings, {})
     except swarm_errors.SwarmError:
         return
     if minion not in known:
@@ -228,19 +233,19 @@ def test_whatever_is_asked_no_manager_is_impersonated(minion, kind, address):
 def test_request_of_another_shape_is_told(value):
     keys = {"csr", "kind", "address"}
     if isinstance(value, dict) and set(value) == keys and None not in value.values():
-        assert swarm_authority.parsed(value) == value
+        assert swarm_ca_request.parsed(value) == value
         return
     with pytest.raises(swarm_errors.SwarmError, match="is a mapping of address, csr, kind"):
-        swarm_authority.parsed(value)
+        swarm_ca_request.parsed(value)
 
 
 def test_what_is_issued_is_noted(settings, state):
     before = copy.deepcopy(state)
-    after, cert = swarm_authority.issue(asked(), REQUEST, settings, state)
+    after, cert = swarm_ca_issue.issue(asked(), REQUEST, settings, state)
     assert after["issued"] == {"m4": "10.77.0.14"}
     assert state == before
-    assert swarm_pki.issuer(cert, state["ca"]["cert"]) == swarm_authority.record(after)["issuer"]
-    assert swarm_authority.issue(asked(kind="client"), REQUEST, settings, after)[0] == after
+    assert swarm_pki.issuer(cert, state["ca"]["cert"]) == swarm_ca_record.record(after)["issuer"]
+    assert swarm_ca_issue.issue(asked(kind="client"), REQUEST, settings, after)[0] == after
 
 
 # ---- builtin mode: nodes are servers, and clients have a CA of their own
@@ -250,7 +255,7 @@ def test_what_is_issued_is_noted(settings, state):
 def apart():
     """Return the settings of the CA's minion in builtin mode, and a new CA."""
     settings = settings_of({**PILLAR, "mode": "builtin", "engine": {"port": 2376}})
-    return settings, swarm_authority.found(settings)
+    return settings, swarm_ca_state.found(settings)
 
 
 @given(
@@ -264,7 +269,7 @@ def test_no_node_of_builtin_mode_is_ever_a_client(apart, minion, kind, address, 
     settings, state = apart
     request = swarm_pki.request(KEY, name)
     try:
-        _, cert = swarm_authority.issue(asked(minion, kind, address), request, settings, state)
+        _, cert = swarm_ca_issue.issue(asked(minion, kind, address), request, settings, state)
     except swarm_errors.SwarmError:
         return
     is_client = kind == "client"
@@ -276,7 +281,7 @@ def test_no_node_of_builtin_mode_is_ever_a_client(apart, minion, kind, address, 
 
 def _trusted(state):
     """Return the CAs that everybody trusts as servers, and those that engines take clients of."""
-    record = swarm_authority.record(state)
+    record = swarm_ca_record.record(state)
     return {key: record[key] for key in ("trust", "clients")}
 
 
@@ -288,47 +293,47 @@ def test_request_that_asks_for_usages_gets_none_of_them(apart):
     key = ec.generate_private_key(ec.SECP256R1())
     signed = builder.add_extension(wish, critical=True).sign(key, hashes.SHA256())
     request = signed.public_bytes(serialization.Encoding.PEM).decode()
-    _, cert = swarm_authority.issue(asked(), request, settings, state)
+    _, cert = swarm_ca_issue.issue(asked(), request, settings, state)
     assert swarm_pki.usages(cert) == {"serverAuth"}
 
 
 def test_ca_of_an_earlier_version_gets_one_for_clients_once(apart, state):
     settings, _ = apart
     assert "clients" not in state
-    assert not swarm_authority.is_complete(swarm_authority.record(state), settings)
+    assert not swarm_ca_record.is_complete(swarm_ca_record.record(state), settings)
     with pytest.raises(swarm_errors.SwarmError, match="no CA for clients yet: apply swarm on m1"):
-        swarm_authority.issue(asked(kind="client"), REQUEST, settings, state)
-    after = swarm_authority.with_clients(state, settings)
+        swarm_ca_issue.issue(asked(kind="client"), REQUEST, settings, state)
+    after = swarm_ca_state.with_clients(state, settings)
     assert {**after, "clients": None} == {**state, "clients": None}
-    assert swarm_authority.is_complete(swarm_authority.record(after), settings)
-    assert swarm_authority.with_clients(after, settings) is after
+    assert swarm_ca_record.is_complete(swarm_ca_record.record(after), settings)
+    assert swarm_ca_state.with_clients(after, settings) is after
 
 
 def test_classic_mode_has_one_ca_for_all(settings, state):
-    assert swarm_authority.with_clients(state, settings) is state
-    assert swarm_authority.is_complete(swarm_authority.record(state), settings)
-    assert not swarm_authority.is_complete({}, settings)
+    assert swarm_ca_state.with_clients(state, settings) is state
+    assert swarm_ca_record.is_complete(swarm_ca_record.record(state), settings)
+    assert not swarm_ca_record.is_complete({}, settings)
 
 
 def test_cas_of_nodes_and_clients_change_together(apart):
     settings, state = apart
     settings = {**settings, "tls": {**settings["tls"], "ca_rotation": 1}}
     old = _trusted(state)
-    first, _ = swarm_authority.advanced(state, settings, {})
+    first, _ = swarm_ca_rotation.advanced(state, settings, {})
     both = [swarm_pki.fingerprint(one["next"]["cert"]) for one in (first, first["clients"])]
     # Whoever trusts only one of the new ones would shut clients out.
     for known in (both[:1], both[1:]):
-        assert swarm_authority.lagging(first, {"m2": {"trusts": known}}) == ["m2"]
+        assert swarm_ca_rotation.lagging(first, {"m2": {"trusts": known}}) == ["m2"]
     assert {key: len(swarm_pki.bundle(one)) for key, one in _trusted(first).items()} == {
         "trust": 2,
         "clients": 2,
     }
-    second, step = swarm_authority.advanced(first, settings, {"m2": {"trusts": both}})
+    second, step = swarm_ca_rotation.advanced(first, settings, {"m2": {"trusts": both}})
     assert step == "the new CA signs"
     reports = {"m2": {"issuer": both[0]}, "m4": {"issuer": both[0], "clients_issuer": "the old"}}
-    assert swarm_authority.lagging(second, reports) == ["m4"]
+    assert swarm_ca_rotation.lagging(second, reports) == ["m4"]
     reports["m4"]["clients_issuer"] = both[1]
-    third, step = swarm_authority.advanced(second, settings, reports)
+    third, step = swarm_ca_rotation.advanced(second, settings, reports)
     assert step == "the old CA is trusted no more"
     for key, text in _trusted(third).items():
         (left,) = swarm_pki.bundle(text)
@@ -339,46 +344,46 @@ def test_cas_of_nodes_and_clients_change_together(apart):
 def test_report_of_a_client_that_is_none_holds_the_change_up(apart, said):
     settings, state = apart
     settings = {**settings, "tls": {**settings["tls"], "ca_rotation": 1}}
-    first, _ = swarm_authority.advanced(state, settings, {})
-    second, _ = swarm_authority.advanced(first, settings, {})
+    first, _ = swarm_ca_rotation.advanced(state, settings, {})
+    second, _ = swarm_ca_rotation.advanced(first, settings, {})
     new = swarm_pki.fingerprint(second["ca"]["cert"])
     for report in ({"issuer": new, "clients_issuer": said}, {"clients_issuer": said}, said):
-        assert swarm_authority.advanced(second, settings, {"m4": report}) == (second, None)
+        assert swarm_ca_rotation.advanced(second, settings, {"m4": report}) == (second, None)
 
 
 def test_clients_ca_that_is_made_in_the_middle_of_a_change_stays(apart, state):
     settings, _ = apart
     settings = {**settings, "tls": {**settings["tls"], "ca_rotation": 1}}
-    first, _ = swarm_authority.advanced(state, settings, {})
-    first = swarm_authority.with_clients(first, settings)
+    first, _ = swarm_ca_rotation.advanced(state, settings, {})
+    first = swarm_ca_state.with_clients(first, settings)
     made = first["clients"]["ca"]
     reports = {"m2": report(first, ["ca", "next"], "ca")}
-    second, _ = swarm_authority.advanced(first, settings, reports)
+    second, _ = swarm_ca_rotation.advanced(first, settings, reports)
     reports = {"m2": report(second, ["ca"], "ca")}
-    third, step = swarm_authority.advanced(second, settings, reports)
+    third, step = swarm_ca_rotation.advanced(second, settings, reports)
     assert step == "the old CA is trusted no more"
     assert third["clients"] == {"ca": made, "next": None, "old": []}
 
 
 def test_ca_is_kept_for_root_alone(tmp_path, monkeypatch, state):
-    monkeypatch.setattr(swarm_authority, "FILE", tmp_path / "ca.json")
-    assert swarm_authority.load() == {}
-    swarm_authority.save(state)
-    assert swarm_authority.load() == {**state, "serial": 1}
+    monkeypatch.setattr(swarm_ca_state, "FILE", tmp_path / "ca.json")
+    assert swarm_ca_state.load() == {}
+    swarm_ca_state.save(state)
+    assert swarm_ca_state.load() == {**state, "serial": 1}
     assert (tmp_path / "ca.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_disk_that_is_full_leaves_the_ca_as_it_was(tmp_path, monkeypatch, state):
-    monkeypatch.setattr(swarm_authority, "FILE", tmp_path / "ca.json")
-    swarm_authority.save(state)
+    monkeypatch.setattr(swarm_ca_state, "FILE", tmp_path / "ca.json")
+    swarm_ca_state.save(state)
 
     def full(_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(swarm_files.os, "fsync", full)
     with pytest.raises(swarm_errors.SwarmError, match="No space left"):
-        swarm_authority.save({**state, "issued": {"m4": "10.77.0.14"}})
-    assert swarm_authority.load() == {**state, "serial": 1}
+        swarm_ca_state.save({**state, "issued": {"m4": "10.77.0.14"}})
+    assert swarm_ca_state.load() == {**state, "serial": 1}
 
 
 # ---- its change
@@ -394,67 +399,67 @@ def report(state, trusts, issuer):
 
 def test_nothing_to_change(settings, state):
     reports = {"m1": report(state, ["ca"], "ca")}
-    assert swarm_authority.advanced(state, settings, reports) == (state, None)
+    assert swarm_ca_rotation.advanced(state, settings, reports) == (state, None)
 
 
 def test_change_waits_for_everybody_at_each_step(state):
     settings = settings_of({**PILLAR, "tls": {"ca_rotation": 1}})
     old = state["ca"]["cert"]
-    first, step = swarm_authority.advanced(state, settings, {})
+    first, step = swarm_ca_rotation.advanced(state, settings, {})
     assert step == "a new CA is trusted beside the old"
-    assert swarm_pki.bundle(swarm_authority.trust(first)) == [old, first["next"]["cert"]]
+    assert swarm_pki.bundle(swarm_ca_record.trust(first)) == [old, first["next"]["cert"]]
     assert first["ca"] == state["ca"], "the old one signs yet"
 
     reports = {"m1": report(first, ["ca", "next"], "ca"), "m2": report(first, ["ca"], "ca")}
-    assert swarm_authority.advanced(first, settings, reports) == (first, None)
-    assert swarm_authority.lagging(first, reports) == ["m2"]
+    assert swarm_ca_rotation.advanced(first, settings, reports) == (first, None)
+    assert swarm_ca_rotation.lagging(first, reports) == ["m2"]
 
     reports["m2"] = reports["m1"]
-    second, step = swarm_authority.advanced(first, settings, reports)
+    second, step = swarm_ca_rotation.advanced(first, settings, reports)
     assert (step, second["ca"]) == ("the new CA signs", first["next"])
-    assert swarm_pki.bundle(swarm_authority.trust(second)) == [first["next"]["cert"], old]
-    assert swarm_authority.advanced(second, settings, reports) == (second, None)
+    assert swarm_pki.bundle(swarm_ca_record.trust(second)) == [first["next"]["cert"], old]
+    assert swarm_ca_rotation.advanced(second, settings, reports) == (second, None)
 
     reports = {one: report(second, ["ca"], "ca") for one in reports}
-    third, step = swarm_authority.advanced(second, settings, reports)
+    third, step = swarm_ca_rotation.advanced(second, settings, reports)
     assert step == "the old CA is trusted no more"
-    assert swarm_authority.trust(third) == first["next"]["cert"]
-    assert swarm_authority.advanced(third, settings, reports) == (third, None)
+    assert swarm_ca_record.trust(third) == first["next"]["cert"]
+    assert swarm_ca_rotation.advanced(third, settings, reports) == (third, None)
 
 
 def test_whom_the_change_waits_for_is_named_with_the_time_and_the_cure(state, monkeypatch):
-    monkeypatch.setattr(swarm_authority, "time", own_time(time=lambda: 1.9e9))
+    monkeypatch.setattr(swarm_ca_rotation, "time", own_time(time=lambda: 1.9e9))
     settings = settings_of({**PILLAR, "tls": {"ca_rotation": 1}})
-    assert swarm_authority.waiting(state, {}, "m1") is None
-    first, _ = swarm_authority.advanced(state, settings, {})
+    assert swarm_ca_rotation.waiting(state, {}, "m1") is None
+    first, _ = swarm_ca_rotation.advanced(state, settings, {})
     reports = {"m1": report(first, ["ca", "next"], "ca"), "m2": "junk", "m3": "junk"}
-    told = swarm_authority.waiting(first, reports, "m1")
+    told = swarm_ca_rotation.waiting(first, reports, "m1")
     assert "waits since 2030-03-17 17:46 UTC for m2, m3 to trust the new one" in told
     assert told.endswith("salt m1 swarm_ca.advance m2 m3")
-    second, _ = swarm_authority.advanced(first, settings, {"m1": reports["m1"]})
-    told = swarm_authority.waiting(second, reports, "m1")
+    second, _ = swarm_ca_rotation.advanced(first, settings, {"m1": reports["m1"]})
+    told = swarm_ca_rotation.waiting(second, reports, "m1")
     assert "for m1, m2, m3 to have a certificate of the new one" in told
     # A change that was begun by a version before has no time.
-    told = swarm_authority.waiting({**first, "since": None}, reports, "m1")
+    told = swarm_ca_rotation.waiting({**first, "since": None}, reports, "m1")
     assert "the CA waits for m2, m3" in told
 
 
 @given(st.none() | st.text() | st.integers() | st.dictionaries(st.text(), st.lists(st.text())))
 def test_report_that_is_none_holds_the_change_up_and_breaks_nothing(said):
     settings = settings_of({**PILLAR, "tls": {"ca_rotation": 1}})
-    changing, _ = swarm_authority.advanced(STATE, settings, {})
+    changing, _ = swarm_ca_rotation.advanced(STATE, settings, {})
     for report in (said, {"trusts": said}, {"trusts": [said]}, {"issuer": said}):
-        assert swarm_authority.advanced(changing, settings, {"m2": report}) == (changing, None)
+        assert swarm_ca_rotation.advanced(changing, settings, {"m2": report}) == (changing, None)
 
 
 def test_number_that_leaves_pillar_changes_nothing(state):
     """Who tidies up pillar does not want another CA."""
     settings = settings_of(PILLAR)
-    assert swarm_authority.advanced({**state, "rotation": 7}, settings, {})[1] is None
+    assert swarm_ca_rotation.advanced({**state, "rotation": 7}, settings, {})[1] is None
 
 
 def test_second_change_waits_for_the_first(state):
     one, two = (settings_of({**PILLAR, "tls": {"ca_rotation": number}}) for number in (1, 2))
-    changing, _ = swarm_authority.advanced(state, one, {})
+    changing, _ = swarm_ca_rotation.advanced(state, one, {})
     reports = {"m2": report(changing, ["ca"], "ca")}
-    assert swarm_authority.advanced(changing, two, reports) == (changing, None)
+    assert swarm_ca_rotation.advanced(changing, two, reports) == (changing, None)
