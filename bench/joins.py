@@ -73,13 +73,11 @@ SIDES = {
 
 
 def _write_config(folder: Path, side: str, keys: int) -> Path:
-    for name in ("states", "pki/minions", "cache/extmods/engines", "cache/extmods/utils"):
+    for name in ("states", "pki/minions", "cache/extmods/engines"):
         (folder / name).mkdir(parents=True)
     for number in range(keys):
         (folder / f"pki/minions/m{number}").write_text("a key\n")
     shutil.copy(REPO / "_engines/swarm_autojoin.py", folder / "cache/extmods/engines")
-    for path in REPO.glob("_utils/swarm_autojoin_*.py"):
-        shutil.copy(path, folder / "cache/extmods/utils")
     config = {
         "interface": "127.0.0.1",
         "publish_port": 14505,

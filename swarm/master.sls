@@ -1,6 +1,6 @@
 {#- For the master: the engine that joins new minions, the runner `swarm`, and their configuration.
     Apply it to the master's own minion, or without one: salt-run state.orchestrate swarm.master.
-    The master restarts only for the engine, what it decides with, or its settings. #}
+    The master restarts only for the engine or its settings. #}
 {%- set master = pillar.get("swarm_master", {}) %}
 {%- set service = master.get("service", "salt-master") %}
 {%- set extmods = master.get("extension_modules", "/var/cache/salt/master/extmods") %}
@@ -28,17 +28,6 @@ engine swarm_autojoin is on the master:
     - source: salt://_engines/swarm_autojoin.py
     - makedirs: true
 
-{#- Apart from the library, for which the master does not restart: the engine runs with what it has
-    imported at its start. #}
-decisions of engine swarm_autojoin are on the master:
-  file.managed:
-    - names:
-{%- for name in ("leaving", "queue") %}
-      - {{ extmods }}/utils/swarm_autojoin_{{ name }}.py:
-        - source: salt://_utils/swarm_autojoin_{{ name }}.py
-{%- endfor %}
-    - makedirs: true
-
 runner swarm is on the master:
   file.managed:
     - name: {{ extmods }}/runners/swarm.py
@@ -50,8 +39,6 @@ library of the runner is on the master:
     - name: {{ extmods }}/utils
     - source: salt://_utils
     - include_pat: swarm_*.py
-    - require:
-      - file: decisions of engine swarm_autojoin are on the master
 
 engine swarm_autojoin is configured:
   file.serialize:
@@ -78,7 +65,6 @@ engine swarm_autojoin is configured:
         preserve_minion_cache: true
     - require:
       - file: engine swarm_autojoin is on the master
-      - file: decisions of engine swarm_autojoin are on the master
 
 {%- if opts.get("__cli") == "salt-call" %}
 
@@ -87,7 +73,6 @@ master has read its configuration:
     - name: {{ service }}
     - watch:
       - file: engine swarm_autojoin is on the master
-      - file: decisions of engine swarm_autojoin are on the master
       - file: engine swarm_autojoin is configured
 {%- else %}
 
@@ -97,6 +82,5 @@ master reads its configuration once this run has returned:
     - name: systemd-run --collect --on-active=3 systemctl restart {{ service }}
     - onchanges:
       - file: engine swarm_autojoin is on the master
-      - file: decisions of engine swarm_autojoin are on the master
       - file: engine swarm_autojoin is configured
 {%- endif %}

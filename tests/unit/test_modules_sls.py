@@ -5,10 +5,6 @@ How the formula's modules come to a minion, and what a master gets, as Salt rend
 import json
 import os
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import salt.config
@@ -19,7 +15,6 @@ import swarm_nodes
 import yaml
 from salt.exceptions import SaltRenderError
 
-from _engines import swarm_autojoin
 from tests.conftest import REPO_ROOT
 
 MODULES = json.loads((REPO_ROOT / "swarm/modules.json").read_text())
@@ -108,39 +103,6 @@ def test_masters_configuration_of_the_formula_is_written(minion, tmp_path, text)
         one for name, one in states.items() if name == "engine swarm_autojoin is configured"
     ]
     assert {"name": str(config)} in state["file.serialize"]
-
-
-def test_master_restarts_for_all_that_the_engine_has_imported(minion, tmp_path):
-    """The library of the runner changes with each release; only what runs on is worth a restart."""
-    states = minion("master", pillar={"swarm_master": {"config": str(tmp_path / "swarm.conf")}})
-    decisions = "decisions of engine swarm_autojoin are on the master"
-    (names,) = (one["names"] for one in states[decisions]["file.managed"] if "names" in one)
-    brought = {Path(path).name for name in names for path in name}
-    imported = {getattr(one, "__module__", None) for one in vars(swarm_autojoin).values()}
-    assert brought == {f"{one}.py" for one in imported if str(one).startswith("swarm_")}
-    (restart,) = (one for one in states.values() if "cmd.run" in one)
-    (changes,) = (one["onchanges"] for one in restart["cmd.run"] if "onchanges" in one)
-    assert {"file": decisions} in changes
-
-
-LOAD = """
-import sys
-import salt.config, salt.loader
-opts = salt.config.master_config(sys.argv[1])
-print("swarm_autojoin.start" in salt.loader.engines(opts, {}, {}, {}))
-"""
-
-
-def test_engine_is_loaded_by_a_master_that_has_what_it_imports(tmp_path):
-    for folder, name in (("engines", "swarm_autojoin"), ("utils", "swarm_autojoin_*")):
-        (tmp_path / folder).mkdir()
-        for path in REPO_ROOT.glob(f"_{folder}/{name}.py"):
-            shutil.copy(path, tmp_path / folder)
-    config = tmp_path / "master"
-    config.write_text(yaml.safe_dump({"extension_modules": str(tmp_path), "root_dir": "/"}))
-    command = [sys.executable, "-I", "-c", LOAD, str(config)]
-    said = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
-    assert said.stdout.split()[-1] == "True"
 
 
 def peers(states):

@@ -5,13 +5,11 @@ The engine's queue: who is asked, who is joined, and when. Time is a number here
 from types import SimpleNamespace
 
 import pytest
-import swarm_autojoin_queue
 from hypothesis import given
 from hypothesis import strategies as st
-from swarm_autojoin_leaving import Leaving
-from swarm_autojoin_queue import ASK, JOIN, Outcome, Queue
 
 from _engines import swarm_autojoin
+from _engines.swarm_autojoin import ASK, JOIN, Leaving, Outcome, Queue
 
 HEALTHY = {"return": True, "success": True}
 ABSENT = {"return": "'swarm_node.joined' is not available.", "success": False}
@@ -311,8 +309,8 @@ def test_nothing_on_the_bus_breaks_the_queue(tag, data):
 )
 def test_whatever_a_minion_returns_is_judged(states):
     data = {"return": states}
-    assert isinstance(swarm_autojoin_queue.failure(data), str)
-    assert swarm_autojoin_queue.joined(data) in {True, False}
+    assert isinstance(swarm_autojoin.failure(data), str)
+    assert swarm_autojoin.joined(data) in {True, False}
 
 
 # ---- deleted keys
