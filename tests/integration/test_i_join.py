@@ -238,7 +238,10 @@ STEPS = (
 def by_hand(joins):
     """The host m4 without the formula, which does not join by itself; afterwards a node again."""
     joins.pillar("m4", autojoin={"enabled": False})
-    joins.lab.salt_run("swarm.remove", "m4", timeout=300)
+    if "m4" in joins.lab.hosts():
+        joins.lab.salt_run("swarm.remove", "m4", timeout=300)
+    else:
+        joins.lab.add("m4")
     yield joins
     joins.pillar("m4")
     joins.apply("m4")
