@@ -2,13 +2,15 @@
 Inspect and manage the services of a cluster.
 
 Services belong to the cluster: only its leader changes them. On other nodes, functions that change
-something do nothing. In classic mode, a service is a number of containers, and the host acts whose
-manager is the primary.
+something do nothing and return ``None``. In classic mode, a service is a number of containers, and
+the host acts whose manager is the primary.
 """
 
 import swarm_classic_lead
+import swarm_dry_run
 import swarm_errors
 import swarm_export
+import swarm_leading
 import swarm_membership
 import swarm_mode
 import swarm_rollout
@@ -54,7 +56,7 @@ def leads(test=False):
     """
     if _is_classic():
         return swarm_classic_lead.leads(__salt__, _settings(), test)
-    return bool(__salt__["swarm_leader.leads"]() or (test and __salt__["swarm_leader.founds"]()))
+    return swarm_leading.role(__salt__, test) != swarm_leading.IDLE
 
 
 def status():
@@ -99,12 +101,13 @@ def apply(name, spec, test=False):
     test
         Change nothing.
     """
+    pending = swarm_dry_run.noted(__context__, test)
     if _is_classic():
-        return swarm_classic_lead.apply_one(__salt__, _settings(), name, spec, test)
-    wanted = {name: swarm_service_spec.parsed(spec, f"service {name}")}
-    if not __salt__["swarm_leader.leads"]():
-        return {}
-    return _apply(wanted, swarm_services.NOTHING_PENDING, test).get(name, {})
+        changes = swarm_classic_lead.apply_one(__salt__, _settings(), name, spec, test, pending)
+    else:
+        wanted = {name: swarm_service_spec.parsed(spec, f"service {name}")}
+        changes = _apply(wanted, lambda: pending, test)
+    return None if changes is None else changes.get(name, {})
 
 
 def apply_all(test=False):
@@ -121,19 +124,19 @@ def apply_all(test=False):
     if not wanted:
         return {}
     if _is_classic():
-        return swarm_classic_lead.apply(__salt__, _settings(), wanted, test)
-    leads = __salt__["swarm_leader.leads"]()
-    if not test:
-        return _apply(wanted, swarm_services.NOTHING_PENDING, test) if leads else {}
-    if not leads and not __salt__["swarm_leader.founds"]():
-        return {}
-    pending = swarm_services.pending(__salt__)
-    if not leads:
+        pending = swarm_dry_run.noted(__context__, test)
+        return swarm_classic_lead.apply(__salt__, _settings(), wanted, test, pending)
+    return _apply(wanted, lambda: swarm_services.pending(__salt__, __context__, test), test)
+
+
+def _apply(wanted, find_pending, test):
+    """Apply services in builtin mode; only a node that acts looks for what is pending."""
+    who = swarm_leading.role(__salt__, test)
+    if who == swarm_leading.IDLE:
+        return None
+    pending = find_pending()
+    if who == swarm_leading.FOUNDS:
         return swarm_services.promised(wanted, pending.versions)
-    return _apply(wanted, pending, test)
-
-
-def _apply(wanted, pending, test):
     timeout = _settings()["timeout"]
     warn = swarm_services.noting(__context__, _WARNINGS)
     with _client() as client:
@@ -174,7 +177,7 @@ def restart(name, test=False):
         Change nothing.
     """
     _refuse_classic("restart", name)
-    return _led(swarm_services.restart, name, test=test) or {}
+    return _led(swarm_services.restart, name, test=test)
 
 
 def tasks(name):
@@ -333,5 +336,12 @@ def remove(name, test=False):
         Change nothing.
     """
     if _is_classic():
-        return swarm_classic_lead.remove(__salt__, _settings(), name, test)
-    return _led(swarm_service_api.remove, name, test=test) or {}
+        changes = swarm_classic_lead.remove(__salt__, _settings(), name, test)
+    else:
+        changes = _led(swarm_service_api.remove, name, test=test)
+        if changes is None and leads(test):
+            # The node that will create the cluster: there is nothing to remove.
+            changes = {}
+    if test and changes:
+        swarm_dry_run.note(__context__, "services", {name: changes})
+    return changes

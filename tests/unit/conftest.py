@@ -22,7 +22,9 @@ from _modules import (
     swarm_consul,
     swarm_engine,
     swarm_leader,
+    swarm_network,
     swarm_package,
+    swarm_service,
     swarm_turn,
 )
 from tests.unit import consul_agent
@@ -40,7 +42,9 @@ _WITH_CONTEXT = (
     swarm_consul,
     swarm_engine,
     swarm_leader,
+    swarm_network,
     swarm_package,
+    swarm_service,
     swarm_turn,
 )
 DATA = Path(__file__).parent / "data"

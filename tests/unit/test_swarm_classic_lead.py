@@ -65,8 +65,8 @@ def test_host_of_the_primary_acts_through_its_own_manager(host):
 def test_other_hosts_do_nothing(host, name):
     one = host(name)
     assert swarm_service.leads() is swarm_service.leads(test=True) is False
-    assert swarm_service.apply_all() == swarm_service.apply_all(test=True) == {}
-    assert swarm_service.apply("web", {"image": "a"}) == swarm_service.remove("web") == {}
+    assert swarm_service.apply_all() is swarm_service.apply_all(test=True) is None
+    assert swarm_service.apply("web", {"image": "a"}) is swarm_service.remove("web") is None
     assert swarm_service.scale("web", 2) is None
     assert one.api.written == []
 
@@ -92,7 +92,14 @@ def test_first_manager_promises_on_bare_hosts_what_will_be_made(host):
     assert swarm_service.apply_all() == promised
     one = host("m2")
     one.roles = SILENT
-    assert swarm_service.apply_all(test=True) == {}
+    assert swarm_service.apply_all(test=True) is None
+
+
+def test_managers_are_asked_once_who_is_primary(host):
+    one = host()
+    swarm_service.apply_all()
+    one.salt["swarm_classic.managers"].assert_called_once_with()
+    one.salt["swarm_classic.wait_primary"].assert_called_once_with()
 
 
 def test_dry_run_counts_with_the_networks_of_the_pillar(host):
