@@ -14,6 +14,7 @@ import requests
 import swarm_digests
 import swarm_docker
 import swarm_networks
+import swarm_service_api
 import swarm_service_spec as spec
 import swarm_service_watch
 import swarm_wait
@@ -212,7 +213,7 @@ class Manager(Clock):
         """Create tasks of a service, by default with its spec, one for each replica."""
         service = self.services_[name]
         count = service["Spec"]["Mode"].get("Replicated", {}).get("Replicas", 1)
-        for slot in slots or range(1, count + 1):
+        for slot in range(1, count + 1) if slots is None else slots:
             template = copy.deepcopy(template or service["Spec"]["TaskTemplate"])
             template.pop("Runtime", None)
             self.tasks_.append(
@@ -258,7 +259,13 @@ class Manager(Clock):
         monkeypatch.setattr(swarm_docker, "post", self.post)
         monkeypatch.setattr(swarm_docker, "get", self.get)
         monkeypatch.setattr(swarm_docker, "registry_login", lambda _, image: {"login for": image})
-        for module in (swarm_wait, swarm_service_watch, swarm_digests, swarm_networks):
+        for module in (
+            swarm_wait,
+            swarm_service_api,
+            swarm_service_watch,
+            swarm_digests,
+            swarm_networks,
+        ):
             monkeypatch.setattr(module, "time", self)
         return self
 

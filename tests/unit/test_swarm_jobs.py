@@ -53,6 +53,11 @@ def test_job_runs_once_for_a_definition_and_a_rerun_is_one_more(manager, mode):
     assert iteration(manager) == 3
 
 
+def test_job_without_completions_has_nothing_to_wait_for(manager):
+    assert apply(manager, job=job(completions=0))["job"]["completions"]["new"] == 0
+    assert manager.tasks_ == []
+
+
 def test_all_completions_are_waited_for_and_counted(manager):
     def slowly(manager, name):
         one = {"JobIteration": manager.services_[name]["JobStatus"]["JobIteration"]}
