@@ -21,6 +21,7 @@ import swarm_wait
 
 from tests.unit.clock import Clock
 from tests.unit.cluster_api import node
+from tests.unit.spec_api import kept
 
 NAMES = {"id-backend": "backend"}
 
@@ -150,8 +151,7 @@ class Manager(Clock):
 
     def _service(self, rest, body):
         ids = {"host": "id-host", **{one["Name"]: key for key, one in self.networks_.items()}}
-        for one in body["TaskTemplate"].get("Networks") or []:
-            one["Target"] = ids.get(one["Target"], one["Target"])
+        body = kept(body, ids)
         name = body["Name"]
         old = self.services_.get(name)
         if rest.endswith("&rollback=previous"):
@@ -172,10 +172,6 @@ class Manager(Clock):
             # As Docker does: every update is another run.
             runs = old["JobStatus"]["JobIteration"].get("Index", 0) + 1 if old else 0
             new["JobStatus"] = {"JobIteration": {"Index": runs} if runs else {}}
-        if "ReplicatedJob" in body["Mode"]:
-            job = body["Mode"]["ReplicatedJob"]
-            job.setdefault("MaxConcurrent", 1)
-            job.setdefault("TotalCompletions", job["MaxConcurrent"])
         if old:
             new["PreviousSpec"] = old["Spec"]
         self.services_[name] = new
