@@ -6,6 +6,7 @@ something do nothing and return ``None``. In classic mode, a service is a number
 the host acts whose manager is the primary.
 """
 
+import swarm_claims
 import swarm_classic_lead
 import swarm_dry_run
 import swarm_errors
@@ -237,10 +238,11 @@ def _seen(name, read):
 
 def export():
     """
-    Return the pillar ``swarm`` of the services and overlay networks that the cluster has.
+    Return the pillar ``swarm`` of what the cluster has: its managers, the labels and availability
+    of its nodes, its settings, networks, configs and services.
 
-    Contents of secrets and configs are not in it, but variables and arguments are as Docker has
-    them, and may contain passwords. ``None`` on a node that cannot tell.
+    Contents of secrets are not in it, but those of configs, variables and arguments are as Docker
+    has them, and may contain passwords. ``None`` on a node that cannot tell.
 
     CLI Example:
 
@@ -251,10 +253,16 @@ def export():
     with _client() as client:
         if not swarm_membership.manager(swarm_mode.swarm(client)):
             return None
-        found = swarm_service_api.look(client)
-        files = {kind: swarm_versions.objects(client, kind) for kind in swarm_service_spec.FILES}
-        networks = swarm_service_api.described(client, found)
-    return swarm_export.pillar(found.services, networks, files)
+        seen = swarm_service_api.look(client)
+        found = swarm_export.Found(
+            client.inspect_swarm(),
+            seen.nodes,
+            swarm_claims.minions(__salt__["swarm_builtin.claims"](), _settings()["managers"]),
+            seen.services,
+            swarm_service_api.described(client, seen),
+            {kind: swarm_versions.objects(client, kind) for kind in swarm_service_spec.FILES},
+        )
+    return swarm_export.pillar(found)
 
 
 def scale(name, replicas):

@@ -113,16 +113,17 @@ def rows(client: Any) -> list[dict]:
 
 
 def _row(plan: Plan) -> dict:
-    running = [one for one in plan.seats if one.kept and status(one.kept) == "running"]
-    some = next((one.kept for one in plan.seats if one.kept), None)
+    kept = [one.kept for one in plan.seats if one.kept]
+    running = [one for one in kept if status(one) == "running"]
     lacking = planning.states(plan.seats)
     return {
         "service": plan.name,
         "mode": "replicated",
-        "image": some["Config"]["Image"] if some else "",
+        "image": kept[0]["Config"]["Image"] if kept else "",
         "wanted": len(plan.seats),
         "running": len(running),
         "update": "",
+        "since": max((one["State"].get("StartedAt", "") for one in kept), default="")[:19],
         "why not": plan.unreachable or ", ".join(f"{key} is {one}" for key, one in lacking.items()),
     }
 

@@ -276,5 +276,12 @@ def row(service: dict, tasks: list[dict], nodes: list[dict]) -> dict:
         "wanted": found.wanted,
         "running": len(found.running),
         "update": found.update,
+        "since": _since(service, tasks),
         "why not": found.missing,
     }
+
+
+def _since(service: dict, tasks: list[dict]) -> str:
+    """Return when a task of a service last changed its state, or else the service itself."""
+    found = [one["Status"].get("Timestamp") or one["UpdatedAt"] for one in newest(service, tasks)]
+    return max(found, default=service["UpdatedAt"])[:19]

@@ -51,6 +51,7 @@ class Manager(Clock):
         self.timeout = 60
         self.registry = {}  # image: digest, or what asking for it does
         self.asked = []  # images
+        self.swarm_ = {"ID": "c1", "Spec": {}, "DefaultAddrPool": ["10.0.0.0/8"], "SubnetSize": 24}
         self.logs = collections.defaultdict(bytes)  # ID of a task: what Docker returns
 
     def _next(self):
@@ -86,6 +87,9 @@ class Manager(Clock):
         if which in self.networks_:
             return {**self.networks_[which], "Containers": {}}
         raise docker.errors.NotFound("no such network")
+
+    def inspect_swarm(self):
+        return copy.deepcopy(self.swarm_)
 
     def containers(self, **_):
         return []

@@ -45,6 +45,7 @@ class Host:
             swarm_settings__get=lambda **_: self.settings,
             swarm_leader__leads=lambda: self.leads,
             swarm_leader__founds=lambda: self.founds,
+            swarm_builtin__claims={"m2": "id-m2"},
         )
         self.context = {}
         for name, module in self.modules.items():
@@ -241,6 +242,8 @@ def test_tasks_logs_and_export_of_what_runs(host):
             "configs": [{"name": "site", "target": "/site"}],
         }
     }
+    assert exported["configs"] == {"site": {"content": "x"}}
+    assert (exported["managers"], exported["nodes"]) == (["m1"], {"m2": {}})
     assert CONTENT not in text(exported)
     # As its pillar, it changes nothing.
     assert host.service.apply("web", exported["services"]["web"]) == {}

@@ -540,6 +540,7 @@ def test_row_of_a_service(manager):
         "wanted": 2,
         "running": 1,
         "update": "",
+        "since": service["UpdatedAt"][:19],
         "why not": "1 of 2 task(s) run with the wanted spec",
     }
 
