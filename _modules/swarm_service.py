@@ -8,6 +8,8 @@ the host acts whose manager is the primary.
 
 import swarm_claims
 import swarm_classic_lead
+import swarm_classic_leave
+import swarm_docker
 import swarm_dry_run
 import swarm_errors
 import swarm_export
@@ -183,7 +185,8 @@ def restart(name, test=False):
 
 def tasks(name):
     """
-    Return the tasks of a service, with those of the past: node, state, exit code, error.
+    Return the tasks of a service, with those of the past: node, state, exit code, error. In classic
+    mode, its containers.
 
     ``None`` on a node that cannot tell: a worker, or one that is in no cluster.
 
@@ -196,6 +199,8 @@ def tasks(name):
     name
         Name of the service.
     """
+    if _is_classic():
+        return swarm_classic_lead.tasks(_settings(), name)
     return _seen(name, swarm_rollout.history)
 
 
@@ -218,6 +223,9 @@ def logs(name, lines=20):
         Number of lines for each task. Defaults to 20.
     """
 
+    if _is_classic():
+        return swarm_classic_lead.logs(_settings(), name, int(lines))
+
     def read(service, tasks, nodes):
         newest = swarm_rollout.newest(service, tasks)
         with _client() as client:
@@ -227,8 +235,6 @@ def logs(name, lines=20):
 
 
 def _seen(name, read):
-    if _is_classic():
-        return None
     with _client() as client:
         if not swarm_membership.manager(swarm_mode.swarm(client)):
             return None
@@ -353,3 +359,26 @@ def remove(name, test=False):
     if test and changes:
         swarm_dry_run.note(__context__, "services", {name: changes})
     return changes
+
+
+def remove_local(test=False):
+    """
+    Remove the containers of services from this host in classic mode; return what changed.
+
+    Only those that the formula has created: the next apply of the services creates them on other
+    nodes. In builtin mode, tasks are removed when the node leaves the cluster.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m4 swarm_service.remove_local test=True
+
+    test
+        Change nothing. A missing engine counts as one without containers.
+    """
+    if not _is_classic() or not __salt__["swarm_engine.exists"]():
+        return {}
+    with swarm_docker.unless_absent(test), _client() as client:
+        return swarm_classic_leave.remove(client, test)
+    return {}

@@ -77,6 +77,23 @@ def managed(name):
     return _applied(name, "swarm_service.apply_all")
 
 
+def removed(name):
+    """
+    Ensure this host has no container of a service in classic mode, because it leaves the swarm.
+
+    Containers that the formula has not created stay.
+
+    .. code-block:: yaml
+
+        containers of services are removed:
+          swarm_service.removed: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_service.remove_local"])
+
+
 def _applied(name, function, *args):
     ret = swarm_ret.applied(name, __opts__["test"], __salt__[function], *args)
     return swarm_ret.warned(ret, __salt__["swarm_service.complaints"]())

@@ -12,6 +12,7 @@ from typing import Any
 import swarm_certs
 import swarm_classic_options
 import swarm_classic_services as services
+import swarm_classic_tasks
 import swarm_docker
 import swarm_errors
 import swarm_roles
@@ -101,6 +102,22 @@ def status(settings: dict) -> list[dict] | None:
         return None
     with connect(settings) as client:
         return services.rows(client)
+
+
+def tasks(settings: dict, name: str) -> list[dict] | None:
+    """Return the containers of a service; ``None`` on a node without a manager."""
+    if settings["id"] not in settings["managers"]:
+        return None
+    with connect(settings) as client:
+        return swarm_classic_tasks.rows(client, name)
+
+
+def logs(settings: dict, name: str, lines: int) -> list[dict] | None:
+    """Return the last lines of the logs of a service; ``None`` on a node without a manager."""
+    if settings["id"] not in settings["managers"]:
+        return None
+    with connect(settings) as client:
+        return swarm_classic_tasks.logs(client, name, lines)
 
 
 @contextlib.contextmanager

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import swarm_classic_plan as planning
 import swarm_classic_spec as spec
+import swarm_classic_tasks
 import swarm_classic_watch as watch
 import swarm_docker
 import swarm_errors
-import swarm_fault
 import swarm_info
 import swarm_wait
 from swarm_actions import remove, status
@@ -80,10 +80,7 @@ def _plans(client: Any, wanted: Mapping[str, dict], timeout: float) -> list[Plan
 
 def scale(client: Any, name: str, replicas: int, run: Run) -> dict:
     """Set the number of containers of a service, and wait until they run; return what changed."""
-    known = {one.service for one in planning.look(client).values()} - {""}
-    if name not in known:
-        hint = swarm_fault.suggest(name, known)
-        raise swarm_errors.SwarmError(f"the swarm has no service {name}{hint}")
+    swarm_classic_tasks.of_service(client, name)
     return apply(client, {name: {COUNT: replicas}}, run).get(name, {})
 
 

@@ -50,6 +50,7 @@ APPLIED = {
     "swarm_secret.managed": "swarm_secret.apply_all",
     "swarm_config.managed": "swarm_config.apply_all",
     "swarm_service.managed": "swarm_service.apply_all",
+    "swarm_service.removed": "swarm_service.remove_local",
     "swarm_stack.managed": "swarm_stack.apply_all",
     "swarm_volume.managed": "swarm_volume.apply_all",
 }

@@ -222,7 +222,7 @@ def test_node_that_cannot_tell_says_so(host):
     assert host.service.status() is None
     assert host.secret.versions() == {}
     host.settings = {**host.settings, "mode": "classic", "managers": {}}
-    assert host.service.status() is host.service.tasks("web") is None
+    assert host.service.status() is host.service.tasks("web") is host.service.logs("web") is None
 
 
 def test_tasks_logs_and_export_of_what_runs(host):
