@@ -129,6 +129,7 @@ ENDPOINT = Shape(parts.one_of("vip", "dnsrr"), "vip or dnsrr")
 RESOLVE = Shape(
     parts.one_of(values.ALWAYS, values.CHANGED, values.NEVER), "always, changed or never"
 )
+ARCHIVE = Shape(values.archive, "salt://..., https://... or an absolute path of an image's tar")
 ON_FAILURE = Shape(parts.one_of("pause", "continue", "rollback"), "pause, continue or rollback")
 ON_FAILED_ROLLBACK = Shape(parts.one_of("pause", "continue"), "pause or continue")
 
@@ -167,6 +168,12 @@ OPTIONS: dict[str, Option] = {
     "image": Option(IMAGE, (*_CONTAINER, "Image"), "its image", required=True),
     "resolve": Option(
         RESOLVE, (), "when the registry is asked for the image's digest", values.CHANGED
+    ),
+    "prepull": Option(
+        FLAG, (), "whether nodes that may run it pull its image before it is changed", False
+    ),
+    "image_source": Option(
+        ARCHIVE, (), "archive of its image, which these nodes load; then there is no pull"
     ),
     "command": Option(
         WORDS, (*_CONTAINER, "Command"), "replaces the image's entrypoint", [], hidden=True

@@ -175,6 +175,13 @@ def image(value: Any) -> str:
     return value
 
 
+def archive(value: Any) -> str:
+    """Return the source of an image archive."""
+    if checks.image_source(value):
+        raise ValueError("found no source of an archive")
+    return value
+
+
 def same_image(old: Any, new: Any) -> bool:
     """Check whether two names are of one image; a digest that only the old one has is no change."""
     old, new = _image(str(old)), _image(str(new))

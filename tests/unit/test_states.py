@@ -53,6 +53,7 @@ APPLIED = {
     "swarm_service.removed": "swarm_service.remove_local",
     "swarm_stack.managed": "swarm_stack.apply_all",
     "swarm_volume.managed": "swarm_volume.apply_all",
+    "swarm_image.prepulled": "swarm_image.prepull",
 }
 # What a state says besides.
 WORDS = {
@@ -67,6 +68,7 @@ WAITED = {
 }
 # states: what has to be there for them
 GATES = {
+    "swarm_image": "swarm_image.apply",
     "swarm_libraries": "swarm_libraries.install",
     "swarm_settings": "swarm_settings.get",
     "swarm_engine": "swarm_engine.configure",
