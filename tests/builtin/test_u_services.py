@@ -32,6 +32,9 @@ EVERYTHING = {
     "timeout": 20,
     "image": WORKLOAD,
     "resolve": "never",
+    # The hosts have the image: nothing is pulled, and there need be no archive.
+    "prepull": True,
+    "image_source": "/root/no-such.tar",
     "command": ["sh", "-c"],
     "args": "sleep 3600",
     "env": {"A": 1},
@@ -264,7 +267,8 @@ def test_every_option_is_what_docker_has_afterwards(services):
         "configs": {"site": {"content": "y"}},
     }
     told = services.run({"all": EVERYTHING}, **more)["all"]
-    assert set(told) == given - {"timeout", "resolve"} | {"state"}
+    of_formula = {name for name in given if not OPTIONS[name].path}
+    assert set(told) == given - of_formula | {"state"}
     services.unchanged({"all": EVERYTHING}, **more)
     # Without any of it, it is as if it had never been there.
     kept = ("image", "resolve", "mode", "replicas", "timeout", "labels", "container_labels")
@@ -671,3 +675,24 @@ def test_dry_run_of_states_of_ones_own_promises_what_the_run_does(services):
             (one, changes) for one, _, changes in promised
         ]
         assert {result for _, result, _ in states(text, test=True)} == {True}
+
+
+@pytest.mark.long
+def test_nodes_have_the_image_of_a_service_before_its_tasks_start(services):
+    """From an archive, on the nodes that may run it."""
+    lab, name = services.mode.lab, "swarm_image.get"
+    source = {"image_source": "salt://images/busybox.tar"}
+    web = {**SLEEP, **source, "constraints": ["node.role==manager"]}
+    services.mode.pillar(services={"web": web})
+    try:
+        lab.salt("*", "state.single", "swarm_image.absent", WORKLOAD)
+        promised = lab.salt("*", "swarm_image.prepull", "test=True")
+        assert not any(lab.salt("*", name, WORKLOAD).values())
+        assert lab.salt("*", "swarm_image.prepull") == promised
+        managers = {host for host in lab.hosts() if services.mode.swarm(host)["ControlAvailable"]}
+        assert {host for host, one in promised.items() if one} == managers
+        assert {host for host, one in lab.salt("*", name, WORKLOAD).items() if one} == managers
+        services.run({"web": web})
+        services.unchanged({"web": web})
+    finally:
+        lab.salt("*", "swarm_image.load", WORKLOAD, "salt://images/busybox.tar")
