@@ -685,7 +685,8 @@ def test_nodes_have_the_image_of_a_service_before_its_tasks_start(services):
     web = {**SLEEP, **source, "constraints": ["node.role==manager"]}
     services.mode.pillar(services={"web": web})
     try:
-        lab.salt("*", "state.single", "swarm_image.absent", WORKLOAD)
+        for host in lab.hosts():
+            services.mode.docker(host, "rmi", "-f", WORKLOAD)
         promised = lab.salt("*", "swarm_image.prepull", "test=True")
         assert not any(lab.salt("*", name, WORKLOAD).values())
         assert lab.salt("*", "swarm_image.prepull") == promised

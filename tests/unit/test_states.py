@@ -88,6 +88,7 @@ GATES = {
     "swarm_service": "swarm_service.apply",
     "swarm_stack": "swarm_stack.apply",
     "swarm_volume": "swarm_volume.apply",
+    "swarm_job": "swarm_job.run",
 }
 CHANGES = {"thing": {"old": None, "new": "there"}}
 
@@ -203,6 +204,22 @@ def test_node_that_cannot_tell_who_acts_fails(run):
     ret, _ = run("swarm_service.managed", "swarm_service.apply_all", error)
     assert (ret["result"], ret["changes"]) == (False, {})
     assert "no manager is primary" in ret["comment"]
+
+
+@pytest.mark.parametrize(
+    ("completed", "test", "result"),
+    [(True, False, True), (False, False, False), (None, True, None)],
+)
+def test_job_fails_if_it_does_not_complete_and_tells_its_tasks(run, completed, test, result):
+    tasks = [{"task": "job.1 on m1", "exit code": 3, "log": ["no"]}]
+    done = {"job": "a name", "completed": completed, "why not": "0 of 1", "tasks": tasks}
+    ret, called = run("swarm_job.run", "swarm_job.run", done, test, timeout=9)
+    assert (ret["result"], ret["changes"]["tasks"]["new"]) == (result, tasks)
+    assert ("job a name: 0 of 1" in ret["comment"]) is (result is False)
+    called.assert_called_once_with("a name", timeout=9, lines=20, test=test)
+    assert run("swarm_job.run", "swarm_job.run", None)[0]["result"] is True
+    error = swarm_errors.SettingsError("no job")
+    assert run("swarm_job.run", "swarm_job.run", error)[0]["result"] is False
 
 
 def test_stack_tells_what_is_ignored_and_each_warning(run):
