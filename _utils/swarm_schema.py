@@ -11,6 +11,7 @@ from typing import NamedTuple
 import swarm_checks as checks
 import swarm_cluster as cluster
 import swarm_flags as flags
+import swarm_host_files as host_files
 import swarm_options
 import swarm_service_spec as service
 import swarm_stack_file as stacks
@@ -287,6 +288,9 @@ SCHEMA = {
         checks.registry, REGISTRY, "private registries, by their name in images", hidden=True
     ),
     "networks": Each(checks.name, NETWORK, "networks to create through the engine"),
+    "files": Objects(
+        checks.path, host_files.OPTIONS, host_files.conflicts, "files on nodes, for containers"
+    ),
     "volumes": Objects(
         checks.name, volumes.OPTIONS, lambda *_: iter(()), "volumes on each node, or some"
     ),

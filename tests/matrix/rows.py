@@ -632,6 +632,12 @@ ROWS = (
     ),
     # --- workloads
     _row(
+        "files",
+        {"/root/matrix/file": {"source": "/etc/hostname"}},
+        {"/root/matrix/file": {"source": "/etc/hostname", "mode": "0600", "nodes": ["m1", "m?"]}},
+        _refused({"/root/matrix/file": {"sorce": "/etc/hostname"}}, "Did you mean 'source'?"),
+    ),
+    _row(
         "volumes",
         {"matrix": {"labels": {"owner": "web-team"}}},
         {"matrix": {"labels": {"owner": "web-team"}, "nodes": ["m1", "m?"]}},

@@ -89,6 +89,7 @@ GATES = {
     "swarm_stack": "swarm_stack.apply",
     "swarm_volume": "swarm_volume.apply",
     "swarm_job": "swarm_job.run",
+    "swarm_file": "swarm_file.wanted",
 }
 CHANGES = {"thing": {"old": None, "new": "there"}}
 
