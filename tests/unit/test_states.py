@@ -54,6 +54,7 @@ APPLIED = {
     "swarm_stack.managed": "swarm_stack.apply_all",
     "swarm_volume.managed": "swarm_volume.apply_all",
     "swarm_image.prepulled": "swarm_image.prepull",
+    "swarm_container.managed": "swarm_container.apply_all",
 }
 # What a state says besides.
 WORDS = {
