@@ -16,7 +16,7 @@ import swarm_fault
 import swarm_options
 import swarm_service_spec as spec
 import swarm_values
-from swarm_compose_keys import IGNORED, IMAGE, NAMESPACE, OPTIONS, REFUSED
+from swarm_compose_keys import GENERIC, GENERIC_KEY, IGNORED, IMAGE, NAMESPACE, OPTIONS, REFUSED
 from swarm_fault import Fault, FaultError
 
 
@@ -79,6 +79,7 @@ class _Reader:
             "secrets": self._files,
             "configs": self._files,
             "healthcheck.disable": self._disable,
+            GENERIC_KEY: self._generic,
             "deploy.mode": self._keep,
             "deploy.replicas": self._keep,
             "scale": self._keep,
@@ -218,6 +219,10 @@ class _Reader:
             self.faults.append(Fault(self._place(name), True, want))
         elif self.disabled:
             self._set("healthcheck.test", ["NONE"], name)
+
+    def _generic(self, name: str, value: Any) -> None:
+        found = [one["discrete_resource_spec"] for one in values.listed(value)]
+        self._set(GENERIC, {one["kind"]: values.whole(one["value"]) for one in found}, name)
 
     def _nothing(self, _name: str, _value: Any) -> None:
         """Read a key that says nothing: a service with `profiles` does not come here."""

@@ -45,6 +45,12 @@ CPUS = Shape(
     encode=lambda cpus: round(cpus * 1e9),
     decode=lambda raw: raw / 1e9,
 )
+GENERIC = Shape(
+    values.generic,
+    "a mapping such as {gpu: 2}",
+    encode=values.resources,
+    decode=values.resources_found,
+)
 DURATION = Shape(
     values.duration,
     "a duration, such as 1m30s",
@@ -246,6 +252,9 @@ OPTIONS: dict[str, Option] = {
     ),
     "reservations.memory": Option(
         SIZE, (*_RESERVED, "MemoryBytes"), "memory that it must have left", 0
+    ),
+    "reservations.generic": Option(
+        GENERIC, (*_RESERVED, "GenericResources"), "generic resources that it must have left", {}
     ),
     "healthcheck": section(_HEALTH, "replaces the image's health check"),
     "healthcheck.test": Option(

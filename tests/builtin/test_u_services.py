@@ -57,7 +57,7 @@ EVERYTHING = {
     "preferences": ["spread=node.labels.zone", {"spread": "node.labels.rack"}],
     "max_replicas_per_node": 3,
     "limits": {"cpus": 1.5, "memory": "64m", "pids": 50},
-    "reservations": {"cpus": 0.01, "memory": "8m"},
+    "reservations": {"cpus": 0.01, "memory": "8m", "generic": {"gpu": 2}},
     "healthcheck": {
         "test": ["CMD", "true"],
         "interval": "1m30s",

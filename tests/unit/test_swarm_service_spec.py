@@ -102,6 +102,7 @@ SPELLINGS = {
             ("a@sha256:" + "0" * 64,) * 2,
         ]
     ),
+    spec.GENERIC: st.just(({"gpu": 2, "fpga": 1}, {"fpga": 1, "gpu": 2})),
     spec.SIGNAL: st.sampled_from([("int", "SIGINT"), ("SIGTERM", "term"), ("9", 9)]),
     spec.ULIMITS: st.integers(1, 99).map(
         lambda one: ({"nofile": one, "core": 0}, {"core": "0:0", "nofile": f"{one}:{one}"})
@@ -408,6 +409,8 @@ def test_values_that_look_secret_are_hashes_in_changes():
         ({"constraints": ["node.rol==manager"]}, "Did you mean 'node.role'?"),
         ({"constraints": ["node.role=manager"]}, "has no == or !="),
         ({"limits": {"memory": "1M"}}, "less than 4m, the least that Docker takes"),
+        ({"reservations": {"generic": {"gpu": 0}}}, "kinds to numbers of at least 1"),
+        ({"reservations": {"generic": ["gpu"]}}, "a mapping such as {gpu: 2}"),
         ({"limits": {"cpus": "many"}}, "a number of CPUs"),
         ({"healthcheck": {"interval": "1x"}}, "a duration, such as 1m30s"),
         ({"healthcheck": {"test": ["curl", "x"]}}, "another first word than NONE, CMD or"),
