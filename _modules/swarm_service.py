@@ -260,8 +260,10 @@ def export():
         if not swarm_membership.manager(swarm_mode.swarm(client)):
             return None
         seen = swarm_service_api.look(client)
+        with swarm_docker.translated("the cluster"):
+            cluster = client.inspect_swarm()
         found = swarm_export.Found(
-            client.inspect_swarm(),
+            cluster,
             seen.nodes,
             swarm_claims.minions(__salt__["swarm_builtin.claims"](), _settings()["managers"]),
             seen.services,
