@@ -4,8 +4,11 @@ Inspect and manage containers on the local Docker Engine.
 The minion option ``swarm_docker_url`` replaces the default URL ``unix:///var/run/docker.sock``.
 """
 
+import functools
+
 import swarm_actions
 import swarm_docker
+import swarm_host_containers
 import swarm_images
 import swarm_reconcile
 import swarm_spec
@@ -120,6 +123,24 @@ def apply(name, spec, test=False, timeout=180, trial=None):
             image = swarm_images.ensure(client, wanted["image"], archive, fetch, timeout)
             swarm_reconcile.execute(client, plan, image, trial)
     return swarm_spec.shown(changes)
+
+
+def apply_all(test=False):
+    """
+    Ensure the containers of ``swarm:containers`` for this host run; return what changed.
+
+    If one of them is refused, none is changed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_container.apply_all test=True
+    """
+    settings = __salt__["swarm_settings.get"]()
+    wanted = swarm_host_containers.of_node(settings["id"], settings["containers"])
+    limit = functools.partial(apply, timeout=settings["timeout"])
+    return swarm_docker.all_or_none(wanted, limit, test)
 
 
 def check(name):

@@ -7,6 +7,7 @@ Set the minion option ``swarm_docker_url`` to use another socket than
 
 import swarm_docker
 import swarm_images
+import swarm_prepull
 
 __virtualname__ = "swarm_image"
 
@@ -117,6 +118,32 @@ def pull(name, timeout=180):
     with _client(name, timeout) as client:
         swarm_images.pull(client, name, timeout)
         return swarm_images.arrived(client, name)["Id"]
+
+
+def prepull(test=False):
+    """
+    Ensure the images of ``swarm:services`` that this node may run are here; return what changed.
+
+    Those with ``prepull`` are pulled, and those with ``image_source`` are loaded, in builtin mode.
+    An image that is here is kept.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_image.prepull test=True
+
+    test
+        Change nothing. A missing engine counts as one without images.
+    """
+    settings = __salt__["swarm_settings.get"]()
+    if settings["mode"] != "builtin":
+        return {}
+    fetch, timeout = __salt__["cp.cache_file"], settings["timeout"]
+    with swarm_docker.unless_absent(test), _client("of services", timeout) as client:
+        images = swarm_prepull.wanted(settings, client.info())
+        return swarm_prepull.apply(client, images, fetch, timeout, test)
+    return swarm_prepull.promised(swarm_prepull.wanted(settings, {}))
 
 
 def remove(name, test=False):

@@ -3,6 +3,7 @@ Run the jobs of a cluster in builtin mode, as from Salt's schedule. Only the lea
 """
 
 import swarm_jobs
+import swarm_leading
 import swarm_mode
 
 __virtualname__ = "swarm_job"
@@ -12,7 +13,7 @@ def __virtual__():
     return __virtualname__
 
 
-def run(name, timeout=None, lines=20):
+def run(name, timeout=None, lines=20, test=False):
     """
     Run a job and wait until it ends; return the exit code and the last log lines of each task.
 
@@ -34,12 +35,21 @@ def run(name, timeout=None, lines=20):
 
     lines
         Number of lines of the log of each task. Defaults to 20.
+
+    test
+        Run nothing; ``completed`` is ``None``. A job that does not exist yet counts as one that an
+        earlier state will create.
     """
-    if not __salt__["swarm_leader.leads"]():
+    who = swarm_leading.role(__salt__, test)
+    if who == swarm_leading.IDLE:
         return None
+    if who == swarm_leading.FOUNDS:
+        return swarm_jobs.promised(name)
     if timeout is None:
         timeout = __salt__["swarm_settings.get"]()["timeout"]
     with swarm_mode.connect(__salt__) as client:
+        if test:
+            return swarm_jobs.check(client, name)
         done = swarm_jobs.run(client, name, timeout, lines)
     if not done["completed"]:
         __context__["retcode"] = 1

@@ -56,8 +56,8 @@ def managers():
         if not swarm_membership.manager(swarm_mode.swarm(client)):
             return {}
         nodes = swarm_mode.nodes(client)
-    claims = swarm_claims.believed(__salt__["swarm_builtin.claims"](), _settings()["managers"])
-    return swarm_nodes.as_managers(nodes, {node: minion for minion, node in claims.items()})
+    claims = __salt__["swarm_builtin.claims"]()
+    return swarm_nodes.as_managers(nodes, swarm_claims.minions(claims, _settings()["managers"]))
 
 
 def list_nodes(**kwargs):

@@ -8,6 +8,7 @@ import contextlib
 
 import swarm_certs
 import swarm_docker
+import swarm_dry_run
 import swarm_errors
 import swarm_kv
 import swarm_lost
@@ -64,7 +65,13 @@ def apply(name, spec, test=False):
     test
         Change nothing. A missing engine counts as an engine without the network.
     """
-    wanted = swarm_networks.wanted(name, spec)
+    changes = _apply(name, swarm_networks.wanted(name, spec), test)
+    if test:
+        swarm_dry_run.note(__context__, "networks", {name: changes})
+    return changes
+
+
+def _apply(name, wanted, test):
     with swarm_docker.unless_absent(test), _client(name) as client:
         return swarm_networks.apply(client, name, wanted, test, _judge(client))
     return swarm_networks.differences(wanted, None)
@@ -90,8 +97,9 @@ def remove(name, test=False):
     test
         Change nothing. A missing engine counts as one without the network.
     """
+    gone = swarm_dry_run.noted(__context__, test).gone
     with swarm_docker.unless_absent(test), _client(name) as client:
-        return swarm_networks.remove(client, name, test, _judge(client))
+        return swarm_networks.remove(client, name, test, _judge(client), gone)
     return {}
 
 

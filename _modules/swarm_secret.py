@@ -2,9 +2,11 @@
 Manage the secrets of a cluster in builtin mode, each content as a version of one name.
 
 Only the leader of the cluster changes them. On other nodes, functions that change something do
-nothing. No function returns a content.
+nothing and return ``None``. No function returns a content.
 """
 
+import swarm_dry_run
+import swarm_leading
 import swarm_membership
 import swarm_mode
 import swarm_pillar
@@ -22,10 +24,6 @@ def __virtual__():
 
 def _client():
     return swarm_mode.connect(__salt__)
-
-
-def _leads():
-    return __salt__["swarm_leader.leads"]()
 
 
 def _of_pillar():
@@ -91,12 +89,23 @@ def apply(name, content=None, source=None, keep=swarm_versions.LEAST, test=False
     test
         Change nothing.
     """
-    if not _leads():
-        return {}
+    who = swarm_leading.role(__salt__, test)
+    if who == swarm_leading.IDLE:
+        return None
     spec = swarm_spec.drop_unset(content=content, source=source, keep=keep)
-    wanted = swarm_versions.given(__salt__, _KIND, name, spec)
-    with _client() as client:
-        return swarm_versions.apply(client, wanted, test)
+    wanted = [swarm_versions.given(__salt__, _KIND, name, spec)]
+    return _apply(wanted, who, test).get(name, {})
+
+
+def _apply(wanted, who, test):
+    if who == swarm_leading.FOUNDS:
+        changes = swarm_versions.promised(wanted)
+    else:
+        with _client() as client:
+            changes = swarm_versions.apply_all(client, wanted, test)
+    if test:
+        swarm_dry_run.note(__context__, _KIND, changes)
+    return changes
 
 
 def apply_all(test=False):
@@ -111,12 +120,8 @@ def apply_all(test=False):
     """
     if not __salt__["swarm_settings.get"]()[_KIND]:
         return {}
-    if not _leads():
-        founds = test and __salt__["swarm_leader.founds"]()
-        return swarm_versions.promised(_of_pillar()) if founds else {}
-    wanted = _of_pillar()
-    with _client() as client:
-        return swarm_versions.apply_all(client, wanted, test)
+    who = swarm_leading.role(__salt__, test)
+    return None if who == swarm_leading.IDLE else _apply(_of_pillar(), who, test)
 
 
 def remove(name, test=False):
@@ -135,7 +140,9 @@ def remove(name, test=False):
     test
         Change nothing.
     """
-    if not _leads():
-        return {}
+    who = swarm_leading.role(__salt__, test)
+    if who != swarm_leading.LEADS:
+        return None if who == swarm_leading.IDLE else {}
+    gone = swarm_dry_run.noted(__context__, test).gone
     with _client() as client:
-        return swarm_versions.remove(client, _KIND, name, test)
+        return swarm_versions.remove(client, _KIND, name, test, gone)

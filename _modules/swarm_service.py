@@ -2,13 +2,18 @@
 Inspect and manage the services of a cluster.
 
 Services belong to the cluster: only its leader changes them. On other nodes, functions that change
-something do nothing. In classic mode, a service is a number of containers, and the host acts whose
-manager is the primary.
+something do nothing and return ``None``. In classic mode, a service is a number of containers, and
+the host acts whose manager is the primary.
 """
 
+import swarm_claims
 import swarm_classic_lead
+import swarm_classic_leave
+import swarm_docker
+import swarm_dry_run
 import swarm_errors
 import swarm_export
+import swarm_leading
 import swarm_membership
 import swarm_mode
 import swarm_rollout
@@ -55,7 +60,7 @@ def leads(test=False):
     """
     if _is_classic():
         return swarm_classic_lead.leads(__salt__, _settings(), test)
-    return bool(__salt__["swarm_leader.leads"]() or (test and __salt__["swarm_leader.founds"]()))
+    return swarm_leading.role(__salt__, test) != swarm_leading.IDLE
 
 
 def status():
@@ -100,12 +105,13 @@ def apply(name, spec, test=False):
     test
         Change nothing.
     """
+    pending = swarm_dry_run.noted(__context__, test)
     if _is_classic():
-        return swarm_classic_lead.apply_one(__salt__, _settings(), name, spec, test)
-    wanted = {name: swarm_service_modes.parsed(spec, f"service {name}")}
-    if not __salt__["swarm_leader.leads"]():
-        return {}
-    return _apply(wanted, swarm_services.NOTHING_PENDING, test).get(name, {})
+        changes = swarm_classic_lead.apply_one(__salt__, _settings(), name, spec, test, pending)
+    else:
+        wanted = {name: swarm_service_modes.parsed(spec, f"service {name}")}
+        changes = _apply(wanted, lambda: pending, test)
+    return None if changes is None else changes.get(name, {})
 
 
 def apply_all(test=False):
@@ -122,19 +128,19 @@ def apply_all(test=False):
     if not wanted:
         return {}
     if _is_classic():
-        return swarm_classic_lead.apply(__salt__, _settings(), wanted, test)
-    leads = __salt__["swarm_leader.leads"]()
-    if not test:
-        return _apply(wanted, swarm_services.NOTHING_PENDING, test) if leads else {}
-    if not leads and not __salt__["swarm_leader.founds"]():
-        return {}
-    pending = swarm_services.pending(__salt__)
-    if not leads:
+        pending = swarm_dry_run.noted(__context__, test)
+        return swarm_classic_lead.apply(__salt__, _settings(), wanted, test, pending)
+    return _apply(wanted, lambda: swarm_services.pending(__salt__, __context__, test), test)
+
+
+def _apply(wanted, find_pending, test):
+    """Apply services in builtin mode; only a node that acts looks for what is pending."""
+    who = swarm_leading.role(__salt__, test)
+    if who == swarm_leading.IDLE:
+        return None
+    pending = find_pending()
+    if who == swarm_leading.FOUNDS:
         return swarm_services.promised(wanted, pending.versions)
-    return _apply(wanted, pending, test)
-
-
-def _apply(wanted, pending, test):
     timeout = _settings()["timeout"]
     warn = swarm_services.noting(__context__, _WARNINGS)
     with _client() as client:
@@ -175,12 +181,13 @@ def restart(name, test=False):
         Change nothing.
     """
     _refuse_classic("restart", name)
-    return _led(swarm_services.restart, name, test=test) or {}
+    return _led(swarm_services.restart, name, test=test)
 
 
 def tasks(name):
     """
-    Return the tasks of a service, with those of the past: node, state, exit code, error.
+    Return the tasks of a service, with those of the past: node, state, exit code, error. In classic
+    mode, its containers.
 
     ``None`` on a node that cannot tell: a worker, or one that is in no cluster.
 
@@ -193,6 +200,8 @@ def tasks(name):
     name
         Name of the service.
     """
+    if _is_classic():
+        return swarm_classic_lead.tasks(_settings(), name)
     return _seen(name, swarm_rollout.history)
 
 
@@ -215,6 +224,9 @@ def logs(name, lines=20):
         Number of lines for each task. Defaults to 20.
     """
 
+    if _is_classic():
+        return swarm_classic_lead.logs(_settings(), name, int(lines))
+
     def read(service, tasks, nodes):
         newest = swarm_rollout.newest(service, tasks)
         with _client() as client:
@@ -224,8 +236,6 @@ def logs(name, lines=20):
 
 
 def _seen(name, read):
-    if _is_classic():
-        return None
     with _client() as client:
         if not swarm_membership.manager(swarm_mode.swarm(client)):
             return None
@@ -235,10 +245,11 @@ def _seen(name, read):
 
 def export():
     """
-    Return the pillar ``swarm`` of the services and overlay networks that the cluster has.
+    Return the pillar ``swarm`` of what the cluster has: its managers, the labels and availability
+    of its nodes, its settings, networks, configs and services.
 
-    Contents of secrets and configs are not in it, but variables and arguments are as Docker has
-    them, and may contain passwords. ``None`` on a node that cannot tell.
+    Contents of secrets are not in it, but those of configs, variables and arguments are as Docker
+    has them, and may contain passwords. ``None`` on a node that cannot tell.
 
     CLI Example:
 
@@ -249,10 +260,18 @@ def export():
     with _client() as client:
         if not swarm_membership.manager(swarm_mode.swarm(client)):
             return None
-        found = swarm_service_api.look(client)
-        files = {kind: swarm_versions.objects(client, kind) for kind in swarm_service_options.FILES}
-        networks = swarm_service_api.described(client, found)
-    return swarm_export.pillar(found.services, networks, files)
+        seen = swarm_service_api.look(client)
+        with swarm_docker.translated("the cluster"):
+            cluster = client.inspect_swarm()
+        found = swarm_export.Found(
+            cluster,
+            seen.nodes,
+            swarm_claims.minions(__salt__["swarm_builtin.claims"](), _settings()["managers"]),
+            seen.services,
+            swarm_service_api.described(client, seen),
+            {kind: swarm_versions.objects(client, kind) for kind in swarm_service_options.FILES},
+        )
+    return swarm_export.pillar(found)
 
 
 def scale(name, replicas):
@@ -334,5 +353,35 @@ def remove(name, test=False):
         Change nothing.
     """
     if _is_classic():
-        return swarm_classic_lead.remove(__salt__, _settings(), name, test)
-    return _led(swarm_service_api.remove, name, test=test) or {}
+        changes = swarm_classic_lead.remove(__salt__, _settings(), name, test)
+    else:
+        changes = _led(swarm_service_api.remove, name, test=test)
+        if changes is None and leads(test):
+            # The node that will create the cluster: there is nothing to remove.
+            changes = {}
+    if test and changes:
+        swarm_dry_run.note(__context__, "services", {name: changes})
+    return changes
+
+
+def remove_local(test=False):
+    """
+    Remove the containers of services from this host in classic mode; return what changed.
+
+    Only those that the formula has created: the next apply of the services creates them on other
+    nodes. In builtin mode, tasks are removed when the node leaves the cluster.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m4 swarm_service.remove_local test=True
+
+    test
+        Change nothing. A missing engine counts as one without containers.
+    """
+    if not _is_classic() or not __salt__["swarm_engine.exists"]():
+        return {}
+    with swarm_docker.unless_absent(test), _client() as client:
+        return swarm_classic_leave.remove(client, test)
+    return {}

@@ -2,9 +2,11 @@
 Inspect and manage the stacks of a cluster in builtin mode: what compose files describe.
 
 Only the leader of the cluster changes them. On other nodes, functions that change something do
-nothing.
+nothing and return ``None``.
 """
 
+import swarm_dry_run
+import swarm_leading
 import swarm_mode
 import swarm_options
 import swarm_services
@@ -46,9 +48,8 @@ def apply(name, spec, test=False):
         Change nothing.
     """
     options = swarm_stack_file.parsed(name, spec)
-    if not __salt__["swarm_leader.leads"]():
-        return {}
-    return _deploy({name: options}, swarm_services.NOTHING_PENDING, test).get(name, {})
+    changes = _apply({name: options}, lambda: swarm_dry_run.noted(__context__, test), test)
+    return None if changes is None else changes.get(name, {})
 
 
 def apply_all(test=False):
@@ -64,12 +65,28 @@ def apply_all(test=False):
     stacks = __salt__["swarm_settings.get"]()["stacks"]
     if not stacks:
         return {}
-    leads = __salt__["swarm_leader.leads"]()
-    if not leads:
-        founds = test and __salt__["swarm_leader.founds"]()
-        return swarm_stack_changes.promised([one.stack for one in _given(stacks)]) if founds else {}
-    pending = swarm_services.pending(__salt__) if test else swarm_services.NOTHING_PENDING
-    return _deploy(stacks, pending, test)
+    return _apply(stacks, lambda: swarm_services.pending(__salt__, __context__, test), test)
+
+
+def _apply(stacks, find_pending, test):
+    who = swarm_leading.role(__salt__, test)
+    if who == swarm_leading.IDLE:
+        return None
+    pending = find_pending()
+    if who == swarm_leading.LEADS:
+        changes = _deploy(stacks, pending, test)
+    else:
+        found = [one.stack for one in _given(stacks)]
+        changes = swarm_stack_changes.promised(found, pending.versions)
+    return _noted(changes, test)
+
+
+def _noted(changes, test):
+    """Note what a dry run would make and remove, for its later states."""
+    for kinds in changes.values() if test else ():
+        for kind, found in kinds.items():
+            swarm_dry_run.note(__context__, kind, found)
+    return changes
 
 
 def _given(stacks):
@@ -137,8 +154,9 @@ def remove(name, test=False):
     test
         Change nothing.
     """
-    if not __salt__["swarm_leader.leads"]():
-        return {}
+    who = swarm_leading.role(__salt__, test)
+    if who != swarm_leading.LEADS:
+        return None if who == swarm_leading.IDLE else {}
     timeout = __salt__["swarm_settings.get"]()["timeout"]
     with _client() as client:
-        return swarm_stacks.remove(client, name, timeout, test)
+        return _noted({name: swarm_stacks.remove(client, name, timeout, test)}, test)[name]

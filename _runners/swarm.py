@@ -54,8 +54,9 @@ def services(swarm=None):
     """
     Show the services: mode, image, tasks wanted and running, state of an update, and why not.
 
-    Returns a table; with ``--out json`` or another outputter, the rows as data. In classic mode,
-    there are none. The managers are asked one after the other until one answers.
+    ``since`` is the time (RFC 3339) at which a task last changed its state. Returns a table; with
+    ``--out json`` or another outputter, the rows as data. The managers are asked one after the
+    other until one answers.
 
     CLI Example:
 
@@ -162,11 +163,12 @@ def rollback(service, swarm=None):
 
 def export(swarm=None):
     """
-    Return the pillar of the services and overlay networks that run, from whatever hand they are.
+    Return the pillar of a cluster in builtin mode, from whatever hand it is: managers, nodes with
+    their labels and availability, settings, overlay networks, configs and services.
 
-    Contents of secrets and configs are not in it, but variables and arguments are as Docker has
-    them, and may contain passwords. Use ``--out yaml`` to copy it to a pillar: for other outputs,
-    control characters in texts are escaped, and very long texts are cut.
+    Contents of secrets are not in it, but those of configs, variables and arguments are as Docker
+    has them, and may contain passwords. Use ``--out yaml`` to copy it to a pillar: for other
+    outputs, control characters in texts are escaped, and very long texts are cut.
 
     CLI Example:
 

@@ -28,6 +28,8 @@ def running(  # noqa: PLR0917
     labels=None,
     cap_add=None,
     cap_drop=None,
+    privileged=None,
+    devices=None,
     memory=None,
     cpus=None,
     ulimits=None,
@@ -104,6 +106,12 @@ def running(  # noqa: PLR0917
     cap_add, cap_drop
         Linux capabilities, with or without ``CAP_``.
 
+    privileged
+        Whether it may do what root may do on the host.
+
+    devices
+        All devices of the host that it may use, as ``path[:path in the container][:rights]``.
+
     memory
         Limit as a number of bytes or with a unit: ``512m``, ``1g``. Zero means no limit.
 
@@ -145,6 +153,8 @@ def running(  # noqa: PLR0917
         labels=labels,
         cap_add=cap_add,
         cap_drop=cap_drop,
+        privileged=privileged,
+        devices=devices,
         memory=memory,
         cpus=cpus,
         ulimits=ulimits,
@@ -158,6 +168,21 @@ def running(  # noqa: PLR0917
     )
     apply = __salt__["swarm_container.apply"]
     return swarm_ret.applied(name, __opts__["test"], apply, name, spec, timeout=timeout)
+
+
+def managed(name):
+    """
+    Ensure the containers of ``swarm:containers`` for this host run.
+
+    .. code-block:: yaml
+
+        containers of pillar run:
+          swarm_container.managed: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_container.apply_all"])
 
 
 def absent(name):

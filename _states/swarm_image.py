@@ -55,3 +55,18 @@ def absent(name):
         Name of the image.
     """
     return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_image.remove"], name)
+
+
+def prepulled(name):
+    """
+    Ensure the images of ``swarm:services`` that this node may run are here, before tasks start.
+
+    .. code-block:: yaml
+
+        images of services are present:
+          swarm_image.prepulled: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_image.prepull"])

@@ -38,8 +38,6 @@ def present(name, content=None, source=None, keep=2):
     keep
         Number of versions that stay; more stay while services use them. Defaults to 2.
     """
-    if not __salt__["swarm_leader.leads"]():
-        return swarm_ret.not_leading(name)
     apply, test = __salt__["swarm_secret.apply"], __opts__["test"]
     return swarm_ret.applied(name, test, apply, name, content=content, source=source, keep=keep)
 
@@ -56,8 +54,6 @@ def absent(name):
     name
         Name of the secret. Secrets that others have made are not removed.
     """
-    if not __salt__["swarm_leader.leads"]():
-        return swarm_ret.not_leading(name)
     return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_secret.remove"], name)
 
 

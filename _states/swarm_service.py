@@ -4,7 +4,6 @@ the primary.
 """
 
 import swarm_ret
-from salt.exceptions import CommandExecutionError
 from salt.utils.args import clean_kwargs
 
 __virtualname__ = "swarm_service"
@@ -45,7 +44,7 @@ def present(name, **options):
         ones are refused.
     """
     options = clean_kwargs(**options)
-    return _elsewhere(name) or _applied(name, "swarm_service.apply", name, options)
+    return _applied(name, "swarm_service.apply", name, options)
 
 
 def absent(name):
@@ -60,8 +59,7 @@ def absent(name):
     name
         Name of the service.
     """
-    remove = __salt__["swarm_service.remove"]
-    return _elsewhere(name) or swarm_ret.applied(name, __opts__["test"], remove, name)
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_service.remove"], name)
 
 
 def managed(name):
@@ -76,16 +74,24 @@ def managed(name):
     name
         A name for the report.
     """
-    return _elsewhere(name) or _applied(name, "swarm_service.apply_all")
+    return _applied(name, "swarm_service.apply_all")
 
 
-def _elsewhere(name):
-    """Return what the state returns if another node acts, ``None`` on the one that acts."""
-    try:
-        leads = __salt__["swarm_service.leads"](__opts__["test"])
-    except CommandExecutionError as err:
-        return swarm_ret.failed(name, err)
-    return None if leads else swarm_ret.not_leading(name)
+def removed(name):
+    """
+    Ensure this host has no container of a service in classic mode, because it leaves the swarm.
+
+    Containers that the formula has not created stay.
+
+    .. code-block:: yaml
+
+        containers of services are removed:
+          swarm_service.removed: []
+
+    name
+        A name for the report.
+    """
+    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_service.remove_local"])
 
 
 def _applied(name, function, *args):

@@ -35,8 +35,6 @@ def deployed(name, **options):
     options
         Any of the options of docs/workloads.md, as in ``swarm:stacks``; unknown ones are refused.
     """
-    if not __salt__["swarm_leader.leads"]():
-        return swarm_ret.not_leading(name)
     return _applied(name, "swarm_stack.apply", name, clean_kwargs(**options))
 
 
@@ -52,8 +50,6 @@ def removed(name):
     name
         Name of the stack.
     """
-    if not __salt__["swarm_leader.leads"]():
-        return swarm_ret.not_leading(name)
     return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_stack.remove"], name)
 
 

@@ -15,6 +15,11 @@ def believed(claims: dict[str, str], managers: dict) -> dict[str, str]:
     return found
 
 
+def minions(claims: dict[str, str], managers: dict) -> dict[str, str]:
+    """Return ``{node ID: minion ID}`` of the node IDs that are believed."""
+    return {node: minion for minion, node in believed(claims, managers).items()}
+
+
 def doubles(claims: dict[str, str], nodes: list[dict], settings: dict) -> list[str]:
     """
     Return a problem text for each node ID that several minions report.

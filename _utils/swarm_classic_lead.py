@@ -12,11 +12,12 @@ from typing import Any
 import swarm_certs
 import swarm_classic_options
 import swarm_classic_services as services
+import swarm_classic_tasks
 import swarm_docker
 import swarm_errors
 import swarm_roles
-
-LEADS, FOUNDS, IDLE = "leads", "founds", "idle"
+from swarm_dry_run import Pending
+from swarm_leading import FOUNDS, IDLE, LEADS
 
 
 def role(salt: Mapping[str, Callable], settings: dict, test: bool) -> str:
@@ -42,26 +43,40 @@ def leads(salt: Mapping[str, Callable], settings: dict, test: bool) -> bool:
 
 
 def apply(
-    salt: Mapping[str, Callable], settings: dict, wanted: Mapping[str, dict], test: bool
-) -> dict:
-    """Ensure services have the wanted options, and run; return what changed, by service."""
-    who = role(salt, settings, test) if wanted else IDLE
+    salt: Mapping[str, Callable],
+    settings: dict,
+    wanted: Mapping[str, dict],
+    test: bool,
+    pending: Pending,
+) -> dict | None:
+    """
+    Ensure services have the wanted options, and run; return what changed, by service.
+
+    ``None`` if this node does not act.
+    """
+    who = role(salt, settings, test)
     if who == IDLE:
-        return {}
+        return None
     if who == FOUNDS:
         return services.promised(wanted)
     limits = [one.get("timeout") or settings["timeout"] for one in wanted.values()]
-    run = services.Run(settings["timeout"], settings["networks"] if test else (), test)
+    networks = {*pending.networks, *settings["networks"]} if test else ()
+    run = services.Run(settings["timeout"], networks, test)
     with connect(settings, max(limits)) as client:
         return services.apply(client, wanted, run)
 
 
-def apply_one(
-    salt: Mapping[str, Callable], settings: dict, name: str, spec: dict, test: bool
-) -> dict:
-    """Ensure a service has these options, as a user writes them; return what changed."""
+def apply_one(  # noqa: PLR0913, PLR0917
+    salt: Mapping[str, Callable],
+    settings: dict,
+    name: str,
+    spec: dict,
+    test: bool,
+    pending: Pending,
+) -> dict | None:
+    """Ensure a service has these options, as a user writes them, as ``apply`` does."""
     wanted = swarm_classic_options.parsed(spec, f"service {name}")
-    return apply(salt, settings, {name: wanted}, test).get(name, {})
+    return apply(salt, settings, {name: wanted}, test, pending)
 
 
 def scale(salt: Mapping[str, Callable], settings: dict, name: str, replicas: int) -> dict | None:
@@ -72,10 +87,11 @@ def scale(salt: Mapping[str, Callable], settings: dict, name: str, replicas: int
         return services.scale(client, name, replicas, services.Run(settings["timeout"]))
 
 
-def remove(salt: Mapping[str, Callable], settings: dict, name: str, test: bool) -> dict:
-    """Remove the containers of a service; return what changed."""
-    if role(salt, settings, test) != LEADS:
-        return {}
+def remove(salt: Mapping[str, Callable], settings: dict, name: str, test: bool) -> dict | None:
+    """Remove the containers of a service; return what changed, ``None`` if this node is idle."""
+    who = role(salt, settings, test)
+    if who != LEADS:
+        return None if who == IDLE else {}
     with connect(settings, settings["timeout"]) as client:
         return services.remove_service(client, name, test)
 
@@ -86,6 +102,22 @@ def status(settings: dict) -> list[dict] | None:
         return None
     with connect(settings) as client:
         return services.rows(client)
+
+
+def tasks(settings: dict, name: str) -> list[dict] | None:
+    """Return the containers of a service; ``None`` on a node without a manager."""
+    if settings["id"] not in settings["managers"]:
+        return None
+    with connect(settings) as client:
+        return swarm_classic_tasks.rows(client, name)
+
+
+def logs(settings: dict, name: str, lines: int) -> list[dict] | None:
+    """Return the last lines of the logs of a service; ``None`` on a node without a manager."""
+    if settings["id"] not in settings["managers"]:
+        return None
+    with connect(settings) as client:
+        return swarm_classic_tasks.logs(client, name, lines)
 
 
 @contextlib.contextmanager

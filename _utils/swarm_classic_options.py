@@ -24,6 +24,8 @@ _PACE = "containers are replaced one by one, and the rollout stops at the first 
 # says what classic mode does anyway is accepted: Docker's default, or that of `_AS_IT_IS`.
 REFUSED = {
     "resolve": "never: nodes pull the name as it is; or put the digest into `image`",
+    "prepull": "no such key: the old container runs on while the new image is pulled",
+    "image_source": "the state swarm_image.present on the nodes, with `source`",
     "labels": "container_labels: there is no service that could have labels",
     "completions": _JOB,
     "max_concurrent": _JOB,

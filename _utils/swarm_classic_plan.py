@@ -58,6 +58,12 @@ def look(client: Any) -> dict[str, Listed]:
     return found
 
 
+def service_of(name: str) -> str:
+    """Return the service that has a container of this name, empty if no service can have it."""
+    match = _NUMBERED.fullmatch(name)
+    return match[1] if match else ""
+
+
 def refuse(
     client: Any, wanted: Mapping[str, dict], listed: dict[str, Listed], pending: Iterable[str]
 ) -> None:
@@ -87,8 +93,7 @@ def _faults(name: str, wanted: dict, listed: dict, networks: set[str]) -> Iterat
         want = "the name of an image: the swarm has no service of this name yet"
         yield Fault(f"{path}:image", None, want)
     for one, about in listed.items():
-        match = _NUMBERED.fullmatch(one)
-        if match and match[1] == name and about.service != name:
+        if service_of(one) == name and about.service != name:
             want = (
                 f"another name of the service: on {about.node}, there is a container {one} that the"
                 " formula has not created. Or rename or remove that"

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import swarm_classic_plan as planning
 import swarm_classic_spec as spec
+import swarm_classic_tasks
 import swarm_classic_watch as watch
 import swarm_docker
 import swarm_errors
-import swarm_fault
 import swarm_info
 import swarm_wait
 from swarm_actions import remove, status
@@ -80,10 +80,7 @@ def _plans(client: Any, wanted: Mapping[str, dict], timeout: float) -> list[Plan
 
 def scale(client: Any, name: str, replicas: int, run: Run) -> dict:
     """Set the number of containers of a service, and wait until they run; return what changed."""
-    known = {one.service for one in planning.look(client).values()} - {""}
-    if name not in known:
-        hint = swarm_fault.suggest(name, known)
-        raise swarm_errors.SwarmError(f"the swarm has no service {name}{hint}")
+    swarm_classic_tasks.of_service(client, name)
     return apply(client, {name: {COUNT: replicas}}, run).get(name, {})
 
 
@@ -113,16 +110,17 @@ def rows(client: Any) -> list[dict]:
 
 
 def _row(plan: Plan) -> dict:
-    running = [one for one in plan.seats if one.kept and status(one.kept) == "running"]
-    some = next((one.kept for one in plan.seats if one.kept), None)
+    kept = [one.kept for one in plan.seats if one.kept]
+    running = [one for one in kept if status(one) == "running"]
     lacking = planning.states(plan.seats)
     return {
         "service": plan.name,
         "mode": "replicated",
-        "image": some["Config"]["Image"] if some else "",
+        "image": kept[0]["Config"]["Image"] if kept else "",
         "wanted": len(plan.seats),
         "running": len(running),
         "update": "",
+        "since": max((one["State"].get("StartedAt", "") for one in kept), default="")[:19],
         "why not": plan.unreachable or ", ".join(f"{key} is {one}" for key, one in lacking.items()),
     }
 

@@ -15,12 +15,15 @@ from typing import NamedTuple
 
 import swarm_checks as checks
 import swarm_pki
+import swarm_service_values
 import swarm_values
 
 _PEM = "-----BEGIN CERTIFICATE-----"
 _YEARS = 20 * 365 * 24 * 3600
 # The engine's default pool, and the default mask that the docker command line sends.
 _POOL, _MASK = "10.0.0.0/8", 24
+# The engine's default UDP port for traffic of overlay networks.
+_VXLAN = 4789
 # The prefix length of the smallest network that Docker accepts for a cluster.
 SMALLEST = 29
 
@@ -29,6 +32,8 @@ class _Setting(NamedTuple):
     check: checks.Check
     path: tuple[str, ...]  # keys in the API's spec
     convert: Callable = lambda value: value
+    back: Callable = lambda value: value  # from the API's value to one of the pillar
+    default: object = None  # Docker's, in the API's form
 
 
 def _nanoseconds(value: object) -> int:
@@ -46,6 +51,12 @@ def _authority(one: dict) -> dict:
 
 def _authorities(value: list) -> list:
     return [_authority(one) for one in value]
+
+
+def _users(one: dict) -> dict:
+    """Return an external CA as users write it."""
+    found = {"url": one.get("URL"), "options": one.get("Options"), "ca": one.get("CACert")}
+    return {key: value for key, value in found.items() if value}
 
 
 def _external_ca(value: object) -> str | None:
@@ -67,23 +78,34 @@ def _labels(value: object) -> str | None:
 # For most settings, Docker treats zero as unset.
 _COUNT, _ANY = checks.integer(1, 2**31 - 1), checks.integer(0, 2**31 - 1)
 _SETTINGS = {
-    "task-history-limit": _Setting(_ANY, ("Orchestration", "TaskHistoryRetentionLimit")),
-    "snapshot-interval": _Setting(_COUNT, ("Raft", "SnapshotInterval")),
+    "task-history-limit": _Setting(_ANY, ("Orchestration", "TaskHistoryRetentionLimit"), default=5),
+    "snapshot-interval": _Setting(_COUNT, ("Raft", "SnapshotInterval"), default=10000),
     "max-snapshots": _Setting(_ANY, ("Raft", "KeepOldSnapshots")),
-    "log-entries-for-slow-followers": _Setting(_COUNT, ("Raft", "LogEntriesForSlowFollowers")),
-    "election-tick": _Setting(_COUNT, ("Raft", "ElectionTick")),
-    "heartbeat-tick": _Setting(_COUNT, ("Raft", "HeartbeatTick")),
+    "log-entries-for-slow-followers": _Setting(
+        _COUNT, ("Raft", "LogEntriesForSlowFollowers"), default=500
+    ),
+    "election-tick": _Setting(_COUNT, ("Raft", "ElectionTick"), default=10),
+    "heartbeat-tick": _Setting(_COUNT, ("Raft", "HeartbeatTick"), default=1),
     "dispatcher-heartbeat": _Setting(
-        checks.duration(1), ("Dispatcher", "HeartbeatPeriod"), _nanoseconds
+        checks.duration(1),
+        ("Dispatcher", "HeartbeatPeriod"),
+        _nanoseconds,
+        swarm_service_values.spelled,
+        5 * 10**9,
     ),
     "cert-expiry": _Setting(
         checks.duration(3600, "Docker takes no less than an hour", _YEARS),
         ("CAConfig", "NodeCertExpiry"),
         _nanoseconds,
+        swarm_service_values.spelled,
+        90 * 24 * 3600 * 10**9,
     ),
     "ca-rotation": _Setting(_ANY, ("CAConfig", "ForceRotate")),
     "external-ca": _Setting(
-        checks.list_of(_external_ca), ("CAConfig", "ExternalCAs"), _authorities
+        checks.list_of(_external_ca),
+        ("CAConfig", "ExternalCAs"),
+        _authorities,
+        lambda found: [_users(one) for one in found],
     ),
     "autolock": _Setting(checks.boolean, ("EncryptionConfig", "AutoLockManagers")),
     "labels": _Setting(_labels, ("Labels",), swarm_values.table),
@@ -154,6 +176,30 @@ def merged(spec: dict, options: dict) -> dict:
                 part[step] = {}
             part = part[step]
         part[last] = value
+    return result
+
+
+def exported(cluster: dict) -> dict:
+    """Return ``swarm:builtin`` of a cluster, as ``/swarm`` has it, without Docker's defaults."""
+    pools, mask = cluster.get("DefaultAddrPool") or [], cluster.get("SubnetSize")
+    own = pools not in ([], [_POOL]) or mask not in (None, _MASK)
+    port = cluster.get("DataPathPort")
+    found = {
+        "address_pools": pools if own else None,
+        "address_pool_mask": mask if own else None,
+        "data_path_port": port if port != _VXLAN else None,
+    }
+    settings = _exported(cluster["Spec"])
+    return {key: one for key, one in {**found, "cluster": settings}.items() if one}
+
+
+def _exported(spec: dict) -> dict:
+    result = {}
+    for key, one in _SETTINGS.items():
+        found = _at(spec, one.path)
+        value = one.back(found) if found else None
+        if _filled(found) != _filled(one.default) and value and one.check(value) is None:
+            result[key] = value
     return result
 
 

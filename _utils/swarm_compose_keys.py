@@ -57,6 +57,10 @@ OPTIONS = {
     **_of_sections("deploy.", "update_config", "rollback_config", "restart_policy"),
 }
 
+# A compose file has them in another form.
+GENERIC, GENERIC_KEY = "reservations.generic", "deploy.resources.reservations.generic_resources"
+del OPTIONS[f"deploy.resources.{GENERIC}"]
+
 ON_EACH_NODE = "swarm mode has no such option"
 IGNORED = {
     "annotations": ON_EACH_NODE,
@@ -118,5 +122,4 @@ REFUSED = {
     "oom_score_adj": _NOT_SUPPORTED,
     "healthcheck.start_interval": _NOT_SUPPORTED,
     "deploy.resources.reservations.devices": "no such key: services have no devices",
-    "deploy.resources.reservations.generic_resources": _NOT_SUPPORTED,
 }

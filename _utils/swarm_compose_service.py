@@ -18,7 +18,7 @@ import swarm_service_modes as modes
 import swarm_service_options as service
 import swarm_service_shapes as shapes
 import swarm_values
-from swarm_compose_keys import IGNORED, IMAGE, NAMESPACE, OPTIONS, REFUSED
+from swarm_compose_keys import GENERIC, GENERIC_KEY, IGNORED, IMAGE, NAMESPACE, OPTIONS, REFUSED
 from swarm_fault import Fault, FaultError
 
 
@@ -81,6 +81,7 @@ class _Reader:
             "secrets": self._files,
             "configs": self._files,
             "healthcheck.disable": self._disable,
+            GENERIC_KEY: self._generic,
             "deploy.mode": self._keep,
             "deploy.replicas": self._keep,
             "scale": self._keep,
@@ -220,6 +221,10 @@ class _Reader:
             self.faults.append(Fault(self._place(name), True, want))
         elif self.disabled:
             self._set("healthcheck.test", ["NONE"], name)
+
+    def _generic(self, name: str, value: Any) -> None:
+        found = [one["discrete_resource_spec"] for one in values.listed(value)]
+        self._set(GENERIC, {one["kind"]: values.whole(one["value"]) for one in found}, name)
 
     def _nothing(self, _name: str, _value: Any) -> None:
         """Read a key that says nothing: a service with `profiles` does not come here."""

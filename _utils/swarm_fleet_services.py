@@ -81,7 +81,7 @@ def of_service(
 
 
 def export(master: Master, swarm: str | None = None) -> dict | list:
-    """Return the pillar of the services and overlay networks of a swarm."""
+    """Return the pillar of a swarm in builtin mode."""
     one = swarm_fleet.only(swarm_fleet_status.swarms(master, swarm), "nothing was exported")
     found = _first_answer(master, one, "swarm_service.export")
     # In YAML it becomes pillar again, and Salt escapes there what a terminal would obey.

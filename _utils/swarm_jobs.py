@@ -26,11 +26,7 @@ def run(client: Any, name: str, timeout: float, lines: int) -> dict:
     """
     with swarm_docker.translated(f"job {name}"):
         service = api.find(client, name)
-    if not swarm_rollout.is_job(service):
-        raise swarm_errors.SettingsError(
-            f"service {name} is no job, but {swarm_rollout.mode(service)}: to start its tasks"
-            " again, use swarm_service.restart"
-        )
+    _refuse_others(service)
     since = api.force(client, service)
     plan = api.Plan(name, {}, service, {})
     watched = swarm_service_watch.Watched(plan, timeout, True, since)
@@ -44,3 +40,24 @@ def run(client: Any, name: str, timeout: float, lines: int) -> dict:
         "why not": failures.get(name, ""),
         "tasks": swarm_task_log.rows(client, service, of_run, nodes, lines),
     }
+
+
+def check(client: Any, name: str) -> dict:
+    """Return what a run will return, without the result; raise an error if it is no job."""
+    service = api.look(client).services.get(name)
+    if service:
+        _refuse_others(service)
+    return promised(name)
+
+
+def promised(name: str) -> dict:
+    """Return what the run of a job will return, without the result."""
+    return {"job": name, "completed": None, "why not": "", "tasks": []}
+
+
+def _refuse_others(service: dict) -> None:
+    if not swarm_rollout.is_job(service):
+        raise swarm_errors.SettingsError(
+            f"service {service['Spec']['Name']} is no job, but {swarm_rollout.mode(service)}: to"
+            " start its tasks again, use swarm_service.restart"
+        )

@@ -2,6 +2,7 @@
 Check whether this node leads its cluster, or is to create one.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import swarm_errors
@@ -12,6 +13,16 @@ import swarm_wait
 
 # Seconds that an engine may need to complete a change of its own role.
 CHANGING = 10
+# What a node does about objects of its cluster: it changes them; in a dry run, it will, once it has
+# created the cluster; or another node does.
+LEADS, FOUNDS, IDLE = "leads", "founds", "idle"
+
+
+def role(salt: Mapping[str, Callable], test: bool) -> str:
+    """Return what this node does about objects of its cluster in builtin mode."""
+    if salt["swarm_leader.leads"]():
+        return LEADS
+    return FOUNDS if test and salt["swarm_leader.founds"]() else IDLE
 
 
 def leads(client: Any) -> bool:

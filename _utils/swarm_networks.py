@@ -8,7 +8,7 @@ sees it, and several minions create it at the same time. Exactly one must remain
 import difflib
 import ipaddress
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import swarm_docker
@@ -162,29 +162,42 @@ def apply(
     return changes
 
 
-def remove(client: Any, name: str, test: bool = False, judge: Judge | None = None) -> dict:
+def remove(
+    client: Any,
+    name: str,
+    test: bool = False,
+    judge: Judge | None = None,
+    gone: Container[str] = (),
+) -> dict:
     """
     Ensure there is no network of this name; return what changed.
 
     judge
         Returns which users of a network no longer exist on any host.
+
+    gone
+        Services that earlier states of a dry run would have removed.
     """
     present = find(client, name)
     for network in present:
-        _remove(client, network, test, judge)
+        _remove(client, network, test, judge, gone)
     return {"state": {"old": "present", "new": "absent"}} if present else {}
 
 
-def _remove(client: Any, network: dict, test: bool, judge: Judge | None) -> None:
+def _remove(
+    client: Any, network: dict, test: bool, judge: Judge | None, gone: Container[str]
+) -> None:
     """Remove a network; wait for tasks that end, because their service was removed just now."""
     end = time.monotonic() + (0 if test else _LEAVING)
     while True:
         try:
             _release(client, network, "cannot be removed", test, judge)
-            if not test:
+            if test:
+                _refuse_used(client, network, gone)
+            else:
                 _delete(client, network["Name"], network)
         except swarm_errors.SwarmError:
-            if not _is_being_left(client, network):
+            if not _is_being_left(client, network, gone):
                 raise
             if test:
                 return
@@ -195,22 +208,41 @@ def _remove(client: Any, network: dict, test: bool, judge: Judge | None) -> None
             return
 
 
-def _is_being_left(client: Any, network: dict) -> bool:
+def _refuse_used(client: Any, network: dict, gone: Container[str]) -> None:
+    """In a dry run, refuse what Docker would: tasks of a service may run on other nodes only."""
+    if names := _services(client, network, gone):
+        raise swarm_errors.ApiError(
+            f"network {network['Name']} cannot be removed while services have it:"
+            f" {', '.join(sorted(names))}. Take it out of their options first"
+        )
+
+
+def _is_being_left(client: Any, network: dict, gone: Container[str]) -> bool:
     """Check whether only tasks use a network, and no service has it any more."""
-    try:
-        with swarm_docker.translated("services"):
-            services = [one["Spec"] for one in client.services()]
-    except swarm_errors.SwarmError:
-        return False  # only managers know the services
-    wanted = [
-        one["Target"]
-        for spec in services
-        for one in (spec["TaskTemplate"].get("Networks") or spec.get("Networks") or ())
-    ]
+    if _services(client, network, gone) != set():
+        return False
     tasks = client.containers(all=True, filters={"label": "com.docker.swarm.task.id"})
     names = {one["Names"][0].lstrip("/") for one in tasks}
-    free = {network["Id"], network["Name"]}.isdisjoint(wanted)
-    return free and names.issuperset(users(client, network))
+    return names.issuperset(users(client, network))
+
+
+def _services(client: Any, network: dict, gone: Container[str]) -> set[str] | None:
+    """Return the services that have a network; ``None`` if this node is no manager."""
+    try:
+        with swarm_docker.translated("services"):
+            specs = [one["Spec"] for one in client.services()]
+    except swarm_errors.SwarmError:
+        return None
+    which = {network["Id"], network["Name"]}
+    return {
+        spec.get("Name", "")
+        for spec in specs
+        if spec.get("Name") not in gone
+        and not which.isdisjoint(
+            one["Target"]
+            for one in (spec["TaskTemplate"].get("Networks") or spec.get("Networks") or ())
+        )
+    }
 
 
 def _execute(client: Any, name: str, settings: dict, present: list[dict]) -> None:

@@ -6,6 +6,7 @@ combinations that are allowed but unwise.
 """
 
 import swarm_firewall
+import swarm_host_containers
 import swarm_proxy
 import swarm_relations_builtin
 import swarm_relations_classic
@@ -35,6 +36,7 @@ _RELATIONS = (
     swarm_relations_network.overlay,
     swarm_relations_builtin.builtin,
     swarm_relations_classic.workloads,
+    swarm_host_containers.clashes,
     swarm_firewall.faults,
 )
 

@@ -32,8 +32,11 @@ _SERVICE = {
     "wanted": int,
     "running": int,
     "update": str,
+    "since": str,
     "why not": str,
 }
+# Former versions have no time.
+_SERVICE_OPTIONAL = {"since": ""}
 _TASK = ("task", "state", "wanted", "since", "exit code", "image", "error")
 _NODE = {
     "name": str,
@@ -135,13 +138,12 @@ def _texts(value: object) -> list[str]:
 
 def read_services(value: object, swarm: str) -> list[dict] | None:
     """Return a manager's services with the name of its swarm, ``None`` if that is no such list."""
-    if not isinstance(value, list) or not all(map(_is_service, value)):
+    if not isinstance(value, list):
         return None
-    return [{"swarm": swarm, **{key: one[key] for key in _SERVICE}} for one in value]
-
-
-def _is_service(one: object) -> bool:
-    return isinstance(one, dict) and not _fault(one, _SERVICE)
+    found = [{**_SERVICE_OPTIONAL, **one} if isinstance(one, dict) else {} for one in value]
+    if any(_fault(one, _SERVICE) for one in found):
+        return None
+    return [{"swarm": swarm, **{key: one[key] for key in _SERVICE}} for one in found]
 
 
 def read_tasks(value: object) -> list[dict] | None:

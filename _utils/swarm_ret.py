@@ -52,14 +52,18 @@ def remarked(ret: dict, remarks: Iterable[str]) -> dict:
 
 
 def applied(name: str, test: bool, function: Callable, *args: object, **kwargs: object) -> dict:
-    """Call ``function``, which makes changes, except with ``test``, and returns them."""
+    """
+    Call ``function``, which makes changes, except with ``test``, and returns them.
+
+    It returns ``None`` if another node acts.
+    """
     try:
         changes = function(*args, test=test, **kwargs)
     except CommandExecutionError as err:
         if test and isinstance(err, swarm_errors.WaitTimeoutError):
             return _would_wait(name, err)
         return failed(name, err, getattr(err, "changes", None))
-    return done(name, changes, test)
+    return not_leading(name) if changes is None else done(name, changes, test)
 
 
 def waited(name: str, test: bool, function: Callable, timeout: float | None) -> dict:

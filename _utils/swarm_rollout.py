@@ -6,15 +6,14 @@ paused or rolled back. The managers restore the old spec before a rollback is co
 specs is not enough.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import swarm_nodes
 import swarm_service_values as values
+import swarm_unplaced
 
 RUNNING, COMPLETE = "running", "complete"
-_ENDED = {COMPLETE, "shutdown", "failed", "rejected", "remove", "orphaned"}
 # States of an update in which the managers do nothing more, and words for them.
 GIVEN_UP = {
     "paused": "paused the update",
@@ -27,7 +26,6 @@ _UNDER_WAY = {"updating", "rollback_started"}
 # satisfies, and a key that only the service has.
 _IRRELEVANT = {"Placement", "Runtime"}
 _MOST = 4  # causes that a message lists
-_CONSTRAINT = re.compile(r"([\w.-]+)\s*(==|!=)\s*(.*)")
 
 
 class View(NamedTuple):
@@ -49,8 +47,8 @@ def view(service: dict, tasks: list[dict], nodes: list[dict]) -> View:
     """
     if is_job(service):
         return _view_of_job(service, tasks, nodes)
-    tasks = [one for one in tasks if one["ServiceID"] == service["ID"]]
-    due = [one for one in tasks if is_due(one)]
+    own = [one for one in tasks if one["ServiceID"] == service["ID"]]
+    due = [one for one in own if is_due(one)]
     current = [one for one in due if _is_current(one, service)]
     running = {
         one["ID"]: swarm_nodes.stamp(one["UpdatedAt"])
@@ -63,6 +61,8 @@ def view(service: dict, tasks: list[dict], nodes: list[dict]) -> View:
     missing = ""
     if (
         len(running) < wanted
+        # After a service was scaled down, Docker has yet to stop the others.
+        or len(due) > wanted
         or len(current) < len(due)
         or update in _UNDER_WAY
         or _is_empty(service, due)
@@ -99,20 +99,20 @@ def _iteration(thing: dict | None) -> int:
 
 
 def _view_of_job(service: dict, tasks: list[dict], nodes: list[dict]) -> View:
-    tasks = of_iteration(service, tasks)
+    own = of_iteration(service, tasks)
     done = {
         one["ID"]: swarm_nodes.stamp(one["UpdatedAt"])
-        for one in tasks
+        for one in own
         if one["Status"]["State"] == COMPLETE
     }
     job = service["Spec"]["Mode"].get("ReplicatedJob")
-    places = list(_places(tasks, service))
+    places = list(_places(own, service))
     wanted = len(places) if job is None else job.get("TotalCompletions", 1)
-    if places and len(done) >= wanted:
+    if len(done) >= wanted and (places or job is not None):
         return View(wanted, done, "", "", "")
     count = f"{len(done)} of {wanted} task(s) have completed"
-    missing = "; ".join([count, *causes(service, tasks, nodes, done)])
-    return View(wanted, done, "", "", missing, _is_over(service, tasks))
+    missing = "; ".join([count, *_causes(service, own, nodes, done, tasks)])
+    return View(wanted, done, "", "", missing, _is_over(service, own))
 
 
 def _is_over(service: dict, tasks: list[dict]) -> bool:
@@ -127,7 +127,7 @@ def _is_over(service: dict, tasks: list[dict]) -> bool:
 
 
 def _may_complete(task: dict) -> bool:
-    return task["Status"]["State"] not in _ENDED and task["DesiredState"] in {
+    return task["Status"]["State"] not in swarm_unplaced.ENDED and task["DesiredState"] in {
         COMPLETE,
         RUNNING,
         "ready",
@@ -164,15 +164,27 @@ def _filled(value: object) -> object:
 def causes(
     service: dict, tasks: list[dict], nodes: list[dict], running: Mapping[str, float] = {}
 ) -> list[str]:
-    """Return why tasks of a service do not run: their own errors, with the names of their nodes."""
+    """
+    Return why tasks of a service do not run: their own errors, with the names of their nodes.
+
+    tasks
+        Those of all services.
+    """
+    own = [one for one in tasks if one["ServiceID"] == service["ID"]]
+    return _causes(service, own, nodes, running, tasks)
+
+
+def _causes(
+    service: dict, own: list[dict], nodes: list[dict], running: Mapping[str, float], every: list
+) -> list[str]:
     found: dict[str, list[str]] = {}
-    for place in _places(tasks, service):
+    for place in _places(own, service):
         if not any(one["ID"] in running for one in place):
             task, text = _told(place, service)
             found.setdefault(text, []).append(_title(service, task, nodes))
     texts = [f"{_joined(titles)}: {text}" for text, titles in found.items()]
     more = [f"and {len(texts) - _MOST} other causes"] if len(texts) > _MOST else []
-    return [*texts[:_MOST], *more, *_unplaced(service, tasks, nodes)]
+    return [*texts[:_MOST], *more, *swarm_unplaced.reasons(service, own, every, nodes)]
 
 
 def errors(service: dict, tasks: list[dict], nodes: list[dict], since: float) -> list[str]:
@@ -184,7 +196,7 @@ def errors(service: dict, tasks: list[dict], nodes: list[dict], since: float) ->
         and one["Status"].get("Err")
         and swarm_nodes.stamp(one["CreatedAt"]) >= since
     ]
-    return causes(service, failed, nodes) if failed else []
+    return _causes(service, failed, nodes, {}, tasks) if failed else []
 
 
 def _places(tasks: list[dict], service: dict) -> Iterator[list[dict]]:
@@ -220,52 +232,6 @@ def _title(service: dict, task: dict, nodes: list[dict]) -> str:
 def _joined(titles: list[str]) -> str:
     shown = ", ".join(titles[:_MOST])
     return f"{shown} and {len(titles) - _MOST} more" if len(titles) > _MOST else shown
-
-
-def _unplaced(service: dict, tasks: list[dict], nodes: list[dict]) -> list[str]:
-    """Return which constraints no node satisfies, if tasks wait for a node."""
-    if tasks and not any("no suitable node" in one["Status"].get("Err", "") for one in tasks):
-        return []
-    placement = service["Spec"]["TaskTemplate"].get("Placement") or {}
-    usable = [
-        one
-        for one in nodes
-        if one["Status"]["State"] == "ready" and one["Spec"]["Availability"] == "active"
-    ]
-    wishes = placement.get("Constraints") or []
-    alone = [one for one in wishes if not any(satisfies(node, one) for node in usable)]
-    if alone:
-        return [f"no node that is ready and active satisfies {', '.join(alone)}"]
-    together = wishes and not any(all(satisfies(node, one) for one in wishes) for node in usable)
-    return [f"no node satisfies all of {', '.join(wishes)}"] if together else []
-
-
-def satisfies(node: dict, constraint: str) -> bool:
-    """Check whether a node satisfies a placement constraint; an unknown one counts as satisfied."""
-    match = _CONSTRAINT.fullmatch(constraint.strip())
-    if not match:
-        return True
-    attribute, operator, wanted = match.groups()
-    found = _attribute(node, attribute)
-    # As the managers do: without regard to case.
-    return found is None or (found.lower() == wanted.strip().lower()) == (operator == "==")
-
-
-def _attribute(node: dict, name: str) -> str | None:
-    spec, about = node["Spec"], node.get("Description") or {}
-    platform = about.get("Platform") or {}
-    for prefix, labels in (
-        ("node.labels.", spec.get("Labels")),
-        ("engine.labels.", (about.get("Engine") or {}).get("Labels")),
-    ):
-        if name.startswith(prefix):
-            return (labels or {}).get(name.removeprefix(prefix), "")
-    return {
-        "node.id": node["ID"],
-        "node.hostname": about.get("Hostname", ""),
-        "node.role": spec.get("Role", ""),
-        "node.platform.os": platform.get("OS", ""),
-    }.get(name)
 
 
 def task_row(service: dict, task: dict, nodes: list[dict]) -> dict:
@@ -310,5 +276,12 @@ def row(service: dict, tasks: list[dict], nodes: list[dict]) -> dict:
         "wanted": found.wanted,
         "running": len(found.running),
         "update": found.update,
+        "since": _since(service, tasks),
         "why not": found.missing,
     }
+
+
+def _since(service: dict, tasks: list[dict]) -> str:
+    """Return when a task of a service last changed its state, or else the service itself."""
+    found = [one["Status"].get("Timestamp") or one["UpdatedAt"] for one in newest(service, tasks)]
+    return max(found, default=service["UpdatedAt"])[:19]

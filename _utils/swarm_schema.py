@@ -11,6 +11,8 @@ from typing import NamedTuple
 import swarm_checks as checks
 import swarm_cluster as cluster
 import swarm_flags as flags
+import swarm_host_containers as host_containers
+import swarm_host_files as host_files
 import swarm_options
 import swarm_service_modes as modes
 import swarm_service_options as service
@@ -288,6 +290,15 @@ SCHEMA = {
         checks.registry, REGISTRY, "private registries, by their name in images", hidden=True
     ),
     "networks": Each(checks.name, NETWORK, "networks to create through the engine"),
+    "containers": Objects(
+        checks.name,
+        host_containers.OPTIONS,
+        host_containers.conflicts,
+        "containers on nodes, beside the swarm",
+    ),
+    "files": Objects(
+        checks.path, host_files.OPTIONS, host_files.conflicts, "files on nodes, for containers"
+    ),
     "volumes": Objects(
         checks.name, volumes.OPTIONS, lambda *_: iter(()), "volumes on each node, or some"
     ),

@@ -2,6 +2,8 @@
 Read, create, update and remove services of swarm mode by the API of a manager.
 """
 
+import contextlib
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -102,8 +104,11 @@ def find(client: Any, name: str) -> dict:
 
 
 def _updated_at(client: Any, name: str) -> float:
-    with swarm_docker.translated(f"service {name}"):
+    """Return when a service was written; if that cannot be read, this host's time."""
+    with contextlib.suppress(swarm_errors.ApiError), swarm_docker.translated(f"service {name}"):
         return swarm_nodes.stamp(client.inspect_service(name)["UpdatedAt"])
+    # The service has been written: an error would have it reported as not changed.
+    return time.time()
 
 
 def _post(client: Any, path: str, body: dict) -> None:

@@ -61,6 +61,15 @@ OPTIONS: dict[str, Option] = {
     "resolve": Option(
         shapes.RESOLVE, (), "when the registry is asked for the image's digest", values.CHANGED
     ),
+    "prepull": Option(
+        shapes.FLAG,
+        (),
+        "whether nodes that may run it pull its image before it is changed",
+        False,
+    ),
+    "image_source": Option(
+        shapes.ARCHIVE, (), "archive of its image, which these nodes load; then there is no pull"
+    ),
     "command": Option(
         shapes.WORDS, (*_CONTAINER, "Command"), "replaces the image's entrypoint", [], hidden=True
     ),
@@ -152,6 +161,12 @@ OPTIONS: dict[str, Option] = {
     ),
     "reservations.memory": Option(
         shapes.SIZE, (*_RESERVED, "MemoryBytes"), "memory that it must have left", 0
+    ),
+    "reservations.generic": Option(
+        shapes.GENERIC,
+        (*_RESERVED, "GenericResources"),
+        "generic resources that it must have left",
+        {},
     ),
     "healthcheck": section(_HEALTH, "replaces the image's health check"),
     "healthcheck.test": Option(

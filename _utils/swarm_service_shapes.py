@@ -24,6 +24,12 @@ CPUS = Shape(
     encode=lambda cpus: round(cpus * 1e9),
     decode=lambda raw: raw / 1e9,
 )
+GENERIC = Shape(
+    values.generic,
+    "a mapping such as {gpu: 2}",
+    encode=values.resources,
+    decode=values.resources_found,
+)
 DURATION = Shape(
     values.duration,
     "a duration, such as 1m30s",
@@ -108,5 +114,6 @@ ENDPOINT = Shape(parts.one_of("vip", "dnsrr"), "vip or dnsrr")
 RESOLVE = Shape(
     parts.one_of(values.ALWAYS, values.CHANGED, values.NEVER), "always, changed or never"
 )
+ARCHIVE = Shape(values.archive, "salt://..., https://... or an absolute path of an image's tar")
 ON_FAILURE = Shape(parts.one_of("pause", "continue", "rollback"), "pause, continue or rollback")
 ON_FAILED_ROLLBACK = Shape(parts.one_of("pause", "continue"), "pause or continue")

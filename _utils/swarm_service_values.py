@@ -168,10 +168,35 @@ def limits_found(raw: list[dict]) -> dict[str, str]:
     return {one["Name"]: f"{one.get('Soft', 0)}:{one.get('Hard', 0)}" for one in raw}
 
 
+def generic(value: Any) -> dict[str, int]:
+    """Return generic resources as ``{kind: number}``."""
+    if not isinstance(value, dict) or not all(value.values()):
+        raise ValueError("found no mapping of kinds to numbers of at least 1")
+    return {text(kind): count(one) for kind, one in sorted(value.items())}
+
+
+def resources(value: dict[str, int]) -> list[dict]:
+    """Return generic resources in the API's form."""
+    return [{"DiscreteResourceSpec": {"Kind": key, "Value": one}} for key, one in value.items()]
+
+
+def resources_found(raw: list[dict]) -> dict[str, int]:
+    """Return generic resources from the API's form."""
+    found = [one["DiscreteResourceSpec"] for one in raw]
+    return {one["Kind"]: one["Value"] for one in found}
+
+
 def image(value: Any) -> str:
     """Return the name of an image."""
     if checks.image(value):
         raise ValueError("found no name of an image")
+    return value
+
+
+def archive(value: Any) -> str:
+    """Return the source of an image archive."""
+    if checks.image_source(value):
+        raise ValueError("found no source of an archive")
     return value
 
 

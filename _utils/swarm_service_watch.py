@@ -65,11 +65,12 @@ class _Watch:
         if service is None:
             return False, "somebody has removed it"
         found = swarm_rollout.view(service, cluster.tasks, cluster.nodes)
-        if one.written and found.update in swarm_rollout.GIVEN_UP:
+        differing = spec.diff(spec.with_names(service["Spec"], known), one.plan.wanted)
+        # Not if it is as wanted: then somebody else's update was rolled back.
+        if (one.written or differing) and found.update in swarm_rollout.GIVEN_UP:
             causes = swarm_rollout.errors(service, cluster.tasks, cluster.nodes, one.since)
             what = f"Docker has {swarm_rollout.GIVEN_UP[found.update]} ({found.said})"
             return False, "; ".join([what, *causes])
-        differing = spec.diff(spec.with_names(service["Spec"], known), one.plan.wanted)
         if differing and not found.update.startswith("rollback"):
             return False, (
                 f"after the change, Docker has other values for {', '.join(sorted(differing))}:"

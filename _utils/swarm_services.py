@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import swarm_digests
 import swarm_docker
+import swarm_dry_run
 import swarm_errors
 import swarm_fault
 import swarm_options
@@ -19,6 +20,7 @@ import swarm_service_modes as modes
 import swarm_service_options
 import swarm_service_spec as spec
 import swarm_versions
+from swarm_dry_run import NOTHING_PENDING, Pending
 from swarm_fault import Fault
 from swarm_service_api import Plan
 from swarm_service_watch import Watched, watch
@@ -27,23 +29,16 @@ _log = logging.getLogger(__name__)
 _UPDATE = "update"
 
 
-class Pending(NamedTuple):
-    """Names that exist only after earlier states of a dry run."""
-
-    networks: set[str]
-    versions: Mapping[str, Mapping[str, str]]  # {"secrets": {name in pillar: in Docker}, ...}
-
-
-NOTHING_PENDING = Pending(set(), {})
-
-
-def pending(salt: Mapping[str, Callable]) -> Pending:
-    """Return what the earlier states of a dry run would have made from the pillar."""
+def pending(salt: Mapping[str, Callable], context: MutableMapping, test: bool) -> Pending:
+    """Return what earlier states of a dry run would have made, from the pillar and besides it."""
+    if not test:
+        return NOTHING_PENDING
     versions = {
         "secrets": salt["swarm_secret.planned"](),
         "configs": salt["swarm_config.planned"](),
     }
-    return Pending(set(salt["swarm_settings.get"]()["networks"]), versions)
+    of_pillar = Pending(set(salt["swarm_settings.get"]()["networks"]), versions)
+    return swarm_dry_run.merged(swarm_dry_run.noted(context, test), of_pillar)
 
 
 def noting(context: MutableMapping, key: str) -> Callable[[str], None]:

@@ -78,6 +78,14 @@ FIELDS = {
     ),
     "cap_add": Field(("HostConfig", "CapAdd"), values.names, "a list such as [NET_ADMIN]"),
     "cap_drop": Field(("HostConfig", "CapDrop"), values.names, "a list such as [ALL]"),
+    "privileged": Field(("HostConfig", "Privileged"), values.flag, "true or false"),
+    "devices": Field(
+        ("HostConfig", "Devices"),
+        values.devices,
+        'a list such as ["/dev/ttyUSB0", "/dev/sda:/dev/xvda:r"]',
+        encode=values.device_mappings,
+        decode=values.devices_found,
+    ),
     "memory": Field(("HostConfig", "Memory"), values.size, "a size, such as 512m or 1g"),
     "cpus": Field(
         ("HostConfig", "NanoCpus"),

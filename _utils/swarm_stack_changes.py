@@ -4,6 +4,7 @@ Collect the changes of stacks; tell those that will be made in a cluster that do
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import swarm_errors
 import swarm_networks
@@ -53,10 +54,19 @@ def versions(stacks: list[Stack], kind: str) -> dict[str, str]:
     return {one.name: swarm_versions.version(kind, one.name, one.content) for one in files}
 
 
-def promised(stacks: list[Stack]) -> dict[str, dict]:
-    """Return the changes that will be made in a cluster that does not exist yet."""
+def promised(
+    stacks: list[Stack], pending: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+) -> dict[str, dict]:
+    """
+    Return the changes that will be made in a cluster that does not exist yet.
+
+    pending
+        Versions that earlier states will have made.
+    """
     changes = Changes(stacks)
-    made = {kind: versions(stacks, kind) for kind in swarm_versions.KINDS}
+    made = {
+        kind: {**pending.get(kind, {}), **versions(stacks, kind)} for kind in swarm_versions.KINDS
+    }
     for one in stacks:
         for name, settings in one.networks.items():
             changes.add(one.name, "networks", name, swarm_networks.differences(settings, None))

@@ -16,7 +16,8 @@ import swarm_services
 import swarm_stack_changes
 import swarm_versions
 from swarm_compose import Stack
-from swarm_services import Pending, Run
+from swarm_dry_run import Pending
+from swarm_services import Run
 from swarm_stack_changes import Changes
 from swarm_stack_file import Wanted
 from swarm_stack_objects import Cluster
@@ -63,7 +64,7 @@ def _pending(stacks: list[Stack], pending: Pending) -> Pending:
         kind: {**pending.versions.get(kind, {}), **swarm_stack_changes.versions(stacks, kind)}
         for kind in swarm_versions.KINDS
     }
-    return Pending(pending.networks | networks, versions)
+    return pending._replace(networks=pending.networks | networks, versions=versions)
 
 
 def _objects(client: Any, stacks: list[Stack], changes: Changes, test: bool) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 _CPUS = 1_000_000
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)i?b?")
+_DEVICE = re.compile(r"(?P<path>/[^:\s]+)(:(?P<inside>/[^:\s]+))?(:(?P<rights>[rwm]{1,3}))?")
 _PORT = re.compile(
     r"(?:(?P<ip>\[[0-9a-fA-F:.]+\]|\d+(?:\.\d+){3}):)?(?:(?P<host>\d*):)?(?P<port>\d+)(?:/(?P<proto>\w+))?"
 )
@@ -96,6 +97,42 @@ def signal(value: Any) -> str:
     """Return the name of a signal with ``SIG``; unset is Docker's default."""
     name = (text(value) or "SIGTERM").upper()
     return name if name.isdigit() or name.startswith("SIG") else f"SIG{name}"
+
+
+def flag(value: Any) -> bool:
+    """Return a boolean; unset is false."""
+    if value is not None and not isinstance(value, bool):
+        raise TypeError
+    return bool(value)
+
+
+def devices(value: Any) -> list[str]:
+    """Return devices, sorted, as ``path:path in the container:rights``."""
+    if isinstance(value, str):
+        raise TypeError("found a string")
+    return sorted({_device(text(one)) for one in value or []})
+
+
+def _device(device: str) -> str:
+    match = _DEVICE.fullmatch(device)
+    if not match:
+        raise ValueError(f"found {device!r}")
+    rights = "".join(one for one in "rwm" if one in (match["rights"] or "rwm"))
+    return f"{match['path']}:{match['inside'] or match['path']}:{rights}"
+
+
+def device_mappings(value: list[str]) -> list[dict]:
+    """Return devices in the API's form."""
+    keys = ("PathOnHost", "PathInContainer", "CgroupPermissions")
+    return [dict(zip(keys, one.split(":"), strict=True)) for one in value]
+
+
+def devices_found(raw: list[dict] | None) -> list[str]:
+    """Return devices from the API's form."""
+    return [
+        f"{one['PathOnHost']}:{one['PathInContainer']}:{one['CgroupPermissions']}"
+        for one in raw or []
+    ]
 
 
 def network_mode(value: Any) -> str:

@@ -10,7 +10,7 @@ error or a log.
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -274,17 +274,21 @@ def discard(client: Any, kind: str, objects: list[dict], test: bool = False) -> 
     return sorted(one["Spec"]["Name"] for one in unused)
 
 
-def _used(client: Any, kind: str) -> set[str]:
+def _used(client: Any, kind: str, gone: Container[str] = ()) -> set[str]:
     """Return the IDs that a service, a task or an update that may be rolled back refers to."""
-    specs = []
+    specs, left = [], set()
     with swarm_docker.translated(f"users of {kind}"):
         for service in client.services():
+            if service["Spec"]["Name"] in gone:
+                left.add(service["ID"])
+                continue
             specs.append(service["Spec"]["TaskTemplate"])
             if (service.get("UpdateStatus") or {}).get("State", "completed") != "completed":
                 specs.append((service.get("PreviousSpec") or {}).get("TaskTemplate") or {})
         tasks = client.tasks()
     # A task that is to stop has its files, and is not started again.
-    specs += [one["Spec"] for one in tasks if swarm_rollout.is_due(one)]
+    due = [one for one in tasks if swarm_rollout.is_due(one) and one["ServiceID"] not in left]
+    specs += [one["Spec"] for one in due]
     return {one for each in specs for one in ids_of(kind, each)}
 
 
@@ -300,10 +304,17 @@ def _delete(client: Any, kind: str, one: dict) -> None:
         swarm_docker.found(delete, one["ID"])
 
 
-def remove(client: Any, kind: str, name: str, test: bool = False) -> dict:
-    """Remove all versions of a name; refused while a service uses one. Return what changed."""
+def remove(
+    client: Any, kind: str, name: str, test: bool = False, gone: Container[str] = ()
+) -> dict:
+    """
+    Remove all versions of a name; refused while a service uses one. Return what changed.
+
+    gone
+        Services that earlier states of a dry run would have removed.
+    """
     row = versions(objects(client, kind), name)
-    used = _used(client, kind) if row else set()
+    used = _used(client, kind, gone) if row else set()
     if in_use := sorted(one["Spec"]["Name"] for one in row if one["ID"] in used):
         raise swarm_errors.SwarmError(
             f"{KINDS[kind].word} {name} cannot be removed: services use {', '.join(in_use)}. Take"

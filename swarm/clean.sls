@@ -30,10 +30,15 @@ docker clients use the engine:
 
 {%- if mode != "builtin" %}
 
+containers of services are removed:
+  swarm_service.removed:
+    - require:
+      - swarm_client: docker clients use the engine
+
 agent and manager are removed:
   swarm_classic.removed:
     - require:
-      - swarm_client: docker clients use the engine
+      - swarm_service: containers of services are removed
 
 this node is out of the store:
   swarm_consul.deregistered:

@@ -1,6 +1,6 @@
 {#- Everything: from a bare machine to a healthy node of the swarm. A minion that is the CA and no
     node becomes the CA, and nothing more. #}
-{%- from "swarm/mode.jinja" import mode, volumes, workloads with context %}
+{%- from "swarm/mode.jinja" import mode, containers, files, volumes, workloads with context %}
 {%- from "swarm/member.jinja" import only_ca with context %}
 include:
 {%- if only_ca %}
@@ -11,8 +11,14 @@ include:
   - swarm.engine
   - swarm.{{ mode }}
   - swarm.networks
+{%-   if files %}
+  - swarm.files
+{%-   endif %}
 {%-   if volumes %}
   - swarm.volumes
+{%-   endif %}
+{%-   if containers %}
+  - swarm.containers
 {%-   endif %}
 {%-   if workloads %}
   - swarm.services

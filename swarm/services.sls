@@ -1,8 +1,14 @@
 {#- Secrets, configs, services and stacks that pillar names. The leader sees to them. In classic
     mode, there are only services, and the host of the primary manager sees to them. #}
-{%- from "swarm/mode.jinja" import mode, stacks with context %}
+{%- from "swarm/mode.jinja" import mode, files, images, stacks with context %}
 include:
   - swarm.networks
+{%- if files %}
+  - swarm.files
+{%- endif %}
+{%- if images %}
+  - swarm.images
+{%- endif %}
 {%- if mode == "builtin" %}
 
 secrets of pillar are present:
@@ -22,8 +28,14 @@ services of pillar run:
 {%- if mode == "builtin" %}
       - swarm_secret: secrets of pillar are present
       - swarm_config: configs of pillar are present
+{%-   if images %}
+      - swarm_image: images of services are present
+{%-   endif %}
 {%- else %}
       - swarm_network: networks of pillar are present
+{%- endif %}
+{%- if files %}
+      - swarm_file: files of services are present
 {%- endif %}
 {%- if stacks %}
 

@@ -33,6 +33,9 @@ EVERYTHING = {
     "timeout": 20,
     "image": WORKLOAD,
     "resolve": "never",
+    # The hosts have the image: nothing is pulled, and there need be no archive.
+    "prepull": True,
+    "image_source": "/root/no-such.tar",
     "command": ["sh", "-c"],
     "args": "sleep 3600",
     "env": {"A": 1},
@@ -55,7 +58,7 @@ EVERYTHING = {
     "preferences": ["spread=node.labels.zone", {"spread": "node.labels.rack"}],
     "max_replicas_per_node": 3,
     "limits": {"cpus": 1.5, "memory": "64m", "pids": 50},
-    "reservations": {"cpus": 0.01, "memory": "8m"},
+    "reservations": {"cpus": 0.01, "memory": "8m", "generic": {"gpu": 2}},
     "healthcheck": {
         "test": ["CMD", "true"],
         "interval": "1m30s",
@@ -265,7 +268,8 @@ def test_every_option_is_what_docker_has_afterwards(services):
         "configs": {"site": {"content": "y"}},
     }
     told = services.run({"all": EVERYTHING}, **more)["all"]
-    assert set(told) == given - {"timeout", "resolve"} | {"state"}
+    of_formula = {name for name in given if not OPTIONS[name].path}
+    assert set(told) == given - of_formula | {"state"}
     services.unchanged({"all": EVERYTHING}, **more)
     # Without any of it, it is as if it had never been there.
     kept = ("image", "resolve", "mode", "replicas", "timeout", "labels", "container_labels")
@@ -524,6 +528,8 @@ def test_runner_shows_tasks_and_logs_scales_rolls_back_and_exports(services):
     exported = lab.salt_run("swarm.export")["swarm"]
     assert exported["services"]["web"]["env"] == {"A": "1"}
     assert exported["networks"]["backend"]["labels"] == {"a": "b"}
+    assert set(exported["managers"]) <= set(lab.hosts())
+    assert set(exported["managers"]) | set(exported["nodes"]) == set(lab.hosts())
     services.unchanged(exported["services"], networks=exported["networks"])
 
 
@@ -594,3 +600,101 @@ def test_service_and_its_network_are_removed_and_made_anew_at_once(services):
             (states,) = lab.salt(host, "state.single", *function.split()).values()
             (ret,) = states.values()
             assert ret["result"] is True, ret
+
+
+@pytest.mark.long
+def test_resource_and_port_that_no_node_has_are_named(services):
+    """The managers only count the nodes."""
+    base = {**SLEEP, "timeout": 8, "update_config": QUICK}
+    port = [{"published": 8099, "target": 80, "mode": "host"}]
+    hosts = len(services.mode.lab.hosts())
+    services.run({"taken": {**base, "mode": "global", "ports": port}})
+    bad = {
+        "memory": {**base, "reservations": {"memory": "4096g"}},
+        "cpus": {**base, "reservations": {"cpus": 4000}},
+        "port": {**base, "ports": port},
+        "down": {**base, "replicas": 3 * hosts},
+    }
+    told = services.apply(bad)[RUN]
+    assert told["result"] is False
+    assert "no node has 4096 GiB of memory left for a reservation: m" in told["comment"]
+    assert "no node has 4000 CPUs left for a reservation: m" in told["comment"]
+    assert "a task already has one of its ports 8099/tcp" in told["comment"]
+    assert services.run({"down": {**base, "replicas": 1}})["down"] == {
+        "replicas": {"old": 3 * hosts, "new": 1}
+    }
+    assert len(services.tasks("down")) == 1
+
+
+OWN_STATES = """
+net:
+  swarm_network.present: [{driver: overlay}]
+key:
+  swarm_secret.present: [{content: x}]
+page:
+  swarm_config.present: [{content: x}]
+app:
+  swarm_service.present:
+    - image: IMAGE
+    - resolve: never
+    - args: [sleep, "3600"]
+    - stop_grace_period: 1s
+    - networks: [net]
+    - secrets: [key]
+    - configs: [page]
+    - require: [{swarm_secret: key}, {swarm_config: page}, {swarm_network: net}]
+"""
+NO_STATES = """
+app:
+  swarm_service.absent: []
+net:
+  swarm_network.absent: [{require: [{swarm_service: app}]}]
+key:
+  swarm_secret.absent: [{require: [{swarm_service: app}]}]
+page:
+  swarm_config.absent: [{require: [{swarm_service: app}]}]
+"""
+
+
+@pytest.mark.long
+def test_dry_run_of_states_of_ones_own_promises_what_the_run_does(services):
+    """The service needs what the states before it create, and gives free what later ones remove."""
+
+    def states(text, **test):
+        given = [f"{key}={one}" for key, one in test.items()]
+        command = ["state.template_str", text.replace("IMAGE", WORKLOAD), *given]
+        found = services.mode.lab.salt(services.leader, *command)[services.leader]
+        assert isinstance(found, dict), found
+        return [(one["__id__"], one["result"], one["changes"]) for one in found.values()]
+
+    for text in (OWN_STATES, NO_STATES):
+        promised = states(text, test=True)
+        assert {result for _, result, _ in promised} == {None}
+        done = states(text)
+        assert {result for _, result, _ in done} == {True}
+        assert [(one, changes) for one, _, changes in done] == [
+            (one, changes) for one, _, changes in promised
+        ]
+        assert {result for _, result, _ in states(text, test=True)} == {True}
+
+
+@pytest.mark.long
+def test_nodes_have_the_image_of_a_service_before_its_tasks_start(services):
+    """From an archive, on the nodes that may run it."""
+    lab, name = services.mode.lab, "swarm_image.get"
+    source = {"image_source": "salt://images/busybox.tar"}
+    web = {**SLEEP, **source, "constraints": ["node.role==manager"]}
+    services.mode.pillar(services={"web": web})
+    try:
+        for host in lab.hosts():
+            services.mode.docker(host, "rmi", "-f", WORKLOAD)
+        promised = lab.salt("*", "swarm_image.prepull", "test=True")
+        assert not any(lab.salt("*", name, WORKLOAD).values())
+        assert lab.salt("*", "swarm_image.prepull") == promised
+        managers = {host for host in lab.hosts() if services.mode.swarm(host)["ControlAvailable"]}
+        assert {host for host, one in promised.items() if one} == managers
+        assert {host for host, one in lab.salt("*", name, WORKLOAD).items() if one} == managers
+        services.run({"web": web})
+        services.unchanged({"web": web})
+    finally:
+        lab.salt("*", "swarm_image.load", WORKLOAD, "salt://images/busybox.tar")

@@ -179,3 +179,22 @@ def test_whole_apply_runs_services_and_a_second_one_changes_nothing(swarm, servi
     assert failures(returns) == {}
     assert {key for key in changed(returns) if key.endswith(RUN)} == {f"{swarm.primary()}: {RUN}"}
     assert swarm.apply() == {}
+
+
+def test_host_that_leaves_has_no_container_of_a_service_and_the_others_take_over(swarm, services):
+    web = {**SLEEP, "args": ["sh", "-c", "echo hello; exec sleep 3600"], "replicas": 6}
+    services.run({"web": web})
+    rows = swarm.lab.salt_run("swarm.ps", "web")
+    assert [row["task"].partition(" ")[0] for row in rows] == [f"web.{n}" for n in range(1, 7)]
+    assert {row["state"] for row in rows} == {"running"}
+    assert [one["log"] for one in swarm.lab.salt_run("swarm.logs", "web")] == [["hello"]] * 6
+    host = next(one for one in swarm.lab.hosts() if one != swarm.primary())
+    here = {name for name, (where, *_) in services.there().items() if where == host}
+    assert here
+    promised = swarm.lab.salt(host, "swarm_service.remove_local", "test=True")[host]
+    assert set(promised) == here <= set(services.there())
+    assert swarm.lab.salt(host, "swarm_service.remove_local")[host] == promised
+    assert not here & set(services.there())
+    # Its engine is there still: the next apply fills it again.
+    services.state({"web": web})
+    assert here <= set(services.there())

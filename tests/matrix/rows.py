@@ -110,6 +110,11 @@ _LOGIN = {
         "registry.example.com:5000": {"username": "swarm", "password": "/root/matrix-password"}
     }
 }
+_BESIDE = {
+    "image": "busybox:lab",
+    "image_source": "salt://images/busybox.tar",
+    "command": ["sleep", "864000"],
+}
 _IDLE = {"image": "busybox:lab", "args": ["sleep", "864000"], "replicas": 0}
 # As in a compose file.
 _IDLE_SERVICE = {
@@ -631,6 +636,19 @@ ROWS = (
         undo=_network(labels={}),
     ),
     # --- workloads
+    _row(
+        "containers",
+        {"matrix": {**_BESIDE, "restart_policy": "always"}},
+        {"matrix": {**_BESIDE, "hostname": "matrix", "nodes": ["m1", "m?"]}},
+        _refused({"matrix": {"image": "a", "priveleged": True}}, "Did you mean 'privileged'?"),
+        _refused({"swarm-manager": {"image": "a"}}, "swarm:containers:swarm-manager"),
+    ),
+    _row(
+        "files",
+        {"/root/matrix/file": {"source": "/etc/hostname"}},
+        {"/root/matrix/file": {"source": "/etc/hostname", "mode": "0600", "nodes": ["m1", "m?"]}},
+        _refused({"/root/matrix/file": {"sorce": "/etc/hostname"}}, "Did you mean 'source'?"),
+    ),
     _row(
         "volumes",
         {"matrix": {"labels": {"owner": "web-team"}}},

@@ -22,7 +22,9 @@ from _modules import (
     swarm_consul,
     swarm_engine,
     swarm_leader,
+    swarm_network,
     swarm_package,
+    swarm_service,
     swarm_turn,
 )
 from tests.unit import consul_agent
@@ -40,15 +42,18 @@ _WITH_CONTEXT = (
     swarm_consul,
     swarm_engine,
     swarm_leader,
+    swarm_network,
     swarm_package,
+    swarm_service,
     swarm_turn,
 )
 DATA = Path(__file__).parent / "data"
 
 # How fast a machine is must never decide, nor must chance: the same examples in every run.
-# HYPOTHESIS_PROFILE=search looks for new ones.
+# HYPOTHESIS_PROFILE=large takes ten times as many, HYPOTHESIS_PROFILE=search looks for new ones.
 calm = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("unit", max_examples=100, derandomize=True, **calm)
+settings.register_profile("large", max_examples=1000, derandomize=True, **calm)
 settings.register_profile("search", max_examples=10000, **calm)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
 

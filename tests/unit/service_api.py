@@ -14,12 +14,14 @@ import requests
 import swarm_digests
 import swarm_docker
 import swarm_networks
+import swarm_service_api
 import swarm_service_modes as modes
 import swarm_service_watch
 import swarm_wait
 
 from tests.unit.clock import Clock
 from tests.unit.cluster_api import node
+from tests.unit.spec_api import kept
 
 NAMES = {"id-backend": "backend"}
 
@@ -49,6 +51,7 @@ class Manager(Clock):
         self.timeout = 60
         self.registry = {}  # image: digest, or what asking for it does
         self.asked = []  # images
+        self.swarm_ = {"ID": "c1", "Spec": {}, "DefaultAddrPool": ["10.0.0.0/8"], "SubnetSize": 24}
         self.logs = collections.defaultdict(bytes)  # ID of a task: what Docker returns
 
     def _next(self):
@@ -84,6 +87,9 @@ class Manager(Clock):
         if which in self.networks_:
             return {**self.networks_[which], "Containers": {}}
         raise docker.errors.NotFound("no such network")
+
+    def inspect_swarm(self):
+        return copy.deepcopy(self.swarm_)
 
     def containers(self, **_):
         return []
@@ -149,8 +155,7 @@ class Manager(Clock):
 
     def _service(self, rest, body):
         ids = {"host": "id-host", **{one["Name"]: key for key, one in self.networks_.items()}}
-        for one in body["TaskTemplate"].get("Networks") or []:
-            one["Target"] = ids.get(one["Target"], one["Target"])
+        body = kept(body, ids)
         name = body["Name"]
         old = self.services_.get(name)
         if rest.endswith("&rollback=previous"):
@@ -171,10 +176,6 @@ class Manager(Clock):
             # As Docker does: every update is another run.
             runs = old["JobStatus"]["JobIteration"].get("Index", 0) + 1 if old else 0
             new["JobStatus"] = {"JobIteration": {"Index": runs} if runs else {}}
-        if "ReplicatedJob" in body["Mode"]:
-            job = body["Mode"]["ReplicatedJob"]
-            job.setdefault("MaxConcurrent", 1)
-            job.setdefault("TotalCompletions", job["MaxConcurrent"])
         if old:
             new["PreviousSpec"] = old["Spec"]
         self.services_[name] = new
@@ -212,7 +213,7 @@ class Manager(Clock):
         """Create tasks of a service, by default with its spec, one for each replica."""
         service = self.services_[name]
         count = service["Spec"]["Mode"].get("Replicated", {}).get("Replicas", 1)
-        for slot in slots or range(1, count + 1):
+        for slot in range(1, count + 1) if slots is None else slots:
             template = copy.deepcopy(template or service["Spec"]["TaskTemplate"])
             template.pop("Runtime", None)
             self.tasks_.append(
@@ -258,7 +259,13 @@ class Manager(Clock):
         monkeypatch.setattr(swarm_docker, "post", self.post)
         monkeypatch.setattr(swarm_docker, "get", self.get)
         monkeypatch.setattr(swarm_docker, "registry_login", lambda _, image: {"login for": image})
-        for module in (swarm_wait, swarm_service_watch, swarm_digests, swarm_networks):
+        for module in (
+            swarm_wait,
+            swarm_service_api,
+            swarm_service_watch,
+            swarm_digests,
+            swarm_networks,
+        ):
             monkeypatch.setattr(module, "time", self)
         return self
 

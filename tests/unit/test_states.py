@@ -50,8 +50,11 @@ APPLIED = {
     "swarm_secret.managed": "swarm_secret.apply_all",
     "swarm_config.managed": "swarm_config.apply_all",
     "swarm_service.managed": "swarm_service.apply_all",
+    "swarm_service.removed": "swarm_service.remove_local",
     "swarm_stack.managed": "swarm_stack.apply_all",
     "swarm_volume.managed": "swarm_volume.apply_all",
+    "swarm_image.prepulled": "swarm_image.prepull",
+    "swarm_container.managed": "swarm_container.apply_all",
 }
 # What a state says besides.
 WORDS = {
@@ -66,6 +69,7 @@ WAITED = {
 }
 # states: what has to be there for them
 GATES = {
+    "swarm_image": "swarm_image.apply",
     "swarm_libraries": "swarm_libraries.install",
     "swarm_settings": "swarm_settings.get",
     "swarm_engine": "swarm_engine.configure",
@@ -85,6 +89,8 @@ GATES = {
     "swarm_service": "swarm_service.apply",
     "swarm_stack": "swarm_stack.apply",
     "swarm_volume": "swarm_volume.apply",
+    "swarm_job": "swarm_job.run",
+    "swarm_file": "swarm_file.wanted",
 }
 CHANGES = {"thing": {"old": None, "new": "there"}}
 
@@ -96,7 +102,6 @@ def run(monkeypatch):
     def run(name, function, outcome, test=False, complaints=(), **kwargs):
         module, _, state = name.partition(".")
         states = importlib.import_module(f"_states.{module}")
-        leads = kwargs.pop("leads", True)
         salt = mocked(
             **{
                 "swarm_engine__complaints": complaints,
@@ -106,8 +111,6 @@ def run(monkeypatch):
                 "swarm_stack__complaints": complaints,
                 "swarm_stack__ignored": kwargs.pop("ignored", []),
                 "swarm_builtin__release": kwargs.pop("stays", ""),
-                "swarm_leader__leads": leads,
-                "swarm_service__leads": leads,
                 function.replace(".", "__"): outcome,
             }
         )
@@ -182,7 +185,7 @@ LEADERS = {
 @pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
 def test_leader_acts_on_what_is_the_clusters(run, name, test):
     function, given = LEADERS[name]
-    ret, called = run(name, function, CHANGES, test, leads=True, **given)
+    ret, called = run(name, function, CHANGES, test, **given)
     assert (ret["result"], ret["changes"]) == (None if test else True, CHANGES)
     assert called.call_args.args[0] == "a name"
     assert called.call_args.kwargs["test"] is test
@@ -191,19 +194,34 @@ def test_leader_acts_on_what_is_the_clusters(run, name, test):
 @pytest.mark.parametrize("name", LEADERS)
 def test_node_that_does_not_lead_leaves_it_to_the_leader(run, name):
     function, given = LEADERS[name]
-    ret, called = run(name, function, CHANGES, leads=False, **given)
+    ret, called = run(name, function, None, **given)
     assert (ret["result"], ret["changes"]) == (True, {})
     assert "not the leader" in ret["comment"]
-    called.assert_not_called()
+    called.assert_called_once()
 
 
 def test_node_that_cannot_tell_who_acts_fails(run):
     """In classic mode, the managers have to be asked."""
     error = swarm_errors.WaitTimeoutError("gave up after 5 s: no manager is primary")
-    ret, called = run("swarm_service.managed", "swarm_service.apply_all", CHANGES, leads=error)
+    ret, _ = run("swarm_service.managed", "swarm_service.apply_all", error)
     assert (ret["result"], ret["changes"]) == (False, {})
     assert "no manager is primary" in ret["comment"]
-    called.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("completed", "test", "result"),
+    [(True, False, True), (False, False, False), (None, True, None)],
+)
+def test_job_fails_if_it_does_not_complete_and_tells_its_tasks(run, completed, test, result):
+    tasks = [{"task": "job.1 on m1", "exit code": 3, "log": ["no"]}]
+    done = {"job": "a name", "completed": completed, "why not": "0 of 1", "tasks": tasks}
+    ret, called = run("swarm_job.run", "swarm_job.run", done, test, timeout=9)
+    assert (ret["result"], ret["changes"]["tasks"]["new"]) == (result, tasks)
+    assert ("job a name: 0 of 1" in ret["comment"]) is (result is False)
+    called.assert_called_once_with("a name", timeout=9, lines=20, test=test)
+    assert run("swarm_job.run", "swarm_job.run", None)[0]["result"] is True
+    error = swarm_errors.SettingsError("no job")
+    assert run("swarm_job.run", "swarm_job.run", error)[0]["result"] is False
 
 
 def test_stack_tells_what_is_ignored_and_each_warning(run):
@@ -217,7 +235,7 @@ def test_stack_tells_what_is_ignored_and_each_warning(run):
 def test_service_gets_every_option_that_is_given_and_none_of_salts_own(run):
     """An option that is null is given: it takes a value away."""
     given = {"image": "a", "limits": None, "__pub_fun": "state.apply"}
-    _, called = run("swarm_service.present", "swarm_service.apply", {}, leads=True, **given)
+    _, called = run("swarm_service.present", "swarm_service.apply", {}, **given)
     assert called.call_args.args == ("a name", {"image": "a", "limits": None})
 
 

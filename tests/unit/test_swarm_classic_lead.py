@@ -2,6 +2,8 @@
 Services of classic mode: the host of the primary manager acts, and the others leave it to that one.
 """
 
+import contextlib
+
 import pytest
 import swarm_docker
 import swarm_errors
@@ -31,6 +33,7 @@ class Host:
             swarm_settings__get=lambda **_: self.settings,
             swarm_classic__managers=lambda: self.roles,
             swarm_classic__wait_primary="10.77.0.11:3375",
+            swarm_engine__exists=True,
         )
         monkeypatch.setattr(swarm_service, "__salt__", self.salt, raising=False)
         monkeypatch.setattr(swarm_docker, "connect", self._connect)
@@ -65,8 +68,8 @@ def test_host_of_the_primary_acts_through_its_own_manager(host):
 def test_other_hosts_do_nothing(host, name):
     one = host(name)
     assert swarm_service.leads() is swarm_service.leads(test=True) is False
-    assert swarm_service.apply_all() == swarm_service.apply_all(test=True) == {}
-    assert swarm_service.apply("web", {"image": "a"}) == swarm_service.remove("web") == {}
+    assert swarm_service.apply_all() is swarm_service.apply_all(test=True) is None
+    assert swarm_service.apply("web", {"image": "a"}) is swarm_service.remove("web") is None
     assert swarm_service.scale("web", 2) is None
     assert one.api.written == []
 
@@ -92,7 +95,14 @@ def test_first_manager_promises_on_bare_hosts_what_will_be_made(host):
     assert swarm_service.apply_all() == promised
     one = host("m2")
     one.roles = SILENT
-    assert swarm_service.apply_all(test=True) == {}
+    assert swarm_service.apply_all(test=True) is None
+
+
+def test_managers_are_asked_once_who_is_primary(host):
+    one = host()
+    swarm_service.apply_all()
+    one.salt["swarm_classic.managers"].assert_called_once_with()
+    one.salt["swarm_classic.wait_primary"].assert_called_once_with()
 
 
 def test_dry_run_counts_with_the_networks_of_the_pillar(host):
@@ -112,6 +122,67 @@ def test_single_service_is_checked_as_one_of_the_pillar(host):
         swarm_service.apply("web", {"image": "a", "replicsa": 2})
     assert swarm_service.apply("web", {"image": "a"})["state"]["new"] == "running"
     assert set(one.api.there()) == {"web.1"}
+
+
+def test_containers_and_logs_of_a_service_are_read_through_the_manager(host):
+    one = host()
+    swarm_service.apply("web", {"image": "a", "replicas": 11})
+    found = swarm_service.tasks("web")
+    assert [row["task"].split()[0] for row in found[-3:]] == ["web.9", "web.10", "web.11"]
+    first = one.api.box("web.1")
+    assert found[0] == {
+        "task": f"web.1 on {first.engine}",
+        "state": "running",
+        "exit code": 0,
+        "error": "",
+        "wanted": "running",
+        "since": found[0]["since"],
+        "image": "a",
+    }
+    assert found[0]["since"]
+    assert swarm_service.logs("web")[0]["log"] == ["the last words of a"]
+    one.api.down.add(first.engine)
+    row = swarm_service.logs("web")[0]
+    assert (row["state"], row["log"]) == ("unknown", [])
+    assert row["error"] == "its engine does not answer the managers"
+    with pytest.raises(swarm_errors.SwarmError, match=r"no service wep\. Did you mean 'web'"):
+        swarm_service.tasks("wep")
+    host("m4")
+    assert swarm_service.tasks("web") is swarm_service.logs("web") is None
+
+
+class Engine:
+    """The engine of one host, by its own API."""
+
+    def __init__(self, swarm, name):
+        self.swarm, self.name = swarm, name
+
+    def containers(self, all):  # noqa: A002
+        found = [one for one in self.swarm.boxes if one.engine == self.name]
+        return [{"Names": ["/other/alias", f"/{one.name}"], "Labels": one.labels} for one in found]
+
+    def __getattr__(self, key):
+        return getattr(self.swarm, key)
+
+
+def test_host_that_leaves_has_no_container_of_a_service_and_all_others(host, monkeypatch):
+    one = host()
+    swarm_service.apply("web", {"image": "a", "replicas": 6})
+    here = {box.name for box in one.api.boxes if box.engine == "m1"}
+    one.api.run("own", "b")
+    label = {"Labels": {"swarm-formula.service": "web"}}
+    one.api.post(one.api, "/containers/create?name=copy", {"Image": "b", "HostConfig": {}, **label})
+    before = set(one.api.there())
+    engine = contextlib.nullcontext(Engine(one.api, "m1"))
+    monkeypatch.setattr(swarm_service, "_client", lambda: engine)
+    promised = swarm_service.remove_local(test=True)
+    assert set(one.api.there()) == before
+    assert swarm_service.remove_local() == promised
+    assert here == set(promised)
+    assert set(one.api.there()) == before - here
+    assert swarm_service.remove_local() == swarm_service.remove_local(test=True) == {}
+    one.salt["swarm_engine.exists"].return_value = False
+    assert swarm_service.remove_local() == {}
 
 
 @pytest.mark.parametrize("call", [swarm_service.restart, swarm_service.rollback])

@@ -24,7 +24,8 @@ FILES = sorted(path.stem for path in FOLDER.glob("*.yml"))
 RECORDED = sorted(path.stem for path in FOLDER.glob("*.json"))
 WHERE = "stack st"
 SPECIAL = """environment env_file networks ports volumes tmpfs secrets configs restart scale
-    healthcheck.disable deploy.mode deploy.replicas profiles""".split()
+    healthcheck.disable deploy.mode deploy.replicas profiles
+    deploy.resources.reservations.generic_resources""".split()
 COMPOSE = {*compose.OPTIONS, *compose.IGNORED, *compose.REFUSED, *SPECIAL}
 WORDS = [
     *sorted({word for key in COMPOSE for word in key.split(".")} | set("abx")),
@@ -258,6 +259,21 @@ def test_same_file_gives_the_same_stack_and_options_in_canonical_form(name):
         ),
         ({"volumes": ["/data"]}, "mounts", [{"type": "volume", "target": "/data"}]),
         (
+            {
+                "deploy": {
+                    "resources": {
+                        "reservations": {
+                            "generic_resources": [
+                                {"discrete_resource_spec": {"kind": "gpu", "value": "2"}}
+                            ]
+                        }
+                    }
+                }
+            },
+            "reservations.generic",
+            {"gpu": 2},
+        ),
+        (
             {"volumes": ["/a:/b:ro,rslave"]},
             "mounts",
             [
@@ -387,7 +403,7 @@ def test_fault_names_stack_service_key_and_cure(given, place, words):
 # Keys that take a list, not a text; of the others, a text is one word of the list, or several.
 LISTS = """ports volumes secrets configs networks networks.default.aliases group_add cap_add
     cap_drop profiles deploy.placement.constraints deploy.placement.preferences environment labels
-    extra_hosts""".split()
+    extra_hosts deploy.resources.reservations.generic_resources""".split()
 
 
 @pytest.mark.parametrize("value", ["abc", "default", "/a", 3])

@@ -53,6 +53,11 @@ def test_job_runs_once_for_a_definition_and_a_rerun_is_one_more(manager, mode):
     assert iteration(manager) == 3
 
 
+def test_job_without_completions_has_nothing_to_wait_for(manager):
+    assert apply(manager, job=job(completions=0))["job"]["completions"]["new"] == 0
+    assert manager.tasks_ == []
+
+
 def test_all_completions_are_waited_for_and_counted(manager):
     def slowly(manager, name):
         one = {"JobIteration": manager.services_[name]["JobStatus"]["JobIteration"]}
@@ -214,15 +219,23 @@ def test_log_of_a_terminal_has_no_headers(manager):
 def test_schedule_sees_a_failure_by_the_return_code(manager, monkeypatch, code):
     apply(manager, job=job())
     manager.behave["job"] = lambda manager, name: manager.complete(name, code, "shutdown")
-    salt = mocked(swarm_leader__leads=True, swarm_settings__get={"timeout": 30})
+    salt = mocked(
+        swarm_leader__leads=True, swarm_leader__founds=False, swarm_settings__get={"timeout": 30}
+    )
     monkeypatch.setattr(swarm_job, "__salt__", salt, raising=False)
     monkeypatch.setattr(swarm_job, "__context__", {}, raising=False)
     monkeypatch.setattr(swarm_job.swarm_mode, "connect", manager.connect)
+    assert swarm_job.run("job", test=True)["completed"] is None
+    assert swarm_job.run("later", test=True)["completed"] is None
+    assert iteration(manager) == 0
     assert swarm_job.run("job")["completed"] is (code == 0)
     assert swarm_job.__context__ == ({"retcode": 1} if code else {})
     salt["swarm_leader.leads"].return_value = False
     runs = iteration(manager)
     assert (swarm_job.run("job"), iteration(manager)) == (None, runs)
+    assert swarm_job.run("job", test=True) is None
+    salt["swarm_leader.founds"].return_value = True
+    assert swarm_job.run("job", test=True)["job"] == "job"
 
 
 # ---- restart of any service

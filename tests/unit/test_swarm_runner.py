@@ -677,6 +677,7 @@ ROW = {
     "wanted": 2,
     "running": 1,
     "update": "paused",
+    "since": "2026-01-02T03:04:05",
     "why not": "web.1 on m2: task: non-zero exit (1)",
 }
 
@@ -687,13 +688,26 @@ def test_services_are_those_of_the_first_manager_that_tells(fleet):
     fleet.services = {"m1": None, "m2": [ROW], "m3": [ROW, ROW]}
     assert runner.services() == [{"swarm": "m1,m2,m3", **ROW}]
     assert [minions for minions, *_ in fleet.calls("swarm_service.status")] == [["m1"], ["m2"]]
+    former = {key: one for key, one in ROW.items() if key != "since"}
+    fleet.services = {"m1": [former], "m2": [ROW]}
+    assert runner.services() == [{"swarm": "m1,m2,m3", **ROW, "since": ""}]
 
 
 def test_services_are_a_table_for_people(fleet, monkeypatch):
     monkeypatch.setattr(runner, "__opts__", {}, raising=False)
     fleet.services = {"m1": [{**ROW, "image": "a\nb"}]}
     head, row = runner.services().splitlines()
-    assert head.split() == ["service", "mode", "image", "wanted", "running", "update", "why", "not"]
+    assert head.split() == [
+        "service",
+        "mode",
+        "image",
+        "wanted",
+        "running",
+        "update",
+        "since",
+        "why",
+        "not",
+    ]
     assert "a\\nb" in row
     fleet.services = {"m1": []}
     assert runner.services() == "there are no services"

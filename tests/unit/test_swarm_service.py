@@ -7,6 +7,8 @@ import importlib
 
 import pytest
 import swarm_errors
+import swarm_membership
+import swarm_mode
 
 from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, settings_of
@@ -20,11 +22,19 @@ PILLAR = {
     "configs": {"site": {"content": "x", "keep": 3}},
     "services": {"web": {"image": "a", "secrets": ["password"], "configs": ["site"]}},
 }
-MODULES = ("swarm_service", "swarm_secret", "swarm_config")
+OWN = {"image": "a", "networks": ["own"], "secrets": ["key"], "configs": ["page"]}
+SHOP = {
+    "content": {
+        "services": {"web": {"image": "a", "networks": ["out"], "secrets": ["key"]}},
+        "networks": {"out": {"external": True, "name": "own"}},
+        "secrets": {"key": {"external": True}},
+    }
+}
+MODULES = ("swarm_service", "swarm_secret", "swarm_config", "swarm_network", "swarm_stack")
 
 
 class Host:
-    """The three modules on a manager."""
+    """The modules on a manager, in one run of states."""
 
     def __init__(self, monkeypatch):
         self.api, self.leads, self.pillar = Manager().patch(monkeypatch), True, PILLAR
@@ -35,18 +45,21 @@ class Host:
             swarm_settings__get=lambda **_: self.settings,
             swarm_leader__leads=lambda: self.leads,
             swarm_leader__founds=lambda: self.founds,
+            swarm_builtin__claims={"m2": "id-m2"},
         )
+        self.context = {}
         for name, module in self.modules.items():
             salt |= {f"{name}.planned": lambda name=name: self.modules[name].planned()}
             monkeypatch.setattr(module, "__salt__", salt, raising=False)
-            monkeypatch.setattr(module, "__context__", {}, raising=False)
+            monkeypatch.setattr(module, "__context__", self.context, raising=False)
             monkeypatch.setattr(module, "__pillar__", {"swarm": self.pillar}, raising=False)
             monkeypatch.setattr(module, "_client", self.api.connect)
-            monkeypatch.setattr(module.swarm_mode, "swarm", lambda _: {"NodeID": "id-m1"})
-            monkeypatch.setattr(
-                module.swarm_membership, "manager", lambda _: self.manager, raising=False
-            )
-        self.service, self.secret, self.config = (self.modules[name] for name in MODULES)
+        monkeypatch.setattr(swarm_mode, "swarm", lambda _: {"NodeID": "id-m1"})
+        monkeypatch.setattr(swarm_membership, "manager", lambda _: self.manager)
+        monkeypatch.setattr(self.modules["swarm_network"], "_judge", lambda _: None)
+        self.service, self.secret, self.config, self.network, self.stack = (
+            self.modules[name] for name in MODULES
+        )
 
     def apply_all(self, test=False):
         """Do what the states of ``swarm.services`` do, and return what each has changed."""
@@ -96,20 +109,80 @@ def test_leader_acts_and_in_a_dry_run_the_node_that_will_be(host):
 
 def test_only_the_leader_acts_and_calls_of_others_are_none(host):
     host.leads = False
-    assert host.apply_all() == host.apply_all(test=True) == [{}, {}, {}]
-    assert host.service.apply("web", {"image": "a"}) == {}
-    assert host.secret.apply("password", content="x") == {}
-    for module in (host.service, host.secret, host.config):
-        assert module.remove("web") == {}
+    assert host.apply_all() == host.apply_all(test=True) == [None, None, None]
+    assert host.service.apply("web", {"image": "a"}) is None
+    assert host.secret.apply("password", content="x") is None
+    assert host.stack.apply("shop", SHOP) is host.service.restart("web") is None
+    for module in (host.service, host.secret, host.config, host.stack):
+        assert module.remove("web") is module.remove("web", test=True) is None
     assert host.api.written == []
 
 
 def test_first_manager_promises_on_a_bare_host_what_it_will_make(host):
     host.leads, host.founds = False, True
     promised = host.apply_all(test=True)
-    assert host.apply_all() == [{}, {}, {}]
+    assert host.apply_all() == [None, None, None]
     host.leads, host.founds = True, False
     assert host.apply_all() == promised
+
+
+def own_states(host, test=False):
+    """Do what states of one's own do, one after the other, and return what each has changed."""
+    host.context.clear()
+    return [
+        host.network.apply("own", {"driver": "overlay"}, test),
+        host.secret.apply("key", content="x", test=test),
+        host.config.apply("page", content="x", test=test),
+        host.service.apply("app", OWN, test),
+        host.stack.apply("shop", SHOP, test),
+    ]
+
+
+def test_states_of_ones_own_count_with_earlier_ones_in_a_dry_run(host):
+    promised = own_states(host, test=True)
+    assert host.api.written == []
+    assert own_states(host) == promised
+    assert "absent" not in text(promised[3]["secrets"])
+    assert own_states(host) == own_states(host, test=True) == [{}] * 5
+    # What was noted in one run is nothing in the next.
+    host.context.clear()
+    with pytest.raises(swarm_errors.SettingsError, match="one that the cluster has"):
+        host.service.apply("app", {**OWN, "secrets": ["kez"]}, test=True)
+
+
+def test_states_of_ones_own_promise_on_a_bare_host_what_they_will_make(host):
+    host.leads, host.founds = False, True
+    promised = own_states(host, test=True)
+    assert host.service.remove("app", test=True) == host.secret.remove("key", test=True) == {}
+    assert host.api.written == []
+    host.leads, host.founds = True, False
+    assert own_states(host) == promised
+
+
+def removals(host, test=False):
+    host.context.clear()
+    return [
+        host.stack.remove("shop", test),
+        host.service.remove("app", test),
+        host.network.remove("own", test),
+        host.secret.remove("key", test),
+        host.config.remove("page", test),
+    ]
+
+
+def test_dry_run_removes_what_services_had_that_earlier_states_remove(host):
+    own_states(host)
+    host.context.clear()
+    with pytest.raises(swarm_errors.SwarmError, match="services use key-"):
+        host.secret.remove("key", test=True)
+    with pytest.raises(swarm_errors.SwarmError, match="services have it: app, shop_web"):
+        host.network.remove("own", test=True)
+    before = list(host.api.written)
+    promised = removals(host, test=True)
+    assert host.api.written == before
+    assert removals(host) == promised
+    assert all(promised)
+    assert removals(host) == removals(host, test=True) == [{}] * 5
 
 
 def test_single_objects_are_applied_and_removed(host):
@@ -149,7 +222,7 @@ def test_node_that_cannot_tell_says_so(host):
     assert host.service.status() is None
     assert host.secret.versions() == {}
     host.settings = {**host.settings, "mode": "classic", "managers": {}}
-    assert host.service.status() is host.service.tasks("web") is None
+    assert host.service.status() is host.service.tasks("web") is host.service.logs("web") is None
 
 
 def test_tasks_logs_and_export_of_what_runs(host):
@@ -169,6 +242,8 @@ def test_tasks_logs_and_export_of_what_runs(host):
             "configs": [{"name": "site", "target": "/site"}],
         }
     }
+    assert exported["configs"] == {"site": {"content": "x"}}
+    assert (exported["managers"], exported["nodes"]) == (["m1"], {"m2": {}})
     assert CONTENT not in text(exported)
     # As its pillar, it changes nothing.
     assert host.service.apply("web", exported["services"]["web"]) == {}

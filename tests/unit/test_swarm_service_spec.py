@@ -3,7 +3,6 @@ Options of a service: every spelling, compared with what Docker gives back.
 """
 
 import copy
-import json
 
 import pytest
 import swarm_errors
@@ -16,33 +15,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from swarm_export import nested
 
+from tests.unit.spec_api import kept
+
 NAMES = {"secrets": {"password-1": "id-s", "key": "id-k"}, "configs": {"site-1": "id-c"}}
 NETWORKS = {"id-backend": "backend", "id-front": "front"}
 
 
 def stored(body):
-    """Return a spec as a manager gives it back: IDs of networks, defaults of sections."""
-    found = json.loads(json.dumps(body))
-    task = found["TaskTemplate"]
-    task |= {"ForceUpdate": 0, "Runtime": "container"}
-    task["ContainerSpec"]["Isolation"] = "default"
-    ids = {name: one for one, name in NETWORKS.items()}
-    for one in task.get("Networks") or []:
-        one["Target"] = ids.get(one["Target"], one["Target"])
-    for key in ("UpdateConfig", "RollbackConfig"):
-        if found.get(key):
-            # Docker takes a missing number for zero, which is all tasks at once.
-            zero = {"Parallelism": 0, "FailureAction": "pause", "MaxFailureRatio": 0}
-            found[key] = {**zero, "Order": "stop-first", **found[key]}
-    if task.get("RestartPolicy"):
-        task["RestartPolicy"] = {"Condition": "any", "MaxAttempts": 0, **task["RestartPolicy"]}
-    if "ReplicatedJob" in found["Mode"]:
-        job = found["Mode"]["ReplicatedJob"]
-        job.setdefault("MaxConcurrent", 1)
-        job.setdefault("TotalCompletions", job["MaxConcurrent"])
-    if found.get("EndpointSpec"):
-        found["EndpointSpec"] = {"Mode": "vip", **found["EndpointSpec"]}
-    return found
+    return kept(body, {name: one for one, name in NETWORKS.items()})
 
 
 def created(options):
@@ -125,6 +105,7 @@ SPELLINGS = {
             ("a@sha256:" + "0" * 64,) * 2,
         ]
     ),
+    shapes.GENERIC: st.just(({"gpu": 2, "fpga": 1}, {"fpga": 1, "gpu": 2})),
     shapes.SIGNAL: st.sampled_from([("int", "SIGINT"), ("SIGTERM", "term"), ("9", 9)]),
     shapes.ULIMITS: st.integers(1, 99).map(
         lambda one: ({"nofile": one, "core": 0}, {"core": "0:0", "nofile": f"{one}:{one}"})
@@ -199,6 +180,13 @@ SPELLINGS = {
     shapes.ON_FAILURE: same(st.sampled_from(["pause", "continue", "rollback"])),
     shapes.ON_FAILED_ROLLBACK: same(st.sampled_from(["pause", "continue"])),
 }
+# What a stand-in for a manager counts or waits for stays small.
+FEW = {
+    "replicas": same(st.integers(0, 4)),
+    "completions": same(st.integers(0, 4)),
+    "max_concurrent": same(st.integers(1, 4)),
+    "update_config.monitor": st.integers(1, 9).map(lambda one: (one, f"{one}s")),
+}
 COMPARED = {
     name: one
     for name, one in service.OPTIONS.items()
@@ -217,7 +205,8 @@ def twice(draw, need=("image",), mode="replicated"):
     """Draw a service, and the same in other words and another order."""
     names = [name for name in sorted(COMPARED) if modes.fits(name, mode)]
     chosen = {*need, *draw(st.lists(st.sampled_from(names), unique=True))}
-    pairs = {name: draw(SPELLINGS[COMPARED[name].shape]) for name in sorted(chosen)}
+    ways = {name: FEW.get(name, SPELLINGS[COMPARED[name].shape]) for name in sorted(chosen)}
+    pairs = {name: draw(one) for name, one in ways.items()}
     if mode != "replicated":
         pairs["mode"] = (mode, mode)
     order = draw(st.permutations(sorted(pairs)))
@@ -423,6 +412,8 @@ def test_values_that_look_secret_are_hashes_in_changes():
         ({"constraints": ["node.rol==manager"]}, "Did you mean 'node.role'?"),
         ({"constraints": ["node.role=manager"]}, "has no == or !="),
         ({"limits": {"memory": "1M"}}, "less than 4m, the least that Docker takes"),
+        ({"reservations": {"generic": {"gpu": 0}}}, "kinds to numbers of at least 1"),
+        ({"reservations": {"generic": ["gpu"]}}, "a mapping such as {gpu: 2}"),
         ({"limits": {"cpus": "many"}}, "a number of CPUs"),
         ({"healthcheck": {"interval": "1x"}}, "a duration, such as 1m30s"),
         ({"healthcheck": {"test": ["curl", "x"]}}, "another first word than NONE, CMD or"),

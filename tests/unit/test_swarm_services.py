@@ -8,6 +8,7 @@ import swarm_errors
 import swarm_rollout
 import swarm_service_api
 import swarm_services
+import swarm_unplaced
 
 from tests.unit.service_api import Manager, failed, options
 
@@ -303,6 +304,93 @@ def test_constraints_that_no_node_satisfies_together(manager):
     assert fails(manager, web=wanted)[0].endswith(text)
 
 
+@pytest.mark.parametrize(
+    ("reserved", "lacking"),
+    [
+        ({"memory": "3g"}, "3 GiB of memory left for a reservation: m2 has 2 GiB of 2 GiB, m1 has"),
+        ({"cpus": 1.5}, "1.5 CPUs left for a reservation: m2 has 1 of 1, m1 has 0.5 of 1"),
+        ({"memory": "2g", "cpus": 1}, None),
+    ],
+)
+def test_resource_that_no_node_has_left_is_named(manager, reserved, lacking):
+    for node in manager.nodes_:
+        node["Description"]["Resources"] = {"NanoCPUs": 10**9, "MemoryBytes": 2 << 30}
+    apply(manager, db=options(reservations={"cpus": 0.5, "memory": "1536m"}))
+    status = failed("no suitable node (insufficient resources on 2 nodes)")
+    manager.behave["web"] = lambda manager, name: manager.start(
+        name, {**status, "State": "pending"}, NodeID=None
+    )
+    text, _ = fails(manager, web=options(reservations=reserved), db=options())
+    assert "web.1: no suitable node (insufficient resources on 2 nodes)" in text
+    assert lacking in text if lacking else text.endswith("on 2 nodes)")
+
+
+def test_resources_of_nodes_that_may_not_run_it_do_not_count(manager):
+    for node, memory in zip(manager.nodes_, (1, 8), strict=True):
+        node["Description"]["Resources"] = {"MemoryBytes": memory << 30}
+    status = failed("no suitable node (scheduling constraints not satisfied on 1 node;"
+                    " insufficient resources on 1 node)")  # fmt: skip
+    manager.behave["web"] = lambda manager, name: manager.start(
+        name, {**status, "State": "pending"}, NodeID=None
+    )
+    wanted = options(reservations={"memory": "4g"}, constraints=["node.hostname==m1"])
+    text, _ = fails(manager, web=wanted)
+    assert text.endswith(
+        "no node has 4 GiB of memory left for a reservation: m1 has 1 GiB of 1 GiB"
+    )
+
+
+def test_port_of_the_nodes_that_is_taken_is_named(manager):
+    status = failed("no suitable node (host-mode port already in use on 2 nodes)")
+    manager.behave["web"] = lambda manager, name: manager.start(
+        name, {**status, "State": "pending"}, NodeID=None
+    )
+    ports = ["81:81", {"published": 80, "target": 80, "mode": "host"}]
+    text, _ = fails(manager, web=options(ports=ports))
+    assert text.endswith("on each of these nodes, a task already has one of its ports 80/tcp")
+
+
+def test_service_is_scaled_down_when_its_other_tasks_are_to_stop(manager):
+    apply(manager, web=options(replicas=3))
+    manager.behave["web"] = lambda manager, name: None
+    wanted = options(replicas=1)
+    assert "3 of 1 task(s) run with the wanted spec" in fails(manager, web=wanted)[0]
+    manager.later.append((manager.now + 4, lambda: manager.run("web")))
+    assert apply(manager, web=wanted) == {}
+
+
+def test_rollback_of_a_service_that_an_earlier_run_has_changed_is_a_failure_at_once(manager):
+    apply(manager, web=options())
+    manager.behave["web"] = lambda manager, name: manager.start(name, {"State": "preparing"})
+    fails(manager, web=options(image="b"))
+
+    def roll_back():
+        service = manager.services_["web"]
+        service["Spec"] = service["PreviousSpec"]
+        manager.status("web", "rollback_completed", "rolled back")
+        manager.run("web")
+
+    start = manager.now
+    manager.later.append((start + 4, roll_back))
+    text, _ = fails(manager, web=options(image="b"))
+    assert "Docker has rolled the service back to its previous spec (rolled back)" in text
+    assert manager.now - start < 10
+
+
+def test_service_that_was_made_is_told_and_watched_although_it_cannot_be_read(manager, monkeypatch):
+    error = docker.errors.APIError("x", explanation="there is no leader")
+    read, failing = manager.inspect_service, [error]
+
+    def inspect(which):
+        if failing:
+            raise failing.pop()
+        return read(which)
+
+    monkeypatch.setattr(manager, "inspect_service", inspect)
+    assert apply(manager, web=options())["web"]["state"]["new"] == "running"
+    assert failing == []
+
+
 def test_global_service_that_fits_nobody_does_not_run(manager):
     manager.behave["web"] = lambda *_: None
     wanted = options(mode="global", constraints=["node.labels.zone==x"])
@@ -452,6 +540,7 @@ def test_row_of_a_service(manager):
         "wanted": 2,
         "running": 1,
         "update": "",
+        "since": service["UpdatedAt"][:19],
         "why not": "1 of 2 task(s) run with the wanted spec",
     }
 
@@ -484,4 +573,4 @@ def test_many_causes_are_cut(manager):
 def test_constraints_of_nodes(manager, constraint, satisfied):
     node = {**manager.nodes_[0]}
     node["Spec"] = {**node["Spec"], "Labels": {"zone": "a"}}
-    assert swarm_rollout.satisfies(node, constraint) is satisfied
+    assert swarm_unplaced.satisfies(node, constraint) is satisfied

@@ -23,6 +23,8 @@ SPEC = {
     "restart_policy": "on-failure:3",
     "cap_add": ["NET_ADMIN"],
     "cap_drop": ["ALL"],
+    "privileged": True,
+    "devices": ["/dev/a:/dev/b:r"],
     "memory": 1 << 26,
     "cpus": 0.25,
     "log_driver": "json-file",
@@ -52,6 +54,8 @@ DEFAULTS = {
     "network_mode": "bridge",
     "userns_mode": "",
     "restart_policy": "no",
+    "privileged": False,
+    "devices": [],
     "memory": 0,
     "cpus": 0,
     "log_options": {},
@@ -89,6 +93,20 @@ def test_the_defaults_of_docker_are_no_difference(key):
 @pytest.mark.parametrize("key", [key for key in SPEC if key not in {"image", "log_driver"}])
 def test_every_setting_is_compared(key):
     assert set(diff(BARE, **{key: SPEC[key]})) == {key}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("/dev/a", "/dev/a:/dev/a:rwm"),
+        ("/dev/a:mr", "/dev/a:/dev/a:rm"),
+        ("/dev/a:/b", "/dev/a:/b:rwm"),
+    ],
+)
+def test_devices_are_the_same_in_other_words(one, other):
+    assert wanted(devices=[one]) == wanted(devices=[other])
+    with pytest.raises(swarm_errors.SettingsError, match="found '/dev/a:x'"):
+        wanted(devices=["/dev/a:x"])
 
 
 def test_what_is_not_given_is_not_compared():

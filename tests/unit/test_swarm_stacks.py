@@ -421,15 +421,15 @@ def test_dry_run_tells_of_a_stack_that_does_not_run_if_nothing_else_is_to_do(hos
 def test_first_manager_promises_on_a_bare_host_what_it_will_make(host):
     host.leads, host.founds = False, True
     promised = host.module.apply_all(test=True)
-    assert host.module.apply_all() == {}
+    assert host.module.apply_all() is None
     host.leads, host.founds = True, False
     assert host.module.apply_all() == promised
 
 
 def test_only_the_leader_acts(host):
     host.leads = False
-    assert host.module.apply_all() == host.module.apply_all(test=True) == {}
-    assert host.module.apply("shop", SHOP) == host.module.remove("shop") == {}
+    assert host.module.apply_all() is host.module.apply_all(test=True) is None
+    assert host.module.apply("shop", SHOP) is host.module.remove("shop") is None
     assert host.api.written == []
 
 

@@ -1,0 +1,8 @@
+{#- Writes the files that pillar names for containers on this node. #}
+include:
+  - swarm.settings
+
+files of services are present:
+  swarm_file.managed:
+    - require:
+      - swarm_settings: swarm pillar is valid
