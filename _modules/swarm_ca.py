@@ -15,8 +15,8 @@ import swarm_copy
 import swarm_current
 import swarm_errors
 import swarm_files
+import swarm_member_rules
 import swarm_mine
-import swarm_nodes
 import swarm_pki
 import swarm_renewal
 import swarm_wait
@@ -75,14 +75,14 @@ def record():
     """
     found = swarm_authority.record(_state())
     # Include the members: if the pillar changes them, the record differs and is sent again.
-    members = _readers(swarm_nodes.members(_settings()))
+    members = _readers(swarm_member_rules.members(_settings()))
     return {**_masked(found, "gossip"), "members": members}
 
 
 def _readers(globs):
     """Return the target of the minions that may read a record of this CA, itself among them."""
     me, globs = __opts__["id"], [*globs]
-    return swarm_mine.target(globs if swarm_nodes.is_among(me, globs) else [*globs, me])
+    return swarm_mine.target(globs if swarm_member_rules.is_among(me, globs) else [*globs, me])
 
 
 def management():
@@ -373,7 +373,7 @@ def sign(request, **kwargs):
     try:
         minion = swarm_caller.name(kwargs, me)
         asked = swarm_authority.parsed(request)
-        known = [me] if minion == me else swarm_nodes.members(_settings())
+        known = [me] if minion == me else swarm_member_rules.members(_settings())
         with swarm_caller.admitted(minion, known), _turn(minion == me):
             return {"cert": _issue(minion, asked)}
     except swarm_errors.BusyError as err:

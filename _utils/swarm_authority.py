@@ -15,7 +15,7 @@ from typing import NamedTuple
 import swarm_address
 import swarm_errors
 import swarm_files
-import swarm_nodes
+import swarm_member_rules
 import swarm_pki
 import swarm_renewal
 from swarm_certs import Set
@@ -428,7 +428,7 @@ def granted(asked: Asked, settings: dict, held: dict[str, set[str]]) -> swarm_pk
     if not settings["is_ca"]:
         # Its key may still be there: of a swarm that has other certificates by now, or none.
         raise _refuse(asked, f"{me} is not the CA by its pillar (swarm:tls)")
-    if not swarm_nodes.is_member(asked.minion, settings):
+    if not swarm_member_rules.is_member(asked.minion, settings):
         cure = f"if it is to be one, e.g. swarm: {{nodes: {{{asked.minion}: {{}}}}}} in that pillar"
         raise _refuse(asked, f"the pillar of {me}, the CA, does not name it as a node: {cure}")
     if asked.kind == CLIENT:

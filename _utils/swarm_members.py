@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 import swarm_errors
+import swarm_member_rules
 import swarm_nodes
 import swarm_raft
 import swarm_report
@@ -41,7 +42,7 @@ def has_swarm(pillar: object) -> bool:
 
 def is_member(minion: str, pillar: object) -> bool:
     """Check whether a minion with this pillar is a member of a swarm."""
-    return has_swarm(pillar) and swarm_nodes.is_member(minion, pillar["swarm"])
+    return has_swarm(pillar) and swarm_member_rules.is_member(minion, pillar["swarm"])
 
 
 def joins(minion: str, pillar: object) -> bool:

@@ -9,8 +9,8 @@ import swarm_docker
 import swarm_errors
 import swarm_fault
 import swarm_mode
-import swarm_nodes
 import swarm_service_spec as spec
+import swarm_values
 import swarm_wait
 
 
@@ -103,7 +103,7 @@ def find(client: Any, name: str) -> dict:
 
 def _updated_at(client: Any, name: str) -> float:
     with swarm_docker.translated(f"service {name}"):
-        return swarm_nodes.stamp(client.inspect_service(name)["UpdatedAt"])
+        return swarm_values.stamp(client.inspect_service(name)["UpdatedAt"])
 
 
 def _post(client: Any, path: str, body: dict) -> None:

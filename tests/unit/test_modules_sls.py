@@ -10,8 +10,8 @@ import pytest
 import salt.config
 import salt.loader
 import swarm_files
+import swarm_member_rules
 import swarm_members
-import swarm_nodes
 import yaml
 from salt.exceptions import SaltRenderError
 
@@ -183,7 +183,7 @@ PILLARS = [
 
 @pytest.mark.parametrize(("swarm", "named"), PILLARS, ids=str)
 def test_one_rule_for_the_master_and_for_what_a_bare_minion_renders(minion, swarm, named):
-    assert swarm_nodes.is_member("m1", swarm) is named
+    assert swarm_member_rules.is_member("m1", swarm) is named
     assert swarm_members.joins("m1", {"swarm": swarm}) is named
     states = minion("join", pillar={"swarm": swarm})
     assert states.get("include") == (["swarm"] if named else None)
