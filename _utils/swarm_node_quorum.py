@@ -71,10 +71,8 @@ def return_refusal(nodes: list[dict], node: str, coming: list[dict]) -> str | No
         return None
     # An older release may have demoted too many already: to start one would cost the quorum now.
     cure = "Start it and apply again" if _bear(all_managers, coming) else _ADD
-    return (
-        f"demoting {swarm_nodes.title(swarm_nodes.by_id(nodes)[node])} would cost the quorum when"
-        f" {_returns(coming)}. {cure}; {_GONE}"
-    )
+    title = swarm_nodes.title(swarm_nodes.by_id(nodes)[node])
+    return f"demoting {title} would cost the quorum when {_returns(coming)}. {cure}; {_GONE}"
 
 
 def return_warning(nodes: list[dict], coming: list[dict]) -> str | None:
