@@ -92,7 +92,7 @@ def former(tmp_path):
     served.parent.mkdir(parents=True)
     served.write_text(json.dumps({**manifest, **dict.fromkeys(names)}))
     found = {tmp_path / "extmods" / name[1:]: False for name in names}
-    others = ["mine.py", "swarm_mine.py", "mine/leaf.py", "swarm_gone/mine.py"]
+    others = ["mine.py", "swarm_theirs.py", "mine/leaf.py", "swarm_gone/mine.py"]
     found |= {tmp_path / "extmods/utils" / name: True for name in others}
     for path in found:
         cache = path.parent / "__pycache__"
