@@ -17,7 +17,7 @@ def __virtual__():
 
 def stale(manifest):
     """
-    Return the files that are missing on this minion or differ from the manifest.
+    Return the files that are missing on this minion, differ from the manifest, or are to be gone.
 
     A sync asks the master for the hash of each file, which takes half of the time of a run without
     changes. Checking the local copies takes a millisecond.
@@ -29,7 +29,8 @@ def stale(manifest):
         salt '*' swarm_modules.stale '{_utils/swarm_wait.py: 5f6b...}'
 
     manifest
-        ``{path below the formula's root: SHA-256 in hex}``, as in ``salt://swarm/manifest.json``.
+        ``{path below the formula's root: SHA-256 in hex}``, as in ``salt://swarm/manifest.json``;
+        ``None`` for a file that the formula has no more.
     """
     folder = Path(__opts__["extension_modules"])
     return [

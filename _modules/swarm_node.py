@@ -3,6 +3,7 @@ Report this node as a member of the swarm, in either mode.
 """
 
 import swarm_errors
+import swarm_member_rules
 import swarm_mode
 import swarm_nodes
 import swarm_roles
@@ -70,7 +71,7 @@ def _of_engine(settings):
     """Return the node's ID, the state of its swarm mode, and the pillar's settings for the node."""
     with swarm_mode.connect(__salt__) as client:
         swarm = swarm_mode.swarm(client)
-    wanted = swarm_nodes.settings_of(settings["id"], settings["nodes"])
+    wanted = swarm_member_rules.settings_of(settings["id"], settings["nodes"])
     return {
         "endpoint": swarm.get("NodeID") or "",
         "state": swarm.get("LocalNodeState") or "",

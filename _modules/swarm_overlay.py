@@ -111,10 +111,8 @@ def remove(test=False):
         if swarm_overlay_unit.UNIT.exists():
             __salt__["service.stop"](swarm_overlay_unit.NAME)
             __salt__["service.disable"](swarm_overlay_unit.NAME)
-        for path in paths:
-            swarm_files.write(path, None)
+        _write(dict.fromkeys(paths))
         __salt__["service.systemctl_reload"]()
-        swarm_files.drop_empty(swarm_overlay_unit.FOLDER)
     return {swarm_overlay_unit.NAME: {"old": "present", "new": None}}
 
 
@@ -125,13 +123,19 @@ def _serve(texts, test):
     if old == "running":
         return {}
     if not test:
-        for path, text in texts.items():
-            if current[path] != text:
-                swarm_files.write(path, text)
+        _write({path: text for path, text in texts.items() if current[path] != text})
         __salt__["service.systemctl_reload"]()
         __salt__["service.enable"](name)
         __salt__["service.restart"](name)
     return {name: {"old": old, "new": "running"}}
+
+
+def _write(texts):
+    folders = swarm_overlay_unit.folders()
+    for path, text in texts.items():
+        swarm_files.write(path, text)
+    for folder in folders:
+        swarm_files.drop_empty(folder)
 
 
 def _state(current, texts):

@@ -9,7 +9,7 @@ import swarm_certs
 import swarm_current
 import swarm_errors
 import swarm_holdings
-import swarm_nodes
+import swarm_member_rules
 import swarm_pillar
 import swarm_plan
 import swarm_relations
@@ -101,9 +101,9 @@ def check_member():
     """
     settings = get()
     me = settings["id"]
-    if swarm_nodes.is_member(me, settings) or settings["is_ca"]:
+    if swarm_member_rules.is_member(me, settings) or settings["is_ca"]:
         return []
-    why = swarm_nodes.unnamed(me)
+    why = swarm_member_rules.unnamed(me)
     if swarm_certs.NODE.read() or swarm_holdings.in_cluster(swarm_plan.config()):
         return [why]
     raise swarm_errors.SettingsError(f"nothing was changed: {why}")

@@ -7,6 +7,7 @@ import swarm_current
 import swarm_engine_drain
 import swarm_engine_keeper
 import swarm_errors
+import swarm_member_rules
 import swarm_membership
 import swarm_mode
 import swarm_nodes
@@ -99,8 +100,8 @@ def request(what, **kwargs):
 
 def _admitted(client, caller, what):
     """Answer a caller, which may be a member only by the current pillar."""
-    known = swarm_nodes.members(__salt__["swarm_settings.get"]())
-    fresh = not swarm_nodes.is_among(caller, known)
+    known = swarm_member_rules.members(__salt__["swarm_settings.get"]())
+    fresh = not swarm_member_rules.is_among(caller, known)
     with swarm_caller.admitted(caller, known), swarm_current.pillar(__context__, fresh):
         return _answer(client, caller, what)
 
@@ -108,7 +109,7 @@ def _admitted(client, caller, what):
 def _answer(client, caller, what):
     settings = __salt__["swarm_settings.get"]()
     me = settings["id"]
-    if not swarm_nodes.is_among(caller, swarm_nodes.members(settings)):
+    if not swarm_member_rules.is_among(caller, swarm_member_rules.members(settings)):
         return _refused(f"the pillar of {me} does not name {caller} among managers and nodes")
     if what == swarm_engine_keeper.DRAIN:
         return _drained(client, caller, settings)

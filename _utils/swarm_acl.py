@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 
 import requests
 import swarm_address
+import swarm_consul_container
 import swarm_consul_file
 import swarm_errors
 import swarm_files
 import swarm_kv
-import swarm_roles
 
 POLICY, DENY = "swarm-formula", "deny"
 # Consul's accessor ID of the anonymous token.
@@ -56,7 +56,7 @@ def beginning() -> str:
     Where Consul ran without ACLs, the swarm needs its rights before all else is denied, and these
     cannot be granted before all servers have ACLs. There, everything is allowed first, as before.
     """
-    runs = swarm_files.read(swarm_roles.consul_file()) is not None
+    runs = swarm_files.read(swarm_consul_container.consul_file()) is not None
     return "allow" if runs and noted().get("default_policy") != DENY else DENY
 
 

@@ -7,7 +7,7 @@ import time
 import swarm_ca_addresses
 import swarm_ca_state
 import swarm_certificate_due
-import swarm_nodes
+import swarm_member_rules
 import swarm_pki
 from swarm_ca_request import Asked
 
@@ -26,7 +26,7 @@ def granted(asked: Asked, settings: dict, held: dict[str, set[str]]) -> swarm_pk
     if not settings["is_ca"]:
         # Its key may still be there: of a swarm that has other certificates by now, or none.
         raise asked.refused(f"{me} is not the CA by its pillar (swarm:tls)")
-    if not swarm_nodes.is_member(asked.minion, settings):
+    if not swarm_member_rules.is_member(asked.minion, settings):
         cure = f"if it is to be one, e.g. swarm: {{nodes: {{{asked.minion}: {{}}}}}} in that pillar"
         raise asked.refused(f"the pillar of {me}, the CA, does not name it as a node: {cure}")
     if asked.kind == swarm_certificate_due.CLIENT:

@@ -8,8 +8,8 @@ import swarm_ca_load
 import swarm_ca_record
 import swarm_ca_state
 import swarm_files
+import swarm_member_rules
 import swarm_mine
-import swarm_nodes
 from swarm_minion import Minion
 
 
@@ -17,7 +17,7 @@ def record(minion: Minion) -> dict:
     """Return the CA's record for the members; its secrets are masked unless the mine asks."""
     found = swarm_ca_record.record(swarm_ca_load.require(minion.opts["id"]))
     # Include the members: if the pillar changes them, the record differs and is sent again.
-    members = _readers(minion, swarm_nodes.members(minion.settings()))
+    members = _readers(minion, swarm_member_rules.members(minion.settings()))
     return {**_masked(minion, found, "gossip"), "members": members}
 
 
@@ -31,7 +31,7 @@ def management(minion: Minion) -> dict:
 def _readers(minion: Minion, globs: Iterable[str]) -> str:
     """Return the target of the minions that may read a record of this CA, itself among them."""
     me, globs = minion.opts["id"], [*globs]
-    return swarm_mine.target(globs if swarm_nodes.is_among(me, globs) else [*globs, me])
+    return swarm_mine.target(globs if swarm_member_rules.is_among(me, globs) else [*globs, me])
 
 
 def _masked(minion: Minion, found: dict, kind: str) -> dict:

@@ -15,7 +15,7 @@ import swarm_ca_state
 import swarm_caller
 import swarm_errors
 import swarm_files
-import swarm_nodes
+import swarm_member_rules
 from swarm_minion import Minion
 
 # Seconds for which a request of another minion waits for its turn: below the time that it asks for.
@@ -28,7 +28,7 @@ def sign(minion: Minion, request: object, kwargs: Mapping) -> dict:
     try:
         caller = swarm_caller.name(kwargs, me)
         asked = swarm_ca_request.parsed(request)
-        known = [me] if caller == me else swarm_nodes.members(minion.settings())
+        known = [me] if caller == me else swarm_member_rules.members(minion.settings())
         with swarm_caller.admitted(caller, known), _turn(caller == me):
             return {"cert": _issue(minion, caller, asked)}
     except swarm_errors.BusyError as err:

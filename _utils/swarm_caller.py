@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import swarm_errors
 import swarm_files
-import swarm_nodes
+import swarm_member_rules
 
 # Salt describes the job in keyword arguments with a prefix; a local call has none of them.
 _CALLER = "__pub_id"
@@ -49,7 +49,7 @@ def asked(kwargs: Mapping, me: str, settings: Callable[[], dict]) -> Iterator[bo
     if not caller or caller == me:
         yield False
         return
-    with admitted(str(caller), swarm_nodes.members(settings())):
+    with admitted(str(caller), swarm_member_rules.members(settings())):
         yield True
 
 
@@ -63,7 +63,7 @@ def admitted(caller: str, members: Iterable[str]) -> Iterator[None]:
         pillar, which the master has to compile first; many non-members must not keep the members
         waiting. Raises a ``BusyError`` if another such minion is being checked.
     """
-    if swarm_nodes.is_among(caller, members):
+    if swarm_member_rules.is_among(caller, members):
         yield
         return
     words = f"busy with another minion that is no member yet; {caller} is to ask again"

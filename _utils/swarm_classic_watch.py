@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import swarm_actions
 import swarm_docker
 import swarm_errors
-import swarm_nodes
+import swarm_values
 from swarm_actions import Trial
 
 _PAUSE = 0.5
@@ -100,7 +100,7 @@ def unsteady(data: dict, monitor: float) -> str:
     """Return why a container that runs has yet to prove it, empty if it has."""
     if flaw := _flaw(data):
         return flaw
-    since = time.time() - swarm_nodes.stamp(data["State"]["StartedAt"])
+    since = time.time() - swarm_values.stamp(data["State"]["StartedAt"])
     if data["RestartCount"] and since < monitor:
         return f"container {title(data)} has just been restarted, {data['RestartCount']} time(s)"
     return ""

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import swarm_address
+import swarm_consul_container
 import swarm_consul_file
 import swarm_consul_leave
 import swarm_consul_replace
 import swarm_errors
 import swarm_raft
-import swarm_roles
 from swarm_consul_look import Consul
 from swarm_raft import Standing
 
@@ -131,7 +131,7 @@ class Change:
     def make(self, spec: dict, text: str) -> None:
         """Make the change in the way that Raft requires."""
         if not self._differs:
-            swarm_consul_file.write(text, spec["labels"][swarm_roles.CONFIG_LABEL])
+            swarm_consul_file.write(text, spec["labels"][swarm_consul_container.CONFIG_LABEL])
         elif self._kind == swarm_raft.LEAVE:
             swarm_consul_leave.leave(self._consul, self._found, spec, text)
         elif self._addresses:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import swarm_acl
 import swarm_ca_state
 import swarm_certs
+import swarm_consul_container
 import swarm_consul_file
 import swarm_consul_renewal
 import swarm_files
 import swarm_renewal
-import swarm_roles
 import swarm_secrets
 import swarm_wait
 from swarm_consul_change import Change
@@ -30,7 +30,7 @@ def wanted(
     certs = swarm_certs.NODE.read() if settings["tls"]["used"] else None
     folder, files = str(swarm_files.CONFIG), swarm_certs.NODE.due(test)
     known = {**settings, "begins": change.begins}
-    spec, text = swarm_roles.consul_container(known, folder, certs, files, acl)
+    spec, text = swarm_consul_container.consul_container(known, folder, certs, files, acl)
     return change.labelled(spec, text, is_rekeyed(minion, settings, certs)), text
 
 

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import swarm_certs
+import swarm_consul_container
 import swarm_consul_schema
 import swarm_files
 import swarm_kv
 import swarm_pki
-import swarm_roles
 from swarm_certs import Files
 
 _RECORD = "consul"
@@ -30,7 +30,7 @@ _REPLACED = "-replaced"
 
 
 def _before() -> Path:
-    path = swarm_roles.consul_file()
+    path = swarm_consul_container.consul_file()
     return path.with_name(path.name + _REPLACED)
 
 
@@ -46,12 +46,12 @@ def _parsed(text: str | None) -> dict:
 def proven() -> str | None:
     """Return the text that Consul last worked with, ``None`` if there is none."""
     before = swarm_files.read(_before())
-    return before if before is not None else swarm_files.read(swarm_roles.consul_file())
+    return before if before is not None else swarm_files.read(swarm_consul_container.consul_file())
 
 
 def config() -> dict:
     """Return the configuration in ``consul.json``, ``{}`` if there is none."""
-    return _parsed(swarm_files.read(swarm_roles.consul_file()))
+    return _parsed(swarm_files.read(swarm_consul_container.consul_file()))
 
 
 def has_joined() -> bool:
@@ -104,7 +104,7 @@ def _read_as(label: str) -> str | None:
     noted = swarm_files.record(_RECORD).get("read", {})
     if label in noted:
         return noted[label]
-    for text in (proven(), swarm_files.read(swarm_roles.consul_file())):
+    for text in (proven(), swarm_files.read(swarm_consul_container.consul_file())):
         if text is not None and _digest(text) == label:
             return _core(_parsed(text))
     return None
@@ -124,7 +124,7 @@ def runs_with(container: Mapping, wanted: str, led: bool, rekeyed: bool = False)
         Whether all running agents have the wanted gossip key already, beside that of the file: as
         long as Consul has a leader, it needs no restart.
     """
-    label = container.get("labels", {}).get(swarm_roles.CONFIG_LABEL)
+    label = container.get("labels", {}).get(swarm_consul_container.CONFIG_LABEL)
     if label is None:
         return False
     new, old, key = _parsed(wanted), config(), "encrypt"
@@ -137,7 +137,7 @@ def runs_with(container: Mapping, wanted: str, led: bool, rekeyed: bool = False)
 
 def _has_read(started: str, wanted: str) -> bool:
     """Check whether a container was started after this text was written to the file."""
-    path = swarm_roles.consul_file()
+    path = swarm_consul_container.consul_file()
     if swarm_files.read(path) != wanted:
         return False
     # Docker's timestamps have nanoseconds, which Python 3.10 cannot parse.
@@ -147,7 +147,7 @@ def _has_read(started: str, wanted: str) -> bool:
 
 def changes(wanted: str) -> dict:
     """Return the keys in which ``consul.json`` differs; values only of keys without secrets."""
-    if swarm_files.read(swarm_roles.consul_file()) in (wanted, None):
+    if swarm_files.read(swarm_consul_container.consul_file()) in (wanted, None):
         return {}
     old, new = config(), _parsed(wanted)
     keys = sorted(key for key in {**old, **new} if old.get(key) != new.get(key))
@@ -196,7 +196,7 @@ def write(text: str, label: str | None = None) -> None:
         swarm_files.note(
             _RECORD, {**swarm_files.record(_RECORD), "read": {label: _core(_parsed(text))}}
         )
-    _write(swarm_roles.consul_file(), text)
+    _write(swarm_consul_container.consul_file(), text)
     swarm_files.write(_before(), None)
 
 
@@ -213,7 +213,7 @@ def trial(text: str, started: Callable[[], contextlib.AbstractContextManager]) -
     started
         Returns a context manager that raises an error if Consul does not work with the text.
     """
-    path, before = swarm_roles.consul_file(), proven()
+    path, before = swarm_consul_container.consul_file(), proven()
     if before not in (None, text):
         _write(_before(), before)
     if swarm_files.read(path) != text:
@@ -250,6 +250,6 @@ def set_aside(volume: Path) -> None:
 
 def remove() -> None:
     """Remove the configuration and its section of the record."""
-    for path in (swarm_roles.consul_file(), _before()):
+    for path in (swarm_consul_container.consul_file(), _before()):
         swarm_files.write(path, None)
     swarm_files.note(_RECORD, {})

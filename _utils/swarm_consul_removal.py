@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import swarm_acl
+import swarm_consul_container
 import swarm_consul_file
 import swarm_files
 import swarm_kv
@@ -55,7 +56,7 @@ def expel(minion: Minion, name: str, timeout: float | None = None) -> dict:
 def remove(minion: Minion, test: bool = False) -> dict:
     """Remove Consul of this host with its data, image and configuration; return what changed."""
     changes = _remove_from_engine(minion, minion.settings(), test)
-    file = swarm_roles.consul_file()
+    file = swarm_consul_container.consul_file()
     if swarm_files.read(file) is not None:
         changes[str(file)] = {"old": "present", "new": None}
         if not test:

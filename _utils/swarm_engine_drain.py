@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import swarm_claims
 import swarm_docker
+import swarm_member_rules
 import swarm_mode
 import swarm_mode_update
 import swarm_nodes
@@ -131,7 +132,7 @@ def restore(client: Any, node: str | None, wanted: str | None) -> str | None:
 
 def restore_of(client: Any, node: str | None, minion: str, settings: dict) -> str | None:
     """Restore the availability of the node of a minion (empty: unknown), see ``restore``."""
-    given = swarm_nodes.settings_of(minion, settings["nodes"]) if minion else {}
+    given = swarm_member_rules.settings_of(minion, settings["nodes"]) if minion else {}
     wanted = given.get("availability")
     return restore(client, node, wanted)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import swarm_errors
-import swarm_nodes
+import swarm_member_rules
 from swarm_member_nodes import nodes
 from swarm_members import has_swarm, joins
 from swarm_report import hostname, names
@@ -81,7 +81,7 @@ def _belongs(minion: str, pillars: dict[str, object]) -> bool:
         return False
     theirs = [minion, *(_managers(pillars[minion]) & pillars.keys())]
     some = [pillars[one]["swarm"] for one in theirs if has_swarm(pillars[one])]
-    return any(swarm_nodes.is_member(minion, one) or _ca(one) == minion for one in some)
+    return any(swarm_member_rules.is_member(minion, one) or _ca(one) == minion for one in some)
 
 
 def _ca(swarm: dict) -> object:

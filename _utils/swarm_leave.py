@@ -6,7 +6,7 @@ Check what the cluster would lose if a node left it by force. Pure.
 """
 
 import swarm_membership
-from swarm_turn import majority
+from swarm_quorum import majority
 
 _REACHABLE = "reachable"
 

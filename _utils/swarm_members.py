@@ -2,7 +2,7 @@
 Decide which minions are members of a swarm, by the pillars that the master compiles. Pure.
 """
 
-import swarm_nodes
+import swarm_member_rules
 
 
 def has_swarm(pillar: object) -> bool:
@@ -13,7 +13,7 @@ def has_swarm(pillar: object) -> bool:
 
 def is_member(minion: str, pillar: object) -> bool:
     """Check whether a minion with this pillar is a member of a swarm."""
-    return has_swarm(pillar) and swarm_nodes.is_member(minion, pillar["swarm"])
+    return has_swarm(pillar) and swarm_member_rules.is_member(minion, pillar["swarm"])
 
 
 def joins(minion: str, pillar: object) -> bool:

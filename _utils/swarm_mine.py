@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 
 import swarm_errors
-import swarm_nodes
+import swarm_member_rules
 import swarm_wait
 
 MASK = "(not shown)"
@@ -30,7 +30,7 @@ _FORGETS = (
 
 def members(settings: Mapping) -> str:
     """Return the target of the minions that may share a secret: only those in the pillar."""
-    return target(swarm_nodes.members(settings))
+    return target(swarm_member_rules.members(settings))
 
 
 def target(globs: Iterable[str]) -> str:

@@ -9,8 +9,8 @@ import swarm_cluster
 import swarm_docker
 import swarm_donors
 import swarm_errors
+import swarm_member_rules
 import swarm_mode
-import swarm_nodes
 import swarm_wait
 from swarm_address import endpoint
 
@@ -29,7 +29,7 @@ def _places(settings: dict) -> dict:
     }
     if settings["data_path"]:
         places["DataPathAddr"] = settings["data_path"]
-    availability = swarm_nodes.settings_of(settings["id"], settings["nodes"])["availability"]
+    availability = swarm_member_rules.settings_of(settings["id"], settings["nodes"])["availability"]
     return {**places, **({"Availability": availability} if availability else {})}
 
 

@@ -15,6 +15,7 @@ import swarm_mode_update
 import swarm_node_quorum
 import swarm_nodes
 import swarm_raft_lock
+import swarm_values
 import swarm_wait
 
 # Returns {minion ID: record}, see ``swarm_publication.record``.
@@ -143,7 +144,7 @@ def _await_rest(client: Any, node: str) -> None:
         others = [one for one in swarm_mode.nodes(client) if one["ID"] != node]
         # Also an issued certificate is a change of a node.
         now = time.time()
-        moving = [one for one in others if now - swarm_nodes.stamp(one["UpdatedAt"]) < _REST]
+        moving = [one for one in others if now - swarm_values.stamp(one["UpdatedAt"]) < _REST]
         return f"{', '.join(map(swarm_nodes.title, moving))} changes" if moving else None
 
     with contextlib.suppress(swarm_errors.WaitTimeoutError):

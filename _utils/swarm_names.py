@@ -10,17 +10,17 @@ from pathlib import Path
 import swarm_docker
 import swarm_errors
 import swarm_files
-import swarm_schema
 
 _RECORD = "containers"
+# Without a name in the pillar.
+DEFAULTS = {"consul": "swarm-consul", "manager": "swarm-manager", "agent": "swarm-agent"}
 # The first word of each container's command.
 _COMMANDS = {"consul": "agent", "manager": "manage", "agent": "join"}
 
 
 def _former(section: str) -> str:
-    """Return the recorded name; without a record, most likely the schema's default."""
-    default = swarm_schema.SCHEMA[section]["container"].default
-    return swarm_files.record(_RECORD).get(section, default)
+    """Return the recorded name; without a record, most likely the default."""
+    return swarm_files.record(_RECORD).get(section, DEFAULTS[section])
 
 
 def is_ours(section: str, command: Sequence[str]) -> bool:
@@ -94,8 +94,7 @@ def _is_free(salt: Mapping[str, Callable], name: str, old: str, section: str) ->
 
 def _note(section: str, name: str) -> None:
     noted = swarm_files.record(_RECORD)
-    default = swarm_schema.SCHEMA[section]["container"].default
-    named = {**noted, section: name if name != default else ""}
+    named = {**noted, section: name if name != DEFAULTS[section] else ""}
     swarm_files.note(_RECORD, {key: one for key, one in named.items() if one})
 
 

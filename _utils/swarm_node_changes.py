@@ -7,6 +7,7 @@ Compare the nodes of a cluster in swarm mode with the pillar. Pure.
 from typing import NamedTuple
 
 import swarm_claims
+import swarm_member_rules
 import swarm_nodes
 from swarm_membership import is_first
 from swarm_nodes import MANAGER, WORKER
@@ -44,7 +45,10 @@ def change(minion: str, node: dict, settings: dict) -> Change | None:
 
 def spec_changes(minion: str, spec: dict, settings: dict) -> dict:
     """Return the labels and the availability that the pillar changes in a node's spec."""
-    wanted, have = swarm_nodes.settings_of(minion, settings["nodes"]), spec.get("Labels") or {}
+    wanted, have = (
+        swarm_member_rules.settings_of(minion, settings["nodes"]),
+        spec.get("Labels") or {},
+    )
     labels = _labels(have, wanted["labels"], settings["builtin"]["exact_labels"])
     found = {"Labels": labels} if labels != have else {}
     # A node that is drained for a restart gets its availability when its engine is back.
@@ -106,7 +110,7 @@ def promised(settings: dict) -> dict:
         return {}
     role = {"role": {"old": WORKER, "new": MANAGER}}
     others = {one: role for one in settings["managers"] if one != me}
-    given = swarm_nodes.settings_of(me, settings["nodes"])
+    given = swarm_member_rules.settings_of(me, settings["nodes"])
     found = {
         "labels": swarm_nodes.label_texts(given["labels"]),
         "availability": given["availability"] if given["availability"] != "active" else None,

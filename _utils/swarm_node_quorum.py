@@ -7,7 +7,8 @@ Check which managers of a cluster in swarm mode may be removed or go offline. Pu
 from collections.abc import Mapping
 
 import swarm_nodes
-from swarm_turn import majority
+import swarm_values
+from swarm_quorum import majority
 
 # Seconds within which a new worker gets its certificate, and the managers list a host that has
 # gone as down.
@@ -52,7 +53,7 @@ def returning(nodes: list[dict], records: Mapping[str, Mapping], now: float) -> 
         one
         for one in nodes
         if one["ID"] in were and not one.get("ManagerStatus")
-        if swarm_nodes.is_away(one) or now - swarm_nodes.stamp(one["UpdatedAt"]) < _SETTLED
+        if swarm_nodes.is_away(one) or now - swarm_values.stamp(one["UpdatedAt"]) < _SETTLED
     ]
 
 
@@ -70,10 +71,8 @@ def return_refusal(nodes: list[dict], node: str, coming: list[dict]) -> str | No
         return None
     # An older release may have demoted too many already: to start one would cost the quorum now.
     cure = "Start it and apply again" if _bear(all_managers, coming) else _ADD
-    return (
-        f"demoting {swarm_nodes.title(swarm_nodes.by_id(nodes)[node])} would cost the quorum when"
-        f" {_returns(coming)}. {cure}; {_GONE}"
-    )
+    title = swarm_nodes.title(swarm_nodes.by_id(nodes)[node])
+    return f"demoting {title} would cost the quorum when {_returns(coming)}. {cure}; {_GONE}"
 
 
 def return_warning(nodes: list[dict], coming: list[dict]) -> str | None:

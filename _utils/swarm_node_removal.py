@@ -5,6 +5,7 @@ Find the nodes of a cluster in swarm mode that are gone for good. Pure.
 """
 
 import swarm_nodes
+import swarm_values
 
 # Seconds after which a node that has not reported its host name is given up.
 _COMING = 600
@@ -50,7 +51,7 @@ def expired(nodes: list[dict], claims: dict[str, str], settings: dict, now: floa
             and not one.get("ManagerStatus")
             and (
                 (one["ID"] not in claimed and _address(one) and _address(one) in there)
-                or (after is not None and now - swarm_nodes.stamp(one["UpdatedAt"]) > after)
+                or (after is not None and now - swarm_values.stamp(one["UpdatedAt"]) > after)
             )
         )
     ]
@@ -59,7 +60,7 @@ def expired(nodes: list[dict], claims: dict[str, str], settings: dict, now: floa
 def _has_never_come(node: dict, claimed: set[str], now: float) -> bool:
     nameless = not node["Description"].get("Hostname") and node["ID"] not in claimed
     waits = node["Status"]["State"] == "unknown" and not node.get("ManagerStatus")
-    return nameless and waits and now - swarm_nodes.stamp(node["CreatedAt"]) > _COMING
+    return nameless and waits and now - swarm_values.stamp(node["CreatedAt"]) > _COMING
 
 
 def _address(node: dict) -> str | None:

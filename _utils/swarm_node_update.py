@@ -12,6 +12,7 @@ import swarm_claims
 import swarm_docker
 import swarm_engine_drain
 import swarm_leading
+import swarm_member_rules
 import swarm_membership
 import swarm_mode
 import swarm_mode_roles
@@ -20,6 +21,7 @@ import swarm_next_step
 import swarm_node_changes
 import swarm_node_removal
 import swarm_nodes
+import swarm_values
 from swarm_minion import Host, Minion
 
 # Seconds for which the request of another minion waits for other runs.
@@ -116,7 +118,7 @@ def _restore(host: Host, claims: dict, test: bool) -> dict:
 
     def new(node: dict) -> str | None:
         minion = names.get(node["ID"], "")
-        given = swarm_nodes.settings_of(minion, host.settings["nodes"]) if minion else {}
+        given = swarm_member_rules.settings_of(minion, host.settings["nodes"]) if minion else {}
         return given.get("availability") or swarm_nodes.drained_from(node)
 
     return {f"node {one['ID']}": {"availability": {"old": old, "new": new(one)}} for one in left}
@@ -166,5 +168,5 @@ def _renew(host: Host, nodes: list[dict], test: bool) -> dict:
 
 def _joined_since(host: Host, nodes: list[dict]) -> bool:
     """Return whether a node has joined since the last update of the cluster, such as a rotation."""
-    changed = swarm_nodes.stamp(host.client.inspect_swarm()["UpdatedAt"])
-    return any(swarm_nodes.stamp(one["CreatedAt"]) > changed for one in nodes)
+    changed = swarm_values.stamp(host.client.inspect_swarm()["UpdatedAt"])
+    return any(swarm_values.stamp(one["CreatedAt"]) > changed for one in nodes)

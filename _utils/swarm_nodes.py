@@ -4,11 +4,6 @@ Describe the nodes of a cluster in swarm mode, by the API's answers and the pill
 ``nodes`` is the response of ``/nodes``, and ``node`` one of them.
 """
 
-import calendar
-import fnmatch
-import time
-from collections.abc import Iterable, Mapping
-
 import swarm_address
 import swarm_errors
 import swarm_values
@@ -21,67 +16,6 @@ STATES = (READY, "down", "unknown", "disconnected")
 # The label of a node that the formula has drained for a restart of its engine, with the
 # availability that the node had before.
 DRAINED = "swarm-formula.drained"
-
-
-def members(settings: dict) -> list[str]:
-    """Return the minion IDs, and globs of minion IDs, that may be members."""
-    return [*dict.fromkeys([*settings["managers"], *settings["servers"], *settings["nodes"]])]
-
-
-def is_member(minion: str, swarm: Mapping) -> bool:
-    """
-    Check whether a pillar makes a minion a member of the swarm: the one rule for all.
-
-    The formula's CA signs for a minion, and in builtin mode a manager gives it the join token, only
-    if the pillar names it among the managers, the Consul servers, or in ``nodes``. In classic mode
-    without the formula's CA, nobody is asked: there, the pillar itself makes a member.
-
-    swarm
-        The pillar ``swarm``, as given or with its defaults. Where it is malformed, it names every
-        minion, so that an apply reports the fault.
-    """
-    tls, classic = _section(swarm, "tls"), swarm.get("mode") != "builtin"
-    if classic and (tls.get("enabled") is False or tls.get("cert")):
-        return True
-    own_store = classic and not swarm.get("store")
-    servers = _section(swarm, "consul").get("servers") if own_store else None
-    return any(_names(minion, one) for one in (swarm.get("managers"), servers, swarm.get("nodes")))
-
-
-def _section(swarm: Mapping, key: str) -> Mapping:
-    found = swarm.get(key)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _names(minion: str, globs: object) -> bool:
-    if not isinstance(globs, list | tuple | Mapping):
-        return bool(globs)
-    return is_among(minion, map(str, globs))
-
-
-def is_among(minion: str, globs: Iterable[str]) -> bool:
-    """Check whether a minion matches one of these IDs and globs."""
-    return any(fnmatch.fnmatchcase(minion, one) for one in globs)
-
-
-def unnamed(minion: str) -> str:
-    """Return that the pillar does not name a minion, with the cure."""
-    return (
-        f"the pillar of {minion} has swarm:managers and does not name {minion}: not as a manager or"
-        f" Consul server, and not in swarm:nodes. If it is to be a node, add it in the pillar of"
-        f" all, e.g. swarm: {{nodes: {{{minion}: {{}}}}}}, or a glob, and apply again; if not, take"
-        " the pillar, and the formula's states in the top file, away from it"
-    )
-
-
-def settings_of(minion: str, nodes: dict) -> dict:
-    """Return the labels and the availability that ``swarm:nodes`` sets for a minion."""
-    labels, availability = {}, None
-    for glob, one in nodes.items():
-        if fnmatch.fnmatchcase(minion, glob):
-            labels |= one["labels"]
-            availability = one["availability"] or availability
-    return {"labels": labels, "availability": availability}
 
 
 def label_texts(labels: dict) -> dict[str, str]:
@@ -200,11 +134,6 @@ def is_lost(node: dict) -> bool | None:
 def is_away(node: dict) -> bool:
     """Check whether a node is in any state but ready."""
     return node["Status"]["State"] != READY
-
-
-def stamp(text: str) -> float:
-    """Return Docker's time (``2026-01-02T03:04:05.678901234Z``) in seconds since the epoch."""
-    return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))
 
 
 def state(nodes: list[dict], node: str) -> str:

@@ -1,7 +1,7 @@
 """
 Build the files and the systemd unit of the service that keeps overlay networks connected.
 
-Pure, except that it reads its own modules.
+Pure, except that it reads its own modules and lists the folder of the service.
 """
 
 import sys
@@ -36,7 +36,8 @@ Description=Overlay networks of the swarm
 After={engine}.service
 
 [Service]
-ExecStart={interpreter} -Es -B {FOLDER / "swarm_overlay.py"}
+WorkingDirectory={FOLDER}
+ExecStart={interpreter} -Es -B -m {swarm_overlay.__name__}
 Restart=always
 RestartSec=5
 
@@ -45,13 +46,30 @@ WantedBy=multi-user.target
 """
 
 
-def texts(engine: str) -> dict[Path, str]:
-    """Return ``{path: text}`` of all files of the service."""
-    sources = [Path(part.__file__) for part in _PARTS]
-    found = {FOLDER / one.name: one.read_text(encoding="utf-8") for one in sources}
-    return {**found, UNIT: unit(python(), engine)}
+def _sources() -> dict[Path, Path]:
+    """Return ``{path: source}`` of the program: Python finds the modules by the same names."""
+    return {
+        FOLDER / f"{part.__name__.replace('.', '/')}.py": Path(part.__file__) for part in _PARTS
+    }
+
+
+def _there() -> list[Path]:
+    """Return the files of the program on this host, of whatever version."""
+    return sorted(FOLDER.rglob("*.py"))
+
+
+def texts(engine: str) -> dict[Path, str | None]:
+    """Return ``{path: text}`` of all files of the service; ``None`` for those that are to go."""
+    found = {path: one.read_text(encoding="utf-8") for path, one in _sources().items()}
+    return {**dict.fromkeys(_there()), **found, UNIT: unit(python(), engine)}
 
 
 def paths() -> list[Path]:
     """Return the paths of the files of the service."""
-    return [*(FOLDER / Path(part.__file__).name for part in _PARTS), UNIT]
+    return [*{*_there(), *_sources()}, UNIT]
+
+
+def folders() -> list[Path]:
+    """Return the folders of the service, each before the one that it is in."""
+    found = {folder for path in paths() for folder in path.parents}
+    return sorted((one for one in found if one.is_relative_to(FOLDER)), reverse=True)

@@ -1,7 +1,8 @@
 """
 Read the pillar ``swarm``: find all faults and fill in the defaults. Pure.
 
-``swarm_relations`` checks the values against each other, ``swarm_topology`` derives the roles.
+``swarm_relations`` checks the values against each other.
+``swarm_topology`` derives the roles.
 """
 
 import swarm_options

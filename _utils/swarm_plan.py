@@ -88,7 +88,12 @@ def store() -> str | None:
 
 
 def plan(wanted: dict, keys: tuple | None = None) -> Plan:
-    """Return a plan that sets ``wanted`` in daemon.json; ``keys`` as in ``swarm_daemon.merge``."""
+    """
+    Return a plan that sets ``wanted`` in daemon.json.
+
+    keys
+        As for ``swarm_daemon.merge``.
+    """
     current = config()
     _refuse_hosts(current)
     new, record = swarm_daemon.merge(current, wanted, recorded(), keys)

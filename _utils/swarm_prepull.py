@@ -10,6 +10,7 @@ from typing import Any
 
 import swarm_errors
 import swarm_images
+import swarm_member_rules
 import swarm_nodes
 import swarm_unplaced
 from swarm_images import Archive
@@ -35,7 +36,7 @@ def wanted(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Ar
 
 def _node(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict:
     """Return this node as the managers list it, by the pillar: workers cannot ask for it."""
-    labels = swarm_nodes.settings_of(settings["id"], settings["nodes"])["labels"]
+    labels = swarm_member_rules.settings_of(settings["id"], settings["nodes"])["labels"]
     role = swarm_nodes.MANAGER if settings["is_manager"] else swarm_nodes.WORKER
     own = swarm_nodes.label_texts(settings["labels"])
     return {

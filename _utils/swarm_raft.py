@@ -11,7 +11,7 @@ import swarm_acl
 import swarm_address
 import swarm_errors
 import swarm_kv
-from swarm_turn import majority
+from swarm_quorum import majority
 
 _CONFIGURATION = "/v1/operator/raft/configuration"
 RESTARTING = "restarting"

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import swarm_docker
 import swarm_errors
 import swarm_nodes
+import swarm_values
 
 NAME = "swarm-formula-turn"
 _HOLDER, _LEASE = "swarm-formula.holder", "swarm-formula.lease"
@@ -54,7 +55,7 @@ def waiting(turn: Turn, me: str) -> str:
 
 
 def _parsed(config: dict) -> Turn:
-    spec, since = config["Spec"], swarm_nodes.stamp(config["CreatedAt"])
+    spec, since = config["Spec"], swarm_values.stamp(config["CreatedAt"])
     labels = spec.get("Labels") or {}
     if _HOLDER not in labels:
         # The formula did not create it: leave it alone.

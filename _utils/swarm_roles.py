@@ -5,25 +5,12 @@ All of them use the host's network: they need the host's own addresses, and thei
 depend on Docker's proxy, which may end before they do.
 """
 
-import hashlib
-import json
-from pathlib import Path
-
-import swarm_consul_schema
-import swarm_files
 import swarm_flags
 from swarm_address import endpoint
-from swarm_certs import Files, Set
+from swarm_certs import Files
 
-_CONSUL_FILE = "consul.json"
-CONFIG_LABEL = "swarm-formula.config"
 # An engine with ``userns-remap`` refuses the host's network without the host's user namespace.
-_HOST = {"network_mode": "host", "userns_mode": "host"}
-
-
-def consul_file() -> Path:
-    """Return the path of this host's Consul configuration."""
-    return swarm_files.CONFIG / _CONSUL_FILE
+HOST = {"network_mode": "host", "userns_mode": "host"}
 
 
 def engine_endpoint(settings: dict) -> str:
@@ -42,100 +29,13 @@ def manager_endpoints(settings: dict) -> dict[str, str]:
     return {one: endpoint(settings["managers"][one], port) for one in ids}
 
 
-def _consul_tls(settings: dict, certs: Set, files: Files) -> dict:
-    """
-    Return the options for mutual TLS between Consul's agents, and with clients on this host.
-
-    ``verify_server_hostname``: an agent cannot be a server with a client's certificate.
-    """
-    config = {
-        "ca_file": files.ca,
-        "cert_file": files.cert,
-        "key_file": files.key,
-        "verify_incoming": True,
-        "verify_outgoing": True,
-        "verify_server_hostname": not settings["tls"]["cert"],
-    }
-    if certs.gossip:
-        # Without Consul's keyring file, in which an older key would outlive this one.
-        config |= {"encrypt": certs.gossip, "disable_keyring_file": True}
-    return config
-
-
-def consul_config(settings: dict, certs: Set | None, files: Files, acl: dict | None = None) -> dict:
-    """
-    Return this node's Consul configuration, for a server or a client.
-
-    certs
-        The content of ``files``; ``None`` without TLS.
-
-    acl
-        The result of ``swarm_acl.config``; ``None`` without ACLs.
-
-    There is no first host and no order: every server waits for all servers (``bootstrap_expect``),
-    and every agent tries to join all of them (``retry_join``) every second, because they start at
-    the same time. A server that joins others (``settings["begins"]`` is false) does not bootstrap a
-    cluster.
-    """
-    consul = settings["consul"]
-    config = {
-        "server": settings["is_server"],
-        "node_name": settings["id"],
-        "datacenter": consul["datacenter"],
-        "data_dir": "/consul/data",
-        "bind_addr": settings["address"],
-        "client_addr": "127.0.0.1",
-        "ports": {"http": consul["http_port"]},
-        "retry_join": sorted(settings["servers"].values()),
-        "retry_interval": "1s",
-        "disable_update_check": True,
-        # A multiplier of 5 is for tiny machines; HashiCorp recommends 1 for production.
-        "performance": {"raft_multiplier": 1},
-    }
-    if settings["is_server"] and settings.get("begins", True):
-        config["bootstrap_expect"] = len(settings["servers"])
-    if settings["tls"]["used"]:
-        config["ports"] = {"http": -1, "https": consul["http_port"]}
-        config |= _consul_tls(settings, certs, files) if certs else {}
-    if acl:
-        config["acl"] = acl
-    options = dict(consul["options"])
-    ports = options.pop("ports", {})
-    return {**config, **options, "ports": {**config["ports"], **ports}}
-
-
-def consul_container(
-    settings: dict, folder: str, certs: Set | None, files: Files, acl: dict | None = None
-) -> tuple[dict, str]:
-    """Return Consul's container and the text of its configuration file in ``folder``."""
-    config = consul_config(settings, certs, files, acl)
-    config = swarm_consul_schema.written(config, settings["consul"]["image"])
-    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
-    consul = settings["consul"]
-    container = {
-        "image": consul["image"],
-        "image_source": consul["image_source"],
-        "image_hash": consul["image_hash"],
-        "command": ["agent", f"-config-file={folder}/{_CONSUL_FILE}"],
-        "mounts": [f"{folder}:{folder}:ro", f"{consul['volume']}:/consul/data"],
-        **_HOST,
-        "restart_policy": "unless-stopped",
-        # Consul reads its file only at startup: new content requires a new container.
-        "labels": {CONFIG_LABEL: hashlib.sha256(text.encode()).hexdigest()[:16]},
-    }
-    if settings["tls"]["used"]:
-        # The official image would drop root privileges before it reads root's key.
-        container["environment"] = {"CONSUL_DISABLE_PERM_MGMT": "1"}
-    return container, text
-
-
 def _swarm(settings: dict, command: list[str]) -> dict:
     return {
         "image": settings["manager"]["image"],
         "image_source": settings["manager"]["image_source"],
         "image_hash": settings["manager"]["image_hash"],
         "command": command,
-        **_HOST,
+        **HOST,
         "restart_policy": "unless-stopped",
     }
 

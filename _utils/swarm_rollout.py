@@ -12,6 +12,7 @@ from typing import NamedTuple
 import swarm_nodes
 import swarm_service_values as values
 import swarm_unplaced
+import swarm_values
 
 RUNNING, COMPLETE = "running", "complete"
 # States of an update in which the managers do nothing more, and words for them.
@@ -51,7 +52,7 @@ def view(service: dict, tasks: list[dict], nodes: list[dict]) -> View:
     due = [one for one in own if is_due(one)]
     current = [one for one in due if _is_current(one, service)]
     running = {
-        one["ID"]: swarm_nodes.stamp(one["UpdatedAt"])
+        one["ID"]: swarm_values.stamp(one["UpdatedAt"])
         for one in current
         if one["DesiredState"] == one["Status"]["State"] == RUNNING
     }
@@ -101,7 +102,7 @@ def _iteration(thing: dict | None) -> int:
 def _view_of_job(service: dict, tasks: list[dict], nodes: list[dict]) -> View:
     own = of_iteration(service, tasks)
     done = {
-        one["ID"]: swarm_nodes.stamp(one["UpdatedAt"])
+        one["ID"]: swarm_values.stamp(one["UpdatedAt"])
         for one in own
         if one["Status"]["State"] == COMPLETE
     }
@@ -194,7 +195,7 @@ def errors(service: dict, tasks: list[dict], nodes: list[dict], since: float) ->
         for one in tasks
         if one["ServiceID"] == service["ID"]
         and one["Status"].get("Err")
-        and swarm_nodes.stamp(one["CreatedAt"]) >= since
+        and swarm_values.stamp(one["CreatedAt"]) >= since
     ]
     return _causes(service, failed, nodes, {}, tasks) if failed else []
 

@@ -13,6 +13,7 @@ import swarm_cluster as cluster
 import swarm_flags as flags
 import swarm_host_containers as host_containers
 import swarm_host_files as host_files
+import swarm_names as names
 import swarm_options
 import swarm_service_modes as modes
 import swarm_service_options as service
@@ -190,7 +191,7 @@ SCHEMA = {
             checks.optional(checks.image_source), None, "tar of it, where no registry is"
         ),
         "image_hash": Field(checks.optional(checks.sha256), None, "SHA-256 of that tar"),
-        "container": Field(checks.name, "swarm-consul", "name of the container"),
+        "container": Field(checks.name, names.DEFAULTS["consul"], "name of the container"),
         "volume": Field(checks.name, "swarm-consul", "volume of its data"),
         "http_port": Field(
             checks.optional(checks.port), None, "its API, on loopback only; unset: 8501 or 8500"
@@ -219,14 +220,14 @@ SCHEMA = {
             checks.optional(checks.image_source), None, "tar of it, where no registry is"
         ),
         "image_hash": Field(checks.optional(checks.sha256), None, "SHA-256 of that tar"),
-        "container": Field(checks.name, "swarm-manager", "name of the container"),
+        "container": Field(checks.name, names.DEFAULTS["manager"], "name of the container"),
         "port": Field(
             checks.optional(checks.port), None, "port of Swarm's own API; unset: 3376 or 3375"
         ),
         "options": _flags(flags.MANAGE, "swarm manage", replication=True, strategy="spread"),
     },
     "agent": {
-        "container": Field(checks.name, "swarm-agent", "name of the container"),
+        "container": Field(checks.name, names.DEFAULTS["agent"], "name of the container"),
         "options": _flags(flags.JOIN, "swarm join"),
     },
     "builtin": {

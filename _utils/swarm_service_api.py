@@ -11,8 +11,8 @@ import swarm_docker
 import swarm_errors
 import swarm_fault
 import swarm_mode
-import swarm_nodes
 import swarm_service_spec as spec
+import swarm_values
 import swarm_wait
 
 
@@ -106,7 +106,7 @@ def find(client: Any, name: str) -> dict:
 def _updated_at(client: Any, name: str) -> float:
     """Return when a service was written; if that cannot be read, this host's time."""
     with contextlib.suppress(swarm_errors.ApiError), swarm_docker.translated(f"service {name}"):
-        return swarm_nodes.stamp(client.inspect_service(name)["UpdatedAt"])
+        return swarm_values.stamp(client.inspect_service(name)["UpdatedAt"])
     # The service has been written: an error would have it reported as not changed.
     return time.time()
 

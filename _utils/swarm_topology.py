@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import swarm_address
 import swarm_fault
-import swarm_nodes
+import swarm_member_rules
 from swarm_fault import Fault
 
 # Ports of engine, manager and Consul: Docker's and Consul's own with TLS; without TLS, the ports
@@ -123,7 +123,7 @@ def _labels_of_nodes(minion: str, settings: dict) -> dict:
     """Return the engine labels from ``nodes``: in builtin mode, the cluster stores them instead."""
     if settings["mode"] == "builtin":
         return {}
-    given = swarm_nodes.settings_of(minion, settings["nodes"])["labels"]
+    given = swarm_member_rules.settings_of(minion, settings["nodes"])["labels"]
     return {key: one for key, one in given.items() if one is not None}
 
 

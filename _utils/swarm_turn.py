@@ -16,11 +16,6 @@ _KEY = "swarm-formula/turn"
 _TTL = 120
 
 
-def majority(count: int) -> int:
-    """Return the quorum of ``count`` servers."""
-    return count // 2 + 1
-
-
 def _take(client: object, session: str, mine: str, what: str) -> str | None:
     """Try to acquire the turn; return ``None``, or a message that names its holder or the error."""
     try:

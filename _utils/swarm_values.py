@@ -5,10 +5,12 @@ Pure functions. Each accepts both user input and its own output. Invalid values 
 or ``TypeError``; the caller adds the location.
 """
 
+import calendar
 import json
 import posixpath
 import re
 import shlex
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -211,3 +213,8 @@ def ulimits(value: Any) -> dict[str, str]:
         soft, _, hard = limit.partition(":")
         limits[name] = f"{int(soft)}:{int(hard or soft)}"
     return limits
+
+
+def stamp(text: str) -> float:
+    """Return Docker's time (``2026-01-02T03:04:05.678901234Z``) in seconds since the epoch."""
+    return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))

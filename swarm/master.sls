@@ -39,6 +39,14 @@ library of the runner is on the master:
     - name: {{ extmods }}/utils
     - source: salt://_utils
     - include_pat: swarm_*.py
+{%- from "swarm/former.jinja" import former with context %}
+{%- set gone = former(extmods) | load_json %}
+{%- if gone %}
+
+former files of the library are gone:
+  file.absent:
+    - names: {{ gone | json }}
+{%- endif %}
 
 engine swarm_autojoin is configured:
   file.serialize:

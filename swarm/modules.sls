@@ -13,18 +13,15 @@
 {%- if there and not salt["swarm_modules.stale"](manifest) %}
 {}
 {%- else %}
-{%-   set url = "salt://swarm/modules.json" %}
-{%-   set former = salt["cp.is_cached"](url, saltenv) %}
-{%-   set former = salt["file.read"](former) | load_json if former else {} %}
-{%-   set modules = salt["cp.get_file_str"](url, saltenv) | load_json %}
-{%-   for kind in ("utils", "modules", "states") %}
-{%-     do salt["file.mkdir"](extmods ~ "/" ~ kind) %}
-{%-   endfor %}
+{%-   set modules = salt["cp.get_file_str"]("salt://swarm/modules.json", saltenv) | load_json %}
 {%-   for name, lines in modules.items() %}
-{%-     do salt["file.write"](extmods ~ "/" ~ name[1:], args=lines) %}
+{%-     set path = extmods ~ "/" ~ name[1:] %}
+{%-     do salt["file.mkdir"](salt["file.dirname"](path)) %}
+{%-     do salt["file.write"](path, args=lines) %}
 {%-   endfor %}
-{%-   for name in former if name not in modules %}
-{%-     do salt["file.remove"](extmods ~ "/" ~ name[1:]) %}
+{%-   from "swarm/former.jinja" import former with context %}
+{%-   for path in former(extmods) | load_json %}
+{%-     do salt["file.remove"](path) %}
 {%-   endfor %}
 {%-   if "test" in (opts.get("whitelist_state_modules") or ["test"]) %}
 {#- Salt finds the new modules without loading all others. #}

@@ -158,7 +158,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def certificate(self, folder: str = CERTIFICATES):
-        """Give a host's certificate as ``swarm_info.fetch`` wants it; ``None`` if none has one."""
+        """Give a host's certificate for ``swarm_info.fetch``, or ``None``."""
         with tempfile.TemporaryDirectory() as place:
             for host in self.lab.hosts():
                 read = ["cat", *(f"{folder}/{one}.pem" for one in ("cert", "key", "ca"))]

@@ -139,7 +139,7 @@ def test_functions_of_the_formula_that_a_paper_names_exist(path):
 
 def test_files_that_operations_tells_of_are_those_of_the_code():
     text = (ROOT / "docs/operations.md").read_text().split("# What is where\n", 1)[1]
-    source = "".join(path.read_text() for path in ROOT.glob("_*/swarm_*.py"))
+    source = "".join(path.read_text() for path in ROOT.glob("_*/**/*.py"))
     paths = re.findall(r"^\| `(/\S+)`", text, flags=re.MULTILINE)
     assert paths
     assert [path for path in paths if Path(path).name not in source] == []

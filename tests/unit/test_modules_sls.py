@@ -5,13 +5,15 @@ How the formula's modules come to a minion, and what a master gets, as Salt rend
 import json
 import os
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 import salt.config
 import salt.loader
 import swarm_files
+import swarm_member_rules
 import swarm_members
-import swarm_nodes
 import yaml
 from salt.exceptions import SaltRenderError
 
@@ -81,16 +83,55 @@ def test_a_module_that_is_missing_or_of_another_release_is_replaced(minion, tmp_
     assert minion() == {}
 
 
-def test_a_module_that_went_with_a_release_goes_and_those_of_others_stay(minion, tmp_path):
-    gone, others = tmp_path / "extmods/utils/swarm_gone.py", tmp_path / "extmods/utils/mine.py"
-    former = tmp_path / "files/base/swarm/modules.json"
-    for path in (gone, others, former):
-        path.parent.mkdir(parents=True, exist_ok=True)
+@pytest.fixture
+def former(tmp_path):
+    """Return a folder with modules: ``{its path: whether the release that is served has it}``."""
+    names = ["_utils/swarm_gone.py", "_utils/swarm_gone/room/leaf.py", "_states/swarm_gone.py"]
+    manifest = json.loads((REPO_ROOT / "swarm/manifest.json").read_text())
+    served = tmp_path / "served/swarm/manifest.json"
+    served.parent.mkdir(parents=True)
+    served.write_text(json.dumps({**manifest, **dict.fromkeys(names)}))
+    found = {tmp_path / "extmods" / name[1:]: False for name in names}
+    others = ["mine.py", "swarm_theirs.py", "mine/leaf.py", "swarm_gone/mine.py"]
+    found |= {tmp_path / "extmods/utils" / name: True for name in others}
+    for path in found:
+        cache = path.parent / "__pycache__"
+        cache.mkdir(parents=True, exist_ok=True)
         path.write_text("")
-    former.write_text(json.dumps({**MODULES, "_utils/swarm_gone.py": []}))
-    minion()
-    assert not gone.exists()
-    assert others.exists()
+        (cache / f"{path.stem}.cpython-311.pyc").write_text("")
+    return found
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["first apply", "after saltutil.sync_all"])
+def test_a_module_that_went_with_a_release_goes_and_those_of_others_stay(
+    minion, tmp_path, former, known
+):
+    served = {"base": [str(tmp_path / "served"), str(REPO_ROOT)]}
+    if known:
+        for name, source in SOURCES.items():
+            path = tmp_path / "extmods" / name[1:]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(source)
+    assert minion(file_roots=served) != {}
+    assert {path: path.exists() for path in former} == former
+    left = {path.name.split(".")[0] for path in tmp_path.rglob("*.pyc")}
+    assert not left & {"swarm_gone"}
+    assert minion(file_roots=served) == {}
+
+
+def test_a_module_that_went_with_a_release_goes_from_the_master(minion, tmp_path, former):
+    opts = {
+        "file_roots": {"base": [str(tmp_path / "served"), str(REPO_ROOT)]},
+        "pillar": {"swarm_master": {"extension_modules": str(tmp_path / "extmods")}},
+    }
+    state = minion("master", **opts)["former files of the library are gone"]
+    (names,) = (one["names"] for one in state["file.absent"])
+    assert {Path(name) for name in names if name.endswith(".py")} == {
+        path for path, stays in former.items() if not stays
+    }
+    for name in names:
+        shutil.rmtree(name) if name.endswith("__pycache__") else Path(name).unlink()
+    assert "former files of the library are gone" not in minion("master", **opts)
 
 
 @pytest.mark.parametrize("text", [None, "", "# empty\n", "peer: {}\nengines: []\n"])
@@ -183,7 +224,7 @@ PILLARS = [
 
 @pytest.mark.parametrize(("swarm", "named"), PILLARS, ids=str)
 def test_one_rule_for_the_master_and_for_what_a_bare_minion_renders(minion, swarm, named):
-    assert swarm_nodes.is_member("m1", swarm) is named
+    assert swarm_member_rules.is_member("m1", swarm) is named
     assert swarm_members.joins("m1", {"swarm": swarm}) is named
     states = minion("join", pillar={"swarm": swarm})
     assert states.get("include") == (["swarm"] if named else None)

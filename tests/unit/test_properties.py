@@ -10,6 +10,7 @@ from unittest import mock
 
 import swarm_certs
 import swarm_claims
+import swarm_consul_container
 import swarm_daemon
 import swarm_errors
 import swarm_flags
@@ -98,7 +99,7 @@ def schema_like(draw, fields=swarm_schema.SCHEMA):
 def usable(settings):
     """Make everything of settings that is made of them on a node."""
     certs = swarm_certs.Set("ca", "cert", "key", "gossip")
-    swarm_roles.consul_container(settings, "/etc/swarm-formula", certs, FILES)
+    swarm_consul_container.consul_container(settings, "/etc/swarm-formula", certs, FILES)
     made = [
         swarm_roles.manager_container(settings, FILES),
         swarm_roles.agent_container(settings, FILES),

@@ -7,10 +7,10 @@ import json
 import pytest
 import swarm_acl
 import swarm_certs
+import swarm_consul_container
 import swarm_consul_file
 import swarm_consul_schema
 import swarm_files
-import swarm_roles
 
 from tests.unit.pillars import FILES, VALID, settings_of
 
@@ -22,7 +22,7 @@ def text(image):
     consul = {"image": image, "options": {"tls": {"grpc": {"use_auto_cert": False}}}}
     settings = settings_of({**VALID, "overlay": False, "tls": {}, "consul": consul})
     acl = swarm_acl.config("word")
-    return swarm_roles.consul_container(settings, "/etc/x", CERTS, FILES, acl)[1]
+    return swarm_consul_container.consul_container(settings, "/etc/x", CERTS, FILES, acl)[1]
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,6 @@ def test_1_12_has_a_section_for_tls(image):
 @pytest.mark.parametrize("image", ["consul:1.8", "consul:1.11", "hashicorp/consul:1.20"])
 def test_formula_reads_the_file_of_each_version_alike(image, monkeypatch, tmp_path):
     monkeypatch.setattr(swarm_files, "CONFIG", tmp_path)
-    swarm_roles.consul_file().write_text(text(image))
+    swarm_consul_container.consul_file().write_text(text(image))
     assert swarm_consul_file.config() == json.loads(text("consul:1.8"))
     assert swarm_acl.management() == "word"

@@ -4,8 +4,8 @@ import fnmatch
 import re
 
 import pytest
+import swarm_member_rules
 import swarm_mine
-import swarm_nodes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,4 +43,4 @@ def test_secrets_go_to_members_and_to_nobody_else(pillar):
     settings = settings_of(pillar)
     for minion in ("m1", "m2", "m4", "m9", "web-1", "xweb-1"):
         may_read = bool(re.match(swarm_mine.members(settings), minion))
-        assert may_read is swarm_nodes.is_member(minion, settings), minion
+        assert may_read is swarm_member_rules.is_member(minion, settings), minion

@@ -1,9 +1,11 @@
 import pytest
 import swarm_claims
+import swarm_member_rules
 import swarm_node_changes
 import swarm_node_quorum
 import swarm_node_removal
 import swarm_nodes
+import swarm_values
 
 from tests.unit.pillars import node as minion
 from tests.unit.pillars import settings_of
@@ -45,7 +47,7 @@ def test_later_and_closer_entries_count_more():
         "m4": {"labels": {"zone": "b", "disk": None}, "availability": "drain"},
         "x*": {"labels": {"zone": "c"}, "availability": "pause"},
     }
-    assert swarm_nodes.settings_of("m4", nodes) == {
+    assert swarm_member_rules.settings_of("m4", nodes) == {
         "labels": {"zone": "b", "disk": None},
         "availability": "drain",
     }
@@ -208,7 +210,7 @@ def test_a_replaced_manager_is_lost_when_all_of_pillar_are_other_nodes():
 
 def test_only_workers_that_are_down_for_long_are_dropped():
     there = [*managers("m3"), node("m4", state="down"), node("m5")]
-    then = swarm_nodes.stamp("2026-01-01T01:00:00Z")
+    then = swarm_values.stamp("2026-01-01T01:00:00Z")
     assert swarm_node_removal.expired(there, {}, settings(prune_after=3599), then) == [there[3]]
     assert swarm_node_removal.expired(there, {}, settings(prune_after=3601), then) == []
     assert swarm_node_removal.expired(there, {}, settings(prune_after=None), then) == []
@@ -240,7 +242,7 @@ def test_node_that_has_never_come_goes(change, goes):
     ghost = {**node("m4"), "ID": "id-ghost", "Description": {}, "Status": {"State": "unknown"}}
     ghost["CreatedAt"] = "2026-01-01T00:00:00Z"
     there = [*managers(), {**ghost, **change}]
-    then = swarm_nodes.stamp("2026-01-01T01:00:00Z")
+    then = swarm_values.stamp("2026-01-01T01:00:00Z")
     assert bool(swarm_node_removal.expired(there, {"m4": "id-m4"}, settings(), then)) is goes
 
 

@@ -2,6 +2,8 @@
 The service that keeps overlay networks whole: what it mends, when, and how it comes and goes.
 """
 
+import configparser
+import subprocess
 import sys
 from pathlib import Path
 
@@ -299,18 +301,35 @@ def test_service_comes_mends_and_is_left_alone(host, salt):
 
 
 def test_files_of_the_service_run_by_themselves(host, salt):
-    """It has nothing of Salt's: what the program imports is among its files."""
+    """It has nothing of Salt's: what the program imports is among its files, or Python's own."""
     salt()
     module.apply()
-    folder = swarm_overlay_unit.FOLDER
-    for path in folder.iterdir():
-        for line in path.read_text().splitlines():
-            if line.startswith(("import swarm", "from swarm")):
-                assert (folder / f"{line.split()[1]}.py").exists(), line
-            assert not line.startswith(("import salt", "import requests", "import docker"))
-    unit = swarm_overlay_unit.UNIT.read_text()
-    assert f"ExecStart={swarm_overlay_unit.python()} -Es -B {folder}/swarm_overlay.py" in unit
-    assert "After=docker.service" in unit
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str
+    unit.read(swarm_overlay_unit.UNIT)
+    assert unit["Unit"]["After"] == "docker.service"
+    service = unit["Service"]
+    start, name = service["ExecStart"].rsplit(" -m ", 1)
+    assert start == f"{swarm_overlay_unit.python()} -Es -B"
+    alone = [sys.executable, "-EsS", "-B", "-c", f"import sys, {name} as it; print(it.__file__)"]
+    folder = service["WorkingDirectory"]
+    done = subprocess.run(alone, cwd=folder, check=True, capture_output=True, text=True)  # noqa: S603
+    assert Path(folder) in Path(folder, done.stdout.strip()).parents
+
+
+def test_files_of_a_former_version_of_the_program_go(host, salt):
+    salt()
+    module.apply()
+    old = swarm_overlay_unit.FOLDER / "former/swarm_former.py"
+    old.parent.mkdir()
+    old.write_text("")
+    assert module.apply(test=True)["swarm-overlay"]["old"] == "of another version"
+    module.apply()
+    assert not old.parent.exists()
+    old.parent.mkdir()
+    old.write_text("")
+    module.remove()
+    assert not swarm_overlay_unit.FOLDER.exists()
 
 
 @pytest.mark.parametrize("what", ["stopped", "another version"])

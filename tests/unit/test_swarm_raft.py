@@ -8,8 +8,8 @@ import pytest
 import swarm_errors
 import swarm_kv
 import swarm_raft
+from swarm_quorum import majority
 from swarm_raft import ALONE, CLIENT, JOIN, LEAVE, RESTART, Peer, Standing
-from swarm_turn import majority
 
 from tests.unit.pillars import FILES, HOSTS
 

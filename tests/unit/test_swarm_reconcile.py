@@ -1,5 +1,6 @@
 import docker
 import pytest
+import swarm_consul_container
 import swarm_reconcile
 import swarm_roles
 import swarm_spec
@@ -146,7 +147,7 @@ def test_what_shares_the_hosts_network_is_in_the_hosts_user_namespace():
     """dockerd: cannot share the host's network namespace when user namespaces are enabled."""
     settings = settings_of(VALID)
     specs = [
-        swarm_roles.consul_container(settings, "/etc/x", None, FILES)[0],
+        swarm_consul_container.consul_container(settings, "/etc/x", None, FILES)[0],
         swarm_roles.manager_container(settings, FILES),
         swarm_roles.agent_container(settings, FILES),
     ]

@@ -11,12 +11,12 @@ import swarm_acl
 import swarm_ca_state
 import swarm_certs
 import swarm_consul_config
+import swarm_consul_container
 import swarm_consul_file
 import swarm_errors
 import swarm_files
 import swarm_kv
 import swarm_renewal
-import swarm_roles
 from swarm_minion import Minion
 
 from _modules import swarm_consul
@@ -199,7 +199,8 @@ def folder(monkeypatch, tmp_path):
 def runs_with_old_key():
     """Return Consul's container, which has read a file with the old key."""
     swarm_consul_file.write(json.dumps({"encrypt": OLD}), "label")
-    return {"labels": {swarm_roles.CONFIG_LABEL: "label"}, "started": "2020-01-01T00:00:00Z"}
+    label = {swarm_consul_container.CONFIG_LABEL: "label"}
+    return {"labels": label, "started": "2020-01-01T00:00:00Z"}
 
 
 @pytest.mark.parametrize(

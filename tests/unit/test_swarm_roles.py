@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import swarm_consul_container
 import swarm_roles
 
 from tests.unit.pillars import FILES, M1, VALID, node, settings_of
@@ -10,7 +11,7 @@ IPV6 = M1._replace(interfaces={"eth0": ["fd00::11"]}, towards=lambda _: "fd00::1
 
 def consul(pillar, minion=M1, certs=None):
     """Return the container of Consul and its configuration, read again."""
-    spec, text = swarm_roles.consul_container(
+    spec, text = swarm_consul_container.consul_container(
         settings_of({**VALID, **pillar}, minion), "/etc/x", certs, FILES
     )
     return spec, json.loads(text)

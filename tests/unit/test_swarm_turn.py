@@ -4,6 +4,7 @@ import threading
 import pytest
 import swarm_errors
 import swarm_kv
+import swarm_quorum
 import swarm_turn
 
 from tests.unit import consul_agent
@@ -27,7 +28,7 @@ def connect(agent):
 
 @pytest.mark.parametrize(("count", "quorum"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (7, 4)])
 def test_majority(count, quorum):
-    assert swarm_turn.majority(count) == quorum
+    assert swarm_quorum.majority(count) == quorum
 
 
 SERVERS = {f"m{n}": f"10.77.0.1{n}" for n in range(1, 6)}

@@ -10,6 +10,7 @@ import json
 import pytest
 import swarm_cluster
 import swarm_export
+import swarm_member_rules
 import swarm_networks
 import swarm_nodes
 import swarm_service_api
@@ -246,7 +247,7 @@ def test_pillar_of_a_cluster_changes_nothing_in_it(patched, drawn):
     assert swarm_cluster.init_only(manager.swarm_, found) in ([], [swarm_cluster._NO_SUBNETS])
     for one in drawn["nodes"]:
         name = one["Description"]["Hostname"]
-        wanted = swarm_nodes.settings_of(name, found["nodes"])
+        wanted = swarm_member_rules.settings_of(name, found["nodes"])
         if one["ID"] != "id-former":
             assert (name in found["managers"]) == (one["Spec"]["Role"] == "manager")
             assert wanted["labels"].items() <= one["Spec"]["Labels"].items()
