@@ -152,13 +152,17 @@ def _networks(
     }
 
 
+def _are_names(value: object) -> bool:
+    return value is None or (isinstance(value, list) and all(isinstance(one, str) for one in value))
+
+
 def _services(objects: Objects, known: Names) -> dict[str, dict]:
     services = {}
     for key, given in objects.content["services"].items():
         path, name = objects.place("services", key), f"{objects.name}_{key}"
         if want := swarm_checks.service(name):
             objects.faults.append(Fault(path, name, want))
-        elif isinstance(given, dict) and not isinstance(given.get("profiles"), list | None):
+        elif isinstance(given, dict) and not _are_names(given.get("profiles")):
             objects.faults.append(Fault(f"{path}:profiles", "something else", "a list of names"))
         elif isinstance(given, dict) and given.get("profiles"):
             objects.ignored.append(f"services.{key} (it has `profiles`, and none is active)")

@@ -57,11 +57,13 @@ def _own(salt: Mapping[str, Callable], section: str, name: str) -> bool:
 
 def remove(settings: Mapping, salt: Mapping[str, Callable], section: str, test: bool) -> dict:
     """Remove a container if it is the formula's own; return what changed."""
-    name = settings[section]["container"]
+    name, changes = settings[section]["container"], {}
     with swarm_docker.unless_absent(test):
         if _own(salt, section, name):
-            return salt["swarm_container.remove"](name, test=test)
-    return {}
+            changes = salt["swarm_container.remove"](name, test=test)
+    if not test:
+        _note(section, DEFAULTS[section])
+    return changes
 
 
 def others(settings: Mapping, salt: Mapping[str, Callable]) -> set[str]:

@@ -10,6 +10,7 @@ import pytest
 import swarm_consul_file
 import swarm_errors
 import swarm_files
+import swarm_names
 import swarm_pki
 import swarm_wait
 
@@ -46,6 +47,7 @@ def on(monkeypatch, agent, file, tmp_path):
             swarm_container__check=None,
             swarm_container__get=None,
             swarm_container__logs="its words",
+            swarm_container__remove={},
             swarm_container__rename=True,
             swarm_container__start=True,
             swarm_container__update=True,
@@ -382,6 +384,16 @@ def test_container_gets_the_name_of_pillar(on, there, renamed):
     salt = on("m4", changes={})
     salt["swarm_container.get"].side_effect = containers(store=OURS)
     assert swarm_consul.apply() == {"name": {"old": "store", "new": "swarm-consul"}}
+
+
+def test_record_of_a_containers_name_goes_with_it(on):
+    salt = on("m4", changes={}, container="store")
+    salt["swarm_container.get"].side_effect = containers(swarm_consul=OURS)
+    swarm_consul.apply()
+    salt["swarm_container.get"].side_effect = containers(store=OURS)
+    for test, left in ((True, {"consul": "store"}), (False, {})):
+        swarm_names.remove(salt["swarm_settings.get"](), salt, "consul", test)
+        assert swarm_files.record("containers") == left
 
 
 # ---- what all servers have to have the same of

@@ -14,6 +14,7 @@ import swarm_member_rules
 import swarm_networks
 import swarm_nodes
 import swarm_service_api
+import swarm_service_spec
 import swarm_services
 import swarm_versions
 import yaml
@@ -213,7 +214,7 @@ def built(manager, drawn):
                 swarm_versions.apply(manager, swarm_versions.Wanted(kind, name, content, 100))
     manager.run_(drawn["services"])
     for number, (one, _) in enumerate(drawn["others"]):
-        body = swarm_services.spec.body(f"other{number}", parsed(one), NAMES)
+        body = swarm_service_spec.body(f"other{number}", parsed(one), NAMES)
         manager.post(manager, "/services/create", of_the_command_line(body))
 
 
