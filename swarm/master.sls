@@ -43,9 +43,11 @@ library of the runner is on the master:
 {%- set gone = former(extmods) | load_json %}
 {%- if gone %}
 
+# One state, not one for each file.
 former files of the library are gone:
-  file.absent:
-    - names: {{ gone | json }}
+  cmd.run:
+    - name: xargs -d '\n' rm -rf --
+    - stdin: {{ gone | join("\n") | json }}
 {%- endif %}
 
 engine swarm_autojoin is configured:
