@@ -6,11 +6,11 @@ The backup is the Raft state of a manager in builtin mode, a snapshot of Consul 
 
 from pathlib import Path
 
-import swarm_archive
-import swarm_backup_consul
-import swarm_backup_raft
-import swarm_current
-import swarm_restore_raft
+from swarm_formula.builtin import backup as builtin_backup
+from swarm_formula.builtin import restore as builtin_restore
+from swarm_formula.consul import backup as consul_backup
+from swarm_formula.core import archive
+from swarm_formula.salt import current_pillar
 
 __virtualname__ = "swarm_backup"
 
@@ -57,13 +57,13 @@ def save(path=None, force=False):
     force
         Make the backup even if it costs the quorum or cannot be restored. Defaults to ``False``.
     """
-    with swarm_current.pillar(__context__):
+    with current_pillar.pillar(__context__):
         settings = _settings()
         if _builtin(settings):
-            place = swarm_backup_raft.save(__salt__, settings, path, force)
+            place = builtin_backup.save(__salt__, settings, path, force)
         else:
-            place = swarm_backup_consul.save(settings, path)
-    return swarm_archive.described(place)
+            place = consul_backup.save(settings, path)
+    return archive.described(place)
 
 
 def restore(path, force=False, lose_cluster=False, test=False):
@@ -100,12 +100,12 @@ def restore(path, force=False, lose_cluster=False, test=False):
     lose_cluster
         With ``force``: restore even if the cluster may still be running. Defaults to ``False``.
     """
-    consent = swarm_restore_raft.Consent(unfit=force, lose=force and lose_cluster)
-    with swarm_current.pillar(__context__):
+    consent = builtin_restore.Consent(unfit=force, lose=force and lose_cluster)
+    with current_pillar.pillar(__context__):
         settings, place = _settings(), Path(path)
         if _builtin(settings):
-            return swarm_restore_raft.restore(__salt__, settings, place, consent, test)
-        return swarm_backup_consul.restore(__salt__, settings, place, test)
+            return builtin_restore.restore(__salt__, settings, place, consent, test)
+        return consul_backup.restore(__salt__, settings, place, test)
 
 
 def force_new_cluster(force=False, lose_cluster=False, test=False):
@@ -127,5 +127,5 @@ def force_new_cluster(force=False, lose_cluster=False, test=False):
         clusters, or the state of the other managers is lost. Default to ``False``.
     """
     lose = force and lose_cluster
-    with swarm_current.pillar(__context__):
-        return swarm_restore_raft.force_new_cluster(__salt__, _settings(), lose, test)
+    with current_pillar.pillar(__context__):
+        return builtin_restore.force_new_cluster(__salt__, _settings(), lose, test)

@@ -5,18 +5,10 @@ Members exchange data through Salt's mine: ``swarm_cluster`` is the record of a 
 join token for workers, readable by members only), ``swarm_node`` is the node ID of a minion.
 """
 
-import swarm_current
-import swarm_departure
-import swarm_docker
-import swarm_joining
-import swarm_membership
-import swarm_minion
-import swarm_mode
-import swarm_next_step
-import swarm_nodes
-import swarm_peers
-import swarm_publication
-import swarm_readiness
+from swarm_formula.builtin import departure, joining, next_step, publication, readiness
+from swarm_formula.cluster import membership, node_info, peers, swarm_api
+from swarm_formula.docker import engine_api
+from swarm_formula.salt import current_pillar, execution
 
 __virtualname__ = "swarm_builtin"
 
@@ -30,11 +22,11 @@ def _settings():
 
 
 def _client():
-    return swarm_mode.connect(__salt__)
+    return swarm_api.connect(__salt__)
 
 
 def _minion():
-    return swarm_minion.Minion(__salt__, __opts__, __context__)
+    return execution.Minion(__salt__, __opts__, __context__)
 
 
 # --- status
@@ -51,13 +43,13 @@ def info():
         salt '*' swarm_builtin.info
     """
     with _client() as client:
-        swarm = swarm_mode.swarm(client)
+        swarm = swarm_api.swarm(client)
     return {
         "state": swarm.get("LocalNodeState") or "inactive",
-        "role": swarm_nodes.own_role(swarm),
+        "role": node_info.own_role(swarm),
         "node": swarm.get("NodeID") or "",
-        "cluster": swarm_membership.cluster_id(swarm),
-        "managers": sorted(swarm_membership.remote_managers(swarm)),
+        "cluster": membership.cluster_id(swarm),
+        "managers": sorted(membership.remote_managers(swarm)),
         "error": swarm.get("Error") or "",
     }
 
@@ -77,7 +69,7 @@ def record():
 
         salt m1 swarm_builtin.record
     """
-    return swarm_publication.record(_minion())
+    return publication.record(_minion())
 
 
 def node_id():
@@ -91,7 +83,7 @@ def node_id():
         salt '*' swarm_builtin.node_id
     """
     with _client() as client:
-        return swarm_mode.swarm(client).get("NodeID") or ""
+        return swarm_api.swarm(client).get("NodeID") or ""
 
 
 def claim():
@@ -106,10 +98,8 @@ def claim():
         salt '*' swarm_builtin.claim
     """
     with _client() as client:
-        swarm = swarm_mode.swarm(client)
-    return swarm_peers.claim(
-        swarm.get("NodeID") or "", swarm_mode.former_address(swarm, _settings())
-    )
+        swarm = swarm_api.swarm(client)
+    return peers.claim(swarm.get("NodeID") or "", swarm_api.former_address(swarm, _settings()))
 
 
 def claims(fresh=False):
@@ -128,7 +118,7 @@ def claims(fresh=False):
     fresh
         Read the members from the current pillar. Defaults to ``False``: as of the last refresh.
     """
-    return swarm_publication.claims(_minion(), fresh)
+    return publication.claims(_minion(), fresh)
 
 
 def tell(fresh=False):
@@ -145,7 +135,7 @@ def tell(fresh=False):
         Have the master compile the pillar now, which names the members that may read the data.
         Defaults to ``False``: use that of the last refresh.
     """
-    swarm_publication.send(_minion(), fresh)
+    publication.send(_minion(), fresh)
 
 
 def forget(lose_cluster=False):
@@ -164,8 +154,8 @@ def forget(lose_cluster=False):
     lose_cluster
         Delete the data even if the cluster may be alive. Defaults to ``False``.
     """
-    with swarm_current.pillar(__context__):
-        swarm_publication.forget(_minion(), lose_cluster)
+    with current_pillar.pillar(__context__):
+        publication.forget(_minion(), lose_cluster)
     return True
 
 
@@ -186,10 +176,10 @@ def apply(test=False):
         salt '*' swarm_builtin.apply test=True
     """
     settings = _settings()
-    with swarm_docker.unless_absent(test), _client() as client:
-        host = swarm_minion.Host(_minion(), client, settings)
-        return swarm_joining.apply(host, test)
-    return swarm_joining.changes("inactive", settings)
+    with engine_api.unless_absent(test), _client() as client:
+        host = execution.Host(_minion(), client, settings)
+        return joining.apply(host, test)
+    return joining.changes("inactive", settings)
 
 
 def wait_ready(timeout=None):
@@ -205,7 +195,7 @@ def wait_ready(timeout=None):
     timeout
         Seconds; ``swarm:timeout`` if unset.
     """
-    swarm_readiness.await_ready(_minion(), timeout)
+    readiness.await_ready(_minion(), timeout)
 
 
 def ask_managers():
@@ -220,7 +210,7 @@ def ask_managers():
 
         salt m4 swarm_builtin.ask_managers
     """
-    return swarm_next_step.ask_managers(_minion())
+    return next_step.ask_managers(_minion())
 
 
 def leave(force=False, lose_cluster=False, ending=False, test=False, fresh=True):
@@ -252,9 +242,9 @@ def leave(force=False, lose_cluster=False, ending=False, test=False, fresh=True)
         Have the master compile the pillar now, instead of using the one of the last refresh.
         Defaults to ``True``.
     """
-    options = swarm_departure.Options(force, lose_cluster, ending, test)
-    with swarm_current.pillar(__context__, fresh):
-        return swarm_departure.leave(_minion(), options)
+    options = departure.Options(force, lose_cluster, ending, test)
+    with current_pillar.pillar(__context__, fresh):
+        return departure.leave(_minion(), options)
 
 
 def release(test=False):
@@ -268,4 +258,4 @@ def release(test=False):
 
         salt '*' swarm_builtin.release test=True
     """
-    return swarm_departure.release(_minion(), test)
+    return departure.release(_minion(), test)

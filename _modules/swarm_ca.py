@@ -6,18 +6,19 @@ request certificates through Salt's ``publish``, which the master's configuratio
 (``peer``). The pillar of the CA's minion, not the requester, decides the content of a certificate.
 """
 
-import swarm_ca_apply
-import swarm_ca_issue
-import swarm_ca_load
-import swarm_ca_publication
-import swarm_ca_record
-import swarm_ca_removal
-import swarm_ca_rotate
-import swarm_ca_secrets
-import swarm_ca_sign
-import swarm_current
-import swarm_minion
-import swarm_pki
+from swarm_formula.salt import current_pillar, execution
+from swarm_formula.tls import (
+    ca_apply,
+    ca_issue,
+    ca_load,
+    ca_publication,
+    ca_record,
+    ca_removal,
+    ca_rotate,
+    ca_secrets,
+    ca_sign,
+    pki,
+)
 
 __virtualname__ = "swarm_ca"
 
@@ -27,7 +28,7 @@ def __virtual__():
 
 
 def _minion():
-    return swarm_minion.Minion(__salt__, __opts__, __context__)
+    return execution.Minion(__salt__, __opts__, __context__)
 
 
 def _settings():
@@ -35,7 +36,7 @@ def _settings():
 
 
 def _state():
-    return swarm_ca_load.require(__opts__["id"])
+    return ca_load.require(__opts__["id"])
 
 
 def record():
@@ -50,7 +51,7 @@ def record():
 
         salt m1 swarm_ca.record
     """
-    return swarm_ca_publication.record(_minion())
+    return ca_publication.record(_minion())
 
 
 def management():
@@ -65,7 +66,7 @@ def management():
 
         salt m1 swarm_ca.management
     """
-    return swarm_ca_publication.management(_minion())
+    return ca_publication.management(_minion())
 
 
 def apply(test=False):
@@ -79,7 +80,7 @@ def apply(test=False):
         salt '*' swarm_ca.apply test=True
     """
     settings = _settings()
-    return swarm_ca_apply.apply(_minion(), settings, test) if settings["is_ca"] else {}
+    return ca_apply.apply(_minion(), settings, test) if settings["is_ca"] else {}
 
 
 def complaints():
@@ -93,7 +94,7 @@ def complaints():
 
         salt m1 swarm_ca.complaints
     """
-    return swarm_ca_rotate.complaints(_minion())
+    return ca_rotate.complaints(_minion())
 
 
 def rotate():
@@ -108,7 +109,7 @@ def rotate():
 
         salt m1 swarm_ca.rotate
     """
-    return swarm_ca_rotate.begin(_minion())
+    return ca_rotate.begin(_minion())
 
 
 def rotation():
@@ -122,7 +123,7 @@ def rotation():
 
         salt m1 swarm_ca.rotation
     """
-    return swarm_ca_rotate.status(_minion())
+    return ca_rotate.status(_minion())
 
 
 def renewable():
@@ -135,7 +136,7 @@ def renewable():
 
         salt m1 swarm_ca.renewable
     """
-    return swarm_ca_secrets.renewable(_settings())
+    return ca_secrets.renewable(_settings())
 
 
 def renew(kind, step="begin"):
@@ -158,7 +159,7 @@ def renew(kind, step="begin"):
         ``begin``: make the new one, or resume the renewal in progress. ``follow``: the new one is
         in use. ``end``: drop the old one. Defaults to ``begin``.
     """
-    return swarm_ca_secrets.renew(_minion(), kind, step)
+    return ca_secrets.renew(_minion(), kind, step)
 
 
 def valid_until():
@@ -171,7 +172,7 @@ def valid_until():
 
         salt m1 swarm_ca.valid_until
     """
-    return swarm_ca_issue.valid_until(_settings(), _state())
+    return ca_issue.valid_until(_settings(), _state())
 
 
 def advance(*minions):
@@ -188,8 +189,8 @@ def advance(*minions):
 
         salt m1 swarm_ca.advance m5
     """
-    with swarm_current.pillar(__context__):
-        return swarm_ca_rotate.advance(_minion(), minions)
+    with current_pillar.pillar(__context__):
+        return ca_rotate.advance(_minion(), minions)
 
 
 def sign(request, **kwargs):
@@ -208,7 +209,7 @@ def sign(request, **kwargs):
     request
         A mapping of ``csr`` (PEM), ``kind`` (``node`` or ``client``) and ``address``.
     """
-    return swarm_ca_sign.sign(_minion(), request, kwargs)
+    return ca_sign.sign(_minion(), request, kwargs)
 
 
 def issued():
@@ -237,7 +238,7 @@ def forget(minion):
     minion
         ID of the minion.
     """
-    return swarm_ca_sign.forget(minion)
+    return ca_sign.forget(minion)
 
 
 def certificate():
@@ -250,8 +251,8 @@ def certificate():
 
         salt m1 swarm_ca.certificate
     """
-    text = swarm_ca_record.trust(_state())
-    days = [round(swarm_pki.days_left(one)) for one in swarm_pki.bundle(text)]
+    text = ca_record.trust(_state())
+    days = [round(pki.days_left(one)) for one in pki.bundle(text)]
     return {"trust": text, "days left": days}
 
 
@@ -271,5 +272,5 @@ def remove(test=False, fresh=True):
     fresh
         Have the master compile the pillar now, which names the members. Defaults to ``True``.
     """
-    with swarm_current.pillar(__context__, fresh):
-        return swarm_ca_removal.remove(_minion(), test)
+    with current_pillar.pillar(__context__, fresh):
+        return ca_removal.remove(_minion(), test)

@@ -6,12 +6,10 @@ If the CA's host is lost, a new host with its ID, or another manager that the pi
 ``publish``, which the master's configuration must allow (``peer``).
 """
 
-import swarm_ca_record
-import swarm_caller
-import swarm_copy_exchange
-import swarm_copy_store
-import swarm_errors
-import swarm_mine
+from swarm_formula.core import errors
+from swarm_formula.salt import caller
+from swarm_formula.salt import mine as salt_mine
+from swarm_formula.tls import ca_copy_exchange, ca_copy_store, ca_record
 
 __virtualname__ = "swarm_ca_copy"
 
@@ -25,7 +23,7 @@ def _settings():
 
 
 def _mine():
-    return swarm_mine.Mine(__salt__, __opts__, __context__)
+    return salt_mine.Mine(__salt__, __opts__, __context__)
 
 
 def apply(test=False):
@@ -41,26 +39,26 @@ def apply(test=False):
         salt '*' swarm_ca_copy.apply test=True
     """
     settings, mine = _settings(), _mine()
-    if not swarm_copy_store.is_due(settings):
+    if not ca_copy_store.is_due(settings):
         return remove(test)
-    ca, before = settings["tls"]["ca"], swarm_copy_store.held()
+    ca, before = settings["tls"]["ca"], ca_copy_store.held()
     if mine.masterless:
         return {}
-    told = mine.get([ca, settings["id"]], swarm_ca_record.RECORD)
+    told = mine.get([ca, settings["id"]], ca_record.RECORD)
     published = told.get(ca)
     if published and settings["id"] in told and not test:
         # The CA has moved: its old record must not count if it moves back.
-        for name in (swarm_ca_record.RECORD, swarm_ca_record.ACL):
+        for name in (ca_record.RECORD, ca_record.ACL):
             mine.forget(name)
-    if published and swarm_copy_store.is_current(published, settings["id"]):
+    if published and ca_copy_store.is_current(published, settings["id"]):
         return {}
     # Before the first run, no CA has published anything; a run makes it before this.
     if not published and not test:
         return {}
     if not test:
-        swarm_copy_exchange.fetch(__salt__, settings, published)
+        ca_copy_exchange.fetch(__salt__, settings, published)
         report = __salt__["swarm_tls.report"]()
-        mine.tell(settings["id"], swarm_ca_record.REPORT, report, "swarm_tls.report")
+        mine.tell(settings["id"], ca_record.REPORT, report, "swarm_tls.report")
     return {} if before else {"copy of the CA": {"old": None, "new": f"of {ca}"}}
 
 
@@ -83,17 +81,17 @@ def give(request, **kwargs):
     """
     me = __opts__["id"]
     try:
-        minion = swarm_caller.name(kwargs, me)
+        minion = caller.name(kwargs, me)
         settings = _settings()
         known = filter(None, [settings["tls"]["ca"], *settings["managers"]])
-        with swarm_caller.admitted(minion, known):
+        with caller.admitted(minion, known):
             # The pillar of now: the requester may have been removed since the last refresh.
             settings = __salt__["swarm_settings.get"](fresh=True)
             key = request.get("key") if isinstance(request, dict) else None
-            return swarm_copy_exchange.given(minion, key, settings)
-    except swarm_errors.BusyError as err:
+            return ca_copy_exchange.given(minion, key, settings)
+    except errors.BusyError as err:
         return {"busy": str(err)}
-    except swarm_errors.SwarmError as err:
+    except errors.SwarmError as err:
         return {"refused": str(err)}
 
 
@@ -107,8 +105,8 @@ def remove(test=False):
 
         salt m2 swarm_ca_copy.remove test=True
     """
-    if not swarm_copy_store.is_kept():
+    if not ca_copy_store.is_kept():
         return {}
     if not test:
-        swarm_copy_store.drop()
+        ca_copy_store.drop()
     return {"copy of the CA": {"old": "present", "new": None}}

@@ -2,10 +2,7 @@
 Manage the manager and the agent of classic Swarm, in containers.
 """
 
-import swarm_classic_agent
-import swarm_classic_container
-import swarm_classic_health
-import swarm_classic_manager
+from swarm_formula.classic import agent, container, health, manager
 
 __virtualname__ = "swarm_classic"
 
@@ -28,7 +25,7 @@ def managers():
 
         salt m1 swarm_classic.managers
     """
-    return swarm_classic_health.managers(_settings())
+    return health.managers(_settings())
 
 
 def apply_manager(test=False):
@@ -41,7 +38,7 @@ def apply_manager(test=False):
 
         salt '*' swarm_classic.apply_manager test=True
     """
-    return swarm_classic_manager.apply(__salt__, _settings(), test)
+    return manager.apply(__salt__, _settings(), test)
 
 
 def hand_over():
@@ -57,7 +54,7 @@ def hand_over():
 
         salt m1 swarm_classic.hand_over
     """
-    return swarm_classic_manager.hand_over(_settings())
+    return manager.hand_over(_settings())
 
 
 def apply_agent(test=False):
@@ -73,7 +70,7 @@ def apply_agent(test=False):
 
         salt '*' swarm_classic.apply_agent test=True
     """
-    return swarm_classic_agent.apply(__salt__, _settings(), test)
+    return agent.apply(__salt__, _settings(), test)
 
 
 def wait_primary(timeout=None):
@@ -89,7 +86,7 @@ def wait_primary(timeout=None):
     timeout
         Timeout in seconds. Defaults to ``swarm:timeout``.
     """
-    return swarm_classic_health.wait_primary(__salt__, _settings(), timeout)
+    return health.wait_primary(__salt__, _settings(), timeout)
 
 
 def wait_healthy(timeout=None):
@@ -109,7 +106,7 @@ def wait_healthy(timeout=None):
     timeout
         Timeout in seconds. Defaults to ``swarm:timeout``.
     """
-    swarm_classic_health.wait_healthy(__salt__, _settings(), timeout)
+    health.wait_healthy(__salt__, _settings(), timeout)
 
 
 def remove(test=False):
@@ -125,4 +122,4 @@ def remove(test=False):
     settings = _settings()
     if not __salt__["swarm_engine.exists"]():
         return {}
-    return swarm_classic_container.remove(__salt__, settings, test)
+    return container.remove(__salt__, settings, test)

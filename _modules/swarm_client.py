@@ -8,10 +8,9 @@ import shutil
 import stat
 from pathlib import Path
 
-import swarm_certs
-import swarm_errors
-import swarm_files
-import swarm_roles
+from swarm_formula.core import errors, host_files
+from swarm_formula.standalone import containers
+from swarm_formula.tls import cert_files
 
 __virtualname__ = "swarm_client"
 
@@ -28,7 +27,7 @@ def __virtual__():
 
 def _folder():
     """Return the folder that holds a certificate folder for each user."""
-    return swarm_files.CONFIG / "users"
+    return host_files.CONFIG / "users"
 
 
 def _is_client(settings):
@@ -38,7 +37,7 @@ def _is_client(settings):
 def _profile(settings):
     if not _is_client(settings):
         return None
-    manager = next(iter(swarm_roles.manager_endpoints(settings).values()))
+    manager = next(iter(containers.manager_endpoints(settings).values()))
     text = (
         "# Written by Salt (swarm-formula): docker and docker-compose talk to the swarm.\n"
         f"export DOCKER_HOST=tcp://{manager}\n"
@@ -86,11 +85,11 @@ def remove(test=False):
 
 
 def _write(wanted, test):
-    current = swarm_files.read(_PROFILE)
+    current = host_files.read(_PROFILE)
     if current == wanted:
         return {}
     if not test:
-        swarm_files.write(_PROFILE, wanted)
+        host_files.write(_PROFILE, wanted)
     return {str(_PROFILE): {"old": current, "new": wanted}}
 
 
@@ -108,17 +107,17 @@ def _users(users, test):
             if not test:
                 _give(name, user)
     if not test:
-        swarm_files.drop_empty(_folder())
+        host_files.drop_empty(_folder())
     return changes
 
 
 def _outdated(name):
     """Return ``(current state,)`` if the user's certificate is missing or outdated."""
-    source = Path(swarm_certs.CLIENT.current().folder)
+    source = Path(cert_files.CLIENT.current().folder)
     if not _is_safe(_folder() / name):
         return ("its user can write there",)
     texts = [
-        [swarm_files.read(folder / one) for one in _FILES] for folder in (source, _folder() / name)
+        [host_files.read(folder / one) for one in _FILES] for folder in (source, _folder() / name)
     ]
     if None in texts[0]:
         return ("none",)  # in test mode, the certificate may not exist yet
@@ -129,7 +128,7 @@ def _user(name):
     try:
         return pwd.getpwnam(name)
     except KeyError as err:
-        raise swarm_errors.SwarmError(
+        raise errors.SwarmError(
             f"there is no user {name} on {__opts__['id']} (swarm:client:users): add the user there,"
             " or remove the name from the list"
         ) from err
@@ -172,12 +171,12 @@ def _take(folder):
 
 
 def _give(name, user):
-    source, folder = Path(swarm_certs.CLIENT.current().folder), _folder() / name
+    source, folder = Path(cert_files.CLIENT.current().folder), _folder() / name
     _folder().mkdir(mode=0o755, parents=True, exist_ok=True)
     _take(folder)
     for one in _FILES:
         # A hard link, too, is replaced, and its file keeps its owner.
-        swarm_files.write(folder / one, swarm_files.read(source / one), mode=0o400, keep=False)
+        host_files.write(folder / one, host_files.read(source / one), mode=0o400, keep=False)
         os.chown(folder / one, user.pw_uid, user.pw_gid, follow_symlinks=False)
     # The user may read it only.
     os.chown(folder, -1, user.pw_gid, follow_symlinks=False)

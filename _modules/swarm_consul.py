@@ -2,14 +2,10 @@
 Manage Consul, the store of classic Swarm, in a container on every node.
 """
 
-import swarm_consul_apply
-import swarm_consul_file
-import swarm_consul_look
-import swarm_consul_removal
-import swarm_consul_renewal
-import swarm_errors
-import swarm_kv
-import swarm_minion
+from swarm_formula.consul import agent_api, config_file, removal, renewal, standing
+from swarm_formula.consul import apply as consul_apply
+from swarm_formula.core import errors
+from swarm_formula.salt import execution
 
 __virtualname__ = "swarm_consul"
 
@@ -19,11 +15,11 @@ def __virtual__():
 
 
 def _minion():
-    return swarm_minion.Minion(__salt__, __opts__, __context__)
+    return execution.Minion(__salt__, __opts__, __context__)
 
 
 def _look():
-    return swarm_consul_look.Consul(__salt__["swarm_settings.get"](), __salt__).look()
+    return standing.Consul(__salt__["swarm_settings.get"](), __salt__).look()
 
 
 def status():
@@ -57,8 +53,8 @@ def has_leader():
     """
     try:
         # Only the leader is requested: Consul returns it whatever the state of the ACLs.
-        return bool(swarm_kv.leader(swarm_consul_file.connect(__salt__["swarm_settings.get"]())))
-    except swarm_errors.SwarmError:
+        return bool(agent_api.leader(config_file.connect(__salt__["swarm_settings.get"]())))
+    except errors.SwarmError:
         return False
 
 
@@ -90,7 +86,7 @@ def apply(test=False):
 
         salt '*' swarm_consul.apply test=True
     """
-    return swarm_consul_apply.apply(_minion(), test)
+    return consul_apply.apply(_minion(), test)
 
 
 def check_fixed():
@@ -103,7 +99,7 @@ def check_fixed():
 
         salt '*' swarm_consul.check_fixed
     """
-    swarm_consul_apply.check_fixed(_minion())
+    consul_apply.check_fixed(_minion())
 
 
 def deny(test=False):
@@ -119,7 +115,7 @@ def deny(test=False):
 
         salt m1 swarm_consul.deny test=True
     """
-    return swarm_consul_apply.deny(_minion(), test)
+    return consul_apply.deny(_minion(), test)
 
 
 def admit(kind):
@@ -138,7 +134,7 @@ def admit(kind):
     kind
         ``gossip`` or ``acl``.
     """
-    return swarm_consul_renewal.admit(_minion(), kind)
+    return renewal.admit(_minion(), kind)
 
 
 def retire(kind):
@@ -156,7 +152,7 @@ def retire(kind):
     kind
         ``gossip`` or ``acl``.
     """
-    return swarm_consul_renewal.retire(_minion(), kind)
+    return renewal.retire(_minion(), kind)
 
 
 def renewed(kind):
@@ -173,7 +169,7 @@ def renewed(kind):
     kind
         ``gossip`` or ``acl``.
     """
-    return swarm_consul_renewal.renewed(_minion(), kind)
+    return renewal.renewed(_minion(), kind)
 
 
 def wait(timeout=None):
@@ -192,7 +188,7 @@ def wait(timeout=None):
     timeout
         Timeout in seconds. Defaults to ``swarm:timeout``.
     """
-    swarm_consul_apply.wait(_minion(), timeout)
+    consul_apply.wait(_minion(), timeout)
 
 
 def nodes():
@@ -205,7 +201,7 @@ def nodes():
 
         salt m1 swarm_consul.nodes
     """
-    return swarm_consul_removal.nodes(__salt__["swarm_settings.get"]())
+    return removal.nodes(__salt__["swarm_settings.get"]())
 
 
 def deregister(test=False, endpoint=None):
@@ -222,7 +218,7 @@ def deregister(test=False, endpoint=None):
     endpoint
         Engine endpoint of a node that cannot do this itself. Defaults to this node's.
     """
-    return swarm_consul_removal.deregister(_minion(), test, endpoint)
+    return removal.deregister(_minion(), test, endpoint)
 
 
 def expel(name, timeout=None):
@@ -243,7 +239,7 @@ def expel(name, timeout=None):
     timeout
         Seconds to wait until Consul no longer reports it as alive; ``swarm:timeout`` if unset.
     """
-    return swarm_consul_removal.expel(_minion(), name, timeout)
+    return removal.expel(_minion(), name, timeout)
 
 
 def remove(test=False):
@@ -256,4 +252,4 @@ def remove(test=False):
 
         salt '*' swarm_consul.remove test=True
     """
-    return swarm_consul_removal.remove(_minion(), test)
+    return removal.remove(_minion(), test)

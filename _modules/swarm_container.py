@@ -6,12 +6,9 @@ The minion option ``swarm_docker_url`` replaces the default URL ``unix:///var/ru
 
 import functools
 
-import swarm_actions
-import swarm_docker
-import swarm_host_containers
-import swarm_images
-import swarm_reconcile
-import swarm_spec
+from swarm_formula.docker import container_actions, engine_api, images, reconcile
+from swarm_formula.settings import host_containers
+from swarm_formula.spec import container_options
 
 __virtualname__ = "swarm_container"
 
@@ -39,18 +36,18 @@ def get(name):
         Name of the container.
     """
     with _client(name) as client:
-        container = swarm_docker.container(client, name)
+        container = engine_api.container(client, name)
         if container is None:
             return None
-        image = swarm_docker.found(client.inspect_image, container["Image"])
-    settings = swarm_spec.beyond_image(swarm_spec.current(container), image)
+        image = engine_api.found(client.inspect_image, container["Image"])
+    settings = container_options.beyond_image(container_options.current(container), image)
     return {
-        **swarm_spec.shown(settings),
+        **container_options.shown(settings),
         "id": container["Id"],
         "name": name,
         "image": container["Config"]["Image"],
         "image_id": container["Image"],
-        "status": swarm_actions.status(container),
+        "status": container_actions.status(container),
         "pid": container["State"]["Pid"],
         "started": container["State"]["StartedAt"],
         "exit_code": container["State"]["ExitCode"],
@@ -112,17 +109,17 @@ def apply(name, spec, test=False, timeout=180, trial=None):
         started; if it raises an error, the previous container is restored. Defaults to checking
         that the container stays up for a moment.
     """
-    wanted = swarm_spec.wanted(name, spec)
-    changes = swarm_reconcile.differences(swarm_reconcile.effective(wanted, {}), None, None)
-    with swarm_docker.unless_absent(test), _client(name, timeout) as client:
-        plan = swarm_reconcile.plan(client, name, wanted)
+    wanted = container_options.wanted(name, spec)
+    changes = reconcile.differences(reconcile.effective(wanted, {}), None, None)
+    with engine_api.unless_absent(test), _client(name, timeout) as client:
+        plan = reconcile.plan(client, name, wanted)
         changes = plan.changes
         if changes and not test:
-            archive = swarm_images.archive(spec.get("image_source"), spec.get("image_hash"))
+            archive = images.archive(spec.get("image_source"), spec.get("image_hash"))
             fetch = __salt__["cp.cache_file"]
-            image = swarm_images.ensure(client, wanted["image"], archive, fetch, timeout)
-            swarm_reconcile.execute(client, plan, image, trial)
-    return swarm_spec.shown(changes)
+            image = images.ensure(client, wanted["image"], archive, fetch, timeout)
+            reconcile.execute(client, plan, image, trial)
+    return container_options.shown(changes)
 
 
 def apply_all(test=False):
@@ -138,9 +135,9 @@ def apply_all(test=False):
         salt '*' swarm_container.apply_all test=True
     """
     settings = __salt__["swarm_settings.get"]()
-    wanted = swarm_host_containers.of_node(settings["id"], settings["containers"])
+    wanted = host_containers.of_node(settings["id"], settings["containers"])
     limit = functools.partial(apply, timeout=settings["timeout"])
-    return swarm_docker.all_or_none(wanted, limit, test)
+    return engine_api.all_or_none(wanted, limit, test)
 
 
 def check(name):
@@ -157,8 +154,8 @@ def check(name):
         Name of the container. If the container does not exist or the engine does not answer, no
         error is raised.
     """
-    with swarm_docker.unless_absent(test=True), _client(name) as client:
-        swarm_actions.check(client, name)
+    with engine_api.unless_absent(test=True), _client(name) as client:
+        container_actions.check(client, name)
 
 
 def start(name):
@@ -193,7 +190,7 @@ def stop(name):
         Name of the container.
     """
     with _client(name) as client:
-        swarm_actions.stop(client, name)
+        container_actions.stop(client, name)
     return True
 
 
@@ -235,7 +232,7 @@ def update(name, spec):
         Any of ``restart_policy``, ``memory`` and ``cpus``, which Docker can change in place.
     """
     with _client(name) as client:
-        swarm_actions.update_by_name(client, name, spec)
+        container_actions.update_by_name(client, name, spec)
     return True
 
 
@@ -257,8 +254,8 @@ def remove(name, test=False):
     test
         Change nothing. If there is no engine, the container counts as absent.
     """
-    with swarm_docker.unless_absent(test), _client(name) as client:
-        return swarm_actions.remove(client, name, test)
+    with engine_api.unless_absent(test), _client(name) as client:
+        return container_actions.remove(client, name, test)
     return {}
 
 
@@ -279,9 +276,9 @@ def logs(name, lines=10):
         Number of lines. Defaults to 10.
     """
     with _client(name) as client:
-        return swarm_actions.logs(client, name, lines)
+        return container_actions.logs(client, name, lines)
 
 
 def _client(name, timeout=60):
     url = __salt__["config.get"]("swarm_docker_url")
-    return swarm_docker.connect(url, timeout, what=f"container {name}")
+    return engine_api.connect(url, timeout, what=f"container {name}")

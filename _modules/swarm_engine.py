@@ -2,15 +2,10 @@
 Manage the Docker Engine of a node: package, ``daemon.json``, systemd unit and service.
 """
 
-import swarm_current
-import swarm_daemon
-import swarm_dockerd
-import swarm_engine_change
-import swarm_engine_check
-import swarm_engine_config
-import swarm_engine_unit
-import swarm_minion
-import swarm_plan
+from swarm_formula.daemon import daemon_json, dockerd, drop_in, file_plan
+from swarm_formula.engine import change, config
+from swarm_formula.engine import check as engine_check
+from swarm_formula.salt import current_pillar, execution
 
 __virtualname__ = "swarm_engine"
 
@@ -24,7 +19,7 @@ def _settings():
 
 
 def _minion():
-    return swarm_minion.Minion(__salt__, __opts__, __context__)
+    return execution.Minion(__salt__, __opts__, __context__)
 
 
 def version():
@@ -37,7 +32,7 @@ def version():
 
         salt '*' swarm_engine.version
     """
-    return swarm_engine_unit.version(__salt__, _settings())
+    return drop_in.version(__salt__, _settings())
 
 
 def check(engine_version):
@@ -56,7 +51,7 @@ def check(engine_version):
     engine_version
         Version as reported by the package or the engine.
     """
-    swarm_engine_check.version(_settings(), engine_version)
+    engine_check.version(_settings(), engine_version)
 
 
 def check_mode(leaving=False):
@@ -74,7 +69,7 @@ def check_mode(leaving=False):
         Accept such names, as ``swarm.clean`` does, because it leaves them alone. Defaults to
         ``False``.
     """
-    swarm_engine_check.mode(_settings(), leaving)
+    engine_check.mode(_settings(), leaving)
 
 
 def preflight():
@@ -90,7 +85,7 @@ def preflight():
 
         salt '*' swarm_engine.preflight
     """
-    return swarm_engine_check.preflight(_settings())
+    return engine_check.preflight(_settings())
 
 
 def exists():
@@ -103,7 +98,7 @@ def exists():
 
         salt '*' swarm_engine.exists
     """
-    return swarm_engine_check.exists(__salt__, _settings())
+    return engine_check.exists(__salt__, _settings())
 
 
 def configure(test=False):
@@ -122,13 +117,13 @@ def configure(test=False):
         salt '*' swarm_engine.configure test=True
     """
     settings = _settings()
-    replaced = swarm_engine_config.replaced(__salt__, settings, test)
-    swarm_engine_check.version(settings, replaced or swarm_engine_unit.version(__salt__, settings))
+    replaced = config.replaced(__salt__, settings, test)
+    engine_check.version(settings, replaced or drop_in.version(__salt__, settings))
 
     def planned():
-        return swarm_engine_config.configured(__salt__, settings, replaced, test)
+        return config.configured(__salt__, settings, replaced, test)
 
-    return swarm_engine_change.carry_out(_minion(), settings, planned, test)
+    return change.carry_out(_minion(), settings, planned, test)
 
 
 def refit():
@@ -143,7 +138,7 @@ def refit():
 
         salt m1 swarm_engine.refit
     """
-    swarm_engine_unit.refit(__salt__, _settings())
+    drop_in.refit(__salt__, _settings())
 
 
 def configure_overlay(test=False):
@@ -160,15 +155,15 @@ def configure_overlay(test=False):
         salt '*' swarm_engine.configure_overlay test=True
     """
     settings = _settings()
-    wanted = swarm_engine_config.overlay_options(settings)
+    wanted = config.overlay_options(settings)
     if wanted:
-        swarm_engine_check.version(settings, swarm_engine_unit.version(__salt__, settings))
+        engine_check.version(settings, drop_in.version(__salt__, settings))
 
     def planned():
-        return swarm_plan.plan(wanted, swarm_daemon.OVERLAY_KEYS)
+        return file_plan.plan(wanted, daemon_json.OVERLAY_KEYS)
 
     store = wanted.get("cluster-store")
-    return swarm_engine_change.carry_out(_minion(), settings, planned, test, store)
+    return change.carry_out(_minion(), settings, planned, test, store)
 
 
 def clean(test=False):
@@ -182,9 +177,9 @@ def clean(test=False):
         salt '*' swarm_engine.clean test=True
     """
     settings = _settings()
-    if not swarm_engine_check.exists(__salt__, settings):
+    if not engine_check.exists(__salt__, settings):
         return {}
-    return swarm_engine_change.clean(_minion(), settings, test)
+    return change.clean(_minion(), settings, test)
 
 
 def complaints():
@@ -200,7 +195,7 @@ def complaints():
     settings = _settings()
     if not settings["overlay"]:
         return []
-    return swarm_engine_check.lost_threads(settings) + __salt__["swarm_overlay.complaints"]()
+    return engine_check.lost_threads(settings) + __salt__["swarm_overlay.complaints"]()
 
 
 def heal():
@@ -216,17 +211,17 @@ def heal():
 
         salt m1 swarm_engine.heal
     """
-    with swarm_current.pillar(__context__):
+    with current_pillar.pillar(__context__):
         return _heal()
 
 
 def _heal():
     settings = _settings()
-    lost = swarm_engine_check.lost_threads(settings)
+    lost = engine_check.lost_threads(settings)
     if lost:
-        with swarm_engine_change.turn(_minion(), settings):
-            swarm_dockerd.start(__salt__, settings["engine"]["service"])
-            swarm_dockerd.wait(settings["timeout"])
+        with change.turn(_minion(), settings):
+            dockerd.start(__salt__, settings["engine"]["service"])
+            dockerd.wait(settings["timeout"])
     # Repair overlay networks last, because the restart may have damaged some.
     return lost + (__salt__["swarm_overlay.heal"]() if settings["overlay"] else [])
 
@@ -241,5 +236,5 @@ def reload():
 
         salt '*' swarm_engine.reload
     """
-    swarm_dockerd.reload(__salt__, _settings()["engine"]["service"])
+    dockerd.reload(__salt__, _settings()["engine"]["service"])
     return True

@@ -2,7 +2,7 @@
 Tell which files of ``swarm:files`` this host gets, for containers that mount them.
 """
 
-import swarm_host_files
+from swarm_formula.settings import host_files
 
 __virtualname__ = "swarm_file"
 
@@ -22,4 +22,4 @@ def wanted():
         salt '*' swarm_file.wanted
     """
     settings = __salt__["swarm_settings.get"]()
-    return swarm_host_files.of_node(settings["id"], settings["files"])
+    return host_files.of_node(settings["id"], settings["files"])

@@ -4,11 +4,11 @@ Manage the firewall rules for the swarm's own ports on this host.
 
 from pathlib import Path
 
-import swarm_errors
-import swarm_files
-import swarm_filter
-import swarm_firewall
 from salt.exceptions import CommandExecutionError
+
+from swarm_formula.core import errors, host_files
+from swarm_formula.firewall import netfilter
+from swarm_formula.firewall import rules as firewall_rules
 
 __virtualname__ = "swarm_firewall"
 
@@ -25,13 +25,13 @@ def _run(command, stdin=None):
     done = __salt__["cmd.run_all"](command, stdin=stdin, python_shell=False, ignore_retcode=True)
     if done["retcode"]:
         said = done["stderr"] or done["stdout"] or f"exit code {done['retcode']}"
-        raise swarm_errors.SwarmError(f"'{' '.join(command)}' failed on {__opts__['id']}: {said}")
+        raise errors.SwarmError(f"'{' '.join(command)}' failed on {__opts__['id']}: {said}")
     return done["stdout"]
 
 
 def _tables():
     tools = {name: __salt__["cmd.which"](name) for name in _TOOLS}
-    return swarm_filter.tables(tools, _IPV6.exists())
+    return netfilter.tables(tools, _IPV6.exists())
 
 
 def _live(table):
@@ -39,15 +39,15 @@ def _live(table):
 
 
 def _unit():
-    return _UNITS / swarm_filter.UNIT
+    return _UNITS / netfilter.UNIT
 
 
 def _file(name):
-    return swarm_files.CONFIG / name
+    return host_files.CONFIG / name
 
 
 def _no_tool():
-    return swarm_errors.SwarmError(
+    return errors.SwarmError(
         f"swarm:firewall:enabled: neither nft nor iptables is on {__opts__['id']}: install the"
         " package nftables there"
     )
@@ -84,12 +84,12 @@ def apply(test=False):
     used, others = _tables()
     if not used and not test:
         raise _no_tool()
-    rules = swarm_firewall.rules(settings)
+    rules = firewall_rules.rules(settings)
     texts = _texts(used, rules, settings["engine"]["service"])
     kernel = {
         table.name: change
         for table in used
-        if (change := swarm_filter.differ(_live(table), table.lines(rules)))
+        if (change := netfilter.differ(_live(table), table.lines(rules)))
     }
     # The file shows that an earlier run used this table, when nft was not installed yet.
     left = [(table, _live(table)) for table in others if _file(table.file).exists()]
@@ -124,26 +124,26 @@ def remove(test=False):
     if not test:
         _undo(left)
         if _unit().exists():
-            __salt__["service.stop"](swarm_filter.UNIT)
-            __salt__["service.disable"](swarm_filter.UNIT)
+            __salt__["service.stop"](netfilter.UNIT)
+            __salt__["service.disable"](netfilter.UNIT)
         _write(_texts([], None, None))
         __salt__["service.systemctl_reload"]()
-        swarm_files.drop_empty(swarm_files.CONFIG)
+        host_files.drop_empty(host_files.CONFIG)
     return changes
 
 
 def _texts(tables, rules, service):
     """Return ``{path: text}`` of all our files; ``None`` for the files of unused tables."""
-    texts = {_file(name): None for name in swarm_filter.FILES} | {_unit(): None}
+    texts = {_file(name): None for name in netfilter.FILES} | {_unit(): None}
     commands = []
     for table in tables:
         texts[_file(table.file)] = table.text(table.lines(rules))
         commands += table.start(_file(table.file))
-    return {**texts, _unit(): swarm_filter.unit(commands, service)} if service else texts
+    return {**texts, _unit(): netfilter.unit(commands, service)} if service else texts
 
 
 def _differing(texts):
-    current = {path: swarm_files.read(path) for path in texts}
+    current = {path: host_files.read(path) for path in texts}
     return {
         str(path): {"old": current[path], "new": text}
         for path, text in texts.items()
@@ -156,20 +156,20 @@ def _gone(left):
 
 
 def _disabled():
-    if __salt__["service.enabled"](swarm_filter.UNIT):
+    if __salt__["service.enabled"](netfilter.UNIT):
         return {}
-    return {swarm_filter.UNIT: {"old": "disabled", "new": "enabled"}}
+    return {netfilter.UNIT: {"old": "disabled", "new": "enabled"}}
 
 
 def _write(texts):
     for path, text in texts.items():
-        if swarm_files.read(path) != text:
-            swarm_files.write(path, text)
+        if host_files.read(path) != text:
+            host_files.write(path, text)
 
 
 def _start():
     """Load the rules through the unit, so that an error at boot would already occur now."""
-    name = swarm_filter.UNIT
+    name = netfilter.UNIT
     try:
         __salt__["service.systemctl_reload"]()
         if not __salt__["service.enabled"](name):
@@ -178,7 +178,7 @@ def _start():
     except CommandExecutionError as err:
         journal = ["journalctl", "--no-pager", "--output=cat", "--lines=5", f"--unit={name}"]
         words = __salt__["cmd.run_stdout"](journal, python_shell=False, ignore_retcode=True)
-        raise swarm_errors.SwarmError(
+        raise errors.SwarmError(
             f"the firewall of {__opts__['id']} could not be loaded: {words or err}"
         ) from err
 

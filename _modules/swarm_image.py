@@ -5,9 +5,9 @@ Set the minion option ``swarm_docker_url`` to use another socket than
 ``unix:///var/run/docker.sock``.
 """
 
-import swarm_docker
-import swarm_images
-import swarm_prepull
+from swarm_formula.docker import engine_api
+from swarm_formula.docker import images as docker_images
+from swarm_formula.service import prepull as service_prepull
 
 __virtualname__ = "swarm_image"
 
@@ -30,7 +30,7 @@ def get(name):
         Name of the image.
     """
     with _client(name) as client:
-        image = swarm_images.local(client, name)
+        image = docker_images.local(client, name)
     return image and {"id": image["Id"], "names": image["RepoTags"], "size": image["Size"]}
 
 
@@ -61,11 +61,11 @@ def apply(name, source=None, test=False, timeout=180, image_hash=None):
         SHA-256 of the archive, as by ``sha256sum``. Another archive is not loaded.
     """
     image = None
-    with swarm_docker.unless_absent(test), _client(name, timeout) as client:
-        image = swarm_images.local(client, name)
+    with engine_api.unless_absent(test), _client(name, timeout) as client:
+        image = docker_images.local(client, name)
         if image is None and not test:
-            archive = swarm_images.archive(source, image_hash)
-            swarm_images.ensure(client, name, archive, __salt__["cp.cache_file"], timeout)
+            archive = docker_images.archive(source, image_hash)
+            docker_images.ensure(client, name, archive, __salt__["cp.cache_file"], timeout)
     return {} if image else {"state": {"old": "absent", "new": "present"}}
 
 
@@ -94,9 +94,9 @@ def load(name, source, timeout=180, image_hash=None):
         SHA-256 of the archive, as by ``sha256sum``. Another archive is not loaded.
     """
     with _client(name, timeout) as client:
-        archive = swarm_images.Archive(source, image_hash)
-        swarm_images.load(client, name, archive, __salt__["cp.cache_file"], timeout)
-        return swarm_images.arrived(client, name)["Id"]
+        archive = docker_images.Archive(source, image_hash)
+        docker_images.load(client, name, archive, __salt__["cp.cache_file"], timeout)
+        return docker_images.arrived(client, name)["Id"]
 
 
 def pull(name, timeout=180):
@@ -116,8 +116,8 @@ def pull(name, timeout=180):
         Time limit in seconds.
     """
     with _client(name, timeout) as client:
-        swarm_images.pull(client, name, timeout)
-        return swarm_images.arrived(client, name)["Id"]
+        docker_images.pull(client, name, timeout)
+        return docker_images.arrived(client, name)["Id"]
 
 
 def prepull(test=False):
@@ -140,10 +140,10 @@ def prepull(test=False):
     if settings["mode"] != "builtin":
         return {}
     fetch, timeout = __salt__["cp.cache_file"], settings["timeout"]
-    with swarm_docker.unless_absent(test), _client("of services", timeout) as client:
-        images = swarm_prepull.wanted(settings, client.info())
-        return swarm_prepull.apply(client, images, fetch, timeout, test)
-    return swarm_prepull.promised(swarm_prepull.wanted(settings, {}))
+    with engine_api.unless_absent(test), _client("of services", timeout) as client:
+        images = service_prepull.wanted(settings, client.info())
+        return service_prepull.apply(client, images, fetch, timeout, test)
+    return service_prepull.promised(service_prepull.wanted(settings, {}))
 
 
 def remove(name, test=False):
@@ -163,8 +163,8 @@ def remove(name, test=False):
         Make no changes. If the engine is not available, the image counts as absent.
     """
     image = None
-    with swarm_docker.unless_absent(test), _client(name) as client:
-        image = swarm_images.local(client, name)
+    with engine_api.unless_absent(test), _client(name) as client:
+        image = docker_images.local(client, name)
         if image and not test:
             client.remove_image(name)
     return {"state": {"old": "present", "new": "absent"}} if image else {}
@@ -195,4 +195,4 @@ def remove_unused(name, ours=(), test=False):
 
 def _client(name, timeout=60):
     url = __salt__["config.get"]("swarm_docker_url")
-    return swarm_docker.connect(url, timeout, what=f"image {name}")
+    return engine_api.connect(url, timeout, what=f"image {name}")

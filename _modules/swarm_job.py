@@ -2,9 +2,8 @@
 Run the jobs of a cluster in builtin mode, as from Salt's schedule. Only the leader acts.
 """
 
-import swarm_jobs
-import swarm_leading
-import swarm_mode
+from swarm_formula.cluster import leading, swarm_api
+from swarm_formula.service import jobs
 
 __virtualname__ = "swarm_job"
 
@@ -40,17 +39,17 @@ def run(name, timeout=None, lines=20, test=False):
         Run nothing; ``completed`` is ``None``. A job that does not exist yet counts as one that an
         earlier state will create.
     """
-    who = swarm_leading.role(__salt__, test)
-    if who == swarm_leading.IDLE:
+    who = leading.role(__salt__, test)
+    if who == leading.IDLE:
         return None
-    if who == swarm_leading.FOUNDS:
-        return swarm_jobs.promised(name)
+    if who == leading.FOUNDS:
+        return jobs.promised(name)
     if timeout is None:
         timeout = __salt__["swarm_settings.get"]()["timeout"]
-    with swarm_mode.connect(__salt__) as client:
+    with swarm_api.connect(__salt__) as client:
         if test:
-            return swarm_jobs.check(client, name)
-        done = swarm_jobs.run(client, name, timeout, lines)
+            return jobs.check(client, name)
+        done = jobs.run(client, name, timeout, lines)
     if not done["completed"]:
         __context__["retcode"] = 1
     return done

@@ -6,20 +6,11 @@ Joining and leaving of this node itself is in ``swarm_builtin``.
 
 import contextlib
 
-import swarm_caller
-import swarm_claims
-import swarm_cluster_problems
-import swarm_cluster_update
-import swarm_docker
-import swarm_errors
-import swarm_eviction
-import swarm_leading
-import swarm_membership
-import swarm_minion
-import swarm_mode
-import swarm_mode_update
-import swarm_node_update
-import swarm_nodes
+from swarm_formula.builtin import cluster_problems, cluster_update, eviction, node_update
+from swarm_formula.cluster import leading, membership, node_claims, node_info, swarm_api, update
+from swarm_formula.core import errors
+from swarm_formula.docker import engine_api
+from swarm_formula.salt import caller, execution
 
 __virtualname__ = "swarm_leader"
 
@@ -33,11 +24,11 @@ def _settings():
 
 
 def _client():
-    return swarm_mode.connect(__salt__)
+    return swarm_api.connect(__salt__)
 
 
 def _minion():
-    return swarm_minion.Minion(__salt__, __opts__, __context__)
+    return execution.Minion(__salt__, __opts__, __context__)
 
 
 def managers():
@@ -53,11 +44,11 @@ def managers():
         salt m1 swarm_leader.managers
     """
     with _client() as client:
-        if not swarm_membership.manager(swarm_mode.swarm(client)):
+        if not membership.manager(swarm_api.swarm(client)):
             return {}
-        nodes = swarm_mode.nodes(client)
+        nodes = swarm_api.nodes(client)
     claims = __salt__["swarm_builtin.claims"]()
-    return swarm_nodes.as_managers(nodes, swarm_claims.minions(claims, _settings()["managers"]))
+    return node_info.as_managers(nodes, node_claims.minions(claims, _settings()["managers"]))
 
 
 def list_nodes(**kwargs):
@@ -75,15 +66,15 @@ def list_nodes(**kwargs):
         salt m1 swarm_leader.list_nodes
     """
     try:
-        with swarm_caller.asked(kwargs, __opts__["id"], _settings):
+        with caller.asked(kwargs, __opts__["id"], _settings):
             return _listed()
-    except swarm_errors.BusyError as err:
+    except errors.BusyError as err:
         return {"busy": str(err)}
 
 
 def _listed():
     with _client() as client:
-        found = swarm_mode.listing(client, swarm_mode.swarm(client))
+        found = swarm_api.listing(client, swarm_api.swarm(client))
     if not found:
         return {}
     # Read the current pillar: the minion that asks may already have a newer one.
@@ -103,7 +94,7 @@ def complaints():
     """
     settings = _settings()
     with _client() as client:
-        return swarm_cluster_problems.find(swarm_minion.Host(_minion(), client, settings))
+        return cluster_problems.find(execution.Host(_minion(), client, settings))
 
 
 def leads():
@@ -116,8 +107,8 @@ def leads():
 
         salt '*' swarm_leader.leads
     """
-    with swarm_docker.unless_absent(test=True), _client() as client:
-        return swarm_leading.leads(client)
+    with engine_api.unless_absent(test=True), _client() as client:
+        return leading.leads(client)
     return False
 
 
@@ -132,9 +123,9 @@ def founds():
         salt m1 swarm_leader.founds
     """
     settings = _settings()
-    with swarm_docker.unless_absent(test=True), _client() as client:
-        return swarm_leading.founds(client, settings)
-    return swarm_membership.is_first(settings)
+    with engine_api.unless_absent(test=True), _client() as client:
+        return leading.founds(client, settings)
+    return membership.is_first(settings)
 
 
 def lists(node):
@@ -156,10 +147,10 @@ def lists(node):
     """
     if not isinstance(node, str):
         return None
-    with swarm_docker.unless_absent(test=True), _client() as client:
-        if swarm_membership.manager(swarm_mode.swarm(client)):
-            with contextlib.suppress(swarm_errors.ApiError):
-                return swarm_nodes.state(swarm_mode.nodes(client), node)
+    with engine_api.unless_absent(test=True), _client() as client:
+        if membership.manager(swarm_api.swarm(client)):
+            with contextlib.suppress(errors.ApiError):
+                return node_info.state(swarm_api.nodes(client), node)
     return None
 
 
@@ -177,9 +168,9 @@ def apply_cluster(test=False):
         salt m1 swarm_leader.apply_cluster test=True
     """
     settings = _settings()
-    with swarm_docker.unless_absent(test), _client() as client:
-        return swarm_cluster_update.apply(swarm_minion.Host(_minion(), client, settings), test)
-    return swarm_cluster_update.promised(settings) if swarm_membership.is_first(settings) else {}
+    with engine_api.unless_absent(test), _client() as client:
+        return cluster_update.apply(execution.Host(_minion(), client, settings), test)
+    return cluster_update.promised(settings) if membership.is_first(settings) else {}
 
 
 def settle(test=False, fresh=True, **kwargs):
@@ -202,9 +193,9 @@ def settle(test=False, fresh=True, **kwargs):
     Returns ``{"busy": why}`` to another minion if this one is at work: it has to ask again.
     """
     try:
-        with swarm_caller.asked(kwargs, __opts__["id"], _settings) as other:
-            return swarm_node_update.apply(_minion(), test, fresh, other)
-    except swarm_errors.BusyError as err:
+        with caller.asked(kwargs, __opts__["id"], _settings) as other:
+            return node_update.apply(_minion(), test, fresh, other)
+    except errors.BusyError as err:
         return {"busy": str(err)}
 
 
@@ -223,7 +214,7 @@ def rotate(managers=False):
         Rotate the join token for managers as well. Defaults to ``False``.
     """
     with _client() as client:
-        swarm_mode_update.rotate(client, managers)
+        update.rotate(client, managers)
     # Called outside a state run, whose pillar would be that of now: new members need the token.
     __salt__["swarm_builtin.tell"](fresh=True)
     return True
@@ -251,9 +242,9 @@ def expel(node, timeout=None):
     """
     settings = _settings()
     limit = settings["timeout"] if timeout is None else timeout
-    with _client() as client, swarm_mode.alone():
-        host = swarm_minion.Host(_minion(), client, settings)
-        return {"drained": swarm_eviction.expel(host, node, limit)}
+    with _client() as client, swarm_api.alone():
+        host = execution.Host(_minion(), client, settings)
+        return {"drained": eviction.expel(host, node, limit)}
 
 
 def drop(node, force=True):
@@ -276,4 +267,4 @@ def drop(node, force=True):
         ``True``. Otherwise, wait for a moment until it is down; refused if it stays up.
     """
     with _client() as client:
-        return swarm_eviction.drop(client, node, force)
+        return eviction.drop(client, node, force)

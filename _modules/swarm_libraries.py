@@ -5,10 +5,10 @@ Install and remove the Python libraries that the formula needs in Salt's own Pyt
 import importlib.metadata
 from pathlib import Path
 
-import swarm_errors
-import swarm_files
-import swarm_proxy
 from salt.exceptions import CommandExecutionError
+
+from swarm_formula.core import errors, host_files
+from swarm_formula.daemon import proxy as daemon_proxy
 
 __virtualname__ = "swarm_libraries"
 
@@ -76,12 +76,12 @@ def install(test=False):
     if wanted and not test:
         result = _pip(wanted)
         if result["retcode"] != 0 or missing():
-            text = swarm_proxy.shown(result.get("stderr") or result.get("stdout") or "")
+            text = daemon_proxy.shown(result.get("stderr") or result.get("stdout") or "")
             text = text.strip()[-1000:]
-            raise swarm_errors.SdkMissingError(
+            raise errors.SdkMissingError(
                 f"pip could not install {', '.join(wanted)} into Salt's Python: {text}"
             )
-        swarm_files.note(_SECTION, {**swarm_files.record(_SECTION), **dict.fromkeys(wanted, True)})
+        host_files.note(_SECTION, {**host_files.record(_SECTION), **dict.fromkeys(wanted, True)})
     return {
         requirement: {"old": None, "new": _version(_WANTED[requirement]) or requirement}
         for requirement in wanted
@@ -96,7 +96,7 @@ def _folders(source, minion):
         found = Path(source).glob(f"*{_WHEEL}")
     folders = sorted({str(one.parent) for one in found if one.suffix == _WHEEL})
     if not folders:
-        raise swarm_errors.SdkMissingError(
+        raise errors.SdkMissingError(
             f"{minion} finds no wheels in {source} ({_SOURCE}): on a machine with an index and the"
             f" Python of Salt, 'pip wheel --wheel-dir FOLDER {' '.join(map(repr, _WANTED))}' makes"
             " them; put them there"
@@ -109,7 +109,7 @@ def _pinned(place, minion):
     # Salt's own pip.install returns no exit code if there is no such file.
     path = __salt__["cp.cache_file"](place) if place.startswith(_SALT) else place
     if not path or not Path(path).is_file():
-        raise swarm_errors.SdkMissingError(
+        raise errors.SdkMissingError(
             f"there is no file {place} for {minion} ({_REQUIREMENTS}): 'pip-compile"
             " --generate-hashes' makes one; put it there, or remove the key. Nothing was installed"
         )
@@ -124,8 +124,8 @@ def _pip(wanted):
     if source := settings["libraries"]["source"]:
         more = {"no_index": True, "find_links": _folders(source, settings["id"])}
     else:
-        proxy = swarm_proxy.wanted(settings, __salt__)
-        more = {"env_vars": swarm_proxy.environment(proxy)} if proxy else {}
+        proxy = daemon_proxy.wanted(settings, __salt__)
+        more = {"env_vars": daemon_proxy.environment(proxy)} if proxy else {}
     try:
         return __salt__["pip.install"](disable_version_check=True, **what, **more)
     except CommandExecutionError as err:
@@ -143,11 +143,11 @@ def remove(test=False):
 
         salt '*' swarm_libraries.remove
     """
-    noted = [one for one in swarm_files.record(_SECTION) if one in _WANTED]
+    noted = [one for one in host_files.record(_SECTION) if one in _WANTED]
     ours = [one for one in noted if one not in _lacking(noted)]
     changes = {one: {"old": _version(_WANTED[one]), "new": None} for one in ours}
     if not test:
         if ours:
             __salt__["pip.uninstall"](pkgs=[_WANTED[one][0] for one in ours])
-        swarm_files.note(_SECTION, {})
+        host_files.note(_SECTION, {})
     return changes

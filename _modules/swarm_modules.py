@@ -26,7 +26,7 @@ def stale(manifest):
 
     .. code-block:: bash
 
-        salt '*' swarm_modules.stale '{_utils/swarm_wait.py: 5f6b...}'
+        salt '*' swarm_modules.stale '{_utils/swarm_formula/core/wait.py: 5f6b...}'
 
     manifest
         ``{path below the formula's root: SHA-256 in hex}``, as in ``salt://swarm/manifest.json``;

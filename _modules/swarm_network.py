@@ -6,17 +6,14 @@ The minion option ``swarm_docker_url`` overrides the socket ``unix:///var/run/do
 
 import contextlib
 
-import swarm_certs
-import swarm_docker
-import swarm_dry_run
-import swarm_errors
-import swarm_kv
-import swarm_lost
-import swarm_networks
-import swarm_overlay
-import swarm_roles
-import swarm_routes
-import swarm_store
+from swarm_formula.consul import agent_api
+from swarm_formula.core import errors
+from swarm_formula.docker import engine_api, stale_endpoints
+from swarm_formula.docker import networks as docker_networks
+from swarm_formula.overlay import keeper, kv_store, routes
+from swarm_formula.salt import dry_run
+from swarm_formula.standalone import containers
+from swarm_formula.tls import cert_files
 
 __virtualname__ = "swarm_network"
 
@@ -39,11 +36,11 @@ def get(name):
         Name of the network.
     """
     with _client(name) as client:
-        network = next(iter(swarm_networks.find(client, name)), None)
+        network = next(iter(docker_networks.find(client, name)), None)
         if network is None:
             return None
-        found = {"id": network["Id"], "users": swarm_networks.users(client, network)}
-    return {"name": name, **swarm_networks.current(network), **found}
+        found = {"id": network["Id"], "users": docker_networks.users(client, network)}
+    return {"name": name, **docker_networks.current(network), **found}
 
 
 def apply(name, spec, test=False):
@@ -65,16 +62,16 @@ def apply(name, spec, test=False):
     test
         Change nothing. A missing engine counts as an engine without the network.
     """
-    changes = _apply(name, swarm_networks.wanted(name, spec), test)
+    changes = _apply(name, docker_networks.wanted(name, spec), test)
     if test:
-        swarm_dry_run.note(__context__, "networks", {name: changes})
+        dry_run.note(__context__, "networks", {name: changes})
     return changes
 
 
 def _apply(name, wanted, test):
-    with swarm_docker.unless_absent(test), _client(name) as client:
-        return swarm_networks.apply(client, name, wanted, test, _judge(client))
-    return swarm_networks.differences(wanted, None)
+    with engine_api.unless_absent(test), _client(name) as client:
+        return docker_networks.apply(client, name, wanted, test, _judge(client))
+    return docker_networks.differences(wanted, None)
 
 
 def remove(name, test=False):
@@ -97,9 +94,9 @@ def remove(name, test=False):
     test
         Change nothing. A missing engine counts as one without the network.
     """
-    gone = swarm_dry_run.noted(__context__, test).gone
-    with swarm_docker.unless_absent(test), _client(name) as client:
-        return swarm_networks.remove(client, name, test, _judge(client), gone)
+    gone = dry_run.noted(__context__, test).gone
+    with engine_api.unless_absent(test), _client(name) as client:
+        return docker_networks.remove(client, name, test, _judge(client), gone)
     return {}
 
 
@@ -118,7 +115,7 @@ def apply_all(test=False):
     if settings["mode"] == "builtin" and not __salt__["swarm_leader.leads"]():
         # Overlay networks belong to the cluster, and its leader creates them.
         networks = _of_host(networks)
-    return swarm_docker.all_or_none(networks, apply, test)
+    return engine_api.all_or_none(networks, apply, test)
 
 
 def remove_all(test=False):
@@ -149,8 +146,8 @@ def remove_all(test=False):
 def _has_others(settings):
     """Check whether other nodes are in the swarm; this node has already left the store."""
     try:
-        return bool(set(__salt__["swarm_consul.nodes"]()) - {swarm_roles.engine_endpoint(settings)})
-    except swarm_errors.SwarmError:
+        return bool(set(__salt__["swarm_consul.nodes"]()) - {containers.engine_endpoint(settings)})
+    except errors.SwarmError:
         return False
 
 
@@ -169,7 +166,7 @@ def _remove(name, spec, test, stays):
     overlay = spec["driver"] == "overlay"
     try:
         found = remove(name, test or (overlay and stays))
-    except swarm_errors.SwarmError:
+    except errors.SwarmError:
         if not overlay or get_users(name):
             raise
         # Other nodes may use the network, and a dry run cannot tell which node will be the last.
@@ -200,43 +197,43 @@ def get_users(name):
 
 def _client(name):
     url = __salt__["config.get"]("swarm_docker_url")
-    return swarm_docker.connect(url, what=f"network {name}")
+    return engine_api.connect(url, what=f"network {name}")
 
 
 def _judge(client):
     """Return a function that finds stale users of a network; ``None`` without a store."""
-    store = swarm_store.Store(swarm_overlay.config())
+    store = kv_store.Store(keeper.config())
     if not store:
         return None
 
     def judge(network):
         if network["Driver"] != "overlay":
-            return swarm_lost.Verdict(set(), [])
+            return stale_endpoints.Verdict(set(), [])
         try:
-            found, _ = store.read(f"{swarm_store.ENDPOINTS}/{network['Id']}")
-        except swarm_store.StoreError as err:
-            return swarm_lost.Verdict(set(), [str(err)])
-        ends = swarm_routes.endpoints(found).get(network["Id"], {})
-        return swarm_lost.judge(ends, _names_on(client, store.own), _members(store.own))
+            found, _ = store.read(f"{kv_store.ENDPOINTS}/{network['Id']}")
+        except kv_store.StoreError as err:
+            return stale_endpoints.Verdict(set(), [str(err)])
+        ends = routes.endpoints(found).get(network["Id"], {})
+        return stale_endpoints.judge(ends, _names_on(client, store.own), _members(store.own))
 
     return judge
 
 
 def _names_on(client, own):
     settings = __salt__["swarm_settings.get"]()
-    local = swarm_lost.container_names(client.containers(all=True))
-    files = swarm_certs.NODE.current()
+    local = stale_endpoints.container_names(client.containers(all=True))
+    files = cert_files.NODE.current()
     secure = {"cert": files.cert, "key": files.key, "ca": files.ca}
     tls = secure if settings["tls"]["used"] else None
-    return swarm_lost.asker(settings["engine"]["port"], own, local, tls)
+    return stale_endpoints.asker(settings["engine"]["port"], own, local, tls)
 
 
 def _members(own):
     settings = __salt__["swarm_settings.get"]()
     if not settings["own_store"]:
         return None
-    with contextlib.suppress(swarm_errors.StoreError):
-        client = swarm_kv.connect(settings, swarm_certs.NODE.current())
+    with contextlib.suppress(errors.StoreError):
+        client = agent_api.connect(settings, cert_files.NODE.current())
         servers = {**settings["managers"], **settings["servers"]}
-        return swarm_lost.members(swarm_kv.members(client), own, servers)
+        return stale_endpoints.members(agent_api.members(client), own, servers)
     return None

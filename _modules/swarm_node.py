@@ -2,11 +2,9 @@
 Report this node as a member of the swarm, in either mode.
 """
 
-import swarm_errors
-import swarm_member_rules
-import swarm_mode
-import swarm_nodes
-import swarm_roles
+from swarm_formula.cluster import node_info, swarm_api
+from swarm_formula.core import errors, member_rules
+from swarm_formula.standalone import containers
 
 __virtualname__ = "swarm_node"
 
@@ -32,7 +30,7 @@ def joined():
             __salt__["swarm_builtin.wait_ready"](0)
         else:
             __salt__["swarm_classic.wait_healthy"](0)
-    except swarm_errors.SwarmError:
+    except errors.SwarmError:
         return False
     return True
 
@@ -64,19 +62,19 @@ def report():
 
 
 def _of_pillar(settings):
-    return {"endpoint": swarm_roles.engine_endpoint(settings), "labels": settings["labels"]}
+    return {"endpoint": containers.engine_endpoint(settings), "labels": settings["labels"]}
 
 
 def _of_engine(settings):
     """Return the node's ID, the state of its swarm mode, and the pillar's settings for the node."""
-    with swarm_mode.connect(__salt__) as client:
-        swarm = swarm_mode.swarm(client)
-    wanted = swarm_member_rules.settings_of(settings["id"], settings["nodes"])
+    with swarm_api.connect(__salt__) as client:
+        swarm = swarm_api.swarm(client)
+    wanted = member_rules.settings_of(settings["id"], settings["nodes"])
     return {
         "endpoint": swarm.get("NodeID") or "",
         "state": swarm.get("LocalNodeState") or "",
         "error": swarm.get("Error") or "",
-        "labels": swarm_nodes.label_texts(wanted["labels"]),
+        "labels": node_info.label_texts(wanted["labels"]),
         "availability": wanted["availability"],
     }
 

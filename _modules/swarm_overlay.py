@@ -5,12 +5,9 @@ that sees to it.
 
 import time
 
-import swarm_errors
-import swarm_files
-import swarm_overlay
-import swarm_overlay_unit
-import swarm_wait
-from swarm_store import StoreError
+from swarm_formula.core import errors, host_files, wait
+from swarm_formula.overlay import keeper, keeper_unit
+from swarm_formula.overlay.kv_store import StoreError
 
 __virtualname__ = "swarm_overlay"
 
@@ -36,12 +33,12 @@ def complaints():
     """
     try:
         found = _survey()
-    except swarm_errors.SwarmError:
+    except errors.SwarmError:
         return []
     host = __opts__["id"]
     return [
         f"{text}; salt {host} swarm_overlay.heal mends it, and no container is restarted"
-        for text in swarm_overlay.words(found)
+        for text in keeper.words(found)
     ]
 
 
@@ -64,10 +61,10 @@ def heal(test=False, timeout=0):
     found = _await_survey(timeout) if timeout else _survey()
     if found and not test:
         try:
-            swarm_overlay.heal(found)
+            keeper.heal(found)
         except OSError as err:
             raise _error(err) from err
-    return swarm_overlay.words(found)
+    return keeper.words(found)
 
 
 def apply(test=False):
@@ -85,7 +82,7 @@ def apply(test=False):
     settings = __salt__["swarm_settings.get"]()
     if not settings["overlay"]:
         return remove(test)
-    changes = _serve(swarm_overlay_unit.texts(settings["engine"]["service"]), test)
+    changes = _serve(keeper_unit.texts(settings["engine"]["service"]), test)
     if not _has_engine():
         return changes
     wrong = _foretold() if test else heal(timeout=settings["timeout"])
@@ -104,21 +101,21 @@ def remove(test=False):
 
         salt '*' swarm_overlay.remove
     """
-    paths = swarm_overlay_unit.paths()
+    paths = keeper_unit.paths()
     if not any(path.exists() for path in paths):
         return {}
     if not test:
-        if swarm_overlay_unit.UNIT.exists():
-            __salt__["service.stop"](swarm_overlay_unit.NAME)
-            __salt__["service.disable"](swarm_overlay_unit.NAME)
+        if keeper_unit.UNIT.exists():
+            __salt__["service.stop"](keeper_unit.NAME)
+            __salt__["service.disable"](keeper_unit.NAME)
         _write(dict.fromkeys(paths))
         __salt__["service.systemctl_reload"]()
-    return {swarm_overlay_unit.NAME: {"old": "present", "new": None}}
+    return {keeper_unit.NAME: {"old": "present", "new": None}}
 
 
 def _serve(texts, test):
-    name = swarm_overlay_unit.NAME
-    current = {path: swarm_files.read(path) for path in texts}
+    name = keeper_unit.NAME
+    current = {path: host_files.read(path) for path in texts}
     old = _state(current, texts)
     if old == "running":
         return {}
@@ -131,11 +128,11 @@ def _serve(texts, test):
 
 
 def _write(texts):
-    folders = swarm_overlay_unit.folders()
+    folders = keeper_unit.folders()
     for path, text in texts.items():
-        swarm_files.write(path, text)
+        host_files.write(path, text)
     for folder in folders:
-        swarm_files.drop_empty(folder)
+        host_files.drop_empty(folder)
 
 
 def _state(current, texts):
@@ -144,23 +141,23 @@ def _state(current, texts):
         return None
     if current != texts:
         return "of another version"
-    if not __salt__["service.enabled"](swarm_overlay_unit.NAME):
+    if not __salt__["service.enabled"](keeper_unit.NAME):
         return "disabled"
-    return "running" if __salt__["service.status"](swarm_overlay_unit.NAME) else "stopped"
+    return "running" if __salt__["service.status"](keeper_unit.NAME) else "stopped"
 
 
 def _has_engine():
-    return bool(swarm_overlay.config().get("cluster-store")) and __salt__["swarm_engine.exists"]()
+    return bool(keeper.config().get("cluster-store")) and __salt__["swarm_engine.exists"]()
 
 
 def _survey():
     """Return what is wrong, and was a moment ago as well."""
     try:
-        before = swarm_overlay.survey()
+        before = keeper.survey()
         if not before:
             return before
         time.sleep(_PATIENCE)
-        return swarm_overlay.lasting(before, swarm_overlay.survey())
+        return keeper.lasting(before, keeper.survey())
     except (OSError, StoreError) as err:
         raise _error(err) from err
 
@@ -172,13 +169,13 @@ def _await_survey(timeout):
     def probe():
         try:
             found.append(_survey())
-        except swarm_errors.StoreError as err:
+        except errors.StoreError as err:
             if not isinstance(err.__cause__, StoreError):
                 raise
             return str(err)
         return None
 
-    swarm_wait.until(probe, timeout)
+    wait.until(probe, timeout)
     return found[0]
 
 
@@ -186,9 +183,9 @@ def _foretold():
     """Return what a run would mend; nothing while the store does not answer."""
     try:
         return heal(test=True)
-    except swarm_errors.StoreError:
+    except errors.StoreError:
         return []
 
 
 def _error(err):
-    return swarm_errors.StoreError(f"overlay networks of {__opts__['id']}: {err}")
+    return errors.StoreError(f"overlay networks of {__opts__['id']}: {err}")

@@ -2,9 +2,8 @@
 Install, hold and remove the package of the Docker Engine.
 """
 
-import swarm_minion
-import swarm_package_change
-import swarm_package_plan
+from swarm_formula.package import change, plan
+from swarm_formula.salt import execution
 
 __virtualname__ = "swarm_package"
 
@@ -18,7 +17,7 @@ def _settings():
 
 
 def _minion():
-    return swarm_minion.Minion(__salt__, __opts__, __context__)
+    return execution.Minion(__salt__, __opts__, __context__)
 
 
 def planned():
@@ -31,7 +30,7 @@ def planned():
 
         salt '*' swarm_package.planned
     """
-    return swarm_package_plan.planned(__salt__, _settings()["engine"])
+    return plan.planned(__salt__, _settings()["engine"])
 
 
 def install(test=False):
@@ -46,7 +45,7 @@ def install(test=False):
 
         salt '*' swarm_package.install test=True
     """
-    return swarm_package_change.install(_minion(), _settings(), test)
+    return change.install(_minion(), _settings(), test)
 
 
 def remove(test=False):
@@ -61,4 +60,4 @@ def remove(test=False):
 
         salt '*' swarm_package.remove test=True
     """
-    return swarm_package_change.remove(_minion(), _settings(), test)
+    return change.remove(_minion(), _settings(), test)

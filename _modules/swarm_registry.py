@@ -4,11 +4,10 @@ Manage private registries: root's logins, and the CA certificates that Docker tr
 
 from pathlib import Path
 
-import swarm_docker
-import swarm_errors
-import swarm_files
-import swarm_registry
-import swarm_secrets
+from swarm_formula.core import errors, host_files
+from swarm_formula.docker import engine_api
+from swarm_formula.docker import registries as docker_registries
+from swarm_formula.salt import secret_store
 
 __virtualname__ = "swarm_registry"
 
@@ -56,9 +55,9 @@ def remove(test=False):
 
 
 def _secret(host, option, place):
-    found = swarm_secrets.load(__salt__, place, missing="")
+    found = secret_store.load(__salt__, place, missing="")
     if not found:
-        raise swarm_errors.SwarmError(
+        raise errors.SwarmError(
             f"there is nothing in {place} on {__opts__['id']} (swarm:registries:{host}:{option}):"
             " put it there"
         )
@@ -68,30 +67,30 @@ def _secret(host, option, place):
 def _login(host, registry):
     password = _secret(host, "password", registry["password"])
     what = f"{registry['password']} on {__opts__['id']} (swarm:registries:{host}:password)"
-    swarm_registry.refuse_password(password, what)
+    docker_registries.refuse_password(password, what)
     return registry["username"], password
 
 
 def _authority(host, registry):
     place = registry["ca_cert"]
     text = _secret(host, "ca_cert", place)
-    return swarm_registry.authority(
+    return docker_registries.authority(
         text, f"{place} on {__opts__['id']} (swarm:registries:{host}:ca_cert)"
     )
 
 
 def _converge(logins, authorities, test):
     """Ensure these logins and CAs are present, and no others that the formula has added."""
-    noted = swarm_files.record(_RECORD)
-    path = swarm_docker.LOGINS
-    config = swarm_files.read_json(path)
-    outcome = swarm_registry.merge(config, logins, noted.get("logins", {}), str(path))
+    noted = host_files.record(_RECORD)
+    path = engine_api.LOGINS
+    config = host_files.read_json(path)
+    outcome = docker_registries.merge(config, logins, noted.get("logins", {}), str(path))
     files, changes, ours = _certificates(authorities, noted.get("authorities", {}))
     secret = _mode(outcome)
     if not test:
         # Recorded first, so that the files of a run that is killed can still be removed.
         sections = {"logins": outcome.noted, "authorities": ours}
-        swarm_files.note(_RECORD, {key: one for key, one in sections.items() if one})
+        host_files.note(_RECORD, {key: one for key, one in sections.items() if one})
         if secret or outcome.changes:
             _write_logins(outcome.config)
         for host, text in files.items():
@@ -107,8 +106,8 @@ def _certificates(wanted, noted):
     """Return the files to write ``{host: text}``, the changes, and our CAs ``{host: SHA-256}``."""
     files, changes, ours = {}, {}, {}
     for host in sorted({*wanted, *noted}):
-        text, current = wanted.get(host), swarm_files.read(_certificate(host))
-        new, old = swarm_registry.fingerprint(text), swarm_registry.fingerprint(current)
+        text, current = wanted.get(host), host_files.read(_certificate(host))
+        new, old = docker_registries.fingerprint(text), docker_registries.fingerprint(current)
         # A file that has been replaced by someone else meanwhile is kept.
         if current != text and (text or old == noted[host]):
             files[host] = text
@@ -120,15 +119,15 @@ def _certificates(wanted, noted):
 
 def _write_certificate(host, text):
     path = _certificate(host)
-    swarm_files.write(path, text)
+    host_files.write(path, text)
     if text is None:
         for folder in (path.parent, _CERTS):
-            swarm_files.drop_empty(folder)
+            host_files.drop_empty(folder)
 
 
 def _mode(outcome):
     """Return the change of the file mode if other users could read a login that we wrote."""
-    path = swarm_docker.LOGINS
+    path = engine_api.LOGINS
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
     if not outcome.noted or not mode & 0o077:
         return {}
@@ -136,9 +135,9 @@ def _mode(outcome):
 
 
 def _write_logins(config):
-    path = swarm_docker.LOGINS
+    path = engine_api.LOGINS
     if not config:
-        swarm_files.write(path, None)
-        swarm_files.drop_empty(path.parent)
+        host_files.write(path, None)
+        host_files.drop_empty(path.parent)
         return
-    swarm_files.write(path, swarm_files.to_json(config), mode=0o600, keep=False)
+    host_files.write(path, host_files.to_json(config), mode=0o600, keep=False)

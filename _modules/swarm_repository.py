@@ -7,13 +7,9 @@ Not with Salt's own ``pkg.mod_repo``: Salt 3006 has it without apt's current for
 import contextlib
 from pathlib import Path
 
-import swarm_apt
-import swarm_apt_source
-import swarm_dpkg
-import swarm_errors
-import swarm_files
-import swarm_openpgp
-import swarm_package_set
+from swarm_formula.core import errors, host_files
+from swarm_formula.daemon import package_set
+from swarm_formula.package import apt, apt_source, dpkg, openpgp
 
 __virtualname__ = "swarm_repository"
 
@@ -37,9 +33,9 @@ def _fetched(key, host):
     if not key.startswith(("salt://", "/")):
         return key
     path = __salt__["cp.cache_file"](key) if key.startswith("salt://") else key
-    text = swarm_files.read(Path(path)) if path else None
+    text = host_files.read(Path(path)) if path else None
     if text is None:
-        raise swarm_errors.SwarmError(
+        raise errors.SwarmError(
             f"there is no file {key} ({_PATH}:key) for {host}: put the repository's public key"
             " there, as https://download.docker.com/linux/debian/gpg is one. Nothing was changed"
         )
@@ -51,16 +47,16 @@ def _key(repository, host):
     text = _fetched(repository["key"], host)
     want = repository["fingerprint"].replace(" ", "").upper()
     try:
-        block = swarm_openpgp.block(text)
-        found = swarm_openpgp.fingerprints(block)
+        block = openpgp.block(text)
+        found = openpgp.fingerprints(block)
     except ValueError as err:
-        raise swarm_errors.SwarmError(
+        raise errors.SwarmError(
             f"{_PATH}:key is no public key on {host}: found {err}. Nothing was changed. Right would"
             " be one key as text, as 'gpg --armor --export' writes it"
         ) from err
     # With a second key in the file, its owner could sign packages as well.
     if found != [want]:
-        raise swarm_errors.SwarmError(
+        raise errors.SwarmError(
             f"{_PATH}:key has the fingerprint {', '.join(found) or 'of no key'}, and pillar expects"
             f" {want} (fingerprint). Nothing was changed on {host}. Compare it with what the"
             " repository's owner publishes: if it is right there, correct the fingerprint; if not,"
@@ -74,17 +70,17 @@ def _wanted(settings):
     repository = settings["engine"]["repository"]
     suite = repository["suite"] or __grains__.get("oscodename")
     if not suite:
-        raise swarm_errors.SettingsError(
+        raise errors.SettingsError(
             f"{settings['id']} does not say which release it is: set {_PATH}:suite"
         )
     key = _APT / _KEY
-    host = swarm_apt_source.Host(suite, __grains__["osarch"], str(key))
+    host = apt_source.Host(suite, __grains__["osarch"], str(key))
     engines = {"docker-ce", settings["engine"]["package"]}
-    packages = {one for engine in engines for one in swarm_package_set.held(engine)}
+    packages = {one for engine in engines for one in package_set.held(engine)}
     return {
         key: _key(repository, settings["id"]),
-        _APT / _PIN: swarm_apt_source.preferences(repository["origin"], packages),
-        _APT / _SOURCE: swarm_apt_source.stanza(repository, host),
+        _APT / _PIN: apt_source.preferences(repository["origin"], packages),
+        _APT / _SOURCE: apt_source.stanza(repository, host),
     }
 
 
@@ -99,19 +95,19 @@ def _foreign(settings):
     for path in files:
         if path.suffix not in {".list", ".sources"} or path == _APT / _SOURCE:
             continue
-        uris = swarm_apt_source.uris(path.name, swarm_files.read(path) or "")
-        ours = [swarm_apt_source.same(uri, repository["url"]) for uri in uris]
+        uris = apt_source.uris(path.name, host_files.read(path) or "")
+        ours = [apt_source.same(uri, repository["url"]) for uri in uris]
         if not any(ours):
             continue
         if not repository["take_over"]:
-            raise swarm_errors.SwarmError(
+            raise errors.SwarmError(
                 f"{host} has a source for {repository['url']} already, {path}: with a second one,"
                 " apt reads neither if their keys differ. Nothing was changed. Leave out"
                 f" {_PATH}:url to use that one; or set {_PATH}:take_over to true, to have it"
                 " switched off until swarm.clean"
             )
         if not all(ours):
-            raise swarm_errors.SwarmError(
+            raise errors.SwarmError(
                 f"{path} on {host} has a source for {repository['url']}, and others as well"
                 f" ({_PATH}:take_over). Nothing was changed. Take that source out of the file by"
                 " hand, and apply again"
@@ -136,14 +132,14 @@ def _report(old, new, off):
 def _told(key):
     """Return a short text for a key."""
     try:
-        return key and ", ".join(swarm_openpgp.fingerprints(key))
+        return key and ", ".join(openpgp.fingerprints(key))
     except ValueError:
         return "another file"
 
 
 def _switch_off(path):
-    noted = swarm_files.record(_NOTE)
-    swarm_files.note(_NOTE, {"off": sorted({*noted.get("off", []), str(path)})})
+    noted = host_files.record(_NOTE)
+    host_files.note(_NOTE, {"off": sorted({*noted.get("off", []), str(path)})})
     path.replace(path.with_name(path.name + _OFF))
 
 
@@ -159,14 +155,14 @@ def _switch_on(off):
 @contextlib.contextmanager
 def _undone(old, off):
     """After an error, restore the files, and put the sources of others in use again."""
-    noted = swarm_files.record(_NOTE)
+    noted = host_files.record(_NOTE)
     try:
         yield
     except BaseException:
         for path, text in old.items():
-            swarm_files.write(path, text)
+            host_files.write(path, text)
         _switch_on(map(str, off))
-        swarm_files.note(_NOTE, noted)
+        host_files.note(_NOTE, noted)
         raise
 
 
@@ -188,16 +184,16 @@ def apply(test=False):
         return remove(test)
     new = _wanted(settings)
     off = _foreign(settings)
-    old = {path: swarm_files.read(path) for path in new}
+    old = {path: host_files.read(path) for path in new}
     changes = _report(old, new, off)
     if changes and not test:
-        swarm_dpkg.await_lock(settings["id"], settings["timeout"], downloads=True)
+        dpkg.await_lock(settings["id"], settings["timeout"], downloads=True)
         with _undone(old, off):
             for path in off:
                 _switch_off(path)
             for path, text in new.items():
-                swarm_files.write(path, text)
-            swarm_apt.update(_APT / _SOURCE)
+                host_files.write(path, text)
+            apt.update(_APT / _SOURCE)
     return changes
 
 
@@ -214,12 +210,12 @@ def remove(test=False):
         salt '*' swarm_repository.remove test=True
     """
     paths = [path for path in (_APT / _SOURCE, _APT / _PIN, _APT / _KEY) if path.exists()]
-    old = {path: swarm_files.read(path) for path in paths}
-    off = swarm_files.record(_NOTE).get("off", [])
+    old = {path: host_files.read(path) for path in paths}
+    off = host_files.record(_NOTE).get("off", [])
     if not test:
         for path in paths:
-            swarm_files.write(path, None)
+            host_files.write(path, None)
         _switch_on(off)
-        swarm_files.note(_NOTE, {})
+        host_files.note(_NOTE, {})
     changes = _report(old, dict.fromkeys(paths), ())
     return {**changes, **{name: {"old": "switched off", "new": "in use"} for name in off}}

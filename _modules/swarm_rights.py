@@ -2,10 +2,8 @@
 Manage the permissions of the swarm in Consul (ACLs with the default policy ``deny``).
 """
 
-import swarm_acl
-import swarm_consul_file
-import swarm_errors
-import swarm_wait
+from swarm_formula.consul import acl, config_file
+from swarm_formula.core import errors, wait
 
 __virtualname__ = "swarm_rights"
 
@@ -17,7 +15,7 @@ def __virtual__():
 
 
 def _client(settings, token=None):
-    return swarm_consul_file.connect(settings, token)
+    return config_file.connect(settings, token)
 
 
 def apply(test=False):
@@ -41,24 +39,22 @@ def apply(test=False):
         return {**_promised(settings), **denied}
     if denied:
         # The other servers enable their ACLs one at a time.
-        swarm_wait.until(
-            lambda: swarm_acl.laggards(_client(settings), settings), 3 * settings["timeout"]
-        )
+        wait.until(lambda: acl.laggards(_client(settings), settings), 3 * settings["timeout"])
     changes = {}
-    swarm_wait.until(lambda: _ungranted(settings, changes), settings["timeout"])
+    wait.until(lambda: _ungranted(settings, changes), settings["timeout"])
     return {**changes, **(__salt__["swarm_consul.deny"]() if denied else {})}
 
 
 def _ungranted(settings, changes, test=False):
     """Grant the permissions if this is a server; return what is still missing as a sentence."""
     try:
-        manager = _client(settings, swarm_acl.management()) if settings["is_server"] else None
-        if manager and swarm_acl.grant(manager, test):
+        manager = _client(settings, acl.management()) if settings["is_server"] else None
+        if manager and acl.grant(manager, test):
             changes.update(_GRANTED)
-        if swarm_acl.marked(_client(settings)):
+        if acl.marked(_client(settings)):
             return None
         why = "no server has granted them"
-    except swarm_errors.StoreError as err:
+    except errors.StoreError as err:
         why = str(err)
     return f"{settings['id']} waits for the rights of the swarm in Consul: {why}"
 
@@ -67,6 +63,6 @@ def _promised(settings):
     changes = {}
     try:
         lacking = _ungranted(settings, changes, test=True)
-    except swarm_errors.SdkMissingError:
+    except errors.SdkMissingError:
         lacking = "a library, which this run would bring"
     return _GRANTED if lacking and settings["is_server"] else changes

@@ -5,13 +5,11 @@ Only the leader of the cluster changes them. On other nodes, functions that chan
 nothing and return ``None``. No function returns a content.
 """
 
-import swarm_dry_run
-import swarm_leading
-import swarm_membership
-import swarm_mode
-import swarm_pillar
-import swarm_spec
-import swarm_versions
+from swarm_formula.cluster import leading, membership, swarm_api
+from swarm_formula.salt import dry_run
+from swarm_formula.service import secrets_configs
+from swarm_formula.settings import parse
+from swarm_formula.spec import container_options
 
 __virtualname__ = "swarm_secret"
 
@@ -23,13 +21,13 @@ def __virtual__():
 
 
 def _client():
-    return swarm_mode.connect(__salt__)
+    return swarm_api.connect(__salt__)
 
 
 def _of_pillar():
     __salt__["swarm_settings.get"]()  # raises an error if the pillar is invalid
     # Not pillar.get: Salt 3008 masks the values that it returns to Python.
-    return swarm_versions.of_pillar(__salt__, __pillar__.get(swarm_pillar.ROOT), _KIND)
+    return secrets_configs.of_pillar(__salt__, __pillar__.get(parse.ROOT), _KIND)
 
 
 def versions():
@@ -45,9 +43,9 @@ def versions():
         salt m1 swarm_secret.versions
     """
     with _client() as client:
-        if not swarm_membership.manager(swarm_mode.swarm(client)):
+        if not membership.manager(swarm_api.swarm(client)):
             return {}
-        return swarm_versions.listed(client, _KIND)
+        return secrets_configs.listed(client, _KIND)
 
 
 def planned():
@@ -61,10 +59,10 @@ def planned():
         salt m1 swarm_secret.planned
     """
     found = _of_pillar()
-    return {one.name: swarm_versions.version(_KIND, one.name, one.content) for one in found}
+    return {one.name: secrets_configs.version(_KIND, one.name, one.content) for one in found}
 
 
-def apply(name, content=None, source=None, keep=swarm_versions.LEAST, test=False):
+def apply(name, content=None, source=None, keep=secrets_configs.LEAST, test=False):
     """
     Ensure the latest version of a secret has this content; return what changed.
 
@@ -89,22 +87,22 @@ def apply(name, content=None, source=None, keep=swarm_versions.LEAST, test=False
     test
         Change nothing.
     """
-    who = swarm_leading.role(__salt__, test)
-    if who == swarm_leading.IDLE:
+    who = leading.role(__salt__, test)
+    if who == leading.IDLE:
         return None
-    spec = swarm_spec.drop_unset(content=content, source=source, keep=keep)
-    wanted = [swarm_versions.given(__salt__, _KIND, name, spec)]
+    spec = container_options.drop_unset(content=content, source=source, keep=keep)
+    wanted = [secrets_configs.given(__salt__, _KIND, name, spec)]
     return _apply(wanted, who, test).get(name, {})
 
 
 def _apply(wanted, who, test):
-    if who == swarm_leading.FOUNDS:
-        changes = swarm_versions.promised(wanted)
+    if who == leading.FOUNDS:
+        changes = secrets_configs.promised(wanted)
     else:
         with _client() as client:
-            changes = swarm_versions.apply_all(client, wanted, test)
+            changes = secrets_configs.apply_all(client, wanted, test)
     if test:
-        swarm_dry_run.note(__context__, _KIND, changes)
+        dry_run.note(__context__, _KIND, changes)
     return changes
 
 
@@ -120,8 +118,8 @@ def apply_all(test=False):
     """
     if not __salt__["swarm_settings.get"]()[_KIND]:
         return {}
-    who = swarm_leading.role(__salt__, test)
-    return None if who == swarm_leading.IDLE else _apply(_of_pillar(), who, test)
+    who = leading.role(__salt__, test)
+    return None if who == leading.IDLE else _apply(_of_pillar(), who, test)
 
 
 def remove(name, test=False):
@@ -140,9 +138,9 @@ def remove(name, test=False):
     test
         Change nothing.
     """
-    who = swarm_leading.role(__salt__, test)
-    if who != swarm_leading.LEADS:
-        return None if who == swarm_leading.IDLE else {}
-    gone = swarm_dry_run.noted(__context__, test).gone
+    who = leading.role(__salt__, test)
+    if who != leading.LEADS:
+        return None if who == leading.IDLE else {}
+    gone = dry_run.noted(__context__, test).gone
     with _client() as client:
-        return swarm_versions.remove(client, _KIND, name, test, gone)
+        return secrets_configs.remove(client, _KIND, name, test, gone)

@@ -6,23 +6,15 @@ something do nothing and return ``None``. In classic mode, a service is a number
 the host acts whose manager is the primary.
 """
 
-import swarm_claims
-import swarm_classic_lead
-import swarm_classic_leave
-import swarm_docker
-import swarm_dry_run
-import swarm_errors
-import swarm_export
-import swarm_leading
-import swarm_membership
-import swarm_mode
-import swarm_rollout
-import swarm_service_api
-import swarm_service_modes
-import swarm_service_options
-import swarm_services
-import swarm_task_log
-import swarm_versions
+from swarm_formula.classic import lead, leave
+from swarm_formula.cluster import leading, membership, node_claims, swarm_api
+from swarm_formula.core import errors
+from swarm_formula.docker import engine_api
+from swarm_formula.salt import dry_run
+from swarm_formula.service import api, rollout, secrets_configs, task_log
+from swarm_formula.service import apply as service_apply
+from swarm_formula.service import export as service_export
+from swarm_formula.spec import service_modes, service_options
 
 __virtualname__ = "swarm_service"
 
@@ -34,7 +26,7 @@ def __virtual__():
 
 
 def _client():
-    return swarm_mode.connect(__salt__)
+    return swarm_api.connect(__salt__)
 
 
 def _settings():
@@ -59,8 +51,8 @@ def leads(test=False):
         Count the node that would be the first one of a cluster as well.
     """
     if _is_classic():
-        return swarm_classic_lead.leads(__salt__, _settings(), test)
-    return swarm_leading.role(__salt__, test) != swarm_leading.IDLE
+        return lead.leads(__salt__, _settings(), test)
+    return leading.role(__salt__, test) != leading.IDLE
 
 
 def status():
@@ -77,13 +69,13 @@ def status():
         salt m1 swarm_service.status
     """
     if _is_classic():
-        return swarm_classic_lead.status(_settings())
+        return lead.status(_settings())
     with _client() as client:
-        if not swarm_membership.manager(swarm_mode.swarm(client)):
+        if not membership.manager(swarm_api.swarm(client)):
             return None
-        found = swarm_service_api.look(client)
+        found = api.look(client)
     services = sorted(found.services.items())
-    return [swarm_rollout.row(one, found.tasks, found.nodes) for _, one in services]
+    return [rollout.row(one, found.tasks, found.nodes) for _, one in services]
 
 
 def apply(name, spec, test=False):
@@ -105,11 +97,11 @@ def apply(name, spec, test=False):
     test
         Change nothing.
     """
-    pending = swarm_dry_run.noted(__context__, test)
+    pending = dry_run.noted(__context__, test)
     if _is_classic():
-        changes = swarm_classic_lead.apply_one(__salt__, _settings(), name, spec, test, pending)
+        changes = lead.apply_one(__salt__, _settings(), name, spec, test, pending)
     else:
-        wanted = {name: swarm_service_modes.parsed(spec, f"service {name}")}
+        wanted = {name: service_modes.parsed(spec, f"service {name}")}
         changes = _apply(wanted, lambda: pending, test)
     return None if changes is None else changes.get(name, {})
 
@@ -128,25 +120,23 @@ def apply_all(test=False):
     if not wanted:
         return {}
     if _is_classic():
-        pending = swarm_dry_run.noted(__context__, test)
-        return swarm_classic_lead.apply(__salt__, _settings(), wanted, test, pending)
-    return _apply(wanted, lambda: swarm_services.pending(__salt__, __context__, test), test)
+        pending = dry_run.noted(__context__, test)
+        return lead.apply(__salt__, _settings(), wanted, test, pending)
+    return _apply(wanted, lambda: service_apply.pending(__salt__, __context__, test), test)
 
 
 def _apply(wanted, find_pending, test):
     """Apply services in builtin mode; only a node that acts looks for what is pending."""
-    who = swarm_leading.role(__salt__, test)
-    if who == swarm_leading.IDLE:
+    who = leading.role(__salt__, test)
+    if who == leading.IDLE:
         return None
     pending = find_pending()
-    if who == swarm_leading.FOUNDS:
-        return swarm_services.promised(wanted, pending.versions)
+    if who == leading.FOUNDS:
+        return service_apply.promised(wanted, pending.versions)
     timeout = _settings()["timeout"]
-    warn = swarm_services.noting(__context__, _WARNINGS)
+    warn = service_apply.noting(__context__, _WARNINGS)
     with _client() as client:
-        return swarm_services.apply(
-            client, wanted, swarm_services.Run(timeout, pending, test, warn)
-        )
+        return service_apply.apply(client, wanted, service_apply.Run(timeout, pending, test, warn))
 
 
 def complaints():
@@ -181,7 +171,7 @@ def restart(name, test=False):
         Change nothing.
     """
     _refuse_classic("restart", name)
-    return _led(swarm_services.restart, name, test=test)
+    return _led(service_apply.restart, name, test=test)
 
 
 def tasks(name):
@@ -201,8 +191,8 @@ def tasks(name):
         Name of the service.
     """
     if _is_classic():
-        return swarm_classic_lead.tasks(_settings(), name)
-    return _seen(name, swarm_rollout.history)
+        return lead.tasks(_settings(), name)
+    return _seen(name, rollout.history)
 
 
 def logs(name, lines=20):
@@ -225,21 +215,21 @@ def logs(name, lines=20):
     """
 
     if _is_classic():
-        return swarm_classic_lead.logs(_settings(), name, int(lines))
+        return lead.logs(_settings(), name, int(lines))
 
     def read(service, tasks, nodes):
-        newest = swarm_rollout.newest(service, tasks)
+        newest = rollout.newest(service, tasks)
         with _client() as client:
-            return swarm_task_log.rows(client, service, newest, nodes, int(lines))
+            return task_log.rows(client, service, newest, nodes, int(lines))
 
     return _seen(name, read)
 
 
 def _seen(name, read):
     with _client() as client:
-        if not swarm_membership.manager(swarm_mode.swarm(client)):
+        if not membership.manager(swarm_api.swarm(client)):
             return None
-        service, found = swarm_service_api.find(client, name), swarm_service_api.look(client)
+        service, found = api.find(client, name), api.look(client)
     return read(service, found.tasks, found.nodes)
 
 
@@ -258,20 +248,20 @@ def export():
         salt m1 swarm_service.export
     """
     with _client() as client:
-        if not swarm_membership.manager(swarm_mode.swarm(client)):
+        if not membership.manager(swarm_api.swarm(client)):
             return None
-        seen = swarm_service_api.look(client)
-        with swarm_docker.translated("the cluster"):
+        seen = api.look(client)
+        with engine_api.translated("the cluster"):
             cluster = client.inspect_swarm()
-        found = swarm_export.Found(
+        found = service_export.Found(
             cluster,
             seen.nodes,
-            swarm_claims.minions(__salt__["swarm_builtin.claims"](), _settings()["managers"]),
+            node_claims.minions(__salt__["swarm_builtin.claims"](), _settings()["managers"]),
             seen.services,
-            swarm_service_api.described(client, seen),
-            {kind: swarm_versions.objects(client, kind) for kind in swarm_service_options.FILES},
+            api.described(client, seen),
+            {kind: secrets_configs.objects(client, kind) for kind in service_options.FILES},
         )
-    return swarm_export.pillar(found)
+    return service_export.pillar(found)
 
 
 def scale(name, replicas):
@@ -294,8 +284,8 @@ def scale(name, replicas):
         Number of tasks.
     """
     if _is_classic():
-        return swarm_classic_lead.scale(__salt__, _settings(), name, int(replicas))
-    return _led(swarm_services.scale, name, int(replicas))
+        return lead.scale(__salt__, _settings(), name, int(replicas))
+    return _led(service_apply.scale, name, int(replicas))
 
 
 def rollback(name):
@@ -315,12 +305,12 @@ def rollback(name):
         Name of the service.
     """
     _refuse_classic("rollback", name)
-    return _led(swarm_services.rollback, name)
+    return _led(service_apply.rollback, name)
 
 
 def _refuse_classic(function, name):
     if _is_classic():
-        raise swarm_errors.SettingsError(
+        raise errors.SettingsError(
             f"service {name}: there is no {function} with mode: classic, which keeps no former spec"
             " and no tasks. Change the service in pillar and apply it, or use `docker restart`"
             " against a manager"
@@ -353,14 +343,14 @@ def remove(name, test=False):
         Change nothing.
     """
     if _is_classic():
-        changes = swarm_classic_lead.remove(__salt__, _settings(), name, test)
+        changes = lead.remove(__salt__, _settings(), name, test)
     else:
-        changes = _led(swarm_service_api.remove, name, test=test)
+        changes = _led(api.remove, name, test=test)
         if changes is None and leads(test):
             # The node that will create the cluster: there is nothing to remove.
             changes = {}
     if test and changes:
-        swarm_dry_run.note(__context__, "services", {name: changes})
+        dry_run.note(__context__, "services", {name: changes})
     return changes
 
 
@@ -382,6 +372,6 @@ def remove_local(test=False):
     """
     if not _is_classic() or not __salt__["swarm_engine.exists"]():
         return {}
-    with swarm_docker.unless_absent(test), _client() as client:
-        return swarm_classic_leave.remove(client, test)
+    with engine_api.unless_absent(test), _client() as client:
+        return leave.remove(client, test)
     return {}

@@ -5,17 +5,13 @@ Validate the pillar ``swarm``, and complete it with defaults and derived values.
 import json
 
 import salt.pillar
-import swarm_certs
-import swarm_current
-import swarm_errors
-import swarm_holdings
-import swarm_member_rules
-import swarm_pillar
-import swarm_plan
-import swarm_relations
-import swarm_relations_warnings
-import swarm_topology
-import swarm_values
+
+from swarm_formula.core import errors, member_rules, normalize
+from swarm_formula.daemon import file_plan, holdings
+from swarm_formula.salt import current_pillar
+from swarm_formula.settings import parse, relations, topology
+from swarm_formula.settings import warnings as settings_warnings
+from swarm_formula.tls import cert_files
 
 __virtualname__ = "swarm_settings"
 
@@ -32,7 +28,7 @@ def _minion():
         ]
         for name, entry in __salt__["network.interfaces"]().items()
     }
-    return swarm_topology.Minion(
+    return topology.Minion(
         id=__opts__["id"], local=__opts__.get("file_client") == "local", interfaces=interfaces
     )
 
@@ -41,8 +37,8 @@ def _given(fresh=False):
     """Return the pillar ``swarm`` as it is, with the keys that YAML has read."""
     # Not pillar.get: Salt 3008 masks the values that it returns to Python. Not config.get: there, a
     # grain or a minion option called "swarm" takes precedence over the pillar.
-    pillar = _compiled() if fresh else swarm_current.find(__context__, _compiled)
-    return (__pillar__ if pillar is None else pillar).get(swarm_pillar.ROOT)
+    pillar = _compiled() if fresh else current_pillar.find(__context__, _compiled)
+    return (__pillar__ if pillar is None else pillar).get(parse.ROOT)
 
 
 def _compiled():
@@ -57,12 +53,12 @@ def _compiled():
 
 
 def _read(pillar, odd=()):
-    settings, faults = swarm_pillar.read(pillar)
+    settings, faults = parse.read(pillar)
     faults = [*odd, *faults]
-    settings, more = swarm_topology.resolve(settings, _minion())
+    settings, more = topology.resolve(settings, _minion())
     faults += more
-    faults += swarm_relations.faults(settings)
-    return settings, swarm_pillar.texts(faults), swarm_relations_warnings.warnings(settings)
+    faults += relations.faults(settings)
+    return settings, parse.texts(faults), settings_warnings.warnings(settings)
 
 
 def check(fresh=True):
@@ -82,7 +78,7 @@ def check(fresh=True):
         lacks what was edited since.
     """
     given = _given(fresh)
-    _, faults, warnings = _read(swarm_values.plain(given), swarm_pillar.odd_keys(given))
+    _, faults, warnings = _read(normalize.plain(given), parse.odd_keys(given))
     return {"faults": faults, "warnings": warnings}
 
 
@@ -101,12 +97,12 @@ def check_member():
     """
     settings = get()
     me = settings["id"]
-    if swarm_member_rules.is_member(me, settings) or settings["is_ca"]:
+    if member_rules.is_member(me, settings) or settings["is_ca"]:
         return []
-    why = swarm_member_rules.unnamed(me)
-    if swarm_certs.NODE.read() or swarm_holdings.in_cluster(swarm_plan.config()):
+    why = member_rules.unnamed(me)
+    if cert_files.NODE.read() or holdings.in_cluster(file_plan.config()):
         return [why]
-    raise swarm_errors.SettingsError(f"nothing was changed: {why}")
+    raise errors.SettingsError(f"nothing was changed: {why}")
 
 
 def get(fresh=False):
@@ -126,14 +122,14 @@ def get(fresh=False):
         or the current one in functions that operators call.
     """
     given = _given(fresh)
-    pillar, odd = swarm_values.plain(given), swarm_pillar.odd_keys(given)
+    pillar, odd = normalize.plain(given), parse.odd_keys(given)
     key = json.dumps(pillar, sort_keys=True)
     cached = __context__.get("swarm_settings")
     if cached and cached[0] == key and not odd:
         return cached[1]
     settings, faults, _ = _read(pillar, odd)
     if faults:
-        raise swarm_errors.SettingsError(
+        raise errors.SettingsError(
             f"{len(faults)} fault(s) in the pillar of {__opts__['id']}, nothing was touched:\n- "
             + "\n- ".join(faults)
         )

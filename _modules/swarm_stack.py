@@ -5,15 +5,13 @@ Only the leader of the cluster changes them. On other nodes, functions that chan
 nothing and return ``None``.
 """
 
-import swarm_dry_run
-import swarm_leading
-import swarm_mode
-import swarm_options
-import swarm_services
-import swarm_stack_changes
-import swarm_stack_file
-import swarm_stack_objects
-import swarm_stacks
+from swarm_formula.cluster import leading, swarm_api
+from swarm_formula.salt import dry_run
+from swarm_formula.service import apply as service_apply
+from swarm_formula.spec import option_table
+from swarm_formula.stack import changes as stack_changes
+from swarm_formula.stack import file, objects
+from swarm_formula.stack import stacks as stack_stacks
 
 __virtualname__ = "swarm_stack"
 
@@ -25,7 +23,7 @@ def __virtual__():
 
 
 def _client():
-    return swarm_mode.connect(__salt__)
+    return swarm_api.connect(__salt__)
 
 
 def apply(name, spec, test=False):
@@ -47,8 +45,8 @@ def apply(name, spec, test=False):
     test
         Change nothing.
     """
-    options = swarm_stack_file.parsed(name, spec)
-    changes = _apply({name: options}, lambda: swarm_dry_run.noted(__context__, test), test)
+    options = file.parsed(name, spec)
+    changes = _apply({name: options}, lambda: dry_run.noted(__context__, test), test)
     return None if changes is None else changes.get(name, {})
 
 
@@ -65,19 +63,19 @@ def apply_all(test=False):
     stacks = __salt__["swarm_settings.get"]()["stacks"]
     if not stacks:
         return {}
-    return _apply(stacks, lambda: swarm_services.pending(__salt__, __context__, test), test)
+    return _apply(stacks, lambda: service_apply.pending(__salt__, __context__, test), test)
 
 
 def _apply(stacks, find_pending, test):
-    who = swarm_leading.role(__salt__, test)
-    if who == swarm_leading.IDLE:
+    who = leading.role(__salt__, test)
+    if who == leading.IDLE:
         return None
     pending = find_pending()
-    if who == swarm_leading.LEADS:
+    if who == leading.LEADS:
         changes = _deploy(stacks, pending, test)
     else:
         found = [one.stack for one in _given(stacks)]
-        changes = swarm_stack_changes.promised(found, pending.versions)
+        changes = stack_changes.promised(found, pending.versions)
     return _noted(changes, test)
 
 
@@ -85,15 +83,15 @@ def _noted(changes, test):
     """Note what a dry run would make and remove, for its later states."""
     for kinds in changes.values() if test else ():
         for kind, found in kinds.items():
-            swarm_dry_run.note(__context__, kind, found)
+            dry_run.note(__context__, kind, found)
     return changes
 
 
 def _given(stacks):
     """Return stacks with their contents, and keep what they ignore for the states."""
-    wanted = [swarm_stack_file.given(__salt__, name, one) for name, one in stacks.items()]
+    wanted = [file.given(__salt__, name, one) for name, one in stacks.items()]
     settings = __salt__["swarm_settings.get"]()
-    swarm_options.refuse(swarm_stack_objects.collisions([one.stack for one in wanted], settings))
+    option_table.refuse(objects.collisions([one.stack for one in wanted], settings))
     for one in wanted:
         if one.stack.ignored:
             text = f"stack {one.stack.name} ignores {', '.join(one.stack.ignored)}"
@@ -103,11 +101,11 @@ def _given(stacks):
 
 def _deploy(stacks, pending, test):
     timeout = __salt__["swarm_settings.get"]()["timeout"]
-    warn = swarm_services.noting(__context__, _WARNINGS)
-    run = swarm_services.Run(timeout, pending, test, warn)
+    warn = service_apply.noting(__context__, _WARNINGS)
+    run = service_apply.Run(timeout, pending, test, warn)
     wanted = _given(stacks)
     with _client() as client:
-        return swarm_stacks.deploy(client, wanted, run)
+        return stack_stacks.deploy(client, wanted, run)
 
 
 def complaints():
@@ -154,9 +152,9 @@ def remove(name, test=False):
     test
         Change nothing.
     """
-    who = swarm_leading.role(__salt__, test)
-    if who != swarm_leading.LEADS:
-        return None if who == swarm_leading.IDLE else {}
+    who = leading.role(__salt__, test)
+    if who != leading.LEADS:
+        return None if who == leading.IDLE else {}
     timeout = __salt__["swarm_settings.get"]()["timeout"]
     with _client() as client:
-        return _noted({name: swarm_stacks.remove(client, name, timeout, test)}, test)[name]
+        return _noted({name: stack_stacks.remove(client, name, timeout, test)}, test)[name]

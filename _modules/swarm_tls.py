@@ -5,15 +5,17 @@ Manage this node's certificate, signed by the swarm's own CA or supplied by the 
 import contextlib
 from pathlib import Path
 
-import swarm_ca_record
-import swarm_certificate
-import swarm_certificate_due
-import swarm_certs
-import swarm_copy_store
-import swarm_errors
-import swarm_mine
-import swarm_pki
-import swarm_trust
+from swarm_formula.core import errors
+from swarm_formula.salt import mine as salt_mine
+from swarm_formula.tls import (
+    ca_copy_store,
+    ca_record,
+    cert_files,
+    certificate_due,
+    own_certificate,
+    pki,
+    trust,
+)
 
 __virtualname__ = "swarm_tls"
 
@@ -27,11 +29,11 @@ def _settings():
 
 
 def _mine():
-    return swarm_mine.Mine(__salt__, __opts__, __context__)
+    return salt_mine.Mine(__salt__, __opts__, __context__)
 
 
 def _member(settings):
-    return swarm_certificate.Member(__salt__, settings, _mine())
+    return own_certificate.Member(__salt__, settings, _mine())
 
 
 def status():
@@ -44,15 +46,15 @@ def status():
 
         salt '*' swarm_tls.status
     """
-    found = swarm_certs.NODE.read()
+    found = cert_files.NODE.read()
     if not found:
         return {}
     return {
-        "folder": swarm_certs.NODE.current().folder,
-        "names": sorted(swarm_pki.names(found.cert)),
-        "usages": sorted(swarm_pki.usages(found.cert)),
-        "days left": round(swarm_pki.days_left(found.cert), 1),
-        **swarm_ca_record.report([found]),
+        "folder": cert_files.NODE.current().folder,
+        "names": sorted(pki.names(found.cert)),
+        "usages": sorted(pki.usages(found.cert)),
+        "days left": round(pki.days_left(found.cert), 1),
+        **ca_record.report([found]),
     }
 
 
@@ -69,11 +71,11 @@ def report():
 
         salt '*' swarm_tls.report
     """
-    sets = [one for store in swarm_certificate.STORES.values() for one in store.kept()]
-    if not swarm_certs.NODE.read():
+    sets = [one for store in own_certificate.STORES.values() for one in store.kept()]
+    if not cert_files.NODE.read():
         return {}
-    held = swarm_copy_store.held().get("issuer")
-    return {**swarm_ca_record.report(sets), **({"holds": held} if held else {})}
+    held = ca_copy_store.held().get("issuer")
+    return {**ca_record.report(sets), **({"holds": held} if held else {})}
 
 
 def apply(test=False):
@@ -90,20 +92,20 @@ def apply(test=False):
     """
     settings = _settings()
     if not settings["tls"]["used"]:
-        swarm_certs.NODE.promise(False)
+        cert_files.NODE.promise(False)
         return {}
-    due = swarm_certificate_due.due(settings["id"], settings["address"], settings)
+    due = certificate_due.due(settings["id"], settings["address"], settings)
     member = _member(settings)
-    changes = swarm_certificate.apply(member, swarm_certificate_due.NODE, due, test)
+    changes = own_certificate.apply(member, certificate_due.NODE, due, test)
     if not test:
-        swarm_trust.note(settings["tls"]["ca"])
+        trust.note(settings["tls"]["ca"])
         _tell(settings, member.mine)
     return changes
 
 
 def _tell(settings, mine):
     """Publish this node's report, for which a rotation of the CA waits."""
-    mine.tell(settings["id"], swarm_ca_record.REPORT, report(), "swarm_tls.report")
+    mine.tell(settings["id"], ca_record.REPORT, report(), "swarm_tls.report")
 
 
 def apply_client(test=False):
@@ -118,12 +120,12 @@ def apply_client(test=False):
     """
     settings = _settings()
     if settings["tls"]["ca"] and settings["id"] in settings["client"]["nodes"]:
-        due = swarm_certificate_due.due_client(settings["id"])
-        return swarm_certificate.apply(_member(settings), swarm_certificate_due.CLIENT, due, test)
-    if not swarm_certs.CLIENT.folder.exists():
+        due = certificate_due.due_client(settings["id"])
+        return own_certificate.apply(_member(settings), certificate_due.CLIENT, due, test)
+    if not cert_files.CLIENT.folder.exists():
         return {}
     if not test:
-        swarm_certs.CLIENT.clear()
+        cert_files.CLIENT.clear()
     return {"client's certificate": {"old": "present", "new": None}}
 
 
@@ -140,9 +142,9 @@ def distrust():
 
         salt '*' swarm_tls.distrust
     """
-    for store in swarm_certificate.STORES.values():
+    for store in own_certificate.STORES.values():
         store.forget()
-    swarm_trust.note(None)
+    trust.note(None)
     return True
 
 
@@ -164,7 +166,7 @@ def tidy(test=False):
         return remove(test)
     old = {
         f"certificates {one}": (store, one)
-        for store in swarm_certificate.STORES.values()
+        for store in own_certificate.STORES.values()
         for one in store.outdated()
     }
     if test:
@@ -179,9 +181,9 @@ def tidy(test=False):
 def _replaced():
     """Return the names of the sets that the current run would replace."""
     found = []
-    for store, function in ((swarm_certs.NODE, apply), (swarm_certs.CLIENT, apply_client)):
+    for store, function in ((cert_files.NODE, apply), (cert_files.CLIENT, apply_client)):
         # The state that requests the new certificate reports the error.
-        with contextlib.suppress(swarm_errors.SwarmError):
+        with contextlib.suppress(errors.SwarmError):
             changes = function(test=True).values() if store.read() else ()
             if store.is_promised() and any(change["new"] for change in changes):
                 found.append(Path(store.current().folder).name)
@@ -198,11 +200,11 @@ def remove(test=False):
 
         salt '*' swarm_tls.remove test=True
     """
-    if not any(store.folder.exists() for store in swarm_certificate.STORES.values()):
+    if not any(store.folder.exists() for store in own_certificate.STORES.values()):
         return {}
     if not test:
-        for store in swarm_certificate.STORES.values():
+        for store in own_certificate.STORES.values():
             store.clear()
-        swarm_trust.note(None)
-        _mine().forget(swarm_ca_record.REPORT)
+        trust.note(None)
+        _mine().forget(ca_record.REPORT)
     return {"certificates": {"old": "present", "new": None}}

@@ -2,16 +2,11 @@
 Manage the turn to restart an engine in swarm mode; see ``swarm_engine.configure``.
 """
 
-import swarm_caller
-import swarm_current
-import swarm_engine_drain
-import swarm_engine_keeper
-import swarm_errors
-import swarm_member_rules
-import swarm_membership
-import swarm_mode
-import swarm_nodes
-import swarm_raft_lock
+from swarm_formula.cluster import membership, node_info, raft_lock, swarm_api
+from swarm_formula.core import errors, member_rules
+from swarm_formula.engine import keeper, node_drain
+from swarm_formula.salt import caller as salt_caller
+from swarm_formula.salt import current_pillar
 
 __virtualname__ = "swarm_turn"
 
@@ -21,7 +16,7 @@ def __virtual__():
 
 
 def _client():
-    return swarm_mode.connect(__salt__)
+    return swarm_api.connect(__salt__)
 
 
 def status():
@@ -35,7 +30,7 @@ def status():
         salt m1 swarm_turn.status
     """
     with _client() as client:
-        turn = swarm_raft_lock.find(client)
+        turn = raft_lock.find(client)
     return {"holder": turn.holder, "since": turn.since, "lease": turn.lease} if turn else {}
 
 
@@ -54,12 +49,12 @@ def end():
         salt m1 swarm_turn.end
     """
     with _client() as client:
-        turn = swarm_raft_lock.find(client)
+        turn = raft_lock.find(client)
         if turn:
-            swarm_engine_drain.restore_of(
+            node_drain.restore_of(
                 client, turn.before.get("node"), turn.holder, __salt__["swarm_settings.get"]()
             )
-            swarm_raft_lock.remove(client, turn.id)
+            raft_lock.remove(client, turn.id)
     return {"turn": {"old": turn.holder, "new": None}} if turn else {}
 
 
@@ -84,44 +79,44 @@ def request(what, **kwargs):
     """
     caller = kwargs.get("__pub_id")
     # A verb of another type, such as a list, may not be comparable with texts.
-    if not caller or not isinstance(what, str) or what not in swarm_engine_keeper.VERBS:
+    if not caller or not isinstance(what, str) or what not in keeper.VERBS:
         return {}
     with _client() as client:
-        if not swarm_membership.manager(swarm_mode.swarm(client)):
+        if not membership.manager(swarm_api.swarm(client)):
             return {}
         try:
             return _admitted(client, caller, what)
-        except swarm_errors.BusyError as err:
+        except errors.BusyError as err:
             return {"missing": str(err), "stuck": True}
-        except swarm_errors.ApiError as err:
+        except errors.ApiError as err:
             # The cluster has no leader, for a moment or for longer.
             return {"missing": f"{caller} cannot ask whose turn it is: {err}", "stuck": True}
 
 
 def _admitted(client, caller, what):
     """Answer a caller, which may be a member only by the current pillar."""
-    known = swarm_member_rules.members(__salt__["swarm_settings.get"]())
-    fresh = not swarm_member_rules.is_among(caller, known)
-    with swarm_caller.admitted(caller, known), swarm_current.pillar(__context__, fresh):
+    known = member_rules.members(__salt__["swarm_settings.get"]())
+    fresh = not member_rules.is_among(caller, known)
+    with salt_caller.admitted(caller, known), current_pillar.pillar(__context__, fresh):
         return _answer(client, caller, what)
 
 
 def _answer(client, caller, what):
     settings = __salt__["swarm_settings.get"]()
     me = settings["id"]
-    if not swarm_member_rules.is_among(caller, swarm_member_rules.members(settings)):
+    if not member_rules.is_among(caller, member_rules.members(settings)):
         return _refused(f"the pillar of {me} does not name {caller} among managers and nodes")
-    if what == swarm_engine_keeper.DRAIN:
+    if what == keeper.DRAIN:
         return _drained(client, caller, settings)
-    if what != swarm_engine_keeper.TAKE:
+    if what != keeper.TAKE:
         return {"missing": _look(client, caller, what, settings)}
     node = __salt__["swarm_builtin.claims"]().get(caller)
-    if node not in swarm_nodes.by_id(swarm_mode.nodes(client)):
+    if node not in node_info.by_id(swarm_api.nodes(client)):
         return _refused(
             f"no node of the cluster of {me} says that it is {caller}: salt"
             f" {caller} swarm_builtin.tell lets the managers know"
         )
-    _, why = swarm_raft_lock.take(client, caller, node, swarm_raft_lock.lease(settings))
+    _, why = raft_lock.take(client, caller, node, raft_lock.lease(settings))
     return {"missing": why or None}
 
 
@@ -131,34 +126,34 @@ def _refused(why):
 
 def _own_node(client, caller, settings):
     claims = __salt__["swarm_builtin.claims"]()
-    return swarm_engine_drain.node_of(caller, claims, swarm_mode.nodes(client), settings)
+    return node_drain.node_of(caller, claims, swarm_api.nodes(client), settings)
 
 
 def _drained(client, caller, settings):
-    turn = swarm_raft_lock.find(client)
+    turn = raft_lock.find(client)
     if turn is None or turn.holder != caller:
-        return {"missing": None, "without": swarm_engine_drain.ENDED}
+        return {"missing": None, "without": node_drain.ENDED}
     if turn.before.get("node") != _own_node(client, caller, settings):
-        return {"missing": None, "without": swarm_engine_drain.uncertain(caller)}
-    return swarm_engine_drain.drain(client, turn.before)._asdict()
+        return {"missing": None, "without": node_drain.uncertain(caller)}
+    return node_drain.drain(client, turn.before)._asdict()
 
 
 def _restore(client, caller, settings):
     # Most of the time, no node is drained, and the mine need not be read.
-    if any(map(swarm_nodes.drained_from, swarm_mode.nodes(client))):
+    if any(map(node_info.drained_from, swarm_api.nodes(client))):
         node = _own_node(client, caller, settings)
-        swarm_engine_drain.restore_of(client, node, caller, settings)
+        node_drain.restore_of(client, node, caller, settings)
 
 
 def _look(client, caller, what, settings):
-    if what != swarm_engine_keeper.BACK:
+    if what != keeper.BACK:
         _restore(client, caller, settings)
-    turn = swarm_raft_lock.find(client)
+    turn = raft_lock.find(client)
     if turn is None or turn.holder != caller:
         return None  # the turn has already ended
-    if what == swarm_engine_keeper.BACK:
-        return swarm_raft_lock.back(swarm_mode.nodes(client), turn.before.get("node"))
-    if what == swarm_engine_keeper.SETTLED:
-        return swarm_raft_lock.unsettled(client, turn.before)
-    swarm_raft_lock.remove(client, turn.id)
+    if what == keeper.BACK:
+        return raft_lock.back(swarm_api.nodes(client), turn.before.get("node"))
+    if what == keeper.SETTLED:
+        return raft_lock.unsettled(client, turn.before)
+    raft_lock.remove(client, turn.id)
     return None

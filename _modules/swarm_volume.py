@@ -2,8 +2,7 @@
 Inspect and manage named volumes of this host's Docker Engine.
 """
 
-import swarm_docker
-import swarm_volumes
+from swarm_formula.docker import engine_api, volumes
 
 __virtualname__ = "swarm_volume"
 
@@ -26,7 +25,7 @@ def path(name):
         Name of the volume.
     """
     with _client(name) as client:
-        return (swarm_docker.found(client.inspect_volume, name) or {}).get("Mountpoint") or None
+        return (engine_api.found(client.inspect_volume, name) or {}).get("Mountpoint") or None
 
 
 def apply(name, spec, test=False):
@@ -48,7 +47,7 @@ def apply(name, spec, test=False):
     test
         Change nothing. A missing engine counts as an engine without the volume.
     """
-    return _apply(name, swarm_volumes.parsed(name, spec), test)
+    return _apply(name, volumes.parsed(name, spec), test)
 
 
 def apply_all(test=False):
@@ -62,14 +61,14 @@ def apply_all(test=False):
         salt '*' swarm_volume.apply_all test=True
     """
     settings = __salt__["swarm_settings.get"]()
-    wanted = swarm_volumes.of_node(settings["id"], settings["volumes"])
-    return swarm_docker.all_or_none(wanted, _apply, test)
+    wanted = volumes.of_node(settings["id"], settings["volumes"])
+    return engine_api.all_or_none(wanted, _apply, test)
 
 
 def _apply(name, wanted, test=False):
-    with swarm_docker.unless_absent(test), _client(name) as client:
-        return swarm_volumes.apply(client, name, wanted, test)
-    return swarm_volumes.created(wanted)
+    with engine_api.unless_absent(test), _client(name) as client:
+        return volumes.apply(client, name, wanted, test)
+    return volumes.created(wanted)
 
 
 def remove(name, test=False):
@@ -89,7 +88,7 @@ def remove(name, test=False):
         Make no changes.
     """
     with _client(name) as client:
-        if swarm_docker.found(client.inspect_volume, name) is None:
+        if engine_api.found(client.inspect_volume, name) is None:
             return {}
         if not test:
             client.remove_volume(name)
@@ -97,4 +96,4 @@ def remove(name, test=False):
 
 
 def _client(name):
-    return swarm_docker.connect(__salt__["config.get"]("swarm_docker_url"), what=f"volume {name}")
+    return engine_api.connect(__salt__["config.get"]("swarm_docker_url"), what=f"volume {name}")

@@ -6,15 +6,14 @@ A minion is a member if the pillar that the master compiles for its accepted key
 events and the master's pillar cache are never used, because a minion could forge them.
 """
 
-import swarm_fleet_backup
-import swarm_fleet_join
-import swarm_fleet_removal
-import swarm_fleet_rotation
-import swarm_fleet_services
-import swarm_fleet_status
-import swarm_member_rows
 from salt.utils.args import clean_kwargs
-from swarm_master import Master
+
+from swarm_formula.fleet import backup as fleet_backup
+from swarm_formula.fleet import join as fleet_join
+from swarm_formula.fleet import member_rows, removal, rotation
+from swarm_formula.fleet import services as fleet_services
+from swarm_formula.fleet import status as fleet_status
+from swarm_formula.salt.runner import Master
 
 
 def _master():
@@ -23,7 +22,7 @@ def _master():
 
 def _shown(rows, *empty):
     """Return rows as data for an outputter, else as a table."""
-    return rows if __opts__.get("output") else swarm_member_rows.table(rows, *empty)
+    return rows if __opts__.get("output") else member_rows.table(rows, *empty)
 
 
 def status(swarm=None):
@@ -47,7 +46,7 @@ def status(swarm=None):
     swarm
         Only the swarm with this member; all if unset.
     """
-    return _shown(swarm_fleet_status.read(_master(), swarm).rows)
+    return _shown(fleet_status.read(_master(), swarm).rows)
 
 
 def services(swarm=None):
@@ -68,7 +67,7 @@ def services(swarm=None):
     swarm
         Only the swarm with this member; all if unset.
     """
-    return _shown(swarm_fleet_services.rows(_master(), swarm), "there are no services")
+    return _shown(fleet_services.rows(_master(), swarm), "there are no services")
 
 
 def ps(service, swarm=None):
@@ -89,7 +88,7 @@ def ps(service, swarm=None):
     swarm
         Choose the swarm with this member; needed only if several have such a service.
     """
-    return _shown(swarm_fleet_services.tasks(_master(), service, swarm), "there are no tasks")
+    return _shown(fleet_services.tasks(_master(), service, swarm), "there are no tasks")
 
 
 def logs(service, lines=20, swarm=None):
@@ -111,8 +110,8 @@ def logs(service, lines=20, swarm=None):
     swarm
         Choose the swarm with this member; needed only if several have such a service.
     """
-    found = swarm_fleet_services.logs(_master(), service, lines, swarm)
-    return found if __opts__.get("output") else swarm_fleet_services.log_text(found)
+    found = fleet_services.logs(_master(), service, lines, swarm)
+    return found if __opts__.get("output") else fleet_services.log_text(found)
 
 
 def scale(swarm=None, **services):
@@ -131,7 +130,7 @@ def scale(swarm=None, **services):
         Choose the swarm with this member; needed only if several have such a service.
     """
     return {
-        name: swarm_fleet_services.of_service(
+        name: fleet_services.of_service(
             _master(), name, swarm, "swarm_service.scale", name, replicas
         )
         for name, replicas in clean_kwargs(**services).items()
@@ -156,9 +155,7 @@ def rollback(service, swarm=None):
     swarm
         Choose the swarm with this member; needed only if several have such a service.
     """
-    return swarm_fleet_services.of_service(
-        _master(), service, swarm, "swarm_service.rollback", service
-    )
+    return fleet_services.of_service(_master(), service, swarm, "swarm_service.rollback", service)
 
 
 def export(swarm=None):
@@ -179,7 +176,7 @@ def export(swarm=None):
     swarm
         Choose the swarm with this member, if there are several.
     """
-    return {"swarm": swarm_fleet_services.export(_master(), swarm)}
+    return {"swarm": fleet_services.export(_master(), swarm)}
 
 
 def reconcile(test=False, swarm=None):
@@ -202,7 +199,7 @@ def reconcile(test=False, swarm=None):
     swarm
         Only the swarm with this member; all if unset.
     """
-    return swarm_fleet_join.reconcile(_master(), test, swarm)
+    return fleet_join.reconcile(_master(), test, swarm)
 
 
 def join(*minions):
@@ -215,7 +212,7 @@ def join(*minions):
 
         salt-run swarm.join m4 m5
     """
-    return swarm_fleet_join.join(_master(), minions)
+    return fleet_join.join(_master(), minions)
 
 
 def remove(minion, force=False, lose_cluster=False, swarm=None, node=None):
@@ -257,7 +254,7 @@ def remove(minion, force=False, lose_cluster=False, swarm=None, node=None):
         The key of its node in the managers' list: the node ID in builtin mode, the engine's address
         and port in classic mode. Needed only if its host name does not show which node it is.
     """
-    return swarm_fleet_removal.remove(_master(), minion, force and lose_cluster, swarm, node)
+    return removal.remove(_master(), minion, force and lose_cluster, swarm, node)
 
 
 def rotate(what, swarm=None):
@@ -286,7 +283,7 @@ def rotate(what, swarm=None):
     swarm
         The swarm with this member; needed only if there are several.
     """
-    return swarm_fleet_rotation.rotate(_master(), what, swarm)
+    return rotation.rotate(_master(), what, swarm)
 
 
 def backup(minion=None, swarm=None, **options):
@@ -317,4 +314,4 @@ def backup(minion=None, swarm=None, **options):
     force
         Back up at any cost. Defaults to ``False``.
     """
-    return swarm_fleet_backup.save(_master(), minion, swarm, clean_kwargs(**options))
+    return fleet_backup.save(_master(), minion, swarm, clean_kwargs(**options))

@@ -2,7 +2,7 @@
 Manage a node and its cluster in builtin mode, the swarm mode of Docker Engine.
 """
 
-import swarm_ret
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_builtin"
 
@@ -27,11 +27,11 @@ def member(name):
     name
         A name for the report.
     """
-    ret = swarm_ret.applied(name, __opts__["test"], __salt__["swarm_builtin.apply"])
+    ret = state_return.applied(name, __opts__["test"], __salt__["swarm_builtin.apply"])
     # There is nothing to check before the node is in the cluster.
     if ret["result"] is not True:
         return ret
-    return swarm_ret.warned(ret, __salt__["swarm_leader.complaints"]())
+    return state_return.warned(ret, __salt__["swarm_leader.complaints"]())
 
 
 def cluster(name):
@@ -46,7 +46,7 @@ def cluster(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_leader.apply_cluster"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_leader.apply_cluster"])
 
 
 def nodes(name):
@@ -62,7 +62,7 @@ def nodes(name):
         A name for the report.
     """
     settle = __salt__["swarm_leader.settle"]
-    return swarm_ret.applied(name, __opts__["test"], settle, fresh=False)
+    return state_return.applied(name, __opts__["test"], settle, fresh=False)
 
 
 def ready(name, timeout=None):
@@ -80,7 +80,9 @@ def ready(name, timeout=None):
     timeout
         Seconds; ``swarm:timeout`` if unset.
     """
-    return swarm_ret.waited(name, __opts__["test"], __salt__["swarm_builtin.wait_ready"], timeout)
+    return state_return.waited(
+        name, __opts__["test"], __salt__["swarm_builtin.wait_ready"], timeout
+    )
 
 
 def left(name, lose_cluster=False, alone=False):
@@ -109,7 +111,7 @@ def left(name, lose_cluster=False, alone=False):
     test = __opts__["test"]
     kept = not (lose_cluster or alone) and __salt__["swarm_builtin.release"](test=test)
     if kept:
-        return swarm_ret.warned(swarm_ret.done(name, {}), [kept])
+        return state_return.warned(state_return.done(name, {}), [kept])
     leave = __salt__["swarm_builtin.leave"]
     options = {"lose_cluster": lose_cluster, "ending": not alone}
-    return swarm_ret.applied(name, test, leave, **options, fresh=False)
+    return state_return.applied(name, test, leave, **options, fresh=False)

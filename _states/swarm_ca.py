@@ -2,7 +2,7 @@
 Manage the CA of a swarm.
 """
 
-import swarm_ret
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_ca"
 
@@ -27,11 +27,11 @@ def present(name):
     name
         A name for the report.
     """
-    ret = swarm_ret.applied(name, __opts__["test"], __salt__["swarm_ca.apply"])
+    ret = state_return.applied(name, __opts__["test"], __salt__["swarm_ca.apply"])
     if ret["changes"] or not ret["result"]:
         # Members have had no time to follow a step of this run: no warning yet.
         return ret
-    return swarm_ret.warned(ret, __salt__["swarm_ca.complaints"]())
+    return state_return.warned(ret, __salt__["swarm_ca.complaints"]())
 
 
 def absent(name):
@@ -46,4 +46,4 @@ def absent(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_ca.remove"], fresh=False)
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_ca.remove"], fresh=False)

@@ -2,7 +2,7 @@
 Manage a manager's copy of the swarm's CA.
 """
 
-import swarm_ret
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_ca_copy"
 
@@ -27,9 +27,9 @@ def present(name):
     name
         A name for the report.
     """
-    ret = swarm_ret.applied(name, __opts__["test"], __salt__["swarm_ca_copy.apply"])
+    ret = state_return.applied(name, __opts__["test"], __salt__["swarm_ca_copy.apply"])
     if ret["result"] is False:
-        return swarm_ret.warned(swarm_ret.done(name, {}), [ret["comment"]])
+        return state_return.warned(state_return.done(name, {}), [ret["comment"]])
     return ret
 
 
@@ -45,4 +45,4 @@ def absent(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_ca_copy.remove"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_ca_copy.remove"])

@@ -2,7 +2,7 @@
 Manage the manager and the agent of classic Swarm.
 """
 
-import swarm_ret
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_classic"
 
@@ -25,7 +25,7 @@ def manager(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_classic.apply_manager"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_classic.apply_manager"])
 
 
 def agent(name):
@@ -40,7 +40,7 @@ def agent(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_classic.apply_agent"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_classic.apply_agent"])
 
 
 def elected(name, timeout=None):
@@ -58,7 +58,9 @@ def elected(name, timeout=None):
     timeout
         Seconds; ``swarm:timeout`` if unset.
     """
-    return swarm_ret.waited(name, __opts__["test"], __salt__["swarm_classic.wait_primary"], timeout)
+    return state_return.waited(
+        name, __opts__["test"], __salt__["swarm_classic.wait_primary"], timeout
+    )
 
 
 def healthy(name, timeout=None):
@@ -76,7 +78,9 @@ def healthy(name, timeout=None):
     timeout
         Seconds; ``swarm:timeout`` if unset.
     """
-    return swarm_ret.waited(name, __opts__["test"], __salt__["swarm_classic.wait_healthy"], timeout)
+    return state_return.waited(
+        name, __opts__["test"], __salt__["swarm_classic.wait_healthy"], timeout
+    )
 
 
 def removed(name):
@@ -91,4 +95,4 @@ def removed(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_classic.remove"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_classic.remove"])

@@ -2,7 +2,7 @@
 Manage the endpoint, ``DOCKER_HOST``, of the Docker clients of a node's users.
 """
 
-import swarm_ret
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_client"
 
@@ -25,7 +25,7 @@ def configured(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_client.apply"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_client.apply"])
 
 
 def removed(name):
@@ -40,4 +40,4 @@ def removed(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_client.remove"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_client.remove"])

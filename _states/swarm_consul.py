@@ -2,8 +2,9 @@
 Manage Consul, the store of classic Swarm.
 """
 
-import swarm_ret
 from salt.exceptions import CommandExecutionError
+
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_consul"
 
@@ -26,7 +27,7 @@ def running(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_consul.apply"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_consul.apply"])
 
 
 def ready(name, timeout=None):
@@ -45,7 +46,7 @@ def ready(name, timeout=None):
     timeout
         Seconds; ``swarm:timeout`` if unset.
     """
-    return swarm_ret.waited(name, __opts__["test"], __salt__["swarm_consul.wait"], timeout)
+    return state_return.waited(name, __opts__["test"], __salt__["swarm_consul.wait"], timeout)
 
 
 def guarded(name):
@@ -60,7 +61,7 @@ def guarded(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_rights.apply"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_rights.apply"])
 
 
 def deregistered(name):
@@ -80,8 +81,8 @@ def deregistered(name):
         changes = __salt__["swarm_consul.deregister"](test=test)
     except CommandExecutionError as err:
         # If the store does not answer, the key expires by its TTL.
-        return swarm_ret.done(name, {}, test, f"The store was not asked: {err}")
-    return swarm_ret.done(name, changes, test)
+        return state_return.done(name, {}, test, f"The store was not asked: {err}")
+    return state_return.done(name, changes, test)
 
 
 def removed(name):
@@ -96,4 +97,4 @@ def removed(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_consul.remove"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_consul.remove"])

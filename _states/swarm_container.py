@@ -2,8 +2,8 @@
 Manage containers on this host's Docker Engine.
 """
 
-import swarm_ret
-import swarm_spec
+from swarm_formula.salt import state_return
+from swarm_formula.spec import container_options
 
 __virtualname__ = "swarm_container"
 
@@ -139,7 +139,7 @@ def running(  # noqa: PLR0917
     image_hash
         SHA-256 of the archive in ``image_source``, as by ``sha256sum``. Another one is not loaded.
     """
-    spec = swarm_spec.drop_unset(
+    spec = container_options.drop_unset(
         image=image,
         image_source=image_source,
         image_hash=image_hash,
@@ -167,7 +167,7 @@ def running(  # noqa: PLR0917
         userns_mode=userns_mode,
     )
     apply = __salt__["swarm_container.apply"]
-    return swarm_ret.applied(name, __opts__["test"], apply, name, spec, timeout=timeout)
+    return state_return.applied(name, __opts__["test"], apply, name, spec, timeout=timeout)
 
 
 def managed(name):
@@ -182,7 +182,7 @@ def managed(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_container.apply_all"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_container.apply_all"])
 
 
 def absent(name):
@@ -197,4 +197,4 @@ def absent(name):
     name
         Name of the container.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_container.remove"], name)
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_container.remove"], name)

@@ -2,9 +2,9 @@
 Manage the Docker Engine of a node.
 """
 
-import swarm_daemon
-import swarm_engine_drain
-import swarm_ret
+from swarm_formula.daemon import daemon_json
+from swarm_formula.engine import node_drain
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_engine"
 
@@ -30,9 +30,9 @@ def installed(name):
     name
         A name for the report.
     """
-    ret = swarm_ret.applied(name, __opts__["test"], __salt__["swarm_package.install"])
-    ret = swarm_ret.remarked(ret, swarm_engine_drain.remarks(ret["changes"]))
-    return swarm_ret.warned(ret, swarm_daemon.downgrades(ret["changes"]))
+    ret = state_return.applied(name, __opts__["test"], __salt__["swarm_package.install"])
+    ret = state_return.remarked(ret, node_drain.remarks(ret["changes"]))
+    return state_return.warned(ret, daemon_json.downgrades(ret["changes"]))
 
 
 def configured(name):
@@ -52,12 +52,12 @@ def configured(name):
     name
         A name for the report.
     """
-    ret = swarm_ret.applied(name, __opts__["test"], __salt__["swarm_engine.configure"])
+    ret = state_return.applied(name, __opts__["test"], __salt__["swarm_engine.configure"])
     if ret["result"] is False:
         return ret
-    ret = swarm_ret.remarked(ret, swarm_engine_drain.remarks(ret["changes"]))
+    ret = state_return.remarked(ret, node_drain.remarks(ret["changes"]))
     complaints = __salt__["swarm_engine.complaints"]()
-    return swarm_ret.warned(ret, [*swarm_daemon.overruled(ret["changes"]), *complaints])
+    return state_return.warned(ret, [*daemon_json.overruled(ret["changes"]), *complaints])
 
 
 def overlay(name):
@@ -72,7 +72,7 @@ def overlay(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_engine.configure_overlay"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_engine.configure_overlay"])
 
 
 def cleaned(name):
@@ -87,7 +87,7 @@ def cleaned(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_engine.clean"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_engine.clean"])
 
 
 def removed(name):
@@ -104,4 +104,4 @@ def removed(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_package.remove"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_package.remove"])

@@ -2,8 +2,9 @@
 Manage the files of ``swarm:files`` on this host, by Salt's own ``file.managed``.
 """
 
-import swarm_ret
 from salt.exceptions import CommandExecutionError
+
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_file"
 
@@ -29,12 +30,12 @@ def managed(name):
     try:
         wanted = __salt__["swarm_file.wanted"]()
     except CommandExecutionError as err:
-        return swarm_ret.failed(name, err)
+        return state_return.failed(name, err)
     found = {path: __states__["file.managed"](path, **options) for path, options in wanted.items()}
     changes = {path: one["changes"] for path, one in found.items() if one["changes"]}
     if failed := [one for one in found.values() if one["result"] is False]:
-        return swarm_ret.failed(name, "; ".join(one["comment"] for one in failed), changes)
+        return state_return.failed(name, "; ".join(one["comment"] for one in failed), changes)
     if not changes and (told := [path for path, one in found.items() if one["result"] is None]):
         # In a dry run, Salt tells some changes by the result alone.
         changes = {path: {"old": None, "new": found[path]["comment"]} for path in told}
-    return swarm_ret.done(name, changes, __opts__["test"])
+    return state_return.done(name, changes, __opts__["test"])

@@ -2,7 +2,7 @@
 Manage images on this host's Docker Engine.
 """
 
-import swarm_ret
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_image"
 
@@ -37,7 +37,7 @@ def present(name, source=None, timeout=180, image_hash=None):
         SHA-256 of the archive, as by ``sha256sum``. Another archive is not loaded.
     """
     apply = __salt__["swarm_image.apply"]
-    return swarm_ret.applied(
+    return state_return.applied(
         name, __opts__["test"], apply, name, source, timeout=timeout, image_hash=image_hash
     )
 
@@ -54,7 +54,7 @@ def absent(name):
     name
         Name of the image.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_image.remove"], name)
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_image.remove"], name)
 
 
 def prepulled(name):
@@ -69,4 +69,4 @@ def prepulled(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_image.prepull"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_image.prepull"])

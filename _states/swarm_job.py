@@ -2,8 +2,9 @@
 Run the jobs of a cluster in builtin mode. Only the leader of the cluster acts.
 """
 
-import swarm_ret
 from salt.exceptions import CommandExecutionError
+
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_job"
 
@@ -43,10 +44,10 @@ def run(name, timeout=None, lines=20):
     try:
         done = __salt__["swarm_job.run"](name, timeout=timeout, lines=lines, test=test)
     except CommandExecutionError as err:
-        return swarm_ret.failed(name, err)
+        return state_return.failed(name, err)
     if done is None:
-        return swarm_ret.not_leading(name)
+        return state_return.not_leading(name)
     changes = {"job": {"old": None, "new": "run"}, "tasks": {"old": None, "new": done["tasks"]}}
     if done["completed"] is False:
-        return swarm_ret.failed(name, f"job {name}: {done['why not']}", changes)
-    return swarm_ret.done(name, changes, test)
+        return state_return.failed(name, f"job {name}: {done['why not']}", changes)
+    return state_return.done(name, changes, test)

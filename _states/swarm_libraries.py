@@ -2,7 +2,7 @@
 Manage the Python libraries that the formula's modules depend on.
 """
 
-import swarm_ret
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_libraries"
 
@@ -25,7 +25,7 @@ def installed(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_libraries.install"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_libraries.install"])
 
 
 def removed(name):
@@ -40,4 +40,4 @@ def removed(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_libraries.remove"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_libraries.remove"])

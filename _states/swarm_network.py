@@ -2,8 +2,8 @@
 Manage networks of this host's Docker Engine, and overlay networks of its cluster.
 """
 
-import swarm_ret
-import swarm_spec
+from swarm_formula.salt import state_return
+from swarm_formula.spec import container_options
 
 __virtualname__ = "swarm_network"
 
@@ -65,7 +65,7 @@ def present(  # noqa: PLR0917
     attachable
         Whether, in builtin mode, containers that do not belong to a service may use it.
     """
-    spec = swarm_spec.drop_unset(
+    spec = container_options.drop_unset(
         driver=driver,
         subnet=subnet,
         gateway=gateway,
@@ -76,7 +76,7 @@ def present(  # noqa: PLR0917
         attachable=attachable,
     )
     apply = __salt__["swarm_network.apply"]
-    return swarm_ret.applied(name, __opts__["test"], apply, name, spec)
+    return state_return.applied(name, __opts__["test"], apply, name, spec)
 
 
 def absent(name):
@@ -91,7 +91,7 @@ def absent(name):
     name
         Name of the network.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_network.remove"], name)
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_network.remove"], name)
 
 
 def managed(name):
@@ -106,7 +106,7 @@ def managed(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_network.apply_all"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_network.apply_all"])
 
 
 def unmanaged(name):
@@ -121,4 +121,4 @@ def unmanaged(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_network.remove_all"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_network.remove_all"])

@@ -2,7 +2,7 @@
 Verify that this node is a member of the swarm.
 """
 
-import swarm_ret
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_node"
 
@@ -26,5 +26,5 @@ def joined(name):
         A name for the state's return.
     """
     if __opts__["test"] or __salt__["swarm_node.joined"]():
-        return swarm_ret.done(name, {})
-    return swarm_ret.failed(name, "the managers do not call this node a healthy member any more")
+        return state_return.done(name, {})
+    return state_return.failed(name, "the managers do not call this node a healthy member any more")

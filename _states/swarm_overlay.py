@@ -2,7 +2,7 @@
 Keep the overlay networks of classic Swarm whole on this host.
 """
 
-import swarm_ret
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_overlay"
 
@@ -27,7 +27,7 @@ def applied(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_overlay.apply"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_overlay.apply"])
 
 
 def removed(name):
@@ -42,4 +42,4 @@ def removed(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_overlay.remove"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_overlay.remove"])

@@ -2,7 +2,7 @@
 Manage logins to private registries and the CAs of the registries.
 """
 
-import swarm_ret
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_registry"
 
@@ -25,7 +25,7 @@ def logged_in(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_registry.apply"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_registry.apply"])
 
 
 def logged_out(name):
@@ -40,4 +40,4 @@ def logged_out(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_registry.remove"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_registry.remove"])

@@ -2,7 +2,7 @@
 Manage the apt repository that has the engine.
 """
 
-import swarm_ret
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_repository"
 
@@ -27,7 +27,7 @@ def managed(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_repository.apply"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_repository.apply"])
 
 
 def removed(name):
@@ -42,4 +42,4 @@ def removed(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_repository.remove"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_repository.remove"])

@@ -2,7 +2,7 @@
 Manage the secrets of a cluster in builtin mode. Only the leader of the cluster acts.
 """
 
-import swarm_ret
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_secret"
 
@@ -39,7 +39,7 @@ def present(name, content=None, source=None, keep=2):
         Number of versions that stay; more stay while services use them. Defaults to 2.
     """
     apply, test = __salt__["swarm_secret.apply"], __opts__["test"]
-    return swarm_ret.applied(name, test, apply, name, content=content, source=source, keep=keep)
+    return state_return.applied(name, test, apply, name, content=content, source=source, keep=keep)
 
 
 def absent(name):
@@ -54,7 +54,7 @@ def absent(name):
     name
         Name of the secret. Secrets that others have made are not removed.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_secret.remove"], name)
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_secret.remove"], name)
 
 
 def managed(name):
@@ -69,4 +69,4 @@ def managed(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_secret.apply_all"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_secret.apply_all"])

@@ -3,8 +3,9 @@ Manage the services of a cluster. Only its leader acts; in classic mode, the hos
 the primary.
 """
 
-import swarm_ret
 from salt.utils.args import clean_kwargs
+
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_service"
 
@@ -59,7 +60,7 @@ def absent(name):
     name
         Name of the service.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_service.remove"], name)
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_service.remove"], name)
 
 
 def managed(name):
@@ -91,9 +92,9 @@ def removed(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_service.remove_local"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_service.remove_local"])
 
 
 def _applied(name, function, *args):
-    ret = swarm_ret.applied(name, __opts__["test"], __salt__[function], *args)
-    return swarm_ret.warned(ret, __salt__["swarm_service.complaints"]())
+    ret = state_return.applied(name, __opts__["test"], __salt__[function], *args)
+    return state_return.warned(ret, __salt__["swarm_service.complaints"]())

@@ -2,8 +2,9 @@
 Validate the pillar before anything is changed.
 """
 
-import swarm_ret
 from salt.exceptions import CommandExecutionError
+
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_settings"
 
@@ -45,5 +46,5 @@ def valid(name, leaving=False):
         # What is being removed needs nothing any more.
         warnings += [] if leaving else __salt__["swarm_engine.preflight"]()
     except CommandExecutionError as err:
-        return swarm_ret.failed(name, err)
-    return swarm_ret.warned(swarm_ret.done(name, {}), warnings)
+        return state_return.failed(name, err)
+    return state_return.warned(state_return.done(name, {}), warnings)

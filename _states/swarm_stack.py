@@ -2,8 +2,9 @@
 Manage the stacks of a cluster in builtin mode. Only the leader of the cluster acts.
 """
 
-import swarm_ret
 from salt.utils.args import clean_kwargs
+
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_stack"
 
@@ -50,7 +51,7 @@ def removed(name):
     name
         Name of the stack.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_stack.remove"], name)
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_stack.remove"], name)
 
 
 def managed(name):
@@ -69,7 +70,7 @@ def managed(name):
 
 
 def _applied(name, function, *args):
-    ret = swarm_ret.applied(name, __opts__["test"], __salt__[function], *args)
+    ret = state_return.applied(name, __opts__["test"], __salt__[function], *args)
     said = [ret["comment"], *__salt__["swarm_stack.ignored"]()]
     ret = {**ret, "comment": "\n".join(said)}
-    return swarm_ret.warned(ret, __salt__["swarm_stack.complaints"]())
+    return state_return.warned(ret, __salt__["swarm_stack.complaints"]())

@@ -2,7 +2,7 @@
 Manage the TLS certificates of a host.
 """
 
-import swarm_ret
+from swarm_formula.salt import state_return
 
 __virtualname__ = "swarm_tls"
 
@@ -25,7 +25,7 @@ def certified(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_tls.apply"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_tls.apply"])
 
 
 def tidied(name):
@@ -40,7 +40,7 @@ def tidied(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_tls.tidy"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_tls.tidy"])
 
 
 def removed(name):
@@ -55,4 +55,4 @@ def removed(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_tls.remove"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_tls.remove"])

@@ -2,8 +2,8 @@
 Manage named volumes of this host's Docker Engine.
 """
 
-import swarm_ret
-import swarm_spec
+from swarm_formula.salt import state_return
+from swarm_formula.spec import container_options
 
 __virtualname__ = "swarm_volume"
 
@@ -38,9 +38,9 @@ def present(name, driver=None, options=None, labels=None):
     labels
         Labels of the volume. Others stay.
     """
-    spec = swarm_spec.drop_unset(driver=driver, options=options, labels=labels)
+    spec = container_options.drop_unset(driver=driver, options=options, labels=labels)
     apply = __salt__["swarm_volume.apply"]
-    return swarm_ret.applied(name, __opts__["test"], apply, name, spec)
+    return state_return.applied(name, __opts__["test"], apply, name, spec)
 
 
 def absent(name):
@@ -57,7 +57,7 @@ def absent(name):
     name
         Name of the volume.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_volume.remove"], name)
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_volume.remove"], name)
 
 
 def managed(name):
@@ -72,4 +72,4 @@ def managed(name):
     name
         A name for the report.
     """
-    return swarm_ret.applied(name, __opts__["test"], __salt__["swarm_volume.apply_all"])
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_volume.apply_all"])

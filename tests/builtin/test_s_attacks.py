@@ -32,11 +32,12 @@ PORT = 2376
 OLD = """
 import sys
 sys.path.insert(0, "/var/cache/salt/minion/extmods/utils")
-import swarm_ca_state, swarm_pki
-key, both = swarm_pki.new_key(), (swarm_pki.SERVER, swarm_pki.CLIENT)
-authority = swarm_pki.Authority(**swarm_ca_state.load()["ca"])
-grant = swarm_pki.Grant(sys.argv[1], both, (sys.argv[1],), ("127.0.0.1",))
-print(key + swarm_pki.sign(swarm_pki.request(key, "x"), authority, grant, 9))
+from swarm_formula.tls import ca_state
+from swarm_formula.tls import pki
+key, both = pki.new_key(), (pki.SERVER, pki.CLIENT)
+authority = pki.Authority(**ca_state.load()["ca"])
+grant = pki.Grant(sys.argv[1], both, (sys.argv[1],), ("127.0.0.1",))
+print(key + pki.sign(pki.request(key, "x"), authority, grant, 9))
 """
 OPEN = {
     "managers": ["m1", "m2"],

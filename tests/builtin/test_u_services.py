@@ -7,10 +7,10 @@ import os
 import re
 
 import pytest
-from swarm_options import SECTION
-from swarm_service_modes import fits
-from swarm_service_options import OPTIONS
 
+from swarm_formula.spec.option_table import SECTION
+from swarm_formula.spec.service_modes import fits
+from swarm_formula.spec.service_options import OPTIONS
 from tests.integration.cluster import WORKLOAD, changed, failures
 
 SECTIONS = {name for name, one in OPTIONS.items() if one.shape is SECTION}

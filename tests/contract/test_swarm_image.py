@@ -5,8 +5,8 @@ What the formula relies on in the image ``swarm`` 1.2.9, asserted of it and of t
 import time
 
 import pytest
-import swarm_info
 
+from swarm_formula.standalone import manager_info
 from tests.contract.swarm_box import call, wait
 
 MANAGE, JOIN = ("manage",), ("join", "--addr", "10.0.0.1:2375")
@@ -197,7 +197,7 @@ def test_info_names_every_node_and_its_labels(manager, nodes):
 
 
 def test_the_formula_reads_what_info_says_of_a_node(manager, nodes):
-    parsed = swarm_info.parse(call(manager.port, "GET", "/info").json())
+    parsed = manager_info.parse(call(manager.port, "GET", "/info").json())
     assert (parsed.role, parsed.version) == ("primary", "swarm/1.2.9")
     node = parsed.nodes[nodes["a"].address]
     assert (node.name, node.status, node.error) == ("node-a", "Healthy", "")

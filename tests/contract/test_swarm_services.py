@@ -3,11 +3,10 @@ Services of classic mode through a manager: what the formula asks of it, and wha
 """
 
 import pytest
-import swarm_classic_options
-import swarm_classic_services as services
-import swarm_docker
-import swarm_errors
 
+from swarm_formula.classic import kept_options, services
+from swarm_formula.core import errors
+from swarm_formula.docker import engine_api
 from tests.contract.swarm_box import call
 
 # The nodes have no bridge.
@@ -26,12 +25,9 @@ def swarm(manager):
     """Apply services through the manager, after a dry run whose promise is insisted on."""
 
     def apply(**wanted):
-        known = {
-            name: swarm_classic_options.parsed(one, f"service {name}")
-            for name, one in wanted.items()
-        }
+        known = {name: kept_options.parsed(one, f"service {name}") for name, one in wanted.items()}
         run = services.Run(20)
-        with swarm_docker.connect(f"tcp://{manager.address}", 30) as client:
+        with engine_api.connect(f"tcp://{manager.address}", 30) as client:
             promised = services.apply(client, known, run._replace(test=True))
             done = services.apply(client, known, run)
         assert done == promised
@@ -64,7 +60,7 @@ def test_service_is_created_scaled_changed_and_removed(manager, swarm):
     (new,) = there(manager).values()
     assert "A=b" in new["Config"]["Env"]
     assert new["Config"]["Cmd"] == ["sleep", "600"]
-    with swarm_docker.connect(f"tcp://{manager.address}", 30) as client:
+    with engine_api.connect(f"tcp://{manager.address}", 30) as client:
         (row,) = services.rows(client)
         assert (row["wanted"], row["running"], row["why not"]) == (1, 1, "")
         assert services.remove_service(client, "web")["state"]["new"] == "absent"
@@ -86,7 +82,7 @@ def test_service_is_created_scaled_changed_and_removed(manager, swarm):
 def test_change_that_fails_is_an_error_and_the_old_containers_run(manager, swarm, change, why):
     swarm(web={**SLEEP, "replicas": 2})
     before = there(manager)
-    with pytest.raises(swarm_errors.RolloutError) as error:
+    with pytest.raises(errors.RolloutError) as error:
         swarm(web={**SLEEP, "replicas": 2, **change})
     assert why in str(error.value)
     assert error.value.changes == {}

@@ -9,9 +9,9 @@ import ssl
 import subprocess
 
 import pytest
-import swarm_docker
 
 from lab import workloads
+from swarm_formula.docker import engine_api
 from tests.contract.node import Node
 from tests.contract.swarm_box import HOST, free_port, wait
 
@@ -86,7 +86,7 @@ def test_everything_goes_through_a_replica_with_tls(swarm, prefix, node, certifi
         wait("it has the node", lambda at=address: "Healthy" in client(at, certificates, "info"))
     assert f"Primary: {addresses[0]}" in client(addresses[1], certificates, "info")
     files = {key: str(certificates / f"{key}.pem") for key in ("ca", "cert", "key")}
-    with swarm_docker.connect(f"tcp://{addresses[1]}", 30, "the manager", files) as api:
+    with engine_api.connect(f"tcp://{addresses[1]}", 30, "the manager", files) as api:
         assert api.info()["ServerVersion"] == "swarm/1.2.9"
         assert api.containers(all=True) == []
     run = ("run", "-i", "--rm", "--network=none", "busybox:lab", "cat")

@@ -5,8 +5,8 @@ import time
 
 import docker
 import pytest
-import swarm_errors
 
+from swarm_formula.core import errors
 from tests.functional.conftest import IMAGE, NEWER, PREFIX
 
 NAME = f"{PREFIX}web"
@@ -236,7 +236,7 @@ def test_launched_container_that_does_not_stay_up_is_found_by_who_waits(modules,
     spec = {"image": IMAGE, "command": CRASH, "network_mode": "none", "restart_policy": policy}
     done = modules.swarm_container.apply(NAME, spec, trial=contextlib.nullcontext)
     assert done["state"]["new"] == "running"
-    with pytest.raises(swarm_errors.NotRunningError, match=r"exit code 3; .* the reason"):
+    with pytest.raises(errors.NotRunningError, match=r"exit code 3; .* the reason"):
         _wait_as_those_do_who_launched_it(modules)
 
 
@@ -280,7 +280,7 @@ def failing(get):
     def trial():
         try:
             yield
-            raise swarm_errors.NotRunningError("it does not work")
+            raise errors.NotRunningError("it does not work")
         finally:
             seen.append((get().attrs["Config"]["Hostname"], get(OLD).status))
 
@@ -289,7 +289,7 @@ def failing(get):
 
 def test_a_failed_trial_is_over_before_the_old_one_comes_back(modules, get, web, failing):
     trial, seen = failing
-    with pytest.raises(swarm_errors.NotRunningError, match="it does not work"):
+    with pytest.raises(errors.NotRunningError, match="it does not work"):
         modules.swarm_container.apply(NAME, OTHER, trial=trial)
     assert seen == [("other", "exited")]
     assert (get().id, get().status, get(OLD)) == (web.id, "running", None)
@@ -308,7 +308,7 @@ def untried(modules, engine, web):
 
 def test_what_was_not_tried_to_the_end_is_tried_again(modules, get, untried, failing):
     trial, seen = failing
-    with pytest.raises(swarm_errors.NotRunningError, match="it does not work"):
+    with pytest.raises(errors.NotRunningError, match="it does not work"):
         modules.swarm_container.apply(NAME, OTHER, trial=trial)
     assert seen == [("other", "exited")]
     assert (get().id, get().status, get(OLD)) == (untried.id, "running", None)
@@ -409,7 +409,7 @@ def test_functions(modules, web):
     assert functions.get(NAME)["status"] == "exited"
     functions.start(NAME)
     assert functions.get(NAME)["status"] == "running"
-    with pytest.raises(swarm_errors.ApiError, match="none of this name"):
+    with pytest.raises(errors.ApiError, match="none of this name"):
         functions.stop(f"{PREFIX}nope")
 
 

@@ -7,8 +7,8 @@ import tarfile
 import threading
 
 import pytest
-import swarm_errors
 
+from swarm_formula.core import errors
 from tests.functional.conftest import IMAGE, NEWER, PREFIX, import_busybox
 
 # What it is about does not depend on Salt's release.
@@ -147,7 +147,7 @@ def test_a_failed_pull_says_what_docker_says(states, modules):
     assert ret.result is False
     assert "give it an image_source" in ret.comment
     assert "connection refused" in ret.comment
-    with pytest.raises(swarm_errors.ApiError, match="connection refused"):
+    with pytest.raises(errors.ApiError, match="connection refused"):
         modules.swarm_image.pull(name)
 
 

@@ -4,9 +4,8 @@ import concurrent.futures
 
 import docker
 import pytest
-import swarm_docker
-import swarm_networks
 
+from swarm_formula.docker import engine_api, networks
 from tests.functional.conftest import IMAGE, PREFIX
 
 NAME = f"{PREFIX}net"
@@ -124,8 +123,8 @@ def test_minions_at_the_same_time_make_one(docker_url, ids):
     wanted = {"driver": "bridge", "subnet": SPEC["subnet"]}
 
     def create(_minion):
-        with swarm_docker.connect(docker_url) as client:
-            return swarm_networks.apply(client, NAME, wanted)
+        with engine_api.connect(docker_url) as client:
+            return networks.apply(client, NAME, wanted)
 
     with concurrent.futures.ThreadPoolExecutor(5) as minions:
         # A minion that fails raises its error here.

@@ -3,10 +3,10 @@ A trial container on a real engine.
 """
 
 import pytest
-import swarm_docker
-import swarm_errors
-import swarm_probe
 
+from swarm_formula.core import errors
+from swarm_formula.docker import engine_api
+from swarm_formula.engine import probe
 from tests.functional.conftest import IMAGE, PREFIX
 
 
@@ -20,15 +20,15 @@ def serving(clean, local):
 @pytest.fixture
 def local(docker_url, monkeypatch):
     """Have the engine of the tests as this host's own."""
-    monkeypatch.setattr(swarm_docker, "SOCKET", docker_url)
+    monkeypatch.setattr(engine_api, "SOCKET", docker_url)
 
 
 def left(client):
-    return client.containers.list(all=True, filters={"label": swarm_probe._LABEL})
+    return client.containers.list(all=True, filters={"label": probe._LABEL})
 
 
 def test_engine_that_starts_containers_does_so_and_keeps_none(serving):
-    check = swarm_probe.before().check
+    check = probe.before().check
     check()
     assert left(serving) == []
     assert serving.containers.get(f"{PREFIX}user").status == "running"
@@ -44,29 +44,27 @@ def test_engine_that_starts_containers_does_so_and_keeps_none(serving):
     ids=["log driver", "runtime", "init"],
 )
 def test_engine_that_starts_none_any_more_is_told_in_its_words(serving, monkeypatch, broken):
-    check = swarm_probe.before().check
-    monkeypatch.setattr(swarm_probe, "_HOST", {**swarm_probe._HOST, **broken})
-    with pytest.raises(
-        swarm_errors.NoContainerError, match=r"starts no container: .*no(nsense|where)"
-    ):
+    check = probe.before().check
+    monkeypatch.setattr(probe, "_HOST", {**probe._HOST, **broken})
+    with pytest.raises(errors.NoContainerError, match=r"starts no container: .*no(nsense|where)"):
         check()
     assert left(serving) == []
 
 
 def test_engine_that_did_not_start_any_before_is_not_blamed(serving, monkeypatch):
-    monkeypatch.setattr(swarm_probe, "_HOST", {**swarm_probe._HOST, "Runtime": "nonsense"})
-    swarm_probe.before().check()
+    monkeypatch.setattr(probe, "_HOST", {**probe._HOST, "Runtime": "nonsense"})
+    probe.before().check()
     assert left(serving) == []
 
 
 def test_image_that_is_gone_is_no_fault_of_the_engine(serving):
-    before = swarm_probe.before()
-    swarm_probe.Trial("sha256:" + "0" * 64).check()
+    before = probe.before()
+    probe.Trial("sha256:" + "0" * 64).check()
     assert before.image == serving.images.get(IMAGE).id
 
 
 def test_engine_that_runs_nothing_is_not_tried(clean, local, monkeypatch):
-    monkeypatch.setattr(swarm_probe, "_refusal", None)
+    monkeypatch.setattr(probe, "_refusal", None)
     if clean.containers.list():
         pytest.skip("the engine has containers of others")
-    swarm_probe.before().check()
+    probe.before().check()

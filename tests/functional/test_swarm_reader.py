@@ -2,8 +2,8 @@
 
 import docker
 import pytest
-import swarm_reader
 
+from swarm_formula.docker import reader
 from tests.functional.conftest import IMAGE, PREFIX
 
 NAME = f"{PREFIX}read"
@@ -27,9 +27,9 @@ def things(clean):
 def outcome(client, method, *args, **kwargs):
     try:
         found = getattr(client, method)(*args, **kwargs)
-    except (swarm_reader.NotFound, docker.errors.NotFound) as err:
+    except (reader.NotFound, docker.errors.NotFound) as err:
         return "not found", err.explanation
-    except (swarm_reader.APIError, docker.errors.APIError) as err:
+    except (reader.APIError, docker.errors.APIError) as err:
         return "error", err.explanation
     return steady(found)
 
@@ -41,11 +41,11 @@ def steady(value):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("method", swarm_reader.READS)
+@pytest.mark.parametrize("method", reader.READS)
 def test_both_read_the_same(things, docker_url, method):
-    ours = swarm_reader.Reader(docker_url, 30)
+    ours = reader.Reader(docker_url, 30)
     theirs = docker.APIClient(docker_url, version=ours.version()["ApiVersion"])
-    if "{}" in swarm_reader.READS[method]:
+    if "{}" in reader.READS[method]:
         for given in (NAMES.get(method, NAME), "nope"):
             assert outcome(ours, method, given) == outcome(theirs, method, given)
         return

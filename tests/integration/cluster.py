@@ -11,10 +11,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import swarm_errors
-import swarm_info
-
 from lab.api import Lab
+from swarm_formula.core import errors
+from swarm_formula.standalone import manager_info
 
 ENGINE, MANAGER, PLAIN = 2376, 3376, 3375
 CERTIFICATES = "/etc/swarm-formula/tls/current"
@@ -158,7 +157,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def certificate(self, folder: str = CERTIFICATES):
-        """Give a host's certificate for ``swarm_info.fetch``, or ``None``."""
+        """Give a host's certificate for ``standalone.manager_info.fetch``, or ``None``."""
         with tempfile.TemporaryDirectory() as place:
             for host in self.lab.hosts():
                 read = ["cat", *(f"{folder}/{one}.pem" for one in ("cert", "key", "ca"))]
@@ -171,15 +170,15 @@ class Cluster:
                     return
             yield None
 
-    def managers(self) -> dict[str, swarm_info.Manager]:
+    def managers(self) -> dict[str, manager_info.Manager]:
         """Ask every host for a manager; return what those say that answer."""
         found = {}
         with self.certificate() as tls:
             for host in self.lab.hosts():
                 port = self.manager_port or (MANAGER if tls else PLAIN)
                 address = f"{self.lab.address(host)}:{port}"
-                with contextlib.suppress(swarm_errors.ApiError):
-                    found[host] = swarm_info.fetch(address, tls, timeout=5)
+                with contextlib.suppress(errors.ApiError):
+                    found[host] = manager_info.fetch(address, tls, timeout=5)
         return found
 
     def roles(self) -> dict[str, str]:

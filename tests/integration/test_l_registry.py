@@ -7,8 +7,8 @@ import json
 import secrets
 
 import pytest
-import swarm_pki
 
+from swarm_formula.tls import pki
 from tests.integration.cluster import WORKLOAD, changed, failures
 
 pytestmark = pytest.mark.once
@@ -36,7 +36,7 @@ CONFIG = {
 
 @pytest.fixture(scope="module")
 def authority():
-    return swarm_pki.new_authority("the registry's CA", 1)
+    return pki.new_authority("the registry's CA", 1)
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +46,11 @@ def registry(lab, authority):
     lab.exec("salt", "apt-get", "install", "-y", "-qq", *packages, timeout=300)
     lab.exec("salt", "systemctl", "disable", "--now", "docker-registry", check=False)
     lab.exec("salt", "mkdir", "-p", FOLDER)
-    key, grant = swarm_pki.new_key(), swarm_pki.Grant("salt", (swarm_pki.SERVER,), ("salt",))
+    key, grant = pki.new_key(), pki.Grant("salt", (pki.SERVER,), ("salt",))
     hashed = lab.exec("salt", "htpasswd", "-niB", USER, input=PASSWORD).stdout
     texts = {
         "config.yml": json.dumps(CONFIG),
-        "cert.pem": swarm_pki.sign(swarm_pki.request(key, "salt"), authority, grant, 1),
+        "cert.pem": pki.sign(pki.request(key, "salt"), authority, grant, 1),
         "key.pem": key,
         "htpasswd": hashed,
     }

@@ -1,7 +1,7 @@
 """
 Every key of pillar, edited on a swarm that runs: to which values, and what has to come of it.
 
-The rows are those of ``swarm_schema.SCHEMA``; a test holds them together. ``@m1`` stands for a
+The rows are those of ``settings.schema.SCHEMA``; a test holds them together. ``@m1`` stands for a
 host's address, ``@subnet`` for the lab's network, ``@machine`` for what carries it.
 """
 

@@ -7,15 +7,13 @@ import copy
 from types import SimpleNamespace
 
 import docker
-import swarm_classic_options
-import swarm_classic_rollout
-import swarm_classic_watch
-import swarm_docker
-import swarm_wait
 
 from lab.standin import config as conf
 from lab.standin.filters import Node, NoNodeError
 from lab.standin.scheduler import Scheduler
+from swarm_formula.classic import kept_options, service_rollout, watch
+from swarm_formula.core import wait
+from swarm_formula.docker import engine_api
 from tests.unit.clock import Clock
 
 FILTERS = ("health", "port", "containerslots", "dependency", "affinity", "constraint", "whitelist")
@@ -61,9 +59,9 @@ class Swarm(Clock):
 
     def patch(self, monkeypatch):
         """Be the API and the clock of the formula's libraries."""
-        monkeypatch.setattr(swarm_docker, "post", self.post)
-        monkeypatch.setattr(swarm_docker, "registry_login", lambda _, image: {"login for": image})
-        for module in (swarm_wait, swarm_classic_watch, swarm_classic_rollout):
+        monkeypatch.setattr(engine_api, "post", self.post)
+        monkeypatch.setattr(engine_api, "registry_login", lambda _, image: {"login for": image})
+        for module in (wait, watch, service_rollout):
             monkeypatch.setattr(module, "time", self)
         return self
 
@@ -242,4 +240,4 @@ class Swarm(Clock):
 
 def options(**given):
     """Return the options of a service in their canonical form."""
-    return swarm_classic_options.parsed({"timeout": 30, **given}, "service web")
+    return kept_options.parsed({"timeout": 30, **given}, "service web")

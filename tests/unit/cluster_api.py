@@ -152,7 +152,7 @@ class ClusterApi:
         return {"UnlockKey": "SWMKEY" if self.spec["EncryptionConfig"]["AutoLockManagers"] else ""}
 
     def post(self, _, path, json=None):
-        """Stand in for ``swarm_docker.post``."""
+        """Stand in for ``docker.engine_api.post``."""
         name = path.partition("?")[0]
         self.asked.append((name, json))
         if name == "/swarm/init":

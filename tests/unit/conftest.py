@@ -5,14 +5,6 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-import swarm_docker
-import swarm_dockerd
-import swarm_engine_unit
-import swarm_files
-import swarm_joining
-import swarm_mode
-import swarm_plan
-import swarm_wait
 from hypothesis import HealthCheck, settings
 
 from _modules import (
@@ -27,6 +19,11 @@ from _modules import (
     swarm_service,
     swarm_turn,
 )
+from swarm_formula.builtin import joining
+from swarm_formula.cluster import swarm_api
+from swarm_formula.core import host_files, wait
+from swarm_formula.daemon import dockerd, drop_in, file_plan
+from swarm_formula.docker import engine_api
 from tests.unit import consul_agent
 from tests.unit.cluster_api import Mine
 from tests.unit.dockerd import Dockerd
@@ -61,7 +58,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch):
     """Wait for no engine to try again by itself."""
-    monkeypatch.setattr(swarm_joining, "_STEADY", 0)
+    monkeypatch.setattr(joining, "_STEADY", 0)
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +72,7 @@ def context_of_a_process(monkeypatch):
 @pytest.fixture(autouse=True)
 def record_of_this_machine(monkeypatch, tmp_path):
     """Keep what the formula notes of a host out of this machine's own files."""
-    monkeypatch.setattr(swarm_files, "RECORD", tmp_path / "record.json")
+    monkeypatch.setattr(host_files, "RECORD", tmp_path / "record.json")
 
 
 @pytest.fixture
@@ -102,13 +99,13 @@ def primary(info):
 def daemon(monkeypatch, tmp_path):
     """Run an engine with a package's own unit, whose files are all in a folder of the test."""
     daemon = Dockerd(tmp_path)
-    monkeypatch.setattr(swarm_plan, "DAEMON", daemon.json)
-    monkeypatch.setattr(swarm_engine_unit, "_UNITS", daemon.units)
-    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
-    monkeypatch.setattr(swarm_files, "CONFIG", tmp_path / "formula")
-    monkeypatch.setattr(swarm_dockerd, "replaced", lambda _: daemon.replaced)
-    monkeypatch.setattr(swarm_docker, "connect", daemon.connect)
-    monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
+    monkeypatch.setattr(file_plan, "DAEMON", daemon.json)
+    monkeypatch.setattr(drop_in, "_UNITS", daemon.units)
+    monkeypatch.setattr(host_files, "_LOCKS", tmp_path)
+    monkeypatch.setattr(host_files, "CONFIG", tmp_path / "formula")
+    monkeypatch.setattr(dockerd, "replaced", lambda _: daemon.replaced)
+    monkeypatch.setattr(engine_api, "connect", daemon.connect)
+    monkeypatch.setattr(wait, "_FIRST", 0.001)
     return daemon
 
 
@@ -193,11 +190,11 @@ def on(monkeypatch, tmp_path):
             monkeypatch.setattr(module, "__salt__", salt, raising=False)
             monkeypatch.setattr(module, "__context__", context, raising=False)
             monkeypatch.setattr(module, "__opts__", {"id": host}, raising=False)
-        monkeypatch.setattr(swarm_docker, "connect", api.connect)
-        monkeypatch.setattr(swarm_docker, "post", api.post)
-        monkeypatch.setattr(swarm_mode, "listens", lambda *_: [])
-        monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
-        monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
+        monkeypatch.setattr(engine_api, "connect", api.connect)
+        monkeypatch.setattr(engine_api, "post", api.post)
+        monkeypatch.setattr(swarm_api, "listens", lambda *_: [])
+        monkeypatch.setattr(host_files, "_LOCKS", tmp_path)
+        monkeypatch.setattr(wait, "_FIRST", 0.001)
         return mine
 
     return on

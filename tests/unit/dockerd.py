@@ -7,9 +7,10 @@ import json
 import time
 
 import docker
-import swarm_errors
-import swarm_unit
 from salt.exceptions import CommandExecutionError
+
+from swarm_formula.core import errors
+from swarm_formula.daemon import systemd_unit
 
 COMMAND = "/usr/sbin/dockerd -H fd://"
 # What the formula makes of it with ``pillars.VALID`` on ``pillars.M1``.
@@ -40,7 +41,7 @@ class Dockerd:
     def __init__(self, folder):
         self.json = folder / "docker" / "daemon.json"
         self.units = folder / "systemd"
-        self.dropin = self.units / "docker.service.d" / swarm_unit.DROPIN
+        self.dropin = self.units / "docker.service.d" / systemd_unit.DROPIN
         self.version = "20.10.5+dfsg1"
         self.installed, self.masked = True, False
         self.upgraded, self.planned = "", ""  # the version of the package, if another one
@@ -143,9 +144,9 @@ class Dockerd:
 
     @contextlib.contextmanager
     def connect(self, url=None, timeout=60, what=""):
-        """Stand in for ``swarm_docker.connect``."""
+        """Stand in for ``docker.engine_api.connect``."""
         if not self.up:
-            raise swarm_errors.EngineUnreachableError(f"{what}: does not answer")
+            raise errors.EngineUnreachableError(f"{what}: does not answer")
         yield Client(self)
 
 

@@ -18,10 +18,9 @@ import salt.modules.publish
 import salt.modules.sdb
 import salt.modules.slsutil
 import salt.modules.systemd_service
-import swarm_joining
-import swarm_next_step
-import swarm_readiness
-import swarm_wait
+
+from swarm_formula.builtin import joining, next_step, readiness
+from swarm_formula.core import wait
 
 _SALTS_OWN = {
     "cmd": salt.modules.cmdmod,
@@ -38,7 +37,7 @@ _SALTS_OWN = {
 
 
 # The libraries that look at the clock on a node's way into a cluster.
-CLOCKS = (swarm_wait, swarm_joining, swarm_next_step, swarm_readiness)
+CLOCKS = (wait, joining, next_step, readiness)
 
 
 def own_time(**differs):

@@ -2,18 +2,16 @@
 A valid pillar, the minion ``m1`` to read it on, and what the checker says of a pillar there.
 """
 
-import swarm_certs
-import swarm_pillar
-import swarm_relations
-import swarm_topology
+from swarm_formula.settings import parse, relations, topology
+from swarm_formula.tls import cert_files
 
-FILES = swarm_certs.Files(
+FILES = cert_files.Files(
     "/tls/1/ca.pem", "/tls/1/cert.pem", "/tls/1/key.pem", "/tls/1/gossip", "/tls/1/clients.pem"
 )
 
 HOSTS = {"m1": "10.77.0.11", "m2": "10.77.0.12", "m3": "10.77.0.13", "m4": "10.77.0.14"}
 
-M1 = swarm_topology.Minion(
+M1 = topology.Minion(
     id="m1",
     local=False,
     interfaces={"lo": ["127.0.0.1", "::1"], "eth0": ["10.77.0.11", "fe80::1"]},
@@ -44,13 +42,13 @@ BUILTIN = {"mode": "builtin", "managers": ["m1", "m2", "m3"], "nodes": {"m4": {}
 
 def resolved(pillar, minion=M1):
     """Return the settings that a pillar means on a minion, and all its faults."""
-    settings, faults = swarm_pillar.read(pillar)
-    settings, more = swarm_topology.resolve(settings, minion)
-    return settings, faults + more + swarm_relations.faults(settings)
+    settings, faults = parse.read(pillar)
+    settings, more = topology.resolve(settings, minion)
+    return settings, faults + more + relations.faults(settings)
 
 
 def settings_of(pillar, minion=M1):
     """Return the settings of a pillar that has to be right."""
     settings, faults = resolved(pillar, minion)
-    assert swarm_pillar.texts(faults) == []
+    assert parse.texts(faults) == []
     return settings

@@ -11,14 +11,12 @@ from types import SimpleNamespace
 
 import docker
 import requests
-import swarm_digests
-import swarm_docker
-import swarm_networks
-import swarm_service_api
-import swarm_service_modes as modes
-import swarm_service_watch
-import swarm_wait
 
+from swarm_formula.core import wait
+from swarm_formula.docker import engine_api
+from swarm_formula.docker import networks as docker_networks
+from swarm_formula.service import api, digests, watch
+from swarm_formula.spec import service_modes
 from tests.unit.clock import Clock
 from tests.unit.cluster_api import node
 from tests.unit.spec_api import kept
@@ -35,7 +33,7 @@ RUNNING = {"State": "running", "Message": "started"}
 
 
 class Manager(Clock):
-    """What the SDK's client and ``swarm_docker.post`` do; counts what was written."""
+    """What the SDK's client and ``docker.engine_api.post`` do; counts what was written."""
 
     def __init__(self):
         super().__init__()
@@ -256,15 +254,15 @@ class Manager(Clock):
 
     def patch(self, monkeypatch):
         """Be the API and the clock of the formula's libraries."""
-        monkeypatch.setattr(swarm_docker, "post", self.post)
-        monkeypatch.setattr(swarm_docker, "get", self.get)
-        monkeypatch.setattr(swarm_docker, "registry_login", lambda _, image: {"login for": image})
+        monkeypatch.setattr(engine_api, "post", self.post)
+        monkeypatch.setattr(engine_api, "get", self.get)
+        monkeypatch.setattr(engine_api, "registry_login", lambda _, image: {"login for": image})
         for module in (
-            swarm_wait,
-            swarm_service_api,
-            swarm_service_watch,
-            swarm_digests,
-            swarm_networks,
+            wait,
+            api,
+            watch,
+            digests,
+            docker_networks,
         ):
             monkeypatch.setattr(module, "time", self)
         return self
@@ -272,7 +270,7 @@ class Manager(Clock):
 
 def options(**given):
     """Return the options of a service in their canonical form."""
-    return modes.parsed({"image": "a", "timeout": 30, **given}, "service")
+    return service_modes.parsed({"image": "a", "timeout": 30, **given}, "service")
 
 
 def text(value):

@@ -11,14 +11,12 @@ import fnmatch
 import re
 
 import docker
-import swarm_docker
-import swarm_dockerd
-import swarm_errors
-import swarm_files
-import swarm_mode
-import swarm_peers
 
 from _modules import swarm_backup, swarm_builtin, swarm_leader
+from swarm_formula.cluster import peers, swarm_api
+from swarm_formula.core import errors, host_files
+from swarm_formula.daemon import dockerd
+from swarm_formula.docker import engine_api
 from tests.unit.execution import CLOCKS
 from tests.unit.pillars import HOSTS, settings_of
 from tests.unit.pillars import node as minion
@@ -43,7 +41,7 @@ class Cluster:
     def __init__(self, name):
         self.id, self.token = name, f"SWMTKN-1-{name}-0"
         self.nodes, self.voters = {}, []
-        # Voters whose engines are workers: see swarm_mode_roles.
+        # Voters whose engines are workers: see cluster.roles.
         self.ghosts = set()
         # Who leads, and since when: it cannot tell at first which of the others are gone.
         self.led, self.since = None, 0.0
@@ -210,13 +208,13 @@ class World:
         self.meanwhile = []  # what others do while the current host waits
         self.stale_flag, self._settings = stale_flag, {}
         self._patch, self.current = monkeypatch, None
-        monkeypatch.setattr(swarm_docker, "connect", lambda *_, **__: self.here().connect())
-        monkeypatch.setattr(swarm_docker, "post", lambda *a, **k: self.here().post(*a, **k))
-        monkeypatch.setattr(swarm_dockerd, "start", lambda *_: self.here().restart())
-        monkeypatch.setattr(swarm_dockerd, "wait", lambda _: None)
-        monkeypatch.setattr(swarm_peers, "places", lambda *_: {})
-        monkeypatch.setattr(swarm_mode, "alone", contextlib.nullcontext)
-        monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+        monkeypatch.setattr(engine_api, "connect", lambda *_, **__: self.here().connect())
+        monkeypatch.setattr(engine_api, "post", lambda *a, **k: self.here().post(*a, **k))
+        monkeypatch.setattr(dockerd, "start", lambda *_: self.here().restart())
+        monkeypatch.setattr(dockerd, "wait", lambda _: None)
+        monkeypatch.setattr(peers, "places", lambda *_: {})
+        monkeypatch.setattr(swarm_api, "alone", contextlib.nullcontext)
+        monkeypatch.setattr(host_files, "_LOCKS", tmp_path)
         for module in CLOCKS:
             monkeypatch.setattr(module, "time", self)
         for module in MODULES:
@@ -299,7 +297,7 @@ class World:
         cluster.voters.append(engine.node)
 
     def demote_half(self, cluster, node):
-        """Demote a manager that is killed in it, and comes back (see swarm_mode_roles)."""
+        """Demote a manager that is killed in it, and comes back (see cluster.roles)."""
         cluster.nodes[node]["Spec"]["Role"] = cluster.nodes[node]["Acts"] = "worker"
         cluster.ghosts.add(node)
 
@@ -399,7 +397,7 @@ class World:
                     self.asked += 1
                     try:
                         answers[host] = getattr(swarm_leader, function.partition(".")[2])(*args)
-                    except swarm_errors.SwarmError as err:
+                    except errors.SwarmError as err:
                         answers[host] = str(err)
                     finally:
                         self.asked -= 1
@@ -413,7 +411,7 @@ class World:
             try:
                 done = swarm_builtin.apply(), swarm_leader.settle(fresh=False)
                 swarm_builtin.wait_ready()
-            except swarm_errors.SwarmError as err:
+            except errors.SwarmError as err:
                 return str(err)
         return {key: one for changes in done for key, one in changes.items()}
 

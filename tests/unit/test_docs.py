@@ -7,12 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-import swarm_classic_options
-import swarm_compose_keys
-import swarm_options
-import swarm_service_options
 import yaml
 
+from swarm_formula.classic import kept_options
+from swarm_formula.compose import keys as compose_keys
+from swarm_formula.spec import option_table, service_options
 from tests.unit.test_pillar_example import faults
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +50,7 @@ def code(text):
 def option_rows(table):
     """Return the cells of the paper's table for the options of an object."""
     for name, one in table.items():
-        if one.shape is not swarm_options.SECTION:
+        if one.shape is not option_table.SECTION:
             unset = "" if one.default in (None, [], {}) else f"`{str(one.default).lower()}`"
             yield [f"`{name}`", one.shape.expects, one.help, unset]
 
@@ -86,7 +85,7 @@ def test_each_line_of_who_has_what_names_tests_that_exist():
 def test_paper_on_workloads_has_every_option_as_the_table_has_it():
     text = (ROOT / "docs/workloads.md").read_text().split("| option | value | meaning | unset |")[1]
     lines = [line for line in text.splitlines() if line.startswith("| `")]
-    assert lines == [f"| {' | '.join(row)} |" for row in option_rows(swarm_service_options.OPTIONS)]
+    assert lines == [f"| {' | '.join(row)} |" for row in option_rows(service_options.OPTIONS)]
 
 
 def reasons(table):
@@ -100,9 +99,9 @@ def reasons(table):
 @pytest.mark.parametrize(
     ("title", "table"),
     [
-        ("What a stack ignores", swarm_compose_keys.IGNORED),
-        ("What a stack refuses", swarm_compose_keys.REFUSED),
-        ("What classic mode refuses", swarm_classic_options.REFUSED),
+        ("What a stack ignores", compose_keys.IGNORED),
+        ("What a stack refuses", compose_keys.REFUSED),
+        ("What classic mode refuses", kept_options.REFUSED),
     ],
 )
 def test_paper_on_workloads_has_every_key_that_is_not_kept(title, table):

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import swarm_files
 
 from _modules import swarm_modules
+from swarm_formula.core import host_files
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = json.loads((ROOT / "swarm/manifest.json").read_text())
@@ -21,7 +21,7 @@ FOLDERS = ("_utils", "_modules", "_states")
 
 def test_manifest_is_that_of_the_modules():
     there = {
-        str(path.relative_to(ROOT)): swarm_files.digest(path)
+        str(path.relative_to(ROOT)): host_files.digest(path)
         for folder in FOLDERS
         for path in ROOT.glob(f"{folder}/**/*.py")
     }
@@ -87,9 +87,12 @@ def test_minion_with_these_very_modules_has_nothing_to_sync(monkeypatch, tmp_pat
 
 def test_changed_and_missing_modules_are_told(monkeypatch, tmp_path):
     minion(monkeypatch, tmp_path)
-    (tmp_path / "utils/swarm_wait.py").unlink()
+    (tmp_path / "utils/swarm_formula/core/wait.py").unlink()
     (tmp_path / "modules/swarm_engine.py").write_text("# of an older release\n")
-    assert swarm_modules.stale(MANIFEST) == ["_modules/swarm_engine.py", "_utils/swarm_wait.py"]
+    assert swarm_modules.stale(MANIFEST) == [
+        "_modules/swarm_engine.py",
+        "_utils/swarm_formula/core/wait.py",
+    ]
 
 
 def test_module_that_is_to_be_gone_is_told(monkeypatch, tmp_path):

@@ -6,11 +6,9 @@ import json
 import re
 
 import pytest
-import swarm_pillar
-import swarm_relations_warnings
-import swarm_schema
 import yaml
 
+from swarm_formula.settings import parse, schema, warnings
 from tests.matrix import rows
 from tests.matrix.runner import cases
 from tests.unit.pillars import resolved
@@ -25,11 +23,11 @@ def shape(path):
     return re.sub(r"^swarm:", "", re.sub(r":(nodes|networks|registries):.+:", r":\1:*:", path))
 
 
-def keys(fields=swarm_schema.SCHEMA, path=""):
+def keys(fields=schema.SCHEMA, path=""):
     """Return every key of the schema, ``*`` for names of the user's."""
-    if isinstance(fields, swarm_schema.Each):
+    if isinstance(fields, schema.Each):
         return keys(fields.fields, f"{path}*:")
-    if isinstance(fields, swarm_schema.Field | swarm_schema.Objects):
+    if isinstance(fields, schema.Field | schema.Objects):
         return {path.rstrip(":")}
     return {one for key, field in fields.items() for one in keys(field, f"{path}{key}:")}
 
@@ -42,9 +40,7 @@ def found(case, mode):
     for name, address in HOSTS.items():
         text = text.replace(f"@{name}", address)
     settings, faults = resolved(json.loads(text), M1)
-    return swarm_pillar.texts(faults), swarm_relations_warnings.warnings(
-        settings
-    ) if not faults else []
+    return parse.texts(faults), warnings.warnings(settings) if not faults else []
 
 
 def test_every_key_has_a_row_and_no_other():

@@ -10,12 +10,11 @@ import subprocess
 import pytest
 import salt.config
 import salt.loader
-import swarm_files
-import swarm_member_rules
-import swarm_members
 import yaml
 from salt.exceptions import SaltRenderError
 
+from swarm_formula.core import host_files, member_rules
+from swarm_formula.fleet import members as fleet_members
 from tests.conftest import REPO_ROOT
 
 MODULES = json.loads((REPO_ROOT / "swarm/modules.json").read_text())
@@ -70,7 +69,7 @@ def test_a_minion_that_lists_its_state_modules_needs_no_other(minion, tmp_path):
     assert brought(tmp_path) == SOURCES
 
 
-@pytest.mark.parametrize("name", ["_utils/swarm_wait.py", "_modules/swarm_modules.py"])
+@pytest.mark.parametrize("name", ["_utils/swarm_formula/core/wait.py", "_modules/swarm_modules.py"])
 def test_a_module_that_is_missing_or_of_another_release_is_replaced(minion, tmp_path, name):
     minion()
     place = tmp_path / "extmods" / name[1:]
@@ -192,7 +191,7 @@ def test_settings_of_an_admin_in_that_file_are_not_replaced(minion, tmp_path):
 
 NAMED = {"managers": ["m2", "m3"], "nodes": {"web-*": {}, "m[14]": {}}}
 # Of a real host: while a test runs, it is elsewhere.
-RECORD = str(swarm_files.RECORD)
+RECORD = str(host_files.RECORD)
 UNNAMED = {"managers": ["m2", "m3"], "nodes": {"web-*": {}}}
 # The pillar of m1: what makes it a member, and what does not.
 PILLARS = [
@@ -220,8 +219,8 @@ PILLARS = [
 
 @pytest.mark.parametrize(("swarm", "named"), PILLARS, ids=str)
 def test_one_rule_for_the_master_and_for_what_a_bare_minion_renders(minion, swarm, named):
-    assert swarm_member_rules.is_member("m1", swarm) is named
-    assert swarm_members.joins("m1", {"swarm": swarm}) is named
+    assert member_rules.is_member("m1", swarm) is named
+    assert fleet_members.joins("m1", {"swarm": swarm}) is named
     states = minion("join", pillar={"swarm": swarm})
     assert states.get("include") == (["swarm"] if named else None)
 

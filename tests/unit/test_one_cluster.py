@@ -7,9 +7,9 @@ import os
 import random
 
 import pytest
-import swarm_errors
 
 from _modules import swarm_builtin, swarm_leader
+from swarm_formula.core import errors
 from tests.unit.pillars import HOSTS
 from tests.unit.swarm_world import World
 
@@ -176,7 +176,7 @@ def test_machine_made_anew_waits_for_a_manager_that_is_about_to_tell(world, anew
     world.engines[anew].forget()
     for host in set(HOSTS) - {anew}:
         world.mine.pop((host, "swarm_cluster"), None)
-    with world.on(anew), pytest.raises(swarm_errors.UntoldError, match="was a manager of cluster"):
+    with world.on(anew), pytest.raises(errors.UntoldError, match="was a manager of cluster"):
         swarm_builtin.apply(test=True)
     world.meanwhile.append(lambda: world.apply("m1"))
     assert "in the cluster of" in str(world.apply(anew))
@@ -200,7 +200,7 @@ def leave(world, host, **words):
     with world.on(host):
         try:
             return swarm_builtin.leave(**words)
-        except swarm_errors.SwarmError as err:
+        except errors.SwarmError as err:
             return str(err)
 
 

@@ -10,14 +10,11 @@ from pathlib import Path
 import pytest
 import salt.config
 import salt.loader
-import swarm_dockerd
-import swarm_dpkg
-import swarm_errors
-import swarm_files
-import swarm_package_set
-import swarm_traces
 
 from _modules import swarm_package, swarm_repository
+from swarm_formula.core import errors, host_files
+from swarm_formula.daemon import dockerd, package_set
+from swarm_formula.package import dpkg, traces
 from tests.unit import apt_root
 from tests.unit.pillars import VALID, settings_of
 
@@ -61,11 +58,11 @@ def root(tmp_path, monkeypatch):
     assert root.run("apt-config", "shell", "status", "Dir::State::status/f").count(str(tmp_path))
     below = root.path / "var"
     locks = [below / "lib/dpkg/lock-frontend", below / "lib/dpkg/lock"]
-    monkeypatch.setattr(swarm_dpkg, "_LOCKS", locks)
-    monkeypatch.setattr(swarm_dpkg, "_DOWNLOADS", ())
-    monkeypatch.setattr(swarm_dpkg, "_JOURNAL", below / "lib/dpkg/updates")
+    monkeypatch.setattr(dpkg, "_LOCKS", locks)
+    monkeypatch.setattr(dpkg, "_DOWNLOADS", ())
+    monkeypatch.setattr(dpkg, "_JOURNAL", below / "lib/dpkg/updates")
     for name in ("_LINKS", "_PROCESSES"):
-        monkeypatch.setattr(swarm_traces, name, root.path / "kernel")
+        monkeypatch.setattr(traces, name, root.path / "kernel")
     return root
 
 
@@ -109,7 +106,7 @@ def apply(monkeypatch, functions, root):
         grains = {"oscodename": "bookworm", "osarch": apt_root.architecture()}
         monkeypatch.setattr(swarm_repository, "__grains__", grains, raising=False)
         monkeypatch.setattr(swarm_repository, "_APT", root.path / "etc/apt")
-        monkeypatch.setattr(swarm_dockerd, "answers", lambda: False)
+        monkeypatch.setattr(dockerd, "answers", lambda: False)
         module = swarm_repository if function in {"known", "unknown"} else swarm_package
         name = {"known": "apply", "unknown": "remove"}.get(function, function)
         return getattr(module, name)(test=test)
@@ -205,7 +202,7 @@ def test_installation_that_was_cut_in_any_package_is_finished_or_cleaned(
         apply()
     apply.instead.clear()
     apply(function)
-    assert swarm_dpkg.unfinished() == []
+    assert dpkg.unfinished() == []
     came = {*ORDER} if function == "install" else set()
     assert set(debian.packages()) == {"dbus-user-session", *came}
     assert set(debian.run("apt-mark", "showauto").split()) >= came & DEPENDENCIES
@@ -288,7 +285,7 @@ def test_engine_that_would_cost_a_package_of_the_host_is_refused(docker, apply):
     before = docker.packages()
     words = r"with docker-ce 5:29\.1\.0, apt would remove containerd, runc from this host"
     for test in (True, False):
-        with pytest.raises(swarm_errors.SwarmError, match=words):
+        with pytest.raises(errors.SwarmError, match=words):
             apply(test=test, **CE)
     assert docker.packages() == before
 
@@ -298,7 +295,7 @@ def test_what_apt_objects_to_is_told_before_anything_is_installed(root, tmp_path
     root.trust("debian", apt_root.repository(tmp_path / "alone", alone))
     words = r"Depends: containerd .* not installable"
     for test in (True, False):
-        with pytest.raises(swarm_errors.SwarmError, match=words):
+        with pytest.raises(errors.SwarmError, match=words):
             apply(test=test)
     assert root.packages() == {}
 
@@ -310,7 +307,7 @@ def test_engine_of_an_administrator_is_replaced_on_purpose_and_back(docker, appl
     docker.install("docker.io", "docker-cli")
     before = docker.packages()
     apply(hold=True)
-    with pytest.raises(swarm_errors.SwarmError, match=r"this host has docker\.io already"):
+    with pytest.raises(errors.SwarmError, match=r"this host has docker\.io already"):
         apply(**CE)
     assert docker.packages() == before
     done = promised(apply, docker, **CE, hold=True, replace=True)
@@ -320,12 +317,12 @@ def test_engine_of_an_administrator_is_replaced_on_purpose_and_back(docker, appl
         "containerd",
         "runc",
     }
-    assert docker.held() == set(swarm_package_set.held("docker-ce")) - {SET[2]}
+    assert docker.held() == set(package_set.held("docker-ce")) - {SET[2]}
     # Not by accident: as where the pillar loses its engine.
-    with pytest.raises(swarm_errors.SwarmError, match="this host has docker-ce already"):
+    with pytest.raises(errors.SwarmError, match="this host has docker-ce already"):
         apply(hold=True)
     promised(apply, docker, hold=True, replace=True)
-    assert not set(swarm_package_set.own("docker-ce")) & set(docker.packages())
+    assert not set(package_set.own("docker-ce")) & set(docker.packages())
     assert docker.held() == {"docker.io", "docker-cli", "containerd", "runc"}
 
 
@@ -417,14 +414,14 @@ def test_key_with_another_fingerprint_is_refused(debian, apply, wanted, test):
     before = files(debian)
     other = with_repository(wanted, fingerprint="9DC858229FC7DD38854AE2D88D81803C0EBFCD88")
     words = f"has the fingerprint {wanted['repository']['fingerprint']}, and pillar expects 9DC85"
-    with pytest.raises(swarm_errors.SwarmError, match=words):
+    with pytest.raises(errors.SwarmError, match=words):
         apply("known", test=test, **other)
     assert files(debian) == before
 
 
 def test_repository_that_apt_cannot_read_leaves_nothing_behind(debian, apply, wanted, tmp_path):
     before = files(debian)
-    with pytest.raises(swarm_errors.SwarmError, match="apt cannot read the repository"):
+    with pytest.raises(errors.SwarmError, match="apt cannot read the repository"):
         apply("known", **with_repository(wanted, url=f"file:{tmp_path}/nothing"))
     assert files(debian) == before
 
@@ -436,7 +433,7 @@ def test_repository_that_somebody_else_has_signed_is_refused(
     signed = forged / "dists/bookworm/InRelease"
     signed.write_text(signed.read_text().replace("Docker CE", "Docker EE"))
     before = files(debian)
-    with pytest.raises(swarm_errors.SwarmError, match="apt cannot read the repository"):
+    with pytest.raises(errors.SwarmError, match="apt cannot read the repository"):
         apply("known", **with_repository(wanted, url=f"file:{forged}"))
     assert files(debian) == before
 
@@ -454,7 +451,7 @@ def test_source_of_another_tool_is_refused_or_taken_over(debian, apply, wanted, 
     path.write_text(lines[name])
     before = files(debian)
     for test in (True, False):
-        with pytest.raises(swarm_errors.SwarmError, match=f"already, .*/{name}: with a second one"):
+        with pytest.raises(errors.SwarmError, match=f"already, .*/{name}: with a second one"):
             apply("known", test=test, **wanted)
     assert files(debian) == before
     over = with_repository(wanted, take_over=True)
@@ -473,7 +470,7 @@ def test_file_with_other_sources_as_well_is_left_to_its_owner(debian, apply, wan
     path = debian.path / "etc/apt/sources.list"
     url = wanted["repository"]["url"]
     path.write_text(f"deb [trusted=yes] {url} bookworm stable\ndeb http://example.com sid main\n")
-    with pytest.raises(swarm_errors.SwarmError, match="Take that source out of the file by hand"):
+    with pytest.raises(errors.SwarmError, match="Take that source out of the file by hand"):
         apply("known", **with_repository(wanted, take_over=True))
 
 
@@ -484,20 +481,20 @@ def test_taken_over_source_is_in_use_again_if_apt_cannot_read_the_new_one(
     path = debian.path / "etc/apt/sources.list.d/docker.list"
     path.write_text(f"deb [trusted=yes] {url} bookworm stable\n")
     before = files(debian)
-    with pytest.raises(swarm_errors.SwarmError, match="apt cannot read the repository"):
+    with pytest.raises(errors.SwarmError, match="apt cannot read the repository"):
         apply("known", **with_repository(wanted, take_over=True, suite="trixie"))
     assert files(debian) == before
-    assert swarm_files.record("repository") == {}
+    assert host_files.record("repository") == {}
 
 
 def test_key_is_a_file_of_the_master_and_its_change_is_followed(debian, apply, wanted, tmp_path):
     path = tmp_path / "docker.asc"
     source = with_repository(wanted, key="salt://keys/docker.asc")
-    with pytest.raises(swarm_errors.SwarmError, match=r"no file salt://keys/docker\.asc"):
+    with pytest.raises(errors.SwarmError, match=r"no file salt://keys/docker\.asc"):
         apply("known", **source)
     apply.served["salt://keys/docker.asc"] = str(path)
     path.write_text("<html>404</html>")
-    with pytest.raises(swarm_errors.SwarmError, match="is no public key on m1: found no blocks"):
+    with pytest.raises(errors.SwarmError, match="is no public key on m1: found no blocks"):
         apply("known", **source)
     path.write_text(f"A comment.\n{wanted['repository']['key']}")
     apply("known", **source)

@@ -5,17 +5,15 @@ The pillar that people copy: complete, valid, and true about the defaults.
 import re
 from pathlib import Path
 
-import swarm_pillar
-import swarm_schema
-import swarm_topology
 import yaml
 
+from swarm_formula.settings import parse, schema, topology
 from tests.unit.pillars import resolved
 
 EXAMPLE = Path(__file__).parents[2] / "pillar.example"
 HOSTS = {"m1": "10.0.0.11", "m2": "10.0.0.12", "m3": "10.0.0.13"}
 # The host that all papers speak of.
-M1 = swarm_topology.Minion(
+M1 = topology.Minion(
     id="m1",
     local=False,
     interfaces={"eth0": [HOSTS["m1"]]},
@@ -39,10 +37,10 @@ WITHOUT_EXAMPLE = {
 def faults(pillar):
     """Return what the checker finds on m1, and the resolved settings."""
     settings, found = resolved(pillar, M1)
-    return swarm_pillar.texts(found), settings
+    return parse.texts(found), settings
 
 
-def leaves(value, fields=swarm_schema.SCHEMA, path="swarm"):
+def leaves(value, fields=schema.SCHEMA, path="swarm"):
     """Return ``{path: (value, default)}`` of all that the schema and the value have."""
     found = {}
     for key in {*fields, *value}:
@@ -50,7 +48,7 @@ def leaves(value, fields=swarm_schema.SCHEMA, path="swarm"):
         one = value.get(key, "missing")
         if isinstance(entry, dict):
             found |= leaves(one if isinstance(one, dict) else {}, entry, below)
-        elif isinstance(entry, swarm_schema.Each):
+        elif isinstance(entry, schema.Each):
             # An empty mapping would let a key of the schema go untold.
             for name, thing in (one or {"missing": {}}).items():
                 found |= leaves(thing, entry.fields, f"{below}:{name}")

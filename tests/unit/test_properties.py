@@ -8,27 +8,19 @@ import json
 from types import SimpleNamespace
 from unittest import mock
 
-import swarm_certs
-import swarm_claims
-import swarm_consul_container
-import swarm_daemon
-import swarm_errors
-import swarm_flags
-import swarm_info
-import swarm_kv
-import swarm_mode
-import swarm_node_changes
-import swarm_node_removal
-import swarm_pillar
-import swarm_relations_warnings
-import swarm_roles
-import swarm_schema
-import swarm_unit
 from hypothesis import given
 from hypothesis import strategies as st
-from swarm_minion import Minion
 
 from _modules import swarm_builtin
+from swarm_formula.builtin import node_changes, node_removal
+from swarm_formula.cluster import node_claims, swarm_api
+from swarm_formula.consul import agent_api, container_spec
+from swarm_formula.core import errors
+from swarm_formula.daemon import daemon_json, systemd_unit
+from swarm_formula.salt.execution import Minion
+from swarm_formula.settings import parse, schema, warnings
+from swarm_formula.standalone import containers, flags, manager_info
+from swarm_formula.tls import cert_files
 from tests.unit import cluster_api
 from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, FILES, HOSTS, M1, VALID, resolved, settings_of
@@ -39,9 +31,9 @@ def words_of(fields):
     """Return every key that the schema knows, on all levels."""
     for key, entry in fields.items():
         yield key
-        if isinstance(entry, swarm_schema.Objects):
+        if isinstance(entry, schema.Objects):
             yield from (word for name in entry.options for word in name.split("."))
-        elif not isinstance(entry, swarm_schema.Field):
+        elif not isinstance(entry, schema.Field):
             yield from words_of(getattr(entry, "fields", entry))
 
 
@@ -53,7 +45,7 @@ def values_of(value):
     return [value]
 
 
-KEYS = sorted({*words_of(swarm_schema.SCHEMA), *HOSTS, "ports", "http", "cidr", "interface"})
+KEYS = sorted({*words_of(schema.SCHEMA), *HOSTS, "ports", "http", "cidr", "interface"})
 # What comes close to being right finds more than what is far from it.
 NEAR = sorted({*map(str, values_of([wrong.pillar for wrong in WRONG])), *HOSTS.values(), *KEYS})
 
@@ -78,17 +70,17 @@ json_like = st.recursive(
 
 
 @st.composite
-def schema_like(draw, fields=swarm_schema.SCHEMA):
+def schema_like(draw, fields=schema.SCHEMA):
     """Draw a pillar that has the schema's shape here and there, and anything in its places."""
     pillar = {}
     for key in draw(st.lists(st.sampled_from(sorted(fields)), unique=True, max_size=6)):
         entry = fields[key]
-        if isinstance(entry, swarm_schema.Field):
+        if isinstance(entry, schema.Field):
             pillar[key] = draw(json_like | st.just(entry.default))
-        elif isinstance(entry, swarm_schema.Each):
+        elif isinstance(entry, schema.Each):
             shape = schema_like(entry.fields)
             pillar[key] = draw(st.dictionaries(texts, shape, max_size=3))
-        elif isinstance(entry, swarm_schema.Objects):
+        elif isinstance(entry, schema.Objects):
             options = st.dictionaries(st.sampled_from(sorted(entry.options)), json_like, max_size=4)
             pillar[key] = draw(st.dictionaries(texts, options | json_like, max_size=3))
         else:
@@ -98,15 +90,15 @@ def schema_like(draw, fields=swarm_schema.SCHEMA):
 
 def usable(settings):
     """Make everything of settings that is made of them on a node."""
-    certs = swarm_certs.Set("ca", "cert", "key", "gossip")
-    swarm_consul_container.consul_container(settings, "/etc/swarm-formula", certs, FILES)
+    certs = cert_files.Set("ca", "cert", "key", "gossip")
+    container_spec.consul_container(settings, "/etc/swarm-formula", certs, FILES)
     made = [
-        swarm_roles.manager_container(settings, FILES),
-        swarm_roles.agent_container(settings, FILES),
+        containers.manager_container(settings, FILES),
+        containers.agent_container(settings, FILES),
     ]
-    swarm_daemon.options(settings, "20.10.5", FILES)
-    swarm_daemon.overlay_options(settings, swarm_roles.engine_endpoint(settings), FILES)
-    swarm_relations_warnings.warnings(settings)
+    daemon_json.options(settings, "20.10.5", FILES)
+    daemon_json.overlay_options(settings, containers.engine_endpoint(settings), FILES)
+    warnings.warnings(settings)
     return made
 
 
@@ -114,7 +106,7 @@ def usable(settings):
 def test_checker_judges_every_pillar(pillar):
     """It never raises, and a pillar it calls right can be worked with."""
     settings, faults = resolved(pillar, M1._replace(local=True))
-    assert all(text.startswith("swarm") for text in swarm_pillar.texts(faults))
+    assert all(text.startswith("swarm") for text in parse.texts(faults))
     if not faults:
         for container in usable(settings):
             assert all(isinstance(word, str) for word in container["command"])
@@ -126,7 +118,7 @@ def test_checker_judges_every_pillar_laid_over_a_valid_one(pillar):
     if not faults:
         usable(settings)
     else:
-        assert swarm_pillar.texts(faults)
+        assert parse.texts(faults)
 
 
 @given(schema_like())
@@ -143,7 +135,7 @@ def test_reading_changes_no_pillar(pillar):
             "strategy": st.sampled_from(["spread", "binpack", "random"]),
             "replication": st.booleans(),
             "replication-ttl": st.integers(20, 3600) | st.floats(20, 3600),
-            "filter": st.lists(st.sampled_from(swarm_flags.FILTERS), unique=True),
+            "filter": st.lists(st.sampled_from(flags.FILTERS), unique=True),
             "engine-failure-retry": st.integers(1, 1000),
             "heartbeat": st.sampled_from(["1m30s", "90s", "1.5h"]),
         },
@@ -152,8 +144,8 @@ def test_reading_changes_no_pillar(pillar):
 def test_order_of_options_is_the_same_for_every_order_of_pillar(options):
     """Otherwise the order in a mapping would recreate a container."""
     upside_down = dict(reversed(options.items()))
-    line = swarm_flags.argv(options, swarm_flags.MANAGE)
-    assert line == swarm_flags.argv(upside_down, swarm_flags.MANAGE)
+    line = flags.argv(options, flags.MANAGE)
+    assert line == flags.argv(upside_down, flags.MANAGE)
     assert all(word.startswith("--") for word in line)
 
 
@@ -173,20 +165,20 @@ infos = st.fixed_dictionaries(
 
 @given(anything | infos)
 def test_info_is_understood_or_refused(info):
-    with contextlib.suppress(swarm_errors.ApiError):
-        manager = swarm_info.parse(info, "10.77.0.11:3375")
-        swarm_info.unhealthy({"m1": manager}, "10.77.0.11:2275")
-        swarm_info.unknown_labels({"m1": manager}, "10.77.0.11:2275", {"zone=a"})
-        swarm_info.no_primary({"m1": manager, "m2": "no connection"})
+    with contextlib.suppress(errors.ApiError):
+        manager = manager_info.parse(info, "10.77.0.11:3375")
+        manager_info.unhealthy({"m1": manager}, "10.77.0.11:2275")
+        manager_info.unknown_labels({"m1": manager}, "10.77.0.11:2275", {"zone=a"})
+        manager_info.no_primary({"m1": manager, "m2": "no connection"})
 
 
 @given(anything)
 def test_members_of_consul_are_understood_or_refused(found):
     client = SimpleNamespace(agent=SimpleNamespace(members=lambda: found))
-    with contextlib.suppress(swarm_errors.StoreError):
-        known = swarm_kv.members(client)
-        swarm_kv.alive_servers(known)
-        swarm_kv.names(known, swarm_kv.ALIVE)
+    with contextlib.suppress(errors.StoreError):
+        known = agent_api.members(client)
+        agent_api.alive_servers(known)
+        agent_api.names(known, agent_api.ALIVE)
 
 
 @given(st.dictionaries(st.sampled_from(["m1", "m2", "m9"]), anything))
@@ -197,20 +189,20 @@ def test_what_members_say_of_themselves_breaks_nothing(told):
     nodes = [cluster_api.node("m1", "manager", leader=True), cluster_api.node("m2")]
     with (
         mock.patch.object(Minion, "mine", return_value=mine),
-        mock.patch.object(swarm_mode, "connect", cluster_api.ClusterApi("m1", nodes).connect),
+        mock.patch.object(swarm_api, "connect", cluster_api.ClusterApi("m1", nodes).connect),
         mock.patch.object(swarm_builtin, "_minion", return_value=Minion(salt, {}, {})),
     ):
         claims = swarm_builtin.claims()
-    swarm_claims.doubles(claims, nodes, settings)
-    swarm_claims.strangers(nodes, claims)
-    swarm_node_changes.changes(nodes, claims, settings)
-    swarm_node_removal.lost_managers(nodes, claims, settings)
-    swarm_node_removal.expired(nodes, claims, settings, 0)
+    node_claims.doubles(claims, nodes, settings)
+    node_claims.strangers(nodes, claims)
+    node_changes.changes(nodes, claims, settings)
+    node_removal.lost_managers(nodes, claims, settings)
+    node_removal.expired(nodes, claims, settings, 0)
 
 
 @given(pairs)
 def test_every_node_line_is_a_node(status):
-    manager = swarm_info.parse({"ServerVersion": "swarm/1.2.9", "SystemStatus": status})
+    manager = manager_info.parse({"ServerVersion": "swarm/1.2.9", "SystemStatus": status})
     nodes = {value for key, value in status if key in (" m1", " (unknown)")}
     assert nodes <= set(manager.nodes)
 
@@ -224,19 +216,19 @@ lines = st.lists(
 
 @given(lines)
 def test_units_give_a_command_of_one_line_or_none(text):
-    command = swarm_unit.exec_start(text)
+    command = systemd_unit.exec_start(text)
     assert command is None or (command == command.strip() and "\n" not in command)
 
 
 @given(st.text() | lines)
 def test_words_of_a_journal_are_of_that_journal(text):
-    for words in (swarm_unit.words(text, 1), swarm_unit.systemd_words(text, 1)):
+    for words in (systemd_unit.words(text, 1), systemd_unit.systemd_words(text, 1)):
         assert words in text.replace('\\"', '"')
 
 
 @given(st.text() | st.from_regex(r"(\d:)?v?\d{1,3}(\.\d{1,3}){0,3}[-+~].*", fullmatch=True))
 def test_version_is_a_tuple_of_numbers(text):
-    assert all(isinstance(part, int) for part in swarm_daemon.version(text))
+    assert all(isinstance(part, int) for part in daemon_json.version(text))
 
 
 members = st.lists(
@@ -252,8 +244,8 @@ members = st.lists(
 
 @given(members)
 def test_missing_servers_are_named(found):
-    alive = swarm_kv.alive_servers(found)
-    text = swarm_kv.missing(HOSTS, alive, "")
+    alive = agent_api.alive_servers(found)
+    text = agent_api.missing(HOSTS, alive, "")
     for host in HOSTS:
         assert (host in text.partition(";")[2]) == (host not in alive)
 
@@ -290,7 +282,7 @@ def wants(draw):
 
 @given(configs(), wants())
 def test_merge_holds_all_that_is_wanted(config, wanted):
-    merged_config, _ = swarm_daemon.merge(config, wanted, {})
+    merged_config, _ = daemon_json.merge(config, wanted, {})
     for key, value in wanted.items():
         if key == "labels":
             assert set(value) <= set(merged_config["labels"])
@@ -300,8 +292,8 @@ def test_merge_holds_all_that_is_wanted(config, wanted):
 
 @given(configs(), wants())
 def test_merge_twice_is_merge_once(config, wanted):
-    once, record = swarm_daemon.merge(config, wanted, {})
-    again, same = swarm_daemon.merge(once, wanted, record)
+    once, record = daemon_json.merge(config, wanted, {})
+    again, same = daemon_json.merge(once, wanted, record)
     assert (again, same) == (once, record)
     assert json.dumps(again) == json.dumps(once)
 
@@ -309,9 +301,9 @@ def test_merge_twice_is_merge_once(config, wanted):
 @given(configs(), wants(), wants())
 def test_path_to_what_is_wanted_does_not_matter(config, first, second):
     """Whatever pillar wanted before, what it wants now gives the same as on a fresh host."""
-    detour, record = swarm_daemon.merge(*_arguments(config, first), {})
-    detour, _ = swarm_daemon.merge(detour, second, record)
-    direct, _ = swarm_daemon.merge(*_arguments(config, second), {})
+    detour, record = daemon_json.merge(*_arguments(config, first), {})
+    detour, _ = daemon_json.merge(detour, second, record)
+    direct, _ = daemon_json.merge(*_arguments(config, second), {})
     assert _unordered(detour) == _unordered(direct)
 
 
@@ -319,8 +311,8 @@ def test_path_to_what_is_wanted_does_not_matter(config, first, second):
 def test_all_taken_back_leaves_the_file_of_before(config, several):
     current, record = copy.deepcopy(config), {}
     for wanted in several:
-        current, record = swarm_daemon.merge(current, wanted, record)
-    current, record = swarm_daemon.merge(current, {}, record)
+        current, record = daemon_json.merge(current, wanted, record)
+    current, record = daemon_json.merge(current, {}, record)
     assert current == config
     assert record == {}
 
@@ -328,53 +320,53 @@ def test_all_taken_back_leaves_the_file_of_before(config, several):
 @given(configs(), wants(), configs())
 def test_what_an_admin_changes_meanwhile_stays(config, wanted, admins):
     """Keys and labels that an admin sets after us are not ours to take away."""
-    current, record = swarm_daemon.merge(config, wanted, {})
+    current, record = daemon_json.merge(config, wanted, {})
     theirs = {key: one for key, one in admins.items() if key not in wanted}
     current = {**current, **theirs}
-    left, _ = swarm_daemon.merge(current, {}, record)
+    left, _ = daemon_json.merge(current, {}, record)
     assert {key: left.get(key) for key in theirs} == theirs
 
 
 @given(configs(), wants(), st.sampled_from(["tier=web", "tier=db"]))
 def test_label_that_an_admin_adds_meanwhile_stays(config, wanted, label):
-    current, record = swarm_daemon.merge(config, wanted, {})
+    current, record = daemon_json.merge(config, wanted, {})
     current = {**current, "labels": [*current.get("labels", []), label]}
-    still, record = swarm_daemon.merge(current, wanted, record)
+    still, record = daemon_json.merge(current, wanted, record)
     assert label in still["labels"]
-    left, _ = swarm_daemon.merge(still, {}, record)
+    left, _ = daemon_json.merge(still, {}, record)
     assert set(left["labels"]) == {label, *config.get("labels", [])}
 
 
 @given(configs(), wants(), overlay_values)
 def test_overlay_and_the_rest_are_apart(config, wanted, store):
     """The two steps of a run merge one after the other, and neither undoes the other."""
-    keys = swarm_daemon.OVERLAY_KEYS
+    keys = daemon_json.OVERLAY_KEYS
     overlay = {"cluster-store": store, "cluster-advertise": "10.77.0.11:2275"}
-    current, record = swarm_daemon.merge(config, wanted, {})
-    both, record = swarm_daemon.merge(current, overlay, record, keys)
+    current, record = daemon_json.merge(config, wanted, {})
+    both, record = daemon_json.merge(current, overlay, record, keys)
     assert overlay.items() <= both.items()
-    assert swarm_daemon.merge(both, wanted, record) == (both, record)
-    assert swarm_daemon.merge(both, overlay, record, keys) == (both, record)
-    without, record = swarm_daemon.merge(both, {}, record, keys)
+    assert daemon_json.merge(both, wanted, record) == (both, record)
+    assert daemon_json.merge(both, overlay, record, keys) == (both, record)
+    without, record = daemon_json.merge(both, {}, record, keys)
     assert without == current
-    assert swarm_daemon.merge(without, {}, record)[0] == config
+    assert daemon_json.merge(without, {}, record)[0] == config
 
 
 @given(configs(), configs())
 def test_diff_is_empty_only_for_equal_files(old, new):
-    assert (swarm_daemon.diff(old, new) == {}) == (old == new)
+    assert (daemon_json.diff(old, new) == {}) == (old == new)
 
 
 @given(anything.filter(lambda one: isinstance(one, dict)), wants())
 def test_merge_takes_any_json_object_or_says_what_is_wrong(config, wanted):
-    with contextlib.suppress(swarm_errors.SwarmError):
-        swarm_daemon.merge(config, wanted, {})
+    with contextlib.suppress(errors.SwarmError):
+        daemon_json.merge(config, wanted, {})
 
 
 @given(st.dictionaries(st.just("labels"), anything), label_lists)
 def test_merge_takes_any_labels_or_says_what_is_wrong(config, labels):
-    with contextlib.suppress(swarm_errors.SwarmError):
-        swarm_daemon.merge(config, {"labels": labels}, {})
+    with contextlib.suppress(errors.SwarmError):
+        daemon_json.merge(config, {"labels": labels}, {})
 
 
 def _arguments(config, wanted):

@@ -6,8 +6,8 @@ import importlib
 from pathlib import Path
 
 import pytest
-import swarm_errors
 
+from swarm_formula.core import errors
 from tests.unit.execution import mocked
 
 ROOT = Path(__file__).parents[2]
@@ -144,7 +144,7 @@ def test_nothing_to_change(run, name, function, test):
 )
 @pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
 def test_error_fails_the_state_with_its_words(run, name, function, test):
-    ret, _ = run(name, function, swarm_errors.SwarmError("what, where, what to do"), test)
+    ret, _ = run(name, function, errors.SwarmError("what, where, what to do"), test)
     assert (ret["result"], ret["changes"]) == (False, {})
     assert ret["comment"] == "what, where, what to do"
 
@@ -153,14 +153,14 @@ def test_error_fails_the_state_with_its_words(run, name, function, test):
 def test_manager_without_a_copy_of_the_ca_is_warned_and_does_not_fail(run, test):
     ret, _ = run("swarm_ca_copy.present", "swarm_ca_copy.apply", CHANGES, test)
     assert (ret["result"], ret["changes"]) == (None if test else True, CHANGES)
-    error = swarm_errors.SwarmError("m1 gives none")
+    error = errors.SwarmError("m1 gives none")
     ret, _ = run("swarm_ca_copy.present", "swarm_ca_copy.apply", error, test)
     assert (ret["result"], ret["changes"], ret["warnings"]) == (True, {}, ["m1 gives none"])
 
 
 @pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
 def test_rollout_that_fails_tells_what_was_changed_all_the_same(run, test):
-    error = swarm_errors.RolloutError("service web: paused", CHANGES)
+    error = errors.RolloutError("service web: paused", CHANGES)
     ret, _ = run("swarm_service.managed", "swarm_service.apply_all", error, test)
     assert (ret["result"], ret["changes"], ret["comment"]) == (
         False,
@@ -202,7 +202,7 @@ def test_node_that_does_not_lead_leaves_it_to_the_leader(run, name):
 
 def test_node_that_cannot_tell_who_acts_fails(run):
     """In classic mode, the managers have to be asked."""
-    error = swarm_errors.WaitTimeoutError("gave up after 5 s: no manager is primary")
+    error = errors.WaitTimeoutError("gave up after 5 s: no manager is primary")
     ret, _ = run("swarm_service.managed", "swarm_service.apply_all", error)
     assert (ret["result"], ret["changes"]) == (False, {})
     assert "no manager is primary" in ret["comment"]
@@ -220,7 +220,7 @@ def test_job_fails_if_it_does_not_complete_and_tells_its_tasks(run, completed, t
     assert ("job a name: 0 of 1" in ret["comment"]) is (result is False)
     called.assert_called_once_with("a name", timeout=9, lines=20, test=test)
     assert run("swarm_job.run", "swarm_job.run", None)[0]["result"] is True
-    error = swarm_errors.SettingsError("no job")
+    error = errors.SettingsError("no job")
     assert run("swarm_job.run", "swarm_job.run", error)[0]["result"] is False
 
 
@@ -295,7 +295,7 @@ def test_comment_tells_of_the_drain(run, state, function):
 
 def test_store_that_is_gone_keeps_nobody_from_leaving(run):
     """No store, no key: its TTL ends it."""
-    error = swarm_errors.StoreError("Consul on this host does not answer (nodes)")
+    error = errors.StoreError("Consul on this host does not answer (nodes)")
     ret, _ = run("swarm_consul.deregistered", "swarm_consul.deregister", error)
     assert (ret["result"], ret["changes"]) == (True, {})
     assert "Consul on this host does not answer" in ret["comment"]
@@ -311,14 +311,14 @@ def test_wait_that_ends_well(run, name, function, timeout):
 
 @pytest.mark.parametrize(("name", "function"), WAITED.items())
 def test_wait_in_vain_fails_with_what_is_missing(run, name, function):
-    ret, _ = run(name, function, swarm_errors.WaitTimeoutError("gave up: m3 missing"))
+    ret, _ = run(name, function, errors.WaitTimeoutError("gave up: m3 missing"))
     assert (ret["result"], ret["comment"]) == (False, "gave up: m3 missing")
 
 
 @pytest.mark.parametrize(("name", "function"), WAITED.items())
 def test_wait_in_test_mode_looks_once_and_fails_nothing(run, name, function):
     """On a bare host nothing is there yet, and an earlier state would have brought it."""
-    error = swarm_errors.WaitTimeoutError("m3 missing")
+    error = errors.WaitTimeoutError("m3 missing")
     ret, called = run(name, function, error, test=True, timeout=30)
     assert (ret["result"], ret["changes"]) == (None, {})
     assert ret["comment"] == "would wait for it: m3 missing"

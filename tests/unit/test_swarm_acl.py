@@ -8,14 +8,12 @@ import uuid
 from unittest.mock import Mock
 
 import pytest
-import swarm_acl
-import swarm_ca_state
-import swarm_errors
-import swarm_files
-import swarm_kv
-import swarm_wait
 
 from _modules import swarm_consul, swarm_rights
+from swarm_formula.consul import acl as consul_acl
+from swarm_formula.consul import agent_api
+from swarm_formula.core import errors, host_files, wait
+from swarm_formula.tls import ca_state
 from tests.unit import consul_agent
 from tests.unit.execution import mocked, tried
 from tests.unit.pillars import VALID, node, settings_of
@@ -38,9 +36,9 @@ def agent():
 @pytest.fixture
 def on(monkeypatch, agent, tmp_path):
     """Return a function that sets up a host, and what applying its container changes."""
-    monkeypatch.setattr(swarm_files, "CONFIG", tmp_path)
-    monkeypatch.setattr(swarm_ca_state, "FILE", tmp_path / "ca.json")
-    monkeypatch.setattr(swarm_wait, "_FIRST", 0.01)
+    monkeypatch.setattr(host_files, "CONFIG", tmp_path)
+    monkeypatch.setattr(ca_state, "FILE", tmp_path / "ca.json")
+    monkeypatch.setattr(wait, "_FIRST", 0.01)
 
     def on(host="m2", changes=None, mine=None, **consul):
         pillar = {**VALID, "tls": {}, "timeout": 5}
@@ -87,7 +85,7 @@ def test_server_gets_the_token_from_the_ca_and_denies_what_is_not_granted(on, tm
     }
     assert (tmp_path / "consul.json").stat().st_mode & 0o777 == 0o600
     assert salt["mine.get"].call_args.args == (["m1"], "swarm_acl")
-    assert swarm_acl.management() == TOKEN
+    assert consul_acl.management() == TOKEN
 
 
 def test_client_gets_no_token(on, tmp_path):
@@ -95,18 +93,18 @@ def test_client_gets_no_token(on, tmp_path):
     swarm_consul.apply()
     assert written(tmp_path) == {"enabled": True, "default_policy": "deny"}
     salt["mine.get"].assert_not_called()
-    assert swarm_acl.management() is None
+    assert consul_acl.management() is None
 
 
 def test_ca_takes_its_own(on, tmp_path):
     on("m1", changes=CREATED)
-    swarm_files.write(tmp_path / "ca.json", json.dumps({"acl": TOKEN}))
+    host_files.write(tmp_path / "ca.json", json.dumps({"acl": TOKEN}))
     swarm_consul.apply()
     assert written(tmp_path)["tokens"] == {"master": TOKEN}
 
 
 def test_token_of_ones_own(on, tmp_path):
-    swarm_files.write(tmp_path / "secret", f"{TOKEN}\n")
+    host_files.write(tmp_path / "secret", f"{TOKEN}\n")
     salt = on(changes=CREATED, acl_token=str(tmp_path / "secret"))
     swarm_consul.apply()
     assert written(tmp_path)["tokens"] == {"master": TOKEN}
@@ -117,9 +115,7 @@ def test_token_of_ones_own(on, tmp_path):
 def test_ca_that_has_not_told_is_waited_for_and_named(on, tmp_path, mine):
     salt = on(changes=CREATED, mine=mine)
     salt["swarm_settings.get"].return_value["timeout"] = 0
-    with pytest.raises(
-        swarm_errors.WaitTimeoutError, match=r"m1, the CA \(swarm:tls:ca\), has not"
-    ):
+    with pytest.raises(errors.WaitTimeoutError, match=r"m1, the CA \(swarm:tls:ca\), has not"):
         swarm_consul.apply()
     assert not (tmp_path / "consul.json").exists()
     assert swarm_consul.apply(test=True) == CREATED
@@ -129,11 +125,11 @@ def test_ca_makes_a_token_once_and_only_if_pillar_wants_one():
     def having(**consul):
         return {"consul": {"acl": True, "acl_token": None, **consul}}
 
-    made = swarm_ca_state.with_token({}, having())
+    made = ca_state.with_token({}, having())
     assert uuid.UUID(made["acl"])
-    assert swarm_ca_state.with_token(made, having()) == made
+    assert ca_state.with_token(made, having()) == made
     for wanted in (having(acl=False), having(**{"acl_token": "/root/token"})):
-        assert swarm_ca_state.with_token({}, wanted) == {}
+        assert ca_state.with_token({}, wanted) == {}
 
 
 # ---- switching
@@ -145,7 +141,7 @@ def running(on, tmp_path):
 
     def running(before, host="m2", **consul):
         text = json.dumps({"acl": before} if before else {})
-        swarm_files.write(tmp_path / "consul.json", text)
+        host_files.write(tmp_path / "consul.json", text)
         return on(host, changes=CHANGED, mine=told(), **consul)
 
     return running
@@ -155,8 +151,8 @@ def running(on, tmp_path):
     ("before", "policy"),
     [
         (None, "allow"),
-        (swarm_acl.config(TOKEN, "allow"), "allow"),
-        (swarm_acl.config(TOKEN), "deny"),
+        (consul_acl.config(TOKEN, "allow"), "allow"),
+        (consul_acl.config(TOKEN), "deny"),
     ],
     ids=["on", "killed in it", "another change"],
 )
@@ -166,11 +162,11 @@ def test_servers_change_in_turn_and_deny_nothing_that_is_not_granted_yet(
     running(before)
     assert swarm_consul.apply() == CHANGED
     assert "PUT /v1/session/create" in agent.log
-    assert written(tmp_path) == swarm_acl.config(TOKEN, policy)
+    assert written(tmp_path) == consul_acl.config(TOKEN, policy)
 
 
 def test_servers_are_switched_off_in_turn(running, agent, tmp_path):
-    running(swarm_acl.config(TOKEN), acl=False)
+    running(consul_acl.config(TOKEN), acl=False)
     assert swarm_consul.apply() == CHANGED
     assert "PUT /v1/session/create" in agent.log
     assert "acl" not in json.loads((tmp_path / "consul.json").read_text())
@@ -186,24 +182,24 @@ def test_client_denies_at_once(running, tmp_path):
 def test_server_under_a_leader_without_acls_asks_that_one(running, agent):
     """It can tell nothing of its own then, not even to who has the token."""
     agent.alone = True
-    running(swarm_acl.config(TOKEN, "allow"))
+    running(consul_acl.config(TOKEN, "allow"))
     assert swarm_consul.status()["servers"] == ["m1", "m2", "m3"]
     assert swarm_consul.apply() == CHANGED
     agent.serve("m3", status=consul_agent.FAILED)
     assert swarm_consul.status()["servers"] == ["m1", "m2"]
 
 
-@pytest.mark.parametrize("acl", [None, swarm_acl.config(TOKEN)])
+@pytest.mark.parametrize("acl", [None, consul_acl.config(TOKEN)])
 def test_server_that_should_know_by_itself_is_waited_for(running, agent, acl):
     """Else the next one goes down before this one is back."""
     agent.alone = True
     running(acl)
-    with pytest.raises(swarm_errors.StoreError, match="ACL not found"):
+    with pytest.raises(errors.StoreError, match="ACL not found"):
         swarm_consul.status()
 
 
 def test_all_else_is_denied_once_the_swarm_has_its_rights(running, agent, tmp_path):
-    salt = running(swarm_acl.config(TOKEN, "allow"))
+    salt = running(consul_acl.config(TOKEN, "allow"))
     both = {**GRANTED, "all else in Consul": {"old": "allowed", "new": "denied"}}
     assert swarm_rights.apply(test=True) == both
     assert written(tmp_path)["default_policy"] == "allow"
@@ -214,7 +210,7 @@ def test_all_else_is_denied_once_the_swarm_has_its_rights(running, agent, tmp_pa
 
     salt["swarm_container.apply"].side_effect = tried(CHANGED, act)
     assert swarm_rights.apply() == both
-    assert written(tmp_path) == swarm_acl.config(TOKEN)
+    assert written(tmp_path) == consul_acl.config(TOKEN)
     assert "swarm-formula/turn" not in agent.keys
     salt["swarm_container.apply"].reset_mock()
     assert swarm_rights.apply() == swarm_rights.apply(test=True) == {}
@@ -233,16 +229,16 @@ def test_test_mode_promises_the_same_before_there_are_acls(running, agent):
     ids=["none", "the others wait for it", "of before 1.4"],
 )
 def test_nothing_is_denied_while_a_server_has_no_acls(running, agent, tmp_path, others, mode):
-    salt = running(swarm_acl.config(TOKEN, "allow"))
+    salt = running(consul_acl.config(TOKEN, "allow"))
     salt["swarm_settings.get"].return_value["timeout"] = 0
     agent.modes = {"m1": others, "m2": others, "m3": mode}
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul of m3 has no ACLs yet: apply"):
+    with pytest.raises(errors.WaitTimeoutError, match="Consul of m3 has no ACLs yet: apply"):
         swarm_rights.apply()
     assert written(tmp_path)["default_policy"] == "allow"
     salt["swarm_container.apply"].assert_not_called()
     agent.modes = {"m1": "1", "m2": "1"}
     agent.serve("m3", status=consul_agent.FAILED)
-    with pytest.raises(swarm_errors.SwarmError, match="would cost the quorum"):
+    with pytest.raises(errors.SwarmError, match="would cost the quorum"):
         swarm_rights.apply()
 
 
@@ -256,20 +252,20 @@ def test_nothing_is_denied_while_a_server_has_no_acls(running, agent, tmp_path, 
     ids=["another", "this one", "who is not in pillar"],
 )
 def test_leader_without_acls_is_told_for_none_else_can_be(running, agent, leader, words):
-    salt = running(swarm_acl.config(TOKEN, "allow"))
+    salt = running(consul_acl.config(TOKEN, "allow"))
     salt["swarm_settings.get"].return_value["timeout"] = 0
     agent.alone, agent.leader = True, leader
-    with pytest.raises(swarm_errors.WaitTimeoutError, match=words):
+    with pytest.raises(errors.WaitTimeoutError, match=words):
         swarm_rights.apply()
 
 
 def test_turn_ends_when_the_server_knows_the_rights_again(running, agent):
     """After a start it has none of them; if it became the leader then, nobody would."""
-    salt = running(swarm_acl.config(TOKEN, "allow"))
+    salt = running(consul_acl.config(TOKEN, "allow"))
     salt["swarm_settings.get"].return_value["timeout"] = 0.1
     modes = functools.partial(agent.modes.update, m2="2")
     salt["swarm_container.apply"].side_effect = tried(CHANGED, modes)
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul of m2 has no ACLs yet"):
+    with pytest.raises(errors.WaitTimeoutError, match="Consul of m2 has no ACLs yet"):
         swarm_rights.apply()
     assert "swarm-formula/turn" not in agent.keys
 
@@ -280,7 +276,7 @@ def test_turn_ends_when_the_server_knows_the_rights_again(running, agent):
 @pytest.fixture
 def server(on, tmp_path):
     """Have ACLs on this host, which is a server."""
-    swarm_files.write(tmp_path / "consul.json", json.dumps({"acl": swarm_acl.config(TOKEN)}))
+    host_files.write(tmp_path / "consul.json", json.dumps({"acl": consul_acl.config(TOKEN)}))
     return on()
 
 
@@ -289,7 +285,7 @@ def test_rights_are_granted_once(agent):
     assert swarm_rights.apply(test=True) == GRANTED
     assert (agent.policies, agent.anonymous, agent.keys) == ({}, [], {})
     assert swarm_rights.apply() == GRANTED
-    assert agent.policies == {"swarm-formula": swarm_acl.RULES}
+    assert agent.policies == {"swarm-formula": consul_acl.RULES}
     assert agent.anonymous == ["swarm-formula"]
     assert swarm_rights.apply() == {}
     assert swarm_rights.apply(test=True) == {}
@@ -298,10 +294,10 @@ def test_rights_are_granted_once(agent):
 def test_bare_host_is_promised_the_rights(on, monkeypatch):
     """Before the library is there with which Consul is asked."""
     on()
-    missing = Mock(side_effect=swarm_errors.SdkMissingError("swarm.libraries installs it"))
-    monkeypatch.setattr(swarm_kv, "connect", missing)
+    missing = Mock(side_effect=errors.SdkMissingError("swarm.libraries installs it"))
+    monkeypatch.setattr(agent_api, "connect", missing)
     assert swarm_rights.apply(test=True) == GRANTED
-    with pytest.raises(swarm_errors.SdkMissingError):
+    with pytest.raises(errors.SdkMissingError):
         swarm_rights.apply()
 
 
@@ -311,7 +307,7 @@ def test_rights_that_somebody_changed_are_put_right_and_those_he_added_stay(agen
     agent.policies |= {"swarm-formula": "", "dns": "node_prefix ..."}
     agent.anonymous = ["dns"]
     assert swarm_rights.apply() == GRANTED
-    assert agent.policies["swarm-formula"] == swarm_acl.RULES
+    assert agent.policies["swarm-formula"] == consul_acl.RULES
     assert agent.anonymous == ["dns", "swarm-formula"]
     assert swarm_rights.apply() == {}
 
@@ -320,7 +316,7 @@ def test_client_waits_until_a_server_has_granted_them(on, agent):
     salt = on("m4")
     assert swarm_rights.apply(test=True) == {}
     salt["swarm_settings.get"].return_value["timeout"] = 0
-    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"m4 waits for .*: no server has"):
+    with pytest.raises(errors.WaitTimeoutError, match=r"m4 waits for .*: no server has"):
         swarm_rights.apply()
     agent.keys["swarm-formula/acl"] = ("swarm-formula", None)
     assert swarm_rights.apply() == {}
@@ -331,7 +327,7 @@ def test_client_waits_until_a_server_has_granted_them(on, agent):
 def test_server_says_what_consul_says(agent, server):
     agent.management = "another"
     server["swarm_settings.get"].return_value["timeout"] = 0
-    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"refuses \(ACLs\): .*Permission den"):
+    with pytest.raises(errors.WaitTimeoutError, match=r"refuses \(ACLs\): .*Permission den"):
         swarm_rights.apply()
     assert swarm_rights.apply(test=True) == GRANTED
 
@@ -340,10 +336,10 @@ def test_server_says_what_consul_says(agent, server):
 @pytest.mark.parametrize("answer", [b"[]x", b"3", b"[3]", b"[{}]", b'{"a": 1}', b"null"])
 def test_answer_that_is_none_of_consuls(monkeypatch, server, answer):
     monkeypatch.setattr(
-        swarm_kv, "call", lambda *_, **__: type("", (), {"code": 200, "body": answer.decode()})
+        agent_api, "call", lambda *_, **__: type("", (), {"code": 200, "body": answer.decode()})
     )
     server["swarm_settings.get"].return_value["timeout"] = 0
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="answer on its ACLs is not understood"):
+    with pytest.raises(errors.WaitTimeoutError, match="answer on its ACLs is not understood"):
         swarm_rights.apply()
 
 

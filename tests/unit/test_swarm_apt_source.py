@@ -1,16 +1,15 @@
 import pytest
-import swarm_apt_source as source
-import swarm_schema
 
-HOST = source.Host("bookworm", "amd64", "/etc/apt/keyrings/swarm-formula.asc")
+from swarm_formula.package import apt_source
+from swarm_formula.settings import schema
+
+HOST = apt_source.Host("bookworm", "amd64", "/etc/apt/keyrings/swarm-formula.asc")
 DOCKER = "https://download.docker.com/linux/debian"
-DEFAULTS = {
-    key: field.default for key, field in swarm_schema.SCHEMA["engine"]["repository"].items()
-}
+DEFAULTS = {key: field.default for key, field in schema.SCHEMA["engine"]["repository"].items()}
 
 
 def stanza(host=HOST, **repository):
-    lines = source.stanza({**DEFAULTS, "url": DOCKER, **repository}, host).splitlines()
+    lines = apt_source.stanza({**DEFAULTS, "url": DOCKER, **repository}, host).splitlines()
     return dict(line.split(": ") for line in lines[1:])
 
 
@@ -47,7 +46,7 @@ def test_suite_that_is_a_path_has_no_components():
     ],
 )
 def test_source_in_use_is_found(name, text):
-    assert source.uris(name, text) == [DOCKER]
+    assert apt_source.uris(name, text) == [DOCKER]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +59,7 @@ def test_source_in_use_is_found(name, text):
     ],
 )
 def test_source_that_is_switched_off_does_not_count(name, text):
-    assert source.uris(name, text) == []
+    assert apt_source.uris(name, text) == []
 
 
 @pytest.mark.parametrize(
@@ -76,4 +75,4 @@ def test_source_that_is_switched_off_does_not_count(name, text):
     ],
 )
 def test_two_uris_of_one_archive(other, same):
-    assert source.same(DOCKER, other) is same
+    assert apt_source.same(DOCKER, other) is same

@@ -6,15 +6,12 @@ import copy
 import threading
 
 import pytest
-import swarm_address
-import swarm_archive
-import swarm_backup_consul
-import swarm_consul_file
-import swarm_dockerd
-import swarm_errors
-import swarm_mode
 
 from _modules import swarm_backup
+from swarm_formula.cluster import swarm_api
+from swarm_formula.consul import backup, config_file
+from swarm_formula.core import addresses, archive, errors
+from swarm_formula.daemon import dockerd
 from tests.unit.archives import snapshot
 from tests.unit.cluster_api import ClusterApi, node
 from tests.unit.consul_agent import running
@@ -54,8 +51,8 @@ def host(monkeypatch, on, tmp_path):
         )
         salt["config.get"] = lambda _: None
         monkeypatch.setattr(swarm_backup, "__salt__", salt, raising=False)
-        monkeypatch.setattr(swarm_archive, "FOLDER", tmp_path / "backups")
-        monkeypatch.setattr(swarm_dockerd, "answers", lambda: True)
+        monkeypatch.setattr(archive, "FOLDER", tmp_path / "backups")
+        monkeypatch.setattr(dockerd, "answers", lambda: True)
         return told
 
     return host
@@ -73,7 +70,7 @@ def test_manager_that_can_be_spared_is_stopped_and_comes_back(host):
     told = host(three())
     done = swarm_backup.save()
     assert told == [*STOPPED, "apply", "ready"]
-    facts = swarm_archive.read(done["path"])
+    facts = archive.read(done["path"])
     assert {key: facts[key] for key in ("cluster", "engine", "locked", "managers", "minion")} == {
         "cluster": "c1",
         "engine": "26.1.5",
@@ -87,10 +84,10 @@ def test_engine_runs_again_when_the_disk_is_full(host, monkeypatch):
     told = host(three())
 
     def full(*_):
-        raise swarm_errors.SwarmError("No space left on device")
+        raise errors.SwarmError("No space left on device")
 
-    monkeypatch.setattr(swarm_archive, "pack", full)
-    with pytest.raises(swarm_errors.SwarmError, match="No space left"):
+    monkeypatch.setattr(archive, "pack", full)
+    with pytest.raises(errors.SwarmError, match="No space left"):
         swarm_backup.save()
     assert told == STOPPED
 
@@ -106,7 +103,7 @@ def test_engine_runs_again_when_the_disk_is_full(host, monkeypatch):
 )
 def test_who_cannot_be_spared_is_not_stopped(host, api, said):
     told = host(api)
-    with pytest.raises(swarm_errors.SwarmError, match=said):
+    with pytest.raises(errors.SwarmError, match=said):
         swarm_backup.save()
     assert told == []
 
@@ -121,7 +118,7 @@ def test_cluster_that_locks_its_managers_could_not_be_restored(host):
     api = three()
     api.spec["EncryptionConfig"]["AutoLockManagers"] = True
     told = host(api)
-    with pytest.raises(swarm_errors.SwarmError, match=r"autolock: False, back up, and lock"):
+    with pytest.raises(errors.SwarmError, match=r"autolock: False, back up, and lock"):
         swarm_backup.save()
     assert told == []
 
@@ -130,7 +127,7 @@ def test_cluster_that_locks_its_managers_could_not_be_restored(host):
 def test_place_is_a_new_file(host, tmp_path, path):
     host(three())
     (tmp_path / "there").write_text("mine")
-    with pytest.raises(swarm_errors.SwarmError, match="path: "):
+    with pytest.raises(errors.SwarmError, match="path: "):
         swarm_backup.save(path or str(tmp_path / "there"))
     assert (tmp_path / "there").read_text() == "mine"
 
@@ -149,8 +146,8 @@ def lost(host, monkeypatch):
     def start(*_):
         api.state = "active"
 
-    monkeypatch.setattr(swarm_dockerd, "wait", start)
-    monkeypatch.setattr(swarm_address, "is_own", lambda address: address == "10.77.0.12")
+    monkeypatch.setattr(dockerd, "wait", start)
+    monkeypatch.setattr(addresses, "is_own", lambda address: address == "10.77.0.12")
     return path, api, told
 
 
@@ -178,7 +175,7 @@ def test_restore_makes_a_cluster_of_this_manager_alone(lost):
 def test_restore_is_refused(lost, change, said):
     path, api, told = lost
     vars(api).update(change)
-    with pytest.raises(swarm_errors.SwarmError, match=said):
+    with pytest.raises(errors.SwarmError, match=said):
         swarm_backup.restore(path)
     assert (told, api.asked) == ([], [])
     assert swarm_backup.restore(path, force=True, lose_cluster=True)
@@ -187,9 +184,9 @@ def test_restore_is_refused(lost, change, said):
 def test_restore_is_refused_where_nobody_could_join_the_cluster(lost, monkeypatch):
     """No engine changes the address of a manager: the others would look for it there for ever."""
     path, api, told = lost
-    monkeypatch.setattr(swarm_address, "is_own", lambda _: False)
+    monkeypatch.setattr(addresses, "is_own", lambda _: False)
     for test in (True, False):
-        with pytest.raises(swarm_errors.SwarmError, match=r"at 10\.77\.0\.12, the address of m2"):
+        with pytest.raises(errors.SwarmError, match=r"at 10\.77\.0\.12, the address of m2"):
             swarm_backup.restore(path, test=test)
     assert (told, api.asked) == ([], [])
     assert swarm_backup.restore(path, force=True)
@@ -197,8 +194,8 @@ def test_restore_is_refused_where_nobody_could_join_the_cluster(lost, monkeypatc
 
 def test_restore_is_refused_while_another_manager_listens(lost, monkeypatch):
     path, api, told = lost
-    monkeypatch.setattr(swarm_mode, "listens", lambda *_: ["m3"])
-    with pytest.raises(swarm_errors.SwarmError, match=r"m3 may be alive.*two of the same"):
+    monkeypatch.setattr(swarm_api, "listens", lambda *_: ["m3"])
+    with pytest.raises(errors.SwarmError, match=r"m3 may be alive.*two of the same"):
         swarm_backup.restore(path)
     assert (told, api.asked) == ([], [])
 
@@ -208,7 +205,7 @@ def test_restore_is_refused_while_another_manager_listens(lost, monkeypatch):
 
 def quorum_lost(monkeypatch, api):
     def refuse():
-        raise swarm_errors.ApiError("The swarm does not have a leader")
+        raise errors.ApiError("The swarm does not have a leader")
 
     monkeypatch.setattr(api, "nodes", refuse)
 
@@ -229,14 +226,14 @@ def test_cluster_that_is_well_is_not_cut_down(host):
     api = three()
     host(api)
     before = copy.deepcopy(api.known)
-    with pytest.raises(swarm_errors.SwarmError, match="has a leader"):
+    with pytest.raises(errors.SwarmError, match="has a leader"):
         swarm_backup.force_new_cluster()
     assert api.known == before
 
 
 def test_worker_has_nothing_to_make_a_cluster_of(host):
     host(ClusterApi("m4", [node("m4")]))
-    with pytest.raises(swarm_errors.SwarmError, match="m4 is no manager"):
+    with pytest.raises(errors.SwarmError, match="m4 is no manager"):
         swarm_backup.force_new_cluster(force=True)
 
 
@@ -249,13 +246,13 @@ def store(monkeypatch, tmp_path):
     settings = settings_of(VALID)
     salt = mocked(swarm_settings__get=settings, swarm_rights__apply={})
     monkeypatch.setattr(swarm_backup, "__salt__", salt, raising=False)
-    monkeypatch.setattr(swarm_archive, "FOLDER", tmp_path / "backups")
-    monkeypatch.setattr(swarm_backup_consul, "_ELECTING", 1)
+    monkeypatch.setattr(archive, "FOLDER", tmp_path / "backups")
+    monkeypatch.setattr(backup, "_ELECTING", 1)
     with running() as agent:
         # Consul still runs as its file says, while pillar has another port and TLS.
         assert (settings["consul"]["http_port"], settings["tls"]["used"]) != (agent.port, False)
         monkeypatch.setattr(
-            swarm_consul_file, "config", lambda: {"ports": {"http": agent.port, "https": -1}}
+            config_file, "config", lambda: {"ports": {"http": agent.port, "https": -1}}
         )
         yield agent
 
@@ -296,7 +293,7 @@ def test_swarm_has_its_rights_after_a_restore_of_what_knew_none(store, tmp_path)
 
 def test_half_a_snapshot_is_not_kept(store, tmp_path):
     store.snapshot = snapshot(tmp_path)[:-20]
-    with pytest.raises(swarm_errors.SwarmError, match="no snapshot of Consul"):
+    with pytest.raises(errors.SwarmError, match="no snapshot of Consul"):
         swarm_backup.save()
     assert not list((tmp_path / "backups").glob("*"))
 
@@ -306,7 +303,7 @@ def test_store_without_a_leader_tells_so(store, tmp_path):
     good.write_bytes(snapshot(tmp_path))
     store.leader = ""
     for call in (swarm_backup.save, lambda: swarm_backup.restore(str(good))):
-        with pytest.raises(swarm_errors.StoreError, match="No cluster leader"):
+        with pytest.raises(errors.StoreError, match="No cluster leader"):
             call()
 
 
@@ -325,6 +322,6 @@ def test_wrong_file_is_not_restored(store, tmp_path):
             bad.write_text(text)
         else:
             bad.unlink()
-        with pytest.raises(swarm_errors.SwarmError, match="bad"):
+        with pytest.raises(errors.SwarmError, match="bad"):
             swarm_backup.restore(str(bad))
     assert store.log == []

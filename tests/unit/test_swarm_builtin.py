@@ -2,21 +2,14 @@ from unittest.mock import Mock
 
 import docker
 import pytest
-import swarm_adoption
-import swarm_caller
-import swarm_departure
-import swarm_dockerd
-import swarm_errors
-import swarm_joining
-import swarm_leading
-import swarm_mode
-import swarm_mode_roles
-import swarm_mode_update
-import swarm_node_update
-import swarm_nodes
-import swarm_wait
 
 from _modules import swarm_builtin, swarm_leader
+from swarm_formula.builtin import adoption, departure, joining, node_update
+from swarm_formula.cluster import leading, node_info, roles, swarm_api
+from swarm_formula.cluster import update as cluster_update
+from swarm_formula.core import errors, wait
+from swarm_formula.daemon import dockerd
+from swarm_formula.salt import caller
 from tests.unit.cluster_api import ClusterApi, node
 from tests.unit.execution import own_time
 from tests.unit.pillars import BUILTIN, settings_of
@@ -68,7 +61,7 @@ def test_first_manager_founds_the_cluster_unless_it_is_in_one(on, me, state, fou
 
 def test_first_manager_that_has_no_engine_yet_founds_the_cluster(on, monkeypatch):
     on("m1", ClusterApi("m1"))
-    error = swarm_errors.EngineUnreachableError("no engine")
+    error = errors.EngineUnreachableError("no engine")
     monkeypatch.setattr(swarm_leader, "_client", Mock(side_effect=error))
     assert swarm_leader.founds() is True
 
@@ -109,8 +102,8 @@ def test_dry_run_orders_nothing_and_tells_nobody(on):
 def test_no_cluster_is_made_where_another_manager_listens(on, monkeypatch, hurry):
     api = ClusterApi("m1", state="inactive")
     on("m1", api, timeout=5)
-    monkeypatch.setattr(swarm_mode, "listens", lambda *_: ["m2"])
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="m2 may have a cluster"):
+    monkeypatch.setattr(swarm_api, "listens", lambda *_: ["m2"])
+    with pytest.raises(errors.WaitTimeoutError, match="m2 may have a cluster"):
         swarm_builtin.apply()
     assert api.asked == []
 
@@ -137,7 +130,7 @@ def test_join_tries_one_manager_after_the_other_with_the_token_of_each(on):
 def test_who_may_have_no_token_is_told_so(on, hurry):
     api = ClusterApi("m4", state="inactive")
     on("m4", api, {("m1", "swarm_cluster"): record("m1", token="")})
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="lets this minion have a token"):
+    with pytest.raises(errors.WaitTimeoutError, match="lets this minion have a token"):
         swarm_builtin.apply()
 
 
@@ -165,7 +158,7 @@ def test_former_manager_keeps_its_record_until_it_has_the_certificate_of_a_worke
     api = ClusterApi("m3", [node("m1", "manager"), node("m3")])
     mine = on("m3", api, {**records("m1", "m3"), **claims("m3")})
     with monkeypatch.context() as patched:
-        patched.setattr(swarm_mode, "is_certified_manager", lambda _: True)
+        patched.setattr(swarm_api, "is_certified_manager", lambda _: True)
         swarm_builtin.tell()
         assert ("m3", "swarm_cluster") in mine
     swarm_builtin.tell()
@@ -256,13 +249,13 @@ def test_node_that_is_drained_for_a_restart_after_it_was_listed_stays_drained(on
     inspect = api.inspect_node
 
     def inspect_node(which):
-        drained = {"Availability": "drain", "Labels": {swarm_nodes.DRAINED: "pause"}}
+        drained = {"Availability": "drain", "Labels": {node_info.DRAINED: "pause"}}
         api.known[which]["Spec"] |= drained
         return inspect(which)
 
     monkeypatch.setattr(api, "inspect_node", inspect_node)
     swarm_leader.settle()
-    labels = {swarm_nodes.DRAINED: "pause", "zone": "d"}
+    labels = {node_info.DRAINED: "pause", "zone": "d"}
     assert api.asked == [("id-m4", "worker", "drain", labels)]
 
 
@@ -288,7 +281,7 @@ def test_quorum_is_checked_after_the_wait_for_former_managers(on, monkeypatch, h
         return nodes(**words)
 
     monkeypatch.setattr(api, "nodes", list_nodes)
-    with pytest.raises(swarm_errors.SwarmError, match=r"demoting m3 .* would cost the quorum"):
+    with pytest.raises(errors.SwarmError, match=r"demoting m3 .* would cost the quorum"):
         swarm_leader.settle()
     assert api.known["id-m3"]["ManagerStatus"]
 
@@ -305,7 +298,7 @@ def test_former_manager_that_is_a_worker_late_is_waited_for(on, monkeypatch):
         monotonic=lambda: now[-1],
         time=lambda: now[-1],
     )
-    for module in (swarm_wait, swarm_mode_roles):
+    for module in (wait, roles):
         monkeypatch.setattr(module, "time", clock)
 
     def list_nodes(**words):
@@ -323,7 +316,7 @@ def test_limit_of_the_wait_for_a_former_manager_is_not_that_of_the_pillar(on, hu
     api = ClusterApi("m1", [node("m1", "manager", leader=True), node("m2", "manager"), *before])
     pillar = {"managers": ["m1"], "nodes": {"m*": {}}}
     on("m1", api, told | claims("m1", "m2", "m4"), **pillar, timeout=60)
-    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"demoting m2 .* m4") as caught:
+    with pytest.raises(errors.WaitTimeoutError, match=r"demoting m2 .* m4") as caught:
         swarm_leader.settle()
     assert "swarm:timeout" not in str(caught.value)
 
@@ -332,7 +325,7 @@ def test_limit_of_the_wait_for_a_former_manager_is_not_that_of_the_pillar(on, hu
     ("pillar", "becomes"), [({}, "pause"), ({"m4": {"availability": "active"}}, "active")]
 )
 def test_leader_restores_a_node_that_a_lost_run_has_left_drained(on, pillar, becomes):
-    left = node("m4", Availability="drain", Labels={swarm_nodes.DRAINED: "pause", "zone": "a"})
+    left = node("m4", Availability="drain", Labels={node_info.DRAINED: "pause", "zone": "a"})
     api = cluster("m1", left, node("m5", Availability="drain"))
     on("m1", api, claims("m1", "m2", "m3", "m4", "m5"), nodes={"m5": {}, "m4": {}, **pillar})
     change = {"old": "drained for a restart of its engine", "new": becomes}
@@ -485,7 +478,7 @@ def test_cas_that_sign_go_in_the_edit_that_makes_a_new_one(on, keyless):
 def test_cas_that_sign_do_not_go_without_a_new_one(on, keyless):
     before = keyless.spec
     on("m1", keyless, builtin={"cluster": {"external-ca": []}})
-    with pytest.raises(swarm_errors.ApiError, match="change swarm:builtin:cluster:ca-rotation"):
+    with pytest.raises(errors.ApiError, match="change swarm:builtin:cluster:ca-rotation"):
         swarm_leader.apply_cluster()
     assert keyless.spec == before
 
@@ -495,7 +488,7 @@ def test_change_of_the_ca_under_way_names_the_node_that_it_waits_for(on, hurry):
     api.known["id-m3"]["Status"]["State"] = "down"
     api.slow = True
     on("m1", api, builtin={"cluster": {"ca-rotation": 3}})
-    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"waits for m3 \(id-m3\): bring it up"):
+    with pytest.raises(errors.WaitTimeoutError, match=r"waits for m3 \(id-m3\): bring it up"):
         swarm_leader.apply_cluster()
 
 
@@ -504,7 +497,7 @@ def test_node_that_is_down_keeps_the_old_ca_alive(on, authority, hurry):
     api.known["id-m3"]["Status"]["State"] = "down"
     api.slow = True
     on("m1", api, builtin=authority[0])
-    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"waits for m3 \(id-m3\): bring it up"):
+    with pytest.raises(errors.WaitTimeoutError, match=r"waits for m3 \(id-m3\): bring it up"):
         swarm_leader.apply_cluster()
 
 
@@ -523,7 +516,7 @@ def test_certificate_that_is_none_is_told_and_nothing_asked(on, authority):
     cert.write_text("hello")
     api = cluster()
     on("m1", api, builtin=builtin)
-    with pytest.raises(swarm_errors.SwarmError, match=f"{cert} is not one certificate as PEM"):
+    with pytest.raises(errors.SwarmError, match=f"{cert} is not one certificate as PEM"):
         swarm_leader.apply_cluster()
     assert api.asked == []
 
@@ -575,7 +568,7 @@ def test_cluster_with_something_in_it_is_not_ended(on, kind, test):
     api = ClusterApi("m1", [node("m1", "manager", leader=True)])
     api.things = {kind: names}
     on("m1", api)
-    with pytest.raises(swarm_errors.SwarmError) as failure:
+    with pytest.raises(errors.SwarmError) as failure:
         swarm_builtin.leave(test=test)
     assert f"would be lost, if all nodes left: {told}. " in str(failure.value)
     assert api.asked == []
@@ -656,7 +649,7 @@ def test_node_whose_join_outlasts_the_run_was_brought_in_by_the_formula(on, monk
     api = ClusterApi("m4", [node("m1", "manager")], state="inactive")
     on("m4", api, records("m1"))
     with monkeypatch.context() as killed:
-        killed.setattr(swarm_adoption, "note", lambda *_, **__: 1 / 0)
+        killed.setattr(adoption, "note", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             swarm_builtin.apply()
     assert swarm_builtin.apply() == {}
@@ -675,17 +668,17 @@ def test_host_that_joined_by_hand_is_another_node(on):
     on("m1", api)
     swarm_builtin.apply()
     api.known["id-m1"]["ID"] = "id-new"
-    assert swarm_adoption.is_adopted("id-new", told=False)
-    swarm_adoption.note("id-new", adopted=True)
-    swarm_adoption.note("id-new", adopted=False)
-    assert swarm_adoption.is_adopted("id-new", told=True)
+    assert adoption.is_adopted("id-new", told=False)
+    adoption.note("id-new", adopted=True)
+    adoption.note("id-new", adopted=False)
+    assert adoption.is_adopted("id-new", told=True)
 
 
 def test_manager_of_several_leaves_alone_and_not_with_all_others(on):
     api = cluster("m2")
     api.things = {"services": ["web"]}
     on("m2", api)
-    with pytest.raises(swarm_errors.SwarmError, match="service web"):
+    with pytest.raises(errors.SwarmError, match="service web"):
         swarm_builtin.leave(ending=True)
     assert api.asked == []
     assert swarm_builtin.leave()
@@ -695,8 +688,8 @@ def test_worker_with_tasks_does_not_leave_with_all_others(on, monkeypatch):
     api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
     api.things = {"tasks": ["web", "db", "web"]}
     on("m4", api)
-    monkeypatch.setattr(swarm_departure, "_TOGETHER", 0)
-    with pytest.raises(swarm_errors.SwarmError, match=r"tasks of db, web\. .*swarm.remove m4"):
+    monkeypatch.setattr(departure, "_TOGETHER", 0)
+    with pytest.raises(errors.SwarmError, match=r"tasks of db, web\. .*swarm.remove m4"):
         swarm_builtin.leave(ending=True)
     assert api.asked == []
     api.things = {}
@@ -713,7 +706,7 @@ def test_what_came_while_the_others_left_is_not_lost(on, monkeypatch, hurry):
             del api.known[other]["ManagerStatus"]
 
     monkeypatch.setattr(api, "update_node", update)
-    with pytest.raises(swarm_errors.SwarmError, match="service web"):
+    with pytest.raises(errors.SwarmError, match="service web"):
         swarm_builtin.leave(ending=True)
     assert api.asked == []
 
@@ -736,7 +729,7 @@ def test_manager_leaves_though_nobody_is_left_to_sign_a_workers_certificate(on, 
     """Seen on 20.10.24: three managers were cleaned together, and one waited for ever."""
     api = cluster("m2")
     on("m2", api)
-    monkeypatch.setattr(swarm_mode, "is_certified_manager", lambda _: True)
+    monkeypatch.setattr(swarm_api, "is_certified_manager", lambda _: True)
     swarm_builtin.leave()
     assert api.asked[-1] == ("leave", False)
 
@@ -745,9 +738,9 @@ def test_manager_that_quorum_needs_does_not_leave(on, hurry):
     managers = [node("m1", "manager"), node("m2", "manager"), node("m3", "manager", state="down")]
     api = ClusterApi("m2", managers)
     on("m2", api)
-    with pytest.raises(swarm_errors.SwarmError, match="would cost the quorum"):
+    with pytest.raises(errors.SwarmError, match="would cost the quorum"):
         swarm_builtin.leave()
-    with pytest.raises(swarm_errors.SwarmError, match="would cost the quorum"):
+    with pytest.raises(errors.SwarmError, match="would cost the quorum"):
         swarm_leader.expel("id-m1")
     assert api.asked == []
 
@@ -766,7 +759,7 @@ def test_manager_is_not_removed_if_a_former_one_would_cost_the_last_one_its_quor
     before, told = former("m4", state="down")
     api = ClusterApi("m1", [node("m1", "manager", leader=True), node("m2", "manager"), *before])
     on("m1", api, told, nodes={"m*": {}})
-    with pytest.raises(swarm_errors.SwarmError, match=r"demoting m2 .* when m4 .* starts"):
+    with pytest.raises(errors.SwarmError, match=r"demoting m2 .* when m4 .* starts"):
         swarm_leader.expel("id-m2")
     assert api.asked == []
     assert swarm_leader.expel("id-m4") == {"drained": True}
@@ -778,16 +771,16 @@ def test_node_that_goes_down_while_it_is_drained_holds_nobody_up(on):
     api = cluster("m1", node("m4", state="down"))
     api.things["left"] = [{"ID": "task"}]
     on("m1", api)
-    swarm_mode_update.drain(api, "id-m4", 0)
-    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"1 task\(s\) still run on node id-m3"):
-        swarm_mode_update.drain(api, "id-m3", 0)
+    cluster_update.drain(api, "id-m4", 0)
+    with pytest.raises(errors.WaitTimeoutError, match=r"1 task\(s\) still run on node id-m3"):
+        cluster_update.drain(api, "id-m3", 0)
 
 
 def test_node_that_has_not_left_is_not_dropped_without_force(on, monkeypatch):
-    monkeypatch.setattr(swarm_leading, "CHANGING", 0.05)
+    monkeypatch.setattr(leading, "CHANGING", 0.05)
     api = cluster("m1", node("m4"), node("m5", state="down"))
     on("m1", api)
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="id-m4 has not left its cluster"):
+    with pytest.raises(errors.WaitTimeoutError, match="id-m4 has not left its cluster"):
         swarm_leader.drop("id-m4", force=False)
     assert swarm_leader.drop("id-m5", force=False)
     assert swarm_leader.drop("id-m9", force=False) == {}
@@ -866,7 +859,7 @@ def test_node_whose_managers_were_followed_by_others_joins_again(on, hurry, monk
     """Found by a walk: it was off meanwhile, and would wait for ever."""
     api = ClusterApi("m4", [node("m1", "manager", leader=True), node("m4")])
     mine = on("m4", api, {**records("m1"), **claims("m4")}, timeout=60)
-    monkeypatch.setattr(swarm_joining, "_STEADY", 0)
+    monkeypatch.setattr(joining, "_STEADY", 0)
     lost = {"LocalNodeState": "pending", "NodeID": "id-m4", "RemoteManagers": [{"NodeID": "id-m9"}]}
     info = api.info
     monkeypatch.setattr(
@@ -905,9 +898,9 @@ def not_counted(monkeypatch, starts):
     swarm_builtin.__salt__["publish.publish"].side_effect = lambda _, function, *__, **___: (
         {"m1": listed} if function == "swarm_leader.list_nodes" else {}
     )
-    monkeypatch.setattr(swarm_joining, "_STEADY", 0)
-    monkeypatch.setattr(swarm_dockerd, "start", lambda *_: starts.append("restart"))
-    monkeypatch.setattr(swarm_dockerd, "wait", lambda *_: None)
+    monkeypatch.setattr(joining, "_STEADY", 0)
+    monkeypatch.setattr(dockerd, "start", lambda *_: starts.append("restart"))
+    monkeypatch.setattr(dockerd, "wait", lambda *_: None)
 
 
 def rejoins(api, monkeypatch):
@@ -1003,11 +996,11 @@ def test_engine_that_tries_again_by_itself_is_not_restarted_meanwhile(on, monkey
         return {"Swarm": {**failed, "LocalNodeState": looks[-1]}}
 
     monkeypatch.setattr(api, "info", info)
-    monkeypatch.setattr(swarm_joining, "_STEADY", 0.05)
-    monkeypatch.setattr(swarm_joining, "_LOOK", 0.001)
-    monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
-    monkeypatch.setattr(swarm_dockerd, "start", lambda *_: looks.append("restart"))
-    monkeypatch.setattr(swarm_dockerd, "wait", lambda *_: None)
+    monkeypatch.setattr(joining, "_STEADY", 0.05)
+    monkeypatch.setattr(joining, "_LOOK", 0.001)
+    monkeypatch.setattr(wait, "_FIRST", 0.001)
+    monkeypatch.setattr(dockerd, "start", lambda *_: looks.append("restart"))
+    monkeypatch.setattr(dockerd, "wait", lambda *_: None)
     swarm_builtin.apply()
     assert looks.count("restart") == 1
     rest = looks[: looks.index("restart")]
@@ -1028,7 +1021,7 @@ def test_engine_that_becomes_a_worker_just_now_does_not_lead_and_is_no_error(on,
         raise docker.errors.APIError("503", explanation="This node is not a swarm manager")
 
     monkeypatch.setattr(api, "nodes", nodes)
-    monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
+    monkeypatch.setattr(wait, "_FIRST", 0.001)
     assert swarm_leader.leads() is False
 
 
@@ -1040,7 +1033,7 @@ def test_manager_that_has_no_leader_for_longer_says_so(on, monkeypatch, hurry):
         raise docker.errors.APIError("503", explanation="The swarm does not have a leader")
 
     monkeypatch.setattr(api, "nodes", nodes)
-    with pytest.raises(swarm_errors.ApiError, match=r"^nodes of the cluster: .*not have a leader"):
+    with pytest.raises(errors.ApiError, match=r"^nodes of the cluster: .*not have a leader"):
         swarm_leader.leads()
 
 
@@ -1054,7 +1047,7 @@ def test_tasks_of_a_service_that_was_removed_a_moment_ago_end(on, monkeypatch):
         "containers",
         lambda filters: [{"Labels": {label: name}} for name in (left.pop(0) if left else [])],
     )
-    monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
+    monkeypatch.setattr(wait, "_FIRST", 0.001)
     assert swarm_builtin.leave(ending=True)
     assert left == []
 
@@ -1064,7 +1057,7 @@ def test_managers_check_who_asks_before_any_work(on):
     api = ClusterApi("m1", [node("m1", "manager", leader=True), node("m4")])
     on("m1", api)
     salt, ask = swarm_leader.__salt__, {"__pub_id": "m9"}
-    with swarm_caller.admitted("m8", []):
+    with caller.admitted("m8", []):
         salt["swarm_settings.get"].reset_mock()
         for function in (swarm_leader.settle, swarm_leader.list_nodes):
             assert "busy with another minion" in function(**ask)["busy"]
@@ -1073,10 +1066,10 @@ def test_managers_check_who_asks_before_any_work(on):
 
 
 def test_managers_do_not_queue_requests(on, monkeypatch):
-    monkeypatch.setattr(swarm_node_update, "_PATIENCE", 0)
+    monkeypatch.setattr(node_update, "_PATIENCE", 0)
     api = ClusterApi("m1", [node("m1", "manager", leader=True), node("m4")])
     on("m1", api)
-    with swarm_mode.alone():
+    with swarm_api.alone():
         assert "busy" in swarm_leader.settle(__pub_id="m2")
 
 

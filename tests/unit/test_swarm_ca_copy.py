@@ -8,18 +8,11 @@ import shutil
 from unittest.mock import create_autospec
 
 import pytest
-import swarm_ca_record
-import swarm_ca_removal
-import swarm_ca_state
-import swarm_copy_store
-import swarm_errors
-import swarm_files
-import swarm_pki
-import swarm_seal
-import swarm_wait
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from _modules import swarm_ca, swarm_ca_copy, swarm_tls
+from swarm_formula.core import errors, host_files, wait
+from swarm_formula.tls import ca_copy_store, ca_record, ca_removal, ca_state, pki, seal
 from tests.unit.tls_hosts import PILLAR, Hosts
 
 ALL = ("m1", "m2", "m3", "m4")
@@ -28,8 +21,8 @@ ALL = ("m1", "m2", "m3", "m4")
 @pytest.fixture
 def hosts(monkeypatch, tmp_path):
     """Return four hosts, three of them managers, after two applies."""
-    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
-    monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
+    monkeypatch.setattr(host_files, "_LOCKS", tmp_path)
+    monkeypatch.setattr(wait, "_FIRST", 0.001)
     found = Hosts(monkeypatch, tmp_path)
     found.apply(*ALL)
     keep(found)
@@ -49,31 +42,31 @@ def keep(hosts, *names):
 
 def state(hosts, host="m1"):
     hosts.on(host)
-    return swarm_ca_state.load()
+    return ca_state.load()
 
 
 def lose(hosts, host="m1"):
     """Return the CA's state, and give its host a fresh disk."""
     before = state(hosts, host)
-    shutil.rmtree(hosts.on(host) and swarm_files.CONFIG)
-    swarm_files.write(swarm_files.RECORD, None)
+    shutil.rmtree(hosts.on(host) and host_files.CONFIG)
+    host_files.write(host_files.RECORD, None)
     return before
 
 
 def edit(hosts, host, change):
     """Replace the copy of a host by another one, sealed as the CA's is."""
     hosts.on(host)
-    found = swarm_copy_store.held()
-    changed = change(swarm_copy_store.own(host).state)
-    key = swarm_seal.public(swarm_files.read(swarm_files.CONFIG / "sealing.key").strip())
-    found["box"] = swarm_seal.sealed(json.dumps(changed), key, f"CA for {host}")
-    swarm_files.write(swarm_files.CONFIG / "ca.sealed", json.dumps(found))
+    found = ca_copy_store.held()
+    changed = change(ca_copy_store.own(host).state)
+    key = seal.public(host_files.read(host_files.CONFIG / "sealing.key").strip())
+    found["box"] = seal.sealed(json.dumps(changed), key, f"CA for {host}")
+    host_files.write(host_files.CONFIG / "ca.sealed", json.dumps(found))
 
 
 def ask(hosts, giver, caller, key=None):
     hosts.on(giver)
-    key = key or swarm_seal.new_key()
-    return swarm_ca_copy.give({"key": swarm_seal.public(key)}, __pub_id=caller)
+    key = key or seal.new_key()
+    return swarm_ca_copy.give({"key": seal.public(key)}, __pub_id=caller)
 
 
 # ---- copies are kept
@@ -82,33 +75,33 @@ def ask(hosts, giver, caller, key=None):
 def test_each_manager_and_nobody_else_keeps_a_copy(hosts):
     for host, kept in (("m1", False), ("m2", True), ("m3", True), ("m4", False)):
         hosts.on(host)
-        assert swarm_copy_store.is_kept() is kept
+        assert ca_copy_store.is_kept() is kept
     hosts.on("m2")
-    assert swarm_copy_store.own("m2").state == state(hosts)
+    assert ca_copy_store.own("m2").state == state(hosts)
     hosts.on("m2")
     for name in ("ca.sealed", "sealing.key"):
-        assert (swarm_files.CONFIG / name).stat().st_mode & 0o777 == 0o600
+        assert (host_files.CONFIG / name).stat().st_mode & 0o777 == 0o600
 
 
 def test_current_copy_is_not_asked_for_again(hosts):
     hosts.asked.clear()
     assert keep(hosts) == {host: {} for host in ALL}
     assert hosts.asked == []
-    swarm_files.write(hosts.on("m2") and swarm_files.CONFIG / "ca.sealed", "junk")
+    host_files.write(hosts.on("m2") and host_files.CONFIG / "ca.sealed", "junk")
     assert keep(hosts, "m2")["m2"] == {"copy of the CA": {"old": None, "new": "of m1"}}
 
 
 def test_first_copy_is_promised_and_not_made_by_a_dry_run(hosts):
     hosts.on("m2")
-    swarm_copy_store.drop()
+    ca_copy_store.drop()
     assert swarm_ca_copy.apply(test=True) == {"copy of the CA": {"old": None, "new": "of m1"}}
-    assert not swarm_copy_store.is_kept()
+    assert not ca_copy_store.is_kept()
 
 
 def test_first_copy_is_promised_before_there_is_a_ca(monkeypatch, tmp_path):
     """Found by the lab's dry run on bare hosts."""
-    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
-    monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
+    monkeypatch.setattr(host_files, "_LOCKS", tmp_path)
+    monkeypatch.setattr(wait, "_FIRST", 0.001)
     hosts, promised = Hosts(monkeypatch, tmp_path), {}
     for host in ALL:
         hosts.on(host)
@@ -123,7 +116,7 @@ def test_host_that_is_no_manager_any_more_drops_its_copy(hosts):
     hosts.on("m3", managers=["m1", "m2"], nodes={"m3": {}, "m4": {}})
     gone = {"copy of the CA": {"old": "present", "new": None}}
     assert swarm_ca_copy.apply(test=True) == gone
-    assert swarm_copy_store.is_kept()
+    assert ca_copy_store.is_kept()
     assert swarm_ca_copy.apply() == gone
     assert swarm_ca_copy.apply() == {}
 
@@ -133,10 +126,10 @@ def test_ca_that_gives_no_copy_leaves_the_old_one(hosts):
     hosts.apply("m1")
     hosts.silent = {"m1"}
     hosts.on("m2")
-    before = swarm_copy_store.held()
-    with pytest.raises(swarm_errors.SwarmError, match=r"no current copy .*peer: swarm_ca_copy"):
+    before = ca_copy_store.held()
+    with pytest.raises(errors.SwarmError, match=r"no current copy .*peer: swarm_ca_copy"):
         swarm_ca_copy.apply()
-    assert swarm_copy_store.held() == before
+    assert ca_copy_store.held() == before
 
 
 def test_copies_and_the_way_to_them_show_no_key(hosts):
@@ -145,7 +138,7 @@ def test_copies_and_the_way_to_them_show_no_key(hosts):
     keep(hosts)
     hosts.on("m2")
     told = "".join([*hosts.bus, json.dumps(list(hosts.mine.values()))])
-    told += (swarm_files.CONFIG / "ca.sealed").read_text()
+    told += (host_files.CONFIG / "ca.sealed").read_text()
     assert "box" in told
     for line in lost["ca"]["key"].splitlines()[1:-1]:
         assert line not in told
@@ -161,7 +154,7 @@ def test_lost_ca_comes_back_from_a_manager_in_one_apply(hosts, silent):
     holder = "m3" if "m2" in silent else "m2"
     hosts.on("m1")
     told = swarm_ca.apply(test=True)
-    assert swarm_ca_state.load() == {}
+    assert ca_state.load() == {}
     changes = hosts.apply(*ALL)
     assert told["CA"] == changes["m1"]["CA"]
     if silent:
@@ -187,11 +180,11 @@ def test_ca_moves_to_a_manager_that_pillar_names(hosts):
     assert hosts.apply("m3", "m4") == {"m3": {}, "m4": {}}
     assert keep(hosts, "m2", "m3")["m2"] == {"copy of the CA": {"old": "present", "new": None}}
     hosts.on("m3")
-    assert swarm_copy_store.own("m3").ca == "m2"
+    assert ca_copy_store.own("m3").ca == "m2"
 
 
 def test_new_swarm_asks_nobody_for_a_copy(monkeypatch, tmp_path):
-    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+    monkeypatch.setattr(host_files, "_LOCKS", tmp_path)
     new = Hosts(monkeypatch, tmp_path)
     assert new.apply("m1")["m1"]["CA"]["new"] == "made"
     assert new.asked == []
@@ -199,14 +192,14 @@ def test_new_swarm_asks_nobody_for_a_copy(monkeypatch, tmp_path):
 
 def test_host_that_cannot_encrypt_has_a_ca_and_no_copy(monkeypatch, tmp_path):
     """In FIPS mode, there is no X25519."""
-    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
-    unable = create_autospec(swarm_seal.X25519PrivateKey)
+    monkeypatch.setattr(host_files, "_LOCKS", tmp_path)
+    unable = create_autospec(seal.X25519PrivateKey)
     unable.generate.side_effect = UnsupportedAlgorithm("not supported by this OpenSSL")
-    monkeypatch.setattr(swarm_seal, "X25519PrivateKey", unable)
+    monkeypatch.setattr(seal, "X25519PrivateKey", unable)
     new = Hosts(monkeypatch, tmp_path)
     assert new.apply("m1")["m1"]["CA"]["new"] == "made"
     new.apply("m2")
-    with pytest.raises(swarm_errors.SwarmError, match="cannot encrypt a copy"):
+    with pytest.raises(errors.SwarmError, match="cannot encrypt a copy"):
         keep(new, "m2")
 
 
@@ -217,10 +210,10 @@ def test_backup_that_is_put_back_counts_more_than_the_copies(hosts):
     keep(hosts)
     lose(hosts)
     hosts.on("m1")
-    swarm_files.write(swarm_ca_state.FILE, json.dumps(old), mode=0o600)
+    host_files.write(ca_state.FILE, json.dumps(old), mode=0o600)
     assert "CA" not in hosts.apply("m1")["m1"]
     keep(hosts)
-    assert swarm_copy_store.own(hosts.on("m2")["id"]).state == state(hosts)
+    assert ca_copy_store.own(hosts.on("m2")["id"]).state == state(hosts)
 
 
 def test_no_second_ca_while_who_has_a_copy_is_silent(hosts):
@@ -228,9 +221,9 @@ def test_no_second_ca_while_who_has_a_copy_is_silent(hosts):
     hosts.silent = {"m2", "m3"}
     hosts.on("m1")["timeout"] = 0
     for test in (True, False):
-        with pytest.raises(swarm_errors.WaitTimeoutError, match=r"A copy is on m2, m3.*No second"):
+        with pytest.raises(errors.WaitTimeoutError, match=r"A copy is on m2, m3.*No second"):
             swarm_ca.apply(test=test)
-    assert swarm_ca_state.load() == {}
+    assert ca_state.load() == {}
 
 
 def test_distrust_everywhere_gives_a_new_ca_as_ever(hosts):
@@ -256,32 +249,32 @@ def test_ca_that_moves_back_does_not_go_on_with_its_old_state(hosts):
     hosts.pillar = PILLAR
     hosts.on("m1")
     for function in (lambda: swarm_ca.apply(test=True), swarm_ca.apply, swarm_ca.record):
-        with pytest.raises(swarm_errors.SwarmError, match=r"older than its copy .*m2 meanwhile"):
+        with pytest.raises(errors.SwarmError, match=r"older than its copy .*m2 meanwhile"):
             function()
     assert ("m1", "swarm_ca") not in hosts.mine
     assert "older than its copy" in ask(hosts, "m1", "m2")["refused"]
     assert state(hosts) == old
-    swarm_ca_state.FILE.unlink()
+    ca_state.FILE.unlink()
     assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m1"
     assert state(hosts)["gossip"] == hosts.mine["m2", "swarm_ca"]["gossip"] != old["gossip"]
     # It was the operator's choice: the copy goes, and the file counts.
     assert keep(hosts, "m1")["m1"]
-    swarm_files.write(swarm_ca_state.FILE, json.dumps(old), mode=0o600)
+    host_files.write(ca_state.FILE, json.dumps(old), mode=0o600)
     hosts.apply("m1")
     assert state(hosts)["gossip"] == old["gossip"]
 
 
 def test_former_ca_can_be_removed_once_another_host_has_it(hosts, monkeypatch):
-    monkeypatch.setattr(swarm_ca_removal, "_TOGETHER", 0)
+    monkeypatch.setattr(ca_removal, "_TOGETHER", 0)
     hosts.pillar = {**PILLAR, "tls": {"ca": "m2"}}
     hosts.on("m1")
-    with pytest.raises(swarm_errors.SwarmError, match="the CA of m1 stays"):
+    with pytest.raises(errors.SwarmError, match="the CA of m1 stays"):
         swarm_ca.remove()
     hosts.apply("m2")
     hosts.on("m1")
     assert swarm_ca.remove() == {"CA": {"old": "present", "new": None}}
     hosts.on("m2")
-    with pytest.raises(swarm_errors.SwarmError, match="the CA of m2 stays"):
+    with pytest.raises(errors.SwarmError, match="the CA of m2 stays"):
         swarm_ca.remove()
 
 
@@ -320,7 +313,7 @@ def test_secrets_are_those_that_the_lost_ca_has_published_last(hosts, kind, copi
             break
     before, published = lose(hosts), hosts.mine["m1", "swarm_ca"]["serial"]
     hosts.on("m2")
-    copy = secrets(swarm_copy_store.own("m2").state)
+    copy = secrets(ca_copy_store.own("m2").state)
     hosts.on("m1")
     swarm_ca.apply()
     assert secrets(state(hosts)) == secrets(before) != copy
@@ -357,7 +350,7 @@ def test_ca_that_is_no_member_knows_what_it_has_published(hosts):
     known = state(hosts)
     hosts.pillar = {**PILLAR, "nodes": {}, "tls": {"ca": "m4"}, "consul": {"acl": True}}
     hosts.on("m4")
-    swarm_ca_state.save(known)
+    ca_state.save(known)
     for readers in (swarm_ca.record()["members"], swarm_ca.management()["servers"]):
         who = [one for one in (*ALL, "m5", "m44") if re.match(readers, one)]
         assert who == ["m1", "m2", "m3", "m4"]
@@ -378,13 +371,13 @@ def test_copy_of_the_former_ca_is_not_current(hosts):
     hosts.apply(*ALL)
     hosts.on("m2")
     told = hosts.mine["m1", "swarm_ca"]
-    before = swarm_copy_store.held()
-    swarm_files.write(
-        swarm_files.CONFIG / "ca.sealed", json.dumps({**before, "published": told["serial"]})
+    before = ca_copy_store.held()
+    host_files.write(
+        host_files.CONFIG / "ca.sealed", json.dumps({**before, "published": told["serial"]})
     )
     keep(hosts, "m2")
     hosts.on("m2")
-    assert swarm_copy_store.own("m2").issuer == told["issuer"] != before["issuer"]
+    assert ca_copy_store.own("m2").issuer == told["issuer"] != before["issuer"]
 
 
 def test_newest_copy_counts(hosts):
@@ -402,7 +395,7 @@ def test_copy_from_after_the_last_publication_counts_more(hosts):
     """The CA publishes only at its next apply what it has signed since."""
     hosts.apply("m4", tls={"key_type": "rsa"})
     hosts.on("m3")
-    swarm_copy_store.drop()
+    ca_copy_store.drop()
     keep(hosts, "m3")
     before = lose(hosts)
     hosts.pillar = {**PILLAR, "tls": {"ca": "m3"}}
@@ -439,7 +432,7 @@ def test_ca_that_is_lost_in_its_rotation_comes_back_where_it_was(hosts, copied):
 
 def other(**differs):
     """Return a function that makes another CA of a state, with a higher serial."""
-    made = swarm_pki.new_authority("swarm-formula m1", 100)._asdict()
+    made = pki.new_authority("swarm-formula m1", 100)._asdict()
     return lambda state: {**state, "ca": made, "serial": 999, **differs}
 
 
@@ -457,17 +450,17 @@ def test_lying_manager_brings_no_other_ca(hosts, monkeypatch):
     lose(hosts)
     for host in ("m2", "m3"):
         edit(hosts, host, other())
-    monkeypatch.setattr(swarm_ca_copy.swarm_copy_store, "trusted", Everything)
+    monkeypatch.setattr(ca_copy_store, "trusted", Everything)
     hosts.on("m1")
-    with pytest.raises(swarm_errors.SwarmError, match=r"m2: its copy is of another CA.*No second"):
+    with pytest.raises(errors.SwarmError, match=r"m2: its copy is of another CA.*No second"):
         swarm_ca.apply()
     # Without what the CA has published, nobody says which one is right.
     edit(hosts, "m3", other())
     hosts.mine.pop(("m1", "swarm_ca"))
     hosts.on("m1")
-    with pytest.raises(swarm_errors.SwarmError, match=r"m2: its copy is of .*m3: its copy is of"):
+    with pytest.raises(errors.SwarmError, match=r"m2: its copy is of .*m3: its copy is of"):
         swarm_ca.apply()
-    assert swarm_ca_state.load() == {}
+    assert ca_state.load() == {}
 
 
 def test_lying_manager_does_not_vouch_for_its_own_ca(hosts, monkeypatch):
@@ -475,15 +468,15 @@ def test_lying_manager_does_not_vouch_for_its_own_ca(hosts, monkeypatch):
     before = lose(hosts)
     edit(hosts, "m2", other())
     hosts.on("m2")
-    evil = swarm_copy_store.own("m2").state
-    swarm_files.write(
-        swarm_files.CONFIG / "ca.sealed", json.dumps({**swarm_copy_store.held(), "ca": "m2"})
+    evil = ca_copy_store.own("m2").state
+    host_files.write(
+        host_files.CONFIG / "ca.sealed", json.dumps({**ca_copy_store.held(), "ca": "m2"})
     )
-    hosts.mine["m2", "swarm_ca"] = swarm_ca_record.record(evil)
-    monkeypatch.setattr(swarm_ca_copy.swarm_copy_store, "trusted", Everything)
+    hosts.mine["m2", "swarm_ca"] = ca_record.record(evil)
+    monkeypatch.setattr(ca_copy_store, "trusted", Everything)
     hosts.silent = {"m3"}
     hosts.on("m1")
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="A copy is on m3"):
+    with pytest.raises(errors.WaitTimeoutError, match="A copy is on m3"):
         swarm_ca.apply(test=True)
     hosts.silent = set()
     assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m3"
@@ -499,7 +492,7 @@ class Everything:
     "change",
     [
         lambda _: {},
-        lambda state: {**state, "ca": {**state["ca"], "key": swarm_pki.new_key()}},
+        lambda state: {**state, "ca": {**state["ca"], "key": pki.new_key()}},
         lambda state: {**state, "issued": "junk"},
         lambda state: {**state, "ca": "junk"},
         lambda _: [],
@@ -509,8 +502,8 @@ class Everything:
 def test_junk_is_no_copy(hosts, change):
     edit(hosts, "m2", change)
     hosts.on("m2")
-    with pytest.raises(swarm_errors.SwarmError, match=r"ca\.sealed of m2 is no copy of the CA"):
-        swarm_copy_store.own("m2")
+    with pytest.raises(errors.SwarmError, match=r"ca\.sealed of m2 is no copy of the CA"):
+        ca_copy_store.own("m2")
     lose(hosts)
     assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m3"
 
@@ -520,9 +513,9 @@ def test_junk_alone_makes_no_second_ca(hosts):
     for host in ("m2", "m3"):
         edit(hosts, host, lambda _: {})
     hosts.on("m1")
-    with pytest.raises(swarm_errors.SwarmError, match=r"no copy can be used: m2: .*No second CA"):
+    with pytest.raises(errors.SwarmError, match=r"no copy can be used: m2: .*No second CA"):
         swarm_ca.apply()
-    assert swarm_ca_state.load() == {}
+    assert ca_state.load() == {}
 
 
 # ---- who asks
@@ -550,7 +543,7 @@ def test_node_gives_no_copy(hosts):
 
 def test_who_is_not_named_by_the_master_gets_no_copy(hosts):
     hosts.on("m1")
-    answer = swarm_ca_copy.give({"key": swarm_seal.public(swarm_seal.new_key())})
+    answer = swarm_ca_copy.give({"key": seal.public(seal.new_key())})
     assert "does not say which minion asks" in answer["refused"]
 
 
@@ -563,15 +556,15 @@ def test_junk_gets_no_copy(hosts, request_):
 
 
 def test_another_key_or_purpose_opens_nothing():
-    key = swarm_seal.new_key()
-    box = swarm_seal.sealed("secret", swarm_seal.public(key), "CA for m2")
-    assert swarm_seal.opened(box, key, "CA for m2") == "secret"
+    key = seal.new_key()
+    box = seal.sealed("secret", seal.public(key), "CA for m2")
+    assert seal.opened(box, key, "CA for m2") == "secret"
     for wrong in (
-        (box, swarm_seal.new_key(), "CA for m2"),
+        (box, seal.new_key(), "CA for m2"),
         (box, key, "CA for m3"),
         ({**box, "text": box["text"][:-8] + "AAAAAAA="}, key, "CA for m2"),
-        ({**box, "key": swarm_seal.public(key)}, key, "CA for m2"),
+        ({**box, "key": seal.public(key)}, key, "CA for m2"),
         (None, key, "CA for m2"),
     ):
-        with pytest.raises(swarm_errors.SwarmError, match="damaged"):
-            swarm_seal.opened(*wrong)
+        with pytest.raises(errors.SwarmError, match="damaged"):
+            seal.opened(*wrong)

@@ -3,15 +3,6 @@ import ipaddress
 import string
 
 import pytest
-import swarm_ca_addresses
-import swarm_ca_issue
-import swarm_ca_record
-import swarm_ca_request
-import swarm_ca_rotation
-import swarm_ca_state
-import swarm_errors
-import swarm_files
-import swarm_pki
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,6 +10,16 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swarm_formula.core import errors, host_files
+from swarm_formula.tls import (
+    ca_addresses,
+    ca_issue,
+    ca_record,
+    ca_request,
+    ca_rotation,
+    ca_state,
+    pki,
+)
 from tests.unit.execution import own_time
 from tests.unit.pillars import settings_of
 
@@ -28,9 +29,9 @@ PILLAR = {
     "client": {"nodes": ["m4"]},
     "tls": {"names": ["swarm.example.com", "10.77.0.100"]},
 }
-KEY = swarm_pki.new_key()
-STATE = swarm_ca_state.found(settings_of(PILLAR))
-REQUEST = swarm_pki.request(KEY, "whoever")
+KEY = pki.new_key()
+STATE = ca_state.found(settings_of(PILLAR))
+REQUEST = pki.request(KEY, "whoever")
 
 
 @pytest.fixture
@@ -42,11 +43,11 @@ def settings():
 @pytest.fixture
 def state(settings):
     """Return a new CA."""
-    return swarm_ca_state.found(settings)
+    return ca_state.found(settings)
 
 
 def asked(minion="m4", kind="node", address="10.77.0.14"):
-    return swarm_ca_request.Asked(minion, kind, address)
+    return ca_request.Asked(minion, kind, address)
 
 
 # ---- who gets what
@@ -66,7 +67,7 @@ def asked(minion="m4", kind="node", address="10.77.0.14"):
     ids=["a node", "by a glob", "a manager"],
 )
 def test_certificate_says_what_pillar_says(settings, request_of, names, addresses):
-    grant = swarm_ca_issue.granted(request_of, settings, {})
+    grant = ca_issue.granted(request_of, settings, {})
     assert (set(grant.names), set(grant.addresses)) == (names, addresses)
     assert (grant.name, grant.usages) == (request_of.minion, ("serverAuth", "clientAuth"))
 
@@ -77,14 +78,14 @@ def test_certificate_says_what_pillar_says(settings, request_of, names, addresse
 def test_ca_that_is_none_by_its_pillar_signs_for_nobody(tls):
     """There, the pillar alone makes a member, and the key of the former CA may still be there."""
     settings = settings_of({**PILLAR, "tls": tls})
-    with pytest.raises(swarm_errors.SwarmError, match="is not the CA by its pillar"):
-        swarm_ca_issue.granted(asked(), settings, {})
+    with pytest.raises(errors.SwarmError, match="is not the CA by its pillar"):
+        ca_issue.granted(asked(), settings, {})
 
 
 def test_only_servers_of_consul_may_say_that_they_are_servers():
     settings = settings_of({**PILLAR, "consul": {"servers": ["m1"]}})
     grants = [
-        swarm_ca_issue.granted(asked(one, address=f"10.77.0.1{one[1]}"), settings, {})
+        ca_issue.granted(asked(one, address=f"10.77.0.1{one[1]}"), settings, {})
         for one in ("m1", "m2")
     ]
     assert ["server.dc1.consul" in one.names for one in grants] == [True, False]
@@ -124,28 +125,26 @@ def test_only_servers_of_consul_may_say_that_they_are_servers():
 )
 def test_who_gets_none_is_told_why(settings, request_of, words):
     issued = {"web-9": {"10.77.0.99"}}
-    with pytest.raises(
-        swarm_errors.SwarmError, match=f"no certificate for {request_of.minion}: "
-    ) as err:
-        swarm_ca_issue.granted(request_of, settings, issued)
+    with pytest.raises(errors.SwarmError, match=f"no certificate for {request_of.minion}: ") as err:
+        ca_issue.granted(request_of, settings, issued)
     assert words in str(err.value)
 
 
 def test_the_only_host_of_a_swarm_may_be_at_loopback(settings):
     settings["managers"] = settings["servers"] = {"m1": "127.0.0.1"}
-    grant = swarm_ca_issue.granted(asked("m1", address="127.0.0.1"), settings, {})
+    grant = ca_issue.granted(asked("m1", address="127.0.0.1"), settings, {})
     assert grant.addresses[0] == "127.0.0.1"
 
 
 def test_renewal_is_no_theft(settings):
-    grant = swarm_ca_issue.granted(asked(), settings, {"m4": {"10.77.0.14"}})
+    grant = ca_issue.granted(asked(), settings, {"m4": {"10.77.0.14"}})
     assert grant.addresses[0] == "10.77.0.14"
 
 
 def moved(settings, state, *requests):
     """Issue certificates one after the other; return the state."""
     for one in requests:
-        state, _ = swarm_ca_issue.issue(one, REQUEST, settings, state)
+        state, _ = ca_issue.issue(one, REQUEST, settings, state)
     return state
 
 
@@ -155,12 +154,12 @@ def test_former_address_is_reserved_as_long_as_a_certificate_for_it_is_valid(
     """A member that has moved still has a key with a certificate for it."""
     state = moved(settings, state, asked(), asked(address="10.77.0.15"))
     theirs = asked("web-1", address="::ffff:10.77.0.14")
-    with pytest.raises(swarm_errors.SwarmError, match=r"10\.77\.0\.14, which is that of m4"):
+    with pytest.raises(errors.SwarmError, match=r"10\.77\.0\.14, which is that of m4"):
         moved(settings, state, theirs)
     assert moved(settings, state, asked())["issued"] == {"m4": "10.77.0.14"}
-    moved(settings, swarm_ca_addresses.without(state, "m4"), theirs)
-    later = swarm_ca_issue.time.time() + 91 * 86400
-    monkeypatch.setattr(swarm_ca_issue, "time", own_time(time=lambda: later))
+    moved(settings, ca_addresses.without(state, "m4"), theirs)
+    later = ca_issue.time.time() + 91 * 86400
+    monkeypatch.setattr(ca_issue, "time", own_time(time=lambda: later))
     state = moved(settings, state, theirs)
     assert state["issued"] == {"m4": "10.77.0.15", "web-1": "10.77.0.14"}
     assert "m4" not in state["grants"], "what has expired is not kept"
@@ -168,14 +167,14 @@ def test_former_address_is_reserved_as_long_as_a_certificate_for_it_is_valid(
 
 def test_state_of_a_former_version_reserves_what_it_has(settings, state):
     state["issued"] = {"m4": "10.77.0.14"}
-    with pytest.raises(swarm_errors.SwarmError, match="which is that of m4"):
+    with pytest.raises(errors.SwarmError, match="which is that of m4"):
         moved(settings, state, asked("web-1", address="10.77.0.14"))
 
 
 def test_member_does_not_reserve_every_address(settings, state):
     """Of hosts to come, above all."""
     state = moved(settings, state, *(asked(address=f"10.77.0.2{one}") for one in range(8)))
-    with pytest.raises(swarm_errors.SwarmError, match=r"8 other addresses.*swarm_ca\.forget m4"):
+    with pytest.raises(errors.SwarmError, match=r"8 other addresses.*swarm_ca\.forget m4"):
         moved(settings, state, asked(address="10.77.0.30"))
     moved(settings, state, asked(address="10.77.0.23"))
 
@@ -184,12 +183,12 @@ def test_member_does_not_reserve_every_address(settings, state):
 def test_names_of_the_managers_are_no_members(settings, state, name):
     state = moved(settings, state, asked())
     settings["tls"]["names"] = [name]
-    with pytest.raises(swarm_errors.SwarmError, match=r"in swarm:tls:names, .* is that of m"):
+    with pytest.raises(errors.SwarmError, match=r"in swarm:tls:names, .* is that of m"):
         moved(settings, state, asked("m2", address="10.77.0.12"))
 
 
 def test_client_is_for_no_host(settings):
-    grant = swarm_ca_issue.granted(asked(kind="client"), settings, {})
+    grant = ca_issue.granted(asked(kind="client"), settings, {})
     assert (grant.names, grant.addresses, grant.usages) == ((), (), ("clientAuth",))
 
 
@@ -214,8 +213,8 @@ def test_whatever_is_asked_no_manager_is_impersonated(minion, kind, address):
     settings = settings_of(PILLAR)
     known = settings["managers"]
     try:
-        grant = swarm_ca_issue.granted(asked(minion, kind, address), settings, {})
-    except swarm_errors.SwarmError:
+        grant = ca_issue.granted(asked(minion, kind, address), settings, {})
+    except errors.SwarmError:
         return
     if minion not in known:
         assert not {*grant.names} & {*known, "swarm.example.com"}
@@ -233,19 +232,19 @@ def test_whatever_is_asked_no_manager_is_impersonated(minion, kind, address):
 def test_request_of_another_shape_is_told(value):
     keys = {"csr", "kind", "address"}
     if isinstance(value, dict) and set(value) == keys and None not in value.values():
-        assert swarm_ca_request.parsed(value) == value
+        assert ca_request.parsed(value) == value
         return
-    with pytest.raises(swarm_errors.SwarmError, match="is a mapping of address, csr, kind"):
-        swarm_ca_request.parsed(value)
+    with pytest.raises(errors.SwarmError, match="is a mapping of address, csr, kind"):
+        ca_request.parsed(value)
 
 
 def test_what_is_issued_is_noted(settings, state):
     before = copy.deepcopy(state)
-    after, cert = swarm_ca_issue.issue(asked(), REQUEST, settings, state)
+    after, cert = ca_issue.issue(asked(), REQUEST, settings, state)
     assert after["issued"] == {"m4": "10.77.0.14"}
     assert state == before
-    assert swarm_pki.issuer(cert, state["ca"]["cert"]) == swarm_ca_record.record(after)["issuer"]
-    assert swarm_ca_issue.issue(asked(kind="client"), REQUEST, settings, after)[0] == after
+    assert pki.issuer(cert, state["ca"]["cert"]) == ca_record.record(after)["issuer"]
+    assert ca_issue.issue(asked(kind="client"), REQUEST, settings, after)[0] == after
 
 
 # ---- builtin mode: nodes are servers, and clients have a CA of their own
@@ -255,7 +254,7 @@ def test_what_is_issued_is_noted(settings, state):
 def apart():
     """Return the settings of the CA's minion in builtin mode, and a new CA."""
     settings = settings_of({**PILLAR, "mode": "builtin", "engine": {"port": 2376}})
-    return settings, swarm_ca_state.found(settings)
+    return settings, ca_state.found(settings)
 
 
 @given(
@@ -267,21 +266,21 @@ def apart():
 def test_no_node_of_builtin_mode_is_ever_a_client(apart, minion, kind, address, name):
     """Only the kind ``client`` is one, for the nodes of ``client:nodes``, and of the other CA."""
     settings, state = apart
-    request = swarm_pki.request(KEY, name)
+    request = pki.request(KEY, name)
     try:
-        _, cert = swarm_ca_issue.issue(asked(minion, kind, address), request, settings, state)
-    except swarm_errors.SwarmError:
+        _, cert = ca_issue.issue(asked(minion, kind, address), request, settings, state)
+    except errors.SwarmError:
         return
     is_client = kind == "client"
-    assert swarm_pki.usages(cert) == {"clientAuth" if is_client else "serverAuth"}
+    assert pki.usages(cert) == {"clientAuth" if is_client else "serverAuth"}
     assert not is_client or minion == "m4"
-    by = {key: swarm_pki.issuer(cert, one) is not None for key, one in _trusted(state).items()}
+    by = {key: pki.issuer(cert, one) is not None for key, one in _trusted(state).items()}
     assert by == {"trust": not is_client, "clients": is_client}
 
 
 def _trusted(state):
     """Return the CAs that everybody trusts as servers, and those that engines take clients of."""
-    record = swarm_ca_record.record(state)
+    record = ca_record.record(state)
     return {key: record[key] for key in ("trust", "clients")}
 
 
@@ -293,50 +292,50 @@ def test_request_that_asks_for_usages_gets_none_of_them(apart):
     key = ec.generate_private_key(ec.SECP256R1())
     signed = builder.add_extension(wish, critical=True).sign(key, hashes.SHA256())
     request = signed.public_bytes(serialization.Encoding.PEM).decode()
-    _, cert = swarm_ca_issue.issue(asked(), request, settings, state)
-    assert swarm_pki.usages(cert) == {"serverAuth"}
+    _, cert = ca_issue.issue(asked(), request, settings, state)
+    assert pki.usages(cert) == {"serverAuth"}
 
 
 def test_ca_of_an_earlier_version_gets_one_for_clients_once(apart, state):
     settings, _ = apart
     assert "clients" not in state
-    assert not swarm_ca_record.is_complete(swarm_ca_record.record(state), settings)
-    with pytest.raises(swarm_errors.SwarmError, match="no CA for clients yet: apply swarm on m1"):
-        swarm_ca_issue.issue(asked(kind="client"), REQUEST, settings, state)
-    after = swarm_ca_state.with_clients(state, settings)
+    assert not ca_record.is_complete(ca_record.record(state), settings)
+    with pytest.raises(errors.SwarmError, match="no CA for clients yet: apply swarm on m1"):
+        ca_issue.issue(asked(kind="client"), REQUEST, settings, state)
+    after = ca_state.with_clients(state, settings)
     assert {**after, "clients": None} == {**state, "clients": None}
-    assert swarm_ca_record.is_complete(swarm_ca_record.record(after), settings)
-    assert swarm_ca_state.with_clients(after, settings) is after
+    assert ca_record.is_complete(ca_record.record(after), settings)
+    assert ca_state.with_clients(after, settings) is after
 
 
 def test_classic_mode_has_one_ca_for_all(settings, state):
-    assert swarm_ca_state.with_clients(state, settings) is state
-    assert swarm_ca_record.is_complete(swarm_ca_record.record(state), settings)
-    assert not swarm_ca_record.is_complete({}, settings)
+    assert ca_state.with_clients(state, settings) is state
+    assert ca_record.is_complete(ca_record.record(state), settings)
+    assert not ca_record.is_complete({}, settings)
 
 
 def test_cas_of_nodes_and_clients_change_together(apart):
     settings, state = apart
     settings = {**settings, "tls": {**settings["tls"], "ca_rotation": 1}}
     old = _trusted(state)
-    first, _ = swarm_ca_rotation.advanced(state, settings, {})
-    both = [swarm_pki.fingerprint(one["next"]["cert"]) for one in (first, first["clients"])]
+    first, _ = ca_rotation.advanced(state, settings, {})
+    both = [pki.fingerprint(one["next"]["cert"]) for one in (first, first["clients"])]
     # Whoever trusts only one of the new ones would shut clients out.
     for known in (both[:1], both[1:]):
-        assert swarm_ca_rotation.lagging(first, {"m2": {"trusts": known}}) == ["m2"]
-    assert {key: len(swarm_pki.bundle(one)) for key, one in _trusted(first).items()} == {
+        assert ca_rotation.lagging(first, {"m2": {"trusts": known}}) == ["m2"]
+    assert {key: len(pki.bundle(one)) for key, one in _trusted(first).items()} == {
         "trust": 2,
         "clients": 2,
     }
-    second, step = swarm_ca_rotation.advanced(first, settings, {"m2": {"trusts": both}})
+    second, step = ca_rotation.advanced(first, settings, {"m2": {"trusts": both}})
     assert step == "the new CA signs"
     reports = {"m2": {"issuer": both[0]}, "m4": {"issuer": both[0], "clients_issuer": "the old"}}
-    assert swarm_ca_rotation.lagging(second, reports) == ["m4"]
+    assert ca_rotation.lagging(second, reports) == ["m4"]
     reports["m4"]["clients_issuer"] = both[1]
-    third, step = swarm_ca_rotation.advanced(second, settings, reports)
+    third, step = ca_rotation.advanced(second, settings, reports)
     assert step == "the old CA is trusted no more"
     for key, text in _trusted(third).items():
-        (left,) = swarm_pki.bundle(text)
+        (left,) = pki.bundle(text)
         assert left not in old[key]
 
 
@@ -344,46 +343,46 @@ def test_cas_of_nodes_and_clients_change_together(apart):
 def test_report_of_a_client_that_is_none_holds_the_change_up(apart, said):
     settings, state = apart
     settings = {**settings, "tls": {**settings["tls"], "ca_rotation": 1}}
-    first, _ = swarm_ca_rotation.advanced(state, settings, {})
-    second, _ = swarm_ca_rotation.advanced(first, settings, {})
-    new = swarm_pki.fingerprint(second["ca"]["cert"])
+    first, _ = ca_rotation.advanced(state, settings, {})
+    second, _ = ca_rotation.advanced(first, settings, {})
+    new = pki.fingerprint(second["ca"]["cert"])
     for report in ({"issuer": new, "clients_issuer": said}, {"clients_issuer": said}, said):
-        assert swarm_ca_rotation.advanced(second, settings, {"m4": report}) == (second, None)
+        assert ca_rotation.advanced(second, settings, {"m4": report}) == (second, None)
 
 
 def test_clients_ca_that_is_made_in_the_middle_of_a_change_stays(apart, state):
     settings, _ = apart
     settings = {**settings, "tls": {**settings["tls"], "ca_rotation": 1}}
-    first, _ = swarm_ca_rotation.advanced(state, settings, {})
-    first = swarm_ca_state.with_clients(first, settings)
+    first, _ = ca_rotation.advanced(state, settings, {})
+    first = ca_state.with_clients(first, settings)
     made = first["clients"]["ca"]
     reports = {"m2": report(first, ["ca", "next"], "ca")}
-    second, _ = swarm_ca_rotation.advanced(first, settings, reports)
+    second, _ = ca_rotation.advanced(first, settings, reports)
     reports = {"m2": report(second, ["ca"], "ca")}
-    third, step = swarm_ca_rotation.advanced(second, settings, reports)
+    third, step = ca_rotation.advanced(second, settings, reports)
     assert step == "the old CA is trusted no more"
     assert third["clients"] == {"ca": made, "next": None, "old": []}
 
 
 def test_ca_is_kept_for_root_alone(tmp_path, monkeypatch, state):
-    monkeypatch.setattr(swarm_ca_state, "FILE", tmp_path / "ca.json")
-    assert swarm_ca_state.load() == {}
-    swarm_ca_state.save(state)
-    assert swarm_ca_state.load() == {**state, "serial": 1}
+    monkeypatch.setattr(ca_state, "FILE", tmp_path / "ca.json")
+    assert ca_state.load() == {}
+    ca_state.save(state)
+    assert ca_state.load() == {**state, "serial": 1}
     assert (tmp_path / "ca.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_disk_that_is_full_leaves_the_ca_as_it_was(tmp_path, monkeypatch, state):
-    monkeypatch.setattr(swarm_ca_state, "FILE", tmp_path / "ca.json")
-    swarm_ca_state.save(state)
+    monkeypatch.setattr(ca_state, "FILE", tmp_path / "ca.json")
+    ca_state.save(state)
 
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(swarm_files.os, "fsync", full)
-    with pytest.raises(swarm_errors.SwarmError, match="No space left"):
-        swarm_ca_state.save({**state, "issued": {"m4": "10.77.0.14"}})
-    assert swarm_ca_state.load() == {**state, "serial": 1}
+    monkeypatch.setattr(host_files.os, "fsync", full)
+    with pytest.raises(errors.SwarmError, match="No space left"):
+        ca_state.save({**state, "issued": {"m4": "10.77.0.14"}})
+    assert ca_state.load() == {**state, "serial": 1}
 
 
 # ---- its change
@@ -391,75 +390,73 @@ def test_disk_that_is_full_leaves_the_ca_as_it_was(tmp_path, monkeypatch, state)
 
 def report(state, trusts, issuer):
     """Return what a member says that trusts and has these."""
-    prints = {
-        key: swarm_pki.fingerprint(state[key]["cert"]) for key in ("ca", "next") if state[key]
-    }
+    prints = {key: pki.fingerprint(state[key]["cert"]) for key in ("ca", "next") if state[key]}
     return {"trusts": [prints[one] for one in trusts if one in prints], "issuer": prints[issuer]}
 
 
 def test_nothing_to_change(settings, state):
     reports = {"m1": report(state, ["ca"], "ca")}
-    assert swarm_ca_rotation.advanced(state, settings, reports) == (state, None)
+    assert ca_rotation.advanced(state, settings, reports) == (state, None)
 
 
 def test_change_waits_for_everybody_at_each_step(state):
     settings = settings_of({**PILLAR, "tls": {"ca_rotation": 1}})
     old = state["ca"]["cert"]
-    first, step = swarm_ca_rotation.advanced(state, settings, {})
+    first, step = ca_rotation.advanced(state, settings, {})
     assert step == "a new CA is trusted beside the old"
-    assert swarm_pki.bundle(swarm_ca_record.trust(first)) == [old, first["next"]["cert"]]
+    assert pki.bundle(ca_record.trust(first)) == [old, first["next"]["cert"]]
     assert first["ca"] == state["ca"], "the old one signs yet"
 
     reports = {"m1": report(first, ["ca", "next"], "ca"), "m2": report(first, ["ca"], "ca")}
-    assert swarm_ca_rotation.advanced(first, settings, reports) == (first, None)
-    assert swarm_ca_rotation.lagging(first, reports) == ["m2"]
+    assert ca_rotation.advanced(first, settings, reports) == (first, None)
+    assert ca_rotation.lagging(first, reports) == ["m2"]
 
     reports["m2"] = reports["m1"]
-    second, step = swarm_ca_rotation.advanced(first, settings, reports)
+    second, step = ca_rotation.advanced(first, settings, reports)
     assert (step, second["ca"]) == ("the new CA signs", first["next"])
-    assert swarm_pki.bundle(swarm_ca_record.trust(second)) == [first["next"]["cert"], old]
-    assert swarm_ca_rotation.advanced(second, settings, reports) == (second, None)
+    assert pki.bundle(ca_record.trust(second)) == [first["next"]["cert"], old]
+    assert ca_rotation.advanced(second, settings, reports) == (second, None)
 
     reports = {one: report(second, ["ca"], "ca") for one in reports}
-    third, step = swarm_ca_rotation.advanced(second, settings, reports)
+    third, step = ca_rotation.advanced(second, settings, reports)
     assert step == "the old CA is trusted no more"
-    assert swarm_ca_record.trust(third) == first["next"]["cert"]
-    assert swarm_ca_rotation.advanced(third, settings, reports) == (third, None)
+    assert ca_record.trust(third) == first["next"]["cert"]
+    assert ca_rotation.advanced(third, settings, reports) == (third, None)
 
 
 def test_whom_the_change_waits_for_is_named_with_the_time_and_the_cure(state, monkeypatch):
-    monkeypatch.setattr(swarm_ca_rotation, "time", own_time(time=lambda: 1.9e9))
+    monkeypatch.setattr(ca_rotation, "time", own_time(time=lambda: 1.9e9))
     settings = settings_of({**PILLAR, "tls": {"ca_rotation": 1}})
-    assert swarm_ca_rotation.waiting(state, {}, "m1") is None
-    first, _ = swarm_ca_rotation.advanced(state, settings, {})
+    assert ca_rotation.waiting(state, {}, "m1") is None
+    first, _ = ca_rotation.advanced(state, settings, {})
     reports = {"m1": report(first, ["ca", "next"], "ca"), "m2": "junk", "m3": "junk"}
-    told = swarm_ca_rotation.waiting(first, reports, "m1")
+    told = ca_rotation.waiting(first, reports, "m1")
     assert "waits since 2030-03-17 17:46 UTC for m2, m3 to trust the new one" in told
     assert told.endswith("salt m1 swarm_ca.advance m2 m3")
-    second, _ = swarm_ca_rotation.advanced(first, settings, {"m1": reports["m1"]})
-    told = swarm_ca_rotation.waiting(second, reports, "m1")
+    second, _ = ca_rotation.advanced(first, settings, {"m1": reports["m1"]})
+    told = ca_rotation.waiting(second, reports, "m1")
     assert "for m1, m2, m3 to have a certificate of the new one" in told
     # A change that was begun by a version before has no time.
-    told = swarm_ca_rotation.waiting({**first, "since": None}, reports, "m1")
+    told = ca_rotation.waiting({**first, "since": None}, reports, "m1")
     assert "the CA waits for m2, m3" in told
 
 
 @given(st.none() | st.text() | st.integers() | st.dictionaries(st.text(), st.lists(st.text())))
 def test_report_that_is_none_holds_the_change_up_and_breaks_nothing(said):
     settings = settings_of({**PILLAR, "tls": {"ca_rotation": 1}})
-    changing, _ = swarm_ca_rotation.advanced(STATE, settings, {})
+    changing, _ = ca_rotation.advanced(STATE, settings, {})
     for report in (said, {"trusts": said}, {"trusts": [said]}, {"issuer": said}):
-        assert swarm_ca_rotation.advanced(changing, settings, {"m2": report}) == (changing, None)
+        assert ca_rotation.advanced(changing, settings, {"m2": report}) == (changing, None)
 
 
 def test_number_that_leaves_pillar_changes_nothing(state):
     """Who tidies up pillar does not want another CA."""
     settings = settings_of(PILLAR)
-    assert swarm_ca_rotation.advanced({**state, "rotation": 7}, settings, {})[1] is None
+    assert ca_rotation.advanced({**state, "rotation": 7}, settings, {})[1] is None
 
 
 def test_second_change_waits_for_the_first(state):
     one, two = (settings_of({**PILLAR, "tls": {"ca_rotation": number}}) for number in (1, 2))
-    changing, _ = swarm_ca_rotation.advanced(state, one, {})
+    changing, _ = ca_rotation.advanced(state, one, {})
     reports = {"m2": report(changing, ["ca"], "ca")}
-    assert swarm_ca_rotation.advanced(changing, two, reports) == (changing, None)
+    assert ca_rotation.advanced(changing, two, reports) == (changing, None)

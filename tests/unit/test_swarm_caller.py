@@ -1,9 +1,9 @@
 import threading
 
 import pytest
-import swarm_caller
-import swarm_errors
-import swarm_files
+
+from swarm_formula.core import errors, host_files
+from swarm_formula.salt import caller as salt_caller
 
 
 @pytest.mark.parametrize(
@@ -11,7 +11,7 @@ import swarm_files
     [
         ({}, None),
         ({"test": True}, None),
-        (swarm_caller.local("m1"), "m1"),
+        (salt_caller.local("m1"), "m1"),
         ({"__pub_id": "m4", "__pub_jid": "1"}, "m4"),
         ({"__pub_jid": "1", "__pub_fun": "swarm_ca.sign"}, None),
         ({"__pub_id": "", "__pub_jid": "1"}, None),
@@ -21,23 +21,23 @@ import swarm_files
 )
 def test_a_caller_that_is_not_named_is_not_this_minion(kwargs, caller):
     if caller:
-        assert swarm_caller.name(kwargs, "m1") == caller
+        assert salt_caller.name(kwargs, "m1") == caller
         return
-    with pytest.raises(swarm_errors.SwarmError, match="does not say which minion asks m1"):
-        swarm_caller.name(kwargs, "m1")
+    with pytest.raises(errors.SwarmError, match="does not say which minion asks m1"):
+        salt_caller.name(kwargs, "m1")
 
 
 def test_one_stranger_at_a_time_and_members_whenever_they_come(monkeypatch, tmp_path):
-    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+    monkeypatch.setattr(host_files, "_LOCKS", tmp_path)
     members, seen = ["m1", "web-*"], []
-    with swarm_caller.admitted("m9", members):
+    with salt_caller.admitted("m9", members):
 
         def others():
             for caller in ("m8", "m1", "web-3"):
                 try:
-                    with swarm_caller.admitted(caller, members):
+                    with salt_caller.admitted(caller, members):
                         seen.append(caller)
-                except swarm_errors.BusyError as err:
+                except errors.BusyError as err:
                     seen.append(str(err))
 
         thread = threading.Thread(target=others)
@@ -47,5 +47,5 @@ def test_one_stranger_at_a_time_and_members_whenever_they_come(monkeypatch, tmp_
     assert "busy with another minion" in busy
     assert "m8 is to ask again" in busy
     assert rest == ["m1", "web-3"]
-    with swarm_caller.admitted("m8", members):
+    with salt_caller.admitted("m8", members):
         pass

@@ -3,10 +3,10 @@ What an error is due to, in the words of those who met it: as they were seen, ea
 """
 
 import pytest
-import swarm_cause
-import swarm_errors
-import swarm_ret
 from salt.exceptions import CommandExecutionError
+
+from swarm_formula.core import causes, errors
+from swarm_formula.salt import state_return
 
 SEEN = [
     ("cannot write /etc/docker/daemon.json: [Errno 28] No space left on device", "df -i"),
@@ -32,7 +32,7 @@ SEEN = [
 
 @pytest.mark.parametrize(("text", "cure"), SEEN)
 def test_cause_is_named_and_the_words_stay(text, cure):
-    said = swarm_cause.explained(text)
+    said = causes.explained(text)
     assert said.startswith(f"{text}\nCause: ")
     assert cure in said
 
@@ -47,21 +47,21 @@ def test_cause_is_named_and_the_words_stay(text, cure):
     ],
 )
 def test_error_of_the_formula_itself_has_no_other_cause(text):
-    assert swarm_cause.explained(text) == text
+    assert causes.explained(text) == text
 
 
 def test_cause_is_named_once_however_often_an_error_is_passed_on():
-    inner = swarm_errors.SwarmError("cannot write /etc/x: No space left on device")
-    outer = swarm_errors.WaitTimeoutError(f"gave up: {inner}")
-    assert str(swarm_ret.failed("it", outer)["comment"]).count("Cause: ") == 1
+    inner = errors.SwarmError("cannot write /etc/x: No space left on device")
+    outer = errors.WaitTimeoutError(f"gave up: {inner}")
+    assert str(state_return.failed("it", outer)["comment"]).count("Cause: ") == 1
 
 
 def test_error_of_salts_own_is_explained_in_a_state():
     err = CommandExecutionError("Problem encountered", info={"errors": ["No space left on device"]})
-    assert "df -i" in swarm_ret.failed("it", err)["comment"]
+    assert "df -i" in state_return.failed("it", err)["comment"]
 
 
-@pytest.mark.parametrize("cause", swarm_cause._CAUSES, ids=lambda cause: cause.words.pattern[:20])
+@pytest.mark.parametrize("cause", causes._CAUSES, ids=lambda cause: cause.words.pattern[:20])
 def test_cure_removes_nothing_and_forces_nothing(cause):
     """They are followed at night, to the letter."""
     assert not {"rm", "force", "remove", "prune", "delete"} & set(cause.text.split())

@@ -2,19 +2,19 @@ import os
 from pathlib import Path
 
 import pytest
-import swarm_certs
-import swarm_errors
-import swarm_files
 
-ONE = swarm_certs.Set("ca\n", "cert\n", "key\n", "gossip", "clients\n")
+from swarm_formula.core import errors, host_files
+from swarm_formula.tls import cert_files
+
+ONE = cert_files.Set("ca\n", "cert\n", "key\n", "gossip", "clients\n")
 TWO = ONE._replace(cert="another\n")
 
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     """Return a store in a folder of the test."""
-    monkeypatch.setattr(swarm_files, "CONFIG", tmp_path)
-    return swarm_certs.NODE
+    monkeypatch.setattr(host_files, "CONFIG", tmp_path)
+    return cert_files.NODE
 
 
 def test_before_the_first(store, tmp_path):
@@ -64,18 +64,18 @@ def test_same_set_has_the_same_paths(store):
 @pytest.mark.parametrize("step", range(5))
 def test_run_that_is_killed_half_way_leaves_the_old_set(store, monkeypatch, step):
     store.install(ONE)
-    write, left = swarm_files.write, [step]
+    write, left = host_files.write, [step]
 
     def killed(*arguments, **options):
         if not left[0]:
-            raise swarm_errors.SwarmError("killed")
+            raise errors.SwarmError("killed")
         left[0] -= 1
         write(*arguments, **options)
 
-    monkeypatch.setattr(swarm_files, "write", killed)
-    with pytest.raises(swarm_errors.SwarmError):
+    monkeypatch.setattr(host_files, "write", killed)
+    with pytest.raises(errors.SwarmError):
         store.install(TWO)
-    monkeypatch.setattr(swarm_files, "write", write)
+    monkeypatch.setattr(host_files, "write", write)
     assert store.read() == ONE
     assert store.kept()[0] == ONE
     store.install(TWO)

@@ -1,5 +1,6 @@
 import pytest
-import swarm_checks as checks
+
+from swarm_formula.core import checks
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-import swarm_actions
-import swarm_classic_health
-import swarm_classic_manager
-import swarm_errors
-import swarm_info
-import swarm_kv
-import swarm_registration
-import swarm_roles
-import swarm_wait
 
 from _modules import swarm_classic
+from swarm_formula.classic import health
+from swarm_formula.classic import manager as classic_manager
+from swarm_formula.consul import agent_api
+from swarm_formula.core import errors
+from swarm_formula.core import wait as core_wait
+from swarm_formula.docker import container_actions
+from swarm_formula.standalone import containers, manager_info, registration
 from tests.unit import consul_agent
 from tests.unit.execution import mocked, own_time, tried
 from tests.unit.pillars import VALID, node, settings_of
@@ -37,11 +35,11 @@ def said(monkeypatch):
 
     def fetch(endpoint, tls=None, timeout=3):
         if ENDPOINTS[endpoint] not in answers:
-            raise swarm_errors.ApiError(f"manager {endpoint}: no connection")
-        return swarm_info.parse(answers[ENDPOINTS[endpoint]], endpoint)
+            raise errors.ApiError(f"manager {endpoint}: no connection")
+        return manager_info.parse(answers[ENDPOINTS[endpoint]], endpoint)
 
-    monkeypatch.setattr(swarm_info, "fetch", fetch)
-    monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
+    monkeypatch.setattr(manager_info, "fetch", fetch)
+    monkeypatch.setattr(core_wait, "_FIRST", 0.001)
     return answers
 
 
@@ -67,7 +65,7 @@ def on(monkeypatch, said):
             swarm_image__remove_unused={},
         )
         monkeypatch.setattr(swarm_classic, "__salt__", salt, raising=False)
-        monkeypatch.setattr(swarm_actions, "SETTLE", 0)
+        monkeypatch.setattr(container_actions, "SETTLE", 0)
         return salt
 
     return on
@@ -102,7 +100,7 @@ def test_primary(on):
 def test_no_primary_is_told_with_every_managers_word(on, said):
     on()
     del said["m2"]
-    with pytest.raises(swarm_errors.WaitTimeoutError) as failure:
+    with pytest.raises(errors.WaitTimeoutError) as failure:
         swarm_classic.wait_primary(timeout=0)
     assert str(failure.value) == (
         "no manager is primary; replicas that wait for the lock: m1, m3;"
@@ -113,7 +111,7 @@ def test_no_primary_is_told_with_every_managers_word(on, said):
 def test_primary_that_comes_later_is_waited_for(on, said, monkeypatch):
     on()
     primary = said.pop("m2")
-    monkeypatch.setattr(swarm_wait, "time", own_time(sleep=lambda _: said.update(m2=primary)))
+    monkeypatch.setattr(core_wait, "time", own_time(sleep=lambda _: said.update(m2=primary)))
     assert swarm_classic.wait_primary() == "10.77.0.12:3375"
 
 
@@ -125,7 +123,7 @@ def test_node_that_is_healthy(on):
 def test_own_manager_that_does_not_answer_is_told_although_another_is_primary(on, said):
     on("m3")
     del said["m3"]
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="the manager on m3 does not answer"):
+    with pytest.raises(errors.WaitTimeoutError, match="the manager on m3 does not answer"):
         swarm_classic.wait_healthy(timeout=0)
 
 
@@ -133,28 +131,26 @@ def test_own_manager_that_has_ended_ends_the_wait(on, said):
     salt = on("m3")
     del said["m3"]
     salt["swarm_container.check"].side_effect = FALLEN
-    with pytest.raises(swarm_errors.NotRunningError, match="exit code 2"):
+    with pytest.raises(errors.NotRunningError, match="exit code 2"):
         swarm_classic.wait_healthy()
 
 
 def test_node_that_is_not_registered_is_told(on):
     on("m4")
-    with pytest.raises(
-        swarm_errors.WaitTimeoutError, match=r"10\.77\.0\.14:2275 is not in the list"
-    ):
+    with pytest.raises(errors.WaitTimeoutError, match=r"10\.77\.0\.14:2275 is not in the list"):
         swarm_classic.wait_healthy(timeout=0)
 
 
 def test_label_that_does_not_arrive_is_told(on):
     on(labels={"zone": "b"})
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="does not know zone=b"):
+    with pytest.raises(errors.WaitTimeoutError, match="does not know zone=b"):
         swarm_classic.wait_healthy(timeout=0)
 
 
 def test_engine_is_nudged_when_a_label_lags(on, said, monkeypatch):
     """A manager that missed the engine's reload event looks again in minutes only."""
     salt = on(labels={"zone": "b"})
-    monkeypatch.setattr(swarm_classic_health, "_NUDGE", 0.01)
+    monkeypatch.setattr(health, "_NUDGE", 0.01)
 
     def reload():
         said["m2"] = json.loads(json.dumps(said["m2"]).replace("zone=a", "zone=b"))
@@ -209,9 +205,9 @@ def test_host_that_was_installed_again_is_registered_again(on, said):
 
 
 def test_host_that_the_primary_does_not_forget_is_registered_again_once(on, said, monkeypatch):
-    monkeypatch.setattr(swarm_registration, "_NOTICED", 0.01)
+    monkeypatch.setattr(registration, "_NOTICED", 0.01)
     done = installed_again(on(), said, leaves=False)
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="shows up with another ID"):
+    with pytest.raises(errors.WaitTimeoutError, match="shows up with another ID"):
         swarm_classic.wait_healthy(0.1)
     assert done == ["stop swarm-agent", "deregister", "start swarm-agent"]
 
@@ -219,12 +215,12 @@ def test_host_that_the_primary_does_not_forget_is_registered_again_once(on, said
 def test_mere_check_and_a_store_of_somebody_else_register_nothing(on, said):
     for pillar, timeout in (({}, 0), ({"store": "consul://consul.example.com:8500"}, 0.01)):
         done = installed_again(on(**pillar), said)
-        with pytest.raises(swarm_errors.WaitTimeoutError, match="shows up with another ID"):
+        with pytest.raises(errors.WaitTimeoutError, match="shows up with another ID"):
             swarm_classic.wait_healthy(timeout)
         assert done == []
 
 
-FALLEN = swarm_errors.NotRunningError("container swarm-agent does not stay up: exit code 2")
+FALLEN = errors.NotRunningError("container swarm-agent does not stay up: exit code 2")
 
 
 @pytest.mark.parametrize("wait", [swarm_classic.wait_primary, swarm_classic.wait_healthy])
@@ -233,7 +229,7 @@ def test_own_container_that_has_ended_ends_the_wait(on, said, wait):
     salt = on()
     del said["m2"]
     salt["swarm_container.check"].side_effect = FALLEN
-    with pytest.raises(swarm_errors.NotRunningError, match="exit code 2"):
+    with pytest.raises(errors.NotRunningError, match="exit code 2"):
         wait()
 
 
@@ -289,9 +285,9 @@ def test_no_manager_where_pillar_names_none(on):
 def test_dry_run_before_there_is_an_engine_finds_no_manager(on):
     """It failed on bare hosts; found by the lab."""
     salt = on("m4")
-    salt["swarm_container.get"].side_effect = swarm_errors.EngineUnreachableError("No such file")
+    salt["swarm_container.get"].side_effect = errors.EngineUnreachableError("No such file")
     assert swarm_classic.apply_manager(test=True) == {}
-    with pytest.raises(swarm_errors.EngineUnreachableError):
+    with pytest.raises(errors.EngineUnreachableError):
         swarm_classic.apply_manager()
 
 
@@ -316,9 +312,9 @@ def agent(monkeypatch):
     with consul_agent.running() as agent:
         agent.sessions["of m2"] = {}
         agent.keys[LEAD] = ("10.77.0.12:3375", "of m2")
-        connect = swarm_kv.connect
+        connect = agent_api.connect
         monkeypatch.setattr(
-            swarm_kv, "connect", lambda _, files, *more: connect(agent.settings, files, *more)
+            agent_api, "connect", lambda _, files, *more: connect(agent.settings, files, *more)
         )
         yield agent
 
@@ -364,7 +360,7 @@ def test_primary_hands_over_before_it_goes_down(on, agent, monkeypatch, port):
         leads.extend([] if test else [agent.keys[LEAD]])
         return CHANGED
 
-    monkeypatch.setattr(swarm_wait, "time", own_time(sleep=sleep))
+    monkeypatch.setattr(core_wait, "time", own_time(sleep=sleep))
     salt["swarm_container.apply"].side_effect = apply
     swarm_classic.apply_manager()
     assert leads == [None, ("10.77.0.12:3375", "of m2")]
@@ -374,7 +370,7 @@ def test_primary_hands_over_before_it_goes_down(on, agent, monkeypatch, port):
 def test_manager_goes_down_in_the_end_if_no_other_takes_the_lead(on, agent, monkeypatch):
     on(changes=CHANGED, leader=True)
     del agent.keys[LEAD]
-    monkeypatch.setattr(swarm_classic_manager, "_SUCCESSION", 0)
+    monkeypatch.setattr(classic_manager, "_SUCCESSION", 0)
     assert swarm_classic.hand_over() is False
 
 
@@ -382,7 +378,7 @@ def test_consul_that_has_no_leader_for_a_moment_is_asked_again(on, agent, monkey
     on(changes=CHANGED, leader=True)
     leader, agent.leader = agent.leader, ""
     monkeypatch.setattr(
-        swarm_wait, "time", own_time(sleep=lambda _: setattr(agent, "leader", leader))
+        core_wait, "time", own_time(sleep=lambda _: setattr(agent, "leader", leader))
     )
     assert swarm_classic.hand_over() is True
 
@@ -408,7 +404,7 @@ def test_turn_lasts_until_it_answers_and_somebody_leads(on, agent, said, monkeyp
         held.append(TURN in agent.keys)
         said["m1"], agent.keys[LEAD] = mine, lock
 
-    monkeypatch.setattr(swarm_wait, "time", own_time(sleep=sleep))
+    monkeypatch.setattr(core_wait, "time", own_time(sleep=sleep))
     swarm_classic.apply_manager()
     assert held == [True]
 
@@ -426,7 +422,7 @@ def test_lock_that_came_too_late_to_be_handed_over_is_given_back(on, agent, monk
         seen.append((agent.keys.get(LEAD), "of m1" in agent.sessions))
         agent.keys[LEAD] = ("10.77.0.12:3375", "of m2")
 
-    monkeypatch.setattr(swarm_wait, "time", own_time(sleep=sleep))
+    monkeypatch.setattr(core_wait, "time", own_time(sleep=sleep))
     salt["swarm_container.apply"].side_effect = tried(CHANGED, act)
     swarm_classic.apply_manager()
     assert seen == [(None, False)]
@@ -439,7 +435,7 @@ def test_only_manager_that_does_not_answer_is_undone_with_its_words(on, said):
     salt = on(changes=CHANGED, managers=["m1"])
     said.pop("m1")
     salt["swarm_settings.get"].return_value["timeout"] = 0.1
-    with pytest.raises(swarm_errors.WaitTimeoutError) as failure:
+    with pytest.raises(errors.WaitTimeoutError) as failure:
         swarm_classic.apply_manager()
     assert "manager 10.77.0.11:3375: no connection; its last words: its words" in str(failure.value)
     assert "(see swarm:manager:options, swarm:manager:image)" in str(failure.value)
@@ -455,24 +451,24 @@ def test_manager_is_not_undone_for_what_ails_the_agent(on, agent, said):
             raise FALLEN
 
     salt["swarm_container.check"].side_effect = check
-    with pytest.raises(swarm_errors.WaitTimeoutError):
+    with pytest.raises(errors.WaitTimeoutError):
         swarm_classic.apply_manager()
 
 
 def test_agent_that_ends_is_undone_with_its_words(on):
     salt = on(changes=CHANGED)
     salt["swarm_container.check"].side_effect = FALLEN
-    with pytest.raises(swarm_errors.NotRunningError, match=r"exit code 2 \(see swarm:agent:option"):
+    with pytest.raises(errors.NotRunningError, match=r"exit code 2 \(see swarm:agent:option"):
         swarm_classic.apply_agent()
 
 
 def test_agent_that_is_started_again_and_again_is_not_settled(on, monkeypatch):
     """Docker starts it anew at once; between two starts it runs."""
     salt, restarts = on(changes=CHANGED), iter(range(3))
-    monkeypatch.setattr(swarm_actions, "SETTLE", 60)
+    monkeypatch.setattr(container_actions, "SETTLE", 60)
     salt["swarm_container.get"].side_effect = lambda _: {"restarts": next(restarts)}
     salt["swarm_container.check"].side_effect = [None, None, FALLEN]
-    with pytest.raises(swarm_errors.NotRunningError, match="exit code 2"):
+    with pytest.raises(errors.NotRunningError, match="exit code 2"):
         swarm_classic.apply_agent()
 
 
@@ -499,7 +495,7 @@ def test_agent_whose_node_consul_has_forgotten_is_restarted(on, agent, registere
     if registered:
         agent.keys[KEY] = ("10.77.0.11:2275", "a session")
     settings = salt["swarm_settings.get"].return_value
-    key = swarm_roles.agent_key(settings)
+    key = containers.agent_key(settings)
     salt["swarm_container.start"].side_effect = lambda _: agent.keys.update({key: ("x", "y")})
     changes = {"registration": {"old": None, "new": "10.77.0.11:2275"}} if lost else {}
     assert swarm_classic.apply_agent(test=True) == changes

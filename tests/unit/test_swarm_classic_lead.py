@@ -5,11 +5,11 @@ Services of classic mode: the host of the primary manager acts, and the others l
 import contextlib
 
 import pytest
-import swarm_docker
-import swarm_errors
-import swarm_service_modes
 
 from _modules import swarm_service
+from swarm_formula.core import errors
+from swarm_formula.docker import engine_api
+from swarm_formula.spec import service_modes
 from tests.unit.classic_api import Swarm
 from tests.unit.execution import mocked
 from tests.unit.pillars import VALID, node, settings_of
@@ -36,7 +36,7 @@ class Host:
             swarm_engine__exists=True,
         )
         monkeypatch.setattr(swarm_service, "__salt__", self.salt, raising=False)
-        monkeypatch.setattr(swarm_docker, "connect", self._connect)
+        monkeypatch.setattr(engine_api, "connect", self._connect)
 
     def _connect(self, url, timeout, what, tls):
         self.connected.append((url, tls))
@@ -80,9 +80,9 @@ def test_only_managers_wait_for_a_primary_and_a_dry_run_does_not(host):
     one.salt["swarm_classic.wait_primary"].assert_not_called()
     assert swarm_service.status() is None
     one = host("m1")
-    one.salt["swarm_classic.wait_primary"].side_effect = swarm_errors.WaitTimeoutError("none")
+    one.salt["swarm_classic.wait_primary"].side_effect = errors.WaitTimeoutError("none")
     swarm_service.apply_all(test=True)
-    with pytest.raises(swarm_errors.WaitTimeoutError):
+    with pytest.raises(errors.WaitTimeoutError):
         swarm_service.apply_all()
 
 
@@ -109,16 +109,16 @@ def test_dry_run_counts_with_the_networks_of_the_pillar(host):
     one = host()
     one.api.networks_.remove("back")
     assert set(swarm_service.apply_all(test=True)) == {"web"}
-    with pytest.raises(swarm_errors.SettingsError, match="one that the swarm has"):
+    with pytest.raises(errors.SettingsError, match="one that the swarm has"):
         swarm_service.apply_all()
     assert one.api.written == []
 
 
 def test_single_service_is_checked_as_one_of_the_pillar(host):
     one = host()
-    with pytest.raises(swarm_errors.SettingsError, match=r"service web:secrets: .*mode: classic"):
+    with pytest.raises(errors.SettingsError, match=r"service web:secrets: .*mode: classic"):
         swarm_service.apply("web", {"image": "a", "secrets": ["key"]})
-    with pytest.raises(swarm_errors.SettingsError, match="Did you mean 'replicas'"):
+    with pytest.raises(errors.SettingsError, match="Did you mean 'replicas'"):
         swarm_service.apply("web", {"image": "a", "replicsa": 2})
     assert swarm_service.apply("web", {"image": "a"})["state"]["new"] == "running"
     assert set(one.api.there()) == {"web.1"}
@@ -145,7 +145,7 @@ def test_containers_and_logs_of_a_service_are_read_through_the_manager(host):
     row = swarm_service.logs("web")[0]
     assert (row["state"], row["log"]) == ("unknown", [])
     assert row["error"] == "its engine does not answer the managers"
-    with pytest.raises(swarm_errors.SwarmError, match=r"no service wep\. Did you mean 'web'"):
+    with pytest.raises(errors.SwarmError, match=r"no service wep\. Did you mean 'web'"):
         swarm_service.tasks("wep")
     host("m4")
     assert swarm_service.tasks("web") is swarm_service.logs("web") is None
@@ -188,23 +188,23 @@ def test_host_that_leaves_has_no_container_of_a_service_and_all_others(host, mon
 @pytest.mark.parametrize("call", [swarm_service.restart, swarm_service.rollback])
 def test_what_classic_mode_has_not_is_refused_by_its_name(host, call):
     host()
-    with pytest.raises(swarm_errors.SettingsError, match="with mode: classic"):
+    with pytest.raises(errors.SettingsError, match="with mode: classic"):
         call("web")
 
 
 def test_manager_that_does_not_answer_is_named(host, monkeypatch):
     host()
-    error = swarm_errors.EngineUnreachableError("connection refused")
+    error = errors.EngineUnreachableError("connection refused")
 
     def refuse(*_, **__):
         raise error
 
-    monkeypatch.setattr(swarm_docker, "connect", refuse)
-    with pytest.raises(swarm_errors.ApiError, match=r"the manager 10\.77\.0\.11:3375 does not"):
+    monkeypatch.setattr(engine_api, "connect", refuse)
+    with pytest.raises(errors.ApiError, match=r"the manager 10\.77\.0\.11:3375 does not"):
         swarm_service.apply_all()
 
 
 def test_options_of_classic_mode_are_refused_in_builtin_mode_by_their_names():
-    given = swarm_service_modes.parsed({"image": "a", "affinities": ["image==b"]}, "web")
-    (fault,) = swarm_service_modes.misfits("replicated", given, "web")
+    given = service_modes.parsed({"image": "a", "affinities": ["image==b"]}, "web")
+    (fault,) = service_modes.misfits("replicated", given, "web")
     assert str(fault).startswith("web:affinities: found ['image==b']; right would be no such key")

@@ -5,11 +5,10 @@ Options of a service in classic mode: each is refused by its name, or kept in th
 import copy
 
 import pytest
-import swarm_classic_options as classic
-import swarm_classic_spec as spec
-import swarm_errors
-import swarm_options
-import swarm_service_options as service
+
+from swarm_formula.classic import kept_options, service_containers
+from swarm_formula.core import errors
+from swarm_formula.spec import option_table, service_options
 
 # A value of each option that containers have.
 KEPT = {
@@ -70,44 +69,60 @@ def inspected(body):
 
 def test_every_option_is_refused_or_kept():
     kept = {
-        f"{key}.{one}" if swarm_options.SECTION is service.OPTIONS[key].shape else key
+        f"{key}.{one}" if option_table.SECTION is service_options.OPTIONS[key].shape else key
         for key, value in KEPT.items()
-        for one in (value if swarm_options.SECTION is service.OPTIONS[key].shape else [key])
+        for one in (value if option_table.SECTION is service_options.OPTIONS[key].shape else [key])
     }
     refused = {
         name
-        for name in service.OPTIONS
-        if name in classic.REFUSED or name.partition(".")[0] in classic.REFUSED
+        for name in service_options.OPTIONS
+        if name in kept_options.REFUSED or name.partition(".")[0] in kept_options.REFUSED
     }
-    sections = {n for n, one in service.OPTIONS.items() if one.shape is swarm_options.SECTION}
+    sections = {
+        n for n, one in service_options.OPTIONS.items() if one.shape is option_table.SECTION
+    }
     assert kept & refused == set()
-    assert kept | refused | OF_AN_APPLY | sections == set(service.OPTIONS)
+    assert kept | refused | OF_AN_APPLY | sections == set(service_options.OPTIONS)
 
 
 @pytest.mark.parametrize("name", KEPT)
 def test_option_reaches_the_container_and_is_compared_with_it(name):
-    bare = spec.merged({}, classic.parsed({"image": "a"}, "web"))
-    wanted = classic.parsed({name: KEPT[name]}, "web")
-    full = spec.merged(bare, wanted)
-    assert spec.body("web", full) != spec.body("web", bare)
-    container = inspected(spec.body("web", full))
-    assert spec.diff(spec.spec_of(container), wanted) == {}
-    changed = spec.diff(spec.spec_of(inspected(spec.body("web", bare))), wanted)
+    bare = service_containers.merged({}, kept_options.parsed({"image": "a"}, "web"))
+    wanted = kept_options.parsed({name: KEPT[name]}, "web")
+    full = service_containers.merged(bare, wanted)
+    assert service_containers.body("web", full) != service_containers.body("web", bare)
+    container = inspected(service_containers.body("web", full))
+    assert service_containers.diff(service_containers.spec_of(container), wanted) == {}
+    changed = service_containers.diff(
+        service_containers.spec_of(inspected(service_containers.body("web", bare))), wanted
+    )
     assert {one.partition(".")[0] for one in changed} == {name}
 
 
 def test_all_options_together_are_as_they_were_created():
-    wanted = classic.parsed({"image": "a", **KEPT}, "web")
-    found = spec.spec_of(inspected(spec.body("web", spec.merged({}, wanted))))
-    assert spec.diff(found, wanted) == {}
-    assert spec.body("web", found) == spec.body("web", spec.merged({}, wanted))
+    wanted = kept_options.parsed({"image": "a", **KEPT}, "web")
+    found = service_containers.spec_of(
+        inspected(service_containers.body("web", service_containers.merged({}, wanted)))
+    )
+    assert service_containers.diff(found, wanted) == {}
+    assert service_containers.body("web", found) == service_containers.body(
+        "web", service_containers.merged({}, wanted)
+    )
 
 
 def test_container_without_a_spec_that_can_be_read_differs_in_all():
-    wanted = classic.parsed({"image": "a", "user": "b"}, "web")
-    for labels in (None, {}, {spec.SPEC: "{"}, {spec.SPEC: "[]"}, {spec.SPEC: "{}"}):
-        found = spec.spec_of({"Config": {"Image": "a", "Labels": labels}, "HostConfig": {}})
-        assert set(spec.diff(found, wanted)) == {"image", "user"}
+    wanted = kept_options.parsed({"image": "a", "user": "b"}, "web")
+    for labels in (
+        None,
+        {},
+        {service_containers.SPEC: "{"},
+        {service_containers.SPEC: "[]"},
+        {service_containers.SPEC: "{}"},
+    ):
+        found = service_containers.spec_of(
+            {"Config": {"Image": "a", "Labels": labels}, "HostConfig": {}}
+        )
+        assert set(service_containers.diff(found, wanted)) == {"image", "user"}
 
 
 REFUSED = [
@@ -137,8 +152,8 @@ REFUSED = [
 
 @pytest.mark.parametrize(("given", "why"), REFUSED, ids=lambda one: str(one)[:40])
 def test_what_classic_mode_cannot_keep_is_refused_with_its_place_and_the_cure(given, why):
-    with pytest.raises(swarm_errors.SettingsError) as error:
-        classic.parsed({"image": "a", **given}, "web")
+    with pytest.raises(errors.SettingsError) as error:
+        kept_options.parsed({"image": "a", **given}, "web")
     assert why in str(error.value).replace("'target': 80, ", "")
 
 
@@ -155,5 +170,5 @@ def test_values_that_say_what_classic_mode_does_are_accepted():
         "env": {"FORMAT": "{{.Names}}"},
         "networks": ["host"],
     }
-    known = classic.parsed({"image": "a", **given}, "web")
-    assert list(classic.faults(known, "web")) == []
+    known = kept_options.parsed({"image": "a", **given}, "web")
+    assert list(kept_options.faults(known, "web")) == []

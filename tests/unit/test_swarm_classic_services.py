@@ -5,10 +5,9 @@ Services of classic mode: what an apply says of them is what runs, and the old o
 import json
 
 import pytest
-import swarm_classic_services as services
-import swarm_classic_spec as spec
-import swarm_errors
 
+from swarm_formula.classic import service_containers, services
+from swarm_formula.core import errors
 from tests.unit.classic_api import Swarm, options
 
 RUN = services.Run(30)
@@ -32,7 +31,7 @@ def apply(swarm, test=False, **wanted):
     return done
 
 
-def refused(swarm, error=swarm_errors.RolloutError, **wanted):
+def refused(swarm, error=errors.RolloutError, **wanted):
     """Apply services that have to fail; return the error."""
     known = {name: options(**one) for name, one in wanted.items()}
     with pytest.raises(error) as found:
@@ -210,7 +209,7 @@ def test_bad_image_stops_no_container_whose_port_is_in_the_way(swarm):
 
 def test_container_of_another_name_or_owner_is_never_touched(swarm):
     swarm.run("web.1", "mine")
-    error = refused(swarm, swarm_errors.SettingsError, web={"image": "a"}, db={"image": "a"})
+    error = refused(swarm, errors.SettingsError, web={"image": "a"}, db={"image": "a"})
     assert "on m" in str(error)
     assert "there is a container web.1 that the formula has not created" in str(error)
     assert "Nothing was changed" in str(error)
@@ -226,12 +225,12 @@ def test_container_of_another_name_or_owner_is_never_touched(swarm):
 def test_what_the_swarm_does_not_have_is_refused_before_anything_is_changed(swarm):
     error = refused(
         swarm,
-        swarm_errors.SettingsError,
+        errors.SettingsError,
         web={"image": "a"},
         db={"image": "a", "networks": ["bak"]},
     )
     assert "service db:networks: found 'bak'; right would be one that the swarm has" in str(error)
-    assert "the name of an image" in str(refused(swarm, swarm_errors.SettingsError, web={}))
+    assert "the name of an image" in str(refused(swarm, errors.SettingsError, web={}))
     assert swarm.written == []
 
 
@@ -283,7 +282,7 @@ def test_service_that_restarts_all_the_time_is_not_reported_as_running(swarm):
     swarm.now, swarm.boxes[0].since = swarm.now + 60, swarm.now + 58
     swarm.boxes[0].restarts = 4
     swarm.boxes[0].body["Image"] = "a"
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="has just been restarted, 4 time"):
+    with pytest.raises(errors.WaitTimeoutError, match="has just been restarted, 4 time"):
         services.apply(swarm, known, RUN._replace(test=True))
     swarm.boxes[0].body["Image"] = "late"
     assert "exit code 3" in str(refused(swarm, web={"user": None}))
@@ -298,7 +297,7 @@ def test_container_on_a_lost_node_fails_its_service_with_the_cure(swarm):
     assert f"web.2 is on {node}, whose engine does not answer" in str(error)
     assert "reschedule: on-node-failure" in str(error)
     assert "c" not in {one.image for one in swarm.boxes}
-    with pytest.raises(swarm_errors.SwarmError, match="Nothing was changed"):
+    with pytest.raises(errors.SwarmError, match="Nothing was changed"):
         services.remove_service(swarm, "web")
     assert lost <= set(swarm.there())
 
@@ -314,7 +313,7 @@ def test_node_whose_engine_restarts_is_waited_for(swarm):
 def test_nothing_is_created_while_the_manager_does_not_know_a_node(swarm):
     """After a failover, a container may be there that the new primary has not seen yet."""
     swarm.pending = ["m2"]
-    error = refused(swarm, swarm_errors.WaitTimeoutError, web={"image": "a"})
+    error = refused(swarm, errors.WaitTimeoutError, web={"image": "a"})
     assert "has not reached the engines at m2:2375" in str(error)
     assert swarm.written == []
 
@@ -327,7 +326,7 @@ def test_replacement_that_was_interrupted_is_undone_or_completed(swarm):
     assert swarm.there() == {"web.1": ("a", "running")}
     # The new one had been created, and never ran.
     old.name, old.status = "web.1-replaced", "exited"
-    body = spec.body("web", spec.merged({}, options(image="b"))).create
+    body = service_containers.body("web", service_containers.merged({}, options(image="b"))).create
     swarm.post(swarm, "/containers/create?name=web.1", body)
     apply(swarm, web={"image": "b"})
     assert swarm.there() == {"web.1": ("b", "running")}
@@ -336,7 +335,7 @@ def test_replacement_that_was_interrupted_is_undone_or_completed(swarm):
 
 def test_trial_container_that_was_left_goes(swarm):
     apply(swarm, web={"image": "a"})
-    body = spec.body("web", spec.merged({}, options(image="a"))).create
+    body = service_containers.body("web", service_containers.merged({}, options(image="a"))).create
     swarm.post(swarm, "/containers/create?name=web.1-probe", body)
     assert apply(swarm, web={"image": "a"})["web"] == {
         "leftover": {"old": ["web.1-probe"], "new": None}
@@ -384,5 +383,5 @@ def test_rows_tell_what_runs_and_why_not(swarm):
 def test_scale_is_of_a_service_that_is_there(swarm):
     apply(swarm, web={"image": "a"})
     assert services.scale(swarm, "web", 2, RUN) == {"replicas": {"old": 1, "new": 2}}
-    with pytest.raises(swarm_errors.SwarmError, match=r"no service wep\. Did you mean 'web'"):
+    with pytest.raises(errors.SwarmError, match=r"no service wep\. Did you mean 'web'"):
         services.scale(swarm, "wep", 2, RUN)

@@ -2,11 +2,10 @@ import os
 from types import SimpleNamespace
 
 import pytest
-import swarm_certs
-import swarm_errors
-import swarm_files
 
 from _modules import swarm_client
+from swarm_formula.core import errors, host_files
+from swarm_formula.tls import cert_files
 from tests.unit.execution import mocked
 from tests.unit.pillars import VALID, node, settings_of
 
@@ -33,7 +32,7 @@ def on(monkeypatch, tmp_path):
         settings = settings_of({**VALID, "client": {"nodes": nodes}}, node(host))
         salt = mocked(swarm_settings__get=settings, swarm_tls__apply_client={})
         monkeypatch.setattr(swarm_client, "__salt__", salt, raising=False)
-        monkeypatch.setattr(swarm_files, "CONFIG", tmp_path)
+        monkeypatch.setattr(host_files, "CONFIG", tmp_path)
 
     return on
 
@@ -86,9 +85,9 @@ def test_user_that_is_not_there_is_refused_before_anything_is_written(
     salt = mocked(swarm_settings__get=settings_of(pillar, node("m2")))
     monkeypatch.setattr(swarm_client, "__salt__", salt, raising=False)
     monkeypatch.setattr(swarm_client, "__opts__", {"id": "m2"}, raising=False)
-    monkeypatch.setattr(swarm_files, "CONFIG", tmp_path)
+    monkeypatch.setattr(host_files, "CONFIG", tmp_path)
     # No certificate is asked for: there is no such function here.
-    with pytest.raises(swarm_errors.SwarmError, match=r"no user nosuchuser on m2 \(swarm:client:u"):
+    with pytest.raises(errors.SwarmError, match=r"no user nosuchuser on m2 \(swarm:client:u"):
         swarm_client.apply(test=test)
     assert not profile.exists()
 
@@ -119,8 +118,8 @@ def users(monkeypatch, tmp_path):
     for name in swarm_client._FILES:
         (source / name).write_text(f"new {name}")
     current = SimpleNamespace(current=lambda: SimpleNamespace(folder=str(source)))
-    monkeypatch.setattr(swarm_certs, "CLIENT", current)
-    monkeypatch.setattr(swarm_files, "CONFIG", tmp_path)
+    monkeypatch.setattr(cert_files, "CLIENT", current)
+    monkeypatch.setattr(host_files, "CONFIG", tmp_path)
     return tmp_path / "users"
 
 

@@ -1,6 +1,6 @@
 import pytest
-import swarm_cluster
 
+from swarm_formula.cluster import spec
 from tests.unit.pillars import node, resolved, settings_of
 
 PEM = "-----BEGIN CERTIFICATE-----\nT1VSUw==\n-----END CERTIFICATE-----\n"
@@ -39,7 +39,7 @@ def options(**given):
     ],
 )
 def test_what_is_there_is_no_difference(given):
-    assert swarm_cluster.diff(SPEC, options(**given)) == {}
+    assert spec.diff(SPEC, options(**given)) == {}
 
 
 ALL = {
@@ -61,20 +61,20 @@ ALL = {
 @pytest.mark.parametrize("ca", [{}, {"ca": PEM}], ids=["of today", "other"])
 def test_what_docker_leaves_out_of_an_external_ca_is_no_difference(ca):
     wanted = options(external_ca=[{"url": "https://ca/sign", **ca}])
-    new = swarm_cluster.merged(SPEC, wanted)
+    new = spec.merged(SPEC, wanted)
     (kept,) = new["CAConfig"]["ExternalCAs"]
     # As 26.1 was seen to answer.
     del kept["Options"]
-    assert swarm_cluster.diff(new, wanted) == {}
+    assert spec.diff(new, wanted) == {}
     kept["URL"] = "https://other/sign"
-    assert list(swarm_cluster.diff(new, wanted)) == ["external-ca"]
+    assert list(spec.diff(new, wanted)) == ["external-ca"]
 
 
 def test_everything_finds_its_place_and_then_is_no_difference():
     wanted = options(**ALL)
-    assert set(swarm_cluster.diff(SPEC, wanted)) == set(wanted)
-    new = swarm_cluster.merged(SPEC, wanted)
-    assert swarm_cluster.diff(new, wanted) == {}
+    assert set(spec.diff(SPEC, wanted)) == set(wanted)
+    new = spec.merged(SPEC, wanted)
+    assert spec.diff(new, wanted) == {}
     assert new["Name"] == "default"
     assert new["CAConfig"] == {
         "NodeCertExpiry": 720 * 3600 * 10**9,
@@ -93,12 +93,12 @@ def test_everything_finds_its_place_and_then_is_no_difference():
 
 def test_merging_leaves_what_it_is_given_as_it_was():
     before = repr(SPEC)
-    swarm_cluster.merged(SPEC, options(**ALL))
+    spec.merged(SPEC, options(**ALL))
     assert repr(SPEC) == before
 
 
 def test_only_what_pillar_sets_is_touched():
-    new = swarm_cluster.merged({**SPEC, "Labels": {"a": "b"}}, options(autolock=True))
+    new = spec.merged({**SPEC, "Labels": {"a": "b"}}, options(autolock=True))
     assert new == {
         **SPEC,
         "Labels": {"a": "b"},
@@ -110,20 +110,20 @@ def test_settings_of_the_start_that_differ_are_told():
     builtin = {"address_pools": ["10.30.0.0/16"], "address_pool_mask": 26, "data_path_port": 7789}
     settings = settings_of({**PILLAR, "builtin": builtin}, node("m1"))
     made = {"DefaultAddrPool": ["10.30.0.0/16"], "SubnetSize": 26, "DataPathPort": 7789}
-    assert swarm_cluster.init_only(made, settings) == []
-    texts = swarm_cluster.init_only({**made, "DataPathPort": 4789, "SubnetSize": 24}, settings)
+    assert spec.init_only(made, settings) == []
+    texts = spec.init_only({**made, "DataPathPort": 4789, "SubnetSize": 24}, settings)
     assert [text.split(",")[0] for text in texts] == [
         "swarm:builtin:address_pool_mask is 26",
         "swarm:builtin:data_path_port is 7789",
     ]
-    assert swarm_cluster.init_only({}, settings_of(PILLAR, node("m1"))) == []
+    assert spec.init_only({}, settings_of(PILLAR, node("m1"))) == []
 
 
 @pytest.mark.parametrize("builtin", [{}, {"address_pools": ["10.30.0.0/16"]}])
 def test_cluster_without_subnets_is_told_whatever_pillar_says(builtin):
     settings = settings_of({**PILLAR, "builtin": builtin}, node("m1"))
     made = {"DefaultAddrPool": ["10.30.0.0/16"], "SubnetSize": 0, "DataPathPort": 4789}
-    (text,) = swarm_cluster.init_only(made, settings)
+    (text,) = spec.init_only(made, settings)
     assert "no task of a service starts" in text
     assert "salt '*' state.apply swarm.clean, then apply swarm" in text
 
@@ -159,7 +159,7 @@ def test_pools_that_pillar_may_have_are_pools_that_docker_can_use(pools, mask):
         assert {fault.path.rpartition(":")[0] for fault in faults} == {"swarm:builtin"}
         assert refused_by_docker(pools or ["10.0.0.0/8"], 24 if mask is None else mask)
         return
-    body = swarm_cluster.address_pools(settings["builtin"])
+    body = spec.address_pools(settings["builtin"])
     if not pools and mask is None:
         assert body == {}
         return

@@ -8,15 +8,14 @@ import json
 from pathlib import Path
 
 import pytest
-import swarm_compose
-import swarm_compose_keys as compose
-import swarm_errors
-import swarm_service_options
-import swarm_service_spec as spec
 from hypothesis import given as for_any
 from hypothesis import strategies as st
-from swarm_compose_keys import NAMESPACE
 
+from swarm_formula.compose import file
+from swarm_formula.compose import keys as compose_keys
+from swarm_formula.compose.keys import NAMESPACE
+from swarm_formula.core import errors
+from swarm_formula.spec import service_options, service_spec
 from tests.unit.stacks.record import ENVIRONMENT
 
 FOLDER = Path(__file__).parent / "stacks"
@@ -26,7 +25,7 @@ WHERE = "stack st"
 SPECIAL = """environment env_file networks ports volumes tmpfs secrets configs restart scale
     healthcheck.disable deploy.mode deploy.replicas profiles
     deploy.resources.reservations.generic_resources""".split()
-COMPOSE = {*compose.OPTIONS, *compose.IGNORED, *compose.REFUSED, *SPECIAL}
+COMPOSE = {*compose_keys.OPTIONS, *compose_keys.IGNORED, *compose_keys.REFUSED, *SPECIAL}
 WORDS = [
     *sorted({word for key in COMPOSE for word in key.split(".")} | set("abx")),
     *("services", "name", "external", "file", "source", "target", "type", "published", "ipam"),
@@ -51,14 +50,14 @@ VALUES = st.recursive(
 def read(content, variables=(), files=None):
     """Return the stack of a file, and its faults."""
     load = (lambda path: files[path]) if files is not None else lambda path: path.encode()
-    return swarm_compose.read("st", swarm_compose.Source(content, dict(variables), load, WHERE))
+    return file.read("st", file.Source(content, dict(variables), load, WHERE))
 
 
 def of_file(name):
     """Return the stack of one of the files that people write."""
     source = (FOLDER / f"{name}.yml").read_text()
     load = lambda path: (FOLDER / path).read_bytes() if path[0] != "/" else b"x"  # noqa: E731
-    stack, faults = swarm_compose.read("st", swarm_compose.Source(source, ENVIRONMENT, load, WHERE))
+    stack, faults = file.read("st", file.Source(source, ENVIRONMENT, load, WHERE))
     assert [str(one) for one in faults] == []
     return stack
 
@@ -115,7 +114,7 @@ def comparable(body):
 def test_services_are_those_of_docker_stack_deploy(name):
     stack = of_file(name)
     ours = {
-        key: comparable(spec.body(key, options, {"secrets": {}, "configs": {}}))
+        key: comparable(service_spec.body(key, options, {"secrets": {}, "configs": {}}))
         for key, options in stack.services.items()
     }
     theirs = json.loads((FOLDER / f"{name}.json").read_text())
@@ -129,7 +128,7 @@ def test_stack_of_docker_stack_deploy_is_continued_without_a_change(name):
         there = theirs[key]
         if "Replicated" in there["Mode"]:
             there["Mode"]["Replicated"].setdefault("Replicas", 1)
-        assert spec.diff(there, spec.whole(there, options)) == {}
+        assert service_spec.diff(there, service_spec.whole(there, options)) == {}
 
 
 def test_file_that_docker_compose_has_normalized_keeps_its_names():
@@ -197,7 +196,7 @@ def test_same_file_gives_the_same_stack_and_options_in_canonical_form(name):
     assert of_file(name) == stack
     for options in stack.services.values():
         for key, one in options.items():
-            assert swarm_service_options.OPTIONS[key].shape.normal(one) == one
+            assert service_options.OPTIONS[key].shape.normal(one) == one
 
 
 # ---- keys of a service, one by one
@@ -311,14 +310,14 @@ def test_numbers_in_a_text_are_what_they_look_like():
 
 def test_file_of_variables_that_is_not_required_may_be_absent():
     def missing(path):
-        raise swarm_errors.SwarmError(path)
+        raise errors.SwarmError(path)
 
     for required in (False, True):
         files = [{"path": "a", "required": required}]
         content = {"services": {"a": {"image": "i", "env_file": files}}}
-        source = swarm_compose.Source(content, {}, missing, WHERE)
-        with pytest.raises(swarm_errors.SwarmError) if required else contextlib.nullcontext():
-            assert swarm_compose.read("st", source)[1] == []
+        source = file.Source(content, {}, missing, WHERE)
+        with pytest.raises(errors.SwarmError) if required else contextlib.nullcontext():
+            assert file.read("st", source)[1] == []
 
 
 @pytest.mark.parametrize(
@@ -468,7 +467,7 @@ services:
   web: {image: i, deploy: {labels: &l {<<: *c, tier: web}}}
   db: {image: i, labels: {<<: *l}}
 """
-    stack, faults = swarm_compose.read("st", swarm_compose.Source(text, {}, lambda _: b"", "s"))
+    stack, faults = file.read("st", file.Source(text, {}, lambda _: b"", "s"))
     assert faults == []
     assert (
         stack.services["st_db"]["container_labels"].items() >= {"tier": "web", "team": "a"}.items()
@@ -608,7 +607,7 @@ def test_any_content_is_a_stack_or_has_faults_with_their_place(value):
         assert all(str(one).startswith(WHERE) for one in faults)
         if not faults:
             for name, options in stack.services.items():
-                spec.body(name, options, {"secrets": {}, "configs": {}})
+                service_spec.body(name, options, {"secrets": {}, "configs": {}})
 
 
 @for_any(st.sampled_from(sorted(COMPOSE)), VALUES)
@@ -623,4 +622,4 @@ def test_any_value_of_a_key_is_an_option_or_a_fault(key, value):
     if not faults:
         # A service with a profile is left out.
         for options in stack.services.values():
-            spec.body("st_a", options, {"secrets": {}, "configs": {}})
+            service_spec.body("st_a", options, {"secrets": {}, "configs": {}})

@@ -2,11 +2,9 @@ import functools
 import json
 
 import pytest
-import swarm_errors
-import swarm_files
-import swarm_wait
 
 from _modules import swarm_consul
+from swarm_formula.core import errors, host_files, wait
 from tests.unit import consul_agent
 from tests.unit.execution import mocked, own_time, tried
 from tests.unit.pillars import VALID, node, settings_of
@@ -20,8 +18,8 @@ NODES = "docker/swarm/nodes/"
 @pytest.fixture
 def folder(monkeypatch, tmp_path):
     """Have Consul's configuration in a folder of the test."""
-    monkeypatch.setattr(swarm_files, "CONFIG", tmp_path / "swarm-formula")
-    monkeypatch.setattr(swarm_wait, "_FIRST", 0.01)
+    monkeypatch.setattr(host_files, "CONFIG", tmp_path / "swarm-formula")
+    monkeypatch.setattr(wait, "_FIRST", 0.01)
     return tmp_path / "swarm-formula"
 
 
@@ -96,7 +94,7 @@ def test_wait_says_which_servers_are_missing(on, agent):
     on()
     agent.leader = ""
     agent.serve("m2", "m3", status=consul_agent.FAILED)
-    with pytest.raises(swarm_errors.WaitTimeoutError) as failure:
+    with pytest.raises(errors.WaitTimeoutError) as failure:
         swarm_consul.wait(timeout=0)
     assert str(failure.value) == "Consul has no leader: 1 of 3 servers answers; m2, m3 missing"
 
@@ -104,15 +102,15 @@ def test_wait_says_which_servers_are_missing(on, agent):
 def test_wait_says_that_consul_does_not_answer(on):
     salt = on()
     salt["swarm_settings.get"].return_value["consul"]["http_port"] = 9
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul on this host does not answer"):
+    with pytest.raises(errors.WaitTimeoutError, match="Consul on this host does not answer"):
         swarm_consul.wait(timeout=0)
 
 
 def test_consul_that_has_ended_ends_the_wait(on):
     salt = on()
     salt["swarm_settings.get"].return_value["consul"]["http_port"] = 9
-    salt["swarm_container.check"].side_effect = swarm_errors.NotRunningError("exit code 1")
-    with pytest.raises(swarm_errors.NotRunningError, match="exit code 1"):
+    salt["swarm_container.check"].side_effect = errors.NotRunningError("exit code 1")
+    with pytest.raises(errors.NotRunningError, match="exit code 1"):
         swarm_consul.wait()
 
 
@@ -177,7 +175,7 @@ def test_consul_stays_if_the_store_that_replaces_it_does_not_answer(on, test):
     salt = on(store="etcd://127.0.0.1:9")
     salt["swarm_container.get"].return_value = RUNNING
     salt["swarm_container.remove"].return_value = CREATED
-    with pytest.raises(swarm_errors.SwarmError, match=r"swarm:store: nothing answers .* from m1"):
+    with pytest.raises(errors.SwarmError, match=r"swarm:store: nothing answers .* from m1"):
         swarm_consul.apply(test=test)
     salt["swarm_container.remove"].assert_called_once_with("swarm-consul", test=True)
 
@@ -187,7 +185,7 @@ def test_store_that_does_not_answer_is_refused_before_anything_is_touched(on, ag
     salt = on(store="etcd://127.0.0.1:9")
     salt["swarm_container.get"].return_value = RUNNING
     salt["swarm_container.remove"].return_value = CREATED
-    with pytest.raises(swarm_errors.SwarmError, match=r"swarm:store: nothing answers .* from m1"):
+    with pytest.raises(errors.SwarmError, match=r"swarm:store: nothing answers .* from m1"):
         swarm_consul.check_fixed()
     salt["swarm_container.remove"].return_value = {}
     swarm_consul.check_fixed()
@@ -228,7 +226,7 @@ def test_server_stays_up_while_the_quorum_needs_it(on, agent, folder):
     salt = on(changes=CHANGED)
     agent.serve("m3", status=consul_agent.FAILED)
     salt["swarm_settings.get"].return_value["timeout"] = 0.1
-    with pytest.raises(swarm_errors.SwarmError, match=r"would cost the quorum: .* bring m3 up"):
+    with pytest.raises(errors.SwarmError, match=r"would cost the quorum: .* bring m3 up"):
         swarm_consul.apply()
     assert not wrote(salt)
     assert not folder.exists()
@@ -263,7 +261,7 @@ def test_server_that_does_not_come_back_is_told(on, agent):
     failed = functools.partial(agent.serve, "m1", status=consul_agent.FAILED)
     salt["swarm_container.apply"].side_effect = tried(CHANGED, failed)
     salt["swarm_settings.get"].return_value["timeout"] = 0.1
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul of m1 is not back yet"):
+    with pytest.raises(errors.WaitTimeoutError, match="Consul of m1 is not back yet"):
         swarm_consul.apply()
     assert agent.keys == {}
 
@@ -274,9 +272,7 @@ def test_server_that_does_not_answer_for_a_while_is_waited_for(on, agent, monkey
     salt["swarm_container.apply"].side_effect = tried(
         CHANGED, functools.partial(setattr, agent, "leader", "")
     )
-    monkeypatch.setattr(
-        swarm_wait, "time", own_time(sleep=lambda _: setattr(agent, "leader", leader))
-    )
+    monkeypatch.setattr(wait, "time", own_time(sleep=lambda _: setattr(agent, "leader", leader)))
     assert swarm_consul.apply() == CHANGED
     assert agent.keys == {}
 
@@ -348,9 +344,9 @@ def test_server_that_lives_is_waited_for_before_it_is_forgotten(on, agent):
     """It would only come back."""
     salt = on()
     salt["swarm_settings.get"].return_value["timeout"] = 0.1
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul of m3 is still alive"):
+    with pytest.raises(errors.WaitTimeoutError, match="Consul of m3 is still alive"):
         swarm_consul.expel("m3")
     salt["swarm_settings.get"].return_value["timeout"] = 180
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="Consul of m3 is still alive"):
+    with pytest.raises(errors.WaitTimeoutError, match="Consul of m3 is still alive"):
         swarm_consul.expel("m3", timeout=0)
     assert "PUT /v1/agent/force-leave/m3" not in agent.log

@@ -7,14 +7,12 @@ import hashlib
 import json
 
 import pytest
-import swarm_consul_file
-import swarm_errors
-import swarm_files
-import swarm_names
-import swarm_pki
-import swarm_wait
 
 from _modules import swarm_consul
+from swarm_formula.consul import config_file
+from swarm_formula.core import errors, host_files, wait
+from swarm_formula.standalone import container_names
+from swarm_formula.tls import pki
 from tests.unit import consul_agent
 from tests.unit.execution import mocked, tried
 from tests.unit.pillars import VALID, node, settings_of
@@ -26,9 +24,9 @@ CREATED = {"state": {"old": "absent", "new": "running"}}
 @pytest.fixture
 def file(monkeypatch, tmp_path):
     """Return where Consul's configuration is."""
-    monkeypatch.setattr(swarm_files, "CONFIG", tmp_path / "etc")
-    monkeypatch.setattr(swarm_files, "RECORD", tmp_path / "record.json")
-    monkeypatch.setattr(swarm_wait, "_FIRST", 0.01)
+    monkeypatch.setattr(host_files, "CONFIG", tmp_path / "etc")
+    monkeypatch.setattr(host_files, "RECORD", tmp_path / "record.json")
+    monkeypatch.setattr(wait, "_FIRST", 0.01)
     return tmp_path / "etc" / "consul.json"
 
 
@@ -40,7 +38,7 @@ def on(monkeypatch, agent, file, tmp_path):
         consul = {**VALID["consul"], "http_port": agent.port, **consul}
         settings = settings_of({**VALID, "consul": consul, "timeout": 5}, node(host))
         if was is not None:
-            swarm_files.write(file, json.dumps({"server": was}))
+            host_files.write(file, json.dumps({"server": was}))
         salt = mocked(
             swarm_settings__get=settings,
             swarm_container__apply=tried(changes, act),
@@ -80,7 +78,7 @@ def test_new_server_joins_without_a_turn(on, agent, file, wanted):
     assert not any("session" in line for line in agent.log)
     # Alone in pillar, it would make a cluster of its own with that.
     assert "bootstrap_expect" not in written(file)
-    assert swarm_consul_file.joining() == []
+    assert config_file.joining() == []
     assert swarm_consul.peers() == {"m1": "voter", "m2": "voter"}
 
 
@@ -90,7 +88,7 @@ def test_new_server_that_is_not_let_in_is_a_client_again(on, agent, file, raft):
     agent.raft = {"m1": True}
     salt = on("m2", was=False, act=lambda: agent.raft.update(raft), servers=["m1", "m2", "m3"])
     salt["swarm_settings.get"].return_value["timeout"] = 0.1
-    with pytest.raises(swarm_errors.WaitTimeoutError) as failure:
+    with pytest.raises(errors.WaitTimeoutError) as failure:
         swarm_consul.apply()
     assert "Consul's servers have not taken m2 in" in str(failure.value)
     assert "its words" in str(failure.value)
@@ -127,16 +125,16 @@ def test_bare_host_joins_the_swarm_that_there_is(on, agent, file):
 
 
 def test_bare_host_that_was_killed_while_it_joined_goes_on(on, agent, file):
-    swarm_consul_file.note_joining(["10.77.0.11"])
+    config_file.note_joining(["10.77.0.11"])
     leader, agent.leader, agent.raft = agent.leader, "", {"m1": True, "m3": True}
     salt = on("m3", was=True, changes={})
     salt["swarm_settings.get"].return_value["timeout"] = 0.1
-    with pytest.raises(swarm_errors.WaitTimeoutError):
+    with pytest.raises(errors.WaitTimeoutError):
         swarm_consul.wait()
     assert "PUT /v1/agent/join/10.77.0.11" in agent.log
     agent.leader = leader
     swarm_consul.wait()
-    assert swarm_consul_file.joining() == []
+    assert config_file.joining() == []
 
 
 # ---- stopping to be one
@@ -169,7 +167,7 @@ def test_server_leaves_only_after_the_one_that_replaces_it_has_come(on, agent, f
     salt = on("m3", was=True, servers=["m1", "m2", "m4"])
     salt["swarm_settings.get"].return_value["timeout"] = 0.1
     assert swarm_consul.apply(test=True) == CHANGED
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="m3 stays a server of Consul until m4"):
+    with pytest.raises(errors.WaitTimeoutError, match="m3 stays a server of Consul until m4"):
         swarm_consul.apply()
     assert not agent.left
     assert written(file) == {"server": True}
@@ -182,7 +180,7 @@ def test_server_that_the_quorum_needs_does_not_leave(on, agent, test):
     agent.serve("m2", status=consul_agent.FAILED)
     salt = on("m3", was=True, servers=["m1", "m2"])
     salt["swarm_settings.get"].return_value["timeout"] = 0.1
-    with pytest.raises(swarm_errors.SwarmError, match=r"would cost the quorum: .* bring m2 up"):
+    with pytest.raises(errors.SwarmError, match=r"would cost the quorum: .* bring m2 up"):
         swarm_consul.apply(test=test)
     assert not agent.left
 
@@ -192,9 +190,7 @@ def test_server_without_leader_does_not_leave(on, agent, test):
     agent.leader, agent.raft = "", {"m1": True, "m3": True}
     salt = on("m3", was=True, servers=["m1"])
     salt["swarm_settings.get"].return_value["timeout"] = 0.1
-    with pytest.raises(
-        swarm_errors.SwarmError, match=r"has no leader\. Bring the other servers up"
-    ):
+    with pytest.raises(errors.SwarmError, match=r"has no leader\. Bring the other servers up"):
         swarm_consul.apply(test=test)
 
 
@@ -217,7 +213,7 @@ def test_leave_that_was_killed_is_taken_up_again(on, agent):
 def test_leave_that_was_killed_after_the_file_was_written_is_over(on, agent, file):
     agent.raft = {"m1": True}
     on("m3", was=False, servers=["m1"])
-    swarm_files.write(file.with_name("consul.json-replaced"), '{"server": true}')
+    host_files.write(file.with_name("consul.json-replaced"), '{"server": true}')
     assert swarm_consul.apply() == CHANGED
     assert not agent.left
     assert not file.with_name("consul.json-replaced").exists()
@@ -227,7 +223,7 @@ def test_join_that_was_killed_keeps_what_raft_knows_by_now(on, agent, file, tmp_
     (tmp_path / "raft").mkdir()
     agent.raft = {"m1": True}
     on("m2", was=True, act=functools.partial(agent.raft.update, m2=True), servers=["m1", "m2"])
-    swarm_files.write(file.with_name("consul.json-replaced"), '{"server": false}')
+    host_files.write(file.with_name("consul.json-replaced"), '{"server": false}')
     assert swarm_consul.apply() == CHANGED
     assert (tmp_path / "raft").exists()
 
@@ -238,7 +234,7 @@ def test_join_that_was_killed_keeps_what_raft_knows_by_now(on, agent, file, tmp_
 def test_restart_that_would_cost_the_quorum_is_foretold(on, agent):
     agent.serve("m3", status=consul_agent.FAILED)
     on("m1", was=True)
-    with pytest.raises(swarm_errors.SwarmError, match=r"would cost the quorum: .* bring m3 up"):
+    with pytest.raises(errors.SwarmError, match=r"would cost the quorum: .* bring m3 up"):
         swarm_consul.apply(test=True)
 
 
@@ -248,7 +244,7 @@ def test_server_of_pillar_that_is_down_and_off_rafts_list_counts(on, agent, stat
     agent.serve("m3", status=status)
     agent.raft = {"m1": True, "m2": True}
     on("m1", was=True)
-    with pytest.raises(swarm_errors.SwarmError, match=r"would cost the quorum: .* bring m3 up"):
+    with pytest.raises(errors.SwarmError, match=r"would cost the quorum: .* bring m3 up"):
         swarm_consul.apply(test=True)
     on("m1", was=True, servers=["m1", "m2"])
     assert swarm_consul.apply() == CHANGED
@@ -262,16 +258,14 @@ def test_two_servers_are_restarted_while_both_are_up(on, agent):
 
 
 def test_configuration_that_does_not_work_is_undone(on, agent, file):
-    fallen = swarm_errors.NotRunningError("container swarm-consul does not stay up: its last words")
+    fallen = errors.NotRunningError("container swarm-consul does not stay up: its last words")
 
     def act():
         assert "log_levl" in written(file)
         raise fallen
 
     on("m1", was=True, act=act, options={"log_levl": "WARN"})
-    with pytest.raises(
-        swarm_errors.NotRunningError, match=r"its last words \(see swarm:consul:opt"
-    ):
+    with pytest.raises(errors.NotRunningError, match=r"its last words \(see swarm:consul:opt"):
         swarm_consul.apply()
     assert written(file) == {"server": True}
     assert [one.name for one in file.parent.iterdir()] == ["consul.json"]
@@ -279,7 +273,7 @@ def test_configuration_that_does_not_work_is_undone(on, agent, file):
 
 def test_what_a_killed_run_replaced_is_what_there_is_to_go_back_to(on, agent, file):
     on("m1", was=True, act=lambda: 1 / 0, options={"log_level": "WARN"})
-    swarm_files.write(file.with_name("consul.json-replaced"), '{"server": true, "of": "before"}')
+    host_files.write(file.with_name("consul.json-replaced"), '{"server": true, "of": "before"}')
     with pytest.raises(ZeroDivisionError):
         swarm_consul.apply()
     assert written(file) == {"server": True, "of": "before"}
@@ -335,8 +329,8 @@ def test_broken_file_of_an_admin_is_written_anew(on, agent, file):
 def test_other_datacenter_is_refused(on, file):
     on("m1", datacenter="berlin")
     swarm_consul.check_fixed()
-    swarm_files.write(file, json.dumps({"server": True, "datacenter": "dc1"}))
-    with pytest.raises(swarm_errors.SwarmError, match=r"runs in dc1: .* Put dc1 back"):
+    host_files.write(file, json.dumps({"server": True, "datacenter": "dc1"}))
+    with pytest.raises(errors.SwarmError, match=r"runs in dc1: .* Put dc1 back"):
         swarm_consul.check_fixed()
 
 
@@ -350,7 +344,7 @@ def test_other_volume_is_refused_where_it_is_the_only_copy(on, agent, others, ho
     if others:
         swarm_consul.check_fixed()
     else:
-        with pytest.raises(swarm_errors.SwarmError, match=r"m1 is the only server .* is in old"):
+        with pytest.raises(errors.SwarmError, match=r"m1 is the only server .* is in old"):
             swarm_consul.check_fixed()
 
 
@@ -392,8 +386,8 @@ def test_record_of_a_containers_name_goes_with_it(on):
     swarm_consul.apply()
     salt["swarm_container.get"].side_effect = containers(store=OURS)
     for test, left in ((True, {"consul": "store"}), (False, {})):
-        swarm_names.remove(salt["swarm_settings.get"](), salt, "consul", test)
-        assert swarm_files.record("containers") == left
+        container_names.remove(salt["swarm_settings.get"](), salt, "consul", test)
+        assert host_files.record("containers") == left
 
 
 # ---- what all servers have to have the same of
@@ -402,13 +396,13 @@ def test_record_of_a_containers_name_goes_with_it(on):
 @pytest.fixture(scope="module")
 def authorities():
     """Return two CAs."""
-    return [swarm_pki.new_authority(name, 10) for name in ("one", "other")]
+    return [pki.new_authority(name, 10) for name in ("one", "other")]
 
 
 def _signed(authority):
-    key = swarm_pki.new_key()
-    grant = swarm_pki.Grant("m1", (swarm_pki.SERVER, swarm_pki.CLIENT), ("m1",))
-    return swarm_pki.sign(swarm_pki.request(key, "m1"), authority, grant, 5)
+    key = pki.new_key()
+    grant = pki.Grant("m1", (pki.SERVER, pki.CLIENT), ("m1",))
+    return pki.sign(pki.request(key, "m1"), authority, grant, 5)
 
 
 @pytest.fixture
@@ -440,19 +434,17 @@ def config(authorities, tmp_path):
 )
 def test_servers_take_turns_only_if_old_and_new_work_together(file, config, trust, extra, works):
     """A change of the CA has a step in which both are trusted; a lost CA has none."""
-    swarm_files.write(file, json.dumps(config("old", 0, [0])))
+    host_files.write(file, json.dumps(config("old", 0, [0])))
     new = {**config("new", *trust), **extra}
-    assert swarm_consul_file.works_with_others(json.dumps(new)) is works
+    assert config_file.works_with_others(json.dumps(new)) is works
 
 
 def test_image_that_is_not_where_pillar_says_is_told_with_its_key(on, agent):
     """Seen by the matrix: the words were those of the archive alone."""
 
     def act():
-        raise swarm_errors.SettingsError(
-            "image consul:9: salt://images/consul.tar does not hold it"
-        )
+        raise errors.SettingsError("image consul:9: salt://images/consul.tar does not hold it")
 
     on("m1", was=True, act=act)
-    with pytest.raises(swarm_errors.SettingsError, match=r"hold it .*swarm:consul:image"):
+    with pytest.raises(errors.SettingsError, match=r"hold it .*swarm:consul:image"):
         swarm_consul.apply()

@@ -5,24 +5,22 @@ Consul's configuration with the names of its version, as in HashiCorp's document
 import json
 
 import pytest
-import swarm_acl
-import swarm_certs
-import swarm_consul_container
-import swarm_consul_file
-import swarm_consul_schema
-import swarm_files
 
+from swarm_formula.consul import acl as consul_acl
+from swarm_formula.consul import config_file, container_spec, schema
+from swarm_formula.core import host_files
+from swarm_formula.tls import cert_files
 from tests.unit.pillars import FILES, VALID, settings_of
 
-CERTS = swarm_certs.Set(*["x"] * len(swarm_certs.Set._fields))
+CERTS = cert_files.Set(*["x"] * len(cert_files.Set._fields))
 OLD = {"ca_file", "cert_file", "key_file", "verify_incoming", "verify_outgoing"}
 
 
 def text(image):
     consul = {"image": image, "options": {"tls": {"grpc": {"use_auto_cert": False}}}}
     settings = settings_of({**VALID, "overlay": False, "tls": {}, "consul": consul})
-    acl = swarm_acl.config("word")
-    return swarm_consul_container.consul_container(settings, "/etc/x", CERTS, FILES, acl)[1]
+    acl = consul_acl.config("word")
+    return container_spec.consul_container(settings, "/etc/x", CERTS, FILES, acl)[1]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +35,7 @@ def text(image):
     ],
 )
 def test_version_is_that_of_the_tag(image, version):
-    assert swarm_consul_schema.version(image) == version
+    assert schema.version(image) == version
 
 
 @pytest.mark.parametrize("image", ["consul:1.8", "consul:1.10.12", "consul:latest"])
@@ -74,7 +72,7 @@ def test_1_12_has_a_section_for_tls(image):
 
 @pytest.mark.parametrize("image", ["consul:1.8", "consul:1.11", "hashicorp/consul:1.20"])
 def test_formula_reads_the_file_of_each_version_alike(image, monkeypatch, tmp_path):
-    monkeypatch.setattr(swarm_files, "CONFIG", tmp_path)
-    swarm_consul_container.consul_file().write_text(text(image))
-    assert swarm_consul_file.config() == json.loads(text("consul:1.8"))
-    assert swarm_acl.management() == "word"
+    monkeypatch.setattr(host_files, "CONFIG", tmp_path)
+    container_spec.consul_file().write_text(text(image))
+    assert config_file.config() == json.loads(text("consul:1.8"))
+    assert consul_acl.management() == "word"

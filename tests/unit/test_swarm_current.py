@@ -7,11 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 import salt.pillar
-import swarm_ca_state
-import swarm_caller
-import swarm_docker
-import swarm_files
-import swarm_mode
 
 from _modules import (
     swarm_backup,
@@ -24,6 +19,11 @@ from _modules import (
 )
 from _states import swarm_builtin as node_state
 from _states import swarm_ca as ca_state
+from swarm_formula.cluster import swarm_api
+from swarm_formula.core import host_files
+from swarm_formula.docker import engine_api
+from swarm_formula.salt import caller
+from swarm_formula.tls import ca_state as tls_ca_state
 from tests.unit.cluster_api import ClusterApi, node
 from tests.unit.pillars import BUILTIN, M1
 from tests.unit.test_docs import PAPERS
@@ -53,9 +53,9 @@ def asked(monkeypatch, tmp_path):
     monkeypatch.setattr(swarm_settings, "_minion", lambda: M1)
     monkeypatch.setattr(swarm_settings, "__pillar__", {"swarm": OLD}, raising=False)
     monkeypatch.setattr(swarm_settings, "__grains__", {}, raising=False)
-    monkeypatch.setattr(swarm_ca_state, "FILE", tmp_path / "ca.json")
-    monkeypatch.setattr(swarm_ca_state, "load", lambda: {"ca": {}})
-    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+    monkeypatch.setattr(tls_ca_state, "FILE", tmp_path / "ca.json")
+    monkeypatch.setattr(tls_ca_state, "load", lambda: {"ca": {}})
+    monkeypatch.setattr(host_files, "_LOCKS", tmp_path)
     dunders = {"__salt__": {"swarm_settings.get": get}, "__opts__": {"id": "m1"}}
     for module in (*MODULES, swarm_settings):
         for name, value in {**dunders, "__context__": context}.items():
@@ -160,13 +160,13 @@ def test_each_command_of_the_papers_is_known_here():
 def test_worker_that_has_just_become_a_member_gets_its_turn(asked, monkeypatch):
     """By the pillar of the manager's last refresh, it is nobody."""
     api = ClusterApi("m1", [node("m1", "manager", leader=True), node("m4")])
-    monkeypatch.setattr(swarm_mode, "connect", lambda _: api.connect())
-    monkeypatch.setattr(swarm_docker, "connect", api.connect)
+    monkeypatch.setattr(swarm_api, "connect", lambda _: api.connect())
+    monkeypatch.setattr(engine_api, "connect", api.connect)
     known = {"swarm_settings.get": swarm_settings.get, "swarm_builtin.claims": dict}
     monkeypatch.setattr(swarm_turn, "__salt__", known)
     monkeypatch.setitem(OLD, "nodes", {})
     said = swarm_turn.request("take", __pub_id="m4")["missing"]
     assert "no node of the cluster of m1 says that it is m4" in said
     assert "does not name m9" in swarm_turn.request("take", __pub_id="m9")["missing"]
-    with swarm_caller.admitted("m8", []):
+    with caller.admitted("m8", []):
         assert swarm_turn.request("take", __pub_id="m9")["stuck"] is True

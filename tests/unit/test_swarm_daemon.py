@@ -1,7 +1,7 @@
 import pytest
-import swarm_daemon
-import swarm_errors
 
+from swarm_formula.core import errors
+from swarm_formula.daemon import daemon_json
 from tests.unit.pillars import BUILTIN, FILES, VALID, settings_of
 
 
@@ -20,7 +20,7 @@ from tests.unit.pillars import BUILTIN, FILES, VALID, settings_of
     ],
 )
 def test_version(text, numbers):
-    assert swarm_daemon.version(text) == numbers
+    assert daemon_json.version(text) == numbers
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_version(text, numbers):
 )
 def test_whose_clients_an_engine_accepts(pillar, accepted):
     settings = settings_of({**BUILTIN, "engine": {"port": 2376}, **pillar})
-    found = swarm_daemon.options(settings, "26.1.5", FILES)
+    found = daemon_json.options(settings, "26.1.5", FILES)
     assert found["tlscacert"] == accepted
     assert (found["tlscert"], found["tlskey"]) == (FILES.cert, FILES.key)
 
@@ -70,7 +70,7 @@ def test_whose_clients_an_engine_accepts(pillar, accepted):
     ids=str,
 )
 def test_options_of_an_engine(pillar, version, options):
-    assert swarm_daemon.options(settings_of({**VALID, **pillar}), version, FILES) == options
+    assert daemon_json.options(settings_of({**VALID, **pillar}), version, FILES) == options
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_options_of_an_engine(pillar, version, options):
 )
 def test_options_of_overlay_networks(pillar, options):
     settings = settings_of({**VALID, **pillar})
-    assert swarm_daemon.overlay_options(settings, "10.77.0.11:2275", FILES) == options
+    assert daemon_json.overlay_options(settings, "10.77.0.11:2275", FILES) == options
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_options_of_overlay_networks(pillar, options):
     ids=str,
 )
 def test_label_list(labels, listed):
-    assert swarm_daemon.label_list(labels) == listed
+    assert daemon_json.label_list(labels) == listed
 
 
 @pytest.mark.parametrize(
@@ -128,14 +128,14 @@ def test_label_list(labels, listed):
     ids=str,
 )
 def test_what_a_version_cannot_take_is_refused_with_its_cure(wanted, version, words):
-    found = swarm_daemon.refusals(wanted, version)
+    found = daemon_json.refusals(wanted, version)
     assert len(found) == (1 if words else 0)
     assert not words or words in found[0]
 
 
 def test_every_refusal_is_told():
     wanted = {"cluster-store": "x", "cluster-advertise": "y", "firewall-backend": "nftables"}
-    assert len(swarm_daemon.refusals(wanted, "28.0.0")) == 3
+    assert len(daemon_json.refusals(wanted, "28.0.0")) == 3
 
 
 OURS = {"labels": {"ours": ["zone=a"], "before": ["rack=1"]}}
@@ -186,27 +186,25 @@ OURS = {"labels": {"ours": ["zone=a"], "before": ["rack=1"]}}
     ids=str,
 )
 def test_merge(current, wanted, record, result):
-    assert swarm_daemon.merge(current, wanted, record)[0] == result
+    assert daemon_json.merge(current, wanted, record)[0] == result
 
 
 def test_merge_leaves_its_arguments_alone():
     current, wanted, record = {"labels": ["a=1"]}, {"labels": ["b=2"], "debug": True}, {}
-    swarm_daemon.merge(current, wanted, record)
+    daemon_json.merge(current, wanted, record)
     assert (current, record) == ({"labels": ["a=1"]}, {})
     assert wanted == {"labels": ["b=2"], "debug": True}
 
 
 def test_record_keeps_the_first_value_of_an_admin():
-    _, record = swarm_daemon.merge({"mtu": 1500}, {"mtu": 1400}, {})
-    _, record = swarm_daemon.merge({"mtu": 1400}, {"mtu": 1300}, record)
+    _, record = daemon_json.merge({"mtu": 1500}, {"mtu": 1400}, {})
+    _, record = daemon_json.merge({"mtu": 1400}, {"mtu": 1300}, record)
     assert record == {"mtu": {"ours": 1300, "before": 1500}}
 
 
 def test_labels_that_are_no_list_are_refused():
-    with pytest.raises(
-        swarm_errors.SwarmError, match=r"labels in daemon.json are no list, but 'x'"
-    ):
-        swarm_daemon.merge({"labels": "x"}, {"labels": ["a=1"]}, {})
+    with pytest.raises(errors.SwarmError, match=r"labels in daemon.json are no list, but 'x'"):
+        daemon_json.merge({"labels": "x"}, {"labels": ["a=1"]}, {})
 
 
 @pytest.mark.parametrize(
@@ -229,7 +227,7 @@ def test_labels_that_are_no_list_are_refused():
     ids=str,
 )
 def test_restart_only_where_a_reload_is_not_enough(old, new, restart):
-    assert swarm_daemon.needs_restart(swarm_daemon.diff(old, new)) is restart
+    assert daemon_json.needs_restart(daemon_json.diff(old, new)) is restart
 
 
 @pytest.mark.parametrize(
@@ -252,11 +250,11 @@ def test_restart_only_where_a_reload_is_not_enough(old, new, restart):
     ids=str,
 )
 def test_key_that_goes_is_told_as_its_default_where_an_engine_would_keep_it(old, new, told):
-    assert swarm_daemon.resets(swarm_daemon.diff(old, new)) == told
+    assert daemon_json.resets(daemon_json.diff(old, new)) == told
 
 
 def test_diff_shows_both_sides():
-    assert swarm_daemon.diff({"a": 1, "b": 2, "c": 3}, {"b": 2, "c": 4, "d": 5}) == {
+    assert daemon_json.diff({"a": 1, "b": 2, "c": 3}, {"b": 2, "c": 4, "d": 5}) == {
         "a": {"old": 1, "new": None},
         "c": {"old": 3, "new": 4},
         "d": {"old": None, "new": 5},
@@ -298,4 +296,4 @@ def test_diff_shows_both_sides():
     ids=str,
 )
 def test_older_version_is_warned_of(changes, count):
-    assert len(swarm_daemon.downgrades(changes)) == count
+    assert len(daemon_json.downgrades(changes)) == count

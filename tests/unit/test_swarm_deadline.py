@@ -8,13 +8,12 @@ import threading
 
 import pytest
 import requests
-import swarm_deadline
-import swarm_docker
-import swarm_errors
-import swarm_images
-import swarm_info
-import swarm_kv
-from swarm_certs import Files
+
+from swarm_formula.consul import agent_api
+from swarm_formula.core import deadlines, errors
+from swarm_formula.docker import engine_api, images
+from swarm_formula.standalone import manager_info
+from swarm_formula.tls.cert_files import Files
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 FILES = Files(*[None] * 5)
@@ -49,18 +48,18 @@ def dribbling(start: bytes, drop: bytes):
 
 
 def _docker(port):
-    with swarm_docker.connect(f"tcp://127.0.0.1:{port}", timeout=0.2, what="containers"):
+    with engine_api.connect(f"tcp://127.0.0.1:{port}", timeout=0.2, what="containers"):
         pytest.fail("it is no engine")
 
 
 def _manager(port):
-    swarm_info.fetch(f"127.0.0.1:{port}", timeout=0.2)
+    manager_info.fetch(f"127.0.0.1:{port}", timeout=0.2)
 
 
 def _consul(port):
     settings = {"tls": {"used": False}, "consul": {"http_port": port}}
-    client = swarm_kv.connect(settings, FILES, timeout=0.2)
-    swarm_kv.call("leader", client.status.leader)
+    client = agent_api.connect(settings, FILES, timeout=0.2)
+    agent_api.call("leader", client.status.leader)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +76,7 @@ def _consul(port):
     ],
 )
 def test_answer_without_end_is_none(start, drop, ask, words):
-    with dribbling(start, drop) as port, pytest.raises(swarm_errors.SwarmError, match=words):
+    with dribbling(start, drop) as port, pytest.raises(errors.SwarmError, match=words):
         ask(port)
 
 
@@ -93,14 +92,14 @@ def test_report_without_end_on_an_image_is_given_up():
     with dribbling(HEAD + b"\r\n", b" ") as port:
         client = Client()
         client.base_url = f"http://127.0.0.1:{port}"
-        with pytest.raises(swarm_errors.WaitTimeoutError, match=r"image x: not done after 0\.3 s"):
-            swarm_images._run(client, "image x", 0.3, "/images/create")
+        with pytest.raises(errors.WaitTimeoutError, match=r"image x: not done after 0\.3 s"):
+            images._run(client, "image x", 0.3, "/images/create")
 
 
 def test_what_is_done_in_time_comes_back_and_an_error_is_raised_as_it_was():
-    assert swarm_deadline.within(60, lambda: 42) == 42
+    assert deadlines.within(60, lambda: 42) == 42
     with pytest.raises(KeyError, match="x"):
-        swarm_deadline.within(60, lambda: {}["x"])
+        deadlines.within(60, lambda: {}["x"])
 
 
 def test_call_without_a_limit_has_none(monkeypatch):
@@ -108,7 +107,7 @@ def test_call_without_a_limit_has_none(monkeypatch):
     given = []
     monkeypatch.setattr(requests.Session, "send", lambda _, request, **kwargs: given.append(kwargs))
     before = threading.active_count()
-    swarm_deadline.Session().send(None, timeout=None, stream=True)
+    deadlines.Session().send(None, timeout=None, stream=True)
     assert given == [{"timeout": None, "stream": True}]
     assert threading.active_count() == before
 
@@ -121,7 +120,7 @@ def test_who_is_given_up_does_not_hold_the_process_up():
         over.wait(3600)
 
     with pytest.raises(requests.ReadTimeout):
-        swarm_deadline.within(0.1, forever)
+        deadlines.within(0.1, forever)
     (thread,) = waiting
     assert (thread.is_alive(), thread.daemon) == (True, True)
     over.set()

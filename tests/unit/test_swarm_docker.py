@@ -9,10 +9,10 @@ import time
 from unittest.mock import Mock
 
 import pytest
-import swarm_docker
-import swarm_errors
-import swarm_images
-import swarm_mode
+
+from swarm_formula.cluster import swarm_api
+from swarm_formula.core import errors
+from swarm_formula.docker import engine_api, images
 
 
 class Engine(http.server.BaseHTTPRequestHandler):
@@ -59,8 +59,8 @@ def engine():
 
 def test_nobody_listens():
     with (
-        pytest.raises(swarm_errors.EngineUnreachableError, match=r"unix:///nope.*No such file"),
-        swarm_docker.connect("unix:///nope.sock", what="container x"),
+        pytest.raises(errors.EngineUnreachableError, match=r"unix:///nope.*No such file"),
+        engine_api.connect("unix:///nope.sock", what="container x"),
     ):
         pass
 
@@ -68,8 +68,8 @@ def test_nobody_listens():
 def test_the_engine_is_silent(engine):
     url = engine(info=("hang", {}))
     with (
-        pytest.raises(swarm_errors.EngineUnreachableError, match=r"container x: .*does not answer"),
-        swarm_docker.connect(url, timeout=0.3, what="container x") as client,
+        pytest.raises(errors.EngineUnreachableError, match=r"container x: .*does not answer"),
+        engine_api.connect(url, timeout=0.3, what="container x") as client,
     ):
         client.info()
 
@@ -77,8 +77,8 @@ def test_the_engine_is_silent(engine):
 def test_the_words_of_docker(engine):
     url = engine(info=(500, {"message": "the disk is full"}))
     with (
-        pytest.raises(swarm_errors.ApiError, match="container x: Docker says: the disk is full"),
-        swarm_docker.connect(url, what="container x") as client,
+        pytest.raises(errors.ApiError, match="container x: Docker says: the disk is full"),
+        engine_api.connect(url, what="container x") as client,
     ):
         client.info()
 
@@ -86,10 +86,10 @@ def test_the_words_of_docker(engine):
 def test_the_words_of_docker_to_a_post_of_ours(engine):
     url = engine(containers_x_update=(409, {"message": "busy"}))
     with (
-        pytest.raises(swarm_errors.ApiError, match="container x: Docker says: busy"),
-        swarm_docker.connect(url, what="container x") as client,
+        pytest.raises(errors.ApiError, match="container x: Docker says: busy"),
+        engine_api.connect(url, what="container x") as client,
     ):
-        swarm_docker.post(client, "/containers/x/update", json={})
+        engine_api.post(client, "/containers/x/update", json={})
 
 
 def test_a_get_of_ours_and_the_words_of_docker_to_it(engine):
@@ -97,54 +97,54 @@ def test_a_get_of_ours_and_the_words_of_docker_to_it(engine):
         distribution_a_json=(200, {"Descriptor": {"digest": "sha256:1"}}),
         distribution_b_json=(500, {"message": "no such host"}),
     )
-    with swarm_docker.connect(url, what="image b") as client:
-        found = swarm_docker.get(client, "/distribution/a/json").json()
+    with engine_api.connect(url, what="image b") as client:
+        found = engine_api.get(client, "/distribution/a/json").json()
         assert found == {"Descriptor": {"digest": "sha256:1"}}
     with (
-        pytest.raises(swarm_errors.ApiError, match="image b: Docker says: no such host"),
-        swarm_docker.connect(url, what="image b") as client,
+        pytest.raises(errors.ApiError, match="image b: Docker says: no such host"),
+        engine_api.connect(url, what="image b") as client,
     ):
-        swarm_docker.get(client, "/distribution/b/json")
+        engine_api.get(client, "/distribution/b/json")
 
 
 def test_absence_is_none(engine):
-    with swarm_docker.connect(engine()) as client:
-        assert swarm_docker.found(client.inspect_container, "x") is None
-        assert swarm_docker.container(client, "x") is None
+    with engine_api.connect(engine()) as client:
+        assert engine_api.found(client.inspect_container, "x") is None
+        assert engine_api.container(client, "x") is None
 
 
 def test_the_beginning_of_an_id_is_no_name(engine):
-    with swarm_docker.connect(engine(containers_abc_json=(200, {"Name": "/web"}))) as client:
-        assert swarm_docker.container(client, "abc") is None
+    with engine_api.connect(engine(containers_abc_json=(200, {"Name": "/web"}))) as client:
+        assert engine_api.container(client, "abc") is None
 
 
 def test_errors_of_our_own_stay_what_they_are(engine):
     with (
-        pytest.raises(swarm_errors.SettingsError, match=r"^mine$"),
-        swarm_docker.connect(engine()),
+        pytest.raises(errors.SettingsError, match=r"^mine$"),
+        engine_api.connect(engine()),
     ):
-        raise swarm_errors.SettingsError("mine")
+        raise errors.SettingsError("mine")
 
 
 def test_the_environment_does_not_choose_the_engine(monkeypatch, engine):
     """On a client node DOCKER_HOST names the swarm: its manager must not be reconfigured."""
     monkeypatch.setenv("DOCKER_HOST", engine())
-    monkeypatch.setattr(swarm_docker, "SOCKET", "unix:///nope.sock")
-    with pytest.raises(swarm_errors.EngineUnreachableError), swarm_docker.connect():
+    monkeypatch.setattr(engine_api, "SOCKET", "unix:///nope.sock")
+    with pytest.raises(errors.EngineUnreachableError), engine_api.connect():
         pass
 
 
 def test_without_the_sdk_what_only_reads_is_given(monkeypatch):
-    missing = Mock(side_effect=swarm_errors.SdkMissingError("no SDK"))
-    monkeypatch.setattr(swarm_docker, "_sdk", missing)
+    missing = Mock(side_effect=errors.SdkMissingError("no SDK"))
+    monkeypatch.setattr(engine_api, "_sdk", missing)
     with (
-        pytest.raises(swarm_errors.EngineUnreachableError, match="No such file"),
-        swarm_docker.connect("unix:///nope.sock"),
+        pytest.raises(errors.EngineUnreachableError, match="No such file"),
+        engine_api.connect("unix:///nope.sock"),
     ):
         pass
     with (
-        pytest.raises(swarm_errors.SdkMissingError, match=r"swarm\.libraries"),
-        swarm_docker.connect("http://127.0.0.1:1"),
+        pytest.raises(errors.SdkMissingError, match=r"swarm\.libraries"),
+        engine_api.connect("http://127.0.0.1:1"),
     ):
         pass
 
@@ -157,34 +157,34 @@ def test_an_sdk_that_was_installed_by_this_very_process(monkeypatch, tmp_path, b
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     if before == "folder":
         (tmp_path / "docker").mkdir()
-    with pytest.raises(swarm_errors.SdkMissingError):
-        swarm_docker._sdk()
+    with pytest.raises(errors.SdkMissingError):
+        engine_api._sdk()
     (tmp_path / "docker").mkdir(exist_ok=True)
     (tmp_path / "docker/__init__.py").write_text("class APIClient: pass\n")
-    assert swarm_docker._sdk().__file__ == str(tmp_path / "docker/__init__.py")
+    assert engine_api._sdk().__file__ == str(tmp_path / "docker/__init__.py")
     del sys.modules["docker"]
 
 
 @pytest.mark.parametrize(
     ("status", "answer", "error", "words"),
     [
-        (200, {"error": "manifest unknown"}, swarm_errors.ApiError, "manifest unknown"),
+        (200, {"error": "manifest unknown"}, errors.ApiError, "manifest unknown"),
         (
             500,
             {"message": "no such host"},
-            swarm_errors.ApiError,
+            errors.ApiError,
             "give it an image_source.*no such host",
         ),
-        ("hang", {}, swarm_errors.WaitTimeoutError, "not done after 0.3 s"),
+        ("hang", {}, errors.WaitTimeoutError, "not done after 0.3 s"),
     ],
 )
 def test_pull(engine, status, answer, error, words):
     url = engine(images_create=(status, answer))
     with (
         pytest.raises(error, match=f"image swarm:1.2.9.*{words}"),
-        swarm_docker.connect(url) as client,
+        engine_api.connect(url) as client,
     ):
-        swarm_images.pull(client, "swarm:1.2.9", timeout=0.3)
+        images.pull(client, "swarm:1.2.9", timeout=0.3)
 
 
 # ---- answers that are none
@@ -222,9 +222,9 @@ def test_answer_that_is_none_is_an_error_with_a_name(monkeypatch, broken, first)
         url = f"tcp://127.0.0.1:{server.server_port}"
         try:
             with (
-                pytest.raises(swarm_errors.SwarmError, match=r"^swarm mode: "),
-                swarm_docker.connect(url, timeout=2, what="swarm mode") as client,
+                pytest.raises(errors.SwarmError, match=r"^swarm mode: "),
+                engine_api.connect(url, timeout=2, what="swarm mode") as client,
             ):
-                swarm_mode.swarm(client)
+                swarm_api.swarm(client)
         finally:
             server.shutdown()

@@ -1,8 +1,8 @@
 import os
 
 import pytest
-import swarm_dockerd
 
+from swarm_formula.daemon import dockerd
 from tests.unit.execution import own_time
 
 PID = "627"
@@ -15,8 +15,8 @@ def engine(monkeypatch, tmp_path):
 
     A namespace is a file: what counts is which file a name leads to.
     """
-    monkeypatch.setattr(swarm_dockerd, "_PROC", tmp_path / "proc")
-    monkeypatch.setattr(swarm_dockerd, "_VISIT", 0)
+    monkeypatch.setattr(dockerd, "_PROC", tmp_path / "proc")
+    monkeypatch.setattr(dockerd, "_VISIT", 0)
     (tmp_path / "namespaces").mkdir()
 
     def link(name, path):
@@ -40,24 +40,22 @@ def engine(monkeypatch, tmp_path):
 
 def test_threads_of_a_healthy_engine(engine):
     options = engine(sandboxes=["box"], t1="host", t2="box", t3="host")
-    assert swarm_dockerd.lost_threads(options) == set()
+    assert dockerd.lost_threads(options) == set()
 
 
 def test_threads_in_a_sandbox_that_is_gone_are_lost(engine):
     options = engine(sandboxes=["box"], t1="host", t2="box", t3="gone", t4="gone too")
-    assert swarm_dockerd.lost_threads(options) == {"t3", "t4"}
+    assert dockerd.lost_threads(options) == {"t3", "t4"}
 
 
 def test_thread_that_only_visits_is_not_lost(engine, monkeypatch):
     options = engine(t1="host", t2="for a moment")
-    monkeypatch.setattr(
-        swarm_dockerd, "time", own_time(sleep=lambda _: engine(t1="host", t2="host"))
-    )
-    assert swarm_dockerd.lost_threads(options) == set()
+    monkeypatch.setattr(dockerd, "time", own_time(sleep=lambda _: engine(t1="host", t2="host")))
+    assert dockerd.lost_threads(options) == set()
 
 
 def test_engine_that_does_not_run_has_none(tmp_path):
-    assert swarm_dockerd.lost_threads({"pidfile": str(tmp_path / "none")}) == set()
+    assert dockerd.lost_threads({"pidfile": str(tmp_path / "none")}) == set()
 
 
 # ---- the program that runs
@@ -66,7 +64,7 @@ def test_engine_that_does_not_run_has_none(tmp_path):
 @pytest.fixture
 def program(monkeypatch, tmp_path):
     """Return a function that gives an engine's options; its program runs and lies in a folder."""
-    monkeypatch.setattr(swarm_dockerd, "_PROC", tmp_path / "proc")
+    monkeypatch.setattr(dockerd, "_PROC", tmp_path / "proc")
     (tmp_path / "docker.pid").write_text(PID)
     exe = tmp_path / "proc" / PID / "exe"
     exe.parent.mkdir(parents=True)
@@ -98,8 +96,8 @@ def program(monkeypatch, tmp_path):
     ],
 )
 def test_program_that_was_replaced(program, given, replaced):
-    assert swarm_dockerd.replaced(program(*given)) is replaced
+    assert dockerd.replaced(program(*given)) is replaced
 
 
 def test_engine_that_does_not_run_is_not_replaced(tmp_path):
-    assert not swarm_dockerd.replaced({"pidfile": str(tmp_path / "none")})
+    assert not dockerd.replaced({"pidfile": str(tmp_path / "none")})

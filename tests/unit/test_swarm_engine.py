@@ -5,14 +5,11 @@ The engine's configuration: reload or restart, and an admin's own.
 import contextlib
 
 import pytest
-import swarm_daemon
-import swarm_dockerd
-import swarm_engine_turn
-import swarm_errors
-import swarm_files
-import swarm_log_driver
 
 from _modules import swarm_engine
+from swarm_formula.core import errors, host_files
+from swarm_formula.daemon import daemon_json, dockerd, log_driver
+from swarm_formula.engine import restart_turn
 from tests.unit.dockerd import BASE, COMMAND, OVERLAY, TCP
 
 # ---- version and refusal
@@ -36,12 +33,10 @@ def test_version_is_that_of_the_package_while_none_runs(daemon):
 @pytest.mark.usefixtures("pillar")
 def test_what_the_version_cannot_take_is_refused_before_anything_is_written(daemon, function, test):
     daemon.version = "23.0.1"
-    with pytest.raises(
-        swarm_errors.SwarmError, match=r"nothing was written: cluster-store is gone"
-    ):
+    with pytest.raises(errors.SwarmError, match=r"nothing was written: cluster-store is gone"):
         function(test=test)
     assert daemon.on_disk() is None
-    assert not swarm_files.RECORD.exists()
+    assert not host_files.RECORD.exists()
     assert daemon.calls == []
 
 
@@ -59,7 +54,7 @@ def test_log_driver_that_the_engine_lacks_is_refused(converged, pillar, test, pl
     before = converged.on_disk()
     pillar(engine={"options": {"log-driver": "loki"}})
     said = r"no log driver 'loki' \(swarm:engine:options:log-driver\).* one of journald, json-file,"
-    with pytest.raises(swarm_errors.SwarmError, match=said):
+    with pytest.raises(errors.SwarmError, match=said):
         swarm_engine.configure(test=test)
     assert (converged.on_disk(), converged.calls) == (before, [])
 
@@ -69,7 +64,7 @@ def test_log_driver_of_the_engine_or_of_a_plugin_is_taken(
     converged, pillar, driver, tmp_path, monkeypatch
 ):
     (tmp_path / "old.sock").touch()
-    monkeypatch.setattr(swarm_log_driver, "_LEGACY", (tmp_path,))
+    monkeypatch.setattr(log_driver, "_LEGACY", (tmp_path,))
     converged.plugins = [LOKI]
     pillar(engine={"options": {"log-driver": driver}})
     swarm_engine.configure()
@@ -111,7 +106,7 @@ def test_socket_and_tls_are_opened_by_one_file(daemon, secure):
 def test_engine_of_a_version_before_is_not_restarted_for_it(daemon, secure, monkeypatch):
     secure()
     with monkeypatch.context() as patch:
-        patch.setattr(swarm_daemon, "by_flag", lambda wanted: (wanted, False))
+        patch.setattr(daemon_json, "by_flag", lambda wanted: (wanted, False))
         swarm_engine.configure()
     assert daemon.command == TCP
     pid = daemon.pid
@@ -208,7 +203,7 @@ def test_test_mode_on_a_bare_host_fails_nowhere(daemon):
 @pytest.mark.usefixtures("pillar")
 def test_unit_that_is_masked_is_told_with_the_cure_and_nothing_is_touched(daemon, test):
     daemon.masked, daemon.installed = True, False
-    with pytest.raises(swarm_errors.SwarmError, match=r"docker\.service is masked on m1") as error:
+    with pytest.raises(errors.SwarmError, match=r"docker\.service is masked on m1") as error:
         swarm_engine.configure(test=test)
     assert "'systemctl unmask docker.service docker.socket' on m1" in str(error.value)
     assert "installed" not in str(error.value)
@@ -220,7 +215,7 @@ def test_unit_that_is_masked_is_told_with_the_cure_and_nothing_is_touched(daemon
 def test_unit_that_is_not_there_is_told(daemon):
     daemon.installed = daemon.up = False
     with pytest.raises(
-        swarm_errors.SwarmError, match=r"m1 has no unit docker\.service \(swarm:engine:serv"
+        errors.SwarmError, match=r"m1 has no unit docker\.service \(swarm:engine:serv"
     ):
         swarm_engine.configure()
     assert daemon.on_disk() is None
@@ -230,7 +225,7 @@ def test_unit_that_is_not_there_is_told(daemon):
 @pytest.mark.usefixtures("pillar")
 def test_unit_that_an_installed_engine_does_not_have_is_told_in_test_mode_as_well(daemon, test):
     daemon.unit = False
-    with pytest.raises(swarm_errors.SwarmError, match=r"no unit docker\.service"):
+    with pytest.raises(errors.SwarmError, match=r"no unit docker\.service"):
         swarm_engine.configure(test=test)
     assert daemon.on_disk() is None
     assert daemon.calls == []
@@ -313,7 +308,7 @@ def test_keys_and_labels_of_an_admin_stay(daemon, pillar):
 def test_hosts_of_an_admin_are_refused_with_the_cure(daemon):
     """dockerd does not start with ``hosts`` in the file and ``-H`` on its command line."""
     daemon.write({"hosts": ["fd://"]})
-    with pytest.raises(swarm_errors.SwarmError, match=r"remove that key; swarm:engine:listen and"):
+    with pytest.raises(errors.SwarmError, match=r"remove that key; swarm:engine:listen and"):
         swarm_engine.configure()
     assert daemon.on_disk() == {"hosts": ["fd://"]}
     assert daemon.calls == []
@@ -323,7 +318,7 @@ def test_hosts_of_an_admin_are_refused_with_the_cure(daemon):
 def test_file_of_an_admin_that_is_no_json_stays(daemon):
     daemon.json.parent.mkdir()
     daemon.json.write_text("{debug: true}")
-    with pytest.raises(swarm_errors.SwarmError, match="is not JSON"):
+    with pytest.raises(errors.SwarmError, match="is not JSON"):
         swarm_engine.configure()
     assert daemon.json.read_text() == "{debug: true}"
     assert daemon.calls == []
@@ -341,7 +336,7 @@ def test_clean_leaves_what_was_there_before(daemon, pillar):
     assert daemon.config == {**before, "live-restore": False}
     assert daemon.command == COMMAND
     assert not daemon.dropin.parent.exists()
-    assert not swarm_files.RECORD.exists()
+    assert not host_files.RECORD.exists()
     assert swarm_engine.clean() == {}
 
 
@@ -358,7 +353,7 @@ def test_drop_in_that_would_take_the_socket_away_is_refused(daemon, pillar, firs
     path.write_text(ADMINS)
     daemon.dropins = [path]
     before = daemon.on_disk(), daemon.pid
-    with pytest.raises(swarm_errors.SwarmError, match="nothing was changed") as error:
+    with pytest.raises(errors.SwarmError, match="nothing was changed") as error:
         swarm_engine.configure(test=test)
     assert f"m1: {path} sets ExecStart after {daemon.dropin}" in str(error.value)
     assert (daemon.on_disk(), daemon.pid) == before
@@ -375,7 +370,7 @@ def test_drop_in_is_found_before_there_is_an_engine(daemon):
     path = daemon.units / "docker.service.d/zzz-local.conf"
     path.parent.mkdir(parents=True)
     path.write_text(ADMINS)
-    with pytest.raises(swarm_errors.SwarmError, match=r"zzz-local\.conf sets ExecStart"):
+    with pytest.raises(errors.SwarmError, match=r"zzz-local\.conf sets ExecStart"):
         swarm_engine.check("26.1.5")
 
 
@@ -426,7 +421,7 @@ def test_clean_gives_an_admins_file_back_byte_by_byte(daemon, pillar, text):
     swarm_engine.clean()
     assert daemon.json.read_bytes() == text.encode()
     assert daemon.json.stat().st_mode & 0o7777 == 0o640
-    assert not swarm_files.RECORD.exists()
+    assert not host_files.RECORD.exists()
     assert swarm_engine.clean() == {}
     assert daemon.json.read_bytes() == text.encode()
 
@@ -449,7 +444,7 @@ def test_what_an_admin_has_changed_since_is_not_overruled_by_the_text_of_before(
     daemon.write({**daemon.on_disk(), "mtu": 9000})
     swarm_engine.clean()
     assert daemon.on_disk() == {"mtu": 9000}
-    assert not swarm_files.RECORD.exists()
+    assert not host_files.RECORD.exists()
 
 
 def test_clean_without_an_engine(daemon, pillar):
@@ -464,7 +459,7 @@ def test_clean_without_an_engine(daemon, pillar):
 def lost(monkeypatch):
     """Have the engine lose threads; the test says which."""
     lost = {"12"}
-    monkeypatch.setattr(swarm_dockerd, "lost_threads", lambda _: lost)
+    monkeypatch.setattr(dockerd, "lost_threads", lambda _: lost)
     return lost
 
 
@@ -506,7 +501,7 @@ def test_without_overlay_networks_no_thread_is_looked_for(pillar):
 def test_engine_that_apt_has_upgraded_is_restarted(converged, test):
     converged.upgraded = "26.1.5"
     converged.config.clear()  # the store is gone since 23, and the overlay with it
-    with pytest.raises(swarm_errors.SwarmError, match="cluster-store is gone since Docker 23"):
+    with pytest.raises(errors.SwarmError, match="cluster-store is gone since Docker 23"):
         swarm_engine.configure(test=test)
     assert converged.pid == 2
 
@@ -569,7 +564,7 @@ def test_older_engine_that_would_not_find_the_images_is_refused(
     daemon.version, daemon.images = "29.0.1", images
     daemon.driver = [["driver-type", "io.containerd.snapshotter.v1"]]
     if words:
-        with pytest.raises(swarm_errors.SwarmError, match=words):
+        with pytest.raises(errors.SwarmError, match=words):
             swarm_engine.check("28.5.2")
     else:
         swarm_engine.check("28.5.2")
@@ -583,10 +578,10 @@ def test_restart_waits_for_its_turn_and_sees_what_has_changed_meanwhile(
     @contextlib.contextmanager
     def held(*_):
         converged.write({**converged.on_disk(), "mtu": 1400})
-        yield swarm_engine_turn.Held(lambda: None, {})
+        yield restart_turn.Held(lambda: None, {})
         assert converged.up
 
-    monkeypatch.setattr(swarm_engine_turn, "held", held)
+    monkeypatch.setattr(restart_turn, "held", held)
     pillar(engine={"options": {"log-driver": "journald"}})
     swarm_engine.configure()
     assert converged.on_disk()["mtu"] == converged.config["mtu"] == 1400
@@ -603,18 +598,18 @@ def test_restart_after_which_no_container_starts_is_undone_in_its_turn(
     def held(*_):
         def prove():
             in_turn.append(converged.config.get("mtu"))
-            raise swarm_errors.NoContainerError("it starts no container: it needs an MTU")
+            raise errors.NoContainerError("it starts no container: it needs an MTU")
 
-        yield swarm_engine_turn.Held(prove, {})
+        yield restart_turn.Held(prove, {})
 
-    monkeypatch.setattr(swarm_engine_turn, "held", held)
+    monkeypatch.setattr(restart_turn, "held", held)
     before = converged.json.read_text()
     pillar(engine={"options": {"mtu": 1}})
     said = (
         r"does not work with mtu; everything was put back as it was, and it runs again:"
         r" .*it needs an MTU\. Correct swarm:engine:options:mtu"
     )
-    with pytest.raises(swarm_errors.SwarmError, match=said):
+    with pytest.raises(errors.SwarmError, match=said):
         swarm_engine.configure()
     assert in_turn == [1]
     assert converged.json.read_text() == before
@@ -626,7 +621,7 @@ def test_clean_takes_no_turn(daemon, monkeypatch):
     """Who gives it, Consul or the cluster, is taken away at the same time."""
     turns = []
     monkeypatch.setattr(
-        swarm_engine_turn,
+        restart_turn,
         "_consuls",
         lambda *_: turns.append(1) or contextlib.nullcontext(),
     )
@@ -637,7 +632,7 @@ def test_clean_takes_no_turn(daemon, monkeypatch):
 
 @pytest.mark.parametrize("option", [{"debug": True}, {}])
 def test_what_needs_no_restart_takes_no_turn(converged, pillar, monkeypatch, option):
-    monkeypatch.setattr(swarm_engine_turn, "held", None)
+    monkeypatch.setattr(restart_turn, "held", None)
     pillar(engine={"options": option})
     swarm_engine.configure()
     assert "restart" not in converged.calls
@@ -649,7 +644,7 @@ def test_what_needs_no_restart_takes_no_turn(converged, pillar, monkeypatch, opt
 @pytest.mark.parametrize(("live", "goes"), [(True, "containers go on"), (False, "stop with it")])
 @pytest.mark.usefixtures("pillar")
 def test_restart_that_is_advised_tells_what_it_costs(converged, monkeypatch, live, goes):
-    monkeypatch.setattr(swarm_dockerd, "lost_threads", lambda _: {"1", "2"})
+    monkeypatch.setattr(dockerd, "lost_threads", lambda _: {"1", "2"})
     converged.config["live-restore"] = live
     (text,) = swarm_engine.complaints()
     assert "salt m1 swarm_engine.heal restarts it" in text

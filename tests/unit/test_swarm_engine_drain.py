@@ -3,11 +3,10 @@ A drain before a restart: what it waits for, and what a lost run has left.
 """
 
 import pytest
-import swarm_engine_drain
-import swarm_node_changes
-import swarm_nodes
-import swarm_raft_lock
 
+from swarm_formula.builtin import node_changes
+from swarm_formula.cluster import node_info, raft_lock
+from swarm_formula.engine import node_drain
 from tests.unit.cluster_api import node
 from tests.unit.pillars import BUILTIN, settings_of
 from tests.unit.pillars import node as minion
@@ -45,12 +44,12 @@ def test_what_a_drain_waits_for(tasks, missing):
     api = Api("m1", [*THREE, WORKER])
     api.services_ = [service("web", "Replicated"), service("logs", "Global")]
     api.tasks_ = tasks
-    assert swarm_engine_drain.drain(api, BEFORE) == (missing, "")
+    assert node_drain.drain(api, BEFORE) == (missing, "")
     assert api.known["id-m4"]["Spec"]["Availability"] == "drain"
 
 
 def drained(host, former="active"):
-    return node(host, Availability="drain", Labels={swarm_nodes.DRAINED: former, "zone": "a"})
+    return node(host, Availability="drain", Labels={node_info.DRAINED: former, "zone": "a"})
 
 
 @pytest.mark.parametrize(
@@ -61,8 +60,8 @@ def drained(host, former="active"):
 def test_node_that_a_lost_run_has_left_drained(holder, lease, left):
     api = Api("m1", [*THREE, drained("m4")])
     if holder:
-        swarm_raft_lock.take(api, holder, f"id-{holder}", lease)
-    found = swarm_engine_drain.left(api, api.nodes())
+        raft_lock.take(api, holder, f"id-{holder}", lease)
+    found = node_drain.left(api, api.nodes())
     assert [one["ID"] for one in found] == ["id-m4"] * left
 
 
@@ -71,21 +70,21 @@ def test_node_that_a_lost_run_has_left_drained(holder, lease, left):
 )
 def test_label_tells_the_availability_of_before(label, becomes):
     api = Api("m1", [*THREE, drained("m4", label)])
-    assert swarm_engine_drain.restore(api, "id-m4", None) == becomes
+    assert node_drain.restore(api, "id-m4", None) == becomes
     assert api.asked == [("id-m4", "worker", becomes, {"zone": "a"})]
 
 
 def test_drain_goes_on_while_other_nodes_go_away():
     api = Api("m1", [node("m1", "manager", state="down"), drained("m4")])
     api.services_, api.tasks_ = [service("web", "Replicated")], [task("t1", "web", "id-m4")]
-    missing, why = swarm_engine_drain.drain(api, {**BEFORE, "services": {"web": 1}})
+    missing, why = node_drain.drain(api, {**BEFORE, "services": {"web": 1}})
     assert (missing, why) == ("1 task(s) still run on it: web", "")
 
 
 def test_node_that_somebody_else_has_drained_is_left_alone():
     api = Api("m1", [*THREE, node("m4", Availability="drain")])
-    assert swarm_engine_drain.left(api, api.nodes()) == []
-    assert swarm_engine_drain.restore(api, "id-m4", "active") is None
+    assert node_drain.left(api, api.nodes()) == []
+    assert node_drain.restore(api, "id-m4", "active") is None
     assert api.asked == []
 
 
@@ -103,18 +102,18 @@ def test_node_that_somebody_else_has_drained_is_left_alone():
 def test_node_of_a_minion_has_its_name(claims, hostname, found):
     there = {**node("m4"), "Description": {"Hostname": hostname}}
     caller = next(iter(claims), "m4")
-    assert swarm_engine_drain.node_of(caller, claims, [there], SETTINGS) == found
+    assert node_drain.node_of(caller, claims, [there], SETTINGS) == found
 
 
 @pytest.mark.parametrize("exact", [False, True])
 def test_pillar_neither_ends_a_drain_in_its_turn_nor_takes_its_label(exact):
     given = {"m4": {"availability": "active", "labels": {"zone": "b"}}}
     settings = settings_of({**BUILTIN, "nodes": given, "builtin": {"exact_labels": exact}})
-    change = swarm_node_changes.change("m4", drained("m4"), settings)
-    assert change.spec == {"Labels": {swarm_nodes.DRAINED: "active", "zone": "b"}}
+    change = node_changes.change("m4", drained("m4"), settings)
+    assert change.spec == {"Labels": {node_info.DRAINED: "active", "zone": "b"}}
 
 
 def test_comment_tells_what_became_of_it():
-    changes = swarm_engine_drain.report(swarm_engine_drain.outcome("", 12.3, None))
-    assert swarm_engine_drain.remarks(changes) == ["Node: drained before the restart, in 12 s"]
-    assert swarm_engine_drain.remarks({}) == []
+    changes = node_drain.report(node_drain.outcome("", 12.3, None))
+    assert node_drain.remarks(changes) == ["Node: drained before the restart, in 12 s"]
+    assert node_drain.remarks({}) == []

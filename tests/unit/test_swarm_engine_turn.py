@@ -9,19 +9,14 @@ import threading
 from unittest.mock import Mock
 
 import pytest
-import swarm_engine_drain
-import swarm_engine_keeper
-import swarm_engine_turn
-import swarm_errors
-import swarm_files
-import swarm_kv
-import swarm_mode
-import swarm_nodes
-import swarm_probe
-import swarm_raft_lock
-import swarm_wait
 
 from _modules import swarm_turn
+from swarm_formula.cluster import node_info, raft_lock, swarm_api
+from swarm_formula.consul import agent_api
+from swarm_formula.core import errors, host_files, wait
+from swarm_formula.engine import keeper as engine_keeper
+from swarm_formula.engine import node_drain, restart_turn
+from swarm_formula.engine import probe as engine_probe
 from tests.unit import consul_agent
 from tests.unit.cluster_api import ClusterApi, node
 from tests.unit.execution import mocked
@@ -48,22 +43,22 @@ class Api(Raft, ClusterApi):
 @pytest.fixture
 def turn(monkeypatch, tmp_path):
     """Return a function that gives a host's turn over an API, and whom it asked by the master."""
-    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
-    monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
-    monkeypatch.setattr(swarm_wait, "_LAST", 0.001)
-    monkeypatch.setattr(swarm_engine_turn, "_STUCK", 0.05)
+    monkeypatch.setattr(host_files, "_LOCKS", tmp_path)
+    monkeypatch.setattr(wait, "_FIRST", 0.001)
+    monkeypatch.setattr(wait, "_LAST", 0.001)
+    monkeypatch.setattr(restart_turn, "_STUCK", 0.05)
 
     def turn(host, api, publish=None, masterless=False, **pillar):
         settings = settings_of({**BUILTIN, **pillar}, minion(host))
         salt = mocked("swarm_builtin.tell", "swarm_builtin.apply", publish__publish=publish or {})
-        monkeypatch.setattr(swarm_mode, "connect", lambda _: api.connect())
-        return swarm_engine_turn.held(salt, settings, masterless), salt
+        monkeypatch.setattr(swarm_api, "connect", lambda _: api.connect())
+        return restart_turn.held(salt, settings, masterless), salt
 
     return turn
 
 
 def holder(api):
-    found = swarm_raft_lock.find(api)
+    found = raft_lock.find(api)
     return found.holder if found else None
 
 
@@ -81,7 +76,7 @@ class Killed(BaseException):
 def kill(api, held, monkeypatch):
     """Kill a run in its turn, after the engine's restart."""
     with monkeypatch.context() as patch, contextlib.suppress(Killed), held:
-        patch.setattr(swarm_engine_turn, "_give_back", Mock(side_effect=Killed))
+        patch.setattr(restart_turn, "_give_back", Mock(side_effect=Killed))
         raise Killed
 
 
@@ -93,9 +88,9 @@ def test_turn_of_a_run_that_was_killed_ends_with_the_next_one(turn, monkeypatch)
     assert holder(api) == "m1"
     settings = settings_of(BUILTIN, minion("m1"))
     for _ in range(2):
-        swarm_engine_turn.finish(salt, settings, masterless=False)
+        restart_turn.finish(salt, settings, masterless=False)
         assert holder(api) is None
-    assert swarm_files.record("turn") == {}
+    assert host_files.record("turn") == {}
 
 
 def test_turn_of_another_is_not_ended_for_it(turn, monkeypatch):
@@ -103,11 +98,11 @@ def test_turn_of_another_is_not_ended_for_it(turn, monkeypatch):
     held, salt = turn("m1", api)
     kill(api, held, monkeypatch)
     # It was too old, and m2 has it now.
-    swarm_raft_lock.remove(api, swarm_raft_lock.find(api).id)
-    swarm_raft_lock.take(api, "m2", "id-m2", 100)
-    swarm_engine_turn.finish(salt, settings_of(BUILTIN, minion("m1")), masterless=False)
+    raft_lock.remove(api, raft_lock.find(api).id)
+    raft_lock.take(api, "m2", "id-m2", 100)
+    restart_turn.finish(salt, settings_of(BUILTIN, minion("m1")), masterless=False)
     assert holder(api) == "m2"
-    assert swarm_files.record("turn") == {}
+    assert host_files.record("turn") == {}
 
 
 def test_worker_that_was_killed_in_its_turn_has_it_ended_by_a_manager(
@@ -118,14 +113,14 @@ def test_worker_that_was_killed_in_its_turn_has_it_ended_by_a_manager(
     held, salt = turn("m4", Api("m4", [*THREE, WORKER], api), publish)
     kill(api, held, monkeypatch)
     assert holder(api) == "m4"
-    swarm_engine_turn.finish(salt, settings_of(BUILTIN, minion("m4")), masterless=False)
+    restart_turn.finish(salt, settings_of(BUILTIN, minion("m4")), masterless=False)
     assert holder(api) is None
 
 
 def test_without_a_note_nobody_is_asked(turn):
     api = Api("m4", [*THREE, WORKER])
     _, salt = turn("m4", api)
-    swarm_engine_turn.finish(salt, settings_of(BUILTIN, minion("m4")), masterless=False)
+    restart_turn.finish(salt, settings_of(BUILTIN, minion("m4")), masterless=False)
     salt["publish.publish"].assert_not_called()
 
 
@@ -174,7 +169,7 @@ def away(*hosts):
     ],
 )
 def test_quorum(nodes, words):
-    found = swarm_engine_keeper.pause_refusal(nodes, "id-m1")
+    found = engine_keeper.pause_refusal(nodes, "id-m1")
     assert (found is None) is (words is None)
     assert not words or (words in found and found.endswith(" up first"))
 
@@ -182,7 +177,7 @@ def test_quorum(nodes, words):
 def test_restart_that_would_cost_the_quorum_is_refused_and_leaves_no_turn(turn):
     api = Api("m1", away("m3"))
     words = r"nothing was changed: .* cost the quorum: .*; bring m3 \(id-m3\) up first"
-    with pytest.raises(swarm_errors.SwarmError, match=words), turn("m1", api)[0]:
+    with pytest.raises(errors.SwarmError, match=words), turn("m1", api)[0]:
         pytest.fail("it restarts")
     assert holder(api) is None
 
@@ -191,7 +186,7 @@ def test_manager_that_would_stay_locked_is_not_restarted(turn):
     api = Api("m1", THREE)
     api.spec["EncryptionConfig"]["AutoLockManagers"] = True
     with (
-        pytest.raises(swarm_errors.SwarmError, match=r"place of the key in swarm:builtin:unlock"),
+        pytest.raises(errors.SwarmError, match=r"place of the key in swarm:builtin:unlock"),
         turn("m1", api)[0],
     ):
         pytest.fail("it restarts")
@@ -214,10 +209,10 @@ def test_manager_that_comes_back_locked_is_unlocked_in_its_turn(turn):
 
 def test_turn_of_another_is_waited_for_and_named(turn, monkeypatch):
     api = Api("m1", THREE)
-    swarm_raft_lock.take(api, "m2", "id-m2", 10**12)
-    monkeypatch.setattr(swarm_engine_turn, "swarm_wait", Impatient)
+    raft_lock.take(api, "m2", "id-m2", 10**12)
+    monkeypatch.setattr(restart_turn, "wait", Impatient)
     with (
-        pytest.raises(swarm_errors.WaitTimeoutError, match="restart its engine: m2 has it since"),
+        pytest.raises(errors.WaitTimeoutError, match="restart its engine: m2 has it since"),
         turn("m1", api)[0],
     ):
         pytest.fail("two at a time")
@@ -230,7 +225,7 @@ class Impatient:
     @staticmethod
     def until(probe, *_, **__):
         if missing := probe():
-            raise swarm_errors.WaitTimeoutError(missing)
+            raise errors.WaitTimeoutError(missing)
 
 
 def test_node_that_does_not_come_back_keeps_its_turn(turn, monkeypatch):
@@ -240,12 +235,10 @@ def test_node_that_does_not_come_back_keeps_its_turn(turn, monkeypatch):
 
     def lost():
         with held:
-            monkeypatch.setattr(swarm_engine_turn, "swarm_wait", Impatient)
+            monkeypatch.setattr(restart_turn, "wait", Impatient)
             api.known["id-m1"]["Status"]["State"] = "down"
 
-    with pytest.raises(
-        swarm_errors.WaitTimeoutError, match=r"m1 \(id-m1\) is Down to the managers"
-    ):
+    with pytest.raises(errors.WaitTimeoutError, match=r"m1 \(id-m1\) is Down to the managers"):
         lost()
     assert holder(api) == "m1"
 
@@ -264,10 +257,10 @@ def engine(monkeypatch):
 
     def check(trial):
         if trial.image and engine.refuses:
-            raise swarm_errors.NoContainerError(engine.refuses)
+            raise errors.NoContainerError(engine.refuses)
 
-    monkeypatch.setattr(swarm_probe, "before", lambda: swarm_probe.Trial("sha256:1"))
-    monkeypatch.setattr(swarm_probe.Trial, "check", check)
+    monkeypatch.setattr(engine_probe, "before", lambda: engine_probe.Trial("sha256:1"))
+    monkeypatch.setattr(engine_probe.Trial, "check", check)
     return engine
 
 
@@ -278,15 +271,15 @@ def test_engine_that_starts_no_container_keeps_its_turn(turn, request_of, engine
     api = Api("m1", nodes)
     publish = request_of(api, "m4", {"m4": "id-m4"})
     held, salt = turn(host, Api(host, nodes, api), publish)
-    with pytest.raises(swarm_errors.NoContainerError, match=r"no /nowhere\. .*again on m"), held:
+    with pytest.raises(errors.NoContainerError, match=r"no /nowhere\. .*again on m"), held:
         engine.refuses = "no /nowhere"
     assert holder(api) == host
     # Its next run ends the turn, once the cause is gone.
     settings = settings_of(BUILTIN, minion(host))
-    with pytest.raises(swarm_errors.NoContainerError):
-        swarm_engine_turn.finish(salt, settings, masterless=False)
+    with pytest.raises(errors.NoContainerError):
+        restart_turn.finish(salt, settings, masterless=False)
     engine.refuses = None
-    swarm_engine_turn.finish(salt, settings, masterless=False)
+    restart_turn.finish(salt, settings, masterless=False)
     assert holder(api) is None
 
 
@@ -294,7 +287,7 @@ def test_restart_that_can_be_undone_is_proven_in_its_turn(turn, engine):
     api, seen = Api("m1", THREE), []
     with turn("m1", api)[0] as held:
         engine.refuses = "no /nowhere"
-        with pytest.raises(swarm_errors.NoContainerError):
+        with pytest.raises(errors.NoContainerError):
             held.prove()
         seen.append(holder(api))
         engine.refuses = None
@@ -305,7 +298,7 @@ def test_restart_that_can_be_undone_is_proven_in_its_turn(turn, engine):
     ("nodes", "pillar"), [([node("m1", "manager")], {}), (THREE, {"engine": {"turns": False}})]
 )
 def test_engine_that_takes_no_turn_has_to_start_containers_as_well(turn, engine, nodes, pillar):
-    with pytest.raises(swarm_errors.NoContainerError), turn("m1", Api("m1", nodes), **pillar)[0]:
+    with pytest.raises(errors.NoContainerError), turn("m1", Api("m1", nodes), **pillar)[0]:
         engine.refuses = "no /nowhere"
 
 
@@ -323,7 +316,7 @@ def request_of(monkeypatch, turn):
 
         def publish(tgt, fun, arg=None, **_):
             assert fun == "swarm_turn.request"
-            monkeypatch.setattr(swarm_mode, "connect", lambda _: api.connect())
+            monkeypatch.setattr(swarm_api, "connect", lambda _: api.connect())
             return {tgt: swarm_turn.request(*arg, __pub_id=caller)}
 
         return publish
@@ -339,7 +332,7 @@ def test_worker_has_its_turn_by_a_manager(turn, request_of):
 
     with held:
         assert holder(api) == "m4"
-        assert swarm_raft_lock.find(api).holder == "m4"
+        assert raft_lock.find(api).holder == "m4"
     assert holder(api) is None
     salt["swarm_builtin.tell"].assert_called_once_with()
 
@@ -347,7 +340,7 @@ def test_worker_has_its_turn_by_a_manager(turn, request_of):
 def test_worker_that_no_manager_answers_is_told_of_the_masters_configuration(turn):
     api = Api("m4", [*THREE, WORKER])
     words = r"nothing was changed: m4 is a worker, .* answers swarm_turn\.request: .*\(peer"
-    with pytest.raises(swarm_errors.SwarmError, match=words), turn("m4", api)[0]:
+    with pytest.raises(errors.SwarmError, match=words), turn("m4", api)[0]:
         pytest.fail("it restarts")
 
 
@@ -377,7 +370,7 @@ def test_request_that_came_by_no_master_does_nothing(request_of):
 @pytest.mark.parametrize("what", ["back", "settled", "end"])
 def test_worker_touches_no_turn_but_its_own(request_of, what):
     api = Api("m1", [*THREE, WORKER])
-    swarm_raft_lock.take(api, "m2", "id-m2", 10**12)
+    raft_lock.take(api, "m2", "id-m2", 10**12)
     publish = request_of(api, "m4", {"m4": "id-m4"})
     assert publish("m1", "swarm_turn.request", [what]) == {"m1": {"missing": None}}
     assert holder(api) == "m2"
@@ -391,9 +384,9 @@ def test_worker_answers_no_request(request_of):
 def test_turn_is_shown_and_ended_by_hand(monkeypatch, request_of):
     api = Api("m1", THREE)
     request_of(api, "m4", {})
-    monkeypatch.setattr(swarm_mode, "connect", lambda _: api.connect())
+    monkeypatch.setattr(swarm_api, "connect", lambda _: api.connect())
     assert swarm_turn.status() == swarm_turn.end() == {}
-    swarm_raft_lock.take(api, "m2", "id-m2", 77)
+    raft_lock.take(api, "m2", "id-m2", 77)
     assert swarm_turn.status()["holder"] == "m2"
     assert swarm_turn.end() == {"turn": {"old": "m2", "new": None}}
     assert holder(api) is None
@@ -423,7 +416,7 @@ class Placing(Api):
 
     def availability(self, host):
         spec = self.known[f"id-{host}"]["Spec"]
-        return spec["Availability"], spec["Labels"].get(swarm_nodes.DRAINED)
+        return spec["Availability"], spec["Labels"].get(node_info.DRAINED)
 
 
 DRAINS = {"engine": {"drain": True}}
@@ -449,7 +442,7 @@ def test_node_is_drained_in_its_turn_and_active_after_it(turn, request_of, placi
         assert not any(one["NodeID"] == f"id-{host}" for one in placing.tasks_)
         assert mine.changes["drain"]["new"].startswith("drained before the restart, in 0 s")
         # What ran before the drain is not forgotten.
-        assert swarm_raft_lock.find(placing).before["services"] == {"web": 2}
+        assert raft_lock.find(placing).before["services"] == {"web": 2}
         assert placing.made == 1
     assert placing.availability(host) == ACTIVE
     assert {one["Spec"]["Availability"] for one in placing.known.values()} == {"active"}
@@ -463,11 +456,11 @@ def test_node_is_active_before_its_services_are_waited_for(
     """Tasks of global services come back to an active node only."""
     seen = []
     note = lambda *_: seen.append(placing.availability(host))  # noqa: E731
-    monkeypatch.setattr(swarm_raft_lock, "unsettled", note)
+    monkeypatch.setattr(raft_lock, "unsettled", note)
     publish = request_of(placing, "m4", {"m4": "id-m4"}, **DRAINS)
     api = placing if host == "m1" else Api("m4", [*THREE, WORKER], placing)
     with turn(host, api, publish, **DRAINS)[0]:
-        monkeypatch.setattr(swarm_mode, "connect", lambda _: api.connect())
+        monkeypatch.setattr(swarm_api, "connect", lambda _: api.connect())
     assert seen == [ACTIVE]
 
 
@@ -477,8 +470,8 @@ def test_end_of_a_turn_ends_the_drain(turn, request_of, placing, monkeypatch, ho
     api = placing if host == "m1" else Api("m4", [*THREE, WORKER], placing)
     held, salt = turn(host, api, publish, **DRAINS)
     kill(api, held, monkeypatch)
-    monkeypatch.setattr(swarm_mode, "connect", lambda _: api.connect())
-    keeper = swarm_engine_keeper.find(salt, settings_of(BUILTIN, minion(host)), masterless=False)
+    monkeypatch.setattr(swarm_api, "connect", lambda _: api.connect())
+    keeper = engine_keeper.find(salt, settings_of(BUILTIN, minion(host)), masterless=False)
     assert keeper.ask("end") is None
     assert (placing.availability(host), holder(placing)) == (ACTIVE, None)
 
@@ -533,7 +526,7 @@ def test_node_whose_tasks_no_other_can_take_is_not_drained(turn, nodes, words):
 
 def test_tasks_that_do_not_end_do_not_hold_up_the_restart(turn, placing, monkeypatch):
     placing.moves = False
-    monkeypatch.setattr(swarm_engine_turn, "swarm_wait", Hasty)
+    monkeypatch.setattr(restart_turn, "wait", Hasty)
     with turn("m1", placing, **DRAINS)[0] as mine:
         assert placing.availability("m1") == ("drain", "active")
     assert mine.changes["drain"]["new"].endswith("not done: 1 task(s) still run on it: web")
@@ -547,7 +540,7 @@ def test_drain_that_no_manager_answers_is_not_claimed(turn, request_of, placing,
     def silent(tgt, fun, arg=None, **more):
         return {} if arg == ["drain"] else publish(tgt, fun, arg, **more)
 
-    monkeypatch.setattr(swarm_engine_turn, "swarm_wait", Hasty)
+    monkeypatch.setattr(restart_turn, "wait", Hasty)
     with turn("m4", worker, silent, **DRAINS)[0] as mine:
         assert placing.availability("m4") == ACTIVE
     assert re.match(
@@ -560,20 +553,20 @@ class Hasty:
 
     @staticmethod
     def until(probe, timeout, **more):
-        swarm_wait.until(probe, min(timeout, 0.05), **more)
+        wait.until(probe, min(timeout, 0.05), **more)
 
 
 def test_quorum_is_looked_at_again_after_the_drain(turn, placing, monkeypatch):
     """A drain takes minutes, in which another manager may go away."""
-    drained = swarm_engine_drain.drain
+    drained = node_drain.drain
 
     def drain(client, before):
         placing.known["id-m3"]["ManagerStatus"]["Reachability"] = "unreachable"
         return drained(client, before)
 
-    monkeypatch.setattr(swarm_engine_drain, "drain", drain)
+    monkeypatch.setattr(node_drain, "drain", drain)
     with (
-        pytest.raises(swarm_errors.SwarmError, match="would cost the quorum"),
+        pytest.raises(errors.SwarmError, match="would cost the quorum"),
         turn("m1", placing, **DRAINS)[0],
     ):
         pytest.fail("it restarts")
@@ -587,19 +580,19 @@ def test_turn_that_somebody_ends_during_the_drain_is_waited_for_again(
     """Another host has it by then, and two engines would restart at once."""
     publish = request_of(placing, "m4", {"m4": "id-m4"}, **DRAINS)
     api = placing if host == "m1" else Api("m4", [*THREE, WORKER], placing)
-    drained, settings = swarm_engine_drain.drain, settings_of(BUILTIN, minion("m1"))
+    drained, settings = node_drain.drain, settings_of(BUILTIN, minion("m1"))
 
     def drain(client, before):
         drained(client, before)
-        swarm_raft_lock.remove(placing, swarm_raft_lock.find(placing).id)
-        swarm_engine_drain.restore_of(placing, before["node"], host, settings)
-        swarm_raft_lock.take(placing, "m2", "id-m2", 10**12)
-        return swarm_engine_drain.Answer("tasks still run")
+        raft_lock.remove(placing, raft_lock.find(placing).id)
+        node_drain.restore_of(placing, before["node"], host, settings)
+        raft_lock.take(placing, "m2", "id-m2", 10**12)
+        return node_drain.Answer("tasks still run")
 
-    monkeypatch.setattr(swarm_engine_drain, "drain", drain)
-    monkeypatch.setattr(swarm_engine_turn, "swarm_wait", Hasty)
+    monkeypatch.setattr(node_drain, "drain", drain)
+    monkeypatch.setattr(restart_turn, "wait", Hasty)
     with (
-        pytest.raises(swarm_errors.WaitTimeoutError, match="restart its engine: m2 has it since"),
+        pytest.raises(errors.WaitTimeoutError, match="restart its engine: m2 has it since"),
         turn(host, api, publish, **DRAINS)[0],
     ):
         pytest.fail("two at a time")
@@ -617,26 +610,26 @@ def test_drain_of_a_run_that_was_killed_is_undone_by_the_next_one(
     assert placing.availability(host) == ("drain", "active")
     # The pillar need not ask for drains any more, and somebody may have ended the turn.
     settings = settings_of(BUILTIN, minion(host))
-    swarm_raft_lock.remove(placing, swarm_raft_lock.find(placing).id)
-    monkeypatch.setattr(swarm_mode, "connect", lambda _: api.connect())
-    swarm_engine_turn.finish(salt, settings, masterless=False)
+    raft_lock.remove(placing, raft_lock.find(placing).id)
+    monkeypatch.setattr(swarm_api, "connect", lambda _: api.connect())
+    restart_turn.finish(salt, settings, masterless=False)
     assert placing.availability(host) == ACTIVE
 
 
 def test_engine_that_starts_no_container_stays_drained(turn, engine, placing):
     held, salt = turn("m1", placing, **DRAINS)
-    with pytest.raises(swarm_errors.NoContainerError), held:
+    with pytest.raises(errors.NoContainerError), held:
         engine.refuses = "no /nowhere"
     assert placing.availability("m1") == ("drain", "active")
     engine.refuses = None
-    swarm_engine_turn.finish(salt, settings_of(BUILTIN, minion("m1")), masterless=False)
+    restart_turn.finish(salt, settings_of(BUILTIN, minion("m1")), masterless=False)
     assert placing.availability("m1") == ACTIVE
 
 
 def test_turn_that_is_ended_by_hand_ends_the_drain(turn, request_of, placing, monkeypatch):
     request_of(placing, "m4", {})
     kill(placing, turn("m1", placing, **DRAINS)[0], monkeypatch)
-    monkeypatch.setattr(swarm_mode, "connect", lambda _: placing.connect())
+    monkeypatch.setattr(swarm_api, "connect", lambda _: placing.connect())
     assert swarm_turn.end() == {"turn": {"old": "m1", "new": None}}
     assert placing.availability("m1") == ACTIVE
 
@@ -656,7 +649,7 @@ def test_worker_has_no_node_drained_but_its_own(request_of, placing, claims):
 
 def test_worker_without_a_turn_is_not_drained(request_of, placing):
     publish = request_of(placing, "m4", {"m4": "id-m4"}, **DRAINS)
-    swarm_raft_lock.take(placing, "m2", "id-m2", 10**12)
+    raft_lock.take(placing, "m2", "id-m2", 10**12)
     (answer,) = publish("m1", "swarm_turn.request", ["drain"]).values()
     assert answer["missing"] is None
     assert placing.asked == []
@@ -664,8 +657,8 @@ def test_worker_without_a_turn_is_not_drained(request_of, placing):
 
 @pytest.mark.parametrize("what", ["settled", "end"])
 def test_worker_ends_no_drain_but_its_own(request_of, placing, what):
-    held = swarm_raft_lock.take(placing, "m2", "id-m2", 10**12)[0]
-    swarm_engine_drain.drain(placing, held.before)
+    held = raft_lock.take(placing, "m2", "id-m2", 10**12)[0]
+    node_drain.drain(placing, held.before)
     publish = request_of(placing, "m4", {"m4": "id-m2"}, **DRAINS)
     publish("m1", "swarm_turn.request", [what])
     assert placing.availability("m2") == ("drain", "active")
@@ -685,7 +678,7 @@ def test_drain_is_foreseen(turn, host, state, engine_of, words):
     api = Api(host, [*THREE, WORKER], state=state)
     _, salt = turn(host, api)
     settings = settings_of({**BUILTIN, "engine": engine_of}, minion(host))
-    told = swarm_engine_turn.foreseen(salt, settings, masterless=False)
+    told = restart_turn.foreseen(salt, settings, masterless=False)
     assert words in told
     assert bool(told) is bool(words)
     assert (api.made, api.asked) == (0, [])
@@ -700,15 +693,15 @@ def test_worker_without_a_master_is_not_drained(turn):
 
 
 def test_classic_engines_take_turns_by_consul(monkeypatch, tmp_path):
-    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+    monkeypatch.setattr(host_files, "_LOCKS", tmp_path)
     inside, most = set(), []
     with consul_agent.running() as agent:
         port = agent.settings["consul"]["http_port"]
         settings = settings_of({**VALID, "consul": {"http_port": port}})
-        salt = mocked(swarm_classic__wait_healthy=swarm_errors.SwarmError("not there"))
+        salt = mocked(swarm_classic__wait_healthy=errors.SwarmError("not there"))
 
         def host():
-            with swarm_engine_turn.held(salt, settings, masterless=False):
+            with restart_turn.held(salt, settings, masterless=False):
                 assert agent.keys["swarm-formula/turn"][0] == "m1"
                 inside.add(1)
                 most.append(len(inside))
@@ -724,10 +717,10 @@ def test_classic_engines_take_turns_by_consul(monkeypatch, tmp_path):
 
 
 def test_classic_engine_without_consul_takes_no_turn(monkeypatch, tmp_path):
-    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
-    error = swarm_errors.StoreError("Consul on this host does not answer")
-    monkeypatch.setattr(swarm_kv, "leader", lambda _: (_ for _ in ()).throw(error))
+    monkeypatch.setattr(host_files, "_LOCKS", tmp_path)
+    error = errors.StoreError("Consul on this host does not answer")
+    monkeypatch.setattr(agent_api, "leader", lambda _: (_ for _ in ()).throw(error))
     settings, reached = settings_of(VALID), []
-    with swarm_engine_turn.held(mocked(), settings, masterless=False):
+    with restart_turn.held(mocked(), settings, masterless=False):
         reached.append(True)
     assert reached

@@ -6,13 +6,11 @@ import contextlib
 from unittest.mock import Mock
 
 import pytest
-import swarm_dockerd
-import swarm_errors
-import swarm_files
-import swarm_plan
 from salt.exceptions import CommandExecutionError
 
 from _modules import swarm_engine
+from swarm_formula.core import errors, host_files
+from swarm_formula.daemon import dockerd, file_plan
 from tests.unit.dockerd import BASE, COMMAND, OVERLAY, TCP
 from tests.unit.test_swarm_engine import TEXTS
 
@@ -31,7 +29,7 @@ def kill(monkeypatch, function):
 
 def cut_off(monkeypatch, number, function):
     """Have a run be killed instead of its n-th write; if it writes less, it ends."""
-    write, writes = swarm_files.write, []
+    write, writes = host_files.write, []
 
     def cut(*arguments, **options):
         writes.append(arguments)
@@ -40,7 +38,7 @@ def cut_off(monkeypatch, number, function):
         write(*arguments, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(swarm_files, "write", cut)
+        patched.setattr(host_files, "write", cut)
         with contextlib.suppress(KeyboardInterrupt):
             function()
 
@@ -61,8 +59,8 @@ def test_first_start_with_the_former_files_fails(daemon, pillar, monkeypatch, co
     before = daemon.json.read_bytes() if daemon.json.exists() else None
     daemon.never_starts_with = {"storage-driver"}
     salt = pillar(engine={"options": {"storage-driver": "floppy"}})
-    wait = swarm_dockerd.wait
-    monkeypatch.setattr(swarm_dockerd, "wait", lambda _: wait(0.05))
+    wait = dockerd.wait
+    monkeypatch.setattr(dockerd, "wait", lambda _: wait(0.05))
 
     def restart(service):
         daemon.up = False
@@ -72,7 +70,7 @@ def test_first_start_with_the_former_files_fails(daemon, pillar, monkeypatch, co
         raise CommandExecutionError("Job for docker.service failed")
 
     monkeypatch.setitem(salt, "service.restart", restart)
-    with pytest.raises(swarm_errors.SwarmError) as raised:
+    with pytest.raises(errors.SwarmError) as raised:
         swarm_engine.configure()
     assert "the engine of m1 does not take storage-driver" in str(raised.value)
     assert words in str(raised.value)
@@ -85,10 +83,10 @@ def test_first_change_that_is_refused_leaves_the_file_byte_by_byte(daemon, pilla
     daemon.json.write_bytes(text.encode())
     daemon.never_starts_with = {"storage-driver"}
     pillar(engine={"options": {"storage-driver": "floppy"}})
-    with pytest.raises(swarm_errors.SwarmError, match="storage-driver"):
+    with pytest.raises(errors.SwarmError, match="storage-driver"):
         swarm_engine.configure()
     assert daemon.json.read_bytes() == text.encode()
-    assert not swarm_files.RECORD.exists()
+    assert not host_files.RECORD.exists()
 
 
 @pytest.mark.parametrize("number", range(1, 13))
@@ -106,7 +104,7 @@ def test_clean_that_is_killed_after_each_write_is_finished_by_the_next(
     assert daemon.json.read_text() == text
     assert daemon.config == {"debug": False, "labels": ["rack=1"], "live-restore": False}
     assert daemon.command == COMMAND
-    assert not swarm_files.RECORD.exists()
+    assert not host_files.RECORD.exists()
 
 
 @pytest.mark.parametrize("number", range(1, 7))
@@ -121,7 +119,7 @@ def test_keys_that_go_by_a_reload_go_though_the_run_is_killed_after_each_write(
     cut_off(monkeypatch, number, swarm_engine.configure)
     swarm_engine.configure()
     assert converged.on_disk() == {**BASE, **OVERLAY}
-    assert set(swarm_files.record("daemon.json")) == {*BASE, *OVERLAY}
+    assert set(host_files.record("daemon.json")) == {*BASE, *OVERLAY}
     assert swarm_engine.configure() == {}
 
 
@@ -129,7 +127,7 @@ def test_reload_that_is_refused_is_taken_back(converged, pillar):
     before = converged.json.read_text()
     converged.never_reloads_with = {"no-such-key"}
     pillar(engine={"options": {"no-such-key": 1}}, labels={"zone": "b"})
-    with pytest.raises(swarm_errors.SwarmError) as failure:
+    with pytest.raises(errors.SwarmError) as failure:
         swarm_engine.configure()
     assert str(failure.value) == (
         "the engine of m1 does not take labels, no-such-key; everything was put back as it was,"
@@ -147,9 +145,7 @@ def test_start_that_fails_is_taken_back(converged, pillar):
     before = converged.json.read_text(), converged.dropin.read_text()
     converged.never_starts_with = {"storage-driver"}
     pillar(engine={"options": {"storage-driver": "floppy"}, "port": 2375})
-    with pytest.raises(
-        swarm_errors.SwarmError, match="failed to start daemon: no such thing as sto"
-    ):
+    with pytest.raises(errors.SwarmError, match="failed to start daemon: no such thing as sto"):
         swarm_engine.configure()
     assert (converged.json.read_text(), converged.dropin.read_text()) == before
     assert converged.up
@@ -159,11 +155,11 @@ def test_start_that_fails_is_taken_back(converged, pillar):
 def test_first_configuration_that_fails_leaves_the_packages_own(daemon, pillar):
     daemon.never_starts_with = {"storage-driver"}
     pillar(engine={"options": {"storage-driver": "floppy"}})
-    with pytest.raises(swarm_errors.SwarmError):
+    with pytest.raises(errors.SwarmError):
         swarm_engine.configure()
     assert daemon.on_disk() is None
     assert not daemon.dropin.exists()
-    assert not swarm_files.RECORD.exists()
+    assert not host_files.RECORD.exists()
     assert (daemon.up, daemon.command) == (True, COMMAND)
 
 
@@ -171,7 +167,7 @@ def test_engine_that_did_not_run_before_is_not_said_to_run_again(daemon, pillar)
     daemon.up = False
     daemon.never_starts_with = {"storage-driver"}
     pillar(engine={"options": {"storage-driver": "floppy"}})
-    with pytest.raises(swarm_errors.SwarmError) as failure:
+    with pytest.raises(errors.SwarmError) as failure:
         swarm_engine.configure()
     assert "runs again" not in str(failure.value)
     assert daemon.on_disk() is None
@@ -180,7 +176,7 @@ def test_engine_that_did_not_run_before_is_not_said_to_run_again(daemon, pillar)
 def test_lock_of_systemd_after_bad_starts_is_lifted(converged, pillar):
     converged.never_starts_with = {"storage-driver"}
     salt = pillar(engine={"options": {"storage-driver": "floppy"}})
-    with pytest.raises(swarm_errors.SwarmError):
+    with pytest.raises(errors.SwarmError):
         swarm_engine.configure()
     assert salt["cmd.run"].call_args.args[0] == ["systemctl", "reset-failed", "docker.service"]
 
@@ -188,7 +184,7 @@ def test_lock_of_systemd_after_bad_starts_is_lifted(converged, pillar):
 def test_corrected_pillar_converges_after_a_failure(converged, pillar):
     converged.never_starts_with = {"storage-driver"}
     pillar(engine={"options": {"storage-driver": "floppy"}})
-    with pytest.raises(swarm_errors.SwarmError):
+    with pytest.raises(errors.SwarmError):
         swarm_engine.configure()
     pillar(labels={"zone": "a"})
     swarm_engine.configure()
@@ -198,16 +194,16 @@ def test_corrected_pillar_converges_after_a_failure(converged, pillar):
 
 def test_full_disk_leaves_everything(converged, pillar, monkeypatch):
     before = converged.json.read_text()
-    real = swarm_files.write
+    real = host_files.write
 
     def full(path, *args, **kwargs):
         if path == converged.json:
-            raise swarm_errors.SwarmError(f"cannot write {path}: No space left on device")
+            raise errors.SwarmError(f"cannot write {path}: No space left on device")
         real(path, *args, **kwargs)
 
-    monkeypatch.setattr(swarm_files, "write", full)
+    monkeypatch.setattr(host_files, "write", full)
     pillar(labels={"zone": "a"})
-    with pytest.raises(swarm_errors.SwarmError, match="No space left on device"):
+    with pytest.raises(errors.SwarmError, match="No space left on device"):
         swarm_engine.configure()
     assert converged.json.read_text() == before
     assert (converged.up, converged.pid) == (True, 2)
@@ -217,7 +213,7 @@ def test_store_that_the_engine_ignores_is_taken_back(daemon, pillar):
     """Debian 12's engine accepts the reload, and would then refuse its next start."""
     swarm_engine.configure()
     daemon.no_libkv = True
-    with pytest.raises(swarm_errors.SwarmError, match="set swarm:overlay to false"):
+    with pytest.raises(errors.SwarmError, match="set swarm:overlay to false"):
         swarm_engine.configure_overlay()
     assert daemon.on_disk() == BASE
     assert daemon.pid == 2
@@ -246,14 +242,14 @@ def test_run_that_was_cut_off_when_the_label_is_gone_leaves_nothing(converged, p
     swarm_engine.configure()
     pillar()
     with monkeypatch.context() as patched:
-        patched.setattr(swarm_plan, "end", Mock(side_effect=KeyboardInterrupt))
+        patched.setattr(file_plan, "end", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             swarm_engine.configure()
     assert converged.config["labels"] == []
     assert swarm_engine.configure() != {}
     assert converged.on_disk() == {**BASE, **OVERLAY}
     assert swarm_engine.configure() == {}
-    assert "labels" not in swarm_files.record("daemon.json")
+    assert "labels" not in host_files.record("daemon.json")
 
 
 @pytest.mark.parametrize("where", ["service.systemctl_reload", "service.reload", "service.restart"])
@@ -284,10 +280,10 @@ def test_cut_off_and_then_refused_is_taken_back(converged, pillar, monkeypatch):
     pillar(engine={"options": {"no-such-key": 1}})
     kill(monkeypatch, "service.reload")
     words = "does not take no-such-key; everything was put back .* no such thing as no-such-key"
-    with pytest.raises(swarm_errors.SwarmError, match=words):
+    with pytest.raises(errors.SwarmError, match=words):
         swarm_engine.configure()
     assert converged.json.read_text() == before
-    with pytest.raises(swarm_errors.SwarmError, match="no such thing as no-such-key"):
+    with pytest.raises(errors.SwarmError, match="no such thing as no-such-key"):
         swarm_engine.configure()
     pillar()
     assert swarm_engine.configure() == {}
@@ -301,7 +297,7 @@ def test_cut_off_and_then_another_pillar_refused_goes_back_to_the_first(
     kill(monkeypatch, "service.reload")
     converged.never_reloads_with = {"no-such-key"}
     pillar(engine={"options": {"no-such-key": 1}}, labels={"zone": "a"})
-    with pytest.raises(swarm_errors.SwarmError):
+    with pytest.raises(errors.SwarmError):
         swarm_engine.configure()
     assert converged.json.read_text() == before
     pillar()
@@ -318,17 +314,17 @@ def test_overlay_step_finishes_what_the_first_step_left(daemon, pillar, monkeypa
 
 @pytest.mark.usefixtures("pillar")
 def test_file_that_cannot_be_written_is_not_blamed_on_the_engine(converged, pillar, monkeypatch):
-    write = swarm_files.write
+    write = host_files.write
 
     def full(path, *arguments, **options):
         if path == converged.json:
-            raise swarm_errors.SwarmError(f"cannot write {path}: No space left on device")
+            raise errors.SwarmError(f"cannot write {path}: No space left on device")
         write(path, *arguments, **options)
 
     before = converged.json.read_text()
-    monkeypatch.setattr(swarm_files, "write", full)
+    monkeypatch.setattr(host_files, "write", full)
     pillar(labels={"zone": "a"})
-    with pytest.raises(swarm_errors.SwarmError) as error:
+    with pytest.raises(errors.SwarmError) as error:
         swarm_engine.configure()
     text = str(error.value)
     assert text.startswith("m1 could not change labels of its engine; everything was put back")
@@ -336,7 +332,7 @@ def test_file_that_cannot_be_written_is_not_blamed_on_the_engine(converged, pill
     assert "It said" not in text
     assert "Cause: a file system is full" in text
     assert converged.json.read_text() == before
-    assert swarm_files.record("pending") == {}
+    assert host_files.record("pending") == {}
 
 
 def test_engine_that_systemd_could_not_start_is_told_in_systemds_words(daemon, pillar):
@@ -354,7 +350,5 @@ def test_engine_that_systemd_could_not_start_is_told_in_systemds_words(daemon, p
             daemon.journal.clear()
 
     pillar(engine={"options": {"log-driver": "none"}})["service.restart"].side_effect = silent
-    with pytest.raises(
-        swarm_errors.SwarmError, match=r"It said: docker\.service: Failed at step EXEC"
-    ):
+    with pytest.raises(errors.SwarmError, match=r"It said: docker\.service: Failed at step EXEC"):
         swarm_engine.configure()

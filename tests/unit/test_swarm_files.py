@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import swarm_errors
-import swarm_files
+
+from swarm_formula.core import errors, host_files
 
 
 @pytest.fixture
@@ -21,19 +21,19 @@ def path(tmp_path):
 @pytest.fixture
 def old(path):
     """Return the path of a file that is there."""
-    swarm_files.write(path, "old\n")
+    host_files.write(path, "old\n")
     return path
 
 
 @pytest.fixture
 def record(tmp_path, monkeypatch):
     """Have the record in a folder of the test."""
-    monkeypatch.setattr(swarm_files, "RECORD", tmp_path / "lib" / "record.json")
-    return swarm_files.RECORD
+    monkeypatch.setattr(host_files, "RECORD", tmp_path / "lib" / "record.json")
+    return host_files.RECORD
 
 
 def test_file_and_its_folders_are_made(path):
-    swarm_files.write(path, "text\n")
+    host_files.write(path, "text\n")
     assert path.read_text() == "text\n"
     assert path.stat().st_mode & 0o7777 == 0o644
 
@@ -41,7 +41,7 @@ def test_file_and_its_folders_are_made(path):
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o755], ids=oct)
 def test_existing_file_keeps_its_mode(old, mode):
     old.chmod(mode)
-    swarm_files.write(old, "new\n", mode=0o644)
+    host_files.write(old, "new\n", mode=0o644)
     assert old.read_text() == "new\n"
     assert old.stat().st_mode & 0o7777 == mode
 
@@ -49,9 +49,9 @@ def test_existing_file_keeps_its_mode(old, mode):
 def test_existing_file_keeps_its_owner(old, monkeypatch):
     given = []
     monkeypatch.setattr(os, "chown", lambda path, *owner: given.append(owner))
-    swarm_files.write(old, "new\n")
-    swarm_files.write(old.with_name("another"), "new\n")
-    swarm_files.write(old, "secret\n", keep=False)
+    host_files.write(old, "new\n")
+    host_files.write(old.with_name("another"), "new\n")
+    host_files.write(old, "secret\n", keep=False)
     assert given == [(old.stat().st_uid, old.stat().st_gid)]
 
 
@@ -59,10 +59,10 @@ def test_link_stays_and_what_it_leads_to_is_written(old, tmp_path):
     """Some keep /etc under version control in another place."""
     link = tmp_path / "link.json"
     link.symlink_to(old)
-    swarm_files.write(link, "new\n")
+    host_files.write(link, "new\n")
     assert link.is_symlink()
     assert old.read_text() == "new\n"
-    swarm_files.write(link, None)
+    host_files.write(link, None)
     assert old.exists()
     assert not link.is_symlink()
 
@@ -70,26 +70,26 @@ def test_link_stays_and_what_it_leads_to_is_written(old, tmp_path):
 def test_new_file_gets_the_mode_asked_for_whatever_the_umask(path):
     before = os.umask(0o077)
     try:
-        swarm_files.write(path, "x", mode=0o644)
+        host_files.write(path, "x", mode=0o644)
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o7777 == 0o644
 
 
 def test_text_is_kept_as_it_is(path):
-    swarm_files.write(path, "Grüße └ \n\n")
-    assert swarm_files.read(path) == "Grüße └ \n\n"
+    host_files.write(path, "Grüße └ \n\n")
+    assert host_files.read(path) == "Grüße └ \n\n"
 
 
 def test_nothing_else_is_left_in_the_folder(old):
-    swarm_files.write(old, "new\n")
+    host_files.write(old, "new\n")
     assert [one.name for one in old.parent.iterdir()] == ["daemon.json"]
 
 
 def test_none_removes_the_file_and_may_do_so_twice(old):
-    swarm_files.write(old, None)
-    swarm_files.write(old, None)
-    assert swarm_files.read(old) is None
+    host_files.write(old, None)
+    host_files.write(old, None)
+    assert host_files.read(old) is None
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
@@ -98,8 +98,8 @@ def test_write_that_fails_leaves_the_old_file(old, monkeypatch, step):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(*((os, "fsync") if step == "fsync" else (Path, "replace")), full)
-    with pytest.raises(swarm_errors.SwarmError, match=r"cannot write .*daemon\.json: .*No space"):
-        swarm_files.write(old, "new\n")
+    with pytest.raises(errors.SwarmError, match=r"cannot write .*daemon\.json: .*No space"):
+        host_files.write(old, "new\n")
     assert old.read_text() == "old\n"
     assert [one.name for one in old.parent.iterdir()] == ["daemon.json"]
 
@@ -110,7 +110,7 @@ def test_interrupt_leaves_the_old_file(old, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        swarm_files.write(old, "new\n")
+        host_files.write(old, "new\n")
     assert old.read_text() == "old\n"
     assert [one.name for one in old.parent.iterdir()] == ["daemon.json"]
 
@@ -135,8 +135,8 @@ def full_disk(tmp_path):
 
 def test_full_disk_leaves_the_old_file(full_disk):
     path = full_disk / "daemon.json"
-    with pytest.raises(swarm_errors.SwarmError, match=r"No space left.*it is as it was"):
-        swarm_files.write(path, "new" * 4096)
+    with pytest.raises(errors.SwarmError, match=r"No space left.*it is as it was"):
+        host_files.write(path, "new" * 4096)
     assert path.read_text() == "old\n"
     assert sorted(one.name for one in full_disk.iterdir()) == ["daemon.json", "filler"]
 
@@ -144,21 +144,21 @@ def test_full_disk_leaves_the_old_file(full_disk):
 @pytest.mark.parametrize("text", ["new\n", None], ids=["write", "remove"])
 def test_folder_in_place_of_a_file_stays(path, text):
     path.mkdir(parents=True)
-    with pytest.raises(swarm_errors.SwarmError, match="cannot write"):
-        swarm_files.write(path, text)
+    with pytest.raises(errors.SwarmError, match="cannot write"):
+        host_files.write(path, text)
     assert path.is_dir()
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_file_in_place_of_a_folder_is_told(tmp_path):
     (tmp_path / "etc").write_text("")
-    with pytest.raises(swarm_errors.SwarmError, match="cannot write"):
-        swarm_files.write(tmp_path / "etc" / "daemon.json", "x")
+    with pytest.raises(errors.SwarmError, match="cannot write"):
+        host_files.write(tmp_path / "etc" / "daemon.json", "x")
 
 
 def test_reading_what_is_not_there(path):
-    assert swarm_files.read(path) is None
-    assert swarm_files.read_json(path) == {}
+    assert host_files.read(path) is None
+    assert host_files.read_json(path) == {}
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_reading_what_is_not_there(path):
 def test_json_object(path, data, value):
     path.parent.mkdir(parents=True)
     path.write_bytes(data)
-    assert swarm_files.read_json(path) == value
+    assert host_files.read_json(path) == value
 
 
 @pytest.mark.parametrize(
@@ -188,56 +188,56 @@ def test_json_object(path, data, value):
 def test_file_of_an_admin_that_cannot_be_read_is_told(path, data, words):
     path.parent.mkdir(parents=True)
     path.write_bytes(data)
-    with pytest.raises(swarm_errors.SwarmError, match=words):
-        swarm_files.read_json(path)
+    with pytest.raises(errors.SwarmError, match=words):
+        host_files.read_json(path)
 
 
 def test_folder_cannot_be_read(tmp_path):
-    with pytest.raises(swarm_errors.SwarmError, match="cannot read"):
-        swarm_files.read(tmp_path)
+    with pytest.raises(errors.SwarmError, match="cannot read"):
+        host_files.read(tmp_path)
 
 
 def test_json_is_written_in_the_order_given():
-    assert json.loads(swarm_files.to_json({"b": 1, "a": 2})) == {"b": 1, "a": 2}
-    assert swarm_files.to_json({"b": 1, "a": 2}) == '{\n  "b": 1,\n  "a": 2\n}\n'
+    assert json.loads(host_files.to_json({"b": 1, "a": 2})) == {"b": 1, "a": 2}
+    assert host_files.to_json({"b": 1, "a": 2}) == '{\n  "b": 1,\n  "a": 2\n}\n'
 
 
 def test_record_of_nothing(record):
-    assert swarm_files.record("daemon.json") == {}
+    assert host_files.record("daemon.json") == {}
     assert not record.exists()
 
 
 def test_record_keeps_sections_apart(record):
-    swarm_files.note("engine", {"package": "docker.io"})
-    swarm_files.note("daemon.json", {"debug": {"ours": True, "before": None}})
-    assert swarm_files.record("engine") == {"package": "docker.io"}
+    host_files.note("engine", {"package": "docker.io"})
+    host_files.note("daemon.json", {"debug": {"ours": True, "before": None}})
+    assert host_files.record("engine") == {"package": "docker.io"}
     assert record.stat().st_mode & 0o777 == 0o600
 
 
 def test_record_without_content_is_no_file(record):
-    swarm_files.note("engine", {"package": "docker.io"})
-    swarm_files.note("libraries", {"docker": True})
-    swarm_files.note("engine", {})
-    assert swarm_files.record("libraries") == {"docker": True}
-    swarm_files.note("libraries", {})
+    host_files.note("engine", {"package": "docker.io"})
+    host_files.note("libraries", {"docker": True})
+    host_files.note("engine", {})
+    assert host_files.record("libraries") == {"docker": True}
+    host_files.note("libraries", {})
     assert not record.exists()
 
 
 def test_record_is_not_written_again_for_the_same(record):
-    swarm_files.note("engine", {"hold": True})
+    host_files.note("engine", {"hold": True})
     before = record.stat().st_ino
-    swarm_files.note("engine", {"hold": True})
+    host_files.note("engine", {"hold": True})
     assert record.stat().st_ino == before
 
 
 @pytest.mark.parametrize("content", [None, "x"], ids=["empty", "not empty"])
 def test_folder_is_dropped_if_nothing_is_left_in_it(tmp_path, content):
     folder = tmp_path / "docker.service.d"
-    swarm_files.drop_empty(folder)
+    host_files.drop_empty(folder)
     folder.mkdir()
     if content:
         (folder / "override.conf").write_text(content)
-    swarm_files.drop_empty(folder)
+    host_files.drop_empty(folder)
     assert folder.exists() is bool(content)
 
 
@@ -246,13 +246,13 @@ LOCK = "swarm-formula-test.lock"
 
 @pytest.fixture
 def locks(tmp_path, monkeypatch):
-    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
+    monkeypatch.setattr(host_files, "_LOCKS", tmp_path)
     return tmp_path
 
 
 def test_a_lock_cannot_be_opened_by_others(locks):
     (locks / LOCK).touch(mode=0o644)
-    with swarm_files.alone(LOCK):
+    with host_files.alone(LOCK):
         assert stat.S_IMODE((locks / LOCK).stat().st_mode) == 0o600
 
 
@@ -266,14 +266,14 @@ def test_a_lock_is_waited_for_with_a_limit_and_its_holder_is_named(locks):
         holder.stdout.readline()
         with (
             pytest.raises(
-                swarm_errors.WaitTimeoutError,
+                errors.WaitTimeoutError,
                 match=rf"^gave up after 0\.2 s: .*process {holder.pid} .*python",
             ),
-            swarm_files.alone(LOCK, limit=0.2),
+            host_files.alone(LOCK, limit=0.2),
         ):
             pytest.fail("two processes hold the lock")
         holder.kill()
-    with swarm_files.alone(LOCK, limit=5):
+    with host_files.alone(LOCK, limit=5):
         pass
 
 
@@ -283,7 +283,7 @@ def test_who_may_read_a_file_does_not_depend_on_the_umask(tmp_path, umask):
     (tmp_path / "kept").mkdir(mode=0o700)
     before = os.umask(umask)
     try:
-        swarm_files.write(tmp_path / "kept/a/b/cert.pem", "text", mode=0o644)
+        host_files.write(tmp_path / "kept/a/b/cert.pem", "text", mode=0o644)
     finally:
         os.umask(before)
     modes = {

@@ -2,15 +2,13 @@ import re
 from pathlib import Path
 
 import pytest
-import swarm_errors
-import swarm_files
-import swarm_filter
-import swarm_firewall
-import swarm_pillar
-import swarm_relations_warnings
 from salt.exceptions import CommandExecutionError
 
 from _modules import swarm_firewall as module
+from swarm_formula.core import errors, host_files
+from swarm_formula.firewall import netfilter
+from swarm_formula.firewall import rules as firewall_rules
+from swarm_formula.settings import parse, warnings
 from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, M1, VALID, node, resolved, settings_of
 
@@ -22,7 +20,7 @@ UNIT = "swarm-firewall.service"
 
 
 def rules(host="m1", base=VALID, **pillar):
-    return swarm_firewall.rules(settings_of({**base, "firewall": ON, **pillar}, node(host)))
+    return firewall_rules.rules(settings_of({**base, "firewall": ON, **pillar}, node(host)))
 
 
 def ports(host="m1", base=VALID, **pillar):
@@ -127,17 +125,17 @@ def test_workers_of_builtin_mode_are_no_clients():
 )
 def test_worker_whose_users_are_clients_has_to_be_let_in(base, pillar, told):
     given = {**base, "firewall": ON, "client": {"nodes": ["m4"]}, **pillar}
-    found = swarm_firewall.warnings(settings_of(given, node("m2")))
+    found = firewall_rules.warnings(settings_of(given, node("m2")))
     assert ["swarm:client:nodes names m4 as well" in one for one in found] == [True] * told
 
 
 # ---- what nft and iptables read and show
 
 
-SMALL = swarm_filter.Rules(
+SMALL = netfilter.Rules(
     {
-        "managers": swarm_firewall._networks(["10.0.0.1", "fd00::1%eth0", "fd00:1::/64"]),
-        "members": swarm_firewall._networks(["0.0.0.0/0", "10.0.0.0/24", "::/0"]),
+        "managers": firewall_rules._networks(["10.0.0.1", "fd00::1%eth0", "fd00:1::/64"]),
+        "members": firewall_rules._networks(["0.0.0.0/0", "10.0.0.0/24", "::/0"]),
         "clients": [],
     },
     [("tcp", 2376, "managers"), ("udp", 4789, "members")],
@@ -205,7 +203,7 @@ SHOWN = {"nft": NFT, "iptables": IPTABLES + V4, "ip6tables": IPTABLES + V6}
 
 
 def table(name):
-    used, _ = swarm_filter.tables(TOOLS if name == "nft" else OLD_TOOLS, ipv6=True)
+    used, _ = netfilter.tables(TOOLS if name == "nft" else OLD_TOOLS, ipv6=True)
     return used[-1] if name == "ip6tables" else used[0]
 
 
@@ -214,7 +212,7 @@ def test_lines_are_those_that_the_kernel_shows(name):
     """As shown by nft 1.0.6 and iptables 1.8.9, in between what is not ours."""
     foreign = "table inet filter {\n\tchain input {\n\t\tdrop\n\t}\n}\n" if name == "nft" else ""
     found = table(name).own(foreign + SHOWN[name] + foreign)
-    assert swarm_filter.differ(found, table(name).lines(SMALL)) == {}
+    assert netfilter.differ(found, table(name).lines(SMALL)) == {}
 
 
 @pytest.mark.parametrize("name", SHOWN)
@@ -240,7 +238,7 @@ def test_table_is_replaced_in_one_transaction():
 
 
 def test_unit_is_there_before_the_engine():
-    text = swarm_filter.unit(["/sbin/nft -f /x"], "dockerd")
+    text = netfilter.unit(["/sbin/nft -f /x"], "dockerd")
     assert "\nBefore=dockerd.service\n" in text
     assert "\nExecStart=/sbin/nft -f /x\nExecReload=/sbin/nft -f /x\n" in text
 
@@ -257,7 +255,7 @@ def test_unit_is_there_before_the_engine():
     ],
 )
 def test_tables_of_a_host(tools, ipv6, used, others):
-    found = swarm_filter.tables(tools, ipv6)
+    found = netfilter.tables(tools, ipv6)
     assert [[one.file for one in tables] for tables in found] == [used, others]
 
 
@@ -274,14 +272,14 @@ def test_tables_of_a_host(tools, ipv6, used, others):
     ids=["node that nobody would let in", "ssh", "salt"],
 )
 def test_who_would_be_locked_out_is_a_fault(host, pillar, path, words):
-    (text,) = swarm_pillar.texts(resolved({**VALID, **pillar}, node(host))[1])
+    (text,) = parse.texts(resolved({**VALID, **pillar}, node(host))[1])
     assert text.startswith(f"{path}: ")
     assert words in text
     assert settings_of({**VALID, **pillar, "firewall": {**pillar["firewall"], "enabled": False}})
 
 
 def _warnings(pillar, minion=M1):
-    found = swarm_relations_warnings.warnings(settings_of(pillar, minion))
+    found = warnings.warnings(settings_of(pillar, minion))
     return [one for one in found if one.startswith("swarm:firewall")]
 
 
@@ -359,7 +357,7 @@ class Host:
             if words[0].endswith("nft"):
                 self._load_nft(text)
             else:
-                body = text.removeprefix(swarm_filter._HEADER)
+                body = text.removeprefix(netfilter._HEADER)
                 self._restore(Path(words[0]).name.removesuffix("-restore"), body)
 
     def enable(self, _, **__):
@@ -369,14 +367,14 @@ class Host:
         self.enabled = False
 
     def files(self):
-        folders = (swarm_files.CONFIG, self.units)
+        folders = (host_files.CONFIG, self.units)
         return sorted(one.name for folder in folders if folder.is_dir() for one in folder.iterdir())
 
 
 @pytest.fixture
 def host(monkeypatch, tmp_path):
     host = Host(tmp_path)
-    monkeypatch.setattr(swarm_files, "CONFIG", tmp_path / "config")
+    monkeypatch.setattr(host_files, "CONFIG", tmp_path / "config")
     monkeypatch.setattr(module, "_UNITS", host.units)
     (tmp_path / "if_inet6").touch()
     monkeypatch.setattr(module, "_IPV6", tmp_path / "if_inet6")
@@ -458,7 +456,7 @@ def test_rule_that_somebody_adds_to_ours_goes(host, on):
 
 
 def test_order_of_the_rules_counts():
-    assert swarm_filter.differ(["a", "b"], ["b", "a"]) == {"old": None, "new": None}
+    assert netfilter.differ(["a", "b"], ["b", "a"]) == {"old": None, "new": None}
 
 
 def test_edit_of_pillar(host, on, tool):
@@ -513,7 +511,7 @@ def test_host_without_firewall_is_left_alone(host, on):
 
 def test_neither_tool_is_an_error_with_its_cure(host, on):
     host.tools = dict.fromkeys(TOOLS)
-    with pytest.raises(swarm_errors.SwarmError, match="on m1: install the package nftables"):
+    with pytest.raises(errors.SwarmError, match="on m1: install the package nftables"):
         module.apply()
     assert host.files() == []
 
@@ -526,11 +524,11 @@ def test_neither_tool_yet_is_a_promise_in_test_mode(host, on):
 
 def test_command_that_fails_is_told(host, on):
     host.broken = "Operation not permitted"
-    with pytest.raises(swarm_errors.SwarmError, match="nft list ruleset inet' failed on m1: Oper"):
+    with pytest.raises(errors.SwarmError, match="nft list ruleset inet' failed on m1: Oper"):
         module.apply()
 
 
 def test_rules_that_cannot_be_loaded_are_told(host, on):
     host.refused = True
-    with pytest.raises(swarm_errors.SwarmError, match="m1 could not be loaded: the words of the"):
+    with pytest.raises(errors.SwarmError, match="m1 could not be loaded: the words of the"):
         module.apply()

@@ -1,5 +1,6 @@
 import pytest
-import swarm_flags
+
+from swarm_formula.standalone import flags
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ import swarm_flags
     ids=str,
 )
 def test_form_of_each_kind(options, line):
-    assert swarm_flags.argv(options, swarm_flags.MANAGE) == line
+    assert flags.argv(options, flags.MANAGE) == line
 
 
 @pytest.mark.parametrize(
@@ -44,13 +45,13 @@ def test_form_of_each_kind(options, line):
 )
 def test_number_gets_the_unit_that_go_asks_for(given, go):
     """Go's parser takes no exponent, and takes no number without unit."""
-    assert swarm_flags.argv({"heartbeat": given}, swarm_flags.JOIN) == [f"--heartbeat={go}"]
+    assert flags.argv({"heartbeat": given}, flags.JOIN) == [f"--heartbeat={go}"]
 
 
 def test_order_is_that_of_the_table():
     options = {"replication": True, "strategy": "spread", "host": "tcp://:3375"}
     for table in (options, dict(reversed(options.items()))):
-        assert swarm_flags.argv(table, swarm_flags.MANAGE) == [
+        assert flags.argv(table, flags.MANAGE) == [
             "--strategy=spread",
             "--host=tcp://:3375",
             "--replication",
@@ -58,13 +59,13 @@ def test_order_is_that_of_the_table():
 
 
 def test_what_the_command_has_not_is_left_out():
-    assert swarm_flags.argv({"strategy": "spread", "ttl": "60s"}, swarm_flags.JOIN) == ["--ttl=60s"]
+    assert flags.argv({"strategy": "spread", "ttl": "60s"}, flags.JOIN) == ["--ttl=60s"]
 
 
 def test_flags_are_those_of_swarm_1_2_9():
     """As in its ``cli/commands.go``."""
-    assert list(swarm_flags.JOIN) == ["advertise", "heartbeat", "ttl", "delay", "discovery-opt"]
-    assert sorted(swarm_flags.MANAGE) == [
+    assert list(flags.JOIN) == ["advertise", "heartbeat", "ttl", "delay", "discovery-opt"]
+    assert sorted(flags.MANAGE) == [
         "advertise",
         "api-enable-cors",
         "cluster-driver",

@@ -5,11 +5,19 @@ Keys of daemon.json that would take what an engine holds out of its sight.
 import json
 
 import pytest
-import swarm_errors
-import swarm_holdings
-from swarm_holdings import CONTAINERS, IMAGES, KEYS, RUNNING, SWARM, VOLUMES, Holdings
 
 from _modules import swarm_engine
+from swarm_formula.core import errors
+from swarm_formula.daemon import holdings
+from swarm_formula.daemon.holdings import (
+    CONTAINERS,
+    IMAGES,
+    KEYS,
+    RUNNING,
+    SWARM,
+    VOLUMES,
+    Holdings,
+)
 from tests.unit.dockerd import BASE
 
 # key: what it was and what it becomes; and the same the other way round
@@ -53,7 +61,7 @@ def test_each_key_is_tried():
 @pytest.mark.parametrize("key", CHANGES)
 def test_key_that_hides_is_refused_with_its_path_and_a_cure(key):
     old, new = (config(key, value) for value in CHANGES[key])
-    text = swarm_holdings.refusal(old, new, FULL)
+    text = holdings.refusal(old, new, FULL)
     assert text.startswith(f"swarm:engine:options:{key}: ")
     assert "apply again" in text or "apply there while" in text
 
@@ -61,8 +69,8 @@ def test_key_that_hides_is_refused_with_its_path_and_a_cure(key):
 @pytest.mark.parametrize("key", CHANGES)
 def test_key_that_hides_is_taken_by_an_empty_engine(key):
     old, new = (config(key, value) for value in CHANGES[key])
-    assert swarm_holdings.refusal(old, new, held(driver="")) is None
-    assert swarm_holdings.refusal(old, new, held(up=False, driver="")) is None
+    assert holdings.refusal(old, new, held(driver="")) is None
+    assert holdings.refusal(old, new, held(up=False, driver="")) is None
 
 
 @pytest.mark.parametrize("key", set(CHANGES) - {"storage-driver"})
@@ -71,7 +79,7 @@ def test_way_back_is_refused_as_well(key):
     there = FULL._replace(root="/srv/docker", snapshotter=key == "features")
     if key == "features":
         new = config(key, {"containerd-snapshotter": False})
-    assert swarm_holdings.refusal(old, new, there).startswith(f"swarm:engine:options:{key}: ")
+    assert holdings.refusal(old, new, there).startswith(f"swarm:engine:options:{key}: ")
 
 
 @pytest.mark.parametrize(
@@ -95,18 +103,18 @@ def test_way_back_is_refused_as_well(key):
     ids=str,
 )
 def test_what_hides_nothing_is_accepted(old, new, there):
-    assert swarm_holdings.refusal(old, new, there) is None
+    assert holdings.refusal(old, new, there) is None
 
 
 def test_driver_that_docker_does_not_find_again_is_named_for_good():
-    text = swarm_holdings.refusal({"storage-driver": "vfs"}, {}, FULL._replace(driver="vfs"))
+    text = holdings.refusal({"storage-driver": "vfs"}, {}, FULL._replace(driver="vfs"))
     assert "storage-driver" in text
 
 
 def test_containerd_has_the_images_where_it_has_the_snapshots():
     old, new = {}, {"containerd-namespace": "other"}
     there = held(images=2, snapshotter=True)
-    assert "2 images" in swarm_holdings.refusal(old, new, there)
+    assert "2 images" in holdings.refusal(old, new, there)
 
 
 # ---- the way to move it
@@ -130,10 +138,8 @@ def places(tmp_path):
 
 def judged(old, new, **more):
     configs = {"data-root": str(old), **more}, {"data-root": str(new), **more}
-    there = swarm_holdings.on_disk(configs[0])
-    return swarm_holdings.refusal(
-        *configs, there, lambda place: swarm_holdings.missing_in(there, place)
-    )
+    there = holdings.on_disk(configs[0])
+    return holdings.refusal(*configs, there, lambda place: holdings.missing_in(there, place))
 
 
 def test_data_that_is_at_its_new_place_is_accepted_while_the_engine_is_stopped(places, tmp_path):
@@ -168,8 +174,8 @@ def test_names_of_containers_of_a_stopped_engine(tmp_path):
     (tmp_path / "containers/broken").mkdir()
     (tmp_path / "containers/broken/config.v2.json").write_text("{")
     config = {"data-root": str(tmp_path)}
-    assert swarm_holdings.container_names(config) == {"swarm-agent": ["join", "x"]}
-    assert not swarm_holdings.in_cluster(config)
+    assert holdings.container_names(config) == {"swarm-agent": ["join", "x"]}
+    assert not holdings.in_cluster(config)
 
 
 # ---- the module
@@ -181,7 +187,7 @@ def test_used_engine_keeps_its_data_root(converged, pillar, test):
     before = converged.on_disk()
     pillar(engine={"options": {"data-root": "/srv/docker"}})
     words = r"nothing was changed in the engine of m1: swarm:engine:options:data-root: 1 con"
-    with pytest.raises(swarm_errors.SwarmError, match=words):
+    with pytest.raises(errors.SwarmError, match=words):
         swarm_engine.configure(test=test)
     assert converged.on_disk() == before
     assert converged.calls == []
@@ -194,7 +200,7 @@ def test_empty_engine_takes_a_data_root_and_keeps_it_once_it_is_used(daemon, pil
     assert daemon.config["data-root"] == "/srv/docker"
     daemon.volumes = ["data"]
     pillar()
-    with pytest.raises(swarm_errors.SwarmError, match="1 volumes would be out of the engine's"):
+    with pytest.raises(errors.SwarmError, match="1 volumes would be out of the engine's"):
         swarm_engine.configure()
     assert daemon.config["data-root"] == "/srv/docker"
 

@@ -3,11 +3,10 @@ Containers that single nodes run beside the swarm.
 """
 
 import pytest
-import swarm_host_containers
-import swarm_options
-import swarm_pillar
 
 from _modules import swarm_container
+from swarm_formula.settings import host_containers, parse
+from swarm_formula.spec import option_table
 from tests.unit.execution import mocked
 from tests.unit.pillars import VALID, node, resolved, settings_of
 from tests.unit.test_swarm_spec import SPEC
@@ -20,7 +19,7 @@ CONTAINERS = {
 
 def wanted(minion):
     settings = settings_of({**VALID, "containers": CONTAINERS}, node(minion))
-    return swarm_host_containers.of_node(settings["id"], settings["containers"])
+    return host_containers.of_node(settings["id"], settings["containers"])
 
 
 def test_node_runs_its_containers_and_others_do_not():
@@ -30,7 +29,7 @@ def test_node_runs_its_containers_and_others_do_not():
 
 
 def test_every_setting_of_the_state_is_taken_in_its_canonical_form():
-    given, faults = swarm_options.parse(SPEC, swarm_host_containers.OPTIONS, "containers")
+    given, faults = option_table.parse(SPEC, host_containers.OPTIONS, "containers")
     assert (given, faults) == (SPEC, [])
 
 
@@ -46,12 +45,12 @@ def test_every_setting_of_the_state_is_taken_in_its_canonical_form():
 )
 def test_wrong_container_is_refused_by_its_place(containers, text):
     pillar = {**VALID, "containers": containers}
-    assert text in "; ".join(swarm_pillar.texts(resolved(pillar)[1]))
+    assert text in "; ".join(parse.texts(resolved(pillar)[1]))
 
 
 def test_value_that_may_be_secret_is_not_quoted():
     pillar = {**VALID, "containers": {"web": {"image": "a", "environment": "PASSWORD=hush"}}}
-    (text,) = swarm_pillar.texts(resolved(pillar)[1])
+    (text,) = parse.texts(resolved(pillar)[1])
     assert "hush" not in text
 
 

@@ -4,12 +4,11 @@ Files for containers: which node gets which, and what is told of them.
 
 import pytest
 import salt.states.file
-import swarm_errors
-import swarm_host_files
-import swarm_pillar
 
 from _modules import swarm_file
 from _states import swarm_file as states
+from swarm_formula.core import errors
+from swarm_formula.settings import host_files, parse
 from tests.unit.execution import mocked
 from tests.unit.pillars import VALID, node, resolved, settings_of
 
@@ -21,7 +20,7 @@ FILES = {
 
 def wanted(minion, files=FILES):
     settings = settings_of({**VALID, "files": files}, node(minion))
-    return swarm_host_files.of_node(settings["id"], settings["files"])
+    return host_files.of_node(settings["id"], settings["files"])
 
 
 def test_node_gets_its_files_with_the_defaults():
@@ -64,7 +63,7 @@ def test_options_are_those_of_salts_own_state():
     ],
 )
 def test_wrong_file_is_refused_by_its_place(files, text):
-    assert text in "; ".join(swarm_pillar.texts(resolved({**VALID, "files": files})[1]))
+    assert text in "; ".join(parse.texts(resolved({**VALID, "files": files})[1]))
 
 
 @pytest.fixture
@@ -104,5 +103,5 @@ def test_failure_tells_each_file_that_failed_and_what_changed(run):
     ret = run({"/etc/all": answer(True, mode="0600"), "/etc/web/site.conf": bad})
     assert (ret["result"], set(ret["changes"])) == (False, {"/etc/all"})
     assert ret["comment"] == "Source file salt://site.conf not found"
-    error = swarm_errors.SettingsError("swarm:files: wrong")
+    error = errors.SettingsError("swarm:files: wrong")
     assert run({}, error=error)["comment"] == "swarm:files: wrong"

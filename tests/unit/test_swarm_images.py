@@ -3,9 +3,10 @@ import json
 import tarfile
 
 import pytest
-import swarm_errors
-import swarm_images
 from salt.exceptions import MinionError
+
+from swarm_formula.core import errors
+from swarm_formula.docker import images
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,7 @@ from salt.exceptions import MinionError
     ],
 )
 def test_plain_name(name, plain):
-    assert swarm_images.plain(name) == plain
+    assert images.plain(name) == plain
 
 
 def archive(path, files, mode="w"):
@@ -39,7 +40,7 @@ def test_names_in_an_archive(tmp_path, mode):
     manifest = [{"RepoTags": ["a:1", "b:2"]}, {"RepoTags": None}, {"RepoTags": ["c:3"]}]
     files = {"manifest.json": json.dumps(manifest).encode()}
     path = archive(tmp_path / "image.tar", files, mode)
-    assert swarm_images.tags_in(path, "salt://image.tar") == ["a:1", "b:2", "c:3"]
+    assert images.tags_in(path, "salt://image.tar") == ["a:1", "b:2", "c:3"]
 
 
 @pytest.mark.parametrize(
@@ -54,24 +55,24 @@ def test_names_in_an_archive(tmp_path, mode):
 def test_no_archive_of_images(tmp_path, make, words):
     path = tmp_path / "image.tar"
     make(path)
-    with pytest.raises(swarm_errors.SettingsError, match=f"salt://image.tar .*{words}"):
-        swarm_images.tags_in(str(path), "salt://image.tar")
+    with pytest.raises(errors.SettingsError, match=f"salt://image.tar .*{words}"):
+        images.tags_in(str(path), "salt://image.tar")
 
 
 def test_a_path_is_not_fetched(tmp_path):
     path = archive(tmp_path / "image.tar", {})
-    assert swarm_images.source_file(path, fetch=None) == path
+    assert images.source_file(path, fetch=None) == path
 
 
 @pytest.mark.parametrize("nothing", ["", False, "/nowhere/image.tar"])
 def test_a_source_that_is_not_there(nothing):
-    with pytest.raises(swarm_errors.SettingsError, match=r"no image archive salt://image\.tar"):
-        swarm_images.source_file("salt://image.tar", lambda source: nothing)
+    with pytest.raises(errors.SettingsError, match=r"no image archive salt://image\.tar"):
+        images.source_file("salt://image.tar", lambda source: nothing)
 
 
 def test_a_download_that_fails():
     def fetch(_source):
         raise MinionError("404")
 
-    with pytest.raises(swarm_errors.SwarmError, match=r"https://x/image\.tar cannot be had: 404"):
-        swarm_images.source_file("https://x/image.tar", fetch)
+    with pytest.raises(errors.SwarmError, match=r"https://x/image\.tar cannot be had: 404"):
+        images.source_file("https://x/image.tar", fetch)

@@ -7,11 +7,12 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-import swarm_errors
-import swarm_info
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from swarm_formula.core import errors
+from swarm_formula.standalone import manager_info
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -42,13 +43,13 @@ def manager():
 
 def test_fetch(manager, primary):
     manager.answer = (200, json.dumps(primary).encode())
-    assert swarm_info.fetch(manager.endpoint).primary == manager.endpoint
+    assert manager_info.fetch(manager.endpoint).primary == manager.endpoint
 
 
 def test_fetch_goes_through_no_proxy(manager, primary, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     manager.answer = (200, json.dumps(primary).encode())
-    assert swarm_info.fetch(manager.endpoint).role == "primary"
+    assert manager_info.fetch(manager.endpoint).role == "primary"
 
 
 @pytest.mark.parametrize(
@@ -62,16 +63,16 @@ def test_fetch_goes_through_no_proxy(manager, primary, monkeypatch):
 )
 def test_fetch_says_what_is_wrong_with_an_answer(manager, answer, words):
     manager.answer = answer
-    with pytest.raises(swarm_errors.ApiError, match=words):
-        swarm_info.fetch(manager.endpoint)
+    with pytest.raises(errors.ApiError, match=words):
+        manager_info.fetch(manager.endpoint)
 
 
 def test_fetch_from_where_nobody_listens():
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         endpoint = f"127.0.0.1:{bound.getsockname()[1]}"
-        with pytest.raises(swarm_errors.ApiError, match=f"manager {endpoint}: no connection"):
-            swarm_info.fetch(endpoint)
+        with pytest.raises(errors.ApiError, match=f"manager {endpoint}: no connection"):
+            manager_info.fetch(endpoint)
 
 
 def test_fetch_from_who_never_answers():
@@ -79,8 +80,8 @@ def test_fetch_from_who_never_answers():
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         endpoint = f"127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(swarm_errors.ApiError, match="no answer in time"):
-            swarm_info.fetch(endpoint, timeout=0.1)
+        with pytest.raises(errors.ApiError, match="no answer in time"):
+            manager_info.fetch(endpoint, timeout=0.1)
 
 
 # ---- TLS
@@ -137,22 +138,22 @@ def tls_manager(manager, pki, primary):
 
 
 def test_fetch_by_tls(tls_manager, pki):
-    assert swarm_info.fetch(tls_manager.endpoint, pki).role == "primary"
+    assert manager_info.fetch(tls_manager.endpoint, pki).role == "primary"
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_fetch_by_tls_without_a_check_of_the_manager(tls_manager, pki):
     """``tls`` without ``tlsverify`` names no CA."""
-    assert swarm_info.fetch(tls_manager.endpoint, {**pki, "ca": None}).role == "primary"
+    assert manager_info.fetch(tls_manager.endpoint, {**pki, "ca": None}).role == "primary"
 
 
 def test_manager_of_another_ca_is_refused(tls_manager, pki, tmp_path):
     other, _ = certificate("another CA")
     (tmp_path / "ca").write_bytes(other.public_bytes(serialization.Encoding.PEM))
-    with pytest.raises(swarm_errors.ApiError, match="TLS fails"):
-        swarm_info.fetch(tls_manager.endpoint, {**pki, "ca": str(tmp_path / "ca")})
+    with pytest.raises(errors.ApiError, match="TLS fails"):
+        manager_info.fetch(tls_manager.endpoint, {**pki, "ca": str(tmp_path / "ca")})
 
 
 def test_certificate_that_is_not_there_is_told(tls_manager, pki):
-    with pytest.raises(swarm_errors.ApiError, match=r"/no/such/cert\.pem"):
-        swarm_info.fetch(tls_manager.endpoint, {**pki, "cert": "/no/such/cert.pem"})
+    with pytest.raises(errors.ApiError, match=r"/no/such/cert\.pem"):
+        manager_info.fetch(tls_manager.endpoint, {**pki, "cert": "/no/such/cert.pem"})

@@ -3,11 +3,12 @@ Variables in compose files, as the compose specification has them; and the YAML 
 """
 
 import pytest
-import swarm_compose_yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from swarm_fault import FaultError
-from swarm_interpolation import substitute
+
+from swarm_formula.compose import yaml_text
+from swarm_formula.compose.interpolation import substitute
+from swarm_formula.core.faults import FaultError
 
 VARIABLES = {"X": "1", "EMPTY": "", "Y": "y"}
 
@@ -93,12 +94,12 @@ def test_doubled_dollar_signs_keep_any_text(text):
     ],
 )
 def test_scalars_are_those_of_other_readers_of_compose_files(text, value):
-    assert swarm_compose_yaml.load(f"a: {text}") == {"a": value}
+    assert yaml_text.load(f"a: {text}") == {"a": value}
 
 
 def test_anchors_and_merges():
     text = "x-a: &a {b: 1, c: 2}\nd: {<<: *a, c: 3}\ne: {<<: [*a, {f: 4}]}"
-    found = swarm_compose_yaml.load(text)
+    found = yaml_text.load(text)
     assert found["d"] == {"b": 1, "c": 3}
     assert found["e"] == {"b": 1, "c": 2, "f": 4}
 
@@ -106,4 +107,4 @@ def test_anchors_and_merges():
 @pytest.mark.parametrize("text", ["a: [", "a: 1\na: 2", "a: !reset x", "&a [*a]", "a: *b", "\0"])
 def test_what_is_no_yaml_is_refused(text):
     with pytest.raises(FaultError, match="compose file in YAML"):
-        swarm_compose_yaml.load(text)
+        yaml_text.load(text)

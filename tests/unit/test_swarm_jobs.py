@@ -4,14 +4,12 @@ Jobs: run once for a definition, again on demand; and what their tasks have left
 
 import docker
 import pytest
-import swarm_errors
-import swarm_jobs
-import swarm_rollout
-import swarm_service_api as api
-import swarm_services
-import swarm_task_log
 
 from _modules import swarm_job
+from swarm_formula.cluster import swarm_api
+from swarm_formula.core import errors
+from swarm_formula.service import api, jobs, rollout, task_log
+from swarm_formula.service import apply as service_apply
 from tests.unit.execution import mocked
 from tests.unit.service_api import Manager, options
 
@@ -26,7 +24,7 @@ def job(**given):
 
 
 def apply(manager, test=False, **services):
-    return swarm_services.apply(manager, services, swarm_services.Run(60, test=test))
+    return service_apply.apply(manager, services, service_apply.Run(60, test=test))
 
 
 def iteration(manager, name="job"):
@@ -73,7 +71,7 @@ def test_all_completions_are_waited_for_and_counted(manager):
     told = apply(manager, job=job(completions=2, max_concurrent=2))["job"]
     assert told["completions"] == {"old": None, "new": 2}
     assert 9 <= manager.now - start < 12
-    row = swarm_rollout.row(manager.services()[0], manager.tasks(), manager.nodes())
+    row = rollout.row(manager.services()[0], manager.tasks(), manager.nodes())
     assert (row["mode"], row["wanted"], row["running"]) == ("replicated-job", 2, 2)
 
 
@@ -81,7 +79,7 @@ def test_job_that_fails_for_good_is_a_failure_soon_and_is_not_tried_again(manage
     manager.behave["job"] = lambda manager, name: manager.complete(name, 3, "shutdown")
     start = manager.now
     for _ in range(2):
-        with pytest.raises(swarm_errors.RolloutError) as err:
+        with pytest.raises(errors.RolloutError) as err:
             apply(manager, job=job(timeout=60))
         assert str(err.value) == (
             "service job: 0 of 1 task(s) have completed; job: task: non-zero exit (3)"
@@ -102,7 +100,7 @@ def test_job_that_docker_tries_again_and_again_is_given_up_after_its_timeout(man
         )
 
     manager.behave["job"] = retry
-    with pytest.raises(swarm_errors.RolloutError, match=r"gave up after 30 s \(timeout\): 0 of 1"):
+    with pytest.raises(errors.RolloutError, match=r"gave up after 30 s \(timeout\): 0 of 1"):
         apply(manager, job=job(timeout=30))
 
 
@@ -114,7 +112,7 @@ def test_job_without_restarts_has_failed_although_docker_fills_the_place_again(m
 
     manager.behave["job"] = refill
     start = manager.now
-    with pytest.raises(swarm_errors.RolloutError, match=r"0 of 1 .*non-zero exit"):
+    with pytest.raises(errors.RolloutError, match=r"0 of 1 .*non-zero exit"):
         apply(manager, job=job(timeout=60, restart_policy={"condition": "none"}))
     assert manager.now - start < 10
 
@@ -122,7 +120,7 @@ def test_job_without_restarts_has_failed_although_docker_fills_the_place_again(m
 def test_tasks_of_former_runs_do_not_count(manager):
     apply(manager, job=job())
     manager.behave["job"] = lambda *_: None
-    with pytest.raises(swarm_errors.RolloutError, match="0 of 1 task"):
+    with pytest.raises(errors.RolloutError, match="0 of 1 task"):
         apply(manager, job=job(rerun=1))
 
 
@@ -137,7 +135,7 @@ def test_tasks_of_former_runs_do_not_count(manager):
 )
 def test_option_of_another_mode_is_refused_by_the_service_that_is_there(manager, mode, given, key):
     apply(manager, one=options(mode=mode, resolve="never"))
-    with pytest.raises(swarm_errors.SettingsError, match=f"service one:{key}: .*a {mode} service"):
+    with pytest.raises(errors.SettingsError, match=f"service one:{key}: .*a {mode} service"):
         apply(manager, one=options(**given))
 
 
@@ -161,7 +159,7 @@ def test_run_returns_exit_code_and_last_lines_and_changes_nothing_else(manager):
         manager.logs[manager.tasks_[-1]["ID"]] = framed(b"one\n", b"two\nthr", b"ee\n")
 
     manager.behave["job"] = complete
-    assert swarm_jobs.run(manager, "job", 30, 2) == {
+    assert jobs.run(manager, "job", 30, 2) == {
         "job": "job",
         "completed": True,
         "why not": "",
@@ -192,7 +190,7 @@ def test_run_that_fails_says_why_with_the_log_or_why_there_is_none(manager):
         manager.logs[manager.tasks_[-1]["ID"]] = error
 
     manager.behave["job"] = fail
-    done = swarm_jobs.run(manager, "job", 30, 5)
+    done = jobs.run(manager, "job", 30, 5)
     assert done["completed"] is False
     assert "task: non-zero exit (7)" in done["why not"]
     (task,) = done["tasks"]
@@ -202,17 +200,17 @@ def test_run_that_fails_says_why_with_the_log_or_why_there_is_none(manager):
 
 def test_only_jobs_are_run_and_names_are_suggested(manager):
     apply(manager, web=options(resolve="never"))
-    with pytest.raises(swarm_errors.SettingsError, match="is no job, but replicated"):
-        swarm_jobs.run(manager, "web", 30, 5)
-    with pytest.raises(swarm_errors.SwarmError, match=r"no service wep\. Did you mean 'web'"):
-        swarm_jobs.run(manager, "wep", 30, 5)
+    with pytest.raises(errors.SettingsError, match="is no job, but replicated"):
+        jobs.run(manager, "web", 30, 5)
+    with pytest.raises(errors.SwarmError, match=r"no service wep\. Did you mean 'web'"):
+        jobs.run(manager, "wep", 30, 5)
 
 
 def test_log_of_a_terminal_has_no_headers(manager):
     task = {"ID": "t", "Spec": {"ContainerSpec": {"TTY": True}}}
     manager.logs["t"] = b"one\r\ntwo\r\n"
-    assert swarm_task_log.last_lines(manager, task, 1) == ["two"]
-    assert swarm_task_log.last_lines(manager, task, 0) == []
+    assert task_log.last_lines(manager, task, 1) == ["two"]
+    assert task_log.last_lines(manager, task, 0) == []
 
 
 @pytest.mark.parametrize("code", [0, 1])
@@ -224,7 +222,7 @@ def test_schedule_sees_a_failure_by_the_return_code(manager, monkeypatch, code):
     )
     monkeypatch.setattr(swarm_job, "__salt__", salt, raising=False)
     monkeypatch.setattr(swarm_job, "__context__", {}, raising=False)
-    monkeypatch.setattr(swarm_job.swarm_mode, "connect", manager.connect)
+    monkeypatch.setattr(swarm_api, "connect", manager.connect)
     assert swarm_job.run("job", test=True)["completed"] is None
     assert swarm_job.run("later", test=True)["completed"] is None
     assert iteration(manager) == 0
@@ -244,10 +242,10 @@ def test_schedule_sees_a_failure_by_the_return_code(manager, monkeypatch, code):
 def test_restart_raises_force_update_and_nothing_else(manager):
     apply(manager, web=options(resolve="never", labels={"a": 1}))
     before = manager.services_["web"]["Spec"]
-    assert swarm_services.restart(manager, "web", 30, test=True)
+    assert service_apply.restart(manager, "web", 30, test=True)
     assert manager.services_["web"]["Spec"] == before
     start = manager.now
-    assert swarm_services.restart(manager, "web", 30)
+    assert service_apply.restart(manager, "web", 30)
     assert manager.services_["web"]["Spec"] == {
         **before,
         "TaskTemplate": {**before["TaskTemplate"], "ForceUpdate": 1},
@@ -255,5 +253,5 @@ def test_restart_raises_force_update_and_nothing_else(manager):
     assert manager.now - start >= 5
     assert api.find(manager, "web")["Spec"]["Labels"] == {"a": "1"}
     manager.behave["web"] = lambda manager, name: manager.status(name, "paused", "task failed")
-    with pytest.raises(swarm_errors.RolloutError, match="Docker has paused the update"):
-        swarm_services.restart(manager, "web", 30)
+    with pytest.raises(errors.RolloutError, match="Docker has paused the update"):
+        service_apply.restart(manager, "web", 30)

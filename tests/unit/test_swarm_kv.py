@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import consul
 import pytest
 import requests
-import swarm_errors
-import swarm_kv
 
+from swarm_formula.consul import agent_api
+from swarm_formula.core import errors
 from tests.unit.pillars import FILES
 
 SETTINGS = {"consul": {"http_port": 8600}, "tls": {"used": False}}
@@ -35,7 +35,7 @@ SERVERS = {"m1": "10.77.0.11", "m2": "10.77.0.12", "m3": "10.77.0.13"}
     ids=str,
 )
 def test_what_consul_lacks(alive, leader, text):
-    assert swarm_kv.missing(SERVERS, alive, leader) == text
+    assert agent_api.missing(SERVERS, alive, leader) == text
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_what_consul_lacks(alive, leader, text):
     ids=str,
 )
 def test_servers_that_are_alive(member, alive):
-    assert swarm_kv.alive_servers([member]) == alive
+    assert agent_api.alive_servers([member]) == alive
 
 
 def failing(error):
@@ -77,25 +77,25 @@ def failing(error):
     ids=str,
 )
 def test_errors_are_told_once_and_with_what(error, words):
-    with pytest.raises(swarm_errors.StoreError, match=words):
-        swarm_kv.call("leader", failing(error))
+    with pytest.raises(errors.StoreError, match=words):
+        agent_api.call("leader", failing(error))
 
 
 def test_errors_of_our_own_come_through():
     with pytest.raises(ZeroDivisionError):
-        swarm_kv.call("leader", failing(ZeroDivisionError()))
+        agent_api.call("leader", failing(ZeroDivisionError()))
 
 
 def test_call_hands_arguments_on():
-    assert swarm_kv.call("sum", sum, [1, 2], start=3) == 6
+    assert agent_api.call("sum", sum, [1, 2], start=3) == 6
 
 
 def test_library_that_is_not_there_is_told_with_the_state_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "consul", None)
     with pytest.raises(
-        swarm_errors.SdkMissingError, match=r"run 'salt-call state\.apply swarm\.libraries'"
+        errors.SdkMissingError, match=r"run 'salt-call state\.apply swarm\.libraries'"
     ):
-        swarm_kv.connect(SETTINGS, FILES)
+        agent_api.connect(SETTINGS, FILES)
 
 
 def test_client_has_a_deadline_and_no_proxy(monkeypatch):
@@ -106,9 +106,9 @@ def test_client_has_a_deadline_and_no_proxy(monkeypatch):
         raise requests.ConnectionError("refused")
 
     monkeypatch.setattr(requests.Session, "request", request)
-    client = swarm_kv.connect(SETTINGS, FILES, timeout=2)
-    with pytest.raises(swarm_errors.StoreError):
-        swarm_kv.call("leader", client.status.leader)
+    client = agent_api.connect(SETTINGS, FILES, timeout=2)
+    with pytest.raises(errors.StoreError):
+        agent_api.call("leader", client.status.leader)
     assert asked["timeout"] == 2
     assert asked["url"].startswith("http://127.0.0.1:8600/")
     assert client.http.session.trust_env is False
@@ -123,9 +123,9 @@ def test_client_shows_its_certificate_whatever_it_asks(monkeypatch):
         raise requests.ConnectionError
 
     monkeypatch.setattr(requests.Session, "send", send)
-    client = swarm_kv.connect({**SETTINGS, "tls": {"used": True}}, FILES)
-    for ask in (client.status.leader, lambda: swarm_kv.snapshot(client)):
-        with pytest.raises((swarm_errors.StoreError, requests.ConnectionError)):
+    client = agent_api.connect({**SETTINGS, "tls": {"used": True}}, FILES)
+    for ask in (client.status.leader, lambda: agent_api.snapshot(client)):
+        with pytest.raises((errors.StoreError, requests.ConnectionError)):
             ask()
     assert [url.partition("/v1")[0] for url, _, _ in asked] == ["https://127.0.0.1:8600"] * 2
     assert {(verify, cert) for _, verify, cert in asked} == {(FILES.ca, (FILES.cert, FILES.key))}
@@ -151,7 +151,7 @@ def test_library_reads_no_other_variable(monkeypatch):
         return os.environ.get(name, default)
 
     monkeypatch.setattr(consul.base, "os", SimpleNamespace(getenv=getenv))
-    swarm_kv.connect(SETTINGS, FILES)
+    agent_api.connect(SETTINGS, FILES)
     assert asked == dict.fromkeys(dict(VARIABLES))
 
 
@@ -160,7 +160,7 @@ def test_the_environment_has_no_say(monkeypatch, name, value):
     """python-consul prefers these variables to its arguments, and would send the token there."""
     secure = {**SETTINGS, "tls": {"used": True}}
     monkeypatch.setenv(name, value)
-    client = swarm_kv.connect(secure, FILES, token="management")  # noqa: S106
+    client = agent_api.connect(secure, FILES, token="management")  # noqa: S106
     assert client.http.uri("/v1/status/leader") == "https://127.0.0.1:8600/v1/status/leader"
     assert (client.http.verify, client.http.cert) == (FILES.ca, (FILES.cert, FILES.key))
     assert client.token is None

@@ -3,8 +3,8 @@ What a node may take away from its cluster by force.
 """
 
 import pytest
-import swarm_leave
 
+from swarm_formula.cluster import leave
 from tests.unit.pillars import BUILTIN, node, settings_of
 
 WORKER = {"LocalNodeState": "active", "ControlAvailable": False}
@@ -40,7 +40,7 @@ def listed(*reaches):
 )
 def test_what_costs_the_cluster_is_refused(swarm, host, said, recorded, words):
     settings = settings_of(BUILTIN, node(host))
-    text = swarm_leave.refusal(swarm, settings, "n1", said, recorded)
+    text = leave.refusal(swarm, settings, "n1", said, recorded)
     assert (text is None) if words is None else (words in text)
 
 
@@ -56,4 +56,4 @@ def test_what_costs_the_cluster_is_refused(swarm, host, said, recorded, words):
     ],
 )
 def test_the_engine_of_a_worker_is_not_forced(swarm, said, force):
-    assert swarm_leave.needs_force(swarm, "n1", said) is force
+    assert leave.needs_force(swarm, "n1", said) is force

@@ -1,10 +1,9 @@
 import importlib.metadata
 
 import pytest
-import swarm_errors
-import swarm_files
 
 from _modules import swarm_libraries
+from swarm_formula.core import errors, host_files
 from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, VALID, settings_of
 
@@ -23,7 +22,7 @@ def there(monkeypatch, tmp_path):
         return found[name]
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    monkeypatch.setattr(swarm_files, "RECORD", tmp_path / "record.json")
+    monkeypatch.setattr(host_files, "RECORD", tmp_path / "record.json")
     return found
 
 
@@ -102,7 +101,7 @@ def test_wheels_of_salts_file_server_are_fetched(salt, tmp_path):
 @pytest.mark.parametrize("source", ["salt://wheels", "/no/such/folder"])
 def test_source_without_wheels_says_how_to_make_them(salt, source):
     wheels(salt, source)
-    with pytest.raises(swarm_errors.SdkMissingError, match=r"swarm:libraries:source.*pip wheel"):
+    with pytest.raises(errors.SdkMissingError, match=r"swarm:libraries:source.*pip wheel"):
         swarm_libraries.install()
     salt["pip.install"].assert_not_called()
 
@@ -139,9 +138,7 @@ def test_requirements_with_hashes_are_all_that_pip_installs(salt, there, tmp_pat
 def test_requirements_that_are_missing_are_named(salt, place):
     salt["cp.cache_file"].return_value = False
     pinned(salt, place)
-    with pytest.raises(
-        swarm_errors.SdkMissingError, match=rf"{place} for m1 \(swarm:libraries:req"
-    ):
+    with pytest.raises(errors.SdkMissingError, match=rf"{place} for m1 \(swarm:libraries:req"):
         swarm_libraries.install()
     salt["pip.install"].assert_not_called()
 
@@ -176,9 +173,9 @@ def test_test_mode_promises_and_installs_nothing(salt):
 def test_pip_that_fails_is_quoted(monkeypatch, result):
     salt = mocked(pip__install=result, swarm_settings__get=settings_of(VALID))
     monkeypatch.setattr(swarm_libraries, "__salt__", salt, raising=False)
-    with pytest.raises(swarm_errors.SdkMissingError, match="No matching distribution found"):
+    with pytest.raises(errors.SdkMissingError, match="No matching distribution found"):
         swarm_libraries.install()
-    assert not swarm_files.RECORD.exists()
+    assert not host_files.RECORD.exists()
 
 
 def test_remove_takes_away_what_install_brought_and_no_more(salt, there):

@@ -3,11 +3,11 @@ A node that no manager lists any more: it is not told, so it asks, and joins aga
 """
 
 import pytest
-import swarm_errors
-import swarm_listing
-import swarm_peers
 
 from _modules import swarm_builtin, swarm_leader
+from swarm_formula.builtin import listing as builtin_listing
+from swarm_formula.cluster import peers
+from swarm_formula.core import errors
 from tests.unit.cluster_api import ClusterApi, node
 
 MANAGERS = ("m1", "m2", "m3")
@@ -98,7 +98,7 @@ def listed(on, *states, me="m4"):
 def test_node_that_the_managers_do_not_hear_is_not_healthy(on, hurry, state):
     """Its own engine goes on to say that it is active."""
     listed(on, state)
-    with pytest.raises(swarm_errors.WaitTimeoutError) as caught:
+    with pytest.raises(errors.WaitTimeoutError) as caught:
         swarm_builtin.wait_ready(20)
     assert f"the managers list its node id-m4 as {state}" in str(caught.value)
 
@@ -112,7 +112,7 @@ def test_manager_looks_in_its_own_list(on, hurry):
     api = listed(on, "ready", me="m2")
     swarm_builtin.wait_ready(20)
     api.known["id-m2"]["Status"]["State"] = "down"
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="list its node id-m2 as down"):
+    with pytest.raises(errors.WaitTimeoutError, match="list its node id-m2 as down"):
         swarm_builtin.wait_ready(20)
 
 
@@ -152,20 +152,22 @@ RECORDS = {"m2": {"node": "id-m2"}, "m3": {"node": "id-m3"}}
     ],
 )
 def test_only_a_worker_of_this_cluster_asks(differs, doubtful):
-    assert swarm_listing.is_doubtful({**SWARM, **differs}, RECORDS) is doubtful
+    assert builtin_listing.is_doubtful({**SWARM, **differs}, RECORDS) is doubtful
 
 
 def test_nodes_do_not_all_ask_the_same_manager():
     managers = dict.fromkeys(("m1", "m2", "m3"), "10.0.0.1")
     records = {name: {} for name in managers}
     asked = [
-        swarm_listing.to_ask({}, {"managers": managers, "id": f"web-{number}"}, records)
+        builtin_listing.to_ask({}, {"managers": managers, "id": f"web-{number}"}, records)
         for number in range(50)
     ]
     assert {one[0] for one in asked} == set(managers)
     assert all(sorted(one) == ["m1", "m2", "m3"] for one in asked)
     assert (
-        swarm_listing.to_ask({}, {"managers": managers, "id": "m1", "is_manager": True}, {"m1": {}})
+        builtin_listing.to_ask(
+            {}, {"managers": managers, "id": "m1", "is_manager": True}, {"m1": {}}
+        )
         == []
     )
 
@@ -174,7 +176,7 @@ def test_nodes_do_not_all_ask_the_same_manager():
     "returns", [{}, None, "timed out", {"m1": None}, {"m1": "no"}, {"m2": True}]
 )
 def test_what_is_no_answer_is_none(returns):
-    assert swarm_listing.answer(returns, "m1") is None
+    assert builtin_listing.answer(returns, "m1") is None
 
 
 def test_manager_tells_what_it_lists_and_a_worker_tells_nothing(on):
@@ -253,7 +255,7 @@ ASKS = {"id": "m4", "is_manager": True, "managers": {"m4": "10.77.0.14"}}
 )
 def test_former_managers_are_asked_by_a_worker_that_is_to_be_a_manager(differs, settings, asked):
     known = {"m2": records()["m2", "swarm_cluster"]}
-    assert swarm_listing.former({**SWARM, **differs}, settings, known) == asked
+    assert builtin_listing.former({**SWARM, **differs}, settings, known) == asked
 
 
 def test_pending_worker_is_listed_if_any_former_manager_lists_it():
@@ -264,7 +266,7 @@ def test_pending_worker_is_listed_if_any_former_manager_lists_it():
     salt = {
         "publish.publish": lambda names, *_, **__: {one: answers[one] for one in names.split(",")}
     }
-    found = swarm_peers.listing(salt, ASKS, ["m1", "m2"])
+    found = peers.listing(salt, ASKS, ["m1", "m2"])
     assert found["nodes"] == {"id-m1": "reachable", "id-m4": None}
 
 
@@ -318,5 +320,5 @@ def test_worker_is_in_its_cluster_though_a_manager_told_of_it_before_a_new_ca(on
     assert swarm_builtin.apply(test=True) == {}
     told["m1", "swarm_cluster"]["cluster"] = "c2"
     on("m4", api, told, managers={"m3": "10.77.0.13"}, nodes={"m*": {}})
-    with pytest.raises(swarm_errors.SwarmError, match="m4 is in another cluster than m3"):
+    with pytest.raises(errors.SwarmError, match="m4 is in another cluster than m3"):
         swarm_builtin.apply(test=True)

@@ -1,8 +1,9 @@
 """Which endpoints of an overlay network have no container any more."""
 
 import pytest
-import swarm_errors
-import swarm_lost
+
+from swarm_formula.core import errors
+from swarm_formula.docker import stale_endpoints
 
 ALIVE, LEFT, FAILED = 1, 3, 4
 OWN, HOST = "10.0.0.11", "10.0.0.13"
@@ -11,7 +12,7 @@ MEMBERS = {OWN: ("m1", ALIVE), HOST: ("m3", FAILED)}
 
 def judge(names=None, members=MEMBERS, host=HOST):
     ends = {"e": {"name": "web", "locator": host}}
-    return swarm_lost.judge(ends, {HOST: names}.get, members)
+    return stale_endpoints.judge(ends, {HOST: names}.get, members)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ def judge(names=None, members=MEMBERS, host=HOST):
     ],
 )
 def test_what_is_certain_to_be_nowhere_is_gone(names, members):
-    assert judge(names, members) == swarm_lost.Verdict({"web"}, [])
+    assert judge(names, members) == stale_endpoints.Verdict({"web"}, [])
 
 
 @pytest.mark.parametrize(
@@ -46,10 +47,10 @@ def test_what_may_be_somewhere_is_not_gone_and_told(names, members, host, words)
 def test_list_of_members_without_this_host_is_none():
     """With ACLs, Consul's list has whom one may see: an empty one is not a swarm of nobody."""
     one = {"Addr": HOST, "Name": "m3", "Status": FAILED}
-    assert swarm_lost.members([one], OWN, {}) is None
-    assert swarm_lost.members([], OWN, {}) is None
+    assert stale_endpoints.members([one], OWN, {}) is None
+    assert stale_endpoints.members([], OWN, {}) is None
     both = [one, {"Addr": OWN, "Name": "m1", "Status": ALIVE}]
-    assert swarm_lost.members(both, OWN, {}) == MEMBERS
+    assert stale_endpoints.members(both, OWN, {}) == MEMBERS
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -57,28 +58,28 @@ def test_server_of_pillar_that_consul_has_made_leave_is_only_away(listed):
     """Seen with Consul 1.8: 25 s after its power was cut, a server has status 3."""
     found = [{"Addr": OWN, "Name": "m1", "Status": ALIVE}]
     found += [{"Addr": HOST, "Name": "m3", "Status": LEFT}] if listed else []
-    members = swarm_lost.members(found, OWN, {"m1": OWN, "m3": HOST})
+    members = stale_endpoints.members(found, OWN, {"m1": OWN, "m3": HOST})
     assert members == MEMBERS
     assert judge(None, members).gone == set()
-    assert judge(None, swarm_lost.members(found, OWN, {"m1": OWN})).gone == {"web"}
+    assert judge(None, stale_endpoints.members(found, OWN, {"m1": OWN})).gone == {"web"}
 
 
 def test_names_of_containers_are_without_their_links():
     found = [{"Names": ["/web", "/other/alias"]}, {"Names": None}]
-    assert swarm_lost.container_names(found) == {"web"}
+    assert stale_endpoints.container_names(found) == {"web"}
 
 
 def test_own_containers_are_not_asked_for_over_the_network():
-    names = swarm_lost.asker(2376, OWN, {"web"}, None)
+    names = stale_endpoints.asker(2376, OWN, {"web"}, None)
     assert names(OWN) == {"web"}
 
 
 def test_engine_that_does_not_answer_is_no_answer():
-    assert swarm_lost.asker(1, OWN, set(), None)("127.0.0.1") is None
+    assert stale_endpoints.asker(1, OWN, set(), None)("127.0.0.1") is None
 
 
 def test_refusal_says_who_and_where():
-    err = swarm_lost.refusal("backend", "cannot be removed", ["web"], judge({"web"}))
-    assert isinstance(err, swarm_errors.ApiError)
+    err = stale_endpoints.refusal("backend", "cannot be removed", ["web"], judge({"web"}))
+    assert isinstance(err, errors.ApiError)
     assert "network backend cannot be removed while containers use it: web" in str(err)
     assert "web on 10.0.0.13" in str(err)

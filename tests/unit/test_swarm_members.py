@@ -1,15 +1,12 @@
 import copy
 
 import pytest
-import swarm_errors
-import swarm_member_guard
-import swarm_member_nodes
-import swarm_member_rows
-import swarm_members
-import swarm_nodes
-import swarm_report
-import swarm_returns
 
+from swarm_formula.cluster import node_info
+from swarm_formula.core import errors
+from swarm_formula.fleet import member_guard, member_nodes, member_rows, members
+from swarm_formula.fleet import returns as fleet_returns
+from swarm_formula.salt import minion_reports
 from tests.unit.cluster_api import node as cluster_node
 
 MANAGERS = {"m1": "10.77.0.11", "m2": "10.77.0.12", "m3": "10.77.0.13"}
@@ -51,9 +48,7 @@ def said(*nodes):
 
 
 def row(member, reports, heard):
-    (found,) = (
-        one for one in swarm_member_rows.rows([member], reports, heard) if one["id"] == member
-    )
+    (found,) = (one for one in member_rows.rows([member], reports, heard) if one["id"] == member)
     return found["state"], found["why"]
 
 
@@ -74,9 +69,9 @@ def row(member, reports, heard):
 )
 def test_members_are_those_whose_pillar_says_so(pillar, member, joins):
     """Who does not join by himself is one all the same: status shows him."""
-    assert swarm_members.is_member("m1", pillar) is member
-    assert swarm_members.joins("m1", pillar) is joins
-    assert swarm_members.joins("m9", pillar) is False
+    assert members.is_member("m1", pillar) is member
+    assert members.joins("m1", pillar) is joins
+    assert members.joins("m9", pillar) is False
 
 
 @pytest.mark.parametrize(
@@ -104,7 +99,7 @@ def test_without_a_primary_nobody_can_tell():
 
 def test_roles():
     reports = {f"m{number}": report(number) for number in (1, 2, 3, 4)}
-    rows = swarm_member_rows.rows(list(reports), reports, said())
+    rows = member_rows.rows(list(reports), reports, said())
     roles = [one["role"] for one in rows]
     assert roles == ["primary, consul", "replica, consul", "manager, consul", "worker"]
 
@@ -112,19 +107,19 @@ def test_roles():
 def test_role_is_what_the_managers_say_not_what_the_minions_pillar_was():
     heard = said({**node(2), "role": "worker"})
     del heard["m2"]
-    (found, *_) = swarm_member_rows.rows(["m2"], {"m2": report(2)}, heard)
+    (found, *_) = member_rows.rows(["m2"], {"m2": report(2)}, heard)
     assert found["role"] == "worker, consul"
 
 
 def test_node_that_is_no_member_is_shown():
-    rows = swarm_member_rows.rows(["m4"], {"m4": report(4)}, said(node(4), node(9)))
+    rows = member_rows.rows(["m4"], {"m4": report(4)}, said(node(4), node(9)))
     assert [(one["id"], one["role"]) for one in rows] == [("m4", "worker"), ("(m9)", "no member")]
 
 
 def test_only_members_that_are_up_and_not_healthy_are_joined():
     reports = {"m1": report(1), "m4": report(4), "m5": "not available"}
-    rows = swarm_member_rows.rows(["m1", "m4", "m5", "m6"], reports, said(node(1), node(9)))
-    assert swarm_member_rows.to_join(rows, reports) == ["m4", "m5"]
+    rows = member_rows.rows(["m1", "m4", "m5", "m6"], reports, said(node(1), node(9)))
+    assert member_rows.to_join(rows, reports) == ["m4", "m5"]
 
 
 def test_outcomes():
@@ -134,7 +129,7 @@ def test_outcomes():
         "m2": {"a": requisite, "b": {"result": False, "comment": "no leader"}},
         "m3": ["Rendering SLS failed"],
     }
-    assert swarm_returns.outcomes(returns, ["m1", "m2", "m3", "m4"]) == {
+    assert fleet_returns.outcomes(returns, ["m1", "m2", "m3", "m4"]) == {
         "m2": "no leader",
         "m3": "Rendering SLS failed",
         "m4": "None",
@@ -159,36 +154,36 @@ OTHERS = {"m2": report(2)}
 def test_guard(member, others, alive, answering, words):
     heard = {name: {"role": "replica", "nodes": {}} for name in answering}
     if words is None:
-        swarm_member_guard.guard(member, others, heard, alive)
+        member_guard.guard(member, others, heard, alive)
         return
-    with pytest.raises(swarm_errors.SwarmError, match=words):
-        swarm_member_guard.guard(member, others, heard, alive)
+    with pytest.raises(errors.SwarmError, match=words):
+        member_guard.guard(member, others, heard, alive)
 
 
 def test_guard_goes_by_the_servers_that_raft_counts():
     """Pillar has three by now, and the others are not there yet."""
-    with pytest.raises(swarm_errors.SwarmError, match="the only Consul server"):
-        swarm_member_guard.guard("m1", OTHERS, said(), {"m1", "m2", "m3"}, {"m1"})
-    with pytest.raises(swarm_errors.SwarmError, match="would cost the quorum: 2 of 2"):
-        swarm_member_guard.guard("m1", OTHERS, said(), {"m1", "m2", "m3"}, {"m1", "m2"})
+    with pytest.raises(errors.SwarmError, match="the only Consul server"):
+        member_guard.guard("m1", OTHERS, said(), {"m1", "m2", "m3"}, {"m1"})
+    with pytest.raises(errors.SwarmError, match="would cost the quorum: 2 of 2"):
+        member_guard.guard("m1", OTHERS, said(), {"m1", "m2", "m3"}, {"m1", "m2"})
 
 
 def test_guard_of_the_ca():
     others = {"m2": report(2, ca="m1")}
-    with pytest.raises(swarm_errors.SwarmError, match="m1 was not removed: it is the CA"):
-        swarm_member_guard.guard("m1", others, said(), {"m1", "m2", "m3"})
+    with pytest.raises(errors.SwarmError, match="m1 was not removed: it is the CA"):
+        member_guard.guard("m1", others, said(), {"m1", "m2", "m3"})
 
 
 def test_guard_of_the_only_server():
     only = copy.deepcopy(report(2))
     only["servers"] = {"m1": "10.77.0.11"}
-    with pytest.raises(swarm_errors.SwarmError, match="the only Consul server"):
-        swarm_member_guard.guard("m1", {"m2": only}, said(), {"m1"})
+    with pytest.raises(errors.SwarmError, match="the only Consul server"):
+        member_guard.guard("m1", {"m2": only}, said(), {"m1"})
 
 
 def test_endpoint_of_a_dead_node_is_what_the_swarm_knows_by_its_name():
     def found(member, reports, *nodes):
-        return swarm_member_nodes.endpoint(member, reports, said(*nodes), ["m1", "m2", "m3", "m4"])
+        return member_nodes.endpoint(member, reports, said(*nodes), ["m1", "m2", "m3", "m4"])
 
     assert found("m4", {"m4": report(4)}) is None, "its own word is not enough"
     assert found("m4", {"m4": report(4)}, node(4)) == "10.77.0.14:2275"
@@ -197,14 +192,14 @@ def test_endpoint_of_a_dead_node_is_what_the_swarm_knows_by_its_name():
 
 
 def test_line_of_a_table_cannot_be_forged():
-    text = swarm_member_rows.table([{"id": "m1", "why": "x\nm2 Healthy\x1b[2J"}])
+    text = member_rows.table([{"id": "m1", "why": "x\nm2 Healthy\x1b[2J"}])
     assert text.splitlines() == ["id  why", "m1  x\\nm2 Healthy\\x1b[2J"]
 
 
 def test_table():
-    text = swarm_member_rows.table([{"id": "m1", "why": ""}, {"id": "m10", "why": "so"}])
+    text = member_rows.table([{"id": "m1", "why": ""}, {"id": "m10", "why": "so"}])
     assert text.splitlines() == ["id   why", "m1", "m10  so"]
-    assert "no minion" in swarm_member_rows.table([])
+    assert "no minion" in member_rows.table([])
 
 
 def builtin(number, manager=True, **more):
@@ -235,26 +230,26 @@ def cluster(**statuses):
 )
 def test_backup_is_made_where_it_costs_the_least(statuses, keeper):
     reports = {f"m{number}": builtin(number) for number in (1, 2, 3)} | {"m4": builtin(4, False)}
-    assert swarm_member_guard.keeper(reports, cluster(**statuses), MANAGERS, True) == keeper
+    assert member_guard.keeper(reports, cluster(**statuses), MANAGERS, True) == keeper
 
 
 def test_worker_that_claims_to_lead_makes_no_backup():
     reports = {"m1": builtin(1), "a0": builtin(4)}
     heard = cluster(m1="Ready")
     heard["a0"] = heard["m1"]
-    assert swarm_member_guard.keeper(reports, heard, MANAGERS, True) == "m1"
+    assert member_guard.keeper(reports, heard, MANAGERS, True) == "m1"
 
 
 def test_manager_whose_minion_does_not_answer_makes_no_backup():
     reports = {"m1": builtin(1), "m2": "not available", "m3": builtin(3)}
     heard = cluster(m1="Ready", m2="Ready", m3="Ready")
-    assert swarm_member_guard.keeper(reports, heard, MANAGERS, True) == "m3"
+    assert member_guard.keeper(reports, heard, MANAGERS, True) == "m3"
 
 
 def test_snapshot_is_made_on_a_server():
     reports = {"m4": report(4), "m2": report(2), "m1": "not available", "a0": report(3)}
-    assert swarm_member_guard.keeper(reports, {}, MANAGERS, False) == "m2"
-    assert swarm_member_guard.keeper({"m4": report(4)}, {}, MANAGERS, False) is None
+    assert member_guard.keeper(reports, {}, MANAGERS, False) == "m2"
+    assert member_guard.keeper({"m4": report(4)}, {}, MANAGERS, False) is None
 
 
 @pytest.mark.parametrize(
@@ -268,14 +263,12 @@ def test_snapshot_is_made_on_a_server():
     ],
 )  # fmt: skip
 def test_labels_are_the_managers_word_and_not_a_stale_pillars(labels, shown):
-    (found,) = swarm_member_rows.rows(
-        ["m4"], {"m4": report(4)}, said({**node(4), "labels": labels})
-    )
+    (found,) = member_rows.rows(["m4"], {"m4": report(4)}, said({**node(4), "labels": labels}))
     assert found["labels"] == shown
 
 
 def test_labels_of_a_node_that_no_manager_knows_are_pillars():
-    (found, *_) = swarm_member_rows.rows(["m4"], {"m4": report(4)}, said(node(1)))
+    (found, *_) = member_rows.rows(["m4"], {"m4": report(4)}, said(node(1)))
     assert found["labels"] == "zone=a"
 
 
@@ -296,8 +289,8 @@ def test_labels_of_a_node_that_no_manager_knows_are_pillars():
     ],
 )
 def test_time_of_what_is_shown(there, heard, shown):
-    view = swarm_report.read_managers(heard)
-    (found, *_) = swarm_member_rows.rows(["m4"], {"m4": there} if there else {}, view)
+    view = minion_reports.read_managers(heard)
+    (found, *_) = member_rows.rows(["m4"], {"m4": there} if there else {}, view)
     assert found["as of"] == shown
 
 
@@ -305,7 +298,7 @@ LOCKED = {"endpoint": "", "state": "locked"}
 
 
 def rows_of(reports, heard):
-    found = swarm_member_rows.rows(list(reports), reports, heard)
+    found = member_rows.rows(list(reports), reports, heard)
     return {one["id"]: (one["role"], one["state"], one["why"]) for one in found}
 
 
@@ -342,8 +335,8 @@ def test_engine_whose_swarm_mode_has_failed_is_no_ready_node(state, error, why):
     role, shown, told = found["m4"]
     assert (role, shown) == ("worker", state.capitalize())
     assert told.startswith(why)
-    assert swarm_member_rows.to_join(
-        swarm_member_rows.rows(list(reports), reports, led(full(1), full(4))), reports
+    assert member_rows.to_join(
+        member_rows.rows(list(reports), reports, led(full(1), full(4))), reports
     ) == ["m4"]
 
 
@@ -377,7 +370,7 @@ def test_no_manager_is_called_primary_in_builtin_mode():
         ({"availability": "drain"}, {"status": "Drain"}, ""),
         (
             {"availability": "active", "labels": {}},
-            {"status": "Drain", "labels": {swarm_nodes.DRAINED: "active"}},
+            {"status": "Drain", "labels": {node_info.DRAINED: "active"}},
             "drained for a restart of its engine, active before; an apply there restores it",
         ),
         # What is more to be known comes first.
@@ -397,7 +390,7 @@ def test_labels_that_are_not_there_yet_are_told_in_classic_mode_too():
 
 
 def test_report_of_a_minion_with_a_former_version_is_read():
-    assert swarm_report.read(report(4)) == {**report(4), "mode": "classic", "ca": None} | {
+    assert minion_reports.read(report(4)) == {**report(4), "mode": "classic", "ca": None} | {
         "state": "",
         "error": "",
         "availability": None,
@@ -407,8 +400,6 @@ def test_report_of_a_minion_with_a_former_version_is_read():
 def test_node_without_a_host_name_is_shown_by_its_id():
     """A join that was interrupted leaves one."""
     nameless = {**cluster_node("m9"), "Description": {}}
-    found = swarm_nodes.as_managers([cluster_node("m1", "manager", leader=True), nameless], {})
-    (row,) = (
-        one for one in swarm_member_rows.rows([], {}, found) if one["address"] == "10.77.0.19"
-    )
+    found = node_info.as_managers([cluster_node("m1", "manager", leader=True), nameless], {})
+    (row,) = (one for one in member_rows.rows([], {}, found) if one["address"] == "10.77.0.19")
     assert (row["id"], row["role"]) == ("(id-m9)", "no member")

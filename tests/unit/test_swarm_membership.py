@@ -1,9 +1,8 @@
 import pytest
-import swarm_donors
-import swarm_errors
-import swarm_membership
-from swarm_membership import INIT, JOIN, NOTHING, REJOIN, RESTART, UNLOCK, WAIT
 
+from swarm_formula.cluster import donors, membership
+from swarm_formula.cluster.membership import INIT, JOIN, NOTHING, REJOIN, RESTART, UNLOCK, WAIT
+from swarm_formula.core import errors
 from tests.unit.pillars import node, settings_of
 
 PILLAR = {"mode": "builtin", "managers": ["m1", "m2", "m3"], "nodes": {"m*": {}}}
@@ -71,7 +70,7 @@ OUT = {"LocalNodeState": "inactive", "NodeID": "", "RemoteManagers": None}
     ],
 )
 def test_step(swarm, host, known, what):
-    assert swarm_membership.step(swarm, settings(host), known).what == what
+    assert membership.step(swarm, settings(host), known).what == what
 
 
 @pytest.mark.parametrize(
@@ -93,7 +92,7 @@ def test_node_that_knows_no_manager_any_more_joins_again(knows, raft, what):
     """They were followed by others while it was off; the raft must not count it."""
     swarm = {**worker(*knows), "LocalNodeState": "pending"}
     listed = {"cluster": "c1", "nodes": raft}
-    step = swarm_membership.step(swarm, settings("m4"), records("m1"), {}, listed)
+    step = membership.step(swarm, settings("m4"), records("m1"), {}, listed)
     assert step.what == what
 
 
@@ -112,7 +111,7 @@ def test_manager_that_was_demoted_while_it_was_off_joins_again(raft, what):
     swarm = {**manager("", "m4"), "LocalNodeState": "pending"}
     swarm["RemoteManagers"] = [{"NodeID": f"node-{one}"} for one in ("m4", "m1", "m2")]
     listed = {"cluster": "c1", "nodes": raft}
-    step = swarm_membership.step(swarm, settings("m4"), records("m1"), {}, listed)
+    step = membership.step(swarm, settings("m4"), records("m1"), {}, listed)
     assert step.what == what
 
 
@@ -128,24 +127,24 @@ def test_manager_that_was_demoted_while_it_was_off_joins_again(raft, what):
     ],
 )
 def test_what_only_a_human_may_decide_names_the_cure(swarm, host, known, words):
-    with pytest.raises(swarm_errors.SwarmError, match=words):
-        swarm_membership.step(swarm, settings(host), known)
+    with pytest.raises(errors.SwarmError, match=words):
+        membership.step(swarm, settings(host), known)
 
 
 def test_locked_manager_is_unlocked_where_the_key_is_kept():
     kept = settings(unlock_key="/root/key")
-    assert swarm_membership.step({"LocalNodeState": "locked"}, kept, {}).what == UNLOCK
+    assert membership.step({"LocalNodeState": "locked"}, kept, {}).what == UNLOCK
 
 
 def test_a_masterless_single_node_makes_its_own_cluster():
     alone = settings_of({"mode": "builtin", "managers": ["m1"]}, node("m1"))
-    assert swarm_membership.step(OUT, alone, {}).what == INIT
+    assert membership.step(OUT, alone, {}).what == INIT
 
 
 def test_managers_to_ask_are_the_others_with_a_token_in_the_order_of_pillar():
     known = {**records("m3", "m1"), "m2": record("m2", token="")}
-    assert list(swarm_donors.reachable(settings("m4"), known)) == ["m1", "m3"]
-    assert list(swarm_donors.reachable(settings("m1"), known)) == ["m3"]
+    assert list(donors.reachable(settings("m4"), known)) == ["m1", "m3"]
+    assert list(donors.reachable(settings("m1"), known)) == ["m3"]
 
 
 # --- who is asked to take a node in
@@ -167,25 +166,25 @@ def token(cluster, name):
     ],
 )
 def test_former_managers_count_if_they_are_of_the_same_cluster(host, known, by):
-    assert list(swarm_donors.donors(settings(host), known)) == by
+    assert list(donors.donors(settings(host), known)) == by
 
 
 def test_members_that_tell_of_different_clusters_are_not_believed():
     known = {"m4": token("c1", "m4"), "m5": token("c2", "m5")}
-    with pytest.raises(swarm_errors.SwarmError, match="m4, m5 tell of clusters that differ"):
-        swarm_membership.step(OUT, settings("m1"), known)
+    with pytest.raises(errors.SwarmError, match="m4, m5 tell of clusters that differ"):
+        membership.step(OUT, settings("m1"), known)
 
 
 def test_nobody_makes_a_cluster_while_a_member_is_in_one():
-    with pytest.raises(swarm_errors.SwarmError, match="m4 are in a cluster"):
-        swarm_membership.step(OUT, settings("m1"), {}, {"m4": "node-m4"})
-    assert swarm_membership.step(OUT, settings("m1"), {}, {"m1": "node-m1"}).what == INIT
+    with pytest.raises(errors.SwarmError, match="m4 are in a cluster"):
+        membership.step(OUT, settings("m1"), {}, {"m4": "node-m4"})
+    assert membership.step(OUT, settings("m1"), {}, {"m1": "node-m1"}).what == INIT
 
 
 def test_node_that_a_manager_lists_is_in_the_cluster():
     for swarm in (worker("x1"), manager("c2")):
         listed = {"cluster": "c1", "nodes": {swarm["NodeID"]: None}}
-        step = swarm_membership.step(swarm, settings("m4"), records("m1"), {}, listed)
+        step = membership.step(swarm, settings("m4"), records("m1"), {}, listed)
         assert step.what == NOTHING
 
 
@@ -208,21 +207,21 @@ EXPIRED = {**FAILED, "Error": "certificate has expired"}
 def test_swarm_mode_that_has_failed_on_a_manager(swarm, known, nodes, what):
     listed = {"cluster": "c1", "nodes": nodes}
     if what:
-        assert swarm_membership.step(swarm, settings(), known, {}, listed).what == what
+        assert membership.step(swarm, settings(), known, {}, listed).what == what
         return
-    with pytest.raises(swarm_errors.SwarmError, match="leave force=True, which refuses"):
-        swarm_membership.step(swarm, settings(), known, {}, listed)
+    with pytest.raises(errors.SwarmError, match="leave force=True, which refuses"):
+        membership.step(swarm, settings(), known, {}, listed)
 
 
 def test_token_that_was_changed_by_hand_is_told_with_the_cure():
     said = "A valid join token is necessary to join this cluster"
-    assert "salt m1 swarm_builtin.tell" in swarm_donors.token_cure(said, "m1")
-    assert swarm_donors.token_cure("connection refused", "m1") == ""
+    assert "salt m1 swarm_builtin.tell" in donors.token_cure(said, "m1")
+    assert donors.token_cure("connection refused", "m1") == ""
 
 
 def test_former_manager_names_the_managers_of_the_pillar_that_it_waits_for():
     """If these are off, the leader applies in vain."""
     pillar = settings_of({**PILLAR, "managers": ["m3", "m4"]}, node("m1"))
-    said = swarm_membership.wrong_role(manager(), pillar)
+    said = membership.wrong_role(manager(), pillar)
     assert "one of m3, m4 has to be in the cluster and ready, and then the leader" in said
-    assert "ready" not in swarm_membership.wrong_role(worker("m1"), settings("m1"))
+    assert "ready" not in membership.wrong_role(worker("m1"), settings("m1"))

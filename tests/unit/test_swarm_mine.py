@@ -4,11 +4,11 @@ import fnmatch
 import re
 
 import pytest
-import swarm_member_rules
-import swarm_mine
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swarm_formula.core import member_rules
+from swarm_formula.salt import mine
 from tests.unit.pillars import BUILTIN, settings_of
 
 # What the pillar takes in a glob of minion IDs, with "]" of a class only.
@@ -19,12 +19,12 @@ NAMES = st.text("ab-._123[", min_size=1, max_size=6)
 
 @given(GLOBS, NAMES)
 def test_target_has_the_minions_that_salt_finds_by_the_globs(globs, name):
-    found = bool(re.match(swarm_mine.target(globs), name))
+    found = bool(re.match(mine.target(globs), name))
     assert found == any(fnmatch.fnmatchcase(name, glob) for glob in globs)
 
 
 def test_targets_have_whole_ids_only():
-    target = swarm_mine.target(["m1", "web-*"])
+    target = mine.target(["m1", "web-*"])
     had = [one for one in ("m1", "m10", "xm1", "m1.x", "web-1", "xweb-1") if re.match(target, one)]
     assert had == ["m1", "web-1"]
 
@@ -42,5 +42,5 @@ def test_secrets_go_to_members_and_to_nobody_else(pillar):
     """The minions that read the gossip key and the join token are those that may join."""
     settings = settings_of(pillar)
     for minion in ("m1", "m2", "m4", "m9", "web-1", "xweb-1"):
-        may_read = bool(re.match(swarm_mine.members(settings), minion))
-        assert may_read is swarm_member_rules.is_member(minion, settings), minion
+        may_read = bool(re.match(mine.members(settings), minion))
+        assert may_read is member_rules.is_member(minion, settings), minion

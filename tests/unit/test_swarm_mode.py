@@ -3,10 +3,9 @@ Changes of a node's role while other things happen.
 """
 
 import pytest
-import swarm_errors
-import swarm_mode_roles
-import swarm_raft_lock
 
+from swarm_formula.cluster import raft_lock, roles
+from swarm_formula.core import errors
 from tests.unit.cluster_api import node
 from tests.unit.execution import own_time
 from tests.unit.test_swarm_engine_turn import THREE, Api, away
@@ -17,25 +16,25 @@ pytestmark = pytest.mark.usefixtures("hurry")
 def test_demotion_waits_for_a_manager_that_restarts_in_its_turn(monkeypatch):
     """A change of roles and of options in one apply: the restart is no loss."""
     api = Api("m1", away("m3"))
-    swarm_raft_lock.take(api, "m3", "id-m3", 10**12)
+    raft_lock.take(api, "m3", "id-m3", 10**12)
     looks = []
 
-    def find(client, found=swarm_raft_lock.find):
+    def find(client, found=raft_lock.find):
         looks.append(1)
         if len(looks) == 3:  # its engine is back
             client.known["id-m3"]["ManagerStatus"]["Reachability"] = "reachable"
         return found(client)
 
-    monkeypatch.setattr(swarm_raft_lock, "find", find)
-    swarm_mode_roles.demote(api, "id-m2", timeout=5)
+    monkeypatch.setattr(raft_lock, "find", find)
+    roles.demote(api, "id-m2", timeout=5)
     assert api.asked == [("id-m2", "worker", "active", {})]
     assert len(looks) == 3
 
 
 def test_demotion_waits_for_no_manager_that_is_lost():
     api = Api("m1", away("m3"))
-    with pytest.raises(swarm_errors.SwarmError, match=r"would cost the quorum.* bring m3"):
-        swarm_mode_roles.demote(api, "id-m2", timeout=10**9)
+    with pytest.raises(errors.SwarmError, match=r"would cost the quorum.* bring m3"):
+        roles.demote(api, "id-m2", timeout=10**9)
     assert api.asked == []
 
 
@@ -73,7 +72,7 @@ def test_demotion_waits_for_promotions(monkeypatch, which):
     """
     api = Api("m1", [*THREE, coming("m4")])
     seen = demoted_when(api, monkeypatch, "id-m4", arrives=True)
-    swarm_mode_roles.demote(api, which, timeout=60)
+    roles.demote(api, which, timeout=60)
     assert seen == [(which, True)]
 
 
@@ -96,27 +95,27 @@ def test_leader_demotes_itself_only_when_the_others_are_at_rest(monkeypatch):
 
     for one in THREE:
         api.known[one["ID"]]["UpdatedAt"] = "1969-01-01T00:00:00Z"
-    monkeypatch.setattr(swarm_mode_roles, "time", own_time(time=tick))
+    monkeypatch.setattr(roles, "time", own_time(time=tick))
     monkeypatch.setattr(api, "nodes", look)
     monkeypatch.setattr(api, "update_node", lambda *args: demoted.append(now[0]) or update(*args))
-    swarm_mode_roles.demote(api, "id-m2", timeout=60)
-    swarm_mode_roles.demote(api, "id-m1", timeout=60)
+    roles.demote(api, "id-m2", timeout=60)
+    roles.demote(api, "id-m1", timeout=60)
     other, itself = demoted
-    assert other < swarm_mode_roles._REST <= itself < swarm_mode_roles._RESTLESS
+    assert other < roles._REST <= itself < roles._RESTLESS
 
 
 def test_promotion_that_does_not_end_can_be_taken_back_and_no_other_role_changes(monkeypatch):
     api = Api("m1", [*THREE, coming("m4")])
     seen = demoted_when(api, monkeypatch, "id-m4", arrives=False)
-    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"m4 \(id-m4\) becomes a manager"):
-        swarm_mode_roles.demote(api, "id-m2", timeout=1)
+    with pytest.raises(errors.WaitTimeoutError, match=r"m4 \(id-m4\) becomes a manager"):
+        roles.demote(api, "id-m2", timeout=1)
     assert seen == []
-    swarm_mode_roles.demote(api, "id-m4", timeout=1)
+    roles.demote(api, "id-m4", timeout=1)
     assert seen == [("id-m4", False)]
 
 
 def test_demotion_does_not_wait_for_a_promoted_node_that_is_down(monkeypatch):
     """It may never be back."""
     api = Api("m1", [*THREE, {**coming("m4"), "Status": {"State": "down", "Addr": ""}}])
-    swarm_mode_roles.demote(api, "id-m2", timeout=0)
+    roles.demote(api, "id-m2", timeout=0)
     assert api.asked == [("id-m2", "worker", "active", {})]

@@ -5,11 +5,11 @@ A swarm of one mode does not become one of the other by an apply.
 import re
 
 import pytest
-import swarm_errors
-import swarm_mode_guard
-import swarm_names
 
 from _modules import swarm_engine
+from swarm_formula.core import errors
+from swarm_formula.engine import mode_guard
+from swarm_formula.standalone import container_names
 from tests.unit import dockerd
 from tests.unit.pillars import BUILTIN, VALID, settings_of
 
@@ -21,7 +21,7 @@ CLASSIC = {"swarm-agent": ["join", "consul://"], "swarm-consul": ["agent"], "web
 def test_cluster_of_swarm_mode_outlives_a_lost_line(daemon, pillar, state, test):
     daemon.state = state
     words = rf"m1 is in a cluster of swarm mode \({state}\), and swarm:mode .* classic or missing"
-    with pytest.raises(swarm_errors.SwarmError, match=words) as failure:
+    with pytest.raises(errors.SwarmError, match=words) as failure:
         swarm_engine.configure(test=test)
     assert "put 'mode: builtin' back" in str(failure.value)
     assert "swarm.clean" in str(failure.value)
@@ -33,7 +33,7 @@ def test_classic_swarm_outlives_another_mode(daemon, pillar):
     daemon.containers = {name: " ".join(words) for name, words in CLASSIC.items()}
     pillar(mode="builtin", overlay=False)
     words = r"m1 is a node of a classic swarm \(container swarm-consul, swarm-agent\)"
-    with pytest.raises(swarm_errors.SwarmError, match=words) as failure:
+    with pytest.raises(errors.SwarmError, match=words) as failure:
         swarm_engine.check_mode()
     assert "put 'mode: classic' back" in str(failure.value)
 
@@ -54,8 +54,8 @@ def test_classic_swarm_outlives_another_mode(daemon, pillar):
 )
 def test_node_of_its_mode_is_let_go_on(given, state, commands):
     settings = settings_of(given)
-    parts = list(swarm_names.ours(settings, commands).values())
-    assert swarm_mode_guard.refusal(settings, state, parts) is None
+    parts = list(container_names.ours(settings, commands).values())
+    assert mode_guard.refusal(settings, state, parts) is None
 
 
 def test_engine_that_is_stopped_is_judged_by_its_disk(daemon, pillar, tmp_path):
@@ -64,7 +64,7 @@ def test_engine_that_is_stopped_is_judged_by_its_disk(daemon, pillar, tmp_path):
     (root / "swarm/docker-state.json").write_text("{}")
     daemon.write({"data-root": str(root)})
     daemon.up = False
-    with pytest.raises(swarm_errors.SwarmError, match=r"cluster of swarm mode \(stopped\)"):
+    with pytest.raises(errors.SwarmError, match=r"cluster of swarm mode \(stopped\)"):
         swarm_engine.check_mode()
     (root / "swarm/docker-state.json").unlink()
     swarm_engine.check_mode()
@@ -86,23 +86,23 @@ def test_engine_that_is_stopped_is_judged_by_its_disk(daemon, pillar, tmp_path):
     ids=str,
 )
 def test_name_that_somebody_else_has_is_not_taken(given, commands, words):
-    refused = swarm_names.taken(settings_of(given), commands)
+    refused = container_names.taken(settings_of(given), commands)
     assert re.search(words, refused) if words else refused is None
 
 
 def test_volume_with_something_else_in_it_is_not_taken(tmp_path):
     settings = settings_of(VALID)
-    assert swarm_names.taken(settings, {}, str(tmp_path)) is None
+    assert container_names.taken(settings, {}, str(tmp_path)) is None
     (tmp_path / "dump.sql").write_text("")
-    refused = swarm_names.taken(settings, {}, str(tmp_path))
+    refused = container_names.taken(settings, {}, str(tmp_path))
     assert "volume swarm-consul (swarm:consul:volume)" in refused
     (tmp_path / "node-id").write_text("")
-    assert swarm_names.taken(settings, {}, str(tmp_path)) is None
+    assert container_names.taken(settings, {}, str(tmp_path)) is None
 
 
 def test_names_of_others_are_refused_by_an_apply_and_left_by_a_clean(daemon, pillar):
     daemon.containers = {"swarm-agent": "/portainer"}
-    with pytest.raises(swarm_errors.SwarmError, match=r"container swarm-agent \(swarm:agent"):
+    with pytest.raises(errors.SwarmError, match=r"container swarm-agent \(swarm:agent"):
         swarm_engine.check_mode()
     swarm_engine.check_mode(leaving=True)
 
@@ -140,7 +140,7 @@ def test_classic_swarm_by_hand_is_refused_by_name_or_taken_over(daemon, pillar, 
     if not words:
         swarm_engine.check_mode()
         return
-    with pytest.raises(swarm_errors.SettingsError) as failure:
+    with pytest.raises(errors.SettingsError) as failure:
         swarm_engine.configure(test=test)
     text = str(failure.value)
     assert "Nothing was changed" in text
@@ -166,7 +166,7 @@ def test_programs_of_that_name_in_builtin_mode_are_no_matter(daemon, pillar):
 
 def test_clean_is_refused_in_the_other_mode(daemon, pillar):
     daemon.state = "active"
-    with pytest.raises(swarm_errors.SwarmError, match="cluster of swarm mode"):
+    with pytest.raises(errors.SwarmError, match="cluster of swarm mode"):
         swarm_engine.check_mode(leaving=True)
 
 
@@ -184,5 +184,5 @@ def test_volumes_of_an_engine_in_swarm_mode_are_not_asked_for(daemon, pillar, mo
     if given is BUILTIN:
         swarm_engine.check_mode()
     else:
-        with pytest.raises(swarm_errors.SwarmError, match="cluster of swarm mode"):
+        with pytest.raises(errors.SwarmError, match="cluster of swarm mode"):
             swarm_engine.check_mode()

@@ -1,10 +1,10 @@
 """A disk that was moved to a host of another address: its engine advertises the old one."""
 
 import pytest
-import swarm_address
-import swarm_peers
 
 from _modules import swarm_builtin, swarm_leader
+from swarm_formula.cluster import peers
+from swarm_formula.core import addresses
 from tests.unit.cluster_api import ClusterApi, node
 from tests.unit.test_swarm_builtin import claims, records
 
@@ -54,7 +54,7 @@ def test_a_moved_worker_that_stays_one_keeps_its_tasks_and_tells_of_the_address(
 
 
 def test_an_address_that_the_host_still_has_is_as_good_as_any(on, monkeypatch):
-    monkeypatch.setattr(swarm_address, "is_own", lambda address: address == OLD)
+    monkeypatch.setattr(addresses, "is_own", lambda address: address == OLD)
     api, _ = worker(on, MANAGERS, records("m1") | claims("m4"))
     assert swarm_builtin.apply() == {}
     assert api.asked == []
@@ -112,5 +112,5 @@ def test_claims_in_the_mine_are_read_in_both_forms(told, node, former):
         def get(self, *_):
             return {"swarm_node": {"m4": told}}
 
-    found = swarm_peers.known(Mine(), {"managers": {}, "servers": {}, "nodes": {"m4": {}}})
+    found = peers.known(Mine(), {"managers": {}, "servers": {}, "nodes": {"m4": {}}})
     assert (found.claims.get("m4"), found.moved.get("m4")) == (node, former)

@@ -1,7 +1,7 @@
 import pytest
-import swarm_errors
 
 from _modules import swarm_network
+from swarm_formula.core import errors
 from tests.unit.execution import mocked
 
 REFUSED = "network b cannot be changed (subnet) while containers use it: web"
@@ -14,7 +14,7 @@ def calls(monkeypatch):
 
     def apply(name, spec, test=False):
         if name == "b" and spec.get("subnet"):
-            raise swarm_errors.ApiError(REFUSED)
+            raise errors.ApiError(REFUSED)
         if not test:
             done.append(name)
         return {} if name == "c" else {"internal": {"old": False, "new": True}}
@@ -37,7 +37,7 @@ def pillar(monkeypatch):
 @pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
 def test_if_one_network_is_refused_none_is_changed(calls, pillar, test):
     pillar(a={"internal": True}, b={"subnet": "10.9.0.0/24"})
-    with pytest.raises(swarm_errors.ApiError, match="while containers use it"):
+    with pytest.raises(errors.ApiError, match="while containers use it"):
         swarm_network.apply_all(test=test)
     assert calls == []
 
@@ -67,7 +67,7 @@ def leaving(monkeypatch):
         def remove(name, test=False):
             asked.append((name, test))
             if name in used:
-                raise swarm_errors.ApiError(USED)
+                raise errors.ApiError(USED)
             return {"state": {"old": "present", "new": "absent"}}
 
         salt = mocked(
@@ -106,18 +106,18 @@ def test_last_node_takes_the_rest(leaving):
 
 def test_network_that_a_container_here_uses_is_refused(leaving):
     for test in (True, False):
-        with pytest.raises(swarm_errors.ApiError, match=USED):
+        with pytest.raises(errors.ApiError, match=USED):
             leaving(OTHERS, ["front"], here=["web"], test=test)
 
 
 def test_last_node_is_refused_a_network_that_is_in_use(leaving):
-    with pytest.raises(swarm_errors.ApiError, match=USED):
+    with pytest.raises(errors.ApiError, match=USED):
         leaving([], ["front"])
     assert leaving([], ["front"], leader=False)[0] == ["own"]
 
 
 def test_store_that_does_not_answer_counts_for_no_others(leaving):
-    assert leaving(swarm_errors.SwarmError("no store"), leader=False)[0] == ["front", "own"]
+    assert leaving(errors.SwarmError("no store"), leader=False)[0] == ["front", "own"]
 
 
 def test_dry_run_cannot_tell_who_is_the_last(leaving):

@@ -1,9 +1,9 @@
 import docker
 import pytest
 import requests
-import swarm_errors
-import swarm_networks
 
+from swarm_formula.core import errors
+from swarm_formula.docker import networks as docker_networks
 from tests.unit.execution import own_time
 
 SPEC = {
@@ -24,33 +24,33 @@ def inspected(body):
 
 
 def wanted(**settings):
-    return swarm_networks.wanted("net", settings)
+    return docker_networks.wanted("net", settings)
 
 
-BARE = inspected(swarm_networks.body("net", {"driver": "overlay"}))
+BARE = inspected(docker_networks.body("net", {"driver": "overlay"}))
 
 
 def test_what_is_created_is_what_is_wanted():
-    body = swarm_networks.body("net", wanted(**SPEC))
-    assert swarm_networks.current(inspected(body)) == SPEC
-    assert set(SPEC) == set(swarm_networks.FIELDS)
+    body = docker_networks.body("net", wanted(**SPEC))
+    assert docker_networks.current(inspected(body)) == SPEC
+    assert set(SPEC) == set(docker_networks.FIELDS)
 
 
 @pytest.mark.parametrize("key", SPEC)
 def test_every_setting_is_compared(key):
     spec = {**SPEC, "driver": "bridge"}
-    assert set(swarm_networks.differences(wanted(**{key: spec[key]}), BARE)) == {key}
+    assert set(docker_networks.differences(wanted(**{key: spec[key]}), BARE)) == {key}
 
 
 def test_what_is_not_given_is_not_compared():
-    body = swarm_networks.body("net", wanted(**SPEC))
-    assert swarm_networks.differences({}, inspected(body)) == {}
+    body = docker_networks.body("net", wanted(**SPEC))
+    assert docker_networks.differences({}, inspected(body)) == {}
 
 
 def test_options_of_the_driver_are_not_compared():
     network = {**BARE, "Options": {"encrypted": "", "vxlanid_list": "4097"}}
-    assert swarm_networks.differences(wanted(options={"encrypted": None}), network) == {}
-    assert swarm_networks.differences(wanted(options={}), network) == {}
+    assert docker_networks.differences(wanted(options={"encrypted": None}), network) == {}
+    assert docker_networks.differences(wanted(options={}), network) == {}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_options_of_the_driver_are_not_compared():
     ],
 )
 def test_addresses_in_all_their_forms(ipam, spec):
-    assert swarm_networks.differences(wanted(**spec), {**BARE, "IPAM": ipam}) == {}
+    assert docker_networks.differences(wanted(**spec), {**BARE, "IPAM": ipam}) == {}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_addresses_in_all_their_forms(ipam, spec):
     ],
 )
 def test_wrong_settings(spec, words):
-    with pytest.raises(swarm_errors.SettingsError, match=f"^network net: .*{words}"):
+    with pytest.raises(errors.SettingsError, match=f"^network net: .*{words}"):
         wanted(**spec)
 
 
@@ -133,9 +133,9 @@ class Store:
 )
 def test_of_networks_created_at_the_same_moment_each_takes_away_its_own(monkeypatch, others, left):
     """All see the same IDs and choose the same one, so exactly one is left when all are done."""
-    monkeypatch.setattr(swarm_networks, "SETTLE", 0)
+    monkeypatch.setattr(docker_networks, "SETTLE", 0)
     store = Store(late=others)
-    assert swarm_networks.apply(store, "net", wanted(driver="overlay"))["state"]
+    assert docker_networks.apply(store, "net", wanted(driver="overlay"))["state"]
     assert sorted(store.ids) == left
     assert set(store.removed) <= {"m"}
 
@@ -158,14 +158,14 @@ class Rivals(Store):
 )
 def test_a_network_that_another_minion_removed_is_removed(error):
     """Seen with 20.10.5 and three minions: refused, or no answer at all, though it was gone."""
-    assert swarm_networks.remove(Rivals(error, rival_is_faster=True), "net")["state"]
-    with pytest.raises(swarm_errors.SwarmError, match="network net"):
-        swarm_networks.remove(Rivals(error, rival_is_faster=False), "net")
+    assert docker_networks.remove(Rivals(error, rival_is_faster=True), "net")["state"]
+    with pytest.raises(errors.SwarmError, match="network net"):
+        docker_networks.remove(Rivals(error, rival_is_faster=False), "net")
 
 
 def test_duplicates_of_an_earlier_race_are_removed():
     store = Store("b", "a", "c")
-    changes = swarm_networks.apply(store, "net", {})
+    changes = docker_networks.apply(store, "net", {})
     assert changes == {"duplicates": {"old": ["b", "c"], "new": []}}
     assert store.ids == ["a"]
 
@@ -194,15 +194,15 @@ class Emptying(Store):
 def quick(monkeypatch):
     ticks = iter(range(10000))
     clock = own_time(sleep=lambda _: None, monotonic=lambda: next(ticks))
-    monkeypatch.setattr(swarm_networks, "time", clock)
+    monkeypatch.setattr(docker_networks, "time", clock)
 
 
 @pytest.mark.usefixtures("quick")
 def test_tasks_of_a_service_that_was_removed_just_now_are_waited_for():
     """Found in the lab: state after state removed the service and its network."""
     store = Emptying()
-    assert swarm_networks.remove(store, "net", test=True)
-    assert swarm_networks.remove(store, "net")
+    assert docker_networks.remove(store, "net", test=True)
+    assert docker_networks.remove(store, "net")
     assert store.ids == []
 
 
@@ -217,6 +217,6 @@ def test_tasks_of_a_service_that_was_removed_just_now_are_waited_for():
 )
 @pytest.mark.usefixtures("quick")
 def test_network_that_is_really_in_use_stays(store):
-    with pytest.raises(swarm_errors.SwarmError, match="cannot be removed while containers use it"):
-        swarm_networks.remove(store, "net")
+    with pytest.raises(errors.SwarmError, match="cannot be removed while containers use it"):
+        docker_networks.remove(store, "net")
     assert store.ids == ["n1"]

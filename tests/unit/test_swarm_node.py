@@ -2,19 +2,19 @@ import contextlib
 from unittest.mock import Mock
 
 import pytest
-import swarm_errors
-import swarm_mode
-import swarm_report
 
 from _modules import swarm_node
 from _states import swarm_node as states
+from swarm_formula.cluster import swarm_api
+from swarm_formula.core import errors
+from swarm_formula.salt import minion_reports
 from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, VALID, node, settings_of
 
 
 @pytest.mark.parametrize(
     ("outcome", "joined"),
-    [(None, True), (swarm_errors.WaitTimeoutError("it is not in the list"), False)],
+    [(None, True), (errors.WaitTimeoutError("it is not in the list"), False)],
 )
 def test_joined_is_what_the_managers_say_at_once(monkeypatch, outcome, joined):
     salt = mocked(
@@ -44,13 +44,13 @@ def test_report_has_the_engines_own_word_of_its_swarm_mode(monkeypatch):
     salt = mocked(swarm_settings__get=settings, swarm_engine__version="26.1.5")
     monkeypatch.setattr(swarm_node, "__salt__", salt, raising=False)
     client = Mock(info=lambda: {"Swarm": swarm})
-    monkeypatch.setattr(swarm_mode, "connect", lambda _: contextlib.nullcontext(client))
+    monkeypatch.setattr(swarm_api, "connect", lambda _: contextlib.nullcontext(client))
     report = swarm_node.report()
     assert (report["state"], report["error"]) == ("error", "could not find local IP address")
     assert (report["endpoint"], report["mode"]) == ("", "builtin")
     assert report["labels"] == {"zone": "a", "ssd": "true"}
     assert report["availability"] == "drain"
-    assert swarm_report.read(report) == report
+    assert minion_reports.read(report) == report
 
 
 @pytest.mark.parametrize(

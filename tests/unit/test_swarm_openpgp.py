@@ -1,7 +1,8 @@
 import base64
 
 import pytest
-import swarm_openpgp
+
+from swarm_formula.package import openpgp
 
 KEY = """-----BEGIN PGP PUBLIC KEY BLOCK-----
 
@@ -37,12 +38,12 @@ def armored(data):
     ids=["plain", "windows", "headers", "no checksum", "text before", "new format"],
 )
 def test_fingerprint_is_that_of_gpg(text):
-    assert swarm_openpgp.fingerprints(swarm_openpgp.block(text)) == [FINGERPRINT]
+    assert openpgp.fingerprints(openpgp.block(text)) == [FINGERPRINT]
 
 
 def test_second_key_in_a_block_is_seen():
     both = armored(base64.b64decode(BODY) * 2)
-    assert swarm_openpgp.fingerprints(both) == [FINGERPRINT] * 2
+    assert openpgp.fingerprints(both) == [FINGERPRINT] * 2
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_second_key_in_a_block_is_seen():
 )
 def test_what_is_not_one_public_key_is_refused(text, words):
     with pytest.raises(ValueError, match=words):
-        swarm_openpgp.block(text)
+        openpgp.block(text)
 
 
 @pytest.mark.parametrize(
@@ -69,4 +70,4 @@ def test_what_is_not_one_public_key_is_refused(text, words):
 )
 def test_damaged_key_is_refused(text, words):
     with pytest.raises(ValueError, match=words):
-        swarm_openpgp.fingerprints(text)
+        openpgp.fingerprints(text)

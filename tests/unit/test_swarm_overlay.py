@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
-import swarm_errors
-import swarm_namespaces
-import swarm_overlay
-import swarm_overlay_unit
-from swarm_overlay import Keeper, Look
-from swarm_routes import Device, Route
-from swarm_store import StoreError
 
 from _modules import swarm_overlay as module
+from swarm_formula.core import errors, wait
+from swarm_formula.overlay import keeper as overlay_keeper
+from swarm_formula.overlay import keeper_unit
+from swarm_formula.overlay import namespaces as overlay_namespaces
+from swarm_formula.overlay.keeper import Keeper, Look
+from swarm_formula.overlay.kv_store import StoreError
+from swarm_formula.overlay.routes import Device, Route
 from tests.unit.execution import mocked, own_time
 from tests.unit.pillars import VALID, settings_of
 
@@ -81,16 +81,16 @@ class Host:
 def host(monkeypatch, tmp_path):
     host = Host(tmp_path)
     # An ordinary file in place of a namespace.
-    monkeypatch.setattr(swarm_namespaces, "_OWN", tmp_path)
+    monkeypatch.setattr(overlay_namespaces, "_OWN", tmp_path)
 
     def read(_, what, *__):
         return host.read(what)
 
-    monkeypatch.setattr(swarm_overlay, "config", lambda: host.config)
-    monkeypatch.setattr(swarm_overlay.Store, "read", read)
-    monkeypatch.setattr(swarm_overlay, "look", lambda _: [host.device])
-    monkeypatch.setattr(swarm_overlay, "mend", host.mend)
-    monkeypatch.setattr(swarm_overlay, "_engine", host.engine)
+    monkeypatch.setattr(overlay_keeper, "config", lambda: host.config)
+    monkeypatch.setattr(overlay_keeper.Store, "read", read)
+    monkeypatch.setattr(overlay_keeper, "look", lambda _: [host.device])
+    monkeypatch.setattr(overlay_keeper, "mend", host.mend)
+    monkeypatch.setattr(overlay_keeper, "_engine", host.engine)
     monkeypatch.setattr(module, "_PATIENCE", 0)
     return host
 
@@ -102,7 +102,7 @@ def test_engine_has_the_time_of_one_look_and_what_it_missed_is_mended(host):
     keeper.round()
     keeper.round()
     assert host.mended == [(f"3-{NET[:10]}", [("vxlan0", ROUTE)])]
-    assert not swarm_overlay.survey()
+    assert not overlay_keeper.survey()
 
 
 def test_what_the_engine_does_itself_is_left_to_it(host):
@@ -137,7 +137,7 @@ def test_without_the_store_nothing_is_done_and_it_is_said_once(host, caplog):
 def test_engine_without_a_store_is_left_alone(host):
     host.config = {}
     assert Keeper().round() > 0
-    assert not swarm_overlay.survey()
+    assert not overlay_keeper.survey()
 
 
 def test_containers_that_the_engine_gave_up_are_started_once_it_answers(host):
@@ -165,7 +165,7 @@ def test_container_that_fails_later_is_not_started_until_the_engine_starts(host,
     host.containers = [LATE]
     keeper.round()
     assert host.started == []
-    monkeypatch.setattr(swarm_overlay, "_started", lambda _: 99.0)
+    monkeypatch.setattr(overlay_keeper, "_started", lambda _: 99.0)
     keeper.round()
     assert host.started == ["/containers/c1/start"]
 
@@ -179,7 +179,7 @@ def test_container_of_no_overlay_network_is_not_started(host):
 
 def test_words_name_the_network_and_its_way():
     look = Look({NET: (Path("ns"), [("vxlan0", ROUTE)])}, [LATE])
-    first, second = swarm_overlay.words(look)
+    first, second = overlay_keeper.words(look)
     assert first == "the overlay network 5d3c131e2c8d has no way to 10.20.0.3 on 10.0.0.12"
     assert "web was not started" in second
 
@@ -190,8 +190,8 @@ def test_words_name_the_network_and_its_way():
 @pytest.fixture
 def files(monkeypatch, tmp_path):
     """The service's files, in a folder of the test."""
-    monkeypatch.setattr(swarm_overlay_unit, "UNIT", tmp_path / "swarm-overlay.service")
-    monkeypatch.setattr(swarm_overlay_unit, "FOLDER", tmp_path / "lib")
+    monkeypatch.setattr(keeper_unit, "UNIT", tmp_path / "swarm-overlay.service")
+    monkeypatch.setattr(keeper_unit, "FOLDER", tmp_path / "lib")
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def test_without_store_or_engine_there_is_no_complaint_and_an_error_of_heal(host
     salt()
     setattr(host, silent, False)
     assert module.complaints() == []
-    with pytest.raises(swarm_errors.StoreError, match="overlay networks of m1"):
+    with pytest.raises(errors.StoreError, match="overlay networks of m1"):
         module.heal()
 
 
@@ -249,16 +249,16 @@ def test_apply_waits_for_a_store_whose_servers_take_turns_and_test_mode_does_not
         pauses.append(seconds)
         host.store_answers = True
 
-    monkeypatch.setattr(module.swarm_wait, "time", own_time(sleep=pause))
+    monkeypatch.setattr(wait, "time", own_time(sleep=pause))
     changes = module.apply(test=test)
     assert bool(pauses) is not test
     assert ("overlay networks" in changes) is not test
 
 
 def test_file_that_a_namespace_left_behind_is_none(host, monkeypatch):
-    assert swarm_overlay.survey()
-    monkeypatch.setattr(swarm_namespaces, "_OWN", Path("/proc/self/ns/net"))
-    assert not swarm_overlay.survey()
+    assert overlay_keeper.survey()
+    monkeypatch.setattr(overlay_namespaces, "_OWN", Path("/proc/self/ns/net"))
+    assert not overlay_keeper.survey()
 
 
 @pytest.mark.parametrize("gone", [True, False])
@@ -268,12 +268,12 @@ def test_namespace_that_goes_is_none_and_a_missing_tool_is_an_error(host, monkey
             path.unlink()
         raise OSError("nsenter: failed to execute bridge")
 
-    monkeypatch.setattr(swarm_overlay, "look", look)
+    monkeypatch.setattr(overlay_keeper, "look", look)
     if gone:
-        assert not swarm_overlay.survey()
+        assert not overlay_keeper.survey()
     else:
         with pytest.raises(OSError, match="bridge"):
-            swarm_overlay.survey()
+            overlay_keeper.survey()
 
 
 def test_what_heal_cannot_do_is_an_error(host, salt, monkeypatch):
@@ -282,8 +282,8 @@ def test_what_heal_cannot_do_is_an_error(host, salt, monkeypatch):
     def fail(*_):
         raise OSError("nsenter: no such file")
 
-    monkeypatch.setattr(swarm_overlay, "mend", fail)
-    with pytest.raises(swarm_errors.StoreError, match="nsenter"):
+    monkeypatch.setattr(overlay_keeper, "mend", fail)
+    with pytest.raises(errors.StoreError, match="nsenter"):
         module.heal()
 
 
@@ -291,7 +291,7 @@ def test_service_comes_mends_and_is_left_alone(host, salt):
     mocks = salt()
     foretold = module.apply(test=True)
     assert host.mended == []
-    assert not swarm_overlay_unit.UNIT.exists()
+    assert not keeper_unit.UNIT.exists()
     assert module.apply() == foretold
     assert foretold["swarm-overlay"] == {"old": None, "new": "running"}
     assert "10.20.0.3" in foretold["overlay networks"]["old"][0]
@@ -306,11 +306,11 @@ def test_files_of_the_service_run_by_themselves(host, salt):
     module.apply()
     unit = configparser.ConfigParser(interpolation=None)
     unit.optionxform = str
-    unit.read(swarm_overlay_unit.UNIT)
+    unit.read(keeper_unit.UNIT)
     assert unit["Unit"]["After"] == "docker.service"
     service = unit["Service"]
     start, name = service["ExecStart"].rsplit(" -m ", 1)
-    assert start == f"{swarm_overlay_unit.python()} -Es -B"
+    assert start == f"{keeper_unit.python()} -Es -B"
     alone = [sys.executable, "-EsS", "-B", "-c", f"import sys, {name} as it; print(it.__file__)"]
     folder = service["WorkingDirectory"]
     done = subprocess.run(alone, cwd=folder, check=True, capture_output=True, text=True)  # noqa: S603
@@ -320,7 +320,7 @@ def test_files_of_the_service_run_by_themselves(host, salt):
 def test_files_of_a_former_version_of_the_program_go(host, salt):
     salt()
     module.apply()
-    old = swarm_overlay_unit.FOLDER / "former/swarm_former.py"
+    old = keeper_unit.FOLDER / "former/swarm_former.py"
     old.parent.mkdir()
     old.write_text("")
     assert module.apply(test=True)["swarm-overlay"]["old"] == "of another version"
@@ -329,7 +329,7 @@ def test_files_of_a_former_version_of_the_program_go(host, salt):
     old.parent.mkdir()
     old.write_text("")
     module.remove()
-    assert not swarm_overlay_unit.FOLDER.exists()
+    assert not keeper_unit.FOLDER.exists()
 
 
 @pytest.mark.parametrize("what", ["stopped", "another version"])
@@ -338,7 +338,7 @@ def test_service_that_is_not_as_it_is_to_be_is_started(host, salt, what):
     module.apply()
     mocks = salt(runs=what != "stopped")
     if what != "stopped":
-        swarm_overlay_unit.UNIT.write_text("another")
+        keeper_unit.UNIT.write_text("another")
     assert module.apply()["swarm-overlay"]["new"] == "running"
     mocks["service.restart"].assert_called_once_with("swarm-overlay")
 
@@ -348,11 +348,11 @@ def test_service_goes_where_it_is_not_wanted(host, salt):
     module.apply()
     mocks = salt(overlay=False)
     assert module.apply(test=True) == {"swarm-overlay": {"old": "present", "new": None}}
-    assert swarm_overlay_unit.UNIT.exists()
+    assert keeper_unit.UNIT.exists()
     assert module.apply() == {"swarm-overlay": {"old": "present", "new": None}}
     mocks["service.stop"].assert_called_once_with("swarm-overlay")
-    assert not swarm_overlay_unit.UNIT.exists()
-    assert not swarm_overlay_unit.FOLDER.exists()
+    assert not keeper_unit.UNIT.exists()
+    assert not keeper_unit.FOLDER.exists()
     assert module.apply() == module.remove() == {}
 
 
@@ -366,6 +366,6 @@ def test_python_is_named_as_it_stays(monkeypatch, tmp_path):
     """Salt's onedir has ``python3`` beside ``python3.10``, and an upgrade brings ``python3.11``."""
     (tmp_path / "python3.10").touch()
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python3.10"))
-    assert swarm_overlay_unit.python() == str(tmp_path / "python3.10")
+    assert keeper_unit.python() == str(tmp_path / "python3.10")
     (tmp_path / "python3").touch()
-    assert swarm_overlay_unit.python() == str(tmp_path / "python3")
+    assert keeper_unit.python() == str(tmp_path / "python3")

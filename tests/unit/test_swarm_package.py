@@ -4,18 +4,13 @@ import subprocess
 import sys
 
 import pytest
-import swarm_dockerd
-import swarm_dpkg
-import swarm_engine_drain
-import swarm_engine_turn
-import swarm_errors
-import swarm_files
-import swarm_package_change
-import swarm_package_plan
-import swarm_traces
-import swarm_wait
 
 from _modules import swarm_package
+from swarm_formula.core import errors, host_files, wait
+from swarm_formula.daemon import dockerd
+from swarm_formula.engine import node_drain, restart_turn
+from swarm_formula.package import change, plan, traces
+from swarm_formula.package import dpkg as package_dpkg
 from tests.unit.execution import mocked, own_time
 from tests.unit.pillars import VALID, settings_of
 
@@ -40,12 +35,12 @@ def simulated(host, args, removes=()):
 @pytest.fixture
 def engine(monkeypatch, tmp_path):
     """Return a function that sets up a host: its packages, its repositories, its pillar."""
-    monkeypatch.setattr(swarm_files, "RECORD", tmp_path / "record.json")
+    monkeypatch.setattr(host_files, "RECORD", tmp_path / "record.json")
     for name, files in LOCKS.items():
-        monkeypatch.setattr(swarm_dpkg, name, [tmp_path / one for one in files])
-    monkeypatch.setattr(swarm_dpkg, "_JOURNAL", tmp_path / "updates")
+        monkeypatch.setattr(package_dpkg, name, [tmp_path / one for one in files])
+    monkeypatch.setattr(package_dpkg, "_JOURNAL", tmp_path / "updates")
     for name in ("_LINKS", "_PROCESSES"):
-        monkeypatch.setattr(swarm_traces, name, tmp_path / "kernel")
+        monkeypatch.setattr(traces, name, tmp_path / "kernel")
 
     def engine(  # noqa: PLR0913
         have="",
@@ -101,10 +96,10 @@ def engine(monkeypatch, tmp_path):
             pkg__unhold=lambda name, **_: host["held"].remove(name),
         )
         simulation = functools.partial(simulated, host)
-        if isinstance(getattr(swarm_dpkg.run, "__self__", None), Dpkg):
-            swarm_dpkg.run.__self__.simulation = simulation
+        if isinstance(getattr(package_dpkg.run, "__self__", None), Dpkg):
+            package_dpkg.run.__self__.simulation = simulation
         else:
-            monkeypatch.setattr(swarm_dpkg, "run", lambda *args: simulation(args))
+            monkeypatch.setattr(package_dpkg, "run", lambda *args: simulation(args))
         monkeypatch.setattr(swarm_package, "__salt__", salt, raising=False)
         monkeypatch.setattr(swarm_package, "__opts__", {"id": "m1"}, raising=False)
         return salt
@@ -170,34 +165,34 @@ def test_other_version_is_installed_over(engine):
 )
 def test_what_no_repository_has_is_told(engine, wanted, words):
     salt = engine(repositories=REPOSITORIES, **wanted)
-    with pytest.raises(swarm_errors.SwarmError, match=words):
+    with pytest.raises(errors.SwarmError, match=words):
         swarm_package.install()
     salt["pkg.install"].assert_not_called()
 
 
 def test_version_that_cannot_take_the_pillar_is_refused_before_it_is_installed(engine):
     salt = engine(repositories=["28.5.2"])
-    salt["swarm_engine.check"].side_effect = swarm_errors.SwarmError("cluster-store is gone")
-    with pytest.raises(swarm_errors.SwarmError, match="cluster-store is gone"):
+    salt["swarm_engine.check"].side_effect = errors.SwarmError("cluster-store is gone")
+    with pytest.raises(errors.SwarmError, match="cluster-store is gone"):
         swarm_package.install()
     salt["swarm_engine.check"].assert_called_once_with("28.5.2")
     salt["pkg.install"].assert_not_called()
-    assert not swarm_files.RECORD.exists()
+    assert not host_files.RECORD.exists()
 
 
 def test_install_that_leaves_nothing_is_told(engine):
     salt = engine(repositories=REPOSITORIES)
     salt["pkg.install"].side_effect = None
-    with pytest.raises(swarm_errors.SwarmError, match="could not be installed"):
+    with pytest.raises(errors.SwarmError, match="could not be installed"):
         swarm_package.install()
-    assert not swarm_files.RECORD.exists()
+    assert not host_files.RECORD.exists()
 
 
 def test_test_mode_promises_the_version_and_installs_nothing(engine):
     salt = engine(repositories=REPOSITORIES)
     promised = swarm_package.install(test=True)
     salt["pkg.install"].assert_not_called()
-    assert not swarm_files.RECORD.exists()
+    assert not host_files.RECORD.exists()
     assert promised == swarm_package.install()
 
 
@@ -252,7 +247,7 @@ def test_package_of_ours_is_removed(engine):
     salt["pkg.remove"].assert_not_called()
     swarm_package.remove()
     assert salt["pkg.remove"].call_args.kwargs["pkgs"][0] == "docker.io"
-    assert not swarm_files.RECORD.exists()
+    assert not host_files.RECORD.exists()
 
 
 def test_hold_of_ours_is_let_go_before_the_package_is_removed(engine):
@@ -318,8 +313,8 @@ def test_engine_of_somebody_else_is_not_replaced(engine, monkeypatch, tmp_path, 
     salt = engine(repositories=REPOSITORIES, others={other: ["1"]})
     if "snap" in other:
         (tmp_path / "docker").write_text("")
-        monkeypatch.setattr(swarm_package_plan, "_SNAP", tmp_path / "docker")
-    with pytest.raises(swarm_errors.SwarmError, match=f"this host has {other} already"):
+        monkeypatch.setattr(plan, "_SNAP", tmp_path / "docker")
+    with pytest.raises(errors.SwarmError, match=f"this host has {other} already"):
         swarm_package.install(test=test)
     salt["pkg.install"].assert_not_called()
 
@@ -327,9 +322,9 @@ def test_engine_of_somebody_else_is_not_replaced(engine, monkeypatch, tmp_path, 
 @pytest.mark.parametrize("ours", [False, True])
 def test_engine_is_replaced_by_another_only_if_pillar_says_so(engine, ours):
     if ours:
-        swarm_files.note("engine", {"package": "docker-ce"})
+        host_files.note("engine", {"package": "docker-ce"})
     engine(repositories=REPOSITORIES, others={"docker-ce": ["1"]})
-    with pytest.raises(swarm_errors.SwarmError, match="swarm:engine:replace to true"):
+    with pytest.raises(errors.SwarmError, match="swarm:engine:replace to true"):
         swarm_package.install()
     salt = engine(repositories=REPOSITORIES, others={"docker-ce": ["1"]}, replace=True)
     assert swarm_package.install() == {
@@ -346,11 +341,9 @@ def test_what_the_formula_does_not_know_is_replaced_by_hand_only(
     engine, monkeypatch, tmp_path, other
 ):
     (tmp_path / "docker").write_text("")
-    monkeypatch.setattr(
-        swarm_package_plan, "_SNAP", tmp_path / ("docker" if "snap" in other else "no")
-    )
+    monkeypatch.setattr(plan, "_SNAP", tmp_path / ("docker" if "snap" in other else "no"))
     salt = engine(repositories=REPOSITORIES, others={other: ["1"]}, replace=True)
-    with pytest.raises(swarm_errors.SwarmError, match="or remove it by hand first"):
+    with pytest.raises(errors.SwarmError, match="or remove it by hand first"):
         swarm_package.install()
     salt["pkg.install"].assert_not_called()
 
@@ -368,13 +361,13 @@ def test_engine_is_replaced_in_its_turn_and_started_with_its_own_unit(engine, mo
     @contextlib.contextmanager
     def turn(*_):
         order.append("turn")
-        yield swarm_engine_turn.Held(lambda: None, swarm_engine_drain.report("drained"))
+        yield restart_turn.Held(lambda: None, node_drain.report("drained"))
         order.append("end")
 
     salt["pkg.install"].side_effect = installing
     salt["swarm_engine.refit"].side_effect = lambda: order.append("refit")
-    monkeypatch.setattr(swarm_engine_turn, "held", turn)
-    monkeypatch.setattr(swarm_dockerd, "answers", lambda: True)
+    monkeypatch.setattr(restart_turn, "held", turn)
+    monkeypatch.setattr(dockerd, "answers", lambda: True)
     assert swarm_package.install()["drain"]["new"] == "drained"
     assert order == ["download", "turn", "install", "refit", "end"]
 
@@ -384,8 +377,8 @@ def test_engine_is_replaced_in_its_turn_and_started_with_its_own_unit(engine, mo
 )
 def test_test_mode_tells_of_a_drain_before_a_replacement(engine, monkeypatch, up, drain, told):
     engine(repositories=REPOSITORIES, others={"docker-ce": ["1"]}, replace=True, drain=drain)
-    monkeypatch.setattr(swarm_engine_turn, "foreseen", lambda *_: swarm_engine_drain.WOULD)
-    monkeypatch.setattr(swarm_dockerd, "answers", lambda: up)
+    monkeypatch.setattr(restart_turn, "foreseen", lambda *_: node_drain.WOULD)
+    monkeypatch.setattr(dockerd, "answers", lambda: up)
     found = swarm_package.install(test=True).get("drain")
     assert found == ({"old": None, "new": "would be drained first"} if told else None)
 
@@ -411,7 +404,7 @@ def waited(monkeypatch):
                 sleeps.append("waited")
                 end()
 
-            monkeypatch.setattr(swarm_wait, "time", own_time(sleep=sleep))
+            monkeypatch.setattr(wait, "time", own_time(sleep=sleep))
             assert function(test=True) is not None
             assert sleeps == [], "a dry run waits for nobody"
             function()
@@ -424,49 +417,49 @@ def waited(monkeypatch):
 def test_apt_of_a_run_that_was_killed_is_waited_for(engine, waited, number):
     """It goes on, and until its end the engine is there by half."""
     engine(have="20.10.5")
-    assert waited(swarm_dpkg._LOCKS[number], swarm_package.install)
+    assert waited(package_dpkg._LOCKS[number], swarm_package.install)
 
 
 @pytest.mark.parametrize(("have", "waits"), [("", True), ("20.10.5", False)])
 @pytest.mark.parametrize("number", range(2))
 def test_downloads_of_apt_are_waited_for_by_who_installs(engine, waited, number, have, waits):
     engine(have=have, repositories=REPOSITORIES)
-    assert waited(swarm_dpkg._DOWNLOADS[number], swarm_package.install) is waits
+    assert waited(package_dpkg._DOWNLOADS[number], swarm_package.install) is waits
 
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_clean_waits_for_apt_before_it_removes(engine, waited, name):
     engine(repositories=REPOSITORIES)
     swarm_package.install()
-    assert waited(getattr(swarm_dpkg, name)[0], swarm_package.remove)
+    assert waited(getattr(package_dpkg, name)[0], swarm_package.remove)
 
 
 def test_clean_that_has_nothing_to_remove_waits_for_nobody(engine, waited):
     engine(have="20.10.5")
-    assert not waited(swarm_dpkg._LOCKS[0], swarm_package.remove)
+    assert not waited(package_dpkg._LOCKS[0], swarm_package.remove)
 
 
 def test_wait_for_apt_obeys_the_timeout_and_names_the_lock(engine):
     salt = engine(repositories=REPOSITORIES)
     swarm_package.install()
     salt["swarm_settings.get"].return_value["timeout"] = 0.2
-    path = swarm_dpkg._LOCKS[0]
+    path = package_dpkg._LOCKS[0]
     words = rf"gave up after 0\.2 s \(swarm:timeout\): .* at work on m1: it has {path}"
-    with held(path), pytest.raises(swarm_errors.WaitTimeoutError, match=words):
+    with held(path), pytest.raises(errors.WaitTimeoutError, match=words):
         swarm_package.remove()
     salt["pkg.remove"].assert_not_called()
-    assert swarm_files.record("engine")["package"] == "docker.io", "the next run goes on"
+    assert host_files.record("engine")["package"] == "docker.io", "the next run goes on"
 
 
 @pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
 @pytest.mark.parametrize("have", ["", "20.10.5"])
 def test_unit_that_is_masked_is_told_before_anything_is_installed(engine, have, test):
     salt = engine(have=have, repositories=REPOSITORIES, masked=True, version="20.10.24*")
-    with pytest.raises(swarm_errors.SwarmError, match=r"docker\.service is masked on m1"):
+    with pytest.raises(errors.SwarmError, match=r"docker\.service is masked on m1"):
         swarm_package.install(test=test)
     salt["pkg.install"].assert_not_called()
     salt["pkg.refresh_db"].assert_not_called()
-    assert not swarm_files.RECORD.exists()
+    assert not host_files.RECORD.exists()
 
 
 # ---- an installation that was killed
@@ -504,7 +497,7 @@ class Dpkg:
 @pytest.fixture
 def dpkg(monkeypatch, tmp_path):
     dpkg = Dpkg(tmp_path / "updates")
-    monkeypatch.setattr(swarm_dpkg, "run", dpkg.run)
+    monkeypatch.setattr(package_dpkg, "run", dpkg.run)
     return dpkg
 
 
@@ -536,7 +529,7 @@ def test_killed_installation_is_finished_by_the_next_run(engine, dpkg, left, ask
     killed(salt, dpkg, *left)
     assert swarm_package.install() == {"docker.io": {"old": None, "new": REPOSITORIES[0]}}
     assert dpkg.asked == asked
-    assert swarm_files.record("engine") == {
+    assert host_files.record("engine") == {
         "package": "docker.io",
         "companions": [],
         "brought": ["containerd", "docker.io", "runc"],
@@ -551,7 +544,7 @@ def test_what_came_before_the_kill_is_noted_as_well(engine, dpkg):
     killed(salt, dpkg, "containerd")
     came.append("containerd")
     swarm_package.install()
-    assert swarm_files.record("engine")["brought"] == ["containerd", "docker.io", "runc"]
+    assert host_files.record("engine")["brought"] == ["containerd", "docker.io", "runc"]
 
 
 def test_killed_installation_is_promised_by_a_dry_run_that_runs_nothing(engine, dpkg):
@@ -570,7 +563,7 @@ def test_killed_installation_that_apt_ended_is_ours(engine, dpkg):
     assert promised == {"docker.io": {"old": None, "new": REPOSITORIES[0]}}
     assert swarm_package.install() == promised
     assert swarm_package.install() == {}
-    assert "containerd" in swarm_files.record("engine")["brought"]
+    assert "containerd" in host_files.record("engine")["brought"]
     assert swarm_package.remove()["docker.io"]["new"] is None
 
 
@@ -581,7 +574,7 @@ def test_clean_removes_what_a_killed_installation_left(engine, dpkg):
     assert swarm_package.remove() == {"docker.io": {"old": None, "new": None}}
     assert dpkg.asked == ["dpkg", "apt-get"]
     assert salt["pkg.remove"].call_args.kwargs["pkgs"] == ["containerd"]
-    assert not swarm_files.RECORD.exists()
+    assert not host_files.RECORD.exists()
 
 
 @pytest.mark.parametrize("function", [swarm_package.install, swarm_package.remove])
@@ -590,18 +583,18 @@ def test_what_apt_cannot_finish_is_told(engine, dpkg, function):
     killed(salt, dpkg, "containerd")
     dpkg.apt_works = False
     salt["pkg.install"].reset_mock()
-    with pytest.raises(swarm_errors.SwarmError, match="cannot finish it: containerd: no archive"):
+    with pytest.raises(errors.SwarmError, match="cannot finish it: containerd: no archive"):
         function()
     salt["pkg.install"].assert_not_called()
     salt["pkg.remove"].assert_not_called()
-    assert swarm_files.record("engine")["before"], "the next run goes on"
+    assert host_files.record("engine")["before"], "the next run goes on"
 
 
 @pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
 def test_interrupted_work_of_somebody_else_is_left_and_told(engine, dpkg, test):
     salt = engine(repositories=REPOSITORIES)
     dpkg.interrupt("containerd", "docker.io")
-    with pytest.raises(swarm_errors.SwarmError, match=r"Unfinished: containerd, docker\.io\."):
+    with pytest.raises(errors.SwarmError, match=r"Unfinished: containerd, docker\.io\."):
         swarm_package.install(test=test)
     salt["pkg.install"].assert_not_called()
     assert dpkg.asked == []
@@ -618,12 +611,12 @@ def test_installation_that_fails_by_half_is_noted(engine, dpkg):
 
     def fail(**_):
         dpkg.interrupt()
-        raise swarm_errors.SwarmError("postinst")
+        raise errors.SwarmError("postinst")
 
     salt["pkg.install"].side_effect = fail
-    with pytest.raises(swarm_errors.SwarmError, match="postinst"):
+    with pytest.raises(errors.SwarmError, match="postinst"):
         swarm_package.install()
-    assert swarm_files.record("engine")["before"] == ["bash", "iptables"]
+    assert host_files.record("engine")["before"] == ["bash", "iptables"]
 
 
 # ---- turns
@@ -647,7 +640,7 @@ def test_package_that_restarts_the_engine_takes_its_turn(  # noqa: PLR0913, PLR0
 ):
     wanted = dict(wanted)
     asks = wanted.pop("asks", False)
-    monkeypatch.setattr(swarm_dpkg, "restarts", lambda package: asks)
+    monkeypatch.setattr(package_dpkg, "restarts", lambda package: asks)
     salt = engine(have=have, repositories=REPOSITORIES, others={"docker-ce": ["28.5.2"]}, **wanted)
     salt["pkg.version"].side_effect = None
     salt["pkg.version"].return_value = have
@@ -664,11 +657,11 @@ def test_package_that_restarts_the_engine_takes_its_turn(  # noqa: PLR0913, PLR0
     @contextlib.contextmanager
     def turn(*_):
         held.append(1)
-        yield swarm_engine_turn.Held(lambda: None, {})
+        yield restart_turn.Held(lambda: None, {})
         held.append(2)
 
-    monkeypatch.setattr(swarm_engine_turn, "held", turn)
-    monkeypatch.setattr(swarm_dockerd, "answers", lambda: up)
+    monkeypatch.setattr(restart_turn, "held", turn)
+    monkeypatch.setattr(dockerd, "answers", lambda: up)
     swarm_package.install()
     assert held == [1, 2] * turns
     # What takes longest is done before.
@@ -694,7 +687,7 @@ def test_unit_that_debian_masked_with_its_package_is_no_obstacle(
     engine, monkeypatch, tmp_path, kind
 ):
     """As after a clean: the next installation unmasks it."""
-    monkeypatch.setattr(swarm_package_change, "_MASKED", tmp_path)
+    monkeypatch.setattr(change, "_MASKED", tmp_path)
     (tmp_path / f"docker.{kind}").touch()
     engine(repositories=REPOSITORIES, masked=True, version="20.10.24*")
     assert list(swarm_package.install(test=True)) == ["docker.io"]

@@ -4,16 +4,17 @@ import subprocess
 import threading
 
 import pytest
-import swarm_errors
-import swarm_pki
 from hypothesis import given
 from hypothesis import strategies as st
 
-BOTH = (swarm_pki.SERVER, swarm_pki.CLIENT)
-GRANT = swarm_pki.Grant("m1", BOTH, ("m1", "localhost"), ("10.77.0.11", "127.0.0.1"))
+from swarm_formula.core import errors
+from swarm_formula.tls import pki
+
+BOTH = (pki.SERVER, pki.CLIENT)
+GRANT = pki.Grant("m1", BOTH, ("m1", "localhost"), ("10.77.0.11", "127.0.0.1"))
 
 
-@pytest.fixture(scope="module", params=[swarm_pki.EC, swarm_pki.RSA])
+@pytest.fixture(scope="module", params=[pki.EC, pki.RSA])
 def kind(request):
     """Return a kind of key."""
     return request.param
@@ -22,19 +23,19 @@ def kind(request):
 @pytest.fixture(scope="module")
 def authority(kind):
     """Return a CA."""
-    return swarm_pki.new_authority("a swarm", 3650, kind)
+    return pki.new_authority("a swarm", 3650, kind)
 
 
 @pytest.fixture(scope="module")
 def key(kind):
     """Return a node's key."""
-    return swarm_pki.new_key(kind)
+    return pki.new_key(kind)
 
 
 @pytest.fixture(scope="module")
 def cert(authority, key):
     """Return its certificate."""
-    return swarm_pki.sign(swarm_pki.request(key, "m1"), authority, GRANT, 90)
+    return pki.sign(pki.request(key, "m1"), authority, GRANT, 90)
 
 
 def context(folder, side, cert, key, ca):
@@ -83,8 +84,8 @@ def test_node_is_server_and_client_alike_by_tls_1_2(tmp_path, cert, key, authori
 
 
 def test_certificate_of_another_ca_is_no_certificate(tmp_path, cert, key, authority):
-    other = swarm_pki.new_authority("a swarm", 3650)
-    strange = swarm_pki.sign(swarm_pki.request(key, "m1"), other, GRANT, 90)
+    other = pki.new_authority("a swarm", 3650)
+    strange = pki.sign(pki.request(key, "m1"), other, GRANT, 90)
     server = context(tmp_path, ssl.PROTOCOL_TLS_SERVER, cert, key, authority.cert)
     client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, strange, key, authority.cert)
     with pytest.raises(ssl.SSLError):
@@ -92,8 +93,8 @@ def test_certificate_of_another_ca_is_no_certificate(tmp_path, cert, key, author
 
 
 def test_client_is_no_server(tmp_path, cert, key, authority):
-    grant = swarm_pki.Grant("client of m1", (swarm_pki.CLIENT,))
-    of_client = swarm_pki.sign(swarm_pki.request(key, "x"), authority, grant, 90)
+    grant = pki.Grant("client of m1", (pki.CLIENT,))
+    of_client = pki.sign(pki.request(key, "x"), authority, grant, 90)
     node = context(tmp_path, ssl.PROTOCOL_TLS_SERVER, cert, key, authority.cert)
     client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, of_client, key, authority.cert)
     shake_hands(node, client, "m1")
@@ -104,8 +105,8 @@ def test_client_is_no_server(tmp_path, cert, key, authority):
 
 
 def test_node_that_is_no_client(tmp_path, cert, key, authority):
-    grant = GRANT._replace(usages=(swarm_pki.SERVER,))
-    of_node = swarm_pki.sign(swarm_pki.request(key, "m1"), authority, grant, 90)
+    grant = GRANT._replace(usages=(pki.SERVER,))
+    of_node = pki.sign(pki.request(key, "m1"), authority, grant, 90)
     node = context(tmp_path, ssl.PROTOCOL_TLS_SERVER, of_node, key, authority.cert)
     shake_hands(node, context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, cert, key, authority.cert), "m1")
     false_client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, of_node, key, authority.cert)
@@ -116,37 +117,37 @@ def test_node_that_is_no_client(tmp_path, cert, key, authority):
 @pytest.mark.parametrize("usages", [(), BOTH[:1], BOTH[1:]], ids=str)
 def test_certificate_of_other_usages_is_told_with_them(cert, key, authority, usages):
     grant = GRANT._replace(usages=usages)
-    told = swarm_pki.differs(cert, grant)
+    told = pki.differs(cert, grant)
     assert told == f"signed for {', '.join(sorted({*BOTH} - {*usages}))} no more"
     if usages:
-        other = swarm_pki.sign(swarm_pki.request(key, "m1"), authority, grant, 90)
-        assert swarm_pki.differs(other, grant) is None
-        assert swarm_pki.differs(other, GRANT).endswith(" as well")
+        other = pki.sign(pki.request(key, "m1"), authority, grant, 90)
+        assert pki.differs(other, grant) is None
+        assert pki.differs(other, GRANT).endswith(" as well")
 
 
 def test_users_certificate_has_to_do_for_what_it_is_needed(key):
-    authority = swarm_pki.new_authority("a company", 90)
-    grant = GRANT._replace(usages=(swarm_pki.SERVER,))
-    cert = swarm_pki.sign(swarm_pki.request(key, "m1"), authority, grant, 9)
+    authority = pki.new_authority("a company", 90)
+    grant = GRANT._replace(usages=(pki.SERVER,))
+    cert = pki.sign(pki.request(key, "m1"), authority, grant, 9)
     given_files = (cert, key, authority.cert, ["10.77.0.11"])
-    assert swarm_pki.faults(*given_files, [swarm_pki.SERVER]) == []
+    assert pki.faults(*given_files, [pki.SERVER]) == []
     lacks = ["the certificate lacks the usage clientAuth"]
-    assert swarm_pki.faults(*given_files, BOTH) == lacks
+    assert pki.faults(*given_files, BOTH) == lacks
 
 
 def test_who_trusts_both_takes_a_certificate_of_either(tmp_path, cert, key, authority):
-    new = swarm_pki.new_authority("a swarm", 3650)
-    renewed = swarm_pki.sign(swarm_pki.request(key, "m1"), new, GRANT, 90)
-    both = swarm_pki.joined([authority.cert, new.cert])
+    new = pki.new_authority("a swarm", 3650)
+    renewed = pki.sign(pki.request(key, "m1"), new, GRANT, 90)
+    both = pki.joined([authority.cert, new.cert])
     client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, cert, key, both)
     for one in (cert, renewed):
         shake_hands(context(tmp_path, ssl.PROTOCOL_TLS_SERVER, one, key, both), client, "m1")
-    assert swarm_pki.issuer(cert, both) == swarm_pki.fingerprint(authority.cert)
-    assert swarm_pki.issuer(renewed, both) == swarm_pki.fingerprint(new.cert)
-    assert swarm_pki.issuer(renewed, authority.cert) is None
-    assert swarm_pki.fingerprints(both) == [
-        swarm_pki.fingerprint(authority.cert),
-        swarm_pki.fingerprint(new.cert),
+    assert pki.issuer(cert, both) == pki.fingerprint(authority.cert)
+    assert pki.issuer(renewed, both) == pki.fingerprint(new.cert)
+    assert pki.issuer(renewed, authority.cert) is None
+    assert pki.fingerprints(both) == [
+        pki.fingerprint(authority.cert),
+        pki.fingerprint(new.cert),
     ]
 
 
@@ -160,34 +161,34 @@ def test_openssl_agrees(tmp_path, cert, authority):
 
 
 def test_what_it_says_is_what_was_granted_and_not_what_was_asked(key, authority):
-    request = swarm_pki.request(key, "m1, the one and only")
-    grant = swarm_pki.Grant("m4", BOTH, ("m4",), ("10.77.0.14",))
-    cert = swarm_pki.sign(request, authority, grant, 9)
-    assert swarm_pki.names(cert) == {"m4", "10.77.0.14"}
-    assert 8.9 < swarm_pki.days_left(cert) <= 9
+    request = pki.request(key, "m1, the one and only")
+    grant = pki.Grant("m4", BOTH, ("m4",), ("10.77.0.14",))
+    cert = pki.sign(request, authority, grant, 9)
+    assert pki.names(cert) == {"m4", "10.77.0.14"}
+    assert 8.9 < pki.days_left(cert) <= 9
 
 
 def test_certificate_ends_no_later_than_its_ca(key):
-    authority = swarm_pki.new_authority("a swarm", 5)
-    cert = swarm_pki.sign(swarm_pki.request(key, "m1"), authority, GRANT, 90)
-    assert swarm_pki.days_left(cert) == pytest.approx(swarm_pki.days_left(authority.cert), abs=0.01)
+    authority = pki.new_authority("a swarm", 5)
+    cert = pki.sign(pki.request(key, "m1"), authority, GRANT, 90)
+    assert pki.days_left(cert) == pytest.approx(pki.days_left(authority.cert), abs=0.01)
 
 
 def test_request_that_its_own_key_has_not_signed(authority):
-    good = swarm_pki.request(swarm_pki.new_key(), "m1")
+    good = pki.request(pki.new_key(), "m1")
     lines = good.splitlines()
     lines[-2] = lines[-2][:-8] + ("A" * 4) + lines[-2][-4:]
-    with pytest.raises(swarm_errors.SwarmError, match="request for a certificate"):
-        swarm_pki.sign("\n".join(lines), authority, GRANT, 90)
+    with pytest.raises(errors.SwarmError, match="request for a certificate"):
+        pki.sign("\n".join(lines), authority, GRANT, 90)
 
 
 @given(st.text() | st.text().map(lambda text: f"-----BEGIN CERTIFICATE-----\n{text}"))
 def test_what_is_no_pem_is_told(text):
-    for function in (swarm_pki.fingerprint, swarm_pki.days_left, swarm_pki.names, swarm_pki.kind):
-        with pytest.raises(swarm_errors.SwarmError, match="as PEM"):
+    for function in (pki.fingerprint, pki.days_left, pki.names, pki.kind):
+        with pytest.raises(errors.SwarmError, match="as PEM"):
             function(text)
-    with pytest.raises(swarm_errors.SwarmError):
-        swarm_pki.sign(text, swarm_pki.Authority("", ""), GRANT, 1)
+    with pytest.raises(errors.SwarmError):
+        pki.sign(text, pki.Authority("", ""), GRANT, 1)
 
 
 def test_key_that_swarm_does_not_know():
@@ -197,28 +198,28 @@ def test_key_that_swarm_does_not_know():
         text=True,
         check=True,
     )
-    with pytest.raises(swarm_errors.SwarmError, match="neither RSA nor ECDSA"):
-        swarm_pki.kind(done.stdout)
+    with pytest.raises(errors.SwarmError, match="neither RSA nor ECDSA"):
+        pki.kind(done.stdout)
 
 
 # ---- files that a user brings
 
 
 def test_good_files_have_no_fault(cert, key, authority):
-    assert swarm_pki.faults(cert, key, authority.cert, {"10.77.0.11"}, BOTH) == []
+    assert pki.faults(cert, key, authority.cert, {"10.77.0.11"}, BOTH) == []
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"key": swarm_pki.new_key}, "the key is not that of the certificate"),
+        ({"key": pki.new_key}, "the key is not that of the certificate"),
         (
             {"due": lambda: ["10.77.0.12"]},
             "is for 10.77.0.11, 127.0.0.1, localhost, m1, and not for 10.77.0.12",
         ),
         ({"ca": lambda: "nothing"}, "the CA's file holds no certificate"),
         (
-            {"ca": lambda: swarm_pki.new_authority("x", 9).cert},
+            {"ca": lambda: pki.new_authority("x", 9).cert},
             "none of these CAs has signed the certificate",
         ),
     ],
@@ -228,39 +229,39 @@ def test_bad_files_are_told(cert, key, authority, change, words):
     given_files = {"cert": cert, "key": key, "ca": authority.cert, "due": ["10.77.0.11"]}
     order = ("cert", "key", "ca", "due")
     given_files |= {name: make() for name, make in change.items()}
-    (fault,) = swarm_pki.faults(*(given_files[one] for one in order), BOTH)
+    (fault,) = pki.faults(*(given_files[one] for one in order), BOTH)
     assert words in fault
 
 
 def test_client_only_and_expired_is_told(key):
-    authority = swarm_pki.new_authority("a swarm", 90)
-    grant = swarm_pki.Grant("x", (swarm_pki.CLIENT,), ("x",), ("10.77.0.11",))
-    cert = swarm_pki.sign(swarm_pki.request(key, "x"), authority, grant, -0.02)
-    assert swarm_pki.faults(cert, key, authority.cert, ["10.77.0.11"], BOTH) == [
+    authority = pki.new_authority("a swarm", 90)
+    grant = pki.Grant("x", (pki.CLIENT,), ("x",), ("10.77.0.11",))
+    cert = pki.sign(pki.request(key, "x"), authority, grant, -0.02)
+    assert pki.faults(cert, key, authority.cert, ["10.77.0.11"], BOTH) == [
         "the certificate has expired 0 day(s) ago",
         "the certificate lacks the usage serverAuth",
     ]
 
 
 def test_certificate_of_the_future_is_told_with_the_clock(key, authority, monkeypatch):
-    now, ahead = swarm_pki.now, datetime.timedelta(days=3)
+    now, ahead = pki.now, datetime.timedelta(days=3)
     with monkeypatch.context() as patched:
-        patched.setattr(swarm_pki, "now", lambda: now() + ahead)
-        cert = swarm_pki.sign(swarm_pki.request(key, "m1"), authority, GRANT, 90)
-    (fault,) = swarm_pki.faults(cert, key, authority.cert, ["10.77.0.11"], BOTH)
+        patched.setattr(pki, "now", lambda: now() + ahead)
+        cert = pki.sign(pki.request(key, "m1"), authority, GRANT, 90)
+    (fault,) = pki.faults(cert, key, authority.cert, ["10.77.0.11"], BOTH)
     assert "is not valid before" in fault
     assert "the clock of this host" in fault
 
 
 def test_two_threads_get_two_serial_numbers(key, authority):
     made = []
-    request = swarm_pki.request(key, "m1")
+    request = pki.request(key, "m1")
     threads = [
-        threading.Thread(target=lambda: made.append(swarm_pki.sign(request, authority, GRANT, 90)))
+        threading.Thread(target=lambda: made.append(pki.sign(request, authority, GRANT, 90)))
         for _ in range(4)
     ]
     for one in threads:
         one.start()
     for one in threads:
         one.join()
-    assert len({swarm_pki.fingerprint(one) for one in made}) == 4
+    assert len({pki.fingerprint(one) for one in made}) == 4

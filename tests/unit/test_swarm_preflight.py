@@ -6,13 +6,13 @@ import platform
 import types
 
 import pytest
-import swarm_errors
-import swarm_preflight
 
 from _modules import swarm_engine
+from swarm_formula.core import errors
+from swarm_formula.engine import preflight
 from tests.unit.pillars import BUILTIN, VALID, settings_of
 
-ALL = set(swarm_preflight.MODULES)
+ALL = set(preflight.MODULES)
 MTU = "com.docker.network.driver.mtu"
 ROUTE = (
     "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
@@ -25,9 +25,9 @@ ROUTE = (
 def host(monkeypatch, tmp_path):
     """Be a machine with everything; return a function that writes one of its files."""
     free = types.SimpleNamespace(f_bavail=1 << 20, f_frsize=4096)
-    monkeypatch.setattr(swarm_preflight, "_ROOT", tmp_path)
-    monkeypatch.setattr(swarm_preflight.os, "statvfs", lambda _: free)
-    monkeypatch.setattr(swarm_preflight, "_unsynchronized", lambda: False)
+    monkeypatch.setattr(preflight, "_ROOT", tmp_path)
+    monkeypatch.setattr(preflight.os, "statvfs", lambda _: free)
+    monkeypatch.setattr(preflight, "_unsynchronized", lambda: False)
 
     def write(path, text=""):
         path = tmp_path / path
@@ -51,7 +51,7 @@ def modules(write, names):
 
 
 def texts(pillar):
-    return [(one.text, one.fatal) for one in swarm_preflight.findings(settings_of(pillar))]
+    return [(one.text, one.fatal) for one in preflight.findings(settings_of(pillar))]
 
 
 ENCRYPTED = {"networks": {"a": {"driver": "overlay", "options": {"encrypted": ""}}}}
@@ -119,7 +119,7 @@ def test_disk_that_is_full(host):
 
 
 def test_clock_that_nobody_sets(host, monkeypatch):
-    monkeypatch.setattr(swarm_preflight, "_unsynchronized", lambda: True)
+    monkeypatch.setattr(preflight, "_unsynchronized", lambda: True)
     assert "clock is not synchronized" in texts(VALID)[0][0]
     host(".dockerenv")
     assert texts(VALID) == []
@@ -142,5 +142,5 @@ def test_engine_is_refused_only_what_surely_cannot_work(host, pillar, daemon):
     modules(host, ALL - {"xt_addrtype"})
     assert "no module xt_addrtype" in swarm_engine.preflight()[0]
     daemon.up = False
-    with pytest.raises(swarm_errors.SwarmError, match=r"m1: nothing was changed.* xt_addrtype"):
+    with pytest.raises(errors.SwarmError, match=r"m1: nothing was changed.* xt_addrtype"):
         swarm_engine.preflight()

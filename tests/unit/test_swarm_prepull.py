@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import docker
 import pytest
-import swarm_docker
-import swarm_errors
-import swarm_prepull
 
 from _modules import swarm_image
+from swarm_formula.core import errors
+from swarm_formula.docker import engine_api
+from swarm_formula.service import prepull
 from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, VALID, node, resolved, settings_of
 
@@ -52,8 +52,8 @@ class Engine:
 @pytest.fixture
 def on(monkeypatch):
     def on(engine, minion="m4", pillar=PILLAR):
-        monkeypatch.setattr(swarm_docker, "post", engine.post)
-        monkeypatch.setattr(swarm_docker, "registry_login", lambda *_: {})
+        monkeypatch.setattr(engine_api, "post", engine.post)
+        monkeypatch.setattr(engine_api, "registry_login", lambda *_: {})
         salt = mocked("cp.cache_file", swarm_settings__get=settings_of(pillar, node(minion)))
         monkeypatch.setattr(swarm_image, "__salt__", salt, raising=False)
         client = contextlib.nullcontext(engine)
@@ -63,12 +63,12 @@ def on(monkeypatch):
 
 
 def test_node_gets_the_images_of_the_services_that_it_may_run():
-    found = swarm_prepull.wanted(settings_of(PILLAR, node("m4")), INFO)
+    found = prepull.wanted(settings_of(PILLAR, node("m4")), INFO)
     assert set(found) == {"web:1", "disk:1", "tar:1"}
     assert found["tar:1"].source == "salt://tar.tar"
     assert found["web:1"] is None
     manager = {**INFO, "Name": "m1", "Labels": []}
-    assert set(swarm_prepull.wanted(settings_of(PILLAR), manager)) == {"api:1", "tar:1"}
+    assert set(prepull.wanted(settings_of(PILLAR), manager)) == {"api:1", "tar:1"}
 
 
 def test_images_are_pulled_once_as_promised(on):
@@ -86,7 +86,7 @@ def test_image_that_is_not_to_be_had_stops_no_other(on):
     services = {name: SERVICES[name] for name in ("web", "disk")}
     engine = Engine(missing={"disk:1"})
     on(engine, pillar={**PILLAR, "services": services})
-    with pytest.raises(swarm_errors.RolloutError, match=r"disk:1 .*pull access denied") as err:
+    with pytest.raises(errors.RolloutError, match=r"disk:1 .*pull access denied") as err:
         swarm_image.prepull()
     assert set(err.value.changes) == {"web:1"}
 
@@ -95,7 +95,7 @@ def test_bare_host_promises_its_images(on, monkeypatch):
     on(Engine())
 
     def absent(*_):
-        raise swarm_errors.EngineUnreachableError("no engine")
+        raise errors.EngineUnreachableError("no engine")
 
     monkeypatch.setattr(swarm_image, "_client", absent)
     assert set(swarm_image.prepull(test=True)) == {"web:1", "tar:1"}

@@ -6,14 +6,12 @@ import json
 import stat
 
 import pytest
-import swarm_errors
-import swarm_files
-import swarm_plan
-import swarm_proxy
-import swarm_unit
 from salt.exceptions import CommandExecutionError
 
 from _modules import swarm_engine, swarm_libraries
+from swarm_formula.core import errors, host_files
+from swarm_formula.daemon import file_plan, systemd_unit
+from swarm_formula.daemon import proxy as daemon_proxy
 from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, VALID, settings_of
 
@@ -28,7 +26,7 @@ DIRECT = "localhost,127.0.0.0/8,::1,10.77.0.11,m1,m2,10.77.0.12,m3,10.77.0.13,12
 @pytest.fixture
 def word(tmp_path, monkeypatch):
     """Return the file with the password; the formula's folder is one of the test."""
-    monkeypatch.setattr(swarm_files, "CONFIG", tmp_path / "formula")
+    monkeypatch.setattr(host_files, "CONFIG", tmp_path / "formula")
     path = tmp_path / "word"
     path.write_text(f"{WORD}\n")
     return path
@@ -53,7 +51,7 @@ def test_older_engine_has_it_in_the_environment_of_its_unit(converged, behind):
     behind()
     foreseen = swarm_engine.configure(test=True)
     done = swarm_engine.configure()
-    env, dropin = swarm_proxy.environment_file(), converged.dropin.parent / "zz-swarm-proxy.conf"
+    env, dropin = daemon_proxy.environment_file(), converged.dropin.parent / "zz-swarm-proxy.conf"
     assert f'HTTPS_PROXY="{FULL}"\n' in env.read_text()
     assert mode(env) == 0o600
     assert dropin.read_text().endswith(f"[Service]\nEnvironmentFile={env}\n")
@@ -73,8 +71,8 @@ def test_engine_from_23_on_has_it_in_daemon_json(converged, behind):
     done = swarm_engine.configure()
     wanted = {"http-proxy": FULL, "https-proxy": FULL, "no-proxy": DIRECT}
     assert converged.on_disk()["proxies"] == converged.config["proxies"] == wanted
-    assert mode(converged.json) == mode(swarm_files.RECORD) == 0o600
-    assert not swarm_proxy.environment_file().exists()
+    assert mode(converged.json) == mode(host_files.RECORD) == 0o600
+    assert not daemon_proxy.environment_file().exists()
     assert foreseen == done
     assert QUOTED not in json.dumps(done)
     assert swarm_engine.configure() == {}
@@ -86,7 +84,7 @@ def test_upgrade_to_23_moves_it(converged, behind):
     converged.upgraded = "28.5.2"
     done = swarm_engine.configure()
     assert converged.config["proxies"]["http-proxy"] == FULL
-    assert not swarm_proxy.environment_file().exists()
+    assert not daemon_proxy.environment_file().exists()
     assert not [one for one in converged.dropin.parent.iterdir() if "proxy" in one.name]
     assert QUOTED not in json.dumps(done)
 
@@ -125,9 +123,9 @@ def test_it_goes_and_leaves_nothing(converged, behind, pillar, version, way):
     assert converged.on_disk() == before
     if before is not None:
         assert mode(converged.json) == 0o640
-    assert not swarm_proxy.environment_file().exists()
+    assert not daemon_proxy.environment_file().exists()
     assert not (converged.dropin.parent / "zz-swarm-proxy.conf").exists()
-    record = swarm_files.RECORD
+    record = host_files.RECORD
     assert not record.exists() or QUOTED not in record.read_text()
 
 
@@ -145,7 +143,7 @@ def test_refusal_of_the_engine_does_not_show_it(converged, behind):
 
     converged.start = speak
     behind()
-    with pytest.raises(swarm_errors.SwarmError, match=r"swarm:\*\*\*@proxy") as caught:
+    with pytest.raises(errors.SwarmError, match=r"swarm:\*\*\*@proxy") as caught:
         swarm_engine.configure()
     assert QUOTED not in str(caught.value)
     assert converged.on_disk() == before
@@ -155,12 +153,12 @@ def test_refusal_of_the_engine_does_not_show_it(converged, behind):
 def test_password_that_is_nowhere_is_told_by_its_path(behind, word):
     behind()
     word.unlink()
-    with pytest.raises(swarm_errors.SwarmError, match="swarm:engine:proxy:password"):
+    with pytest.raises(errors.SwarmError, match="swarm:engine:proxy:password"):
         swarm_engine.configure(test=True)
 
 
 def bypass(**pillar):
-    return swarm_proxy.bypass(settings_of(pillar))
+    return daemon_proxy.bypass(settings_of(pillar))
 
 
 def test_past_the_proxy_goes_what_the_swarm_needs():
@@ -194,7 +192,7 @@ def test_pip_has_it_in_its_environment_and_its_errors_do_not_show_it(monkeypatch
     )
     monkeypatch.setattr(swarm_libraries, "__salt__", salt, raising=False)
     monkeypatch.setattr(swarm_libraries, "_version", lambda _: None)
-    with pytest.raises(swarm_errors.SdkMissingError, match="could not install") as caught:
+    with pytest.raises(errors.SdkMissingError, match="could not install") as caught:
         swarm_libraries.install()
     assert QUOTED not in str(caught.value)
     given = salt["pip.install"].call_args.kwargs
@@ -204,7 +202,7 @@ def test_pip_has_it_in_its_environment_and_its_errors_do_not_show_it(monkeypatch
 
 
 def test_no_file_of_it_takes_the_socket_away(word, tmp_path):
-    files = swarm_proxy.files({"http-proxy": FULL, "no-proxy": ""}, "20.10", tmp_path)
+    files = daemon_proxy.files({"http-proxy": FULL, "no-proxy": ""}, "20.10", tmp_path)
     units = "\n".join(f"# {path}\n{text}" for path, text in files.items())
-    assert swarm_unit.later(units) == []
-    assert swarm_plan.DAEMON not in files
+    assert systemd_unit.later(units) == []
+    assert file_plan.DAEMON not in files

@@ -5,12 +5,11 @@ Consul's servers as Raft has them: what may go down, who comes in, and who leave
 import random
 
 import pytest
-import swarm_errors
-import swarm_kv
-import swarm_raft
-from swarm_quorum import majority
-from swarm_raft import ALONE, CLIENT, JOIN, LEAVE, RESTART, Peer, Standing
 
+from swarm_formula.consul import agent_api, raft
+from swarm_formula.consul.raft import ALONE, CLIENT, JOIN, LEAVE, RESTART, Peer, Standing
+from swarm_formula.core import errors
+from swarm_formula.core.quorum import majority
 from tests.unit.pillars import FILES, HOSTS
 
 SERVERS = [f"m{n}" for n in range(1, 6)]
@@ -41,19 +40,19 @@ def standing(names, alive=None, joining="", leader="m1"):
 )
 def test_quorum_is_kept_in_a_restart(names, alive, words):
     found = standing(names, alive)
-    why = swarm_raft.refusal(found.voters, set(found.alive), "m1")
+    why = raft.refusal(found.voters, set(found.alive), "m1")
     assert (why is None) is (words is None)
     assert not words or words in why
 
 
 def test_server_that_is_back_and_no_voter_yet_is_waited_for():
-    why = swarm_raft.refusal({"m1", "m2"}, {"m1", "m2", "m3"}, "m2", "removing")
+    why = raft.refusal({"m1", "m2"}, {"m1", "m2", "m3"}, "m2", "removing")
     assert why.endswith("; wait until Raft counts m3, some seconds after its start")
-    assert swarm_raft.refusal({"m1", "m2", "m3"}, {"m1", "m2", "m3"}, "m2", "removing") is None
+    assert raft.refusal({"m1", "m2", "m3"}, {"m1", "m2", "m3"}, "m2", "removing") is None
 
 
 def test_server_that_is_gone_for_good_has_a_cure():
-    why = swarm_raft.refusal({"m1", "m2", "m3"}, {"m1", "m2"}, "m1")
+    why = raft.refusal({"m1", "m2", "m3"}, {"m1", "m2"}, "m1")
     assert "salt m2 swarm_consul.expel m3" in why
 
 
@@ -71,7 +70,7 @@ def test_server_that_is_gone_for_good_has_a_cure():
     ],
 )
 def test_who_is_to_be_no_server_stays_until_the_others_do_without(found, wanted, words):
-    why = swarm_raft.stays(found, set(wanted.split()), "m1")
+    why = raft.stays(found, set(wanted.split()), "m1")
     assert (why is None) is (words is None), why
     assert not words or words in why
 
@@ -91,7 +90,7 @@ def test_who_is_to_be_no_server_stays_until_the_others_do_without(found, wanted,
     ],
 )
 def test_what_a_change_means(found, server, was, kind):
-    assert swarm_raft.change("m1", server, was, found) == kind
+    assert raft.change("m1", server, was, found) == kind
 
 
 class Model:
@@ -120,14 +119,14 @@ class Model:
     def apply(self, host):
         """Have a host apply; return whether it has nothing more to do."""
         found = self.standing
-        kind = swarm_raft.change(host, host in self.wanted, host in self.raft, found)
+        kind = raft.change(host, host in self.wanted, host in self.raft, found)
         if kind == JOIN:
             self.raft[host] = False
         if kind == LEAVE:
-            if swarm_raft.stays(found, self.wanted, host):
+            if raft.stays(found, self.wanted, host):
                 return False
             del self.raft[host]
-        if kind == RESTART and swarm_raft.refusal(found.voters, set(found.alive), host) is None:
+        if kind == RESTART and raft.refusal(found.voters, set(found.alive), host) is None:
             self.restart(host)
         return kind != JOIN
 
@@ -182,7 +181,7 @@ def test_any_way_through_lists_of_servers_converges_and_keeps_the_quorum(seed):
 
 def look(agent):
     """Return what the agent says."""
-    return swarm_raft.look(swarm_kv.connect(agent.settings, FILES), HOSTS)
+    return raft.look(agent_api.connect(agent.settings, FILES), HOSTS)
 
 
 def test_raft_is_read(agent):
@@ -206,7 +205,7 @@ def test_who_must_not_ask_for_votes_counts_all(agent):
 
 
 def test_refusals_are_told(agent):
-    client = swarm_kv.connect(agent.settings, FILES)
+    client = agent_api.connect(agent.settings, FILES)
     agent.leader = ""
-    with pytest.raises(swarm_errors.StoreError, match=r"Consul refuses \(raft\)"):
-        swarm_raft._configuration(client, {})
+    with pytest.raises(errors.StoreError, match=r"Consul refuses \(raft\)"):
+        raft._configuration(client, {})

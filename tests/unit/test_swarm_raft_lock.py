@@ -9,11 +9,11 @@ import time
 
 import docker
 import pytest
-import swarm_engine_turn
-import swarm_errors
-import swarm_raft_lock
-from swarm_raft_lock import EXPIRED, FREE, HELD, OWN, Turn
 
+from swarm_formula.cluster import raft_lock
+from swarm_formula.cluster.raft_lock import EXPIRED, FREE, HELD, OWN, Turn
+from swarm_formula.core import errors
+from swarm_formula.engine import restart_turn
 from tests.unit.execution import own_time
 
 HOSTS = ("m1", "m2", "m3", "m4", "m5")
@@ -100,8 +100,8 @@ class Machine:
     def turn(self, name):
         while True:
             try:
-                turn, why = swarm_raft_lock.take(self.raft, name, f"node-{name}", 1000)
-            except swarm_errors.ApiError:
+                turn, why = raft_lock.take(self.raft, name, f"node-{name}", 1000)
+            except errors.ApiError:
                 continue  # who was faster has ended already
             if turn:
                 break
@@ -112,7 +112,7 @@ class Machine:
         for _ in range(self.chance.randrange(4)):
             self.between()
         del self.inside[name]
-        swarm_raft_lock.remove(self.raft, turn.id)
+        raft_lock.remove(self.raft, turn.id)
 
     def run(self):
         threads = [threading.Thread(target=self.host, args=(one,), daemon=True) for one in HOSTS]
@@ -138,7 +138,7 @@ class Machine:
 def test_never_two_hosts_have_the_turn_and_each_gets_it(monkeypatch, seed):
     """Whoever is interrupted between two calls, or loses its power at any of them."""
     machine = Machine(seed)
-    monkeypatch.setattr(swarm_raft_lock, "time", own_time(time=lambda: machine.now))
+    monkeypatch.setattr(raft_lock, "time", own_time(time=lambda: machine.now))
     machine.run()
     assert sorted(machine.done) == list(HOSTS)
     assert machine.raft.configs_ == {}
@@ -156,28 +156,28 @@ def test_never_two_hosts_have_the_turn_and_each_gets_it(monkeypatch, seed):
     ],
 )
 def test_what_a_turn_means(turn, me, now, what):
-    assert swarm_raft_lock.verdict(turn, me, now) == what
+    assert raft_lock.verdict(turn, me, now) == what
 
 
 def test_host_that_was_lost_in_its_turn_holds_nobody_up_for_ever(monkeypatch):
     raft, clock = Raft(), [START]
     raft.clock = lambda: clock[0]
-    monkeypatch.setattr(swarm_raft_lock, "time", own_time(time=lambda: clock[0]))
-    assert swarm_raft_lock.take(raft, "m1", "n1", 1000)[0]
+    monkeypatch.setattr(raft_lock, "time", own_time(time=lambda: clock[0]))
+    assert raft_lock.take(raft, "m1", "n1", 1000)[0]
     clock[0] += 1000
-    assert swarm_raft_lock.take(raft, "m2", "n2", 1000) == (
+    assert raft_lock.take(raft, "m2", "n2", 1000) == (
         None,
         "m2 waits for its turn to restart its engine: m1 has it since 15:06:40 UTC",
     )
     clock[0] += 1
-    assert swarm_raft_lock.take(raft, "m2", "n2", 1000)[0].holder == "m2"
+    assert raft_lock.take(raft, "m2", "n2", 1000)[0].holder == "m2"
 
 
 def test_config_of_that_name_that_somebody_else_made_is_never_removed(monkeypatch):
     raft = Raft()
-    raft.create_config(swarm_raft_lock.NAME, "", {})
-    monkeypatch.setattr(swarm_raft_lock, "time", own_time(time=lambda: START + 10**9))
-    turn, why = swarm_raft_lock.take(raft, "m1", "n1", 1000)
+    raft.create_config(raft_lock.NAME, "", {})
+    monkeypatch.setattr(raft_lock, "time", own_time(time=lambda: START + 10**9))
+    turn, why = raft_lock.take(raft, "m1", "n1", 1000)
     assert turn is None
     assert "somebody's own config swarm-formula-turn has it" in why
     assert len(raft.configs_) == 1
@@ -185,8 +185,8 @@ def test_config_of_that_name_that_somebody_else_made_is_never_removed(monkeypatc
 
 def test_name_that_only_begins_like_it_is_none():
     raft = Raft()
-    raft.create_config(f"{swarm_raft_lock.NAME}-of-mine", "", {})
-    assert swarm_raft_lock.find(raft) is None
+    raft.create_config(f"{raft_lock.NAME}-of-mine", "", {})
+    assert raft_lock.find(raft) is None
 
 
 # ---- what ran before
@@ -217,7 +217,7 @@ def cluster():
 
 
 def test_what_a_restart_will_end_is_noted(cluster):
-    before = swarm_raft_lock.running(cluster, "n1")
+    before = raft_lock.running(cluster, "n1")
     assert before == {"node": "n1", "tasks": ["t1"], "services": {"s1": 3}}
 
 
@@ -232,16 +232,16 @@ def test_what_a_restart_will_end_is_noted(cluster):
     ],
 )
 def test_services_are_waited_for(cluster, tasks, words):
-    before = swarm_raft_lock.running(cluster, "n1")
+    before = raft_lock.running(cluster, "n1")
     cluster.tasks_ = [task(one, "s1", "n1") for one in tasks]
-    assert swarm_raft_lock.unsettled(cluster, before) == words
+    assert raft_lock.unsettled(cluster, before) == words
 
 
 @pytest.mark.parametrize("drain", [False, True])
 def test_lease_outlives_every_wait_of_a_turn(drain):
     settings = {"timeout": 180, "engine": {"drain": drain}}
-    waits = (3 + drain) * settings["timeout"] + swarm_engine_turn._SETTLE
-    assert swarm_raft_lock.lease(settings) > waits
+    waits = (3 + drain) * settings["timeout"] + restart_turn._SETTLE
+    assert raft_lock.lease(settings) > waits
 
 
 def test_error_that_no_turn_explains_is_told():
@@ -249,5 +249,5 @@ def test_error_that_no_turn_explains_is_told():
         def create_config(self, *_, **__):
             raise docker.errors.APIError("500", explanation="The swarm does not have a leader")
 
-    with pytest.raises(swarm_errors.ApiError, match="does not have a leader"):
-        swarm_raft_lock.take(Broken(), "m1", "n1", 1000)
+    with pytest.raises(errors.ApiError, match="does not have a leader"):
+        raft_lock.take(Broken(), "m1", "n1", 1000)

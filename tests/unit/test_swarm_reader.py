@@ -7,9 +7,9 @@ from unittest.mock import Mock
 
 import docker
 import pytest
-import swarm_docker
-import swarm_errors
-import swarm_reader
+
+from swarm_formula.core import errors
+from swarm_formula.docker import engine_api, reader
 
 VERSION = {"Version": "26.1.5", "ApiVersion": "1.45"}
 
@@ -48,9 +48,9 @@ def engine(tmp_path):
 
 @pytest.fixture
 def client(engine, monkeypatch):
-    missing = Mock(side_effect=swarm_errors.SdkMissingError("no SDK"))
-    monkeypatch.setattr(swarm_docker, "_sdk", missing)
-    with swarm_docker.connect(engine.url, timeout=5) as client:
+    missing = Mock(side_effect=errors.SdkMissingError("no SDK"))
+    monkeypatch.setattr(engine_api, "_sdk", missing)
+    with engine_api.connect(engine.url, timeout=5) as client:
         yield client
 
 
@@ -67,7 +67,7 @@ def test_it_reads_as_the_sdk_does(engine, client):
 
 
 def test_what_the_engine_does_not_know_is_not_found(client):
-    assert swarm_docker.found(client.inspect_network, "nope") is None
+    assert engine_api.found(client.inspect_network, "nope") is None
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_an_error_has_the_words_of_the_engine(engine, client, body):
     engine.answers["/v1.45/nodes"] = (503, body)
     with (
         pytest.raises(
-            swarm_errors.ApiError, match="nodes: Docker says: This node is not a swarm manager"
+            errors.ApiError, match="nodes: Docker says: This node is not a swarm manager"
         ),
-        swarm_docker.translated("nodes"),
+        engine_api.translated("nodes"),
     ):
         client.nodes()
 
@@ -90,13 +90,13 @@ def test_an_error_has_the_words_of_the_engine(engine, client, body):
         lambda client: client.create_network("a"),
         lambda client: client.leave_swarm(force=True),
         lambda client: client.nodes(since=3),
-        lambda client: swarm_docker.post(client, "/swarm/init", json={}),
+        lambda client: engine_api.post(client, "/swarm/init", json={}),
     ],
 )
 def test_it_changes_nothing(engine, client, call):
     asked = list(engine.asked)
     with pytest.raises(
-        swarm_errors.SdkMissingError, match=r"run 'salt-call state\.apply swarm\.libraries'"
+        errors.SdkMissingError, match=r"run 'salt-call state\.apply swarm\.libraries'"
     ):
         call(client)
     assert engine.asked == asked
@@ -108,8 +108,8 @@ def test_an_engine_that_says_nothing_is_told(engine, client, tmp_path, monkeypat
         client.info()
     (tmp_path / "docker.sock").unlink()
     with (
-        pytest.raises(swarm_errors.EngineUnreachableError, match="does not answer"),
-        swarm_docker.translated("info"),
+        pytest.raises(errors.EngineUnreachableError, match="does not answer"),
+        engine_api.translated("info"),
     ):
         client.info()
 
@@ -117,6 +117,6 @@ def test_an_engine_that_says_nothing_is_told(engine, client, tmp_path, monkeypat
 def test_errors_have_the_names_of_the_sdks():
     for name in ("DockerException", "APIError", "NotFound"):
         assert issubclass(getattr(docker.errors, name), docker.errors.DockerException)
-        assert issubclass(getattr(swarm_reader, name), swarm_reader.DockerException)
-    for name in swarm_reader.READS:
+        assert issubclass(getattr(reader, name), reader.DockerException)
+    for name in reader.READS:
         assert callable(getattr(docker.APIClient, name))

@@ -1,10 +1,10 @@
 import docker
 import pytest
-import swarm_consul_container
-import swarm_reconcile
-import swarm_roles
-import swarm_spec
 
+from swarm_formula.consul import container_spec
+from swarm_formula.docker import reconcile
+from swarm_formula.spec import container_options
+from swarm_formula.standalone import containers
 from tests.unit.pillars import FILES, VALID, settings_of
 
 STATE = {"state": {"old": "x", "new": "running"}}
@@ -43,7 +43,7 @@ def container(status, image="sha256:1", **config):
     ],
 )
 def test_action(status, changes, action):
-    assert swarm_reconcile.action(status and container(status), changes) == action
+    assert reconcile.action(status and container(status), changes) == action
 
 
 RUNNING, CREATED, OLD = container("running"), container("created"), container("exited")
@@ -63,11 +63,11 @@ RUNNING, CREATED, OLD = container("running"), container("created"), container("e
     ],
 )
 def test_survivor_of_an_interrupted_recreation(current, leftover, changes, kept):
-    assert swarm_reconcile.survivor(current, leftover, changes) is kept
+    assert reconcile.survivor(current, leftover, changes) is kept
 
 
 def differences(current, image, **wanted):
-    return swarm_reconcile.differences({"image": "swarm:1.2.9", **wanted}, current, image)
+    return reconcile.differences({"image": "swarm:1.2.9", **wanted}, current, image)
 
 
 def test_an_absent_container_is_all_difference():
@@ -136,9 +136,9 @@ HOST = {"NetworkMode": "host"}
     ],
 )
 def test_user_namespace_counts_where_the_engine_has_some(options, host, differs):
-    plan = swarm_reconcile.plan(Engine(*options, **host), "web", WANTED)
+    plan = reconcile.plan(Engine(*options, **host), "web", WANTED)
     assert set(plan.changes) == differs
-    assert swarm_spec.body(plan.wanted)["HostConfig"].get("UsernsMode") == (
+    assert container_options.body(plan.wanted)["HostConfig"].get("UsernsMode") == (
         "host" if options else None
     )
 
@@ -147,10 +147,10 @@ def test_what_shares_the_hosts_network_is_in_the_hosts_user_namespace():
     """dockerd: cannot share the host's network namespace when user namespaces are enabled."""
     settings = settings_of(VALID)
     specs = [
-        swarm_consul_container.consul_container(settings, "/etc/x", None, FILES)[0],
-        swarm_roles.manager_container(settings, FILES),
-        swarm_roles.agent_container(settings, FILES),
+        container_spec.consul_container(settings, "/etc/x", None, FILES)[0],
+        containers.manager_container(settings, FILES),
+        containers.agent_container(settings, FILES),
     ]
     for spec in specs:
         assert (spec["network_mode"], spec["userns_mode"]) == ("host", "host")
-        assert swarm_spec.wanted("x", spec)
+        assert container_options.wanted("x", spec)

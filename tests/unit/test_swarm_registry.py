@@ -8,16 +8,14 @@ import json
 import stat
 
 import pytest
-import swarm_checks
-import swarm_docker
-import swarm_errors
-import swarm_files
-import swarm_pki
-import swarm_registry
 from hypothesis import given
 from hypothesis import strategies as st
 
 from _modules import swarm_registry as module
+from swarm_formula.core import checks, errors, host_files
+from swarm_formula.docker import engine_api
+from swarm_formula.docker import registries as docker_registries
+from swarm_formula.tls import pki
 from tests.unit.execution import mocked
 from tests.unit.pillars import VALID, settings_of
 
@@ -42,7 +40,7 @@ def auth(text):
     ],
 )
 def test_key_in_the_clients_file(host, key):
-    assert swarm_registry.key(host) == key
+    assert docker_registries.key(host) == key
 
 
 @pytest.mark.parametrize(
@@ -60,33 +58,33 @@ def test_key_in_the_clients_file(host, key):
     ],
 )
 def test_user_of_an_entry(entry, user):
-    assert swarm_registry.user(entry) == user
+    assert docker_registries.user(entry) == user
 
 
 # Whatever a password file may hold on its one line.
 PASSWORDS = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1)
 USERS = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1).filter(
-    lambda name: swarm_checks.login(name) is None
+    lambda name: checks.login(name) is None
 )
 
 
 @given(user=USERS, password=PASSWORDS)
 def test_docker_reads_any_login_as_it_was_meant(user, password):
-    entry = swarm_registry.login(user, password)
-    assert swarm_registry.user(entry) == user
+    entry = docker_registries.login(user, password)
+    assert docker_registries.user(entry) == user
     sdk = importlib.import_module("docker.auth")
     assert sdk.decode_auth(entry["auth"]) == (user, password)
 
 
 @given(password=PASSWORDS)
 def test_password_of_one_line_is_taken(password):
-    swarm_registry.refuse_password(password, "it")
+    docker_registries.refuse_password(password, "it")
 
 
 @given(before=st.text(), bad=st.sampled_from("\n\r\0\x1b\x85\ud800"), after=st.text(min_size=1))
 def test_password_of_two_lines_is_refused_and_not_told(before, bad, after):
-    with pytest.raises(swarm_errors.SwarmError) as error:
-        swarm_registry.refuse_password(f"{before}hunter2{bad}{after}", "/root/pw on m1")
+    with pytest.raises(errors.SwarmError) as error:
+        docker_registries.refuse_password(f"{before}hunter2{bad}{after}", "/root/pw on m1")
     assert str(error.value).startswith("/root/pw on m1 holds more than one line")
     assert "hunter2" not in str(error.value)
 
@@ -105,12 +103,12 @@ ADMINS = st.fixed_dictionaries(
 @given(config=ADMINS, wanted=LOGINS)
 def test_merged_and_taken_away_again_an_admins_file_is_as_it_was(config, wanted):
     before = json.dumps(config)
-    merged = swarm_registry.merge(config, wanted, {}, "F")
+    merged = docker_registries.merge(config, wanted, {}, "F")
     assert json.dumps(config) == before, "what is given is left alone"
     assert merged.noted == {host: user for host, (user, _) in wanted.items()}
-    again = swarm_registry.merge(merged.config, wanted, merged.noted, "F")
+    again = docker_registries.merge(merged.config, wanted, merged.noted, "F")
     assert (again.changes, again.config, again.noted) == ({}, merged.config, merged.noted)
-    gone = swarm_registry.merge(merged.config, {}, merged.noted, "F")
+    gone = docker_registries.merge(merged.config, {}, merged.noted, "F")
     assert gone.config == {key: one for key, one in config.items() if key != "auths" or one}
     assert gone.noted == {}
 
@@ -118,8 +116,8 @@ def test_merged_and_taken_away_again_an_admins_file_is_as_it_was(config, wanted)
 @given(config=ADMINS, user=USERS, password=PASSWORDS)
 def test_reports_are_the_same_whatever_the_password_is(config, user, password):
     def told(password):
-        first = swarm_registry.merge(config, {HOST: (user, password)}, {}, "F")
-        last = swarm_registry.merge(first.config, {}, first.noted, "F")
+        first = docker_registries.merge(config, {HOST: (user, password)}, {}, "F")
+        last = docker_registries.merge(first.config, {}, first.noted, "F")
         return first.changes, first.noted, last.changes
 
     assert told(password) == told(SECRET)
@@ -134,8 +132,8 @@ def test_reports_are_the_same_whatever_the_password_is(config, user, password):
     ],
 )
 def test_login_that_docker_would_not_look_at_is_refused(config, setting):
-    with pytest.raises(swarm_errors.SwarmError) as error:
-        swarm_registry.merge(config, {HOST: ("me", SECRET)}, {}, "/root/.docker/config.json")
+    with pytest.raises(errors.SwarmError) as error:
+        docker_registries.merge(config, {HOST: ("me", SECRET)}, {}, "/root/.docker/config.json")
     text = str(error.value)
     assert text.startswith(f"/root/.docker/config.json has '{setting}'")
     assert f"docker login {HOST}" in text
@@ -151,14 +149,14 @@ def test_login_that_docker_would_not_look_at_is_refused(config, setting):
     ],
 )
 def test_helper_of_another_registry_is_none_of_ours(config):
-    merged = swarm_registry.merge(config, {HOST: ("me", SECRET)}, {}, "F").config
+    merged = docker_registries.merge(config, {HOST: ("me", SECRET)}, {}, "F").config
     assert merged == {**config, "auths": {HOST: auth(f"me:{SECRET}")}}
 
 
 def test_helper_of_docker_hub():
     config = {"credHelpers": {"https://index.docker.io/v1/": "pass"}}
-    with pytest.raises(swarm_errors.SwarmError, match=r"index\.docker\.io"):
-        swarm_registry.merge(config, {"docker.io": ("me", SECRET)}, {}, "F")
+    with pytest.raises(errors.SwarmError, match=r"index\.docker\.io"):
+        docker_registries.merge(config, {"docker.io": ("me", SECRET)}, {}, "F")
 
 
 # ---- on a host
@@ -167,8 +165,8 @@ def test_helper_of_docker_hub():
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """Have all files in a folder of the test; return a function that sets the pillar."""
-    monkeypatch.setattr(swarm_docker, "LOGINS", tmp_path / "root/.docker/config.json")
-    monkeypatch.setattr(swarm_files, "RECORD", tmp_path / "record.json")
+    monkeypatch.setattr(engine_api, "LOGINS", tmp_path / "root/.docker/config.json")
+    monkeypatch.setattr(host_files, "RECORD", tmp_path / "record.json")
     monkeypatch.setattr(module, "_CERTS", tmp_path / "certs.d")
     monkeypatch.setattr(module, "__opts__", {"id": "m1"}, raising=False)
 
@@ -191,16 +189,16 @@ def password(tmp_path):
 @pytest.fixture
 def ca(tmp_path):
     path = tmp_path / "ca.pem"
-    path.write_text(swarm_pki.new_authority("a registry's CA", 1).cert)
+    path.write_text(pki.new_authority("a registry's CA", 1).cert)
     return path
 
 
 def config():
-    return json.loads(swarm_docker.LOGINS.read_text())
+    return json.loads(engine_api.LOGINS.read_text())
 
 
 def mode():
-    return stat.S_IMODE(swarm_docker.LOGINS.stat().st_mode)
+    return stat.S_IMODE(engine_api.LOGINS.stat().st_mode)
 
 
 def test_login_with_the_password_of_a_file(host, password):
@@ -208,7 +206,7 @@ def test_login_with_the_password_of_a_file(host, password):
     assert module.apply() == {CHANGE: {"old": "no login", "new": "login of me"}}
     assert config() == {"auths": {HOST: auth(f"me:{SECRET}")}}
     assert mode() == 0o600
-    assert swarm_files.record("registries") == {"logins": {HOST: "me"}}
+    assert host_files.record("registries") == {"logins": {HOST: "me"}}
 
 
 def test_login_with_the_password_of_sdb(host):
@@ -221,9 +219,9 @@ def test_login_with_the_password_of_sdb(host):
 def test_second_run_changes_nothing(host, password, ca):
     host(**{HOST: {"username": "me", "password": password, "ca_cert": str(ca)}})
     module.apply()
-    before = swarm_docker.LOGINS.stat().st_ino, module._certificate(HOST).stat().st_ino
+    before = engine_api.LOGINS.stat().st_ino, module._certificate(HOST).stat().st_ino
     assert module.apply() == {}
-    assert (swarm_docker.LOGINS.stat().st_ino, module._certificate(HOST).stat().st_ino) == before
+    assert (engine_api.LOGINS.stat().st_ino, module._certificate(HOST).stat().st_ino) == before
 
 
 def test_test_mode_promises_and_writes_nothing(host, password, ca, tmp_path):
@@ -245,10 +243,10 @@ ADMINS_OWN = {
 
 
 def admins(value):
-    swarm_docker.LOGINS.parent.mkdir(parents=True, exist_ok=True)
+    engine_api.LOGINS.parent.mkdir(parents=True, exist_ok=True)
     text = value if isinstance(value, str) else json.dumps(value)
-    swarm_docker.LOGINS.write_text(text)
-    swarm_docker.LOGINS.chmod(0o644)
+    engine_api.LOGINS.write_text(text)
+    engine_api.LOGINS.chmod(0o644)
 
 
 def test_file_of_an_admin_keeps_what_is_his(host, password):
@@ -261,7 +259,7 @@ def test_file_of_an_admin_keeps_what_is_his(host, password):
     host()
     assert module.apply() == {CHANGE: {"old": "login of me", "new": "no login"}}
     assert config() == {**ADMINS_OWN, "auths": {OTHER: auth("admin:theirs")}}
-    assert not swarm_files.RECORD.exists()
+    assert not host_files.RECORD.exists()
 
 
 def test_login_that_an_admin_made_stays_his_though_pillar_says_the_same(host, password):
@@ -278,13 +276,13 @@ def test_login_that_an_admin_has_put_in_place_of_ours_stays(host, password):
     admins({"auths": {HOST: auth("admin:theirs")}})
     assert module.remove() == {}
     assert config() == {"auths": {HOST: auth("admin:theirs")}}
-    assert not swarm_files.RECORD.exists()
+    assert not host_files.RECORD.exists()
 
 
 def test_file_that_others_can_read_by_now_is_closed(host, password):
     host(**{HOST: {"username": "me", "password": password}})
     module.apply()
-    swarm_docker.LOGINS.chmod(0o644)
+    engine_api.LOGINS.chmod(0o644)
     assert list(module.apply().values()) == [{"old": "0644", "new": "0600"}]
     assert mode() == 0o600
 
@@ -305,7 +303,7 @@ def test_new_password_and_new_user(host, password, tmp_path):
     assert module.apply() == {CHANGE: {"old": "another login", "new": "login of you"}}
     assert config() == {"auths": {HOST: auth("you:another")}}
     module.remove()
-    assert not swarm_docker.LOGINS.parent.exists()
+    assert not engine_api.LOGINS.parent.exists()
 
 
 @pytest.mark.parametrize(
@@ -319,30 +317,30 @@ def test_new_password_and_new_user(host, password, tmp_path):
 def test_file_that_is_not_what_it_should_be_is_left_as_it_is(host, password, ca, text, words):
     admins(text)
     host(**{HOST: {"username": "me", "password": password, "ca_cert": str(ca)}})
-    with pytest.raises(swarm_errors.SwarmError, match=words) as error:
+    with pytest.raises(errors.SwarmError, match=words) as error:
         module.apply()
-    assert str(swarm_docker.LOGINS) in str(error.value)
+    assert str(engine_api.LOGINS) in str(error.value)
     assert "remove" not in str(error.value)
-    assert swarm_docker.LOGINS.read_text() == text
+    assert engine_api.LOGINS.read_text() == text
     assert not module._CERTS.exists()
-    assert not swarm_files.RECORD.exists()
+    assert not host_files.RECORD.exists()
 
 
 @pytest.mark.parametrize("place", ["/nowhere/password", "sdb://vault/registry"])
 def test_password_that_is_not_there(host, place):
     host(**{HOST: {"username": "me", "password": place}})
-    with pytest.raises(swarm_errors.SwarmError) as error:
+    with pytest.raises(errors.SwarmError) as error:
         module.apply()
     assert str(error.value) == (
         f"there is nothing in {place} on m1 (swarm:registries:{HOST}:password): put it there"
     )
-    assert not swarm_docker.LOGINS.exists()
+    assert not engine_api.LOGINS.exists()
 
 
 def test_password_of_two_lines(host, password, tmp_path):
     (tmp_path / "password").write_text(f"{SECRET}\n{SECRET}\n")
     host(**{HOST: {"username": "me", "password": password}})
-    with pytest.raises(swarm_errors.SwarmError) as error:
+    with pytest.raises(errors.SwarmError) as error:
         module.apply()
     assert f"swarm:registries:{HOST}:password" in str(error.value)
     assert SECRET not in str(error.value)
@@ -351,19 +349,19 @@ def test_password_of_two_lines(host, password, tmp_path):
 def test_run_that_was_killed_can_be_taken_away(host, password, monkeypatch):
     """The login must never be there without a note that it is ours."""
     host(**{HOST: {"username": "me", "password": password}})
-    real = swarm_files.write
+    real = host_files.write
 
     def write(path, *args, **kwargs):
         real(path, *args, **kwargs)
-        if path == swarm_docker.LOGINS:
+        if path == engine_api.LOGINS:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(swarm_files, "write", write)
+    monkeypatch.setattr(host_files, "write", write)
     with pytest.raises(KeyboardInterrupt):
         module.apply()
-    monkeypatch.setattr(swarm_files, "write", real)
+    monkeypatch.setattr(host_files, "write", real)
     assert module.remove() == {CHANGE: {"old": "login of me", "new": "no login"}}
-    assert not swarm_docker.LOGINS.exists()
+    assert not engine_api.LOGINS.exists()
 
 
 # ---- CAs
@@ -371,25 +369,25 @@ def test_run_that_was_killed_can_be_taken_away(host, password, monkeypatch):
 
 def test_ca_of_a_registry(host, ca):
     host(**{HOST: {"ca_cert": str(ca)}})
-    said = swarm_pki.fingerprint(ca.read_text())
+    said = pki.fingerprint(ca.read_text())
     assert module.apply() == {f"CA of {CHANGE}": {"old": None, "new": said}}
     assert module._certificate(HOST).read_text() == ca.read_text()
-    assert not swarm_docker.LOGINS.exists()
+    assert not engine_api.LOGINS.exists()
     assert module.remove() == {f"CA of {CHANGE}": {"old": said, "new": None}}
     assert not module._CERTS.exists()
-    assert not swarm_files.RECORD.exists()
+    assert not host_files.RECORD.exists()
 
 
 def test_key_beside_the_ca_goes_nowhere(host, ca):
     cert = ca.read_text()
-    ca.write_text(swarm_pki.new_key() + cert)
+    ca.write_text(pki.new_key() + cert)
     host(**{HOST: {"ca_cert": str(ca)}})
     module.apply()
     assert module._certificate(HOST).read_text() == cert
 
 
 def test_two_cas_at_a_time_of_change(host, ca):
-    both = ca.read_text() + swarm_pki.new_authority("the next", 1).cert
+    both = ca.read_text() + pki.new_authority("the next", 1).cert
     ca.write_text(both)
     host(**{HOST: {"ca_cert": str(ca)}})
     module.apply()
@@ -404,7 +402,7 @@ def test_two_cas_at_a_time_of_change(host, ca):
 def test_ca_that_is_none(host, ca, text):
     ca.write_text(text)
     host(**{HOST: {"ca_cert": str(ca)}})
-    with pytest.raises(swarm_errors.SwarmError) as error:
+    with pytest.raises(errors.SwarmError) as error:
         module.apply()
     what = f"{ca} on m1 (swarm:registries:{HOST}:ca_cert) is no certificate as PEM"
     assert str(error.value).startswith(what)
@@ -470,7 +468,7 @@ def test_pull_uses_the_login_wherever_home_leads(host, password, registry):
     host(**{registry: {"username": "me", "password": password}})
     module.apply()
     repository = "team/app" if registry == "docker.io" else f"{registry}/team/app"
-    header = swarm_docker.registry_login(client, repository)["X-Registry-Auth"]
+    header = engine_api.registry_login(client, repository)["X-Registry-Auth"]
     sent = json.loads(base64.urlsafe_b64decode(header))
     assert (sent["username"], sent["password"]) == ("me", SECRET)
 
@@ -478,4 +476,4 @@ def test_pull_uses_the_login_wherever_home_leads(host, password, registry):
 def test_pull_from_another_registry_is_told_nothing(host, password):
     host(**{HOST: {"username": "me", "password": password}})
     module.apply()
-    assert swarm_docker.registry_login(Client(), "docker.io/team/app") == {}
+    assert engine_api.registry_login(Client(), "docker.io/team/app") == {}

@@ -3,8 +3,8 @@ Warnings about settings that are allowed but unwise.
 """
 
 import pytest
-import swarm_relations_warnings
 
+from swarm_formula.settings import warnings
 from tests.unit.pillars import BUILTIN, VALID, settings_of
 
 
@@ -19,9 +19,7 @@ from tests.unit.pillars import BUILTIN, VALID, settings_of
     ],
 )
 def test_what_is_open_to_others_is_warned_of(pillar, words):
-    assert any(
-        one.startswith(words) for one in swarm_relations_warnings.warnings(settings_of(pillar))
-    )
+    assert any(one.startswith(words) for one in warnings.warnings(settings_of(pillar)))
 
 
 @pytest.mark.parametrize(
@@ -36,5 +34,5 @@ def test_what_is_open_to_others_is_warned_of(pillar, words):
     ],
 )
 def test_what_is_not_is_not(pillar):
-    found = swarm_relations_warnings.warnings(settings_of(pillar))
+    found = warnings.warnings(settings_of(pillar))
     assert not any("image_source" in one or "swarm:nodes" in one for one in found)

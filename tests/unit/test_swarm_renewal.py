@@ -7,19 +7,14 @@ import json
 import uuid
 
 import pytest
-import swarm_acl
-import swarm_ca_state
-import swarm_certs
-import swarm_consul_config
-import swarm_consul_container
-import swarm_consul_file
-import swarm_errors
-import swarm_files
-import swarm_kv
-import swarm_renewal
-from swarm_minion import Minion
 
 from _modules import swarm_consul
+from swarm_formula.consul import acl as consul_acl
+from swarm_formula.consul import agent_api, config_file, container_spec
+from swarm_formula.consul import wanted as consul_wanted
+from swarm_formula.core import errors, host_files
+from swarm_formula.salt.execution import Minion
+from swarm_formula.tls import ca_state, cert_files, consul_secrets
 from tests.unit import consul_agent
 from tests.unit.execution import mocked
 from tests.unit.pillars import FILES, VALID, node, settings_of
@@ -39,30 +34,30 @@ def with_consul(**more):
 @pytest.mark.parametrize("kind", KINDS)
 def test_old_one_stays_until_the_end_and_each_step_may_be_repeated(kind):
     state = {kind: "old", "issued": {}}
-    made = swarm_renewal.begun(state, kind)
-    assert (made[kind], swarm_renewal.begun(made, kind)) == ("old", made)
-    new = swarm_renewal.following(made, kind)
-    used = swarm_renewal.followed(made, kind)
+    made = consul_secrets.begun(state, kind)
+    assert (made[kind], consul_secrets.begun(made, kind)) == ("old", made)
+    new = consul_secrets.following(made, kind)
+    used = consul_secrets.followed(made, kind)
     assert used == {kind: new, f"{kind}_old": "old", "issued": {}}
-    assert swarm_renewal.followed(used, kind) == swarm_renewal.begun(used, kind) == used
-    assert swarm_renewal.former(used, kind) == "old"
-    done = swarm_renewal.ended(used, kind)
-    assert done == swarm_renewal.ended(done, kind) == {kind: new, "issued": {}}
-    phases = [swarm_renewal.phase(one, kind) for one in (state, made, used, done)]
+    assert consul_secrets.followed(used, kind) == consul_secrets.begun(used, kind) == used
+    assert consul_secrets.former(used, kind) == "old"
+    done = consul_secrets.ended(used, kind)
+    assert done == consul_secrets.ended(done, kind) == {kind: new, "issued": {}}
+    phases = [consul_secrets.phase(one, kind) for one in (state, made, used, done)]
     assert phases == ["done", "made", "used", "done"]
-    told = [swarm_renewal.unfinished(one) for one in (state, made, used, done)]
+    told = [consul_secrets.unfinished(one) for one in (state, made, used, done)]
     assert [len(one) for one in told] == [0, 1, 1, 0]
     assert told[1][0].endswith(f"resume it there: salt-run swarm.rotate {kind}")
 
 
-@pytest.mark.parametrize("step", [swarm_renewal.followed, swarm_renewal.ended])
+@pytest.mark.parametrize("step", [consul_secrets.followed, consul_secrets.ended])
 def test_step_out_of_order_changes_nothing(step):
     assert step({"gossip": "old"}, "gossip") == {"gossip": "old"}
 
 
 def test_new_ones_are_what_consul_accepts():
-    assert len(base64.b64decode(swarm_renewal.made("gossip"))) == 32
-    assert uuid.UUID(swarm_renewal.made("acl"))
+    assert len(base64.b64decode(consul_secrets.made("gossip"))) == 32
+    assert uuid.UUID(consul_secrets.made("acl"))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +78,7 @@ def test_new_ones_are_what_consul_accepts():
     ids=str,
 )
 def test_what_the_formula_does_not_keep_is_refused_with_what_to_edit(kind, pillar, words):
-    why = swarm_renewal.refusal(kind, settings_of(pillar))
+    why = consul_secrets.refusal(kind, settings_of(pillar))
     assert why is None if words is None else words in why
 
 
@@ -101,15 +96,15 @@ def agent():
 @pytest.fixture
 def on(monkeypatch, agent, tmp_path):
     """Return a function that sets up m1, which is a server and the CA with this state."""
-    monkeypatch.setattr(swarm_ca_state, "FILE", tmp_path / "ca.json")
+    monkeypatch.setattr(ca_state, "FILE", tmp_path / "ca.json")
 
     def on(config=None, **state):
         settings = settings_of(with_consul(http_port=agent.port, acl=True), node("m1"))
         settings["tls"] = {**settings["tls"], "used": False}
-        found = swarm_ca_state.found(settings_of(TLS))
-        swarm_ca_state.save({**found, **state})
+        found = ca_state.found(settings_of(TLS))
+        ca_state.save({**found, **state})
         ports = {"ports": {"http": agent.port}}
-        swarm_consul_file.write(json.dumps({**ports, **(config or {})}))
+        config_file.write(json.dumps({**ports, **(config or {})}))
         salt = mocked(swarm_settings__get=settings)
         monkeypatch.setattr(swarm_consul, "__salt__", salt, raising=False)
         monkeypatch.setattr(swarm_consul, "__opts__", {"id": "m1"}, raising=False)
@@ -131,7 +126,7 @@ def test_gossip_key_is_used_once_all_agents_have_it_and_the_old_one_goes_at_the_
 def test_gossip_key_that_an_agent_lacks_is_not_used(on, agent):
     agent.agents = 3
     on({"encrypt": OLD}, gossip=OLD, gossip_next=NEW)
-    with pytest.raises(swarm_errors.StoreError, match="on 3 of 4 agents"):
+    with pytest.raises(errors.StoreError, match="on 3 of 4 agents"):
         swarm_consul.admit("gossip")
     assert (OLD in agent.keyring, agent.primary) == (True, OLD)
 
@@ -139,7 +134,7 @@ def test_gossip_key_that_an_agent_lacks_is_not_used(on, agent):
 def test_old_gossip_key_stays_while_this_node_would_start_with_it(on, agent):
     on({"encrypt": OLD}, gossip=NEW, gossip_old=OLD)
     assert "m1 starts with the old one" in swarm_consul.renewed("gossip")
-    with pytest.raises(swarm_errors.SwarmError, match="apply swarm there"):
+    with pytest.raises(errors.SwarmError, match="apply swarm there"):
         swarm_consul.retire("gossip")
     assert OLD in agent.keyring
 
@@ -164,7 +159,7 @@ def test_management_token_exists_beside_the_old_one_which_is_deleted_at_the_end(
 def test_token_that_a_server_would_make_again_is_not_deleted(on, agent):
     agent.management = "t1"
     on(acl("t1"), acl="t2", acl_old="t1")
-    with pytest.raises(swarm_errors.SwarmError, match="starts with the old one"):
+    with pytest.raises(errors.SwarmError, match="starts with the old one"):
         swarm_consul.retire("acl")
     assert agent.management == "t1"
 
@@ -172,7 +167,7 @@ def test_token_that_a_server_would_make_again_is_not_deleted(on, agent):
 def test_nothing_is_said_of_the_secrets(on, agent):
     on({"encrypt": OLD}, gossip=OLD, gossip_next=NEW)
     agent.management = "t9"  # Consul refuses
-    with pytest.raises(swarm_errors.StoreError) as error:
+    with pytest.raises(errors.StoreError) as error:
         swarm_consul.admit("gossip")
     assert NEW not in str(error.value)
 
@@ -180,10 +175,10 @@ def test_nothing_is_said_of_the_secrets(on, agent):
 def test_token_is_not_in_the_url(agent):
     agent.management = "t1"
     first, new = (
-        swarm_kv.connect(agent.settings, FILES, token=token) for token in ("t1", "secret-token")
+        agent_api.connect(agent.settings, FILES, token=token) for token in ("t1", "secret-token")
     )
-    swarm_acl.create(first, new, "secret-token")
-    swarm_acl.delete(first, new)
+    consul_acl.create(first, new, "secret-token")
+    consul_acl.delete(first, new)
     assert agent.tokens == {}
     assert not any("secret-token" in line for line in agent.log)
 
@@ -193,13 +188,13 @@ def test_token_is_not_in_the_url(agent):
 
 @pytest.fixture(autouse=True)
 def folder(monkeypatch, tmp_path):
-    monkeypatch.setattr(swarm_files, "CONFIG", tmp_path)
+    monkeypatch.setattr(host_files, "CONFIG", tmp_path)
 
 
 def runs_with_old_key():
     """Return Consul's container, which has read a file with the old key."""
-    swarm_consul_file.write(json.dumps({"encrypt": OLD}), "label")
-    label = {swarm_consul_container.CONFIG_LABEL: "label"}
+    config_file.write(json.dumps({"encrypt": OLD}), "label")
+    label = {container_spec.CONFIG_LABEL: "label"}
     return {"labels": label, "started": "2020-01-01T00:00:00Z"}
 
 
@@ -211,13 +206,13 @@ def runs_with_old_key():
 def test_consul_that_has_the_new_key_already_is_not_restarted(led, rekeyed, goes_on):
     container = runs_with_old_key()
     wanted = json.dumps({"encrypt": NEW})
-    assert swarm_consul_file.runs_with(container, wanted, led, rekeyed) is goes_on
+    assert config_file.runs_with(container, wanted, led, rekeyed) is goes_on
 
 
 def test_other_setting_beside_the_new_key_restarts_consul():
     container = runs_with_old_key()
     wanted = json.dumps({"encrypt": NEW, "node_name": "x"})
-    assert swarm_consul_file.runs_with(container, wanted, led=True, rekeyed=True) is False
+    assert config_file.runs_with(container, wanted, led=True, rekeyed=True) is False
 
 
 @pytest.mark.parametrize(
@@ -232,5 +227,5 @@ def test_other_setting_beside_the_new_key_restarts_consul():
 @pytest.mark.usefixtures("agent")
 def test_only_a_renewal_in_progress_spares_the_restart(on, state, rekeyed):
     minion = on({"encrypt": OLD}, **state)
-    certs = swarm_certs.Set("ca", "cert", "key", NEW)
-    assert swarm_consul_config.is_rekeyed(minion, minion.settings(), certs) is rekeyed
+    certs = cert_files.Set("ca", "cert", "key", NEW)
+    assert consul_wanted.is_rekeyed(minion, minion.settings(), certs) is rekeyed

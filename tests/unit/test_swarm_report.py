@@ -1,14 +1,11 @@
 import pytest
-import swarm_errors
-import swarm_fleet
-import swarm_member_guard
-import swarm_member_nodes
-import swarm_member_rows
-import swarm_report
-import swarm_views
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swarm_formula.core import errors
+from swarm_formula.fleet import member_guard, member_nodes, member_rows, swarms
+from swarm_formula.fleet import views as fleet_views
+from swarm_formula.salt import minion_reports
 from tests.unit.test_swarm_members import node, report, said
 
 MEMBERS = ["m1", "m2", "m3", "m4.example.com"]
@@ -21,7 +18,7 @@ ANYTHING = st.recursive(
 
 
 def of(member, reports=REPORTS, heard=HEARD):
-    return swarm_member_nodes.endpoint(member, reports, heard, MEMBERS)
+    return member_nodes.endpoint(member, reports, heard, MEMBERS)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +36,7 @@ def test_node_of_another_member_is_never_removed(member, reports, owner):
     if owner is None:
         assert of(member, reports) == "10.77.0.14:2275"
         return
-    with pytest.raises(swarm_errors.SwarmError, match=f"is also that of {owner}"):
+    with pytest.raises(errors.SwarmError, match=f"is also that of {owner}"):
         of(member, reports)
 
 
@@ -59,20 +56,20 @@ def test_report_does_not_name_the_node_that_is_removed(own, words):
     if words is None:
         assert of("m3", reports, heard) == "10.77.0.13:2275"
         return
-    with pytest.raises(swarm_errors.SwarmError, match=words):
+    with pytest.raises(errors.SwarmError, match=words):
         of("m3", reports, heard)
-    assert swarm_member_nodes.endpoint("m3", reports, heard, MEMBERS, own) == own
+    assert member_nodes.endpoint("m3", reports, heard, MEMBERS, own) == own
 
 
 def test_operator_chooses_a_node_that_the_managers_list_and_no_other_members():
     reports = {"m3": report(3), "m2": report(3)}
     mine = "10.77.0.13:2275"
-    with pytest.raises(swarm_errors.SwarmError, match="is also that of m2"):
+    with pytest.raises(errors.SwarmError, match="is also that of m2"):
         of("m3", reports)
-    assert swarm_member_nodes.endpoint("m3", reports, HEARD, MEMBERS, mine) == mine
+    assert member_nodes.endpoint("m3", reports, HEARD, MEMBERS, mine) == mine
     for chosen, words in (("10.77.0.12:2275", "also that of m2"), ("x", "list no node x")):
-        with pytest.raises(swarm_errors.SwarmError, match=words):
-            swarm_member_nodes.endpoint("m3", reports, HEARD, MEMBERS, chosen)
+        with pytest.raises(errors.SwarmError, match=words):
+            member_nodes.endpoint("m3", reports, HEARD, MEMBERS, chosen)
 
 
 def test_name_in_the_list_is_a_claim_and_the_host_name_is_not():
@@ -85,7 +82,7 @@ def test_two_nodes_with_the_name_of_a_member_are_told_apart_by_its_report_only()
     again = {**node(9), "name": "m3"}
     heard = said(node(3, "Down"), again)
     assert of("m3", {"m3": report(3, endpoint="10.77.0.19:2275")}, heard) == "10.77.0.19:2275"
-    with pytest.raises(swarm_errors.SwarmError, match=r"13:2275 as m3 and 10\.77\.0\.19:2275"):
+    with pytest.raises(errors.SwarmError, match=r"13:2275 as m3 and 10\.77\.0\.19:2275"):
         of("m3", {}, heard)
 
 
@@ -96,28 +93,28 @@ def test_node_of_a_member_with_a_domain_is_found_by_its_host_name():
 @given(st.dictionaries(st.text(), ANYTHING), st.sampled_from(["a", "\n", "error", "locked"]))
 def test_whatever_labels_and_state_a_member_reports_its_row_is_one_line(labels, state):
     mine = report(4, labels=labels, state=state, error=state)
-    reports = {"m4": swarm_report.read(mine)}
-    rows = swarm_member_rows.rows(["m4"], reports, said(node(4)))
-    assert len(swarm_member_rows.table(rows).splitlines()) == 2
+    reports = {"m4": minion_reports.read(mine)}
+    rows = member_rows.rows(["m4"], reports, said(node(4)))
+    assert len(member_rows.table(rows).splitlines()) == 2
 
 
 @given(st.dictionaries(st.sampled_from([*report(1), "more"]), ANYTHING), ANYTHING)
 def test_nothing_that_a_minion_reports_breaks_a_status(keys, heard):
     reports = {
-        "m1": swarm_report.read({**report(1), **keys}),
-        "m2": swarm_report.read(keys),
-        "m3": swarm_report.read(heard),
+        "m1": minion_reports.read({**report(1), **keys}),
+        "m2": minion_reports.read(keys),
+        "m3": minion_reports.read(heard),
     }
     for answers in ({"m1": heard}, {"m1": {"m1": heard}}, {"m1": HEARD, "m2": heard}):
-        views = swarm_views.read(answers)
+        views = fleet_views.read(answers)
         one, problems = views.said, views.problems()
-        problems |= swarm_views.doubles(reports, reports, one)
-        rows = swarm_member_rows.rows(list(reports), reports, one, "", problems)
-        assert len(swarm_member_rows.table(rows).splitlines()) == len(rows) + 1
-        swarm_member_rows.to_join(rows, reports)
-        swarm_member_guard.keeper(reports, one, list(reports), True)
-        swarm_member_guard.keeper(reports, one, list(reports), False)
-        swarm_fleet.knowing({swarm_fleet.Swarm((), ()): one}, "m1")
+        problems |= fleet_views.doubles(reports, reports, one)
+        rows = member_rows.rows(list(reports), reports, one, "", problems)
+        assert len(member_rows.table(rows).splitlines()) == len(rows) + 1
+        member_rows.to_join(rows, reports)
+        member_guard.keeper(reports, one, list(reports), True)
+        member_guard.keeper(reports, one, list(reports), False)
+        swarms.knowing({swarms.Swarm((), ()): one}, "m1")
 
 
 @given(st.lists(st.tuples(st.sampled_from(MEMBERS), st.sampled_from(MEMBERS)), max_size=6))
@@ -127,8 +124,8 @@ def test_whatever_others_report_a_member_is_removed_as_itself_or_not_at_all(lies
     reports = {liar: report(number_of(liar), endpoint=places[whom]) for liar, whom in lies}
     for member in MEMBERS:
         try:
-            found = swarm_member_nodes.endpoint(member, reports, HEARD, MEMBERS)
-        except swarm_errors.SwarmError:
+            found = member_nodes.endpoint(member, reports, HEARD, MEMBERS)
+        except errors.SwarmError:
             continue
         assert found == places[member]
 

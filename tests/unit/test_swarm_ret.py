@@ -1,6 +1,7 @@
 import pytest
-import swarm_errors
-import swarm_ret
+
+from swarm_formula.core import errors
+from swarm_formula.salt import state_return
 
 
 @pytest.mark.parametrize(
@@ -13,7 +14,7 @@ import swarm_ret
     ],
 )
 def test_done(changes, test, result, comment):
-    assert swarm_ret.done("n1", changes, test) == {
+    assert state_return.done("n1", changes, test) == {
         "name": "n1",
         "result": result,
         "changes": changes,
@@ -22,16 +23,18 @@ def test_done(changes, test, result, comment):
 
 
 def test_done_with_a_comment_of_its_own():
-    assert swarm_ret.done("n1", {}, comment="Why.")["comment"] == "n1 is in the desired state. Why."
+    assert (
+        state_return.done("n1", {}, comment="Why.")["comment"] == "n1 is in the desired state. Why."
+    )
 
 
 def fail(*_, **__):
-    raise swarm_errors.SwarmError("no leader")
+    raise errors.SwarmError("no leader")
 
 
 @pytest.mark.parametrize("test", [False, True])
 def test_applied_fails_with_the_errors_own_words(test):
-    assert swarm_ret.applied("n1", test, fail) == {
+    assert state_return.applied("n1", test, fail) == {
         "name": "n1",
         "result": False,
         "changes": {},
@@ -41,13 +44,13 @@ def test_applied_fails_with_the_errors_own_words(test):
 
 @pytest.mark.parametrize("test", [False, True])
 def test_applied_passes_test_mode_on(test):
-    ret = swarm_ret.applied("n1", test, lambda what, test: {what: test}, "x")
+    ret = state_return.applied("n1", test, lambda what, test: {what: test}, "x")
     assert ret["changes"] == {"x": test}
     assert ret["result"] is (None if test else True)
 
 
 def wait(test):
-    raise swarm_errors.WaitTimeoutError("m1 has not told")
+    raise errors.WaitTimeoutError("m1 has not told")
 
 
 @pytest.mark.parametrize(
@@ -55,19 +58,19 @@ def wait(test):
     [(False, False, "m1 has not told"), (True, None, "would wait for it: m1 has not told")],
 )
 def test_what_a_change_waits_for_is_told_in_test_mode(test, result, comment):
-    ret = swarm_ret.applied("n1", test, wait)
+    ret = state_return.applied("n1", test, wait)
     assert (ret["result"], ret["comment"], ret["changes"]) == (result, comment, {})
 
 
 def test_applied_hides_no_other_error():
     with pytest.raises(ZeroDivisionError):
-        swarm_ret.applied("n1", False, lambda test: 1 / 0)
+        state_return.applied("n1", False, lambda test: 1 / 0)
 
 
 @pytest.mark.parametrize(("test", "timeout"), [(False, 30), (True, 0)])
 def test_test_mode_only_looks(test, timeout):
     asked = []
-    assert swarm_ret.waited("n1", test, asked.append, 30)["result"] is True
+    assert state_return.waited("n1", test, asked.append, 30)["result"] is True
     assert asked == [timeout]
 
 
@@ -76,5 +79,5 @@ def test_test_mode_only_looks(test, timeout):
     [(False, False, "no leader"), (True, None, "would wait for it: no leader")],
 )
 def test_waited_in_vain(test, result, comment):
-    ret = swarm_ret.waited("n1", test, fail, 30)
+    ret = state_return.waited("n1", test, fail, 30)
     assert (ret["result"], ret["comment"], ret["changes"]) == (result, comment, {})

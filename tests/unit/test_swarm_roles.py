@@ -1,9 +1,9 @@
 import json
 
 import pytest
-import swarm_consul_container
-import swarm_roles
 
+from swarm_formula.consul import container_spec
+from swarm_formula.standalone import containers
 from tests.unit.pillars import FILES, M1, VALID, node, settings_of
 
 IPV6 = M1._replace(interfaces={"eth0": ["fd00::11"]}, towards=lambda _: "fd00::11")
@@ -11,18 +11,18 @@ IPV6 = M1._replace(interfaces={"eth0": ["fd00::11"]}, towards=lambda _: "fd00::1
 
 def consul(pillar, minion=M1, certs=None):
     """Return the container of Consul and its configuration, read again."""
-    spec, text = swarm_consul_container.consul_container(
+    spec, text = container_spec.consul_container(
         settings_of({**VALID, **pillar}, minion), "/etc/x", certs, FILES
     )
     return spec, json.loads(text)
 
 
 def manager(pillar, minion=M1):
-    return swarm_roles.manager_container(settings_of({**VALID, **pillar}, minion), FILES)
+    return containers.manager_container(settings_of({**VALID, **pillar}, minion), FILES)
 
 
 def agent(pillar, minion=M1):
-    return swarm_roles.agent_container(settings_of({**VALID, **pillar}, minion), FILES)
+    return containers.agent_container(settings_of({**VALID, **pillar}, minion), FILES)
 
 
 def test_consul_server():
@@ -127,7 +127,7 @@ def test_tls_files_are_mounted_read_only():
 )
 def test_managers_are_asked_as_they_listen(options, tls):
     settings = settings_of({**VALID, "manager": {"options": options}})
-    assert swarm_roles.manager_tls(settings, FILES) == tls
+    assert containers.manager_tls(settings, FILES) == tls
 
 
 def test_agents_command():
@@ -167,4 +167,4 @@ def test_addresses_of_ipv6_stand_in_brackets():
 )
 def test_own_manager_is_asked_first(minion, ids):
     settings = settings_of(VALID, node(minion))
-    assert list(swarm_roles.manager_endpoints(settings)) == ids
+    assert list(containers.manager_endpoints(settings)) == ids

@@ -3,8 +3,9 @@
 import ipaddress
 
 import pytest
-import swarm_routes
-from swarm_routes import Device, Route
+
+from swarm_formula.overlay import routes
+from swarm_formula.overlay.routes import Device, Route
 
 NET = "5d3c131e2c8de5fb216b115302f77cdc5336ced22d8e252b437a92e8abf3f3ab"
 POOLS = [(ipaddress.ip_network("10.20.0.0/24"), 256)]
@@ -26,10 +27,10 @@ def device(near=None, far=None, name="vxlan0", vni=256):
 def test_endpoints_and_subnets_of_the_store_by_network():
     root = "docker/network/v1.0"
     store = {f"{root}/endpoint/{NET}/": None, f"{root}/endpoint/{NET}/e1/": end()}
-    assert swarm_routes.endpoints(store) == {NET: {"e1": end()}}
+    assert routes.endpoints(store) == {NET: {"e1": end()}}
     subnet = {"SubnetIP": "10.20.0.0/24", "GwIP": "10.20.0.1/24", "Vni": 256}
     store = {f"{root}/overlay/network/{NET}/": {"secure": False, "subnets": [subnet]}}
-    assert swarm_routes.subnets(store) == {NET: POOLS}
+    assert routes.subnets(store) == {NET: POOLS}
 
 
 @pytest.mark.parametrize(
@@ -55,14 +56,14 @@ def test_endpoints_and_subnets_of_the_store_by_network():
     ],
 )
 def test_routes_lead_to_endpoints_on_other_hosts(network, wanted):
-    assert swarm_routes.routes(network, POOLS, "10.84.0.11") == wanted
+    assert routes.routes(network, POOLS, "10.84.0.11") == wanted
 
 
 def test_route_of_a_second_subnet_is_that_of_its_device():
-    found = swarm_routes.routes({"a": end(addr="10.21.0.3/24")}, TWO, "10.84.0.11")
+    found = routes.routes({"a": end(addr="10.21.0.3/24")}, TWO, "10.84.0.11")
     assert [one.vni for one in found] == [257]
     both = [device(near={}, far={}), device(near={}, far={}, name="vxlan1", vni=257)]
-    assert swarm_routes.lacking(found, both) == [("vxlan1", found[0])]
+    assert routes.lacking(found, both) == [("vxlan1", found[0])]
 
 
 @pytest.mark.parametrize(
@@ -79,14 +80,14 @@ def test_route_of_a_second_subnet_is_that_of_its_device():
 )
 def test_what_the_kernel_lacks_or_has_otherwise(present, sound):
     wanted = [] if sound else [("vxlan0", ROUTE)]
-    assert swarm_routes.lacking([ROUTE], [present]) == wanted
+    assert routes.lacking([ROUTE], [present]) == wanted
 
 
 def test_unknown_subnet_is_served_by_the_only_device_and_guessed_for_none_of_two():
     route = ROUTE._replace(vni=None)
     bare = device(near={}, far={})
-    assert swarm_routes.lacking([route], [bare]) == [("vxlan0", route)]
-    assert swarm_routes.lacking([route], [bare, bare._replace(name="vxlan1", vni=257)]) == []
+    assert routes.lacking([route], [bare]) == [("vxlan0", route)]
+    assert routes.lacking([route], [bare, bare._replace(name="vxlan1", vni=257)]) == []
 
 
 def test_extra_entries_are_nobodys_business():
@@ -94,7 +95,7 @@ def test_extra_entries_are_nobodys_business():
         near={"10.20.0.3": MAC, "10.20.0.9": "02:42:0a:14:00:09"},
         far={MAC: {"10.84.0.12"}, "02:42:0a:14:00:09": {"10.84.0.13"}},
     )
-    assert swarm_routes.lacking([ROUTE], [more]) == []
+    assert routes.lacking([ROUTE], [more]) == []
 
 
 def test_devices_of_what_ip_and_bridge_print():
@@ -116,7 +117,7 @@ def test_devices_of_what_ip_and_bridge_print():
         {**own, "mac": "02:42:0a:14:00:04", "dst": "10.84.0.13", "state": ""},
         {**own, "ifname": "br0", "mac": "33:33:00:00:00:01"},
     ]
-    found = swarm_routes.devices(links, near, far)
+    found = routes.devices(links, near, far)
     assert found == [Device("vxlan0", 256, {"10.20.0.3": MAC}, {MAC: {"10.84.0.12"}})]
 
 
@@ -144,4 +145,4 @@ def container(error, status="exited", policy="always"):
     ],
 )
 def test_only_what_the_engine_was_to_start_is_started(given, due):
-    assert swarm_routes.late(given) is due
+    assert routes.late(given) is due

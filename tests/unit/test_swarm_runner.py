@@ -3,14 +3,14 @@ The runner: what it asks, whom it joins, whom it refuses to remove.
 """
 
 import pytest
-import swarm_errors
-import swarm_master
 from hypothesis import given
 from hypothesis import strategies as st
 from salt.exceptions import SaltReqTimeoutError
-from swarm_master import Master
 
 from _runners import swarm as runner
+from swarm_formula.core import errors
+from swarm_formula.salt import runner as salt_runner
+from swarm_formula.salt.runner import Master
 from tests.unit.test_swarm_members import node, report, said
 
 JOINED = {"a": {"result": True, "comment": ""}}
@@ -232,7 +232,7 @@ def told(call):
     """Return what a command returns, or the text of its refusal."""
     try:
         return call()
-    except swarm_errors.SwarmError as err:
+    except errors.SwarmError as err:
         return str(err)
 
 
@@ -468,7 +468,7 @@ def test_who_has_waited_in_vain_is_the_last_to_be_asked(fleet, monkeypatch, took
         return dict.fromkeys(minions, "Consul of m4 is still alive")
 
     monkeypatch.setattr(Master, "ask", staticmethod(ask))
-    monkeypatch.setattr(swarm_master.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(salt_runner.time, "monotonic", lambda: clock[0])
     answer = Master({}, {}, {}).ask_until_done(["m1", "m2", "m3"], "swarm_consul.expel", "m4")
     assert answer == "Consul of m4 is still alive"
     assert [minions for minions, *_ in fleet.calls("swarm_consul.expel")] == [
@@ -566,7 +566,7 @@ class Client:
 
 
 def test_who_does_not_answer_is_missing(monkeypatch):
-    monkeypatch.setattr(swarm_master.salt.client, "get_local_client", lambda mopts: Client())
+    monkeypatch.setattr(salt_runner.salt.client, "get_local_client", lambda mopts: Client())
     assert Master({}, {}, {}).ask(["m1", "m2", "m3"], "test.ping") == {"m1": True}
     assert Master({}, {}, {}).ask([], "test.ping") == {}
 
@@ -575,10 +575,10 @@ def test_master_whose_workers_are_all_busy_is_named(monkeypatch):
     def cmd(*_, **__):
         raise SaltReqTimeoutError("Salt request timed out")
 
-    monkeypatch.setattr(swarm_master.salt.client, "get_local_client", lambda mopts: Client())
+    monkeypatch.setattr(salt_runner.salt.client, "get_local_client", lambda mopts: Client())
     monkeypatch.setattr(Client, "cmd", cmd)
     words = r"did not publish swarm_node\.report.*worker_threads.*said: Salt request timed out"
-    with pytest.raises(swarm_errors.SwarmError, match=words):
+    with pytest.raises(errors.SwarmError, match=words):
         Master({}, {}, {}).ask(["m1"], "swarm_node.report")
 
 
@@ -717,7 +717,7 @@ def test_services_are_a_table_for_people(fleet, monkeypatch):
 def test_services_that_no_manager_lists_are_an_error(fleet, said):
     """A minion may say anything."""
     fleet.services = {"m1": said}
-    with pytest.raises(swarm_errors.SwarmError, match="no manager lists the services of m1"):
+    with pytest.raises(errors.SwarmError, match="no manager lists the services of m1"):
         runner.services()
 
 
@@ -765,7 +765,7 @@ def test_managers_are_asked_until_one_answers(led, call, function, args, answer)
 @pytest.mark.parametrize(("call", "function", "args", "answer"), CALLS)
 def test_error_of_the_leader_is_the_error(led, call, function, args, answer):
     led.answers = {"m1": None, "m2": "ERROR: service web: gave up"}
-    with pytest.raises(swarm_errors.SwarmError, match="m1,m2: ERROR: service web: gave up"):
+    with pytest.raises(errors.SwarmError, match="m1,m2: ERROR: service web: gave up"):
         call()
 
 
@@ -782,14 +782,14 @@ def test_tasks_and_logs_are_text_for_people(led, monkeypatch):
 def test_answers_of_another_shape_are_no_answers(led, said):
     led.answers = dict.fromkeys(("m1", "m2"), said)
     for call in (runner.ps, runner.logs):
-        with pytest.raises(swarm_errors.SwarmError, match="no manager"):
+        with pytest.raises(errors.SwarmError, match="no manager"):
             call("web")
 
 
 @pytest.mark.parametrize("log", [3, "a", {"a": 1}])
 def test_log_of_another_shape_is_no_log(led, log):
     led.answers = {"m1": [{**TASK, "log": log}]}
-    with pytest.raises(swarm_errors.SwarmError, match="no manager has the logs of web"):
+    with pytest.raises(errors.SwarmError, match="no manager has the logs of web"):
         runner.logs("web")
 
 
@@ -804,11 +804,11 @@ def test_export_is_the_pillar_of_one_swarm(led, monkeypatch, output, shown):
 
 
 def test_service_that_no_swarm_has_and_that_several_have(led):
-    with pytest.raises(swarm_errors.SwarmError, match="no swarm has a service wep"):
+    with pytest.raises(errors.SwarmError, match="no swarm has a service wep"):
         runner.ps("wep")
     led.pillars["m4"] = {"swarm": {"managers": ["m4"], **NODES}}
     led.services["m4"] = [ROW]
-    with pytest.raises(swarm_errors.SwarmError, match="service web: there are several swarms"):
+    with pytest.raises(errors.SwarmError, match="service web: there are several swarms"):
         runner.rollback("web")
     led.answers = {"m4": {"image": {}}}
     assert runner.rollback("web", swarm="m4") == {"image": {}}

@@ -6,10 +6,9 @@ import copy
 import importlib
 
 import pytest
-import swarm_errors
-import swarm_membership
-import swarm_mode
 
+from swarm_formula.cluster import membership, swarm_api
+from swarm_formula.core import errors
 from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, settings_of
 from tests.unit.service_api import Manager, text
@@ -54,8 +53,8 @@ class Host:
             monkeypatch.setattr(module, "__context__", self.context, raising=False)
             monkeypatch.setattr(module, "__pillar__", {"swarm": self.pillar}, raising=False)
             monkeypatch.setattr(module, "_client", self.api.connect)
-        monkeypatch.setattr(swarm_mode, "swarm", lambda _: {"NodeID": "id-m1"})
-        monkeypatch.setattr(swarm_membership, "manager", lambda _: self.manager)
+        monkeypatch.setattr(swarm_api, "swarm", lambda _: {"NodeID": "id-m1"})
+        monkeypatch.setattr(membership, "manager", lambda _: self.manager)
         monkeypatch.setattr(self.modules["swarm_network"], "_judge", lambda _: None)
         self.service, self.secret, self.config, self.network, self.stack = (
             self.modules[name] for name in MODULES
@@ -146,7 +145,7 @@ def test_states_of_ones_own_count_with_earlier_ones_in_a_dry_run(host):
     assert own_states(host) == own_states(host, test=True) == [{}] * 5
     # What was noted in one run is nothing in the next.
     host.context.clear()
-    with pytest.raises(swarm_errors.SettingsError, match="one that the cluster has"):
+    with pytest.raises(errors.SettingsError, match="one that the cluster has"):
         host.service.apply("app", {**OWN, "secrets": ["kez"]}, test=True)
 
 
@@ -173,9 +172,9 @@ def removals(host, test=False):
 def test_dry_run_removes_what_services_had_that_earlier_states_remove(host):
     own_states(host)
     host.context.clear()
-    with pytest.raises(swarm_errors.SwarmError, match="services use key-"):
+    with pytest.raises(errors.SwarmError, match="services use key-"):
         host.secret.remove("key", test=True)
-    with pytest.raises(swarm_errors.SwarmError, match="services have it: app, shop_web"):
+    with pytest.raises(errors.SwarmError, match="services have it: app, shop_web"):
         host.network.remove("own", test=True)
     before = list(host.api.written)
     promised = removals(host, test=True)
@@ -191,7 +190,7 @@ def test_single_objects_are_applied_and_removed(host):
     spec = {"image": "a", "secrets": ["key"], "configs": ["site"], "timeout": 20}
     assert host.service.apply("web", spec)["state"]["new"] == "running"
     assert host.service.apply("web", spec) == {}
-    with pytest.raises(swarm_errors.SwarmError, match="services use key-"):
+    with pytest.raises(errors.SwarmError, match="services use key-"):
         host.secret.remove("key")
     host.service.remove("web")
     assert host.secret.remove("key") == host.config.remove("site")
@@ -199,7 +198,7 @@ def test_single_objects_are_applied_and_removed(host):
 
 
 def test_wrong_option_of_a_single_service_is_refused(host):
-    with pytest.raises(swarm_errors.SettingsError, match="Did you mean 'replicas'"):
+    with pytest.raises(errors.SettingsError, match="Did you mean 'replicas'"):
         host.service.apply("web", {"image": "a", "replicsa": 2})
 
 
@@ -271,9 +270,9 @@ def test_scale_and_rollback_wait_and_are_the_leaders(host):
 
 def test_what_cannot_be_scaled_or_rolled_back_is_told(host):
     host.service.apply("all", {"image": "a", "mode": "global"})
-    with pytest.raises(swarm_errors.SettingsError, match="a global service has none"):
+    with pytest.raises(errors.SettingsError, match="a global service has none"):
         host.service.scale("all", 2)
-    with pytest.raises(swarm_errors.SwarmError, match="has no previous spec"):
+    with pytest.raises(errors.SwarmError, match="has no previous spec"):
         host.service.rollback("all")
-    with pytest.raises(swarm_errors.SwarmError, match=r"no service alk\. Did you mean 'all'"):
+    with pytest.raises(errors.SwarmError, match=r"no service alk\. Did you mean 'all'"):
         host.service.rollback("alk")

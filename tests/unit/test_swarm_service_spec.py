@@ -5,16 +5,18 @@ Options of a service: every spelling, compared with what Docker gives back.
 import copy
 
 import pytest
-import swarm_errors
-import swarm_options
-import swarm_service_modes as modes
-import swarm_service_options as service
-import swarm_service_shapes as shapes
-import swarm_service_spec as spec
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from swarm_export import nested
 
+from swarm_formula.core import errors
+from swarm_formula.service.export import nested
+from swarm_formula.spec import (
+    option_table,
+    service_modes,
+    service_options,
+    service_shapes,
+    service_spec,
+)
 from tests.unit.spec_api import kept
 
 NAMES = {"secrets": {"password-1": "id-s", "key": "id-k"}, "configs": {"site-1": "id-c"}}
@@ -27,26 +29,26 @@ def stored(body):
 
 def created(options):
     """Return the stored spec of a service that was created with these options."""
-    return stored(spec.body("web", parsed(options), NAMES))
+    return stored(service_spec.body("web", parsed(options), NAMES))
 
 
 def parsed(options):
-    return modes.parsed(options, "service web")
+    return service_modes.parsed(options, "service web")
 
 
 def differing(found, options):
     """Return which options differ from those of a stored spec."""
-    return spec.diff(spec.with_names(found, NETWORKS), parsed(options))
+    return service_spec.diff(service_spec.with_names(found, NETWORKS), parsed(options))
 
 
 def updated(found, options):
     """Return the stored spec after an update to these options."""
     changes = differing(found, options)
-    return stored(spec.update(found, parsed(options), changes, NAMES))
+    return stored(service_spec.update(found, parsed(options), changes, NAMES))
 
 
 def refused(options):
-    with pytest.raises(swarm_errors.SettingsError) as err:
+    with pytest.raises(errors.SettingsError) as err:
         parsed(options)
     return str(err.value)
 
@@ -78,25 +80,29 @@ durations = st.integers(1, 48 * 3600).flatmap(
     ).map(lambda ways: (ways[0], ways[1]))
 )
 SPELLINGS = {
-    shapes.TEXT: same(words),
-    shapes.USER: same(words),
-    shapes.FLAG: same(st.booleans()),
-    shapes.COUNT: same(st.integers(0, 1000)),
-    shapes.RATIO: st.integers(0, 100).map(lambda one: (one / 100, f"{one / 100}")),
-    shapes.SIZE: st.integers(4, 4096).map(lambda one: (f"{one}M", one << 20)),
-    shapes.CPUS: st.integers(1, 400).map(lambda one: (one / 100, one * 10**7)),
-    shapes.DURATION: durations,
-    shapes.WORDS: st.just(("a 'b c'", ["a", "b c"])) | same(st.lists(words)),
-    shapes.TEXTS: same(st.lists(words)),
-    shapes.CAPABILITIES: several(("NET_ADMIN", "cap_net_admin"), ("ALL", "all"), ("SYS_TIME",) * 2),
-    shapes.TABLE: mappings.map(lambda one: (one, {key: str(value) for key, value in one.items()})),
-    shapes.LABELS: mappings.map(lambda one: (one, dict(reversed(one.items())))),
-    shapes.ENVIRONMENT: mappings.flatmap(
+    service_shapes.TEXT: same(words),
+    service_shapes.USER: same(words),
+    service_shapes.FLAG: same(st.booleans()),
+    service_shapes.COUNT: same(st.integers(0, 1000)),
+    service_shapes.RATIO: st.integers(0, 100).map(lambda one: (one / 100, f"{one / 100}")),
+    service_shapes.SIZE: st.integers(4, 4096).map(lambda one: (f"{one}M", one << 20)),
+    service_shapes.CPUS: st.integers(1, 400).map(lambda one: (one / 100, one * 10**7)),
+    service_shapes.DURATION: durations,
+    service_shapes.WORDS: st.just(("a 'b c'", ["a", "b c"])) | same(st.lists(words)),
+    service_shapes.TEXTS: same(st.lists(words)),
+    service_shapes.CAPABILITIES: several(
+        ("NET_ADMIN", "cap_net_admin"), ("ALL", "all"), ("SYS_TIME",) * 2
+    ),
+    service_shapes.TABLE: mappings.map(
+        lambda one: (one, {key: str(value) for key, value in one.items()})
+    ),
+    service_shapes.LABELS: mappings.map(lambda one: (one, dict(reversed(one.items())))),
+    service_shapes.ENVIRONMENT: mappings.flatmap(
         lambda one: st.permutations([f"{key}={value}" for key, value in one.items()]).map(
             lambda lines: (one, lines)
         )
     ),
-    shapes.IMAGE: st.sampled_from(
+    service_shapes.IMAGE: st.sampled_from(
         [
             ("busybox", "busybox:latest"),
             ("docker.io/library/nginx:1", "nginx:1"),
@@ -105,13 +111,13 @@ SPELLINGS = {
             ("a@sha256:" + "0" * 64,) * 2,
         ]
     ),
-    shapes.GENERIC: st.just(({"gpu": 2, "fpga": 1}, {"fpga": 1, "gpu": 2})),
-    shapes.SIGNAL: st.sampled_from([("int", "SIGINT"), ("SIGTERM", "term"), ("9", 9)]),
-    shapes.ULIMITS: st.integers(1, 99).map(
+    service_shapes.GENERIC: st.just(({"gpu": 2, "fpga": 1}, {"fpga": 1, "gpu": 2})),
+    service_shapes.SIGNAL: st.sampled_from([("int", "SIGINT"), ("SIGTERM", "term"), ("9", 9)]),
+    service_shapes.ULIMITS: st.integers(1, 99).map(
         lambda one: ({"nofile": one, "core": 0}, {"core": "0:0", "nofile": f"{one}:{one}"})
     ),
-    shapes.MODE: st.just(("replicated", "replicated")),
-    shapes.NETWORKS: st.sampled_from(
+    service_shapes.MODE: st.just(("replicated", "replicated")),
+    service_shapes.NETWORKS: st.sampled_from(
         [
             (["front", "backend"], ["backend", "front"]),
             (["backend"], {"backend": None}),
@@ -119,14 +125,14 @@ SPELLINGS = {
             ({"front": {"driver_opts": {"x": 1}}},) * 2,
         ]
     ),
-    shapes.PORTS: several(
+    service_shapes.PORTS: several(
         ("80", {"target": 80}),
         ("81", "81/tcp"),
         ("8080:80", {"target": 80, "published": "8080", "protocol": "tcp", "mode": "ingress"}),
         ("53:53/udp", {"published": 53, "target": 53, "protocol": "udp"}),
         ({"published": 443, "target": 443, "mode": "host"},) * 2,
     ),
-    shapes.MOUNTS: several(
+    service_shapes.MOUNTS: several(
         ("data:/data", {"source": "data", "target": "/data/", "type": "volume"}),
         ("/etc/x/:/etc/x:ro", {"source": "/etc/x", "target": "/etc/x", "read_only": True}),
         ("/cache", {"target": "/cache", "no_copy": False}),
@@ -149,36 +155,38 @@ SPELLINGS = {
         )
         * 2,
     ),
-    shapes.SECRETS: several(
+    service_shapes.SECRETS: several(
         ("password-1", {"name": "password-1", "target": "password-1", "mode": "0444"}),
         (
             {"name": "key", "target": "tls", "uid": 7, "mode": "400"},
             {"name": "key", "target": "tls", "uid": "7", "gid": 0, "mode": "0400"},
         ),
     ),
-    shapes.CONFIGS: several(
+    service_shapes.CONFIGS: several(
         ("site-1", {"name": "site-1", "target": "/site-1"}),
         ({"name": "site-1", "target": "/etc/site"},) * 2,
     ),
-    shapes.CONSTRAINTS: several(
+    service_shapes.CONSTRAINTS: several(
         ("node.role==manager", "node.role == manager"),
         ("node.labels.zone != a b", "node.labels.zone!=a b"),
         ("engine.labels.ssd==true",) * 2,
     ),
-    shapes.PREFERENCES: st.just((["spread=node.labels.zone"], [{"spread": "node.labels.zone"}])),
-    shapes.HOSTS: st.just(
+    service_shapes.PREFERENCES: st.just(
+        (["spread=node.labels.zone"], [{"spread": "node.labels.zone"}])
+    ),
+    service_shapes.HOSTS: st.just(
         (
             {"db": ["10.0.0.5", "fd00::5"], "a": "10.0.0.6"},
             ["a:10.0.0.6", "db:fd00::5", "db:10.0.0.5"],
         )
     ),
-    shapes.ADDRESSES: st.just((["10.0.0.2", "fd00::1"], ["10.0.0.2", "fd00:0::1"])),
-    shapes.PROBE: st.sampled_from([("true", ["CMD-SHELL", "true"]), (["NONE"],) * 2]),
-    shapes.CONDITION: same(st.sampled_from(["none", "on-failure", "any"])),
-    shapes.ORDER: same(st.sampled_from(["stop-first", "start-first"])),
-    shapes.ENDPOINT: same(st.sampled_from(["vip", "dnsrr"])),
-    shapes.ON_FAILURE: same(st.sampled_from(["pause", "continue", "rollback"])),
-    shapes.ON_FAILED_ROLLBACK: same(st.sampled_from(["pause", "continue"])),
+    service_shapes.ADDRESSES: st.just((["10.0.0.2", "fd00::1"], ["10.0.0.2", "fd00:0::1"])),
+    service_shapes.PROBE: st.sampled_from([("true", ["CMD-SHELL", "true"]), (["NONE"],) * 2]),
+    service_shapes.CONDITION: same(st.sampled_from(["none", "on-failure", "any"])),
+    service_shapes.ORDER: same(st.sampled_from(["stop-first", "start-first"])),
+    service_shapes.ENDPOINT: same(st.sampled_from(["vip", "dnsrr"])),
+    service_shapes.ON_FAILURE: same(st.sampled_from(["pause", "continue", "rollback"])),
+    service_shapes.ON_FAILED_ROLLBACK: same(st.sampled_from(["pause", "continue"])),
 }
 # What a stand-in for a manager counts or waits for stays small.
 FEW = {
@@ -189,12 +197,14 @@ FEW = {
 }
 COMPARED = {
     name: one
-    for name, one in service.OPTIONS.items()
-    if one.path and one.shape is not swarm_options.SECTION
+    for name, one in service_options.OPTIONS.items()
+    if one.path and one.shape is not option_table.SECTION
 }
 
 
-SECTIONS = {name for name, one in service.OPTIONS.items() if one.shape is swarm_options.SECTION}
+SECTIONS = {
+    name for name, one in service_options.OPTIONS.items() if one.shape is option_table.SECTION
+}
 
 
 MODES = ("replicated", "global", "replicated-job", "global-job")
@@ -203,7 +213,7 @@ MODES = ("replicated", "global", "replicated-job", "global-job")
 @st.composite
 def twice(draw, need=("image",), mode="replicated"):
     """Draw a service, and the same in other words and another order."""
-    names = [name for name in sorted(COMPARED) if modes.fits(name, mode)]
+    names = [name for name in sorted(COMPARED) if service_modes.fits(name, mode)]
     chosen = {*need, *draw(st.lists(st.sampled_from(names), unique=True))}
     ways = {name: FEW.get(name, SPELLINGS[COMPARED[name].shape]) for name in sorted(chosen)}
     pairs = {name: draw(one) for name, one in ways.items()}
@@ -212,9 +222,9 @@ def twice(draw, need=("image",), mode="replicated"):
     order = draw(st.permutations(sorted(pairs)))
     one = nested({name: pair[0] for name, pair in pairs.items()})
     other = nested({name: pairs[name][1] for name in order})
-    known, faults = swarm_options.parse(one, service.OPTIONS, "web")
+    known, faults = option_table.parse(one, service_options.OPTIONS, "web")
     assert faults == []
-    assume(not list(modes.conflicts(known, "web")))
+    assume(not list(service_modes.conflicts(known, "web")))
     return one, other
 
 
@@ -248,7 +258,7 @@ def test_update_reaches_what_is_wanted_and_leaves_the_rest(before, after):
     assert differing(found, in_other_words) == {}
     named = parsed(new)
     kept = {name: value for name, value in parsed(before[0]).items() if name not in named}
-    assert spec.diff(spec.with_names(found, NETWORKS), kept) == {}
+    assert service_spec.diff(service_spec.with_names(found, NETWORKS), kept) == {}
 
 
 @given(twice())
@@ -264,12 +274,12 @@ def test_what_is_taken_away_is_as_it_was_never_there(pair):
             nothing[key] = dict.fromkeys(given_[key])
     found = updated(created(given_), nothing)
     every = {
-        name: swarm_options.current(spec.with_names(created(bare), NETWORKS), one)
+        name: option_table.current(service_spec.with_names(created(bare), NETWORKS), one)
         for name, one in COMPARED.items()
         if name not in ("mode", "replicas")
     }
     again = {
-        name: swarm_options.current(spec.with_names(found, NETWORKS), COMPARED[name])
+        name: option_table.current(service_spec.with_names(found, NETWORKS), COMPARED[name])
         for name in every
     }
     assert again == every
@@ -278,8 +288,8 @@ def test_what_is_taken_away_is_as_it_was_never_there(pair):
 @given(services)
 def test_exported_options_are_those_of_the_service(pair):
     """Who takes over a cluster has no change by the first apply, and the same service anew."""
-    found = spec.with_names(created(pair[0]), NETWORKS)
-    exported = nested(spec.options_of(found))
+    found = service_spec.with_names(created(pair[0]), NETWORKS)
+    exported = nested(service_spec.options_of(found))
     assert differing(created(pair[0]), exported) == {}
     assert differing(created({"image": "a", **exported}), pair[0]) == {}
 
@@ -287,7 +297,7 @@ def test_exported_options_are_those_of_the_service(pair):
 @given(twice())
 def test_canonical_form_is_its_own(pair):
     for name, value in parsed(pair[0]).items():
-        option = service.OPTIONS[name]
+        option = service_options.OPTIONS[name]
         if option.path and value is not None and not option.by_key:
             assert option.shape.normal(value) == value
 
@@ -295,11 +305,11 @@ def test_canonical_form_is_its_own(pair):
 @given(st.sampled_from(sorted(COMPARED)), st.data())
 def test_every_option_is_compared(name, data):
     """One other value is one difference, by the name of the option."""
-    one, _ = data.draw(twice(mode=next(mode for mode in MODES if modes.fits(name, mode))))
+    one, _ = data.draw(twice(mode=next(mode for mode in MODES if service_modes.fits(name, mode))))
     value = data.draw(SPELLINGS[COMPARED[name].shape])[0]
     other, found = nested({name: value}), created(one)
-    assume(not list(modes.conflicts(parsed(other), "web")))
-    old = swarm_options.current(spec.with_names(found, NETWORKS), COMPARED[name])
+    assume(not list(service_modes.conflicts(parsed(other), "web")))
+    old = option_table.current(service_spec.with_names(found, NETWORKS), COMPARED[name])
     new = parsed(other)[name]
     if COMPARED[name].by_key:
         old = {key: one for key, one in old.items() if key in new}
@@ -363,8 +373,8 @@ def test_what_nobody_knows_differs_and_breaks_nothing():
 
 def test_secrets_get_the_version_and_the_id_of_the_cluster():
     wanted = parsed({"image": "a", "secrets": ["password", "key"]})
-    wanted = spec.versioned(wanted, {"secrets": {"password": "password-1"}, "configs": {}})
-    found = spec.body("web", wanted, NAMES)["TaskTemplate"]["ContainerSpec"]["Secrets"]
+    wanted = service_spec.versioned(wanted, {"secrets": {"password": "password-1"}, "configs": {}})
+    found = service_spec.body("web", wanted, NAMES)["TaskTemplate"]["ContainerSpec"]["Secrets"]
     assert [(one["SecretName"], one["SecretID"], one["File"]["Name"]) for one in found] == [
         ("key", "id-k", "key"),
         ("password-1", "id-s", "password"),
@@ -378,7 +388,7 @@ def test_global_service_has_no_replicas():
 
 def test_values_that_look_secret_are_hashes_in_changes():
     wanted = parsed({"image": "a", "env": {"TOKEN": "geheim"}, "args": ["--password", "geheim"]})
-    told = str(spec.shown(spec.created(wanted)))
+    told = str(service_spec.shown(service_spec.created(wanted)))
     assert "geheim" not in told
     assert "sha256:" in told
 
@@ -455,9 +465,11 @@ def test_all_faults_are_told_at_once_and_no_value_that_may_be_secret():
     ids=str,
 )
 def test_which_changes_start_and_stop_tasks(changes, moves):
-    assert spec.moves_tasks(changes) is moves
+    assert service_spec.moves_tasks(changes) is moves
 
 
 def test_monitor_of_a_service_and_dockers_own():
-    assert spec.monitor(created({"image": "a"})) == 5
-    assert spec.monitor(created({"image": "a", "update_config": {"monitor": "500ms"}})) == 0.5
+    assert service_spec.monitor(created({"image": "a"})) == 5
+    assert (
+        service_spec.monitor(created({"image": "a", "update_config": {"monitor": "500ms"}})) == 0.5
+    )

@@ -4,12 +4,10 @@ Services are compared, refused, changed and watched until they run; every failur
 
 import docker
 import pytest
-import swarm_errors
-import swarm_rollout
-import swarm_service_api
-import swarm_services
-import swarm_unplaced
 
+from swarm_formula.core import errors
+from swarm_formula.service import api, rollout, unplaced
+from swarm_formula.service import apply as service_apply
 from tests.unit.service_api import Manager, failed, options
 
 
@@ -18,12 +16,12 @@ def manager(monkeypatch):
     return Manager().patch(monkeypatch)
 
 
-def apply(manager, test=False, pending=swarm_services.NOTHING_PENDING, **services):
-    return swarm_services.apply(manager, services, swarm_services.Run(60, pending, test))
+def apply(manager, test=False, pending=service_apply.NOTHING_PENDING, **services):
+    return service_apply.apply(manager, services, service_apply.Run(60, pending, test))
 
 
 def fails(manager, **services):
-    with pytest.raises(swarm_errors.RolloutError) as err:
+    with pytest.raises(errors.RolloutError) as err:
         apply(manager, **services)
     return str(err.value), err.value.changes
 
@@ -123,8 +121,8 @@ def image_of(manager, name="web"):
 def resolved(manager, test=False, **services):
     """Apply, and return what changed and the warnings."""
     said = []
-    run = swarm_services.Run(60, test=test, warn=said.append)
-    return swarm_services.apply(manager, services, run), said
+    run = service_apply.Run(60, test=test, warn=said.append)
+    return service_apply.apply(manager, services, run), said
 
 
 def test_new_service_has_the_digest_of_its_image_and_a_dry_run_says_so(manager):
@@ -423,7 +421,7 @@ def test_unchanged_service_that_does_not_run_is_waited_for_and_told(manager):
     apply(manager, web=options())
     manager.stop("web")
     manager.start("web", {"State": "preparing", "Message": "preparing"})
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="on m1: is preparing"):
+    with pytest.raises(errors.WaitTimeoutError, match="on m1: is preparing"):
         apply(manager, test=True, web=options())
     assert "gave up after 30 s" in fails(manager, web=options())[0]
     manager.later.append((manager.now + 4, lambda: manager.run("web")))
@@ -436,7 +434,7 @@ def test_leader_that_goes_away_meanwhile_is_waited_for(manager, monkeypatch):
     def away():
         calls.append(1)
         if 1 < len(calls) < 4:
-            raise swarm_errors.ApiError("The swarm does not have a leader")
+            raise errors.ApiError("The swarm does not have a leader")
         return nodes()
 
     monkeypatch.setattr(manager, "nodes", away)
@@ -488,7 +486,7 @@ def test_what_docker_would_refuse_is_refused_before_anything_is_written(
     if wanted.get("image") == "":
         del given["image"]
     for test in (True, False):
-        with pytest.raises(swarm_errors.SettingsError) as err:
+        with pytest.raises(errors.SettingsError) as err:
             apply(manager, test=test, other=options(), web=given)
         assert text in str(err.value)
         assert str(err.value).endswith("Nothing was changed")
@@ -496,7 +494,7 @@ def test_what_docker_would_refuse_is_refused_before_anything_is_written(
 
 
 def test_what_earlier_states_of_a_dry_run_would_make_counts(manager):
-    pending = swarm_services.Pending(
+    pending = service_apply.Pending(
         {"front"}, {"secrets": {"password": "password-2"}, "configs": {}}
     )
     wanted = options(networks=["front"], secrets=["password"])
@@ -517,12 +515,12 @@ def test_host_network_is_no_change_for_ever(manager):
 def test_service_is_removed_when_its_tasks_are_gone(manager):
     apply(manager, web=options())
     start = manager.now
-    assert swarm_service_api.remove(manager, "web", 60, test=True)
+    assert api.remove(manager, "web", 60, test=True)
     assert "web" in manager.services_
-    told = swarm_service_api.remove(manager, "web", 60)
+    told = api.remove(manager, "web", 60)
     assert told == {"state": {"old": "present", "new": "absent"}}
     assert manager.now - start >= 2
-    assert swarm_service_api.remove(manager, "web", 60) == {}
+    assert api.remove(manager, "web", 60) == {}
 
 
 # ---- rows
@@ -530,10 +528,10 @@ def test_service_is_removed_when_its_tasks_are_gone(manager):
 
 def test_row_of_a_service(manager):
     manager.behave["web"] = lambda manager, name: manager.start(name, slots=[1])
-    with pytest.raises(swarm_errors.RolloutError):
+    with pytest.raises(errors.RolloutError):
         apply(manager, web=options(replicas=2))
     (service,) = manager.services()
-    assert swarm_rollout.row(service, manager.tasks(), manager.nodes()) == {
+    assert rollout.row(service, manager.tasks(), manager.nodes()) == {
         "service": "web",
         "mode": "replicated",
         "image": "a",
@@ -551,7 +549,7 @@ def test_many_causes_are_cut(manager):
     for slot in range(1, 9):
         manager.start("web", failed(f"error {slot}"), slots=[slot])
     (service,) = manager.services()
-    told = swarm_rollout.causes(service, manager.tasks(), manager.nodes())
+    told = rollout.causes(service, manager.tasks(), manager.nodes())
     assert len(told) == 5
     assert told[-1] == "and 4 other causes"
 
@@ -573,4 +571,4 @@ def test_many_causes_are_cut(manager):
 def test_constraints_of_nodes(manager, constraint, satisfied):
     node = {**manager.nodes_[0]}
     node["Spec"] = {**node["Spec"], "Labels": {"zone": "a"}}
-    assert swarm_unplaced.satisfies(node, constraint) is satisfied
+    assert unplaced.satisfies(node, constraint) is satisfied

@@ -2,10 +2,13 @@ import json
 import re
 
 import pytest
-import swarm_errors
 
 from _modules import swarm_settings as execution
 from _states import swarm_settings as state
+from swarm_formula.core import errors
+from swarm_formula.daemon import holdings
+from swarm_formula.settings import topology
+from swarm_formula.tls import cert_files
 from tests.unit.execution import mocked
 from tests.unit.pillars import HOSTS
 
@@ -24,7 +27,7 @@ INTERFACES = {
 
 @pytest.fixture
 def configure_loader_modules(monkeypatch):
-    monkeypatch.setattr(execution.swarm_topology.Minion, "__new__", _minion)
+    monkeypatch.setattr(topology.Minion, "__new__", _minion)
     return {
         execution: {
             "__salt__": mocked(network__interfaces=INTERFACES),
@@ -67,7 +70,7 @@ def test_settings_are_plain_data():
 
 def test_every_fault_is_in_the_error(monkeypatch):
     set_pillar(monkeypatch, {"managers": ["m1", "nowhere"], "overlay": "yes", "prot": 1})
-    with pytest.raises(swarm_errors.SettingsError) as failure:
+    with pytest.raises(errors.SettingsError) as failure:
         execution.get()
     first, *rest = str(failure.value).splitlines()
     assert first == "3 fault(s) in the pillar of m1, nothing was touched:"
@@ -99,7 +102,7 @@ def test_key_that_yaml_reads_as_another_thing_is_told(monkeypatch, path, given):
     """``off: 1`` in the file. As JSON, it would be a label ``false=1``."""
     set_pillar(monkeypatch, {"managers": ["m1"], **given})
     words = rf"{re.escape(path)}: found .*; right would be a key in quotes"
-    with pytest.raises(swarm_errors.SettingsError, match=words):
+    with pytest.raises(errors.SettingsError, match=words):
         execution.get()
     assert any(re.search(words, text) for text in execution.check(fresh=False)["faults"])
 
@@ -135,7 +138,7 @@ def test_settings_are_worked_out_once_per_pillar(monkeypatch):
 def test_faults_are_not_remembered(monkeypatch):
     set_pillar(monkeypatch, {"managers": 5})
     for _ in range(2):
-        with pytest.raises(swarm_errors.SettingsError):
+        with pytest.raises(errors.SettingsError):
             execution.get()
 
 
@@ -176,7 +179,7 @@ def test_warnings_are_shown_and_stop_nothing(monkeypatch):
 
 
 def test_invalid_pillar_fails_with_all_of_it(monkeypatch):
-    error = swarm_errors.SettingsError("2 fault(s):\n- a\n- b")
+    error = errors.SettingsError("2 fault(s):\n- a\n- b")
     salt_of_state(monkeypatch, swarm_settings__get=error, swarm_settings__check=error)
     ret = state.valid("pillar")
     assert ret["result"] is False
@@ -184,7 +187,7 @@ def test_invalid_pillar_fails_with_all_of_it(monkeypatch):
 
 
 def test_what_a_running_consul_cannot_become_fails(monkeypatch):
-    error = swarm_errors.SwarmError("swarm:consul:datacenter is berlin")
+    error = errors.SwarmError("swarm:consul:datacenter is berlin")
     salt_of_state(monkeypatch, swarm_settings__get={}, swarm_consul__check_fixed=error)
     ret = state.valid("pillar")
     assert (ret["result"], ret["comment"]) == (False, "swarm:consul:datacenter is berlin")
@@ -193,7 +196,7 @@ def test_what_a_running_consul_cannot_become_fails(monkeypatch):
 @pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
 def test_swarm_of_the_other_mode_fails_before_anything_is_touched(monkeypatch, test):
     monkeypatch.setattr(state, "__opts__", {"test": test})
-    error = swarm_errors.SettingsError("m1 is in a cluster of swarm mode")
+    error = errors.SettingsError("m1 is in a cluster of swarm mode")
     salt_of_state(monkeypatch, swarm_settings__get={}, swarm_engine__check_mode=error)
     ret = state.valid("pillar")
     assert (ret["result"], ret["comment"]) == (False, "m1 is in a cluster of swarm mode")
@@ -205,8 +208,8 @@ def test_swarm_of_the_other_mode_fails_before_anything_is_touched(monkeypatch, t
 @pytest.fixture
 def bare(monkeypatch):
     """Make the minion one that has no certificate and whose engine is in no cluster."""
-    monkeypatch.setattr(execution.swarm_certs.NODE, "read", lambda: None, raising=False)
-    monkeypatch.setattr(execution.swarm_holdings, "in_cluster", lambda _: False)
+    monkeypatch.setattr(cert_files.NODE, "read", lambda: None, raising=False)
+    monkeypatch.setattr(holdings, "in_cluster", lambda _: False)
 
 
 UNNAMED = {"managers": ["m2"], "nodes": {"web-*": {}}}
@@ -216,7 +219,7 @@ UNNAMED = {"managers": ["m2"], "nodes": {"web-*": {}}}
 @pytest.mark.usefixtures("bare")
 def test_minion_that_pillar_does_not_name_is_refused_with_the_cure(monkeypatch, more):
     set_pillar(monkeypatch, {**UNNAMED, **more})
-    with pytest.raises(swarm_errors.SettingsError, match=r"nodes: \{m1: \{\}\}"):
+    with pytest.raises(errors.SettingsError, match=r"nodes: \{m1: \{\}\}"):
         execution.check_member()
     salt_of_state(
         monkeypatch, swarm_settings__get={}, swarm_settings__check_member=execution.check_member
@@ -240,9 +243,9 @@ def test_minion_that_pillar_names_and_the_ca_are_let_in(monkeypatch, more):
 def test_minion_that_is_in_the_swarm_is_warned_only(monkeypatch, has):
     """The managers' pillar may name it: an upgrade of the formula must not stop its applies."""
     if has == "a certificate":
-        monkeypatch.setattr(execution.swarm_certs.NODE, "read", lambda: "a set", raising=False)
+        monkeypatch.setattr(cert_files.NODE, "read", lambda: "a set", raising=False)
     else:
-        monkeypatch.setattr(execution.swarm_holdings, "in_cluster", lambda _: True)
+        monkeypatch.setattr(holdings, "in_cluster", lambda _: True)
     set_pillar(monkeypatch, UNNAMED)
     (told,) = execution.check_member()
     assert "does not name m1" in told
@@ -251,7 +254,7 @@ def test_minion_that_is_in_the_swarm_is_warned_only(monkeypatch, has):
 def test_swarm_clean_asks_for_no_name(monkeypatch):
     """A node that was taken out of pillar is cleaned."""
     warnings = {"faults": [], "warnings": []}
-    refused = swarm_errors.SettingsError("not named")
+    refused = errors.SettingsError("not named")
     salt_of_state(
         monkeypatch,
         swarm_settings__get={},

@@ -1,10 +1,11 @@
 import json
 
 import pytest
-import swarm_errors
-import swarm_spec
 from hypothesis import given
 from hypothesis import strategies as st
+
+from swarm_formula.core import errors
+from swarm_formula.spec import container_options
 
 SPEC = {
     "image": "swarm:1.2.9",
@@ -68,21 +69,21 @@ def inspected(body):
 
 
 def wanted(**settings):
-    return swarm_spec.wanted("web", {"image": "x", **settings})
+    return container_options.wanted("web", {"image": "x", **settings})
 
 
 def diff(container, **settings):
     settings = {key: value for key, value in wanted(**settings).items() if key != "image"}
-    return swarm_spec.diff(swarm_spec.current(container), settings)
+    return container_options.diff(container_options.current(container), settings)
 
 
 def test_what_is_created_is_what_is_wanted():
-    container = inspected(swarm_spec.body(swarm_spec.wanted("web", SPEC)))
-    assert swarm_spec.current(container) == {**SPEC, "image": "sha256:1"}
+    container = inspected(container_options.body(container_options.wanted("web", SPEC)))
+    assert container_options.current(container) == {**SPEC, "image": "sha256:1"}
 
 
 def test_every_setting_is_in_the_table_of_cases():
-    assert set(SPEC) == {"image", *swarm_spec.FIELDS}
+    assert set(SPEC) == {"image", *container_options.FIELDS}
 
 
 @pytest.mark.parametrize("key", DEFAULTS)
@@ -105,16 +106,16 @@ def test_every_setting_is_compared(key):
 )
 def test_devices_are_the_same_in_other_words(one, other):
     assert wanted(devices=[one]) == wanted(devices=[other])
-    with pytest.raises(swarm_errors.SettingsError, match="found '/dev/a:x'"):
+    with pytest.raises(errors.SettingsError, match="found '/dev/a:x'"):
         wanted(devices=["/dev/a:x"])
 
 
 def test_what_is_not_given_is_not_compared():
-    assert diff(inspected(swarm_spec.body(swarm_spec.wanted("web", SPEC)))) == {}
+    assert diff(inspected(container_options.body(container_options.wanted("web", SPEC)))) == {}
 
 
 def test_of_a_dictionary_only_the_entries_that_differ_are_shown():
-    container = inspected(swarm_spec.body(wanted(environment={"A": 1, "B": 2, "C": 3})))
+    container = inspected(container_options.body(wanted(environment={"A": 1, "B": 2, "C": 3})))
     assert diff(container, environment={"A": 1, "B": 3, "D": 4}) == {
         "environment": {"old": {"B": "2", "C": "3"}, "new": {"B": "3", "D": "4"}}
     }
@@ -154,11 +155,13 @@ IMAGE = {
     ],
 )
 def test_what_the_image_brings_is_not_compared(settings, beyond):
-    assert swarm_spec.beyond_image(settings, IMAGE) == beyond
+    assert container_options.beyond_image(settings, IMAGE) == beyond
 
 
 def test_an_image_that_is_gone_brings_nothing():
-    assert swarm_spec.beyond_image({"environment": {"A": "1"}}, None) == {"environment": {"A": "1"}}
+    assert container_options.beyond_image({"environment": {"A": "1"}}, None) == {
+        "environment": {"A": "1"}
+    }
 
 
 @pytest.mark.parametrize(
@@ -173,14 +176,14 @@ def test_an_image_that_is_gone_brings_nothing():
     ],
 )
 def test_in_place(settings, in_place):
-    container = inspected(swarm_spec.body(wanted(memory="64m", cpus=0.5)))
-    assert swarm_spec.in_place(diff(container, **settings)) is in_place
+    container = inspected(container_options.body(wanted(memory="64m", cpus=0.5)))
+    assert container_options.in_place(diff(container, **settings)) is in_place
 
 
 def test_update_body():
     settings = wanted(memory="64m", cpus=0.5, restart_policy="on-failure:2")
     del settings["image"]
-    assert swarm_spec.update_body(settings) == {
+    assert container_options.update_body(settings) == {
         "Memory": 64 << 20,
         "MemorySwap": 128 << 20,
         "NanoCpus": 500_000_000,
@@ -202,12 +205,12 @@ def test_update_body():
     ],
 )
 def test_wrong_settings(spec, words):
-    with pytest.raises(swarm_errors.SettingsError, match=f"^container web: .*{words}"):
-        swarm_spec.wanted("web", spec)
+    with pytest.raises(errors.SettingsError, match=f"^container web: .*{words}"):
+        container_options.wanted("web", spec)
 
 
 def test_a_wrong_environment_is_not_quoted():
-    with pytest.raises(swarm_errors.SettingsError) as error:
+    with pytest.raises(errors.SettingsError) as error:
         wanted(environment=["TOKEN=hush"])
     assert "hush" not in str(error.value)
 
@@ -226,13 +229,13 @@ def test_a_wrong_environment_is_not_quoted():
     ],
 )
 def test_secrets_are_shown_as_a_hash(changes, hidden):
-    shown = json.dumps(swarm_spec.shown(changes))
+    shown = json.dumps(container_options.shown(changes))
     assert ("hush" not in shown) is hidden
     assert ("sha256:" in shown) is hidden
 
 
 def test_two_secrets_are_shown_as_two_hashes():
-    shown = swarm_spec.shown({"environment": {"old": {"KEY": "a"}, "new": {"KEY": "b"}}})
+    shown = container_options.shown({"environment": {"old": {"KEY": "a"}, "new": {"KEY": "b"}}})
     assert shown["environment"]["old"] != shown["environment"]["new"]
 
 
@@ -276,16 +279,16 @@ ODD = st.recursive(
     ids=str,
 )
 def test_found_by_search_what_docker_would_never_show_as_it_was_wanted(settings):
-    with pytest.raises(swarm_errors.SettingsError):
+    with pytest.raises(errors.SettingsError):
         wanted(**settings)
 
 
-@pytest.mark.parametrize("key", swarm_spec.FIELDS)
+@pytest.mark.parametrize("key", container_options.FIELDS)
 @given(value=ODD)
 def test_odd_values_are_refused_or_survive_the_way_through_docker(key, value):
     try:
         settings = wanted(**{key: value})
-    except swarm_errors.SettingsError:
+    except errors.SettingsError:
         return
-    body = json.loads(json.dumps(swarm_spec.body(settings)))
+    body = json.loads(json.dumps(container_options.body(settings)))
     assert diff(inspected(body), **settings) == {}

@@ -7,20 +7,20 @@ import importlib
 import shutil
 
 import pytest
-import swarm_compose_keys
-import swarm_errors
-import swarm_service_modes
-import swarm_services
-import swarm_stack_file
-import swarm_stacks
 from salt.exceptions import SaltRenderError
 
+from swarm_formula.compose import keys
+from swarm_formula.core import errors
+from swarm_formula.service import apply
+from swarm_formula.spec import service_modes
+from swarm_formula.stack import file
+from swarm_formula.stack import stacks as stack_stacks
 from tests.unit import test_swarm_compose
 from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, settings_of
 from tests.unit.service_api import Manager, failed, text
 
-NAMESPACE = swarm_compose_keys.NAMESPACE
+NAMESPACE = keys.NAMESPACE
 FILES = {
     "salt://stacks/shop.yml": """
 services:
@@ -202,14 +202,14 @@ def test_what_was_changed_before_a_failure_is_told(host, monkeypatch):
     """As of a service whose tasks do not end."""
 
     def late(*_):
-        raise swarm_errors.WaitTimeoutError("its tasks are still there")
+        raise errors.WaitTimeoutError("its tasks are still there")
 
     host.run()
     smaller(host)
     more = "    secrets: [more]\nsecrets: {more: {file: ./password}}\n"
     host.files[SHOP["source"]] = host.files[SHOP["source"]].rstrip() + "\n" + more
-    monkeypatch.setattr(swarm_stacks.api, "remove", late)
-    with pytest.raises(swarm_errors.RolloutError, match="still there") as told:
+    monkeypatch.setattr(stack_stacks.api, "remove", late)
+    with pytest.raises(errors.RolloutError, match="still there") as told:
         host.run(shop={**SHOP, "prune": True})
     assert set(told.value.changes["shop"]) == {"secrets"}
 
@@ -223,10 +223,10 @@ def others(host):
     (host.folder / "x").write_text("x")
     other["secrets"]["s"]["file"] = str(host.folder / "x")
     host.module.apply("other", {"content": other})
-    swarm_services.apply(
+    apply.apply(
         host.api,
         {"shop_like": {"image": "a"}},
-        swarm_services.Run(30),
+        apply.Run(30),
     )
     return copy.deepcopy([host.api.services_, host.api.networks_, host.api.files])
 
@@ -249,13 +249,13 @@ def test_nothing_of_others_is_pruned_or_removed(host):
 def test_what_services_of_others_use_stays(host):
     host.run(shop={**SHOP, "prune": True})
     user = {"image": "a", "secrets": ["shop_password"], "networks": ["shop_front"]}
-    options = {"user": swarm_service_modes.parsed(user, "service user")}
-    swarm_services.apply(host.api, options, swarm_services.Run(30))
+    options = {"user": service_modes.parsed(user, "service user")}
+    apply.apply(host.api, options, apply.Run(30))
     smaller(host)
     changes = host.run()["shop"]
     assert set(changes) == {"services", "configs"}
     assert host.names()["secrets"] == {"shop_password"}
-    with pytest.raises(swarm_errors.RolloutError, match="other services use its networks shop_fr"):
+    with pytest.raises(errors.RolloutError, match="other services use its networks shop_fr"):
         host.module.remove("shop")
 
 
@@ -271,13 +271,13 @@ def test_files_that_people_write_are_deployed_and_then_nothing_changes(host, nam
     for one in ("public", "legacy-net", "host"):
         host.api.networks_[f"id-{one}"] = {"Id": f"id-{one}", "Name": one, "Scope": "swarm"}
     options = {"source": str(path), "environment": test_swarm_compose.ENVIRONMENT}
-    wanted = [swarm_stack_file.given({}, "st", swarm_stack_file.parsed("st", options))]
-    run = swarm_services.Run(30, warn=lambda _: None)
-    promised = swarm_stacks.deploy(host.api, wanted, run._replace(test=True))
-    assert swarm_stacks.deploy(host.api, wanted, run) == promised
+    wanted = [file.given({}, "st", file.parsed("st", options))]
+    run = apply.Run(30, warn=lambda _: None)
+    promised = stack_stacks.deploy(host.api, wanted, run._replace(test=True))
+    assert stack_stacks.deploy(host.api, wanted, run) == promised
     assert set(promised["st"]["services"]) == set(wanted[0].stack.services)
     written = len(host.api.written)
-    assert swarm_stacks.deploy(host.api, wanted, run) == {}
+    assert stack_stacks.deploy(host.api, wanted, run) == {}
     assert len(host.api.written) == written
 
 
@@ -293,11 +293,9 @@ def test_stack_is_removed_with_all_it_has(host):
 
 @pytest.mark.parametrize("labels", [{}, {NAMESPACE: "other"}], ids=["none", "other"])
 def test_service_of_others_is_not_taken_over(host, labels):
-    swarm_services.apply(
-        host.api, {"shop_web": {"image": "a", "labels": labels}}, swarm_services.Run(30)
-    )
+    apply.apply(host.api, {"shop_web": {"image": "a", "labels": labels}}, apply.Run(30))
     written = len(host.api.written)
-    with pytest.raises(swarm_errors.SettingsError) as error:
+    with pytest.raises(errors.SettingsError) as error:
         host.module.apply_all()
     owner = "stack other" if labels else "no stack"
     assert f"stack shop:services: found 'service shop_web of {owner}'" in str(error.value)
@@ -327,7 +325,7 @@ def test_nothing_is_changed_if_one_of_several_stacks_is_wrong(host):
     }
     host.pillar({"shop": SHOP, "bad": {"content": bad}})
     for test in (True, False):
-        with pytest.raises(swarm_errors.SettingsError, match="service bad_a:secrets: found 's'"):
+        with pytest.raises(errors.SettingsError, match="service bad_a:secrets: found 's'"):
             host.module.apply_all(test)
     assert host.api.written == []
 
@@ -344,7 +342,7 @@ def test_nothing_is_changed_if_one_of_several_stacks_is_wrong(host):
 )
 def test_fault_in_the_file_is_found_before_anything_is_changed(host, edit, words):
     host.edit(*edit)
-    with pytest.raises(swarm_errors.SwarmError) as error:
+    with pytest.raises(errors.SwarmError) as error:
         host.module.apply_all()
     assert str(error.value).startswith(words)
     assert host.api.written == []
@@ -368,7 +366,7 @@ def test_file_that_cannot_be_rendered_is_told_without_its_text(host):
     error = SaltRenderError("Jinja variable 'nope' is undefined", 1, "password: geheim")
     host.module.__salt__["slsutil.renderer"].side_effect = error
     host.pillar({"shop": {**SHOP, "template": "jinja"}})
-    with pytest.raises(swarm_errors.SettingsError) as found:
+    with pytest.raises(errors.SettingsError) as found:
         host.module.apply_all()
     assert str(found.value).startswith("stack shop: salt://stacks/shop.yml cannot be rendered: Ji")
     assert "geheim" not in str(found.value)
@@ -376,7 +374,7 @@ def test_file_that_cannot_be_rendered_is_told_without_its_text(host):
 
 def test_paths_in_a_file_of_the_pillar_are_absolute(host):
     content = {"services": {"a": {"image": "a", "env_file": "a.env"}}}
-    with pytest.raises(swarm_errors.SettingsError, match="the file is in no folder"):
+    with pytest.raises(errors.SettingsError, match="the file is in no folder"):
         host.module.apply("st", {"content": content})
     content["services"]["a"]["env_file"] = "salt://stacks/env/web.env"
     assert host.module.apply("st", {"content": content})["services"]["st_a"]["env"]["new"]
@@ -396,17 +394,17 @@ def test_external_objects_are_those_of_the_pillar_and_follow_their_versions(host
 def test_names_that_two_have_are_refused(host):
     web = {"content": {"services": {"web": {"image": "a"}}}}
     host.pillar({"a": web}, services={"a_web": {"image": "b"}})
-    with pytest.raises(swarm_errors.SettingsError, match="swarm:services has it as well"):
+    with pytest.raises(errors.SettingsError, match="swarm:services has it as well"):
         host.module.apply_all(test=True)
     inner = {"content": {"services": {"b_web": {"image": "a"}}}}
     host.pillar({"a_b": web, "a": inner})
-    with pytest.raises(swarm_errors.SettingsError, match="stack a_b has it as well"):
+    with pytest.raises(errors.SettingsError, match="stack a_b has it as well"):
         host.module.apply_all()
 
 
 def test_stack_that_does_not_run_fails_and_tells_what_was_changed(host):
     host.api.behave["shop_web"] = lambda api, name: api.start(name, failed("exit 1"))
-    with pytest.raises(swarm_errors.RolloutError, match=r"service shop_web: .*exit 1") as error:
+    with pytest.raises(errors.RolloutError, match=r"service shop_web: .*exit 1") as error:
         host.module.apply_all()
     assert {kind: set(one) for kind, one in error.value.changes["shop"].items()} == WHOLE
 
@@ -414,7 +412,7 @@ def test_stack_that_does_not_run_fails_and_tells_what_was_changed(host):
 def test_dry_run_tells_of_a_stack_that_does_not_run_if_nothing_else_is_to_do(host):
     host.run()
     host.api.stop("shop_web")
-    with pytest.raises(swarm_errors.WaitTimeoutError, match="service shop_web"):
+    with pytest.raises(errors.WaitTimeoutError, match="service shop_web"):
         host.module.apply_all(test=True)
 
 
@@ -443,5 +441,5 @@ def test_what_is_ignored_and_warnings_are_told_once(host):
 
 
 def test_wrong_option_of_a_single_stack_is_refused(host):
-    with pytest.raises(swarm_errors.SettingsError, match="Did you mean 'source'"):
+    with pytest.raises(errors.SettingsError, match="Did you mean 'source'"):
         host.module.apply("shop", {"soruce": "/x"})

@@ -7,8 +7,9 @@ import threading
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import swarm_store
-from swarm_store import ENDPOINTS, Store, StoreError
+
+from swarm_formula.overlay import kv_store
+from swarm_formula.overlay.kv_store import ENDPOINTS, Store, StoreError
 
 PAIRS = {"e/": "", "e/n1/": "", "e/n1/a/": json.dumps({"name": "web"}), "e/n1/b/": "no JSON"}
 KEYS = {key.replace("e/", "docker/network/v1.0/endpoint/", 1): one for key, one in PAIRS.items()}
@@ -127,4 +128,4 @@ def test_engine_without_a_store_has_none(config):
     [("10.0.0.11:2376", "10.0.0.11"), ("[fd00:0::1]:2376", "fd00::1"), ("eth0:2376", "eth0")],
 )
 def test_own_address_is_in_the_form_of_addresses(advertise, own):
-    assert swarm_store.Store({"cluster-advertise": advertise}).own == own
+    assert kv_store.Store({"cluster-advertise": advertise}).own == own

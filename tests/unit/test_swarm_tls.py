@@ -9,32 +9,25 @@ import random
 from pathlib import Path
 
 import pytest
-import swarm_ca_removal
-import swarm_ca_state
-import swarm_certificate
-import swarm_certs
-import swarm_daemon
-import swarm_errors
-import swarm_files
-import swarm_mine
-import swarm_pki
-import swarm_signing
-import swarm_wait
 
 from _modules import swarm_ca, swarm_client, swarm_tls
+from swarm_formula.core import errors, host_files, wait
+from swarm_formula.daemon import daemon_json
+from swarm_formula.salt import mine as salt_mine
+from swarm_formula.tls import ca_removal, ca_state, cert_files, own_certificate, pki, signing
 from tests.unit.execution import own_time
 from tests.unit.pillars import node, settings_of
 from tests.unit.tls_hosts import MODULES, PILLAR, Hosts
 
-BOTH = (swarm_pki.SERVER, swarm_pki.CLIENT)
+BOTH = (pki.SERVER, pki.CLIENT)
 
 
 @pytest.fixture
 def hosts(monkeypatch, tmp_path):
     """Return the hosts; nothing is on them."""
-    monkeypatch.setattr(swarm_files, "_LOCKS", tmp_path)
-    monkeypatch.setattr(swarm_wait, "_FIRST", 0.001)
-    monkeypatch.setattr(swarm_ca_removal, "_TOGETHER", 0)
+    monkeypatch.setattr(host_files, "_LOCKS", tmp_path)
+    monkeypatch.setattr(wait, "_FIRST", 0.001)
+    monkeypatch.setattr(ca_removal, "_TOGETHER", 0)
     return Hosts(monkeypatch, tmp_path)
 
 
@@ -46,8 +39,8 @@ def test_servers_and_nobody_else_are_told_consuls_management_token(hosts):
         **MADE,
     }
     told = hosts.mine["m1", "swarm_acl"]
-    assert told == {"servers": "(?:m1|m2|m3)$", "token": swarm_ca_state.load()["acl"]}
-    assert swarm_ca.management()["token"] == swarm_mine.MASK
+    assert told == {"servers": "(?:m1|m2|m3)$", "token": ca_state.load()["acl"]}
+    assert swarm_ca.management()["token"] == salt_mine.MASK
     assert hosts.apply("m1", **consul) == {"m1": {}}
     assert hosts.mine["m1", "swarm_acl"] == told
     for _ in "off", "still off":
@@ -119,7 +112,7 @@ def test_masterless_host_is_its_own_ca(hosts, monkeypatch):
 def test_ca_that_has_not_told_yet_is_waited_for(hosts):
     hosts.on("m4", timeout=5)
     hosts.on("m4").update(timeout=0)
-    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"m1, the CA .* has not told m4 whom"):
+    with pytest.raises(errors.WaitTimeoutError, match=r"m1, the CA .* has not told m4 whom"):
         swarm_tls.apply()
 
 
@@ -127,9 +120,7 @@ def test_ca_that_does_not_answer_is_told_with_what_to_look_at(hosts):
     hosts.apply("m1")
     hosts.reachable = False
     hosts.on("m4").update(timeout=0)
-    with pytest.raises(
-        swarm_errors.WaitTimeoutError, match="the master does not let minions ask it"
-    ):
+    with pytest.raises(errors.WaitTimeoutError, match="the master does not let minions ask it"):
         swarm_tls.apply()
     hosts.reachable = True
     assert hosts.apply("m4") == {"m4": MADE}
@@ -140,9 +131,9 @@ def test_who_is_refused_is_told_at_once(hosts, monkeypatch):
     monkeypatch.setitem(hosts.mine, ("m1", "swarm_ca"), hosts.mine["m1", "swarm_ca"])
     hosts.pillar = {**PILLAR, "nodes": {}}
     hosts.on("m4")
-    with pytest.raises(swarm_errors.SwarmError, match="no certificate for m4: the pillar of m1"):
+    with pytest.raises(errors.SwarmError, match="no certificate for m4: the pillar of m1"):
         swarm_tls.apply()
-    assert swarm_certs.NODE.read() is None
+    assert cert_files.NODE.read() is None
 
 
 def test_address_of_another_is_not_certified(hosts):
@@ -150,9 +141,7 @@ def test_address_of_another_is_not_certified(hosts):
     hosts.pillar = {**PILLAR, "nodes": {"m4": {}, "m3": {}}, "managers": ["m1", "m2"]}
     settings = hosts.on("m3")
     settings["address"] = "10.77.0.14"
-    with pytest.raises(
-        swarm_errors.SwarmError, match=r"which is that of m4; if m4 is gone: salt m"
-    ):
+    with pytest.raises(errors.SwarmError, match=r"which is that of m4; if m4 is gone: salt m"):
         swarm_tls.apply()
     hosts.on("m1")
     assert swarm_ca.forget("m4") == {"m4": {"old": "10.77.0.14", "new": None}}
@@ -165,13 +154,13 @@ def test_second_ca_is_not_made_where_the_first_is_trusted(hosts):
     hosts.apply("m1", "m2", "m4")
     hosts.pillar = {**PILLAR, "managers": ["m2", "m3"]}
     hosts.on("m2")
-    with pytest.raises(swarm_errors.SwarmError, match=r"m2 is to be the CA .* of another one"):
+    with pytest.raises(errors.SwarmError, match=r"m2 is to be the CA .* of another one"):
         swarm_ca.apply()
     # Nor is it waited for, on the others or on the CA itself.
     for host in ("m1", "m4"):
         hosts.on(host)
         for test in (True, False):
-            with pytest.raises(swarm_errors.SwarmError, match=r"Name m1 in swarm:tls:ca"):
+            with pytest.raises(errors.SwarmError, match=r"Name m1 in swarm:tls:ca"):
                 swarm_tls.apply(test=test)
     hosts.pillar = {**hosts.pillar, "nodes": {"m4": {}, "m1": {}}, "tls": {"ca": "m1"}}
     gone = {"old": "present", "new": "signed for server.dc1.consul no more"}
@@ -182,11 +171,11 @@ def test_second_ca_is_not_made_where_the_first_is_trusted(hosts):
 def test_test_mode_tells_that_another_minion_is_no_ca_yet(hosts):
     hosts.apply("m1", "m2", "m4")
     hosts.on("m4", tls={"ca": "m2"})
-    with pytest.raises(swarm_errors.SwarmError, match=r"m1 is the CA that m4 trusts"):
+    with pytest.raises(errors.SwarmError, match=r"m1 is the CA that m4 trusts"):
         swarm_tls.apply(test=True)
     # As after an upgrade from a release that noted nothing.
-    swarm_files.note("tls", {})
-    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"m2, the CA .* has not told m4"):
+    host_files.note("tls", {})
+    with pytest.raises(errors.WaitTimeoutError, match=r"m2, the CA .* has not told m4"):
         swarm_tls.apply(test=True)
     hosts.on("m3", tls={"ca": "m2"})
     assert swarm_tls.apply(test=True) == MADE, "on a bare host, the CA may be bare as well"
@@ -195,11 +184,11 @@ def test_test_mode_tells_that_another_minion_is_no_ca_yet(hosts):
 def test_ca_that_was_lost_is_not_replaced_behind_the_nodes_backs(hosts):
     hosts.apply("m1", "m4")
     hosts.on("m1")
-    swarm_ca_state.FILE.unlink()
+    ca_state.FILE.unlink()
     swarm_tls.distrust()
     hosts.apply("m1")
     hosts.on("m4")
-    with pytest.raises(swarm_errors.SwarmError, match="is another one than m4 trusts"):
+    with pytest.raises(errors.SwarmError, match="is another one than m4 trusts"):
         swarm_tls.apply()
     swarm_tls.distrust()
     assert hosts.apply("m4") == {"m4": MADE}
@@ -212,9 +201,9 @@ def test_new_hosts_wait_for_a_new_ca_although_the_mine_has_the_record_of_a_lost_
         hosts.on(host)
         swarm_tls.distrust()
     hosts.on("m1")
-    swarm_ca_state.FILE.unlink()
+    ca_state.FILE.unlink()
     hosts.on("m4").update(timeout=0)
-    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"does not sign for m4: m1 is no CA"):
+    with pytest.raises(errors.WaitTimeoutError, match=r"does not sign for m4: m1 is no CA"):
         swarm_tls.apply()
     publish = hosts._publish
 
@@ -227,18 +216,18 @@ def test_new_hosts_wait_for_a_new_ca_although_the_mine_has_the_record_of_a_lost_
     hosts._publish = made_meanwhile
     hosts.on("m4")
     assert swarm_tls.apply() == MADE
-    have = swarm_certs.NODE.read()
-    assert swarm_pki.issuer(have.cert, have.ca)
+    have = cert_files.NODE.read()
+    assert pki.issuer(have.cert, have.ca)
     assert hosts.apply("m1", "m4") == {"m1": {}, "m4": {}}
 
 
 @pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
 def test_master_that_keeps_nothing_of_what_minions_tell_is_named(hosts, monkeypatch, test):
-    monkeypatch.setattr(swarm_mine, "_PATIENCE", 0.01)
+    monkeypatch.setattr(salt_mine, "_PATIENCE", 0.01)
     hosts.forgetful = True
     hosts.apply("m1")
     hosts.on("m4")
-    with pytest.raises(swarm_errors.SwarmError) as error:
+    with pytest.raises(errors.SwarmError) as error:
         swarm_tls.apply(test=test)
     assert "does not keep what m4 tells" in str(error.value)
     assert "minion_data_cache" in str(error.value)
@@ -265,10 +254,8 @@ def test_ca_that_does_not_sign_is_told_with_its_own_words(hosts, answer, words, 
     hosts.on("m4")
     salt = {**swarm_tls.__salt__, "publish.publish": lambda *_, **__: answer}
     hosts._monkeypatch.setattr(swarm_tls, "__salt__", salt)
-    hosts._monkeypatch.setattr(
-        swarm_wait, "time", own_time(monotonic=iter(range(0, 9000, 3)).__next__)
-    )
-    with pytest.raises(swarm_errors.SwarmError) as error:
+    hosts._monkeypatch.setattr(wait, "time", own_time(monotonic=iter(range(0, 9000, 3)).__next__))
+    with pytest.raises(errors.SwarmError) as error:
         swarm_tls.apply()
     assert "m1, the CA (swarm:tls:ca), does not sign for m4: " in str(error.value)
     assert words in str(error.value)
@@ -279,17 +266,17 @@ def test_certificate_by_a_ca_whose_clock_is_ahead_is_not_taken(hosts, monkeypatc
     """Nobody would accept it, and an engine would be restarted for it."""
     hosts.apply("m1")
     hosts.on("m4")
-    sign, now = swarm_pki.sign, swarm_pki.now
+    sign, now = pki.sign, pki.now
 
     def ahead(*arguments):
         with monkeypatch.context() as patched:
-            patched.setattr(swarm_pki, "now", lambda: now() + datetime.timedelta(days=2))
+            patched.setattr(pki, "now", lambda: now() + datetime.timedelta(days=2))
             return sign(*arguments)
 
-    monkeypatch.setattr(swarm_pki, "sign", ahead)
-    with pytest.raises(swarm_errors.SwarmError, match="The clock of m1 or m4 is wrong"):
+    monkeypatch.setattr(pki, "sign", ahead)
+    with pytest.raises(errors.SwarmError, match="The clock of m1 or m4 is wrong"):
         swarm_tls.apply()
-    assert swarm_certs.NODE.read() is None
+    assert cert_files.NODE.read() is None
 
 
 # ---- renewal
@@ -307,14 +294,14 @@ def test_certificate_by_a_ca_whose_clock_is_ahead_is_not_taken(hosts, monkeypatc
 )
 def test_certificate_is_renewed_when_it_has_to_be(hosts, pillar, why):
     hosts.apply("m1", "m2")
-    key = swarm_certs.NODE.read().key
+    key = cert_files.NODE.read().key
     hosts.pillar = {**PILLAR, **pillar}
     expected = {"certificate": {"old": "present", "new": why}} if why else {}
     hosts.on("m2")
     assert swarm_tls.apply(test=True) == expected
     hosts.apply("m1")
     assert hosts.apply("m2") == {"m2": expected}
-    assert (swarm_certs.NODE.read().key != key) is bool(why)
+    assert (cert_files.NODE.read().key != key) is bool(why)
     assert hosts.apply("m1", "m2") == {"m1": {}, "m2": {}}
 
 
@@ -332,7 +319,7 @@ def test_ca_is_changed_in_three_steps_and_everybody_is_trusted_all_the_time(host
     everybody = ("m1", "m2", "m4")
     hosts.apply(*everybody)
     hosts.pillar = {**PILLAR, "tls": {"ca_rotation": 1}}
-    old = swarm_certs.NODE.read().ca
+    old = cert_files.NODE.read().ca
     for _ in range(3):
         # By day and night, and one after the other: at each moment all trust each other.
         for host in everybody:
@@ -340,10 +327,10 @@ def test_ca_is_changed_in_three_steps_and_everybody_is_trusted_all_the_time(host
             sets = []
             for one in everybody:
                 hosts.on(one)
-                sets.append(swarm_certs.NODE.read())
-            assert all(swarm_pki.issuer(one.cert, other.ca) for one in sets for other in sets)
+                sets.append(cert_files.NODE.read())
+            assert all(pki.issuer(one.cert, other.ca) for one in sets for other in sets)
     assert hosts.apply(*everybody) == {"m1": {}, "m2": {}, "m4": {}}
-    assert old not in swarm_certs.NODE.read().ca
+    assert old not in cert_files.NODE.read().ca
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -352,14 +339,14 @@ def test_ca_waits_until_services_use_what_has_changed(hosts, seed):
     chance = random.Random(seed)  # noqa: S311  not for secrets
     everybody, running = ("m1", "m2", "m4"), set()
     hosts.apply(*everybody)
-    old = swarm_certs.NODE.read().ca
+    old = cert_files.NODE.read().ca
     hosts.pillar = {**PILLAR, "tls": {"ca_rotation": 1}}
     for _ in range(60):
         host = chance.choice(everybody)
         (hosts.end if host in running else hosts.begin)(host)
         running ^= {host}
         sets = hosts.in_use(*everybody)
-        assert all(swarm_pki.issuer(one.cert, other.ca) for one in sets for other in sets)
+        assert all(pki.issuer(one.cert, other.ca) for one in sets for other in sets)
     assert old not in {one.ca for one in hosts.in_use(*everybody)}, "nobody waits for ever"
 
 
@@ -369,12 +356,12 @@ def test_member_that_is_away_keeps_the_old_ca_alive(hosts):
     for _ in range(4):
         hosts.apply("m1", "m2")
     hosts.on("m2")
-    assert len(swarm_pki.bundle(swarm_certs.NODE.read().ca)) == 2
+    assert len(pki.bundle(cert_files.NODE.read().ca)) == 2
     del hosts.mine["m4", "swarm_tls"]  # its key was deleted
     for _ in range(4):
         hosts.apply("m1", "m2")
     hosts.on("m2")
-    assert len(swarm_pki.bundle(swarm_certs.NODE.read().ca)) == 1
+    assert len(pki.bundle(cert_files.NODE.read().ca)) == 1
 
 
 # ---- secrets
@@ -383,7 +370,7 @@ def test_member_that_is_away_keeps_the_old_ca_alive(hosts):
 def test_keys_are_nowhere_but_on_their_hosts(hosts, tmp_path):
     hosts.apply("m1", "m2", "m4")
     hosts.on("m1")
-    gossip = swarm_ca_state.load()["gossip"]
+    gossip = ca_state.load()["gossip"]
     told = json.dumps([swarm_ca.record(), swarm_ca.certificate(), swarm_ca.issued()])
     assert gossip not in told
     assert hosts.mine["m1", "swarm_ca"]["gossip"] == gossip, "for the members, in the mine"
@@ -408,12 +395,12 @@ def test_who_may_hear_it_is_told_anew_when_pillar_lets_others_in(hosts):
 @pytest.fixture
 def brought(tmp_path):
     """Return the pillar's section with files of a company's CA for 10.77.0.14."""
-    authority = swarm_pki.new_authority("a company", 90)
-    key = swarm_pki.new_key()
-    grant = swarm_pki.Grant("m4", BOTH, ("m4",), ("10.77.0.14", "127.0.0.1"))
+    authority = pki.new_authority("a company", 90)
+    key = pki.new_key()
+    grant = pki.Grant("m4", BOTH, ("m4",), ("10.77.0.14", "127.0.0.1"))
     texts = {
         "ca_cert": authority.cert,
-        "cert": swarm_pki.sign(swarm_pki.request(key, "m4"), authority, grant, 9),
+        "cert": pki.sign(pki.request(key, "m4"), authority, grant, 9),
         "key": key,
     }
     for name, text in texts.items():
@@ -426,25 +413,25 @@ def test_own_files_are_taken_over_and_renewed_as_they_change(hosts, brought):
     took = {"certificate": {"old": None, "new": f"from {brought['cert']}"}}
     assert hosts.apply("m4") == {"m4": took}
     assert hosts.apply("m4") == {"m4": {}}
-    before = swarm_certs.NODE.current()
+    before = cert_files.NODE.current()
     authority = Path(brought["ca_cert"])
-    authority.write_text(authority.read_text() + swarm_pki.new_authority("next", 9).cert)
+    authority.write_text(authority.read_text() + pki.new_authority("next", 9).cert)
     assert hosts.apply("m4") == {"m4": {"certificate": {**took["certificate"], "old": "present"}}}
-    assert swarm_certs.NODE.current() != before
+    assert cert_files.NODE.current() != before
     assert hosts.asked == []
 
 
 def test_own_files_that_will_not_do_change_nothing(hosts, brought):
     hosts.pillar = {**PILLAR, "tls": brought}
     hosts.apply("m4")
-    before = swarm_certs.NODE.read()
-    Path(brought["key"]).write_text(swarm_pki.new_key())
-    with pytest.raises(swarm_errors.SwarmError, match="the key is not that of the certificate"):
+    before = cert_files.NODE.read()
+    Path(brought["key"]).write_text(pki.new_key())
+    with pytest.raises(errors.SwarmError, match="the key is not that of the certificate"):
         hosts.apply("m4")
     Path(brought["key"]).unlink()
-    with pytest.raises(swarm_errors.SwarmError, match=r"no file .* on m4 \(swarm:tls:key\)"):
+    with pytest.raises(errors.SwarmError, match=r"no file .* on m4 \(swarm:tls:key\)"):
         hosts.apply("m4")
-    assert swarm_certs.NODE.read() == before
+    assert cert_files.NODE.read() == before
 
 
 # ---- leaving
@@ -453,7 +440,7 @@ def test_own_files_that_will_not_do_change_nothing(hosts, brought):
 def test_remove(hosts):
     hosts.apply("m1", "m4")
     hosts.on("m1")
-    with pytest.raises(swarm_errors.SwarmError, match="the CA of m1 stays, for m4 has cert"):
+    with pytest.raises(errors.SwarmError, match="the CA of m1 stays, for m4 has cert"):
         swarm_ca.remove()
     hosts.on("m4")
     gone = {"certificates": {"old": "present", "new": None}}
@@ -482,7 +469,7 @@ def test_members_of_another_swarm_hold_up_no_change_and_no_end_of_a_ca(hosts):
     ]
     hosts.on("m1")
     assert swarm_ca.complaints() == []
-    with pytest.raises(swarm_errors.SwarmError, match="for m2 has certificates of it"):
+    with pytest.raises(errors.SwarmError, match="for m2 has certificates of it"):
         swarm_ca.remove()
     hosts.on("m2")
     swarm_tls.remove()
@@ -498,12 +485,12 @@ def test_host_that_pillar_moves_to_another_swarm_is_told_how(hosts):
     hosts.pillar = second
     hosts.on("m2")
     words = r"If m2 is to move to another swarm, that of m3: .* salt m2 swarm_tls\.distrust,"
-    with pytest.raises(swarm_errors.SwarmError, match=words):
+    with pytest.raises(errors.SwarmError, match=words):
         swarm_tls.apply()
     hosts.apply("m3")
     for test in (True, False):
         hosts.on("m2")
-        with pytest.raises(swarm_errors.SwarmError) as told:
+        with pytest.raises(errors.SwarmError) as told:
             swarm_tls.apply(test=test)
         # No other host is to do anything: both swarms go on.
         assert "If m2 is to move to the swarm of m3: salt m2 swarm_tls.distrust," in str(told.value)
@@ -518,9 +505,9 @@ def test_switching_tls_off_takes_the_certificates_away_at_the_end(hosts):
     hosts.pillar = {**PILLAR, "tls": {"enabled": False}}
     hosts.on("m4")
     assert swarm_tls.apply() == {}
-    assert swarm_certs.NODE.read(), "until all is well they are what there is to go back to"
+    assert cert_files.NODE.read(), "until all is well they are what there is to go back to"
     swarm_tls.tidy()
-    assert swarm_certs.NODE.read() is None
+    assert cert_files.NODE.read() is None
 
 
 # ---- builtin mode: nodes are no clients
@@ -536,17 +523,17 @@ def certificates(hosts, *names):
     found = []
     for host in names:
         hosts.on(host)
-        found += [one for store in swarm_certificate.STORES.values() for one in store.kept()]
+        found += [one for store in own_certificate.STORES.values() for one in store.kept()]
     return found
 
 
 def engine_takes(hosts, host, certificate):
     """Return whether an engine lets somebody in with this certificate."""
     settings = hosts.on(host)
-    options = swarm_daemon.options(settings, "26.1.5", swarm_certs.NODE.current())
+    options = daemon_json.options(settings, "26.1.5", cert_files.NODE.current())
     accepted = Path(options["tlscacert"]).read_text()
-    for_clients = swarm_pki.usages(certificate.cert) >= {swarm_pki.CLIENT}
-    return for_clients and swarm_pki.issuer(certificate.cert, accepted) is not None
+    for_clients = pki.usages(certificate.cert) >= {pki.CLIENT}
+    return for_clients and pki.issuer(certificate.cert, accepted) is not None
 
 
 def test_old_certificates_open_no_engine_once_all_are_renewed(hosts):
@@ -584,12 +571,12 @@ def test_ca_that_has_none_for_clients_yet_is_waited_for(hosts):
     """It runs the version before, or classic mode: what it signs would be renewed at each apply."""
     hosts.pillar = {**OPEN, "mode": "classic"}
     hosts.apply("m1", "m4")
-    before = swarm_certs.NODE.read()
+    before = cert_files.NODE.read()
     hosts.on("m4", mode="builtin").update(timeout=0)
     assert swarm_tls.apply(test=True) == NO_CLIENT
-    with pytest.raises(swarm_errors.WaitTimeoutError, match=r"m1, the CA .* no CA for clients yet"):
+    with pytest.raises(errors.WaitTimeoutError, match=r"m1, the CA .* no CA for clients yet"):
         swarm_tls.apply()
-    assert swarm_certs.NODE.read() == before
+    assert cert_files.NODE.read() == before
 
 
 @pytest.mark.parametrize(
@@ -604,13 +591,13 @@ def test_ca_of_another_mode_is_told(hosts, mine, cas, words):
     for mode in ("builtin", mine):
         hosts.pillar = {**OPEN, "mode": mode}
         hosts.apply("m1", "m4")
-    before = swarm_certs.NODE.read()
+    before = cert_files.NODE.read()
     hosts.pillar = {**OPEN, "mode": cas}
     hosts.apply("m1")
     hosts.on("m4", mode=mine, tls={"key_type": "rsa"})
-    with pytest.raises(swarm_errors.SwarmError, match=f"{words}: give m1 the same swarm:mode"):
+    with pytest.raises(errors.SwarmError, match=f"{words}: give m1 the same swarm:mode"):
         swarm_tls.apply()
-    assert swarm_certs.NODE.read() == before
+    assert cert_files.NODE.read() == before
 
 
 def test_worker_whose_own_pillar_has_no_port_has_no_certificate_and_holds_nothing_up(hosts):
@@ -623,7 +610,7 @@ def test_worker_whose_own_pillar_has_no_port_has_no_certificate_and_holds_nothin
         hosts.apply("m1")
         hosts.apply("m4", **without)
     assert hosts.apply("m1") == {"m1": {}}
-    assert len(swarm_pki.bundle(swarm_certs.NODE.read().clients)) == 1
+    assert len(pki.bundle(cert_files.NODE.read().clients)) == 1
 
 
 @pytest.fixture
@@ -644,12 +631,12 @@ def test_users_of_builtin_mode_are_let_in_by_every_engine(hosts, users):
     assert "export DOCKER_HOST=tcp://10.77.0.11:2376\n" in profile
     assert "DOCKER_API_VERSION" not in profile, "that is of Swarm 1.2.9"
     given = (users / "m4/users/root/cert.pem").read_text()
-    (certificate,) = swarm_certs.CLIENT.kept()
+    (certificate,) = cert_files.CLIENT.kept()
     assert certificate.cert == given
     assert all([engine_takes(hosts, host, certificate) for host in EVERYBODY])
     hosts.on("m2")
-    with pytest.raises(swarm_errors.SwarmError, match="swarm:client:nodes in the pillar of m1"):
-        swarm_signing.request(swarm_tls.__salt__, hosts.on("m2"), swarm_pki.new_key(), "client")
+    with pytest.raises(errors.SwarmError, match="swarm:client:nodes in the pillar of m1"):
+        signing.request(swarm_tls.__salt__, hosts.on("m2"), pki.new_key(), "client")
 
 
 def test_users_are_let_in_all_the_time_while_the_cas_change(hosts, users):
@@ -662,10 +649,10 @@ def test_users_are_let_in_all_the_time_while_the_cas_change(hosts, users):
             swarm_client.apply()
             hosts.end(host)
             hosts.on("m4")
-            certificate = swarm_certs.CLIENT.read()
+            certificate = cert_files.CLIENT.read()
             for engine in EVERYBODY:
                 assert engine_takes(hosts, engine, certificate)
-                trusted = swarm_pki.issuer(swarm_certs.NODE.read().cert, certificate.ca)
+                trusted = pki.issuer(cert_files.NODE.read().cert, certificate.ca)
                 assert trusted is not None
     for host in EVERYBODY:
         assert not any([engine_takes(hosts, host, one) for one in old])
@@ -676,7 +663,7 @@ def test_cas_change_only_when_engines_and_users_have_what_they_need(hosts, users
     """Applies in any order: each engine that may run lets the users in, and they trust it."""
     chance = random.Random(seed)  # noqa: S311  not for secrets
     swarm_client.apply()
-    running, old = set(), swarm_certs.CLIENT.read()
+    running, old = set(), cert_files.CLIENT.read()
     hosts.pillar = {**hosts.pillar, "tls": {"ca_rotation": 1}}
     for _ in range(60):
         host = chance.choice(EVERYBODY)
@@ -688,28 +675,28 @@ def test_cas_change_only_when_engines_and_users_have_what_they_need(hosts, users
         running ^= {host}
         engines = hosts.in_use(*EVERYBODY)
         hosts.on("m4")
-        user = swarm_certs.CLIENT.read()
-        assert all(swarm_pki.issuer(user.cert, engine.clients) for engine in engines)
-        assert all(swarm_pki.issuer(engine.cert, user.ca) for engine in engines)
+        user = cert_files.CLIENT.read()
+        assert all(pki.issuer(user.cert, engine.clients) for engine in engines)
+        assert all(pki.issuer(engine.cert, user.ca) for engine in engines)
     accepted = {engine.clients for engine in hosts.in_use(*EVERYBODY)}
-    assert not any(swarm_pki.issuer(old.cert, one) for one in accepted), "nobody waits for ever"
+    assert not any(pki.issuer(old.cert, one) for one in accepted), "nobody waits for ever"
 
 
 def test_own_files_of_builtin_mode_are_for_a_server(hosts, brought):
     """And who the company's CA has signed as a client is let in: there is no other CA."""
-    grant = swarm_pki.Grant("m4", BOTH[:1], ("m4",), ("10.77.0.14", "127.0.0.1"))
-    authority = swarm_pki.new_authority("a company", 90)
-    key = swarm_pki.new_key()
+    grant = pki.Grant("m4", BOTH[:1], ("m4",), ("10.77.0.14", "127.0.0.1"))
+    authority = pki.new_authority("a company", 90)
+    key = pki.new_key()
     Path(brought["ca_cert"]).write_text(authority.cert)
     Path(brought["key"]).write_text(key)
-    cert = swarm_pki.sign(swarm_pki.request(key, "m4"), authority, grant, 9)
+    cert = pki.sign(pki.request(key, "m4"), authority, grant, 9)
     Path(brought["cert"]).write_text(cert)
     hosts.pillar = {**OPEN, "tls": brought}
     hosts.apply("m4")
-    options = swarm_daemon.options(hosts.on("m4"), "26.1.5", swarm_certs.NODE.current())
+    options = daemon_json.options(hosts.on("m4"), "26.1.5", cert_files.NODE.current())
     assert Path(options["tlscacert"]).read_text() == authority.cert
     hosts.pillar = {**PILLAR, "tls": brought}
-    with pytest.raises(swarm_errors.SwarmError, match="lacks the usage clientAuth"):
+    with pytest.raises(errors.SwarmError, match="lacks the usage clientAuth"):
         hosts.apply("m4")
 
 
@@ -737,7 +724,7 @@ def test_users_get_a_clients_certificate_once(hosts, client):
     assert sorted(one.name for one in folder.iterdir()) == ["ca.pem", "cert.pem", "key.pem"]
     assert folder.stat().st_mode & 0o777 == 0o750
     assert (folder / "key.pem").stat().st_mode & 0o777 == 0o400
-    assert swarm_pki.names((folder / "cert.pem").read_text()) == set()
+    assert pki.names((folder / "cert.pem").read_text()) == set()
     profile = (client / "swarm.sh").read_text()
     assert "export DOCKER_HOST=tcp://10.77.0.11:3376\n" in profile
     assert "export DOCKER_TLS_VERIFY=1\n" in profile
@@ -746,7 +733,7 @@ def test_users_get_a_clients_certificate_once(hosts, client):
 
 def test_user_that_is_none_is_told(hosts, client):
     hosts.on("m4", client={"nodes": ["m4"], "users": ["nobody-there"]})
-    with pytest.raises(swarm_errors.SwarmError, match=r"no user nobody-there on m4 \(swarm:client"):
+    with pytest.raises(errors.SwarmError, match=r"no user nobody-there on m4 \(swarm:client"):
         swarm_client.apply()
 
 
@@ -819,7 +806,7 @@ def test_ca_whose_pillar_gives_less_is_told(hosts):
     """It would sign at every apply, and never what is due."""
     hosts.apply("m1", "m4")
     hosts.on("m4", consul={"servers": ["m1", "m2", "m4"]})
-    with pytest.raises(swarm_errors.SwarmError, match=r"m1, the CA .* without server\.dc1\.consul"):
+    with pytest.raises(errors.SwarmError, match=r"m1, the CA .* without server\.dc1\.consul"):
         swarm_tls.apply()
 
 
@@ -845,15 +832,15 @@ def test_certificate_to_which_the_ca_gives_more_is_renewed_all_the_same(hosts, o
     hosts.pillar = {**PILLAR, "tls": {"names": ["swarm.example.com"]}}
     hosts.apply("m1", "m2")
     hosts.on("m2", tls={"names": [], **own})
-    key = swarm_certs.NODE.read().key
+    key = cert_files.NODE.read().key
     assert swarm_tls.apply()["certificate"]["new"].startswith(why)
-    assert swarm_certs.NODE.read().key != key
+    assert cert_files.NODE.read().key != key
 
 
 def test_gossip_key_is_renewed_without_another_path_for_what_reads_certificates(hosts):
     hosts.apply("m1", "m4")
     hosts.on("m4")
-    before, files = swarm_certs.NODE.read(), swarm_certs.NODE.current()
+    before, files = cert_files.NODE.read(), cert_files.NODE.current()
     hosts.on("m1")
     assert swarm_ca.renewable() == ["gossip"]
     assert swarm_ca.renew("gossip") == "made"
@@ -871,8 +858,8 @@ def test_gossip_key_is_renewed_without_another_path_for_what_reads_certificates(
     assert hosts.apply("m4") == {"m4": changes}
     assert hosts.apply("m4") == {"m4": {}}
     hosts.on("m4")
-    assert swarm_certs.NODE.current() == files
-    assert swarm_certs.NODE.read() == before._replace(gossip=told["gossip"])
+    assert cert_files.NODE.current() == files
+    assert cert_files.NODE.read() == before._replace(gossip=told["gossip"])
     hosts.on("m1")
     assert swarm_ca.renew("gossip", step="end") == "done"
     assert "gossip_old" not in hosts.mine["m1", "swarm_ca"]
@@ -882,11 +869,11 @@ def test_management_token_is_renewed_in_the_mine_of_the_servers(hosts):
     consul = {"consul": {"acl": True}}
     hosts.apply("m1", **consul)
     hosts.on("m1", **consul)
-    first = swarm_ca_state.load()["acl"]
+    first = ca_state.load()["acl"]
     assert swarm_ca.renew("acl") == "made"
     assert swarm_ca.renew("acl", step="follow") == "used"
     told = hosts.mine["m1", "swarm_acl"]
     assert (told["acl_old"], told["servers"]) == (first, "(?:m1|m2|m3)$")
-    assert set(swarm_ca.management().values()) == {swarm_mine.MASK, told["servers"]}
+    assert set(swarm_ca.management().values()) == {salt_mine.MASK, told["servers"]}
     assert swarm_ca.renew("acl", step="end") == "done"
     assert first not in json.dumps(hosts.mine["m1", "swarm_acl"])

@@ -5,9 +5,9 @@ Who is who, and at which address.
 import socket
 
 import pytest
-import swarm_address
-import swarm_pillar
 
+from swarm_formula.core import addresses as core_addresses
+from swarm_formula.settings import parse
 from tests.unit.pillars import BUILTIN, HOSTS, M1, VALID, node, resolved, settings_of
 
 INTERFACES = {
@@ -38,7 +38,7 @@ INTERFACES = {
     ids=str,
 )
 def test_address_that_pillar_means(wanted, found):
-    assert swarm_address.pick(wanted, INTERFACES) == found
+    assert core_addresses.pick(wanted, INTERFACES) == found
 
 
 @pytest.mark.parametrize(
@@ -57,31 +57,31 @@ def test_address_that_pillar_means(wanted, found):
     ],
 )
 def test_address_that_others_can_reach(address, usable):
-    assert swarm_address.usable(address) is usable
+    assert core_addresses.usable(address) is usable
 
 
 @pytest.mark.parametrize(
     ("address", "endpoint"), [("10.0.0.1", "10.0.0.1:2275"), ("fd00::1", "[fd00::1]:2275")]
 )
 def test_endpoint(address, endpoint):
-    assert swarm_address.endpoint(address, 2275) == endpoint
-    assert swarm_address.host(endpoint) == address
+    assert core_addresses.endpoint(address, 2275) == endpoint
+    assert core_addresses.host(endpoint) == address
 
 
 def test_way_to_this_host_itself_starts_here():
-    assert swarm_address.towards("127.0.0.1") == "127.0.0.1"
+    assert core_addresses.towards("127.0.0.1") == "127.0.0.1"
 
 
 def test_own_address_is_told_from_others():
-    assert swarm_address.is_own("127.0.0.1")
+    assert core_addresses.is_own("127.0.0.1")
     # Nobody's: it stands in documents.
-    assert not swarm_address.is_own("203.0.113.7")
-    assert not swarm_address.is_own("nonsense")
+    assert not core_addresses.is_own("203.0.113.7")
+    assert not core_addresses.is_own("nonsense")
 
 
 @pytest.mark.parametrize("target", ["not an address", "300.0.0.1"])
 def test_no_way_is_none(target):
-    assert swarm_address.towards(target) is None
+    assert core_addresses.towards(target) is None
 
 
 def entries(*addresses):
@@ -102,7 +102,7 @@ def entries(*addresses):
 )
 def test_name_has_the_first_address_that_others_can_reach(monkeypatch, addresses, found):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: entries(*addresses))
-    assert swarm_address.resolve("m2") == found
+    assert core_addresses.resolve("m2") == found
 
 
 @pytest.mark.parametrize("error", [socket.gaierror(-2, "unknown"), UnicodeError("label too long")])
@@ -111,7 +111,7 @@ def test_name_that_cannot_be_resolved_is_none(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    assert swarm_address.resolve("m2") is None
+    assert core_addresses.resolve("m2") is None
 
 
 # ---- a node's own address
@@ -155,7 +155,7 @@ def test_name_that_cannot_be_resolved_is_none(monkeypatch, error):
 )
 def test_own_address(pillar, minion, address):
     settings, faults = resolved({**({} if minion.local else VALID), **pillar}, minion)
-    assert swarm_pillar.texts(faults) == []
+    assert parse.texts(faults) == []
     assert settings["address"] == address
 
 
@@ -199,7 +199,7 @@ def test_address_is_taken_in_whatever_form():
 
 def test_overlay_networks_of_a_store_are_refused_with_ipv6():
     _, faults = resolved(VALID, by_ipv6("m1"))
-    (text,) = swarm_pillar.texts(faults)
+    (text,) = parse.texts(faults)
     assert text.startswith("swarm:overlay: found True; right would be false: this node's address")
 
 
@@ -208,13 +208,13 @@ def test_host_that_nobody_can_reach_is_told():
     _, faults = resolved({"managers": ["m1", "m2", "m3"]}, lonely)
     assert (
         "swarm:address: found None; right would be an address: this host has none"
-        in (swarm_pillar.texts(faults)[0])
+        in (parse.texts(faults)[0])
     )
 
 
 def test_wrong_address_is_answered_with_those_there_are():
     _, faults = resolved({**VALID, "address": {"interface": "eth9"}})
-    assert swarm_pillar.texts(faults) == [
+    assert parse.texts(faults) == [
         "swarm:address: found {'interface': 'eth9'}; right would be something m1 has"
         " (lo 127.0.0.1, ::1; eth0 10.77.0.11, fe80::1)"
     ]
@@ -272,7 +272,7 @@ def test_discovery(pillar, own, url):
 
 def test_mistyped_manager_is_answered_with_a_close_name():
     _, faults = resolved({"managers": ["web-01", "wbe-01"]}, M1._replace(id="web-01"))
-    assert swarm_pillar.texts(faults) == [
+    assert parse.texts(faults) == [
         "swarm:managers:wbe-01: found 'wbe-01'; right would be a minion whose name web-01 can"
         " resolve, or {wbe-01: its address}. Did you mean 'web-01'?"
     ]

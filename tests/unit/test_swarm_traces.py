@@ -4,8 +4,9 @@ from unittest.mock import create_autospec
 
 import docker
 import pytest
-import swarm_traces
 
+from swarm_formula.docker import engine_api
+from swarm_formula.package import traces
 from tests.unit.execution import mocked
 
 BRIDGES = ("docker0", "docker_gwbridge", "br-0123456789ab")
@@ -62,7 +63,7 @@ OWN = "-A DOCKER-USER -s 192.0.2.0/24 -j DROP\n"
 
 
 def test_docker_rules_and_chains_are_removed_and_no_other():
-    tables = swarm_traces.undo(NAT + FILTER, BRIDGES).split("COMMIT\n")
+    tables = traces.undo(NAT + FILTER, BRIDGES).split("COMMIT\n")
     nat, filters = (one.splitlines() for one in tables if one)
     assert nat == [
         "*nat",
@@ -82,7 +83,7 @@ def test_docker_rules_and_chains_are_removed_and_no_other():
 
 def test_chain_for_users_stays_with_rules_of_an_administrator():
     listing = FILTER.replace("-A DOCKER-USER", OWN + "-A DOCKER-USER")
-    text = swarm_traces.undo(listing, BRIDGES)
+    text = traces.undo(listing, BRIDGES)
     assert "DOCKER-USER" not in text
     assert "-X DOCKER-ISOLATION-STAGE-1\n" in text
 
@@ -90,9 +91,9 @@ def test_chain_for_users_stays_with_rules_of_an_administrator():
 def test_chain_of_an_administrator_stays_whatever_its_name():
     own = ":DOCKER-ALLOWED - [0:0]\n"
     rules = "-A FORWARD -j DOCKER-ALLOWED\n-A DOCKER-ALLOWED -i br7 -j ACCEPT\nCOMMIT"
-    text = swarm_traces.undo(FILTER.replace(":DOCKER-USER", f"{own}:DOCKER-USER"), BRIDGES)
+    text = traces.undo(FILTER.replace(":DOCKER-USER", f"{own}:DOCKER-USER"), BRIDGES)
     other = FILTER.replace(":DOCKER-USER", f"{own}:DOCKER-USER").replace("COMMIT", rules)
-    assert swarm_traces.undo(other, BRIDGES) == text
+    assert traces.undo(other, BRIDGES) == text
     assert "DOCKER-ALLOWED" not in text
 
 
@@ -102,7 +103,7 @@ def test_chain_of_an_administrator_stays_whatever_its_name():
 )
 def test_chains_of_all_engines_are_removed(chain):
     listing = f"*filter\n:{chain} - [0:0]\n-A FORWARD -j {chain}\nCOMMIT\n"
-    assert swarm_traces.undo(listing, BRIDGES).splitlines()[1:-1] == [
+    assert traces.undo(listing, BRIDGES).splitlines()[1:-1] == [
         f"-D FORWARD -j {chain}",
         f"-F {chain}",
         f"-X {chain}",
@@ -113,12 +114,12 @@ def test_chains_of_all_engines_are_removed(chain):
     "listing", ["", "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j ACCEPT\nCOMMIT\n"]
 )
 def test_host_without_docker_has_nothing_to_undo(listing):
-    assert swarm_traces.undo(listing, BRIDGES) == ""
+    assert traces.undo(listing, BRIDGES) == ""
 
 
 def test_removed_once_nothing_is_left():
     """What the steps leave has no further step."""
-    text = swarm_traces.undo(NAT + FILTER, BRIDGES)
+    text = traces.undo(NAT + FILTER, BRIDGES)
     gone = {one.replace("-D", "-A", 1) for one in text.splitlines()}
     chains = {one.split()[1] for one in gone if one.startswith("-X")}
     left = [
@@ -126,15 +127,15 @@ def test_removed_once_nothing_is_left():
         for one in (NAT + FILTER).splitlines()
         if one not in gone and not (one[:1] in ":-" and one.lstrip(":-A ").split()[0] in chains)
     ]
-    assert swarm_traces.undo("\n".join(left), BRIDGES) == ""
+    assert traces.undo("\n".join(left), BRIDGES) == ""
 
 
 @pytest.fixture
 def kernel(monkeypatch, tmp_path):
     """Return a function that sets up bridges with their ports, and processes."""
     links, processes = tmp_path / "net", tmp_path / "proc"
-    monkeypatch.setattr(swarm_traces, "_LINKS", links)
-    monkeypatch.setattr(swarm_traces, "_PROCESSES", processes)
+    monkeypatch.setattr(traces, "_LINKS", links)
+    monkeypatch.setattr(traces, "_PROCESSES", processes)
 
     def kernel(bridges, commands=("systemd",), failing=()):
         for name, ports in bridges.items():
@@ -162,7 +163,7 @@ def commands(salt):
 
 def test_unused_bridges_are_removed_and_others_stay(kernel):
     salt = kernel({"docker0": [], "docker_gwbridge": ["veth1"], "virbr0": []})
-    assert swarm_traces.remove(salt, BRIDGES) == []
+    assert traces.remove(salt, BRIDGES) == []
     assert [one for one in commands(salt) if one[0] == "ip"] == [
         ["ip", "link", "delete", "docker0"]
     ]
@@ -171,7 +172,7 @@ def test_unused_bridges_are_removed_and_others_stay(kernel):
 
 def test_bridge_with_ports_stays_with_its_rules(kernel):
     salt = kernel({"docker0": ["tap1"], "docker_gwbridge": []})
-    swarm_traces.remove(salt, BRIDGES)
+    traces.remove(salt, BRIDGES)
     calls = salt["cmd.run_all"].call_args_list
     steps = [line for one in calls for line in (one.kwargs.get("stdin") or "").splitlines()]
     assert [one for one in steps if "docker0" in one] == ["-D FORWARD -o docker0 -j DOCKER"]
@@ -183,28 +184,26 @@ def test_bridge_that_a_network_only_uses_is_nobodys_to_remove(monkeypatch):
     named = {"Id": "1" * 64, "Options": {"com.docker.network.bridge.name": "br0"}}
     client = create_autospec(docker.APIClient, instance=True)
     client.networks.return_value = [named, {"Id": "0123456789ab" + "0" * 52, "Options": None}]
-    monkeypatch.setattr(
-        swarm_traces.swarm_docker, "connect", lambda *_, **__: contextlib.nullcontext(client)
-    )
-    assert swarm_traces.bridges(mocked(config__get=None)) == [*BRIDGES]
+    monkeypatch.setattr(engine_api, "connect", lambda *_, **__: contextlib.nullcontext(client))
+    assert traces.bridges(mocked(config__get=None)) == [*BRIDGES]
 
 
 def test_nothing_is_removed_while_another_engine_runs(kernel):
     salt = kernel({"docker0": []}, commands=("systemd", "dockerd"))
-    assert swarm_traces.remove(salt, BRIDGES) == []
+    assert traces.remove(salt, BRIDGES) == []
     assert commands(salt) == []
 
 
 def test_failure_is_returned_and_the_rest_is_removed(kernel):
     salt = kernel({"docker0": []}, failing=("ip",))
-    assert swarm_traces.remove(salt, BRIDGES) == ["'ip link delete docker0': no permission"]
+    assert traces.remove(salt, BRIDGES) == ["'ip link delete docker0': no permission"]
     assert ["iptables-restore", "-w", "--noflush"] in commands(salt)
 
 
 def test_real_iptables_take_the_steps():
     """In a network namespace of its own, as on a host that the formula has left."""
     listing = NAT + FILTER.replace("-A DOCKER-USER", OWN + "-A DOCKER-USER")
-    steps = swarm_traces.undo(listing, BRIDGES)
+    steps = traces.undo(listing, BRIDGES)
     script = (
         f"iptables-restore <<'E' && iptables-restore --noflush <<'F' && iptables-save\n"
         f"{listing}E\n{steps}F\n"
@@ -224,4 +223,4 @@ def test_real_iptables_take_the_steps():
         OWN.strip(),
         "-A DOCKER-USER -j RETURN",
     ]
-    assert swarm_traces.undo(done.stdout, BRIDGES) == ""
+    assert traces.undo(done.stdout, BRIDGES) == ""

@@ -2,11 +2,10 @@ import functools
 import threading
 
 import pytest
-import swarm_errors
-import swarm_kv
-import swarm_quorum
-import swarm_turn
 
+from swarm_formula.consul import agent_api, restart_lock
+from swarm_formula.core import errors
+from swarm_formula.core import quorum as core_quorum
 from tests.unit import consul_agent
 from tests.unit.pillars import FILES
 
@@ -23,19 +22,19 @@ def agent():
 @pytest.fixture
 def connect(agent):
     """Return what gives a client of it."""
-    return functools.partial(swarm_kv.connect, agent.settings, FILES)
+    return functools.partial(agent_api.connect, agent.settings, FILES)
 
 
 @pytest.mark.parametrize(("count", "quorum"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (7, 4)])
 def test_majority(count, quorum):
-    assert swarm_quorum.majority(count) == quorum
+    assert core_quorum.majority(count) == quorum
 
 
 SERVERS = {f"m{n}": f"10.77.0.1{n}" for n in range(1, 6)}
 
 
 def test_turn_is_held_and_given_back(agent, connect):
-    with swarm_turn.turn(connect, "m1", 5):
+    with restart_lock.turn(connect, "m1", 5):
         assert agent.keys[KEY][0] == "m1"
     assert agent.keys == {}
     assert agent.sessions == {}
@@ -43,7 +42,7 @@ def test_turn_is_held_and_given_back(agent, connect):
 
 def test_turn_outlives_its_host_by_no_more_than_its_ttl(agent, connect):
     """A session with a check of the host's own Consul would end when that goes down."""
-    with swarm_turn.turn(connect, "m1", 5):
+    with restart_lock.turn(connect, "m1", 5):
         (session,) = agent.sessions.values()
     assert session["checks"] == []
     assert session["ttl"] == "120s"
@@ -51,11 +50,11 @@ def test_turn_outlives_its_host_by_no_more_than_its_ttl(agent, connect):
 
 
 def test_turn_of_another_is_waited_for_and_named(connect):
-    with swarm_turn.turn(connect, "m1", 5):
+    with restart_lock.turn(connect, "m1", 5):
         words = "m2 waits for its turn to restart Consul or a manager: m1 has it"
         with (
-            pytest.raises(swarm_errors.WaitTimeoutError, match=words),
-            swarm_turn.turn(connect, "m2", 0),
+            pytest.raises(errors.WaitTimeoutError, match=words),
+            restart_lock.turn(connect, "m2", 0),
         ):
             pytest.fail("two hosts at a time")
 
@@ -64,14 +63,14 @@ def test_turn_of_a_run_of_this_host_that_was_killed_is_taken_over(agent, connect
     """Nobody is to wait until it ends by itself."""
     agent.sessions["of before"] = {}
     agent.keys[KEY] = ("m1", "of before")
-    with swarm_turn.turn(connect, "m1", 5):
+    with restart_lock.turn(connect, "m1", 5):
         assert agent.keys[KEY][0] == "m1"
         assert "of before" not in agent.sessions
 
 
 def test_who_waited_in_vain_leaves_nothing_behind(agent, connect):
-    with swarm_turn.turn(connect, "m1", 5):
-        with pytest.raises(swarm_errors.WaitTimeoutError), swarm_turn.turn(connect, "m2", 0):
+    with restart_lock.turn(connect, "m1", 5):
+        with pytest.raises(errors.WaitTimeoutError), restart_lock.turn(connect, "m2", 0):
             pass
         assert len(agent.sessions) == 1
 
@@ -81,7 +80,7 @@ def test_only_one_at_a_time(connect):
     inside, most = set(), []
 
     def host(name):
-        with swarm_turn.turn(connect, name, 60):
+        with restart_lock.turn(connect, name, 60):
             inside.add(name)
             most.append(len(inside))
             inside.remove(name)
@@ -95,14 +94,14 @@ def test_only_one_at_a_time(connect):
 
 
 def test_failure_in_the_turn_gives_it_back(agent, connect):
-    with pytest.raises(ZeroDivisionError), swarm_turn.turn(connect, "m1", 5):
+    with pytest.raises(ZeroDivisionError), restart_lock.turn(connect, "m1", 5):
         raise ZeroDivisionError
     assert agent.keys == {}
 
 
 def test_consul_that_is_not_back_hides_no_error(agent, connect):
     def gone():
-        with swarm_turn.turn(connect, "m1", 5):
+        with restart_lock.turn(connect, "m1", 5):
             agent.leader = ""
             raise ZeroDivisionError
 
@@ -114,7 +113,7 @@ def test_turn_is_waited_for_while_consul_elects(agent, connect):
     """Whose turn it is may be the leader's, and then nobody answers for a moment."""
     agent.leader = ""
     threading.Timer(0.2, setattr, (agent, "leader", "10.77.0.12:8300")).start()
-    with swarm_turn.turn(connect, "m1", 60):
+    with restart_lock.turn(connect, "m1", 60):
         assert agent.keys[KEY][0] == "m1"
     assert agent.sessions == {}
 
@@ -122,7 +121,7 @@ def test_turn_is_waited_for_while_consul_elects(agent, connect):
 def test_turn_without_leader_is_no_turn(agent, connect):
     agent.leader = ""
     with (
-        pytest.raises(swarm_errors.WaitTimeoutError, match="No cluster leader"),
-        swarm_turn.turn(connect, "m1", 0),
+        pytest.raises(errors.WaitTimeoutError, match="No cluster leader"),
+        restart_lock.turn(connect, "m1", 0),
     ):
         pytest.fail("no leader, no lock")

@@ -1,5 +1,6 @@
 import pytest
-import swarm_unit
+
+from swarm_formula.daemon import systemd_unit
 
 DEBIAN = r"""# /lib/systemd/system/docker.service
 [Unit]
@@ -39,7 +40,7 @@ def cat(unit, **dropins):
 
 
 def ours(command):
-    return swarm_unit.dropin(command, "10.77.0.11:2275")
+    return systemd_unit.dropin(command, "10.77.0.11:2275")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def ours(command):
     ],
 )
 def test_command_of_the_unit(units, command):
-    assert swarm_unit.exec_start(units) == command
+    assert systemd_unit.exec_start(units) == command
 
 
 def test_dropin_keeps_the_units_command_and_adds_a_socket():
@@ -111,23 +112,23 @@ def test_dropin_keeps_the_units_command_and_adds_a_socket():
 
 @pytest.mark.parametrize("unit", [DEBIAN, DOCKER_CE], ids=["debian", "docker-ce"])
 def test_dropin_is_the_same_when_it_is_already_there(unit):
-    first = ours(swarm_unit.exec_start(unit))
-    again = ours(swarm_unit.exec_start(cat(unit, zz_swarm=first)))
+    first = ours(systemd_unit.exec_start(unit))
+    again = ours(systemd_unit.exec_start(cat(unit, zz_swarm=first)))
     assert again == first
 
 
 @pytest.mark.parametrize("verify", [False, True])
 def test_dropin_moves_to_the_command_of_another_package(verify):
-    before = swarm_unit.dropin(DEBIAN_COMMAND, "10.77.0.11:2376", verify)
-    after = swarm_unit.dropin(DOCKER_CE_COMMAND, "10.77.0.11:2376", verify)
-    assert swarm_unit.moved(before, DOCKER_CE_COMMAND) == after
-    assert swarm_unit.moved(after, DOCKER_CE_COMMAND) == after
+    before = systemd_unit.dropin(DEBIAN_COMMAND, "10.77.0.11:2376", verify)
+    after = systemd_unit.dropin(DOCKER_CE_COMMAND, "10.77.0.11:2376", verify)
+    assert systemd_unit.moved(before, DOCKER_CE_COMMAND) == after
+    assert systemd_unit.moved(after, DOCKER_CE_COMMAND) == after
 
 
 @pytest.mark.parametrize("admins", ["override.conf", "10-proxy.conf", "swarm.conf", "local.conf"])
 def test_dropin_counts_last(admins):
     """``systemctl edit`` makes an ``override.conf``: systemd takes the files in this order."""
-    assert sorted([swarm_unit.DROPIN, admins])[-1] == swarm_unit.DROPIN
+    assert sorted([systemd_unit.DROPIN, admins])[-1] == systemd_unit.DROPIN
 
 
 JOURNAL = r"""
@@ -158,12 +159,12 @@ failed to start daemon: error initializing "graphdriver": no libkv: Consul not s
     ids=["panic", "of Go", "error", "quotes", "no level", "a start", "repeated", "many"],
 )
 def test_daemons_own_words(journal, said):
-    assert swarm_unit.words(journal).startswith(said)
+    assert systemd_unit.words(journal).startswith(said)
 
 
 @pytest.mark.parametrize("journal", ["", 'time="x" level=info msg="Starting up"'])
 def test_daemon_that_has_no_words(journal):
-    assert swarm_unit.words(journal) == ""
+    assert systemd_unit.words(journal) == ""
 
 
 def test_words_of_systemd_on_a_daemon_that_it_could_not_start():
@@ -172,5 +173,5 @@ docker.service: Failed at step EXEC spawning /usr/sbin/dockerd: No such file or 
 docker.service: Main process exited, code=exited, status=203/EXEC
 docker.service: Scheduled restart job, restart counter is at 1.
 """
-    said = swarm_unit.systemd_words(journal).split(" | ")
+    said = systemd_unit.systemd_words(journal).split(" | ")
     assert said == [line for line in journal.splitlines() if "ed at step" in line or "203" in line]

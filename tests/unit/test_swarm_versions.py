@@ -5,14 +5,14 @@ Secrets and configs in versions: what is made, followed, kept and removed; no co
 import hashlib
 
 import pytest
-import swarm_errors
-import swarm_services
-import swarm_versions as versions
 
+from swarm_formula.core import errors
+from swarm_formula.service import apply as service_apply
+from swarm_formula.service import secrets_configs
 from tests.unit.execution import mocked
 from tests.unit.service_api import Manager, options, text
 
-KINDS = sorted(versions.KINDS)
+KINDS = sorted(secrets_configs.KINDS)
 CONTENT = "the-content-itself"
 
 
@@ -22,13 +22,13 @@ def manager(monkeypatch):
 
 
 def apply(manager, kind, content, keep=2, test=False):
-    one = versions.Wanted(kind, "thing", content.encode(), keep)
-    return versions.apply(manager, one, test)
+    one = secrets_configs.Wanted(kind, "thing", content.encode(), keep)
+    return secrets_configs.apply(manager, one, test)
 
 
 def names(manager, kind):
-    found = versions.objects(manager, kind)
-    return [one["Spec"]["Name"] for one in versions.versions(found, "thing")]
+    found = secrets_configs.objects(manager, kind)
+    return [one["Spec"]["Name"] for one in secrets_configs.versions(found, "thing")]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -54,7 +54,7 @@ def test_content_of_before_is_the_latest_again_without_another_object(manager, k
     second, first = names(manager, kind)
     assert apply(manager, kind, "one") == {"version": {"old": second, "new": first}}
     assert names(manager, kind) == [first, second]
-    assert versions.current(versions.objects(manager, kind)) == {"thing": first}
+    assert secrets_configs.current(secrets_configs.objects(manager, kind)) == {"thing": first}
     assert apply(manager, kind, "one") == {}
 
 
@@ -65,23 +65,23 @@ def test_old_versions_go_but_those_that_are_kept(manager, kind, keep):
         promised = apply(manager, kind, str(number), keep, test=True)
         assert apply(manager, kind, str(number), keep) == promised
         assert len(names(manager, kind)) == min(number + 1, keep)
-    assert names(manager, kind)[0] == versions.version(kind, "thing", b"4")
+    assert names(manager, kind)[0] == secrets_configs.version(kind, "thing", b"4")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_version_in_use_is_never_removed(manager, kind):
     apply(manager, kind, "one")
-    swarm_services.apply(manager, {"web": options(**{kind: ["thing"]})}, swarm_services.Run(60))
+    service_apply.apply(manager, {"web": options(**{kind: ["thing"]})}, service_apply.Run(60))
     (used,) = names(manager, kind)
     for number in range(4):
         apply(manager, kind, str(number))
     assert len(names(manager, kind)) == 3
     assert used in names(manager, kind)
-    with pytest.raises(swarm_errors.SwarmError, match=f"services use {used}"):
-        versions.remove(manager, kind, "thing")
+    with pytest.raises(errors.SwarmError, match=f"services use {used}"):
+        secrets_configs.remove(manager, kind, "thing")
     # The service follows by one update, and the next change takes the old one.
-    told = swarm_services.apply(
-        manager, {"web": options(**{kind: ["thing"]})}, swarm_services.Run(60)
+    told = service_apply.apply(
+        manager, {"web": options(**{kind: ["thing"]})}, service_apply.Run(60)
     )
     assert set(told["web"]) == {kind}
     apply(manager, kind, "last")
@@ -91,12 +91,12 @@ def test_version_in_use_is_never_removed(manager, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_version_that_an_update_may_be_rolled_back_to_stays(manager, kind):
     apply(manager, kind, "one")
-    swarm_services.apply(manager, {"web": options(**{kind: ["thing"]})}, swarm_services.Run(60))
+    service_apply.apply(manager, {"web": options(**{kind: ["thing"]})}, service_apply.Run(60))
     (first,) = names(manager, kind)
     apply(manager, kind, "two")
     manager.behave["web"] = lambda manager, name: manager.status(name, "paused")
-    with pytest.raises(swarm_errors.RolloutError):
-        swarm_services.apply(manager, {"web": options(**{kind: ["thing"]})}, swarm_services.Run(60))
+    with pytest.raises(errors.RolloutError):
+        service_apply.apply(manager, {"web": options(**{kind: ["thing"]})}, service_apply.Run(60))
     manager.stop("web")
     apply(manager, kind, "three")
     assert first in names(manager, kind)
@@ -107,11 +107,11 @@ def test_version_that_an_update_may_be_rolled_back_to_stays(manager, kind):
 def test_version_of_a_task_that_is_to_run_stays(manager, kind, desired, stays):
     """As that of an old task, which a paused update has left."""
     apply(manager, kind, "one")
-    swarm_services.apply(manager, {"web": options(**{kind: ["thing"]})}, swarm_services.Run(60))
+    service_apply.apply(manager, {"web": options(**{kind: ["thing"]})}, service_apply.Run(60))
     (first,) = names(manager, kind)
     template = manager.services_["web"]["Spec"]["TaskTemplate"]
     apply(manager, kind, "two")
-    swarm_services.apply(manager, {"web": options(**{kind: ["thing"]})}, swarm_services.Run(60))
+    service_apply.apply(manager, {"web": options(**{kind: ["thing"]})}, service_apply.Run(60))
     manager.start("web", desired=desired, template=template)
     apply(manager, kind, "three")
     assert (first in names(manager, kind)) is stays
@@ -119,13 +119,13 @@ def test_version_of_a_task_that_is_to_run_stays(manager, kind, desired, stays):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_others_have_made_is_neither_taken_nor_removed(manager, kind):
-    full = versions.version(kind, "thing", b"one")
+    full = secrets_configs.version(kind, "thing", b"one")
     other = {"ID": "x", "Version": {"Index": 1}, "Spec": {"Name": full, "Labels": {}}}
     manager.files[kind][full] = other
     for test in (True, False):
-        with pytest.raises(swarm_errors.SwarmError, match="that this formula has not made"):
+        with pytest.raises(errors.SwarmError, match="that this formula has not made"):
             apply(manager, kind, "one", test=test)
-        assert versions.remove(manager, kind, "thing", test) == {}
+        assert secrets_configs.remove(manager, kind, "thing", test) == {}
     assert manager.written == []
     assert list(manager.files[kind].values()) == [other]
 
@@ -134,24 +134,24 @@ def test_what_others_have_made_is_neither_taken_nor_removed(manager, kind):
 def test_all_versions_are_removed(manager, kind):
     apply(manager, kind, "one")
     apply(manager, kind, "two")
-    assert versions.remove(manager, kind, "thing", test=True)
+    assert secrets_configs.remove(manager, kind, "thing", test=True)
     assert len(names(manager, kind)) == 2
-    assert versions.remove(manager, kind, "thing")
+    assert secrets_configs.remove(manager, kind, "thing")
     assert names(manager, kind) == []
-    assert versions.remove(manager, kind, "thing") == {}
+    assert secrets_configs.remove(manager, kind, "thing") == {}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_changed_if_one_of_several_is_refused(manager, kind):
-    large = versions.Wanted(kind, "large", b"x" * 2_000_000)
-    with pytest.raises(swarm_errors.SettingsError, match="large: found 2000000 bytes"):
-        versions.apply_all(manager, [versions.Wanted(kind, "thing", b"one"), large])
+    large = secrets_configs.Wanted(kind, "large", b"x" * 2_000_000)
+    with pytest.raises(errors.SettingsError, match="large: found 2000000 bytes"):
+        secrets_configs.apply_all(manager, [secrets_configs.Wanted(kind, "thing", b"one"), large])
     assert manager.written == []
 
 
 def test_name_of_a_secret_is_not_a_fast_hash_of_it():
     """Whoever reads the names in a log could try a dictionary on it."""
-    one, other = (versions.version("secrets", name, b"1234") for name in ("a", "b"))
+    one, other = (secrets_configs.version("secrets", name, b"1234") for name in ("a", "b"))
     assert one.partition("-")[2] != other.partition("-")[2]
     slow = hashlib.scrypt(b"1234", salt=b"a", n=4096, r=8, p=1, dklen=6)
     assert one == f"a-{slow.hex()}"
@@ -161,7 +161,7 @@ def test_name_of_a_secret_is_not_a_fast_hash_of_it():
 
 
 def given(spec, salt=None, name="thing", kind="secrets"):
-    return versions.given(salt or {}, kind, name, spec)
+    return secrets_configs.given(salt or {}, kind, name, spec)
 
 
 def test_content_is_taken_exactly_as_it_is(tmp_path):
@@ -192,7 +192,7 @@ def test_content_is_taken_exactly_as_it_is(tmp_path):
     ],
 )
 def test_wrong_secret_is_refused_without_its_content(spec, name, words):
-    with pytest.raises(swarm_errors.SwarmError) as err:
+    with pytest.raises(errors.SwarmError) as err:
         given(spec, name=name)
     assert words in str(err.value)
     assert CONTENT not in str(err.value)
@@ -200,12 +200,12 @@ def test_wrong_secret_is_refused_without_its_content(spec, name, words):
 
 def test_file_that_the_master_does_not_have():
     salt = mocked(cp__cache_file=False)
-    with pytest.raises(swarm_errors.SwarmError, match="the master has no such file"):
+    with pytest.raises(errors.SwarmError, match="the master has no such file"):
         given({"source": "salt://none"}, salt)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_content_is_in_what_is_returned(manager, kind):
     told = [apply(manager, kind, f"{CONTENT}{number}") for number in range(4)]
-    told += [versions.remove(manager, kind, "thing")]
+    told += [secrets_configs.remove(manager, kind, "thing")]
     assert CONTENT not in text(told)

@@ -4,9 +4,9 @@ Volumes of a host: created once, never changed, on the nodes that pillar names.
 
 import docker
 import pytest
-import swarm_errors
 
 from _modules import swarm_volume
+from swarm_formula.core import errors
 from tests.unit.execution import mocked
 from tests.unit.pillars import VALID, resolved, settings_of
 
@@ -97,33 +97,31 @@ def test_other_options_are_refused_before_anything_is_made(engine, monkeypatch, 
     engine.create_volume("old", "local", {"device": "x"}, {"by": "hand"})
     engine.written.clear()
     pillar(monkeypatch, new={}, old={"options": {"device": "y"}})
-    with pytest.raises(
-        swarm_errors.SwarmError, match=r"volume old: it has options .*data would be"
-    ):
+    with pytest.raises(errors.SwarmError, match=r"volume old: it has options .*data would be"):
         swarm_volume.apply_all(test)
     assert engine.written == []
     # What is not given is not compared, nor are labels of others.
     pillar(monkeypatch, old={"driver": "local"})
     assert swarm_volume.apply_all(test) == {}
-    with pytest.raises(swarm_errors.SwarmError, match="labels"):
+    with pytest.raises(errors.SwarmError, match="labels"):
         swarm_volume.apply("old", {"labels": {"by": "pillar"}}, test)
 
 
 def test_options_that_look_secret_are_in_no_error_and_no_change(engine, monkeypatch):
     spec = {"options": {"o": "username=me,password=geheim", "password": "geheim"}}
     told = str(swarm_volume.apply("cifs", spec))
-    with pytest.raises(swarm_errors.SwarmError) as err:
+    with pytest.raises(errors.SwarmError) as err:
         swarm_volume.apply("cifs", {"options": {"o": "password=geheim2"}})
     assert "geheim" not in told + str(err.value)
     assert "username=me,password=***" in told
 
 
 def test_bare_host_promises_its_volumes(monkeypatch):
-    gone = swarm_errors.EngineUnreachableError("no engine")
+    gone = errors.EngineUnreachableError("no engine")
     monkeypatch.setattr(swarm_volume, "_client", lambda _: Connected(gone))
     new = {"state": {"old": "absent", "new": "present"}}
     assert swarm_volume.apply("data", {}, test=True) == new
-    with pytest.raises(swarm_errors.EngineUnreachableError):
+    with pytest.raises(errors.EngineUnreachableError):
         swarm_volume.apply("data", {})
 
 
@@ -145,5 +143,5 @@ def test_remove(engine):
 def test_wrong_volume_is_refused_by_its_place(spec, text):
     _, faults = resolved({**VALID, "volumes": {"data": spec}})
     assert any(text in str(one) for one in faults), faults
-    with pytest.raises(swarm_errors.SettingsError, match="volume data"):
+    with pytest.raises(errors.SettingsError, match="volume data"):
         swarm_volume.apply("data", spec)

@@ -3,11 +3,10 @@ Ubuntu, by its grains, its versions and its package of the engine.
 """
 
 import pytest
-import swarm_daemon
-import swarm_dpkg
-import swarm_package_plan
 
 from _modules import swarm_repository
+from swarm_formula.daemon import daemon_json
+from swarm_formula.package import dpkg, plan
 from tests.unit.pillars import VALID, settings_of
 
 UBUNTU = "https://download.docker.com/linux/ubuntu"
@@ -57,9 +56,9 @@ def test_repository_is_that_of_the_hosts_release(monkeypatch, release, codename,
     ],
 )
 def test_versions(found, numbers, matches, differs):
-    assert swarm_daemon.version(found) == numbers
-    assert swarm_package_plan.accepts(matches, found)
-    assert not swarm_package_plan.accepts(differs, found)
+    assert daemon_json.version(found) == numbers
+    assert plan.accepts(matches, found)
+    assert not plan.accepts(differs, found)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +76,9 @@ def test_versions(found, numbers, matches, differs):
 def test_answer_decides_whether_the_package_restarts_the_engine(
     monkeypatch, tmp_path, answers, questions, restarts
 ):
-    monkeypatch.setattr(swarm_dpkg, "_ANSWERS", tmp_path / "config.dat")
-    monkeypatch.setattr(swarm_dpkg, "_QUESTIONS", tmp_path)
+    monkeypatch.setattr(dpkg, "_ANSWERS", tmp_path / "config.dat")
+    monkeypatch.setattr(dpkg, "_QUESTIONS", tmp_path)
     for name, text in (("config.dat", answers), ("docker.io.templates", questions)):
         if text is not None:
             (tmp_path / name).write_text(text)
-    assert swarm_dpkg.restarts("docker.io") is restarts
+    assert dpkg.restarts("docker.io") is restarts

@@ -8,19 +8,17 @@ import copy
 import json
 
 import pytest
-import swarm_cluster
-import swarm_export
-import swarm_member_rules
-import swarm_networks
-import swarm_nodes
-import swarm_service_api
-import swarm_service_spec
-import swarm_services
-import swarm_versions
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swarm_formula.cluster import node_info
+from swarm_formula.cluster import spec as cluster_spec
+from swarm_formula.core import member_rules
+from swarm_formula.docker import networks as docker_networks
+from swarm_formula.service import api, export, secrets_configs
+from swarm_formula.service import apply as service_apply
+from swarm_formula.spec import service_spec
 from tests.unit.cluster_api import node
 from tests.unit.pillars import settings_of
 from tests.unit.service_api import Manager
@@ -55,7 +53,7 @@ class Cluster(Manager):
 
     def apply(self, services, test=False):
         wanted = {name: parsed(one) for name, one in services.items()}
-        return swarm_services.apply(self, wanted, swarm_services.Run(60, test=test))
+        return service_apply.apply(self, wanted, service_apply.Run(60, test=test))
 
     def run_(self, services):
         """Apply, after a dry run whose promise is insisted on; return what changed."""
@@ -147,9 +145,7 @@ def nodes(draw):
         role = draw(st.sampled_from(["manager", "worker"]))
         found.append(node(f"m{number}", role))
     for one in found:
-        one["Spec"]["Labels"] = draw(
-            labels | st.just({swarm_nodes.DRAINED: "active", "odd key": ""})
-        )
+        one["Spec"]["Labels"] = draw(labels | st.just({node_info.DRAINED: "active", "odd key": ""}))
         one["Spec"]["Availability"] = draw(st.sampled_from(["active", "drain", "pause"]))
     former = {**node("m1", state="down", Labels={"zone": "former"}), "ID": "id-former"}
     return [*found, former] if draw(st.booleans()) else found
@@ -207,31 +203,31 @@ def built(manager, drawn):
     manager.swarm_ |= dict(zip(("DefaultAddrPool", "SubnetSize"), drawn["pool"], strict=True))
     for name, one in drawn["networks"].items():
         if name not in NETWORKS.values():
-            manager.post(manager, "/networks/create", swarm_networks.body(name, one))
+            manager.post(manager, "/networks/create", docker_networks.body(name, one))
     for kind, some in drawn["files"].items():
         for name, versions in some.items():
             for content in versions:
-                swarm_versions.apply(manager, swarm_versions.Wanted(kind, name, content, 100))
+                secrets_configs.apply(manager, secrets_configs.Wanted(kind, name, content, 100))
     manager.run_(drawn["services"])
     for number, (one, _) in enumerate(drawn["others"]):
-        body = swarm_service_spec.body(f"other{number}", parsed(one), NAMES)
+        body = service_spec.body(f"other{number}", parsed(one), NAMES)
         manager.post(manager, "/services/create", of_the_command_line(body))
 
 
 def exported(manager):
     """Return the pillar of a cluster, after its way through a file."""
-    seen = swarm_service_api.look(manager)
+    seen = api.look(manager)
     kinds = ("secrets", "configs")
-    found = swarm_export.Found(
+    found = export.Found(
         manager.inspect_swarm(),
         seen.nodes,
         {"id-m2": "m2"},
         seen.services,
-        swarm_service_api.described(manager, seen),
-        {kind: swarm_versions.objects(manager, kind) for kind in kinds},
+        api.described(manager, seen),
+        {kind: secrets_configs.objects(manager, kind) for kind in kinds},
     )
-    pillar = yaml.safe_load(yaml.safe_dump(swarm_export.pillar(found), allow_unicode=True))
-    assert pillar == swarm_export.pillar(found)
+    pillar = yaml.safe_load(yaml.safe_dump(export.pillar(found), allow_unicode=True))
+    assert pillar == export.pillar(found)
     return pillar
 
 
@@ -244,22 +240,22 @@ def test_pillar_of_a_cluster_changes_nothing_in_it(patched, drawn):
     found = settings_of(pillar)
     assert set(found["services"]) == {one["Spec"]["Name"] for one in manager.services()}
     before = json.dumps([manager.services_, manager.files, manager.networks_])
-    assert swarm_cluster.diff(drawn["spec"], found["builtin"]["cluster"]) == {}
-    assert swarm_cluster.init_only(manager.swarm_, found) in ([], [swarm_cluster._NO_SUBNETS])
+    assert cluster_spec.diff(drawn["spec"], found["builtin"]["cluster"]) == {}
+    assert cluster_spec.init_only(manager.swarm_, found) in ([], [cluster_spec._NO_SUBNETS])
     for one in drawn["nodes"]:
         name = one["Description"]["Hostname"]
-        wanted = swarm_member_rules.settings_of(name, found["nodes"])
+        wanted = member_rules.settings_of(name, found["nodes"])
         if one["ID"] != "id-former":
             assert (name in found["managers"]) == (one["Spec"]["Role"] == "manager")
             assert wanted["labels"].items() <= one["Spec"]["Labels"].items()
-            drained = swarm_nodes.DRAINED in one["Spec"]["Labels"]
+            drained = node_info.DRAINED in one["Spec"]["Labels"]
             real = "active" if drained else one["Spec"]["Availability"]
             assert (wanted["availability"] or "active") == real
     for name, wanted in pillar.get("networks", {}).items():
-        assert swarm_networks.apply(manager, name, swarm_networks.wanted(name, wanted)) == {}
-    configs = swarm_versions.of_pillar({}, pillar, "configs")
-    assert swarm_versions.apply_all(manager, configs) == {}
+        assert docker_networks.apply(manager, name, docker_networks.wanted(name, wanted)) == {}
+    configs = secrets_configs.of_pillar({}, pillar, "configs")
+    assert secrets_configs.apply_all(manager, configs) == {}
     wanted = found["services"]
     for test in (True, False):
-        assert swarm_services.apply(manager, wanted, swarm_services.Run(60, test=test)) == {}
+        assert service_apply.apply(manager, wanted, service_apply.Run(60, test=test)) == {}
     assert json.dumps([manager.services_, manager.files, manager.networks_]) == before

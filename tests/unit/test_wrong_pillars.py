@@ -5,10 +5,8 @@ What is wrong in a pillar is found before anything is touched, and told with pat
 import copy
 
 import pytest
-import swarm_pillar
-import swarm_relations_warnings
-import swarm_schema
 
+from swarm_formula.settings import parse, schema, warnings
 from tests.unit.pillars import BUILTIN, M1, VALID, resolved, settings_of
 from tests.wrong_pillars import WRONG, Wrong, merged
 
@@ -17,7 +15,7 @@ WITH_SERVICES = {"mode": "builtin", "overlay": False}
 
 
 def texts(pillar, minion=M1):
-    return swarm_pillar.texts(resolved(pillar, minion)[1])
+    return parse.texts(resolved(pillar, minion)[1])
 
 
 def by_id(wrong):
@@ -257,15 +255,12 @@ def test_value_at_fault_does_not_hide_others():
     ],
 )
 def test_unwise_is_a_warning_with_its_reason(pillar, words):
-    assert swarm_relations_warnings.warnings(settings_of({**VALID, "tls": {}, **pillar})) == [words]
+    assert warnings.warnings(settings_of({**VALID, "tls": {}, **pillar})) == [words]
 
 
 @pytest.mark.parametrize("managers", [["m1"], ["m1", "m2", "m3"]], ids=len)
 def test_odd_numbers_need_no_warning(managers):
-    assert (
-        swarm_relations_warnings.warnings(settings_of({**VALID, "tls": {}, "managers": managers}))
-        == []
-    )
+    assert warnings.warnings(settings_of({**VALID, "tls": {}, "managers": managers})) == []
 
 
 # ---- the table and the schema themselves
@@ -275,14 +270,14 @@ def fields(entries, path="swarm"):
     """Return ``(path, field)`` of every field of the schema."""
     for key, entry in entries.items():
         below = f"{path}:{key}"
-        if isinstance(entry, swarm_schema.Field):
+        if isinstance(entry, schema.Field):
             yield below, entry
-        elif not isinstance(entry, swarm_schema.Objects):
-            below = f"{below}:*" if isinstance(entry, swarm_schema.Each) else below
+        elif not isinstance(entry, schema.Objects):
+            below = f"{below}:*" if isinstance(entry, schema.Each) else below
             yield from fields(getattr(entry, "fields", entry), below)
 
 
-FIELDS = dict(fields(swarm_schema.SCHEMA))
+FIELDS = dict(fields(schema.SCHEMA))
 
 
 @pytest.mark.parametrize("path", FIELDS)
@@ -300,7 +295,7 @@ def test_reading_leaves_the_defaults_alone():
     """Defaults are handed out as they are: whoever works with settings must not change them."""
     before = copy.deepcopy({path: field.default for path, field in FIELDS.items()})
     settings, _ = resolved(VALID)
-    swarm_relations_warnings.warnings(settings)
+    warnings.warnings(settings)
     assert {path: field.default for path, field in FIELDS.items()} == before
 
 

@@ -4,11 +4,9 @@ Hosts that share a mine, a CA on the first of them, and what goes between them b
 
 import json
 
-import swarm_ca_state
-import swarm_certs
-import swarm_files
-
 from _modules import swarm_ca, swarm_ca_copy, swarm_client, swarm_tls
+from swarm_formula.core import host_files
+from swarm_formula.tls import ca_state, cert_files
 from tests.unit.cluster_api import Mine
 from tests.unit.execution import mocked
 from tests.unit.pillars import node, settings_of
@@ -56,9 +54,9 @@ class Hosts:
             ):
                 self._monkeypatch.setattr(module, name, value, raising=False)
         folder = self._folder / host
-        self._monkeypatch.setattr(swarm_files, "CONFIG", folder)
-        self._monkeypatch.setattr(swarm_files, "RECORD", self._folder / f"{host}.json")
-        self._monkeypatch.setattr(swarm_ca_state, "FILE", folder / "ca.json")
+        self._monkeypatch.setattr(host_files, "CONFIG", folder)
+        self._monkeypatch.setattr(host_files, "RECORD", self._folder / f"{host}.json")
+        self._monkeypatch.setattr(ca_state, "FILE", folder / "ca.json")
         return settings
 
     def _send(self, name, mine_function=None, **_):
@@ -112,5 +110,5 @@ class Hosts:
         found = []
         for host in hosts:
             self.on(host)
-            found += swarm_certs.NODE.kept()
+            found += cert_files.NODE.kept()
         return found

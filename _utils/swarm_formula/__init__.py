@@ -1,0 +1,1 @@
+"""The formula's library: all decisions, and the clients of Docker and Consul."""

@@ -1,0 +1,62 @@
+"""
+Find the differences of a builtin-mode cluster from the pillar that no apply can fix.
+"""
+
+import time
+from typing import Any
+
+from swarm_formula.builtin import next_step
+from swarm_formula.cluster import membership, node_claims, node_info, node_quorum, spec
+from swarm_formula.core import errors
+from swarm_formula.daemon import daemon_json
+from swarm_formula.docker import engine_api
+from swarm_formula.salt.execution import Host
+
+
+def find(host: Host) -> list[str]:
+    """Return the differences from the pillar that applying the state cannot fix, as messages."""
+    client, settings = host.client, host.settings
+    info = client.info()
+    swarm = info.get("Swarm") or {}
+    known = daemon_json.overlay_by_ipv6(settings, info["ServerVersion"])
+    known += membership.other_port(swarm, settings)
+    moved = _moved(swarm.get("NodeAddr"), settings)
+    if not membership.manager(swarm):
+        return [*moved, *known]
+    try:
+        cluster, nodes = _read(client)
+    except errors.SwarmError as err:
+        # This node was just demoted, or the managers have lost their quorum.
+        return [*moved, *known, f"{settings['id']} cannot look: {err}"]
+    claims = host.minion.salt["swarm_builtin.claims"]()
+    records = next_step.known(host.minion, settings).records
+    coming = filter(node_info.is_down, node_quorum.returning(nodes, records, time.time()))
+    me = node_info.by_id(nodes).get(swarm["NodeID"], {})
+    return [
+        *_moved(node_info.raft_address(me) or swarm.get("NodeAddr"), settings, nodes),
+        *known,
+        *spec.init_only(cluster, settings),
+        *node_claims.doubles(claims, nodes, settings),
+        *node_claims.strangers(nodes, claims),
+        *filter(None, [node_quorum.return_warning(nodes, list(coming))]),
+    ]
+
+
+def _read(client: Any) -> tuple[dict, list[dict]]:
+    with engine_api.translated("the cluster"):
+        return client.inspect_swarm(), client.nodes()
+
+
+def _moved(has: str | None, settings: dict, nodes: list[dict] | None = None) -> list[str]:
+    """Return a message if the cluster has another address for this node than the pillar."""
+    me = settings["id"]
+    if not has or has == settings["address"]:
+        return []
+    cure = f"salt {me} swarm_builtin.leave, and apply again"
+    if len(node_info.managers(nodes or [])) == 1:
+        # Leaving would end the cluster, and no node can join at the address it advertises.
+        cure = f"it is the only manager: give it {has} too until there is another one, then {cure}"
+    return [
+        f"{me} is known to the cluster by the address {has}, and is to have {settings['address']}:"
+        f" a node takes its address with it; {cure}"
+    ]

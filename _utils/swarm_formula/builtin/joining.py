@@ -1,0 +1,223 @@
+"""
+Bring this node into the cluster of the managers in the pillar, one step after the other.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from swarm_formula.builtin import adoption, next_step, publication
+from swarm_formula.cluster import entry, membership, node_quorum, peers, swarm_api
+from swarm_formula.cluster.membership import (
+    INIT,
+    JOIN,
+    NOTHING,
+    REJOIN,
+    RESTART,
+    UNLOCK,
+    WAIT,
+    Step,
+)
+from swarm_formula.cluster.peers import Known
+from swarm_formula.core import errors, wait
+from swarm_formula.daemon import dockerd
+from swarm_formula.salt import secret_store
+from swarm_formula.salt.execution import Host
+
+# Seconds for which the state of a failed engine must not change before the engine is restarted, and
+# seconds between two polls. The engine is then in a retry interval longer than that, and its next
+# attempt is some seconds away.
+_STEADY, _LOOK = 20, 0.5
+# Seconds within which the managers report a node that has left as down, and remove it.
+_LEFT = 45
+
+
+def changes(old: str, settings: dict, step: str | None = None) -> dict:
+    """Return what changes in swarm mode by a step, or by the way into the cluster."""
+    new = {UNLOCK: "unlocked", RESTART: "active, by a restart of the engine"}
+    where = f"in the cluster of {', '.join(settings['managers'])}"
+    return {"swarm mode": {"old": old, "new": new.get(step, where)}}
+
+
+def apply(host: Host, test: bool) -> dict:
+    """Ensure this node is in the cluster; return the changes."""
+    swarm = swarm_api.swarm(host.client)
+    known = next_step.own(host.minion, swarm, host.settings)
+    if not test:
+        publication.withdraw(host.minion, swarm, host.settings, known)
+    step = _next(host, swarm, known, test)
+    if step.what == WAIT and not known.records:
+        host.minion.mine().refuse_forgetful(host.settings["id"])
+    if step.what == NOTHING:
+        if not test:
+            adoption.note(swarm["NodeID"], is_adopted(swarm, host.settings, known))
+            publication.update(host.minion, swarm, host.settings, known)
+        return {}
+    due = changes(swarm.get("LocalNodeState") or "inactive", host.settings, step.what)
+    return due if test else _enter(host, known, swarm, step, due)
+
+
+def _enter(host: Host, known: Known, swarm: dict, step: Step, due: dict) -> dict:
+    """Take all steps that are due; return the changes, none if it was only waited."""
+    taken = become(host)
+    now = note_member(host, known)
+    if swarm.get("NodeID") == now["NodeID"] and set(taken) <= {WAIT}:
+        # The engine has just started, or the managers have elected another leader.
+        return {}
+    if step.what in {JOIN, REJOIN, RESTART, WAIT}:
+        # The node is new to the leader, which has to set its role and labels.
+        next_step.ask_managers(host.minion)
+    return due
+
+
+def note_member(host: Host, known: Known) -> dict:
+    """Record whether this node was brought in by the formula, and publish it; return its state."""
+    now = swarm_api.swarm(host.client)
+    adoption.note(now["NodeID"], is_adopted(now, host.settings, known))
+    publication.send(host.minion)
+    return now
+
+
+def is_adopted(swarm: dict, settings: dict, known: Known) -> bool:
+    """Check whether this host was this node before the formula managed it."""
+    told = known.claims.get(settings["id"]) == swarm["NodeID"]
+    return adoption.is_adopted(swarm["NodeID"], told)
+
+
+def become(host: Host, before: Iterable[str] = ()) -> list[str]:
+    """Take one step after the other until nothing is left to do; return all steps."""
+    taken = [*before]
+
+    def probe() -> str | None:
+        swarm = swarm_api.swarm(host.client)
+        known = next_step.own(host.minion, swarm, host.settings)
+        # The managers list a node that has just joined, so they need not be asked.
+        step = _find(host, swarm, known, asks=JOIN not in taken)
+        if step.what == NOTHING:
+            return None
+        if step.what == RESTART and RESTART in taken:
+            step = next_step.after_restart(host.minion, swarm, host.settings, known)
+            if step.what == RESTART:
+                return f"{host.settings['id']}, after a restart of its engine: {step.why}"
+        missing = _take(host, known, step)
+        if not (missing and step.what == RESTART):
+            taken.append(step.what)
+        return missing or f"{host.settings['id']}: {step.why}"
+
+    wait.until(probe, host.settings["timeout"])
+    return taken
+
+
+def _find(host: Host, swarm: dict, known: Known, asks: bool) -> Step:
+    if not asks:
+        return next_step.look(swarm, host.settings, known)
+    return _next(host, swarm, known)
+
+
+def _next(host: Host, swarm: dict, known: Known, test: bool = False) -> Step:
+    """Return the next step; only a dry run reports at once what the managers may tell later."""
+    try:
+        return next_step.find(host.minion, swarm, host.settings, known)
+    except errors.UntoldError as err:
+        if test:
+            raise
+        return Step(WAIT, str(err))
+
+
+def _take(host: Host, known: Known, step: Step) -> str | None:
+    """Take one step; return what blocks it, if anything."""
+    if step.what == INIT:
+        return _init(host)
+    if step.what == JOIN:
+        return _join(host, known)
+    if step.what == REJOIN:
+        return _leave_by_force(host)
+    if step.what == RESTART:
+        return restart(host)
+    if step.what == UNLOCK:
+        place, path = host.settings["builtin"]["unlock_key"], "swarm:builtin:unlock_key"
+        key = secret_store.load(host.minion.salt, place, path=path)
+        return entry.unlock(host.client, key)
+    return None
+
+
+def _init(host: Host) -> str | None:
+    """Create the cluster, unless another manager may have one."""
+    if elsewhere := swarm_api.listens(host.settings) or _telling(host):
+        return f"{', '.join(elsewhere)} may have a cluster and have not told of it: apply there"
+    adoption.begin()
+    entry.init(host.client, host.settings)
+    return None
+
+
+def _telling(host: Host) -> list[str]:
+    """Return the managers of a cluster that the mine lacks: it may have been cleared."""
+    if host.minion.masterless:
+        return []
+    return peers.managers(host.minion.salt, host.settings)
+
+
+def _join(host: Host, known: Known) -> str | None:
+    adoption.begin()
+    try:
+        entry.join(host.client, host.settings, known.records)
+    except errors.SwarmError as err:
+        # Retry: a lost leader is replaced by another one, an old token by a new one.
+        return str(err)
+    return None
+
+
+def restart(host: Host) -> str | None:
+    """Restart the engine unless this would cost the quorum; return why it was not restarted."""
+    if goes_on := _goes_on(host.client, "error"):
+        return f"{host.settings['id']}: {goes_on}"
+    swarm = swarm_api.swarm(host.client)
+    if membership.manager(swarm):
+        refused = node_quorum.restart_refusal(swarm_api.nodes(host.client), swarm["NodeID"])
+        if refused:
+            return refused
+    dockerd.start(host.minion.salt, host.settings["engine"]["service"])
+    dockerd.wait(host.settings["timeout"])
+    return None
+
+
+def _leave_by_force(host: Host) -> str | None:
+    """Leave a cluster that does not count this node, to join again; return why it did not leave."""
+    state = swarm_api.swarm(host.client).get("LocalNodeState")
+    if goes_on := state != "active" and _goes_on(host.client, state):
+        return f"{host.settings['id']}: {goes_on}"
+    left = swarm_api.swarm(host.client).get("NodeID")
+    host.client.leave_swarm(force=True)
+    next_step.forget_listed(host.minion)
+    host.minion.context["swarm_builtin.left"] = (left, time.monotonic() + _LEFT)
+    return None
+
+
+def left(host: Host, swarm: dict, known: Known) -> str | None:
+    """
+    Return the node that this host was before it joined again, while the managers list it.
+
+    They remove it once it is down. If this apply did not wait for that, the next one would change
+    something.
+    """
+    node, until = host.minion.context.get("swarm_builtin.left", ("", 0))
+    if not node or time.monotonic() > until:
+        return None
+    listed = next_step.recent_listing(host.minion, swarm, host.settings, known)
+    return node if node in listed.get("nodes", {}) else None
+
+
+def _goes_on(client: Any, at: str | None) -> str | None:
+    """
+    Return what an engine whose swarm mode has failed does, ``None`` if its state does not change.
+
+    The engine retries by itself, at growing intervals of up to 30 s. If it is stopped while it
+    joins Raft, Raft counts it although it never takes part, and the managers lose their quorum.
+    """
+    end = time.monotonic() + _STEADY
+    while time.monotonic() < end:
+        state = swarm_api.swarm(client).get("LocalNodeState")
+        if state != at:
+            return f"the engine tries again by itself, and is {state}"
+        time.sleep(_LOOK)
+    return None

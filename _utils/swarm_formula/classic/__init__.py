@@ -1,0 +1,1 @@
+"""Classic mode: managers, agent and health of a node, and services by the primary manager."""

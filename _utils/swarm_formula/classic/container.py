@@ -1,0 +1,47 @@
+"""
+Start, replace and remove the containers of classic mode: the manager and the agent.
+"""
+
+import contextlib
+import functools
+from collections.abc import Callable, Mapping
+
+from swarm_formula.docker import trial
+from swarm_formula.standalone import container_names
+
+Salt = Mapping[str, Callable]
+
+
+def start(salt: Salt, settings: dict, section: str, spec: dict) -> dict:
+    """Create or start a container; return what changed."""
+    name = settings[section]["container"]
+    return trial.apply(salt, name, spec, contextlib.nullcontext, _paths(section))
+
+
+def replace(salt: Salt, settings: dict, section: str, spec: dict, wait: Callable) -> dict:
+    """Replace a container; restore the previous one if ``wait(salt, settings)`` fails."""
+    name, prove = settings[section]["container"], functools.partial(wait, salt, settings)
+    return trial.replace(salt, name, spec, prove, _paths(section))
+
+
+def _paths(section: str) -> str:
+    """Return the pillar paths that define a container."""
+    return f"swarm:{section}:options, swarm:manager:image"
+
+
+def unless_fallen(salt: Salt, settings: dict, missing: str, *sections: str) -> str:
+    """Return ``missing``; raise an error if one of this node's containers has failed."""
+    for section in sections or ("manager", "agent"):
+        salt["swarm_container.check"](settings[section]["container"])
+    return missing
+
+
+def remove(salt: Salt, settings: dict, test: bool) -> dict:
+    """Remove both containers, and their image if nothing else uses it; return what changed."""
+    changes = {
+        settings[section]["container"]: container_names.remove(settings, salt, section, test)
+        for section in ("agent", "manager")
+    }
+    image, names = settings["manager"]["image"], list(changes)
+    changes[image] = salt["swarm_image.remove_unused"](image, names, test=test)
+    return {what: change for what, change in changes.items() if change}

@@ -1,0 +1,91 @@
+"""
+Ask the managers of classic mode, and wait until they report what is due.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+
+from swarm_formula.classic import container
+from swarm_formula.core import errors, wait
+from swarm_formula.daemon import daemon_json
+from swarm_formula.standalone import containers, manager_info, registration
+from swarm_formula.tls import cert_files
+
+Salt = Mapping[str, Callable]
+
+# Seconds that the managers have to pick up new labels before the engine is reloaded.
+_NUDGE = 5
+
+
+def managers(settings: dict) -> dict[str, dict]:
+    """Return the answer of every manager in the pillar, or the error if it does not answer."""
+    return {
+        name: manager_info.plain(said)
+        if isinstance(said, manager_info.Manager)
+        else {"error": said}
+        for name, said in _ask(settings).items()
+    }
+
+
+def _ask(settings: dict) -> dict[str, manager_info.Manager | str]:
+    found, tls = {}, containers.manager_tls(settings, cert_files.NODE.current())
+    for name, endpoint in containers.manager_endpoints(settings).items():
+        try:
+            found[name] = manager_info.fetch(endpoint, tls)
+        except errors.ApiError as err:
+            found[name] = str(err)
+    return found
+
+
+def wait_primary(salt: Salt, settings: dict, timeout: float | None) -> str:
+    """Wait until a manager is primary; return its address."""
+    found = {}
+
+    def probe() -> str | None:
+        said = _ask(settings)
+        found["primary"] = manager_info.primary(said)
+        if found["primary"]:
+            return None
+        return container.unless_fallen(salt, settings, manager_info.no_primary(said))
+
+    wait.until(probe, settings["timeout"] if timeout is None else timeout)
+    return found["primary"]
+
+
+def _own_silence(settings: dict, said: dict) -> str | None:
+    """Return that this node's manager does not answer, which the primary does not notice."""
+    own = said.get(settings["id"])
+    return (
+        f"the manager on {settings['id']} does not answer: {own}" if isinstance(own, str) else None
+    )
+
+
+def wait_healthy(salt: Salt, settings: dict, timeout: float | None) -> None:
+    """
+    Wait until the primary reports this node as ``Healthy``, with its labels from the pillar, and
+    the manager of this node answers, if it has one.
+    """
+    mine = containers.engine_endpoint(settings)
+    labels = set(daemon_json.label_list(settings["labels"]))
+    limit = settings["timeout"] if timeout is None else timeout
+    last, renewed = [time.monotonic()], []
+
+    def unhealthy() -> str | None:
+        return manager_info.unhealthy(_ask(settings), mine)
+
+    def probe() -> str | None:
+        said = _ask(settings)
+        if missing := manager_info.unhealthy(said, mine) or _own_silence(settings, said):
+            if limit and not renewed and registration.is_due(settings, missing):
+                renewed.append(missing)
+                registration.renew(salt, settings, unhealthy)
+            return container.unless_fallen(salt, settings, missing)
+        lacking = manager_info.unknown_labels(said, mine, labels)
+        if lacking and time.monotonic() - last[0] > _NUDGE:
+            # Managers read the labels after the engine's reload event. A manager that was
+            # disconnected then, as after a restart of the engine, reads them only minutes later.
+            salt["swarm_engine.reload"]()
+            last[0] = time.monotonic()
+        return lacking
+
+    wait.until(probe, limit)

@@ -1,0 +1,217 @@
+"""
+Get data on the cluster from other members, through Salt's mine or by a request through the master.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from swarm_formula.cluster import donors, leave, membership
+from swarm_formula.cluster.membership import JOIN, WAIT, Step
+from swarm_formula.core import addresses
+from swarm_formula.salt import mine as salt_mine
+
+CLUSTER, NODE = "swarm_cluster", "swarm_node"
+# Seconds that an answer through the master may take.
+_ANSWER = 15
+_LIST = "swarm_leader.list_nodes"
+_GLOB = set("*?[")
+
+
+class Known(NamedTuple):
+    """The data on the cluster in Salt's mine, including this minion's own."""
+
+    records: dict[str, dict]  # of managers, the managers in the pillar first
+    claims: dict[str, str]  # {minion ID: node ID}
+    unsure: frozenset[str] = frozenset()  # IDs whose record may be of another swarm
+    moved: Mapping[str, str] = {}  # {minion ID: the former address that its engine advertises}
+
+
+def known(mine: salt_mine.Mine, settings: Mapping) -> Known:
+    """Return what all members have published, including former managers."""
+    return _read(mine, settings, salt_mine.members(settings))
+
+
+def _read(mine: salt_mine.Mine, settings: Mapping, target: str | list[str]) -> Known:
+    found = mine.get(target, [CLUSTER, NODE])
+    told, claims = found.get(CLUSTER) or {}, found.get(NODE) or {}
+    order = [*(name for name in settings["managers"] if name in told), *sorted(told)]
+    # The mine may contain anything: each minion writes its own data.
+    records = {name: told[name] for name in order}
+    return Known(
+        {name: one for name, one in records.items() if donors.is_record(one)},
+        {minion: node for minion, one in claims.items() if (node := _node(one))},
+        moved={minion: at for minion, one in claims.items() if (at := _text(one, "address"))},
+    )
+
+
+def claim(node: str, former: str) -> str | dict[str, str]:
+    """
+    Return what a member publishes about its node: the ID, with the former address if its engine
+    advertises one.
+
+    A release that does not know the second form takes it for no claim, and leaves the node alone.
+    """
+    return {"node": node, "address": former} if former else node
+
+
+def _node(claim: object) -> str:
+    return claim if isinstance(claim, str) else _text(claim, "node")
+
+
+def _text(claim: object, key: str) -> str:
+    found = claim.get(key) if isinstance(claim, Mapping) else None
+    return found if isinstance(found, str) else ""
+
+
+def near(mine: salt_mine.Mine, settings: Mapping, swarm: Mapping) -> Known | None:
+    """
+    Return what the managers in the pillar and this minion have published, if a worker needs no more
+    than that; ``None`` otherwise.
+
+    It is enough for a worker in their cluster that has published its node. The cost for the master
+    then does not depend on the number of members.
+    """
+    if swarm.get("LocalNodeState") != "active" or membership.manager(dict(swarm)):
+        return None
+    found = _read(mine, settings, [*dict.fromkeys([*settings["managers"], settings["id"]])])
+    nodes = {one["node"] for name, one in found.records.items() if name != settings["id"]}
+    told = found.claims.get(settings["id"]) == swarm.get("NodeID")
+    return found if told and nodes & membership.remote_managers(dict(swarm)) else None
+
+
+def own(known: Known, settings: Mapping, swarm: Mapping, ask: Callable[[list[str]], dict]) -> Known:
+    """
+    Return the data of the members of this swarm, without other swarms of the same master.
+
+    The globs in ``swarm:nodes`` may match minions of other swarms as well. If a manager in the
+    pillar has published a cluster, this cluster is used. If none has, a minion that has published
+    one may be a former manager or in another swarm, and is asked for the managers in its pillar.
+
+    ask
+        Returns the answers of the given minions to ``swarm_leader.list_nodes``.
+    """
+    me, managers = settings["id"], settings["managers"]
+    others = {name: one for name, one in known.records.items() if name not in {*managers, me}}
+    named = [name for name in managers if name in known.records and name != me]
+    if not others or membership.manager(dict(swarm)):
+        return known
+    active = swarm.get("LocalNodeState") == "active"
+    if named:
+        ours = donors.donors(dict(settings), known.records)
+        if active:
+            # It joins nobody. A record from before a rotation of the CA has another digest of it.
+            clusters = {known.records[name]["cluster"] for name in named}
+            ours |= {name: one for name, one in others.items() if one["cluster"] in clusters}
+        foreign = {name: {one["node"]} for name, one in others.items() if name not in ours}
+        return _without(known, foreign)
+    if active:
+        return known  # its cluster cannot be determined yet
+    answers = {name: one for name, one in ask(list(others)).items() if leave.is_listing(one)}
+    foreign = {name: set(one["nodes"]) for name, one in answers.items() if _foreign(one, settings)}
+    return _without(known, foreign)._replace(unsure=frozenset(others.keys() - answers.keys()))
+
+
+def leading(known: Known, settings: Mapping) -> list[str]:
+    """
+    Return the minions that may lead this swarm: its managers, and former ones of the same cluster.
+
+    A former manager may still be the leader, and has to promote its successor.
+    """
+    managers = settings["managers"]
+    clusters = {one["cluster"] for name, one in known.records.items() if name in managers}
+    former = [
+        name
+        for name, one in known.records.items()
+        if name not in managers and (not clusters or one["cluster"] in clusters)
+    ]
+    return [*managers, *former]
+
+
+def doubt(step: Step, known: Known, settings: Mapping) -> Step:
+    """Make a node wait if it would join only through members whose swarm is unknown."""
+    by = donors.donors(dict(settings), known.records) if step.what == JOIN else {}
+    if not by or not by.keys() <= known.unsure:
+        return step
+    return Step(
+        WAIT,
+        f"{', '.join(by)} told of a cluster, and do not answer whether it is that of"
+        f" {', '.join(settings['managers'])} or another swarm's: bring them up, and let minions ask"
+        " them (peer, see the state swarm.master)",
+    )
+
+
+def _foreign(answer: Mapping, settings: Mapping) -> bool:
+    """Check whether a manager's pillar has no manager in common with this minion's pillar."""
+    theirs = answer.get("managers")
+    return isinstance(theirs, list) and bool(theirs) and not set(theirs) & set(settings["managers"])
+
+
+def _without(known: Known, foreign: Mapping[str, set]) -> Known:
+    nodes = set().union(*foreign.values())
+    return known._replace(
+        records={name: one for name, one in known.records.items() if name not in foreign},
+        claims={minion: node for minion, node in known.claims.items() if node not in nodes},
+    )
+
+
+def ask(salt: Mapping[str, Callable], names: Iterable[str], function: str) -> dict:
+    """Run a function on minions through the master; return their answers."""
+    wanted = list(names)
+    if not wanted:
+        return {}
+    answer = salt["publish.publish"](",".join(wanted), function, tgt_type="list", timeout=_ANSWER)
+    return answer if isinstance(answer, dict) else {}
+
+
+def lists(salt: Mapping[str, Callable], names: Iterable[str]) -> dict:
+    """Ask minions for their lists of nodes; only managers with a leader return one."""
+    return ask(salt, names, _LIST)
+
+
+def managers(salt: Mapping[str, Callable], settings: Mapping) -> list[str]:
+    """Ask all members for a cluster of this swarm; return the IDs of its managers."""
+    members = salt_mine.members(settings)
+    answers = salt["publish.publish"](members, _LIST, tgt_type=salt_mine.TYPE, timeout=_ANSWER)
+    found = answers if isinstance(answers, dict) else {}
+    return sorted(
+        name for name, one in found.items() if leave.is_listing(one) and not _foreign(one, settings)
+    )
+
+
+def listing(salt: Mapping[str, Callable], settings: Mapping, former: Iterable[str] = ()) -> dict:
+    """
+    Return the list of nodes of a manager with a leader, empty if none answers.
+
+    Managers in the pillar are asked: their answer may make this node leave and join again.
+
+    former
+        Other managers to ask if these do not answer. A node is listed if any of them lists it.
+    """
+    others = [name for name in settings["managers"] if name != settings["id"]]
+    if found := _listings(salt, others):
+        return found[0]
+    found = _listings(salt, former)
+    nodes: dict = {}
+    for one in found:
+        nodes |= {node: nodes.get(node) or reach for node, reach in one["nodes"].items()}
+    return {**found[0], "nodes": nodes} if found else {}
+
+
+def _listings(salt: Mapping[str, Callable], names: Iterable[str]) -> list[dict]:
+    return [one for one in lists(salt, names).values() if leave.is_listing(one)]
+
+
+def places(settings: Mapping, swarm: Mapping) -> dict[str, str]:
+    """
+    Return other hosts on which a manager of the cluster may run, ``{name: address}``.
+
+    These are the managers in the pillar, members whose name this host can resolve, and the managers
+    that the engine lists.
+    """
+    managers = settings["managers"]
+    names = [one for one in settings["nodes"] if not set(one) & _GLOB and one not in managers]
+    found = {**managers, **{name: addresses.resolve(name) for name in names}}
+    remotes = [addresses.host(one["Addr"]) for one in swarm.get("RemoteManagers") or []]
+    found |= {address: address for address in remotes if address not in found.values()}
+    found.pop(settings["id"], None)
+    return {name: one for name, one in found.items() if one not in {None, settings["address"]}}

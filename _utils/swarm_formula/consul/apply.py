@@ -1,0 +1,98 @@
+"""
+Bring Consul on one host to what the pillar defines: a server, a client, or none.
+"""
+
+import contextlib
+from collections.abc import Mapping
+
+from swarm_formula.consul import acl as consul_acl
+from swarm_formula.consul import config_file, restart_lock, wanted
+from swarm_formula.consul.change import Change
+from swarm_formula.consul.standing import Consul
+from swarm_formula.core import addresses, errors
+from swarm_formula.core import wait as core_wait
+from swarm_formula.salt.execution import Minion
+from swarm_formula.standalone import container_names
+
+_DENIED = {"all else in Consul": {"old": "allowed", "new": "denied"}}
+
+
+def apply(minion: Minion, test: bool = False) -> dict:
+    """Ensure this node's Consul container matches the pillar; return what changed."""
+    settings = minion.settings()
+    if not settings["own_store"]:
+        return _give_up(minion, settings, test)
+    renamed = container_names.rename(settings, minion.salt, "consul", test)
+    if renamed and test:
+        return renamed
+    change = Change(settings, minion.salt)
+    change.begin()
+    spec, text = wanted.wanted(minion, settings, wanted.acl(minion, settings, test), change, test)
+    changes = change.planned(spec, text)
+    if test:
+        change.foretell()
+    elif changes:
+        change.make(spec, text)
+    return {**renamed, **changes}
+
+
+def _give_up(minion: Minion, settings: Mapping, test: bool) -> dict:
+    """Remove Consul in favor of an external store, once that store answers."""
+    changes = _refuse_silent(minion, settings)
+    return (
+        changes
+        if test or not changes
+        else container_names.remove(settings, minion.salt, "consul", test)
+    )
+
+
+def _refuse_silent(minion: Minion, settings: Mapping) -> dict:
+    """Return what is removed with Consul; raise an error if its successor does not answer."""
+    changes = container_names.remove(settings, minion.salt, "consul", test=True)
+    if changes and (why := addresses.silent(settings["store"])):
+        raise errors.SwarmError(
+            f"swarm:store: {why} from {settings['id']}; Consul stays, and nothing was changed there"
+        )
+    return changes
+
+
+def check_fixed(minion: Minion) -> None:
+    """Raise an error if this host's running Consul cannot take the settings in the pillar."""
+    settings = minion.settings()
+    if settings["own_store"]:
+        Change(settings, minion.salt).check_fixed()
+    elif settings["mode"] == "classic":
+        _refuse_silent(minion, settings)
+
+
+def deny(minion: Minion, test: bool = False) -> dict:
+    """Ensure Consul on this server denies what no policy grants; return what changed."""
+    settings = minion.settings()
+    acl = consul_acl.noted()
+    opens = settings["is_server"] and consul_acl.beginning() != consul_acl.DENY and (acl or test)
+    if not (settings["consul"]["acl"] and opens):
+        return {}
+    if not test:
+        change = Change(settings, minion.salt)
+        change.begin()
+        spec, text = wanted.wanted(
+            minion, settings, {**acl, "default_policy": consul_acl.DENY}, change
+        )
+        # It has none of the granted rights at first: if it led now, no host would have any.
+        change.restart(
+            spec, text, lambda: consul_acl.laggards(config_file.connect(settings), settings)
+        )
+    return _DENIED
+
+
+def wait(minion: Minion, timeout: float | None = None) -> None:
+    """Wait until Consul has a leader; then end the turn of an earlier run that was killed in it."""
+    settings = minion.settings()
+    if not settings["own_store"]:
+        return
+    limit = settings["timeout"] if timeout is None else timeout
+    core_wait.until(Consul(settings, minion.salt).missing, limit)
+    if limit:
+        config_file.note_joining([])
+    with contextlib.suppress(errors.StoreError):
+        restart_lock.end_stale(config_file.connect(settings), settings["id"])

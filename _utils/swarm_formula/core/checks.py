@@ -1,0 +1,273 @@
+"""
+Validate single pillar values. Pure: each check returns ``None``, or a text of what is expected.
+"""
+
+import ipaddress
+import re
+
+# The tables of the pillar's keys have all checks under one name.
+from swarm_formula.core.shapes import (  # noqa: F401
+    Check,
+    anything,
+    boolean,
+    duration,
+    either,
+    integer,
+    list_of,
+    mapping_of,
+    number,
+    one_of,
+    optional,
+    options,
+    port,
+    seconds,
+    text,
+)
+
+_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_SERVICE = re.compile(r"(?=.{1,63}\Z)[A-Za-z0-9](?:[-_]*[A-Za-z0-9]+)*")
+_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9_./:@-]*")
+_REGISTRY = re.compile(
+    r"(?=[^/]*[.:]|localhost\Z)[A-Za-z0-9][A-Za-z0-9-]*(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?"
+)
+_PROXY = re.compile(r"(?:https?|socks5)://(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?/?")
+_INTERFACE = re.compile(r"[^\s/]{1,15}")
+
+
+def ip(value: object) -> str | None:
+    """Accept the IPv4 or IPv6 address of one host, neither unspecified nor multicast."""
+    try:
+        parsed = ipaddress.ip_address(value) if isinstance(value, str) else None
+    except ValueError:
+        parsed = None
+    if parsed is None:
+        return "an IP address"
+    if parsed.is_unspecified or parsed.is_multicast:
+        return "the address of one host"
+    return None
+
+
+def network(value: object) -> str | None:
+    """Accept a network such as ``10.0.0.0/8``."""
+    try:
+        ipaddress.ip_network(value, strict=True)
+    except (ValueError, TypeError):
+        return "a network such as 10.0.0.0/8"
+    good = isinstance(value, str) and re.fullmatch(r"[^/]+/[0-9]+", value)
+    return None if good else "a network such as 10.0.0.0/8"
+
+
+def address_pool(value: object) -> str | None:
+    """Accept an address pool for Docker's subnets: an IPv4 network no smaller than a /29."""
+    if want := network(value):
+        return want
+    parsed = ipaddress.ip_network(value)
+    good = parsed.version == 4 and parsed.prefixlen <= 29  # noqa: PLR2004
+    return None if good else "an IPv4 network no smaller than a /29, the smallest that Docker takes"
+
+
+def host(value: object) -> str | None:
+    """Accept a minion ID or host name."""
+    good = isinstance(value, str) and _HOST.fullmatch(value)
+    return None if good else "a minion ID or host name"
+
+
+def host_glob(value: object) -> str | None:
+    """Accept a minion ID, or a glob of minion IDs."""
+    good = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.*?\[\]!-]+", value)
+    return None if good else "a minion ID or a glob such as web-*"
+
+
+def secret(value: object) -> str | None:
+    """Accept the source of a secret: an ``sdb://`` URI or the absolute path of a file."""
+    good = isinstance(value, str) and re.fullmatch(r"sdb://[^/\s]+/\S+|/\S+", value)
+    return None if good else "sdb://profile/key, or the absolute path of a file"
+
+
+def proxy(value: object) -> str | None:
+    """Accept the URL of a proxy, without a login: errors and reports may quote the URL."""
+    good = isinstance(value, str) and _PROXY.fullmatch(value)
+    return None if good else "http://host:port, with its login in username and password"
+
+
+def no_proxy(value: object) -> str | None:
+    """Accept one entry of a proxy's exceptions: a host, a domain, an address or a network."""
+    good = isinstance(value, str) and re.fullmatch(r"[\w.*:/\[\]-]+", value, flags=re.ASCII)
+    return None if good else "a host, a .domain, an address or a network"
+
+
+def registry(value: object) -> str | None:
+    """Accept a registry as it is written in image names; ``docker.io`` is Docker Hub."""
+    good = isinstance(value, str) and _REGISTRY.fullmatch(value)
+    port_of = value.partition(":")[2] if good else ""
+    if not good or (port_of and port(int(port_of))):
+        return (
+            "a registry as in the names of images: host.domain or host:port, docker.io for the Hub"
+        )
+    if value in ("index.docker.io", "registry-1.docker.io"):
+        return "docker.io, which is Docker Hub in the names of images"
+    return None
+
+
+def login(value: object) -> str | None:
+    """Accept a user name for a registry, without ``:``, which separates it from the password."""
+    good = isinstance(value, str) and value.strip() and value.isprintable() and ":" not in value
+    return None if good else "the name of a user, on one line and without ':'"
+
+
+def path(value: object) -> str | None:
+    """Accept the absolute path of a file."""
+    good = isinstance(value, str) and re.fullmatch(r"/[^\0\n]*[^/\0\n]", value)
+    return None if good else "the absolute path of a file"
+
+
+def folder(value: object) -> str | None:
+    """Accept a folder of Salt's file server, or the absolute path of one on the minion."""
+    good = isinstance(value, str) and re.fullmatch(r"salt://[^\s?]+|/\S+", value)
+    return None if good else "salt://folder, or the absolute path of a folder"
+
+
+def file(value: object) -> str | None:
+    """Accept a file of Salt's file server, or the absolute path of one on the minion."""
+    return folder(value) and "salt://file, or the absolute path of a file"
+
+
+def user(value: object) -> str | None:
+    """Accept the name of a system user."""
+    good = isinstance(value, str) and re.fullmatch(r"[a-z_][a-z0-9_.-]{0,31}", value)
+    return None if good else "the name of a user"
+
+
+def hosts(value: object) -> str | None:
+    """Accept ``[m1, m2]`` or ``{m1: 10.0.0.11, m2: null}``."""
+    if isinstance(value, dict):
+        return mapping_of(host, optional(ip))(value)
+    want = list_of(host)(value)
+    return f"{want}: [m1, m2], or {{m1: 10.0.0.11}}" if want == "a list" else want
+
+
+def address(value: object) -> str | None:
+    """Accept an address, ``{interface: eth0}`` or ``{cidr: 10.0.0.0/8}``."""
+    if isinstance(value, dict) and len(value) == 1:
+        kind, detail = next(iter(value.items()))
+        if kind == "interface":
+            good = isinstance(detail, str) and _INTERFACE.fullmatch(detail)
+            return None if good else "the name of a network interface in {interface: eth0}"
+        if kind == "cidr":
+            want = network(detail)
+            return f"{want} in {{cidr: ...}}" if want else None
+    if isinstance(value, str) and ip(value) is None:
+        return None
+    return "an IP address, {interface: eth0} or {cidr: 10.0.0.0/8}"
+
+
+def label_key(value: object) -> str | None:
+    """Accept the key of an engine label, except ``node``, which classic Swarm ignores."""
+    if value == "node":
+        return "another key than 'node' (Swarm keeps that one for the node's name)"
+    if isinstance(value, str) and value and not re.search(r"[\s=,]", value):
+        return None
+    return "a label key without '=', ',' or white space"
+
+
+def label_value(value: object) -> str | None:
+    """Accept the value in ``key=value``: a text, a number or a boolean, on one line."""
+    if isinstance(value, dict | list) or value is None:
+        return "a text, a number or a boolean"
+    # A comma would split the label for clients that read it in the manager's /info.
+    return "a value without line break or ','" if re.search(r"[\n\r,]", str(value)) else None
+
+
+def labels(value: object) -> str | None:
+    """Accept ``{zone: a, ssd: true}``."""
+    return mapping_of(label_key, label_value)(value)
+
+
+def node_labels(value: object) -> str | None:
+    """Accept labels; the value ``null`` removes a label."""
+    return mapping_of(label_key, optional(label_value))(value)
+
+
+def image(value: object) -> str | None:
+    """Accept the name of an image."""
+    good = isinstance(value, str) and _IMAGE.fullmatch(value)
+    return None if good else "the name of an image such as swarm:1.2.9"
+
+
+def image_source(value: object) -> str | None:
+    """Accept the source of an image archive: a URL or an absolute path."""
+    schemes = ("salt://", "http://", "https://", "/")
+    good = isinstance(value, str) and value.startswith(schemes)
+    return None if good else "salt://..., https://... or an absolute path of an image's tar"
+
+
+def sha256(value: object) -> str | None:
+    """Accept a SHA-256 as ``sha256sum`` prints it."""
+    good = isinstance(value, str) and re.fullmatch(r"[0-9a-fA-F]{64}", value)
+    return None if good else "a SHA-256: 64 hexadecimal digits, in quotes, as sha256sum prints them"
+
+
+def apt_url(value: object) -> str | None:
+    """Accept the URL of an apt repository, or of a mirror; also a folder of the host."""
+    good = isinstance(value, str) and re.fullmatch(r"(?:https?://|file:/)[^\s\[\]@]+", value)
+    want = "the URL of an apt repository: https://..., http://... or file:/..., without a password"
+    return None if good else f"{want}, which apt has from /etc/apt/auth.conf.d"
+
+
+def suite(value: object) -> str | None:
+    """Accept the suite of an apt repository; one that ends with a slash is a path."""
+    good = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._~/-]+", value)
+    return None if good else "the name of a release, such as bookworm"
+
+
+def public_key(value: object) -> str | None:
+    """Accept an armored public key, or the place of one."""
+    good = isinstance(value, str) and (
+        value.startswith(("salt://", "/")) or "-----BEGIN PGP PUBLIC KEY BLOCK-----" in value
+    )
+    return None if good else "salt://..., an absolute path, or -----BEGIN PGP PUBLIC KEY BLOCK-----"
+
+
+def fingerprint(value: object) -> str | None:
+    """Accept the fingerprint of an OpenPGP key, with or without blanks."""
+    good = isinstance(value, str) and re.fullmatch(r"[0-9A-Fa-f]{40}", value.replace(" ", ""))
+    return None if good else "a fingerprint of 40 hexadecimal digits, in quotes"
+
+
+def name(value: object) -> str | None:
+    """Accept the name of a container, volume or network."""
+    good = isinstance(value, str) and _NAME.fullmatch(value)
+    return None if good else "a name of letters, digits, '_', '.' and '-'"
+
+
+def service(value: object) -> str | None:
+    """Accept the name of a service, which is a host name on its networks."""
+    good = isinstance(value, str) and _SERVICE.fullmatch(value)
+    return None if good else "letters and digits, with '-' and '_' between them, no longer than 63"
+
+
+def _endpoint(value: str) -> bool:
+    match = re.fullmatch(r"(?:\[[0-9A-Fa-f:]+\]|[^:\s]+):([0-9]{1,5})", value)
+    return bool(match) and port(int(match[1])) is None
+
+
+def store(value: object) -> str | None:
+    """Accept a discovery URL. Swarm takes several endpoints, comma-separated, except for Consul."""
+    shape = r"(consul|etcd|zk)://([^/\s]+)(/\S*)?"
+    match = re.fullmatch(shape, value) if isinstance(value, str) else None
+    if not match:
+        return "consul://host:port[/prefix], etcd://host:port[,host:port][/prefix] or zk://..."
+    endpoints = match[2].split(",")
+    if match[1] == "consul" and len(endpoints) > 1:
+        return "one endpoint only (Swarm's Consul client takes no more): consul://host:port"
+    bad = [one for one in endpoints if not _endpoint(one)]
+    return f"host:port for each endpoint (found {bad[0]!r})" if bad else None
+
+
+def strategy_options(value: object) -> str | None:
+    """Accept ``--cluster-opt``, as ``{swarm.overcommit: 0.1}`` or ``[swarm.overcommit=0.1]``."""
+    pairs = value
+    if isinstance(value, list) and all(isinstance(one, str) and "=" in one for one in value):
+        pairs = dict(one.split("=", 1) for one in value)
+    return mapping_of(one_of("swarm.overcommit", "swarm.createretry"), anything)(pairs)

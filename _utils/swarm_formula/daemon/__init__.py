@@ -1,0 +1,1 @@
+"""The Docker daemon on one host: daemon.json, its unit, its process and what it holds."""

@@ -1,0 +1,145 @@
+"""
+Give the engine its HTTP proxy: ``daemon.json`` from Docker 23 on, else the unit's environment.
+
+The password is in none of the reports and errors.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from swarm_formula.core import host_files
+from swarm_formula.core.faults import Fault
+from swarm_formula.daemon import daemon_json
+from swarm_formula.salt import secret_store
+
+KEY = "proxies"
+_PILLAR = "swarm:engine:proxy"
+_KINDS = ("http", "https")
+# dockerd reads its proxy from daemon.json since then (moby#42647).
+_IN_DAEMON_JSON = (23,)
+_DROPIN = "zz-swarm-proxy.conf"
+_LOOPBACK = ("localhost", "127.0.0.0/8", "::1")
+_PASSWORD = re.compile(r"(://[^/@\s:\"]*):[^/@\s\"]+@")
+
+
+def environment_file() -> Path:
+    """Return the file with the engine's environment; ``systemctl show`` does not show its text."""
+    return host_files.CONFIG / "proxy.env"
+
+
+def _local(registry: str) -> bool:
+    host = registry.rpartition(":")[0] or registry
+    try:
+        return bool(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        return host == "localhost"
+
+
+def _registries(settings: Mapping) -> list[str]:
+    """Return the registries inside: with a CA of their own, without TLS, or at an address."""
+    named = settings["registries"].items()
+    inside = [host for host, one in named if one["ca_cert"] or _local(host)]
+    return [*inside, *(settings["engine"]["options"].get("insecure-registries") or [])]
+
+
+def _store(settings: Mapping) -> list[str]:
+    """Return the hosts of the store, which the engine asks itself for overlay networks."""
+    if settings["mode"] != "classic":
+        return []
+    hosts = settings["discovery"].partition("://")[2].partition("/")[0].split(",")
+    return [host for one in hosts if (host := urlsplit(f"//{one}").hostname)]
+
+
+def bypass(settings: Mapping) -> list[str]:
+    """
+    Return what the engine reaches without the proxy: the pillar's ``no_proxy`` and the swarm.
+
+    Only what pillar names: a list of all members would restart every engine for each new node.
+    """
+    nets = settings["address"], *settings["firewall"]["members"]
+    members = [
+        one for table in ("managers", "servers") for pair in settings[table].items() for one in pair
+    ]
+    given = settings["engine"]["proxy"]["no_proxy"]
+    every = [*given, *_LOOPBACK, *nets, *members, *_store(settings), *_registries(settings)]
+    return list(dict.fromkeys(filter(None, every)))
+
+
+def wanted(settings: Mapping, salt: Mapping[str, Callable]) -> dict:
+    """Return ``{"http-proxy": URL, ...}`` with the password, ``{}`` without a proxy in pillar."""
+    proxy = settings["engine"]["proxy"]
+    urls = {f"{kind}-proxy": proxy[kind] for kind in _KINDS if proxy[kind]}
+    if not urls:
+        return {}
+    if proxy["username"]:
+        word = secret_store.load(salt, proxy["password"], path=f"{_PILLAR}:password")
+        login = f"{quote(proxy['username'], safe='')}:{quote(word, safe='')}@"
+        urls = {key: url.replace("://", f"://{login}", 1) for key, url in urls.items()}
+    return {**urls, "no-proxy": ",".join(bypass(settings))}
+
+
+def environment(proxy: Mapping) -> dict:
+    """Return the variables for programs that read their proxy from the environment."""
+    upper = {key.upper().replace("-", "_"): value for key, value in proxy.items()}
+    return {**upper, **{key.lower(): value for key, value in upper.items()}}
+
+
+def keys(proxy: Mapping, engine_version: str) -> dict:
+    """Return the keys of ``daemon.json`` for this version."""
+    known = daemon_json.version(engine_version) >= _IN_DAEMON_JSON
+    return {KEY: dict(proxy)} if proxy and known else {}
+
+
+def files(proxy: Mapping, engine_version: str, folder: Path) -> dict:
+    """
+    Return ``{path: text}`` of the unit's files, ``None`` for no file.
+
+    folder
+        The folder of the unit's drop-ins. They are for everybody to read, so that the variables
+        stand in a file of their own.
+    """
+    env, text, unit = environment_file(), None, None
+    if proxy and not keys(proxy, engine_version):
+        lines = [f'{key}="{value}"' for key, value in environment(proxy).items()]
+        text = "\n".join(["# Written by Salt (swarm-formula)", *lines, ""])
+        unit = f"# Written by Salt (swarm-formula): the proxy.\n[Service]\nEnvironmentFile={env}\n"
+    return {env: text, folder / _DROPIN: unit}
+
+
+def shown(value: object) -> object:
+    """Return a text, or the texts of a dict or list, with ``***`` in place of passwords in URLs."""
+    if isinstance(value, dict):
+        return {key: shown(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [shown(one) for one in value]
+    return _PASSWORD.sub(r"\1:***@", value) if isinstance(value, str) else value
+
+
+def reported(old: object, new: object) -> dict:
+    """Return a change for the report: without passwords, also if nothing else differs."""
+    before, after = shown(old), shown(new)
+    same = before == after and old != new
+    return {"old": "another password" if same else before, "new": after}
+
+
+def secret(text: str | None) -> bool:
+    """Check whether a text has a password in a URL."""
+    return bool(text and _PASSWORD.search(text))
+
+
+def faults(settings: Mapping) -> Iterator[Fault]:
+    """Yield a fault for each key of the proxy that lacks another one or has a second home."""
+    proxy = settings["engine"]["proxy"]
+    if not any(proxy[kind] for kind in _KINDS):
+        for key in ("no_proxy", "username", "password"):
+            if proxy[key]:
+                yield Fault(f"{_PILLAR}:{key}", "no proxy beside it", "http, https, or both")
+    for key, other in (("username", "password"), ("password", "username")):
+        if proxy[key] and not proxy[other]:
+            yield Fault(f"{_PILLAR}:{other}", None, f"a value, as {key} has one")
+    if KEY in settings["engine"]["options"] and any(proxy[kind] for kind in _KINDS):
+        want = f"no such key here; it comes from {_PILLAR}"
+        yield Fault(f"swarm:engine:options:{KEY}", "...", want)

@@ -1,0 +1,341 @@
+"""
+Create, change or remove one network.
+
+An overlay network of classic Swarm is stored in the key-value store: every engine of the cluster
+sees it, and several minions create it at the same time. Exactly one must remain.
+"""
+
+import difflib
+import ipaddress
+import time
+from collections.abc import Callable, Container
+from typing import Any
+
+from swarm_formula.core import errors, normalize
+from swarm_formula.docker import engine_api, stale_endpoints
+from swarm_formula.spec import container_options
+
+# Seconds until every engine sees in the store what another engine has written.
+SETTLE = 1.0
+# Seconds that another minion may need to finish the network that blocks the creation of this one.
+_RIVAL = 3.0
+# Timeout in seconds: if two engines remove the same network from the store, one of them may never
+# answer (seen with 20.10.5).
+_REMOVAL = 10.0
+# Seconds that tasks of a removed service have to end.
+_LEAVING = 30
+
+
+def _subnet(value: Any) -> str:
+    return str(ipaddress.ip_network(value, strict=False)) if value else ""
+
+
+def _address(value: Any) -> str:
+    # Some drivers report the gateway with its prefix length.
+    return str(ipaddress.ip_interface(value).ip) if value else ""
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool | None):
+        raise TypeError
+    return bool(value)
+
+
+# For each setting, the function that normalizes it, and what it must be.
+FIELDS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "driver": (lambda value: normalize.text(value) or "bridge", "a driver, such as overlay"),
+    "subnet": (_subnet, "a network, such as 10.1.0.0/24"),
+    "gateway": (_address, "an address in the subnet"),
+    "ip_range": (_subnet, "a part of the subnet"),
+    "options": (normalize.table, "a dictionary of plain values"),
+    "labels": (normalize.table, "a dictionary of plain values"),
+    "internal": (_flag, "true or false"),
+    "attachable": (_flag, "true or false"),
+}
+
+
+def wanted(name: str, spec: dict) -> dict:
+    """Return the given settings of a network, normalized; raise an error if one is invalid."""
+    given = container_options.drop_unset(**spec)
+    return {key: _normal(name, key, value) for key, value in given.items()}
+
+
+def _normal(name: str, key: str, value: Any) -> Any:
+    if key not in FIELDS:
+        close = difflib.get_close_matches(key, FIELDS, n=1)
+        hint = f", did you mean '{close[0]}'?" if close else f": there are {', '.join(FIELDS)}"
+        raise errors.SettingsError(f"network {name}: there is no setting '{key}'{hint}")
+    normal, expects = FIELDS[key]
+    try:
+        return normal(value)
+    except (ValueError, TypeError, AttributeError) as err:
+        raise errors.SettingsError(
+            f"network {name}: '{key}' must be {expects}, found {value!r}"
+        ) from err
+
+
+def current(network: dict) -> dict:
+    """Return a network's settings from the output of ``docker network inspect``."""
+    pool = next(iter((network.get("IPAM") or {}).get("Config") or []), {})
+    found = {
+        "driver": network["Driver"],
+        "subnet": pool.get("Subnet"),
+        "gateway": pool.get("Gateway"),
+        "ip_range": pool.get("IPRange"),
+        "options": network.get("Options"),
+        "labels": network.get("Labels"),
+        "internal": network.get("Internal"),
+        "attachable": network.get("Attachable"),
+    }
+    return {key: FIELDS[key][0](value) for key, value in found.items()}
+
+
+def differences(wanted: dict, network: dict | None) -> dict:
+    """Return the differences between the wanted and the present network."""
+    if network is None:
+        changes = {key: {"old": None, "new": value} for key, value in wanted.items()}
+        return {"state": {"old": "absent", "new": "present"}, **changes}
+    old = current(network)
+    # Drivers add options of their own: only the given options can be compared.
+    given = wanted.get("options", {})
+    old["options"] = {key: value for key, value in old["options"].items() if key in given}
+    return container_options.diff(old, wanted)
+
+
+def body(name: str, settings: dict) -> dict:
+    """Return the body of the request that creates a network with these settings."""
+    places = {"subnet": "Subnet", "gateway": "Gateway", "ip_range": "IPRange"}
+    pool = {places[key]: settings[key] for key in places if settings.get(key)}
+    return {
+        "Name": name,
+        "CheckDuplicate": True,
+        "Driver": settings.get("driver", "bridge"),
+        "Options": settings.get("options", {}),
+        "Labels": settings.get("labels", {}),
+        "Internal": settings.get("internal", False),
+        "Attachable": settings.get("attachable", False),
+        **({"IPAM": {"Config": [pool]}} if pool else {}),
+    }
+
+
+def find(client: Any, name: str) -> list[dict]:
+    """Return all networks of exactly this name, starting with the network to keep."""
+    # Docker's filter matches parts of names.
+    found = [one for one in client.networks(names=[name]) if one["Name"] == name]
+    if len(found) > 1:
+        # All engines must choose the same network: clocks differ, IDs do not.
+        found.sort(key=lambda one: (not users(client, one), one["Id"]))
+    return found
+
+
+def users(client: Any, network: dict) -> list[str]:
+    """Return the names of the containers that use a network, on this or another engine."""
+    details = engine_api.found(client.inspect_network, network["Id"]) or {}
+    names = {one["Name"] for one in (details.get("Containers") or {}).values()}
+    for container in client.containers(all=True):
+        for name, end in (container["NetworkSettings"]["Networks"] or {}).items():
+            # A container that never ran has only the network's name; Docker's filter misses it.
+            if (end.get("NetworkID") or name) in {network["Id"], network["Name"]}:
+                names.add(container["Names"][0].lstrip("/"))
+    return sorted(names)
+
+
+Judge = Callable[[dict], stale_endpoints.Verdict]
+
+
+def apply(
+    client: Any, name: str, settings: dict, test: bool = False, judge: Judge | None = None
+) -> dict:
+    """Ensure exactly one network has this name, with these settings; return what changed."""
+    present = find(client, name)
+    kept = present[0] if present else None
+    changes = differences(settings, kept)
+    if kept and changes:
+        what = f"cannot be changed ({', '.join(sorted(changes))})"
+        _release(client, kept, what, test, judge)
+    if present[1:]:
+        changes["duplicates"] = {"old": [one["Id"] for one in present[1:]], "new": []}
+    if changes and not test:
+        _execute(client, name, settings, present)
+    return changes
+
+
+def remove(
+    client: Any,
+    name: str,
+    test: bool = False,
+    judge: Judge | None = None,
+    gone: Container[str] = (),
+) -> dict:
+    """
+    Ensure there is no network of this name; return what changed.
+
+    judge
+        Returns which users of a network no longer exist on any host.
+
+    gone
+        Services that earlier states of a dry run would have removed.
+    """
+    present = find(client, name)
+    for network in present:
+        _remove(client, network, test, judge, gone)
+    return {"state": {"old": "present", "new": "absent"}} if present else {}
+
+
+def _remove(
+    client: Any, network: dict, test: bool, judge: Judge | None, gone: Container[str]
+) -> None:
+    """Remove a network; wait for tasks that end, because their service was removed just now."""
+    end = time.monotonic() + (0 if test else _LEAVING)
+    while True:
+        try:
+            _release(client, network, "cannot be removed", test, judge)
+            if test:
+                _refuse_used(client, network, gone)
+            else:
+                _delete(client, network["Name"], network)
+        except errors.SwarmError:
+            if not _is_being_left(client, network, gone):
+                raise
+            if test:
+                return
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
+        else:
+            return
+
+
+def _refuse_used(client: Any, network: dict, gone: Container[str]) -> None:
+    """In a dry run, refuse what Docker would: tasks of a service may run on other nodes only."""
+    if names := _services(client, network, gone):
+        raise errors.ApiError(
+            f"network {network['Name']} cannot be removed while services have it:"
+            f" {', '.join(sorted(names))}. Take it out of their options first"
+        )
+
+
+def _is_being_left(client: Any, network: dict, gone: Container[str]) -> bool:
+    """Check whether only tasks use a network, and no service has it any more."""
+    if _services(client, network, gone) != set():
+        return False
+    tasks = client.containers(all=True, filters={"label": "com.docker.swarm.task.id"})
+    names = {one["Names"][0].lstrip("/") for one in tasks}
+    return names.issuperset(users(client, network))
+
+
+def _services(client: Any, network: dict, gone: Container[str]) -> set[str] | None:
+    """Return the services that have a network; ``None`` if this node is no manager."""
+    try:
+        with engine_api.translated("services"):
+            specs = [one["Spec"] for one in client.services()]
+    except errors.SwarmError:
+        return None
+    which = {network["Id"], network["Name"]}
+    return {
+        spec.get("Name", "")
+        for spec in specs
+        if spec.get("Name") not in gone
+        and not which.isdisjoint(
+            one["Target"]
+            for one in (spec["TaskTemplate"].get("Networks") or spec.get("Networks") or ())
+        )
+    }
+
+
+def _execute(client: Any, name: str, settings: dict, present: list[dict]) -> None:
+    for duplicate in present[1:]:
+        if not users(client, duplicate):
+            _delete(client, name, duplicate)
+    kept = present[0] if present else None
+    if kept is None:
+        _create(client, name, settings)
+    elif differences(settings, kept):
+        _recreate(client, name, settings, kept)
+    still = differences(settings, next(iter(find(client, name)), None))
+    if still:
+        raise errors.ApiError(
+            f"network {name}: after the change, Docker still has other values for "
+            f"{', '.join(sorted(still))}: this engine cannot take what is wanted"
+        )
+
+
+def _create(client: Any, name: str, settings: dict) -> None:
+    """Create a network; if another minion was faster, use its network."""
+    what = f"network {name}"
+    try:
+        with engine_api.translated(what):
+            answer = engine_api.post(client, "/networks/create", json=body(name, settings))
+    except errors.ApiError as err:
+        if not _appears(client, name):
+            raise errors.ApiError(f"{err}{_cure(settings)}") from err
+        return
+    if settings.get("driver") == "overlay":
+        time.sleep(SETTLE)
+        mine = answer.json()["Id"]
+        for duplicate in find(client, name)[1:]:
+            if duplicate["Id"] == mine:
+                _delete(client, name, duplicate)
+
+
+def _appears(client: Any, name: str) -> bool:
+    """Check whether a network of this name exists, or appears within ``_RIVAL`` seconds."""
+    end = time.monotonic() + _RIVAL
+    while not find(client, name):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def _recreate(client: Any, name: str, settings: dict, old: dict) -> None:
+    _delete(client, name, old)
+    try:
+        _create(client, name, settings)
+    except errors.SwarmError:
+        engine_api.post(client, "/networks/create", json=body(name, current(old)))
+        raise
+
+
+def _delete(client: Any, name: str, network: dict) -> None:
+    """Remove a network that other minions may be removing at the same time."""
+    patience, client.timeout = client.timeout, _REMOVAL
+    try:
+        for _ in range(3):
+            failure = _failed_delete(client, name, network)
+            if failure is None:
+                return
+        raise failure
+    finally:
+        client.timeout = patience
+
+
+def _failed_delete(client: Any, name: str, network: dict) -> errors.SwarmError | None:
+    """Try to remove a network; return the error if it still exists."""
+    try:
+        with engine_api.translated(f"network {name}"):
+            engine_api.found(client.remove_network, network["Id"])
+    except errors.SwarmError as err:
+        time.sleep(0.5)
+        if network["Id"] in {one["Id"] for one in find(client, name)}:
+            return err
+    return None
+
+
+def _release(client: Any, network: dict, what: str, test: bool, judge: Judge | None) -> None:
+    """Free a network from containers that no longer exist; raise an error if it has others."""
+    used_by = users(client, network)
+    verdict = judge(network) if judge and used_by else stale_endpoints.Verdict(set(), [])
+    if left := sorted(set(used_by) - verdict.gone):
+        raise stale_endpoints.refusal(network["Name"], what, left, verdict)
+    if not test:
+        stale_endpoints.free(client, network, verdict.gone & set(used_by))
+
+
+def _cure(settings: dict) -> str:
+    if settings.get("driver") != "overlay":
+        return ""
+    return (
+        ": an overlay network needs an engine with a cluster-store (swarm:overlay: true, "
+        "Docker before 23.0) or a manager of the built-in swarm mode"
+    )

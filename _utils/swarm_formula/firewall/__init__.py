@@ -1,0 +1,1 @@
+"""Firewall rules for the swarm's ports. Pure."""

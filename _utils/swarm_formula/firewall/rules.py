@@ -1,0 +1,140 @@
+"""
+Derive the firewall rules for the swarm's own ports on this host from the settings, and find faults
+in the pillar that would lock hosts out. Pure.
+
+``firewall.netfilter`` translates the rules for nftables and iptables.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator
+
+from swarm_formula.core import port_options
+from swarm_formula.core.faults import Fault
+from swarm_formula.firewall.netfilter import Network, Rules
+
+_BOTH = ("tcp", "udp")
+# Ports that this firewall must not close, whatever the pillar defines.
+_SPARED = {22: "ssh", 4505: "Salt's master", 4506: "Salt's master"}
+
+
+def _networks(given: Iterable[str | None]) -> list[Network]:
+    found = {ipaddress.ip_network(one.split("%")[0]) for one in given if one}
+    return sorted(found, key=lambda one: (one.version, one))
+
+
+def _groups(settings: dict) -> dict[str, list[Network]]:
+    firewall = settings["firewall"]
+    managers = list(settings["managers"].values())
+    members = [*managers, *settings["servers"].values(), *firewall["members"]]
+    # In builtin mode, a manager's engine is the swarm's API; nodes do not use each other's.
+    users = managers if settings["mode"] == "builtin" else members
+    return {
+        "managers": _networks(managers),
+        "members": _networks(members),
+        "clients": _networks([*users, *firewall["clients"]]),
+    }
+
+
+def _managers_ports(settings: dict) -> set[int]:
+    """Return the ports of this host's manager; its ``host`` option may add ports."""
+    given = settings["manager"]["options"]["host"] or []
+    hosts = [given] if isinstance(given, str) else given
+    named = [re.search(r":([0-9]+)/?$", one) for one in hosts]
+    return {settings["manager"]["port"], *(int(one[1]) for one in named if one)}
+
+
+def _classic(settings: dict) -> Iterator[tuple[str, int, str]]:
+    yield "tcp", settings["engine"]["port"], "managers"
+    if settings["is_manager"]:
+        for port in sorted(_managers_ports(settings)):
+            yield "tcp", port, "clients"
+    if settings["own_store"]:
+        consul = port_options.consul(settings)
+        # Consul clients listen only for the gossip of their own datacenter.
+        for name in ("server", "serf_lan", "serf_wan") if settings["is_server"] else ("serf_lan",):
+            for protocol in ("tcp",) if name == "server" else _BOTH:
+                if name in consul:
+                    yield protocol, consul[name], "members"
+    if settings["overlay"]:
+        yield from _overlay(port_options.VXLAN)
+
+
+def _builtin(settings: dict) -> Iterator[tuple[str, int, str]]:
+    builtin = settings["builtin"]
+    if settings["engine"]["port"]:
+        group = "clients" if settings["is_manager"] else "managers"
+        yield "tcp", settings["engine"]["port"], group
+    if settings["is_manager"]:
+        yield "tcp", builtin["port"], "members"
+    yield from _overlay(builtin["data_path_port"] or port_options.VXLAN)
+
+
+def _overlay(vxlan: int) -> Iterator[tuple[str, int, str]]:
+    for protocol in _BOTH:
+        yield protocol, port_options.GOSSIP, "members"
+    yield "udp", vxlan, "members"
+
+
+def rules(settings: dict) -> Rules:
+    """Return the rules for the ports of this node's roles: which hosts may reach which port."""
+    ports = _builtin(settings) if settings["mode"] == "builtin" else _classic(settings)
+    return Rules(_groups(settings), list(ports))
+
+
+# ---- faults in the pillar
+
+
+def faults(settings: dict) -> Iterator[Fault]:
+    """Yield settings that would lock out hosts that need access."""
+    if not settings["firewall"]["enabled"]:
+        return
+    found = rules(settings)
+    for port in sorted({one for _, one, _ in found.ports} & set(_SPARED)):
+        want = f"false, or another port for the swarm than {port}: that is where {_SPARED[port]} is"
+        yield Fault("swarm:firewall:enabled", True, want)
+    own, given = settings["address"], settings["firewall"]["members"]
+    here = ipaddress.ip_address(own.split("%")[0]) if own else None
+    if here and not any(here in one for one in found.groups["members"]):
+        want = (
+            f"with a network that {own}, {settings['id']}, is in: it is neither a manager nor a"
+            " Consul server of pillar, and the others would not let it in"
+        )
+        yield Fault("swarm:firewall:members", given, want)
+
+
+def warnings(settings: dict) -> list[str]:
+    """Return warnings of settings that may lock out hosts."""
+    if not settings["firewall"]["enabled"]:
+        return []
+    return _unlisted_clients(settings) + _unlisted_members(settings)
+
+
+def _unlisted_clients(settings: dict) -> list[str]:
+    others = [one for one in settings["client"]["nodes"] if one not in settings["managers"]]
+    if settings["mode"] != "builtin" or not others or settings["firewall"]["clients"]:
+        return []
+    return [
+        "swarm:firewall:clients: [] lets in only managers to the engines of managers, and"
+        f" swarm:client:nodes names {', '.join(others)} as well: write their addresses there"
+    ]
+
+
+def _unlisted_members(settings: dict) -> list[str]:
+    if settings["firewall"]["members"]:
+        return []
+    known = {*settings["managers"], *settings["servers"]}
+    others = [one for one in settings["nodes"] if one not in known]
+    only = "swarm:firewall:members: [] lets in only the managers and Consul servers of pillar"
+    found = []
+    if others:
+        found.append(
+            f"{only}, and swarm:nodes names {', '.join(others)} as well: write the networks of all"
+            " nodes there"
+        )
+    if settings["mode"] == "builtin" and settings["data_path"]:
+        found.append(
+            f"{only}, at the addresses there: write the networks of"
+            " swarm:builtin:data_path_address there as well"
+        )
+    return found

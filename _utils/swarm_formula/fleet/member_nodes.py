@@ -1,0 +1,98 @@
+"""
+Find the node of each member in the managers' lists. Pure.
+
+``reports`` holds the result of ``swarm_node.report`` for each member, or an error text; members
+that do not answer are missing. ``said`` holds the result of ``swarm_node.managers`` on one minion.
+"""
+
+from collections.abc import Collection, Iterable
+
+from swarm_formula.salt import minion_reports
+
+# States of an engine's swarm mode in which the managers' word of its node is out of date.
+FAILED = {
+    "error": "its swarm mode has failed: an apply there repairs it, or tells why not",
+    "locked": "'docker swarm unlock' there; or an apply, if swarm:builtin:unlock_key has the key",
+    "pending": "it waits for a manager that takes it in",
+}
+
+
+def _judge(said: dict) -> dict | None:
+    """Return the answer of the primary or the leader, ``None`` without one."""
+    heads = ("primary", "leader")
+    return next((one for one in said.values() if one.get("role") in heads), None)
+
+
+def has_judge(said: dict) -> bool:
+    """Check whether an answer has the list of a primary or a leader."""
+    return _judge(said) is not None
+
+
+def nodes(said: dict) -> dict[str, dict]:
+    """Return the primary's nodes by the ``endpoint`` of a report: engine address or node ID."""
+    judge = _judge(said)
+    return judge["nodes"] if judge else {}
+
+
+def is_builtin(reports: dict) -> bool:
+    """Check whether the members use builtin mode."""
+    return any(one.get("mode") == "builtin" for one in reports.values())
+
+
+def authority(reports: dict) -> str | None:
+    """Return the minion that is the CA, according to the reports."""
+    return next((one.get("ca") for one in reports.values() if one.get("ca")), None)
+
+
+def node_key(member: str, report: object, known: dict) -> str | None:
+    """Return the key of a member's node: from its report, else by the host name of the node."""
+    # An engine whose swarm mode has failed does not report its node.
+    if isinstance(report, dict) and failure(report) is None:
+        return report["endpoint"] if report["endpoint"] in known else None
+    named = [key for key, node in known.items() if node["name"] in minion_reports.names(member)]
+    return named[0] if len(named) == 1 else None
+
+
+def failure(report: object) -> str | None:
+    """Return the state of a member's engine if its swarm mode has failed, else ``None``."""
+    state = report.get("state") if isinstance(report, dict) else None
+    return state if state in FAILED else None
+
+
+def strangers(members: Iterable[str], reports: dict, known: dict) -> dict[str, dict]:
+    """Return the nodes that are of no member, by their keys."""
+    seen = {node_key(member, reports.get(member), known) for member in members}
+    return {key: node for key, node in known.items() if key not in seen}
+
+
+def endpoint(
+    member: str, reports: dict, said: dict, members: Iterable[str], chosen: str | None = None
+) -> str | None:
+    """
+    Return the key of a member in the swarm: the address of its engine, or its node ID.
+
+    Raises an error if it is not certain, or if another member has the same node.
+
+    chosen
+        The key that the operator gives, if any.
+    """
+    known, report = nodes(said), reports.get(member)
+
+    def sole(key: str) -> str:
+        host = minion_reports.hostname(known[key]) if key in known else None
+        return minion_reports.sole(member, key, host, reports, members, chosen=bool(chosen))
+
+    if not chosen and isinstance(report, dict) and report["endpoint"]:
+        # A copied disk, or a lie: both are named before anything else is said.
+        sole(report["endpoint"])
+    key = minion_reports.key_of(member, report, known, chosen)
+    return sole(key) if key else None
+
+
+def leftovers(reports: dict, said: dict, members: Collection[str]) -> list[str]:
+    """Return the nodes that are down, and that no member has by its report or its ID."""
+    return sorted(
+        f"{node['name']} ({key})"
+        for key, node in strangers(members, reports, nodes(said)).items()
+        if node["name"] not in members and node["status"] == "Down"
+    )

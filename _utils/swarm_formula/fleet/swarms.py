@@ -1,0 +1,161 @@
+"""
+Group the members under one master into swarms, by their pillars.
+
+Pure.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from swarm_formula.core import errors, member_rules
+from swarm_formula.fleet.member_nodes import nodes
+from swarm_formula.fleet.members import has_swarm, joins
+from swarm_formula.salt.minion_reports import hostname, names
+
+
+class Swarm(NamedTuple):
+    """A swarm: the managers in its members' pillars, and the members."""
+
+    managers: tuple[str, ...]
+    members: tuple[str, ...]
+    joining: frozenset[str] = frozenset()  # the members that join automatically
+    mode: str = "classic"
+    servers: tuple[str, ...] = ()  # the Consul servers that the pillars name, if any
+
+    @property
+    def name(self) -> str:
+        """Return the name of the swarm: its managers, separated by commas."""
+        return ",".join(self.managers)
+
+    @property
+    def is_builtin(self) -> bool:
+        """Check whether it is a cluster in the engines' swarm mode."""
+        return self.mode == "builtin"
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """Return the members that have the state of the swarm: managers, or Consul servers."""
+        return self.managers if self.is_builtin else self.servers or self.managers
+
+    def speakers(self, reports: Mapping, but: str | None = None) -> dict[str, dict]:
+        """
+        Return the reports of the managers in the pillar; only these speak for the swarm.
+
+        but
+            A member to leave out.
+        """
+        return {
+            name: reports[name]
+            for name in self.managers
+            if name in self.members and name != but and isinstance(reports.get(name), dict)
+        }
+
+
+def _managers(pillar: dict) -> set[str]:
+    return _ids(pillar["swarm"]["managers"])
+
+
+def _servers(pillar: dict) -> set[str]:
+    consul = pillar["swarm"].get("consul")
+    found = consul.get("servers") if isinstance(consul, dict) else None
+    return _ids(found) if found else set()
+
+
+def _ids(found: object) -> set[str]:
+    return set(map(str, found)) if isinstance(found, list | tuple | dict) else {str(found)}
+
+
+def _mode(pillar: dict) -> str:
+    return str(pillar["swarm"].get("mode") or "classic")
+
+
+def _belongs(minion: str, pillars: dict[str, object]) -> bool:
+    """
+    Check whether a minion is a member, by its own pillar or that of a manager in it, or the CA.
+
+    The CA and the managers go by their own pillars, which may name a minion whose pillar does not.
+    The CA may be a minion that is no node.
+    """
+    if not has_swarm(pillars[minion]):
+        return False
+    theirs = [minion, *(_managers(pillars[minion]) & pillars.keys())]
+    some = [pillars[one]["swarm"] for one in theirs if has_swarm(pillars[one])]
+    return any(member_rules.is_member(minion, one) or _ca(one) == minion for one in some)
+
+
+def _ca(swarm: dict) -> object:
+    tls = swarm.get("tls")
+    return tls.get("ca") if isinstance(tls, dict) else None
+
+
+def swarms(pillars: dict[str, object]) -> list[Swarm]:
+    """
+    Return the swarms of the minions with these pillars.
+
+    Members belong to the same swarm if their pillars have the same mode and a manager in common, so
+    that a list of managers that is being changed does not split a swarm.
+    """
+    groups: list[tuple[str, set[str], set[str]]] = []  # mode, managers, members
+    for minion, pillar in pillars.items():
+        if not _belongs(minion, pillars):
+            continue
+        mode, managers, members = _mode(pillar), _managers(pillar), {minion}
+        same = [one for one in groups if one[0] == mode and one[1] & managers]
+        groups = [one for one in groups if one not in same]
+        for _, more, others in same:
+            managers, members = managers | more, members | others
+        groups.append((mode, managers, members))
+    own = frozenset(minion for minion, pillar in pillars.items() if joins(minion, pillar))
+    found = [
+        Swarm(
+            tuple(sorted(some)),
+            tuple(sorted(members)),
+            own & members,
+            mode,
+            tuple(sorted(set().union(*(_servers(pillars[one]) for one in members)))),
+        )
+        for mode, some, members in groups
+    ]
+    return sorted(found, key=lambda one: (one.managers, one.members))
+
+
+def pick(found: list[Swarm], minion: str) -> Swarm | None:
+    """Return the swarm with this member or manager, else the only swarm, else ``None``."""
+    ours = [one for one in found if minion in one.members]
+    ours = ours or [one for one in found if minion in one.managers]
+    if ours:
+        return ours[0]
+    return found[0] if len(found) == 1 else None
+
+
+def named(found: list[Swarm], name: str | None) -> list[Swarm]:
+    """Return the swarm with a member or manager of this name; all swarms without a name."""
+    if not name:
+        return found
+    ours = [one for one in found if name in {*one.members, *one.managers}]
+    if not ours:
+        known = " and ".join(one.name for one in found) or "none"
+        raise errors.SwarmError(
+            f"no swarm has a member {name}; swarms under this master, by their managers: {known}"
+        )
+    return ours
+
+
+def only(found: list[Swarm], what: str) -> Swarm:
+    """Return the only swarm; if there are several, raise an error that shows how to select one."""
+    if len(found) > 1:
+        example = found[0].managers[0]
+        raise errors.SwarmError(
+            f"{what}: there are several swarms under this master, by their managers:"
+            f" {' and '.join(one.name for one in found)}; name one by a member, as swarm={example}"
+        )
+    return found[0] if found else Swarm((), ())
+
+
+def knowing(heard: dict[Swarm, dict], minion: str) -> list[Swarm]:
+    """Return the swarms whose managers list a host with the minion's name."""
+    return [
+        swarm
+        for swarm, said in heard.items()
+        if names(minion) & {hostname(node) for node in nodes(said).values()}
+    ]

@@ -1,0 +1,1 @@
+"""The packages of the engine and their repository: apt, dpkg, pins and holds."""

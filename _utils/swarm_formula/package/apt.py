@@ -1,0 +1,71 @@
+"""
+Ask apt what an installation would change, and have it read a repository.
+
+https://manpages.debian.org/apt-get(8), ``--simulate`` and ``update``.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from swarm_formula.core import errors
+from swarm_formula.package import dpkg
+
+# Inst docker-ce [5:28.5.1] (5:28.5.2 Docker CE:bookworm [amd64])
+_INSTALLED = re.compile(r"^Inst (\S+)(?: \[([^\]]*)\])? \((\S+)", flags=re.MULTILINE)
+_REMOVED = re.compile(r"^Remv (\S+) \[([^\]]*)\]", flags=re.MULTILINE)
+_UNREAD = ("Failed to fetch", "GPG error")
+# The set is released from its hold for the installation.
+_OPTIONS = (
+    "--no-install-recommends",
+    "--allow-downgrades",
+    "--allow-change-held-packages",
+    "--option=APT::Ignore-Hold=true",
+)
+
+
+class Plan(NamedTuple):
+    """What an installation changes, with versions: ``{name: (old, new)}`` and ``{name: old}``."""
+
+    installed: dict[str, tuple[str | None, str]]
+    removed: dict[str, str]
+
+
+def words(pkgs: Iterable[str | dict[str, str]]) -> list[str]:
+    """Return packages, as for ``pkg.install``, as arguments of apt-get."""
+    return [one if isinstance(one, str) else "=".join(next(iter(one.items()))) for one in pkgs]
+
+
+def simulate(pkgs: Iterable[str | dict[str, str]]) -> Plan:
+    """Return what the installation of these packages would change; raise what apt objects to."""
+    asked = words(pkgs)
+    done = dpkg.run("apt-get", "--simulate", "--assume-yes", *_OPTIONS, "install", *asked)
+    if done.returncode:
+        raise errors.SwarmError(
+            f"apt cannot install {' '.join(asked)}, and nothing was changed:"
+            f" {_objection(done.stdout, done.stderr)}"
+        )
+    installed = {name: (old or None, new) for name, old, new in _INSTALLED.findall(done.stdout)}
+    # apt removes a package for a moment to configure another one in between.
+    gone = {name: old for name, old in _REMOVED.findall(done.stdout) if name not in installed}
+    return Plan(installed, gone)
+
+
+def update(source: Path) -> None:
+    """Have apt read the repositories of one file; raise an error if it cannot."""
+    only = (f"Dir::Etc::SourceList={source}", "Dir::Etc::SourceParts=-", "APT::Get::List-Cleanup=0")
+    done = dpkg.run("apt-get", *(f"--option={one}" for one in only), "update")
+    # Of a repository that it knew before, apt only warns.
+    if done.returncode or any(word in done.stderr for word in _UNREAD):
+        raise errors.SwarmError(
+            "apt cannot read the repository (swarm:engine:repository), and nothing was changed:"
+            f" {'; '.join(done.stderr.split(chr(10))[:4]).strip('; ')}"
+        )
+
+
+def _objection(out: str, err: str) -> str:
+    """Return the unmet dependencies and the errors from apt's output, in one line."""
+    unmet = out.partition("unmet dependencies:\n")[2]
+    lines = [line.strip() for line in (*unmet.splitlines(), *err.splitlines())]
+    return "; ".join(line for line in lines if line and not line.startswith("W:")) or "no reason"

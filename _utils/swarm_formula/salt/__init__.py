@@ -1,0 +1,1 @@
+"""Salt's mine, secrets, callers, reports and returns. Knows no Docker."""

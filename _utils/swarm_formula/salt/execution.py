@@ -1,0 +1,37 @@
+"""
+Hold the Salt dunders of an execution module for utilities, which have none of their own.
+"""
+
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any, NamedTuple
+
+from swarm_formula.salt import mine as salt_mine
+
+
+class Minion(NamedTuple):
+    """``__salt__``, ``__opts__`` and ``__context__`` of the calling module."""
+
+    salt: Mapping[str, Callable]
+    opts: Mapping
+    context: MutableMapping
+
+    @property
+    def masterless(self) -> bool:
+        """Return whether this minion has no master."""
+        return self.opts.get("file_client") == "local"
+
+    def settings(self) -> dict:
+        """Return the settings by the pillar of the last refresh, or by the current one."""
+        return self.salt["swarm_settings.get"]()
+
+    def mine(self) -> salt_mine.Mine:
+        """Return the access to Salt's mine."""
+        return salt_mine.Mine(self.salt, self.opts, self.context)
+
+
+class Host(NamedTuple):
+    """This host: its minion, a client of its engine, and its settings."""
+
+    minion: Minion
+    client: Any
+    settings: dict

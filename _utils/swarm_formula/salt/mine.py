@@ -1,0 +1,136 @@
+"""
+Read and write Salt's mine, and limit which minions may read a value.
+"""
+
+import contextlib
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+
+from swarm_formula.core import errors, member_rules, wait
+
+MASK = "(not shown)"
+_SENDING = "swarm_mine.sending"
+# The type of the targets, and its wildcards.
+TYPE = "pcre"
+_WILD = {"*": ".*", "?": "."}
+# A mine function that only tests whether the master stores mine data; and the seconds to wait.
+_ECHO, _PATIENCE = "swarm_echo", 30
+
+
+_FORGETS = (
+    "the master does not keep what {me} tells the others: Salt's mine, by which the members of the"
+    " swarm learn of each other, does not work. Most often 'minion_data_cache' is False in the"
+    " master's configuration: set it to True, which is the default, restart salt-master and apply"
+    " again"
+)
+
+
+def members(settings: Mapping) -> str:
+    """Return the target of the minions that may share a secret: only those in the pillar."""
+    return target(member_rules.members(settings))
+
+
+def target(globs: Iterable[str]) -> str:
+    """
+    Return the target for minion IDs and globs of them, of the type ``pcre``.
+
+    The master compares the IDs of all accepted minions with it, for each record that a minion
+    reads. With a compound target, it does so for each of its words.
+    """
+    return f"(?:{'|'.join(map(_pattern, globs))})$"
+
+
+def _pattern(glob: str) -> str:
+    """
+    Return a glob as a regular expression.
+
+    The expressions of ``fnmatch.translate`` depend on the version of Python, and the master may
+    have another one.
+    """
+    return re.sub(r"\[!?.[^\]]*\]|.", lambda part: _WILD.get(part[0]) or _literal(part[0]), glob)
+
+
+def _literal(part: str) -> str:
+    """Return a character that is no wildcard, or a class of characters."""
+    # Only the frame of the translation of a class differs between versions: "(?s:" and ")\\Z".
+    return re.escape(part) if len(part) == 1 else fnmatch.translate(part)[4:-3]
+
+
+class Mine:
+    """Access to the mine of a minion, with the Salt dunders of the calling module."""
+
+    def __init__(self, salt: Mapping[str, Callable], opts: Mapping, context: MutableMapping):
+        self._salt, self._context, self._told = salt, context, {}
+        self.masterless = opts.get("file_client") == "local"
+
+    def get(self, target: str | list[str], name: str) -> dict:
+        """Return ``{minion: value}`` from the mine, for a target or a list of minions."""
+        kind = "list" if isinstance(target, list) else TYPE
+        return {} if self.masterless else self._salt["mine.get"](target, name, tgt_type=kind) or {}
+
+    def learn(self, me: str, target: str, name: str, own: str) -> object:
+        """
+        Return a minion's value from the mine, ``None`` if there is none.
+
+        The same request gets this minion's value of ``own``, which saves ``tell`` a request.
+        """
+        if self.masterless:
+            return None
+        found = self._salt["mine.get"]([target, me], [name, own], tgt_type="list") or {}
+        self._told[own] = found.get(own, {}).get(me)
+        return found.get(name, {}).get(target)
+
+    def send(self, name: str, function: str, allowed: str | None = None) -> None:
+        """
+        Send the return value of a function of this minion to the mine, including secrets.
+
+        allowed
+            The target of the minions that may read it, see ``target``; ``None``: all minions.
+        """
+        who = {"allow_tgt": allowed, "allow_tgt_type": TYPE} if allowed else {}
+        if not self.masterless:
+            with self.sending():
+                self._salt["mine.send"](name, mine_function=function, **who)
+
+    def tell(
+        self, me: str, name: str, value: object, function: str, allowed: str | None = None
+    ) -> None:
+        """Send a function's return value, as ``send`` does, unless the mine has ``value``."""
+        told = self._told[name] if name in self._told else self.get([me], name).get(me)
+        if told != value:
+            self.send(name, function, allowed)
+
+    def forget(self, name: str) -> None:
+        """Delete this minion's value from the mine."""
+        if not self.masterless:
+            self._salt["mine.delete"](name)
+
+    def refuse_forgetful(self, me: str) -> None:
+        """Raise an error if the master stores no mine data, because waiting for it is useless."""
+        if self.masterless:
+            return
+        self._salt["mine.send"](_ECHO, mine_function="test.ping")
+
+        def probe() -> str | None:
+            return None if self.get([me], _ECHO) else _FORGETS.format(me=me)
+
+        try:
+            wait.until(probe, _PATIENCE)
+        except errors.WaitTimeoutError as err:
+            raise errors.SwarmError(_FORGETS.format(me=me)) from err
+        self.forget(_ECHO)
+
+    @contextlib.contextmanager
+    def sending(self) -> Iterator[None]:
+        """Let functions that mask their secrets for all other callers return them."""
+        before = self._context.get(_SENDING)
+        self._context[_SENDING] = True
+        try:
+            yield
+        finally:
+            self._context[_SENDING] = before
+
+    def secret(self, value: str) -> str:
+        """Return a secret if it is sent to the mine, and a mask to any other caller."""
+        return value if self._context.get(_SENDING) else MASK

@@ -1,0 +1,114 @@
+"""
+Give a runner its access to the minions: ask them, compile their pillars, report progress.
+
+Holds the Salt dunders of the runner for utilities, which have none of their own.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from typing import NamedTuple
+
+import salt.client
+import salt.utils.event
+import salt.utils.minions
+from salt.exceptions import SaltClientError, SaltReqTimeoutError
+
+from swarm_formula.core import errors
+from swarm_formula.salt import minion_reports
+
+# Seconds until the master checks whether a job is still running, and for the replies to that check.
+# A state may run for any length of time; a dead minion costs the sum of both.
+_LOOK, _ANSWER = 15, 15
+# Seconds after which a member that could not do something has waited for it: others would as well.
+_WAITED = 60
+
+
+class Master(NamedTuple):
+    """``__salt__``, ``__opts__`` and ``__context__`` of the calling runner."""
+
+    salt: Mapping[str, Callable]
+    opts: Mapping
+    context: MutableMapping
+
+    def accepted(self) -> list[str]:
+        """Return the minions whose keys are accepted."""
+        return salt.utils.minions.CkMinions(self.opts).check_minions("*", "glob")["minions"]
+
+    def pillar(self, minion: str) -> object:
+        """Return the pillar that the master compiles for a minion."""
+        return self.salt["pillar.show_pillar"](minion)
+
+    def ask(self, minions: Iterable[str], function: str, *args: object, **kwargs: object) -> dict:
+        """Return the answers of minions; minions that do not answer are missing."""
+        if not minions:
+            return {}
+        found = self._publish(minions, function, args, kwargs)
+        # For a minion that does not answer, Salt 3008 returns a message to that effect without a
+        # jid.
+        return {
+            minion: one["ret"]
+            for minion, one in found.items()
+            if isinstance(one, dict) and "jid" in one
+        }
+
+    def _publish(self, minions: Iterable[str], function: str, args: tuple, kwargs: dict) -> dict:
+        with salt.client.get_local_client(mopts=self.opts) as client:
+            try:
+                return client.cmd(
+                    list(minions),
+                    function,
+                    args,
+                    timeout=_LOOK,
+                    gather_job_timeout=_ANSWER,
+                    tgt_type="list",
+                    kwarg=kwargs,
+                    full_return=True,
+                )
+            except (SaltClientError, SaltReqTimeoutError) as err:
+                raise errors.SwarmError(
+                    f"the master did not publish {function}. If all its workers are busy"
+                    f" (worker_threads, 5 by default), run this again in a minute. It said: {err}"
+                ) from err
+
+    def ask_until_done(
+        self, others: Iterable[str], function: str, *args: object, **kwargs: object
+    ) -> object:
+        """
+        Run a function on the other members one by one until it succeeds; return the answer.
+
+        A member that has waited in vain is the last one: the others would wait as long.
+        """
+        answer = "no other member answers"
+        for other in others:
+            since = time.monotonic()
+            answer = self.ask([other], function, *args, **kwargs).get(other, answer)
+            if answer is True or isinstance(answer, dict):
+                return answer
+            if not isinstance(answer, str):
+                answer = f"the answer of {other} to {function} is nonsense: {answer!r}"
+            if time.monotonic() - since > _WAITED:
+                return answer
+        return answer
+
+    def fire(self, member: str, word: str, **data: object) -> None:
+        """Fire the event ``swarm/node/<member>/<word>``."""
+        with salt.utils.event.get_master_event(
+            self.opts, self.opts["sock_dir"], listen=False
+        ) as bus:
+            bus.fire_event({"id": member, **data}, f"swarm/node/{member}/{word}")
+
+    def tell(self, member: str, text: str) -> None:
+        """Report a step that takes time: as an event, and to the operator at the command line."""
+        member, text = minion_reports.shown(member), minion_reports.shown(text)
+        self.fire(member, "progress", message=text)
+        if self.opts.get("__cli") == "salt-run":
+            # Not to the standard output, which may be read as JSON.
+            print(f"{member}: {text}", file=sys.stderr, flush=True)
+
+    def refused(self, why: object) -> dict[str, str]:
+        """Return a refusal, and have the command fail."""
+        # If an error were raised, Salt would print a traceback as well, which does not help the
+        # user.
+        self.context["retcode"] = 1
+        return {"refused": minion_reports.shown(why)}

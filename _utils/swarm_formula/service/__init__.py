@@ -1,0 +1,1 @@
+"""Services, jobs, secrets and configs of swarm mode, and their tasks."""

@@ -1,0 +1,103 @@
+"""
+Check the settings of classic mode against each other: Consul, managers, agents, the store. Pure.
+"""
+
+from collections.abc import Iterator
+
+from swarm_formula.classic import kept_options
+from swarm_formula.core import checks, port_options
+from swarm_formula.core.faults import Fault
+
+_CONSUL_OURS = {
+    "server": "swarm:consul:servers",
+    "bootstrap_expect": "swarm:consul:servers",
+    "retry_join": "swarm:consul:servers",
+    "bind_addr": "swarm:address",
+    "advertise_addr": "swarm:address",
+    "node_name": "the minion's ID",
+    "data_dir": "swarm:consul:volume",
+    "datacenter": "swarm:consul:datacenter",
+}
+
+
+def consul_options(settings: dict) -> Iterator[Fault]:
+    """Refuse options of Consul that other settings determine."""
+    for key in settings["consul"]["options"]:
+        if key in _CONSUL_OURS:
+            want = f"no such key here; it comes from {_CONSUL_OURS[key]}"
+            yield Fault(f"swarm:consul:options:{key}", settings["consul"]["options"][key], want)
+    ports = settings["consul"]["options"].get("ports", {})
+    if want := port_options.WANT(ports):
+        yield Fault("swarm:consul:options:ports", ports, want)
+        return
+    for key in ("http", "https") if settings["tls"]["used"] else ("http",):
+        if key in ports:
+            want = "no such key here; it comes from swarm:consul:http_port"
+            yield Fault(f"swarm:consul:options:ports:{key}", ports[key], want)
+
+
+def timings(settings: dict) -> Iterator[Fault]:
+    """Refuse intervals that contradict each other."""
+
+    def pair(section: str, small: str, large: str, defaults: tuple, equal: bool) -> Iterator[Fault]:
+        options = settings[section]["options"]
+        values = [
+            checks.seconds(default if options[flag] is None else options[flag])
+            for flag, default in zip((small, large), defaults, strict=True)
+        ]
+        if values[0] > values[1] or (values[0] == values[1] and not equal):
+            word = "not below" if equal else "above"
+            want = f"{word} {small}, {values[0]:g}s"
+            yield Fault(f"swarm:{section}:options:{large}", f"{values[1]:g}s", want)
+
+    yield from pair("agent", "heartbeat", "ttl", (60, 180), equal=False)
+    flags = ("engine-refresh-min-interval", "engine-refresh-max-interval")
+    yield from pair("manager", *flags, (30, 60), equal=True)
+
+
+def discovery(settings: dict) -> Iterator[Fault]:
+    """Check that agents and managers use the same path in the store."""
+    manager, agent = (
+        (settings[section]["options"]["discovery-opt"] or {}).get("kv.path")
+        for section in ("manager", "agent")
+    )
+    if manager != agent:
+        path = "swarm:agent:options:discovery-opt"
+        want = f"{manager!r}, the kv.path of swarm:manager:options:discovery-opt"
+        yield Fault(f"{path}:kv.path", agent, want)
+
+
+def replication(settings: dict) -> Iterator[Fault]:
+    """Refuse several managers without an election."""
+    if len(settings["managers"]) > 1 and not settings["manager"]["options"]["replication"]:
+        want = "true: of several managers one has to be elected"
+        yield Fault("swarm:manager:options:replication", False, want)
+
+
+def store(settings: dict) -> Iterator[Fault]:
+    """Refuse a store that the engine's overlay networks cannot use."""
+    scheme, _, rest = (settings["store"] or "").partition("://")
+    if not settings["overlay"]:
+        return
+    if scheme == "zk":
+        want = "etcd:// or consul://: with ZooKeeper, Docker's engine crashes at the first"
+        yield Fault("swarm:store", settings["store"], f"{want} container of an overlay network")
+    elif rest.partition("/")[2]:
+        want = "a URL without a path: Docker would look for all its networks there, host and bridge"
+        yield Fault("swarm:store", settings["store"], f"{want} too; or swarm:overlay: false")
+
+
+def workloads(settings: dict) -> Iterator[Fault]:
+    """Refuse what only swarm mode has, and options of services that classic mode cannot keep."""
+    if settings["mode"] == "builtin":
+        return
+    for key in ("secrets", "configs", "stacks"):
+        if settings[key]:
+            want = (
+                "no such key with mode: classic: the managers of standalone Swarm place single"
+                " containers. Use swarm:services with mounts, docker-compose against the managers,"
+                " or mode: builtin"
+            )
+            yield Fault(f"swarm:{key}", list(settings[key]), want)
+    for name, options in settings["services"].items():
+        yield from kept_options.faults(options, f"swarm:services:{name}")

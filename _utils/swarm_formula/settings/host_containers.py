@@ -1,0 +1,66 @@
+"""
+Options of containers that single nodes run beside the swarm, by the pillar. Pure.
+
+They are those of the state ``swarm_container.running``, in its own table.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from swarm_formula.core import checks
+from swarm_formula.core.faults import Fault
+from swarm_formula.docker import volumes
+from swarm_formula.spec import container_options, service_values
+from swarm_formula.spec.option_table import Option, Shape
+
+
+def _archive_hash(value: Any) -> str:
+    if checks.sha256(value):
+        raise ValueError("found something else")
+    return value
+
+
+OPTIONS: dict[str, Option] = {
+    "image": Option(
+        Shape(service_values.image, "the name of an image, such as nginx:1.27"),
+        (),
+        "its image",
+        required=True,
+    ),
+    "image_source": Option(
+        Shape(
+            service_values.archive, "salt://..., https://... or an absolute path of an image's tar"
+        ),
+        (),
+        "archive of it, where no registry is",
+    ),
+    "image_hash": Option(Shape(_archive_hash, "a SHA-256 in quotes"), (), "the archive's SHA-256"),
+    **{
+        name: Option(
+            Shape(field.normal, field.expects), (), f"its {name.replace('_', ' ')}", hidden=True
+        )
+        for name, field in container_options.FIELDS.items()
+    },
+    "nodes": volumes.OPTIONS["nodes"],
+}
+
+
+def conflicts(given: dict, path: str) -> Iterator[Fault]:
+    """Find a container without an image."""
+    if not given.get("image"):
+        yield Fault(f"{path}:image", None, OPTIONS["image"].shape.expects)
+
+
+def of_node(minion: str, containers: Mapping[str, dict]) -> dict[str, dict]:
+    """Return the containers of a node, ``{name: settings of swarm_container.running}``."""
+    return {
+        name: {key: value for key, value in one.items() if key != "nodes"}
+        for name, one in sorted(volumes.of_node(minion, containers).items())
+    }
+
+
+def clashes(settings: Mapping[str, Any]) -> Iterator[Fault]:
+    """Refuse names of the formula's own containers."""
+    own = {settings[section]["container"] for section in ("consul", "manager", "agent")}
+    for name in sorted(own & settings["containers"].keys()):
+        yield Fault(f"swarm:containers:{name}", name, "another name: the formula has one of it")

@@ -1,0 +1,112 @@
+"""
+Check addresses, ports and subnets against each other. Pure.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+
+from swarm_formula.core import addresses as core_addresses
+from swarm_formula.core import port_options
+from swarm_formula.core.faults import Fault
+
+
+def listeners(settings: dict) -> list[tuple[str, int]]:
+    """Return ``(pillar path, port)`` of all listeners on a node in this mode."""
+    found = [("swarm:engine:port", settings["engine"]["port"])]
+    if settings["mode"] == "builtin":
+        found.append(("swarm:builtin:port", settings["builtin"]["port"]))
+    else:
+        found.append(("swarm:manager:port", settings["manager"]["port"]))
+    if settings["overlay"] or settings["mode"] == "builtin":
+        found.append(("swarm:overlay (Docker's gossip)", port_options.GOSSIP))
+    if settings["own_store"]:
+        found.append(("swarm:consul:http_port", settings["consul"]["http_port"]))
+        ports = port_options.consul(settings)
+        found += [(f"swarm:consul:options:ports:{name}", port) for name, port in ports.items()]
+    return [(path, port) for path, port in found if port]
+
+
+def ports(settings: dict) -> Iterator[Fault]:
+    """Refuse two listeners on one port."""
+    seen: dict[int, str] = {}
+    for path, port in listeners(settings):
+        if port in seen:
+            yield Fault(path, port, f"another port: {seen[port]} has this one")
+        seen.setdefault(port, path)
+
+
+def addresses(settings: dict) -> Iterator[Fault]:
+    """Refuse an address of two hosts."""
+    managers = settings["managers"]
+    others = {key: one for key, one in settings["servers"].items() if key not in managers}
+    seen: dict[str, str] = {}
+    for section, hosts in (("managers", managers), ("consul:servers", others)):
+        for host, address in hosts.items():
+            other = seen.setdefault(address, host) if address else host
+            if other != host:
+                yield Fault(f"swarm:{section}:{host}", address, f"another address: {other} has it")
+    listed = settings["managers"].get(settings["id"])
+    if listed and settings["address"] and listed != settings["address"]:
+        want = f"{listed}, which swarm:managers gives this node, or no address there"
+        yield Fault("swarm:address", settings["address"], want)
+
+
+def advertised(settings: dict) -> Iterator[Fault]:
+    """Refuse the address of another host, which would then stand for both of them."""
+    known = {**settings["servers"], **settings["managers"]}
+    others = {address: name for name, address in known.items() if name != settings["id"]}
+    roles = ["agent", "manager"] if settings["is_manager"] else ["agent"]
+    for role in roles if settings["mode"] == "classic" else ():
+        given = settings[role]["options"].get("advertise")
+        host = core_addresses.host(given or "")
+        if host in others and host != settings["address"]:
+            want = f"not the address of {others[host]}: each host has its own; unset, it is chosen"
+            yield Fault(f"swarm:{role}:options:advertise", given, want)
+
+
+def subnets(settings: dict) -> Iterator[Fault]:
+    """Refuse subnets that overlap, and networks that do not fit their subnet."""
+    seen: dict[str, ipaddress.IPv4Network | ipaddress.IPv6Network] = {}
+    for name, network in settings["networks"].items():
+        path = f"swarm:networks:{name}"
+        yield from _subnet(path, network, settings["address"])
+        if network["subnet"]:
+            subnet = ipaddress.ip_network(network["subnet"])
+            for other, taken in seen.items():
+                if taken.overlaps(subnet):
+                    want = f"one apart from {other}'s, {taken}"
+                    yield Fault(f"{path}:subnet", str(subnet), want)
+            seen[name] = subnet
+
+
+def _subnet(path: str, network: dict, own: str | None) -> Iterator[Fault]:
+    if not network["subnet"]:
+        for key in ("gateway", "ip_range"):
+            if network[key]:
+                yield Fault(f"{path}:{key}", network[key], "a subnet as well")
+        return
+    subnet = ipaddress.ip_network(network["subnet"])
+    if network["gateway"] and ipaddress.ip_address(network["gateway"]) not in subnet:
+        yield Fault(f"{path}:gateway", network["gateway"], f"an address in {subnet}")
+    part = ipaddress.ip_network(network["ip_range"] or subnet)
+    if part.version != subnet.version or not part.subnet_of(subnet):
+        yield Fault(f"{path}:ip_range", network["ip_range"], f"a part of {subnet}")
+    if own and ipaddress.ip_address(own) in subnet:
+        yield Fault(f"{path}:subnet", str(subnet), f"one without {own}, this node")
+
+
+def overlay(settings: dict) -> Iterator[Fault]:
+    """Refuse overlay networks that the engine cannot have."""
+    own = settings["address"] or ""
+    if settings["overlay"] and ":" in own:
+        want = (
+            f"false: this node's address is {own}, and engines with cluster-store connect overlay"
+            " networks by IPv4 only; or an IPv4 address in swarm:address"
+        )
+        yield Fault("swarm:overlay", True, want)
+    if settings["overlay"] or settings["mode"] == "builtin":
+        return
+    for name, network in settings["networks"].items():
+        if network["driver"] == "overlay":
+            want = "another driver, or swarm:overlay: true"
+            yield Fault(f"swarm:networks:{name}:driver", "overlay", want)

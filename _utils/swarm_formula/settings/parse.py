@@ -1,0 +1,118 @@
+"""
+Read the pillar ``swarm``: find all faults and fill in the defaults. Pure.
+
+``settings.relations`` checks the values against each other.
+``settings.topology`` derives the roles.
+"""
+
+from swarm_formula.core.faults import Fault, hidden, unknown_key
+from swarm_formula.settings import schema
+from swarm_formula.spec import option_table
+
+ROOT = "swarm"
+
+
+def _read_field(path: str, field: schema.Field, value: object) -> tuple[object, list]:
+    if value is None:
+        return field.default, []
+    want = field.check(value)
+    return (field.default, [Fault(path, value, want)]) if want else (value, [])
+
+
+def _read_each(path: str, each: schema.Each, value: object) -> tuple[dict, list]:
+    if not isinstance(value, dict):
+        return {}, [Fault(path, value, "a mapping of names")]
+    result, faults = {}, []
+    for name, one in value.items():
+        if want := each.key(name):
+            faults.append(Fault(f"{path}:{name}", name, want))
+            continue
+        result[name], more = read(one, each.fields, f"{path}:{name}")
+        faults += more
+    return result, faults
+
+
+def _read_objects(path: str, entry: schema.Objects, value: object) -> tuple[dict, list]:
+    if not isinstance(value, dict):
+        return {}, [Fault(path, "something else", "a mapping of names")]
+    result, faults = {}, []
+    for name, one in value.items():
+        place = f"{path}:{name}"
+        if want := entry.key(name):
+            faults.append(Fault(place, name, want))
+            continue
+        result[name], more = option_table.parse(one, entry.options, place)
+        more = more or [*entry.conflicts(result[name], place)]
+        faults += more if isinstance(one, dict) else hidden(more)
+    return result, faults
+
+
+def _read_one(path: str, entry: object, value: object) -> tuple[object, list]:
+    if isinstance(entry, dict):
+        return read(value, entry, path)
+    if isinstance(entry, schema.Objects):
+        return _read_objects(path, entry, {} if value is None else value)
+    if isinstance(entry, schema.Each):
+        result, faults = _read_each(path, entry, {} if value is None else value)
+    else:
+        result, faults = _read_field(path, entry, value)
+    return result, hidden(faults) if entry.hidden else faults
+
+
+def _default(entry: object) -> object:
+    return entry.default if isinstance(entry, schema.Field) else None
+
+
+def read(pillar: object, fields: dict = schema.SCHEMA, path: str = ROOT) -> tuple[dict, list]:
+    """
+    Return the pillar with all defaults filled in, and the faults in its structure.
+
+    An invalid value is replaced by its default, so that the rest can still be checked. A key or
+    section without a value is the same as a missing key.
+    """
+    pillar = {} if pillar is None else pillar
+    if not isinstance(pillar, dict):
+        return read({}, fields, path)[0], [Fault(path, pillar, "a mapping")]
+    result, faults = {}, []
+    for key, entry in fields.items():
+        value, more = _read_one(f"{path}:{key}", entry, pillar.get(key, _default(entry)))
+        result[key] = value
+        faults += more
+    faults += [unknown_key(path, key, fields) for key in pillar if key not in fields]
+    return result, faults
+
+
+def odd_keys(value: object, path: str = ROOT) -> list[Fault]:
+    """
+    Return a fault for each key that YAML has read as a boolean or as nothing.
+
+    As JSON, ``off: 1`` would be the key ``false``, and go unnoticed in labels and options.
+    """
+    if isinstance(value, list):
+        return [fault for one in value for fault in odd_keys(one, path)]
+    if not isinstance(value, dict):
+        return []
+    faults = [
+        Fault(f"{path}:{key}", key, "a key in quotes: YAML reads on, off, yes, no and null itself")
+        for key in value
+        if key is None or isinstance(key, bool)
+    ]
+    return faults + [
+        fault for key, one in value.items() for fault in odd_keys(one, f"{path}:{key}")
+    ]
+
+
+def texts(faults: list[Fault]) -> list[str]:
+    """
+    Return the faults as texts: only the first of each path, and none below a faulty path.
+
+    Faults that follow from another fault would only be misleading.
+    """
+    first: dict[str, Fault] = {}
+    for fault in faults:
+        first.setdefault(fault.path, fault)
+    return [
+        str(fault)
+        for path, fault in first.items()
+        if not any(path.startswith(f"{other}:") for other in first)
+    ]

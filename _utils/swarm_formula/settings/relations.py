@@ -1,0 +1,48 @@
+"""
+Check settings against each other: faults that no single value shows. Pure.
+
+Works on resolved settings (``settings.topology.resolve``). ``settings.warnings`` warns about
+combinations that are allowed but unwise.
+"""
+
+from swarm_formula.core.faults import Fault
+from swarm_formula.daemon import proxy
+from swarm_formula.firewall import rules
+from swarm_formula.settings import (
+    builtin_relations,
+    classic_relations,
+    engine_relations,
+    host_containers,
+    network_relations,
+    tls_relations,
+)
+
+# In the order of the faults.
+_RELATIONS = (
+    engine_relations.daemon_options,
+    proxy.faults,
+    classic_relations.consul_options,
+    classic_relations.timings,
+    classic_relations.discovery,
+    classic_relations.replication,
+    tls_relations.faults,
+    network_relations.ports,
+    network_relations.addresses,
+    engine_relations.repository,
+    engine_relations.listen,
+    network_relations.subnets,
+    engine_relations.logs,
+    network_relations.advertised,
+    engine_relations.registries,
+    classic_relations.store,
+    network_relations.overlay,
+    builtin_relations.builtin,
+    classic_relations.workloads,
+    host_containers.clashes,
+    rules.faults,
+)
+
+
+def faults(settings: dict) -> list[Fault]:
+    """Return all faults in combinations of settings."""
+    return [fault for relation in _RELATIONS for fault in relation(settings)]

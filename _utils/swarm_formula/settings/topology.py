@@ -1,0 +1,168 @@
+"""
+Resolve the addresses, roles and URLs of one node, from the pillar and the host's own data.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from swarm_formula.core import addresses as core_addresses
+from swarm_formula.core import faults as core_faults
+from swarm_formula.core import member_rules
+from swarm_formula.core.faults import Fault
+
+# Ports of engine, manager and Consul: Docker's and Consul's own with TLS; without TLS, the ports
+# from before the formula had TLS.
+_SECURE, _PLAIN = (2376, 3376, 8501), (2275, 3375, 8500)
+# Addresses that no host has (RFC 5737, RFC 3849): the host would use its default route to them.
+_ELSEWHERE = ("198.51.100.1", "2001:db8::1")
+
+
+class Minion(NamedTuple):
+    """Data of the minion for which the settings are resolved."""
+
+    id: str
+    local: bool  # masterless
+    interfaces: dict[str, list[str]]
+    resolve: Callable[[str], str | None] = core_addresses.resolve
+    towards: Callable[[str], str | None] = core_addresses.towards
+
+
+def _as_mapping(hosts: list | dict) -> dict:
+    given = hosts if isinstance(hosts, dict) else dict.fromkeys(hosts)
+    return {host: core_addresses.form(one) if one else one for host, one in given.items()}
+
+
+def _lookup(path: str, hosts: dict, known: dict, minion: Minion) -> tuple[dict, list[Fault]]:
+    """Return the address of each host: as given, from ``known``, or resolved from its name."""
+    result, faults = {}, []
+    for host, given in hosts.items():
+        result[host] = given or known.get(host) or minion.resolve(host)
+        if not result[host]:
+            hint = core_faults.suggest(host, [one for one in known if one != host])
+            want = f"a minion whose name {minion.id} can resolve, or {{{host}: its address}}{hint}"
+            faults.append(Fault(f"{path}:{host}", host, want))
+    return result, faults
+
+
+def _given(settings: dict, minion: Minion) -> tuple[str | None, list[Fault]]:
+    """Return this node's address from the pillar, ``None`` if the pillar does not set it."""
+    wanted = settings["address"]
+    if wanted is None:
+        return _as_mapping(settings["managers"]).get(minion.id), []
+    found = core_addresses.pick(wanted, minion.interfaces)
+    if found:
+        return found, []
+    have = "; ".join(f"{name} {', '.join(ips)}" for name, ips in minion.interfaces.items() if ips)
+    want = f"something {minion.id} has ({have})"
+    return None, [Fault("swarm:address", wanted, want)]
+
+
+def _own_address(settings: dict, minion: Minion) -> tuple[str | None, list[Fault]]:
+    """Return this node's address: from the pillar, else its source address to the managers."""
+    address, faults = _given(settings, minion)
+    if address or faults:
+        return address, faults
+    peers = [one for one in _as_mapping(settings["managers"]).items() if one[0] != minion.id]
+    targets = [given or minion.resolve(host) for host, given in peers]
+    for target in [*filter(None, targets), *_ELSEWHERE]:
+        if core_addresses.usable(found := minion.towards(target)):
+            return found, []
+    every = [one for addresses in minion.interfaces.values() for one in addresses]
+    found = next(filter(core_addresses.usable, every), None)
+    if found or minion.local:
+        return found or "127.0.0.1", []
+    want = "an address: this host has none that others can reach"
+    return None, [Fault("swarm:address", None, want)]
+
+
+def _data_path(settings: dict, minion: Minion) -> tuple[str | None, list[Fault]]:
+    wanted = settings["builtin"]["data_path_address"]
+    if wanted is None:
+        return None, []
+    found = core_addresses.pick(wanted, minion.interfaces)
+    want = f"something {minion.id} has"
+    return found, [] if found else [Fault("swarm:builtin:data_path_address", wanted, want)]
+
+
+def _managers(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
+    """Return the managers; a masterless minion without pillar is its own manager."""
+    managers = _as_mapping(settings["managers"])
+    if managers:
+        return managers, []
+    if minion.local:
+        return {minion.id: None}, []
+    return {}, [Fault("swarm:managers", [], f"the minion IDs of the managers, e.g. [{minion.id}]")]
+
+
+def _ports(settings: dict, classic: bool) -> dict:
+    """Return the sections with a default port that depends on TLS, and the URL of the store."""
+    engine, manager, consul = _SECURE if settings["tls"]["enabled"] else _PLAIN
+    port = settings["consul"]["http_port"] or consul
+    return {
+        "engine": {
+            **settings["engine"],
+            "port": settings["engine"]["port"] or (engine if classic else None),
+        },
+        "manager": {**settings["manager"], "port": settings["manager"]["port"] or manager},
+        "consul": {**settings["consul"], "http_port": port},
+        "discovery": settings["store"] or f"consul://127.0.0.1:{port}",
+    }
+
+
+def _tls(settings: dict, managers: dict, minion: Minion) -> dict:
+    """Return whether this node needs certificates, and which minion signs them."""
+    tls = settings["tls"]
+    # In builtin mode, the engine needs no certificate unless it listens on the formula's port.
+    used = tls["enabled"] and bool(settings["mode"] == "classic" or settings["engine"]["port"])
+    own = used and not tls["cert"]
+    ca = (tls["ca"] or next(iter(managers), None)) if own else None
+    return {"tls": {**tls, "used": used, "ca": ca}, "is_ca": ca == minion.id}
+
+
+def _labels_of_nodes(minion: str, settings: dict) -> dict:
+    """Return the engine labels from ``nodes``: in builtin mode, the cluster stores them instead."""
+    if settings["mode"] == "builtin":
+        return {}
+    given = member_rules.settings_of(minion, settings["nodes"])["labels"]
+    return {key: one for key, one in given.items() if one is not None}
+
+
+def resolve(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
+    """
+    Return ``settings`` with the values derived from them for this minion, and all faults found.
+
+    Adds ``id``, ``address``, ``managers`` and ``servers`` as ``{ID: address}``, ``is_manager``,
+    ``is_server``, ``is_ca``, ``own_store``, ``discovery`` (the URL of the store) and ``data_path``
+    (an address). In classic mode, ``labels`` includes the labels from ``nodes``. Ports get their
+    defaults; ``tls:ca`` is the minion that signs certificates (``None`` if none does), ``tls:used``
+    whether this node needs certificates.
+    """
+    names, faults = _managers(settings, minion)
+    address, more = _own_address({**settings, "managers": names}, minion)
+    faults += more
+    known = {minion.id: address}
+    managers, more = _lookup("swarm:managers", names, known, minion)
+    faults += more
+    classic = settings["mode"] == "classic"
+    own_store = classic and settings["store"] is None
+    wanted = _as_mapping(settings["consul"]["servers"] or names) if own_store else {}
+    data_path, more = _data_path(settings, minion)
+    faults += more
+    servers, more = _lookup("swarm:consul:servers", wanted, {**known, **managers}, minion)
+    # A manager without an address is reported already; it is a server only by default.
+    faults += more if settings["consul"]["servers"] else []
+    labels = {**_labels_of_nodes(minion.id, settings), **settings["labels"]}
+    return {
+        **settings,
+        **_ports(settings, classic),
+        **_tls(settings, managers, minion),
+        "labels": labels,
+        "data_path": data_path,
+        "id": minion.id,
+        "address": address,
+        "managers": managers,
+        "servers": servers,
+        "is_manager": minion.id in managers,
+        "is_server": minion.id in servers,
+        "own_store": own_store,
+    }, faults

@@ -1,0 +1,75 @@
+"""
+Warn about settings that are allowed but unwise. Pure.
+
+Works on resolved settings (``settings.topology.resolve``).
+"""
+
+from swarm_formula.firewall import rules
+from swarm_formula.settings import tls_relations
+
+
+def warnings(settings: dict) -> list[str]:
+    """Return warnings about settings that are allowed but unwise, each with its reason."""
+    of_mode = _of_builtin if settings["mode"] == "builtin" else _of_classic
+    return [
+        *_even(settings),
+        *tls_relations.warnings(settings),
+        *_unnamed(settings),
+        *_plain_sources(settings),
+        *rules.warnings(settings),
+        *of_mode(settings),
+    ]
+
+
+def _even(settings: dict) -> list[str]:
+    counted = {"swarm:managers": settings["managers"]}
+    if settings["consul"]["servers"]:
+        counted["swarm:consul:servers"] = settings["servers"]
+    return [
+        f"{path}: {len(hosts)} is an even number: a majority of {len(hosts)} bears the loss"
+        f" of {(len(hosts) - 1) // 2}, no more than one of {len(hosts) - 1} would"
+        for path, hosts in counted.items()
+        if hosts and len(hosts) % 2 == 0
+    ]
+
+
+def _unnamed(settings: dict) -> list[str]:
+    if "*" not in settings["nodes"]:
+        return []
+    return [
+        "swarm:nodes: '*' makes a member of every minion whose key is accepted, which gets a"
+        " certificate or the worker token: name the nodes, or use a narrower glob such as web-*"
+    ]
+
+
+def _plain_sources(settings: dict) -> list[str]:
+    return [
+        f"swarm:{section}:image_source: {source} is transferred without TLS, and nothing checks"
+        f" what arrives: set swarm:{section}:image_hash, or use https:// or salt://"
+        for section in ("consul", "manager")
+        if settings["mode"] == "classic"
+        and (source := settings[section]["image_source"] or "").startswith("http://")
+        and not settings[section]["image_hash"]
+    ]
+
+
+def _of_builtin(settings: dict) -> list[str]:
+    builtin = settings["builtin"]
+    if not builtin["cluster"]["autolock"] or builtin["unlock_key"]:
+        return []
+    return [
+        "swarm:builtin:cluster:autolock: without swarm:builtin:unlock_key, a manager that"
+        " was restarted stays locked until somebody unlocks it"
+    ]
+
+
+def _of_classic(settings: dict) -> list[str]:
+    found = []
+    if settings["consul"]["gossip_key"] and not settings["tls"]["cert"]:
+        found.append(
+            "swarm:consul:gossip_key has no effect: it is for certificates of your own"
+            " (swarm:tls:cert); the swarm's own CA makes a key, and without TLS there is none"
+        )
+    if settings["manager"]["options"]["replication"] is False:
+        found.append("swarm:manager:options:replication: off: nobody takes over from the manager")
+    return found

@@ -1,0 +1,1 @@
+"""The options of containers and services as tables: check, compare, convert. Pure."""

@@ -1,0 +1,269 @@
+"""
+Compare the wanted settings of a container with the actual ones. Pure functions: no I/O, no Salt.
+
+Both sides are normalized to a dictionary with the keys of ``swarm_container.running``.
+"""
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from swarm_formula.core import errors, normalize
+
+# Settings that Docker updates in an existing container; all others need a new container.
+IN_PLACE = {"restart_policy", "memory", "cpus"}
+_SECRET = re.compile(r"TOKEN|PASSW|SECRET|KEY|CREDENTIAL|ENCRYPT", re.IGNORECASE)
+_SECRET_FLAG = re.compile(r"-+[\w.-]*(?:token|passw|secret|encrypt)[\w.-]*", re.IGNORECASE)
+
+
+class Field(NamedTuple):
+    """How users write a setting, and where and how Docker's API stores it."""
+
+    path: tuple[str, ...]
+    normal: Callable[[Any], Any]
+    expects: str
+    encode: Callable[[Any], Any] = lambda value: value
+    decode: Callable[[Any], Any] = lambda raw: raw
+
+
+FIELDS = {
+    "command": Field(("Config", "Cmd"), normalize.words, "a list of words, or one string"),
+    "entrypoint": Field(
+        ("Config", "Entrypoint"), normalize.words, "a list of words, or one string"
+    ),
+    "environment": Field(
+        ("Config", "Env"),
+        normalize.environment,
+        "a dictionary of plain values",
+        encode=lambda table: [f"{key}={value}" for key, value in table.items()],
+        decode=lambda raw: dict(entry.partition("=")[::2] for entry in raw or []),
+    ),
+    "labels": Field(("Config", "Labels"), normalize.table, "a dictionary of plain values"),
+    "hostname": Field(("Config", "Hostname"), normalize.text, "a host name"),
+    "user": Field(("Config", "User"), normalize.text, "a user, such as nobody or 1000:1000"),
+    "stop_signal": Field(("Config", "StopSignal"), normalize.signal, "a signal, such as SIGINT"),
+    "stop_timeout": Field(
+        ("Config", "StopTimeout"),
+        normalize.number,
+        "a number of seconds",
+        decode=lambda raw: 10 if raw is None else raw,
+    ),
+    "ports": Field(
+        ("HostConfig", "PortBindings"),
+        normalize.ports,
+        'a list such as ["8500:8500", "127.0.0.1:53:8600/udp"]',
+        encode=normalize.port_bindings,
+        decode=normalize.published,
+    ),
+    "mounts": Field(
+        ("HostConfig", "Binds"),
+        normalize.mounts,
+        'a list such as ["data:/data", "/etc/x:/etc/x:ro"]',
+    ),
+    "network_mode": Field(
+        ("HostConfig", "NetworkMode"),
+        normalize.network_mode,
+        "bridge, host, none, container:<name> or a network",
+    ),
+    "userns_mode": Field(("HostConfig", "UsernsMode"), normalize.userns_mode, "host"),
+    "restart_policy": Field(
+        ("HostConfig", "RestartPolicy"),
+        normalize.restart_policy,
+        "no, always, unless-stopped, on-failure or on-failure:<number of times>",
+        encode=lambda policy: {
+            "Name": policy.partition(":")[0],
+            "MaximumRetryCount": int(policy.partition(":")[2] or 0),
+        },
+        decode=lambda raw: f"{raw['Name'] or 'no'}:{raw['MaximumRetryCount']}" if raw else "no",
+    ),
+    "cap_add": Field(("HostConfig", "CapAdd"), normalize.names, "a list such as [NET_ADMIN]"),
+    "cap_drop": Field(("HostConfig", "CapDrop"), normalize.names, "a list such as [ALL]"),
+    "privileged": Field(("HostConfig", "Privileged"), normalize.flag, "true or false"),
+    "devices": Field(
+        ("HostConfig", "Devices"),
+        normalize.devices,
+        'a list such as ["/dev/ttyUSB0", "/dev/sda:/dev/xvda:r"]',
+        encode=normalize.device_mappings,
+        decode=normalize.devices_found,
+    ),
+    "memory": Field(("HostConfig", "Memory"), normalize.size, "a size, such as 512m or 1g"),
+    "cpus": Field(
+        ("HostConfig", "NanoCpus"),
+        normalize.cpus,
+        "a number of CPUs, such as 0.5",
+        encode=lambda cpus: round(cpus * 1e9),
+        decode=lambda raw: (raw or 0) / 1e9,
+    ),
+    "log_driver": Field(("HostConfig", "LogConfig", "Type"), normalize.text, "a log driver"),
+    "log_options": Field(
+        ("HostConfig", "LogConfig", "Config"), normalize.table, "a dictionary of plain values"
+    ),
+    "ulimits": Field(
+        ("HostConfig", "Ulimits"),
+        normalize.ulimits,
+        "a dictionary such as {nofile: 1024:4096}",
+        encode=lambda limits: [
+            dict(zip(("Name", "Soft", "Hard"), (name, *map(int, limit.split(":"))), strict=True))
+            for name, limit in limits.items()
+        ],
+        decode=lambda raw: {one["Name"]: f"{one['Soft']}:{one['Hard']}" for one in raw or []},
+    ),
+}
+
+
+# Where a missing image comes from; nothing of it is in a container.
+_OF_IMAGE = {"image_source", "image_hash"}
+
+
+def drop_unset(**settings: Any) -> dict:
+    """Return the settings that are set, that is, are not ``None``."""
+    return {key: value for key, value in settings.items() if value is not None}
+
+
+def wanted(name: str, spec: dict) -> dict:
+    """Return the normalized settings of a container; raise an error for invalid ones."""
+    given = {key: value for key, value in drop_unset(**spec).items() if key not in _OF_IMAGE}
+    if not isinstance(given.get("image"), str) or not given["image"]:
+        raise errors.SettingsError(f"container {name}: it needs an 'image', such as swarm:1.2.9")
+    return {"image": given.pop("image"), **{key: _normal(name, key, given[key]) for key in given}}
+
+
+def _normal(name: str, key: str, value: Any) -> Any:
+    """Return one normalized setting; raise an error if it is unknown or invalid."""
+    if key not in FIELDS:
+        close = difflib.get_close_matches(key, FIELDS, n=1)
+        hint = (
+            f", did you mean '{close[0]}'?" if close else f": there are {', '.join(sorted(FIELDS))}"
+        )
+        raise errors.SettingsError(f"container {name}: there is no setting '{key}'{hint}")
+    try:
+        return FIELDS[key].normal(value)
+    except (ValueError, TypeError, AttributeError, OverflowError) as err:
+        # Environment values may be secret: quote only the formula's own messages ("found ...").
+        raise errors.SettingsError(
+            f"container {name}: '{key}' must be {FIELDS[key].expects}"
+            + (f", {err}" if str(err).startswith("found") else f", found a {type(value).__name__}")
+        ) from err
+
+
+def current(container: dict) -> dict:
+    """Return the normalized settings of a container from the output of ``docker inspect``."""
+    found = {
+        key: field.normal(field.decode(_dig(container, field.path)))
+        for key, field in FIELDS.items()
+        if key != "mounts"
+    }
+    host = container.get("HostConfig") or {}
+    binds = [*(host.get("Binds") or []), *_binds(host.get("Mounts") or [])]
+    return {"image": container.get("Image", ""), **found, "mounts": normalize.mounts(binds)}
+
+
+def _binds(mounts: list[dict]) -> list[str]:
+    """Return mounts that other tools created in the long syntax, in the short syntax."""
+    return [
+        f"{mount['Source']}:{mount['Target']}{':ro' if mount.get('ReadOnly') else ''}"
+        for mount in mounts
+        if mount.get("Source") and mount.get("Type") in {"bind", "volume"}
+    ]
+
+
+def _dig(data: dict, path: tuple[str, ...]) -> Any:
+    for key in path:
+        data = (data or {}).get(key)
+    return data
+
+
+def beyond_image(settings: dict, image: dict | None) -> dict:
+    """Return settings without the environment variables and labels that come from the image."""
+    base = current({"Config": (image or {}).get("Config") or {}})
+    trimmed = dict(settings)
+    for key in {"environment", "labels"} & settings.keys():
+        trimmed[key] = {k: v for k, v in settings[key].items() if base[key].get(k) != v}
+    # Docker replaces an empty command with the image's, unless the settings have an entrypoint.
+    if settings.get("command") == [] and not settings.get("entrypoint"):
+        trimmed["command"] = base["command"]
+    return trimmed
+
+
+def diff(old: dict, new: dict) -> dict:
+    """Return ``{key: {"old": ..., "new": ...}}`` for every setting in ``new`` that differs."""
+    old = dict(old)
+    # The daemon adds its own default log options: only the given options can be compared.
+    if "log_options" in new:
+        old["log_options"] = {
+            k: v for k, v in old["log_options"].items() if k in new["log_options"]
+        }
+    return {key: narrow(old.get(key), value) for key, value in new.items() if old.get(key) != value}
+
+
+def narrow(old: Any, new: Any) -> dict:
+    """Return the old and the new value; of dictionaries, only the entries that differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        same = {key for key in old.keys() & new.keys() if old[key] == new[key]}
+        old, new = (
+            {key: value for key, value in side.items() if key not in same} for side in (old, new)
+        )
+    return {"old": old, "new": new}
+
+
+def body(settings: dict) -> dict:
+    """Return the request body that creates a container with these settings."""
+    request: dict = {"Image": settings["image"], "HostConfig": {}}
+    for key, field in FIELDS.items():
+        if key not in settings or (key == "command" and not settings[key]):
+            continue
+        place = request
+        for step in field.path[:-1]:
+            place = place if step == "Config" else place.setdefault(step, {})
+        place[field.path[-1]] = field.encode(settings[key])
+    request["ExposedPorts"] = {port: {} for port in request["HostConfig"].get("PortBindings", {})}
+    return request
+
+
+def update_body(settings: dict) -> dict:
+    """Return the request body that updates these settings of an existing container."""
+    host = body({"image": "", **settings})["HostConfig"]
+    if "Memory" in host:
+        # Docker refuses memory above the old memory-swap limit, by default twice the memory.
+        host["MemorySwap"] = 2 * host["Memory"]
+    return host
+
+
+def in_place(changes: dict) -> bool:
+    """Check whether Docker can make these changes in the existing container."""
+    # In an update, Docker takes zero as "unchanged": only a new container can lift a limit.
+    lifted = {key for key in {"memory", "cpus"} & changes.keys() if not changes[key]["new"]}
+    return bool(changes) and not changes.keys() - IN_PLACE and not lifted
+
+
+def shown(changes: dict) -> dict:
+    """Return changes (or settings) with a short hash in place of each value that looks secret."""
+    return {key: _masked(key, value) for key, value in changes.items()}
+
+
+def _masked(key: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _masked(name, one) for name, one in value.items()}
+    if isinstance(value, list):
+        return _masked_words(value)
+    return _hash(value) if value and _SECRET.search(str(key)) else value
+
+
+def _masked_words(command: list) -> list:
+    """Return a command with a short hash in place of the values of flags such as ``--token``."""
+    shown_words, hide = [], False
+    for word in map(str, command):
+        flag, equals, value = word.partition("=")
+        secret = bool(_SECRET_FLAG.fullmatch(flag))
+        hidden = f"{flag}={_hash(value)}" if secret and equals else _hash(word)
+        shown_words.append(hidden if hide or (secret and equals) else word)
+        hide = secret and not equals
+    return shown_words
+
+
+def _hash(value: Any) -> str:
+    digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return f"sha256:{digest[:8]}"

@@ -1,0 +1,1 @@
+"""Deploy, prune and remove the stacks of the pillar."""

@@ -1,0 +1,77 @@
+"""
+Collect the changes of stacks; tell those that will be made in a cluster that does not exist yet.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from swarm_formula.compose.file import Stack
+from swarm_formula.core import errors
+from swarm_formula.docker import networks
+from swarm_formula.service import apply, secrets_configs
+
+
+class Changes:
+    """What changed, by stack, kind and name."""
+
+    def __init__(self, stacks: list[Stack]) -> None:
+        self._found: dict[str, dict] = {}
+        self._owners = {name: one.name for one in stacks for name in one.services}
+
+    def add(self, stack: str, kind: str, name: str, change: dict) -> None:
+        """Add what changed in an object, if anything did."""
+        if change:
+            self._found.setdefault(stack, {}).setdefault(kind, {})[name] = change
+
+    def services(self, found: Mapping[str, dict]) -> None:
+        """Add what changed in services."""
+        for name, change in found.items():
+            self.add(self._owners[name], "services", name, change)
+
+    def found(self) -> dict[str, dict]:
+        """Return what changed: ``{stack: {kind: {name: ...}}}``."""
+        return self._found
+
+    @contextlib.contextmanager
+    def told(self) -> Iterator[None]:
+        """Have an error carry what was changed before it."""
+        try:
+            yield
+        except errors.RolloutError as err:
+            self.services(err.changes)
+            raise errors.RolloutError(str(err), self._found) from None
+        except errors.SwarmError as err:
+            if not self._found:
+                raise
+            raise errors.RolloutError(str(err), self._found) from None
+
+
+def versions(stacks: list[Stack], kind: str) -> dict[str, str]:
+    """Return the versions that the secrets or configs of stacks have, by name."""
+    files = [each for one in stacks for each in one.files if each.kind == kind]
+    return {one.name: secrets_configs.version(kind, one.name, one.content) for one in files}
+
+
+def promised(
+    stacks: list[Stack], pending: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+) -> dict[str, dict]:
+    """
+    Return the changes that will be made in a cluster that does not exist yet.
+
+    pending
+        Versions that earlier states will have made.
+    """
+    changes = Changes(stacks)
+    made = {
+        kind: {**pending.get(kind, {}), **versions(stacks, kind)} for kind in secrets_configs.KINDS
+    }
+    for one in stacks:
+        for name, settings in one.networks.items():
+            changes.add(one.name, "networks", name, networks.differences(settings, None))
+        for kind in secrets_configs.KINDS:
+            files = [each for each in one.files if each.kind == kind]
+            for name, change in secrets_configs.promised(files).items():
+                changes.add(one.name, kind, name, change)
+        changes.services(apply.promised(one.services, made))
+    return changes.found()

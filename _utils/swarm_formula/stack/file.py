@@ -1,0 +1,133 @@
+"""
+Read the options of a stack in the pillar, and its compose file with the files beside it.
+"""
+
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from salt.exceptions import SaltRenderError
+
+from swarm_formula.compose import file
+from swarm_formula.compose.file import Source, Stack
+from swarm_formula.core import errors
+from swarm_formula.core.faults import Fault, FaultError
+from swarm_formula.service import secrets_configs
+from swarm_formula.spec import option_table, service_parts, service_shapes
+from swarm_formula.spec.option_table import Option, Shape
+
+_SALT = "salt://"
+
+
+def _content(value: Any) -> Any:
+    if not isinstance(value, str | dict) or not value:
+        raise TypeError
+    return value
+
+
+OPTIONS = {
+    "source": Option(secrets_configs.SOURCE, (), "where the compose file is", hidden=True),
+    "content": Option(
+        Shape(_content, "a compose file, as a text or as a mapping"), (), "itself", hidden=True
+    ),
+    "template": Option(
+        Shape(service_parts.one_of("jinja"), "jinja"), (), "what renders the file first"
+    ),
+    "environment": Option(
+        service_shapes.ENVIRONMENT, (), "values of its variables", {}, hidden=True
+    ),
+    "prune": Option(service_shapes.FLAG, (), "remove what the file does not name any more", False),
+    "resolve": Option(
+        service_shapes.RESOLVE,
+        (),
+        "when the registry is asked for the digests of images",
+        "changed",
+    ),
+    "timeout": Option(service_shapes.COUNT, (), "seconds that an apply waits for each service"),
+}
+
+
+def conflicts(given: dict, path: str) -> Iterator[Fault]:
+    """Find out what cannot be together, and the faults of a file that stands in the pillar."""
+    if bool(given.get("content")) == bool(given.get("source")):
+        yield Fault(path, "not one of them", "either 'content' or 'source'")
+    elif given.get("template") and given.get("content"):
+        yield Fault(f"{path}:template", "jinja", "no such key: Jinja has rendered the pillar")
+    elif given.get("content"):
+        name = re.split("[: ]", path)[-1]
+        yield from _read(name, given, lambda _: b"", f"{path}:content")[1]
+
+
+def _read(
+    name: str, given: dict, read: Callable[[str], bytes], where: str
+) -> tuple[Stack, list[Fault]]:
+    variables = given.get("environment") or {}
+    return file.read(name, Source(given["content"], variables, read, where))
+
+
+class Wanted(NamedTuple):
+    """A stack, and how it is deployed."""
+
+    stack: Stack
+    prune: bool
+
+
+def parsed(name: str, given: dict) -> dict:
+    """Return the options of a stack in their canonical form; raise an error for faults."""
+    what = f"stack {name}"
+    options, faults = option_table.parse(given, OPTIONS, what)
+    option_table.refuse(faults or [*conflicts(options, what)])
+    return options
+
+
+def given(salt: Mapping[str, Callable], name: str, options: dict) -> Wanted:
+    """Return a stack with the contents of its files; raise an error if the file is wrong."""
+    what, source = f"stack {name}", options.get("source")
+    if source:
+        options = {**options, "content": _source(salt, what, options)}
+    stack, faults = _read(name, options, _reader(salt, what, source), what)
+    option_table.refuse(faults, unchanged=True)
+    more = {key: options[key] for key in ("resolve", "timeout") if options.get(key) is not None}
+    services = {key: {**one, **more} for key, one in stack.services.items()}
+    return Wanted(stack._replace(services=services), options.get("prune") or False)
+
+
+def _source(salt: Mapping[str, Callable], what: str, options: dict) -> Any:
+    text = _decoded(what, secrets_configs.load(salt, options["source"], what))
+    if not options.get("template"):
+        return text
+    try:
+        return salt["slsutil.renderer"](string=text, default_renderer="jinja")
+    except SaltRenderError as err:
+        # What follows the first line is the file, which may hold secrets.
+        reason = str(err).partition("\n")[0]
+        raise errors.SettingsError(
+            f"{what}: {options['source']} cannot be rendered: {reason}"
+        ) from None
+
+
+def _decoded(what: str, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise errors.SettingsError(f"{what}: its file is no text in UTF-8") from None
+
+
+def _reader(salt: Mapping[str, Callable], what: str, source: str | None) -> Callable[[str], bytes]:
+    """Return a function that reads files beside the compose file, or from where they say."""
+
+    def read(path: str) -> bytes:
+        if path.startswith((_SALT, "sdb://", "/")):
+            return secrets_configs.load(salt, path, what)
+        if not source or source.startswith("sdb://"):
+            raise FaultError(path, "salt://PATH or an absolute path: the file is in no folder")
+        scheme = _SALT if source.startswith(_SALT) else ""
+        place, query, saltenv = source.removeprefix(scheme).partition("?saltenv=")
+        folder = posixpath.dirname(place)
+        found = posixpath.normpath(posixpath.join(folder, path))
+        if found.startswith(".."):
+            raise FaultError(path, "a path within salt://")
+        return secrets_configs.load(salt, f"{scheme}{found}{query}{saltenv}", what)
+
+    return read

@@ -1,0 +1,168 @@
+"""
+Names of the formula's own containers, which the pillar may change while they run.
+
+Another container may have such a name by chance: its command tells it apart.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from swarm_formula.core import errors, host_files
+from swarm_formula.docker import engine_api
+
+_RECORD = "containers"
+# Without a name in the pillar.
+DEFAULTS = {"consul": "swarm-consul", "manager": "swarm-manager", "agent": "swarm-agent"}
+# The first word of each container's command.
+_COMMANDS = {"consul": "agent", "manager": "manage", "agent": "join"}
+
+
+def _former(section: str) -> str:
+    """Return the recorded name; without a record, most likely the default."""
+    return host_files.record(_RECORD).get(section, DEFAULTS[section])
+
+
+def is_ours(section: str, command: Sequence[str]) -> bool:
+    """Check whether a container with this command is the formula's, such as its ``consul``."""
+    return list(command[:1]) == [_COMMANDS[section]]
+
+
+def _names(settings: Mapping) -> dict[str, str]:
+    return {section: settings[section]["container"] for section in _COMMANDS}
+
+
+def ours(settings: Mapping, commands: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return ``{section: name}`` of the formula's own containers among ``{name: command}``."""
+    return {
+        section: name
+        for section, name in _names(settings).items()
+        if name in commands and is_ours(section, commands[name])
+    }
+
+
+def strangers(settings: Mapping, commands: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return ``{section: name}`` of containers with a name of the formula that are not its own."""
+    return {
+        section: name
+        for section, name in _names(settings).items()
+        if name in commands and not is_ours(section, commands[name])
+    }
+
+
+def _own(salt: Mapping[str, Callable], section: str, name: str) -> bool:
+    found = salt["swarm_container.get"](name)
+    return bool(found) and is_ours(section, found["command"])
+
+
+def remove(settings: Mapping, salt: Mapping[str, Callable], section: str, test: bool) -> dict:
+    """Remove a container if it is the formula's own; return what changed."""
+    name, changes = settings[section]["container"], {}
+    with engine_api.unless_absent(test):
+        if _own(salt, section, name):
+            changes = salt["swarm_container.remove"](name, test=test)
+    if not test:
+        _note(section, DEFAULTS[section])
+    return changes
+
+
+def others(settings: Mapping, salt: Mapping[str, Callable]) -> set[str]:
+    """Return the names of this engine's containers, except the formula's and swarm tasks."""
+    there, names = set(salt["swarm_container.names"](tasks=False)), _names(settings)
+    return there - {name for key, name in names.items() if name in there and _own(salt, key, name)}
+
+
+def rename(settings: Mapping, salt: Mapping[str, Callable], section: str, test: bool) -> dict:
+    """Rename a container to its current name in the pillar; return what changed."""
+    name, old = settings[section]["container"], _former(section)
+    renamed = name != old and _is_free(salt, name, old, section)
+    if not test:
+        if renamed:
+            salt["swarm_container.rename"](old, name)
+        _note(section, name)
+    return {"name": {"old": old, "new": name}} if renamed else {}
+
+
+def _is_free(salt: Mapping[str, Callable], name: str, old: str, section: str) -> bool:
+    """Check whether the formula's container has the old name, and no container the new one."""
+    get = salt["swarm_container.get"]
+    try:
+        found = get(old) or {"command": (), "network_mode": ""}
+        kept = is_ours(section, found["command"]) and found["network_mode"] == "host"
+        return kept and get(name) is None
+    except errors.SwarmError:
+        return False
+
+
+def _note(section: str, name: str) -> None:
+    noted = host_files.record(_RECORD)
+    named = {**noted, section: name if name != DEFAULTS[section] else ""}
+    host_files.note(_RECORD, {key: one for key, one in named.items() if one})
+
+
+def by_hand(settings: dict, commands: Mapping[str, Sequence[str]]) -> str | None:
+    """
+    Return which containers of a classic swarm run on a host that the formula has never changed,
+    ``None`` if none do. Those that the pillar names are taken over.
+
+    commands
+        ``{name: words}`` with the program: Swarm's image has only ``/swarm``.
+    """
+    if settings["mode"] != "classic" or host_files.RECORD.exists():
+        return None
+    sections = {word: section for section, word in _COMMANDS.items() if section != "consul"}
+    names = _names(settings)
+    found = {
+        name: sections[words[1]]
+        for name, words in sorted(commands.items())
+        if words[:1]
+        and words[0].rpartition("/")[2] == "swarm"
+        and words[1:2]
+        and words[1] in sections
+    }
+    found = {name: section for name, section in found.items() if names[section] != name}
+    if not found:
+        return None
+    texts = [f"container {name} (swarm {_COMMANDS[one]})" for name, one in found.items()]
+    keys = [f"swarm:{one}:container" for one in dict.fromkeys(found.values())]
+    return (
+        f"{settings['id']} is a node of a classic swarm that this formula did not set up:"
+        f" {', '.join(texts)}. Nothing was changed: other certificates and ports on the engine"
+        " would cut it off. To take it over, name its containers in pillar"
+        f" ({', '.join(keys)}) and its store in swarm:store: an apply replaces each with one that"
+        " has the pillar's settings, and swarm.clean removes them. If that swarm is not wanted,"
+        " remove its containers by hand first"
+    )
+
+
+def is_consuls(volume: Path) -> bool:
+    """Check whether a volume is empty or Consul's: its agents create ``node-id`` first."""
+    return not volume.is_dir() or not any(volume.iterdir()) or (volume / "node-id").exists()
+
+
+def taken(
+    settings: dict, commands: Mapping[str, list[str]], volume: str | None = None
+) -> str | None:
+    """
+    Return which names that a classic swarm needs on this host are taken, ``None`` if none are.
+
+    volume
+        Path of the volume with the name of Consul's volume, if it exists.
+    """
+    if settings["mode"] != "classic":
+        return None
+    due = {"agent": True, "manager": settings["is_manager"], "consul": settings["own_store"]}
+    texts = [
+        f"container {name} (swarm:{section}:container) is not the formula's"
+        for section, name in strangers(settings, commands).items()
+        if due[section]
+    ]
+    if settings["own_store"] and volume and not is_consuls(Path(volume)):
+        name = settings["consul"]["volume"]
+        texts.append(f"volume {name} (swarm:consul:volume) does not hold Consul's data")
+    if not texts:
+        return None
+    return (
+        f"{settings['id']} already has other objects under names that this formula uses:"
+        f" {'; '.join(texts)}. Nothing was changed. Rename the container (docker rename; a volume"
+        " cannot be renamed), or set another name in pillar"
+    )

@@ -1,0 +1,108 @@
+"""
+Specifications of the containers of classic mode, for ``swarm_container``. Pure.
+
+All of them use the host's network: they need the host's own addresses, and their connections do not
+depend on Docker's proxy, which may end before they do.
+"""
+
+from swarm_formula.core.addresses import endpoint
+from swarm_formula.standalone import flags
+from swarm_formula.tls.cert_files import Files
+
+# An engine with ``userns-remap`` refuses the host's network without the host's user namespace.
+HOST = {"network_mode": "host", "userns_mode": "host"}
+
+
+def engine_endpoint(settings: dict) -> str:
+    """Return the ``host:port`` at which other hosts reach this node's engine."""
+    return endpoint(settings["address"], settings["engine"]["port"])
+
+
+def manager_endpoints(settings: dict) -> dict[str, str]:
+    """
+    Return ``{ID: host:port}`` of the API on all managers, starting with this node if it is one.
+
+    In builtin mode, that is their engines' API.
+    """
+    port = settings["engine" if settings["mode"] == "builtin" else "manager"]["port"]
+    ids = sorted(settings["managers"], key=lambda one: one != settings["id"])
+    return {one: endpoint(settings["managers"][one], port) for one in ids}
+
+
+def _swarm(settings: dict, command: list[str]) -> dict:
+    return {
+        "image": settings["manager"]["image"],
+        "image_source": settings["manager"]["image_source"],
+        "image_hash": settings["manager"]["image_hash"],
+        "command": command,
+        **HOST,
+        "restart_policy": "unless-stopped",
+    }
+
+
+def _with_files(container: dict, settings: dict, options: dict, files: Files) -> dict:
+    """Mount the files that a container's flags name."""
+    of_store = options.get("discovery-opt") or {}
+    given = {options.get(flag) for flag in flags.TLS_FILES}
+    given |= {of_store.get(key) for key in flags.KV_FILES}
+    paths = sorted(path for path in given if path and not path.startswith(f"{files.folder}/"))
+    if settings["tls"]["used"]:
+        paths.append(files.folder)
+    return {**container, **({"mounts": [f"{one}:{one}:ro" for one in paths]} if paths else {})}
+
+
+def _discovery(settings: dict, given: dict, files: Files) -> dict:
+    """Return ``discovery-opt`` with the certificate for the formula's Consul, if it uses TLS."""
+    if not (settings["tls"]["used"] and settings["own_store"]):
+        return {}
+    return {"discovery-opt": {**flags.kv_tls(files), **given.get("discovery-opt", {})}}
+
+
+def manager_tls(settings: dict, files: Files) -> dict | None:
+    """Return the TLS files for requests to a manager, ``None`` for a manager without TLS."""
+    if settings["tls"]["used"]:
+        return {"cert": files.cert, "key": files.key, "ca": files.ca}
+    options = settings["manager"]["options"]
+    if not (options["tls"] or options["tlsverify"]):
+        return None
+    return {
+        "cert": options["tlscert"],
+        "key": options["tlskey"],
+        "ca": options["tlscacert"] if options["tlsverify"] else None,
+    }
+
+
+def manager_container(settings: dict, files: Files) -> dict:
+    """Return the container of ``swarm manage``."""
+    mine = endpoint(settings["address"], settings["manager"]["port"])
+    ours = {"host": f"tcp://{mine}", "advertise": mine}
+    if settings["tls"]["used"]:
+        ours |= flags.tls(files)
+    given = {
+        flag: value for flag, value in settings["manager"]["options"].items() if value is not None
+    }
+    options = {**ours, **given, **_discovery(settings, given, files)}
+    if not options["replication"]:
+        options.pop("advertise")  # used with --replication only
+    command = ["manage", *flags.argv(options, flags.MANAGE), settings["discovery"]]
+    return _with_files(_swarm(settings, command), settings, options, files)
+
+
+def agent_container(settings: dict, files: Files) -> dict:
+    """Return the container of ``swarm join``."""
+    given = {
+        flag: value for flag, value in settings["agent"]["options"].items() if value is not None
+    }
+    ours = {"advertise": engine_endpoint(settings)}
+    options = {**ours, **given, **_discovery(settings, given, files)}
+    command = ["join", *flags.argv(options, flags.JOIN), settings["discovery"]]
+    return _with_files(_swarm(settings, command), settings, options, files)
+
+
+def agent_key(settings: dict) -> str | None:
+    """Return the key under which the agent registers this node in Consul, ``None`` if unknown."""
+    options = settings["agent"]["options"]
+    if not settings["own_store"] or options["delay"]:
+        return None
+    folder = (options["discovery-opt"] or {}).get("kv.path", "docker/swarm/nodes")
+    return f"{folder}/{options['advertise'] or engine_endpoint(settings)}"

@@ -1,0 +1,187 @@
+"""
+Parse the ``/info`` of a classic manager and its nodes. All functions but ``fetch`` are pure.
+
+The format is defined in swarm 1.2.9, ``api/handlers.go``: ``SystemStatus`` is a list of pairs; a
+node is a key with one leading space, its details are keys with two and a corner. Lines are never
+split at columns or commas, because a label's value may contain both.
+"""
+
+from typing import NamedTuple
+
+import requests
+
+from swarm_formula.core import deadlines, errors
+
+_DETAIL = "\u2514 "
+
+
+class Node(NamedTuple):
+    """A node as reported by a manager."""
+
+    name: str
+    address: str
+    id: str = ""
+    status: str = ""
+    labels: str = ""
+    error: str = ""
+    version: str = ""
+    updated: str = ""  # when the manager has last asked the engine, in RFC 3339
+
+
+class Manager(NamedTuple):
+    """The ``/info`` of one manager."""
+
+    role: str  # primary or replica
+    primary: str  # address of the primary; empty while none is known
+    nodes: dict[str, Node]  # by the address that the agent advertises
+    version: str
+
+
+_FIELDS = {
+    "ID": "id",
+    "Status": "status",
+    "Labels": "labels",
+    "Error": "error",
+    "ServerVersion": "version",
+    "UpdatedAt": "updated",
+}
+
+
+def _node(pairs: list) -> Node:
+    (name, address), *details = pairs
+    given = {key.split(_DETAIL, 1)[1].strip(): value for key, value in details}
+    return Node(
+        name.strip(),
+        address,
+        **{field: given[key] for key, field in _FIELDS.items() if key in given},
+    )
+
+
+def _is_pair(value: object) -> bool:
+    shaped = isinstance(value, list) and len(value) == 2  # noqa: PLR2004
+    return shaped and all(isinstance(one, str) for one in value)
+
+
+def plain(manager: Manager) -> dict:
+    """Return a ``Manager`` as plain dictionaries."""
+    nodes = {address: node._asdict() for address, node in manager.nodes.items()}
+    return {**manager._asdict(), "nodes": nodes}
+
+
+def parse(info: object, own: str = "") -> Manager:
+    """
+    Return ``/info`` of a manager as a ``Manager``; ``own`` is the address that was queried.
+
+    Raises ``ApiError`` for anything else, in particular the ``/info`` of an engine.
+    """
+    pairs = info.get("SystemStatus") if isinstance(info, dict) else None
+    version = str(info.get("ServerVersion", "")) if isinstance(info, dict) else ""
+    if not isinstance(pairs, list) or not version.startswith("swarm/"):
+        raise errors.ApiError(f"{own or 'this'} is not a Swarm manager: no SystemStatus")
+    head, groups = {}, []
+    for pair in pairs:
+        if not _is_pair(pair):
+            raise errors.ApiError(f"{own or 'a manager'} answers a broken SystemStatus: {pair!r}")
+        key = pair[0]
+        if _DETAIL in key and key.startswith("  ") and groups:
+            groups[-1].append(pair)
+        elif key.startswith(" "):
+            groups.append([pair])
+        else:
+            head[key] = pair[1]
+    nodes = [_node(group) for group in groups]
+    role = head.get("Role", "")
+    primary = own if role == "primary" else head.get("Primary", "")
+    return Manager(role, primary, {node.address: node for node in nodes}, version)
+
+
+def fetch(endpoint: str, tls: dict | None = None, timeout: float = 3) -> Manager:
+    """
+    Query the manager at ``host:port``. Replicas answer too; ``/info`` never blocks.
+
+    ``tls`` has the paths ``cert`` and ``key`` of a client certificate, and ``ca`` (``None``: the
+    server is not verified).
+    """
+    scheme = "https" if tls else "http"
+    try:
+        # Ignore proxies from the environment: managers are reached directly.
+        with deadlines.Session() as session:
+            session.trust_env = False
+            if tls:
+                session.cert = (tls["cert"], tls["key"])
+                session.verify = tls["ca"] or False
+            answer = session.get(f"{scheme}://{endpoint}/info", timeout=timeout)
+            answer.raise_for_status()
+            info = answer.json()
+    except requests.exceptions.JSONDecodeError as err:
+        raise errors.ApiError(f"{endpoint} answers no JSON to /info") from err
+    except (requests.exceptions.RequestException, OSError) as err:
+        raise errors.ApiError(f"manager {endpoint}: {_reason(err)}") from err
+    return parse(info, endpoint)
+
+
+def _reason(err: Exception) -> str:
+    if isinstance(err, requests.exceptions.HTTPError):
+        return f"it answers {err.response.status_code}"
+    if isinstance(err, requests.exceptions.Timeout):
+        return "no answer in time"
+    if isinstance(err, requests.exceptions.SSLError):
+        return f"TLS fails: {err}"
+    return "no connection" if isinstance(err, requests.exceptions.ConnectionError) else str(err)
+
+
+def label_pairs(node: Node) -> set[str]:
+    """Return the node's labels as the manager reports them: ``{"zone=a", ...}``."""
+    return {pair.strip() for pair in node.labels.split(", ")}
+
+
+def _primary(said: dict[str, Manager | str]) -> Manager | None:
+    judges = [one for one in said.values() if isinstance(one, Manager) and one.role == "primary"]
+    return judges[0] if judges else None
+
+
+def primary(said: dict[str, Manager | str]) -> str | None:
+    """Return the primary's address from the managers' answers (a string is an error)."""
+    judge = _primary(said)
+    return judge.primary if judge else None
+
+
+def _errors(said: dict[str, Manager | str]) -> list[str]:
+    return [text for text in said.values() if isinstance(text, str)]
+
+
+def no_primary(said: dict[str, Manager | str]) -> str:
+    """Return why there is no primary, as a sentence."""
+    replicas = sorted(name for name, one in said.items() if isinstance(one, Manager))
+    parts = [f"replicas that wait for the lock: {', '.join(replicas)}"] if replicas else []
+    return "no manager is primary; " + "; ".join(parts + _errors(said))
+
+
+def _seen_by_primary(said: dict[str, Manager | str], address: str) -> tuple[str, Node | None]:
+    """Return the primary's address and its entry of a node; empty and ``None`` if no primary."""
+    judge = _primary(said)
+    return (judge.primary, judge.nodes.get(address)) if judge else ("", None)
+
+
+def unhealthy(said: dict[str, Manager | str], address: str) -> str | None:
+    """Return why the scheduler does not use the node at ``address``, ``None`` if it does."""
+    judge, node = _seen_by_primary(said, address)
+    if not judge:
+        return no_primary(said)
+    if not node:
+        return f"{address} is not in the list of the primary, {judge}"
+    if node.status != "Healthy":
+        reason = node.error or "the manager has not reached its engine yet"
+        return f"{address} is {node.status or 'unknown'} to the primary {judge}: {reason}"
+    return None
+
+
+def unknown_labels(said: dict[str, Manager | str], address: str, labels: set[str]) -> str | None:
+    """Return which ``labels`` of a node the scheduler does not have yet, as a sentence."""
+    judge, node = _seen_by_primary(said, address)
+    lacking = sorted(labels - label_pairs(node)) if node else []
+    return (
+        f"the primary {judge} does not know {', '.join(lacking)} of {address} yet"
+        if lacking
+        else None
+    )

@@ -1,0 +1,63 @@
+"""
+Decide which certificate the CA issues on a request, and sign it.
+"""
+
+import time
+
+from swarm_formula.core import member_rules
+from swarm_formula.tls import ca_addresses, ca_state, certificate_due, pki
+from swarm_formula.tls.ca_request import Asked
+
+
+def granted(asked: Asked, settings: dict, held: dict[str, set[str]]) -> pki.Grant:
+    """
+    Return what a certificate for this minion may contain; raise an error if it gets none. Pure.
+
+    settings
+        Settings of the CA's own minion: its pillar names the members, not the request.
+
+    held
+        Addresses in the certificates issued so far: ``{minion: addresses}``.
+    """
+    me = settings["id"]
+    if not settings["is_ca"]:
+        # Its key may still be there: of a swarm that has other certificates by now, or none.
+        raise asked.refused(f"{me} is not the CA by its pillar (swarm:tls)")
+    if not member_rules.is_member(asked.minion, settings):
+        cure = f"if it is to be one, e.g. swarm: {{nodes: {{{asked.minion}: {{}}}}}} in that pillar"
+        raise asked.refused(f"the pillar of {me}, the CA, does not name it as a node: {cure}")
+    if asked.kind == certificate_due.CLIENT:
+        if asked.minion not in settings["client"]["nodes"]:
+            raise asked.refused(f"swarm:client:nodes in the pillar of {me} does not name it")
+        return certificate_due.due_client(asked.minion)
+    if asked.kind != certificate_due.NODE:
+        raise asked.refused(f"there is no kind {asked.kind!r} of it")
+    reserved = {"localhost", *certificate_due.split(settings["tls"]["names"])[0]}
+    if asked.minion in reserved and asked.minion not in settings["managers"]:
+        raise asked.refused("its ID is a name of the managers (swarm:tls:names), or of every host")
+    address = ca_addresses.checked(asked, settings, held)
+    grant = certificate_due.due(asked.minion, address, settings)
+    ca_addresses.refuse_shared(asked, settings, held)
+    return grant
+
+
+def issue(asked: Asked, request: str, settings: dict, state: dict) -> tuple[dict, str]:
+    """Sign a request; return the CA's state, with the address recorded, and the certificate."""
+    now = time.time()
+    grant = granted(asked, settings, ca_addresses.reserved(state, now))
+    of_clients = asked.kind == certificate_due.CLIENT and ca_state.is_apart(settings)
+    chain = state.get(ca_state.CLIENTS) if of_clients else state
+    if not chain:
+        raise asked.refused(f"there is no CA for clients yet: apply swarm on {settings['id']}")
+    authority = pki.Authority(**chain["ca"])
+    cert = pki.sign(request, authority, grant, settings["tls"]["days"])
+    if asked.kind == certificate_due.NODE:
+        end = now + pki.days_left(cert) * 86400
+        state = ca_addresses.noted(state, asked.minion, grant.addresses[0], end, now)
+    return state, cert
+
+
+def valid_until(settings: dict, state: dict) -> str:
+    """Return the day on which the certificates issued so far have expired."""
+    left = min(settings["tls"]["days"], pki.days_left(state["ca"]["cert"]))
+    return time.strftime("%Y-%m-%d", time.gmtime(time.time() + left * 86400))

@@ -1,0 +1,69 @@
+"""
+Publish the CA's records in Salt's mine, and read the reports of the members there.
+"""
+
+from collections.abc import Callable, Iterable
+
+from swarm_formula.core import host_files, member_rules
+from swarm_formula.salt import mine as salt_mine
+from swarm_formula.salt.execution import Minion
+from swarm_formula.tls import ca_load, ca_record, ca_state
+
+
+def record(minion: Minion) -> dict:
+    """Return the CA's record for the members; its secrets are masked unless the mine asks."""
+    found = ca_record.record(ca_load.require(minion.opts["id"]))
+    # Include the members: if the pillar changes them, the record differs and is sent again.
+    members = _readers(minion, member_rules.members(minion.settings()))
+    return {**_masked(minion, found, "gossip"), "members": members}
+
+
+def management(minion: Minion) -> dict:
+    """Return Consul's management token, and the servers that may read it; masked as a record."""
+    servers = _readers(minion, minion.settings()["servers"])
+    found = ca_record.management(ca_load.require(minion.opts["id"]))
+    return {**_masked(minion, found, ""), "servers": servers}
+
+
+def _readers(minion: Minion, globs: Iterable[str]) -> str:
+    """Return the target of the minions that may read a record of this CA, itself among them."""
+    me, globs = minion.opts["id"], [*globs]
+    return salt_mine.target(globs if member_rules.is_among(me, globs) else [*globs, me])
+
+
+def _masked(minion: Minion, found: dict, kind: str) -> dict:
+    """Return a record; the values of keys that begin with ``kind`` are secrets."""
+    secret = minion.mine().secret
+    return {key: secret(one) if key.startswith(kind) else one for key, one in found.items()}
+
+
+def tell(minion: Minion, settings: dict, state: dict) -> None:
+    """Publish what the members and the Consul servers have to know of the CA's state."""
+    mine, me = minion.mine(), settings["id"]
+    wanted = settings["consul"]["acl"] and state.get("acl")
+    with mine.sending():
+        told, token = record(minion), management(minion) if wanted else None
+    mine.tell(me, ca_record.RECORD, told, "swarm_ca.record", told["members"])
+    if token:
+        mine.tell(me, ca_record.ACL, token, "swarm_ca.management", token["servers"])
+    elif state.get("acl") and mine.get([me], ca_record.ACL):
+        # Remove it from the mine only: the CA keeps it in case ACLs are enabled again.
+        mine.forget(ca_record.ACL)
+
+
+def update(minion: Minion, settings: dict, change: Callable[[dict], dict]) -> dict:
+    """Change the state of the CA by a function, and publish it; return the new state."""
+    with host_files.alone(ca_state.LOCK):
+        before = ca_load.require(settings["id"])
+        state = change(before)
+        if state != before:
+            ca_state.save(state)
+    tell(minion, settings, state)
+    return state
+
+
+def reports(minion: Minion, settings: dict) -> dict:
+    """Return the reports of the members that have certificates of this CA."""
+    found = minion.mine().get(salt_mine.members(settings), ca_record.REPORT)
+    found = {member: said for member, said in found.items() if said}
+    return ca_record.own_reports(ca_state.load(), found)

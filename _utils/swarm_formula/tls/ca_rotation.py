@@ -1,0 +1,112 @@
+"""
+Rotate a swarm's CA: decide which step is next, and which members it waits for.
+"""
+
+import time
+
+from swarm_formula.tls import ca_record, ca_state, pki
+
+
+def is_changing(state: dict) -> bool:
+    """Check whether a rotation of the CA is in progress."""
+    return bool(state["next"] or state["old"])
+
+
+def begun(state: dict, settings: dict) -> dict:
+    """Return the CA with a rotation in progress: that of now, or a new one."""
+    if is_changing(state):
+        return state
+    return {**_announced(state, settings), "since": int(time.time())}
+
+
+def _announced(state: dict, settings: dict) -> dict:
+    """Return the CA with a new one that members are to trust as well."""
+    return ca_state.in_each(state, lambda _, what: {"next": ca_state.new(settings, what)})
+
+
+def advanced(state: dict, settings: dict, reports: dict) -> tuple[dict, str | None]:
+    """
+    Return the CA one step further in its rotation, and that step; ``None`` if there is no step.
+
+    First, all members trust the new CA as well; then they get certificates signed by it; then they
+    remove the old CA. A step is taken when all members have completed the previous one.
+
+    reports
+        Reports of the members: ``{minion: {"trusts": [...], "issuer": ...}}``.
+    """
+    further, step = _next(state, settings, reports)
+    return ({**further, "since": int(time.time())} if step else state), step
+
+
+def _next(state: dict, settings: dict, reports: dict) -> tuple[dict, str | None]:
+    rotation = settings["tls"]["ca_rotation"]
+    if rotation not in (None, state["rotation"]) and not is_changing(state):
+        state = {**state, "rotation": rotation}
+        return _announced(state, settings), "a new CA is trusted beside the old"
+    if lagging(state, reports):
+        return state, None
+    if state["next"]:
+        return followed(state), "the new CA signs"
+    if state["old"]:
+        state = ca_state.in_each(state, lambda *_: {"old": []})
+        return state, "the old CA is trusted no more"
+    return state, None
+
+
+def followed(state: dict) -> dict:
+    """Return the CA with the new one as the one that signs, and the old one only trusted."""
+    return ca_state.in_each(state, _followed)
+
+
+def _followed(chain: dict, _: str) -> dict:
+    # The clients' CA may be newer than the change that is in progress.
+    if not chain["next"]:
+        return {}
+    return {"ca": chain["next"], "next": None, "old": [chain["ca"]["cert"]]}
+
+
+def lagging(state: dict, reports: dict) -> list[str]:
+    """
+    Return the members that have not completed the last step of a rotation.
+
+    Each member writes its own report, so it may be any value; an invalid one counts as late.
+    """
+    if state["next"]:
+        following = [one["next"] for one in ca_state.chains(state) if one["next"]]
+        wanted = [("trusts", pki.fingerprint(one["cert"])) for one in following]
+    elif state["old"]:
+        issuers = zip(("issuer", ca_record.CLIENTS_ISSUER), ca_state.chains(state), strict=False)
+        wanted = [(key, pki.fingerprint(one["ca"]["cert"])) for key, one in issuers]
+    else:
+        return []
+    return sorted(one for one, said in reports.items() if not _holds_all(said, wanted))
+
+
+def waiting(state: dict, reports: dict, me: str) -> str | None:
+    """Return which members a rotation of the CA waits for and since when, ``None`` if for none."""
+    late = lagging(state, reports)
+    if not late:
+        return None
+    since = state.get("since")
+    stamp = time.strftime(" since %Y-%m-%d %H:%M UTC", time.gmtime(since)) if since else ""
+    what = "trust the new one" if state["next"] else "have a certificate of the new one"
+    names = ", ".join(late)
+    return (
+        f"the change of the CA waits{stamp} for {names} to {what}: apply swarm there. Those that"
+        " will not come back: take them out of pillar and delete their keys (salt-key -d). To shut"
+        f" them out at once: salt {me} swarm_ca.advance {' '.join(late)}"
+    )
+
+
+def _holds_all(said: object, wanted: list[tuple[str, str]]) -> bool:
+    # Most members have no client's certificate.
+    no_client = isinstance(said, dict) and ca_record.CLIENTS_ISSUER not in said
+    return all(
+        _holds(said, key, one) or (no_client and key == ca_record.CLIENTS_ISSUER)
+        for key, one in wanted
+    )
+
+
+def _holds(said: object, key: str, wanted: str) -> bool:
+    value = said.get(key) if isinstance(said, dict) else None
+    return wanted == value or (isinstance(value, list) and wanted in value)
