@@ -58,7 +58,7 @@ def option_rows(table):
 def test_paper_on_workloads_names_tests_that_exist():
     """A table of cases is worth what its tests are."""
     text = (ROOT / "docs/workloads.md").read_text().split("# Cases from the field\n")[1]
-    sources = [*ROOT.glob("tests/unit/test_*.py"), ROOT / "tests/builtin/test_u_services.py"]
+    sources = [*ROOT.glob("tests/unit/**/test_*.py"), ROOT / "tests/builtin/test_u_services.py"]
     there = set(re.findall(r"def (test_\w+)", "".join(one.read_text() for one in sources)))
     named = set(re.findall(r"`(?:u: )?(test_\w+)`", text.split("\n## ")[0]))
     assert named
@@ -73,7 +73,7 @@ def test_each_line_of_who_has_what_names_tests_that_exist():
     sources = [
         one
         for tier in ("unit", "builtin", "integration")
-        for one in (ROOT / "tests" / tier).glob("test_*.py")
+        for one in (ROOT / "tests" / tier).glob("**/test_*.py")
     ]
     there = set(re.findall(r"def (test_\w+)", "".join(one.read_text() for one in sources)))
     for line in lines:

@@ -11,7 +11,7 @@ from tests.troubles import Table
 # The minion that is the CA, and the one that most of it happens to.
 CA, HOST = "m1", "m3"
 JOIN = "tests/integration/test_i_join.py"
-APT = "tests/unit/test_package_with_apt.py"
+APT = "tests/unit/package/test_with_apt.py"
 TROUBLES = Table(
     {
         "cluster-store is gone since Docker 23.0, and ... is here": (
@@ -23,7 +23,7 @@ TROUBLES = Table(
             "test_thread_that_an_overlay_network_took_along_is_told_and_healed"
         ),
         "m1 stays a server of Consul until m2 of swarm:consul:servers is in Raft's list": (
-            "tests/unit/test_swarm_consul_change.py::"
+            "tests/unit/consul/test_change.py::"
             "test_server_leaves_only_after_the_one_that_replaces_it_has_come"
         ),
         "m1 is a node of a classic swarm (...), and swarm:mode in its pillar is builtin": (
@@ -31,17 +31,16 @@ TROUBLES = Table(
             "test_what_would_hide_the_containers_or_end_the_swarm_is_refused"
         ),
         "Consul's servers have not taken m2 in": (
-            "tests/unit/test_swarm_consul_change.py::"
-            "test_new_server_that_is_not_let_in_is_a_client_again"
+            "tests/unit/consul/test_change.py::test_new_server_that_is_not_let_in_is_a_client_again"
         ),
         # With a host that is off for good, and sandboxes that only chance makes.
         "the overlay network 5d3c131e2c8d has no way to 10.20.0.3 on 10.0.0.12": (
-            "tests/unit/test_swarm_overlay.py::test_complaint_has_its_cure_and_heal_mends_it"
+            "tests/unit/overlay/test_keeper.py::test_complaint_has_its_cure_and_heal_mends_it"
         ),
         (
             "network backend cannot be removed while containers use it: web (web on m3, whose"
             " engine does not answer: ...)"
-        ): "tests/unit/test_swarm_lost.py::test_refusal_says_who_and_where",
+        ): "tests/unit/docker/test_stale_endpoints.py::test_refusal_says_who_and_where",
         # The lab's hosts have the machine's clock, kernel and memory, and its DNS.
         **dict.fromkeys(
             (
@@ -51,17 +50,17 @@ TROUBLES = Table(
                 "Cause: that host cannot resolve a name",
                 "Cause: that host has no memory left",
             ),
-            "tests/unit/test_swarm_cause.py::test_cause_is_named_and_the_words_stay",
+            "tests/unit/core/test_causes.py::test_cause_is_named_and_the_words_stay",
         ),
         "swarm:tls:ca is m3 by now (by default, it is the first manager), and m1 is the CA": (
-            "tests/unit/test_swarm_tls.py::test_second_ca_is_not_made_where_the_first_is_trusted"
+            "tests/unit/tls/test_tls.py::test_second_ca_is_not_made_where_the_first_is_trusted"
         ),
         "m1: ... sets ExecStart after /etc/systemd/system/docker.service.d/zz-swarm.conf": (
-            "tests/unit/test_swarm_engine.py::"
+            "tests/unit/engine/test_engine.py::"
             "test_drop_in_that_would_take_the_socket_away_is_refused"
         ),
         "this host has docker-ce already, and docker.io would take its place": (
-            "tests/unit/test_swarm_package.py::test_engine_of_somebody_else_is_not_replaced"
+            "tests/unit/package/test_package.py::test_engine_of_somebody_else_is_not_replaced"
         ),
         "with docker-ce 5:29.1.0, apt would remove containerd from this host": (
             f"{APT}::test_engine_that_would_cost_a_package_of_the_host_is_refused"
@@ -76,7 +75,7 @@ TROUBLES = Table(
             f"{APT}::test_source_of_another_tool_is_refused_or_taken_over"
         ),
         "dpkg was interrupted on this host, and until its work is finished apt installs nothing": (
-            "tests/unit/test_swarm_package.py::"
+            "tests/unit/package/test_package.py::"
             "test_interrupted_work_of_somebody_else_is_left_and_told"
         ),
         "m1 already has other objects under names that this formula uses": (
@@ -84,7 +83,7 @@ TROUBLES = Table(
             "test_what_somebody_else_calls_like_ours_is_left_alone"
         ),
         "m1 is a node of a classic swarm that this formula did not set up": (
-            "tests/unit/test_swarm_mode_guard.py::"
+            "tests/unit/engine/test_mode_guard.py::"
             "test_classic_swarm_by_hand_is_refused_by_name_or_taken_over"
         ),
         "m2 was not removed: ...": f"{JOIN}::test_primary_manager_is_removed",

@@ -12,7 +12,7 @@ from _modules import swarm_engine
 from swarm_formula.core import errors, host_files
 from swarm_formula.daemon import dockerd, file_plan
 from tests.unit.dockerd import BASE, COMMAND, OVERLAY, TCP
-from tests.unit.test_swarm_engine import TEXTS
+from tests.unit.engine.test_engine import TEXTS
 
 
 def kill(monkeypatch, function):

@@ -15,7 +15,7 @@ from swarm_formula.service import apply
 from swarm_formula.spec import service_modes
 from swarm_formula.stack import file
 from swarm_formula.stack import stacks as stack_stacks
-from tests.unit import test_swarm_compose
+from tests.unit.compose import test_file
 from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, settings_of
 from tests.unit.service_api import Manager, failed, text
@@ -259,10 +259,10 @@ def test_what_services_of_others_use_stays(host):
         host.module.remove("shop")
 
 
-@pytest.mark.parametrize("name", test_swarm_compose.FILES)
+@pytest.mark.parametrize("name", test_file.FILES)
 def test_files_that_people_write_are_deployed_and_then_nothing_changes(host, name):
     folder = host.folder / "stacks"
-    shutil.copytree(test_swarm_compose.FOLDER, folder)
+    shutil.copytree(test_file.FOLDER, folder)
     path = folder / f"{name}.yml"
     path.write_text(path.read_text().replace("/srv/token", f"{folder}/nginx.conf"))
     for kind, names in (("secrets", ["shared", "app-own-3"]), ("configs", ["site"])):
@@ -270,7 +270,7 @@ def test_files_that_people_write_are_deployed_and_then_nothing_changes(host, nam
             host.api.files[kind][one] = {"ID": f"id-{one}", "Spec": {"Name": one}}
     for one in ("public", "legacy-net", "host"):
         host.api.networks_[f"id-{one}"] = {"Id": f"id-{one}", "Name": one, "Scope": "swarm"}
-    options = {"source": str(path), "environment": test_swarm_compose.ENVIRONMENT}
+    options = {"source": str(path), "environment": test_file.ENVIRONMENT}
     wanted = [file.given({}, "st", file.parsed("st", options))]
     run = apply.Run(30, warn=lambda _: None)
     promised = stack_stacks.deploy(host.api, wanted, run._replace(test=True))

@@ -5,8 +5,8 @@ import pytest
 from _modules import swarm_builtin, swarm_leader
 from swarm_formula.cluster import peers
 from swarm_formula.core import addresses
+from tests.unit.builtin.test_builtin import claims, records
 from tests.unit.cluster_api import ClusterApi, node
-from tests.unit.test_swarm_builtin import claims, records
 
 OLD = "10.77.0.99"
 MANAGERS = {"m1": "10.77.0.11", "m4": "10.77.0.14"}

@@ -9,7 +9,7 @@ from swarm_formula.settings import host_containers, parse
 from swarm_formula.spec import option_table
 from tests.unit.execution import mocked
 from tests.unit.pillars import VALID, node, resolved, settings_of
-from tests.unit.test_swarm_spec import SPEC
+from tests.unit.spec.test_container_options import SPEC
 
 CONTAINERS = {
     "exporter": {"image": "exporter:1", "privileged": True, "nodes": ["m4", "web-*"]},

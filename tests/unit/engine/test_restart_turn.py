@@ -18,11 +18,11 @@ from swarm_formula.engine import keeper as engine_keeper
 from swarm_formula.engine import node_drain, restart_turn
 from swarm_formula.engine import probe as engine_probe
 from tests.unit import consul_agent
+from tests.unit.cluster.test_raft_lock import Raft, service, task
 from tests.unit.cluster_api import ClusterApi, node
 from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, VALID, settings_of
 from tests.unit.pillars import node as minion
-from tests.unit.test_swarm_raft_lock import Raft, service, task
 
 THREE = [node("m1", "manager", leader=True), node("m2", "manager"), node("m3", "manager")]
 WORKER = node("m4")

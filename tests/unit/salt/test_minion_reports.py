@@ -6,7 +6,7 @@ from swarm_formula.core import errors
 from swarm_formula.fleet import member_guard, member_nodes, member_rows, swarms
 from swarm_formula.fleet import views as fleet_views
 from swarm_formula.salt import minion_reports
-from tests.unit.test_swarm_members import node, report, said
+from tests.unit.fleet.test_members import node, report, said
 
 MEMBERS = ["m1", "m2", "m3", "m4.example.com"]
 REPORTS = {"m1": report(1), "m2": report(2), "m3": report(3)}

@@ -11,7 +11,7 @@ from _runners import swarm as runner
 from swarm_formula.core import errors
 from swarm_formula.salt import runner as salt_runner
 from swarm_formula.salt.runner import Master
-from tests.unit.test_swarm_members import node, report, said
+from tests.unit.fleet.test_members import node, report, said
 
 JOINED = {"a": {"result": True, "comment": ""}}
 NODES = {"nodes": {"*": {}}}

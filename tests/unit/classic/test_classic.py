@@ -17,7 +17,7 @@ from tests.unit import consul_agent
 from tests.unit.execution import mocked, own_time, tried
 from tests.unit.pillars import VALID, node, settings_of
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 COMMANDS = {"swarm-manager": "manage", "swarm-agent": "join"}
 CREATED = {"state": {"old": None, "new": "running"}}
 CHANGED = {"command": {"old": ["a"], "new": ["b"]}}

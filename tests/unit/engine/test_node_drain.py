@@ -7,11 +7,11 @@ import pytest
 from swarm_formula.builtin import node_changes
 from swarm_formula.cluster import node_info, raft_lock
 from swarm_formula.engine import node_drain
+from tests.unit.cluster.test_raft_lock import service, task
 from tests.unit.cluster_api import node
+from tests.unit.engine.test_restart_turn import THREE, WORKER, Api
 from tests.unit.pillars import BUILTIN, settings_of
 from tests.unit.pillars import node as minion
-from tests.unit.test_swarm_engine_turn import THREE, WORKER, Api
-from tests.unit.test_swarm_raft_lock import service, task
 
 SETTINGS = settings_of(BUILTIN, minion("m1"))
 BEFORE = {"node": "id-m4", "tasks": ["t1"], "services": {"web": 2, "logs": 4}}

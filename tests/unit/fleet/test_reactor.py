@@ -9,9 +9,9 @@ import salt.config
 import salt.loader
 import salt.template
 
-from tests.unit.test_swarm_autojoin import HOSTILE
+from tests.unit.fleet.test_autojoin import HOSTILE
 
-SLS = Path(__file__).parents[2] / "swarm/reactor/join.sls"
+SLS = Path(__file__).parents[3] / "swarm/reactor/join.sls"
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from swarm_formula.spec import service_spec
 from tests.unit.cluster_api import node
 from tests.unit.pillars import settings_of
 from tests.unit.service_api import Manager
-from tests.unit.test_swarm_service_spec import NAMES, NETWORKS, parsed, services, twice
+from tests.unit.spec.test_service_spec import NAMES, NETWORKS, parsed, services, twice
 
 # Each example is several services, or a whole cluster: a part of the profile's examples is enough.
 some_of = settings(max_examples=settings.default.max_examples // 4)

@@ -7,8 +7,8 @@ import pytest
 from swarm_formula.cluster import raft_lock, roles
 from swarm_formula.core import errors
 from tests.unit.cluster_api import node
+from tests.unit.engine.test_restart_turn import THREE, Api, away
 from tests.unit.execution import own_time
-from tests.unit.test_swarm_engine_turn import THREE, Api, away
 
 pytestmark = pytest.mark.usefixtures("hurry")
 
