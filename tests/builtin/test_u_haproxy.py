@@ -69,6 +69,7 @@ def services(replicas):
 @pytest.fixture
 def front(mode):
     """A cluster with the image on the labelled host; nothing of the example stays."""
+    mode.lab.salt("*", "swarm_image.load", WORKLOAD, "salt://images/busybox.tar")
     mode.lab.exec(FRONT, "sh", "-ec", BUILD % IMAGE, timeout=300)
     (mode.lab.settings.states / "haproxy.cfg").write_text(CONFIG)
     # The master lists its files again after 20 s.

@@ -660,22 +660,32 @@ page:
 def test_dry_run_of_states_of_ones_own_promises_what_the_run_does(services):
     """The service needs what the states before it create, and gives free what later ones remove."""
 
-    def states(text, **test):
-        given = [f"{key}={one}" for key, one in test.items()]
-        command = ["state.template_str", text.replace("IMAGE", WORKLOAD), *given]
-        found = services.mode.lab.salt(services.leader, *command)[services.leader]
+    mode, folder = services.mode, services.mode.lab.settings.states
+    files = {"own_states": OWN_STATES, "no_states": NO_STATES}
+
+    def states(name, **test):
+        (found,) = mode.state(name, services.leader, **test).values()
         assert isinstance(found, dict), found
         return [(one["__id__"], one["result"], one["changes"]) for one in found.values()]
 
-    for text in (OWN_STATES, NO_STATES):
-        promised = states(text, test=True)
-        assert {result for _, result, _ in promised} == {None}
-        done = states(text)
-        assert {result for _, result, _ in done} == {True}
-        assert [(one, changes) for one, _, changes in done] == [
-            (one, changes) for one, _, changes in promised
-        ]
-        assert {result for _, result, _ in states(text, test=True)} == {True}
+    try:
+        for name, text in files.items():
+            (folder / f"{name}.sls").write_text(text.replace("IMAGE", WORKLOAD))
+        known = ("cp.get_file_str", "salt://no_states.sls")
+        # The master lists its files again after 20 s.
+        mode.wait(lambda: mode.lab.salt(services.leader, *known)[services.leader], 60)
+        for name in files:
+            promised = states(name, test=True)
+            assert {result for _, result, _ in promised} == {None}, promised
+            done = states(name)
+            assert {result for _, result, _ in done} == {True}, done
+            assert [(one, changes) for one, _, changes in done] == [
+                (one, changes) for one, _, changes in promised
+            ]
+            assert {result for _, result, _ in states(name, test=True)} == {True}
+    finally:
+        for name in files:
+            (folder / f"{name}.sls").unlink(missing_ok=True)
 
 
 @pytest.mark.long
@@ -688,6 +698,7 @@ def test_nodes_have_the_image_of_a_service_before_its_tasks_start(services):
     try:
         for host in lab.hosts():
             services.mode.docker(host, "rmi", "-f", WORKLOAD)
+        lab.salt("*", "saltutil.refresh_pillar", "wait=True")
         promised = lab.salt("*", "swarm_image.prepull", "test=True")
         assert not any(lab.salt("*", name, WORKLOAD).values())
         assert lab.salt("*", "swarm_image.prepull") == promised

@@ -184,6 +184,7 @@ def test_whole_apply_runs_services_and_a_second_one_changes_nothing(swarm, servi
 def test_host_that_leaves_has_no_container_of_a_service_and_the_others_take_over(swarm, services):
     web = {**SLEEP, "args": ["sh", "-c", "echo hello; exec sleep 3600"], "replicas": 6}
     services.run({"web": web})
+    swarm.lab.salt_run("saltutil.sync_all")
     rows = swarm.lab.salt_run("swarm.ps", "web")
     assert [row["task"].partition(" ")[0] for row in rows] == [f"web.{n}" for n in range(1, 7)]
     assert {row["state"] for row in rows} == {"running"}
