@@ -147,11 +147,15 @@ class Cluster:
     def hung(self, host: str):
         """Stop all processes of a host, for as long as this lasts: its connections stay open."""
         name = self.lab.settings.container(host)
+        # With version 1 of the control groups, the containers of its engine are in none of its own.
+        its = "docker ps -q | xargs -r docker"
+        self.lab.exec(host, "sh", "-c", f"{its} pause")
         self.lab.engine.docker("pause", name)
         try:
             yield
         finally:
             self.lab.engine.docker("unpause", name)
+            self.lab.exec(host, "sh", "-c", f"{its} unpause")
 
     # --- looking
 

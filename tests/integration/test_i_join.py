@@ -277,7 +277,7 @@ def test_slow_host_is_removed_whole(by_hand):
 
 @pytest.mark.once
 @pytest.mark.long
-def test_host_that_hangs_is_removed_within_a_minute_and_cleaned_later(by_hand):
+def test_host_that_hangs_is_removed_within_two_minutes_and_cleaned_later(by_hand):
     """Its connections are open, so that nobody is told that it is away."""
     packages = by_hand.lab.salt("m4", "pkg.list_pkgs")["m4"]
     by_hand.apply("m4")
@@ -286,7 +286,8 @@ def test_host_that_hangs_is_removed_within_a_minute_and_cleaned_later(by_hand):
         done = by_hand.lab.salt_run("swarm.remove", "m4", timeout=300)
         took = time.monotonic() - begun
     assert done["cleaned"] == "the minion does not answer", done
-    assert took < 60, f"{took:.0f} s"
+    # Consul has to notice it first.
+    assert took < 120, f"{took:.0f} s"
     by_hand.await_minion("m4")
     assert failures(by_hand.state("swarm.clean", target="m4")) == {}
     assert by_hand.lab.salt("m4", "pkg.list_pkgs")["m4"] == packages

@@ -21,6 +21,10 @@ from swarm_formula.fleet.views import Views
 from swarm_formula.salt import minion_reports
 from swarm_formula.salt.runner import Master
 
+# Seconds within which Consul notices that a host is off. On a host whose minion alone is off, it
+# runs on.
+_DETECTED = 60
+
 
 class _Removal(NamedTuple):
     """The minion to remove, and what the other members tell of it."""
@@ -130,8 +134,12 @@ def _from_store(master: Master, removal: _Removal, endpoint: str | None) -> dict
             others, "swarm_consul.deregister", endpoint=endpoint
         )
     master.tell(minion, "waiting until Consul has lost it")
-    # The Consul of a node that could not be cleaned runs on: there is nothing to wait for.
-    limit = {"timeout": 0} if _stays(removal, done) else {}
+    limit = {}
+    if not removal.answers:
+        limit = {"timeout": _DETECTED}
+    elif _stays(removal, done):
+        # The Consul of a node that could not be cleaned runs on: there is nothing to wait for.
+        limit = {"timeout": 0}
     done["expelled from Consul"] = master.ask_until_done(
         others, "swarm_consul.expel", minion, **limit
     )

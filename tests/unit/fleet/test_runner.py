@@ -482,6 +482,8 @@ def test_remove_of_a_dead_node_whose_key_is_gone(fleet):
     assert runner.remove("m4")["cleaned"] == "the minion does not answer"
     assert fleet.calls("state.apply") == []
     assert fleet.calls("swarm_consul.deregister")[0][2] == {"endpoint": "10.77.0.14:2275"}
+    # Consul of a host whose minion alone is off runs on.
+    assert fleet.calls("swarm_consul.expel")[0][2] == {"timeout": 60}
 
 
 def test_remove_of_a_node_that_the_swarm_has_forgotten_drops_nobody_elses_key(fleet):
