@@ -40,7 +40,7 @@ cd / && { echo /usr/sbin/haproxy; ldd /usr/sbin/haproxy | grep -o '/[^ ]*'; } | 
 | tar --create --dereference --files-from=- \
 | docker import --change 'ENTRYPOINT ["/usr/sbin/haproxy", "-f", "/haproxy.cfg"]' - %s
 """
-PAGE = "mkdir /www && hostname >/www/index.html && exec httpd -f -p 8080 -h /www"
+PAGE = "hostname >/www/index.html && exec httpd -f -p 8080 -h /www"
 
 
 def services(replicas):

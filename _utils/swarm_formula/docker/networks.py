@@ -131,7 +131,9 @@ def find(client: Any, name: str) -> list[dict]:
 def users(client: Any, network: dict) -> list[str]:
     """Return the names of the containers that use a network, on this or another engine."""
     details = engine_api.found(client.inspect_network, network["Id"]) or {}
-    names = {one["Name"] for one in (details.get("Containers") or {}).values()}
+    found = details.get("Containers") or {}
+    # In swarm mode, a host with tasks has an endpoint of the load balancer, which goes with them.
+    names = {one["Name"] for key, one in found.items() if key != f"lb-{network['Name']}"}
     for container in client.containers(all=True):
         for name, end in (container["NetworkSettings"]["Networks"] or {}).items():
             # A container that never ran has only the network's name; Docker's filter misses it.

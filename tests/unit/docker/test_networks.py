@@ -180,9 +180,18 @@ class Emptying(Store):
     def services(self):
         return self.services_
 
+    def inspect_network(self, one):
+        # As of an engine with tasks: the load balancer's endpoint is no container.
+        found = {"lb-net": {"Name": "net-endpoint"}, "c1": {"Name": "web.1.x"}}
+        return {**super().inspect_network(one), "Containers": found if self.is_used else {}}
+
+    @property
+    def is_used(self):
+        return self.looks <= 2 or self.stays
+
     def containers(self, filters=None, **_):
         self.looks += filters is None
-        if self.looks > 2 and not self.stays:
+        if not self.is_used:
             return []
         if filters and filters["label"] != self.label:
             return []
