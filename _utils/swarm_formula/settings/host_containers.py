@@ -10,31 +10,17 @@ from typing import Any
 from swarm_formula.core import checks
 from swarm_formula.core.faults import Fault
 from swarm_formula.docker import volumes
-from swarm_formula.spec import container_options, service_values
+from swarm_formula.spec import container_options, service_parts, service_shapes
 from swarm_formula.spec.option_table import Option, Shape
 
-
-def _archive_hash(value: Any) -> str:
-    if checks.sha256(value):
-        raise ValueError("found something else")
-    return value
-
-
 OPTIONS: dict[str, Option] = {
-    "image": Option(
-        Shape(service_values.image, "the name of an image, such as nginx:1.27"),
+    "image": Option(service_shapes.IMAGE, (), "its image", required=True),
+    "image_source": Option(service_shapes.ARCHIVE, (), "archive of it, where no registry is"),
+    "image_hash": Option(
+        Shape(service_parts.passed_by(checks.sha256), "a SHA-256 in quotes"),
         (),
-        "its image",
-        required=True,
+        "the archive's SHA-256",
     ),
-    "image_source": Option(
-        Shape(
-            service_values.archive, "salt://..., https://... or an absolute path of an image's tar"
-        ),
-        (),
-        "archive of it, where no registry is",
-    ),
-    "image_hash": Option(Shape(_archive_hash, "a SHA-256 in quotes"), (), "the archive's SHA-256"),
     **{
         name: Option(
             Shape(field.normal, field.expects), (), f"its {name.replace('_', ' ')}", hidden=True

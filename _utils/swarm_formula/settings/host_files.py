@@ -3,7 +3,6 @@ Options of the files that containers mount from their hosts: which nodes get whi
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from swarm_formula.core import checks
 from swarm_formula.core.faults import Fault
@@ -11,17 +10,13 @@ from swarm_formula.docker import volumes
 from swarm_formula.spec import service_parts
 from swarm_formula.spec.option_table import Option, Shape
 
-
-def _source(value: Any) -> str:
-    if checks.file(value):
-        raise ValueError("found something else")
-    return value
-
-
 _NAME = Shape(service_parts.text, "the name of a user or group")
 OPTIONS: dict[str, Option] = {
     "source": Option(
-        Shape(_source, "salt://PATH, or the absolute path of a file on each node"),
+        Shape(
+            service_parts.passed_by(checks.file),
+            "salt://PATH, or the absolute path of a file on each node",
+        ),
         (),
         "where its content is",
         required=True,

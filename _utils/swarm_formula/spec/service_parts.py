@@ -69,6 +69,17 @@ def one_of(*choices: str) -> Callable[[Any], str]:
     return normal
 
 
+def passed_by(check: Callable[[Any], str | None]) -> Callable[[Any], Any]:
+    """Return a normalizer that accepts what one of ``core.checks`` finds nothing wrong with."""
+
+    def normal(value: Any) -> Any:
+        if check(value):
+            raise ValueError("found something else")
+        return value
+
+    return normal
+
+
 def table(value: Any) -> dict[str, str]:
     """Return a mapping of texts."""
     if not isinstance(value, dict):

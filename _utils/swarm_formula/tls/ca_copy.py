@@ -58,37 +58,12 @@ def sealed(copy: Copy, minion: str, key: str) -> dict:
 
 def opened(holder: str, answer: Mapping, key: str, me: str) -> Copy:
     """Return the copy in an answer of ``holder``; raise an error if it is damaged."""
-    state = _parsed(seal.opened(answer.get("box"), key, _purpose(me)))
+    state = parsed(seal.opened(answer.get("box"), key, _purpose(me)))
     return Copy(holder, str(answer.get("ca")), state)
 
 
 def _purpose(minion: str) -> str:
     return f"CA for {minion}"
-
-
-def _parsed(text: str) -> dict:
-    """Return the state of a CA; raise an error if it is not a complete and valid one."""
-    try:
-        state = json.loads(text)
-        wrong = [key for key, kind in _KEYS.items() if not isinstance(state[key], kind)]
-        pairs = [state["ca"], state["next"], *_of_clients(state)]
-        faults = [fault for pair in pairs if pair for fault in _faults(pair)]
-        ca_record.record(state)
-    except (AttributeError, KeyError, TypeError, ValueError, errors.SwarmError) as err:
-        # The text of the error could hold a part of the key.
-        raise errors.SwarmError("it holds no CA") from err
-    if wrong or faults:
-        raise errors.SwarmError(f"it holds no valid CA: {', '.join([*wrong, *faults])}")
-    return state
-
-
-def _of_clients(state: dict) -> list[dict]:
-    clients = state.get("clients")
-    return [clients["ca"], clients["next"]] if clients else []
-
-
-def _faults(pair: dict) -> list[str]:
-    return pki.faults(pair["cert"], pair["key"], pair["cert"], (), ())
 
 
 def serial(state: dict) -> int:
