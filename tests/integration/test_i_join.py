@@ -242,6 +242,7 @@ def by_hand(joins):
         joins.lab.salt_run("swarm.remove", "m4", timeout=300)
     else:
         joins.lab.add("m4")
+    joins.await_idle()  # the engine has a new minion apply what says that it does not join
     yield joins
     joins.pillar("m4")
     joins.apply("m4")
