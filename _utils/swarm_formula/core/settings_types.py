@@ -329,7 +329,7 @@ class AnySettings(_Common):
     is_manager: bool
     is_server: bool  # of Consul
     is_ca: bool
-    own_store: bool  # whether the formula runs Consul as the store
+    managed_store: bool  # whether the formula runs Consul as the store
     discovery: str  # URL of the store
     data_path: str | None  # address for traffic of overlay networks in builtin mode
 
@@ -347,4 +347,4 @@ class Settings(AnySettings):
 
     address: str  # of this node
     managers: dict[str, str]  # {minion ID: address}
-    servers: dict[str, str]  # Consul's, {minion ID: address}; empty without ``own_store``
+    servers: dict[str, str]  # Consul's, {minion ID: address}; empty without ``managed_store``

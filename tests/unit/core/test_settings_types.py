@@ -87,7 +87,7 @@ def test_types_of_the_pillar_have_the_keys_of_the_schema():
 
 def test_settings_have_the_keys_of_the_pillar_and_the_derived_ones():
     more = keys(settings_types.Settings) - keys(settings_types.Pillar)
-    derived = "id is_manager is_server is_ca own_store discovery data_path servers tls:used"
+    derived = "id is_manager is_server is_ca managed_store discovery data_path servers tls:used"
     assert more == {f"swarm:{key}" for key in derived.split()}
     assert keys(settings_types.Pillar) <= keys(settings_types.Settings)
 
