@@ -5,6 +5,7 @@ Carry out a plan for the engine, in this host's turn if it restarts, and roll it
 import contextlib
 import time
 from collections.abc import Callable
+from typing import Any
 
 from salt.exceptions import CommandExecutionError
 
@@ -21,7 +22,7 @@ def carry_out(
     planned: Callable[[], Plan],
     test: bool,
     store: str | None = None,
-) -> dict:
+) -> dict[str, Any]:
     """
     Ensure the engine is as planned; return what changed.
 
@@ -48,7 +49,7 @@ def turn(minion: Minion, settings: dict) -> contextlib.AbstractContextManager[re
     return restart_turn.held(minion.salt, settings, minion.masterless)
 
 
-def clean(minion: Minion, settings: dict, test: bool) -> dict:
+def clean(minion: Minion, settings: dict, test: bool) -> dict[str, Any]:
     """Remove the formula's settings from ``daemon.json`` and the unit; return what changed."""
     # Do not take a turn: the cluster or store that grants it is being removed.
     alone = {**settings, "engine": {**settings["engine"], "turns": False, "drain": False}}
@@ -88,7 +89,7 @@ def _whole(settings: dict, plan: Plan) -> Plan:
 
 def _changed(
     minion: Minion, settings: dict, plan: Plan, store: str | None, prove: Callable[[], None]
-) -> dict:
+) -> dict[str, Any]:
     if plan.changes:
         _change(minion, settings, plan, store, prove)
     file_plan.end(plan)

@@ -13,7 +13,7 @@ from swarm_formula.cluster import membership, node_info, node_quorum, raft_lock,
 from swarm_formula.core import errors
 from swarm_formula.engine import node_drain
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 TAKE, DRAIN, BACK, SETTLED, END = VERBS = ("take", "drain", "back", "settled", "end")
 # Seconds until a manager answers.
@@ -64,7 +64,7 @@ def _refuse_lock(client: Any, settings: dict) -> None:
 class Raft:
     """Access to the lock on a manager."""
 
-    slow = 5
+    slow: float = 5
 
     def __init__(self, salt: Salt, settings: dict, node: str) -> None:
         self._salt, self._settings, self._node = salt, settings, node
@@ -76,7 +76,8 @@ class Raft:
         self.stuck = False
         with swarm_api.connect(self._salt) as client:
             try:
-                return getattr(self, f"_{what}")(client)
+                request: Callable[[Any], str | None] = getattr(self, f"_{what}")
+                return request(client)
             except errors.ApiError as err:
                 # There is no leader, for a moment or for longer.
                 self.stuck = True
@@ -134,7 +135,7 @@ class Raft:
         return turn if turn and turn.holder == self._settings["id"] else None
 
 
-def pause_refusal(nodes: list[dict], node: str) -> str | None:
+def pause_refusal(nodes: list[dict[str, Any]], node: str) -> str | None:
     """Return why a manager must not restart now, ``None`` if it may."""
     managers = node_info.managers(nodes)
     away = [one for one in managers if one["ID"] != node and not node_info.is_reachable(one)]
@@ -149,7 +150,7 @@ def pause_refusal(nodes: list[dict], node: str) -> str | None:
 class Managers:
     """Access to the lock on a worker, through ``swarm_turn.request`` on any manager."""
 
-    slow = _SLOW
+    slow: float = _SLOW
 
     def __init__(self, salt: Salt, settings: dict) -> None:
         self._salt, self._settings, self.stuck, self.without = salt, settings, False, ""
@@ -176,9 +177,10 @@ class Managers:
         self._taken = self._taken or (what == TAKE and not answer["missing"])
         if self.without == node_drain.ENDED:
             self._taken = False
-        return answer["missing"]
+        missing: str | None = answer["missing"]
+        return missing
 
-    def _answer(self, what: str) -> dict | None:
+    def _answer(self, what: str) -> dict[str, Any] | None:
         """Return the first valid answer of a manager, ``None`` if there is none."""
         names = list(self._settings["managers"])
         random.shuffle(names)

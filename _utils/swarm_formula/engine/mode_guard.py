@@ -2,6 +2,8 @@
 Refuse to convert a running swarm to the other mode, or to replace objects of somebody else.
 """
 
+from typing import Any
+
 from swarm_formula.core import errors
 from swarm_formula.daemon import holdings
 from swarm_formula.docker import engine_api
@@ -38,7 +40,7 @@ def refusal(settings: dict, state: str, parts: list[str]) -> str | None:
     )
 
 
-def _volume(client: object, settings: dict, state: str) -> dict:
+def _volume(client: Any, settings: dict, state: str) -> dict[str, Any]:
     """Return the volume that has the name of Consul's, empty if there is none or none is needed."""
     if settings["mode"] != "classic" or state not in {"", "inactive"}:
         # In swarm mode, the engine asks the cluster, and fails if that has no leader.
@@ -46,7 +48,7 @@ def _volume(client: object, settings: dict, state: str) -> dict:
     return engine_api.found(client.inspect_volume, settings["consul"]["volume"]) or {}
 
 
-def check(settings: dict, config: dict, leaving: bool = False) -> None:
+def check(settings: dict, config: dict[str, Any], leaving: bool = False) -> None:
     """
     Raise an error if this host is in a swarm whose mode differs from the pillar, or if objects that
     are not the formula's have the names of its containers or of Consul's volume.

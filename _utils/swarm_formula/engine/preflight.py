@@ -10,7 +10,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarm_formula.core import host_files
 
@@ -32,7 +32,7 @@ class Finding(NamedTuple):
 class Module(NamedTuple):
     """A kernel module: who needs it, and what does not work without it."""
 
-    needed: Callable[[Mapping], bool]
+    needed: Callable[[Mapping[str, Any]], bool]
     lost: str
     fatal: bool = False
 
@@ -94,7 +94,7 @@ def _modules(settings: Mapping) -> Iterator[Finding]:
             )
 
 
-def _backends(_: Mapping) -> Iterator[Finding]:
+def _backends(_: Mapping[str, Any]) -> Iterator[Finding]:
     try:
         tables = (_ROOT / "proc/net/ip_tables_names").read_text(encoding="utf-8").split()
         program = (_ROOT / "etc/alternatives/iptables").readlink().name
@@ -122,12 +122,13 @@ def _disk(settings: Mapping) -> Iterator[Finding]:
 
 def _unsynchronized() -> bool:
     try:
-        return ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX)) == _TIME_ERROR
+        state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX))
     except (AttributeError, OSError):
         return False
+    return state == _TIME_ERROR
 
 
-def _clock(_: Mapping) -> Iterator[Finding]:
+def _clock(_: Mapping[str, Any]) -> Iterator[Finding]:
     if not in_container() and _unsynchronized():
         yield Finding(
             "the clock is not synchronized: with a clock that is off, certificates are not valid"
@@ -165,8 +166,10 @@ def _mtu(settings: Mapping) -> Iterator[Finding]:
     }
     wide = {name: int(one) for name, one in given.items() if one.isdecimal()}
     found = _interface(settings["data_path"] or settings["address"]) if wide else None
-    for name, mtu in wide.items() if found else ():
-        interface, limit = found
+    if found is None:
+        return
+    interface, limit = found
+    for name, mtu in wide.items():
         if mtu > limit:
             yield Finding(
                 f"swarm:networks:{name} has an MTU for interfaces of {mtu}, and {interface} has"

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarm_formula.cluster import membership, swarm_api
 from swarm_formula.consul import agent_api, restart_lock
@@ -24,7 +24,7 @@ from swarm_formula.tls import cert_files
 
 log = logging.getLogger(__name__)
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 # Limits in seconds: until services run again as before; while no manager can tell who has the turn,
 # or the quorum forbids a restart.
@@ -38,7 +38,7 @@ class Held(NamedTuple):
     """The turn of this host."""
 
     prove: Callable[[], None]  # raises NoContainerError if the engine starts no container any more
-    changes: dict  # what became of the drain, for the report
+    changes: dict[str, Any]  # what became of the drain, for the report
 
 
 @contextlib.contextmanager
@@ -164,7 +164,8 @@ def _drain(keeper: Keeper, settings: dict) -> str:
 
     Tasks that do not end in time must not block an upgrade: the engine then ends them.
     """
-    began, last = time.monotonic(), [None]
+    began = time.monotonic()
+    last: list[str | None] = [None]
     ask = _patient(keeper, engine_keeper.DRAIN)
 
     def probe() -> str | None:
@@ -215,7 +216,7 @@ def _give_back(keeper: Keeper, settings: dict, trial: engine_probe.Trial) -> Non
 
 @contextlib.contextmanager
 def _consuls(salt: Salt, settings: dict) -> Iterator[None]:
-    def connect() -> object:
+    def connect() -> Any:
         return agent_api.connect(settings, cert_files.NODE.current())
 
     if not (settings["own_store"] and _has_leader(connect)):
@@ -231,7 +232,7 @@ def _consuls(salt: Salt, settings: dict) -> Iterator[None]:
             _healthy(salt, min(settings["timeout"], _SETTLE))
 
 
-def _has_leader(connect: Callable) -> bool:
+def _has_leader(connect: Callable[[], Any]) -> bool:
     try:
         return bool(agent_api.leader(connect()))
     except errors.SwarmError:
