@@ -5,20 +5,27 @@ Start, replace and remove the containers of classic mode: the manager and the ag
 import contextlib
 import functools
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from swarm_formula.docker import trial
 from swarm_formula.standalone import container_names
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 
-def start(salt: Salt, settings: dict, section: str, spec: dict) -> dict:
+def start(salt: Salt, settings: dict, section: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Create or start a container; return what changed."""
     name = settings[section]["container"]
     return trial.apply(salt, name, spec, contextlib.nullcontext, _paths(section))
 
 
-def replace(salt: Salt, settings: dict, section: str, spec: dict, wait: Callable) -> dict:
+def replace(
+    salt: Salt,
+    settings: dict,
+    section: str,
+    spec: dict[str, Any],
+    wait: Callable[[Salt, dict], None],
+) -> dict[str, Any]:
     """Replace a container; restore the previous one if ``wait(salt, settings)`` fails."""
     name, prove = settings[section]["container"], functools.partial(wait, salt, settings)
     return trial.replace(salt, name, spec, prove, _paths(section))
@@ -36,7 +43,7 @@ def unless_fallen(salt: Salt, settings: dict, missing: str, *sections: str) -> s
     return missing
 
 
-def remove(salt: Salt, settings: dict, test: bool) -> dict:
+def remove(salt: Salt, settings: dict, test: bool) -> dict[str, Any]:
     """Remove both containers, and their image if nothing else uses it; return what changed."""
     changes = {
         settings[section]["container"]: container_names.remove(settings, salt, section, test)

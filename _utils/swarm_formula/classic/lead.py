@@ -19,7 +19,7 @@ from swarm_formula.standalone import containers
 from swarm_formula.tls import cert_files
 
 
-def role(salt: Mapping[str, Callable], settings: dict, test: bool) -> str:
+def role(salt: Mapping[str, Callable[..., Any]], settings: dict, test: bool) -> str:
     """
     Return whether this node's manager is the primary, after a wait for one.
 
@@ -36,18 +36,18 @@ def role(salt: Mapping[str, Callable], settings: dict, test: bool) -> str:
     return FOUNDS if test and first and "primary" not in roles.values() else IDLE
 
 
-def leads(salt: Mapping[str, Callable], settings: dict, test: bool) -> bool:
+def leads(salt: Mapping[str, Callable[..., Any]], settings: dict, test: bool) -> bool:
     """Check whether this node acts, or would after the earlier states of a dry run."""
     return role(salt, settings, test) != IDLE
 
 
 def apply(
-    salt: Mapping[str, Callable],
+    salt: Mapping[str, Callable[..., Any]],
     settings: dict,
-    wanted: Mapping[str, dict],
+    wanted: Mapping[str, dict[str, Any]],
     test: bool,
     pending: Pending,
-) -> dict | None:
+) -> dict[str, dict[str, Any]] | None:
     """
     Ensure services have the wanted options, and run; return what changed, by service.
 
@@ -66,19 +66,21 @@ def apply(
 
 
 def apply_one(  # noqa: PLR0913, PLR0917
-    salt: Mapping[str, Callable],
+    salt: Mapping[str, Callable[..., Any]],
     settings: dict,
     name: str,
-    spec: dict,
+    spec: dict[str, Any],
     test: bool,
     pending: Pending,
-) -> dict | None:
+) -> dict[str, dict[str, Any]] | None:
     """Ensure a service has these options, as a user writes them, as ``apply`` does."""
     wanted = kept_options.parsed(spec, f"service {name}")
     return apply(salt, settings, {name: wanted}, test, pending)
 
 
-def scale(salt: Mapping[str, Callable], settings: dict, name: str, replicas: int) -> dict | None:
+def scale(
+    salt: Mapping[str, Callable[..., Any]], settings: dict, name: str, replicas: int
+) -> dict[str, Any] | None:
     """Set the number of containers of a service; ``None`` if this node does not act."""
     if not leads(salt, settings, False):
         return None
@@ -86,7 +88,9 @@ def scale(salt: Mapping[str, Callable], settings: dict, name: str, replicas: int
         return services.scale(client, name, replicas, services.Run(settings["timeout"]))
 
 
-def remove(salt: Mapping[str, Callable], settings: dict, name: str, test: bool) -> dict | None:
+def remove(
+    salt: Mapping[str, Callable[..., Any]], settings: dict, name: str, test: bool
+) -> dict[str, Any] | None:
     """Remove the containers of a service; return what changed, ``None`` if this node is idle."""
     who = role(salt, settings, test)
     if who != LEADS:
@@ -95,7 +99,7 @@ def remove(salt: Mapping[str, Callable], settings: dict, name: str, test: bool) 
         return services.remove_service(client, name, test)
 
 
-def status(settings: dict) -> list[dict] | None:
+def status(settings: dict) -> list[dict[str, Any]] | None:
     """Return the services of the swarm; ``None`` on a node without a manager."""
     if settings["id"] not in settings["managers"]:
         return None
@@ -103,7 +107,7 @@ def status(settings: dict) -> list[dict] | None:
         return services.rows(client)
 
 
-def tasks(settings: dict, name: str) -> list[dict] | None:
+def tasks(settings: dict, name: str) -> list[dict[str, Any]] | None:
     """Return the containers of a service; ``None`` on a node without a manager."""
     if settings["id"] not in settings["managers"]:
         return None
@@ -111,7 +115,7 @@ def tasks(settings: dict, name: str) -> list[dict] | None:
         return classic_tasks.rows(client, name)
 
 
-def logs(settings: dict, name: str, lines: int) -> list[dict] | None:
+def logs(settings: dict, name: str, lines: int) -> list[dict[str, Any]] | None:
     """Return the last lines of the logs of a service; ``None`` on a node without a manager."""
     if settings["id"] not in settings["managers"]:
         return None

@@ -4,6 +4,7 @@ Run the manager of classic mode on a host; another one is primary before it stop
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from swarm_formula.classic import container
 from swarm_formula.consul import agent_api, config_file, restart_lock
@@ -12,14 +13,14 @@ from swarm_formula.core import wait as core_wait
 from swarm_formula.standalone import container_names, containers, manager_info
 from swarm_formula.tls import cert_files
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 # Seconds that another manager has to become primary. A replica that did not reach the store on its
 # last attempt, as during a restart of Consul on its host, retries after 10 s.
 _SUCCESSION = 15
 
 
-def apply(salt: Salt, settings: dict, test: bool) -> dict:
+def apply(salt: Salt, settings: dict, test: bool) -> dict[str, Any]:
     """Ensure a manager runs here if the pillar lists this minion as one, and none otherwise."""
     renamed = container_names.rename(settings, salt, "manager", test)
     if renamed and test:
@@ -29,10 +30,10 @@ def apply(salt: Salt, settings: dict, test: bool) -> dict:
     return {**renamed, **_apply(salt, settings, test)}
 
 
-def _apply(salt: Salt, settings: dict, test: bool) -> dict:
+def _apply(salt: Salt, settings: dict, test: bool) -> dict[str, Any]:
     name = settings["manager"]["container"]
     spec = containers.manager_container(settings, cert_files.NODE.due(test))
-    changes = salt["swarm_container.apply"](name, spec, test=True)
+    changes: dict[str, Any] = salt["swarm_container.apply"](name, spec, test=True)
     if test or not changes:
         return changes
     if "state" in changes:
