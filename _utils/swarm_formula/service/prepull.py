@@ -33,7 +33,7 @@ def wanted(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Ar
     }
 
 
-def _node(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict:
+def _node(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
     """Return this node as the managers list it, by the pillar: workers cannot ask for it."""
     labels = member_rules.settings_of(settings["id"], settings["nodes"])["labels"]
     role = node_info.MANAGER if settings["is_manager"] else node_info.WORKER
@@ -51,7 +51,7 @@ def _node(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict:
     }
 
 
-def promised(images: Mapping[str, Archive | None]) -> dict[str, dict]:
+def promised(images: Mapping[str, Archive | None]) -> dict[str, dict[str, Any]]:
     """Return the changes that will be made on a bare host."""
     return dict.fromkeys(images, _CHANGE)
 
@@ -59,10 +59,10 @@ def promised(images: Mapping[str, Archive | None]) -> dict[str, dict]:
 def apply(
     client: Any,
     images: Mapping[str, Archive | None],
-    fetch: Callable,
+    fetch: Callable[[str], str | bool],
     timeout: float,
     test: bool = False,
-) -> dict[str, dict]:
+) -> dict[str, dict[str, Any]]:
     """Ensure images are on this host; return what changed. Those that fail stop no others."""
     missing = {name: one for name, one in images.items() if not docker_images.local(client, name)}
     changes, failures = promised(missing), []
