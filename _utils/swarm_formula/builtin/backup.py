@@ -12,7 +12,9 @@ from swarm_formula.core import archive, errors
 from swarm_formula.daemon import dockerd
 
 
-def save(salt: Mapping[str, Callable], settings: dict, path: str | None, force: bool) -> Path:
+def save(
+    salt: Mapping[str, Callable[..., Any]], settings: dict, path: str | None, force: bool
+) -> Path:
     """Write the Raft state and facts about it to a new file; return its path."""
     name = f"builtin-{settings['id']}-{archive.stamp(time.time())}.tar.gz"
     place = archive.place(path, name)
@@ -27,7 +29,7 @@ def save(salt: Mapping[str, Callable], settings: dict, path: str | None, force: 
     return place
 
 
-def _to_save(client: Any, settings: dict, force: bool) -> tuple[Path, dict]:
+def _to_save(client: Any, settings: dict, force: bool) -> tuple[Path, dict[str, Any]]:
     """Return the folder of the Raft state and facts about it; raise an error if refused."""
     info = client.info()
     swarm = info.get("Swarm") or {}
@@ -52,7 +54,7 @@ def _to_save(client: Any, settings: dict, force: bool) -> tuple[Path, dict]:
     return Path(info["DockerRootDir"]) / "swarm", facts
 
 
-def unrestorable(facts: Mapping) -> str | None:
+def unrestorable(facts: Mapping[str, Any]) -> str | None:
     """Return why no engine can restore a backup with these facts, ``None`` if one can."""
     if not facts["locked"] or facts["managers"] == 1:
         return None

@@ -42,12 +42,12 @@ def find(host: Host) -> list[str]:
     ]
 
 
-def _read(client: Any) -> tuple[dict, list[dict]]:
+def _read(client: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     with engine_api.translated("the cluster"):
         return client.inspect_swarm(), client.nodes()
 
 
-def _moved(has: str | None, settings: dict, nodes: list[dict] | None = None) -> list[str]:
+def _moved(has: str | None, settings: dict, nodes: list[dict[str, Any]] | None = None) -> list[str]:
     """Return a message if the cluster has another address for this node than the pillar."""
     me = settings["id"]
     if not has or has == settings["address"]:

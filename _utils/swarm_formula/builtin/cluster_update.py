@@ -5,6 +5,7 @@ Update the settings of the cluster on its leader: ``swarm:builtin:cluster``, the
 """
 
 import contextlib
+from typing import Any
 
 from swarm_formula.builtin import node_update
 from swarm_formula.cluster import leading, membership, spec, swarm_api, update
@@ -18,7 +19,7 @@ _TOGETHER = 15
 _AUTHORITY = "CA"
 
 
-def apply(host: Host, test: bool) -> dict:
+def apply(host: Host, test: bool) -> dict[str, Any]:
     """Ensure the cluster has the settings of the pillar; return what changed."""
     builtin = host.settings["builtin"]
     if test and leading.founds(host.client, host.settings):
@@ -36,19 +37,20 @@ def apply(host: Host, test: bool) -> dict:
     return changes
 
 
-def promised(settings: dict) -> dict:
+def promised(settings: dict) -> dict[str, Any]:
     """Return the changes that the first manager will make after it has created the cluster."""
     builtin = settings["builtin"]
     own = {_AUTHORITY: {"old": None, "new": "the own one"}} if builtin["signing_ca_cert"] else {}
     return {**spec.promised(builtin["cluster"]), **own}
 
 
-def _apply_spec(host: Host, test: bool) -> dict:
+def _apply_spec(host: Host, test: bool) -> dict[str, Any]:
     client, options = host.client, host.settings["builtin"]["cluster"]
     changes = spec.diff(client.inspect_swarm()["Spec"], options)
     if not changes or test:
         return changes
-    done, authority = {}, changes.keys() & {spec.ROTATION, spec.SIGNERS}
+    done: dict[str, Any] = {}
+    authority = changes.keys() & {spec.ROTATION, spec.SIGNERS}
     if len(authority) > 1:
         # The current external CAs also cross-sign the new CA, so they are removed afterwards.
         done |= _update(host, {**options, spec.SIGNERS: None})
@@ -64,7 +66,7 @@ def _apply_spec(host: Host, test: bool) -> dict:
     return changes | done
 
 
-def _update(host: Host, options: dict) -> dict:
+def _update(host: Host, options: dict[str, Any]) -> dict[str, Any]:
     """Update the cluster's settings; return the nodes that were pruned in order to do so."""
     try:
         update.update_cluster(host.client, options)
@@ -76,11 +78,11 @@ def _update(host: Host, options: dict) -> dict:
     return {}
 
 
-def _await_rotation(host: Host, wanted: str | None = None) -> dict:
+def _await_rotation(host: Host, wanted: str | None = None) -> dict[str, Any]:
     """Wait until the CA rotation is complete; return the nodes that were pruned for it."""
     pruned, claims = {}, host.minion.salt["swarm_builtin.claims"]()
 
-    def prune(nodes: list[dict]) -> None:
+    def prune(nodes: list[dict[str, Any]]) -> None:
         # The former node of a host that has rejoined never gets a certificate.
         pruned.update(node_update.prune(host, nodes, claims, test=False))
 
@@ -88,7 +90,7 @@ def _await_rotation(host: Host, wanted: str | None = None) -> dict:
     return pruned
 
 
-def _apply_authority(host: Host, test: bool) -> dict:
+def _apply_authority(host: Host, test: bool) -> dict[str, Any]:
     """Rotate the cluster to the signing CA of the pillar, if one is configured."""
     builtin = host.settings["builtin"]
     if not builtin["signing_ca_cert"]:
@@ -122,7 +124,7 @@ def _await_key(host: Host) -> None:
         wait.until(probe, min(host.settings["timeout"], _TOGETHER))
 
 
-def _keep_key(host: Host, test: bool) -> dict:
+def _keep_key(host: Host, test: bool) -> dict[str, Any]:
     """Store the cluster's unlock key, if it has one, in the place that the pillar names."""
     salt, place = host.minion.salt, host.settings["builtin"]["unlock_key"]
     key = host.client.get_unlock_key()["UnlockKey"]
