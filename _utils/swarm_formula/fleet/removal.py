@@ -152,8 +152,9 @@ def _from_cluster(master: Master, removal: _Removal, node: str | None) -> dict:
     if node:
         master.tell(minion, f"draining node {node}: its tasks go elsewhere")
         expelled = master.ask_until_done(managers, "swarm_leader.expel", node)
-        if isinstance(expelled, str):
-            return master.refused(expelled)
+        if not isinstance(expelled, dict):
+            nonsense = f"the answer to swarm_leader.expel is nonsense: {expelled!r}"
+            return master.refused(expelled if isinstance(expelled, str) else nonsense)
         done = expelled
     # The node has to leave even if its tasks are still running, or if it is an adopted node.
     done["cleaned"] = _cleaned(master, removal, pillar={"swarm_clean": {"alone": True}})
