@@ -79,7 +79,7 @@ def _wait_registered(salt: Salt, settings: dict) -> None:
 
 def _forget_other_ports(salt: Salt, settings: dict) -> None:
     """Deregister this host's earlier endpoints: an engine at two addresses is no valid node."""
-    if not settings["own_store"]:
+    if not settings["managed_store"]:
         return
     mine = containers.engine_endpoint(settings)
 

@@ -21,7 +21,7 @@ _DENIED = {"all else in Consul": {"old": "allowed", "new": "denied"}}
 def apply(minion: Minion, test: bool = False) -> dict[str, Any]:
     """Ensure this node's Consul container matches the pillar; return what changed."""
     settings = minion.settings()
-    if not settings["own_store"]:
+    if not settings["managed_store"]:
         return _give_up(minion, settings, test)
     renamed = container_names.rename(settings, minion.salt, "consul", test)
     if renamed and test:
@@ -60,7 +60,7 @@ def _refuse_silent(minion: Minion, settings: Mapping) -> dict[str, Any]:
 def check_fixed(minion: Minion) -> None:
     """Raise an error if this host's running Consul cannot take the settings in the pillar."""
     settings = minion.settings()
-    if settings["own_store"]:
+    if settings["managed_store"]:
         Change(settings, minion.salt).check_fixed()
     elif settings["mode"] == "classic":
         _refuse_silent(minion, settings)
@@ -89,7 +89,7 @@ def deny(minion: Minion, test: bool = False) -> dict[str, Any]:
 def wait(minion: Minion, timeout: float | None = None) -> None:
     """Wait until Consul has a leader; then end the turn of an earlier run that was killed in it."""
     settings = minion.settings()
-    if not settings["own_store"]:
+    if not settings["managed_store"]:
         return
     limit = settings["timeout"] if timeout is None else timeout
     core_wait.until(Consul(settings, minion.salt).missing, limit)

@@ -26,8 +26,8 @@ def is_member(minion: str, swarm: Mapping) -> bool:
     tls, classic = _section(swarm, "tls"), swarm.get("mode") != "builtin"
     if classic and (tls.get("enabled") is False or tls.get("cert")):
         return True
-    own_store = classic and not swarm.get("store")
-    servers = _section(swarm, "consul").get("servers") if own_store else None
+    managed_store = classic and not swarm.get("store")
+    servers = _section(swarm, "consul").get("servers") if managed_store else None
     return any(_names(minion, one) for one in (swarm.get("managers"), servers, swarm.get("nodes")))
 
 

@@ -169,7 +169,7 @@ def overlay_options(settings: dict, advertise: str, files: Files) -> dict[str, A
     if not settings["overlay"]:
         return {}
     wanted = {"cluster-store": settings["discovery"], "cluster-advertise": advertise}
-    if settings["tls"]["used"] and settings["own_store"]:
+    if settings["tls"]["used"] and settings["managed_store"]:
         wanted["cluster-store-opts"] = flags.kv_tls(files)
     return wanted
 

@@ -218,7 +218,7 @@ def _consuls(salt: Salt, settings: dict) -> Iterator[None]:
     def connect() -> object:
         return agent_api.connect(settings, cert_files.NODE.current())
 
-    if not (settings["own_store"] and _has_leader(connect)):
+    if not (settings["managed_store"] and _has_leader(connect)):
         # The store is external or does not run yet; or TLS is being enabled or disabled, and hosts
         # that have changed already run a separate Consul: there is no lock to take.
         yield

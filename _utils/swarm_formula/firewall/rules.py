@@ -49,7 +49,7 @@ def _classic(settings: dict) -> Iterator[tuple[str, int, str]]:
     if settings["is_manager"]:
         for port in sorted(_managers_ports(settings)):
             yield "tcp", port, "clients"
-    if settings["own_store"]:
+    if settings["managed_store"]:
         consul = port_options.consul(settings)
         # Consul clients listen only for the gossip of their own datacenter.
         for name in ("server", "serf_lan", "serf_wan") if settings["is_server"] else ("serf_lan",):

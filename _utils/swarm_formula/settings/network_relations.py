@@ -19,7 +19,7 @@ def listeners(settings: dict) -> list[tuple[str, int]]:
         found.append(("swarm:manager:port", settings["manager"]["port"]))
     if settings["overlay"] or settings["mode"] == "builtin":
         found.append(("swarm:overlay (Docker's gossip)", port_options.GOSSIP))
-    if settings["own_store"]:
+    if settings["managed_store"]:
         found.append(("swarm:consul:http_port", settings["consul"]["http_port"]))
         ports = port_options.consul(settings)
         found += [(f"swarm:consul:options:ports:{name}", port) for name, port in ports.items()]

@@ -53,7 +53,7 @@ def _second_home(settings: dict) -> Iterator[Fault]:
         "manager:options": (settings["manager"]["options"], flags.TLS),
         "consul:options": (settings["consul"]["options"], _CONSUL_TLS),
     }
-    if settings["own_store"]:
+    if settings["managed_store"]:
         for section in ("manager", "agent"):
             given = settings[section]["options"]["discovery-opt"] or {}
             places[f"{section}:options:discovery-opt"] = (given, flags.KV_FILES)
@@ -68,7 +68,7 @@ def _acl(settings: dict) -> Iterator[Fault]:
     consul, path = settings["consul"], "swarm:consul:acl"
     if not consul["acl"]:
         return
-    if not settings["own_store"]:
+    if not settings["managed_store"]:
         yield Fault(path, True, "false: the store is your own, and so are its ACLs")
     elif not settings["tls"]["used"]:
         yield Fault(path, True, "with swarm:tls: without it, tokens would travel in clear")

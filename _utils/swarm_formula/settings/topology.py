@@ -132,10 +132,10 @@ def resolve(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
     Return ``settings`` with the values derived from them for this minion, and all faults found.
 
     Adds ``id``, ``address``, ``managers`` and ``servers`` as ``{ID: address}``, ``is_manager``,
-    ``is_server``, ``is_ca``, ``own_store``, ``discovery`` (the URL of the store) and ``data_path``
-    (an address). In classic mode, ``labels`` includes the labels from ``nodes``. Ports get their
-    defaults; ``tls:ca`` is the minion that signs certificates (``None`` if none does), ``tls:used``
-    whether this node needs certificates.
+    ``is_server``, ``is_ca``, ``managed_store``, ``discovery`` (the URL of the store) and
+    ``data_path`` (an address). In classic mode, ``labels`` includes the labels from ``nodes``.
+    Ports get their defaults; ``tls:ca`` is the minion that signs certificates (``None`` if none
+    does), ``tls:used`` whether this node needs certificates.
     """
     names, faults = _managers(settings, minion)
     address, more = _own_address({**settings, "managers": names}, minion)
@@ -144,8 +144,8 @@ def resolve(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
     managers, more = _lookup("swarm:managers", names, known, minion)
     faults += more
     classic = settings["mode"] == "classic"
-    own_store = classic and settings["store"] is None
-    wanted = _as_mapping(settings["consul"]["servers"] or names) if own_store else {}
+    managed_store = classic and settings["store"] is None
+    wanted = _as_mapping(settings["consul"]["servers"] or names) if managed_store else {}
     data_path, more = _data_path(settings, minion)
     faults += more
     servers, more = _lookup("swarm:consul:servers", wanted, {**known, **managers}, minion)
@@ -164,5 +164,5 @@ def resolve(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
         "servers": servers,
         "is_manager": minion.id in managers,
         "is_server": minion.id in servers,
-        "own_store": own_store,
+        "managed_store": managed_store,
     }, faults

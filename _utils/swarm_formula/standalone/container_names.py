@@ -150,13 +150,13 @@ def taken(
     """
     if settings["mode"] != "classic":
         return None
-    due = {"agent": True, "manager": settings["is_manager"], "consul": settings["own_store"]}
+    due = {"agent": True, "manager": settings["is_manager"], "consul": settings["managed_store"]}
     texts = [
         f"container {name} (swarm:{section}:container) is not the formula's"
         for section, name in strangers(settings, commands).items()
         if due[section]
     ]
-    if settings["own_store"] and volume and not is_consuls(Path(volume)):
+    if settings["managed_store"] and volume and not is_consuls(Path(volume)):
         name = settings["consul"]["volume"]
         texts.append(f"volume {name} (swarm:consul:volume) does not hold Consul's data")
     if not texts:

@@ -53,7 +53,7 @@ def _with_files(container: dict, settings: dict, options: dict, files: Files) ->
 
 def _discovery(settings: dict, given: dict, files: Files) -> dict:
     """Return ``discovery-opt`` with the certificate for the formula's Consul, if it uses TLS."""
-    if not (settings["tls"]["used"] and settings["own_store"]):
+    if not (settings["tls"]["used"] and settings["managed_store"]):
         return {}
     return {"discovery-opt": {**flags.kv_tls(files), **given.get("discovery-opt", {})}}
 
@@ -102,7 +102,7 @@ def agent_container(settings: dict, files: Files) -> dict:
 def agent_key(settings: dict) -> str | None:
     """Return the key under which the agent registers this node in Consul, ``None`` if unknown."""
     options = settings["agent"]["options"]
-    if not settings["own_store"] or options["delay"]:
+    if not settings["managed_store"] or options["delay"]:
         return None
     folder = (options["discovery-opt"] or {}).get("kv.path", "docker/swarm/nodes")
     return f"{folder}/{options['advertise'] or engine_endpoint(settings)}"

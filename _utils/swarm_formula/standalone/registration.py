@@ -18,7 +18,7 @@ _NOTICED = 20
 
 def is_due(settings: Mapping, missing: str) -> bool:
     """Check whether a node has to be registered again, by the primary's word on it."""
-    return settings["own_store"] and _ANOTHER in missing
+    return settings["managed_store"] and _ANOTHER in missing
 
 
 def renew(

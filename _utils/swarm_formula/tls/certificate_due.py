@@ -17,7 +17,7 @@ def due(minion: str, address: str, settings: dict) -> pki.Grant:
     """Return what a node's certificate must contain, by its roles and the mode. Pure."""
     # A node connects to its own Consul over loopback.
     names, addresses = [minion, "localhost"], [core_addresses.form(address), "127.0.0.1"]
-    if minion in settings["servers"] and settings["own_store"]:
+    if minion in settings["servers"] and settings["managed_store"]:
         names.append(f"server.{settings['consul']['datacenter']}.consul")
     if minion in settings["managers"]:
         hosts, more = split(settings["tls"]["names"])

@@ -36,7 +36,7 @@ def refusal(kind: str, settings: Mapping) -> str | None:
     consul = settings["consul"]
     if kind not in (GOSSIP, TOKEN):
         return f"there is no {kind!r}, only {GOSSIP} or {TOKEN}"
-    if not (settings["own_store"] and settings["tls"]["used"]):
+    if not (settings["managed_store"] and settings["tls"]["used"]):
         return "the swarm has no Consul of the formula with TLS (mode: builtin, store, tls)"
     if kind == TOKEN and not consul["acl"]:
         return "Consul's ACLs are off (swarm:consul:acl), so there is no management token"

@@ -95,7 +95,7 @@ def _needed(settings: dict) -> set[str]:
     """Return the names and addresses that a certificate supplied by the user must contain."""
     found = {settings["address"], *(settings["tls"]["names"] if settings["is_manager"] else ())}
     # A node connects to its own Consul over loopback.
-    return found | ({"127.0.0.1"} if settings["own_store"] else set())
+    return found | ({"127.0.0.1"} if settings["managed_store"] else set())
 
 
 def _gain(
