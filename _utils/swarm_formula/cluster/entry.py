@@ -16,7 +16,7 @@ _GOES_ON = "will continue in the background"
 _COMES = 60
 
 
-def _places(settings: dict) -> dict:
+def _places(settings: dict) -> dict[str, Any]:
     builtin, own = settings["builtin"], settings["address"]
     anywhere = "[::]" if ":" in own else "0.0.0.0"  # noqa: S104
     places = {
@@ -56,7 +56,7 @@ def unlock(client: Any, key: str) -> str | None:
     return None
 
 
-def join(client: Any, settings: dict, records: dict) -> None:
+def join(client: Any, settings: dict, records: dict[str, Any]) -> None:
     """Join through one manager after another, until one accepts this node."""
     failures = []
     for name, token in donors.reachable(settings, records).items():

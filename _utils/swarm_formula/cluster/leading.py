@@ -15,7 +15,7 @@ CHANGING = 10
 LEADS, FOUNDS, IDLE = "leads", "founds", "idle"
 
 
-def role(salt: Mapping[str, Callable], test: bool) -> str:
+def role(salt: Mapping[str, Callable[..., Any]], test: bool) -> str:
     """Return what this node does about objects of its cluster in builtin mode."""
     if salt["swarm_leader.leads"]():
         return LEADS
@@ -25,7 +25,7 @@ def role(salt: Mapping[str, Callable], test: bool) -> str:
 def leads(client: Any) -> bool:
     """Return whether this node is the leader; waits briefly while its own role changes."""
 
-    def look() -> dict | None:
+    def look() -> dict[str, Any] | None:
         swarm = swarm_api.swarm(client)
         known = swarm_api.nodes(client) if membership.manager(swarm) else []
         return node_info.by_id(known).get(swarm["NodeID"])

@@ -3,7 +3,7 @@ Get data on the cluster from other members, through Salt's mine or by a request 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarm_formula.cluster import donors, leave, membership
 from swarm_formula.cluster.membership import JOIN, WAIT, Step
@@ -20,7 +20,7 @@ _GLOB = set("*?[")
 class Known(NamedTuple):
     """The data on the cluster in Salt's mine, including this minion's own."""
 
-    records: dict[str, dict]  # of managers, the managers in the pillar first
+    records: dict[str, dict[str, Any]]  # of managers, the managers in the pillar first
     claims: dict[str, str]  # {minion ID: node ID}
     unsure: frozenset[str] = frozenset()  # IDs whose record may be of another swarm
     moved: Mapping[str, str] = {}  # {minion ID: the former address that its engine advertises}
@@ -63,7 +63,7 @@ def _text(claim: object, key: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def near(mine: salt_mine.Mine, settings: Mapping, swarm: Mapping) -> Known | None:
+def near(mine: salt_mine.Mine, settings: Mapping, swarm: Mapping[str, Any]) -> Known | None:
     """
     Return what the managers in the pillar and this minion have published, if a worker needs no more
     than that; ``None`` otherwise.
@@ -79,7 +79,12 @@ def near(mine: salt_mine.Mine, settings: Mapping, swarm: Mapping) -> Known | Non
     return found if told and nodes & membership.remote_managers(dict(swarm)) else None
 
 
-def own(known: Known, settings: Mapping, swarm: Mapping, ask: Callable[[list[str]], dict]) -> Known:
+def own(
+    known: Known,
+    settings: Mapping,
+    swarm: Mapping[str, Any],
+    ask: Callable[[list[str]], dict[str, Any]],
+) -> Known:
     """
     Return the data of the members of this swarm, without other swarms of the same master.
 
@@ -140,7 +145,7 @@ def doubt(step: Step, known: Known, settings: Mapping) -> Step:
     )
 
 
-def _foreign(answer: Mapping, settings: Mapping) -> bool:
+def _foreign(answer: Mapping[str, Any], settings: Mapping) -> bool:
     """Check whether a manager's pillar has no manager in common with this minion's pillar."""
     theirs = answer.get("managers")
     return isinstance(theirs, list) and bool(theirs) and not set(theirs) & set(settings["managers"])
@@ -154,7 +159,9 @@ def _without(known: Known, foreign: Mapping[str, set]) -> Known:
     )
 
 
-def ask(salt: Mapping[str, Callable], names: Iterable[str], function: str) -> dict:
+def ask(
+    salt: Mapping[str, Callable[..., Any]], names: Iterable[str], function: str
+) -> dict[str, Any]:
     """Run a function on minions through the master; return their answers."""
     wanted = list(names)
     if not wanted:
@@ -163,12 +170,12 @@ def ask(salt: Mapping[str, Callable], names: Iterable[str], function: str) -> di
     return answer if isinstance(answer, dict) else {}
 
 
-def lists(salt: Mapping[str, Callable], names: Iterable[str]) -> dict:
+def lists(salt: Mapping[str, Callable[..., Any]], names: Iterable[str]) -> dict[str, Any]:
     """Ask minions for their lists of nodes; only managers with a leader return one."""
     return ask(salt, names, _LIST)
 
 
-def managers(salt: Mapping[str, Callable], settings: Mapping) -> list[str]:
+def managers(salt: Mapping[str, Callable[..., Any]], settings: Mapping) -> list[str]:
     """Ask all members for a cluster of this swarm; return the IDs of its managers."""
     members = salt_mine.members(settings)
     answers = salt["publish.publish"](members, _LIST, tgt_type=salt_mine.TYPE, timeout=_ANSWER)
@@ -178,7 +185,9 @@ def managers(salt: Mapping[str, Callable], settings: Mapping) -> list[str]:
     )
 
 
-def listing(salt: Mapping[str, Callable], settings: Mapping, former: Iterable[str] = ()) -> dict:
+def listing(
+    salt: Mapping[str, Callable[..., Any]], settings: Mapping, former: Iterable[str] = ()
+) -> dict[str, Any]:
     """
     Return the list of nodes of a manager with a leader, empty if none answers.
 
@@ -191,17 +200,17 @@ def listing(salt: Mapping[str, Callable], settings: Mapping, former: Iterable[st
     if found := _listings(salt, others):
         return found[0]
     found = _listings(salt, former)
-    nodes: dict = {}
+    nodes: dict[str, Any] = {}
     for one in found:
         nodes |= {node: nodes.get(node) or reach for node, reach in one["nodes"].items()}
     return {**found[0], "nodes": nodes} if found else {}
 
 
-def _listings(salt: Mapping[str, Callable], names: Iterable[str]) -> list[dict]:
+def _listings(salt: Mapping[str, Callable[..., Any]], names: Iterable[str]) -> list[dict[str, Any]]:
     return [one for one in lists(salt, names).values() if leave.is_listing(one)]
 
 
-def places(settings: Mapping, swarm: Mapping) -> dict[str, str]:
+def places(settings: Mapping, swarm: Mapping[str, Any]) -> dict[str, str]:
     """
     Return other hosts on which a manager of the cluster may run, ``{name: address}``.
 

@@ -8,6 +8,7 @@ swarm has them without a token. All else requires the management token, which on
 
 import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import requests
 
@@ -31,7 +32,7 @@ service_prefix "" { policy = "read" }
 """
 
 
-def noted() -> dict:
+def noted() -> dict[str, Any]:
     """Return the ``acl`` part of Consul's configuration on this host, ``{}`` if there is none."""
     return config_file.config().get("acl") or {}
 
@@ -67,7 +68,7 @@ def vouches() -> bool:
     return not acl or (acl.get("default_policy") == DENY and "tokens" in acl)
 
 
-def config(token: str | None, policy: str = DENY) -> dict:
+def config(token: str | None, policy: str = DENY) -> dict[str, Any]:
     """Return the ``acl`` part of Consul's configuration; ``token`` is for servers only."""
     # The name from before Consul 1.11: consul.schema writes that of the version.
     tokens = {"tokens": {"master": token}} if token else {}
@@ -137,7 +138,7 @@ def _own(client: object) -> str | None:
     return json.loads(_accepted(answer))["AccessorID"]
 
 
-def _link(client: object, links: list) -> None:
+def _link(client: object, links: list[Any]) -> None:
     body = {"Description": "Anonymous Token", "Policies": links}
     _ask(client, f"token/{_ANONYMOUS}", {"AccessorID": _ANONYMOUS, **body})
 
@@ -161,7 +162,7 @@ def laggards(client: object, settings: Mapping) -> str | None:
     return f"Consul of {names} has no ACLs yet: apply swarm there as well" if names else None
 
 
-def _leader(client: object, servers: Mapping) -> str | None:
+def _leader(client: object, servers: Mapping[str, Any]) -> str | None:
     """Return the ID of the leader, ``None`` without a leader or if the pillar does not name it."""
     try:
         address = addresses.host(agent_api.leader(client))
@@ -170,14 +171,14 @@ def _leader(client: object, servers: Mapping) -> str | None:
     return next((name for name, one in servers.items() if one == address), None)
 
 
-def _ask(client: object, what: str, body: dict | None = None) -> object:
+def _ask(client: object, what: str, body: dict[str, Any] | None = None) -> object:
     # The library supports only the ACL system from before Consul 1.4.
     method = client.http.get if body is None else client.http.put
     more = {} if body is None else {"data": json.dumps(body)}
     return json.loads(_accepted(_send(method, what, **more)))
 
 
-def _send(method: Callable, what: str, **more: str) -> object:
+def _send(method: Callable[..., Any], what: str, **more: str) -> object:
     return agent_api.call("ACLs", method, lambda response: response, f"/v1/acl/{what}", **more)
 
 

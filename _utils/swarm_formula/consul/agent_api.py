@@ -7,6 +7,7 @@ import functools
 import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import requests
 
@@ -67,7 +68,7 @@ def connect(
     return client
 
 
-def call(what: str, function: Callable, *args: object, **kwargs: object) -> object:
+def call(what: str, function: Callable[..., Any], *args: object, **kwargs: object) -> object:
     """Call a function of the client; raise a ``StoreError`` that names ``what`` if it fails."""
     try:
         return function(*args, **kwargs)
@@ -92,7 +93,7 @@ def _reason(err: Exception) -> str:
     return "no connection" if isinstance(err, requests.exceptions.RequestException) else str(err)
 
 
-def members(client: object) -> list[dict]:
+def members(client: object) -> list[dict[str, Any]]:
     """Return the members that Consul lists; raise an error if the answer is not from Consul."""
     found = call("members", client.agent.members)
     shaped = isinstance(found, list) and all(
@@ -169,17 +170,17 @@ def missing(servers: dict[str, str], alive: set[str], leader: str) -> str | None
     return f"{text}; {', '.join(absent)} missing" if absent else f"{text}; they are still electing"
 
 
-def names(members: list[dict], *statuses: int) -> set[str]:
+def names(members: list[dict[str, Any]], *statuses: int) -> set[str]:
     """Return the names of the members with one of these statuses. Pure."""
     return {one["Name"] for one in members if one.get("Status") in statuses}
 
 
-def lost_servers(members: list[dict]) -> set[str]:
+def lost_servers(members: list[dict[str, Any]]) -> set[str]:
     """Return the names of the servers in Consul's member list that are not alive. Pure."""
     return set(_servers(members, alive=False))
 
 
-def _servers(members: list[dict], alive: bool = True) -> dict[str, dict]:
+def _servers(members: list[dict[str, Any]], alive: bool = True) -> dict[str, dict[str, Any]]:
     """Return ``{name: tags}`` of the servers in ``/v1/agent/members``, alive or not. Pure."""
     found = {
         one["Name"]: one.get("Tags") or {}
@@ -189,12 +190,12 @@ def _servers(members: list[dict], alive: bool = True) -> dict[str, dict]:
     return {name: tags for name, tags in found.items() if tags.get("role") == "consul"}
 
 
-def alive_servers(members: list[dict]) -> set[str]:
+def alive_servers(members: list[dict[str, Any]]) -> set[str]:
     """Return the names of the servers in ``/v1/agent/members`` that are alive. Pure."""
     return set(_servers(members))
 
 
-def without_acls(members: list[dict]) -> set[str]:
+def without_acls(members: list[dict[str, Any]]) -> set[str]:
     """Return the names of the servers that are alive and whose ACLs do not work (yet). Pure."""
     have = {name: tags.get("acls") for name, tags in _servers(members).items()}
     none = {name for name, mode in have.items() if mode == "0"}

@@ -4,6 +4,7 @@ Bring Consul on one host to what the pillar defines: a server, a client, or none
 
 import contextlib
 from collections.abc import Mapping
+from typing import Any
 
 from swarm_formula.consul import acl as consul_acl
 from swarm_formula.consul import config_file, restart_lock, wanted
@@ -17,7 +18,7 @@ from swarm_formula.standalone import container_names
 _DENIED = {"all else in Consul": {"old": "allowed", "new": "denied"}}
 
 
-def apply(minion: Minion, test: bool = False) -> dict:
+def apply(minion: Minion, test: bool = False) -> dict[str, Any]:
     """Ensure this node's Consul container matches the pillar; return what changed."""
     settings = minion.settings()
     if not settings["managed_store"]:
@@ -36,7 +37,7 @@ def apply(minion: Minion, test: bool = False) -> dict:
     return {**renamed, **changes}
 
 
-def _give_up(minion: Minion, settings: Mapping, test: bool) -> dict:
+def _give_up(minion: Minion, settings: Mapping, test: bool) -> dict[str, Any]:
     """Remove Consul in favor of an external store, once that store answers."""
     changes = _refuse_silent(minion, settings)
     return (
@@ -46,7 +47,7 @@ def _give_up(minion: Minion, settings: Mapping, test: bool) -> dict:
     )
 
 
-def _refuse_silent(minion: Minion, settings: Mapping) -> dict:
+def _refuse_silent(minion: Minion, settings: Mapping) -> dict[str, Any]:
     """Return what is removed with Consul; raise an error if its successor does not answer."""
     changes = container_names.remove(settings, minion.salt, "consul", test=True)
     if changes and (why := addresses.silent(settings["store"])):
@@ -65,7 +66,7 @@ def check_fixed(minion: Minion) -> None:
         _refuse_silent(minion, settings)
 
 
-def deny(minion: Minion, test: bool = False) -> dict:
+def deny(minion: Minion, test: bool = False) -> dict[str, Any]:
     """Ensure Consul on this server denies what no policy grants; return what changed."""
     settings = minion.settings()
     acl = consul_acl.noted()

@@ -37,7 +37,9 @@ def _snapshot(client: Any) -> bytes:
     return wait.asked(lambda: agent_api.snapshot(client), errors.StoreError, _ELECTING)
 
 
-def restore(salt: Mapping[str, Callable], settings: dict, place: Path, test: bool) -> dict:
+def restore(
+    salt: Mapping[str, Callable[..., Any]], settings: dict, place: Path, test: bool
+) -> dict[str, Any]:
     """Replace all data in Consul by a snapshot, and keep the current data; return what changed."""
     try:
         data = place.read_bytes()

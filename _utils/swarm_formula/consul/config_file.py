@@ -12,6 +12,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from swarm_formula.consul import agent_api, container_spec, schema
 from swarm_formula.core import host_files
@@ -31,7 +32,7 @@ def _before() -> Path:
     return path.with_name(path.name + _REPLACED)
 
 
-def _parsed(text: str | None) -> dict:
+def _parsed(text: str | None) -> dict[str, Any]:
     try:
         value = json.loads(text or "{}")
     except ValueError:
@@ -46,7 +47,7 @@ def proven() -> str | None:
     return before if before is not None else host_files.read(container_spec.consul_file())
 
 
-def config() -> dict:
+def config() -> dict[str, Any]:
     """Return the configuration in ``consul.json``, ``{}`` if there is none."""
     return _parsed(host_files.read(container_spec.consul_file()))
 
@@ -91,7 +92,7 @@ def _digest(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _core(config: Mapping) -> str:
+def _core(config: Mapping[str, Any]) -> str:
     """Return a digest of a configuration without the keys that only find other servers."""
     return _digest({key: one for key, one in config.items() if key not in _FOR_START})
 
@@ -107,7 +108,7 @@ def _read_as(label: str) -> str | None:
     return None
 
 
-def runs_with(container: Mapping, wanted: str, led: bool, rekeyed: bool = False) -> bool:
+def runs_with(container: Mapping[str, Any], wanted: str, led: bool, rekeyed: bool = False) -> bool:
     """
     Check whether Consul can go on with the wanted text without a restart.
 
@@ -142,7 +143,7 @@ def _has_read(started: str, wanted: str) -> bool:
     return when > path.stat().st_mtime
 
 
-def changes(wanted: str) -> dict:
+def changes(wanted: str) -> dict[str, Any]:
     """Return the keys in which ``consul.json`` differs; values only of keys without secrets."""
     if host_files.read(container_spec.consul_file()) in (wanted, None):
         return {}
@@ -203,7 +204,9 @@ def _write(path: Path, text: str | None) -> None:
 
 
 @contextlib.contextmanager
-def trial(text: str, started: Callable[[], contextlib.AbstractContextManager]) -> Iterator[None]:
+def trial(
+    text: str, started: Callable[[], contextlib.AbstractContextManager[None]]
+) -> Iterator[None]:
     """
     Write ``text`` to the file for the Consul started within; after an error, restore the old text.
 

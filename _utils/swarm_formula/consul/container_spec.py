@@ -7,6 +7,7 @@ It uses the host's network for the same reasons as the containers of ``standalon
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from swarm_formula.consul import schema
 from swarm_formula.core import host_files
@@ -22,7 +23,7 @@ def consul_file() -> Path:
     return host_files.CONFIG / _CONSUL_FILE
 
 
-def _consul_tls(settings: dict, certs: Set, files: Files) -> dict:
+def _consul_tls(settings: dict, certs: Set, files: Files) -> dict[str, Any]:
     """
     Return the options for mutual TLS between Consul's agents, and with clients on this host.
 
@@ -42,7 +43,9 @@ def _consul_tls(settings: dict, certs: Set, files: Files) -> dict:
     return config
 
 
-def consul_config(settings: dict, certs: Set | None, files: Files, acl: dict | None = None) -> dict:
+def consul_config(
+    settings: dict, certs: Set | None, files: Files, acl: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """
     Return this node's Consul configuration, for a server or a client.
 
@@ -85,8 +88,8 @@ def consul_config(settings: dict, certs: Set | None, files: Files, acl: dict | N
 
 
 def consul_container(
-    settings: dict, folder: str, certs: Set | None, files: Files, acl: dict | None = None
-) -> tuple[dict, str]:
+    settings: dict, folder: str, certs: Set | None, files: Files, acl: dict[str, Any] | None = None
+) -> tuple[dict[str, Any], str]:
     """Return Consul's container and the text of its configuration file in ``folder``."""
     config = consul_config(settings, certs, files, acl)
     config = schema.written(config, settings["consul"]["image"])

@@ -2,6 +2,8 @@
 Change the keys with which Consul encrypts its gossip, on all agents of a running cluster.
 """
 
+from typing import Any
+
 import requests
 
 from swarm_formula.consul import agent_api
@@ -21,7 +23,7 @@ def _send(client: object, method: str, what: str, key: str | None = None) -> req
     return response
 
 
-def _pools(client: object) -> list[dict]:
+def _pools(client: object) -> list[dict[str, Any]]:
     return _send(client, "get", "list its gossip keys").json()
 
 

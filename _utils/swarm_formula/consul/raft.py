@@ -4,7 +4,7 @@ Read and change Consul's Raft peers. The quorum is a majority of Raft's voters, 
 
 import json
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import requests
 
@@ -45,7 +45,7 @@ class Standing(NamedTuple):
         return {peer.name for peer in self.peers if peer.voter}
 
 
-def _names(members: list[dict]) -> dict[str, str]:
+def _names(members: list[dict[str, Any]]) -> dict[str, str]:
     """Return ``{host: name}`` of all members, servers and clients. Pure."""
     return {one["Addr"]: one["Name"] for one in members if one.get("Addr")}
 

@@ -5,6 +5,7 @@ Replace the gossip key or the management token in Consul, on one host.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from swarm_formula.consul import acl, config_file, keyring
 from swarm_formula.core import errors
@@ -15,7 +16,7 @@ from swarm_formula.tls import ca_record, ca_state, consul_secrets
 _ALL_AGENTS = 60
 
 
-def published(minion: Minion, settings: Mapping, kind: str) -> dict:
+def published(minion: Minion, settings: Mapping, kind: str) -> dict[str, Any]:
     """Return what the CA publishes of a secret, ``{}`` if this node cannot read it (yet)."""
     is_token = kind == consul_secrets.TOKEN
     if settings["is_ca"]:

@@ -6,6 +6,7 @@ The turn is a lock in Consul. All minions apply at the same time, and nothing el
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from swarm_formula.consul import agent_api
 from swarm_formula.core import errors, wait
@@ -28,7 +29,7 @@ def _take(client: object, session: str, mine: str, what: str) -> str | None:
     return f"{mine} waits for its turn to restart {what}: {holder} has it"
 
 
-def end_stale(client: object, mine: str) -> dict | None:
+def end_stale(client: object, mine: str) -> dict[str, Any] | None:
     """
     End the turn of a killed run on this host; return the lock's entry in Consul, if there is one.
 
@@ -42,7 +43,7 @@ def end_stale(client: object, mine: str) -> dict | None:
 
 @contextlib.contextmanager
 def turn(
-    connect: Callable,
+    connect: Callable[..., Any],
     mine: str,
     timeout: float,
     what: str = "Consul or a manager",

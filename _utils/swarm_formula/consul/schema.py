@@ -8,6 +8,7 @@ and read: newer versions took the old ones with a warning, for as long as they d
 import copy
 import re
 from collections.abc import Iterator
+from typing import Any
 
 _TAG = re.compile(r":v?(\d+)\.(\d+)[^/]*$")
 _DEFAULTS = ("tls", "defaults")
@@ -30,7 +31,7 @@ def version(image: str) -> tuple[int, ...]:
     return tuple(map(int, found.groups())) if found else ()
 
 
-def _move(config: dict, old: tuple, new: tuple) -> None:
+def _move(config: dict[str, Any], old: tuple, new: tuple) -> None:
     """Move the value at one path to another one, and drop sections that are empty afterwards."""
     walked = [config]
     for key in old[:-1]:
@@ -49,19 +50,19 @@ def _move(config: dict, old: tuple, new: tuple) -> None:
             del section[key]
 
 
-def _moved(config: dict, moves: Iterator[tuple]) -> dict:
+def _moved(config: dict[str, Any], moves: Iterator[tuple]) -> dict[str, Any]:
     result = copy.deepcopy(config)
     for old, new in moves:
         _move(result, old, new)
     return result
 
 
-def written(config: dict, image: str) -> dict:
+def written(config: dict[str, Any], image: str) -> dict[str, Any]:
     """Return a configuration with the names of the image's version."""
     have = version(image)
     return _moved(config, ((old, new) for old, (since, new) in MOVED.items() if have >= since))
 
 
-def read(config: dict) -> dict:
+def read(config: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration of any version with the names of 1.8."""
     return _moved(config, ((new, old) for old, (_, new) in MOVED.items()))

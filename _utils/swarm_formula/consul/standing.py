@@ -4,6 +4,7 @@ Read how Consul on one host sees the servers.
 
 import contextlib
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from swarm_formula.consul import acl, agent_api, config_file, raft
 from swarm_formula.consul.raft import Standing
@@ -18,7 +19,7 @@ class Consul:
         Salt's execution modules.
     """
 
-    def __init__(self, settings: Mapping, salt: Mapping[str, Callable]) -> None:
+    def __init__(self, settings: Mapping, salt: Mapping[str, Callable[..., Any]]) -> None:
         self.settings, self.salt = settings, salt
         self.me, self.limit = settings["id"], settings["timeout"]
         self.name = settings["consul"]["container"]
@@ -69,7 +70,7 @@ class Consul:
         found, missing = self.seen()
         return missing or function(found)
 
-    def container(self) -> dict:
+    def container(self) -> dict[str, Any]:
         """Return Consul's container, ``{}`` if there is none."""
         try:
             return self.salt["swarm_container.get"](self.name) or {}

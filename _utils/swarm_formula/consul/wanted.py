@@ -3,6 +3,7 @@ Put together the container and the configuration of Consul on one host, with its
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from swarm_formula.consul import acl as consul_acl
 from swarm_formula.consul import config_file, container_spec, renewal
@@ -14,8 +15,12 @@ from swarm_formula.tls import ca_state, cert_files, consul_secrets
 
 
 def wanted(
-    minion: Minion, settings: Mapping, acl: dict | None, change: Change, test: bool = False
-) -> tuple[dict, str]:
+    minion: Minion,
+    settings: Mapping,
+    acl: dict[str, Any] | None,
+    change: Change,
+    test: bool = False,
+) -> tuple[dict[str, Any], str]:
     """
     Return the spec of the container, and the text of the configuration.
 
@@ -42,7 +47,7 @@ def is_rekeyed(minion: Minion, settings: Mapping, certs: cert_files.Set | None) 
     return consul_secrets.replaces(record, consul_secrets.GOSSIP, old, certs.gossip)
 
 
-def acl(minion: Minion, settings: Mapping, test: bool) -> dict | None:
+def acl(minion: Minion, settings: Mapping, test: bool) -> dict[str, Any] | None:
     """Return the ACL section of this node's configuration, ``None`` without ACLs."""
     if not settings["consul"]["acl"]:
         return None

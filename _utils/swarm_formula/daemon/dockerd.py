@@ -9,6 +9,7 @@ import filecmp
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from salt.exceptions import CommandExecutionError
 
@@ -17,7 +18,7 @@ from swarm_formula.core import wait as core_wait
 from swarm_formula.daemon import file_plan, systemd_unit
 from swarm_formula.docker import engine_api
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 # Seconds within which dockerd reports a reload by an event.
 _RELOAD = 15
@@ -46,7 +47,7 @@ def version() -> str | None:
         return None
 
 
-def replaced(options: Mapping) -> bool:
+def replaced(options: Mapping[str, Any]) -> bool:
     """
     Return whether the running engine is a different program from the installed one.
 
@@ -236,7 +237,7 @@ def _astray(tasks: Path, sandboxes: Path) -> set[str]:
     return {thread for thread, inode in threads.items() if inode not in known}
 
 
-def lost_threads(options: Mapping) -> set[str]:
+def lost_threads(options: Mapping[str, Any]) -> set[str]:
     """
     Return the engine's threads that are in a network namespace that is not one of its sandboxes.
 

@@ -8,6 +8,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from swarm_formula.core import host_files
@@ -68,7 +69,7 @@ def bypass(settings: Mapping) -> list[str]:
     return list(dict.fromkeys(filter(None, every)))
 
 
-def wanted(settings: Mapping, salt: Mapping[str, Callable]) -> dict:
+def wanted(settings: Mapping, salt: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
     """Return ``{"http-proxy": URL, ...}`` with the password, ``{}`` without a proxy in pillar."""
     proxy = settings["engine"]["proxy"]
     urls = {f"{kind}-proxy": proxy[kind] for kind in _KINDS if proxy[kind]}
@@ -81,19 +82,19 @@ def wanted(settings: Mapping, salt: Mapping[str, Callable]) -> dict:
     return {**urls, "no-proxy": ",".join(bypass(settings))}
 
 
-def environment(proxy: Mapping) -> dict:
+def environment(proxy: Mapping[str, Any]) -> dict[str, Any]:
     """Return the variables for programs that read their proxy from the environment."""
     upper = {key.upper().replace("-", "_"): value for key, value in proxy.items()}
     return {**upper, **{key.lower(): value for key, value in upper.items()}}
 
 
-def keys(proxy: Mapping, engine_version: str) -> dict:
+def keys(proxy: Mapping[str, Any], engine_version: str) -> dict[str, Any]:
     """Return the keys of ``daemon.json`` for this version."""
     known = daemon_json.version(engine_version) >= _IN_DAEMON_JSON
     return {KEY: dict(proxy)} if proxy and known else {}
 
 
-def files(proxy: Mapping, engine_version: str, folder: Path) -> dict:
+def files(proxy: Mapping[str, Any], engine_version: str, folder: Path) -> dict[str, Any]:
     """
     Return ``{path: text}`` of the unit's files, ``None`` for no file.
 
@@ -118,7 +119,7 @@ def shown(value: object) -> object:
     return _PASSWORD.sub(r"\1:***@", value) if isinstance(value, str) else value
 
 
-def reported(old: object, new: object) -> dict:
+def reported(old: object, new: object) -> dict[str, Any]:
     """Return a change for the report: without passwords, also if nothing else differs."""
     before, after = shown(old), shown(new)
     same = before == after and old != new

@@ -2,6 +2,8 @@
 Reserve each address for the member that has a certificate for it.
 """
 
+from typing import Any
+
 from swarm_formula.core import addresses as core_addresses
 from swarm_formula.tls import certificate_due
 from swarm_formula.tls.ca_request import Asked
@@ -11,7 +13,7 @@ from swarm_formula.tls.ca_request import Asked
 _GRANTS, _MOST_GRANTS = "grants", 8
 
 
-def reserved(state: dict, now: float) -> dict[str, set[str]]:
+def reserved(state: dict[str, Any], now: float) -> dict[str, set[str]]:
     """Return the addresses that are reserved: the last of each member, and all unexpired ones."""
     found = {minion: {core_addresses.form(address)} for minion, address in state["issued"].items()}
     for minion, grants in state.get(_GRANTS, {}).items():
@@ -21,7 +23,9 @@ def reserved(state: dict, now: float) -> dict[str, set[str]]:
     return found
 
 
-def noted(state: dict, minion: str, address: str, end: float, now: float) -> dict:
+def noted(
+    state: dict[str, Any], minion: str, address: str, end: float, now: float
+) -> dict[str, Any]:
     """Return the state with a certificate's address, without the certificates that have expired."""
     grants = {
         one: {place: until for place, until in places.items() if until > now}
@@ -34,7 +38,7 @@ def noted(state: dict, minion: str, address: str, end: float, now: float) -> dic
     return {**state, "issued": {**state["issued"], minion: address}, _GRANTS: grants}
 
 
-def without(state: dict, minion: str) -> dict:
+def without(state: dict[str, Any], minion: str) -> dict[str, Any]:
     """Return the state without a minion's addresses."""
     issued, grants = (
         {one: value for one, value in state.get(key, {}).items() if one != minion}

@@ -2,6 +2,8 @@
 Ensure the CA exists on its host, and take it one step further.
 """
 
+from typing import Any
+
 from swarm_formula.core import errors, host_files
 from swarm_formula.salt.execution import Minion
 from swarm_formula.tls import (
@@ -14,7 +16,7 @@ from swarm_formula.tls import (
 )
 
 
-def apply(minion: Minion, settings: dict, test: bool) -> dict:
+def apply(minion: Minion, settings: dict, test: bool) -> dict[str, Any]:
     """Create or restore the CA, and take the next step of its rotation; return the changes."""
     with host_files.alone(ca_state.LOCK):
         state, changes = _planned(minion, settings, test)
@@ -26,7 +28,7 @@ def apply(minion: Minion, settings: dict, test: bool) -> dict:
     return changes
 
 
-def _planned(minion: Minion, settings: dict, test: bool) -> tuple[dict, dict]:
+def _planned(minion: Minion, settings: dict, test: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the state of the CA as it is due, and the changes."""
     state, changes = ca_load.find(settings["id"]), {}
     if not state:
@@ -45,7 +47,7 @@ def _planned(minion: Minion, settings: dict, test: bool) -> tuple[dict, dict]:
     return state, changes
 
 
-def _begun(minion: Minion, settings: dict, test: bool) -> tuple[dict, str]:
+def _begun(minion: Minion, settings: dict, test: bool) -> tuple[dict[str, Any], str]:
     """Return the state of a CA that this host has not had, and where it comes from."""
     if copy := ca_copy_search.Search(minion.salt, settings, minion.mine()).result(test):
         return copy.state, f"restored from {copy.holder}"
@@ -65,7 +67,9 @@ def _refuse_second(settings: dict) -> None:
     )
 
 
-def _advanced(minion: Minion, settings: dict, state: dict) -> tuple[dict, str | None]:
+def _advanced(
+    minion: Minion, settings: dict, state: dict[str, Any]
+) -> tuple[dict[str, Any], str | None]:
     # Read the reports of all members only during a rotation.
     changing = ca_rotation.is_changing(state)
     reports = ca_publication.reports(minion, settings) if changing else {}

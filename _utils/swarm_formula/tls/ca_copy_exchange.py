@@ -6,6 +6,7 @@ ciphertext. Who gets a copy depends on the pillar of the minion that gives it, n
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from swarm_formula.core import errors
 from swarm_formula.tls import ca_copy, ca_copy_store, ca_load, ca_state, seal
@@ -20,7 +21,7 @@ PEER = (
 )
 
 
-def given(minion: str, key: object, settings: dict) -> dict:
+def given(minion: str, key: object, settings: dict) -> dict[str, Any]:
     """
     Return the CA encrypted for another minion's key, ``{"ca", "box"}``, or ``{"none": why}``.
 
@@ -46,13 +47,15 @@ def _refused(minion: str, why: str) -> errors.SwarmError:
     return errors.SwarmError(f"no copy of the CA for {minion}: {why}")
 
 
-def _sealed(copy: Copy, minion: str, key: object) -> dict:
+def _sealed(copy: Copy, minion: str, key: object) -> dict[str, Any]:
     if not isinstance(key, str):
         raise _refused(minion, "its request has no key")
     return ca_copy.sealed(copy, minion, key)
 
 
-def fetch(salt: Mapping[str, Callable], settings: dict, published: dict) -> None:
+def fetch(
+    salt: Mapping[str, Callable[..., Any]], settings: dict, published: dict[str, Any]
+) -> None:
     """Replace this host's copy by the CA's present state; the old one stays after an error."""
     me, ca = settings["id"], settings["tls"]["ca"]
     key, cure = ca_copy_store.own_key(), f"{me} has no current copy of the CA of {ca}"
@@ -69,7 +72,7 @@ def fetch(salt: Mapping[str, Callable], settings: dict, published: dict) -> None
     ca_copy_store.keep({**told, "box": answer["box"]})
 
 
-def ask(salt: Mapping[str, Callable], minions: list[str], key: str) -> dict:
+def ask(salt: Mapping[str, Callable[..., Any]], minions: list[str], key: str) -> dict[str, Any]:
     """Return the answers of minions, ``{minion: answer}``, encrypted for a key of this host."""
     request = {"key": seal.public(key)}
     answers = salt["publish.publish"](

@@ -3,6 +3,7 @@ Keep this host's encrypted copy of the CA, and its key for copies.
 """
 
 from pathlib import Path
+from typing import Any
 
 from swarm_formula.core import errors, host_files
 from swarm_formula.tls import ca_copy, ca_state, cert_files, pki, seal
@@ -22,7 +23,7 @@ def is_due(settings: dict) -> bool:
     return bool(settings["tls"]["ca"]) and settings["is_manager"] and not settings["is_ca"]
 
 
-def held() -> dict:
+def held() -> dict[str, Any]:
     """Return this host's encrypted copy, ``{}`` if it has none, or a damaged one."""
     try:
         return host_files.read_json(_file())
@@ -41,7 +42,7 @@ def drop() -> None:
         host_files.write(path, None)
 
 
-def keep(copy: dict) -> None:
+def keep(copy: dict[str, Any]) -> None:
     """Replace this host's encrypted copy."""
     host_files.write(_file(), host_files.to_json(copy), mode=0o600)
 
@@ -70,7 +71,7 @@ def trusted() -> list[str]:
     return pki.fingerprints(have.ca) if have else []
 
 
-def is_current(published: dict, me: str) -> bool:
+def is_current(published: dict[str, Any], me: str) -> bool:
     """Check whether this host's copy is good, and the CA has published no change since."""
     try:
         copy = own(me)

@@ -2,6 +2,8 @@
 Remove the CA from its host, once no member needs it there.
 """
 
+from typing import Any
+
 from swarm_formula.core import host_files, wait
 from swarm_formula.salt.execution import Minion
 from swarm_formula.tls import ca_publication, ca_record, ca_state, pki
@@ -10,7 +12,7 @@ from swarm_formula.tls import ca_publication, ca_record, ca_state, pki
 _TOGETHER = 60
 
 
-def remove(minion: Minion, test: bool) -> dict:
+def remove(minion: Minion, test: bool) -> dict[str, Any]:
     """Remove the CA and its records; return the changes."""
     if not ca_state.load():
         return {}

@@ -3,6 +3,7 @@ Decide what a host's certificate must contain, and whether the host needs a new 
 """
 
 import ipaddress
+from typing import Any
 
 from swarm_formula.core import addresses as core_addresses
 from swarm_formula.tls import ca_record, ca_state, pki
@@ -51,7 +52,9 @@ def split(names: list[str]) -> tuple[list[str], list[str]]:
     return hosts, addresses
 
 
-def lack(have: Set | None, authority: dict, grant: pki.Grant, tls: dict) -> str | None:
+def lack(
+    have: Set | None, authority: dict[str, Any], grant: pki.Grant, tls: dict[str, Any]
+) -> str | None:
     """
     Return why a host needs a new certificate, ``None`` if it needs none.
 
@@ -74,16 +77,15 @@ def lack(have: Set | None, authority: dict, grant: pki.Grant, tls: dict) -> str 
     return pki.differs(have.cert, grant)
 
 
-def _is_of(have: Set, authority: dict, grant: pki.Grant) -> bool:
+def _is_of(have: Set, authority: dict[str, Any], grant: pki.Grant) -> bool:
     """Check whether the CA that now signs for nodes, or for clients, has signed a certificate."""
-    bundle, issuer = authority["trust"], authority["issuer"]
+    trust, signer = "trust", "issuer"
     if ca_state.CLIENTS in authority and pki.SERVER not in grant.usages:
-        bundle = authority[ca_state.CLIENTS]
-        issuer = authority[ca_record.CLIENTS_ISSUER]
-    return pki.issuer(have.cert, bundle) == issuer
+        trust, signer = ca_state.CLIENTS, ca_record.CLIENTS_ISSUER
+    return bool(pki.issuer(have.cert, authority[trust]) == authority[signer])
 
 
-def filled(have: Set, authority: dict, kind: str) -> Set:
+def filled(have: Set, authority: dict[str, Any], kind: str) -> Set:
     """Return a set with the CAs and the gossip key of the CA's record."""
     gossip = authority["gossip"] if kind == NODE else ""
     return have._replace(

@@ -2,6 +2,8 @@
 Find the CA that this node is to trust, and refuse one that nobody has announced.
 """
 
+from typing import Any
+
 from swarm_formula.core import errors, host_files
 from swarm_formula.core import wait as core_wait
 from swarm_formula.salt.mine import Mine
@@ -16,16 +18,17 @@ def note(ca: str | None) -> None:
     host_files.note(_RECORD, {"ca": ca} if ca else {})
 
 
-def _record(settings: dict, mine: Mine) -> dict:
+def _record(settings: dict, mine: Mine) -> dict[str, Any]:
     """Return the record that the CA publishes to the members, ``{}`` if there is none yet."""
     if settings["is_ca"]:
         state = ca_state.load()
         return ca_record.record(state) if state else {}
     ca = settings["tls"]["ca"]
-    return mine.learn(settings["id"], ca, ca_record.RECORD, ca_record.REPORT) or {}
+    found = mine.learn(settings["id"], ca, ca_record.RECORD, ca_record.REPORT)
+    return found if isinstance(found, dict) else {}
 
 
-def find(settings: dict, mine: Mine) -> dict:
+def find(settings: dict, mine: Mine) -> dict[str, Any]:
     """Return the CA's record, ``{}`` if there is none yet; raise an error if the mine fails."""
     found = _record(settings, mine)
     if not found and not settings["is_ca"]:
@@ -33,7 +36,7 @@ def find(settings: dict, mine: Mine) -> dict:
     return found
 
 
-def wait(settings: dict, mine: Mine, test: bool) -> dict:
+def wait(settings: dict, mine: Mine, test: bool) -> dict[str, Any]:
     """Return the CA's record; wait until it has all that this node needs of it."""
     found = find(settings, mine)
     if test and not found and settings["is_ca"]:
@@ -54,7 +57,7 @@ def wait(settings: dict, mine: Mine, test: bool) -> dict:
     return found
 
 
-def confirmed(settings: dict, mine: Mine, authority: dict, cert: str) -> dict:
+def confirmed(settings: dict, mine: Mine, authority: dict[str, Any], cert: str) -> dict[str, Any]:
     """
     Return the CA's record that has the CA of a new certificate; wait until it is published.
 
@@ -80,7 +83,7 @@ def confirmed(settings: dict, mine: Mine, authority: dict, cert: str) -> dict:
     return found
 
 
-def _untold(settings: dict, found: dict) -> str:
+def _untold(settings: dict, found: dict[str, Any]) -> str:
     """Return what the CA has to publish before this node can have a certificate."""
     ca, me = settings["tls"]["ca"], settings["id"]
     if found:
@@ -120,7 +123,7 @@ def _former(ca: str, me: str) -> str:
     return host_files.record(_RECORD).get("ca") or (me if ca_state.load() else ca)
 
 
-def refuse_stranger(settings: dict, have: cert_files.Set | None, authority: dict) -> None:
+def refuse_stranger(settings: dict, have: cert_files.Set | None, authority: dict[str, Any]) -> None:
     """Raise an error for an unannounced CA: the old one was lost, or the new one is foreign."""
     if not (have and authority):
         return
