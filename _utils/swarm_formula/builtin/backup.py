@@ -9,11 +9,12 @@ from typing import Any
 
 from swarm_formula.cluster import membership, node_info, node_quorum, swarm_api
 from swarm_formula.core import archive, errors
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import dockerd
 
 
 def save(
-    salt: Mapping[str, Callable[..., Any]], settings: dict, path: str | None, force: bool
+    salt: Mapping[str, Callable[..., Any]], settings: Settings, path: str | None, force: bool
 ) -> Path:
     """Write the Raft state and facts about it to a new file; return its path."""
     name = f"builtin-{settings['id']}-{archive.stamp(time.time())}.tar.gz"
@@ -29,7 +30,7 @@ def save(
     return place
 
 
-def _to_save(client: Any, settings: dict, force: bool) -> tuple[Path, dict[str, Any]]:
+def _to_save(client: Any, settings: Settings, force: bool) -> tuple[Path, dict[str, Any]]:
     """Return the folder of the Raft state and facts about it; raise an error if refused."""
     info = client.info()
     swarm = info.get("Swarm") or {}

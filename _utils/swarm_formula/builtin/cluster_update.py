@@ -10,6 +10,7 @@ from typing import Any
 from swarm_formula.builtin import node_update
 from swarm_formula.cluster import leading, membership, spec, swarm_api, update
 from swarm_formula.core import errors, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import secret_store
 from swarm_formula.salt.execution import Host
 from swarm_formula.tls import pki
@@ -37,7 +38,7 @@ def apply(host: Host, test: bool) -> dict[str, Any]:
     return changes
 
 
-def promised(settings: dict) -> dict[str, Any]:
+def promised(settings: Settings) -> dict[str, Any]:
     """Return the changes that the first manager will make after it has created the cluster."""
     builtin = settings["builtin"]
     own = {_AUTHORITY: {"old": None, "new": "the own one"}} if builtin["signing_ca_cert"] else {}

@@ -20,6 +20,7 @@ from swarm_formula.cluster.membership import (
 )
 from swarm_formula.cluster.peers import Known
 from swarm_formula.core import errors, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import dockerd
 from swarm_formula.salt import secret_store
 from swarm_formula.salt.execution import Host
@@ -32,7 +33,7 @@ _STEADY, _LOOK = 20, 0.5
 _LEFT = 45
 
 
-def changes(old: str, settings: dict, step: str | None = None) -> dict[str, Any]:
+def changes(old: str, settings: Settings, step: str | None = None) -> dict[str, Any]:
     """Return what changes in swarm mode by a step, or by the way into the cluster."""
     new = {UNLOCK: "unlocked", RESTART: "active, by a restart of the engine"}
     where = f"in the cluster of {', '.join(settings['managers'])}"
@@ -80,7 +81,7 @@ def note_member(host: Host, known: Known) -> dict[str, Any]:
     return now
 
 
-def is_adopted(swarm: dict[str, Any], settings: dict, known: Known) -> bool:
+def is_adopted(swarm: dict[str, Any], settings: Settings, known: Known) -> bool:
     """Check whether this host was this node before the formula managed it."""
     told = known.claims.get(settings["id"]) == swarm["NodeID"]
     return adoption.is_adopted(swarm["NodeID"], told)

@@ -11,6 +11,7 @@ from typing import Any
 
 from swarm_formula.cluster import node_info
 from swarm_formula.cluster.membership import cluster_id, manager, remote_managers
+from swarm_formula.core.settings_types import Settings
 
 # States in which an engine considers itself a node of a cluster.
 _BELIEVES = {"active", "pending"}
@@ -46,7 +47,9 @@ def is_left_behind(swarm: dict[str, Any], records: dict[str, dict[str, Any]]) ->
     return worker and bool(remote) and bool(known) and known.isdisjoint(remote)
 
 
-def to_ask(swarm: dict[str, Any], settings: dict, records: dict[str, dict[str, Any]]) -> list[str]:
+def to_ask(
+    swarm: dict[str, Any], settings: Settings, records: dict[str, dict[str, Any]]
+) -> list[str]:
     """
     Return the managers in the order to ask them; the node's ID decides where it starts.
 
@@ -59,7 +62,9 @@ def to_ask(swarm: dict[str, Any], settings: dict, records: dict[str, dict[str, A
     return names[start:] + names[:start]
 
 
-def former(swarm: dict[str, Any], settings: dict, records: dict[str, dict[str, Any]]) -> list[str]:
+def former(
+    swarm: dict[str, Any], settings: Settings, records: dict[str, dict[str, Any]]
+) -> list[str]:
     """
     Return the members outside the pillar's managers that may be managers of this node's cluster:
     those that its engine knows as such. An engine that has failed knows none.

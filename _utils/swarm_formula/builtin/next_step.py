@@ -14,6 +14,7 @@ from swarm_formula.cluster import membership, node_info, peers, swarm_api
 from swarm_formula.cluster.membership import NOTHING, REJOIN, WAIT, Step
 from swarm_formula.cluster.peers import Known
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.execution import Minion
 
 # Minimum number of seconds between two requests to the managers.
@@ -23,12 +24,12 @@ NUDGE = 10
 _LISTED, _AGAIN, _WORD = 60, 3, 5
 
 
-def known(minion: Minion, settings: dict) -> Known:
+def known(minion: Minion, settings: Settings) -> Known:
     """Return what all members have published in the mine."""
     return peers.known(minion.mine(), settings)
 
 
-def own(minion: Minion, swarm: dict[str, Any], settings: dict) -> Known:
+def own(minion: Minion, swarm: dict[str, Any], settings: Settings) -> Known:
     """Return the mine data of this swarm; ask members whose swarm is unknown."""
     near = peers.near(minion.mine(), settings, swarm)
 
@@ -48,14 +49,14 @@ def _lists(minion: Minion, names: list[str]) -> dict[str, Any]:
 
 
 def look(
-    swarm: dict[str, Any], settings: dict, told: Known, listed: dict[str, Any] | None = None
+    swarm: dict[str, Any], settings: Settings, told: Known, listed: dict[str, Any] | None = None
 ) -> Step:
     """Return the next step, without a request to the managers."""
     step = membership.step(swarm, settings, told.records, told.claims, listed)
     return peers.doubt(step, told, settings)
 
 
-def find(minion: Minion, swarm: dict[str, Any], settings: dict, told: Known) -> Step:
+def find(minion: Minion, swarm: dict[str, Any], settings: Settings, told: Known) -> Step:
     """
     Return the next step.
 
@@ -81,14 +82,14 @@ def find(minion: Minion, swarm: dict[str, Any], settings: dict, told: Known) -> 
     return step
 
 
-def after_restart(minion: Minion, swarm: dict[str, Any], settings: dict, told: Known) -> Step:
+def after_restart(minion: Minion, swarm: dict[str, Any], settings: Settings, told: Known) -> Step:
     """Return the step of a node for which a restart was the step, and did not help."""
     # If Raft does not count the node, it can join again without losing anything.
     return look(swarm, settings, told, recent_listing(minion, swarm, settings, told))
 
 
 def listed(
-    minion: Minion, swarm: dict[str, Any], settings: dict, records: dict[str, dict[str, Any]]
+    minion: Minion, swarm: dict[str, Any], settings: Settings, records: dict[str, dict[str, Any]]
 ) -> str | None:
     """
     Return the state in which the managers list this node, empty if they do not, ``None`` if no
@@ -120,7 +121,7 @@ def forget_listed(minion: Minion) -> None:
 
 
 def recent_listing(
-    minion: Minion, swarm: dict[str, Any], settings: dict, told: Known
+    minion: Minion, swarm: dict[str, Any], settings: Settings, told: Known
 ) -> dict[str, Any]:
     """Return a recent listing: a waiting node polls more often than it may ask the managers."""
     said: dict[str, Any]
@@ -131,7 +132,9 @@ def recent_listing(
     return said
 
 
-def listing(minion: Minion, swarm: dict[str, Any], settings: dict, told: Known) -> dict[str, Any]:
+def listing(
+    minion: Minion, swarm: dict[str, Any], settings: Settings, told: Known
+) -> dict[str, Any]:
     """Return the list of nodes of a manager, empty if none answers."""
     former = builtin_listing.former(swarm, settings, told.records)
     if minion.masterless:

@@ -10,6 +10,7 @@ from swarm_formula.cluster import node_claims, node_info
 from swarm_formula.cluster.membership import is_first
 from swarm_formula.cluster.node_info import MANAGER, WORKER
 from swarm_formula.core import member_rules
+from swarm_formula.core.settings_types import Settings
 
 
 class Change(NamedTuple):
@@ -29,7 +30,7 @@ def _labels(current: dict[str, str], wanted: dict[str, Any], exact: bool) -> dic
     return {**kept, **node_info.label_texts(wanted)}
 
 
-def change(minion: str, node: dict[str, Any], settings: dict) -> Change | None:
+def change(minion: str, node: dict[str, Any], settings: Settings) -> Change | None:
     """Return the changes that the pillar requires for a node, ``None`` if there are none."""
     spec = spec_changes(minion, node["Spec"], settings)
     changes = {
@@ -42,7 +43,7 @@ def change(minion: str, node: dict[str, Any], settings: dict) -> Change | None:
     return Change(minion, node["ID"], due if "role" in changes else None, spec, changes)
 
 
-def spec_changes(minion: str, spec: dict[str, Any], settings: dict) -> dict[str, Any]:
+def spec_changes(minion: str, spec: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Return the labels and the availability that the pillar changes in a node's spec."""
     wanted, have = (
         member_rules.settings_of(minion, settings["nodes"]),
@@ -65,7 +66,9 @@ def _role_change(node: dict[str, Any], due: str) -> dict[str, dict[str, Any]]:
     return {"role": {"old": MANAGER if half else role, "new": due}}
 
 
-def changes(nodes: list[dict[str, Any]], claims: dict[str, str], settings: dict) -> list[Change]:
+def changes(
+    nodes: list[dict[str, Any]], claims: dict[str, str], settings: Settings
+) -> list[Change]:
     """
     Return the changes in order: first nodes that Raft counts although they act as workers, then
     promotions before demotions, and unreachable managers before reachable ones.
@@ -102,7 +105,7 @@ def _without_demotion(found: Change) -> Change | None:
     return found._replace(role=None, changes=rest) if rest else None
 
 
-def promised(settings: dict) -> dict[str, dict[str, Any]]:
+def promised(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return the changes that the first manager will make after it has created the cluster."""
     me = settings["id"]
     if not is_first(settings):

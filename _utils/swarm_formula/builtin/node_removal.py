@@ -8,13 +8,14 @@ from typing import Any
 
 from swarm_formula.cluster import node_info
 from swarm_formula.core import normalize
+from swarm_formula.core.settings_types import Settings
 
 # Seconds after which a node that has not reported its host name is given up.
 _COMING = 600
 
 
 def lost_managers(
-    nodes: list[dict[str, Any]], claims: dict[str, str], settings: dict
+    nodes: list[dict[str, Any]], claims: dict[str, str], settings: Settings
 ) -> list[dict[str, Any]]:
     """
     Return the managers that are not ready and that no minion reports as its node.
@@ -37,7 +38,7 @@ def lost_managers(
 
 
 def expired(
-    nodes: list[dict[str, Any]], claims: dict[str, str], settings: dict, now: float
+    nodes: list[dict[str, Any]], claims: dict[str, str], settings: Settings, now: float
 ) -> list[dict[str, Any]]:
     """
     Return the nodes to prune: workers that are down for longer than ``prune_after``, or whose host

@@ -10,6 +10,7 @@ from swarm_formula.cluster import membership, swarm_api
 from swarm_formula.cluster.peers import CLUSTER, NODE, Known
 from swarm_formula.core import errors
 from swarm_formula.core.addresses import endpoint
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import mine as salt_mine
 from swarm_formula.salt.execution import Minion
 
@@ -56,7 +57,7 @@ def send(minion: Minion, fresh: bool = False) -> None:
         update(minion, swarm_api.swarm(client), settings, known)
 
 
-def update(minion: Minion, swarm: dict[str, Any], settings: dict, known: Known) -> None:
+def update(minion: Minion, swarm: dict[str, Any], settings: Settings, known: Known) -> None:
     """Publish the data that the mine does not have yet; a former manager withdraws its record."""
     me, mine = settings["id"], minion.mine()
     if mine.masterless:
@@ -86,7 +87,7 @@ def _is_worker(minion: Minion, swarm: dict[str, Any]) -> bool:
         return not swarm_api.is_certified_manager(client)
 
 
-def withdraw(minion: Minion, swarm: dict[str, Any], settings: dict, known: Known) -> None:
+def withdraw(minion: Minion, swarm: dict[str, Any], settings: Settings, known: Known) -> None:
     """
     Delete this minion's node ID from the mine if it has left its cluster.
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from swarm_formula.builtin import backup
 from swarm_formula.cluster import entry, membership, swarm_api
 from swarm_formula.core import addresses, archive, errors, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json, dockerd
 
 Salt = Mapping[str, Callable[..., Any]]
@@ -27,7 +28,7 @@ class Consent(NamedTuple):
 
 
 def restore(
-    salt: Salt, settings: dict, place: Path, consent: Consent, test: bool
+    salt: Salt, settings: Settings, place: Path, consent: Consent, test: bool
 ) -> dict[str, Any]:
     """Restore the cluster of a backup, with this node as its only manager; return what changed."""
     # Opened once: the owner of the folder may replace the file after the check.
@@ -51,7 +52,9 @@ def restore(
     return {**changes, **({"kept": {"old": str(state), "new": str(kept)}} if kept else {})}
 
 
-def _checked(salt: Salt, settings: dict, facts: dict[str, Any], consent: Consent) -> dict[str, Any]:
+def _checked(
+    salt: Salt, settings: Settings, facts: dict[str, Any], consent: Consent
+) -> dict[str, Any]:
     """Return ``/info`` of the engine; raise an error if it must not get the backup."""
     with swarm_api.connect(salt) as client:
         info: dict[str, Any] = client.info()
@@ -63,7 +66,7 @@ def _checked(salt: Salt, settings: dict, facts: dict[str, Any], consent: Consent
 
 
 def _replaced(
-    salt: Salt, settings: dict, unpack: Callable[[], Path | None], locked: bool
+    salt: Salt, settings: Settings, unpack: Callable[[], Path | None], locked: bool
 ) -> Path | None:
     """Start the engine with the state of a backup; return where the former state is kept."""
     with swarm_api.alone():
@@ -77,7 +80,7 @@ def _replaced(
     return kept
 
 
-def _refuse_unfit(facts: Mapping[str, Any], version: str, settings: dict) -> None:
+def _refuse_unfit(facts: Mapping[str, Any], version: str, settings: Settings) -> None:
     why = backup.unrestorable(facts)
     if daemon_json.version(version) < daemon_json.version(facts["engine"]):
         why = (
@@ -96,7 +99,7 @@ def _refuse_unfit(facts: Mapping[str, Any], version: str, settings: dict) -> Non
         raise errors.SwarmError(f"nothing was restored: {why}")
 
 
-def _refuse_second(client: Any, settings: dict) -> None:
+def _refuse_second(client: Any, settings: Settings) -> None:
     """Raise an error if the cluster may still be running."""
     why = None
     if _has_leader(client):
@@ -123,7 +126,7 @@ def _has_leader(client: Any) -> bool:
     return False
 
 
-def force_new_cluster(salt: Salt, settings: dict, lose: bool, test: bool) -> dict[str, Any]:
+def force_new_cluster(salt: Salt, settings: Settings, lose: bool, test: bool) -> dict[str, Any]:
     """Make this manager the only one after the quorum is lost; return what changed."""
     with swarm_api.connect(salt) as client, swarm_api.alone():
         swarm = swarm_api.swarm(client)
@@ -142,7 +145,7 @@ def force_new_cluster(salt: Salt, settings: dict, lose: bool, test: bool) -> dic
     return {"managers": {"old": others, "new": 1}}
 
 
-def _go_on(client: Any, settings: dict) -> None:
+def _go_on(client: Any, settings: Settings) -> None:
     """Wait until the engine reports that it is a manager, then make it the only manager."""
 
     def probe() -> str | None:

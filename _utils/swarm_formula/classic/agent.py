@@ -9,6 +9,7 @@ from typing import Any
 from swarm_formula.classic import container
 from swarm_formula.consul import agent_api, config_file
 from swarm_formula.core import addresses, errors, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import container_actions
 from swarm_formula.standalone import container_names, containers
 from swarm_formula.tls import cert_files
@@ -16,7 +17,7 @@ from swarm_formula.tls import cert_files
 Salt = Mapping[str, Callable[..., Any]]
 
 
-def apply(salt: Salt, settings: dict, test: bool) -> dict[str, Any]:
+def apply(salt: Salt, settings: Settings, test: bool) -> dict[str, Any]:
     """Ensure the agent matches the pillar and is registered; return what changed."""
     renamed = container_names.rename(settings, salt, "agent", test)
     if renamed and test:
@@ -24,7 +25,7 @@ def apply(salt: Salt, settings: dict, test: bool) -> dict[str, Any]:
     return {**renamed, **_apply(salt, settings, test)}
 
 
-def _apply(salt: Salt, settings: dict, test: bool) -> dict[str, Any]:
+def _apply(salt: Salt, settings: Settings, test: bool) -> dict[str, Any]:
     name = settings["agent"]["container"]
     spec = containers.agent_container(settings, cert_files.NODE.due(test))
     changes: dict[str, Any] = salt["swarm_container.apply"](name, spec, test=True)
@@ -39,7 +40,7 @@ def _apply(salt: Salt, settings: dict, test: bool) -> dict[str, Any]:
     return changes
 
 
-def _registered(settings: dict) -> bool | None:
+def _registered(settings: Settings) -> bool | None:
     """Return whether the store has this node, ``None`` if that is unknown."""
     key = containers.agent_key(settings)
     try:
@@ -49,7 +50,7 @@ def _registered(settings: dict) -> bool | None:
         return None
 
 
-def _register(salt: Salt, settings: dict, test: bool) -> dict[str, Any]:
+def _register(salt: Salt, settings: Settings, test: bool) -> dict[str, Any]:
     """Restart the agent if the store has lost this node; return what changed."""
     name = settings["agent"]["container"]
     if _registered(settings) is not False:
@@ -61,7 +62,7 @@ def _register(salt: Salt, settings: dict, test: bool) -> dict[str, Any]:
     return {"registration": {"old": None, "new": containers.engine_endpoint(settings)}}
 
 
-def _wait_registered(salt: Salt, settings: dict) -> None:
+def _wait_registered(salt: Salt, settings: Settings) -> None:
     """Wait until the agent has stayed up for a moment and the store has this node."""
     name = settings["agent"]["container"]
     seen: dict[str, float] = {}
@@ -79,7 +80,7 @@ def _wait_registered(salt: Salt, settings: dict) -> None:
     wait.until(probe, settings["timeout"])
 
 
-def _forget_other_ports(salt: Salt, settings: dict) -> None:
+def _forget_other_ports(salt: Salt, settings: Settings) -> None:
     """Deregister this host's earlier endpoints: an engine at two addresses is no valid node."""
     if not settings["managed_store"]:
         return

@@ -8,6 +8,7 @@ from typing import Any
 
 from swarm_formula.classic import container
 from swarm_formula.core import errors, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json
 from swarm_formula.standalone import containers, manager_info, registration
 from swarm_formula.tls import cert_files
@@ -18,7 +19,7 @@ Salt = Mapping[str, Callable[..., Any]]
 _NUDGE = 5
 
 
-def managers(settings: dict) -> dict[str, dict[str, Any]]:
+def managers(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return the answer of every manager in the pillar, or the error if it does not answer."""
     return {
         name: manager_info.plain(said)
@@ -28,7 +29,7 @@ def managers(settings: dict) -> dict[str, dict[str, Any]]:
     }
 
 
-def _ask(settings: dict) -> dict[str, manager_info.Manager | str]:
+def _ask(settings: Settings) -> dict[str, manager_info.Manager | str]:
     found: dict[str, manager_info.Manager | str] = {}
     tls = containers.manager_tls(settings, cert_files.NODE.current())
     for name, endpoint in containers.manager_endpoints(settings).items():
@@ -39,7 +40,7 @@ def _ask(settings: dict) -> dict[str, manager_info.Manager | str]:
     return found
 
 
-def wait_primary(salt: Salt, settings: dict, timeout: float | None) -> str:
+def wait_primary(salt: Salt, settings: Settings, timeout: float | None) -> str:
     """Wait until a manager is primary; return its address."""
     primary = ""
 
@@ -55,7 +56,7 @@ def wait_primary(salt: Salt, settings: dict, timeout: float | None) -> str:
     return primary
 
 
-def _own_silence(settings: dict, said: dict[str, manager_info.Manager | str]) -> str | None:
+def _own_silence(settings: Settings, said: dict[str, manager_info.Manager | str]) -> str | None:
     """Return that this node's manager does not answer, which the primary does not notice."""
     own = said.get(settings["id"])
     return (
@@ -63,7 +64,7 @@ def _own_silence(settings: dict, said: dict[str, manager_info.Manager | str]) ->
     )
 
 
-def wait_healthy(salt: Salt, settings: dict, timeout: float | None) -> None:
+def wait_healthy(salt: Salt, settings: Settings, timeout: float | None) -> None:
     """
     Wait until the primary reports this node as ``Healthy``, with its labels from the pillar, and
     the manager of this node answers, if it has one.

@@ -13,13 +13,14 @@ from swarm_formula.classic import kept_options, services
 from swarm_formula.classic import tasks as classic_tasks
 from swarm_formula.cluster.leading import FOUNDS, IDLE, LEADS
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 from swarm_formula.salt.dry_run import Pending
 from swarm_formula.standalone import containers
 from swarm_formula.tls import cert_files
 
 
-def role(salt: Mapping[str, Callable[..., Any]], settings: dict, test: bool) -> str:
+def role(salt: Mapping[str, Callable[..., Any]], settings: Settings, test: bool) -> str:
     """
     Return whether this node's manager is the primary, after a wait for one.
 
@@ -36,14 +37,14 @@ def role(salt: Mapping[str, Callable[..., Any]], settings: dict, test: bool) -> 
     return FOUNDS if test and first and "primary" not in roles.values() else IDLE
 
 
-def leads(salt: Mapping[str, Callable[..., Any]], settings: dict, test: bool) -> bool:
+def leads(salt: Mapping[str, Callable[..., Any]], settings: Settings, test: bool) -> bool:
     """Check whether this node acts, or would after the earlier states of a dry run."""
     return role(salt, settings, test) != IDLE
 
 
 def apply(
     salt: Mapping[str, Callable[..., Any]],
-    settings: dict,
+    settings: Settings,
     wanted: Mapping[str, dict[str, Any]],
     test: bool,
     pending: Pending,
@@ -67,7 +68,7 @@ def apply(
 
 def apply_one(  # noqa: PLR0913, PLR0917
     salt: Mapping[str, Callable[..., Any]],
-    settings: dict,
+    settings: Settings,
     name: str,
     spec: dict[str, Any],
     test: bool,
@@ -79,7 +80,7 @@ def apply_one(  # noqa: PLR0913, PLR0917
 
 
 def scale(
-    salt: Mapping[str, Callable[..., Any]], settings: dict, name: str, replicas: int
+    salt: Mapping[str, Callable[..., Any]], settings: Settings, name: str, replicas: int
 ) -> dict[str, Any] | None:
     """Set the number of containers of a service; ``None`` if this node does not act."""
     if not leads(salt, settings, False):
@@ -89,7 +90,7 @@ def scale(
 
 
 def remove(
-    salt: Mapping[str, Callable[..., Any]], settings: dict, name: str, test: bool
+    salt: Mapping[str, Callable[..., Any]], settings: Settings, name: str, test: bool
 ) -> dict[str, Any] | None:
     """Remove the containers of a service; return what changed, ``None`` if this node is idle."""
     who = role(salt, settings, test)
@@ -99,7 +100,7 @@ def remove(
         return services.remove_service(client, name, test)
 
 
-def status(settings: dict) -> list[dict[str, Any]] | None:
+def status(settings: Settings) -> list[dict[str, Any]] | None:
     """Return the services of the swarm; ``None`` on a node without a manager."""
     if settings["id"] not in settings["managers"]:
         return None
@@ -107,7 +108,7 @@ def status(settings: dict) -> list[dict[str, Any]] | None:
         return services.rows(client)
 
 
-def tasks(settings: dict, name: str) -> list[dict[str, Any]] | None:
+def tasks(settings: Settings, name: str) -> list[dict[str, Any]] | None:
     """Return the containers of a service; ``None`` on a node without a manager."""
     if settings["id"] not in settings["managers"]:
         return None
@@ -115,7 +116,7 @@ def tasks(settings: dict, name: str) -> list[dict[str, Any]] | None:
         return classic_tasks.rows(client, name)
 
 
-def logs(settings: dict, name: str, lines: int) -> list[dict[str, Any]] | None:
+def logs(settings: Settings, name: str, lines: int) -> list[dict[str, Any]] | None:
     """Return the last lines of the logs of a service; ``None`` on a node without a manager."""
     if settings["id"] not in settings["managers"]:
         return None
@@ -124,7 +125,7 @@ def logs(settings: dict, name: str, lines: int) -> list[dict[str, Any]] | None:
 
 
 @contextlib.contextmanager
-def connect(settings: dict, timeout: float = 60) -> Iterator[Any]:
+def connect(settings: Settings, timeout: float = 60) -> Iterator[Any]:
     """Yield a client of this node's manager."""
     endpoint = containers.manager_endpoints(settings)[settings["id"]]
     tls = containers.manager_tls(settings, cert_files.NODE.current())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json, dockerd, drop_in, file_plan, holdings
 from swarm_formula.daemon import proxy as daemon_proxy
 from swarm_formula.daemon.file_plan import Plan
@@ -20,7 +21,7 @@ _PATIENCE = 30
 LIVE = "live-restore"
 
 
-def replaced(salt: Salt, settings: dict, test: bool) -> str:
+def replaced(salt: Salt, settings: Settings, test: bool) -> str:
     """Return the version of the engine's binary if a different binary runs, else ``""``."""
     upgrade = test and settings["engine"]["version"] and dockerd.answers()
     # Outside test mode, the package is already upgraded at this point.
@@ -33,7 +34,7 @@ def replaced(salt: Salt, settings: dict, test: bool) -> str:
     return ""
 
 
-def configured(salt: Salt, settings: dict, replaced: str, test: bool) -> Plan:
+def configured(salt: Salt, settings: Settings, replaced: str, test: bool) -> Plan:
     """Return the plan of an engine with the settings of the pillar."""
     # Remove a store that is no longer configured now, while it still exists: without it, the engine
     # runs no container and may not even start. If the engine is down, leave out the configured
@@ -54,7 +55,7 @@ def configured(salt: Salt, settings: dict, replaced: str, test: bool) -> Plan:
     return plan._replace(replaced=replaced) if up else plan
 
 
-def _up(salt: Salt, settings: dict) -> bool:
+def _up(salt: Salt, settings: Settings) -> bool:
     """Check whether the engine answers; wait for it if its unit is active."""
     if dockerd.answers():
         return True
@@ -68,7 +69,7 @@ def _up(salt: Salt, settings: dict) -> bool:
     return True
 
 
-def _plan_service(salt: Salt, settings: dict, plan: Plan, up: bool) -> Plan:
+def _plan_service(salt: Salt, settings: Settings, plan: Plan, up: bool) -> Plan:
     if not up:
         return file_plan.reported(plan, "service", "stopped", "running")
     if not salt["service.enabled"](settings["engine"]["service"]):
@@ -77,7 +78,7 @@ def _plan_service(salt: Salt, settings: dict, plan: Plan, up: bool) -> Plan:
 
 
 def _files(
-    settings: dict,
+    settings: Settings,
     wanted: dict[str, Any],
     keys: tuple[str, ...] | None,
     dropin: Callable[[bool], str | None],
@@ -96,7 +97,7 @@ def _files(
     return before if before and not before.restart else plan(rest, verify)
 
 
-def overlay_options(settings: dict) -> dict[str, Any]:
+def overlay_options(settings: Settings) -> dict[str, Any]:
     """Return the keys of daemon.json for overlay networks, empty without them."""
     # Use stable paths: when their target changes, `configure` has already restarted the engine.
     return daemon_json.overlay_options(
@@ -104,7 +105,7 @@ def overlay_options(settings: dict) -> dict[str, Any]:
     )
 
 
-def without_files(settings: dict) -> dict[Path, str | None]:
+def without_files(settings: Settings) -> dict[Path, str | None]:
     """Return ``{path: None}`` for the files of the formula beside the unit."""
     path = drop_in.path(settings)
     return {path: None, **daemon_proxy.files({}, "", path.parent)}

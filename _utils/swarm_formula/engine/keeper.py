@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from swarm_formula.cluster import membership, node_info, node_quorum, raft_lock, swarm_api
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.engine import node_drain
 
 Salt = Mapping[str, Callable[..., Any]]
@@ -34,7 +35,7 @@ class Keeper(Protocol):
         """Carry out or check one of ``VERBS``."""
 
 
-def find(salt: Salt, settings: dict, masterless: bool) -> Keeper | None:
+def find(salt: Salt, settings: Settings, masterless: bool) -> Keeper | None:
     """Return the access to the cluster's lock, ``None`` if there is none or none is needed."""
     with swarm_api.connect(salt) as client:
         swarm = swarm_api.swarm(client)
@@ -49,7 +50,7 @@ def find(salt: Salt, settings: dict, masterless: bool) -> Keeper | None:
         return Raft(salt, settings, swarm["NodeID"])
 
 
-def _refuse_lock(client: Any, settings: dict) -> None:
+def _refuse_lock(client: Any, settings: Settings) -> None:
     """Raise an error for a manager that would stay locked after its restart."""
     spec = client.inspect_swarm()["Spec"]
     locks = (spec.get("EncryptionConfig") or {}).get("AutoLockManagers")
@@ -66,7 +67,7 @@ class Raft:
 
     slow: float = 5
 
-    def __init__(self, salt: Salt, settings: dict, node: str) -> None:
+    def __init__(self, salt: Salt, settings: Settings, node: str) -> None:
         self._salt, self._settings, self._node = salt, settings, node
         self._turn: raft_lock.Turn | None = None
         self.stuck, self.without = False, ""
@@ -152,7 +153,7 @@ class Managers:
 
     slow: float = _SLOW
 
-    def __init__(self, salt: Salt, settings: dict) -> None:
+    def __init__(self, salt: Salt, settings: Settings) -> None:
         self._salt, self._settings, self.stuck, self.without = salt, settings, False, ""
         self._taken = False
         # The managers need the node ID of the minion that asks.

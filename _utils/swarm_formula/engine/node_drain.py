@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from swarm_formula.cluster import node_claims, node_info, raft_lock, swarm_api, update
 from swarm_formula.core import member_rules
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 from swarm_formula.salt import minion_reports
 
@@ -128,7 +129,7 @@ def restore(client: Any, node: str | None, wanted: str | None) -> str | None:
     return wanted or former
 
 
-def restore_of(client: Any, node: str | None, minion: str, settings: dict) -> str | None:
+def restore_of(client: Any, node: str | None, minion: str, settings: Settings) -> str | None:
     """Restore the availability of the node of a minion (empty: unknown), see ``restore``."""
     given = member_rules.settings_of(minion, settings["nodes"]) if minion else {}
     wanted = given.get("availability")
@@ -147,7 +148,7 @@ def left(client: Any, nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def node_of(
-    caller: str, claims: dict[str, str], nodes: list[dict[str, Any]], settings: dict
+    caller: str, claims: dict[str, str], nodes: list[dict[str, Any]], settings: Settings
 ) -> str | None:
     """
     Return the node of the minion that asks, ``None`` if that is not certain. Pure.
