@@ -9,6 +9,7 @@ from typing import Any
 
 from swarm_formula.cluster import membership
 from swarm_formula.core.quorum import majority
+from swarm_formula.core.settings_types import Settings
 
 _REACHABLE = "reachable"
 
@@ -27,7 +28,11 @@ def is_listing(value: object) -> bool:
 
 
 def refusal(
-    swarm: dict[str, Any], settings: dict, node: str, listed: dict[str, Any], recorded: str | None
+    swarm: dict[str, Any],
+    settings: Settings,
+    node: str,
+    listed: dict[str, Any],
+    recorded: str | None,
 ) -> str | None:
     """
     Return why a node must not leave by force, ``None`` if it may.
@@ -51,7 +56,7 @@ def refusal(
     )
 
 
-def _has_no_raft(swarm: dict[str, Any], settings: dict) -> bool:
+def _has_no_raft(swarm: dict[str, Any], settings: Settings) -> bool:
     if membership.manager(swarm):
         return False
     state = swarm.get("LocalNodeState")

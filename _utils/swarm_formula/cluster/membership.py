@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from swarm_formula.cluster import donors
 from swarm_formula.cluster.donors import listed
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 
 NOTHING, INIT, JOIN, REJOIN, WAIT, UNLOCK = "nothing", "init", "join", "rejoin", "wait", "unlock"
 RESTART = "restart"
@@ -65,7 +66,7 @@ def manager_ports(swarm: dict[str, Any]) -> dict[str, int]:
     return {node: int(port) for node, port in ports.items() if port.isdigit()}
 
 
-def other_port(swarm: dict[str, Any], settings: dict) -> list[str]:
+def other_port(swarm: dict[str, Any], settings: Settings) -> list[str]:
     """Return a warning if managers listen on other ports than ``swarm:builtin:port``."""
     wanted = settings["builtin"]["port"]
     found = sorted(set(manager_ports(swarm).values()) - {wanted})
@@ -79,14 +80,14 @@ def other_port(swarm: dict[str, Any], settings: dict) -> list[str]:
     ]
 
 
-def is_first(settings: dict) -> bool:
+def is_first(settings: Settings) -> bool:
     """Check whether this is the pillar's first manager; it creates a cluster if none is known."""
     return settings["id"] == next(iter(settings["managers"]))
 
 
 def step(
     swarm: dict[str, Any],
-    settings: dict,
+    settings: Settings,
     records: dict[str, Any],
     claims: Mapping[str, str] | None = None,
     listed: Mapping[str, Any] | None = None,
@@ -122,7 +123,7 @@ def is_removed(swarm: dict[str, Any], nodes: Mapping[str, str | None]) -> bool:
     return known and not manager(swarm) and swarm.get("NodeID") not in nodes
 
 
-def removed(settings: dict, swarm: dict[str, Any]) -> str:
+def removed(settings: Settings, swarm: dict[str, Any]) -> str:
     """Return the reason why a node that the managers do not list joins again."""
     return (
         f"the managers do not list its node {swarm['NodeID']}: it was removed, and"
@@ -130,7 +131,7 @@ def removed(settings: dict, swarm: dict[str, Any]) -> str:
     )
 
 
-def _pending(swarm: dict[str, Any], settings: dict, nodes: Mapping[str, str | None]) -> Step:
+def _pending(swarm: dict[str, Any], settings: Settings, nodes: Mapping[str, str | None]) -> Step:
     node = swarm.get("NodeID")
     if nodes.get(node, "") is None and manager(swarm):
         # It was demoted while it was offline, and cannot learn of it: its Raft has no leader.
@@ -154,7 +155,7 @@ def _finds(swarm: dict[str, Any], nodes: Mapping[str, str | None]) -> bool:
 
 
 def _active(
-    swarm: dict[str, Any], settings: dict, records: dict[str, Any], claims: Mapping[str, str]
+    swarm: dict[str, Any], settings: Settings, records: dict[str, Any], claims: Mapping[str, str]
 ) -> Step:
     if manager(swarm) and not cluster_id(swarm):
         # Cut off, or alone: it reports no cluster, which does not mean that it is in another one.
@@ -173,7 +174,7 @@ NO_LEADER = (
 
 def is_elsewhere(
     swarm: dict[str, Any],
-    settings: dict,
+    settings: Settings,
     records: dict[str, Any],
     claims: Mapping[str, str] | None = None,
 ) -> bool:
@@ -189,7 +190,7 @@ def is_elsewhere(
     return bool(known) and known.isdisjoint(friends)
 
 
-def elsewhere(swarm: dict[str, Any], settings: dict, records: dict[str, Any]) -> str:
+def elsewhere(swarm: dict[str, Any], settings: Settings, records: dict[str, Any]) -> str:
     """Return the error message for a node that is in another cluster."""
     me, others = settings["id"], donors.others(settings, records)
     text = (
@@ -209,7 +210,7 @@ def elsewhere(swarm: dict[str, Any], settings: dict, records: dict[str, Any]) ->
 
 
 def moved(
-    former: str, swarm: dict[str, Any], settings: dict, records: dict[str, Any]
+    former: str, swarm: dict[str, Any], settings: Settings, records: dict[str, Any]
 ) -> Step | None:
     """
     Return the step of a worker that must not become a manager at its former address.
@@ -226,7 +227,7 @@ def moved(
     )
 
 
-def wrong_role(swarm: dict[str, Any], settings: dict) -> str | None:
+def wrong_role(swarm: dict[str, Any], settings: Settings) -> str | None:
     """Return why a node does not have the role from the pillar yet, ``None`` if it has."""
     me, due = settings["id"], settings["is_manager"]
     asked = (
@@ -243,7 +244,7 @@ def wrong_role(swarm: dict[str, Any], settings: dict) -> str | None:
     return None
 
 
-def _locked(settings: dict) -> Step:
+def _locked(settings: Settings) -> Step:
     if settings["builtin"]["unlock_key"]:
         return Step(UNLOCK, "the manager is locked")
     raise errors.SwarmError(
@@ -252,7 +253,7 @@ def _locked(settings: dict) -> Step:
     )
 
 
-def _failed(swarm: dict[str, Any], settings: dict, records: dict[str, Any]) -> Step:
+def _failed(swarm: dict[str, Any], settings: Settings, records: dict[str, Any]) -> Step:
     """
     Return the least costly step to repair a failed swarm mode.
 
@@ -276,7 +277,7 @@ def _failed(swarm: dict[str, Any], settings: dict, records: dict[str, Any]) -> S
     )
 
 
-def _inactive(settings: dict, records: dict[str, Any], claims: Mapping[str, str]) -> Step:
+def _inactive(settings: Settings, records: dict[str, Any], claims: Mapping[str, str]) -> Step:
     me, managers = settings["id"], settings["managers"]
     others = {name: one for name, one in records.items() if name != me}
     # A manager of the pillar that is in a cluster may tell of it any time, as in an apply on all.

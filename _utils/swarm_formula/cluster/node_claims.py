@@ -5,6 +5,7 @@ Check the node IDs that minions report for themselves, ``{minion ID: node ID}``.
 from typing import Any
 
 from swarm_formula.cluster import node_info
+from swarm_formula.core.settings_types import Settings
 
 
 def believed(claims: dict[str, str], managers: dict[str, Any]) -> dict[str, str]:
@@ -22,7 +23,7 @@ def minions(claims: dict[str, str], managers: dict[str, Any]) -> dict[str, str]:
     return {node: minion for minion, node in believed(claims, managers).items()}
 
 
-def doubles(claims: dict[str, str], nodes: list[dict[str, Any]], settings: dict) -> list[str]:
+def doubles(claims: dict[str, str], nodes: list[dict[str, Any]], settings: Settings) -> list[str]:
     """
     Return a problem text for each node ID that several minions report.
 

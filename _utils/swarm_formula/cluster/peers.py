@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from swarm_formula.cluster import donors, leave, membership
 from swarm_formula.cluster.membership import JOIN, WAIT, Step
 from swarm_formula.core import addresses
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import mine as salt_mine
 
 CLUSTER, NODE = "swarm_cluster", "swarm_node"
@@ -26,12 +27,12 @@ class Known(NamedTuple):
     moved: Mapping[str, str] = {}  # {minion ID: the former address that its engine advertises}
 
 
-def known(mine: salt_mine.Mine, settings: Mapping) -> Known:
+def known(mine: salt_mine.Mine, settings: Settings) -> Known:
     """Return what all members have published, including former managers."""
     return _read(mine, settings, salt_mine.members(settings))
 
 
-def _read(mine: salt_mine.Mine, settings: Mapping, target: str | list[str]) -> Known:
+def _read(mine: salt_mine.Mine, settings: Settings, target: str | list[str]) -> Known:
     found = mine.get(target, [CLUSTER, NODE])
     told, claims = found.get(CLUSTER) or {}, found.get(NODE) or {}
     order = [*(name for name in settings["managers"] if name in told), *sorted(told)]
@@ -63,7 +64,7 @@ def _text(claim: object, key: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def near(mine: salt_mine.Mine, settings: Mapping, swarm: Mapping[str, Any]) -> Known | None:
+def near(mine: salt_mine.Mine, settings: Settings, swarm: Mapping[str, Any]) -> Known | None:
     """
     Return what the managers in the pillar and this minion have published, if a worker needs no more
     than that; ``None`` otherwise.
@@ -81,7 +82,7 @@ def near(mine: salt_mine.Mine, settings: Mapping, swarm: Mapping[str, Any]) -> K
 
 def own(
     known: Known,
-    settings: Mapping,
+    settings: Settings,
     swarm: Mapping[str, Any],
     ask: Callable[[list[str]], dict[str, Any]],
 ) -> Known:
@@ -116,7 +117,7 @@ def own(
     return _without(known, foreign)._replace(unsure=frozenset(others.keys() - answers.keys()))
 
 
-def leading(known: Known, settings: Mapping) -> list[str]:
+def leading(known: Known, settings: Settings) -> list[str]:
     """
     Return the minions that may lead this swarm: its managers, and former ones of the same cluster.
 
@@ -132,7 +133,7 @@ def leading(known: Known, settings: Mapping) -> list[str]:
     return [*managers, *former]
 
 
-def doubt(step: Step, known: Known, settings: Mapping) -> Step:
+def doubt(step: Step, known: Known, settings: Settings) -> Step:
     """Make a node wait if it would join only through members whose swarm is unknown."""
     by = donors.donors(dict(settings), known.records) if step.what == JOIN else {}
     if not by or not by.keys() <= known.unsure:
@@ -145,7 +146,7 @@ def doubt(step: Step, known: Known, settings: Mapping) -> Step:
     )
 
 
-def _foreign(answer: Mapping[str, Any], settings: Mapping) -> bool:
+def _foreign(answer: Mapping[str, Any], settings: Settings) -> bool:
     """Check whether a manager's pillar has no manager in common with this minion's pillar."""
     theirs = answer.get("managers")
     return isinstance(theirs, list) and bool(theirs) and not set(theirs) & set(settings["managers"])
@@ -175,7 +176,7 @@ def lists(salt: Mapping[str, Callable[..., Any]], names: Iterable[str]) -> dict[
     return ask(salt, names, _LIST)
 
 
-def managers(salt: Mapping[str, Callable[..., Any]], settings: Mapping) -> list[str]:
+def managers(salt: Mapping[str, Callable[..., Any]], settings: Settings) -> list[str]:
     """Ask all members for a cluster of this swarm; return the IDs of its managers."""
     members = salt_mine.members(settings)
     answers = salt["publish.publish"](members, _LIST, tgt_type=salt_mine.TYPE, timeout=_ANSWER)
@@ -186,7 +187,7 @@ def managers(salt: Mapping[str, Callable[..., Any]], settings: Mapping) -> list[
 
 
 def listing(
-    salt: Mapping[str, Callable[..., Any]], settings: Mapping, former: Iterable[str] = ()
+    salt: Mapping[str, Callable[..., Any]], settings: Settings, former: Iterable[str] = ()
 ) -> dict[str, Any]:
     """
     Return the list of nodes of a manager with a leader, empty if none answers.
@@ -210,7 +211,7 @@ def _listings(salt: Mapping[str, Callable[..., Any]], names: Iterable[str]) -> l
     return [one for one in lists(salt, names).values() if leave.is_listing(one)]
 
 
-def places(settings: Mapping, swarm: Mapping[str, Any]) -> dict[str, str]:
+def places(settings: Settings, swarm: Mapping[str, Any]) -> dict[str, str]:
     """
     Return other hosts on which a manager of the cluster may run, ``{name: address}``.
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from swarm_formula.cluster import node_info
 from swarm_formula.core import errors, normalize
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 
 NAME = "swarm-formula-turn"
@@ -34,7 +35,7 @@ class Turn(NamedTuple):
     ]  # {"node": its ID, "tasks": [IDs on it], "services": {ID: number of tasks}}
 
 
-def lease(settings: dict) -> float:
+def lease(settings: Settings) -> float:
     """Return the seconds after which the holder of a turn is considered lost."""
     # Longer than any turn lasts: each wait in a turn is limited by swarm:timeout.
     return (4 + settings["engine"]["drain"]) * settings["timeout"] + 300

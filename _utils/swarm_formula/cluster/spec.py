@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from swarm_formula.core import checks, normalize
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.spec import service_values
 from swarm_formula.tls import pki
 
@@ -231,7 +232,7 @@ def mask(builtin: dict[str, Any]) -> int:
     return builtin["address_pool_mask"] or _MASK
 
 
-def init_only(cluster: dict[str, Any], settings: dict) -> list[str]:
+def init_only(cluster: dict[str, Any], settings: Settings) -> list[str]:
     """Return messages about settings that differ and can only be set when a cluster is created."""
     builtin = settings["builtin"]
     if _without_subnets(cluster):

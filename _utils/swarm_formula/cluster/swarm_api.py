@@ -10,6 +10,7 @@ from typing import Any
 
 from swarm_formula.cluster import leave, membership, node_info, peers
 from swarm_formula.core import addresses, errors, host_files
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 from swarm_formula.tls import pki
 
@@ -41,7 +42,7 @@ def is_certified_manager(client: Any) -> bool:
     return False
 
 
-def former_address(swarm: dict[str, Any], settings: dict) -> str:
+def former_address(swarm: dict[str, Any], settings: Settings) -> str:
     """
     Return the address that a worker advertises if its host has lost it, empty otherwise.
 
@@ -68,7 +69,7 @@ def listing(client: Any, swarm: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def listens(settings: dict, swarm: dict[str, Any] | None = None) -> list[str]:
+def listens(settings: Settings, swarm: dict[str, Any] | None = None) -> list[str]:
     """
     Return the other hosts on which something listens on the managers' port.
 
