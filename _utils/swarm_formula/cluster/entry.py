@@ -3,6 +3,7 @@ Create, join and unlock a cluster with this host's engine.
 """
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 
 from swarm_formula.cluster import donors, spec, swarm_api
@@ -57,7 +58,7 @@ def unlock(client: Any, key: str) -> str | None:
     return None
 
 
-def join(client: Any, settings: Settings, records: dict[str, Any]) -> None:
+def join(client: Any, settings: Settings, records: Mapping[str, dict[str, Any]]) -> None:
     """Join through one manager after another, until one accepts this node."""
     failures = []
     for name, token in donors.reachable(settings, records).items():

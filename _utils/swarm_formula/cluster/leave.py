@@ -5,6 +5,7 @@ Check what the cluster would lose if a node left it by force. Pure.
 ``{"cluster": ID, "nodes": {node ID: reachability, or None for a worker}}``; empty without one.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from swarm_formula.cluster import membership
@@ -28,7 +29,7 @@ def is_listing(value: object) -> bool:
 
 
 def refusal(
-    swarm: dict[str, Any],
+    swarm: Mapping[str, Any],
     settings: Settings,
     node: str,
     listed: dict[str, Any],
@@ -56,7 +57,7 @@ def refusal(
     )
 
 
-def _has_no_raft(swarm: dict[str, Any], settings: Settings) -> bool:
+def _has_no_raft(swarm: Mapping[str, Any], settings: Settings) -> bool:
     if membership.manager(swarm):
         return False
     state = swarm.get("LocalNodeState")
@@ -64,7 +65,7 @@ def _has_no_raft(swarm: dict[str, Any], settings: Settings) -> bool:
     return state in {"active", "pending"} or (state == "error" and not settings["is_manager"])
 
 
-def needs_force(swarm: dict[str, Any], node: str, listed: dict[str, Any]) -> bool:
+def needs_force(swarm: Mapping[str, Any], node: str, listed: dict[str, Any]) -> bool:
     """Check whether leaving needs force; a worker leaves without it, a manager never does."""
     if membership.manager(swarm) or swarm.get("LocalNodeState") not in {"active", "pending"}:
         return True

@@ -72,12 +72,12 @@ def near(mine: salt_mine.Mine, settings: Settings, swarm: Mapping[str, Any]) -> 
     It is enough for a worker in their cluster that has published its node. The cost for the master
     then does not depend on the number of members.
     """
-    if swarm.get("LocalNodeState") != "active" or membership.manager(dict(swarm)):
+    if swarm.get("LocalNodeState") != "active" or membership.manager(swarm):
         return None
     found = _read(mine, settings, [*dict.fromkeys([*settings["managers"], settings["id"]])])
     nodes = {one["node"] for name, one in found.records.items() if name != settings["id"]}
     told = found.claims.get(settings["id"]) == swarm.get("NodeID")
-    return found if told and nodes & membership.remote_managers(dict(swarm)) else None
+    return found if told and nodes & membership.remote_managers(swarm) else None
 
 
 def own(
@@ -99,11 +99,11 @@ def own(
     me, managers = settings["id"], settings["managers"]
     others = {name: one for name, one in known.records.items() if name not in {*managers, me}}
     named = [name for name in managers if name in known.records and name != me]
-    if not others or membership.manager(dict(swarm)):
+    if not others or membership.manager(swarm):
         return known
     active = swarm.get("LocalNodeState") == "active"
     if named:
-        ours = donors.donors(dict(settings), known.records)
+        ours = donors.donors(settings, known.records)
         if active:
             # It joins nobody. A record from before a rotation of the CA has another digest of it.
             clusters = {known.records[name]["cluster"] for name in named}
@@ -135,7 +135,7 @@ def leading(known: Known, settings: Settings) -> list[str]:
 
 def doubt(step: Step, known: Known, settings: Settings) -> Step:
     """Make a node wait if it would join only through members whose swarm is unknown."""
-    by = donors.donors(dict(settings), known.records) if step.what == JOIN else {}
+    by = donors.donors(settings, known.records) if step.what == JOIN else {}
     if not by or not by.keys() <= known.unsure:
         return step
     return Step(
@@ -152,8 +152,8 @@ def _foreign(answer: Mapping[str, Any], settings: Settings) -> bool:
     return isinstance(theirs, list) and bool(theirs) and not set(theirs) & set(settings["managers"])
 
 
-def _without(known: Known, foreign: Mapping[str, set]) -> Known:
-    nodes = set().union(*foreign.values())
+def _without(known: Known, foreign: Mapping[str, set[str]]) -> Known:
+    nodes: set[str] = set().union(*foreign.values())
     return known._replace(
         records={name: one for name, one in known.records.items() if name not in foreign},
         claims={minion: node for minion, node in known.claims.items() if node not in nodes},
@@ -201,7 +201,7 @@ def listing(
     if found := _listings(salt, others):
         return found[0]
     found = _listings(salt, former)
-    nodes: dict[str, Any] = {}
+    nodes: dict[str, str | None] = {}
     for one in found:
         nodes |= {node: nodes.get(node) or reach for node, reach in one["nodes"].items()}
     return {**found[0], "nodes": nodes} if found else {}
