@@ -7,6 +7,7 @@ from typing import Any
 
 from swarm_formula.cluster import membership, node_info, swarm_api
 from swarm_formula.core import errors, wait
+from swarm_formula.core.settings_types import Settings
 
 # Seconds that an engine may need to complete a change of its own role.
 CHANGING = 10
@@ -34,7 +35,7 @@ def leads(client: Any) -> bool:
     return bool(found) and node_info.is_leader(found)
 
 
-def founds(client: Any, settings: dict) -> bool:
+def founds(client: Any, settings: Settings) -> bool:
     """Return whether this node would create the cluster."""
     inactive = swarm_api.swarm(client).get("LocalNodeState") == "inactive"
     return inactive and membership.is_first(settings)

@@ -2,12 +2,14 @@
 Check the node IDs that minions report for themselves, ``{minion ID: node ID}``. Pure.
 """
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from swarm_formula.cluster import node_info
+from swarm_formula.core.settings_types import Settings
 
 
-def believed(claims: dict[str, str], managers: dict[str, Any]) -> dict[str, str]:
+def believed(claims: Mapping[str, str], managers: Collection[str]) -> dict[str, str]:
     """Drop node IDs that several minions report, unless exactly one of them is in ``managers``."""
     found = {}
     for minion, node in claims.items():
@@ -17,12 +19,14 @@ def believed(claims: dict[str, str], managers: dict[str, Any]) -> dict[str, str]
     return found
 
 
-def minions(claims: dict[str, str], managers: dict[str, Any]) -> dict[str, str]:
+def minions(claims: Mapping[str, str], managers: Collection[str]) -> dict[str, str]:
     """Return ``{node ID: minion ID}`` of the node IDs that are believed."""
     return {node: minion for minion, node in believed(claims, managers).items()}
 
 
-def doubles(claims: dict[str, str], nodes: list[dict[str, Any]], settings: dict) -> list[str]:
+def doubles(
+    claims: Mapping[str, str], nodes: list[dict[str, Any]], settings: Settings
+) -> list[str]:
     """
     Return a problem text for each node ID that several minions report.
 
@@ -41,7 +45,7 @@ def doubles(claims: dict[str, str], nodes: list[dict[str, Any]], settings: dict)
 
 
 def _doubled(
-    node: str, minions: list[str], listed: dict[str, Any] | None, managers: dict[str, Any]
+    node: str, minions: list[str], listed: dict[str, Any] | None, managers: Collection[str]
 ) -> str:
     name = f", which the cluster lists as {node_info.title(listed)}" if listed else ""
     text = (
@@ -61,7 +65,7 @@ def _doubled(
     )
 
 
-def strangers(nodes: list[dict[str, Any]], claims: dict[str, str]) -> list[str]:
+def strangers(nodes: list[dict[str, Any]], claims: Mapping[str, str]) -> list[str]:
     """Return a problem text for each reachable manager that no minion reports as its node."""
     return [
         f"{node_info.title(one)} is a manager of the cluster, but no minion of pillar: demote it,"

@@ -4,6 +4,7 @@ Describe the nodes of a cluster in swarm mode, by the API's answers and the pill
 ``nodes`` is the response of ``/nodes``, and ``node`` one of them.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from swarm_formula.cluster.membership import manager
@@ -18,7 +19,7 @@ STATES = (READY, "down", "unknown", "disconnected")
 DRAINED = "swarm-formula.drained"
 
 
-def label_texts(labels: dict[str, Any]) -> dict[str, str]:
+def label_texts(labels: Mapping[str, Any]) -> dict[str, str]:
     """Return labels in Docker's form, without the labels that are to be removed."""
     return normalize.table({key: value for key, value in labels.items() if value is not None})
 
@@ -32,10 +33,10 @@ def drained_from(node: dict[str, Any]) -> str | None:
 
 def role(node: dict[str, Any]) -> str:
     """Return the role in a node's spec."""
-    return node["Spec"]["Role"]
+    return str(node["Spec"]["Role"])
 
 
-def own_role(swarm: dict[str, Any]) -> str:
+def own_role(swarm: Mapping[str, Any]) -> str:
     """Return the role that this node acts in, by the section ``Swarm`` of ``/info``."""
     return MANAGER if manager(swarm) else WORKER
 
@@ -117,7 +118,7 @@ def title(node: dict[str, Any]) -> str:
 
 def is_down(node: dict[str, Any]) -> bool:
     """Check whether the managers report a node as down."""
-    return node["Status"]["State"] == "down"
+    return _state(node) == "down"
 
 
 def is_lost(node: dict[str, Any]) -> bool | None:
@@ -128,18 +129,18 @@ def is_lost(node: dict[str, Any]) -> bool | None:
     """
     if is_down(node):
         return True if not is_reachable(node) else None
-    return False if node["Status"]["State"] == READY else None
+    return False if _state(node) == READY else None
 
 
 def is_away(node: dict[str, Any]) -> bool:
     """Check whether a node is in any state but ready."""
-    return node["Status"]["State"] != READY
+    return _state(node) != READY
 
 
 def state(nodes: list[dict[str, Any]], node: str) -> str:
     """Return the state in which a node is listed, empty if it is not listed."""
     found = by_id(nodes).get(node)
-    return found["Status"]["State"] if found else ""
+    return _state(found) if found else ""
 
 
 def only(nodes: list[dict[str, Any]], node: str) -> dict[str, Any]:
@@ -152,14 +153,20 @@ def only(nodes: list[dict[str, Any]], node: str) -> dict[str, Any]:
 
 def status(node: dict[str, Any]) -> str:
     """Return a node's state in one word: ``Ready``, or why it is not ready for tasks."""
-    state = node["Status"]["State"].capitalize()
+    state = _state(node).capitalize()
     if state == "Ready" and node.get("ManagerStatus") and not is_reachable(node):
         return "Unreachable"
-    availability = node["Spec"]["Availability"]
+    availability = str(node["Spec"]["Availability"])
     return state if state != "Ready" or availability == "active" else availability.capitalize()
 
 
-def as_managers(nodes: list[dict[str, Any]], minions: dict[str, str]) -> dict[str, dict[str, Any]]:
+def _state(node: dict[str, Any]) -> str:
+    return str(node["Status"]["State"])
+
+
+def as_managers(
+    nodes: list[dict[str, Any]], minions: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
     """
     Return the managers' view of the cluster in the format of classic mode, for status reports.
 
@@ -178,7 +185,7 @@ def as_managers(nodes: list[dict[str, Any]], minions: dict[str, str]) -> dict[st
             "error": one["Status"].get("Message") or "",
             "version": (one["Description"].get("Engine") or {}).get("EngineVersion") or "",
             # The leader hears of a node that is ready all the time.
-            "updated": "" if one["Status"]["State"] == READY else one["UpdatedAt"],
+            "updated": "" if _state(one) == READY else one["UpdatedAt"],
         }
         for one in nodes
     }

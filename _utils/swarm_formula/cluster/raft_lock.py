@@ -10,11 +10,12 @@ import base64
 import json
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from swarm_formula.cluster import node_info
 from swarm_formula.core import errors, normalize
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 
 NAME = "swarm-formula-turn"
@@ -29,12 +30,11 @@ class Turn(NamedTuple):
     holder: str
     since: float
     lease: float  # seconds after which it expires
-    before: dict[
-        str, Any
-    ]  # {"node": its ID, "tasks": [IDs on it], "services": {ID: number of tasks}}
+    # {"node": its ID, "tasks": [IDs on it], "services": {ID: number of tasks}}
+    before: dict[str, Any]
 
 
-def lease(settings: dict) -> float:
+def lease(settings: Settings) -> float:
     """Return the seconds after which the holder of a turn is considered lost."""
     # Longer than any turn lasts: each wait in a turn is limited by swarm:timeout.
     return (4 + settings["engine"]["drain"]) * settings["timeout"] + 300
@@ -77,7 +77,7 @@ def _create(client: Any, holder: str, seconds: float, before: dict[str, Any]) ->
     labels = {_HOLDER: holder, _LEASE: f"{seconds:g}"}
     data = json.dumps(before, separators=(",", ":"))
     with engine_api.translated("taking the turn"):
-        return client.create_config(NAME, data, labels=labels)["ID"]
+        return str(client.create_config(NAME, data, labels=labels)["ID"])
 
 
 def remove(client: Any, turn: str) -> None:
@@ -143,7 +143,7 @@ def unsettled(client: Any, before: dict[str, Any]) -> str | None:
     return _fewer(tasks, before.get("services", {}))
 
 
-def _fewer(tasks: Iterable[dict[str, Any]], counts: dict[str, Any]) -> str | None:
+def _fewer(tasks: Iterable[dict[str, Any]], counts: Mapping[str, int]) -> str | None:
     have = [one["ServiceID"] for one in tasks]
     lacking = [service for service, count in counts.items() if have.count(service) < count]
     return f"{len(lacking)} service(s) run fewer tasks than before" if lacking else None

@@ -215,7 +215,7 @@ def is_lost(client: Any, node: str, timeout: float) -> bool:
 
     def probe() -> str | None:
         one = node_info.by_id(swarm_api.nodes(client)).get(node)
-        found[node] = bool(one) and node_info.is_lost(one)
+        found[node] = node_info.is_lost(one) if one else False
         return f"nobody knows yet whether node {node} is up" if found[node] is None else None
 
     with contextlib.suppress(errors.WaitTimeoutError):

@@ -2,7 +2,7 @@
 Update the cluster and its nodes by the API of a manager, and wait for the effects.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from swarm_formula.cluster import node_info, swarm_api
@@ -27,7 +27,7 @@ def respec(client: Any, node: str, changed: Callable[[dict[str, Any]], dict[str,
     swarm_api.retried(change)
 
 
-def update_cluster(client: Any, options: dict[str, Any]) -> None:
+def update_cluster(client: Any, options: Mapping[str, Any]) -> None:
     """Merge the options of the pillar into the cluster's spec, and keep the rest."""
 
     def change() -> None:

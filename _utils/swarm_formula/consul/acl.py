@@ -14,6 +14,7 @@ import requests
 
 from swarm_formula.consul import agent_api, config_file, container_spec
 from swarm_formula.core import addresses, errors, host_files
+from swarm_formula.core.settings_types import Settings
 
 POLICY, DENY = "swarm-formula", "deny"
 # Consul's accessor ID of the anonymous token.
@@ -42,7 +43,7 @@ def management() -> str | None:
     return noted().get("tokens", {}).get("master")
 
 
-def connect(settings: Mapping, timeout: float = 5) -> object:
+def connect(settings: Settings, timeout: float = 5) -> object:
     """Return a client with all rights of this host: a server has the management token."""
     return config_file.connect(settings, management(), timeout)
 
@@ -148,7 +149,7 @@ def marked(client: object) -> bool:
     return agent_api.call("ACLs", client.kv.get, _MARK)[1] is not None
 
 
-def laggards(client: object, settings: Mapping) -> str | None:
+def laggards(client: object, settings: Settings) -> str | None:
     """Return a sentence naming the servers without ACLs, ``None`` if all servers have ACLs."""
     try:
         found = agent_api.without_acls(agent_api.members(client))

@@ -6,12 +6,13 @@ import contextlib
 import functools
 import importlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import requests
 
 from swarm_formula.core import addresses, deadlines, errors
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls.cert_files import Files
 
 # The key of the managers' lock, if the URL of the store has no path.
@@ -33,7 +34,7 @@ def _without_variables() -> Iterator[None]:
 
 
 def connect(
-    settings: Mapping, files: Files, timeout: float = 5, token: str | None = None
+    settings: Settings, files: Files, timeout: float = 5, token: str | None = None
 ) -> object:
     """
     Return a client of this host's Consul, with the rights of the token if one is given.

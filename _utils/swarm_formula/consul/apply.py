@@ -3,7 +3,6 @@ Bring Consul on one host to what the pillar defines: a server, a client, or none
 """
 
 import contextlib
-from collections.abc import Mapping
 from typing import Any
 
 from swarm_formula.consul import acl as consul_acl
@@ -12,6 +11,7 @@ from swarm_formula.consul.change import Change
 from swarm_formula.consul.standing import Consul
 from swarm_formula.core import addresses, errors
 from swarm_formula.core import wait as core_wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.execution import Minion
 from swarm_formula.standalone import container_names
 
@@ -37,7 +37,7 @@ def apply(minion: Minion, test: bool = False) -> dict[str, Any]:
     return {**renamed, **changes}
 
 
-def _give_up(minion: Minion, settings: Mapping, test: bool) -> dict[str, Any]:
+def _give_up(minion: Minion, settings: Settings, test: bool) -> dict[str, Any]:
     """Remove Consul in favor of an external store, once that store answers."""
     changes = _refuse_silent(minion, settings)
     return (
@@ -47,7 +47,7 @@ def _give_up(minion: Minion, settings: Mapping, test: bool) -> dict[str, Any]:
     )
 
 
-def _refuse_silent(minion: Minion, settings: Mapping) -> dict[str, Any]:
+def _refuse_silent(minion: Minion, settings: Settings) -> dict[str, Any]:
     """Return what is removed with Consul; raise an error if its successor does not answer."""
     changes = container_names.remove(settings, minion.salt, "consul", test=True)
     if changes and (why := addresses.silent(settings["store"])):

@@ -14,6 +14,7 @@ from swarm_formula.consul import config_file, container_spec, leave, raft, repla
 from swarm_formula.consul.raft import Standing
 from swarm_formula.consul.standing import Consul
 from swarm_formula.core import addresses, errors
+from swarm_formula.core.settings_types import Settings
 
 
 class Change:
@@ -24,7 +25,7 @@ class Change:
         Salt's execution modules.
     """
 
-    def __init__(self, settings: Mapping, salt: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(self, settings: Settings, salt: Mapping[str, Callable[..., Any]]) -> None:
         self._consul = Consul(settings, salt)
         self._settings, self._salt, self._me = settings, salt, settings["id"]
         self._found, self._addresses, self._differs = Standing(), [], {}

@@ -16,6 +16,7 @@ from typing import Any
 
 from swarm_formula.consul import agent_api, container_spec, schema
 from swarm_formula.core import host_files
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import cert_files, pki
 from swarm_formula.tls.cert_files import Files
 
@@ -68,7 +69,7 @@ def was_server() -> bool:
     return bool(_parsed(proven()).get("server"))
 
 
-def connect(settings: Mapping, token: str | None = None, timeout: float = 5) -> object:
+def connect(settings: Settings, token: str | None = None, timeout: float = 5) -> object:
     """Return a client of this host's Consul, with the settings of its file, not of the pillar."""
     present = config()
     files = cert_files.NODE.current()

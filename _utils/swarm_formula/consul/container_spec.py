@@ -11,6 +11,7 @@ from typing import Any
 
 from swarm_formula.consul import schema
 from swarm_formula.core import host_files
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.standalone import containers
 from swarm_formula.tls.cert_files import Files, Set
 
@@ -23,7 +24,7 @@ def consul_file() -> Path:
     return host_files.CONFIG / _CONSUL_FILE
 
 
-def _consul_tls(settings: dict, certs: Set, files: Files) -> dict[str, Any]:
+def _consul_tls(settings: Settings, certs: Set, files: Files) -> dict[str, Any]:
     """
     Return the options for mutual TLS between Consul's agents, and with clients on this host.
 
@@ -44,7 +45,7 @@ def _consul_tls(settings: dict, certs: Set, files: Files) -> dict[str, Any]:
 
 
 def consul_config(
-    settings: dict, certs: Set | None, files: Files, acl: dict[str, Any] | None = None
+    settings: Settings, certs: Set | None, files: Files, acl: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """
     Return this node's Consul configuration, for a server or a client.
@@ -88,7 +89,11 @@ def consul_config(
 
 
 def consul_container(
-    settings: dict, folder: str, certs: Set | None, files: Files, acl: dict[str, Any] | None = None
+    settings: Settings,
+    folder: str,
+    certs: Set | None,
+    files: Files,
+    acl: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Return Consul's container and the text of its configuration file in ``folder``."""
     config = consul_config(settings, certs, files, acl)

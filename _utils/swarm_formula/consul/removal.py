@@ -2,17 +2,17 @@
 Take nodes out of Consul: their keys in the store, lost members, and Consul on this host itself.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from swarm_formula.consul import acl, agent_api, config_file, container_spec
 from swarm_formula.core import host_files, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.execution import Minion
 from swarm_formula.standalone import container_names, containers
 
 
-def nodes(settings: Mapping) -> list[str]:
+def nodes(settings: Settings) -> list[str]:
     """Return the engine endpoints that Swarm agents have registered."""
     client = config_file.connect(settings)
     _, found = agent_api.call("nodes", client.kv.get, "docker/swarm/nodes/", recurse=True)
@@ -61,7 +61,7 @@ def remove(minion: Minion, test: bool = False) -> dict[str, Any]:
     return changes
 
 
-def _remove_from_engine(minion: Minion, settings: Mapping, test: bool) -> dict[str, Any]:
+def _remove_from_engine(minion: Minion, settings: Settings, test: bool) -> dict[str, Any]:
     if not minion.salt["swarm_engine.exists"]():
         return {}
     name, volume, image = (settings["consul"][key] for key in ("container", "volume", "image"))

@@ -4,11 +4,11 @@ Replace the gossip key or the management token in Consul, on one host.
 ``tls.consul_secrets`` has the phases that the CA goes through, and makes the new one.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from swarm_formula.consul import acl, config_file, keyring
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.execution import Minion
 from swarm_formula.tls import ca_record, ca_state, consul_secrets
 
@@ -16,7 +16,7 @@ from swarm_formula.tls import ca_record, ca_state, consul_secrets
 _ALL_AGENTS = 60
 
 
-def published(minion: Minion, settings: Mapping, kind: str) -> dict[str, Any]:
+def published(minion: Minion, settings: Settings, kind: str) -> dict[str, Any]:
     """Return what the CA publishes of a secret, ``{}`` if this node cannot read it (yet)."""
     is_token = kind == consul_secrets.TOKEN
     if settings["is_ca"]:

@@ -9,6 +9,7 @@ from typing import Any
 from swarm_formula.consul import acl, agent_api, config_file, raft
 from swarm_formula.consul.raft import Standing
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 
 
 class Consul:
@@ -19,7 +20,7 @@ class Consul:
         Salt's execution modules.
     """
 
-    def __init__(self, settings: Mapping, salt: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(self, settings: Settings, salt: Mapping[str, Callable[..., Any]]) -> None:
         self.settings, self.salt = settings, salt
         self.me, self.limit = settings["id"], settings["timeout"]
         self.name = settings["consul"]["container"]

@@ -2,13 +2,13 @@
 Put together the container and the configuration of Consul on one host, with its secrets.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from swarm_formula.consul import acl as consul_acl
 from swarm_formula.consul import config_file, container_spec, renewal
 from swarm_formula.consul.change import Change
 from swarm_formula.core import host_files, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import secret_store
 from swarm_formula.salt.execution import Minion
 from swarm_formula.tls import ca_state, cert_files, consul_secrets
@@ -16,7 +16,7 @@ from swarm_formula.tls import ca_state, cert_files, consul_secrets
 
 def wanted(
     minion: Minion,
-    settings: Mapping,
+    settings: Settings,
     acl: dict[str, Any] | None,
     change: Change,
     test: bool = False,
@@ -34,7 +34,7 @@ def wanted(
     return change.labelled(spec, text, is_rekeyed(minion, settings, certs)), text
 
 
-def is_rekeyed(minion: Minion, settings: Mapping, certs: cert_files.Set | None) -> bool:
+def is_rekeyed(minion: Minion, settings: Settings, certs: cert_files.Set | None) -> bool:
     """
     Check whether Consul here has the new gossip key of a renewal already, which is in progress.
 
@@ -47,7 +47,7 @@ def is_rekeyed(minion: Minion, settings: Mapping, certs: cert_files.Set | None) 
     return consul_secrets.replaces(record, consul_secrets.GOSSIP, old, certs.gossip)
 
 
-def acl(minion: Minion, settings: Mapping, test: bool) -> dict[str, Any] | None:
+def acl(minion: Minion, settings: Settings, test: bool) -> dict[str, Any] | None:
     """Return the ACL section of this node's configuration, ``None`` without ACLs."""
     if not settings["consul"]["acl"]:
         return None
@@ -56,7 +56,7 @@ def acl(minion: Minion, settings: Mapping, test: bool) -> dict[str, Any] | None:
     return consul_acl.config(_token(minion, settings, test), consul_acl.beginning())
 
 
-def _token(minion: Minion, settings: Mapping, test: bool) -> str:
+def _token(minion: Minion, settings: Settings, test: bool) -> str:
     """Return the management token: from ``swarm:consul:acl_token``, or from the CA."""
     if place := settings["consul"]["acl_token"]:
         return secret_store.load(minion.salt, place, path="swarm:consul:acl_token")

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from swarm_formula.core import errors, host_files, normalize
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import holdings, package_set
 from swarm_formula.standalone import flags
 from swarm_formula.tls.cert_files import Files
@@ -111,7 +112,7 @@ def downgrades(changes: dict[str, Any]) -> list[str]:
     ]
 
 
-def overlay_by_ipv6(settings: dict, engine_version: str) -> list[str]:
+def overlay_by_ipv6(settings: Settings, engine_version: str) -> list[str]:
     """Return a warning if this engine connects no overlay networks at the node's own address."""
     address = settings["data_path"] or settings["address"]
     if ":" not in address or not () < version(engine_version) < version(_OVERLAY_BY_IPV6):
@@ -143,7 +144,7 @@ def overruled(changes: dict[str, Any]) -> list[str]:
     ]
 
 
-def options(settings: dict, engine_version: str, files: Files) -> dict[str, Any]:
+def options(settings: Settings, engine_version: str, files: Files) -> dict[str, Any]:
     """Return the keys of ``daemon.json`` that the pillar requires, without the overlay keys."""
     classic = settings["mode"] == "classic"
     # An engine with live-restore refuses swarm mode.
@@ -164,7 +165,7 @@ def options(settings: dict, engine_version: str, files: Files) -> dict[str, Any]
     return wanted
 
 
-def overlay_options(settings: dict, advertise: str, files: Files) -> dict[str, Any]:
+def overlay_options(settings: Settings, advertise: str, files: Files) -> dict[str, Any]:
     """Return the keys that enable overlay networks through the store on this engine."""
     if not settings["overlay"]:
         return {}

@@ -15,6 +15,7 @@ from salt.exceptions import CommandExecutionError
 
 from swarm_formula.core import errors
 from swarm_formula.core import wait as core_wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import file_plan, systemd_unit
 from swarm_formula.docker import engine_api
 
@@ -131,7 +132,9 @@ def keeps_containers() -> bool:
         return bool(client.info().get("LiveRestoreEnabled", True))
 
 
-def activate(salt: Salt, settings: Mapping, restart: bool, was_up: bool, store: str | None) -> None:
+def activate(
+    salt: Salt, settings: Settings, restart: bool, was_up: bool, store: str | None
+) -> None:
     """
     Reload, restart or start the engine with the written files, and wait until it answers.
 
@@ -159,7 +162,7 @@ def activate(salt: Salt, settings: Mapping, restart: bool, was_up: bool, store: 
     wait(settings["timeout"])
 
 
-def go_back(salt: Salt, settings: Mapping, was_up: bool, restart: bool) -> None:
+def go_back(salt: Salt, settings: Settings, was_up: bool, restart: bool) -> None:
     """
     Restore the engine's previous state, after its files have been restored.
 

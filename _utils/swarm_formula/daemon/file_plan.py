@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from swarm_formula.core import errors, host_files
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json, proxy
 
 DAEMON = Path("/etc/docker/daemon.json")
@@ -240,7 +241,7 @@ def undo() -> None:
 
 
 def refused(
-    settings: Mapping, what: str, words: str, back: str, cause: Exception
+    settings: Settings, what: str, words: str, back: str, cause: Exception
 ) -> errors.SwarmError:
     """
     Return the error for a change that was rolled back; write errors do not blame the engine.

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from swarm_formula.core import host_files
 from swarm_formula.core.faults import Fault
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json
 from swarm_formula.salt import secret_store
 
@@ -39,14 +40,14 @@ def _local(registry: str) -> bool:
         return host == "localhost"
 
 
-def _registries(settings: Mapping) -> list[str]:
+def _registries(settings: Settings) -> list[str]:
     """Return the registries inside: with a CA of their own, without TLS, or at an address."""
     named = settings["registries"].items()
     inside = [host for host, one in named if one["ca_cert"] or _local(host)]
     return [*inside, *(settings["engine"]["options"].get("insecure-registries") or [])]
 
 
-def _store(settings: Mapping) -> list[str]:
+def _store(settings: Settings) -> list[str]:
     """Return the hosts of the store, which the engine asks itself for overlay networks."""
     if settings["mode"] != "classic":
         return []
@@ -54,7 +55,7 @@ def _store(settings: Mapping) -> list[str]:
     return [host for one in hosts if (host := urlsplit(f"//{one}").hostname)]
 
 
-def bypass(settings: Mapping) -> list[str]:
+def bypass(settings: Settings) -> list[str]:
     """
     Return what the engine reaches without the proxy: the pillar's ``no_proxy`` and the swarm.
 
@@ -69,7 +70,7 @@ def bypass(settings: Mapping) -> list[str]:
     return list(dict.fromkeys(filter(None, every)))
 
 
-def wanted(settings: Mapping, salt: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
+def wanted(settings: Settings, salt: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
     """Return ``{"http-proxy": URL, ...}`` with the password, ``{}`` without a proxy in pillar."""
     proxy = settings["engine"]["proxy"]
     urls = {f"{kind}-proxy": proxy[kind] for kind in _KINDS if proxy[kind]}
@@ -131,7 +132,7 @@ def secret(text: str | None) -> bool:
     return bool(text and _PASSWORD.search(text))
 
 
-def faults(settings: Mapping) -> Iterator[Fault]:
+def faults(settings: Settings) -> Iterator[Fault]:
     """Yield a fault for each key of the proxy that lacks another one or has a second home."""
     proxy = settings["engine"]["proxy"]
     if not any(proxy[kind] for kind in _KINDS):

@@ -5,6 +5,7 @@ Reserve each address for the member that has a certificate for it.
 from typing import Any
 
 from swarm_formula.core import addresses as core_addresses
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import certificate_due
 from swarm_formula.tls.ca_request import Asked
 
@@ -47,7 +48,7 @@ def without(state: dict[str, Any], minion: str) -> dict[str, Any]:
     return {**state, "issued": issued, _GRANTS: grants}
 
 
-def checked(asked: Asked, settings: dict, held: dict[str, set[str]]) -> str:
+def checked(asked: Asked, settings: Settings, held: dict[str, set[str]]) -> str:
     """
     Return the address for a node's certificate; raise an error if another minion has it.
 
@@ -79,7 +80,7 @@ def checked(asked: Asked, settings: dict, held: dict[str, set[str]]) -> str:
     return address
 
 
-def _listed(settings: dict) -> dict[str, str]:
+def _listed(settings: Settings) -> dict[str, str]:
     """Return the addresses by the pillar, ``{minion: address}``."""
     places = {**settings["managers"], **settings["servers"]}
     return {minion: core_addresses.form(place) for minion, place in places.items()}
@@ -106,7 +107,7 @@ def _owner(
     return next((one for one in (*by_pillar, *by_grant) if one != minion), None)
 
 
-def refuse_shared(asked: Asked, settings: dict, held: dict[str, set[str]]) -> None:
+def refuse_shared(asked: Asked, settings: Settings, held: dict[str, set[str]]) -> None:
     """Raise an error if a manager would get another member's ID or address as one more name."""
     if asked.minion not in settings["managers"]:
         return

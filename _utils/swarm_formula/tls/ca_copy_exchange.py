@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import ca_copy, ca_copy_store, ca_load, ca_state, seal
 from swarm_formula.tls.ca_copy import Copy
 
@@ -21,7 +22,7 @@ PEER = (
 )
 
 
-def given(minion: str, key: object, settings: dict) -> dict[str, Any]:
+def given(minion: str, key: object, settings: Settings) -> dict[str, Any]:
     """
     Return the CA encrypted for another minion's key, ``{"ca", "box"}``, or ``{"none": why}``.
 
@@ -54,10 +55,10 @@ def _sealed(copy: Copy, minion: str, key: object) -> dict[str, Any]:
 
 
 def fetch(
-    salt: Mapping[str, Callable[..., Any]], settings: dict, published: dict[str, Any]
+    salt: Mapping[str, Callable[..., Any]], settings: Settings, published: dict[str, Any]
 ) -> None:
     """Replace this host's copy by the CA's present state; the old one stays after an error."""
-    me, ca = settings["id"], settings["tls"]["ca"]
+    me, ca = settings["id"], ca_state.minion(settings)
     key, cure = ca_copy_store.own_key(), f"{me} has no current copy of the CA of {ca}"
     answer = ask(salt, [ca], key).get(ca)
     if not isinstance(answer, dict) or "box" not in answer:

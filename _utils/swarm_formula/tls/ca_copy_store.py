@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from swarm_formula.core import errors, host_files
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import ca_copy, ca_state, cert_files, pki, seal
 from swarm_formula.tls.ca_copy import Copy
 
@@ -18,7 +19,7 @@ def _key_file() -> Path:
     return host_files.CONFIG / "sealing.key"
 
 
-def is_due(settings: dict) -> bool:
+def is_due(settings: Settings) -> bool:
     """Check whether this host keeps a copy: each manager, except for the CA itself."""
     return bool(settings["tls"]["ca"]) and settings["is_manager"] and not settings["is_ca"]
 

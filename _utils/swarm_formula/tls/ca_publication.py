@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from swarm_formula.core import host_files, member_rules
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import mine as salt_mine
 from swarm_formula.salt.execution import Minion
 from swarm_formula.tls import ca_load, ca_record, ca_state
@@ -38,7 +39,7 @@ def _masked(minion: Minion, found: dict[str, Any], kind: str) -> dict[str, Any]:
     return {key: secret(one) if key.startswith(kind) else one for key, one in found.items()}
 
 
-def tell(minion: Minion, settings: dict, state: dict[str, Any]) -> None:
+def tell(minion: Minion, settings: Settings, state: dict[str, Any]) -> None:
     """Publish what the members and the Consul servers have to know of the CA's state."""
     mine, me = minion.mine(), settings["id"]
     wanted = settings["consul"]["acl"] and state.get("acl")
@@ -53,7 +54,7 @@ def tell(minion: Minion, settings: dict, state: dict[str, Any]) -> None:
 
 
 def update(
-    minion: Minion, settings: dict, change: Callable[[dict[str, Any]], dict[str, Any]]
+    minion: Minion, settings: Settings, change: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> dict[str, Any]:
     """Change the state of the CA by a function, and publish it; return the new state."""
     with host_files.alone(ca_state.LOCK):
@@ -65,7 +66,7 @@ def update(
     return state
 
 
-def reports(minion: Minion, settings: dict) -> dict[str, Any]:
+def reports(minion: Minion, settings: Settings) -> dict[str, Any]:
     """Return the reports of the members that have certificates of this CA."""
     found = minion.mine().get(salt_mine.members(settings), ca_record.REPORT)
     found = {member: said for member, said in found.items() if said}

@@ -4,6 +4,7 @@ Make the records that a swarm's CA and its members publish to each other in Salt
 
 from typing import Any
 
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import ca_state, consul_secrets, pki
 from swarm_formula.tls.cert_files import Set
 
@@ -42,7 +43,7 @@ def management(state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def is_complete(authority: dict[str, Any], settings: dict) -> bool:
+def is_complete(authority: dict[str, Any], settings: Settings) -> bool:
     """Check whether a record has all that this mode needs; that of an earlier version has not."""
     return bool(authority) and (ca_state.CLIENTS in authority or not ca_state.is_apart(settings))
 

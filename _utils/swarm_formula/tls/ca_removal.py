@@ -5,6 +5,7 @@ Remove the CA from its host, once no member needs it there.
 from typing import Any
 
 from swarm_formula.core import host_files, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.execution import Minion
 from swarm_formula.tls import ca_publication, ca_record, ca_state, pki
 
@@ -38,7 +39,7 @@ def _dependants(minion: Minion) -> str | None:
     return None
 
 
-def _has_moved(minion: Minion, settings: dict) -> bool:
+def _has_moved(minion: Minion, settings: Settings) -> bool:
     """Check whether another minion is this CA by the pillar, and has published it."""
     ca = settings["tls"]["ca"]
     if settings["is_ca"] or not ca:

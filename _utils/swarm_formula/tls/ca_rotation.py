@@ -5,6 +5,7 @@ Rotate a swarm's CA: decide which step is next, and which members it waits for.
 import time
 from typing import Any
 
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import ca_record, ca_state, pki
 
 
@@ -13,20 +14,20 @@ def is_changing(state: dict[str, Any]) -> bool:
     return bool(state["next"] or state["old"])
 
 
-def begun(state: dict[str, Any], settings: dict) -> dict[str, Any]:
+def begun(state: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Return the CA with a rotation in progress: that of now, or a new one."""
     if is_changing(state):
         return state
     return {**_announced(state, settings), "since": int(time.time())}
 
 
-def _announced(state: dict[str, Any], settings: dict) -> dict[str, Any]:
+def _announced(state: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Return the CA with a new one that members are to trust as well."""
     return ca_state.in_each(state, lambda _, what: {"next": ca_state.new(settings, what)})
 
 
 def advanced(
-    state: dict[str, Any], settings: dict, reports: dict[str, Any]
+    state: dict[str, Any], settings: Settings, reports: dict[str, Any]
 ) -> tuple[dict[str, Any], str | None]:
     """
     Return the CA one step further in its rotation, and that step; ``None`` if there is no step.
@@ -42,7 +43,7 @@ def advanced(
 
 
 def _next(
-    state: dict[str, Any], settings: dict, reports: dict[str, Any]
+    state: dict[str, Any], settings: Settings, reports: dict[str, Any]
 ) -> tuple[dict[str, Any], str | None]:
     rotation = settings["tls"]["ca_rotation"]
     if rotation not in (None, state["rotation"]) and not is_changing(state):

@@ -9,7 +9,8 @@ see ``tls.ca_copy_exchange``.
 from collections.abc import Callable
 from typing import Any
 
-from swarm_formula.core import host_files
+from swarm_formula.core import errors, host_files
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import consul_secrets, pki
 
 FILE = host_files.CONFIG / "ca.json"
@@ -18,6 +19,16 @@ LOCK = "swarm-formula-ca.lock"
 CLIENTS, _OF_CLIENTS = "clients", " clients"
 # The key of the number of the state, which grows with each change.
 SERIAL = "serial"
+
+
+def minion(settings: Settings) -> str:
+    """Return the minion that is the CA of this node; raise an error if none signs for it."""
+    if ca := settings["tls"]["ca"]:
+        return ca
+    raise errors.SwarmError(
+        f"no minion signs certificates for {settings['id']}: its pillar turns TLS off, or supplies"
+        " certificates of its own (swarm:tls)"
+    )
 
 
 def load() -> dict[str, Any]:
@@ -31,15 +42,15 @@ def save(state: dict[str, Any]) -> None:
     host_files.write(FILE, host_files.to_json(state), mode=0o600)
 
 
-def new(settings: dict, what: str = "") -> dict[str, Any]:
+def new(settings: Settings, what: str = "") -> dict[str, Any]:
     """Return a new key and certificate; ``what`` is the end of the CA's name."""
     tls, name = settings["tls"], f"swarm-formula {settings['id']}{what}"
     return pki.new_authority(name, tls["ca_days"], tls["key_type"])._asdict()
 
 
-def found(settings: dict) -> dict[str, Any]:
+def found(settings: Settings) -> dict[str, Any]:
     """Return a new CA with a gossip key for Consul. Pure except for random values and the time."""
-    state = {
+    state: dict[str, Any] = {
         "ca": new(settings),
         "next": None,
         "old": [],
@@ -50,7 +61,7 @@ def found(settings: dict) -> dict[str, Any]:
     return with_clients(state, settings)
 
 
-def is_apart(settings: dict) -> bool:
+def is_apart(settings: Settings) -> bool:
     """
     Check whether clients have a CA of their own, the only one that engines accept clients of.
 
@@ -61,14 +72,14 @@ def is_apart(settings: dict) -> bool:
     return settings["mode"] == "builtin"
 
 
-def with_clients(state: dict[str, Any], settings: dict) -> dict[str, Any]:
+def with_clients(state: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Return the CA, with a second one for clients if needed. Pure except for its key."""
     if state.get(CLIENTS) or not is_apart(settings):
         return state
     return {**state, CLIENTS: {"ca": new(settings, _OF_CLIENTS), "next": None, "old": []}}
 
 
-def with_token(state: dict[str, Any], settings: dict) -> dict[str, Any]:
+def with_token(state: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Return the CA, with Consul's management token if needed. Pure except for the random token."""
     consul = settings["consul"]
     if state.get("acl") or not consul["acl"] or consul["acl_token"]:

@@ -6,6 +6,7 @@ import ipaddress
 from typing import Any
 
 from swarm_formula.core import addresses as core_addresses
+from swarm_formula.core.settings_types import Settings, Tls
 from swarm_formula.tls import ca_record, ca_state, pki
 from swarm_formula.tls.cert_files import Set
 
@@ -13,7 +14,7 @@ from swarm_formula.tls.cert_files import Set
 NODE, CLIENT = "node", "client"
 
 
-def due(minion: str, address: str, settings: dict) -> pki.Grant:
+def due(minion: str, address: str, settings: Settings) -> pki.Grant:
     """Return what a node's certificate must contain, by its roles and the mode. Pure."""
     # A node connects to its own Consul over loopback.
     names, addresses = [minion, "localhost"], [core_addresses.form(address), "127.0.0.1"]
@@ -30,7 +31,7 @@ def due(minion: str, address: str, settings: dict) -> pki.Grant:
     )
 
 
-def node_usages(settings: dict) -> tuple[str, ...]:
+def node_usages(settings: Settings) -> tuple[str, ...]:
     """Return what a node's certificate is for: only a node of classic mode is also a client."""
     apart = ca_state.is_apart(settings)
     return (pki.SERVER,) if apart else (pki.SERVER, pki.CLIENT)
@@ -52,9 +53,7 @@ def split(names: list[str]) -> tuple[list[str], list[str]]:
     return hosts, addresses
 
 
-def lack(
-    have: Set | None, authority: dict[str, Any], grant: pki.Grant, tls: dict[str, Any]
-) -> str | None:
+def lack(have: Set | None, authority: dict[str, Any], grant: pki.Grant, tls: Tls) -> str | None:
     """
     Return why a host needs a new certificate, ``None`` if it needs none.
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 
 GOSSIP, TOKEN = "gossip", "acl"
 _WORDS = {GOSSIP: "gossip key", TOKEN: "management token"}
@@ -31,7 +32,7 @@ def made(kind: str) -> str:
     return base64.b64encode(os.urandom(_GOSSIP_BYTES)).decode()
 
 
-def refusal(kind: str, settings: Mapping) -> str | None:
+def refusal(kind: str, settings: Settings) -> str | None:
     """Return why the formula does not renew this secret, with what to do, ``None`` if it does."""
     consul = settings["consul"]
     if kind not in (GOSSIP, TOKEN):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from swarm_formula.core import errors, host_files
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import secret_store
 from swarm_formula.salt.mine import Mine
 from swarm_formula.tls import cert_files, certificate_due, pki, signing, trust
@@ -21,7 +22,7 @@ class Member(NamedTuple):
     """This host: its execution functions, its settings, and the access to the mine."""
 
     salt: Mapping[str, Callable[..., Any]]
-    settings: dict
+    settings: Settings
     mine: Mine
 
 
@@ -91,7 +92,7 @@ def _filled(have: cert_files.Set, wanted: cert_files.Set) -> Due:
     return Due(wanted, "other CAs are trusted")
 
 
-def _needed(settings: dict) -> set[str]:
+def _needed(settings: Settings) -> set[str]:
     """Return the names and addresses that a certificate supplied by the user must contain."""
     found = {settings["address"], *(settings["tls"]["names"] if settings["is_manager"] else ())}
     # A node connects to its own Consul over loopback.
@@ -99,7 +100,7 @@ def _needed(settings: dict) -> set[str]:
 
 
 def _gain(
-    settings: dict,
+    settings: Settings,
     have: cert_files.Set | None,
     new: cert_files.Set,
     due: pki.Grant,
@@ -115,7 +116,7 @@ def _gain(
     return None if pki.names(new.cert) == pki.names(have.cert) else why
 
 
-def _refuse_lack(settings: dict, new: cert_files.Set, due: pki.Grant) -> None:
+def _refuse_lack(settings: Settings, new: cert_files.Set, due: pki.Grant) -> None:
     """
     Raise an error if a new certificate is for other usages, or lacks a name or an address.
 
@@ -172,14 +173,18 @@ def _brought(member: Member, due: set[str]) -> cert_files.Set:
     return found
 
 
-def _read(settings: dict) -> dict[str, str]:
+def _read(settings: Settings) -> dict[str, str]:
     """Return the texts of the user's certificate files."""
     tls, texts = settings["tls"], {}
-    for key, option in (("ca", "ca_cert"), ("cert", "cert"), ("key", "key")):
-        text = host_files.read(Path(tls[option]))
+    for key, option, path in (
+        ("ca", "ca_cert", tls["ca_cert"]),
+        ("cert", "cert", tls["cert"]),
+        ("key", "key", tls["key"]),
+    ):
+        text = host_files.read(Path(path)) if path else None
         if text is None:
             raise errors.SwarmError(
-                f"there is no file {tls[option]} on {settings['id']} (swarm:tls:{option})"
+                f"there is no file {path} on {settings['id']} (swarm:tls:{option})"
             )
         texts[key] = text
     return texts

@@ -6,16 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from swarm_formula.core import errors, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import caller
-from swarm_formula.tls import pki
+from swarm_formula.tls import ca_state, pki
 
 # Seconds to wait for an answer from the CA's minion.
 _ANSWER = 15
 
 
-def request(salt: Mapping[str, Callable[..., Any]], settings: dict, key: str, kind: str) -> str:
+def request(salt: Mapping[str, Callable[..., Any]], settings: Settings, key: str, kind: str) -> str:
     """Return a certificate for a key of this node, signed by the CA."""
-    me, ca = settings["id"], settings["tls"]["ca"]
+    me, ca = settings["id"], ca_state.minion(settings)
     wanted = {
         "csr": pki.request(key, me),
         "kind": kind,
