@@ -5,6 +5,7 @@ Update the settings of the cluster on its leader: ``swarm:builtin:cluster``, the
 """
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 
 from swarm_formula.builtin import node_update
@@ -31,10 +32,11 @@ def apply(host: Host, test: bool) -> dict[str, Any]:
         if not test and changes.keys() & {_AUTHORITY, spec.ROTATION}:
             # Publish the new join tokens: they contain a digest of the CA.
             host.minion.salt["swarm_builtin.tell"]()
-    if builtin["unlock_key"] and membership.manager(swarm_api.swarm(host.client)):
+    place = builtin["unlock_key"]
+    if place and membership.manager(swarm_api.swarm(host.client)):
         if builtin["cluster"]["autolock"] and not test:
             _await_key(host)
-        changes |= _keep_key(host, test)
+        changes |= _keep_key(host, place, test)
     return changes
 
 
@@ -67,7 +69,7 @@ def _apply_spec(host: Host, test: bool) -> dict[str, Any]:
     return changes | done
 
 
-def _update(host: Host, options: dict[str, Any]) -> dict[str, Any]:
+def _update(host: Host, options: Mapping[str, Any]) -> dict[str, Any]:
     """Update the cluster's settings; return the nodes that were pruned in order to do so."""
     try:
         update.update_cluster(host.client, options)
@@ -94,16 +96,14 @@ def _await_rotation(host: Host, wanted: str | None = None) -> dict[str, Any]:
 def _apply_authority(host: Host, test: bool) -> dict[str, Any]:
     """Rotate the cluster to the signing CA of the pillar, if one is configured."""
     builtin = host.settings["builtin"]
-    if not builtin["signing_ca_cert"]:
+    cert_place, key_place = builtin["signing_ca_cert"], builtin["signing_ca_key"]
+    if not cert_place:
         return {}
+    salt, path = host.minion.salt, "swarm:builtin:signing_ca"
+    cert = secret_store.load(salt, cert_place, path=f"{path}_cert")
     # Without a key, the CAs in swarm:builtin:cluster:external-ca hold it and sign.
-    cert, key = (
-        secret_store.load(host.minion.salt, builtin[one], path=f"swarm:builtin:{one}")
-        if builtin[one]
-        else ""
-        for one in ("signing_ca_cert", "signing_ca_key")
-    )
-    wanted = pki.fingerprint(cert, builtin["signing_ca_cert"])
+    key = secret_store.load(salt, key_place, path=f"{path}_key") if key_place else ""
+    wanted = pki.fingerprint(cert, cert_place)
     found = spec.root(host.client.inspect_swarm())
     if found == wanted:
         return {}
@@ -125,9 +125,9 @@ def _await_key(host: Host) -> None:
         wait.until(probe, min(host.settings["timeout"], _TOGETHER))
 
 
-def _keep_key(host: Host, test: bool) -> dict[str, Any]:
+def _keep_key(host: Host, place: str, test: bool) -> dict[str, Any]:
     """Store the cluster's unlock key, if it has one, in the place that the pillar names."""
-    salt, place = host.minion.salt, host.settings["builtin"]["unlock_key"]
+    salt = host.minion.salt
     key = host.client.get_unlock_key()["UnlockKey"]
     if not key or secret_store.load(salt, place, missing="") == key:
         return {}

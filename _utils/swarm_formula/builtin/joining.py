@@ -137,9 +137,8 @@ def _take(host: Host, known: Known, step: Step) -> str | None:
         return _leave_by_force(host)
     if step.what == RESTART:
         return restart(host)
-    if step.what == UNLOCK:
-        place, path = host.settings["builtin"]["unlock_key"], "swarm:builtin:unlock_key"
-        key = secret_store.load(host.minion.salt, place, path=path)
+    if step.what == UNLOCK and (place := host.settings["builtin"]["unlock_key"]):
+        key = secret_store.load(host.minion.salt, place, path="swarm:builtin:unlock_key")
         return entry.unlock(host.client, key)
     return None
 
