@@ -50,7 +50,7 @@ def authority(reports: Reports) -> str | None:
     return next((one.get("ca") for one in reports.values() if one.get("ca")), None)
 
 
-def node_key(member: str, report: object, known: Said) -> str | None:
+def node_key(member: str, report: Report | str | None, known: Said) -> str | None:
     """Return the key of a member's node: from its report, else by the host name of the node."""
     # An engine whose swarm mode has failed does not report its node.
     if isinstance(report, dict) and failure(report) is None:
@@ -59,7 +59,7 @@ def node_key(member: str, report: object, known: Said) -> str | None:
     return named[0] if len(named) == 1 else None
 
 
-def failure(report: object) -> str | None:
+def failure(report: Report | str | None) -> str | None:
     """Return the state of a member's engine if its swarm mode has failed, else ``None``."""
     state = report.get("state") if isinstance(report, dict) else None
     return state if state in FAILED else None
