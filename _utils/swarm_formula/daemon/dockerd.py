@@ -9,15 +9,17 @@ import filecmp
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from salt.exceptions import CommandExecutionError
 
 from swarm_formula.core import errors
 from swarm_formula.core import wait as core_wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import file_plan, systemd_unit
 from swarm_formula.docker import engine_api
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 # Seconds within which dockerd reports a reload by an event.
 _RELOAD = 15
@@ -46,7 +48,7 @@ def version() -> str | None:
         return None
 
 
-def replaced(options: Mapping) -> bool:
+def replaced(options: Mapping[str, Any]) -> bool:
     """
     Return whether the running engine is a different program from the installed one.
 
@@ -130,7 +132,9 @@ def keeps_containers() -> bool:
         return bool(client.info().get("LiveRestoreEnabled", True))
 
 
-def activate(salt: Salt, settings: Mapping, restart: bool, was_up: bool, store: str | None) -> None:
+def activate(
+    salt: Salt, settings: Settings, restart: bool, was_up: bool, store: str | None
+) -> None:
     """
     Reload, restart or start the engine with the written files, and wait until it answers.
 
@@ -158,7 +162,7 @@ def activate(salt: Salt, settings: Mapping, restart: bool, was_up: bool, store: 
     wait(settings["timeout"])
 
 
-def go_back(salt: Salt, settings: Mapping, was_up: bool, restart: bool) -> None:
+def go_back(salt: Salt, settings: Settings, was_up: bool, restart: bool) -> None:
     """
     Restore the engine's previous state, after its files have been restored.
 
@@ -236,7 +240,7 @@ def _astray(tasks: Path, sandboxes: Path) -> set[str]:
     return {thread for thread, inode in threads.items() if inode not in known}
 
 
-def lost_threads(options: Mapping) -> set[str]:
+def lost_threads(options: Mapping[str, Any]) -> set[str]:
     """
     Return the engine's threads that are in a network namespace that is not one of its sandboxes.
 

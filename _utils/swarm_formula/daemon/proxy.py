@@ -8,10 +8,12 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from swarm_formula.core import host_files
 from swarm_formula.core.faults import Fault
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json
 from swarm_formula.salt import secret_store
 
@@ -38,14 +40,14 @@ def _local(registry: str) -> bool:
         return host == "localhost"
 
 
-def _registries(settings: Mapping) -> list[str]:
+def _registries(settings: Settings) -> list[str]:
     """Return the registries inside: with a CA of their own, without TLS, or at an address."""
     named = settings["registries"].items()
     inside = [host for host, one in named if one["ca_cert"] or _local(host)]
     return [*inside, *(settings["engine"]["options"].get("insecure-registries") or [])]
 
 
-def _store(settings: Mapping) -> list[str]:
+def _store(settings: Settings) -> list[str]:
     """Return the hosts of the store, which the engine asks itself for overlay networks."""
     if settings["mode"] != "classic":
         return []
@@ -53,7 +55,7 @@ def _store(settings: Mapping) -> list[str]:
     return [host for one in hosts if (host := urlsplit(f"//{one}").hostname)]
 
 
-def bypass(settings: Mapping) -> list[str]:
+def bypass(settings: Settings) -> list[str]:
     """
     Return what the engine reaches without the proxy: the pillar's ``no_proxy`` and the swarm.
 
@@ -68,7 +70,7 @@ def bypass(settings: Mapping) -> list[str]:
     return list(dict.fromkeys(filter(None, every)))
 
 
-def wanted(settings: Mapping, salt: Mapping[str, Callable]) -> dict:
+def wanted(settings: Settings, salt: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
     """Return ``{"http-proxy": URL, ...}`` with the password, ``{}`` without a proxy in pillar."""
     proxy = settings["engine"]["proxy"]
     urls = {f"{kind}-proxy": proxy[kind] for kind in _KINDS if proxy[kind]}
@@ -81,19 +83,19 @@ def wanted(settings: Mapping, salt: Mapping[str, Callable]) -> dict:
     return {**urls, "no-proxy": ",".join(bypass(settings))}
 
 
-def environment(proxy: Mapping) -> dict:
+def environment(proxy: Mapping[str, Any]) -> dict[str, Any]:
     """Return the variables for programs that read their proxy from the environment."""
     upper = {key.upper().replace("-", "_"): value for key, value in proxy.items()}
     return {**upper, **{key.lower(): value for key, value in upper.items()}}
 
 
-def keys(proxy: Mapping, engine_version: str) -> dict:
+def keys(proxy: Mapping[str, Any], engine_version: str) -> dict[str, Any]:
     """Return the keys of ``daemon.json`` for this version."""
     known = daemon_json.version(engine_version) >= _IN_DAEMON_JSON
     return {KEY: dict(proxy)} if proxy and known else {}
 
 
-def files(proxy: Mapping, engine_version: str, folder: Path) -> dict:
+def files(proxy: Mapping[str, Any], engine_version: str, folder: Path) -> dict[str, Any]:
     """
     Return ``{path: text}`` of the unit's files, ``None`` for no file.
 
@@ -118,7 +120,7 @@ def shown(value: object) -> object:
     return _PASSWORD.sub(r"\1:***@", value) if isinstance(value, str) else value
 
 
-def reported(old: object, new: object) -> dict:
+def reported(old: object, new: object) -> dict[str, Any]:
     """Return a change for the report: without passwords, also if nothing else differs."""
     before, after = shown(old), shown(new)
     same = before == after and old != new
@@ -130,7 +132,7 @@ def secret(text: str | None) -> bool:
     return bool(text and _PASSWORD.search(text))
 
 
-def faults(settings: Mapping) -> Iterator[Fault]:
+def faults(settings: Settings) -> Iterator[Fault]:
     """Yield a fault for each key of the proxy that lacks another one or has a second home."""
     proxy = settings["engine"]["proxy"]
     if not any(proxy[kind] for kind in _KINDS):

@@ -6,7 +6,7 @@ node another minion has.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, overload
 
 from swarm_formula.core import errors
 
@@ -179,14 +179,26 @@ def shown(value: object) -> str:
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
-def plain(value: object, depth: int = 0) -> object:
+@overload
+def plain(value: dict[str, Any]) -> dict[str, Any]: ...
+
+
+@overload
+def plain(value: list[Any]) -> list[Any]: ...
+
+
+def plain(value: object) -> object:
     """Return a value with all its texts as they may be shown: a minion may have sent any of it."""
+    return _plain(value, 0)
+
+
+def _plain(value: object, depth: int) -> object:
     if depth > _DEEPEST:
         return "..."
     if isinstance(value, dict):
-        return {shown(key): plain(one, depth + 1) for key, one in value.items()}
+        return {shown(key): _plain(one, depth + 1) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(one, depth + 1) for one in value]
+        return [_plain(one, depth + 1) for one in value]
     return value if isinstance(value, bool | int | float | None) else shown(value)
 
 

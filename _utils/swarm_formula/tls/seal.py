@@ -7,6 +7,7 @@ recipient can read the text, and a changed text is refused. The sender is not au
 
 import base64
 import binascii
+from typing import Any
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -61,7 +62,7 @@ def sealed(text: str, recipient: str, purpose: str) -> dict[str, str]:
     return {"key": _text(own), "text": _text(cipher.encrypt(_NONCE, text.encode(), None))}
 
 
-def opened(box: object, key: str, purpose: str) -> str:
+def opened(box: Any, key: str, purpose: str) -> str:
     """Return the text that was encrypted for this private key and purpose."""
     private = _private(key)
     try:
@@ -89,7 +90,7 @@ def _text(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-def _bytes(text: object) -> bytes:
+def _bytes(text: Any) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, TypeError) as err:
