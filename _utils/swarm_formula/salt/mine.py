@@ -72,8 +72,11 @@ class Mine:
         self._told: dict[str, object] = {}
         self.masterless = opts.get("file_client") == "local"
 
-    def get(self, target: str | list[str], name: str) -> dict[str, Any]:
-        """Return ``{minion: value}`` from the mine, for a target or a list of minions."""
+    def get(self, target: str | list[str], name: str | list[str]) -> dict[str, Any]:
+        """
+        Return ``{minion: value}`` from the mine, for a target or a list of minions; for a list of
+        names, ``{name: {minion: value}}``.
+        """
         kind = "list" if isinstance(target, list) else TYPE
         return {} if self.masterless else self._salt["mine.get"](target, name, tgt_type=kind) or {}
 
