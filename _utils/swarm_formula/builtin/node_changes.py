@@ -50,7 +50,7 @@ def spec_changes(minion: str, spec: dict[str, Any], settings: Settings) -> dict[
         spec.get("Labels") or {},
     )
     labels = _labels(have, wanted["labels"], settings["builtin"]["exact_labels"])
-    found = {"Labels": labels} if labels != have else {}
+    found: dict[str, Any] = {"Labels": labels} if labels != have else {}
     # A node that is drained for a restart gets its availability when its engine is back.
     availability = None if node_info.drained_from({"Spec": spec}) else wanted["availability"]
     if availability and availability != spec["Availability"]:

@@ -118,8 +118,8 @@ def _restore(host: Host, claims: dict[str, str], test: bool) -> dict[str, Any]:
 
     def new(node: dict[str, Any]) -> str | None:
         minion = names.get(node["ID"], "")
-        given = member_rules.settings_of(minion, host.settings["nodes"]) if minion else {}
-        return given.get("availability") or node_info.drained_from(node)
+        given = member_rules.settings_of(minion, host.settings["nodes"]) if minion else None
+        return (given and given["availability"]) or node_info.drained_from(node)
 
     return {f"node {one['ID']}": {"availability": {"old": old, "new": new(one)}} for one in left}
 

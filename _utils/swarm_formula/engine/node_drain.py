@@ -131,8 +131,8 @@ def restore(client: Any, node: str | None, wanted: str | None) -> str | None:
 
 def restore_of(client: Any, node: str | None, minion: str, settings: Settings) -> str | None:
     """Restore the availability of the node of a minion (empty: unknown), see ``restore``."""
-    given = member_rules.settings_of(minion, settings["nodes"]) if minion else {}
-    wanted = given.get("availability")
+    given = member_rules.settings_of(minion, settings["nodes"]) if minion else None
+    wanted = given["availability"] if given else None
     return restore(client, node, wanted)
 
 
