@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from swarm_formula.core import host_files
 from swarm_formula.core.faults import Fault
-from swarm_formula.core.settings_types import Proxy, Settings
+from swarm_formula.core.settings_types import AnySettings, Proxy, Settings
 from swarm_formula.daemon import daemon_json
 from swarm_formula.salt import secret_store
 
@@ -141,7 +141,7 @@ def secret(text: str | None) -> bool:
     return bool(text and _PASSWORD.search(text))
 
 
-def faults(settings: Settings) -> Iterator[Fault]:
+def faults(settings: AnySettings) -> Iterator[Fault]:
     """Yield a fault for each key of the proxy that lacks another one or has a second home."""
     proxy = settings["engine"]["proxy"]
     urls, login = _urls(proxy), {"username": proxy["username"], "password": proxy["password"]}

@@ -99,6 +99,8 @@ def _files(
 
 def overlay_options(settings: Settings) -> dict[str, Any]:
     """Return the keys of daemon.json for overlay networks, empty without them."""
+    if not settings["overlay"]:
+        return {}
     # Use stable paths: when their target changes, `configure` has already restarted the engine.
     return daemon_json.overlay_options(
         settings, containers.engine_endpoint(settings), cert_files.NODE.steady()

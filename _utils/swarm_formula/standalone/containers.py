@@ -8,6 +8,7 @@ depend on Docker's proxy, which may end before they do.
 from collections.abc import Mapping
 from typing import Any
 
+from swarm_formula.core import errors
 from swarm_formula.core.addresses import endpoint
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.standalone import flags
@@ -19,7 +20,17 @@ HOST = {"network_mode": "host", "userns_mode": "host"}
 
 def engine_endpoint(settings: Settings) -> str:
     """Return the ``host:port`` at which other hosts reach this node's engine."""
-    return endpoint(settings["address"], settings["engine"]["port"])
+    return endpoint(settings["address"], _engine_port(settings))
+
+
+def _engine_port(settings: Settings) -> int:
+    """Return the engine's TCP port; raise an error if it has none, as in builtin mode."""
+    if port := settings["engine"]["port"]:
+        return port
+    raise errors.SettingsError(
+        f"the engine of {settings['id']} has no TCP port: set swarm:engine:port, such as 2376, and"
+        " apply again"
+    )
 
 
 def manager_endpoints(settings: Settings) -> dict[str, str]:
@@ -28,7 +39,8 @@ def manager_endpoints(settings: Settings) -> dict[str, str]:
 
     In builtin mode, that is their engines' API.
     """
-    port = settings["engine" if settings["mode"] == "builtin" else "manager"]["port"]
+    builtin = settings["mode"] == "builtin"
+    port = _engine_port(settings) if builtin else settings["manager"]["port"]
     ids = sorted(settings["managers"], key=lambda one: one != settings["id"])
     return {one: endpoint(settings["managers"][one], port) for one in ids}
 
