@@ -6,35 +6,42 @@ Another container may have such a name by chance: its command tells it apart.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from swarm_formula.core import errors, host_files
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 
+# The sections of the pillar that have a container.
+Section = Literal["consul", "manager", "agent"]
+
 _RECORD = "containers"
 # Without a name in the pillar.
-DEFAULTS = {"consul": "swarm-consul", "manager": "swarm-manager", "agent": "swarm-agent"}
+DEFAULTS: dict[Section, str] = {
+    "consul": "swarm-consul",
+    "manager": "swarm-manager",
+    "agent": "swarm-agent",
+}
 # The first word of each container's command.
-_COMMANDS = {"consul": "agent", "manager": "manage", "agent": "join"}
+_COMMANDS: dict[Section, str] = {"consul": "agent", "manager": "manage", "agent": "join"}
 
 
-def _former(section: str) -> str:
+def _former(section: Section) -> str:
     """Return the recorded name; without a record, most likely the default."""
     name: str = host_files.record(_RECORD).get(section, DEFAULTS[section])
     return name
 
 
-def is_ours(section: str, command: Sequence[str]) -> bool:
+def is_ours(section: Section, command: Sequence[str]) -> bool:
     """Check whether a container with this command is the formula's, such as its ``consul``."""
     return list(command[:1]) == [_COMMANDS[section]]
 
 
-def _names(settings: Mapping[str, Any]) -> dict[str, str]:
+def _names(settings: Settings) -> dict[Section, str]:
     return {section: settings[section]["container"] for section in _COMMANDS}
 
 
-def ours(settings: Mapping[str, Any], commands: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def ours(settings: Settings, commands: Mapping[str, Sequence[str]]) -> dict[Section, str]:
     """Return ``{section: name}`` of the formula's own containers among ``{name: command}``."""
     return {
         section: name
@@ -43,7 +50,7 @@ def ours(settings: Mapping[str, Any], commands: Mapping[str, Sequence[str]]) -> 
     }
 
 
-def strangers(settings: Mapping[str, Any], commands: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def strangers(settings: Settings, commands: Mapping[str, Sequence[str]]) -> dict[Section, str]:
     """Return ``{section: name}`` of containers with a name of the formula that are not its own."""
     return {
         section: name
@@ -52,13 +59,13 @@ def strangers(settings: Mapping[str, Any], commands: Mapping[str, Sequence[str]]
     }
 
 
-def _own(salt: Mapping[str, Callable[..., Any]], section: str, name: str) -> bool:
+def _own(salt: Mapping[str, Callable[..., Any]], section: Section, name: str) -> bool:
     found = salt["swarm_container.get"](name)
     return bool(found) and is_ours(section, found["command"])
 
 
 def remove(
-    settings: Mapping[str, Any], salt: Mapping[str, Callable[..., Any]], section: str, test: bool
+    settings: Settings, salt: Mapping[str, Callable[..., Any]], section: Section, test: bool
 ) -> dict[str, Any]:
     """Remove a container if it is the formula's own; return what changed."""
     name, changes = settings[section]["container"], {}
@@ -70,14 +77,14 @@ def remove(
     return changes
 
 
-def others(settings: Mapping[str, Any], salt: Mapping[str, Callable[..., Any]]) -> set[str]:
+def others(settings: Settings, salt: Mapping[str, Callable[..., Any]]) -> set[str]:
     """Return the names of this engine's containers, except the formula's and swarm tasks."""
     there, names = set(salt["swarm_container.names"](tasks=False)), _names(settings)
     return there - {name for key, name in names.items() if name in there and _own(salt, key, name)}
 
 
 def rename(
-    settings: Mapping[str, Any], salt: Mapping[str, Callable[..., Any]], section: str, test: bool
+    settings: Settings, salt: Mapping[str, Callable[..., Any]], section: Section, test: bool
 ) -> dict[str, Any]:
     """Rename a container to its current name in the pillar; return what changed."""
     name, old = settings[section]["container"], _former(section)
@@ -89,7 +96,7 @@ def rename(
     return {"name": {"old": old, "new": name}} if renamed else {}
 
 
-def _is_free(salt: Mapping[str, Callable[..., Any]], name: str, old: str, section: str) -> bool:
+def _is_free(salt: Mapping[str, Callable[..., Any]], name: str, old: str, section: Section) -> bool:
     """Check whether the formula's container has the old name, and no container the new one."""
     get = salt["swarm_container.get"]
     try:
@@ -100,7 +107,7 @@ def _is_free(salt: Mapping[str, Callable[..., Any]], name: str, old: str, sectio
         return False
 
 
-def _note(section: str, name: str) -> None:
+def _note(section: Section, name: str) -> None:
     noted = host_files.record(_RECORD)
     named = {**noted, section: name if name != DEFAULTS[section] else ""}
     host_files.note(_RECORD, {key: one for key, one in named.items() if one})

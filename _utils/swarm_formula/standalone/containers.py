@@ -76,7 +76,7 @@ def _discovery(settings: Settings, given: Mapping[str, Any], files: Files) -> di
     return {"discovery-opt": {**flags.kv_tls(files), **given.get("discovery-opt", {})}}
 
 
-def manager_tls(settings: Settings, files: Files) -> dict[str, Any] | None:
+def manager_tls(settings: Settings, files: Files) -> dict[str, str | None] | None:
     """Return the TLS files for requests to a manager, ``None`` for a manager without TLS."""
     if settings["tls"]["used"]:
         return {"cert": files.cert, "key": files.key, "ca": files.ca}

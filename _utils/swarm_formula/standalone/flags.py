@@ -4,7 +4,7 @@ Define the flags of classic Swarm's ``manage`` and ``join``, and build their com
 Names, defaults and limits are taken from swarm 1.2.9 (``cli/flags.go``). Pure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from swarm_formula.core import checks
@@ -84,7 +84,7 @@ def _as_duration(flag: str, value: object) -> object:
     return f"{value:f}".rstrip("0").rstrip(".") + "s"
 
 
-def argv(options: Mapping[str, Any], table: Mapping[str, Any]) -> list[str]:
+def argv(options: Mapping[str, object], table: Iterable[str]) -> list[str]:
     """
     Return ``options`` as command line arguments, in the order of ``table``.
 

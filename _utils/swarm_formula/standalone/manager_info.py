@@ -100,7 +100,9 @@ def parse(info: object, own: str = "") -> Manager:
     return Manager(role, primary, {node.address: node for node in nodes}, version)
 
 
-def fetch(endpoint: str, tls: Mapping[str, Any] | None = None, timeout: float = 3) -> Manager:
+def fetch(
+    endpoint: str, tls: Mapping[str, str | None] | None = None, timeout: float = 3
+) -> Manager:
     """
     Query the manager at ``host:port``. Replicas answer too; ``/info`` never blocks.
 
@@ -113,7 +115,8 @@ def fetch(endpoint: str, tls: Mapping[str, Any] | None = None, timeout: float = 
         with deadlines.Session() as session:
             session.trust_env = False
             if tls:
-                session.cert = (tls["cert"], tls["key"])
+                if (cert := tls["cert"]) and (key := tls["key"]):
+                    session.cert = (cert, key)
                 session.verify = tls["ca"] or False
             answer = session.get(f"{scheme}://{endpoint}/info", timeout=timeout)
             answer.raise_for_status()

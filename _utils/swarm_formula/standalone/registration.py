@@ -11,20 +11,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from swarm_formula.core import errors, wait
+from swarm_formula.core.settings_types import Settings
 
 _ANOTHER = "shows up with another ID"
 # Seconds within which the primary learns from the store that a node is gone.
 _NOTICED = 20
 
 
-def is_due(settings: Mapping[str, Any], missing: str) -> bool:
+def is_due(settings: Settings, missing: str) -> bool:
     """Check whether a node has to be registered again, by the primary's word on it."""
     return settings["managed_store"] and _ANOTHER in missing
 
 
 def renew(
     salt: Mapping[str, Callable[..., Any]],
-    settings: Mapping[str, Any],
+    settings: Settings,
     missing: Callable[[], str | None],
 ) -> None:
     """
