@@ -230,7 +230,7 @@ def _names_on(client, own):
 
 def _members(own):
     settings = __salt__["swarm_settings.get"]()
-    if not settings["own_store"]:
+    if not settings["managed_store"]:
         return None
     with contextlib.suppress(errors.StoreError):
         client = agent_api.connect(settings, cert_files.NODE.current())

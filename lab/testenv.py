@@ -19,6 +19,7 @@ TOOLS = (
     "pytest-salt-factories>=1.0.4,<2",
     "hypothesis>=6.100,<7",
     "ruff>=0.12,<0.18",
+    "mypy>=2.4,<3",
     "yamllint>=1.35,<2",
     "salt-lint>=0.9.2,<1",
 )

@@ -90,16 +90,17 @@ def schema_like(draw, fields=schema.SCHEMA):
 
 def usable(settings):
     """Make everything of settings that is made of them on a node."""
+    daemon_json.options(settings, "20.10.5", FILES)
+    warnings.warnings(settings)
+    if settings["mode"] == "builtin":
+        return []
     certs = cert_files.Set("ca", "cert", "key", "gossip")
-    container_spec.consul_container(settings, "/etc/swarm-formula", certs, FILES)
-    made = [
+    container_spec.consul_container(settings, certs, FILES)
+    daemon_json.overlay_options(settings, containers.engine_endpoint(settings), FILES)
+    return [
         containers.manager_container(settings, FILES),
         containers.agent_container(settings, FILES),
     ]
-    daemon_json.options(settings, "20.10.5", FILES)
-    daemon_json.overlay_options(settings, containers.engine_endpoint(settings), FILES)
-    warnings.warnings(settings)
-    return made
 
 
 @given(json_like | schema_like())

@@ -5,8 +5,10 @@ A record is ``{"cluster": ..., "node": ..., "address": ..., "token": ...}``.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 
 # Parts of Docker's errors for a token that is not the cluster's, or belongs to another CA.
 _BAD_TOKEN = ("valid join token is necessary", "does not match fingerprint")
@@ -18,7 +20,7 @@ def is_record(value: object) -> bool:
     return isinstance(value, Mapping) and all(isinstance(value.get(key), str) for key in keys)
 
 
-def others(settings: dict, records: dict) -> dict:
+def others(settings: Settings, records: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the records of the other managers in the pillar."""
     return {
         name: records[name]
@@ -27,12 +29,13 @@ def others(settings: dict, records: dict) -> dict:
     }
 
 
-def _digest(record: Mapping) -> str:
+def _digest(record: Mapping[str, Any]) -> str:
     """Return the part of a join token that binds it to the CA of its cluster."""
-    return record["token"].rpartition("-")[0]
+    token: str = record["token"]
+    return token.rpartition("-")[0]
 
 
-def donors(settings: dict, records: dict) -> dict[str, dict]:
+def donors(settings: Settings, records: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """
     Return the records of the managers through which this node may join, the preferred one first.
 
@@ -64,7 +67,7 @@ def donors(settings: dict, records: dict) -> dict[str, dict]:
     return rest
 
 
-def reachable(settings: dict, records: dict) -> dict[str, str]:
+def reachable(settings: Settings, records: Mapping[str, dict[str, Any]]) -> dict[str, str]:
     """Return ``{ID: token}`` of the managers through which to join, the preferred one first."""
     return {
         name: one["token"] for name, one in donors(settings, records).items() if one.get("token")

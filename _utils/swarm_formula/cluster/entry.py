@@ -3,11 +3,13 @@ Create, join and unlock a cluster with this host's engine.
 """
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 
 from swarm_formula.cluster import donors, spec, swarm_api
 from swarm_formula.core import errors, member_rules, wait
 from swarm_formula.core.addresses import endpoint
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 
 # After 20 s, the engine stops waiting for a join, and continues it in the background.
@@ -16,7 +18,7 @@ _GOES_ON = "will continue in the background"
 _COMES = 60
 
 
-def _places(settings: dict) -> dict:
+def _places(settings: Settings) -> dict[str, Any]:
     builtin, own = settings["builtin"], settings["address"]
     anywhere = "[::]" if ":" in own else "0.0.0.0"  # noqa: S104
     places = {
@@ -29,7 +31,7 @@ def _places(settings: dict) -> dict:
     return {**places, **({"Availability": availability} if availability else {})}
 
 
-def init(client: Any, settings: dict) -> None:
+def init(client: Any, settings: Settings) -> None:
     """Create a new cluster with this engine as its only node."""
     builtin = settings["builtin"]
     port = {"DataPathPort": builtin["data_path_port"]} if builtin["data_path_port"] else {}
@@ -38,7 +40,7 @@ def init(client: Any, settings: dict) -> None:
         engine_api.post(client, "/swarm/init", json=body)
 
 
-def force_new(client: Any, settings: dict) -> None:
+def force_new(client: Any, settings: Settings) -> None:
     """Force a single-manager cluster from the local Raft state (``--force-new-cluster``)."""
     body = {**_places(settings), "ForceNewCluster": True}
     with engine_api.translated("a new cluster of this manager alone"):
@@ -56,7 +58,7 @@ def unlock(client: Any, key: str) -> str | None:
     return None
 
 
-def join(client: Any, settings: dict, records: dict) -> None:
+def join(client: Any, settings: Settings, records: Mapping[str, dict[str, Any]]) -> None:
     """Join through one manager after another, until one accepts this node."""
     failures = []
     for name, token in donors.reachable(settings, records).items():
@@ -81,7 +83,7 @@ def join(client: Any, settings: dict, records: dict) -> None:
     )
 
 
-def _came(client: Any, settings: dict) -> bool:
+def _came(client: Any, settings: Settings) -> bool:
     def probe() -> str | None:
         state = swarm_api.swarm(client).get("LocalNodeState")
         return "pending" if state == "pending" else None

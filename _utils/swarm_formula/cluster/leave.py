@@ -5,13 +5,17 @@ Check what the cluster would lose if a node left it by force. Pure.
 ``{"cluster": ID, "nodes": {node ID: reachability, or None for a worker}}``; empty without one.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from swarm_formula.cluster import membership
 from swarm_formula.core.quorum import majority
+from swarm_formula.core.settings_types import Settings
 
 _REACHABLE = "reachable"
 
 
-def listing(nodes: list[dict], cluster: str) -> dict:
+def listing(nodes: list[dict[str, Any]], cluster: str) -> dict[str, Any]:
     """Return the nodes of a cluster, and the reachability of its managers in Raft."""
     return {
         "cluster": cluster,
@@ -25,7 +29,11 @@ def is_listing(value: object) -> bool:
 
 
 def refusal(
-    swarm: dict, settings: dict, node: str, listed: dict, recorded: str | None
+    swarm: Mapping[str, Any],
+    settings: Settings,
+    node: str,
+    listed: dict[str, Any],
+    recorded: str | None,
 ) -> str | None:
     """
     Return why a node must not leave by force, ``None`` if it may.
@@ -49,7 +57,7 @@ def refusal(
     )
 
 
-def _has_no_raft(swarm: dict, settings: dict) -> bool:
+def _has_no_raft(swarm: Mapping[str, Any], settings: Settings) -> bool:
     if membership.manager(swarm):
         return False
     state = swarm.get("LocalNodeState")
@@ -57,7 +65,7 @@ def _has_no_raft(swarm: dict, settings: dict) -> bool:
     return state in {"active", "pending"} or (state == "error" and not settings["is_manager"])
 
 
-def needs_force(swarm: dict, node: str, listed: dict) -> bool:
+def needs_force(swarm: Mapping[str, Any], node: str, listed: dict[str, Any]) -> bool:
     """Check whether leaving needs force; a worker leaves without it, a manager never does."""
     if membership.manager(swarm) or swarm.get("LocalNodeState") not in {"active", "pending"}:
         return True

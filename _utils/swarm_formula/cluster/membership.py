@@ -7,11 +7,12 @@ the node IDs of the members, ``{ID: node ID}``.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarm_formula.cluster import donors
 from swarm_formula.cluster.donors import listed
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 
 NOTHING, INIT, JOIN, REJOIN, WAIT, UNLOCK = "nothing", "init", "join", "rejoin", "wait", "unlock"
 RESTART = "restart"
@@ -28,27 +29,27 @@ class Step(NamedTuple):
     why: str = ""
 
 
-def manager(swarm: dict) -> bool:
+def manager(swarm: Mapping[str, Any]) -> bool:
     """Check whether this node is a manager."""
     return bool(swarm.get("ControlAvailable"))
 
 
-def cluster_id(swarm: dict) -> str:
+def cluster_id(swarm: Mapping[str, Any]) -> str:
     """Return the cluster's ID; only managers report it."""
     return (swarm.get("Cluster") or {}).get("ID") or ""
 
 
-def remote_managers(swarm: dict) -> set[str]:
+def remote_managers(swarm: Mapping[str, Any]) -> set[str]:
     """Return the node IDs of the managers that this node knows."""
     return {one["NodeID"] for one in swarm.get("RemoteManagers") or []}
 
 
-def manager_addresses(swarm: dict) -> list[str]:
+def manager_addresses(swarm: Mapping[str, Any]) -> list[str]:
     """Return the addresses, with ports, of the managers that this node knows."""
     return sorted(one.get("Addr") or "" for one in swarm.get("RemoteManagers") or [])
 
 
-def is_demoted(swarm: dict) -> bool:
+def is_demoted(swarm: Mapping[str, Any]) -> bool:
     """
     Check whether this node is a worker, and no demotion is in progress.
 
@@ -58,14 +59,14 @@ def is_demoted(swarm: dict) -> bool:
     return not manager(swarm) and swarm.get("NodeID") not in remote_managers(swarm)
 
 
-def manager_ports(swarm: dict) -> dict[str, int]:
+def manager_ports(swarm: Mapping[str, Any]) -> dict[str, int]:
     """Return the port in the address of each manager that this node knows, ``{node ID: port}``."""
     found = {one["NodeID"]: one.get("Addr") or "" for one in swarm.get("RemoteManagers") or []}
     ports = {node: place.rpartition(":")[2] for node, place in found.items()}
     return {node: int(port) for node, port in ports.items() if port.isdigit()}
 
 
-def other_port(swarm: dict, settings: dict) -> list[str]:
+def other_port(swarm: Mapping[str, Any], settings: Settings) -> list[str]:
     """Return a warning if managers listen on other ports than ``swarm:builtin:port``."""
     wanted = settings["builtin"]["port"]
     found = sorted(set(manager_ports(swarm).values()) - {wanted})
@@ -79,17 +80,17 @@ def other_port(swarm: dict, settings: dict) -> list[str]:
     ]
 
 
-def is_first(settings: dict) -> bool:
+def is_first(settings: Settings) -> bool:
     """Check whether this is the pillar's first manager; it creates a cluster if none is known."""
     return settings["id"] == next(iter(settings["managers"]))
 
 
 def step(
-    swarm: dict,
-    settings: dict,
-    records: dict,
+    swarm: Mapping[str, Any],
+    settings: Settings,
+    records: Mapping[str, dict[str, Any]],
     claims: Mapping[str, str] | None = None,
-    listed: Mapping | None = None,
+    listed: Mapping[str, Any] | None = None,
 ) -> Step:
     """
     Return the next step into the cluster; raise an error if an operator has to decide.
@@ -98,7 +99,7 @@ def step(
         The return of ``swarm_leader.list_nodes`` on a manager, if one was asked.
     """
     state, nodes = swarm.get("LocalNodeState") or "inactive", (listed or {}).get("nodes", {})
-    node = swarm.get("NodeID") or (claims or {}).get(settings["id"])
+    node = swarm.get("NodeID") or (claims or {}).get(settings["id"]) or ""
     if state in {"active", "pending"} and is_removed(swarm, nodes):
         return Step(REJOIN, removed(settings, swarm))
     if state == "active":
@@ -113,7 +114,7 @@ def step(
     return _inactive(settings, records, claims or {})
 
 
-def is_removed(swarm: dict, nodes: Mapping[str, str | None]) -> bool:
+def is_removed(swarm: Mapping[str, Any], nodes: Mapping[str, str | None]) -> bool:
     """
     Check whether a manager's list shows that a worker was removed from the cluster: the list has a
     manager of before that the worker knows, and not the worker itself.
@@ -122,7 +123,7 @@ def is_removed(swarm: dict, nodes: Mapping[str, str | None]) -> bool:
     return known and not manager(swarm) and swarm.get("NodeID") not in nodes
 
 
-def removed(settings: dict, swarm: dict) -> str:
+def removed(settings: Settings, swarm: Mapping[str, Any]) -> str:
     """Return the reason why a node that the managers do not list joins again."""
     return (
         f"the managers do not list its node {swarm['NodeID']}: it was removed, and"
@@ -130,8 +131,8 @@ def removed(settings: dict, swarm: dict) -> str:
     )
 
 
-def _pending(swarm: dict, settings: dict, nodes: Mapping[str, str | None]) -> Step:
-    node = swarm.get("NodeID")
+def _pending(swarm: Mapping[str, Any], settings: Settings, nodes: Mapping[str, str | None]) -> Step:
+    node = swarm.get("NodeID") or ""
     if nodes.get(node, "") is None and manager(swarm):
         # It was demoted while it was offline, and cannot learn of it: its Raft has no leader.
         return Step(REJOIN, f"it takes itself for a manager, and node {node} is none any more")
@@ -148,12 +149,17 @@ def _pending(swarm: dict, settings: dict, nodes: Mapping[str, str | None]) -> St
     )
 
 
-def _finds(swarm: dict, nodes: Mapping[str, str | None]) -> bool:
+def _finds(swarm: Mapping[str, Any], nodes: Mapping[str, str | None]) -> bool:
     """Check whether an engine knows a manager in the list, from which it learns of the others."""
     return any(nodes.get(one) for one in remote_managers(swarm))
 
 
-def _active(swarm: dict, settings: dict, records: dict, claims: Mapping[str, str]) -> Step:
+def _active(
+    swarm: Mapping[str, Any],
+    settings: Settings,
+    records: Mapping[str, dict[str, Any]],
+    claims: Mapping[str, str],
+) -> Step:
     if manager(swarm) and not cluster_id(swarm):
         # Cut off, or alone: it reports no cluster, which does not mean that it is in another one.
         return Step(WAIT, NO_LEADER)
@@ -170,7 +176,10 @@ NO_LEADER = (
 
 
 def is_elsewhere(
-    swarm: dict, settings: dict, records: dict, claims: Mapping[str, str] | None = None
+    swarm: Mapping[str, Any],
+    settings: Settings,
+    records: Mapping[str, dict[str, Any]],
+    claims: Mapping[str, str] | None = None,
 ) -> bool:
     """Check whether this node seems to be in another cluster than the managers in the pillar."""
     others = donors.others(settings, records)
@@ -184,7 +193,9 @@ def is_elsewhere(
     return bool(known) and known.isdisjoint(friends)
 
 
-def elsewhere(swarm: dict, settings: dict, records: dict) -> str:
+def elsewhere(
+    swarm: Mapping[str, Any], settings: Settings, records: Mapping[str, dict[str, Any]]
+) -> str:
     """Return the error message for a node that is in another cluster."""
     me, others = settings["id"], donors.others(settings, records)
     text = (
@@ -203,7 +214,9 @@ def elsewhere(swarm: dict, settings: dict, records: dict) -> str:
     )
 
 
-def moved(former: str, swarm: dict, settings: dict, records: dict) -> Step | None:
+def moved(
+    former: str, swarm: Mapping[str, Any], settings: Settings, records: Mapping[str, dict[str, Any]]
+) -> Step | None:
     """
     Return the step of a worker that must not become a manager at its former address.
 
@@ -219,7 +232,7 @@ def moved(former: str, swarm: dict, settings: dict, records: dict) -> Step | Non
     )
 
 
-def wrong_role(swarm: dict, settings: dict) -> str | None:
+def wrong_role(swarm: Mapping[str, Any], settings: Settings) -> str | None:
     """Return why a node does not have the role from the pillar yet, ``None`` if it has."""
     me, due = settings["id"], settings["is_manager"]
     asked = (
@@ -236,7 +249,7 @@ def wrong_role(swarm: dict, settings: dict) -> str | None:
     return None
 
 
-def _locked(settings: dict) -> Step:
+def _locked(settings: Settings) -> Step:
     if settings["builtin"]["unlock_key"]:
         return Step(UNLOCK, "the manager is locked")
     raise errors.SwarmError(
@@ -245,7 +258,9 @@ def _locked(settings: dict) -> Step:
     )
 
 
-def _failed(swarm: dict, settings: dict, records: dict) -> Step:
+def _failed(
+    swarm: Mapping[str, Any], settings: Settings, records: Mapping[str, dict[str, Any]]
+) -> Step:
     """
     Return the least costly step to repair a failed swarm mode.
 
@@ -269,7 +284,9 @@ def _failed(swarm: dict, settings: dict, records: dict) -> Step:
     )
 
 
-def _inactive(settings: dict, records: dict, claims: Mapping[str, str]) -> Step:
+def _inactive(
+    settings: Settings, records: Mapping[str, dict[str, Any]], claims: Mapping[str, str]
+) -> Step:
     me, managers = settings["id"], settings["managers"]
     others = {name: one for name, one in records.items() if name != me}
     # A manager of the pillar that is in a cluster may tell of it any time, as in an apply on all.

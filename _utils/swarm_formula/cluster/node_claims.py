@@ -2,10 +2,14 @@
 Check the node IDs that minions report for themselves, ``{minion ID: node ID}``. Pure.
 """
 
+from collections.abc import Collection, Mapping
+from typing import Any
+
 from swarm_formula.cluster import node_info
+from swarm_formula.core.settings_types import Settings
 
 
-def believed(claims: dict[str, str], managers: dict) -> dict[str, str]:
+def believed(claims: Mapping[str, str], managers: Collection[str]) -> dict[str, str]:
     """Drop node IDs that several minions report, unless exactly one of them is in ``managers``."""
     found = {}
     for minion, node in claims.items():
@@ -15,12 +19,14 @@ def believed(claims: dict[str, str], managers: dict) -> dict[str, str]:
     return found
 
 
-def minions(claims: dict[str, str], managers: dict) -> dict[str, str]:
+def minions(claims: Mapping[str, str], managers: Collection[str]) -> dict[str, str]:
     """Return ``{node ID: minion ID}`` of the node IDs that are believed."""
     return {node: minion for minion, node in believed(claims, managers).items()}
 
 
-def doubles(claims: dict[str, str], nodes: list[dict], settings: dict) -> list[str]:
+def doubles(
+    claims: Mapping[str, str], nodes: list[dict[str, Any]], settings: Settings
+) -> list[str]:
     """
     Return a problem text for each node ID that several minions report.
 
@@ -38,7 +44,9 @@ def doubles(claims: dict[str, str], nodes: list[dict], settings: dict) -> list[s
     ]
 
 
-def _doubled(node: str, minions: list[str], listed: dict | None, managers: dict) -> str:
+def _doubled(
+    node: str, minions: list[str], listed: dict[str, Any] | None, managers: Collection[str]
+) -> str:
     name = f", which the cluster lists as {node_info.title(listed)}" if listed else ""
     text = (
         f"{', '.join(minions)} all say they are node {node}{name}: one disk is a copy of another's,"
@@ -57,7 +65,7 @@ def _doubled(node: str, minions: list[str], listed: dict | None, managers: dict)
     )
 
 
-def strangers(nodes: list[dict], claims: dict[str, str]) -> list[str]:
+def strangers(nodes: list[dict[str, Any]], claims: Mapping[str, str]) -> list[str]:
     """Return a problem text for each reachable manager that no minion reports as its node."""
     return [
         f"{node_info.title(one)} is a manager of the cluster, but no minion of pillar: demote it,"

@@ -5,6 +5,7 @@ Check which managers of a cluster in swarm mode may be removed or go offline. Pu
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from swarm_formula.cluster import node_info
 from swarm_formula.core import normalize
@@ -15,7 +16,7 @@ from swarm_formula.core.quorum import majority
 _SETTLED = 20
 
 
-def refusal(nodes: list[dict], node: str, doing: str) -> str | None:
+def refusal(nodes: list[dict[str, Any]], node: str, doing: str) -> str | None:
     """Return why a manager must not be removed, ``None`` if it may or is not a manager."""
     all_managers = node_info.managers(nodes)
     if node not in {one["ID"] for one in all_managers}:
@@ -36,7 +37,9 @@ def refusal(nodes: list[dict], node: str, doing: str) -> str | None:
     )
 
 
-def returning(nodes: list[dict], records: Mapping[str, Mapping], now: float) -> list[dict]:
+def returning(
+    nodes: list[dict[str, Any]], records: Mapping[str, Mapping[str, Any]], now: float
+) -> list[dict[str, Any]]:
     """
     Return the workers that may still have the certificate of a manager.
 
@@ -57,7 +60,9 @@ def returning(nodes: list[dict], records: Mapping[str, Mapping], now: float) -> 
     ]
 
 
-def return_refusal(nodes: list[dict], node: str, coming: list[dict]) -> str | None:
+def return_refusal(
+    nodes: list[dict[str, Any]], node: str, coming: list[dict[str, Any]]
+) -> str | None:
     """
     Return why a manager must not be demoted, ``None`` if the others keep the quorum even if former
     managers come back as such.
@@ -75,7 +80,7 @@ def return_refusal(nodes: list[dict], node: str, coming: list[dict]) -> str | No
     return f"demoting {title} would cost the quorum when {_returns(coming)}. {cure}; {_GONE}"
 
 
-def return_warning(nodes: list[dict], coming: list[dict]) -> str | None:
+def return_warning(nodes: list[dict[str, Any]], coming: list[dict[str, Any]]) -> str | None:
     """Return a warning if the managers lose their quorum when former managers come back."""
     if _bear(node_info.managers(nodes), coming):
         return None
@@ -89,25 +94,25 @@ _GONE = (
 )
 
 
-def _bear(managers: list[dict], coming: list[dict]) -> bool:
+def _bear(managers: list[dict[str, Any]], coming: list[dict[str, Any]]) -> bool:
     """Check whether managers have a quorum with as many lost votes."""
     # A new leader lists a manager that is gone as reachable for a while, but not as ready.
     alive = sum(node_info.is_reachable(one) and not node_info.is_away(one) for one in managers)
     return not managers or not coming or alive >= majority(len(managers) + len(coming))
 
 
-def _returns(coming: list[dict]) -> str:
+def _returns(coming: list[dict[str, Any]]) -> str:
     return (
         f"{_titles(coming)} starts: it was a manager, and went away before it was known to be a"
         " worker"
     )
 
 
-def _titles(nodes: list[dict]) -> str:
+def _titles(nodes: list[dict[str, Any]]) -> str:
     return ", ".join(map(node_info.title, nodes))
 
 
-def pause_refusal(nodes: list[dict], node: str) -> str | None:
+def pause_refusal(nodes: list[dict[str, Any]], node: str) -> str | None:
     """Return why a manager must not go offline, ``None`` if the others keep the quorum."""
     all_managers = node_info.managers(nodes)
     alive = sum(node_info.is_reachable(one) for one in all_managers if one["ID"] != node)
@@ -121,7 +126,7 @@ def pause_refusal(nodes: list[dict], node: str) -> str | None:
     )
 
 
-def restart_refusal(nodes: list[dict], node: str) -> str | None:
+def restart_refusal(nodes: list[dict[str, Any]], node: str) -> str | None:
     """Return why an engine must not restart; two managers recover from it if both are reachable."""
     others = [one for one in node_info.managers(nodes) if one["ID"] != node]
     return None if all(map(node_info.is_reachable, others)) else pause_refusal(nodes, node)

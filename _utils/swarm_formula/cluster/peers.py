@@ -3,11 +3,12 @@ Get data on the cluster from other members, through Salt's mine or by a request 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarm_formula.cluster import donors, leave, membership
 from swarm_formula.cluster.membership import JOIN, WAIT, Step
 from swarm_formula.core import addresses
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import mine as salt_mine
 
 CLUSTER, NODE = "swarm_cluster", "swarm_node"
@@ -20,18 +21,18 @@ _GLOB = set("*?[")
 class Known(NamedTuple):
     """The data on the cluster in Salt's mine, including this minion's own."""
 
-    records: dict[str, dict]  # of managers, the managers in the pillar first
+    records: dict[str, dict[str, Any]]  # of managers, the managers in the pillar first
     claims: dict[str, str]  # {minion ID: node ID}
     unsure: frozenset[str] = frozenset()  # IDs whose record may be of another swarm
     moved: Mapping[str, str] = {}  # {minion ID: the former address that its engine advertises}
 
 
-def known(mine: salt_mine.Mine, settings: Mapping) -> Known:
+def known(mine: salt_mine.Mine, settings: Settings) -> Known:
     """Return what all members have published, including former managers."""
     return _read(mine, settings, salt_mine.members(settings))
 
 
-def _read(mine: salt_mine.Mine, settings: Mapping, target: str | list[str]) -> Known:
+def _read(mine: salt_mine.Mine, settings: Settings, target: str | list[str]) -> Known:
     found = mine.get(target, [CLUSTER, NODE])
     told, claims = found.get(CLUSTER) or {}, found.get(NODE) or {}
     order = [*(name for name in settings["managers"] if name in told), *sorted(told)]
@@ -63,7 +64,7 @@ def _text(claim: object, key: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def near(mine: salt_mine.Mine, settings: Mapping, swarm: Mapping) -> Known | None:
+def near(mine: salt_mine.Mine, settings: Settings, swarm: Mapping[str, Any]) -> Known | None:
     """
     Return what the managers in the pillar and this minion have published, if a worker needs no more
     than that; ``None`` otherwise.
@@ -71,15 +72,20 @@ def near(mine: salt_mine.Mine, settings: Mapping, swarm: Mapping) -> Known | Non
     It is enough for a worker in their cluster that has published its node. The cost for the master
     then does not depend on the number of members.
     """
-    if swarm.get("LocalNodeState") != "active" or membership.manager(dict(swarm)):
+    if swarm.get("LocalNodeState") != "active" or membership.manager(swarm):
         return None
     found = _read(mine, settings, [*dict.fromkeys([*settings["managers"], settings["id"]])])
     nodes = {one["node"] for name, one in found.records.items() if name != settings["id"]}
     told = found.claims.get(settings["id"]) == swarm.get("NodeID")
-    return found if told and nodes & membership.remote_managers(dict(swarm)) else None
+    return found if told and nodes & membership.remote_managers(swarm) else None
 
 
-def own(known: Known, settings: Mapping, swarm: Mapping, ask: Callable[[list[str]], dict]) -> Known:
+def own(
+    known: Known,
+    settings: Settings,
+    swarm: Mapping[str, Any],
+    ask: Callable[[list[str]], dict[str, Any]],
+) -> Known:
     """
     Return the data of the members of this swarm, without other swarms of the same master.
 
@@ -95,12 +101,12 @@ def own(known: Known, settings: Mapping, swarm: Mapping, ask: Callable[[list[str
     others = {name: one for name, one in known.records.items() if name not in {*managers, me}}
     named = [name for name in managers if name in known.records and name != me]
     active = swarm.get("LocalNodeState") == "active"
-    creates = membership.is_first(dict(settings)) and not active and not known.records
+    creates = membership.is_first(settings) and not active and not known.records
     asked = [*others, *(sorted(known.claims.keys() - {me}) if creates else ())]
-    if not asked or membership.manager(dict(swarm)):
+    if not asked or membership.manager(swarm):
         return known
     if named:
-        ours = donors.donors(dict(settings), known.records)
+        ours = donors.donors(settings, known.records)
         if active:
             # It joins nobody. A record from before a rotation of the CA has another digest of it.
             clusters = {known.records[name]["cluster"] for name in named}
@@ -114,7 +120,7 @@ def own(known: Known, settings: Mapping, swarm: Mapping, ask: Callable[[list[str
     return _without(known, foreign)._replace(unsure=frozenset(others.keys() - answers.keys()))
 
 
-def leading(known: Known, settings: Mapping) -> list[str]:
+def leading(known: Known, settings: Settings) -> list[str]:
     """
     Return the minions that may lead this swarm: its managers, and former ones of the same cluster.
 
@@ -130,9 +136,9 @@ def leading(known: Known, settings: Mapping) -> list[str]:
     return [*managers, *former]
 
 
-def doubt(step: Step, known: Known, settings: Mapping) -> Step:
+def doubt(step: Step, known: Known, settings: Settings) -> Step:
     """Make a node wait if it would join only through members whose swarm is unknown."""
-    by = donors.donors(dict(settings), known.records) if step.what == JOIN else {}
+    by = donors.donors(settings, known.records) if step.what == JOIN else {}
     if not by or not by.keys() <= known.unsure:
         return step
     return Step(
@@ -143,21 +149,23 @@ def doubt(step: Step, known: Known, settings: Mapping) -> Step:
     )
 
 
-def _foreign(answer: Mapping, settings: Mapping) -> bool:
+def _foreign(answer: Mapping[str, Any], settings: Settings) -> bool:
     """Check whether a manager's pillar has no manager in common with this minion's pillar."""
     theirs = answer.get("managers")
     return isinstance(theirs, list) and bool(theirs) and not set(theirs) & set(settings["managers"])
 
 
-def _without(known: Known, foreign: Mapping[str, set]) -> Known:
-    nodes = set().union(*foreign.values())
+def _without(known: Known, foreign: Mapping[str, set[str]]) -> Known:
+    nodes: set[str] = set().union(*foreign.values())
     return known._replace(
         records={name: one for name, one in known.records.items() if name not in foreign},
         claims={minion: node for minion, node in known.claims.items() if node not in nodes},
     )
 
 
-def ask(salt: Mapping[str, Callable], names: Iterable[str], function: str) -> dict:
+def ask(
+    salt: Mapping[str, Callable[..., Any]], names: Iterable[str], function: str
+) -> dict[str, Any]:
     """Run a function on minions through the master; return their answers."""
     wanted = list(names)
     if not wanted:
@@ -166,12 +174,12 @@ def ask(salt: Mapping[str, Callable], names: Iterable[str], function: str) -> di
     return answer if isinstance(answer, dict) else {}
 
 
-def lists(salt: Mapping[str, Callable], names: Iterable[str]) -> dict:
+def lists(salt: Mapping[str, Callable[..., Any]], names: Iterable[str]) -> dict[str, Any]:
     """Ask minions for their lists of nodes; only managers with a leader return one."""
     return ask(salt, names, _LIST)
 
 
-def managers(salt: Mapping[str, Callable], settings: Mapping) -> list[str]:
+def managers(salt: Mapping[str, Callable[..., Any]], settings: Settings) -> list[str]:
     """Ask all members for a cluster of this swarm; return the IDs of its managers."""
     members = salt_mine.members(settings)
     answers = salt["publish.publish"](members, _LIST, tgt_type=salt_mine.TYPE, timeout=_ANSWER)
@@ -181,7 +189,9 @@ def managers(salt: Mapping[str, Callable], settings: Mapping) -> list[str]:
     )
 
 
-def listing(salt: Mapping[str, Callable], settings: Mapping, former: Iterable[str] = ()) -> dict:
+def listing(
+    salt: Mapping[str, Callable[..., Any]], settings: Settings, former: Iterable[str] = ()
+) -> dict[str, Any]:
     """
     Return the list of nodes of a manager with a leader, empty if none answers.
 
@@ -194,17 +204,17 @@ def listing(salt: Mapping[str, Callable], settings: Mapping, former: Iterable[st
     if found := _listings(salt, others):
         return found[0]
     found = _listings(salt, former)
-    nodes: dict = {}
+    nodes: dict[str, str | None] = {}
     for one in found:
         nodes |= {node: nodes.get(node) or reach for node, reach in one["nodes"].items()}
     return {**found[0], "nodes": nodes} if found else {}
 
 
-def _listings(salt: Mapping[str, Callable], names: Iterable[str]) -> list[dict]:
+def _listings(salt: Mapping[str, Callable[..., Any]], names: Iterable[str]) -> list[dict[str, Any]]:
     return [one for one in lists(salt, names).values() if leave.is_listing(one)]
 
 
-def places(settings: Mapping, swarm: Mapping) -> dict[str, str]:
+def places(settings: Settings, swarm: Mapping[str, Any]) -> dict[str, str]:
     """
     Return other hosts on which a manager of the cluster may run, ``{name: address}``.
 

@@ -10,11 +10,12 @@ import base64
 import json
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from swarm_formula.cluster import node_info
 from swarm_formula.core import errors, normalize
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 
 NAME = "swarm-formula-turn"
@@ -29,10 +30,11 @@ class Turn(NamedTuple):
     holder: str
     since: float
     lease: float  # seconds after which it expires
-    before: dict  # {"node": its ID, "tasks": [IDs on it], "services": {ID: number of tasks}}
+    # {"node": its ID, "tasks": [IDs on it], "services": {ID: number of tasks}}
+    before: dict[str, Any]
 
 
-def lease(settings: dict) -> float:
+def lease(settings: Settings) -> float:
     """Return the seconds after which the holder of a turn is considered lost."""
     # Longer than any turn lasts: each wait in a turn is limited by swarm:timeout.
     return (4 + settings["engine"]["drain"]) * settings["timeout"] + 300
@@ -53,7 +55,7 @@ def waiting(turn: Turn, me: str) -> str:
     return f"{me} waits for its turn to restart its engine: {turn.holder} has it since {since} UTC"
 
 
-def _parsed(config: dict) -> Turn:
+def _parsed(config: dict[str, Any]) -> Turn:
     spec, since = config["Spec"], normalize.stamp(config["CreatedAt"])
     labels = spec.get("Labels") or {}
     if _HOLDER not in labels:
@@ -71,11 +73,11 @@ def find(client: Any) -> Turn | None:
     return next((_parsed(one) for one in found or [] if one["Spec"]["Name"] == NAME), None)
 
 
-def _create(client: Any, holder: str, seconds: float, before: dict) -> str:
+def _create(client: Any, holder: str, seconds: float, before: dict[str, Any]) -> str:
     labels = {_HOLDER: holder, _LEASE: f"{seconds:g}"}
     data = json.dumps(before, separators=(",", ":"))
     with engine_api.translated("taking the turn"):
-        return client.create_config(NAME, data, labels=labels)["ID"]
+        return str(client.create_config(NAME, data, labels=labels)["ID"])
 
 
 def remove(client: Any, turn: str) -> None:
@@ -105,7 +107,7 @@ def take(client: Any, holder: str, node: str, seconds: float) -> tuple[Turn | No
 # ---- tasks before and after a restart
 
 
-def running(client: Any, node: str) -> dict:
+def running(client: Any, node: str) -> dict[str, Any]:
     """Return the tasks on a node, and the total number of tasks of each service that runs there."""
     tasks = _tasks(client)
     here = [one for one in tasks if one.get("NodeID") == node]
@@ -116,7 +118,7 @@ def running(client: Any, node: str) -> dict:
     return {"node": node, "tasks": sorted(one["ID"] for one in here), "services": counts}
 
 
-def _tasks(client: Any) -> list[dict]:
+def _tasks(client: Any) -> list[dict[str, Any]]:
     """Return the tasks that run and should run, of services that are not jobs."""
     with engine_api.translated("tasks of the cluster"):
         lasting = {one["ID"] for one in client.services() if _lasts(one)}
@@ -128,11 +130,11 @@ def _tasks(client: Any) -> list[dict]:
     ]
 
 
-def _lasts(service: dict) -> bool:
+def _lasts(service: dict[str, Any]) -> bool:
     return bool({"Replicated", "Global"} & (service["Spec"].get("Mode") or {}).keys())
 
 
-def unsettled(client: Any, before: dict) -> str | None:
+def unsettled(client: Any, before: dict[str, Any]) -> str | None:
     """Return what is still missing after a restart of the node as a sentence, or ``None``."""
     tasks = _tasks(client)
     if gone := {one["ID"] for one in tasks} & set(before.get("tasks", ())):
@@ -141,13 +143,13 @@ def unsettled(client: Any, before: dict) -> str | None:
     return _fewer(tasks, before.get("services", {}))
 
 
-def _fewer(tasks: Iterable[dict], counts: dict) -> str | None:
+def _fewer(tasks: Iterable[dict[str, Any]], counts: Mapping[str, int]) -> str | None:
     have = [one["ServiceID"] for one in tasks]
     lacking = [service for service, count in counts.items() if have.count(service) < count]
     return f"{len(lacking)} service(s) run fewer tasks than before" if lacking else None
 
 
-def back(nodes: list[dict], node: str) -> str | None:
+def back(nodes: list[dict[str, Any]], node: str) -> str | None:
     """Return why a node is not back yet according to the managers, ``None`` if it is."""
     found = node_info.by_id(nodes).get(node)
     if found is None or node_info.status(found) in {"Ready", "Pause", "Drain"}:

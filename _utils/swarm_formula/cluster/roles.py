@@ -12,7 +12,7 @@ from swarm_formula.core import errors, normalize, wait
 from swarm_formula.docker import engine_api
 
 # Returns {minion ID: record}, see ``builtin.publication.record``.
-Records = Callable[[], Mapping[str, Mapping]]
+Records = Callable[[], Mapping[str, Mapping[str, Any]]]
 
 # Seconds without a change of another node before the leader demotes itself, and the limit of such
 # waits.
@@ -78,7 +78,7 @@ def demote(
     wait.until(swarm_api.patient(probe), timeout)
 
 
-def _unconfirmed(client: Any, node: str, now: dict) -> str | None:
+def _unconfirmed(client: Any, node: str, now: dict[str, Any]) -> str | None:
     """
     Return what the demotion of this node itself waits for: the new leader has to confirm it.
 
@@ -89,7 +89,7 @@ def _unconfirmed(client: Any, node: str, now: dict) -> str | None:
     return None if own else f"node {node} is no worker yet"
 
 
-def _undemoted(client: Any, node: str, now: dict) -> str | None:
+def _undemoted(client: Any, node: str, now: dict[str, Any]) -> str | None:
     """Return what a demotion waits for, as this manager sees it."""
     _unstick(client, node)
     known = swarm_api.nodes(client)
@@ -162,7 +162,7 @@ def _await_returning(client: Any, node: str, timeout: float, records: Records) -
     if they stay away: one that starts or joins again in the same apply is not waited for in vain.
     """
 
-    def look() -> tuple[str | None, list[dict]]:
+    def look() -> tuple[str | None, list[dict[str, Any]]]:
         nodes = swarm_api.nodes(client)
         coming = node_quorum.returning(nodes, records(), time.time())
         return node_quorum.return_refusal(nodes, node, coming), coming
@@ -198,7 +198,7 @@ def _unstick(client: Any, node: str) -> None:
         update.update_node(client, node, Role=node_info.WORKER)
 
 
-def _acting(client: Any, role: str) -> dict[str, dict]:
+def _acting(client: Any, role: str) -> dict[str, dict[str, Any]]:
     """Return the nodes that actually have a role, whatever their spec is, by their IDs."""
     with engine_api.translated("nodes of the cluster"):
         return node_info.by_id(client.nodes(filters={"role": role}))
@@ -215,7 +215,7 @@ def is_lost(client: Any, node: str, timeout: float) -> bool:
 
     def probe() -> str | None:
         one = node_info.by_id(swarm_api.nodes(client)).get(node)
-        found[node] = bool(one) and node_info.is_lost(one)
+        found[node] = node_info.is_lost(one) if one else False
         return f"nobody knows yet whether node {node} is up" if found[node] is None else None
 
     with contextlib.suppress(errors.WaitTimeoutError):

@@ -10,10 +10,11 @@ daemon.json.
 
 import copy
 import ipaddress
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from swarm_formula.core import checks, normalize
+from swarm_formula.core.settings_types import Builtin, Settings
 from swarm_formula.spec import service_values
 from swarm_formula.tls import pki
 
@@ -30,8 +31,8 @@ SMALLEST = 29
 class _Setting(NamedTuple):
     check: checks.Check
     path: tuple[str, ...]  # keys in the API's spec
-    convert: Callable = lambda value: value
-    back: Callable = lambda value: value  # from the API's value to one of the pillar
+    convert: Callable[..., Any] = lambda value: value
+    back: Callable[..., Any] = lambda value: value  # from the API's value to one of the pillar
     default: object = None  # Docker's, in the API's form
 
 
@@ -39,7 +40,7 @@ def _nanoseconds(value: object) -> int:
     return round(checks.seconds(value) * 1e9)
 
 
-def _authority(one: dict) -> dict:
+def _authority(one: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "Protocol": "cfssl",
         "URL": one["url"],
@@ -48,11 +49,11 @@ def _authority(one: dict) -> dict:
     }
 
 
-def _authorities(value: list) -> list:
+def _authorities(value: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [_authority(one) for one in value]
 
 
-def _users(one: dict) -> dict:
+def _users(one: Mapping[str, Any]) -> dict[str, Any]:
     """Return an external CA as users write it."""
     found = {"url": one.get("URL"), "options": one.get("Options"), "ca": one.get("CACert")}
     return {key: value for key, value in found.items() if value}
@@ -76,7 +77,7 @@ def _labels(value: object) -> str | None:
 
 # For most settings, Docker treats zero as unset.
 _COUNT, _ANY = checks.integer(1, 2**31 - 1), checks.integer(0, 2**31 - 1)
-_SETTINGS = {
+_SETTINGS: dict[str, _Setting] = {
     "task-history-limit": _Setting(_ANY, ("Orchestration", "TaskHistoryRetentionLimit"), default=5),
     "snapshot-interval": _Setting(_COUNT, ("Raft", "SnapshotInterval"), default=10000),
     "max-snapshots": _Setting(_ANY, ("Raft", "KeepOldSnapshots")),
@@ -115,20 +116,21 @@ CHECKS = {key: one.check for key, one in _SETTINGS.items()}
 ROTATION, SIGNERS = "ca-rotation", "external-ca"
 
 
-def _wanted(options: dict) -> dict[str, object]:
+def _wanted(options: Mapping[str, Any]) -> dict[str, object]:
     """Return the settings of the pillar in the API's format."""
     return {
         key: _SETTINGS[key].convert(value) for key, value in options.items() if value is not None
     }
 
 
-def _at(spec: dict, path: tuple[str, ...]) -> object:
+def _at(spec: dict[str, Any], path: tuple[str, ...]) -> Any:
+    found: Any = spec
     for key in path:
-        spec = (spec or {}).get(key)
-    return spec
+        found = (found or {}).get(key)
+    return found
 
 
-def diff(spec: dict, options: dict) -> dict:
+def diff(spec: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the differences from the pillar, ``{key: {"old": ..., "new": ...}}``; times in ns."""
     found = {key: (_at(spec, _SETTINGS[key].path), new) for key, new in _wanted(options).items()}
     return {
@@ -159,12 +161,12 @@ _NO_SIGNER = (
 )
 
 
-def promised(options: dict) -> dict:
+def promised(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the changes that will be made to a cluster that does not exist yet."""
     return {key: {"old": None, "new": one} for key, one in _wanted(options).items()}
 
 
-def merged(spec: dict, options: dict) -> dict:
+def merged(spec: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Return a cluster's complete spec with the pillar's settings merged into it."""
     result = copy.deepcopy(spec)
     for key, value in _wanted(options).items():
@@ -178,7 +180,7 @@ def merged(spec: dict, options: dict) -> dict:
     return result
 
 
-def exported(cluster: dict) -> dict:
+def exported(cluster: dict[str, Any]) -> dict[str, Any]:
     """Return ``swarm:builtin`` of a cluster, as ``/swarm`` has it, without Docker's defaults."""
     pools, mask = cluster.get("DefaultAddrPool") or [], cluster.get("SubnetSize")
     own = pools not in ([], [_POOL]) or mask not in (None, _MASK)
@@ -192,7 +194,7 @@ def exported(cluster: dict) -> dict:
     return {key: one for key, one in {**found, "cluster": settings}.items() if one}
 
 
-def _exported(spec: dict) -> dict:
+def _exported(spec: dict[str, Any]) -> dict[str, Any]:
     result = {}
     for key, one in _SETTINGS.items():
         found = _at(spec, one.path)
@@ -202,12 +204,12 @@ def _exported(spec: dict) -> dict:
     return result
 
 
-def root(cluster: dict) -> str:
+def root(cluster: dict[str, Any]) -> str:
     """Return the fingerprint of the cluster's root CA."""
     return pki.fingerprint(cluster["TLSInfo"]["TrustRoot"], "the cluster's CA")
 
 
-def address_pools(builtin: dict) -> dict:
+def address_pools(builtin: Builtin) -> dict[str, Any]:
     """
     Return the address pools of a new cluster in the API's format, ``{}`` if the pillar sets none.
 
@@ -220,18 +222,18 @@ def address_pools(builtin: dict) -> dict:
     return {"DefaultAddrPool": pools or [_POOL], "SubnetSize": mask or _MASK}
 
 
-def mask_limits(builtin: dict) -> tuple[int, int]:
+def mask_limits(builtin: Builtin) -> tuple[int, int]:
     """Return the smallest and the largest prefix length of subnets that all pools can contain."""
     lengths = [ipaddress.ip_network(pool).prefixlen for pool in builtin["address_pools"]]
     return max(lengths, default=8), SMALLEST
 
 
-def mask(builtin: dict) -> int:
+def mask(builtin: Builtin) -> int:
     """Return the prefix length of a new cluster's networks."""
     return builtin["address_pool_mask"] or _MASK
 
 
-def init_only(cluster: dict, settings: dict) -> list[str]:
+def init_only(cluster: dict[str, Any], settings: Settings) -> list[str]:
     """Return messages about settings that differ and can only be set when a cluster is created."""
     builtin = settings["builtin"]
     if _without_subnets(cluster):
@@ -258,6 +260,6 @@ _NO_SUBNETS = (
 )
 
 
-def _without_subnets(cluster: dict) -> bool:
+def _without_subnets(cluster: dict[str, Any]) -> bool:
     """Return whether the cluster was created with address pools but without a subnet size."""
     return bool(cluster.get("DefaultAddrPool")) and not cluster.get("SubnetSize")

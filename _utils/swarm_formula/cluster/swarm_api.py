@@ -10,6 +10,7 @@ from typing import Any
 
 from swarm_formula.cluster import leave, membership, node_info, peers
 from swarm_formula.core import addresses, errors, host_files
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 from swarm_formula.tls import pki
 
@@ -19,12 +20,12 @@ _KNOCK = 2
 _CERTIFICATE = "swarm/certificates/swarm-node.crt"
 
 
-def connect(salt: Mapping[str, Callable]) -> contextlib.AbstractContextManager:
+def connect(salt: Mapping[str, Callable[..., Any]]) -> contextlib.AbstractContextManager[Any]:
     """Return a context manager that yields a client of this host's engine."""
     return engine_api.connect(salt["config.get"]("swarm_docker_url"), what="swarm mode")
 
 
-def swarm(client: Any) -> dict:
+def swarm(client: Any) -> dict[str, Any]:
     """Return the section ``Swarm`` of the engine's ``/info``."""
     return client.info().get("Swarm") or {}
 
@@ -41,7 +42,7 @@ def is_certified_manager(client: Any) -> bool:
     return False
 
 
-def former_address(swarm: dict, settings: dict) -> str:
+def former_address(swarm: Mapping[str, Any], settings: Settings) -> str:
     """
     Return the address that a worker advertises if its host has lost it, empty otherwise.
 
@@ -54,13 +55,13 @@ def former_address(swarm: dict, settings: dict) -> str:
     return "" if addresses.is_own(has) else has
 
 
-def nodes(client: Any) -> list[dict]:
+def nodes(client: Any) -> list[dict[str, Any]]:
     """Return all nodes of the cluster. Works only on managers."""
     with engine_api.translated("nodes of the cluster"):
         return node_info.without_echo(client.nodes())
 
 
-def listing(client: Any, swarm: dict) -> dict:
+def listing(client: Any, swarm: Mapping[str, Any]) -> dict[str, Any]:
     """Return the nodes as this manager sees them, for other members; empty without a leader."""
     with contextlib.suppress(errors.ApiError):
         if cluster := membership.manager(swarm) and membership.cluster_id(swarm):
@@ -68,7 +69,7 @@ def listing(client: Any, swarm: dict) -> dict:
     return {}
 
 
-def listens(settings: dict, swarm: dict | None = None) -> list[str]:
+def listens(settings: Settings, swarm: Mapping[str, Any] | None = None) -> list[str]:
     """
     Return the other hosts on which something listens on the managers' port.
 
@@ -121,6 +122,6 @@ def is_last_manager(client: Any) -> bool:
     return len(node_info.managers(nodes(client))) == 1
 
 
-def alone(**limit: float) -> contextlib.AbstractContextManager:
+def alone(**limit: float) -> contextlib.AbstractContextManager[None]:
     """Lock out other runs on this host: managers are added and removed one at a time."""
     return host_files.alone("swarm-formula-mode.lock", **limit)

@@ -2,7 +2,7 @@
 Update the cluster and its nodes by the API of a manager, and wait for the effects.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from swarm_formula.cluster import node_info, swarm_api
@@ -16,7 +16,7 @@ def update_node(client: Any, node: str, **keys: object) -> None:
     respec(client, node, lambda spec: {**spec, **keys})
 
 
-def respec(client: Any, node: str, changed: Callable[[dict], dict]) -> None:
+def respec(client: Any, node: str, changed: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Replace a node's spec by what ``changed`` makes of the current one."""
 
     def change() -> None:
@@ -27,7 +27,7 @@ def respec(client: Any, node: str, changed: Callable[[dict], dict]) -> None:
     swarm_api.retried(change)
 
 
-def update_cluster(client: Any, options: dict) -> None:
+def update_cluster(client: Any, options: Mapping[str, Any]) -> None:
     """Merge the options of the pillar into the cluster's spec, and keep the rest."""
 
     def change() -> None:
@@ -70,7 +70,10 @@ def sign_by(client: Any, cert: str, key: str) -> None:
 
 
 def await_rotation(
-    client: Any, timeout: float, prune: Callable[[list[dict]], None], wanted: str | None = None
+    client: Any,
+    timeout: float,
+    prune: Callable[[list[dict[str, Any]]], None],
+    wanted: str | None = None,
 ) -> None:
     """
     Wait until the cluster has rotated its CA: all nodes have a certificate of the new one.

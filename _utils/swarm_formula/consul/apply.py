@@ -3,7 +3,7 @@ Bring Consul on one host to what the pillar defines: a server, a client, or none
 """
 
 import contextlib
-from collections.abc import Mapping
+from typing import Any
 
 from swarm_formula.consul import acl as consul_acl
 from swarm_formula.consul import config_file, restart_lock, wanted
@@ -11,16 +11,17 @@ from swarm_formula.consul.change import Change
 from swarm_formula.consul.standing import Consul
 from swarm_formula.core import addresses, errors
 from swarm_formula.core import wait as core_wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.execution import Minion
 from swarm_formula.standalone import container_names
 
 _DENIED = {"all else in Consul": {"old": "allowed", "new": "denied"}}
 
 
-def apply(minion: Minion, test: bool = False) -> dict:
+def apply(minion: Minion, test: bool = False) -> dict[str, Any]:
     """Ensure this node's Consul container matches the pillar; return what changed."""
     settings = minion.settings()
-    if not settings["own_store"]:
+    if not settings["managed_store"]:
         return _give_up(minion, settings, test)
     renamed = container_names.rename(settings, minion.salt, "consul", test)
     if renamed and test:
@@ -36,7 +37,7 @@ def apply(minion: Minion, test: bool = False) -> dict:
     return {**renamed, **changes}
 
 
-def _give_up(minion: Minion, settings: Mapping, test: bool) -> dict:
+def _give_up(minion: Minion, settings: Settings, test: bool) -> dict[str, Any]:
     """Remove Consul in favor of an external store, once that store answers."""
     changes = _refuse_silent(minion, settings)
     return (
@@ -46,12 +47,20 @@ def _give_up(minion: Minion, settings: Mapping, test: bool) -> dict:
     )
 
 
-def _refuse_silent(minion: Minion, settings: Mapping) -> dict:
+def _refuse_silent(minion: Minion, settings: Settings) -> dict[str, Any]:
     """Return what is removed with Consul; raise an error if its successor does not answer."""
     changes = container_names.remove(settings, minion.salt, "consul", test=True)
-    if changes and (why := addresses.silent(settings["store"])):
+    if not changes:
+        return {}
+    me, store = settings["id"], settings["store"]
+    if store is None:
         raise errors.SwarmError(
-            f"swarm:store: {why} from {settings['id']}; Consul stays, and nothing was changed there"
+            f"Consul of {me} stays, although its pillar has mode: builtin, which needs no Consul;"
+            f" nothing was changed. To remove it with its data: salt {me} swarm_consul.remove"
+        )
+    if why := addresses.silent(store):
+        raise errors.SwarmError(
+            f"swarm:store: {why} from {me}; Consul stays, and nothing was changed there"
         )
     return changes
 
@@ -59,13 +68,13 @@ def _refuse_silent(minion: Minion, settings: Mapping) -> dict:
 def check_fixed(minion: Minion) -> None:
     """Raise an error if this host's running Consul cannot take the settings in the pillar."""
     settings = minion.settings()
-    if settings["own_store"]:
+    if settings["managed_store"]:
         Change(settings, minion.salt).check_fixed()
     elif settings["mode"] == "classic":
         _refuse_silent(minion, settings)
 
 
-def deny(minion: Minion, test: bool = False) -> dict:
+def deny(minion: Minion, test: bool = False) -> dict[str, Any]:
     """Ensure Consul on this server denies what no policy grants; return what changed."""
     settings = minion.settings()
     acl = consul_acl.noted()
@@ -88,7 +97,7 @@ def deny(minion: Minion, test: bool = False) -> dict:
 def wait(minion: Minion, timeout: float | None = None) -> None:
     """Wait until Consul has a leader; then end the turn of an earlier run that was killed in it."""
     settings = minion.settings()
-    if not settings["own_store"]:
+    if not settings["managed_store"]:
         return
     limit = settings["timeout"] if timeout is None else timeout
     core_wait.until(Consul(settings, minion.salt).missing, limit)

@@ -9,12 +9,13 @@ from typing import Any
 
 from swarm_formula.consul import acl, agent_api
 from swarm_formula.core import archive, errors, host_files, wait
+from swarm_formula.core.settings_types import Settings
 
 # Seconds to wait until Consul has elected a leader.
 _ELECTING = 30
 
 
-def save(settings: dict, path: str | None) -> Path:
+def save(settings: Settings, path: str | None) -> Path:
     """Write a snapshot to a new file; return its path."""
     place = archive.place(path, _name(settings))
     data = _snapshot(_connect(settings))
@@ -24,20 +25,22 @@ def save(settings: dict, path: str | None) -> Path:
     return place
 
 
-def _name(settings: dict, what: str = "") -> str:
+def _name(settings: Settings, what: str = "") -> str:
     return f"classic-{settings['id']}-{archive.stamp(time.time())}{what}.snap"
 
 
-def _connect(settings: dict) -> Any:
+def _connect(settings: Settings) -> Any:
     return acl.connect(settings, settings["timeout"])
 
 
-def _snapshot(client: Any) -> bytes:
+def _snapshot(client: agent_api.Client) -> bytes:
     """Return a snapshot of Consul; retry while its servers elect a leader."""
     return wait.asked(lambda: agent_api.snapshot(client), errors.StoreError, _ELECTING)
 
 
-def restore(salt: Mapping[str, Callable], settings: dict, place: Path, test: bool) -> dict:
+def restore(
+    salt: Mapping[str, Callable[..., Any]], settings: Settings, place: Path, test: bool
+) -> dict[str, Any]:
     """Replace all data in Consul by a snapshot, and keep the current data; return what changed."""
     try:
         data = place.read_bytes()

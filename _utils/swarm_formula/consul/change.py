@@ -8,11 +8,13 @@ only in its turn, and only while the remaining servers are a majority.
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from swarm_formula.consul import config_file, container_spec, leave, raft, replace
 from swarm_formula.consul.raft import Standing
 from swarm_formula.consul.standing import Consul
 from swarm_formula.core import addresses, errors
+from swarm_formula.core.settings_types import Settings
 
 
 class Change:
@@ -23,10 +25,12 @@ class Change:
         Salt's execution modules.
     """
 
-    def __init__(self, settings: Mapping, salt: Mapping[str, Callable]) -> None:
+    def __init__(self, settings: Settings, salt: Mapping[str, Callable[..., Any]]) -> None:
         self._consul = Consul(settings, salt)
         self._settings, self._salt, self._me = settings, salt, settings["id"]
-        self._found, self._addresses, self._differs = Standing(), [], {}
+        self._found = Standing()
+        self._addresses: list[str] = []
+        self._differs: dict[str, Any] = {}
 
     # --- planning
 
@@ -60,7 +64,7 @@ class Change:
         there = [one for one in said if "error" not in said[one] and one != self._me]
         return sorted(managers[one] for one in there)
 
-    def labelled(self, spec: dict, text: str, rekeyed: bool = False) -> dict:
+    def labelled(self, spec: dict[str, Any], text: str, rekeyed: bool = False) -> dict[str, Any]:
         """
         Return the spec, with the container's present labels if this text requires no restart.
 
@@ -72,7 +76,7 @@ class Change:
             return spec
         return {**spec, "labels": container["labels"]}
 
-    def planned(self, spec: dict, text: str) -> dict:
+    def planned(self, spec: dict[str, Any], text: str) -> dict[str, Any]:
         """Return the planned changes."""
         self._differs = self._salt["swarm_container.apply"](self._consul.name, spec, test=True)
         return self._differs or config_file.changes(text)
@@ -123,7 +127,7 @@ class Change:
 
     # --- changing
 
-    def make(self, spec: dict, text: str) -> None:
+    def make(self, spec: dict[str, Any], text: str) -> None:
         """Make the change in the way that Raft requires."""
         if not self._differs:
             config_file.write(text, spec["labels"][container_spec.CONFIG_LABEL])
@@ -134,7 +138,7 @@ class Change:
         else:
             self._renew(spec, text)
 
-    def _renew(self, spec: dict, text: str) -> None:
+    def _renew(self, spec: dict[str, Any], text: str) -> None:
         """Start or restart Consul without a change of its role."""
         runs = "state" not in self._differs
         # Otherwise, all servers change at once: in turns, the first would wait for the others.
@@ -145,11 +149,13 @@ class Change:
         led = bool(self._found.leader) and fits
         replace.replace(self._consul, spec, text, functools.partial(self._consul.missing, led))
 
-    def restart(self, spec: dict, text: str, then: Callable[[], str | None] | None = None) -> None:
+    def restart(
+        self, spec: dict[str, Any], text: str, then: Callable[[], str | None] | None = None
+    ) -> None:
         """Replace a server in its turn; ``then`` is one more probe that has to succeed in it."""
         replace.restart(self._consul, self._found, spec, text, then)
 
-    def _join(self, spec: dict, text: str) -> None:
+    def _join(self, spec: dict[str, Any], text: str) -> None:
         """Join the existing servers, which does not endanger their quorum."""
         if not (config_file.is_server() or config_file.was_server()):
             self._set_aside()

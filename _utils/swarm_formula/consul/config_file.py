@@ -10,11 +10,13 @@ import datetime
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from swarm_formula.consul import agent_api, container_spec, schema
 from swarm_formula.core import host_files
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import cert_files, pki
 from swarm_formula.tls.cert_files import Files
 
@@ -31,7 +33,7 @@ def _before() -> Path:
     return path.with_name(path.name + _REPLACED)
 
 
-def _parsed(text: str | None) -> dict:
+def _parsed(text: str | None) -> dict[str, Any]:
     try:
         value = json.loads(text or "{}")
     except ValueError:
@@ -46,7 +48,7 @@ def proven() -> str | None:
     return before if before is not None else host_files.read(container_spec.consul_file())
 
 
-def config() -> dict:
+def config() -> dict[str, Any]:
     """Return the configuration in ``consul.json``, ``{}`` if there is none."""
     return _parsed(host_files.read(container_spec.consul_file()))
 
@@ -67,7 +69,7 @@ def was_server() -> bool:
     return bool(_parsed(proven()).get("server"))
 
 
-def connect(settings: Mapping, token: str | None = None, timeout: float = 5) -> object:
+def connect(settings: Settings, token: str | None = None, timeout: float = 5) -> agent_api.Client:
     """Return a client of this host's Consul, with the settings of its file, not of the pillar."""
     present = config()
     files = cert_files.NODE.current()
@@ -76,9 +78,10 @@ def connect(settings: Mapping, token: str | None = None, timeout: float = 5) -> 
     ports = present.get("ports", {})
     used = ports.get("https", -1) > 0
     if used and Path(present.get("ca_file", "")).is_file():
-        files = Files(*(present.get(f"{one}_file", "") for one in ("ca", "cert", "key")), gossip="")
+        ca, cert, key = (str(present.get(f"{one}_file", "")) for one in ("ca", "cert", "key"))
+        files = Files(ca, cert, key, gossip="")
     port = ports["https"] if used else ports.get("http", settings["consul"]["http_port"])
-    reached = {
+    reached: Settings = {
         **settings,
         "tls": {**settings["tls"], "used": used},
         "consul": {**settings["consul"], "http_port": port},
@@ -91,7 +94,7 @@ def _digest(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _core(config: Mapping) -> str:
+def _core(config: Mapping[str, Any]) -> str:
     """Return a digest of a configuration without the keys that only find other servers."""
     return _digest({key: one for key, one in config.items() if key not in _FOR_START})
 
@@ -100,14 +103,14 @@ def _read_as(label: str) -> str | None:
     """Return the digest of what the container with this label has read, ``None`` if unknown."""
     noted = host_files.record(_RECORD).get("read", {})
     if label in noted:
-        return noted[label]
+        return str(noted[label])
     for text in (proven(), host_files.read(container_spec.consul_file())):
         if text is not None and _digest(text) == label:
             return _core(_parsed(text))
     return None
 
 
-def runs_with(container: Mapping, wanted: str, led: bool, rekeyed: bool = False) -> bool:
+def runs_with(container: Mapping[str, Any], wanted: str, led: bool, rekeyed: bool = False) -> bool:
     """
     Check whether Consul can go on with the wanted text without a restart.
 
@@ -142,7 +145,7 @@ def _has_read(started: str, wanted: str) -> bool:
     return when > path.stat().st_mtime
 
 
-def changes(wanted: str) -> dict:
+def changes(wanted: str) -> dict[str, Any]:
     """Return the keys in which ``consul.json`` differs; values only of keys without secrets."""
     if host_files.read(container_spec.consul_file()) in (wanted, None):
         return {}
@@ -178,13 +181,15 @@ def works_with_others(wanted: str) -> bool:
         return False
     if old.get("ports", {}).get("serf_lan") != new.get("ports", {}).get("serf_lan"):
         return False
-    certs, bundles = (
-        [host_files.read(Path(one[key])) for one in (old, new) if key in one]
-        for key in ("cert_file", "ca_file")
-    )
-    if None in certs or None in bundles:
-        return True
-    return _trusted(certs, bundles)
+    certs, bundles = (_texts((old, new), key) for key in ("cert_file", "ca_file"))
+    return certs is None or bundles is None or _trusted(certs, bundles)
+
+
+def _texts(configs: Iterable[Mapping[str, Any]], key: str) -> list[str] | None:
+    """Return the texts of the files that configurations name, ``None`` if one does not exist."""
+    found = [host_files.read(Path(one[key])) for one in configs if key in one]
+    texts = [one for one in found if one is not None]
+    return texts if len(texts) == len(found) else None
 
 
 def write(text: str, label: str | None = None) -> None:
@@ -203,7 +208,9 @@ def _write(path: Path, text: str | None) -> None:
 
 
 @contextlib.contextmanager
-def trial(text: str, started: Callable[[], contextlib.AbstractContextManager]) -> Iterator[None]:
+def trial(
+    text: str, started: Callable[[], contextlib.AbstractContextManager[None]]
+) -> Iterator[None]:
     """
     Write ``text`` to the file for the Consul started within; after an error, restore the old text.
 
@@ -228,7 +235,8 @@ def trial(text: str, started: Callable[[], contextlib.AbstractContextManager]) -
 
 def joining() -> list[str]:
     """Return the addresses by which Consul on this host finds the servers that it joins."""
-    return host_files.record(_RECORD).get("join", [])
+    found: list[str] = host_files.record(_RECORD).get("join", [])
+    return found
 
 
 def note_joining(addresses: list[str]) -> None:

@@ -7,9 +7,11 @@ It uses the host's network for the same reasons as the containers of ``standalon
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from swarm_formula.consul import schema
 from swarm_formula.core import host_files
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.standalone import containers
 from swarm_formula.tls.cert_files import Files, Set
 
@@ -22,7 +24,7 @@ def consul_file() -> Path:
     return host_files.CONFIG / _CONSUL_FILE
 
 
-def _consul_tls(settings: dict, certs: Set, files: Files) -> dict:
+def _consul_tls(settings: Settings, certs: Set, files: Files) -> dict[str, Any]:
     """
     Return the options for mutual TLS between Consul's agents, and with clients on this host.
 
@@ -42,7 +44,13 @@ def _consul_tls(settings: dict, certs: Set, files: Files) -> dict:
     return config
 
 
-def consul_config(settings: dict, certs: Set | None, files: Files, acl: dict | None = None) -> dict:
+def consul_config(
+    settings: Settings,
+    certs: Set | None,
+    files: Files,
+    acl: dict[str, Any] | None = None,
+    begins: bool = True,
+) -> dict[str, Any]:
     """
     Return this node's Consul configuration, for a server or a client.
 
@@ -52,13 +60,15 @@ def consul_config(settings: dict, certs: Set | None, files: Files, acl: dict | N
     acl
         The result of ``consul.acl.config``; ``None`` without ACLs.
 
+    begins
+        Whether a server may bootstrap a cluster; one that joins others does not.
+
     There is no first host and no order: every server waits for all servers (``bootstrap_expect``),
     and every agent tries to join all of them (``retry_join``) every second, because they start at
-    the same time. A server that joins others (``settings["begins"]`` is false) does not bootstrap a
-    cluster.
+    the same time.
     """
     consul = settings["consul"]
-    config = {
+    config: dict[str, Any] = {
         "server": settings["is_server"],
         "node_name": settings["id"],
         "datacenter": consul["datacenter"],
@@ -72,7 +82,7 @@ def consul_config(settings: dict, certs: Set | None, files: Files, acl: dict | N
         # A multiplier of 5 is for tiny machines; HashiCorp recommends 1 for production.
         "performance": {"raft_multiplier": 1},
     }
-    if settings["is_server"] and settings.get("begins", True):
+    if settings["is_server"] and begins:
         config["bootstrap_expect"] = len(settings["servers"])
     if settings["tls"]["used"]:
         config["ports"] = {"http": -1, "https": consul["http_port"]}
@@ -85,13 +95,17 @@ def consul_config(settings: dict, certs: Set | None, files: Files, acl: dict | N
 
 
 def consul_container(
-    settings: dict, folder: str, certs: Set | None, files: Files, acl: dict | None = None
-) -> tuple[dict, str]:
-    """Return Consul's container and the text of its configuration file in ``folder``."""
-    config = consul_config(settings, certs, files, acl)
+    settings: Settings,
+    certs: Set | None,
+    files: Files,
+    acl: dict[str, Any] | None = None,
+    begins: bool = True,
+) -> tuple[dict[str, Any], str]:
+    """Return Consul's container and the text of its configuration file."""
+    config = consul_config(settings, certs, files, acl, begins)
     config = schema.written(config, settings["consul"]["image"])
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
-    consul = settings["consul"]
+    consul, folder = settings["consul"], consul_file().parent
     container = {
         "image": consul["image"],
         "image_source": consul["image_source"],

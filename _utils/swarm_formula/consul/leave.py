@@ -3,6 +3,7 @@ Turn a server of Consul into a client in the way that Raft requires: it leaves t
 """
 
 import functools
+from typing import Any
 
 from swarm_formula.consul import acl, raft, replace
 from swarm_formula.consul.raft import Standing
@@ -14,7 +15,7 @@ from swarm_formula.docker import container_actions
 _LEAVING = 60
 
 
-def leave(consul: Consul, before: Standing, spec: dict, text: str) -> None:
+def leave(consul: Consul, before: Standing, spec: dict[str, Any], text: str) -> None:
     """Turn a server into a client: first, it leaves Raft's list gracefully."""
     _revive(consul, before)
     # The server that takes over joins without a turn, and must not have to wait for this one.

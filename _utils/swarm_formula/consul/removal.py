@@ -2,23 +2,24 @@
 Take nodes out of Consul: their keys in the store, lost members, and Consul on this host itself.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from swarm_formula.consul import acl, agent_api, config_file, container_spec
 from swarm_formula.core import host_files, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.execution import Minion
 from swarm_formula.standalone import container_names, containers
 
 
-def nodes(settings: Mapping) -> list[str]:
+def nodes(settings: Settings) -> list[str]:
     """Return the engine endpoints that Swarm agents have registered."""
     client = config_file.connect(settings)
     _, found = agent_api.call("nodes", client.kv.get, "docker/swarm/nodes/", recurse=True)
     return sorted(one["Key"].rpartition("/")[2] for one in found or [])
 
 
-def deregister(minion: Minion, test: bool = False, endpoint: str | None = None) -> dict:
+def deregister(minion: Minion, test: bool = False, endpoint: str | None = None) -> dict[str, Any]:
     """Delete the key of a node from the store, this node's by default; return what changed."""
     settings = minion.settings()
     mine = endpoint or containers.engine_endpoint(settings)
@@ -30,7 +31,7 @@ def deregister(minion: Minion, test: bool = False, endpoint: str | None = None) 
     return {mine: {"old": "registered", "new": None}}
 
 
-def expel(minion: Minion, name: str, timeout: float | None = None) -> dict:
+def expel(minion: Minion, name: str, timeout: float | None = None) -> dict[str, Any]:
     """Force a lost node to leave Consul once it is not alive any more; return what changed."""
     settings = minion.settings()
     client = config_file.connect(settings)
@@ -48,7 +49,7 @@ def expel(minion: Minion, name: str, timeout: float | None = None) -> dict:
     return {name: {"old": "gone", "new": "forgotten"}}
 
 
-def remove(minion: Minion, test: bool = False) -> dict:
+def remove(minion: Minion, test: bool = False) -> dict[str, Any]:
     """Remove Consul of this host with its data, image and configuration; return what changed."""
     changes = _remove_from_engine(minion, minion.settings(), test)
     file = container_spec.consul_file()
@@ -60,10 +61,11 @@ def remove(minion: Minion, test: bool = False) -> dict:
     return changes
 
 
-def _remove_from_engine(minion: Minion, settings: Mapping, test: bool) -> dict:
+def _remove_from_engine(minion: Minion, settings: Settings, test: bool) -> dict[str, Any]:
     if not minion.salt["swarm_engine.exists"]():
         return {}
-    name, volume, image = (settings["consul"][key] for key in ("container", "volume", "image"))
+    consul = settings["consul"]
+    name, volume, image = consul["container"], consul["volume"], consul["image"]
     removed = container_names.remove(settings, minion.salt, "consul", test)
     changes = {
         name: removed,
@@ -73,8 +75,9 @@ def _remove_from_engine(minion: Minion, settings: Mapping, test: bool) -> dict:
     return {what: change for what, change in changes.items() if change}
 
 
-def _remove_volume(minion: Minion, volume: str, test: bool) -> dict:
+def _remove_volume(minion: Minion, volume: str, test: bool) -> dict[str, Any]:
     place = minion.salt["swarm_volume.path"](volume)
     if place is None or not container_names.is_consuls(Path(place)):
         return {}
-    return minion.salt["swarm_volume.remove"](volume, test=test)
+    changes: dict[str, Any] = minion.salt["swarm_volume.remove"](volume, test=test)
+    return changes

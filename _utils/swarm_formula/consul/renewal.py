@@ -4,10 +4,11 @@ Replace the gossip key or the management token in Consul, on one host.
 ``tls.consul_secrets`` has the phases that the CA goes through, and makes the new one.
 """
 
-from collections.abc import Mapping
+from typing import Any, Literal
 
 from swarm_formula.consul import acl, config_file, keyring
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.execution import Minion
 from swarm_formula.tls import ca_record, ca_state, consul_secrets
 
@@ -15,7 +16,7 @@ from swarm_formula.tls import ca_record, ca_state, consul_secrets
 _ALL_AGENTS = 60
 
 
-def published(minion: Minion, settings: Mapping, kind: str) -> dict:
+def published(minion: Minion, settings: Settings, kind: str) -> dict[str, Any]:
     """Return what the CA publishes of a secret, ``{}`` if this node cannot read it (yet)."""
     is_token = kind == consul_secrets.TOKEN
     if settings["is_ca"]:
@@ -23,7 +24,7 @@ def published(minion: Minion, settings: Mapping, kind: str) -> dict:
         of_state = ca_record.management if is_token else ca_record.record
         return of_state(state) if state else {}
     ca, name = settings["tls"]["ca"], ca_record.ACL if is_token else ca_record.RECORD
-    return minion.mine().get([ca], name).get(ca) or {}
+    return (minion.mine().get([ca], name).get(ca) or {}) if ca else {}
 
 
 def admit(minion: Minion, kind: str) -> bool:
@@ -50,7 +51,7 @@ def retire(minion: Minion, kind: str) -> bool:
     return True
 
 
-def renewed(minion: Minion, kind: str) -> bool | str:
+def renewed(minion: Minion, kind: str) -> Literal[True] | str:
     """Return ``True`` if this node starts Consul with the current one, else what it lacks."""
     settings = minion.settings()
     if kind == consul_secrets.TOKEN:

@@ -7,6 +7,7 @@ A server is replaced only in its turn, and only while the remaining servers are 
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from swarm_formula.consul import config_file, raft, restart_lock
 from swarm_formula.consul.raft import Standing
@@ -18,7 +19,9 @@ from swarm_formula.docker import trial as docker_trial
 _NOTICE = 30
 
 
-def replace(consul: Consul, spec: dict, text: str, probe: Callable[[], str | None]) -> None:
+def replace(
+    consul: Consul, spec: dict[str, Any], text: str, probe: Callable[[], str | None]
+) -> None:
     """Replace the container and the configuration; restore the old ones if the probe fails."""
 
     def prove() -> None:
@@ -43,7 +46,7 @@ def turn(consul: Consul, refusal: Callable[[Standing], str | None]) -> Iterator[
 def restart(
     consul: Consul,
     before: Standing,
-    spec: dict,
+    spec: dict[str, Any],
     text: str,
     then: Callable[[], str | None] | None = None,
 ) -> None:

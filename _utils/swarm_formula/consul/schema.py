@@ -8,12 +8,15 @@ and read: newer versions took the old ones with a warning, for as long as they d
 import copy
 import re
 from collections.abc import Iterator
+from typing import Any
 
 _TAG = re.compile(r":v?(\d+)\.(\d+)[^/]*$")
+# The keys on the way to a value.
+_Path = tuple[str, ...]
 _DEFAULTS = ("tls", "defaults")
 
 # The name of 1.8: (the first version with another one, that name).
-MOVED = {
+MOVED: dict[_Path, tuple[tuple[int, ...], _Path]] = {
     ("acl", "tokens", "master"): ((1, 11), ("acl", "tokens", "initial_management")),
     ("ca_file",): ((1, 12), (*_DEFAULTS, "ca_file")),
     ("cert_file",): ((1, 12), (*_DEFAULTS, "cert_file")),
@@ -30,7 +33,7 @@ def version(image: str) -> tuple[int, ...]:
     return tuple(map(int, found.groups())) if found else ()
 
 
-def _move(config: dict, old: tuple, new: tuple) -> None:
+def _move(config: dict[str, Any], old: _Path, new: _Path) -> None:
     """Move the value at one path to another one, and drop sections that are empty afterwards."""
     walked = [config]
     for key in old[:-1]:
@@ -49,19 +52,19 @@ def _move(config: dict, old: tuple, new: tuple) -> None:
             del section[key]
 
 
-def _moved(config: dict, moves: Iterator[tuple]) -> dict:
+def _moved(config: dict[str, Any], moves: Iterator[tuple[_Path, _Path]]) -> dict[str, Any]:
     result = copy.deepcopy(config)
     for old, new in moves:
         _move(result, old, new)
     return result
 
 
-def written(config: dict, image: str) -> dict:
+def written(config: dict[str, Any], image: str) -> dict[str, Any]:
     """Return a configuration with the names of the image's version."""
     have = version(image)
     return _moved(config, ((old, new) for old, (since, new) in MOVED.items() if have >= since))
 
 
-def read(config: dict) -> dict:
+def read(config: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration of any version with the names of 1.8."""
     return _moved(config, ((new, old) for old, (_, new) in MOVED.items()))

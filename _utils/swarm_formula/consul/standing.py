@@ -4,10 +4,12 @@ Read how Consul on one host sees the servers.
 
 import contextlib
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from swarm_formula.consul import acl, agent_api, config_file, raft
 from swarm_formula.consul.raft import Standing
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 
 
 class Consul:
@@ -18,7 +20,7 @@ class Consul:
         Salt's execution modules.
     """
 
-    def __init__(self, settings: Mapping, salt: Mapping[str, Callable]) -> None:
+    def __init__(self, settings: Settings, salt: Mapping[str, Callable[..., Any]]) -> None:
         self.settings, self.salt = settings, salt
         self.me, self.limit = settings["id"], settings["timeout"]
         self.name = settings["consul"]["container"]
@@ -67,9 +69,9 @@ class Consul:
     def probed(self, function: Callable[[Standing], str | None]) -> str | None:
         """Return as a sentence what Consul lacks, or what the function finds in the servers."""
         found, missing = self.seen()
-        return missing or function(found)
+        return missing if found is None or missing else function(found)
 
-    def container(self) -> dict:
+    def container(self) -> dict[str, Any]:
         """Return Consul's container, ``{}`` if there is none."""
         try:
             return self.salt["swarm_container.get"](self.name) or {}

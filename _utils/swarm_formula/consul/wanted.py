@@ -2,20 +2,25 @@
 Put together the container and the configuration of Consul on one host, with its secrets.
 """
 
-from collections.abc import Mapping
+from typing import Any
 
 from swarm_formula.consul import acl as consul_acl
 from swarm_formula.consul import config_file, container_spec, renewal
 from swarm_formula.consul.change import Change
-from swarm_formula.core import host_files, wait
+from swarm_formula.core import wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import secret_store
 from swarm_formula.salt.execution import Minion
 from swarm_formula.tls import ca_state, cert_files, consul_secrets
 
 
 def wanted(
-    minion: Minion, settings: Mapping, acl: dict | None, change: Change, test: bool = False
-) -> tuple[dict, str]:
+    minion: Minion,
+    settings: Settings,
+    acl: dict[str, Any] | None,
+    change: Change,
+    test: bool = False,
+) -> tuple[dict[str, Any], str]:
     """
     Return the spec of the container, and the text of the configuration.
 
@@ -23,13 +28,12 @@ def wanted(
         The ACL section of the configuration, ``None`` without ACLs.
     """
     certs = cert_files.NODE.read() if settings["tls"]["used"] else None
-    folder, files = str(host_files.CONFIG), cert_files.NODE.due(test)
-    known = {**settings, "begins": change.begins}
-    spec, text = container_spec.consul_container(known, folder, certs, files, acl)
+    files = cert_files.NODE.due(test)
+    spec, text = container_spec.consul_container(settings, certs, files, acl, change.begins)
     return change.labelled(spec, text, is_rekeyed(minion, settings, certs)), text
 
 
-def is_rekeyed(minion: Minion, settings: Mapping, certs: cert_files.Set | None) -> bool:
+def is_rekeyed(minion: Minion, settings: Settings, certs: cert_files.Set | None) -> bool:
     """
     Check whether Consul here has the new gossip key of a renewal already, which is in progress.
 
@@ -42,7 +46,7 @@ def is_rekeyed(minion: Minion, settings: Mapping, certs: cert_files.Set | None) 
     return consul_secrets.replaces(record, consul_secrets.GOSSIP, old, certs.gossip)
 
 
-def acl(minion: Minion, settings: Mapping, test: bool) -> dict | None:
+def acl(minion: Minion, settings: Settings, test: bool) -> dict[str, Any] | None:
     """Return the ACL section of this node's configuration, ``None`` without ACLs."""
     if not settings["consul"]["acl"]:
         return None
@@ -51,11 +55,12 @@ def acl(minion: Minion, settings: Mapping, test: bool) -> dict | None:
     return consul_acl.config(_token(minion, settings, test), consul_acl.beginning())
 
 
-def _token(minion: Minion, settings: Mapping, test: bool) -> str:
+def _token(minion: Minion, settings: Settings, test: bool) -> str:
     """Return the management token: from ``swarm:consul:acl_token``, or from the CA."""
     if place := settings["consul"]["acl_token"]:
         return secret_store.load(minion.salt, place, path="swarm:consul:acl_token")
-    found, ca = {}, settings["tls"]["ca"]
+    found: dict[str, Any] = {}
+    ca = settings["tls"]["ca"]
 
     def probe() -> str | None:
         if settings["is_ca"]:
@@ -72,6 +77,6 @@ def _token(minion: Minion, settings: Mapping, test: bool) -> str:
 
     if test:
         probe()
-        return found.get("token") or "the one to be made"
+        return str(found.get("token") or "the one to be made")
     wait.until(probe, settings["timeout"])
-    return found["token"]
+    return str(found["token"])

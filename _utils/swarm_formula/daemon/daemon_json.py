@@ -6,8 +6,11 @@ Pure. The keys and limits come from moby's ``daemon/config`` and ``daemon/reload
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from swarm_formula.core import errors, host_files, normalize
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import holdings, package_set
 from swarm_formula.standalone import flags
 from swarm_formula.tls.cert_files import Files
@@ -42,7 +45,7 @@ RELOADABLE = frozenset(
 
 # Keys whose value an engine keeps at SIGHUP if the key is only removed (``daemon/reload.go``), with
 # the defaults, which have to be written once.
-_STICKY = {
+_STICKY: dict[str, Any] = {
     "allow-nondistributable-artifacts": [],
     "debug": False,
     "default-runtime": "runc",
@@ -92,7 +95,7 @@ def version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in match[1].split(".")) if match else ()
 
 
-def downgrades(changes: dict) -> list[str]:
+def downgrades(changes: dict[str, Any]) -> list[str]:
     """Return a warning for each package that a report shows as downgraded."""
     # The engine speaks for the packages that it moves with.
     members = {name for one in package_set.ENGINES.values() for name in one.members}
@@ -110,7 +113,7 @@ def downgrades(changes: dict) -> list[str]:
     ]
 
 
-def overlay_by_ipv6(settings: dict, engine_version: str) -> list[str]:
+def overlay_by_ipv6(settings: Settings, engine_version: str) -> list[str]:
     """Return a warning if this engine connects no overlay networks at the node's own address."""
     address = settings["data_path"] or settings["address"]
     if ":" not in address or not () < version(engine_version) < version(_OVERLAY_BY_IPV6):
@@ -124,7 +127,7 @@ def overlay_by_ipv6(settings: dict, engine_version: str) -> list[str]:
     ]
 
 
-def overruled(changes: dict) -> list[str]:
+def overruled(changes: dict[str, Any]) -> list[str]:
     """Return a warning if a report shows that the formula's certificate replaces another one."""
     keys = changes.get("daemon.json") or {}
     found = {key: keys[key]["old"] for key in flags.TLS_FILES if key in keys}
@@ -142,11 +145,11 @@ def overruled(changes: dict) -> list[str]:
     ]
 
 
-def options(settings: dict, engine_version: str, files: Files) -> dict:
+def options(settings: Settings, engine_version: str, files: Files) -> dict[str, Any]:
     """Return the keys of ``daemon.json`` that the pillar requires, without the overlay keys."""
     classic = settings["mode"] == "classic"
     # An engine with live-restore refuses swarm mode.
-    wanted = {"live-restore": classic}
+    wanted: dict[str, Any] = {"live-restore": classic}
     if settings["tls"]["used"]:
         wanted |= flags.tls(files)
         if settings["tls"]["ca"] and not classic:
@@ -163,17 +166,20 @@ def options(settings: dict, engine_version: str, files: Files) -> dict:
     return wanted
 
 
-def overlay_options(settings: dict, advertise: str, files: Files) -> dict:
+def overlay_options(settings: Settings, advertise: str, files: Files) -> dict[str, Any]:
     """Return the keys that enable overlay networks through the store on this engine."""
     if not settings["overlay"]:
         return {}
-    wanted = {"cluster-store": settings["discovery"], "cluster-advertise": advertise}
-    if settings["tls"]["used"] and settings["own_store"]:
+    wanted: dict[str, Any] = {
+        "cluster-store": settings["discovery"],
+        "cluster-advertise": advertise,
+    }
+    if settings["tls"]["used"] and settings["managed_store"]:
         wanted["cluster-store-opts"] = flags.kv_tls(files)
     return wanted
 
 
-def by_flag(wanted: dict) -> tuple[dict, bool]:
+def by_flag(wanted: dict[str, Any]) -> tuple[dict[str, Any], bool]:
     """
     Return ``wanted`` without the key for the command line, and whether to add ``--tlsverify``.
 
@@ -187,12 +193,12 @@ def by_flag(wanted: dict) -> tuple[dict, bool]:
 OVERLAY_KEYS = ("cluster-store", "cluster-advertise", "cluster-store-opts")
 
 
-def label_list(labels: dict) -> list[str]:
+def label_list(labels: Mapping[str, Any]) -> list[str]:
     """Return ``{"zone": "a", "ssd": True}`` as ``["ssd=true", "zone=a"]``."""
     return sorted(f"{key}={value}" for key, value in normalize.table(labels).items())
 
 
-def refusals(wanted: dict, engine_version: str) -> list[str]:
+def refusals(wanted: dict[str, Any], engine_version: str) -> list[str]:
     """Return why this engine does not support some of ``wanted``: key, version and remedy."""
     have = version(engine_version)
     if not have:
@@ -211,7 +217,7 @@ def refusals(wanted: dict, engine_version: str) -> list[str]:
     return found
 
 
-def _labels(config: dict) -> list:
+def _labels(config: dict[str, Any]) -> list[Any]:
     labels = config.get("labels") or []
     if not isinstance(labels, list):
         raise errors.SwarmError(
@@ -221,11 +227,11 @@ def _labels(config: dict) -> list:
     return labels
 
 
-def _by_key(labels: list) -> dict:
+def _by_key(labels: list[Any]) -> dict[str, Any]:
     return {str(one).split("=", 1)[0]: one for one in labels}
 
 
-def _labels_before(current: list, entry: dict) -> list:
+def _labels_before(current: list[Any], entry: dict[str, Any]) -> list[Any]:
     """Remove the formula's labels, and restore the administrator's that they replaced."""
     before, ours = _by_key(entry["before"] or []), _by_key(entry.get("ours", []))
     kept = [one for one in current if one not in ours.values() or one in before.values()]
@@ -234,7 +240,7 @@ def _labels_before(current: list, entry: dict) -> list:
     return [labels[key] for key in sorted(labels, key=[*before, *labels].index)]
 
 
-def _merge_labels(current: list, wanted: list, entry: dict) -> list:
+def _merge_labels(current: list[Any], wanted: list[Any], entry: dict[str, Any]) -> list[Any]:
     """Merge ``wanted`` into ``current``, without formula labels that are no longer wanted."""
     merged = {**_by_key(_labels_before(current, entry)), **_by_key(wanted)}
     same = sorted(map(str, merged.values())) == sorted(map(str, current))
@@ -242,8 +248,11 @@ def _merge_labels(current: list, wanted: list, entry: dict) -> list:
 
 
 def merge(
-    current: dict, wanted: dict, record: dict, keys: tuple | None = None
-) -> tuple[dict, dict]:
+    current: dict[str, Any],
+    wanted: dict[str, Any],
+    record: dict[str, Any],
+    keys: tuple[str, ...] | None = None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     Return the new ``daemon.json`` and the new record of the keys that the formula has set.
 
@@ -267,7 +276,7 @@ def merge(
     return result, kept
 
 
-def passing(key: str, entry: dict, default: object) -> dict:
+def passing(key: str, entry: dict[str, Any], default: object) -> dict[str, Any]:
     """
     Return the record's entry of a removed key whose default is set for one reload.
 
@@ -279,7 +288,7 @@ def passing(key: str, entry: dict, default: object) -> dict:
     return {**entry, "ours": default, "former": entry.get("former", entry["ours"])}
 
 
-def _give_back(config: dict, key: str, entry: dict) -> None:
+def _give_back(config: dict[str, Any], key: str, entry: dict[str, Any]) -> None:
     before = entry["before"]
     if key == "labels":
         before = _labels_before(_labels(config), entry) or (None if before is None else [])
@@ -291,7 +300,7 @@ def _give_back(config: dict, key: str, entry: dict) -> None:
         config[key] = before
 
 
-def diff(old: dict, new: dict) -> dict:
+def diff(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """Return the differences of two ``daemon.json`` as ``{key: {"old": ..., "new": ...}}``."""
     return {
         key: {"old": old.get(key), "new": new.get(key)}
@@ -300,7 +309,7 @@ def diff(old: dict, new: dict) -> dict:
     }
 
 
-def needs_restart(changes: dict) -> bool:
+def needs_restart(changes: dict[str, Any]) -> bool:
     """Check whether a SIGHUP is not enough: it can add the store, but not remove or replace it."""
     had = any(key in changes and changes[key]["old"] is not None for key in OVERLAY_KEYS)
     # Of the features, the engine reads the image store only when it starts.
@@ -310,7 +319,7 @@ def needs_restart(changes: dict) -> bool:
     return had or bool(image_store) or any(key not in RELOADABLE for key in changes)
 
 
-def resets(changes: dict) -> dict:
+def resets(changes: dict[str, Any]) -> dict[str, Any]:
     """Return the defaults that an engine has to read at SIGHUP for keys that are removed."""
     return {
         key: default

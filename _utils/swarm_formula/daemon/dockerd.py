@@ -9,15 +9,17 @@ import filecmp
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from salt.exceptions import CommandExecutionError
 
 from swarm_formula.core import errors
 from swarm_formula.core import wait as core_wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import file_plan, systemd_unit
 from swarm_formula.docker import engine_api
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 # Seconds within which dockerd reports a reload by an event.
 _RELOAD = 15
@@ -32,7 +34,7 @@ def answers() -> bool:
     """Return whether the engine answers on its socket."""
     try:
         with engine_api.connect(what="the engine", timeout=10) as client:
-            return client.ping()
+            return bool(client.ping())
     except errors.SwarmError:
         return False
 
@@ -41,12 +43,12 @@ def version() -> str | None:
     """Return the version of the running engine, ``None`` if none is running."""
     try:
         with engine_api.connect(what="the engine") as client:
-            return client.version(api_version=False)["Version"]
+            return str(client.version(api_version=False)["Version"])
     except errors.SwarmError:
         return None
 
 
-def replaced(options: Mapping) -> bool:
+def replaced(options: Mapping[str, Any]) -> bool:
     """
     Return whether the running engine is a different program from the installed one.
 
@@ -130,7 +132,9 @@ def keeps_containers() -> bool:
         return bool(client.info().get("LiveRestoreEnabled", True))
 
 
-def activate(salt: Salt, settings: Mapping, restart: bool, was_up: bool, store: str | None) -> None:
+def activate(
+    salt: Salt, settings: Settings, restart: bool, was_up: bool, store: str | None
+) -> None:
     """
     Reload, restart or start the engine with the written files, and wait until it answers.
 
@@ -158,7 +162,7 @@ def activate(salt: Salt, settings: Mapping, restart: bool, was_up: bool, store: 
     wait(settings["timeout"])
 
 
-def go_back(salt: Salt, settings: Mapping, was_up: bool, restart: bool) -> None:
+def go_back(salt: Salt, settings: Settings, was_up: bool, restart: bool) -> None:
     """
     Restore the engine's previous state, after its files have been restored.
 
@@ -200,7 +204,8 @@ def words(salt: Salt, service: str, since: int) -> str:
     command = ["journalctl", "--no-pager", "--output=cat", *which]
 
     def journal(*more: str) -> str:
-        return salt["cmd.run_stdout"]([*command, *more], python_shell=False, ignore_retcode=True)
+        text = salt["cmd.run_stdout"]([*command, *more], python_shell=False, ignore_retcode=True)
+        return str(text)
 
     found = systemd_unit.words(journal("--identifier=dockerd"))
     if found := found or systemd_unit.systemd_words(journal()):
@@ -236,7 +241,7 @@ def _astray(tasks: Path, sandboxes: Path) -> set[str]:
     return {thread for thread, inode in threads.items() if inode not in known}
 
 
-def lost_threads(options: Mapping) -> set[str]:
+def lost_threads(options: Mapping[str, Any]) -> set[str]:
     """
     Return the engine's threads that are in a network namespace that is not one of its sandboxes.
 

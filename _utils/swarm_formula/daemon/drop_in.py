@@ -5,16 +5,18 @@ Plan the formula's drop-in for the systemd unit of the engine, by which it liste
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from swarm_formula.core import addresses, errors, host_files
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import dockerd, systemd_unit
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 _UNITS = Path("/etc/systemd/system")
 
 
-def version(salt: Salt, settings: dict) -> str:
+def version(salt: Salt, settings: Settings) -> str:
     """Return the version of the running engine, else of the package; empty if there is neither."""
     return dockerd.version() or salt["pkg.version"](settings["engine"]["package"]) or ""
 
@@ -27,12 +29,12 @@ def command(salt: Salt, service: str) -> str | None:
     return systemd_unit.exec_start(result["stdout"])
 
 
-def path(settings: dict) -> Path:
+def path(settings: Settings) -> Path:
     """Return where the drop-in is."""
     return _UNITS / f"{settings['engine']['service']}.service.d" / systemd_unit.DROPIN
 
 
-def refuse_later(settings: dict) -> None:
+def refuse_later(settings: Settings) -> None:
     """Raise an error if a drop-in of somebody else would take the socket away again."""
     ours = path(settings)
     # Not from systemctl, which shows drop-ins only of an installed unit.
@@ -46,7 +48,7 @@ def refuse_later(settings: dict) -> None:
         )
 
 
-def dropin(salt: Salt, settings: dict, test: bool) -> Callable[[bool], str | None]:
+def dropin(salt: Salt, settings: Settings, test: bool) -> Callable[[bool], str | None]:
     """
     Return a function that takes whether to set ``--tlsverify`` and returns the drop-in, ``None``
     for no drop-in; raise an error if the package's unit is missing.
@@ -68,7 +70,7 @@ def dropin(salt: Salt, settings: dict, test: bool) -> Callable[[bool], str | Non
     return functools.partial(systemd_unit.dropin, start, listen)
 
 
-def refit(salt: Salt, settings: dict) -> None:
+def refit(salt: Salt, settings: Settings) -> None:
     """Start the engine of another package; the drop-in gets the command of its unit."""
     service = settings["engine"]["service"]
     ours, start = path(settings), command(salt, service)

@@ -5,9 +5,10 @@ Plan changes to the engine's files, write them, and roll them back if the engine
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarm_formula.core import errors, host_files
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json, proxy
 
 DAEMON = Path("/etc/docker/daemon.json")
@@ -27,14 +28,14 @@ class NotWrittenError(errors.SwarmError):
 class Plan(NamedTuple):
     """The files to write, the changes to report, and the record to save."""
 
-    files: dict  # {path: (old text, new text)}, None for no file
-    differs: dict  # the keys of daemon.json that change, {key: {"old": ..., "new": ...}}
-    changes: dict  # for the report
-    record: dict  # what the formula sets in daemon.json
+    files: dict[Path, tuple[str | None, str | None]]  # (old text, new text), None for no file
+    differs: dict[str, Any]  # the keys of daemon.json that change, {key: {"old": ..., "new": ...}}
+    changes: dict[str, Any]  # for the report
+    record: dict[str, Any]  # what the formula sets in daemon.json
     replaced: str = ""  # the installed version of the engine, if another one runs
 
     @property
-    def resets(self) -> dict:
+    def resets(self) -> dict[str, Any]:
         """Return ``{key: default}`` of removed keys that SIGHUP resets only if set explicitly."""
         return daemon_json.resets(self.differs)
 
@@ -55,19 +56,20 @@ class Plan(NamedTuple):
         return ", ".join([*self.differs, *map(str, self.units)]) or start
 
 
-def before_and_after(plan: Plan) -> tuple[dict, dict]:
+def before_and_after(plan: Plan) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return daemon.json as it is and as the plan changes it."""
     text = plan.files[DAEMON][1] if DAEMON in plan.files else None
     current = config()
     return current, _values(text) if DAEMON in plan.files else current
 
 
-def _values(text: str | None) -> dict:
+def _values(text: str | None) -> dict[str, Any]:
     """Return the values of daemon.json from its text, which may be blank."""
-    return json.loads((text or "").strip() or "{}")
+    values: dict[str, Any] = json.loads((text or "").strip() or "{}")
+    return values
 
 
-def _refuse_hosts(config: dict) -> None:
+def _refuse_hosts(config: dict[str, Any]) -> None:
     if "hosts" in config:
         raise errors.SwarmError(
             f"{DAEMON} has 'hosts' of its own, and dockerd takes them from one place only: remove"
@@ -75,7 +77,7 @@ def _refuse_hosts(config: dict) -> None:
         )
 
 
-def config() -> dict:
+def config() -> dict[str, Any]:
     """Return daemon.json as it is."""
     return host_files.read_json(DAEMON)
 
@@ -85,7 +87,7 @@ def store() -> str | None:
     return config().get("cluster-store")
 
 
-def plan(wanted: dict, keys: tuple | None = None) -> Plan:
+def plan(wanted: dict[str, Any], keys: tuple[str, ...] | None = None) -> Plan:
     """
     Return a plan that sets ``wanted`` in daemon.json.
 
@@ -102,7 +104,7 @@ def plan(wanted: dict, keys: tuple | None = None) -> Plan:
     return Plan(files, differs, {"daemon.json": _shown(differs)}, record)
 
 
-def _shown(differs: dict) -> dict:
+def _shown(differs: dict[str, Any]) -> dict[str, Any]:
     """Return the changes of daemon.json without a proxy's password."""
     return {
         key: proxy.reported(one["old"], one["new"]) if key == proxy.KEY else one
@@ -110,13 +112,13 @@ def _shown(differs: dict) -> dict:
     }
 
 
-def _original(config: dict) -> str | None:
+def _original(config: dict[str, Any]) -> str | None:
     """Return the administrator's own text of daemon.json if it has exactly these values."""
     text = host_files.record(_ORIGINAL).get(_TEXT)
     return text if text is not None and _values(text) == config else None
 
 
-def _text(config: dict) -> str | None:
+def _text(config: dict[str, Any]) -> str | None:
     """Return the text for daemon.json, ``None`` for no file."""
     original = _original(config)
     if original is not None:
@@ -124,7 +126,7 @@ def _text(config: dict) -> str | None:
     return host_files.to_json(config) if config else None
 
 
-def _note_record(record: dict) -> None:
+def _note_record(record: dict[str, Any]) -> None:
     """Save what the formula has set in daemon.json; with the first key, save the file's text."""
     before = host_files.read(DAEMON, newline="") if record and not recorded() else None
     if before is not None:
@@ -178,12 +180,12 @@ def reported(plan: Plan, what: str, old: object, new: object) -> Plan:
     return plan._replace(changes={**plan.changes, what: {"old": old, "new": new}})
 
 
-def pending() -> dict:
+def pending() -> dict[str, Any]:
     """Return the changes of a run that was killed before the engine had read them."""
     return host_files.record(_PENDING)
 
 
-def recorded() -> dict:
+def recorded() -> dict[str, Any]:
     """Return what the formula has set in daemon.json, according to the record."""
     return host_files.record(_RECORD)
 
@@ -221,7 +223,7 @@ def _begin(plan: Plan, restart: bool, what: str) -> None:
         _write(path, _with(new, said) if told else new)
 
 
-def _with(text: str | None, keys: dict) -> str:
+def _with(text: str | None, keys: dict[str, Any]) -> str:
     return host_files.to_json({**_values(text), **keys})
 
 
@@ -240,7 +242,7 @@ def undo() -> None:
 
 
 def refused(
-    settings: Mapping, what: str, words: str, back: str, cause: Exception
+    settings: Settings, what: str, words: str, back: str, cause: Exception
 ) -> errors.SwarmError:
     """
     Return the error for a change that was rolled back; write errors do not blame the engine.
@@ -249,7 +251,7 @@ def refused(
         How the rollback has ended.
     """
     minion, options = settings["id"], settings["engine"]["options"]
-    words, err = proxy.shown(words), proxy.shown(str(cause))
+    words, err = proxy.masked(words), proxy.masked(str(cause))
     if isinstance(cause, NotWrittenError):
         return errors.SwarmError(f"{minion} could not change {what} of its engine; {back}: {err}")
     # In a run that continues a killed one, only the text is known.

@@ -26,11 +26,15 @@ _OWN_STORE = (29,)
 _STATE = "swarm/docker-state.json"
 
 
+# {kind: the names, or as many numbers}
+Kinds = Mapping[str, frozenset[str] | frozenset[int]]
+
+
 class Holdings(NamedTuple):
     """The data of an engine, ``{kind: names}``, and how the engine stores it."""
 
     up: bool
-    kinds: Mapping[str, frozenset]
+    kinds: Kinds
     root: str  # the engine's data directory, as the engine reports it if it runs
     driver: str = ""
     snapshotter: bool = False  # images are in the containerd image store
@@ -48,7 +52,7 @@ class Key(NamedTuple):
     """A key of ``daemon.json`` whose change hides data."""
 
     hides: tuple[str, ...]
-    effective: Callable[[dict], object]  # its effective value in a configuration
+    effective: Callable[[dict[str, Any]], object]  # its effective value in a configuration
     cure: str
 
 
@@ -63,26 +67,26 @@ _STOP = (
 )
 
 
-def _text(key: str, default: str = "") -> Callable[[dict], object]:
+def _text(key: str, default: str = "") -> Callable[[dict[str, Any]], object]:
     return lambda config: config.get(key) or default
 
 
-def _root(config: dict) -> object:
+def _root(config: dict[str, Any]) -> object:
     # Until Docker 23, the key could also be named "graph".
     return str(Path(config.get("data-root") or config.get("graph") or ROOT).resolve())
 
 
-def _remap(config: dict) -> object:
+def _remap(config: dict[str, Any]) -> object:
     value = config.get("userns-remap") or ""
     return "dockremap" if value == "default" else value
 
 
-def _snapshotter(config: dict) -> object:
+def _snapshotter(config: dict[str, Any]) -> object:
     features = config.get("features")
     return features.get("containerd-snapshotter") if isinstance(features, dict) else None
 
 
-def _pools(config: dict) -> object:
+def _pools(config: dict[str, Any]) -> object:
     """Return the storage driver options that determine where the data is."""
     return sorted(
         one
@@ -91,7 +95,7 @@ def _pools(config: dict) -> object:
     )
 
 
-KEYS = {
+KEYS: dict[str, Key] = {
     "data-root": Key(_EVERYTHING, _root, ""),
     "graph": Key(_EVERYTHING, _root, ""),
     "userns-remap": Key(_EVERYTHING, _remap, _EMPTY),
@@ -107,7 +111,7 @@ KEYS = {
 }
 
 
-def hiding(old: dict, new: dict) -> list[str]:
+def hiding(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Return the keys that differ between ``old`` and ``new`` in their effective value."""
     return [
         key
@@ -116,7 +120,7 @@ def hiding(old: dict, new: dict) -> list[str]:
     ]
 
 
-def _same(key: str, new: dict, held: Holdings) -> bool:
+def _same(key: str, new: dict[str, Any], held: Holdings) -> bool:
     """Return whether the engine already uses the new value, regardless of its old file."""
     if key in {"data-root", "graph"} and held.up:
         return _root(new) == str(Path(held.root).resolve())
@@ -129,7 +133,7 @@ def _same(key: str, new: dict, held: Holdings) -> bool:
     return False
 
 
-def _hidden(key: str, old: dict, new: dict, held: Holdings) -> list[str]:
+def _hidden(key: str, old: dict[str, Any], new: dict[str, Any], held: Holdings) -> list[str]:
     """Return the data that a change of the key would hide."""
     kinds = KEYS[key].hides
     if kinds == (RUNNING,):
@@ -142,7 +146,10 @@ def _hidden(key: str, old: dict, new: dict, held: Holdings) -> list[str]:
 
 
 def refusal(
-    old: dict, new: dict, held: Holdings, missing: Callable[[str], list[str]] | None = None
+    old: dict[str, Any],
+    new: dict[str, Any],
+    held: Holdings,
+    missing: Callable[[str], list[str]] | None = None,
 ) -> str | None:
     """
     Return why ``daemon.json`` must not be changed to ``new``, ``None`` if no data would be hidden.
@@ -162,7 +169,7 @@ def refusal(
     return "; ".join(found) or None
 
 
-def downgrade_refusal(due: tuple[int, ...], options: dict, held: Holdings) -> str | None:
+def downgrade_refusal(due: tuple[int, ...], options: dict[str, Any], held: Holdings) -> str | None:
     """
     Return why an older engine must not be installed, ``None`` if it can use the existing data.
 
@@ -181,7 +188,9 @@ def downgrade_refusal(due: tuple[int, ...], options: dict, held: Holdings) -> st
     )
 
 
-def _unmoved(place: object, held: Holdings, missing: Callable | None) -> str | None:
+def _unmoved(
+    place: object, held: Holdings, missing: Callable[[str], list[str]] | None
+) -> str | None:
     """Return how to move the data to its new directory, ``None`` if all of it is there."""
     way = (
         "one node after the other, stop its containers by hand (in swarm mode, drain the node),"
@@ -198,7 +207,7 @@ def _unmoved(place: object, held: Holdings, missing: Callable | None) -> str | N
     return f"{place} lacks {', '.join(lacks[:3])}. To move it: {way}" if lacks else None
 
 
-def refused(old: dict, new: dict) -> str | None:
+def refused(old: dict[str, Any], new: dict[str, Any]) -> str | None:
     """Return why this host's engine must not be configured with ``new``, ``None`` if it may."""
     if not hiding(old, new):
         return None
@@ -210,7 +219,7 @@ def refused(old: dict, new: dict) -> str | None:
     return refusal(old, new, held, lambda place: missing_in(held, place))
 
 
-def lost_by_downgrade(due: tuple[int, ...], options: dict) -> str | None:
+def lost_by_downgrade(due: tuple[int, ...], options: dict[str, Any]) -> str | None:
     """Return which data of the running engine an older engine would not find, as a sentence."""
     with engine_api.connect(what="the engine") as client:
         return downgrade_refusal(due, options, of_engine(client))
@@ -231,7 +240,9 @@ def of_engine(client: Any) -> Holdings:
         IMAGES: info.get("Images"),
         RUNNING: info.get("ContainersRunning"),
     }
-    kinds = {kind: frozenset(range(count or 0)) for kind, count in counts.items()}
+    kinds: dict[str, frozenset[str] | frozenset[int]] = {
+        kind: frozenset(range(count or 0)) for kind, count in counts.items()
+    }
     kinds[VOLUMES] = frozenset(one["Name"] for one in volumes)
     kinds[SWARM] = frozenset({state} - {"inactive"})
     return Holdings(
@@ -243,7 +254,7 @@ def of_engine(client: Any) -> Holdings:
     )
 
 
-def on_disk(config: dict) -> Holdings:
+def on_disk(config: dict[str, Any]) -> Holdings:
     """Return the data that a stopped engine has on disk."""
     root = Path(str(_root(config)))
     if _remap(config):
@@ -279,12 +290,12 @@ def missing_in(held: Holdings, place: str) -> list[str]:
     return sorted(_entries(Path(held.root)) - _entries(Path(place)))
 
 
-def in_cluster(config: dict) -> bool:
+def in_cluster(config: dict[str, Any]) -> bool:
     """Return whether a stopped engine is a node of a swarm mode cluster."""
     return bool(on_disk(config).kinds[SWARM])
 
 
-def container_names(config: dict) -> dict[str, list[str]]:
+def container_names(config: dict[str, Any]) -> dict[str, list[str]]:
     """Return ``{name: command}`` of the containers that a stopped engine has on disk."""
     found = {}
     for path in Path(on_disk(config).root).glob("containers/*/config.v2.json"):

@@ -23,7 +23,7 @@ _SIZE, _COUNT = "max-size", "max-file"
 _ENDINGS = {".sock", ".spec", ".json"}
 
 
-def refusals(wanted: Mapping) -> list[str]:
+def refusals(wanted: Mapping[str, Any]) -> list[str]:
     """
     Return why the running engine has not the log driver of ``wanted``, as a list.
 
@@ -48,7 +48,7 @@ def refusals(wanted: Mapping) -> list[str]:
     ]
 
 
-def faults(options: Mapping) -> Iterator[tuple[str, str, str]]:
+def faults(options: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield key, value and what is expected for each wrong value of the files' size and number."""
     given = options.get("log-opts")
     if options.get(_KEY) not in _FILES or not isinstance(given, Mapping):

@@ -17,7 +17,7 @@ from swarm_formula.spec import container_options
 log = logging.getLogger(__name__)
 
 # Returns the context in which a new container starts; it raises an error if the container fails.
-Trial = Callable[[], contextlib.AbstractContextManager]
+Trial = Callable[[], contextlib.AbstractContextManager[None]]
 
 # Takes the client and the name of a container; creates it, and returns its ID.
 Make = Callable[[Any, str], str]
@@ -30,16 +30,17 @@ _TRIES = 3
 _TAIL = 10
 
 
-def status(container: dict) -> str:
+def status(container: dict[str, Any]) -> str:
     """Return the status of a container as Docker names it."""
-    return container["State"]["Status"]
+    return str(container["State"]["Status"])
 
 
 def logs(client: Any, container: str, lines: int = _TAIL) -> str:
     """Return the last lines of a container's log."""
     try:
         with engine_api.translated(f"container {container}"):
-            return client.logs(container, tail=lines).decode(errors="replace").strip()
+            text: bytes = client.logs(container, tail=lines)
+            return text.decode(errors="replace").strip()
     except errors.ApiError as err:
         # Some log drivers do not support reading.
         return f"(none to be had: {err})"
@@ -53,7 +54,7 @@ def stop(client: Any, name: str) -> None:
     halt(client, container)
 
 
-def remove(client: Any, name: str, test: bool = False) -> dict:
+def remove(client: Any, name: str, test: bool = False) -> dict[str, Any]:
     """Stop and remove a container, its anonymous volumes and the leftover of a recreation."""
     changes = {}
     for key, one in (("state", name), ("leftover", name + REPLACED)):
@@ -67,14 +68,16 @@ def remove(client: Any, name: str, test: bool = False) -> dict:
     return changes
 
 
-def create(client: Any, name: str, wanted: dict, _container: None = None) -> None:
+def create(client: Any, name: str, wanted: dict[str, Any], _container: None = None) -> None:
     """Create a container and start it; remove it again if Docker cannot start it."""
     new = _made(client, name, wanted)
     with undo(name, lambda: delete(client, new)):
         client.start(new)
 
 
-def recreate(client: Any, name: str, wanted: dict | Make, container: dict, trial: Trial) -> None:
+def recreate(
+    client: Any, name: str, wanted: dict[str, Any] | Make, container: dict[str, Any], trial: Trial
+) -> None:
     """
     Replace a container with a new one; restore the old one if the trial fails.
 
@@ -89,20 +92,20 @@ def recreate(client: Any, name: str, wanted: dict | Make, container: dict, trial
     delete(client, container["Id"])
 
 
-def confirm(client: Any, name: str, leftover: dict, trial: Trial) -> None:
+def confirm(client: Any, name: str, leftover: dict[str, Any], trial: Trial) -> None:
     """Repeat the interrupted trial of a new container; restore the previous one if it fails."""
     with undo(name, lambda: put_back(client, name, leftover)), trial():
         pass
     delete(client, leftover["Id"])
 
 
-def replace(client: Any, name: str, wanted: dict, container: dict) -> None:
+def replace(client: Any, name: str, wanted: dict[str, Any], container: dict[str, Any]) -> None:
     """Replace a container that cannot be repaired."""
     delete(client, container["Id"])
     create(client, name, wanted)
 
 
-def update(client: Any, _name: str, wanted: dict, container: dict) -> None:
+def update(client: Any, _name: str, wanted: dict[str, Any], container: dict[str, Any]) -> None:
     """Update the settings that Docker can change in place."""
     settings = {key: wanted[key] for key in container_options.IN_PLACE & wanted.keys()}
     different = container_options.diff(container_options.current(container), settings)
@@ -111,7 +114,7 @@ def update(client: Any, _name: str, wanted: dict, container: dict) -> None:
         engine_api.post(client, f"/containers/{container['Id']}/update", json=body)
 
 
-def update_by_name(client: Any, name: str, spec: dict) -> None:
+def update_by_name(client: Any, name: str, spec: dict[str, Any]) -> None:
     """Update the settings of the named container that Docker can change in place."""
     container = engine_api.container(client, name)
     if container is None:
@@ -120,28 +123,28 @@ def update_by_name(client: Any, name: str, spec: dict) -> None:
     update(client, name, wanted, container)
 
 
-def start(client: Any, name: str, wanted: dict, container: dict) -> None:
+def start(client: Any, name: str, wanted: dict[str, Any], container: dict[str, Any]) -> None:
     """Start a stopped container."""
     update(client, name, wanted, container)
     client.start(container["Id"])
 
 
-def unpause(client: Any, name: str, wanted: dict, container: dict) -> None:
+def unpause(client: Any, name: str, wanted: dict[str, Any], container: dict[str, Any]) -> None:
     """Resume a paused container."""
     client.unpause(container["Id"])
     update(client, name, wanted, container)
 
 
-def restart(client: Any, name: str, wanted: dict, container: dict) -> None:
+def restart(client: Any, name: str, wanted: dict[str, Any], container: dict[str, Any]) -> None:
     """Restart a container in a restart loop at once."""
     update(client, name, wanted, container)
     client.restart(container["Id"])
 
 
-def _made(client: Any, name: str, wanted: dict) -> str:
+def _made(client: Any, name: str, wanted: dict[str, Any]) -> str:
     """Create the container and return its ID."""
     body = container_options.body(wanted)
-    return client.create_container_from_config(body, name)["Id"]
+    return str(client.create_container_from_config(body, name)["Id"])
 
 
 @contextlib.contextmanager
@@ -171,7 +174,7 @@ def check(client: Any, name: str) -> None:
         raise fallen(client, name, data)
 
 
-def fallen(client: Any, name: str, data: dict) -> errors.NotRunningError:
+def fallen(client: Any, name: str, data: dict[str, Any]) -> errors.NotRunningError:
     """Return the error for an inspected container that does not stay up, with its last words."""
     state = data["State"]
     return errors.NotRunningError(
@@ -199,7 +202,7 @@ def _quietly(name: str, back: Callable[[], None]) -> None:
         log.error("cannot go back, the next run tries again: %s", err)
 
 
-def put_back(client: Any, name: str, old: dict) -> None:
+def put_back(client: Any, name: str, old: dict[str, Any]) -> None:
     """Restore the old container in place of the one that replaced it."""
     new = engine_api.container(client, name)
     if new and new["Id"] != old["Id"]:
@@ -209,7 +212,7 @@ def put_back(client: Any, name: str, old: dict) -> None:
         client.start(old["Id"])
 
 
-def halt(client: Any, container: dict) -> None:
+def halt(client: Any, container: dict[str, Any]) -> None:
     """Stop an inspected container with its own stop timeout."""
     if status(container) == "paused":
         # A paused process does not receive signals.
@@ -224,7 +227,7 @@ def delete(client: Any, container: str) -> None:
 
 # Actions that start a container; the others change a running one.
 STARTING = {"create", "replace", "start", "restart"}
-BY_NAME: dict[str, Callable] = {
+BY_NAME: dict[str, Callable[..., None]] = {
     "create": create,
     "replace": replace,
     "update": update,

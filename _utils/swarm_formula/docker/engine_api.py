@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,10 @@ LOGINS = Path("/root/.docker/config.json")
 
 @contextlib.contextmanager
 def connect(
-    url: str | None = None, timeout: float = 60, what: str = "docker", tls: dict | None = None
+    url: str | None = None,
+    timeout: float = 60,
+    what: str = "docker",
+    tls: Mapping[str, str | None] | None = None,
 ) -> Iterator[Any]:
     """
     Yield a ``docker.APIClient``, and close it at the end; raise its errors as ``SwarmError``.
@@ -98,7 +101,7 @@ def unless_absent(test: bool) -> Iterator[None]:
             raise
 
 
-def found(call: Callable, *args: Any, **kwargs: Any) -> Any:
+def found(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Return what ``call`` returns, or ``None`` if Docker does not find the object."""
     try:
         return call(*args, **kwargs)
@@ -106,7 +109,9 @@ def found(call: Callable, *args: Any, **kwargs: Any) -> Any:
         return None
 
 
-def all_or_none(wanted: dict, apply: Callable, test: bool) -> dict:
+def all_or_none(
+    wanted: Mapping[str, Any], apply: Callable[..., dict[str, Any]], test: bool
+) -> dict[str, Any]:
     """
     Apply all objects, and return what changed; if one of them is refused, none is changed.
 
@@ -119,7 +124,7 @@ def all_or_none(wanted: dict, apply: Callable, test: bool) -> dict:
     return {name: change for name, change in changes.items() if change}
 
 
-def container(client: Any, name: str) -> dict | None:
+def container(client: Any, name: str) -> dict[str, Any] | None:
     """Return the inspected container with exactly this name, or ``None``."""
     # Docker also accepts the beginning of an ID as a name.
     data = found(client.inspect_container, name)
@@ -137,7 +142,7 @@ def get(client: Any, path: str, **kwargs: Any) -> Any:
     return _sent(client, client.get, path, kwargs)
 
 
-def _sent(client: Any, send: Callable, path: str, kwargs: dict) -> Any:
+def _sent(client: Any, send: Callable[..., Any], path: str, kwargs: dict[str, Any]) -> Any:
     kwargs.setdefault("timeout", client.timeout)
     response = send(f"{client.base_url}/v{client.api_version}{path}", **kwargs)
     try:
@@ -149,7 +154,7 @@ def _sent(client: Any, send: Callable, path: str, kwargs: dict) -> Any:
 
 def registry(repository: str) -> str:
     """Return the registry of an image."""
-    return _sdk().auth.resolve_repository_name(repository)[0]
+    return str(_sdk().auth.resolve_repository_name(repository)[0])
 
 
 def registry_login(client: Any, repository: str) -> dict[str, str]:
@@ -198,10 +203,10 @@ def _client() -> type:
         return reader.Reader
     # Proxies of the environment are not for engines and managers, which are reached directly.
     direct = {"trust_env": property(lambda _: False, lambda *_: None)}
-    return type("APIClient", (deadlines.Bound, _sdk().APIClient), direct)
+    return type("APIClient", (deadlines.Session, _sdk().APIClient), direct)
 
 
-def _tls(files: dict) -> Any:
+def _tls(files: Mapping[str, str | None]) -> Any:
     pair = (files["cert"], files["key"])
     return _sdk().tls.TLSConfig(client_cert=pair, ca_cert=files["ca"], verify=bool(files["ca"]))
 

@@ -8,7 +8,7 @@ import logging
 import os
 import tarfile
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from salt.exceptions import SaltException
 from salt.utils.hashutils import get_hash
@@ -18,8 +18,21 @@ from swarm_formula.docker import engine_api
 
 log = logging.getLogger(__name__)
 
+_MANIFEST = "manifest.json"
+# Errors from an archive that is damaged, or whose manifest is not Docker's.
+_UNREADABLE = (
+    tarfile.TarError,
+    OSError,
+    EOFError,
+    ValueError,
+    AttributeError,
+    KeyError,
+    TypeError,
+)
 # The prefixes that Docker adds to a short image name, longest first.
 _IMPLIED = ("docker.io/library/", "index.docker.io/library/", "docker.io/", "library/")
+# Salt's ``cp.cache_file``: returns the path of a downloaded file, ``False`` if there is none.
+Fetch = Callable[[str], str | Literal[False]]
 
 
 class Archive(NamedTuple):
@@ -29,14 +42,15 @@ class Archive(NamedTuple):
     digest: str | None = None
 
 
-def local(client: Any, name: str) -> dict | None:
+def local(client: Any, name: str) -> dict[str, Any] | None:
     """Return Docker's data on a local image, or ``None`` if it does not exist."""
-    return engine_api.found(client.inspect_image, name)
+    image: dict[str, Any] | None = engine_api.found(client.inspect_image, name)
+    return image
 
 
 def ensure(
-    client: Any, name: str, archive: Archive | None, fetch: Callable, timeout: float
-) -> dict:
+    client: Any, name: str, archive: Archive | None, fetch: Fetch, timeout: float
+) -> dict[str, Any]:
     """
     Return the local image; load or pull it first if it is missing.
 
@@ -51,7 +65,7 @@ def ensure(
     return image or arrived(client, name)
 
 
-def load(client: Any, name: str, archive: Archive, fetch: Callable, timeout: float) -> None:
+def load(client: Any, name: str, archive: Archive, fetch: Fetch, timeout: float) -> None:
     """Load the images of a tar archive after checking its hash, and that ``name`` is among them."""
     source = archive.source
     path = source_file(source, fetch)
@@ -95,14 +109,10 @@ def tags_in(path: str, source: str) -> list[str]:
     """Return the image names in an archive, which may be compressed, made by ``docker save``."""
     try:
         with tarfile.open(path) as archive:
-            names = set(archive.getnames())
-            if "manifest.json" in names:
-                return [
-                    tag
-                    for image in json.load(archive.extractfile("manifest.json"))
-                    for tag in image.get("RepoTags") or []
-                ]
-    except (tarfile.TarError, OSError, EOFError, ValueError) as err:
+            # Only a file has content: ``None`` for a folder of this name.
+            if _MANIFEST in archive.getnames() and (file := archive.extractfile(_MANIFEST)):
+                return [tag for image in json.load(file) for tag in image.get("RepoTags") or []]
+    except _UNREADABLE as err:
         raise errors.SettingsError(
             f"{source} cannot be read as an image archive ({err}): make it with 'docker save'"
         ) from err
@@ -120,7 +130,7 @@ def plain(name: str) -> str:
     return name if tag.startswith("sha256:") else f"{repository}:{tag}"
 
 
-def source_file(source: str, fetch: Callable[[str], str | bool]) -> str:
+def source_file(source: str, fetch: Fetch) -> str:
     """Return the local path of an image archive; ``fetch`` downloads a source that is a URL."""
     try:
         path = source if source.startswith("/") else fetch(source)
@@ -147,7 +157,7 @@ def _run(client: Any, what: str, timeout: float, path: str, **request: Any) -> N
     """Send a long-running request, and read Docker's progress report to its end."""
     late = f"{what}: not done after {timeout:g} s: raise swarm:timeout, or look what holds it up"
 
-    def run():
+    def run() -> None:
         answer = engine_api.post(client, path, stream=True, timeout=(10, timeout), **request)
         with contextlib.closing(answer):
             for line in filter(None, answer.iter_lines()):
@@ -160,7 +170,7 @@ def _run(client: Any, what: str, timeout: float, path: str, **request: Any) -> N
         deadlines.within(timeout, run)
 
 
-def arrived(client: Any, name: str) -> dict:
+def arrived(client: Any, name: str) -> dict[str, Any]:
     image = local(client, name)
     if image is None:
         raise errors.ApiError(f"image {name}: Docker reported success but has no such image")

@@ -22,6 +22,7 @@ _RIVAL = 3.0
 # Timeout in seconds: if two engines remove the same network from the store, one of them may never
 # answer (seen with 20.10.5).
 _REMOVAL = 10.0
+_REMOVALS = 3
 # Seconds that tasks of a removed service have to end.
 _LEAVING = 30
 
@@ -54,7 +55,7 @@ FIELDS: dict[str, tuple[Callable[[Any], Any], str]] = {
 }
 
 
-def wanted(name: str, spec: dict) -> dict:
+def wanted(name: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Return the given settings of a network, normalized; raise an error if one is invalid."""
     given = container_options.drop_unset(**spec)
     return {key: _normal(name, key, value) for key, value in given.items()}
@@ -74,9 +75,9 @@ def _normal(name: str, key: str, value: Any) -> Any:
         ) from err
 
 
-def current(network: dict) -> dict:
+def current(network: dict[str, Any]) -> dict[str, Any]:
     """Return a network's settings from the output of ``docker network inspect``."""
-    pool = next(iter((network.get("IPAM") or {}).get("Config") or []), {})
+    pool: dict[str, Any] = next(iter((network.get("IPAM") or {}).get("Config") or []), {})
     found = {
         "driver": network["Driver"],
         "subnet": pool.get("Subnet"),
@@ -90,7 +91,7 @@ def current(network: dict) -> dict:
     return {key: FIELDS[key][0](value) for key, value in found.items()}
 
 
-def differences(wanted: dict, network: dict | None) -> dict:
+def differences(wanted: dict[str, Any], network: dict[str, Any] | None) -> dict[str, Any]:
     """Return the differences between the wanted and the present network."""
     if network is None:
         changes = {key: {"old": None, "new": value} for key, value in wanted.items()}
@@ -102,7 +103,7 @@ def differences(wanted: dict, network: dict | None) -> dict:
     return container_options.diff(old, wanted)
 
 
-def body(name: str, settings: dict) -> dict:
+def body(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Return the body of the request that creates a network with these settings."""
     places = {"subnet": "Subnet", "gateway": "Gateway", "ip_range": "IPRange"}
     pool = {places[key]: settings[key] for key in places if settings.get(key)}
@@ -118,7 +119,7 @@ def body(name: str, settings: dict) -> dict:
     }
 
 
-def find(client: Any, name: str) -> list[dict]:
+def find(client: Any, name: str) -> list[dict[str, Any]]:
     """Return all networks of exactly this name, starting with the network to keep."""
     # Docker's filter matches parts of names.
     found = [one for one in client.networks(names=[name]) if one["Name"] == name]
@@ -128,7 +129,7 @@ def find(client: Any, name: str) -> list[dict]:
     return found
 
 
-def users(client: Any, network: dict) -> list[str]:
+def users(client: Any, network: dict[str, Any]) -> list[str]:
     """Return the names of the containers that use a network, on this or another engine."""
     details = engine_api.found(client.inspect_network, network["Id"]) or {}
     found = details.get("Containers") or {}
@@ -142,12 +143,12 @@ def users(client: Any, network: dict) -> list[str]:
     return sorted(names)
 
 
-Judge = Callable[[dict], stale_endpoints.Verdict]
+Judge = Callable[[dict[str, Any]], stale_endpoints.Verdict]
 
 
 def apply(
-    client: Any, name: str, settings: dict, test: bool = False, judge: Judge | None = None
-) -> dict:
+    client: Any, name: str, settings: dict[str, Any], test: bool = False, judge: Judge | None = None
+) -> dict[str, Any]:
     """Ensure exactly one network has this name, with these settings; return what changed."""
     present = find(client, name)
     kept = present[0] if present else None
@@ -168,7 +169,7 @@ def remove(
     test: bool = False,
     judge: Judge | None = None,
     gone: Container[str] = (),
-) -> dict:
+) -> dict[str, Any]:
     """
     Ensure there is no network of this name; return what changed.
 
@@ -185,7 +186,7 @@ def remove(
 
 
 def _remove(
-    client: Any, network: dict, test: bool, judge: Judge | None, gone: Container[str]
+    client: Any, network: dict[str, Any], test: bool, judge: Judge | None, gone: Container[str]
 ) -> None:
     """Remove a network; wait for tasks that end, because their service was removed just now."""
     end = time.monotonic() + (0 if test else _LEAVING)
@@ -208,7 +209,7 @@ def _remove(
             return
 
 
-def _refuse_used(client: Any, network: dict, gone: Container[str]) -> None:
+def _refuse_used(client: Any, network: dict[str, Any], gone: Container[str]) -> None:
     """In a dry run, refuse what Docker would: tasks of a service may run on other nodes only."""
     if names := _services(client, network, gone):
         raise errors.ApiError(
@@ -217,7 +218,7 @@ def _refuse_used(client: Any, network: dict, gone: Container[str]) -> None:
         )
 
 
-def _is_being_left(client: Any, network: dict, gone: Container[str]) -> bool:
+def _is_being_left(client: Any, network: dict[str, Any], gone: Container[str]) -> bool:
     """Check whether only tasks use a network, and no service has it any more."""
     if _services(client, network, gone) != set():
         return False
@@ -226,7 +227,7 @@ def _is_being_left(client: Any, network: dict, gone: Container[str]) -> bool:
     return names.issuperset(users(client, network))
 
 
-def _services(client: Any, network: dict, gone: Container[str]) -> set[str] | None:
+def _services(client: Any, network: dict[str, Any], gone: Container[str]) -> set[str] | None:
     """Return the services that have a network; ``None`` if this node is no manager."""
     try:
         with engine_api.translated("services"):
@@ -245,7 +246,9 @@ def _services(client: Any, network: dict, gone: Container[str]) -> set[str] | No
     }
 
 
-def _execute(client: Any, name: str, settings: dict, present: list[dict]) -> None:
+def _execute(
+    client: Any, name: str, settings: dict[str, Any], present: list[dict[str, Any]]
+) -> None:
     for duplicate in present[1:]:
         if not users(client, duplicate):
             _delete(client, name, duplicate)
@@ -262,7 +265,7 @@ def _execute(client: Any, name: str, settings: dict, present: list[dict]) -> Non
         )
 
 
-def _create(client: Any, name: str, settings: dict) -> None:
+def _create(client: Any, name: str, settings: dict[str, Any]) -> None:
     """Create a network; if another minion was faster, use its network."""
     what = f"network {name}"
     try:
@@ -290,7 +293,7 @@ def _appears(client: Any, name: str) -> bool:
     return True
 
 
-def _recreate(client: Any, name: str, settings: dict, old: dict) -> None:
+def _recreate(client: Any, name: str, settings: dict[str, Any], old: dict[str, Any]) -> None:
     _delete(client, name, old)
     try:
         _create(client, name, settings)
@@ -299,20 +302,21 @@ def _recreate(client: Any, name: str, settings: dict, old: dict) -> None:
         raise
 
 
-def _delete(client: Any, name: str, network: dict) -> None:
+def _delete(client: Any, name: str, network: dict[str, Any]) -> None:
     """Remove a network that other minions may be removing at the same time."""
     patience, client.timeout = client.timeout, _REMOVAL
     try:
-        for _ in range(3):
+        for left in reversed(range(_REMOVALS)):
             failure = _failed_delete(client, name, network)
             if failure is None:
                 return
-        raise failure
+            if not left:
+                raise failure
     finally:
         client.timeout = patience
 
 
-def _failed_delete(client: Any, name: str, network: dict) -> errors.SwarmError | None:
+def _failed_delete(client: Any, name: str, network: dict[str, Any]) -> errors.SwarmError | None:
     """Try to remove a network; return the error if it still exists."""
     try:
         with engine_api.translated(f"network {name}"):
@@ -324,7 +328,9 @@ def _failed_delete(client: Any, name: str, network: dict) -> errors.SwarmError |
     return None
 
 
-def _release(client: Any, network: dict, what: str, test: bool, judge: Judge | None) -> None:
+def _release(
+    client: Any, network: dict[str, Any], what: str, test: bool, judge: Judge | None
+) -> None:
     """Free a network from containers that no longer exist; raise an error if it has others."""
     used_by = users(client, network)
     verdict = judge(network) if judge and used_by else stale_endpoints.Verdict(set(), [])
@@ -334,7 +340,7 @@ def _release(client: Any, network: dict, what: str, test: bool, judge: Judge | N
         stale_endpoints.free(client, network, verdict.gone & set(used_by))
 
 
-def _cure(settings: dict) -> str:
+def _cure(settings: dict[str, Any]) -> str:
     if settings.get("driver") != "overlay":
         return ""
     return (

@@ -72,7 +72,7 @@ class Reader:
         # Like the SDK's client with `version="auto"`.
         self._prefix = f"/v{self.version()['ApiVersion']}"
 
-    def __getattr__(self, name: str) -> Callable:
+    def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("__") or name not in READS:
             raise _missing(name)
         return lambda *which, **more: self._read(READS[name], *which, **more)
@@ -84,9 +84,10 @@ class Reader:
         """Check whether the engine answers."""
         return self._get("/_ping") == b"OK"
 
-    def version(self, api_version: bool = True) -> dict:
+    def version(self, api_version: bool = True) -> dict[str, Any]:
         """Return the engine's versions."""
-        return json.loads(self._get("/version"))
+        found: dict[str, Any] = json.loads(self._get("/version"))
+        return found
 
     def _read(self, path: str, *which: str, all: bool = False, **more: Any) -> Any:  # noqa: A002
         query = {"all": "1"} if all else {}
@@ -137,6 +138,6 @@ def _listed(value: Any) -> list[str]:
 def _words(body: bytes) -> str:
     text = body.decode(errors="replace").strip()
     try:
-        return json.loads(text)["message"]
+        return str(json.loads(text)["message"])
     except (ValueError, KeyError, TypeError):
         return text

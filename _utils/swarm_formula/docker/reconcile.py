@@ -25,15 +25,15 @@ class Plan(NamedTuple):
     """The wanted state, the current state and the differences."""
 
     name: str
-    wanted: dict
-    current: dict | None
-    leftover: dict | None
-    image: dict | None
-    changes: dict
-    kept: dict | None  # which of the two containers stays
+    wanted: dict[str, Any]
+    current: dict[str, Any] | None
+    leftover: dict[str, Any] | None
+    image: dict[str, Any] | None
+    changes: dict[str, Any]
+    kept: dict[str, Any] | None  # which of the two containers stays
 
 
-def plan(client: Any, name: str, wanted: dict) -> Plan:
+def plan(client: Any, name: str, wanted: dict[str, Any]) -> Plan:
     """Inspect the container, and return what has to change."""
     container, leftover = (engine_api.container(client, one) for one in (name, name + REPLACED))
     info = client.info() if _USERNS in wanted else {}
@@ -48,7 +48,7 @@ def plan(client: Any, name: str, wanted: dict) -> Plan:
     return Plan(name, wanted, container, leftover, image, changes, kept)
 
 
-def effective(wanted: dict, info: dict) -> dict:
+def effective(wanted: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
     """
     Return the settings that mean something to an engine: without ``userns-remap``, there are no
     user namespaces to leave, and a container that was created without the setting stays.
@@ -62,7 +62,9 @@ def effective(wanted: dict, info: dict) -> dict:
     return {key: value for key, value in wanted.items() if key != _USERNS}
 
 
-def survivor(container: dict | None, leftover: dict | None, changes: dict) -> dict | None:
+def survivor(
+    container: dict[str, Any] | None, leftover: dict[str, Any] | None, changes: dict[str, Any]
+) -> dict[str, Any] | None:
     """
     Return which of the two containers of an interrupted recreation is kept.
 
@@ -75,8 +77,11 @@ def survivor(container: dict | None, leftover: dict | None, changes: dict) -> di
 
 
 def differences(
-    wanted: dict, container: dict | None, image: dict | None, base: dict | None = None
-) -> dict:
+    wanted: dict[str, Any],
+    container: dict[str, Any] | None,
+    image: dict[str, Any] | None,
+    base: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """
     Return the differences between the wanted and the current container.
 
@@ -103,7 +108,7 @@ def differences(
     return changes
 
 
-def execute(client: Any, plan: Plan, image: dict, trial: Trial | None = None) -> None:
+def execute(client: Any, plan: Plan, image: dict[str, Any], trial: Trial | None = None) -> None:
     """
     Make the planned changes, and verify the result.
 
@@ -125,8 +130,10 @@ def _settled(client: Any, name: str) -> Trial:
     return functools.partial(container_actions.settled, client, name)
 
 
-def _act(client: Any, plan: Plan, todo: str | None, container: dict | None, trial: Trial) -> None:
-    if todo == "recreate":
+def _act(
+    client: Any, plan: Plan, todo: str | None, container: dict[str, Any] | None, trial: Trial
+) -> None:
+    if container and todo == "recreate":
         container_actions.recreate(client, plan.name, plan.wanted, container, trial)
     elif plan.leftover and plan.kept is plan.current:
         container_actions.confirm(client, plan.name, _meant_to_run(plan.leftover), trial)
@@ -136,7 +143,7 @@ def _act(client: Any, plan: Plan, todo: str | None, container: dict | None, tria
             container_actions.BY_NAME[todo](client, plan.name, plan.wanted, container)
 
 
-def action(container: dict | None, changes: dict) -> str | None:
+def action(container: dict[str, Any] | None, changes: dict[str, Any]) -> str | None:
     """Return the action that makes the changes with the least disruption."""
     if container is None:
         return "create"
@@ -150,9 +157,9 @@ def action(container: dict | None, changes: dict) -> str | None:
     }.get(status(container), "replace" if status(container) in _LOST else "start")
 
 
-def _repaired(client: Any, plan: Plan) -> dict | None:
+def _repaired(client: Any, plan: Plan) -> dict[str, Any] | None:
     """Repair an interrupted recreation, and return the container that is kept."""
-    if plan.kept is plan.current:
+    if plan.kept is None or plan.kept is plan.current:
         return plan.current
     if plan.current:
         container_actions.delete(client, plan.current["Id"])
@@ -160,12 +167,12 @@ def _repaired(client: Any, plan: Plan) -> dict | None:
     return _meant_to_run(plan.kept)
 
 
-def _meant_to_run(container: dict) -> dict:
+def _meant_to_run(container: dict[str, Any]) -> dict[str, Any]:
     """Return the container marked as running, so that a rollback starts it in any case."""
     return {**container, "State": {**container["State"], "Running": True}}
 
 
-def _check(client: Any, plan: Plan, image: dict) -> None:
+def _check(client: Any, plan: Plan, image: dict[str, Any]) -> None:
     """Inspect again: a remaining difference would recreate the container on every run."""
     container = engine_api.container(client, plan.name)
     # The trial has checked that it runs, or the callers that wait for its work check it.
@@ -177,11 +184,11 @@ def _check(client: Any, plan: Plan, image: dict) -> None:
         )
 
 
-def _image_of(client: Any, container: dict | None) -> dict | None:
+def _image_of(client: Any, container: dict[str, Any] | None) -> dict[str, Any] | None:
     return container and engine_api.found(client.inspect_image, container["Image"])
 
 
-def _with_ids(client: Any, wanted: dict) -> dict:
+def _with_ids(client: Any, wanted: dict[str, Any]) -> dict[str, Any]:
     """Replace the name of the container whose network is shared by its ID, as Docker does."""
     kind, _, name = wanted.get("network_mode", "").partition(":")
     other = kind == "container" and engine_api.container(client, name)

@@ -5,9 +5,9 @@ Pure. Reports and errors never contain a password, either in plain text or in ba
 """
 
 import base64
-import binascii
 import re
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from swarm_formula.core import errors
 from swarm_formula.tls import pki
@@ -22,9 +22,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 class Outcome(NamedTuple):
     """The new ``config.json``, the report, and ``{host: user}`` of the formula's logins."""
 
-    config: dict
-    changes: dict
-    noted: dict
+    config: dict[str, Any]
+    changes: dict[str, Any]
+    noted: dict[str, str]
 
 
 def key(host: str) -> str:
@@ -32,16 +32,19 @@ def key(host: str) -> str:
     return _HUB_KEY if host == HUB else host
 
 
-def login(user: str, password: str) -> dict:
+def login(user: str, password: str) -> dict[str, str]:
     """Return the entry in ``config.json`` for a login."""
     return {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
 def user(entry: object) -> str | None:
     """Return the user name of an entry, ``None`` if it is not a login."""
+    text = entry.get("auth") if isinstance(entry, dict) else None
+    if not isinstance(text, str):
+        return None
     try:
-        pair = base64.b64decode(entry["auth"], validate=True).decode()
-    except (TypeError, KeyError, ValueError, binascii.Error):
+        pair = base64.b64decode(text, validate=True).decode()
+    except ValueError:
         return None
     name, colon, _ = pair.partition(":")
     return name if colon else None
@@ -56,7 +59,7 @@ def refuse_password(password: str, what: str) -> None:
         )
 
 
-def _auths(config: dict, path: str) -> dict:
+def _auths(config: dict[str, Any], path: str) -> dict[str, Any]:
     found = config.get("auths") or {}
     if not isinstance(found, dict):
         raise errors.SwarmError(
@@ -65,7 +68,7 @@ def _auths(config: dict, path: str) -> dict:
     return found
 
 
-def _helper(config: dict, host: str) -> str | None:
+def _helper(config: dict[str, Any], host: str) -> str | None:
     """Return the setting that delegates the login to a credential helper."""
     helpers = config.get("credHelpers")
     if isinstance(helpers, dict) and helpers.get(key(host)):
@@ -73,7 +76,7 @@ def _helper(config: dict, host: str) -> str | None:
     return "credsStore" if config.get("credsStore") else None
 
 
-def refuse_helper(config: dict, host: str, path: str) -> None:
+def refuse_helper(config: dict[str, Any], host: str, path: str) -> None:
     """Raise an error if Docker would ignore the login because of a credential helper."""
     if setting := _helper(config, host):
         raise errors.SwarmError(
@@ -83,7 +86,12 @@ def refuse_helper(config: dict, host: str, path: str) -> None:
         )
 
 
-def merge(config: dict, wanted: dict, noted: dict, path: str) -> Outcome:
+def merge(
+    config: dict[str, Any],
+    wanted: Mapping[str, tuple[str, str]],
+    noted: Mapping[str, str],
+    path: str,
+) -> Outcome:
     """
     Return the new ``config.json``. Entries that are not the formula's stay.
 
@@ -94,7 +102,8 @@ def merge(config: dict, wanted: dict, noted: dict, path: str) -> Outcome:
         ``{host: user}`` of the logins that the formula wrote. A login that now has another user is
         not removed.
     """
-    auths, changes, ours = dict(_auths(config, path)), {}, {}
+    auths, ours = dict(_auths(config, path)), {}
+    changes: dict[str, Any] = {}
     for host in [one for one in noted if one not in wanted]:
         if user(auths.get(key(host))) == noted[host]:
             del auths[key(host)]

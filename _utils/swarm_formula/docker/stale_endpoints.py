@@ -28,7 +28,7 @@ class Verdict(NamedTuple):
 
 
 def judge(
-    ends: Mapping[str, Mapping],
+    ends: Mapping[str, Mapping[str, Any]],
     names_on: Callable[[str], set[str] | None],
     members: Mapping[str, tuple[str, int]] | None,
 ) -> Verdict:
@@ -68,7 +68,7 @@ def _note_used(host: str, names: set[str]) -> str:
     return f"{', '.join(sorted(names))} on {host}"
 
 
-def _note_away(host: str, names: set[str], members: Mapping | None) -> str:
+def _note_away(host: str, names: set[str], members: Mapping[str, tuple[str, int]] | None) -> str:
     minion = (members or {}).get(host, ("", 0))[0]
     cure = (
         f"take it out of pillar, 'salt-run swarm.remove {minion}'"
@@ -82,7 +82,7 @@ def _note_away(host: str, names: set[str], members: Mapping | None) -> str:
 
 
 def members(
-    found: list[dict], own: str, servers: Mapping[str, str]
+    found: list[dict[str, Any]], own: str, servers: Mapping[str, str]
 ) -> dict[str, tuple[str, int]] | None:
     """
     Return ``{address: (name, status)}`` from Consul's list of members. Pure.
@@ -105,7 +105,9 @@ def members(
     return {**listed, **away}
 
 
-def asker(port: int, own: str, local: set[str], tls: Mapping | None) -> Callable:
+def asker(
+    port: int, own: str, local: set[str], tls: Mapping[str, str | None] | None
+) -> Callable[[str], set[str] | None]:
     """
     Return a function that returns the container names of a host, ``None`` without an answer.
 
@@ -123,7 +125,7 @@ def asker(port: int, own: str, local: set[str], tls: Mapping | None) -> Callable
     return names
 
 
-def _ask(endpoint: str, tls: Mapping | None) -> set[str]:
+def _ask(endpoint: str, tls: Mapping[str, str | None] | None) -> set[str]:
     session = deadlines.Session()
     session.trust_env = False
     secure: dict[str, Any] = (
@@ -135,14 +137,14 @@ def _ask(endpoint: str, tls: Mapping | None) -> set[str]:
     return container_names(answer.json())
 
 
-def container_names(found: list[dict]) -> set[str]:
+def container_names(found: list[dict[str, Any]]) -> set[str]:
     """Return the names of all containers in an engine's list. Pure."""
     # Names of links contain a slash.
     names = {name.lstrip("/") for one in found for name in one["Names"] or []}
     return {name for name in names if "/" not in name}
 
 
-def free(client: Any, network: Mapping, names: set[str]) -> None:
+def free(client: Any, network: Mapping[str, Any], names: set[str]) -> None:
     """Remove endpoints whose container is gone from the store, through the engine."""
     for name in sorted(names):
         with engine_api.translated(f"endpoint {name} of network {network['Name']}"):

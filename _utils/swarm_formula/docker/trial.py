@@ -5,12 +5,16 @@ Test a container that replaces another one, and report its log if it does not wo
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from swarm_formula.core import errors
+from swarm_formula.docker.container_actions import Trial
 
 
 @contextlib.contextmanager
-def trial(salt: Mapping[str, Callable], name: str, prove: Callable[[], None]) -> Iterator[None]:
+def trial(
+    salt: Mapping[str, Callable[..., Any]], name: str, prove: Callable[[], None]
+) -> Iterator[None]:
     """
     Run ``prove`` after a container was started; add the container's log to a timeout error.
 
@@ -26,8 +30,12 @@ def trial(salt: Mapping[str, Callable], name: str, prove: Callable[[], None]) ->
 
 
 def apply(
-    salt: Mapping[str, Callable], name: str, spec: dict, within: Callable, paths: str
-) -> dict:
+    salt: Mapping[str, Callable[..., Any]],
+    name: str,
+    spec: dict[str, Any],
+    within: Trial,
+    paths: str,
+) -> dict[str, Any]:
     """
     Apply a container and return what changed; errors name its keys in the pillar (``paths``).
 
@@ -35,13 +43,18 @@ def apply(
         Function that returns the context manager in which the container is started.
     """
     try:
-        return salt["swarm_container.apply"](name, spec, trial=within)
+        changes: dict[str, Any] = salt["swarm_container.apply"](name, spec, trial=within)
     except errors.SwarmError as err:
         raise type(err)(f"{err} (see {paths})") from err
+    return changes
 
 
 def replace(
-    salt: Mapping[str, Callable], name: str, spec: dict, prove: Callable, paths: str
-) -> dict:
+    salt: Mapping[str, Callable[..., Any]],
+    name: str,
+    spec: dict[str, Any],
+    prove: Callable[[], None],
+    paths: str,
+) -> dict[str, Any]:
     """Apply a container; the previous one is restored if ``prove`` raises an error."""
     return apply(salt, name, spec, functools.partial(trial, salt, name, prove), paths)

@@ -17,10 +17,11 @@ _SECRET = re.compile(r"((?:pass|pw|secret|token|key)\w*=)[^,]*", re.IGNORECASE)
 
 
 def _globs(value: Any) -> list[str]:
-    for one in service_parts.listed(value):
+    globs = service_parts.listed(value)
+    for one in globs:
         if want := checks.host_glob(one):
             raise ValueError(f"found {one!r}, which is not {want}")
-    return value
+    return globs
 
 
 TEXT = Shape(service_parts.text, "a text")
@@ -35,12 +36,12 @@ OPTIONS: dict[str, Option] = {
 }
 
 
-def parsed(name: str, spec: dict) -> dict:
+def parsed(name: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Return the given options in their canonical form; raise an error that lists all faults."""
     return option_table.parsed(spec, OPTIONS, f"volume {name}")
 
 
-def of_node(minion: str, volumes: Mapping[str, dict]) -> dict[str, dict]:
+def of_node(minion: str, volumes: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the volumes that a node gets."""
     return {
         name: one
@@ -50,14 +51,14 @@ def of_node(minion: str, volumes: Mapping[str, dict]) -> dict[str, dict]:
     }
 
 
-def created(wanted: dict) -> dict:
+def created(wanted: dict[str, Any]) -> dict[str, Any]:
     """Return the changes of a volume that does not exist yet."""
     options = {key: one for key, one in wanted.items() if OPTIONS[key].path}
     changes = {key: {"old": None, "new": one} for key, one in options.items()}
     return {"state": {"old": "absent", "new": "present"}, **_shown(changes)}
 
 
-def _shown(changes: dict) -> dict:
+def _shown(changes: dict[str, Any]) -> dict[str, Any]:
     """Return changes without values that look secret, also inside of an option such as ``o``."""
     if options := changes.get("options"):
         masked = {side: _masked(one) for side, one in options.items()}
@@ -71,7 +72,7 @@ def _masked(options: Any) -> Any:
     return {key: _SECRET.sub(r"\1***", str(one)) for key, one in options.items()}
 
 
-def apply(client: Any, name: str, wanted: dict, test: bool = False) -> dict:
+def apply(client: Any, name: str, wanted: dict[str, Any], test: bool = False) -> dict[str, Any]:
     """Ensure a volume exists with these options; return what changed."""
     with engine_api.translated(f"volume {name}"):
         found = engine_api.found(client.inspect_volume, name)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from swarm_formula.cluster import spec
 from swarm_formula.core.faults import Fault
+from swarm_formula.core.settings_types import Builtin, Draft
 from swarm_formula.spec import service_modes
 
 # Values that an engine in swarm mode refuses, and the values to use instead.
@@ -15,7 +16,7 @@ _NOT_WITH_SWARM_MODE = {
 }
 
 
-def builtin(settings: dict) -> Iterator[Fault]:
+def builtin(settings: Draft) -> Iterator[Fault]:
     """Refuse settings that swarm mode does not have or take."""
     if settings["mode"] != "builtin":
         return
@@ -38,11 +39,9 @@ def builtin(settings: dict) -> Iterator[Fault]:
     yield from _cluster(settings["builtin"])
 
 
-def _cluster(builtin: dict) -> Iterator[Fault]:
-    election, beat = (
-        builtin["cluster"][key] or default
-        for key, default in (("election-tick", 10), ("heartbeat-tick", 1))
-    )
+def _cluster(builtin: Builtin) -> Iterator[Fault]:
+    election = builtin["cluster"]["election-tick"] or 10
+    beat = builtin["cluster"]["heartbeat-tick"] or 1
     if election <= beat:
         want = f"above heartbeat-tick, {beat}; Docker's own are 10 and 1"
         yield Fault("swarm:builtin:cluster:election-tick", election, want)
@@ -50,7 +49,7 @@ def _cluster(builtin: dict) -> Iterator[Fault]:
     yield from _pools(builtin)
 
 
-def _pools(builtin: dict) -> Iterator[Fault]:
+def _pools(builtin: Builtin) -> Iterator[Fault]:
     given, mask = builtin["address_pool_mask"], spec.mask(builtin)
     low, high = spec.mask_limits(builtin)
     if not low <= mask <= high:
@@ -59,7 +58,7 @@ def _pools(builtin: dict) -> Iterator[Fault]:
         yield Fault("swarm:builtin:address_pool_mask", given, want)
 
 
-def _authority(builtin: dict) -> Iterator[Fault]:
+def _authority(builtin: Builtin) -> Iterator[Fault]:
     cert, key = (builtin[one] for one in ("signing_ca_cert", "signing_ca_key"))
     if key and not cert:
         want = "set, as the other half of the CA is: a CA signs with both"

@@ -3,10 +3,12 @@ Check the settings of classic mode against each other: Consul, managers, agents,
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from swarm_formula.classic import kept_options
 from swarm_formula.core import checks, port_options
 from swarm_formula.core.faults import Fault
+from swarm_formula.core.settings_types import Draft, Duration
 
 _CONSUL_OURS = {
     "server": "swarm:consul:servers",
@@ -20,15 +22,15 @@ _CONSUL_OURS = {
 }
 
 
-def consul_options(settings: dict) -> Iterator[Fault]:
+def consul_options(settings: Draft) -> Iterator[Fault]:
     """Refuse options of Consul that other settings determine."""
     for key in settings["consul"]["options"]:
         if key in _CONSUL_OURS:
             want = f"no such key here; it comes from {_CONSUL_OURS[key]}"
             yield Fault(f"swarm:consul:options:{key}", settings["consul"]["options"][key], want)
     ports = settings["consul"]["options"].get("ports", {})
-    if want := port_options.WANT(ports):
-        yield Fault("swarm:consul:options:ports", ports, want)
+    if shape := port_options.WANT(ports):
+        yield Fault("swarm:consul:options:ports", ports, shape)
         return
     for key in ("http", "https") if settings["tls"]["used"] else ("http",):
         if key in ports:
@@ -36,26 +38,41 @@ def consul_options(settings: dict) -> Iterator[Fault]:
             yield Fault(f"swarm:consul:options:ports:{key}", ports[key], want)
 
 
-def timings(settings: dict) -> Iterator[Fault]:
+class _Interval(NamedTuple):
+    flag: str
+    given: Duration | None
+    default: int  # Swarm's, in seconds
+
+    def seconds(self) -> float:
+        return checks.seconds(self.default if self.given is None else self.given)
+
+
+def timings(settings: Draft) -> Iterator[Fault]:
     """Refuse intervals that contradict each other."""
-
-    def pair(section: str, small: str, large: str, defaults: tuple, equal: bool) -> Iterator[Fault]:
-        options = settings[section]["options"]
-        values = [
-            checks.seconds(default if options[flag] is None else options[flag])
-            for flag, default in zip((small, large), defaults, strict=True)
-        ]
-        if values[0] > values[1] or (values[0] == values[1] and not equal):
-            word = "not below" if equal else "above"
-            want = f"{word} {small}, {values[0]:g}s"
-            yield Fault(f"swarm:{section}:options:{large}", f"{values[1]:g}s", want)
-
-    yield from pair("agent", "heartbeat", "ttl", (60, 180), equal=False)
-    flags = ("engine-refresh-min-interval", "engine-refresh-max-interval")
-    yield from pair("manager", *flags, (30, 60), equal=True)
+    agent, manager = settings["agent"]["options"], settings["manager"]["options"]
+    yield from _timings(
+        "agent",
+        _Interval("heartbeat", agent["heartbeat"], 60),
+        _Interval("ttl", agent["ttl"], 180),
+    )
+    yield from _timings(
+        "manager",
+        _Interval("engine-refresh-min-interval", manager["engine-refresh-min-interval"], 30),
+        _Interval("engine-refresh-max-interval", manager["engine-refresh-max-interval"], 60),
+        equal=True,
+    )
 
 
-def discovery(settings: dict) -> Iterator[Fault]:
+def _timings(
+    section: str, small: _Interval, large: _Interval, equal: bool = False
+) -> Iterator[Fault]:
+    low, high = small.seconds(), large.seconds()
+    if low > high or (low == high and not equal):
+        want = f"{'not below' if equal else 'above'} {small.flag}, {low:g}s"
+        yield Fault(f"swarm:{section}:options:{large.flag}", f"{high:g}s", want)
+
+
+def discovery(settings: Draft) -> Iterator[Fault]:
     """Check that agents and managers use the same path in the store."""
     manager, agent = (
         (settings[section]["options"]["discovery-opt"] or {}).get("kv.path")
@@ -67,14 +84,14 @@ def discovery(settings: dict) -> Iterator[Fault]:
         yield Fault(f"{path}:kv.path", agent, want)
 
 
-def replication(settings: dict) -> Iterator[Fault]:
+def replication(settings: Draft) -> Iterator[Fault]:
     """Refuse several managers without an election."""
     if len(settings["managers"]) > 1 and not settings["manager"]["options"]["replication"]:
         want = "true: of several managers one has to be elected"
         yield Fault("swarm:manager:options:replication", False, want)
 
 
-def store(settings: dict) -> Iterator[Fault]:
+def store(settings: Draft) -> Iterator[Fault]:
     """Refuse a store that the engine's overlay networks cannot use."""
     scheme, _, rest = (settings["store"] or "").partition("://")
     if not settings["overlay"]:
@@ -87,7 +104,7 @@ def store(settings: dict) -> Iterator[Fault]:
         yield Fault("swarm:store", settings["store"], f"{want} too; or swarm:overlay: false")
 
 
-def workloads(settings: dict) -> Iterator[Fault]:
+def workloads(settings: Draft) -> Iterator[Fault]:
     """Refuse what only swarm mode has, and options of services that classic mode cannot keep."""
     if settings["mode"] == "builtin":
         return

@@ -5,6 +5,7 @@ Check the settings of the engine against each other: daemon.json, repository, re
 from collections.abc import Iterator
 
 from swarm_formula.core.faults import Fault, suggest
+from swarm_formula.core.settings_types import Draft
 from swarm_formula.daemon import daemon_json, log_driver
 from swarm_formula.docker import registries as docker_registries
 
@@ -18,7 +19,7 @@ _ELSEWHERE = {
 }
 
 
-def daemon_options(settings: dict) -> Iterator[Fault]:
+def daemon_options(settings: Draft) -> Iterator[Fault]:
     """Refuse keys of daemon.json that the formula sets, and unknown ones."""
     path = "swarm:engine:options"
     for key, value in settings["engine"]["options"].items():
@@ -30,7 +31,7 @@ def daemon_options(settings: dict) -> Iterator[Fault]:
             yield Fault(f"{path}:{key}", "an unknown key", f"a key of daemon.json{hint}")
 
 
-def repository(settings: dict) -> Iterator[Fault]:
+def repository(settings: Draft) -> Iterator[Fault]:
     """Refuse a repository without its key."""
     repository = settings["engine"]["repository"]
     if repository["url"] and not repository["key"]:
@@ -38,7 +39,7 @@ def repository(settings: dict) -> Iterator[Fault]:
         yield Fault("swarm:engine:repository:key", None, want)
 
 
-def listen(settings: dict) -> Iterator[Fault]:
+def listen(settings: Draft) -> Iterator[Fault]:
     """Refuse an address at which managers do not ask this node's engine."""
     listen, own = settings["engine"]["listen"], settings["address"]
     if listen and own and listen not in {own, *_EVERYWHERE}:
@@ -46,13 +47,13 @@ def listen(settings: dict) -> Iterator[Fault]:
         yield Fault("swarm:engine:listen", listen, want)
 
 
-def logs(settings: dict) -> Iterator[Fault]:
+def logs(settings: Draft) -> Iterator[Fault]:
     """Refuse options of the log driver that do not fit."""
     for key, value, want in log_driver.faults(settings["engine"]["options"]):
         yield Fault(f"swarm:engine:options:log-opts:{key}", value, want)
 
 
-def registries(settings: dict) -> Iterator[Fault]:
+def registries(settings: Draft) -> Iterator[Fault]:
     """Refuse half a login, and entries without effect."""
     for host, registry in settings["registries"].items():
         path = f"swarm:registries:{host}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from swarm_formula.core import checks
 from swarm_formula.core.faults import Fault
+from swarm_formula.core.settings_types import Draft, Objects
 from swarm_formula.docker import volumes
 from swarm_formula.spec import container_options, service_parts, service_shapes
 from swarm_formula.spec.option_table import Option, Shape
@@ -31,13 +32,13 @@ OPTIONS: dict[str, Option] = {
 }
 
 
-def conflicts(given: dict, path: str) -> Iterator[Fault]:
+def conflicts(given: Mapping[str, Any], path: str) -> Iterator[Fault]:
     """Find a container without an image."""
     if not given.get("image"):
         yield Fault(f"{path}:image", None, OPTIONS["image"].shape.expects)
 
 
-def of_node(minion: str, containers: Mapping[str, dict]) -> dict[str, dict]:
+def of_node(minion: str, containers: Objects) -> Objects:
     """Return the containers of a node, ``{name: settings of swarm_container.running}``."""
     return {
         name: {key: value for key, value in one.items() if key != "nodes"}
@@ -45,7 +46,7 @@ def of_node(minion: str, containers: Mapping[str, dict]) -> dict[str, dict]:
     }
 
 
-def clashes(settings: Mapping[str, Any]) -> Iterator[Fault]:
+def clashes(settings: Draft) -> Iterator[Fault]:
     """Refuse names of the formula's own containers."""
     own = {settings[section]["container"] for section in ("consul", "manager", "agent")}
     for name in sorted(own & settings["containers"].keys()):

@@ -3,9 +3,11 @@ Options of the files that containers mount from their hosts: which nodes get whi
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from swarm_formula.core import checks
 from swarm_formula.core.faults import Fault
+from swarm_formula.core.settings_types import Objects
 from swarm_formula.docker import volumes
 from swarm_formula.spec import service_parts
 from swarm_formula.spec.option_table import Option, Shape
@@ -33,13 +35,13 @@ OPTIONS: dict[str, Option] = {
 }
 
 
-def conflicts(given: dict, path: str) -> Iterator[Fault]:
+def conflicts(given: Mapping[str, Any], path: str) -> Iterator[Fault]:
     """Find a file without a content."""
     if not given.get("source"):
         yield Fault(f"{path}:source", None, OPTIONS["source"].shape.expects)
 
 
-def of_node(minion: str, files: Mapping[str, dict]) -> dict[str, dict]:
+def of_node(minion: str, files: Objects) -> Objects:
     """Return the files that a node gets, ``{path: options of the state file.managed}``."""
     return {
         path: {

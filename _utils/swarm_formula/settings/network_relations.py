@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from swarm_formula.core import addresses as core_addresses
 from swarm_formula.core import port_options
 from swarm_formula.core.faults import Fault
+from swarm_formula.core.settings_types import Draft, Network
 
 
-def listeners(settings: dict) -> list[tuple[str, int]]:
+def listeners(settings: Draft) -> list[tuple[str, int]]:
     """Return ``(pillar path, port)`` of all listeners on a node in this mode."""
     found = [("swarm:engine:port", settings["engine"]["port"])]
     if settings["mode"] == "builtin":
@@ -19,14 +20,14 @@ def listeners(settings: dict) -> list[tuple[str, int]]:
         found.append(("swarm:manager:port", settings["manager"]["port"]))
     if settings["overlay"] or settings["mode"] == "builtin":
         found.append(("swarm:overlay (Docker's gossip)", port_options.GOSSIP))
-    if settings["own_store"]:
+    if settings["managed_store"]:
         found.append(("swarm:consul:http_port", settings["consul"]["http_port"]))
         ports = port_options.consul(settings)
         found += [(f"swarm:consul:options:ports:{name}", port) for name, port in ports.items()]
     return [(path, port) for path, port in found if port]
 
 
-def ports(settings: dict) -> Iterator[Fault]:
+def ports(settings: Draft) -> Iterator[Fault]:
     """Refuse two listeners on one port."""
     seen: dict[int, str] = {}
     for path, port in listeners(settings):
@@ -35,7 +36,7 @@ def ports(settings: dict) -> Iterator[Fault]:
         seen.setdefault(port, path)
 
 
-def addresses(settings: dict) -> Iterator[Fault]:
+def addresses(settings: Draft) -> Iterator[Fault]:
     """Refuse an address of two hosts."""
     managers = settings["managers"]
     others = {key: one for key, one in settings["servers"].items() if key not in managers}
@@ -51,20 +52,21 @@ def addresses(settings: dict) -> Iterator[Fault]:
         yield Fault("swarm:address", settings["address"], want)
 
 
-def advertised(settings: dict) -> Iterator[Fault]:
+def advertised(settings: Draft) -> Iterator[Fault]:
     """Refuse the address of another host, which would then stand for both of them."""
     known = {**settings["servers"], **settings["managers"]}
     others = {address: name for name, address in known.items() if name != settings["id"]}
-    roles = ["agent", "manager"] if settings["is_manager"] else ["agent"]
-    for role in roles if settings["mode"] == "classic" else ():
-        given = settings[role]["options"].get("advertise")
+    advertised = {"agent": settings["agent"]["options"]["advertise"]}
+    if settings["is_manager"]:
+        advertised["manager"] = settings["manager"]["options"]["advertise"]
+    for role, given in advertised.items() if settings["mode"] == "classic" else ():
         host = core_addresses.host(given or "")
         if host in others and host != settings["address"]:
             want = f"not the address of {others[host]}: each host has its own; unset, it is chosen"
             yield Fault(f"swarm:{role}:options:advertise", given, want)
 
 
-def subnets(settings: dict) -> Iterator[Fault]:
+def subnets(settings: Draft) -> Iterator[Fault]:
     """Refuse subnets that overlap, and networks that do not fit their subnet."""
     seen: dict[str, ipaddress.IPv4Network | ipaddress.IPv6Network] = {}
     for name, network in settings["networks"].items():
@@ -79,23 +81,23 @@ def subnets(settings: dict) -> Iterator[Fault]:
             seen[name] = subnet
 
 
-def _subnet(path: str, network: dict, own: str | None) -> Iterator[Fault]:
+def _subnet(path: str, network: Network, own: str | None) -> Iterator[Fault]:
     if not network["subnet"]:
-        for key in ("gateway", "ip_range"):
-            if network[key]:
-                yield Fault(f"{path}:{key}", network[key], "a subnet as well")
+        for key, value in (("gateway", network["gateway"]), ("ip_range", network["ip_range"])):
+            if value:
+                yield Fault(f"{path}:{key}", value, "a subnet as well")
         return
     subnet = ipaddress.ip_network(network["subnet"])
     if network["gateway"] and ipaddress.ip_address(network["gateway"]) not in subnet:
         yield Fault(f"{path}:gateway", network["gateway"], f"an address in {subnet}")
     part = ipaddress.ip_network(network["ip_range"] or subnet)
-    if part.version != subnet.version or not part.subnet_of(subnet):
+    if part.network_address not in subnet or part.prefixlen < subnet.prefixlen:
         yield Fault(f"{path}:ip_range", network["ip_range"], f"a part of {subnet}")
     if own and ipaddress.ip_address(own) in subnet:
         yield Fault(f"{path}:subnet", str(subnet), f"one without {own}, this node")
 
 
-def overlay(settings: dict) -> Iterator[Fault]:
+def overlay(settings: Draft) -> Iterator[Fault]:
     """Refuse overlay networks that the engine cannot have."""
     own = settings["address"] or ""
     if settings["overlay"] and ":" in own:

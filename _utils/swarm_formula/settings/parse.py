@@ -5,37 +5,44 @@ Read the pillar ``swarm``: find all faults and fill in the defaults. Pure.
 ``settings.topology`` derives the roles.
 """
 
+from typing import Any, cast
+
 from swarm_formula.core.faults import Fault, hidden, unknown_key
+from swarm_formula.core.settings_types import Pillar
 from swarm_formula.settings import schema
 from swarm_formula.spec import option_table
 
 ROOT = "swarm"
 
 
-def _read_field(path: str, field: schema.Field, value: object) -> tuple[object, list]:
+def _read_field(path: str, field: schema.Field, value: object) -> tuple[object, list[Fault]]:
     if value is None:
         return field.default, []
     want = field.check(value)
     return (field.default, [Fault(path, value, want)]) if want else (value, [])
 
 
-def _read_each(path: str, each: schema.Each, value: object) -> tuple[dict, list]:
+def _read_each(path: str, each: schema.Each, value: object) -> tuple[dict[str, Any], list[Fault]]:
     if not isinstance(value, dict):
         return {}, [Fault(path, value, "a mapping of names")]
-    result, faults = {}, []
+    result: dict[str, Any] = {}
+    faults: list[Fault] = []
     for name, one in value.items():
         if want := each.key(name):
             faults.append(Fault(f"{path}:{name}", name, want))
             continue
-        result[name], more = read(one, each.fields, f"{path}:{name}")
+        result[name], more = _read(one, each.fields, f"{path}:{name}")
         faults += more
     return result, faults
 
 
-def _read_objects(path: str, entry: schema.Objects, value: object) -> tuple[dict, list]:
+def _read_objects(
+    path: str, entry: schema.Objects, value: object
+) -> tuple[dict[str, Any], list[Fault]]:
     if not isinstance(value, dict):
         return {}, [Fault(path, "something else", "a mapping of names")]
-    result, faults = {}, []
+    result: dict[str, Any] = {}
+    faults: list[Fault] = []
     for name, one in value.items():
         place = f"{path}:{name}"
         if want := entry.key(name):
@@ -47,39 +54,48 @@ def _read_objects(path: str, entry: schema.Objects, value: object) -> tuple[dict
     return result, faults
 
 
-def _read_one(path: str, entry: object, value: object) -> tuple[object, list]:
-    if isinstance(entry, dict):
-        return read(value, entry, path)
+def _read_one(path: str, entry: schema.Entry, value: object) -> tuple[object, list[Fault]]:
     if isinstance(entry, schema.Objects):
         return _read_objects(path, entry, {} if value is None else value)
     if isinstance(entry, schema.Each):
         result, faults = _read_each(path, entry, {} if value is None else value)
-    else:
-        result, faults = _read_field(path, entry, value)
-    return result, hidden(faults) if entry.hidden else faults
+        return result, hidden(faults) if entry.hidden else faults
+    if isinstance(entry, schema.Field):
+        one, faults = _read_field(path, entry, value)
+        return one, hidden(faults) if entry.hidden else faults
+    return _read(value, entry, path)
 
 
-def _default(entry: object) -> object:
+def _default(entry: schema.Entry) -> object:
     return entry.default if isinstance(entry, schema.Field) else None
 
 
-def read(pillar: object, fields: dict = schema.SCHEMA, path: str = ROOT) -> tuple[dict, list]:
+def _read(
+    given: object, fields: schema.Fields, path: str = ROOT
+) -> tuple[dict[str, Any], list[Fault]]:
+    given = {} if given is None else given
+    if not isinstance(given, dict):
+        return _read({}, fields, path)[0], [Fault(path, given, "a mapping")]
+    result: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for key, entry in fields.items():
+        value, more = _read_one(f"{path}:{key}", entry, given.get(key, _default(entry)))
+        result[key] = value
+        faults += more
+    faults += [unknown_key(path, key, fields) for key in given if key not in fields]
+    return result, faults
+
+
+def read(pillar: object) -> tuple[Pillar, list[Fault]]:
     """
     Return the pillar with all defaults filled in, and the faults in its structure.
 
     An invalid value is replaced by its default, so that the rest can still be checked. A key or
     section without a value is the same as a missing key.
     """
-    pillar = {} if pillar is None else pillar
-    if not isinstance(pillar, dict):
-        return read({}, fields, path)[0], [Fault(path, pillar, "a mapping")]
-    result, faults = {}, []
-    for key, entry in fields.items():
-        value, more = _read_one(f"{path}:{key}", entry, pillar.get(key, _default(entry)))
-        result[key] = value
-        faults += more
-    faults += [unknown_key(path, key, fields) for key in pillar if key not in fields]
-    return result, faults
+    result, faults = _read(pillar, schema.SCHEMA)
+    # The schema has checked each value; a test compares it with the type.
+    return cast(Pillar, result), faults
 
 
 def odd_keys(value: object, path: str = ROOT) -> list[Fault]:

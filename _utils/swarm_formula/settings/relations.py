@@ -6,6 +6,7 @@ combinations that are allowed but unwise.
 """
 
 from swarm_formula.core.faults import Fault
+from swarm_formula.core.settings_types import Draft
 from swarm_formula.daemon import proxy
 from swarm_formula.firewall import rules
 from swarm_formula.settings import (
@@ -43,6 +44,6 @@ _RELATIONS = (
 )
 
 
-def faults(settings: dict) -> list[Fault]:
+def faults(settings: Draft) -> list[Fault]:
     """Return all faults in combinations of settings."""
     return [fault for relation in _RELATIONS for fault in relation(settings)]

@@ -6,7 +6,7 @@ Defaults are defined only here. A test compares ``pillar.example`` with this tab
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple, Union
 
 from swarm_formula.cluster import spec
 from swarm_formula.core import checks
@@ -32,7 +32,7 @@ class Each(NamedTuple):
     """A mapping of arbitrary names to values of one shape."""
 
     key: checks.Check
-    fields: dict
+    fields: Mapping[str, Field]
     help: str
     hidden: bool = False
 
@@ -42,12 +42,17 @@ class Objects(NamedTuple):
 
     key: checks.Check
     options: option_table.Table
-    conflicts: Callable[[dict, str], Iterator[Fault]]
+    conflicts: Callable[[dict[str, Any], str], Iterator[Fault]]
     help: str
-    default: Mapping = MappingProxyType({})
+    default: Mapping[str, Any] = MappingProxyType({})
 
 
-def _flags(table: dict, what: str, **defaults: object) -> dict:
+# A key of the pillar, or a section of keys.
+Entry = Union[Field, Each, Objects, "Fields"]
+Fields = Mapping[str, Entry]
+
+
+def _flags(table: Mapping[str, checks.Check], what: str, **defaults: object) -> dict[str, Field]:
     return {
         flag: Field(checks.optional(check), defaults.get(flag), f"{what} --{flag}")
         for flag, check in table.items()
@@ -85,7 +90,7 @@ NODE = {
 # https://docs.docker.com/engine/install/debian/
 _DOCKERS_KEY = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88"
 
-SCHEMA = {
+SCHEMA: Fields = {
     "mode": Field(
         checks.one_of("classic", "builtin"),
         "classic",

@@ -4,10 +4,12 @@ Validate the TLS settings of the pillar, and warn about ports without TLS. Pure.
 Works on resolved settings (``settings.topology.resolve``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from swarm_formula.core.addresses import form as canonical
 from swarm_formula.core.faults import Fault
+from swarm_formula.core.settings_types import Draft
 from swarm_formula.standalone import flags
 
 _CONSUL_TLS = (
@@ -21,7 +23,7 @@ _CONSUL_TLS = (
 )
 
 
-def _files(settings: dict) -> Iterator[Fault]:
+def _files(settings: Draft) -> Iterator[Fault]:
     tls = settings["tls"]
     files = {key: tls[key] for key in ("ca_cert", "cert", "key")}
     if any(files.values()):
@@ -36,7 +38,7 @@ def _files(settings: dict) -> Iterator[Fault]:
         yield from _second_home(settings)
 
 
-def _shared_names(settings: dict) -> Iterator[Fault]:
+def _shared_names(settings: Draft) -> Iterator[Fault]:
     """Yield a fault for each additional name of the managers that is a member's own."""
     places = {**settings["managers"], **settings["servers"]}
     own = {*places, *settings["nodes"], *(canonical(one) for one in places.values() if one)}
@@ -46,14 +48,14 @@ def _shared_names(settings: dict) -> Iterator[Fault]:
             yield Fault("swarm:tls:names", one, want)
 
 
-def _second_home(settings: dict) -> Iterator[Fault]:
+def _second_home(settings: Draft) -> Iterator[Fault]:
     """Yield a fault for each option that is set although ``swarm:tls`` sets it."""
-    places = {
+    places: dict[str, tuple[Mapping[str, Any], Iterable[str]]] = {
         "engine:options": (settings["engine"]["options"], flags.TLS),
         "manager:options": (settings["manager"]["options"], flags.TLS),
         "consul:options": (settings["consul"]["options"], _CONSUL_TLS),
     }
-    if settings["own_store"]:
+    if settings["managed_store"]:
         for section in ("manager", "agent"):
             given = settings[section]["options"]["discovery-opt"] or {}
             places[f"{section}:options:discovery-opt"] = (given, flags.KV_FILES)
@@ -64,11 +66,11 @@ def _second_home(settings: dict) -> Iterator[Fault]:
                 yield Fault(f"swarm:{path}:{key}", options[key], want)
 
 
-def _acl(settings: dict) -> Iterator[Fault]:
+def _acl(settings: Draft) -> Iterator[Fault]:
     consul, path = settings["consul"], "swarm:consul:acl"
     if not consul["acl"]:
         return
-    if not settings["own_store"]:
+    if not settings["managed_store"]:
         yield Fault(path, True, "false: the store is your own, and so are its ACLs")
     elif not settings["tls"]["used"]:
         yield Fault(path, True, "with swarm:tls: without it, tokens would travel in clear")
@@ -79,28 +81,29 @@ def _acl(settings: dict) -> Iterator[Fault]:
         yield Fault("swarm:consul:options:acl", "...", "no such key beside swarm:consul:acl: true")
 
 
-def _managers_own(settings: dict) -> Iterator[Fault]:
-    options = settings["manager"]["options"]
-    files = [flag for flag in ("tlscert", "tlskey", "tlscacert") if options[flag]]
+def _managers_own(settings: Draft) -> Iterator[Fault]:
+    options, path = settings["manager"]["options"], "swarm:manager:options"
     verify = options["tlsverify"]
-    needed = ["tlscert", "tlskey", "tlscacert"][: 3 if verify else 2]
-    path = "swarm:manager:options"
-    if files and not (verify or options["tls"]):
-        yield Fault(f"{path}:{files[0]}", options[files[0]], "with tls or tlsverify: true")
+    files = {"tlscert": options["tlscert"], "tlskey": options["tlskey"]}
+    given = {**files, "tlscacert": options["tlscacert"]}
+    needed = given if verify else files
+    first = next((flag for flag, file in given.items() if file), None)
+    if first and not (verify or options["tls"]):
+        yield Fault(f"{path}:{first}", given[first], "with tls or tlsverify: true")
     if verify or options["tls"]:
-        for flag in needed:
-            if not options[flag]:
+        for flag, file in needed.items():
+            if not file:
                 yield Fault(f"{path}:{flag}", None, "the path of a file, as tls asks for it")
 
 
-def faults(settings: dict) -> Iterator[Fault]:
+def faults(settings: Draft) -> Iterator[Fault]:
     """Yield every fault of the certificates and of the flags that name them."""
     yield from _files(settings)
     yield from _acl(settings)
     yield from _managers_own(settings)
 
 
-def warnings(settings: dict) -> list[str]:
+def warnings(settings: Draft) -> list[str]:
     """Return a warning if access to a port gives root access for lack of TLS."""
     port, options = settings["engine"]["port"], settings["engine"]["options"]
     if settings["tls"]["used"] or not port or options.get("tlsverify"):

@@ -2,19 +2,36 @@
 Resolve the addresses, roles and URLs of one node, from the pillar and the host's own data.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from swarm_formula.core import addresses as core_addresses
 from swarm_formula.core import faults as core_faults
 from swarm_formula.core import member_rules
 from swarm_formula.core.faults import Fault
+from swarm_formula.core.settings_types import (
+    Consul,
+    Draft,
+    Engine,
+    Hosts,
+    Labels,
+    Manager,
+    Pillar,
+    Tls,
+)
 
-# Ports of engine, manager and Consul: Docker's and Consul's own with TLS; without TLS, the ports
-# from before the formula had TLS.
-_SECURE, _PLAIN = (2376, 3376, 8501), (2275, 3375, 8500)
 # Addresses that no host has (RFC 5737, RFC 3849): the host would use its default route to them.
 _ELSEWHERE = ("198.51.100.1", "2001:db8::1")
+
+
+class _Ports(NamedTuple):
+    engine: int
+    manager: int
+    consul: int
+
+
+# Docker's and Consul's own with TLS; without TLS, the ports from before the formula had TLS.
+_SECURE, _PLAIN = _Ports(2376, 3376, 8501), _Ports(2275, 3375, 8500)
 
 
 class Minion(NamedTuple):
@@ -27,14 +44,17 @@ class Minion(NamedTuple):
     towards: Callable[[str], str | None] = core_addresses.towards
 
 
-def _as_mapping(hosts: list | dict) -> dict:
-    given = hosts if isinstance(hosts, dict) else dict.fromkeys(hosts)
+def _as_mapping(hosts: Hosts) -> dict[str, str | None]:
+    given: dict[str, str | None] = hosts if isinstance(hosts, dict) else dict.fromkeys(hosts)
     return {host: core_addresses.form(one) if one else one for host, one in given.items()}
 
 
-def _lookup(path: str, hosts: dict, known: dict, minion: Minion) -> tuple[dict, list[Fault]]:
+def _lookup(
+    path: str, hosts: Mapping[str, str | None], known: Mapping[str, str | None], minion: Minion
+) -> tuple[dict[str, str | None], list[Fault]]:
     """Return the address of each host: as given, from ``known``, or resolved from its name."""
-    result, faults = {}, []
+    result: dict[str, str | None] = {}
+    faults: list[Fault] = []
     for host, given in hosts.items():
         result[host] = given or known.get(host) or minion.resolve(host)
         if not result[host]:
@@ -44,11 +64,13 @@ def _lookup(path: str, hosts: dict, known: dict, minion: Minion) -> tuple[dict, 
     return result, faults
 
 
-def _given(settings: dict, minion: Minion) -> tuple[str | None, list[Fault]]:
+def _given(
+    pillar: Pillar, managers: Mapping[str, str | None], minion: Minion
+) -> tuple[str | None, list[Fault]]:
     """Return this node's address from the pillar, ``None`` if the pillar does not set it."""
-    wanted = settings["address"]
+    wanted = pillar["address"]
     if wanted is None:
-        return _as_mapping(settings["managers"]).get(minion.id), []
+        return managers.get(minion.id), []
     found = core_addresses.pick(wanted, minion.interfaces)
     if found:
         return found, []
@@ -57,12 +79,14 @@ def _given(settings: dict, minion: Minion) -> tuple[str | None, list[Fault]]:
     return None, [Fault("swarm:address", wanted, want)]
 
 
-def _own_address(settings: dict, minion: Minion) -> tuple[str | None, list[Fault]]:
+def _own_address(
+    pillar: Pillar, managers: Mapping[str, str | None], minion: Minion
+) -> tuple[str | None, list[Fault]]:
     """Return this node's address: from the pillar, else its source address to the managers."""
-    address, faults = _given(settings, minion)
+    address, faults = _given(pillar, managers, minion)
     if address or faults:
         return address, faults
-    peers = [one for one in _as_mapping(settings["managers"]).items() if one[0] != minion.id]
+    peers = [one for one in managers.items() if one[0] != minion.id]
     targets = [given or minion.resolve(host) for host, given in peers]
     for target in [*filter(None, targets), *_ELSEWHERE]:
         if core_addresses.usable(found := minion.towards(target)):
@@ -75,8 +99,8 @@ def _own_address(settings: dict, minion: Minion) -> tuple[str | None, list[Fault
     return None, [Fault("swarm:address", None, want)]
 
 
-def _data_path(settings: dict, minion: Minion) -> tuple[str | None, list[Fault]]:
-    wanted = settings["builtin"]["data_path_address"]
+def _data_path(pillar: Pillar, minion: Minion) -> tuple[str | None, list[Fault]]:
+    wanted = pillar["builtin"]["data_path_address"]
     if wanted is None:
         return None, []
     found = core_addresses.pick(wanted, minion.interfaces)
@@ -84,9 +108,9 @@ def _data_path(settings: dict, minion: Minion) -> tuple[str | None, list[Fault]]
     return found, [] if found else [Fault("swarm:builtin:data_path_address", wanted, want)]
 
 
-def _managers(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
+def _managers(pillar: Pillar, minion: Minion) -> tuple[dict[str, str | None], list[Fault]]:
     """Return the managers; a masterless minion without pillar is its own manager."""
-    managers = _as_mapping(settings["managers"])
+    managers = _as_mapping(pillar["managers"])
     if managers:
         return managers, []
     if minion.local:
@@ -94,69 +118,70 @@ def _managers(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
     return {}, [Fault("swarm:managers", [], f"the minion IDs of the managers, e.g. [{minion.id}]")]
 
 
-def _ports(settings: dict, classic: bool) -> dict:
-    """Return the sections with a default port that depends on TLS, and the URL of the store."""
-    engine, manager, consul = _SECURE if settings["tls"]["enabled"] else _PLAIN
-    port = settings["consul"]["http_port"] or consul
-    return {
-        "engine": {
-            **settings["engine"],
-            "port": settings["engine"]["port"] or (engine if classic else None),
-        },
-        "manager": {**settings["manager"], "port": settings["manager"]["port"] or manager},
-        "consul": {**settings["consul"], "http_port": port},
-        "discovery": settings["store"] or f"consul://127.0.0.1:{port}",
-    }
+def _engine(pillar: Pillar, ports: _Ports) -> Engine:
+    default = ports.engine if pillar["mode"] == "classic" else None
+    return {**pillar["engine"], "port": pillar["engine"]["port"] or default}
 
 
-def _tls(settings: dict, managers: dict, minion: Minion) -> dict:
+def _manager(pillar: Pillar, ports: _Ports) -> Manager:
+    return {**pillar["manager"], "port": pillar["manager"]["port"] or ports.manager}
+
+
+def _consul(pillar: Pillar, ports: _Ports) -> Consul:
+    return {**pillar["consul"], "http_port": pillar["consul"]["http_port"] or ports.consul}
+
+
+def _tls(pillar: Pillar, managers: Iterable[str]) -> Tls:
     """Return whether this node needs certificates, and which minion signs them."""
-    tls = settings["tls"]
+    tls = pillar["tls"]
     # In builtin mode, the engine needs no certificate unless it listens on the formula's port.
-    used = tls["enabled"] and bool(settings["mode"] == "classic" or settings["engine"]["port"])
+    used = tls["enabled"] and bool(pillar["mode"] == "classic" or pillar["engine"]["port"])
     own = used and not tls["cert"]
     ca = (tls["ca"] or next(iter(managers), None)) if own else None
-    return {"tls": {**tls, "used": used, "ca": ca}, "is_ca": ca == minion.id}
+    return {**tls, "used": used, "ca": ca}
 
 
-def _labels_of_nodes(minion: str, settings: dict) -> dict:
+def _labels_of_nodes(minion: str, pillar: Pillar) -> Labels:
     """Return the engine labels from ``nodes``: in builtin mode, the cluster stores them instead."""
-    if settings["mode"] == "builtin":
+    if pillar["mode"] == "builtin":
         return {}
-    given = member_rules.settings_of(minion, settings["nodes"])["labels"]
+    given = member_rules.settings_of(minion, pillar["nodes"])["labels"]
     return {key: one for key, one in given.items() if one is not None}
 
 
-def resolve(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
+def resolve(pillar: Pillar, minion: Minion) -> tuple[Draft, list[Fault]]:
     """
-    Return ``settings`` with the values derived from them for this minion, and all faults found.
+    Return the settings of this minion by its pillar, and all faults found.
 
     Adds ``id``, ``address``, ``managers`` and ``servers`` as ``{ID: address}``, ``is_manager``,
-    ``is_server``, ``is_ca``, ``own_store``, ``discovery`` (the URL of the store) and ``data_path``
-    (an address). In classic mode, ``labels`` includes the labels from ``nodes``. Ports get their
-    defaults; ``tls:ca`` is the minion that signs certificates (``None`` if none does), ``tls:used``
-    whether this node needs certificates.
+    ``is_server``, ``is_ca``, ``managed_store``, ``discovery`` (the URL of the store) and
+    ``data_path`` (an address). In classic mode, ``labels`` includes the labels from ``nodes``.
+    Ports get their defaults; ``tls:ca`` is the minion that signs certificates (``None`` if none
+    does), ``tls:used`` whether this node needs certificates.
     """
-    names, faults = _managers(settings, minion)
-    address, more = _own_address({**settings, "managers": names}, minion)
+    names, faults = _managers(pillar, minion)
+    address, more = _own_address(pillar, names, minion)
     faults += more
     known = {minion.id: address}
     managers, more = _lookup("swarm:managers", names, known, minion)
     faults += more
-    classic = settings["mode"] == "classic"
-    own_store = classic and settings["store"] is None
-    wanted = _as_mapping(settings["consul"]["servers"] or names) if own_store else {}
-    data_path, more = _data_path(settings, minion)
+    managed_store = pillar["mode"] == "classic" and pillar["store"] is None
+    wanted = _as_mapping(pillar["consul"]["servers"] or names) if managed_store else {}
+    data_path, more = _data_path(pillar, minion)
     faults += more
     servers, more = _lookup("swarm:consul:servers", wanted, {**known, **managers}, minion)
     # A manager without an address is reported already; it is a server only by default.
-    faults += more if settings["consul"]["servers"] else []
-    labels = {**_labels_of_nodes(minion.id, settings), **settings["labels"]}
-    return {
-        **settings,
-        **_ports(settings, classic),
-        **_tls(settings, managers, minion),
-        "labels": labels,
+    faults += more if pillar["consul"]["servers"] else []
+    ports = _SECURE if pillar["tls"]["enabled"] else _PLAIN
+    tls, consul = _tls(pillar, managers), _consul(pillar, ports)
+    settings: Draft = {
+        **pillar,
+        "engine": _engine(pillar, ports),
+        "manager": _manager(pillar, ports),
+        "consul": consul,
+        "tls": tls,
+        "labels": {**_labels_of_nodes(minion.id, pillar), **pillar["labels"]},
+        "discovery": pillar["store"] or f"consul://127.0.0.1:{consul['http_port']}",
         "data_path": data_path,
         "id": minion.id,
         "address": address,
@@ -164,5 +189,7 @@ def resolve(settings: dict, minion: Minion) -> tuple[dict, list[Fault]]:
         "servers": servers,
         "is_manager": minion.id in managers,
         "is_server": minion.id in servers,
-        "own_store": own_store,
-    }, faults
+        "is_ca": tls["ca"] == minion.id,
+        "managed_store": managed_store,
+    }
+    return settings, faults

@@ -4,11 +4,12 @@ Warn about settings that are allowed but unwise. Pure.
 Works on resolved settings (``settings.topology.resolve``).
 """
 
+from swarm_formula.core.settings_types import Draft
 from swarm_formula.firewall import rules
 from swarm_formula.settings import tls_relations
 
 
-def warnings(settings: dict) -> list[str]:
+def warnings(settings: Draft) -> list[str]:
     """Return warnings about settings that are allowed but unwise, each with its reason."""
     of_mode = _of_builtin if settings["mode"] == "builtin" else _of_classic
     return [
@@ -21,7 +22,7 @@ def warnings(settings: dict) -> list[str]:
     ]
 
 
-def _even(settings: dict) -> list[str]:
+def _even(settings: Draft) -> list[str]:
     counted = {"swarm:managers": settings["managers"]}
     if settings["consul"]["servers"]:
         counted["swarm:consul:servers"] = settings["servers"]
@@ -33,7 +34,7 @@ def _even(settings: dict) -> list[str]:
     ]
 
 
-def _unnamed(settings: dict) -> list[str]:
+def _unnamed(settings: Draft) -> list[str]:
     if "*" not in settings["nodes"]:
         return []
     return [
@@ -42,7 +43,7 @@ def _unnamed(settings: dict) -> list[str]:
     ]
 
 
-def _plain_sources(settings: dict) -> list[str]:
+def _plain_sources(settings: Draft) -> list[str]:
     return [
         f"swarm:{section}:image_source: {source} is transferred without TLS, and nothing checks"
         f" what arrives: set swarm:{section}:image_hash, or use https:// or salt://"
@@ -53,7 +54,7 @@ def _plain_sources(settings: dict) -> list[str]:
     ]
 
 
-def _of_builtin(settings: dict) -> list[str]:
+def _of_builtin(settings: Draft) -> list[str]:
     builtin = settings["builtin"]
     if not builtin["cluster"]["autolock"] or builtin["unlock_key"]:
         return []
@@ -63,7 +64,7 @@ def _of_builtin(settings: dict) -> list[str]:
     ]
 
 
-def _of_classic(settings: dict) -> list[str]:
+def _of_classic(settings: Draft) -> list[str]:
     found = []
     if settings["consul"]["gossip_key"] and not settings["tls"]["cert"]:
         found.append(

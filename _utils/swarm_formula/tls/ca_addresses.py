@@ -2,7 +2,10 @@
 Reserve each address for the member that has a certificate for it.
 """
 
+from typing import Any
+
 from swarm_formula.core import addresses as core_addresses
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import certificate_due
 from swarm_formula.tls.ca_request import Asked
 
@@ -11,7 +14,7 @@ from swarm_formula.tls.ca_request import Asked
 _GRANTS, _MOST_GRANTS = "grants", 8
 
 
-def reserved(state: dict, now: float) -> dict[str, set[str]]:
+def reserved(state: dict[str, Any], now: float) -> dict[str, set[str]]:
     """Return the addresses that are reserved: the last of each member, and all unexpired ones."""
     found = {minion: {core_addresses.form(address)} for minion, address in state["issued"].items()}
     for minion, grants in state.get(_GRANTS, {}).items():
@@ -21,7 +24,9 @@ def reserved(state: dict, now: float) -> dict[str, set[str]]:
     return found
 
 
-def noted(state: dict, minion: str, address: str, end: float, now: float) -> dict:
+def noted(
+    state: dict[str, Any], minion: str, address: str, end: float, now: float
+) -> dict[str, Any]:
     """Return the state with a certificate's address, without the certificates that have expired."""
     grants = {
         one: {place: until for place, until in places.items() if until > now}
@@ -34,7 +39,7 @@ def noted(state: dict, minion: str, address: str, end: float, now: float) -> dic
     return {**state, "issued": {**state["issued"], minion: address}, _GRANTS: grants}
 
 
-def without(state: dict, minion: str) -> dict:
+def without(state: dict[str, Any], minion: str) -> dict[str, Any]:
     """Return the state without a minion's addresses."""
     issued, grants = (
         {one: value for one, value in state.get(key, {}).items() if one != minion}
@@ -43,7 +48,7 @@ def without(state: dict, minion: str) -> dict:
     return {**state, "issued": issued, _GRANTS: grants}
 
 
-def checked(asked: Asked, settings: dict, held: dict[str, set[str]]) -> str:
+def checked(asked: Asked, settings: Settings, held: dict[str, set[str]]) -> str:
     """
     Return the address for a node's certificate; raise an error if another minion has it.
 
@@ -75,7 +80,7 @@ def checked(asked: Asked, settings: dict, held: dict[str, set[str]]) -> str:
     return address
 
 
-def _listed(settings: dict) -> dict[str, str]:
+def _listed(settings: Settings) -> dict[str, str]:
     """Return the addresses by the pillar, ``{minion: address}``."""
     places = {**settings["managers"], **settings["servers"]}
     return {minion: core_addresses.form(place) for minion, place in places.items()}
@@ -102,7 +107,7 @@ def _owner(
     return next((one for one in (*by_pillar, *by_grant) if one != minion), None)
 
 
-def refuse_shared(asked: Asked, settings: dict, held: dict[str, set[str]]) -> None:
+def refuse_shared(asked: Asked, settings: Settings, held: dict[str, set[str]]) -> None:
     """Raise an error if a manager would get another member's ID or address as one more name."""
     if asked.minion not in settings["managers"]:
         return

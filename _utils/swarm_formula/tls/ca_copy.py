@@ -4,12 +4,18 @@ Encrypt and check a copy of the CA, and compare it with what the CA has publishe
 
 import json
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarm_formula.core import errors, host_files
 from swarm_formula.tls import ca_record, ca_rotation, ca_state, consul_secrets, pki, seal
 
-_KEYS = {"ca": dict, "old": list, "gossip": str, "issued": dict, "rotation": object}
+_KEYS: dict[str, type] = {
+    "ca": dict,
+    "old": list,
+    "gossip": str,
+    "issued": dict,
+    "rotation": object,
+}
 
 
 class Copy(NamedTuple):
@@ -17,7 +23,7 @@ class Copy(NamedTuple):
 
     holder: str
     ca: str
-    state: dict
+    state: dict[str, Any]
 
     @property
     def issuer(self) -> str:
@@ -25,10 +31,10 @@ class Copy(NamedTuple):
         return pki.fingerprint(self.state["ca"]["cert"])
 
 
-def parsed(text: str) -> dict:
+def parsed(text: str) -> dict[str, Any]:
     """Return the state of a CA; raise an error if it is not a complete and valid one."""
     try:
-        state = json.loads(text)
+        state: dict[str, Any] = json.loads(text)
         wrong = [key for key, kind in _KEYS.items() if not isinstance(state[key], kind)]
         pairs = [state["ca"], state["next"], *_of_clients(state)]
         faults = [fault for pair in pairs if pair for fault in _faults(pair)]
@@ -41,22 +47,22 @@ def parsed(text: str) -> dict:
     return state
 
 
-def _of_clients(state: dict) -> list[dict]:
+def _of_clients(state: dict[str, Any]) -> list[dict[str, Any]]:
     clients = state.get("clients")
     return [clients["ca"], clients["next"]] if clients else []
 
 
-def _faults(pair: dict) -> list[str]:
+def _faults(pair: Mapping[str, str]) -> list[str]:
     return pki.faults(pair["cert"], pair["key"], pair["cert"], (), ())
 
 
-def sealed(copy: Copy, minion: str, key: str) -> dict:
+def sealed(copy: Copy, minion: str, key: str) -> dict[str, Any]:
     """Return a copy encrypted for the public key of another minion, ``{"ca", "box"}``."""
     text = host_files.to_json(copy.state)
     return {"ca": copy.ca, "box": seal.sealed(text, key, _purpose(minion))}
 
 
-def opened(holder: str, answer: Mapping, key: str, me: str) -> Copy:
+def opened(holder: str, answer: Mapping[str, Any], key: str, me: str) -> Copy:
     """Return the copy in an answer of ``holder``; raise an error if it is damaged."""
     state = parsed(seal.opened(answer.get("box"), key, _purpose(me)))
     return Copy(holder, str(answer.get("ca")), state)
@@ -66,13 +72,13 @@ def _purpose(minion: str) -> str:
     return f"CA for {minion}"
 
 
-def serial(state: dict) -> int:
+def serial(state: dict[str, Any]) -> int:
     """Return the number of a CA's state, or of its record."""
     serial = state.get(ca_state.SERIAL)
     return serial if isinstance(serial, int) else 0
 
 
-def followed(copy: Copy, published: list[dict]) -> Copy:
+def followed(copy: Copy, published: list[dict[str, Any]]) -> Copy:
     """Return a copy from before the new CA of a rotation signs as one from after that."""
     following, issuers = copy.state["next"], {one.get("issuer") for one in published}
     missed = following and copy.issuer not in issuers
@@ -81,7 +87,7 @@ def followed(copy: Copy, published: list[dict]) -> Copy:
     return copy
 
 
-def stale(copy: Copy, published: list[dict]) -> str | None:
+def stale(copy: Copy, published: list[dict[str, Any]]) -> str | None:
     """Return why a copy is not of the CA that was published last, ``None`` if it is."""
     if not published:
         return None

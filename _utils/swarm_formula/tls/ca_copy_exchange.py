@@ -6,8 +6,10 @@ ciphertext. Who gets a copy depends on the pillar of the minion that gives it, n
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import ca_copy, ca_copy_store, ca_load, ca_state, seal
 from swarm_formula.tls.ca_copy import Copy
 
@@ -20,7 +22,7 @@ PEER = (
 )
 
 
-def given(minion: str, key: object, settings: dict) -> dict:
+def given(minion: str, key: object, settings: Settings) -> dict[str, Any]:
     """
     Return the CA encrypted for another minion's key, ``{"ca", "box"}``, or ``{"none": why}``.
 
@@ -46,15 +48,17 @@ def _refused(minion: str, why: str) -> errors.SwarmError:
     return errors.SwarmError(f"no copy of the CA for {minion}: {why}")
 
 
-def _sealed(copy: Copy, minion: str, key: object) -> dict:
+def _sealed(copy: Copy, minion: str, key: object) -> dict[str, Any]:
     if not isinstance(key, str):
         raise _refused(minion, "its request has no key")
     return ca_copy.sealed(copy, minion, key)
 
 
-def fetch(salt: Mapping[str, Callable], settings: dict, published: dict) -> None:
+def fetch(
+    salt: Mapping[str, Callable[..., Any]], settings: Settings, published: dict[str, Any]
+) -> None:
     """Replace this host's copy by the CA's present state; the old one stays after an error."""
-    me, ca = settings["id"], settings["tls"]["ca"]
+    me, ca = settings["id"], ca_state.minion(settings)
     key, cure = ca_copy_store.own_key(), f"{me} has no current copy of the CA of {ca}"
     answer = ask(salt, [ca], key).get(ca)
     if not isinstance(answer, dict) or "box" not in answer:
@@ -69,7 +73,7 @@ def fetch(salt: Mapping[str, Callable], settings: dict, published: dict) -> None
     ca_copy_store.keep({**told, "box": answer["box"]})
 
 
-def ask(salt: Mapping[str, Callable], minions: list[str], key: str) -> dict:
+def ask(salt: Mapping[str, Callable[..., Any]], minions: list[str], key: str) -> dict[str, object]:
     """Return the answers of minions, ``{minion: answer}``, encrypted for a key of this host."""
     request = {"key": seal.public(key)}
     answers = salt["publish.publish"](

@@ -3,8 +3,10 @@ Restore a lost CA from the copies of the managers.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from swarm_formula.core import errors, host_files, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.mine import Mine
 from swarm_formula.tls import (
     ca_copy,
@@ -21,7 +23,9 @@ from swarm_formula.tls.ca_copy import Copy
 class Search:
     """The search of a CA's host for the copies of the CA that it has lost or never had."""
 
-    def __init__(self, salt: Mapping[str, Callable], settings: dict, mine: Mine) -> None:
+    def __init__(
+        self, salt: Mapping[str, Callable[..., Any]], settings: Settings, mine: Mine
+    ) -> None:
         self._salt, self._settings, self._mine = salt, settings, mine
         self._me = settings["id"]
         self._copies: list[Copy] = []
@@ -104,13 +108,13 @@ class Search:
             self._faults |= {one.holder: f"its copy is of {one.issuer[:16]}" for one in good}
             return None
 
-        def order(one: Copy) -> tuple:
+        def order(one: Copy) -> tuple[int, bool, str]:
             # Of two that are equal always the same: a dry run names the one that the run takes.
             return -ca_copy.serial(one.state), one.holder != self._me, one.holder
 
         return min(good, key=order, default=None)
 
-    def _renewed(self, copy: Copy) -> dict:
+    def _renewed(self, copy: Copy) -> dict[str, Any]:
         """Return the state of a copy, with Consul's secrets as published since it was made."""
         published = self._published()
         # Above all of before: a later change must not have the number of a copy that exists.
@@ -136,7 +140,7 @@ class Search:
     def _holding(self) -> set[str]:
         return {one.holder for one in self._copies}
 
-    def _published(self) -> dict[str, dict]:
+    def _published(self) -> dict[str, dict[str, Any]]:
         """Return what the lost CA has published last, from the mine of its minion."""
         former = {self._me, host_files.record("tls").get("ca")}
         # Nobody who gives a copy vouches for it: its giver was not the CA.

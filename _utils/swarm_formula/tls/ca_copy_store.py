@@ -3,8 +3,10 @@ Keep this host's encrypted copy of the CA, and its key for copies.
 """
 
 from pathlib import Path
+from typing import Any
 
 from swarm_formula.core import errors, host_files
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import ca_copy, ca_state, cert_files, pki, seal
 from swarm_formula.tls.ca_copy import Copy
 
@@ -17,12 +19,12 @@ def _key_file() -> Path:
     return host_files.CONFIG / "sealing.key"
 
 
-def is_due(settings: dict) -> bool:
+def is_due(settings: Settings) -> bool:
     """Check whether this host keeps a copy: each manager, except for the CA itself."""
     return bool(settings["tls"]["ca"]) and settings["is_manager"] and not settings["is_ca"]
 
 
-def held() -> dict:
+def held() -> dict[str, Any]:
     """Return this host's encrypted copy, ``{}`` if it has none, or a damaged one."""
     try:
         return host_files.read_json(_file())
@@ -41,7 +43,7 @@ def drop() -> None:
         host_files.write(path, None)
 
 
-def keep(copy: dict) -> None:
+def keep(copy: dict[str, Any]) -> None:
     """Replace this host's encrypted copy."""
     host_files.write(_file(), host_files.to_json(copy), mode=0o600)
 
@@ -70,7 +72,7 @@ def trusted() -> list[str]:
     return pki.fingerprints(have.ca) if have else []
 
 
-def is_current(published: dict, me: str) -> bool:
+def is_current(published: dict[str, Any], me: str) -> bool:
     """Check whether this host's copy is good, and the CA has published no change since."""
     try:
         copy = own(me)

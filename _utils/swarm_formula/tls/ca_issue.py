@@ -3,13 +3,15 @@ Decide which certificate the CA issues on a request, and sign it.
 """
 
 import time
+from typing import Any
 
 from swarm_formula.core import member_rules
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import ca_addresses, ca_state, certificate_due, pki
 from swarm_formula.tls.ca_request import Asked
 
 
-def granted(asked: Asked, settings: dict, held: dict[str, set[str]]) -> pki.Grant:
+def granted(asked: Asked, settings: Settings, held: dict[str, set[str]]) -> pki.Grant:
     """
     Return what a certificate for this minion may contain; raise an error if it gets none. Pure.
 
@@ -41,7 +43,9 @@ def granted(asked: Asked, settings: dict, held: dict[str, set[str]]) -> pki.Gran
     return grant
 
 
-def issue(asked: Asked, request: str, settings: dict, state: dict) -> tuple[dict, str]:
+def issue(
+    asked: Asked, request: str, settings: Settings, state: dict[str, Any]
+) -> tuple[dict[str, Any], str]:
     """Sign a request; return the CA's state, with the address recorded, and the certificate."""
     now = time.time()
     grant = granted(asked, settings, ca_addresses.reserved(state, now))
@@ -57,7 +61,7 @@ def issue(asked: Asked, request: str, settings: dict, state: dict) -> tuple[dict
     return state, cert
 
 
-def valid_until(settings: dict, state: dict) -> str:
+def valid_until(settings: Settings, state: dict[str, Any]) -> str:
     """Return the day on which the certificates issued so far have expired."""
     left = min(settings["tls"]["days"], pki.days_left(state["ca"]["cert"]))
     return time.strftime("%Y-%m-%d", time.gmtime(time.time() + left * 86400))

@@ -2,11 +2,13 @@
 Load the CA of this host, unless this host has a newer copy of it.
 """
 
+from typing import Any
+
 from swarm_formula.core import errors
 from swarm_formula.tls import ca_copy, ca_copy_store, ca_state
 
 
-def find(me: str) -> dict:
+def find(me: str) -> dict[str, Any]:
     """Return the state of the CA, ``{}`` if there is none on this host."""
     state = ca_state.load()
     if state:
@@ -14,7 +16,7 @@ def find(me: str) -> dict:
     return state
 
 
-def require(me: str) -> dict:
+def require(me: str) -> dict[str, Any]:
     """Return the state of the CA; raise an error if there is none on this host."""
     state = find(me)
     if not state:
@@ -22,7 +24,7 @@ def require(me: str) -> dict:
     return state
 
 
-def _refuse_older(me: str, state: dict) -> None:
+def _refuse_older(me: str, state: dict[str, Any]) -> None:
     """
     Raise an error if the state in the CA's file is older than this host's copy.
 

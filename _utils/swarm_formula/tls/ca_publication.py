@@ -3,14 +3,16 @@ Publish the CA's records in Salt's mine, and read the reports of the members the
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from swarm_formula.core import host_files, member_rules
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import mine as salt_mine
 from swarm_formula.salt.execution import Minion
 from swarm_formula.tls import ca_load, ca_record, ca_state
 
 
-def record(minion: Minion) -> dict:
+def record(minion: Minion) -> dict[str, Any]:
     """Return the CA's record for the members; its secrets are masked unless the mine asks."""
     found = ca_record.record(ca_load.require(minion.opts["id"]))
     # Include the members: if the pillar changes them, the record differs and is sent again.
@@ -18,7 +20,7 @@ def record(minion: Minion) -> dict:
     return {**_masked(minion, found, "gossip"), "members": members}
 
 
-def management(minion: Minion) -> dict:
+def management(minion: Minion) -> dict[str, Any]:
     """Return Consul's management token, and the servers that may read it; masked as a record."""
     servers = _readers(minion, minion.settings()["servers"])
     found = ca_record.management(ca_load.require(minion.opts["id"]))
@@ -31,13 +33,13 @@ def _readers(minion: Minion, globs: Iterable[str]) -> str:
     return salt_mine.target(globs if member_rules.is_among(me, globs) else [*globs, me])
 
 
-def _masked(minion: Minion, found: dict, kind: str) -> dict:
+def _masked(minion: Minion, found: dict[str, Any], kind: str) -> dict[str, Any]:
     """Return a record; the values of keys that begin with ``kind`` are secrets."""
     secret = minion.mine().secret
     return {key: secret(one) if key.startswith(kind) else one for key, one in found.items()}
 
 
-def tell(minion: Minion, settings: dict, state: dict) -> None:
+def tell(minion: Minion, settings: Settings, state: dict[str, Any]) -> None:
     """Publish what the members and the Consul servers have to know of the CA's state."""
     mine, me = minion.mine(), settings["id"]
     wanted = settings["consul"]["acl"] and state.get("acl")
@@ -51,7 +53,9 @@ def tell(minion: Minion, settings: dict, state: dict) -> None:
         mine.forget(ca_record.ACL)
 
 
-def update(minion: Minion, settings: dict, change: Callable[[dict], dict]) -> dict:
+def update(
+    minion: Minion, settings: Settings, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> dict[str, Any]:
     """Change the state of the CA by a function, and publish it; return the new state."""
     with host_files.alone(ca_state.LOCK):
         before = ca_load.require(settings["id"])
@@ -62,7 +66,7 @@ def update(minion: Minion, settings: dict, change: Callable[[dict], dict]) -> di
     return state
 
 
-def reports(minion: Minion, settings: dict) -> dict:
+def reports(minion: Minion, settings: Settings) -> dict[str, object]:
     """Return the reports of the members that have certificates of this CA."""
     found = minion.mine().get(salt_mine.members(settings), ca_record.REPORT)
     found = {member: said for member, said in found.items() if said}

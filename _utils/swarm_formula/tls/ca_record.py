@@ -2,6 +2,10 @@
 Make the records that a swarm's CA and its members publish to each other in Salt's mine.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import ca_state, consul_secrets, pki
 from swarm_formula.tls.cert_files import Set
 
@@ -11,13 +15,13 @@ RECORD, REPORT, ACL = "swarm_ca", "swarm_tls", "swarm_acl"
 CLIENTS_ISSUER = "clients_issuer"
 
 
-def trust(state: dict) -> str:
+def trust(state: dict[str, Any]) -> str:
     """Return the CA certificates that all nodes must trust, the signing one first."""
     following = [state["next"]["cert"]] if state["next"] else []
     return pki.joined([state["ca"]["cert"], *following, *state["old"]])
 
 
-def record(state: dict) -> dict:
+def record(state: dict[str, Any]) -> dict[str, Any]:
     """Return what the CA publishes to the members; the gossip key is a secret that they share."""
     found = {
         "trust": trust(state),
@@ -32,7 +36,7 @@ def record(state: dict) -> dict:
     return found
 
 
-def management(state: dict) -> dict:
+def management(state: dict[str, Any]) -> dict[str, Any]:
     """Return Consul's management token as the CA publishes it to the servers."""
     return {
         "token": state.get("acl", ""),
@@ -40,18 +44,18 @@ def management(state: dict) -> dict:
     }
 
 
-def is_complete(authority: dict, settings: dict) -> bool:
+def is_complete(authority: dict[str, Any], settings: Settings) -> bool:
     """Check whether a record has all that this mode needs; that of an earlier version has not."""
     return bool(authority) and (ca_state.CLIENTS in authority or not ca_state.is_apart(settings))
 
 
-def has_signed(authority: dict, cert: str) -> bool:
+def has_signed(authority: dict[str, Any], cert: str) -> bool:
     """Check whether one of the CAs of a record has signed a certificate."""
     bundle = authority["trust"] + authority.get(ca_state.CLIENTS, "")
     return pki.issuer(cert, bundle) is not None
 
 
-def report(sets: list[Set]) -> dict:
+def report(sets: list[Set]) -> dict[str, Any]:
     """
     Return a member's report to the CA, ``{}`` if it has no certificates.
 
@@ -62,7 +66,7 @@ def report(sets: list[Set]) -> dict:
     if not sets:
         return {}
     trusted = [pki.fingerprints(one.ca + one.clients) for one in sets]
-    issuers = {"issuer": set()}
+    issuers: dict[str, set[str | None]] = {"issuer": set()}
     for one in sets:
         of_clients = pki.issuer(one.cert, one.clients)
         key = CLIENTS_ISSUER if of_clients else "issuer"
@@ -73,7 +77,7 @@ def report(sets: list[Set]) -> dict:
     }
 
 
-def own_reports(state: dict, reports: dict) -> dict:
+def own_reports(state: dict[str, Any], reports: Mapping[str, object]) -> dict[str, object]:
     """
     Return the reports without those of another swarm's members, which trust only its CA.
 
@@ -86,7 +90,9 @@ def own_reports(state: dict, reports: dict) -> dict:
 
 
 def _is_foreign(said: object, known: set[str]) -> bool:
-    trusts = said.get("trusts") if isinstance(said, dict) else None
+    if not isinstance(said, dict):
+        return False
+    trusts = said.get("trusts")
     if not isinstance(trusts, list) or not all(isinstance(one, str) for one in trusts):
         return False
     return bool(trusts) and known.isdisjoint([*trusts, str(said.get("issuer"))])

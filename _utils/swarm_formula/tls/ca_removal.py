@@ -2,7 +2,10 @@
 Remove the CA from its host, once no member needs it there.
 """
 
+from typing import Any
+
 from swarm_formula.core import host_files, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.execution import Minion
 from swarm_formula.tls import ca_publication, ca_record, ca_state, pki
 
@@ -10,7 +13,7 @@ from swarm_formula.tls import ca_publication, ca_record, ca_state, pki
 _TOGETHER = 60
 
 
-def remove(minion: Minion, test: bool) -> dict:
+def remove(minion: Minion, test: bool) -> dict[str, Any]:
     """Remove the CA and its records; return the changes."""
     if not ca_state.load():
         return {}
@@ -36,7 +39,7 @@ def _dependants(minion: Minion) -> str | None:
     return None
 
 
-def _has_moved(minion: Minion, settings: dict) -> bool:
+def _has_moved(minion: Minion, settings: Settings) -> bool:
     """Check whether another minion is this CA by the pillar, and has published it."""
     ca = settings["tls"]["ca"]
     if settings["is_ca"] or not ca:

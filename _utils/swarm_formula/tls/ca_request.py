@@ -3,7 +3,7 @@ Read a request for a certificate, which any minion may send, and refuse it.
 """
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarm_formula.core import errors
 
@@ -13,20 +13,23 @@ class Asked(NamedTuple):
 
     minion: str
     kind: str
-    address: str | None
+    address: str
 
     def refused(self, why: str) -> errors.SwarmError:
         """Return the error that refuses this request."""
         return errors.SwarmError(f"no certificate for {self.minion}: {why}")
 
 
-def parsed(request: object) -> dict:
+def parsed(request: object) -> dict[str, str]:
     """Return a request, ``{"csr", "kind", "address"}``; raise an error for any other value."""
     keys = {"csr", "kind", "address"}
-    shaped = isinstance(request, dict) and set(request) == keys
-    if not shaped or not all(isinstance(one, str) for one in request.values()):
-        raise errors.SwarmError(
-            f"a request for a certificate is a mapping of {', '.join(sorted(keys))}, found"
-            f" {json.dumps(request, default=str)[:80]}"
-        )
-    return request
+    if isinstance(request, dict) and set(request) == keys and _all_texts(request):
+        return request
+    raise errors.SwarmError(
+        f"a request for a certificate is a mapping of {', '.join(sorted(keys))}, found"
+        f" {json.dumps(request, default=str)[:80]}"
+    )
+
+
+def _all_texts(request: dict[str, Any]) -> bool:
+    return all(isinstance(one, str) for one in request.values())

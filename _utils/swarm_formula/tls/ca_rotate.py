@@ -5,20 +5,21 @@ Rotate the CA by command, and tell what a rotation waits for.
 """
 
 from collections.abc import Collection
+from typing import Any
 
 from swarm_formula.core import errors, host_files
 from swarm_formula.salt.execution import Minion
 from swarm_formula.tls import ca_load, ca_publication, ca_rotation, ca_state, consul_secrets
 
 
-def begin(minion: Minion) -> dict:
+def begin(minion: Minion) -> dict[str, Any]:
     """Begin a rotation, or resume the one in progress; return its status."""
     settings = minion.settings()
     ca_publication.update(minion, settings, lambda state: ca_rotation.begun(state, settings))
     return status(minion)
 
 
-def status(minion: Minion) -> dict:
+def status(minion: Minion) -> dict[str, Any]:
     """Return whether a rotation is in progress, its last step, and whom it waits for."""
     state, late = ca_load.require(minion.opts["id"]), []
     changing = ca_rotation.is_changing(state)
@@ -41,7 +42,7 @@ def complaints(minion: Minion) -> list[str]:
     return [said, *found] if said else found
 
 
-def advance(minion: Minion, without: Collection[str]) -> dict:
+def advance(minion: Minion, without: Collection[str]) -> dict[str, Any]:
     """Take the next step without the members that the rotation waits for; return the changes."""
     settings = minion.settings()
     with host_files.alone(ca_state.LOCK):

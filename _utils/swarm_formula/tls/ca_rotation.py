@@ -3,28 +3,33 @@ Rotate a swarm's CA: decide which step is next, and which members it waits for.
 """
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import ca_record, ca_state, pki
 
 
-def is_changing(state: dict) -> bool:
+def is_changing(state: dict[str, Any]) -> bool:
     """Check whether a rotation of the CA is in progress."""
     return bool(state["next"] or state["old"])
 
 
-def begun(state: dict, settings: dict) -> dict:
+def begun(state: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Return the CA with a rotation in progress: that of now, or a new one."""
     if is_changing(state):
         return state
     return {**_announced(state, settings), "since": int(time.time())}
 
 
-def _announced(state: dict, settings: dict) -> dict:
+def _announced(state: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Return the CA with a new one that members are to trust as well."""
     return ca_state.in_each(state, lambda _, what: {"next": ca_state.new(settings, what)})
 
 
-def advanced(state: dict, settings: dict, reports: dict) -> tuple[dict, str | None]:
+def advanced(
+    state: dict[str, Any], settings: Settings, reports: Mapping[str, object]
+) -> tuple[dict[str, Any], str | None]:
     """
     Return the CA one step further in its rotation, and that step; ``None`` if there is no step.
 
@@ -38,7 +43,9 @@ def advanced(state: dict, settings: dict, reports: dict) -> tuple[dict, str | No
     return ({**further, "since": int(time.time())} if step else state), step
 
 
-def _next(state: dict, settings: dict, reports: dict) -> tuple[dict, str | None]:
+def _next(
+    state: dict[str, Any], settings: Settings, reports: Mapping[str, object]
+) -> tuple[dict[str, Any], str | None]:
     rotation = settings["tls"]["ca_rotation"]
     if rotation not in (None, state["rotation"]) and not is_changing(state):
         state = {**state, "rotation": rotation}
@@ -53,19 +60,19 @@ def _next(state: dict, settings: dict, reports: dict) -> tuple[dict, str | None]
     return state, None
 
 
-def followed(state: dict) -> dict:
+def followed(state: dict[str, Any]) -> dict[str, Any]:
     """Return the CA with the new one as the one that signs, and the old one only trusted."""
     return ca_state.in_each(state, _followed)
 
 
-def _followed(chain: dict, _: str) -> dict:
+def _followed(chain: dict[str, Any], _: str) -> dict[str, Any]:
     # The clients' CA may be newer than the change that is in progress.
     if not chain["next"]:
         return {}
     return {"ca": chain["next"], "next": None, "old": [chain["ca"]["cert"]]}
 
 
-def lagging(state: dict, reports: dict) -> list[str]:
+def lagging(state: dict[str, Any], reports: Mapping[str, object]) -> list[str]:
     """
     Return the members that have not completed the last step of a rotation.
 
@@ -82,7 +89,7 @@ def lagging(state: dict, reports: dict) -> list[str]:
     return sorted(one for one, said in reports.items() if not _holds_all(said, wanted))
 
 
-def waiting(state: dict, reports: dict, me: str) -> str | None:
+def waiting(state: dict[str, Any], reports: Mapping[str, object], me: str) -> str | None:
     """Return which members a rotation of the CA waits for and since when, ``None`` if for none."""
     late = lagging(state, reports)
     if not late:

@@ -5,6 +5,7 @@ Renew the secrets that the CA keeps for Consul, step by step.
 """
 
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.execution import Minion
 from swarm_formula.tls import ca_publication, consul_secrets
 
@@ -15,7 +16,7 @@ _STEPS = {
 }
 
 
-def renewable(settings: dict) -> list[str]:
+def renewable(settings: Settings) -> list[str]:
     """Return the kinds of secrets that the formula renews."""
     kinds = (consul_secrets.GOSSIP, consul_secrets.TOKEN)
     return [kind for kind in kinds if not consul_secrets.refusal(kind, settings)]

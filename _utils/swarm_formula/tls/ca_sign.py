@@ -6,6 +6,7 @@ Answer the members' requests for certificates, on the CA's host.
 
 import contextlib
 from collections.abc import Mapping
+from typing import Any
 
 from swarm_formula.core import errors, host_files, member_rules
 from swarm_formula.salt import caller as salt_caller
@@ -16,7 +17,7 @@ from swarm_formula.tls import ca_addresses, ca_issue, ca_load, ca_request, ca_st
 _PATIENCE = 5
 
 
-def sign(minion: Minion, request: object, kwargs: Mapping) -> dict:
+def sign(minion: Minion, request: object, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``{"cert": PEM}`` for the caller that ``kwargs`` names, else why there is none."""
     me = minion.opts["id"]
     try:
@@ -31,14 +32,14 @@ def sign(minion: Minion, request: object, kwargs: Mapping) -> dict:
         return {"refused": str(err)}
 
 
-def _turn(own: bool) -> contextlib.AbstractContextManager:
+def _turn(own: bool) -> contextlib.AbstractContextManager[None]:
     """Sign one request at a time; other minions do not wait in a queue, but ask again."""
     limit = {} if own else {"limit": _PATIENCE}
     lock = host_files.alone(ca_state.LOCK, **limit)
     return salt_caller.unqueued(lock, lambda err: f"busy with other requests: {err}")
 
 
-def _issue(minion: Minion, caller: str, request: dict) -> str:
+def _issue(minion: Minion, caller: str, request: dict[str, Any]) -> str:
     me = minion.opts["id"]
     # Refresh the pillar: the requester may have been added since the last refresh.
     settings = minion.salt["swarm_settings.get"](fresh=caller != me)
@@ -52,7 +53,7 @@ def _issue(minion: Minion, caller: str, request: dict) -> str:
     return cert
 
 
-def forget(minion: str) -> dict:
+def forget(minion: str) -> dict[str, Any]:
     """Release the addresses of a minion's certificates; return the changes."""
     with host_files.alone(ca_state.LOCK):
         state = ca_state.load()

@@ -3,8 +3,10 @@ Decide what a host's certificate must contain, and whether the host needs a new 
 """
 
 import ipaddress
+from typing import Any
 
 from swarm_formula.core import addresses as core_addresses
+from swarm_formula.core.settings_types import Settings, Tls
 from swarm_formula.tls import ca_record, ca_state, pki
 from swarm_formula.tls.cert_files import Set
 
@@ -12,11 +14,11 @@ from swarm_formula.tls.cert_files import Set
 NODE, CLIENT = "node", "client"
 
 
-def due(minion: str, address: str, settings: dict) -> pki.Grant:
+def due(minion: str, address: str, settings: Settings) -> pki.Grant:
     """Return what a node's certificate must contain, by its roles and the mode. Pure."""
     # A node connects to its own Consul over loopback.
     names, addresses = [minion, "localhost"], [core_addresses.form(address), "127.0.0.1"]
-    if minion in settings["servers"] and settings["own_store"]:
+    if minion in settings["servers"] and settings["managed_store"]:
         names.append(f"server.{settings['consul']['datacenter']}.consul")
     if minion in settings["managers"]:
         hosts, more = split(settings["tls"]["names"])
@@ -29,7 +31,7 @@ def due(minion: str, address: str, settings: dict) -> pki.Grant:
     )
 
 
-def node_usages(settings: dict) -> tuple[str, ...]:
+def node_usages(settings: Settings) -> tuple[str, ...]:
     """Return what a node's certificate is for: only a node of classic mode is also a client."""
     apart = ca_state.is_apart(settings)
     return (pki.SERVER,) if apart else (pki.SERVER, pki.CLIENT)
@@ -51,7 +53,7 @@ def split(names: list[str]) -> tuple[list[str], list[str]]:
     return hosts, addresses
 
 
-def lack(have: Set | None, authority: dict, grant: pki.Grant, tls: dict) -> str | None:
+def lack(have: Set | None, authority: dict[str, Any], grant: pki.Grant, tls: Tls) -> str | None:
     """
     Return why a host needs a new certificate, ``None`` if it needs none.
 
@@ -74,16 +76,15 @@ def lack(have: Set | None, authority: dict, grant: pki.Grant, tls: dict) -> str 
     return pki.differs(have.cert, grant)
 
 
-def _is_of(have: Set, authority: dict, grant: pki.Grant) -> bool:
+def _is_of(have: Set, authority: dict[str, Any], grant: pki.Grant) -> bool:
     """Check whether the CA that now signs for nodes, or for clients, has signed a certificate."""
-    bundle, issuer = authority["trust"], authority["issuer"]
+    trust, signer = "trust", "issuer"
     if ca_state.CLIENTS in authority and pki.SERVER not in grant.usages:
-        bundle = authority[ca_state.CLIENTS]
-        issuer = authority[ca_record.CLIENTS_ISSUER]
-    return pki.issuer(have.cert, bundle) == issuer
+        trust, signer = ca_state.CLIENTS, ca_record.CLIENTS_ISSUER
+    return bool(pki.issuer(have.cert, authority[trust]) == authority[signer])
 
 
-def filled(have: Set, authority: dict, kind: str) -> Set:
+def filled(have: Set, authority: dict[str, Any], kind: str) -> Set:
     """Return a set with the CAs and the gossip key of the CA's record."""
     gossip = authority["gossip"] if kind == NODE else ""
     return have._replace(

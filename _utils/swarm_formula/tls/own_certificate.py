@@ -4,9 +4,10 @@ Ensure this node has a valid certificate: signed by the swarm's own CA, or suppl
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarm_formula.core import errors, host_files
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import secret_store
 from swarm_formula.salt.mine import Mine
 from swarm_formula.tls import cert_files, certificate_due, pki, signing, trust
@@ -20,13 +21,17 @@ STORES = {
 class Member(NamedTuple):
     """This host: its execution functions, its settings, and the access to the mine."""
 
-    salt: Mapping[str, Callable]
-    settings: dict
+    salt: Mapping[str, Callable[..., Any]]
+    settings: Settings
     mine: Mine
 
 
 class Due(NamedTuple):
-    """A set of files to install, and why; without a reason, it stays as it is."""
+    """
+    A set of files to install, and why; without a reason, it stays as it is.
+
+    A dry run does not make a new certificate: there is a reason, and no set.
+    """
 
     wanted: cert_files.Set | None
     why: str | None
@@ -34,7 +39,7 @@ class Due(NamedTuple):
     rekeyed: bool = False
 
 
-def apply(member: Member, kind: str, due: pki.Grant, test: bool) -> dict:
+def apply(member: Member, kind: str, due: pki.Grant, test: bool) -> dict[str, Any]:
     """Ensure this host has a certificate of a kind as it is due; return the changes."""
     store = STORES[kind]
     have = store.read()
@@ -46,18 +51,18 @@ def apply(member: Member, kind: str, due: pki.Grant, test: bool) -> dict:
         change = _own(member, kind, due, have, test)
     why = change.why
     store.promise(bool(why and test and not change.rekeyed))
-    if why and not test:
-        _install(store, change)
+    if why and change.wanted and not test:
+        _install(store, change.wanted, change.rekeyed)
     what = "certificate" if kind == certificate_due.NODE else "client's certificate"
     return {what: {"old": "present" if have else None, "new": why}} if why else {}
 
 
-def _install(store: cert_files.Store, change: Due) -> None:
-    if change.rekeyed:
+def _install(store: cert_files.Store, wanted: cert_files.Set, rekeyed: bool) -> None:
+    if rekeyed:
         # Only Consul's configuration has it: what reads the certificates needs no restart.
-        store.rekey(change.wanted.gossip)
+        store.rekey(wanted.gossip)
     else:
-        store.install(change.wanted)
+        store.install(wanted)
 
 
 def _own(member: Member, kind: str, due: pki.Grant, have: cert_files.Set | None, test: bool) -> Due:
@@ -73,7 +78,7 @@ def _own(member: Member, kind: str, due: pki.Grant, have: cert_files.Set | None,
     if why and not test:
         wanted = _made(member, kind, have, authority)
         return Due(wanted, _gain(settings, have, wanted, due, why))
-    if not why and authority:
+    if have and authority and not why:
         return _filled(have, certificate_due.filled(have, authority, kind))
     return Due(None, why)
 
@@ -87,15 +92,15 @@ def _filled(have: cert_files.Set, wanted: cert_files.Set) -> Due:
     return Due(wanted, "other CAs are trusted")
 
 
-def _needed(settings: dict) -> set[str]:
+def _needed(settings: Settings) -> set[str]:
     """Return the names and addresses that a certificate supplied by the user must contain."""
     found = {settings["address"], *(settings["tls"]["names"] if settings["is_manager"] else ())}
     # A node connects to its own Consul over loopback.
-    return found | ({"127.0.0.1"} if settings["own_store"] else set())
+    return found | ({"127.0.0.1"} if settings["managed_store"] else set())
 
 
 def _gain(
-    settings: dict,
+    settings: Settings,
     have: cert_files.Set | None,
     new: cert_files.Set,
     due: pki.Grant,
@@ -106,11 +111,12 @@ def _gain(
     the CA grants the same names again.
     """
     _refuse_lack(settings, new, due)
-    only_names = have and why == pki.other_names(have.cert, due)
-    return None if only_names and pki.names(new.cert) == pki.names(have.cert) else why
+    if not have or why != pki.other_names(have.cert, due):
+        return why
+    return None if pki.names(new.cert) == pki.names(have.cert) else why
 
 
-def _refuse_lack(settings: dict, new: cert_files.Set, due: pki.Grant) -> None:
+def _refuse_lack(settings: Settings, new: cert_files.Set, due: pki.Grant) -> None:
     """
     Raise an error if a new certificate is for other usages, or lacks a name or an address.
 
@@ -132,7 +138,7 @@ def _refuse_lack(settings: dict, new: cert_files.Set, due: pki.Grant) -> None:
 
 
 def _made(
-    member: Member, kind: str, have: cert_files.Set | None, authority: dict
+    member: Member, kind: str, have: cert_files.Set | None, authority: dict[str, Any]
 ) -> cert_files.Set:
     """Return a new key with a certificate signed by the swarm's own CA."""
     settings = member.settings
@@ -167,14 +173,18 @@ def _brought(member: Member, due: set[str]) -> cert_files.Set:
     return found
 
 
-def _read(settings: dict) -> dict[str, str]:
+def _read(settings: Settings) -> dict[str, str]:
     """Return the texts of the user's certificate files."""
     tls, texts = settings["tls"], {}
-    for key, option in (("ca", "ca_cert"), ("cert", "cert"), ("key", "key")):
-        text = host_files.read(Path(tls[option]))
+    for key, option, path in (
+        ("ca", "ca_cert", tls["ca_cert"]),
+        ("cert", "cert", tls["cert"]),
+        ("key", "key", tls["key"]),
+    ):
+        text = host_files.read(Path(path)) if path else None
         if text is None:
             raise errors.SwarmError(
-                f"there is no file {tls[option]} on {settings['id']} (swarm:tls:{option})"
+                f"there is no file {path} on {settings['id']} (swarm:tls:{option})"
             )
         texts[key] = text
     return texts

@@ -62,6 +62,7 @@ def _after(days: float) -> datetime.datetime:
 
 def new_key(kind: str = EC) -> str:
     """Return a new private key, ``ec`` (P-256) or ``rsa`` (3072 bits)."""
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
     if kind == RSA:
         key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
     else:
@@ -228,7 +229,7 @@ def days_left(pem: str) -> float:
 def units(pem: str) -> set[str]:
     """Return the organizational units of a certificate's subject."""
     found = _cert(pem).subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
-    return {one.value for one in found}
+    return {one.value for one in found if isinstance(one.value, str)}
 
 
 def names(pem: str) -> set[str]:
@@ -312,9 +313,9 @@ def faults(
     if missing := sorted(set(due) - names(first)):
         have = ", ".join(sorted(names(first))) or "nothing"
         found.append(f"the certificate is for {have}, and not for {', '.join(missing)}")
-    have = usages(first)
-    missing = sorted(set(needed) - have) if have else []
-    return [*found, *([f"the certificate lacks the usage {', '.join(missing)}"] if missing else [])]
+    if (allowed := usages(first)) and (lacking := sorted(set(needed) - allowed)):
+        found.append(f"the certificate lacks the usage {', '.join(lacking)}")
+    return found
 
 
 def _begins(cert: x509.Certificate) -> datetime.datetime:

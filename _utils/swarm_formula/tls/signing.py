@@ -3,18 +3,20 @@ Request a certificate for a key of this node from the swarm's own CA, through th
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from swarm_formula.core import errors, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import caller
-from swarm_formula.tls import pki
+from swarm_formula.tls import ca_state, pki
 
 # Seconds to wait for an answer from the CA's minion.
 _ANSWER = 15
 
 
-def request(salt: Mapping[str, Callable], settings: dict, key: str, kind: str) -> str:
+def request(salt: Mapping[str, Callable[..., Any]], settings: Settings, key: str, kind: str) -> str:
     """Return a certificate for a key of this node, signed by the CA."""
-    me, ca = settings["id"], settings["tls"]["ca"]
+    me, ca = settings["id"], ca_state.minion(settings)
     wanted = {
         "csr": pki.request(key, me),
         "kind": kind,
@@ -22,7 +24,7 @@ def request(salt: Mapping[str, Callable], settings: dict, key: str, kind: str) -
     }
     if settings["is_ca"]:
         return _certificate(salt["swarm_ca.sign"](wanted, **caller.local(me)))
-    found = {}
+    found: dict[str, str] = {}
 
     def probe() -> str | None:
         answers = salt["publish.publish"](
@@ -41,7 +43,7 @@ def request(salt: Mapping[str, Callable], settings: dict, key: str, kind: str) -
 def _unsigned(ca: str, answer: object) -> str:
     """Return why there is no certificate: the answer of the CA's minion, or a missing answer."""
     if isinstance(answer, dict):
-        return answer["busy"]
+        return str(answer["busy"])
     if answer:
         return f"its minion answers {answer}"
     return (
@@ -51,7 +53,7 @@ def _unsigned(ca: str, answer: object) -> str:
     )
 
 
-def _certificate(answer: dict) -> str:
+def _certificate(answer: dict[str, Any]) -> str:
     if "cert" not in answer:
         raise errors.SwarmError(answer.get("refused") or f"the CA answers {answer}")
-    return answer["cert"]
+    return str(answer["cert"])

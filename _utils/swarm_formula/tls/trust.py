@@ -2,8 +2,11 @@
 Find the CA that this node is to trust, and refuse one that nobody has announced.
 """
 
+from typing import Any
+
 from swarm_formula.core import errors, host_files
 from swarm_formula.core import wait as core_wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.mine import Mine
 from swarm_formula.tls import ca_record, ca_state, cert_files, pki
 
@@ -16,16 +19,17 @@ def note(ca: str | None) -> None:
     host_files.note(_RECORD, {"ca": ca} if ca else {})
 
 
-def _record(settings: dict, mine: Mine) -> dict:
+def _record(settings: Settings, mine: Mine) -> dict[str, Any]:
     """Return the record that the CA publishes to the members, ``{}`` if there is none yet."""
     if settings["is_ca"]:
         state = ca_state.load()
         return ca_record.record(state) if state else {}
-    ca = settings["tls"]["ca"]
-    return mine.learn(settings["id"], ca, ca_record.RECORD, ca_record.REPORT) or {}
+    ca = ca_state.minion(settings)
+    found = mine.learn(settings["id"], ca, ca_record.RECORD, ca_record.REPORT)
+    return found if isinstance(found, dict) else {}
 
 
-def find(settings: dict, mine: Mine) -> dict:
+def find(settings: Settings, mine: Mine) -> dict[str, Any]:
     """Return the CA's record, ``{}`` if there is none yet; raise an error if the mine fails."""
     found = _record(settings, mine)
     if not found and not settings["is_ca"]:
@@ -33,7 +37,7 @@ def find(settings: dict, mine: Mine) -> dict:
     return found
 
 
-def wait(settings: dict, mine: Mine, test: bool) -> dict:
+def wait(settings: Settings, mine: Mine, test: bool) -> dict[str, Any]:
     """Return the CA's record; wait until it has all that this node needs of it."""
     found = find(settings, mine)
     if test and not found and settings["is_ca"]:
@@ -54,7 +58,9 @@ def wait(settings: dict, mine: Mine, test: bool) -> dict:
     return found
 
 
-def confirmed(settings: dict, mine: Mine, authority: dict, cert: str) -> dict:
+def confirmed(
+    settings: Settings, mine: Mine, authority: dict[str, Any], cert: str
+) -> dict[str, Any]:
     """
     Return the CA's record that has the CA of a new certificate; wait until it is published.
 
@@ -80,7 +86,7 @@ def confirmed(settings: dict, mine: Mine, authority: dict, cert: str) -> dict:
     return found
 
 
-def _untold(settings: dict, found: dict) -> str:
+def _untold(settings: Settings, found: dict[str, Any]) -> str:
     """Return what the CA has to publish before this node can have a certificate."""
     ca, me = settings["tls"]["ca"], settings["id"]
     if found:
@@ -95,13 +101,13 @@ def _untold(settings: dict, found: dict) -> str:
     )
 
 
-def _refuse_moved(settings: dict) -> None:
+def _refuse_moved(settings: Settings) -> None:
     """
     Raise an error if ``swarm:tls:ca`` no longer names the CA that this node trusts.
 
     A CA does not move with the pillar; a changed list of managers may make it appear so.
     """
-    ca, me = settings["tls"]["ca"], settings["id"]
+    ca, me = ca_state.minion(settings), settings["id"]
     if cert_files.NODE.read() is None:
         return
     if (was := _former(ca, me)) != ca:
@@ -120,13 +126,15 @@ def _former(ca: str, me: str) -> str:
     return host_files.record(_RECORD).get("ca") or (me if ca_state.load() else ca)
 
 
-def refuse_stranger(settings: dict, have: cert_files.Set | None, authority: dict) -> None:
+def refuse_stranger(
+    settings: Settings, have: cert_files.Set | None, authority: dict[str, Any]
+) -> None:
     """Raise an error for an unannounced CA: the old one was lost, or the new one is foreign."""
     if not (have and authority):
         return
     known = set(pki.fingerprints(have.ca))
     if known.isdisjoint(pki.fingerprints(authority["trust"])):
-        ca, me = settings["tls"]["ca"], settings["id"]
+        ca, me = ca_state.minion(settings), settings["id"]
         if (was := _former(ca, me)) != ca:
             raise errors.SwarmError(
                 f"the CA of {ca} is another one than {me} trusts, which is that of {was}: nothing"

@@ -26,8 +26,12 @@ def test_plain_name(name, plain):
     assert images.plain(name) == plain
 
 
-def archive(path, files, mode="w"):
+def archive(path, files, mode="w", folders=()):
     with tarfile.open(path, mode) as tar:
+        for name in folders:
+            info = tarfile.TarInfo(name)
+            info.type = tarfile.DIRTYPE
+            tar.addfile(info)
         for name, content in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
@@ -48,6 +52,10 @@ def test_names_in_an_archive(tmp_path, mode):
     [
         (lambda path: archive(path, {"bin/sh": b""}), "docker export"),
         (lambda path: archive(path, {"manifest.json": b"{no"}), "cannot be read"),
+        # The manifest of something else, such as a web application.
+        (lambda path: archive(path, {"manifest.json": b'{"name": "app"}'}), "cannot be read"),
+        (lambda path: archive(path, {"manifest.json": b"1"}), "cannot be read"),
+        (lambda path: archive(path, {}, folders=["manifest.json"]), "is no image archive"),
         (lambda path: path.write_bytes(b"junk"), "cannot be read"),
         (lambda path: path.write_bytes(b""), "cannot be read"),
     ],

@@ -9,10 +9,16 @@ import pytest
 from _modules import swarm_engine
 from swarm_formula.core import errors, host_files
 from swarm_formula.daemon import daemon_json, dockerd, log_driver
-from swarm_formula.engine import restart_turn
+from swarm_formula.engine import config, restart_turn
 from tests.unit.dockerd import BASE, COMMAND, OVERLAY, TCP
+from tests.unit.pillars import BUILTIN, settings_of
 
 # ---- version and refusal
+
+
+def test_engine_without_a_port_has_no_keys_for_overlay_networks():
+    """In builtin mode: they would name the port."""
+    assert config.overlay_options(settings_of(BUILTIN)) == {}
 
 
 @pytest.mark.usefixtures("pillar")

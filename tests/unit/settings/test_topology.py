@@ -253,7 +253,7 @@ def test_address_given_among_the_managers_holds_for_the_servers_too():
 
 
 @pytest.mark.parametrize(
-    ("pillar", "own", "url"),
+    ("pillar", "managed", "url"),
     [
         ({}, True, "consul://127.0.0.1:8500"),
         (
@@ -265,9 +265,9 @@ def test_address_given_among_the_managers_holds_for_the_servers_too():
     ],
     ids=str,
 )
-def test_discovery(pillar, own, url):
+def test_discovery(pillar, managed, url):
     settings = settings_of({**VALID, **pillar})
-    assert (settings["own_store"], settings["discovery"]) == (own, url)
+    assert (settings["managed_store"], settings["discovery"]) == (managed, url)
 
 
 def test_mistyped_manager_is_answered_with_a_close_name():

@@ -3,8 +3,9 @@ import json
 import pytest
 
 from swarm_formula.consul import container_spec
+from swarm_formula.core import errors
 from swarm_formula.standalone import containers
-from tests.unit.pillars import FILES, M1, VALID, node, settings_of
+from tests.unit.pillars import BUILTIN, FILES, M1, VALID, node, settings_of
 
 IPV6 = M1._replace(interfaces={"eth0": ["fd00::11"]}, towards=lambda _: "fd00::11")
 
@@ -12,7 +13,7 @@ IPV6 = M1._replace(interfaces={"eth0": ["fd00::11"]}, towards=lambda _: "fd00::1
 def consul(pillar, minion=M1, certs=None):
     """Return the container of Consul and its configuration, read again."""
     spec, text = container_spec.consul_container(
-        settings_of({**VALID, **pillar}, minion), "/etc/x", certs, FILES
+        settings_of({**VALID, **pillar}, minion), certs, FILES
     )
     return spec, json.loads(text)
 
@@ -29,8 +30,11 @@ def test_consul_server():
     spec, config = consul({})
     assert spec["image"] == "consul:1.8.7"
     assert spec["image_source"] == "salt://images/consul.tar"
-    assert spec["command"] == ["agent", "-config-file=/etc/x/consul.json"]
-    assert spec["mounts"] == ["/etc/x:/etc/x:ro", "swarm-consul:/consul/data"]
+    assert spec["command"] == ["agent", "-config-file=/etc/swarm-formula/consul.json"]
+    assert spec["mounts"] == [
+        "/etc/swarm-formula:/etc/swarm-formula:ro",
+        "swarm-consul:/consul/data",
+    ]
     assert spec["network_mode"] == "host"
     assert spec["restart_policy"] == "unless-stopped"
     assert config["server"] is True
@@ -168,3 +172,12 @@ def test_addresses_of_ipv6_stand_in_brackets():
 def test_own_manager_is_asked_first(minion, ids):
     settings = settings_of(VALID, node(minion))
     assert list(containers.manager_endpoints(settings)) == ids
+
+
+@pytest.mark.parametrize("of", [containers.engine_endpoint, containers.manager_endpoints])
+def test_engine_without_a_port_has_no_endpoint(of):
+    """In builtin mode. The port was None, and the endpoint 10.77.0.11:None."""
+    with pytest.raises(errors.SettingsError, match="engine of m1 has no TCP port: set swarm:eng"):
+        of(settings_of(BUILTIN))
+    settings = settings_of({**BUILTIN, "engine": {"port": 2376}})
+    assert "10.77.0.11:2376" in str(of(settings))

@@ -50,6 +50,16 @@ def asked(minion="m4", kind="node", address="10.77.0.14"):
     return ca_request.Asked(minion, kind, address)
 
 
+def test_minion_that_is_the_ca(settings):
+    assert ca_state.minion(settings) == "m1"
+
+
+def test_a_swarm_without_a_ca():
+    settings = settings_of({**PILLAR, "tls": {"enabled": False}})
+    with pytest.raises(errors.SwarmError, match=r"no minion signs certificates for m1.*swarm:tls"):
+        ca_state.minion(settings)
+
+
 # ---- who gets what
 
 
