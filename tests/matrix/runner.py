@@ -146,12 +146,19 @@ class Matrix:
         if case.undo() != case.base:
             self._write(case.base)
             wrong += self.settle("base again")
+        self._remove(case)
         left = _differences("taken back", _settings(before), _settings(self.look()))
         stays = [row.stays for row, _ in case.edits if row.stays]
         wrong += [one for one in left if not any(f"{path} was " in one for path in stays)]
         # The next case of this base may start from here.
         self._at = case.base if not wrong else None
         return wrong
+
+    def _remove(self, case: Case) -> None:
+        """Remove, as a user does, what stays on the hosts without its entry in pillar."""
+        for row, _ in case.edits:
+            if row.removal:
+                self.swarm.lab.salt("*", *row.removal)
 
     def _begin(self, base: dict) -> list[str]:
         if self._at == base:
