@@ -96,7 +96,8 @@ class Matrix:
         for host in self.swarm.lab.hosts():
             self.swarm.lab.exec(host, "sh", "-c", f"{END_FILES}\n{work}", check=False)
         self.settle("end", lambda: True)
-        self.swarm.lab.salt("*", "swarm_network.remove", NAMES["networks"])
+        for kind in ("network", "container"):
+            self.swarm.lab.salt("*", f"swarm_{kind}.remove", NAMES["networks"])
         # In classic mode, and on nodes that do not lead, they do nothing.
         for kind in ("service", "secret", "config"):
             self.swarm.lab.salt("*", f"swarm_{kind}.remove", "matrix")

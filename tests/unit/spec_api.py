@@ -35,6 +35,14 @@ def _written(value, place=""):
     }
 
 
+def _container(spec):
+    """Fill in the defaults of a container's spec."""
+    spec.setdefault("Isolation", "default")
+    for mount in spec.get("Mounts") or []:
+        if "BindOptions" in mount:
+            mount["BindOptions"] = {"Propagation": "rprivate", **mount["BindOptions"]}
+
+
 def kept(spec, networks):
     """
     Return a spec as a manager gives it back: with IDs of networks, and defaults in its sections.
@@ -45,7 +53,7 @@ def kept(spec, networks):
     found = _written(json.loads(json.dumps(spec)))
     task = found["TaskTemplate"]
     task |= {"ForceUpdate": task.get("ForceUpdate", 0), "Runtime": "container"}
-    task["ContainerSpec"]["Isolation"] = "default"
+    _container(task["ContainerSpec"])
     for one in task.get("Networks") or []:
         one["Target"] = networks.get(one["Target"], one["Target"])
     for key in ("UpdateConfig", "RollbackConfig"):

@@ -97,6 +97,12 @@ OPTIONS: dict[str, Option] = {
     "env": Option(
         service_shapes.ENVIRONMENT, (*_CONTAINER, "Env"), "environment variables", {}, hidden=True
     ),
+    "env_files": Option(
+        service_shapes.SOURCES,
+        (),
+        "files with variables, a later one counts more; `env` counts most",
+        [],
+    ),
     "labels": Option(
         service_shapes.LABELS,
         ("Labels",),
@@ -151,7 +157,10 @@ OPTIONS: dict[str, Option] = {
         "vip",
     ),
     "mounts": Option(
-        service_shapes.MOUNTS, (*_CONTAINER, "Mounts"), "mounts of type bind, volume, tmpfs", []
+        service_shapes.MOUNTS,
+        (*_CONTAINER, "Mounts"),
+        "mounts of type bind, volume, tmpfs, cluster",
+        [],
     ),
     "secrets": Option(
         service_shapes.SECRETS, (*_CONTAINER, "Secrets"), "files in /run/secrets", []
@@ -225,6 +234,12 @@ OPTIONS: dict[str, Option] = {
         "time in which failures do not count",
         "0s",
     ),
+    "healthcheck.start_interval": Option(
+        service_shapes.DURATION,
+        (*_HEALTH, "StartInterval"),
+        "pause between two checks in that time",
+        "0s",
+    ),
     "healthcheck.retries": Option(
         service_shapes.COUNT, (*_HEALTH, "Retries"), "failures in a row that make it unhealthy", 0
     ),
@@ -286,6 +301,23 @@ OPTIONS: dict[str, Option] = {
     ),
     "ulimits": Option(
         service_shapes.ULIMITS, (*_CONTAINER, "Ulimits"), "resource limits of a process", {}
+    ),
+    "oom_score_adj": Option(
+        service_shapes.OOM_SCORE,
+        (*_CONTAINER, "OomScoreAdj"),
+        "how soon a node without free memory ends it",
+        0,
+    ),
+    "isolation": Option(
+        service_shapes.ISOLATION,
+        (*_CONTAINER, "Isolation"),
+        "nodes with Windows only: what isolates it",
+        "default",
+    ),
+    "credential_spec": Option(
+        service_shapes.CREDENTIALS,
+        (*_CONTAINER, "Privileges", "CredentialSpec"),
+        "nodes with Windows only: the managed account of its processes",
     ),
     "logging": section(_LOG, "log driver of its containers [that of the engine]"),
     "logging.driver": Option(service_shapes.TEXT, (*_LOG, "Name"), "log driver"),

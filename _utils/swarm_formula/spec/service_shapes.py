@@ -56,6 +56,19 @@ IMAGE = Shape(
     "the name of an image, such as nginx:1.27",
     equal=service_values.same_image,
 )
+SOURCES = Shape(
+    service_values.sources, "a list of salt://PATH, sdb://PROFILE/KEY or absolute paths on managers"
+)
+OOM_SCORE = Shape(service_values.oom_score, "a whole number from -1000 to 1000")
+ISOLATION = Shape(
+    service_parts.one_of("default", "process", "hyperv"), "default, process or hyperv"
+)
+CREDENTIALS = Shape(
+    service_values.credentials,
+    "file://NAME or registry://NAME",
+    encode=service_values.credentials_encoded,
+    decode=service_values.credentials_found,
+)
 SIGNAL = Shape(normalize.signal, "a signal, such as SIGINT")
 ULIMITS = Shape(
     service_values.ulimits,
