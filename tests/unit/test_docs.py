@@ -3,6 +3,7 @@ The papers say what is there, and everything that is there is in the papers.
 """
 
 import ast
+import fnmatch
 import re
 from pathlib import Path
 
@@ -11,7 +12,16 @@ import yaml
 
 from swarm_formula.classic import kept_options
 from swarm_formula.compose import keys as compose_keys
-from swarm_formula.spec import option_table, service_options
+from swarm_formula.docker import networks, volumes
+from swarm_formula.service import secrets_configs
+from swarm_formula.spec import (
+    option_table,
+    service_mounts,
+    service_networks,
+    service_options,
+    service_ports,
+)
+from swarm_formula.stack import file as stack_file
 from tests.unit.test_pillar_example import faults
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +96,56 @@ def test_paper_on_workloads_has_every_option_as_the_table_has_it():
     text = (ROOT / "docs/workloads.md").read_text().split("| option | value | meaning | unset |")[1]
     lines = [line for line in text.split("\n#")[0].splitlines() if line.startswith("| `")]
     assert lines == [f"| {' | '.join(row)} |" for row in option_rows(service_options.OPTIONS)]
+
+
+def of_parts(option, fields):
+    """Return how the paper names the keys of the values in a list."""
+    return {f"{option}: {key}" for key in fields}
+
+
+SERVICE = {n for n, one in service_options.OPTIONS.items() if one.shape is not option_table.SECTION}
+OURS = {
+    "docker_swarm_service": {
+        *SERVICE,
+        *of_parts("mounts", service_mounts.FIELDS),
+        *of_parts("networks", service_networks.FIELDS),
+        *of_parts("ports", service_ports.FIELDS),
+    },
+    "docker_stack": set(stack_file.OPTIONS),
+    "docker_secret and docker_config": set(secrets_configs.OPTIONS),
+    "docker_network": set(networks.FIELDS),
+    "docker_volume": set(volumes.OPTIONS),
+}
+
+
+def spelled_out(names, known):
+    """Return names with all that a `*` stands for."""
+    return {
+        one
+        for name in names
+        for one in (fnmatch.filter(known, name) if name.endswith(".*") else [name])
+    }
+
+
+@pytest.mark.parametrize("module", OURS)
+def test_paper_compares_each_option_with_ansibles_and_no_other(module):
+    text = (ROOT / "docs/workloads.md").read_text().split(f"\n### {module}\n")[1]
+    lines = [line for line in text.split("\n#")[0].splitlines() if line.startswith("| ")][1:]
+    cells = [[one.strip() for one in line.split("|")[1:4]] for line in lines]
+    assert (
+        spelled_out({one for _, ours, _ in cells for one in code(ours)}, OURS[module])
+        == (OURS[module])
+    )
+    theirs = [one for cell, _, _ in cells for one in code(cell)]
+    assert len(theirs) == len(set(theirs))
+    # What one of both has alone comes with the reason.
+    assert [line for line, (_, ours, why) in zip(lines, cells, strict=True) if not ours + why] == []
+
+
+def test_paper_has_every_key_of_a_mount():
+    text = (ROOT / "docs/workloads.md").read_text().split("\n### Keys of a mount\n")[1]
+    lines = [line for line in text.split("\n#")[0].splitlines() if line.startswith("| `")]
+    assert {one for line in lines for one in code(line.split("|")[1])} == set(service_mounts.FIELDS)
 
 
 def reasons(table):
