@@ -116,7 +116,7 @@ def _networks(value: dict[str, dict]) -> tuple[Any, str] | None:
     return None
 
 
-def _mounts(value: list[dict]) -> tuple[Any, str] | None:
+def _mounts(value: list[dict[str, Any]]) -> tuple[Any, str] | None:
     for mount in value:
         if mount["type"] == "cluster":
             return mount, f"a volume of each node; only swarm mode has cluster volumes, {_BUILTIN}"

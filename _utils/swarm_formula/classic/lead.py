@@ -69,7 +69,9 @@ def apply(
         return services.apply(client, wanted, run)
 
 
-def _filled(salt: Mapping[str, Callable], wanted: Mapping[str, dict]) -> dict[str, dict]:
+def _filled(
+    salt: Mapping[str, Callable[..., Any]], wanted: Mapping[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
     """Return services with the variables of their files; raise an error for what cannot be kept."""
     found = env_files.filled(functools.partial(secret_store.content, salt), wanted)
     faults = [

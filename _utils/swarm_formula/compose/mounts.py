@@ -71,7 +71,7 @@ def volumes(
         yield mount
 
 
-def _cluster_volume(source: str, known: Mapping[str, dict]) -> dict[str, Any]:
+def _cluster_volume(source: str, known: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the source of a mount of a cluster volume: one that is there, or a group of them."""
     if source.startswith("group:"):
         return {}

@@ -4,6 +4,7 @@ Load and save secrets, in Salt's ``sdb`` or in a file that only root can read; r
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from swarm_formula.core import errors, host_files
 
@@ -33,7 +34,7 @@ def load(
     raise errors.SwarmError(f"there is no secret in {place}{named}: put it there")
 
 
-def content(salt: Mapping[str, Callable], source: str, what: str) -> bytes:
+def content(salt: Mapping[str, Callable[..., Any]], source: str, what: str) -> bytes:
     """Return a content exactly as it is in its file; ``sdb`` keeps texts."""
     if source.startswith(_SDB):
         return load(salt, source, path=what).encode()

@@ -17,7 +17,7 @@ _SYNTAX = "NAME=value, NAME, or # and a comment"
 Load = Callable[[str, str], bytes]
 
 
-def filled(load: Load, wanted: Mapping[str, dict]) -> dict[str, dict]:
+def filled(load: Load, wanted: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """
     Return services whose ``env`` has the variables of their ``env_files`` as well.
 
