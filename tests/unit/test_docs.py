@@ -65,14 +65,24 @@ def option_rows(table):
             yield [f"`{name}`", one.shape.expects, one.help, unset]
 
 
-def test_paper_on_workloads_names_tests_that_exist():
+def names_of_tests(*patterns):
+    """Return the names of the tests in files of the tests' folder."""
+    paths = [path for one in patterns for path in (ROOT / "tests").glob(one)]
+    return set(re.findall(r"def (test_\w+)", "".join(path.read_text() for path in paths)))
+
+
+def test_paper_on_workloads_has_each_case_with_tests_that_exist():
     """A table of cases is worth what its tests are."""
     text = (ROOT / "docs/workloads.md").read_text().split("# Cases from the field\n")[1]
-    sources = [*ROOT.glob("tests/unit/**/test_*.py"), ROOT / "tests/builtin/test_u_services.py"]
-    there = set(re.findall(r"def (test_\w+)", "".join(one.read_text() for one in sources)))
-    named = set(re.findall(r"`(?:u: )?(test_\w+)`", text.split("\n## ")[0]))
-    assert named
-    assert named - there == set()
+    lines = re.findall(r"^\| \d.*", text.split("\n## ")[0], flags=re.MULTILINE)
+    cases = [[cell.strip() for cell in line.split("|")[1:5]] for line in lines]
+    assert [case.partition(".")[0] for case, *_ in cases] == [str(one) for one in range(1, 26)]
+    unit, cluster = names_of_tests("unit/**/test_*.py"), names_of_tests("builtin/test_u_*.py")
+    for case, alone, on_hosts, result in cases:
+        assert code(alone) <= unit, case
+        assert code(on_hosts) <= cluster, case
+        assert code(alone + on_hosts), case
+        assert result, case
 
 
 def test_each_line_of_who_has_what_names_tests_that_exist():
@@ -80,12 +90,7 @@ def test_each_line_of_who_has_what_names_tests_that_exist():
     text = (ROOT / "docs/security.md").read_text().split("# Who has broken into what has what\n")[1]
     lines = [line for line in text.split("\n## ")[0].splitlines() if line.startswith("| ")][1:]
     assert len(lines) > 6
-    sources = [
-        one
-        for tier in ("unit", "builtin", "integration")
-        for one in (ROOT / "tests" / tier).glob("**/test_*.py")
-    ]
-    there = set(re.findall(r"def (test_\w+)", "".join(one.read_text() for one in sources)))
+    there = names_of_tests(*(f"{tier}/**/test_*.py" for tier in ("unit", "builtin", "integration")))
     for line in lines:
         named = set(re.findall(r"`(test_\w+)`", line.rpartition(" | ")[2]))
         assert named, line
