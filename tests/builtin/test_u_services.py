@@ -113,6 +113,8 @@ EVERYTHING = {
 NEWER = {
     "healthcheck.start_interval": ({"healthcheck": {"test": "true", "start_interval": "2s"}}, 25),
     "oom_score_adj": ({"oom_score_adj": -5}, 27),
+    "memory_swap": ({"limits": {"memory": "64m"}, "memory_swap": "32m"}, 29),
+    "memory_swappiness": ({"limits": {"memory": "64m"}, "memory_swappiness": 10}, 29),
 }
 NEWER_MOUNTS = {
     "cluster": ({"type": "cluster", "source": "group:g", "target": "/c", "read_only": True}, 23),

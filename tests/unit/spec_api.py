@@ -13,6 +13,7 @@ _SECTIONS = {"Resources", "Limits", "Reservations", "Placement", "LogDriver", "B
 _SECTIONS |= {"VolumeOptions", "TmpfsOptions", "DNSConfig", "Healthcheck", "EndpointSpec", "Global"}
 _SECTIONS |= {"GlobalJob", "Replicated", "ReplicatedJob", "ContainerSpec", "DriverConfig"}
 _ZEROS = {"Parallelism", "MaxFailureRatio", "Replicas", "MaxConcurrent", "TotalCompletions"}
+_ZEROS |= {"SwapBytes", "MemorySwappiness"}
 _ZEROS |= {"MaxAttempts", "Window", "StopGracePeriod", "Init", "ForceUpdate", "UID", "GID", "Mode"}
 _OPAQUE = {"Labels", "Sysctls", "DriverOpts", "Ulimits", "File"}
 _POINTERS = {"RestartPolicy": {"Delay"}}

@@ -33,6 +33,8 @@ REFUSED = {
     "configs": _FILE,
     "preferences": f"affinities, the strategy of swarm:manager:options, {_BUILTIN}",
     "max_replicas_per_node": f"affinities such as [swarm-formula.service!=NAME], {_BUILTIN}",
+    "memory_swap": "no such key: engines grant as much swap as memory",
+    "memory_swappiness": "no such key: engines have their own",
     "reservations": "limits.memory: the managers also reserve it on the node",
     "update_config.parallelism": f"1: {_PACE}",
     "update_config.failure_action": f"pause: {_PACE}",

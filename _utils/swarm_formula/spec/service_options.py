@@ -11,8 +11,9 @@ from swarm_formula.spec.option_table import Option, Shape, section
 _TASK = ("TaskTemplate",)
 _CONTAINER = (*_TASK, "ContainerSpec")
 _PLACEMENT = (*_TASK, "Placement")
-_LIMITS = (*_TASK, "Resources", "Limits")
-_RESERVED = (*_TASK, "Resources", "Reservations")
+_RESOURCES = (*_TASK, "Resources")
+_LIMITS = (*_RESOURCES, "Limits")
+_RESERVED = (*_RESOURCES, "Reservations")
 _RESTART = (*_TASK, "RestartPolicy")
 _LOG = (*_TASK, "LogDriver")
 _HEALTH = (*_CONTAINER, "Healthcheck")
@@ -204,6 +205,16 @@ OPTIONS: dict[str, Option] = {
     ),
     "limits.pids": Option(
         service_shapes.COUNT, (*_LIMITS, "Pids"), "processes that a task may have", 0
+    ),
+    "memory_swap": Option(
+        service_shapes.SWAP,
+        (*_RESOURCES, "SwapBytes"),
+        "swap that a task may use beside limits.memory, -1 for any amount",
+    ),
+    "memory_swappiness": Option(
+        service_shapes.PERCENT,
+        (*_RESOURCES, "MemorySwappiness"),
+        "how soon its memory is swapped out",
     ),
     "reservations": section(_RESERVED, "what a node must have free for a task"),
     "reservations.cpus": Option(

@@ -20,6 +20,8 @@ FLAG = Shape(service_parts.flag, "true or false, without quotes")
 COUNT = Shape(service_values.count, "a whole number, at least 0")
 RATIO = Shape(service_values.ratio, "a number from 0 to 1")
 SIZE = Shape(service_values.memory, "a size, such as 512m or 1g")
+SWAP = Shape(service_values.swap, "a size, such as 512m or 1g, or -1")
+PERCENT = Shape(service_values.percent, "a whole number from 0 to 100")
 CPUS = Shape(
     service_values.cpus,
     "a number of CPUs, such as 0.5",

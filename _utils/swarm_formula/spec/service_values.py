@@ -18,7 +18,7 @@ from swarm_formula.spec.service_parts import listed, one_of, text, texts
 _NANO_CPUS = 10_000_000
 _LEAST_MEMORY = 4 << 20
 _SECOND = 10**9
-_MOST_OOM_SCORE = 1000
+_MOST_OOM_SCORE, _MOST_PERCENT = 1000, 100
 # When the digest of an image is asked for.
 ALWAYS, CHANGED, NEVER = "always", "changed", "never"
 _UNITS = {
@@ -137,6 +137,18 @@ def memory(value: Any) -> int:
     if 0 < found < _LEAST_MEMORY:
         raise ValueError("found less than 4m, the least that Docker takes")
     return found
+
+
+def swap(value: Any) -> int:
+    """Return a size of swap in bytes; -1 is any amount."""
+    return -1 if value in (-1, "-1") else normalize.size(value)
+
+
+def percent(value: Any) -> int:
+    """Return a whole number from 0 to 100."""
+    if count(value) > _MOST_PERCENT:
+        raise ValueError("found more than 100")
+    return int(value)
 
 
 def words(value: Any) -> list[str]:

@@ -147,6 +147,8 @@ REFUSED = [
     ({"restart_policy": {"delay": 9}}, "web:restart_policy:delay: "),
     ({"restart_policy": {"max_attempts": 2}}, "web:restart_policy:max_attempts: "),
     ({"healthcheck": {"start_interval": "1s"}}, "web:healthcheck:start_interval: found '1s'"),
+    ({"memory_swap": -1}, "web:memory_swap: found -1; right would be no such key"),
+    ({"memory_swappiness": 0}, "web:memory_swappiness: found 0; right would be no such key"),
     ({"isolation": "process"}, "web:isolation: found 'process'; right would be no such key"),
     ({"credential_spec": "file://a"}, "web:credential_spec: found 'file://a'; right would be no"),
     ({"mounts": [{"type": "cluster", "source": "v", "target": "/v"}]}, "has cluster volumes, or"),

@@ -86,6 +86,9 @@ SPELLINGS = {
     service_shapes.COUNT: same(st.integers(0, 1000)),
     service_shapes.RATIO: st.integers(0, 100).map(lambda one: (one / 100, f"{one / 100}")),
     service_shapes.SIZE: st.integers(4, 4096).map(lambda one: (f"{one}M", one << 20)),
+    service_shapes.SWAP: st.integers(0, 4096).map(lambda one: (f"{one}M", one << 20))
+    | st.just((-1, "-1")),
+    service_shapes.PERCENT: same(st.integers(0, 100)),
     service_shapes.CPUS: st.integers(1, 400).map(lambda one: (one / 100, one * 10**7)),
     service_shapes.DURATION: durations,
     service_shapes.WORDS: st.just(("a 'b c'", ["a", "b c"])) | same(st.lists(words)),
@@ -525,6 +528,8 @@ def test_values_that_look_secret_are_hashes_in_changes():
         ({"limits": {"memory": "1M"}}, "less than 4m, the least that Docker takes"),
         ({"reservations": {"generic": {"gpu": 0}}}, "kinds to numbers of at least 1"),
         ({"reservations": {"generic": ["gpu"]}}, "a mapping such as {gpu: 2}"),
+        ({"memory_swap": -2}, "a size, such as 512m or 1g, or -1"),
+        ({"memory_swappiness": 101}, "a whole number from 0 to 100"),
         ({"limits": {"cpus": "many"}}, "a number of CPUs"),
         ({"healthcheck": {"interval": "1x"}}, "a duration, such as 1m30s"),
         ({"healthcheck": {"test": ["curl", "x"]}}, "another first word than NONE, CMD or"),
