@@ -6,15 +6,17 @@ something do nothing and return ``None``. In classic mode, a service is a number
 the host acts whose manager is the primary.
 """
 
+import functools
+
 from swarm_formula.classic import lead, leave
 from swarm_formula.cluster import leading, membership, node_claims, swarm_api
 from swarm_formula.core import errors
 from swarm_formula.docker import engine_api
-from swarm_formula.salt import dry_run
+from swarm_formula.salt import dry_run, secret_store
 from swarm_formula.service import api, rollout, secrets_configs, task_log
 from swarm_formula.service import apply as service_apply
 from swarm_formula.service import export as service_export
-from swarm_formula.spec import service_modes, service_options
+from swarm_formula.spec import env_files, service_modes, service_options
 
 __virtualname__ = "swarm_service"
 
@@ -130,6 +132,8 @@ def _apply(wanted, find_pending, test):
     who = leading.role(__salt__, test)
     if who == leading.IDLE:
         return None
+    load = functools.partial(secret_store.content, __salt__)
+    wanted = env_files.filled(load, wanted)
     pending = find_pending()
     if who == leading.FOUNDS:
         return service_apply.promised(wanted, pending.versions)

@@ -39,6 +39,7 @@ EVERYTHING = {
     "command": ["sh", "-c"],
     "args": "sleep 3600",
     "env": {"A": 1},
+    "env_files": ["/etc/os-release"],
     "labels": {"a": "b"},
     "container_labels": {"c": "d"},
     "mode": "replicated",
@@ -102,7 +103,31 @@ EVERYTHING = {
     "cap_drop": ["ALL"],
     "sysctls": {"net.core.somaxconn": 1024},
     "ulimits": {"nofile": "1024:2048", "core": 0},
+    "isolation": "process",
+    "credential_spec": "file://account.json",
     "logging": {"driver": "json-file", "options": {"max-size": "1m", "max-file": 2}},
+}
+
+
+# Options that not all engines of the tests have, a value of each, and the first version with it.
+NEWER = {
+    "healthcheck.start_interval": ({"healthcheck": {"test": "true", "start_interval": "2s"}}, 25),
+    "oom_score_adj": ({"oom_score_adj": -5}, 27),
+    "memory_swap": ({"limits": {"memory": "64m"}, "memory_swap": "32m"}, 29),
+    "memory_swappiness": ({"limits": {"memory": "64m"}, "memory_swappiness": 10}, 29),
+}
+NEWER_MOUNTS = {
+    "cluster": ({"type": "cluster", "source": "group:g", "target": "/c", "read_only": True}, 23),
+    "disabled": ({"source": "/srv", "target": "/n", "recursive": "disabled"}, 20),
+    "readonly": (
+        {"source": "/srv", "target": "/r", "recursive": "readonly", "read_only": True},
+        25,
+    ),
+    "subpath": ({"source": "v", "target": "/s", "subpath": "a"}, 26),
+}
+SINCE = {
+    **NEWER,
+    **{f"mounts-{name}": ({"mounts": [one]}, since) for name, (one, since) in NEWER_MOUNTS.items()},
 }
 
 
@@ -261,7 +286,7 @@ def test_every_option_is_what_docker_has_afterwards(services):
         for one in (value if key in SECTIONS else [key])
     }
     of_jobs = {name for name in OPTIONS if not fits(name, "replicated")}
-    assert given == set(OPTIONS) - SECTIONS - of_jobs
+    assert given == set(OPTIONS) - SECTIONS - of_jobs - NEWER.keys()
     more = {
         "networks": {"backend": {"driver": "overlay"}},
         "secrets": {"password": {"content": "x"}},
@@ -277,6 +302,24 @@ def test_every_option_is_what_docker_has_afterwards(services):
     nothing |= {"labels": {"a": None}, "container_labels": {"c": None}}
     assert services.apply({"all": nothing})[RUN]["result"] is True
     services.unchanged({"all": nothing})
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", SINCE)
+def test_option_of_newer_engines_is_kept_or_told(services, name):
+    options, since = SINCE[name]
+    version = services.mode.api(services.leader, "/version")["Version"]
+    # No task of it: its volumes are not there.
+    web = {**SLEEP, "replicas": 0, "timeout": 10, **options}
+    if int(version.partition(".")[0]) >= since:
+        assert set(services.run({"web": web})) == {"web"}
+        services.unchanged({"web": web})
+    else:
+        ret = services.apply({"web": web})[RUN]
+        assert ret["result"] is False
+        # An unknown type of a mount is refused by the engine itself.
+        told = f"Docker has other values for {name.partition('-')[0]}", "invalid MountType"
+        assert any(one in ret["comment"] for one in told), ret
 
 
 @pytest.mark.once

@@ -128,6 +128,7 @@ def test_every_option_that_classic_mode_takes_is_kept_and_compared_as_no_change(
         "cap_add": ["net_admin"],
         "cap_drop": ["MKNOD"],
         "ulimits": {"nofile": "1024:2048"},
+        "oom_score_adj": 100,
         "logging": {"driver": "json-file", "options": {"max-size": "1m"}},
     }
     swarm(web=everything)

@@ -45,6 +45,7 @@ class Row(NamedTuple):
     undo: Mapping = _NOTHING  # what takes the edit back, where a key that is unset means "as it is"
     back: int = 2  # applies until it is taken back
     stays: str = ""  # the setting in Docker that cannot be taken back
+    removal: tuple[str, ...] = ()  # the function that removes what outlives its entry in pillar
     alone: bool = False  # it means something to other keys, or is too much at once with others
     instead: str = ""  # why the value of pillar.example cannot be tried in a lab
 
@@ -642,6 +643,7 @@ ROWS = (
         {"matrix": {**_BESIDE, "hostname": "matrix", "nodes": ["m1", "m?"]}},
         _refused({"matrix": {"image": "a", "priveleged": True}}, "Did you mean 'privileged'?"),
         _refused({"swarm-manager": {"image": "a"}}, "swarm:containers:swarm-manager"),
+        removal=("swarm_container.remove", "matrix"),
     ),
     _row(
         "files",

@@ -96,7 +96,8 @@ class Matrix:
         for host in self.swarm.lab.hosts():
             self.swarm.lab.exec(host, "sh", "-c", f"{END_FILES}\n{work}", check=False)
         self.settle("end", lambda: True)
-        self.swarm.lab.salt("*", "swarm_network.remove", NAMES["networks"])
+        for kind in ("network", "container"):
+            self.swarm.lab.salt("*", f"swarm_{kind}.remove", NAMES["networks"])
         # In classic mode, and on nodes that do not lead, they do nothing.
         for kind in ("service", "secret", "config"):
             self.swarm.lab.salt("*", f"swarm_{kind}.remove", "matrix")
@@ -146,12 +147,19 @@ class Matrix:
         if case.undo() != case.base:
             self._write(case.base)
             wrong += self.settle("base again")
+        self._remove(case)
         left = _differences("taken back", _settings(before), _settings(self.look()))
         stays = [row.stays for row, _ in case.edits if row.stays]
         wrong += [one for one in left if not any(f"{path} was " in one for path in stays)]
         # The next case of this base may start from here.
         self._at = case.base if not wrong else None
         return wrong
+
+    def _remove(self, case: Case) -> None:
+        """Remove, as a user does, what stays on the hosts without its entry in pillar."""
+        for row, _ in case.edits:
+            if row.removal:
+                self.swarm.lab.salt("*", *row.removal)
 
     def _begin(self, base: dict) -> list[str]:
         if self._at == base:

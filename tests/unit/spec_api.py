@@ -13,6 +13,7 @@ _SECTIONS = {"Resources", "Limits", "Reservations", "Placement", "LogDriver", "B
 _SECTIONS |= {"VolumeOptions", "TmpfsOptions", "DNSConfig", "Healthcheck", "EndpointSpec", "Global"}
 _SECTIONS |= {"GlobalJob", "Replicated", "ReplicatedJob", "ContainerSpec", "DriverConfig"}
 _ZEROS = {"Parallelism", "MaxFailureRatio", "Replicas", "MaxConcurrent", "TotalCompletions"}
+_ZEROS |= {"SwapBytes", "MemorySwappiness"}
 _ZEROS |= {"MaxAttempts", "Window", "StopGracePeriod", "Init", "ForceUpdate", "UID", "GID", "Mode"}
 _OPAQUE = {"Labels", "Sysctls", "DriverOpts", "Ulimits", "File"}
 _POINTERS = {"RestartPolicy": {"Delay"}}
@@ -35,6 +36,14 @@ def _written(value, place=""):
     }
 
 
+def _container(spec):
+    """Fill in the defaults of a container's spec."""
+    spec.setdefault("Isolation", "default")
+    for mount in spec.get("Mounts") or []:
+        if "BindOptions" in mount:
+            mount["BindOptions"] = {"Propagation": "rprivate", **mount["BindOptions"]}
+
+
 def kept(spec, networks):
     """
     Return a spec as a manager gives it back: with IDs of networks, and defaults in its sections.
@@ -45,7 +54,7 @@ def kept(spec, networks):
     found = _written(json.loads(json.dumps(spec)))
     task = found["TaskTemplate"]
     task |= {"ForceUpdate": task.get("ForceUpdate", 0), "Runtime": "container"}
-    task["ContainerSpec"]["Isolation"] = "default"
+    _container(task["ContainerSpec"])
     for one in task.get("Networks") or []:
         one["Target"] = networks.get(one["Target"], one["Target"])
     for key in ("UpdateConfig", "RollbackConfig"):

@@ -3,6 +3,7 @@ The papers say what is there, and everything that is there is in the papers.
 """
 
 import ast
+import fnmatch
 import re
 from pathlib import Path
 
@@ -11,7 +12,16 @@ import yaml
 
 from swarm_formula.classic import kept_options
 from swarm_formula.compose import keys as compose_keys
-from swarm_formula.spec import option_table, service_options
+from swarm_formula.docker import networks, volumes
+from swarm_formula.service import secrets_configs
+from swarm_formula.spec import (
+    option_table,
+    service_mounts,
+    service_networks,
+    service_options,
+    service_ports,
+)
+from swarm_formula.stack import file as stack_file
 from tests.unit.test_pillar_example import faults
 
 ROOT = Path(__file__).parents[2]
@@ -55,14 +65,24 @@ def option_rows(table):
             yield [f"`{name}`", one.shape.expects, one.help, unset]
 
 
-def test_paper_on_workloads_names_tests_that_exist():
+def names_of_tests(*patterns):
+    """Return the names of the tests in files of the tests' folder."""
+    paths = [path for one in patterns for path in (ROOT / "tests").glob(one)]
+    return set(re.findall(r"def (test_\w+)", "".join(path.read_text() for path in paths)))
+
+
+def test_paper_on_workloads_has_each_case_with_tests_that_exist():
     """A table of cases is worth what its tests are."""
     text = (ROOT / "docs/workloads.md").read_text().split("# Cases from the field\n")[1]
-    sources = [*ROOT.glob("tests/unit/**/test_*.py"), ROOT / "tests/builtin/test_u_services.py"]
-    there = set(re.findall(r"def (test_\w+)", "".join(one.read_text() for one in sources)))
-    named = set(re.findall(r"`(?:u: )?(test_\w+)`", text.split("\n## ")[0]))
-    assert named
-    assert named - there == set()
+    lines = re.findall(r"^\| \d.*", text.split("\n## ")[0], flags=re.MULTILINE)
+    cases = [[cell.strip() for cell in line.split("|")[1:5]] for line in lines]
+    assert [case.partition(".")[0] for case, *_ in cases] == [str(one) for one in range(1, 26)]
+    unit, cluster = names_of_tests("unit/**/test_*.py"), names_of_tests("builtin/test_u_*.py")
+    for case, alone, on_hosts, result in cases:
+        assert code(alone) <= unit, case
+        assert code(on_hosts) <= cluster, case
+        assert code(alone + on_hosts), case
+        assert result, case
 
 
 def test_each_line_of_who_has_what_names_tests_that_exist():
@@ -70,12 +90,7 @@ def test_each_line_of_who_has_what_names_tests_that_exist():
     text = (ROOT / "docs/security.md").read_text().split("# Who has broken into what has what\n")[1]
     lines = [line for line in text.split("\n## ")[0].splitlines() if line.startswith("| ")][1:]
     assert len(lines) > 6
-    sources = [
-        one
-        for tier in ("unit", "builtin", "integration")
-        for one in (ROOT / "tests" / tier).glob("**/test_*.py")
-    ]
-    there = set(re.findall(r"def (test_\w+)", "".join(one.read_text() for one in sources)))
+    there = names_of_tests(*(f"{tier}/**/test_*.py" for tier in ("unit", "builtin", "integration")))
     for line in lines:
         named = set(re.findall(r"`(test_\w+)`", line.rpartition(" | ")[2]))
         assert named, line
@@ -84,8 +99,58 @@ def test_each_line_of_who_has_what_names_tests_that_exist():
 
 def test_paper_on_workloads_has_every_option_as_the_table_has_it():
     text = (ROOT / "docs/workloads.md").read_text().split("| option | value | meaning | unset |")[1]
-    lines = [line for line in text.splitlines() if line.startswith("| `")]
+    lines = [line for line in text.split("\n#")[0].splitlines() if line.startswith("| `")]
     assert lines == [f"| {' | '.join(row)} |" for row in option_rows(service_options.OPTIONS)]
+
+
+def of_parts(option, fields):
+    """Return how the paper names the keys of the values in a list."""
+    return {f"{option}: {key}" for key in fields}
+
+
+SERVICE = {n for n, one in service_options.OPTIONS.items() if one.shape is not option_table.SECTION}
+OURS = {
+    "docker_swarm_service": {
+        *SERVICE,
+        *of_parts("mounts", service_mounts.FIELDS),
+        *of_parts("networks", service_networks.FIELDS),
+        *of_parts("ports", service_ports.FIELDS),
+    },
+    "docker_stack": set(stack_file.OPTIONS),
+    "docker_secret and docker_config": set(secrets_configs.OPTIONS),
+    "docker_network": set(networks.FIELDS),
+    "docker_volume": set(volumes.OPTIONS),
+}
+
+
+def spelled_out(names, known):
+    """Return names with all that a `*` stands for."""
+    return {
+        one
+        for name in names
+        for one in (fnmatch.filter(known, name) if name.endswith(".*") else [name])
+    }
+
+
+@pytest.mark.parametrize("module", OURS)
+def test_paper_compares_each_option_with_ansibles_and_no_other(module):
+    text = (ROOT / "docs/workloads.md").read_text().split(f"\n### {module}\n")[1]
+    lines = [line for line in text.split("\n#")[0].splitlines() if line.startswith("| ")][1:]
+    cells = [[one.strip() for one in line.split("|")[1:4]] for line in lines]
+    assert (
+        spelled_out({one for _, ours, _ in cells for one in code(ours)}, OURS[module])
+        == (OURS[module])
+    )
+    theirs = [one for cell, _, _ in cells for one in code(cell)]
+    assert len(theirs) == len(set(theirs))
+    # What one of both has alone comes with the reason.
+    assert [line for line, (_, ours, why) in zip(lines, cells, strict=True) if not ours + why] == []
+
+
+def test_paper_has_every_key_of_a_mount():
+    text = (ROOT / "docs/workloads.md").read_text().split("\n### Keys of a mount\n")[1]
+    lines = [line for line in text.split("\n#")[0].splitlines() if line.startswith("| `")]
+    assert {one for line in lines for one in code(line.split("|")[1])} == set(service_mounts.FIELDS)
 
 
 def reasons(table):

@@ -4,13 +4,14 @@ The table of edits has every key of pillar, and the settings refuse what it says
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from swarm_formula.settings import parse, schema, warnings
 from tests.matrix import rows
-from tests.matrix.runner import cases
+from tests.matrix.runner import Matrix, Watch, cases
 from tests.unit.pillars import resolved
 from tests.unit.test_pillar_example import EXAMPLE, HOSTS, M1, leaves, with_examples
 from tests.wrong_pillars import merged
@@ -41,6 +42,56 @@ def found(case, mode):
         text = text.replace(f"@{name}", address)
     settings, faults = resolved(json.loads(text), M1)
     return parse.texts(faults), warnings.warnings(settings) if not faults else []
+
+
+class Host:
+    """A stand-in for a lab of one host, whose containers outlive their entries in pillar."""
+
+    settings = SimpleNamespace(subnet=["10.77.0.0", "10.77.0.1"])
+
+    def __init__(self):
+        self.lab, self.manager_port, self.wanted, self.containers = self, None, {}, {}
+
+    def hosts(self):
+        return ["m1"]
+
+    def address(self, _host):
+        return "10.77.0.11"
+
+    def default_pillar(self):
+        return {}
+
+    def pillar(self, settings):
+        self.wanted = settings.get("containers", {})
+
+    def state(self, test=False):
+        new = {key: one for key, one in self.wanted.items() if self.containers.get(key) != one}
+        if not test:
+            self.containers |= new
+        told = {"__id__": "containers of pillar run", "result": True, "comment": ""}
+        return {"m1": {"containers": {**told, "changes": new}}}
+
+    def exec(self, *_words, **_input):
+        seen = {"settings": {"containers": self.containers}, "identity": {}, "work": []}
+        return SimpleNamespace(stdout=json.dumps(seen))
+
+    def salt(self, _target, function, name):
+        assert function == "swarm_container.remove"
+        self.containers.pop(name, None)
+
+    def wait(self, _healthy, _patience):
+        return None
+
+
+def test_what_stays_without_its_entry_is_removed_as_by_a_user():
+    host = Host()
+    matrix = Matrix(Watch(host, lambda: True, lambda _: None))
+    (row,) = (row for row in rows.ROWS if row.key == "containers")
+    for case in cases([row], "classic")[:2]:
+        assert matrix.run(case) == []
+    left = matrix.run(cases([row._replace(removal=())], "classic")[0])
+    assert len(left) == 1
+    assert left[0].startswith("taken back: /m1/containers/matrix was None")
 
 
 def test_every_key_has_a_row_and_no_other():

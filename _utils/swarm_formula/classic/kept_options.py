@@ -16,6 +16,7 @@ from swarm_formula.spec import option_table, placement, service_modes, service_o
 _BUILTIN = "or mode: builtin"
 _JOB = f"a container that is run by your own means, {_BUILTIN}: classic mode has no jobs"
 _FILE = f"mounts of a file that each node has, {_BUILTIN}"
+_WINDOWS = "no such key: classic mode has no nodes with Windows"
 _PACE = "containers are replaced one by one, and the rollout stops at the first that fails"
 # Options, or whole sections, that classic mode does not have, and what to use. Only a value that
 # says what classic mode does anyway is accepted: Docker's default, or that of `_AS_IT_IS`.
@@ -32,11 +33,16 @@ REFUSED = {
     "configs": _FILE,
     "preferences": f"affinities, the strategy of swarm:manager:options, {_BUILTIN}",
     "max_replicas_per_node": f"affinities such as [swarm-formula.service!=NAME], {_BUILTIN}",
+    "memory_swap": "no such key: engines grant as much swap as memory",
+    "memory_swappiness": "no such key: engines have their own",
     "reservations": "limits.memory: the managers also reserve it on the node",
     "update_config.parallelism": f"1: {_PACE}",
     "update_config.failure_action": f"pause: {_PACE}",
     "update_config.max_failure_ratio": f"0: {_PACE}",
     "update_config.order": f"stop-first: {_PACE}",
+    "healthcheck.start_interval": "no such key: the managers do not pass it on",
+    "isolation": _WINDOWS,
+    "credential_spec": _WINDOWS,
     "rollback_config": "no such key: a container that fails is replaced with the former one",
     "restart_policy.delay": "no such key: the engine has its own delays",
     "restart_policy.window": "no such key: the engine counts all restarts",
@@ -112,6 +118,15 @@ def _networks(value: dict[str, dict[str, Any]]) -> tuple[Any, str] | None:
     return None
 
 
+def _mounts(value: list[dict[str, Any]]) -> tuple[Any, str] | None:
+    for mount in value:
+        if mount["type"] == "cluster":
+            return mount, f"a volume of each node; only swarm mode has cluster volumes, {_BUILTIN}"
+        if unknown := sorted({"recursive", "subpath"} & mount.keys()):
+            return mount, f"a mount without {unknown[0]}, which the managers do not pass on"
+    return _no_template(value)
+
+
 def _no_template(value: Any) -> tuple[Any, str] | None:
     if _TEMPLATE.search(str(value)):
         return value, f"a value without a template, which only swarm mode fills in; {_BUILTIN}"
@@ -125,7 +140,7 @@ _CHECKS: dict[str, _Check] = {
     "networks": _networks,
     "hostname": _no_template,
     "env": _no_template,
-    "mounts": _no_template,
+    "mounts": _mounts,
 }
 
 

@@ -6,6 +6,7 @@ not change the same containers.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -15,7 +16,9 @@ from swarm_formula.cluster.leading import FOUNDS, IDLE, LEADS
 from swarm_formula.core import errors
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
+from swarm_formula.salt import secret_store
 from swarm_formula.salt.dry_run import Pending
+from swarm_formula.spec import env_files, option_table
 from swarm_formula.standalone import containers
 from swarm_formula.tls import cert_files
 
@@ -57,6 +60,7 @@ def apply(
     who = role(salt, settings, test)
     if who == IDLE:
         return None
+    wanted = _filled(salt, wanted)
     if who == FOUNDS:
         return services.promised(wanted)
     limits = [one.get("timeout") or settings["timeout"] for one in wanted.values()]
@@ -64,6 +68,21 @@ def apply(
     run = services.Run(settings["timeout"], networks, test)
     with connect(settings, max(limits)) as client:
         return services.apply(client, wanted, run)
+
+
+def _filled(
+    salt: Mapping[str, Callable[..., Any]], wanted: Mapping[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Return services with the variables of their files; raise an error for what cannot be kept."""
+    found = env_files.filled(functools.partial(secret_store.content, salt), wanted)
+    faults = [
+        fault
+        for name, one in found.items()
+        if one.get("env_files")
+        for fault in kept_options.faults(one, f"service {name}")
+    ]
+    option_table.refuse(faults, unchanged=True)
+    return found
 
 
 def apply_one(  # noqa: PLR0913, PLR0917

@@ -50,6 +50,7 @@ _HOST = {
     "CapabilityDrop": "CapDrop",
     "Sysctls": "Sysctls",
     "Ulimits": "Ulimits",
+    "OomScoreAdj": "OomScoreAdj",
 }
 _DNS = {"Nameservers": "Dns", "Search": "DnsSearch", "Options": "DnsOptions"}
 _LIMITS = {"NanoCPUs": "NanoCpus", "MemoryBytes": "Memory", "Pids": "PidsLimit"}

@@ -2,13 +2,13 @@
 Read the files with variables that a compose file's service names. Pure.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from swarm_formula.compose import values
 from swarm_formula.core import errors, normalize
 from swarm_formula.core.faults import FaultError
+from swarm_formula.spec import env_files
 
 
 def read(value: Any, load: Callable[[str], bytes]) -> Iterator[tuple[str, str | None]]:
@@ -21,7 +21,7 @@ def read(value: Any, load: Callable[[str], bytes]) -> Iterator[tuple[str, str | 
     for one in value if isinstance(value, list) else [value]:
         entry = one if isinstance(one, dict) else {"path": one}
         values.known(entry, ("path", "required", "format"))
-        yield from _variables(_text(entry, load)).items()
+        yield from env_files.variables(_text(entry, load)).items()
 
 
 def _text(entry: Mapping[str, Any], load: Callable[[str], bytes]) -> str:
@@ -34,22 +34,3 @@ def _text(entry: Mapping[str, Any], load: Callable[[str], bytes]) -> str:
         if required:
             raise
         return ""
-
-
-def _variables(text: str) -> dict[str, str | None]:
-    """
-    Return the variables of an ``env_file``, as ``docker stack deploy`` reads it.
-
-    A value is all that follows ``=``, with its quotes; a name alone has no value.
-    """
-    found = {}
-    for number, line in enumerate(map(str.lstrip, text.splitlines()), 1):
-        if not line or line.startswith("#"):
-            continue
-        name, equals, value = line.partition("=")
-        if not name or re.search(r"\s", name if equals else name.rstrip()):
-            raise FaultError(
-                f"line {number} of an env_file", "NAME=value, NAME, or # and a comment"
-            )
-        found[name.rstrip()] = value if equals else None
-    return found

@@ -42,6 +42,8 @@ OPTIONS = {
     "cap_drop": "cap_drop",
     "sysctls": "sysctls",
     "ulimits": "ulimits",
+    "oom_score_adj": "oom_score_adj",
+    "isolation": "isolation",
     # Of version 2: `docker stack deploy` does not take them.
     "mem_limit": "limits.memory",
     "cpus": "limits.cpus",
@@ -92,7 +94,6 @@ IGNORED = {
     "uts": ON_EACH_NODE,
 }
 _LIMITS = "deploy.resources: swarm mode has no other limits"
-_NOT_SUPPORTED = "no such key: this formula does not support it"
 MERGE = "what `docker compose config` makes of the file"
 REFUSED = {
     "blkio_config": _LIMITS,
@@ -107,8 +108,6 @@ REFUSED = {
     "memswap_limit": _LIMITS,
     "mem_swappiness": _LIMITS,
     "storage_opt": _LIMITS,
-    "credential_spec": "no such key: it is for nodes with Windows",
-    "isolation": "no such key: it is for nodes with Windows",
     "extends": MERGE,
     "gpus": "no such key: services have no devices",
     "runtime": "no such key: services have the default runtime of the engine",
@@ -119,7 +118,5 @@ REFUSED = {
     "use_api_socket": "no such key: mount the socket, on managers only",
     "volume_driver": "`driver` of a volume in `volumes` of the file",
     "volumes_from": "a volume in `volumes` of the file, that both services name",
-    "oom_score_adj": _NOT_SUPPORTED,
-    "healthcheck.start_interval": _NOT_SUPPORTED,
     "deploy.resources.reservations.devices": "no such key: services have no devices",
 }

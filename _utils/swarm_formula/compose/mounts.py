@@ -20,7 +20,9 @@ _MOUNT = {
     "target": "target",
     "read_only": "read_only",
     "bind.propagation": "propagation",
+    "bind.recursive": "recursive",
     "volume.nocopy": "no_copy",
+    "volume.subpath": "subpath",
     "tmpfs.size": "size",
     "tmpfs.mode": "mode",
 }
@@ -61,10 +63,22 @@ def volumes(
         source = mount.get("source", "")
         if mount["type"] == "volume" and source:
             mount |= values.named(source, known, "volumes")
+        elif mount["type"] == "cluster":
+            mount |= _cluster_volume(source, known)
         elif mount["type"] == "bind" and not source.startswith("/"):
             want = "an absolute path that each node has: nodes have no folder of this file"
             raise FaultError(source, want)
         yield mount
+
+
+def _cluster_volume(source: str, known: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the source of a mount of a cluster volume: one that is there, or a group of them."""
+    if source.startswith("group:"):
+        return {}
+    found: dict[str, Any] = values.named(source, known, "volumes")
+    if found.keys() != {"source"}:
+        raise FaultError(source, "a volume with external: true: no apply creates cluster volumes")
+    return found
 
 
 def _short(text: str, skip: Callable[[str, str], None]) -> dict[str, Any]:
@@ -93,7 +107,7 @@ def _long(given: Mapping[str, Any], skip: Callable[[str, str], None]) -> dict[st
         else:
             mount |= _mount_option(key, value, skip)
     if "type" not in mount:
-        raise FaultError("a mount without `type`", "bind, volume or tmpfs")
+        raise FaultError("a mount without `type`", "bind, volume, tmpfs or cluster")
     return mount
 
 

@@ -83,6 +83,7 @@ class _Reader:
             "secrets": self._files,
             "configs": self._files,
             "healthcheck.disable": self._disable,
+            "credential_spec": self._credentials,
             GENERIC_KEY: self._generic,
             "deploy.mode": self._keep,
             "deploy.replicas": self._keep,
@@ -227,6 +228,14 @@ class _Reader:
     def _generic(self, name: str, value: Any) -> None:
         found = [one["discrete_resource_spec"] for one in values.listed(value)]
         self._set(GENERIC, {one["kind"]: values.whole(one["value"]) for one in found}, name)
+
+    def _credentials(self, name: str, value: Any) -> None:
+        values.known(value, ("file", "registry", "config"))
+        given = {kind: one for kind, one in value.items() if one}
+        if given.keys() not in ({"file"}, {"registry"}):
+            raise FaultError(", ".join(given) or "nothing", "either file or registry")
+        ((kind, one),) = given.items()
+        self._set("credential_spec", f"{kind}://{one}", name)
 
     def _nothing(self, _name: str, _value: Any) -> None:
         """Read a key that says nothing: a service with `profiles` does not come here."""

@@ -36,7 +36,7 @@ def listed(value: Any, *below: str) -> list[Any]:
 
 def whole(value: Any) -> Any:
     """Return a number for its digits: variables are texts."""
-    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}", value) else value
+    return int(value) if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,10}", value) else value
 
 
 def _real(value: Any) -> Any:
@@ -81,6 +81,7 @@ _BY_OPTION = {"hosts": _hosts, "ulimits": _ulimits, "dns": _lines, "dns_search":
 _BY_OPTION |= {"dns_options": _lines, "user": normalize.text}
 _BY_SHAPE: dict[option_table.Shape, Callable[[Any], Any]] = {
     service_shapes.COUNT: whole,
+    service_shapes.OOM_SCORE: whole,
     service_shapes.RATIO: _real,
     service_shapes.FLAG: flag,
     service_shapes.LABELS: pairs,

@@ -1,5 +1,5 @@
 """
-Load and save secrets, in Salt's ``sdb`` or in a file that only root can read.
+Load and save secrets, in Salt's ``sdb`` or in a file that only root can read; read other contents.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 
 from swarm_formula.core import errors, host_files
 
-_SDB = "sdb://"
+_SDB, _SALT = "sdb://", "salt://"
 
 
 def load(
@@ -32,6 +32,18 @@ def load(
         return missing
     named = f" ({path})" if path else ""
     raise errors.SwarmError(f"there is no secret in {place}{named}: put it there")
+
+
+def content(salt: Mapping[str, Callable[..., Any]], source: str, what: str) -> bytes:
+    """Return a content exactly as it is in its file; ``sdb`` keeps texts."""
+    if source.startswith(_SDB):
+        return load(salt, source, path=what).encode()
+    path = salt["cp.cache_file"](source) if source.startswith(_SALT) else source
+    try:
+        return Path(path or "").read_bytes()
+    except OSError as err:
+        reason = err.strerror if path else "the master has no such file"
+        raise errors.SwarmError(f"{what}: {source} cannot be read: {reason}") from None
 
 
 def save(salt: Mapping[str, Callable[..., Any]], place: str, secret: str) -> None:

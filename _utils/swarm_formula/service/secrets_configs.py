@@ -11,7 +11,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -20,7 +19,7 @@ from swarm_formula.core.faults import Fault
 from swarm_formula.docker import engine_api
 from swarm_formula.salt import secret_store
 from swarm_formula.service import rollout
-from swarm_formula.spec import option_table
+from swarm_formula.spec import option_table, service_values
 from swarm_formula.spec.option_table import Option, Shape
 
 NAME, SERIAL = "swarm-formula.name", "swarm-formula.serial"
@@ -29,8 +28,6 @@ LEAST = 2
 # Docker's longest name, less a dash and the hash.
 _LONGEST = 64 - 13
 _VALID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
-_SALT = "salt://"
-_SOURCE = re.compile(r"salt://\S+|sdb://[^/\s]+/\S+|/\S+")
 _MOST = 100
 
 
@@ -61,12 +58,6 @@ def _content(value: Any) -> bool:
     return True
 
 
-def _source(value: Any) -> str:
-    if not isinstance(value, str) or not _SOURCE.fullmatch(value):
-        raise ValueError("found something else")
-    return value
-
-
 def _keep(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not LEAST <= value <= _MOST:
         raise ValueError(f"found no number from {LEAST} to {_MOST}")
@@ -74,7 +65,8 @@ def _keep(value: Any) -> int:
 
 
 SOURCE = Shape(
-    _source, "salt://PATH, sdb://PROFILE/KEY or the absolute path of a file on every manager"
+    service_values.source,
+    "salt://PATH, sdb://PROFILE/KEY or the absolute path of a file on every manager",
 )
 OPTIONS = {
     "content": Option(
@@ -123,20 +115,8 @@ def given(
         faults.append(Fault(what, name, want))
     option_table.refuse([*faults, *conflicts(options, what)])
     content = spec.get("content")
-    loaded = content.encode() if content else load(salt, options["source"], what)
+    loaded = content.encode() if content else secret_store.content(salt, options["source"], what)
     return Wanted(kind, name, loaded, options.get("keep", LEAST))
-
-
-def load(salt: Mapping[str, Callable[..., Any]], source: str, what: str) -> bytes:
-    """Return a content exactly as it is in its file; ``sdb`` keeps texts."""
-    if source.startswith("sdb://"):
-        return secret_store.load(salt, source, path=what).encode()
-    path = salt["cp.cache_file"](source) if source.startswith(_SALT) else source
-    try:
-        return Path(path or "").read_bytes()
-    except OSError as err:
-        reason = err.strerror if path else "the master has no such file"
-        raise errors.SwarmError(f"{what}: {source} cannot be read: {reason}") from None
 
 
 def of_pillar(salt: Mapping[str, Callable[..., Any]], pillar: Any, kind: str) -> list[Wanted]:

@@ -60,7 +60,8 @@ class Files:
         return [self._decoded(one) for one in raw]
 
     def _decoded(self, raw: Mapping[str, Any]) -> dict[str, Any]:
-        file = raw.get("File") or {}
+        # One with a credential spec is no file: a KeyError says that the formula does not know it.
+        file = raw["File"]
         found = {
             "name": raw[self._name],
             "target": file.get("Name"),

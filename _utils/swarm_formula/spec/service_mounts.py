@@ -23,14 +23,29 @@ def _source(value: Any) -> str:
     return posixpath.normpath(value) if str(value).startswith("/") else service_parts.text(value)
 
 
+def _subpath(value: Any) -> str:
+    found = posixpath.normpath(service_parts.text(value))
+    if found.startswith(("/", "..")):
+        raise ValueError(f"found {value!r}, no path below the volume")
+    return found
+
+
 _PROPAGATION = service_parts.one_of("rprivate", "private", "rshared", "shared", "rslave", "slave")
-_MOUNT_FIELDS = {
-    "type": service_parts.one_of("bind", "volume", "tmpfs"),
+# How mounts below a bind mount follow, in the words of `docker service create`, as the API has it.
+_RECURSIVE = {
+    "disabled": "NonRecursive",
+    "writable": "ReadOnlyNonRecursive",
+    "readonly": "ReadOnlyForceRecursive",
+}
+FIELDS = {
+    "type": service_parts.one_of("bind", "volume", "tmpfs", "cluster"),
     "source": _source,
     "target": _path,
     "read_only": service_parts.flag,
     "propagation": _PROPAGATION,
+    "recursive": service_parts.one_of("enabled", *_RECURSIVE),
     "no_copy": service_parts.flag,
+    "subpath": _subpath,
     "driver": service_parts.text,
     "driver_options": service_parts.table,
     "labels": service_parts.table,
@@ -38,11 +53,18 @@ _MOUNT_FIELDS = {
     "mode": service_parts.file_mode,
 }
 _OF_TYPE = {
-    "bind": {"propagation"},
-    "volume": {"no_copy", "driver", "driver_options", "labels"},
+    "bind": {"propagation", "recursive"},
+    "volume": {"no_copy", "subpath", "driver", "driver_options", "labels"},
     "tmpfs": {"size", "mode"},
+    "cluster": set(),
 }
-_MOUNT_DEFAULTS = {"read_only": False, "propagation": "rprivate", "no_copy": False, "size": 0}
+_MOUNT_DEFAULTS = {
+    "read_only": False,
+    "propagation": "rprivate",
+    "recursive": "enabled",
+    "no_copy": False,
+    "size": 0,
+}
 
 
 def mounts(value: Any) -> list[dict[str, Any]]:
@@ -55,24 +77,32 @@ def mounts(value: Any) -> list[dict[str, Any]]:
 
 
 def _mount(value: Any) -> dict[str, Any]:
-    mount = service_parts.record(
-        _short_mount(value) if isinstance(value, str) else value, _MOUNT_FIELDS
-    )
+    mount = service_parts.record(_short_mount(value) if isinstance(value, str) else value, FIELDS)
     source = mount.get("source", "")
     mount.setdefault("type", "bind" if source.startswith("/") else "volume")
-    kind = mount["type"]
-    if "target" not in mount:
-        raise ValueError("found a mount without 'target', the path in the container")
-    if (kind == "bind") != source.startswith("/") or (kind == "tmpfs" and source):
-        raise ValueError(f"found a mount of type {kind} with the source {source!r}")
-    others = set().union(*_OF_TYPE.values()) - _OF_TYPE[kind]
-    if wrong := sorted(others & mount.keys()):
-        raise ValueError(f"found {wrong[0]!r} for a mount of type {kind}")
+    _check(mount, mount["type"], source)
     return {
         key: one
         for key, one in mount.items()
         if one not in ({}, "") and _MOUNT_DEFAULTS.get(key, "") != one
     }
+
+
+def _check(mount: dict[str, Any], kind: str, source: str) -> None:
+    """Raise an error if the parts of a mount do not fit together."""
+    if "target" not in mount:
+        raise ValueError("found a mount without 'target', the path in the container")
+    wrong_source = (kind == "tmpfs" and source) or (kind == "cluster" and not source)
+    if (kind == "bind") != source.startswith("/") or wrong_source:
+        raise ValueError(f"found a mount of type {kind} with the source {source!r}")
+    others = set().union(*_OF_TYPE.values()) - _OF_TYPE[kind]
+    if wrong := sorted(others & mount.keys()):
+        raise ValueError(f"found {wrong[0]!r} for a mount of type {kind}")
+    recursive = mount.get("recursive")
+    if recursive in ("writable", "readonly") and not mount.get("read_only"):
+        raise ValueError(f"found 'recursive: {recursive}' without 'read_only: true'")
+    if recursive == "readonly" and mount.get("propagation", "rprivate") != "rprivate":
+        raise ValueError("found 'recursive: readonly' with another propagation than rprivate")
 
 
 def _short_mount(value: str) -> dict[str, Any]:
@@ -96,11 +126,12 @@ def _mounted(mount: Mapping[str, Any]) -> dict[str, Any]:
         found["Source"] = mount["source"]
     if mount.get("read_only"):
         found["ReadOnly"] = True
-    if "propagation" in mount:
-        found["BindOptions"] = {"Propagation": mount["propagation"]}
+    if bind := _bind_options(mount):
+        found["BindOptions"] = bind
     driver = {"Name": mount.get("driver"), "Options": mount.get("driver_options")}
     volume = {
         "NoCopy": mount.get("no_copy"),
+        "Subpath": mount.get("subpath"),
         "Labels": mount.get("labels"),
         "DriverConfig": {key: one for key, one in driver.items() if one},
     }
@@ -112,6 +143,14 @@ def _mounted(mount: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _bind_options(mount: Mapping[str, Any]) -> dict[str, Any]:
+    recursive = mount.get("recursive")
+    found: dict[str, Any] = {_RECURSIVE[recursive]: True} if recursive else {}
+    # Engines take the last of these only beside it.
+    propagation = mount.get("propagation") or ("rprivate" if recursive == "readonly" else None)
+    return {**found, **({"Propagation": propagation} if propagation else {})}
+
+
 def mounts_found(raw: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return mounts from the API's form."""
     return [_mount_found(one) for one in raw]
@@ -119,14 +158,17 @@ def mounts_found(raw: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _mount_found(raw: Mapping[str, Any]) -> dict[str, Any]:
     volume, tmpfs = raw.get("VolumeOptions") or {}, raw.get("TmpfsOptions") or {}
+    bind = raw.get("BindOptions") or {}
     driver = volume.get("DriverConfig") or {}
     found = {
         "type": raw.get("Type"),
         "source": raw.get("Source"),
         "target": raw.get("Target"),
         "read_only": raw.get("ReadOnly"),
-        "propagation": (raw.get("BindOptions") or {}).get("Propagation"),
+        "propagation": bind.get("Propagation"),
+        "recursive": next((word for word, key in _RECURSIVE.items() if bind.get(key)), None),
         "no_copy": volume.get("NoCopy"),
+        "subpath": volume.get("Subpath"),
         "labels": volume.get("Labels"),
         "driver": driver.get("Name"),
         "driver_options": driver.get("Options"),

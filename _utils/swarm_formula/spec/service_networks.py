@@ -9,7 +9,7 @@ from typing import Any
 
 from swarm_formula.spec import service_parts
 
-_NETWORK_FIELDS = {
+FIELDS = {
     "aliases": lambda value: sorted(set(service_parts.texts(value))),
     "driver_opts": service_parts.table,
 }
@@ -20,7 +20,7 @@ def networks(value: Any) -> dict[str, dict[str, Any]]:
     if not isinstance(value, dict):
         value = dict(map(_network, service_parts.listed(value)))
     found = {
-        service_parts.text(name): service_parts.record(one or {}, _NETWORK_FIELDS)
+        service_parts.text(name): service_parts.record(one or {}, FIELDS)
         for name, one in value.items()
     }
     return {name: {key: one for key, one in found[name].items() if one} for name in sorted(found)}

@@ -11,8 +11,9 @@ from swarm_formula.spec.option_table import Option, Shape, section
 _TASK = ("TaskTemplate",)
 _CONTAINER = (*_TASK, "ContainerSpec")
 _PLACEMENT = (*_TASK, "Placement")
-_LIMITS = (*_TASK, "Resources", "Limits")
-_RESERVED = (*_TASK, "Resources", "Reservations")
+_RESOURCES = (*_TASK, "Resources")
+_LIMITS = (*_RESOURCES, "Limits")
+_RESERVED = (*_RESOURCES, "Reservations")
 _RESTART = (*_TASK, "RestartPolicy")
 _LOG = (*_TASK, "LogDriver")
 _HEALTH = (*_CONTAINER, "Healthcheck")
@@ -97,6 +98,12 @@ OPTIONS: dict[str, Option] = {
     "env": Option(
         service_shapes.ENVIRONMENT, (*_CONTAINER, "Env"), "environment variables", {}, hidden=True
     ),
+    "env_files": Option(
+        service_shapes.SOURCES,
+        (),
+        "files with variables, a later one counts more; `env` counts most",
+        [],
+    ),
     "labels": Option(
         service_shapes.LABELS,
         ("Labels",),
@@ -151,7 +158,10 @@ OPTIONS: dict[str, Option] = {
         "vip",
     ),
     "mounts": Option(
-        service_shapes.MOUNTS, (*_CONTAINER, "Mounts"), "mounts of type bind, volume, tmpfs", []
+        service_shapes.MOUNTS,
+        (*_CONTAINER, "Mounts"),
+        "mounts of type bind, volume, tmpfs, cluster",
+        [],
     ),
     "secrets": Option(
         service_shapes.SECRETS, (*_CONTAINER, "Secrets"), "files in /run/secrets", []
@@ -196,6 +206,16 @@ OPTIONS: dict[str, Option] = {
     "limits.pids": Option(
         service_shapes.COUNT, (*_LIMITS, "Pids"), "processes that a task may have", 0
     ),
+    "memory_swap": Option(
+        service_shapes.SWAP,
+        (*_RESOURCES, "SwapBytes"),
+        "swap that a task may use beside limits.memory, -1 for any amount",
+    ),
+    "memory_swappiness": Option(
+        service_shapes.PERCENT,
+        (*_RESOURCES, "MemorySwappiness"),
+        "how soon its memory is swapped out",
+    ),
     "reservations": section(_RESERVED, "what a node must have free for a task"),
     "reservations.cpus": Option(
         service_shapes.CPUS, (*_RESERVED, "NanoCPUs"), "CPUs that a node must have left", 0.0
@@ -223,6 +243,12 @@ OPTIONS: dict[str, Option] = {
         service_shapes.DURATION,
         (*_HEALTH, "StartPeriod"),
         "time in which failures do not count",
+        "0s",
+    ),
+    "healthcheck.start_interval": Option(
+        service_shapes.DURATION,
+        (*_HEALTH, "StartInterval"),
+        "pause between two checks in that time",
         "0s",
     ),
     "healthcheck.retries": Option(
@@ -286,6 +312,23 @@ OPTIONS: dict[str, Option] = {
     ),
     "ulimits": Option(
         service_shapes.ULIMITS, (*_CONTAINER, "Ulimits"), "resource limits of a process", {}
+    ),
+    "oom_score_adj": Option(
+        service_shapes.OOM_SCORE,
+        (*_CONTAINER, "OomScoreAdj"),
+        "how soon a node without free memory ends it",
+        0,
+    ),
+    "isolation": Option(
+        service_shapes.ISOLATION,
+        (*_CONTAINER, "Isolation"),
+        "nodes with Windows only: what isolates it",
+        "default",
+    ),
+    "credential_spec": Option(
+        service_shapes.CREDENTIALS,
+        (*_CONTAINER, "Privileges", "CredentialSpec"),
+        "nodes with Windows only: the managed account of its processes",
     ),
     "logging": section(_LOG, "log driver of its containers [that of the engine]"),
     "logging.driver": Option(service_shapes.TEXT, (*_LOG, "Name"), "log driver"),

@@ -31,7 +31,7 @@ def _no_address(value: Any) -> None:
     raise ValueError(f"found {value!r}, {_ADDRESS}")
 
 
-_PORT_FIELDS = {
+FIELDS = {
     "target": _port_number,
     "published": _port_number,
     "protocol": service_parts.one_of("tcp", "udp", "sctp"),
@@ -61,7 +61,7 @@ def _port(value: Any) -> dict[str, Any]:
             address = _PORT_OF_ADDRESS.fullmatch(normalize.text(value))
             raise ValueError(f"found {value!r}" + (f", {_ADDRESS}" if address else ""))
         value = match.groupdict()
-    port = service_parts.record(value, _PORT_FIELDS, " of a port")
+    port = service_parts.record(value, FIELDS, " of a port")
     if not port.get("target"):
         raise ValueError("found a port without 'target', the port in the container")
     defaults = {"published": 0, "protocol": "tcp", "mode": "ingress"}

@@ -20,6 +20,8 @@ FLAG = Shape(service_parts.flag, "true or false, without quotes")
 COUNT = Shape(service_values.count, "a whole number, at least 0")
 RATIO = Shape(service_values.ratio, "a number from 0 to 1")
 SIZE = Shape(service_values.memory, "a size, such as 512m or 1g")
+SWAP = Shape(service_values.swap, "a size, such as 512m or 1g, or -1")
+PERCENT = Shape(service_values.percent, "a whole number from 0 to 100")
 CPUS = Shape(
     service_values.cpus,
     "a number of CPUs, such as 0.5",
@@ -55,6 +57,19 @@ IMAGE = Shape(
     service_values.image,
     "the name of an image, such as nginx:1.27",
     equal=service_values.same_image,
+)
+SOURCES = Shape(
+    service_values.sources, "a list of salt://PATH, sdb://PROFILE/KEY or absolute paths on managers"
+)
+OOM_SCORE = Shape(service_values.oom_score, "a whole number from -1000 to 1000")
+ISOLATION = Shape(
+    service_parts.one_of("default", "process", "hyperv"), "default, process or hyperv"
+)
+CREDENTIALS = Shape(
+    service_values.credentials,
+    "file://NAME or registry://NAME",
+    encode=service_values.credentials_encoded,
+    decode=service_values.credentials_found,
 )
 SIGNAL = Shape(normalize.signal, "a signal, such as SIGINT")
 ULIMITS = Shape(

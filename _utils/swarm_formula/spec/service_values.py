@@ -19,6 +19,7 @@ from swarm_formula.spec.service_parts import listed, one_of, text, texts
 _NANO_CPUS = 10_000_000
 _LEAST_MEMORY = 4 << 20
 _SECOND = 10**9
+_MOST_OOM_SCORE, _MOST_PERCENT = 1000, 100
 # When the digest of an image is asked for.
 ALWAYS, CHANGED, NEVER = "always", "changed", "never"
 _UNITS = {
@@ -29,6 +30,8 @@ _UNITS = {
     "us": 10**3,
     "ns": 1,
 }
+_SOURCE = re.compile(r"salt://\S+|sdb://[^/\s]+/\S+|/\S+")
+_CREDENTIALS = re.compile(r"(file|registry)://(\S+)")
 _CONSTRAINT = re.compile(r"([A-Za-z0-9_.-]+)\s*(==|!=)\s*(\S.*)")
 _ATTRIBUTES = (
     "node.id",
@@ -46,6 +49,43 @@ def count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
         raise ValueError("found no whole number of at least 0")
     return value
+
+
+def oom_score(value: Any) -> int:
+    """Return a whole number from -1000 to 1000."""
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _MOST_OOM_SCORE:
+        raise ValueError("found no whole number from -1000 to 1000")
+    return value
+
+
+def source(value: Any) -> str:
+    """Return where a content is: ``salt://PATH``, ``sdb://PROFILE/KEY`` or an absolute path."""
+    if not isinstance(value, str) or not _SOURCE.fullmatch(value):
+        raise ValueError("found something else")
+    return value
+
+
+def sources(value: Any) -> list[str]:
+    """Return where several contents are, in their order."""
+    return [source(one) for one in listed(value)]
+
+
+def credentials(value: Any) -> str:
+    """Return where a node has a credential spec, as ``docker service create`` has it."""
+    if not isinstance(value, str) or not _CREDENTIALS.fullmatch(value):
+        raise ValueError("found something else")
+    return value
+
+
+def credentials_encoded(value: str) -> dict[str, str]:
+    """Return a credential spec in the API's form."""
+    kind, _, name = value.partition("://")
+    return {kind.capitalize(): name}
+
+
+def credentials_found(raw: dict[str, str]) -> str:
+    """Return a credential spec from the API's form, where one of several keys is not empty."""
+    return next(f"{key.lower()}://{one}" for key, one in raw.items() if one)
 
 
 def user(value: Any) -> str:
@@ -98,6 +138,18 @@ def memory(value: Any) -> int:
     if 0 < found < _LEAST_MEMORY:
         raise ValueError("found less than 4m, the least that Docker takes")
     return found
+
+
+def swap(value: Any) -> int:
+    """Return a size of swap in bytes; -1 is any amount."""
+    return -1 if value in (-1, "-1") else normalize.size(value)
+
+
+def percent(value: Any) -> int:
+    """Return a whole number from 0 to 100."""
+    if count(value) > _MOST_PERCENT:
+        raise ValueError("found more than 100")
+    return int(value)
 
 
 def words(value: Any) -> list[str]:

@@ -14,6 +14,7 @@ from swarm_formula.compose.file import Stack
 from swarm_formula.compose.objects import Source
 from swarm_formula.core import errors
 from swarm_formula.core.faults import Fault, FaultError
+from swarm_formula.salt import secret_store
 from swarm_formula.service import secrets_configs
 from swarm_formula.spec import option_table, service_parts, service_shapes
 from swarm_formula.spec.option_table import Option, Shape
@@ -95,7 +96,7 @@ def given(salt: Mapping[str, Callable[..., Any]], name: str, options: Mapping[st
 
 
 def _source(salt: Mapping[str, Callable[..., Any]], what: str, options: Mapping[str, Any]) -> Any:
-    text = _decoded(what, secrets_configs.load(salt, options["source"], what))
+    text = _decoded(what, secret_store.content(salt, options["source"], what))
     if not options.get("template"):
         return text
     try:
@@ -122,7 +123,7 @@ def _reader(
 
     def read(path: str) -> bytes:
         if path.startswith((_SALT, "sdb://", "/")):
-            return secrets_configs.load(salt, path, what)
+            return secret_store.content(salt, path, what)
         if not source or source.startswith("sdb://"):
             raise FaultError(path, "salt://PATH or an absolute path: the file is in no folder")
         scheme = _SALT if source.startswith(_SALT) else ""
@@ -131,6 +132,6 @@ def _reader(
         found = posixpath.normpath(posixpath.join(folder, path))
         if found.startswith(".."):
             raise FaultError(path, "a path within salt://")
-        return secrets_configs.load(salt, f"{scheme}{found}{query}{saltenv}", what)
+        return secret_store.content(salt, f"{scheme}{found}{query}{saltenv}", what)
 
     return read

@@ -50,10 +50,18 @@ KEPT = {
     "cap_drop": ["ALL"],
     "sysctls": {"net.core.somaxconn": 1024},
     "ulimits": {"nofile": "1024:2048"},
+    "oom_score_adj": -500,
     "logging": {"driver": "json-file", "options": {"max-size": "1m"}},
 }
 # Options of the rollout, which no container has.
-OF_AN_APPLY = {"timeout", "mode", "replicas", "update_config.delay", "update_config.monitor"}
+OF_AN_APPLY = {
+    "timeout",
+    "mode",
+    "replicas",
+    "env_files",
+    "update_config.delay",
+    "update_config.monitor",
+}
 
 
 def inspected(body):
@@ -138,6 +146,14 @@ REFUSED = [
     ({"rollback_config": {"monitor": 9}}, "web:rollback_config:monitor: "),
     ({"restart_policy": {"delay": 9}}, "web:restart_policy:delay: "),
     ({"restart_policy": {"max_attempts": 2}}, "web:restart_policy:max_attempts: "),
+    ({"healthcheck": {"start_interval": "1s"}}, "web:healthcheck:start_interval: found '1s'"),
+    ({"memory_swap": -1}, "web:memory_swap: found -1; right would be no such key"),
+    ({"memory_swappiness": 0}, "web:memory_swappiness: found 0; right would be no such key"),
+    ({"isolation": "process"}, "web:isolation: found 'process'; right would be no such key"),
+    ({"credential_spec": "file://a"}, "web:credential_spec: found 'file://a'; right would be no"),
+    ({"mounts": [{"type": "cluster", "source": "v", "target": "/v"}]}, "has cluster volumes, or"),
+    ({"mounts": [{"source": "v", "target": "/v", "subpath": "a"}]}, "a mount without subpath"),
+    ({"mounts": [{"source": "/v", "target": "/v", "recursive": "disabled"}]}, "out recursive"),
     ({"ports": ["80:80"]}, "'published': 80, 'mode': 'host'}: classic mode has no routing mesh"),
     ({"constraints": ["node.role==manager"]}, "classic mode has no node.role"),
     ({"constraints": ["node.labels.zone==a,b"]}, "has a character that the managers do not take"),

@@ -48,6 +48,20 @@ def host(monkeypatch):
     return lambda name="m1": Host(monkeypatch, node(name))
 
 
+def test_variables_of_files_are_read_by_the_host_of_the_primary(host, tmp_path):
+    path = tmp_path / "web.env"
+    wanted = {"image": "a", "env_files": [str(path)]}
+    assert host("m2") and swarm_service.apply("web", wanted) is None  # noqa: PT018
+    one = host()
+    path.write_text("A=1\n")
+    assert set(swarm_service.apply("web", wanted)) >= {"env"}
+    assert "A=1" in one.api.box("web.1").body["Env"]
+    assert swarm_service.apply("web", wanted) == {}
+    path.write_text("A={{.Task.Slot}}\n")
+    with pytest.raises(errors.SettingsError, match="web:env: found 'what is not shown'"):
+        swarm_service.apply("web", wanted)
+
+
 def test_host_of_the_primary_acts_through_its_own_manager(host):
     one = host()
     assert swarm_service.leads() is True

@@ -23,7 +23,7 @@ FILES = sorted(path.stem for path in FOLDER.glob("*.yml"))
 RECORDED = sorted(path.stem for path in FOLDER.glob("*.json"))
 WHERE = "stack st"
 SPECIAL = """environment env_file networks ports volumes tmpfs secrets configs restart scale
-    healthcheck.disable deploy.mode deploy.replicas profiles
+    healthcheck.disable credential_spec deploy.mode deploy.replicas profiles
     deploy.resources.reservations.generic_resources""".split()
 COMPOSE = {*compose_keys.OPTIONS, *compose_keys.IGNORED, *compose_keys.REFUSED, *SPECIAL}
 WORDS = [
@@ -225,6 +225,30 @@ def test_same_file_gives_the_same_stack_and_options_in_canonical_form(name):
         ({"init": "${X:-true}"}, "init", True),
         ({"logging": {"options": {"max-file": 2}}}, "logging.options", {"max-file": "2"}),
         ({"healthcheck": {"retries": "3"}}, "healthcheck.retries", 3),
+        ({"healthcheck": {"start_interval": "2s"}}, "healthcheck.start_interval", "2s"),
+        ({"oom_score_adj": "${X:--500}"}, "oom_score_adj", -500),
+        ({"isolation": "process"}, "isolation", "process"),
+        ({"credential_spec": {"file": "a.json"}}, "credential_spec", "file://a.json"),
+        ({"credential_spec": {"registry": "a", "file": None}}, "credential_spec", "registry://a"),
+        (
+            {"volumes": [{"type": "cluster", "source": "group:g", "target": "/a"}]},
+            "mounts",
+            [{"type": "cluster", "source": "group:g", "target": "/a"}],
+        ),
+        (
+            {
+                "volumes": [
+                    {
+                        "type": "bind",
+                        "source": "/a",
+                        "target": "/a",
+                        "bind": {"recursive": "disabled"},
+                    }
+                ]
+            },
+            "mounts",
+            [{"type": "bind", "source": "/a", "target": "/a", "recursive": "disabled"}],
+        ),
         ({"healthcheck": {"disable": True}}, "healthcheck.test", ["NONE"]),
         ({"deploy": {"replicas": "${N:-4}"}}, "replicas", 4),
         ({"deploy": {"resources": {"limits": {"memory": "1gb"}}}}, "limits.memory", 1 << 30),
@@ -370,18 +394,27 @@ def test_what_is_ignored_is_told_with_its_reason(given):
         ({"volumes": ["dta:/data"]}, "volumes", "one that `volumes` of the file has"),
         ({"volumes": ["/a:/b:rx"]}, "volumes", "one of ro, rw"),
         (
-            {"volumes": [{"type": "volume", "target": "/a", "volume": {"subpath": "b"}}]},
+            {"volumes": [{"type": "volume", "target": "/a", "volume": {"subpaht": "b"}}]},
             "volumes",
             "a known one",
         ),
-        ({"volumes": [{"target": "/a"}]}, "volumes", "bind, volume or tmpfs"),
+        ({"volumes": [{"target": "/a"}]}, "volumes", "bind, volume, tmpfs or cluster"),
+        (
+            {"volumes": [{"type": "cluster", "source": "v", "target": "/a"}]},
+            "volumes",
+            "one that `volumes` of the file has",
+        ),
+        ({"credential_spec": {"config": "a"}}, "credential_spec", "either file or registry"),
+        ({"credential_spec": {"file": "a", "registry": "b"}}, "credential_spec", "either file or"),
+        ({"credential_spec": {"fiel": "a"}}, "credential_spec", "Did you mean 'file'?"),
+        ({"oom_score_adj": 2000}, "oom_score_adj", "a whole number from -1000 to 1000"),
+        ({"isolation": "hyper"}, "isolation", "default, process or hyperv"),
         ({"networks": ["defalt"]}, "networks", "Did you mean 'default'?"),
         ({"secrets": ["no"]}, "secrets", "one that `secrets` of the file has"),
         ({"secrets": [{"src": "no"}]}, "secrets", "one that `secrets` of the file has"),
         ({"extends": {"service": "b"}}, "extends", "docker compose config"),
         ({"volumes_from": ["b"]}, "volumes_from", "that both services name"),
         ({"cpu_shares": 5}, "cpu_shares", "deploy.resources"),
-        ({"healthcheck": {"start_interval": "1s"}}, "healthcheck:start_interval", "not support"),
         ({"env_file": "A B=1"}, "env_file", "NAME=value"),
         ({"command": "${TAG}"}, "command", "a default: ${TAG:-}"),
         ({"labels": {"a": "${TAG:?say it}"}}, "labels:a", "`environment` of the stack"),

@@ -70,6 +70,24 @@ def host(monkeypatch):
     return Host(monkeypatch)
 
 
+def test_variables_of_files_are_read_by_the_leader_alone_and_followed(host, tmp_path):
+    path = tmp_path / "web.env"
+    path.write_text("TOKEN=geheim\n")
+    wanted = {"image": "a", "env_files": [str(path)], "env": {"B": "2"}}
+    changes = host.service.apply("web", wanted)
+    assert "geheim" not in str(changes)
+    spec = next(iter(host.api.services_.values()))["Spec"]
+    assert spec["TaskTemplate"]["ContainerSpec"]["Env"] == ["B=2", "TOKEN=geheim"]
+    assert host.service.apply("web", wanted) == {}
+    path.write_text("TOKEN=another\n")
+    assert set(host.service.apply("web", wanted, test=True)) == {"env"}
+    path.unlink()
+    with pytest.raises(errors.SwarmError, match=r"service web: /.*web.env cannot be read"):
+        host.service.apply("web", wanted)
+    host.leads = False
+    assert host.service.apply("web", wanted) is None
+
+
 def test_dry_run_promises_what_a_run_does_and_then_nothing_changes(host):
     promised = host.apply_all(test=True)
     assert host.api.written == []

@@ -86,6 +86,9 @@ SPELLINGS = {
     service_shapes.COUNT: same(st.integers(0, 1000)),
     service_shapes.RATIO: st.integers(0, 100).map(lambda one: (one / 100, f"{one / 100}")),
     service_shapes.SIZE: st.integers(4, 4096).map(lambda one: (f"{one}M", one << 20)),
+    service_shapes.SWAP: st.integers(0, 4096).map(lambda one: (f"{one}M", one << 20))
+    | st.just((-1, "-1")),
+    service_shapes.PERCENT: same(st.integers(0, 100)),
     service_shapes.CPUS: st.integers(1, 400).map(lambda one: (one / 100, one * 10**7)),
     service_shapes.DURATION: durations,
     service_shapes.WORDS: st.just(("a 'b c'", ["a", "b c"])) | same(st.lists(words)),
@@ -111,6 +114,9 @@ SPELLINGS = {
             ("a@sha256:" + "0" * 64,) * 2,
         ]
     ),
+    service_shapes.OOM_SCORE: same(st.integers(-1000, 1000)),
+    service_shapes.ISOLATION: same(st.sampled_from(["default", "process", "hyperv"])),
+    service_shapes.CREDENTIALS: same(st.sampled_from(["file://a.json", "registry://a"])),
     service_shapes.GENERIC: st.just(({"gpu": 2, "fpga": 1}, {"fpga": 1, "gpu": 2})),
     service_shapes.SIGNAL: st.sampled_from([("int", "SIGINT"), ("SIGTERM", "term"), ("9", 9)]),
     service_shapes.ULIMITS: st.integers(1, 99).map(
@@ -154,6 +160,28 @@ SPELLINGS = {
             },
         )
         * 2,
+        (
+            {"source": "s", "target": "/s", "subpath": "a/b/"},
+            {"source": "s", "target": "/s", "subpath": "./a/b", "type": "volume"},
+        ),
+        (
+            {"source": "/n", "target": "/n", "recursive": "disabled"},
+            {"source": "/n", "target": "/n", "recursive": "disabled", "read_only": False},
+        ),
+        ({"source": "/w", "target": "/w", "recursive": "writable", "read_only": True},) * 2,
+        (
+            {"source": "/r", "target": "/r", "recursive": "readonly", "read_only": True},
+            {
+                "source": "/r",
+                "target": "/r",
+                "recursive": "readonly",
+                "read_only": True,
+                "propagation": "rprivate",
+            },
+        ),
+        ({"source": "/e", "target": "/e", "recursive": "enabled"}, "/e:/e"),
+        ({"type": "cluster", "source": "c", "target": "/c"},) * 2,
+        ({"type": "cluster", "source": "group:g", "target": "/g", "read_only": True},) * 2,
     ),
     service_shapes.SECRETS: several(
         ("password-1", {"name": "password-1", "target": "password-1", "mode": "0444"}),
@@ -371,6 +399,82 @@ def test_what_nobody_knows_differs_and_breaks_nothing():
     assert differing(found, {"image": "a"}) == {}
 
 
+# What docker 28.2 sends for options of `docker service create`.
+SENT = [
+    ({"oom_score_adj": -500}, {"OomScoreAdj": -500}),
+    ({"isolation": "hyperv"}, {"Isolation": "hyperv"}),
+    (
+        {"credential_spec": "registry://a"},
+        {"Privileges": {"CredentialSpec": {"Config": "", "File": "", "Registry": "a"}}},
+    ),
+    (
+        {"healthcheck": {"test": "true", "start_interval": "2s"}},
+        {"Healthcheck": {"Test": ["CMD-SHELL", "true"], "StartInterval": 2 * 10**9}},
+    ),
+    (
+        {"mounts": [{"type": "cluster", "source": "group:g", "target": "/v"}]},
+        {"Mounts": [{"Type": "cluster", "Source": "group:g", "Target": "/v"}]},
+    ),
+    (
+        {"mounts": [{"source": "v", "target": "/a", "subpath": "x/y"}]},
+        {
+            "Mounts": [
+                {
+                    "Type": "volume",
+                    "Source": "v",
+                    "Target": "/a",
+                    "VolumeOptions": {"Subpath": "x/y", "DriverConfig": {}},
+                }
+            ]
+        },
+    ),
+    *(
+        (
+            {"mounts": [{"source": "/a", "target": "/a", "read_only": True, **ours}]},
+            {
+                "Mounts": [
+                    {
+                        "Type": "bind",
+                        "Source": "/a",
+                        "Target": "/a",
+                        "ReadOnly": True,
+                        "BindOptions": theirs,
+                    }
+                ]
+            },
+        )
+        for ours, theirs in (
+            ({"recursive": "disabled"}, {"NonRecursive": True}),
+            ({"recursive": "writable"}, {"ReadOnlyNonRecursive": True}),
+            (
+                {"recursive": "readonly"},
+                {"Propagation": "rprivate", "ReadOnlyForceRecursive": True},
+            ),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "sent"), SENT, ids=lambda one: str(one)[:50])
+def test_what_the_command_line_has_set_is_what_pillar_says(options, sent):
+    found = created({"image": "a"})
+    found["TaskTemplate"]["ContainerSpec"] |= sent
+    assert differing(found, options) == {}
+    exported = nested(service_spec.options_of(found))
+    assert exported.keys() == {"image", "replicas", *options}
+    assert differing(created({"image": "a", **options}), exported) == {}
+
+
+def test_credential_spec_in_a_config_is_not_exported_as_a_file():
+    """Docker keeps it among the configs, with no file: the formula has no option for it."""
+    found = created({"image": "a", "env": {"A": 1}})
+    container = found["TaskTemplate"]["ContainerSpec"]
+    container["Configs"] = [{"Runtime": {}, "ConfigID": "id-c", "ConfigName": "site-1"}]
+    container["Privileges"] = {"CredentialSpec": {"Config": "id-c", "File": "", "Registry": ""}}
+    assert service_spec.options_of(found) == {"image": "a", "replicas": 1, "env": {"A": "1"}}
+    assert differing(found, {"env": {"A": "1"}}) == {}
+
+
 def test_secrets_get_the_version_and_the_id_of_the_cluster():
     wanted = parsed({"image": "a", "secrets": ["password", "key"]})
     wanted = service_spec.versioned(wanted, {"secrets": {"password": "password-1"}, "configs": {}})
@@ -424,6 +528,8 @@ def test_values_that_look_secret_are_hashes_in_changes():
         ({"limits": {"memory": "1M"}}, "less than 4m, the least that Docker takes"),
         ({"reservations": {"generic": {"gpu": 0}}}, "kinds to numbers of at least 1"),
         ({"reservations": {"generic": ["gpu"]}}, "a mapping such as {gpu: 2}"),
+        ({"memory_swap": -2}, "a size, such as 512m or 1g, or -1"),
+        ({"memory_swappiness": 101}, "a whole number from 0 to 100"),
         ({"limits": {"cpus": "many"}}, "a number of CPUs"),
         ({"healthcheck": {"interval": "1x"}}, "a duration, such as 1m30s"),
         ({"healthcheck": {"test": ["curl", "x"]}}, "another first word than NONE, CMD or"),
@@ -431,6 +537,35 @@ def test_values_that_look_secret_are_hashes_in_changes():
         ({"mounts": ["a:/x", "b:/x"]}, "found /x mounted twice"),
         ({"mounts": [{"type": "tmpfs", "target": "/x", "no_copy": True}]}, "'no_copy' for a"),
         ({"mounts": [{"type": "bind", "source": "x", "target": "/x"}]}, "with the source 'x'"),
+        ({"mounts": [{"type": "cluster", "target": "/x"}]}, "of type cluster with the source ''"),
+        ({"mounts": [{"type": "cluster", "source": "/x", "target": "/x"}]}, "of type cluster with"),
+        ({"mounts": [{"source": "a", "target": "/x", "subpath": "../b"}]}, "no path below the"),
+        ({"mounts": [{"source": "a", "target": "/x", "subpath": "/b"}]}, "no path below the"),
+        ({"mounts": [{"source": "/a", "target": "/x", "subpath": "b"}]}, "'subpath' for a mount"),
+        (
+            {"mounts": [{"source": "/a", "target": "/x", "recursive": "writable"}]},
+            "'recursive: writable' without 'read_only: true'",
+        ),
+        (
+            {
+                "mounts": [
+                    {
+                        "source": "/a",
+                        "target": "/x",
+                        "recursive": "readonly",
+                        "read_only": True,
+                        "propagation": "rslave",
+                    }
+                ]
+            },
+            "with another propagation than rprivate",
+        ),
+        ({"oom_score_adj": 1001}, "a whole number from -1000 to 1000"),
+        ({"oom_score_adj": "5"}, "a whole number from -1000 to 1000"),
+        ({"isolation": "hyper-v"}, "found another word. Did you mean 'hyperv'?"),
+        ({"credential_spec": "config://a"}, "file://NAME or registry://NAME"),
+        ({"env_files": ["web.env"]}, "a list of salt://PATH, sdb://PROFILE/KEY or absolute"),
+        ({"env_files": "/etc/web.env"}, "a list of salt://PATH"),
         ({"secrets": [{"name": "a", "mode": 400}]}, "found the mode 400: write it in quotes"),
         ({"secrets": ["a", {"name": "b", "target": "a"}]}, "found the target 'a' twice"),
         ({"env": ["A"]}, "found an item without '='"),
