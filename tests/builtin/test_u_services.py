@@ -119,10 +119,6 @@ NEWER = {
 NEWER_MOUNTS = {
     "cluster": ({"type": "cluster", "source": "group:g", "target": "/c", "read_only": True}, 23),
     "disabled": ({"source": "/srv", "target": "/n", "recursive": "disabled"}, 20),
-    "readonly": (
-        {"source": "/srv", "target": "/r", "recursive": "readonly", "read_only": True},
-        25,
-    ),
     "subpath": ({"source": "v", "target": "/s", "subpath": "a"}, 26),
 }
 SINCE = {

@@ -93,7 +93,7 @@ IGNORED = {
     "userns_mode": ON_EACH_NODE,
     "uts": ON_EACH_NODE,
 }
-_LIMITS = "deploy.resources: swarm mode has no other limits"
+_LIMITS = "deploy.resources: stacks have no other limits"
 MERGE = "what `docker compose config` makes of the file"
 REFUSED = {
     "blkio_config": _LIMITS,

@@ -25,25 +25,30 @@ def _source(value: Any) -> str:
 
 def _subpath(value: Any) -> str:
     found = posixpath.normpath(service_parts.text(value))
-    if found.startswith(("/", "..")):
+    if found.startswith("/") or found.partition("/")[0] in (".", ".."):
         raise ValueError(f"found {value!r}, no path below the volume")
     return found
 
 
 _PROPAGATION = service_parts.one_of("rprivate", "private", "rshared", "shared", "rslave", "slave")
-# How mounts below a bind mount follow, in the words of `docker service create`, as the API has it.
-_RECURSIVE = {
-    "disabled": "NonRecursive",
-    "writable": "ReadOnlyNonRecursive",
-    "readonly": "ReadOnlyForceRecursive",
-}
+# Words of `docker service create` for read-only mounts, which managers do not keep: their API drops
+# them when a service is written (moby `daemon/cluster/convert/container.go`).
+_DROPPED = ("writable", "readonly")
+
+
+def _recursive(value: Any) -> str:
+    if value in _DROPPED:
+        raise ValueError(f"found 'recursive: {value}', which the managers of Docker do not keep")
+    return service_parts.one_of("enabled", "disabled")(value)
+
+
 FIELDS = {
     "type": service_parts.one_of("bind", "volume", "tmpfs", "cluster"),
     "source": _source,
     "target": _path,
     "read_only": service_parts.flag,
     "propagation": _PROPAGATION,
-    "recursive": service_parts.one_of("enabled", *_RECURSIVE),
+    "recursive": _recursive,
     "no_copy": service_parts.flag,
     "subpath": _subpath,
     "driver": service_parts.text,
@@ -98,11 +103,6 @@ def _check(mount: dict[str, Any], kind: str, source: str) -> None:
     others = set().union(*_OF_TYPE.values()) - _OF_TYPE[kind]
     if wrong := sorted(others & mount.keys()):
         raise ValueError(f"found {wrong[0]!r} for a mount of type {kind}")
-    recursive = mount.get("recursive")
-    if recursive in ("writable", "readonly") and not mount.get("read_only"):
-        raise ValueError(f"found 'recursive: {recursive}' without 'read_only: true'")
-    if recursive == "readonly" and mount.get("propagation", "rprivate") != "rprivate":
-        raise ValueError("found 'recursive: readonly' with another propagation than rprivate")
 
 
 def _short_mount(value: str) -> dict[str, Any]:
@@ -144,11 +144,8 @@ def _mounted(mount: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _bind_options(mount: Mapping[str, Any]) -> dict[str, Any]:
-    recursive = mount.get("recursive")
-    found: dict[str, Any] = {_RECURSIVE[recursive]: True} if recursive else {}
-    # Engines take the last of these only beside it.
-    propagation = mount.get("propagation") or ("rprivate" if recursive == "readonly" else None)
-    return {**found, **({"Propagation": propagation} if propagation else {})}
+    found = {"Propagation": mount["propagation"]} if "propagation" in mount else {}
+    return {**found, **({"NonRecursive": True} if mount.get("recursive") == "disabled" else {})}
 
 
 def mounts_found(raw: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -166,7 +163,7 @@ def _mount_found(raw: Mapping[str, Any]) -> dict[str, Any]:
         "target": raw.get("Target"),
         "read_only": raw.get("ReadOnly"),
         "propagation": bind.get("Propagation"),
-        "recursive": next((word for word, key in _RECURSIVE.items() if bind.get(key)), None),
+        "recursive": "disabled" if bind.get("NonRecursive") else None,
         "no_copy": volume.get("NoCopy"),
         "subpath": volume.get("Subpath"),
         "labels": volume.get("Labels"),
