@@ -10,6 +10,7 @@ import functools
 
 from swarm_formula.classic import lead, leave
 from swarm_formula.cluster import leading, membership, node_claims, swarm_api
+from swarm_formula.compose import keys
 from swarm_formula.core import errors
 from swarm_formula.docker import engine_api
 from swarm_formula.salt import dry_run, secret_store
@@ -310,6 +311,33 @@ def rollback(name):
     """
     _refuse_classic("rollback", name)
     return _led(service_apply.rollback, name)
+
+
+def renew_logins():
+    """
+    Give the cluster this node's logins to registries, for the images of the pillar's services.
+
+    Managers keep a login with each service, and nodes pull its image by it: after a change of the
+    password, a task could not start on a node that lacks the image. No task starts again. Return
+    ``True``, or why this node cannot do it. ``salt-run swarm.rotate registry`` calls it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_service.renew_logins
+    """
+    if not __salt__["swarm_leader.leads"]():
+        return f"{__opts__['id']} does not lead the cluster"
+    settings = _settings()
+
+    def managed(spec):
+        stack = (spec.get("Labels") or {}).get(keys.NAMESPACE)
+        return spec["Name"] in settings["services"] or stack in settings["stacks"]
+
+    with _client() as client:
+        api.renew_logins(client, managed)
+    return True
 
 
 def _refuse_classic(function, name):

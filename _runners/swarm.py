@@ -271,6 +271,7 @@ def rotate(what, swarm=None):
         salt-run swarm.rotate join-token
         salt-run swarm.rotate ca
         salt-run swarm.rotate gossip
+        salt-run swarm.rotate registry
         salt-run swarm.rotate all swarm=m1
 
     what
@@ -279,6 +280,8 @@ def rotate(what, swarm=None):
         trusted until all members have a certificate of the new one. ``gossip`` and ``acl`` (classic
         mode with Consul): the key of Consul's gossip, and the management token of its ACLs; the old
         one is accepted until all nodes use the new one. ``all``: what of these the swarm has.
+        ``registry``: after a password was changed in its source, all nodes log in again, and in
+        builtin mode the cluster gets the login for the pillar's services; no task starts again.
 
     swarm
         The swarm with this member; needed only if there are several.

@@ -11,6 +11,8 @@ import pytest
 from swarm_formula.spec.option_table import SECTION
 from swarm_formula.spec.service_modes import fits
 from swarm_formula.spec.service_options import OPTIONS
+from swarm_formula.tls import pki
+from tests.integration import private_registry
 from tests.integration.cluster import WORKLOAD, changed, failures
 
 SECTIONS = {name for name, one in OPTIONS.items() if one.shape is SECTION}
@@ -476,6 +478,53 @@ def test_image_has_its_digest_by_the_registry(services, registry):
     assert f"registry {registry}: no digest of {image}. " in done["warnings"][0]
     assert services.index("web") == index
     services.mode.docker(host, "rmi", "-f", "another:1")
+
+
+@pytest.fixture
+def private(services):
+    """A registry with a login, on the master's host; the image is nowhere else."""
+    mode = services.mode
+    with private_registry.served(mode.lab, pki.new_authority("the registry's CA", 1)) as registry:
+        yield f"{registry}/app:1"
+        for host in mode.lab.hosts():
+            mode.docker(host, "rmi", "-f", f"{registry}/app:1", check=False)
+
+
+@pytest.mark.long
+def test_node_pulls_by_the_login_of_the_cluster_and_by_a_renewed_one(services, private):
+    """Workers have logged in nowhere: managers pass the login on. No task starts again by that."""
+    mode, new = services.mode, f"another {private_registry.TOKEN}"
+    lab, others = mode.lab, [host for host in mode.lab.hosts() if host != services.leader]
+    known = {"ca_cert": private_registry.CA_FILE}
+    registries = {private_registry.REGISTRY: {**known, **private_registry.LOGIN}}
+    more = {"registries": registries}
+    mode.pillar(**more)
+    assert failures(mode.state("swarm.registries")) == {}
+    mode.docker(services.leader, "tag", WORKLOAD, private)
+    mode.docker(services.leader, "push", private)
+    mode.docker(services.leader, "rmi", private)
+    for host in others:
+        lab.exec(host, "rm", "/root/.docker/config.json")
+    web = {**SLEEP, "image": private, "constraints": [f"node.hostname=={others[0]}"]}
+    services.run({"web": web}, **more)
+    (task,) = services.tasks("web")
+    private_registry.admit(lab, new)
+    for host in lab.hosts():
+        private_registry.keep(lab, host, new)
+    index = services.index("web")
+    assert lab.salt_run("swarm.rotate", "registry") == {"registry": True}
+    assert services.index("web") > index
+    assert services.tasks("web") == [task]
+    services.unchanged({"web": web}, **more)
+    # A node without the image, and without a login of its own.
+    for host in others:
+        lab.exec(host, "rm", "/root/.docker/config.json")
+    mode.docker(others[0], "rmi", "-f", private)
+    web["constraints"] = [f"node.hostname=={others[1]}"]
+    services.apply({"web": web}, **more)
+    (moved,) = services.tasks("web")
+    assert moved["NodeID"] != task["NodeID"]
+    assert private_registry.TOKEN not in json.dumps(services.spec("web"))
 
 
 @pytest.mark.long

@@ -4,34 +4,26 @@ A private registry with TLS and a login, on the master's host; and where its pas
 
 import base64
 import json
-import secrets
 
 import pytest
 
 from swarm_formula.tls import pki
+from tests.integration import private_registry
 from tests.integration.cluster import WORKLOAD, changed, failures
+from tests.integration.private_registry import (
+    CA_FILE,
+    LOGIN,
+    PASSWORD,
+    REGISTRY,
+    TOKEN,
+    USER,
+    keep,
+)
 
 pytestmark = pytest.mark.once
 
-REGISTRY = "salt:5000"
 COPY = f"{REGISTRY}/{WORKLOAD}"
-USER = "swarm"
-# What can be searched for, and what makes a password difficult.
-TOKEN = secrets.token_hex(16)
-PASSWORD = f"a:b c ß {TOKEN}"
 WRONG = f"wrong {TOKEN}"
-CA_FILE, PASSWORD_FILE = "/etc/ssl/registry-ca.pem", "/root/registry-password"
-LOGIN = {"username": USER, "password": PASSWORD_FILE}
-FOLDER = "/srv/registry"
-CONFIG = {
-    "version": 0.1,
-    "storage": {"filesystem": {"rootdirectory": f"{FOLDER}/data"}},
-    "http": {
-        "addr": "0.0.0.0:5000",
-        "tls": {"certificate": f"{FOLDER}/cert.pem", "key": f"{FOLDER}/key.pem"},
-    },
-    "auth": {"htpasswd": {"realm": "lab", "path": f"{FOLDER}/htpasswd"}},
-}
 
 
 @pytest.fixture(scope="module")
@@ -42,32 +34,8 @@ def authority():
 @pytest.fixture(scope="module")
 def registry(lab, authority):
     """A registry; every host has its CA and the password in a file."""
-    packages = ["docker-registry", "apache2-utils"]
-    lab.exec("salt", "apt-get", "install", "-y", "-qq", *packages, timeout=300)
-    lab.exec("salt", "systemctl", "disable", "--now", "docker-registry", check=False)
-    lab.exec("salt", "mkdir", "-p", FOLDER)
-    key, grant = pki.new_key(), pki.Grant("salt", (pki.SERVER,), ("salt",))
-    hashed = lab.exec("salt", "htpasswd", "-niB", USER, input=PASSWORD).stdout
-    texts = {
-        "config.yml": json.dumps(CONFIG),
-        "cert.pem": pki.sign(pki.request(key, "salt"), authority, grant, 1),
-        "key.pem": key,
-        "htpasswd": hashed,
-    }
-    for name, text in texts.items():
-        lab.exec("salt", "tee", f"{FOLDER}/{name}", input=text)
-    for host in lab.hosts():
-        lab.exec(host, "tee", CA_FILE, input=authority.cert)
-        _keep(lab, host, PASSWORD)
-    command = ["docker-registry", "serve", f"{FOLDER}/config.yml"]
-    lab.exec("salt", "systemd-run", "--collect", "--unit=test-registry", *command)
-    yield REGISTRY
-    lab.exec("salt", "systemctl", "stop", "test-registry")
-
-
-def _keep(lab, host, password):
-    """Keep a password, as people do: with a line break behind it."""
-    lab.exec(host, "sh", "-c", f"umask 077; cat > {PASSWORD_FILE}", input=f"{password}\n")
+    with private_registry.served(lab, authority) as registry:
+        yield registry
 
 
 def _know(swarm, host, **entry):
@@ -98,7 +66,7 @@ def test_pull_works_with_the_login_and_the_ca_and_says_what_is_missing_without(s
     assert _pull(swarm, host).startswith("sha256:")
     swarm.docker(host, "rmi", COPY)
 
-    _keep(swarm.lab, host, WRONG)
+    keep(swarm.lab, host, WRONG)
     try:
         login = _know(swarm, host, ca_cert=CA_FILE, **LOGIN)
         assert login[f"registry {REGISTRY}"]["old"] == "another login"
@@ -106,7 +74,7 @@ def test_pull_works_with_the_login_and_the_ca_and_says_what_is_missing_without(s
         assert "unauthorized" in said
         assert TOKEN not in said
     finally:
-        _keep(swarm.lab, host, PASSWORD)
+        keep(swarm.lab, host, PASSWORD)
 
     assert len(_know(swarm, host)) == 2
     there = swarm.lab.exec(host, "ls", "/root/.docker", "/etc/docker/certs.d", check=False)

@@ -1,12 +1,13 @@
 """
-Rotate the keys and tokens of a swarm from the master: the join tokens, the CA, Consul's secrets.
+Rotate the keys and tokens of a swarm from the master: the join tokens, the CA, Consul's secrets,
+the logins to registries.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
 from swarm_formula.core import errors
-from swarm_formula.fleet import member_nodes, renewal, rotation_rules, status, swarms
+from swarm_formula.fleet import member_nodes, renewal, returns, rotation_rules, status, swarms
 from swarm_formula.fleet.member_nodes import Reports
 from swarm_formula.fleet.swarms import Swarm
 from swarm_formula.salt import minion_reports
@@ -34,6 +35,8 @@ def rotate(master: Master, what: str, swarm: str | None = None) -> dict[str, Any
             done[kind] = _rotate_ca(master, ours, there, ca)
         elif kind == "join-token":
             done[kind] = rotate_tokens(master, speakers, True)
+        elif kind == rotation_rules.REGISTRY:
+            done[kind] = _renew_logins(master, ours, there, speakers)
         else:
             done[kind] = renewal.renew(master, kind, ours, there, ca)
         if done[kind] is not True:
@@ -48,6 +51,22 @@ def rotate_tokens(master: Master, managers: Iterable[str], both: bool) -> bool |
     if answer is True:
         return True
     return f"not rotated: {answer}. Later: salt-run swarm.rotate join-token"
+
+
+def _renew_logins(
+    master: Master, swarm: Swarm, reports: Reports, speakers: Iterable[str]
+) -> bool | str:
+    """Have all nodes log in again, and the cluster have the logins; return ``True``, or why not."""
+    nodes = rotation_rules.nodes(reports, status.views(master, swarm, reports).said)
+    if not nodes:
+        return "not rotated: no manager lists the nodes: see salt-run swarm.status"
+    told = master.ask(nodes, "state.apply", mods="swarm.registries", queue=True)
+    late = [f"{name}: {why}" for name, why in returns.outcomes(told, nodes).items()]
+    if not late and swarm.is_builtin:
+        answer = master.ask_until_done(speakers, "swarm_service.renew_logins")
+        late = [] if answer is True else [str(answer)]
+    text = "; ".join(late)
+    return f"not finished: {text}. To resume: salt-run swarm.rotate registry" if late else True
 
 
 def _rotate_ca(master: Master, swarm: Swarm, reports: Reports, ca: str) -> bool | str:

@@ -12,6 +12,8 @@ from swarm_formula.tls import consul_secrets
 GOSSIP, TOKEN = consul_secrets.GOSSIP, consul_secrets.TOKEN
 # In this order: the rest does not depend on the CA.
 KINDS = ("join-token", GOSSIP, TOKEN, "ca")
+# No part of ``all``: its new secret comes from the registry, by the operator.
+REGISTRY = "registry"
 # What to do with secrets that are the user's own.
 _BY_HAND = {
     GOSSIP: "a key of your own is in swarm:consul:gossip_key: write another one there, and apply"
@@ -33,10 +35,11 @@ def chosen(
     kept
         The secrets of Consul that the CA keeps: ``GOSSIP`` and ``TOKEN``.
     """
+    if what == REGISTRY:
+        return [what]
     if what not in (*KINDS, "all"):
-        raise errors.SwarmError(
-            f"nothing was rotated: there is no {what!r}, only {', '.join(KINDS)} or all"
-        )
+        kinds = ", ".join((*KINDS, REGISTRY))
+        raise errors.SwarmError(f"nothing was rotated: there is no {what!r}, only {kinds} or all")
     has = {
         "join-token": builtin,
         "ca": bool(authority),

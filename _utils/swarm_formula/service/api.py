@@ -102,6 +102,26 @@ def force(client: Any, service: dict[str, Any]) -> float:
     return update(client, service, service_spec.forced)
 
 
+def renew_logins(client: Any, managed: Callable[[dict[str, Any]], bool]) -> list[str]:
+    """
+    Give the cluster root's present logins for the images of services; return their names.
+
+    The managers keep a login with each service, and nodes pull its image by it. No task starts
+    again: its spec is the same.
+
+    managed
+        Tells from the spec whether a service is the formula's: others have logins of their own.
+    """
+    found = [one for one in client.services() if managed(one["Spec"])]
+    renewed = []
+    for service in found:
+        image = service["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
+        if engine_api.registry_login(client, image):
+            update(client, service, lambda now: now)
+            renewed.append(service["Spec"]["Name"])
+    return renewed
+
+
 def find(client: Any, name: str) -> dict[str, Any]:
     """Return a service; raise an error if the cluster has none of this name."""
     services: dict[str, dict[str, Any]] = {one["Spec"]["Name"]: one for one in client.services()}

@@ -169,6 +169,7 @@ LIES = (
     "swarm_consul.admit",
     "swarm_leader.rotate",
     "swarm_service.export",
+    "swarm_service.renew_logins",
     "swarm_service.logs",
     "swarm_service.rollback",
     "swarm_service.scale",
@@ -209,6 +210,7 @@ COMMANDS = {
         *(lambda: runner.rotate("all"), lambda: runner.rotate("ca")),
         *(lambda: runner.rotate("join-token"), lambda: runner.rotate("junk")),
         *(lambda: runner.rotate("gossip"), lambda: runner.rotate("acl")),
+        lambda: runner.rotate("registry"),
     ],
     "services": [runner.services],
     "ps": [lambda: runner.ps("web")],
@@ -877,6 +879,27 @@ def test_tokens_are_rotated_by_one_manager(builtin):
     assert runner.rotate("join-token") == {"join-token": True}
     assert builtin.calls("swarm_leader.rotate") == [(["m1"], (), {"managers": True})]
     assert runner.__context__ == {}
+
+
+def test_logins_to_registries_are_renewed_on_all_nodes_and_then_by_the_leader(builtin):
+    builtin.more["swarm_service.renew_logins"] = True
+    builtin.more["state.apply"] = {"a state": {"result": True, "comment": ""}}
+    assert runner.rotate("registry") == {"registry": True}
+    ((nodes, _, kwargs),) = builtin.calls("state.apply")
+    assert (sorted(nodes), kwargs["mods"]) == (["m1", "m2", "m3", "m4"], "swarm.registries")
+    assert builtin.calls("swarm_service.renew_logins") == [(["m1"], (), {})]
+    builtin.more["swarm_service.renew_logins"] = "m1 does not lead the cluster"
+    done = runner.rotate("registry")["registry"]
+    assert done.startswith("not finished: m1 does not lead the cluster. To resume: ")
+    assert runner.__context__["retcode"] == 1
+
+
+def test_logins_are_not_passed_on_if_a_node_has_not_logged_in(builtin):
+    builtin.more["state.apply"] = {"a state": {"result": False, "comment": "no password"}}
+    done = runner.rotate("registry")["registry"]
+    told = "; ".join(f"{host}: no password" for host in ("m1", "m2", "m3", "m4"))
+    assert done.startswith(f"not finished: {told}. To resume: ")
+    assert builtin.calls("swarm_service.renew_logins") == []
 
 
 @pytest.mark.parametrize("what", ["join-token", "ca", "junk"])

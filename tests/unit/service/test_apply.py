@@ -99,6 +99,17 @@ def test_nodes_get_the_login_to_the_registry_of_the_image(manager):
     assert manager.headers[-len(writes) :] == [{"login for": "registry.example.com/a"}] * 2
 
 
+def test_logins_are_renewed_for_the_services_of_the_pillar_and_for_no_others(manager):
+    image = {"image": "registry.example.com/a"}
+    apply(manager, web={**options(), **image}, other={**options(), **image}, public=options())
+    before = {name: one["Spec"]["TaskTemplate"] for name, one in manager.services_.items()}
+    manager.headers.clear()
+    named = {"web", "public"}
+    assert api.renew_logins(manager, lambda spec: spec["Name"] in named) == ["web", "public"]
+    assert {"login for": "registry.example.com/a"} in manager.headers
+    assert {name: one["Spec"]["TaskTemplate"] for name, one in manager.services_.items()} == before
+
+
 def test_looking_at_twenty_services_takes_as_many_calls_as_at_one(manager):
     services = {f"s{number}": options() for number in range(20)}
     apply(manager, **services)
