@@ -279,6 +279,8 @@ def prepare(lab: Lab, salt: str) -> Ansible:
     ]
     if bad:
         raise LabError(f"the cluster is not set up: {json.dumps(bad)[:2000]}")
+    # There is no registry.
+    lab.salt("*", "swarm_image.load", BUSYBOX, "salt://images/busybox.tar")
     return ansible
 
 
