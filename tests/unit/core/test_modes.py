@@ -19,10 +19,6 @@ ALLOWED = {
     # The mode of other minions, as the master has it from their pillars and reports.
     "_utils/swarm_formula/fleet/swarms.py",
     "_utils/swarm_formula/fleet/member_nodes.py",
-    # To be dispatched.
-    "_modules/swarm_backup.py",
-    "_modules/swarm_node.py",
-    "_modules/swarm_service.py",
 }
 
 
