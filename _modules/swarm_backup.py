@@ -6,10 +6,9 @@ The backup is the Raft state of a manager in builtin mode, a snapshot of Consul 
 
 from pathlib import Path
 
-from swarm_formula.builtin import backup as builtin_backup
 from swarm_formula.builtin import restore as builtin_restore
-from swarm_formula.consul import backup as consul_backup
 from swarm_formula.core import archive
+from swarm_formula.modes import verbs
 from swarm_formula.salt import current_pillar
 
 __virtualname__ = "swarm_backup"
@@ -21,10 +20,6 @@ def __virtual__():
 
 def _settings():
     return __salt__["swarm_settings.get"]()
-
-
-def _builtin(settings):
-    return settings["mode"] == "builtin"
 
 
 def save(path=None, force=False):
@@ -59,10 +54,7 @@ def save(path=None, force=False):
     """
     with current_pillar.pillar(__context__):
         settings = _settings()
-        if _builtin(settings):
-            place = builtin_backup.save(__salt__, settings, path, force)
-        else:
-            place = consul_backup.save(settings, path)
+        place = verbs.of(settings).save(__salt__, settings, path, force)
     return archive.described(place)
 
 
@@ -100,12 +92,10 @@ def restore(path, force=False, lose_cluster=False, test=False):
     lose_cluster
         With ``force``: restore even if the cluster may still be running. Defaults to ``False``.
     """
-    consent = builtin_restore.Consent(unfit=force, lose=force and lose_cluster)
+    consent = archive.Consent(unfit=force, lose=force and lose_cluster)
     with current_pillar.pillar(__context__):
-        settings, place = _settings(), Path(path)
-        if _builtin(settings):
-            return builtin_restore.restore(__salt__, settings, place, consent, test)
-        return consul_backup.restore(__salt__, settings, place, test)
+        settings = _settings()
+        return verbs.of(settings).restore(__salt__, settings, Path(path), consent, test)
 
 
 def force_new_cluster(force=False, lose_cluster=False, test=False):

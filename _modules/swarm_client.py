@@ -8,7 +8,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from swarm_formula.core import errors, host_files
+from swarm_formula.core import errors, host_files, modes
 from swarm_formula.standalone import containers
 from swarm_formula.tls import cert_files
 
@@ -46,7 +46,7 @@ def _profile(settings):
         text += "export DOCKER_TLS_VERIFY=1\n"
     if settings["tls"]["ca"]:
         text += f'export DOCKER_CERT_PATH="{_folder()}/$(id -un)"\n'
-    if settings["mode"] == "classic":
+    if modes.of(settings).old_api:
         text += f"export DOCKER_API_VERSION={_API}\n"
     return text
 

@@ -5,6 +5,7 @@ Set the minion option ``swarm_docker_url`` to use another socket than
 ``unix:///var/run/docker.sock``.
 """
 
+from swarm_formula.core import modes
 from swarm_formula.docker import engine_api
 from swarm_formula.docker import images as docker_images
 from swarm_formula.service import prepull as service_prepull
@@ -137,7 +138,7 @@ def prepull(test=False):
         Change nothing. A missing engine counts as one without images.
     """
     settings = __salt__["swarm_settings.get"]()
-    if settings["mode"] != "builtin":
+    if not modes.of(settings).prepull:
         return {}
     fetch, timeout = __salt__["cp.cache_file"], settings["timeout"]
     with engine_api.unless_absent(test), _client("of services", timeout) as client:

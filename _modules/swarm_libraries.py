@@ -7,7 +7,7 @@ from pathlib import Path
 
 from salt.exceptions import CommandExecutionError
 
-from swarm_formula.core import errors, host_files
+from swarm_formula.core import errors, host_files, modes
 from swarm_formula.daemon import proxy as daemon_proxy
 
 __virtualname__ = "swarm_libraries"
@@ -36,8 +36,6 @@ _WANTED = {
     "docker>=5,<8": ("docker",),
     "python-consul>=1.1,<2": ("python-consul", "py-consul"),
 }
-# Those that only one mode needs.
-_MODES = {"python-consul>=1.1,<2": "classic"}
 
 
 def _settings():
@@ -58,8 +56,8 @@ def missing():
 
         salt '*' swarm_libraries.missing
     """
-    mode = _settings()["mode"]
-    return _lacking([one for one in _WANTED if _MODES.get(one, mode) == mode])
+    needed = set(modes.of(_settings()).libraries)
+    return _lacking([one for one, names in _WANTED.items() if needed.intersection(names)])
 
 
 def install(test=False):

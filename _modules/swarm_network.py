@@ -7,7 +7,7 @@ The minion option ``swarm_docker_url`` overrides the socket ``unix:///var/run/do
 import contextlib
 
 from swarm_formula.consul import agent_api
-from swarm_formula.core import errors
+from swarm_formula.core import errors, modes
 from swarm_formula.docker import engine_api, stale_endpoints
 from swarm_formula.docker import networks as docker_networks
 from swarm_formula.overlay import keeper, kv_store, routes
@@ -112,7 +112,7 @@ def apply_all(test=False):
     """
     settings = __salt__["swarm_settings.get"]()
     networks = settings["networks"]
-    if settings["mode"] == "builtin" and not __salt__["swarm_leader.leads"]():
+    if modes.of(settings).cluster_overlay and not __salt__["swarm_leader.leads"]():
         # Overlay networks belong to the cluster, and its leader creates them.
         networks = _of_host(networks)
     return engine_api.all_or_none(networks, apply, test)
@@ -134,11 +134,11 @@ def remove_all(test=False):
     if not __salt__["swarm_engine.exists"]():
         return {}
     settings = __salt__["swarm_settings.get"]()
-    networks = settings["networks"]
-    if settings["mode"] == "builtin":
+    networks, of_cluster = settings["networks"], modes.of(settings).cluster_overlay
+    if of_cluster:
         # A node that leaves does not remove networks of the cluster.
         networks = _of_host(networks)
-    stays = not test and settings["mode"] == "classic" and _has_others(settings)
+    stays = not test and not of_cluster and _has_others(settings)
     changes = {name: _remove(name, spec, test, stays) for name, spec in networks.items()}
     return {name: change for name, change in changes.items() if change}
 

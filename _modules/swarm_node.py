@@ -2,15 +2,18 @@
 Report this node as a member of the swarm, in either mode.
 """
 
-from swarm_formula.cluster import node_info, swarm_api
-from swarm_formula.core import errors, member_rules
-from swarm_formula.standalone import containers
+from swarm_formula.core import errors
+from swarm_formula.modes import verbs
 
 __virtualname__ = "swarm_node"
 
 
 def __virtual__():
     return __virtualname__
+
+
+def _settings():
+    return __salt__["swarm_settings.get"]()
 
 
 def joined():
@@ -26,10 +29,7 @@ def joined():
         salt '*' swarm_node.joined
     """
     try:
-        if __salt__["swarm_settings.get"]()["mode"] == "builtin":
-            __salt__["swarm_builtin.wait_ready"](0)
-        else:
-            __salt__["swarm_classic.wait_healthy"](0)
+        verbs.of(_settings()).node.check(__salt__)
     except errors.SwarmError:
         return False
     return True
@@ -46,8 +46,7 @@ def report():
 
         salt '*' swarm_node.report
     """
-    settings = __salt__["swarm_settings.get"]()
-    builtin = settings["mode"] == "builtin"
+    settings = _settings()
     return {
         "mode": settings["mode"],
         "address": settings["address"],
@@ -57,25 +56,7 @@ def report():
         "servers": settings["servers"],
         "ca": settings["tls"]["ca"],
         "engine": __salt__["swarm_engine.version"](),
-        **(_of_engine(settings) if builtin else _of_pillar(settings)),
-    }
-
-
-def _of_pillar(settings):
-    return {"endpoint": containers.engine_endpoint(settings), "labels": settings["labels"]}
-
-
-def _of_engine(settings):
-    """Return the node's ID, the state of its swarm mode, and the pillar's settings for the node."""
-    with swarm_api.connect(__salt__) as client:
-        swarm = swarm_api.swarm(client)
-    wanted = member_rules.settings_of(settings["id"], settings["nodes"])
-    return {
-        "endpoint": swarm.get("NodeID") or "",
-        "state": swarm.get("LocalNodeState") or "",
-        "error": swarm.get("Error") or "",
-        "labels": node_info.label_texts(wanted["labels"]),
-        "availability": wanted["availability"],
+        **verbs.of(settings).node.report(__salt__, settings),
     }
 
 
@@ -89,5 +70,4 @@ def managers():
 
         salt m1 swarm_node.managers
     """
-    builtin = __salt__["swarm_settings.get"]()["mode"] == "builtin"
-    return __salt__["swarm_leader.managers" if builtin else "swarm_classic.managers"]()
+    return verbs.of(_settings()).node.managers(__salt__)

@@ -6,22 +6,17 @@ something do nothing and return ``None``. In classic mode, a service is a number
 the host acts whose manager is the primary.
 """
 
-import functools
-
-from swarm_formula.classic import lead, leave
-from swarm_formula.cluster import leading, membership, node_claims, swarm_api
+from swarm_formula.builtin import services as builtin_services
+from swarm_formula.cluster import membership, node_claims, swarm_api
 from swarm_formula.compose import keys
-from swarm_formula.core import errors
 from swarm_formula.docker import engine_api
-from swarm_formula.salt import dry_run, secret_store
-from swarm_formula.service import api, rollout, secrets_configs, task_log
-from swarm_formula.service import apply as service_apply
+from swarm_formula.modes import verbs
+from swarm_formula.salt import dry_run, execution
+from swarm_formula.service import api, secrets_configs
 from swarm_formula.service import export as service_export
-from swarm_formula.spec import env_files, service_modes, service_options
+from swarm_formula.spec import service_options
 
 __virtualname__ = "swarm_service"
-
-_WARNINGS = "swarm_service.warnings"
 
 
 def __virtual__():
@@ -36,8 +31,12 @@ def _settings():
     return __salt__["swarm_settings.get"]()
 
 
-def _is_classic():
-    return _settings()["mode"] != "builtin"
+def _minion():
+    return execution.Minion(__salt__, __opts__, __context__)
+
+
+def _services():
+    return verbs.of(_settings()).services
 
 
 def leads(test=False):
@@ -53,9 +52,7 @@ def leads(test=False):
     test
         Count the node that would be the first one of a cluster as well.
     """
-    if _is_classic():
-        return lead.leads(__salt__, _settings(), test)
-    return leading.role(__salt__, test) != leading.IDLE
+    return _services().leads(_minion(), test)
 
 
 def status():
@@ -71,14 +68,7 @@ def status():
 
         salt m1 swarm_service.status
     """
-    if _is_classic():
-        return lead.status(_settings())
-    with _client() as client:
-        if not membership.manager(swarm_api.swarm(client)):
-            return None
-        found = api.look(client)
-    services = sorted(found.services.items())
-    return [rollout.row(one, found.tasks, found.nodes) for _, one in services]
+    return _services().status(_minion())
 
 
 def apply(name, spec, test=False):
@@ -100,12 +90,7 @@ def apply(name, spec, test=False):
     test
         Change nothing.
     """
-    pending = dry_run.noted(__context__, test)
-    if _is_classic():
-        changes = lead.apply_one(__salt__, _settings(), name, spec, test, pending)
-    else:
-        wanted = {name: service_modes.parsed(spec, f"service {name}")}
-        changes = _apply(wanted, lambda: pending, test)
+    changes = _services().apply_one(_minion(), name, spec, test)
     return None if changes is None else changes.get(name, {})
 
 
@@ -120,28 +105,7 @@ def apply_all(test=False):
         salt m1 swarm_service.apply_all test=True
     """
     wanted = _settings()["services"]
-    if not wanted:
-        return {}
-    if _is_classic():
-        pending = dry_run.noted(__context__, test)
-        return lead.apply(__salt__, _settings(), wanted, test, pending)
-    return _apply(wanted, lambda: service_apply.pending(__salt__, __context__, test), test)
-
-
-def _apply(wanted, find_pending, test):
-    """Apply services in builtin mode; only a node that acts looks for what is pending."""
-    who = leading.role(__salt__, test)
-    if who == leading.IDLE:
-        return None
-    load = functools.partial(secret_store.content, __salt__)
-    wanted = env_files.filled(load, wanted)
-    pending = find_pending()
-    if who == leading.FOUNDS:
-        return service_apply.promised(wanted, pending.versions)
-    timeout = _settings()["timeout"]
-    warn = service_apply.noting(__context__, _WARNINGS)
-    with _client() as client:
-        return service_apply.apply(client, wanted, service_apply.Run(timeout, pending, test, warn))
+    return _services().apply(_minion(), wanted, test) if wanted else {}
 
 
 def complaints():
@@ -154,7 +118,7 @@ def complaints():
 
         salt m1 swarm_service.complaints
     """
-    return __context__.pop(_WARNINGS, [])
+    return __context__.pop(builtin_services.WARNINGS, [])
 
 
 def restart(name, test=False):
@@ -175,8 +139,7 @@ def restart(name, test=False):
     test
         Change nothing.
     """
-    _refuse_classic("restart", name)
-    return _led(service_apply.restart, name, test=test)
+    return _services().restart(_minion(), name, test)
 
 
 def tasks(name):
@@ -195,9 +158,7 @@ def tasks(name):
     name
         Name of the service.
     """
-    if _is_classic():
-        return lead.tasks(_settings(), name)
-    return _seen(name, rollout.history)
+    return _services().tasks(_minion(), name)
 
 
 def logs(name, lines=20):
@@ -218,24 +179,7 @@ def logs(name, lines=20):
     lines
         Number of lines for each task. Defaults to 20.
     """
-
-    if _is_classic():
-        return lead.logs(_settings(), name, int(lines))
-
-    def read(service, tasks, nodes):
-        newest = rollout.newest(service, tasks)
-        with _client() as client:
-            return task_log.rows(client, service, newest, nodes, int(lines))
-
-    return _seen(name, read)
-
-
-def _seen(name, read):
-    with _client() as client:
-        if not membership.manager(swarm_api.swarm(client)):
-            return None
-        service, found = api.find(client, name), api.look(client)
-    return read(service, found.tasks, found.nodes)
+    return _services().logs(_minion(), name, int(lines))
 
 
 def export():
@@ -288,9 +232,7 @@ def scale(name, replicas):
     replicas
         Number of tasks.
     """
-    if _is_classic():
-        return lead.scale(__salt__, _settings(), name, int(replicas))
-    return _led(service_apply.scale, name, int(replicas))
+    return _services().scale(_minion(), name, int(replicas))
 
 
 def rollback(name):
@@ -309,8 +251,7 @@ def rollback(name):
     name
         Name of the service.
     """
-    _refuse_classic("rollback", name)
-    return _led(service_apply.rollback, name)
+    return _services().rollback(_minion(), name)
 
 
 def renew_logins():
@@ -340,24 +281,6 @@ def renew_logins():
     return True
 
 
-def _refuse_classic(function, name):
-    if _is_classic():
-        raise errors.SettingsError(
-            f"service {name}: there is no {function} with mode: classic, which keeps no former spec"
-            " and no tasks. Change the service in pillar and apply it, or use `docker restart`"
-            " against a manager"
-        )
-
-
-def _led(function, *args, **options):
-    """Return what a function of the services changes; ``None`` on a node that does not lead."""
-    if not __salt__["swarm_leader.leads"]():
-        return None
-    timeout = _settings()["timeout"]
-    with _client() as client:
-        return function(client, *args, timeout, **options)
-
-
 def remove(name, test=False):
     """
     Remove a service, and wait until its tasks are gone; return what changed.
@@ -374,13 +297,7 @@ def remove(name, test=False):
     test
         Change nothing.
     """
-    if _is_classic():
-        changes = lead.remove(__salt__, _settings(), name, test)
-    else:
-        changes = _led(api.remove, name, test=test)
-        if changes is None and leads(test):
-            # The node that will create the cluster: there is nothing to remove.
-            changes = {}
+    changes = _services().remove(_minion(), name, test)
     if test and changes:
         dry_run.note(__context__, "services", {name: changes})
     return changes
@@ -402,8 +319,4 @@ def remove_local(test=False):
     test
         Change nothing. A missing engine counts as one without containers.
     """
-    if not _is_classic() or not __salt__["swarm_engine.exists"]():
-        return {}
-    with engine_api.unless_absent(test), _client() as client:
-        return leave.remove(client, test)
-    return {}
+    return _services().remove_local(_minion(), test)

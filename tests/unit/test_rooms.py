@@ -26,11 +26,12 @@ ROOMS = {
     "package": "core salt docker standalone daemon engine",
     "classic": "core salt spec tls docker standalone cluster consul daemon",
     "service": "core salt spec docker cluster",
-    "builtin": "core salt tls docker cluster daemon engine",
+    "builtin": "core salt spec tls docker cluster daemon engine service",
     "compose": "core spec docker service",
     "stack": "core salt spec docker service compose",
     "settings": "core firewall spec docker standalone cluster daemon classic service stack",
     "fleet": "core salt tls cluster consul",
+    "modes": "core salt consul classic builtin",
 }
 MOST = 25
 

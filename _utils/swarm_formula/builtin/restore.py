@@ -6,29 +6,21 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from swarm_formula.builtin import backup
 from swarm_formula.cluster import entry, membership, swarm_api
 from swarm_formula.core import addresses, archive, errors, wait
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json, dockerd
-
-Salt = Mapping[str, Callable[..., Any]]
+from swarm_formula.salt.execution import Salt
 
 # Seconds to wait until an engine without a quorum reports that it is a manager.
 _WAKING = 30
 
 
-class Consent(NamedTuple):
-    """What the operator accepts."""
-
-    unfit: bool  # a backup that does not fit this host or its engine
-    lose: bool  # the loss of a cluster that may still be running
-
-
 def restore(
-    salt: Salt, settings: Settings, place: Path, consent: Consent, test: bool
+    salt: Salt, settings: Settings, place: Path, consent: archive.Consent, test: bool
 ) -> dict[str, Any]:
     """Restore the cluster of a backup, with this node as its only manager; return what changed."""
     # Opened once: the owner of the folder may replace the file after the check.
@@ -53,7 +45,7 @@ def restore(
 
 
 def _checked(
-    salt: Salt, settings: Settings, facts: dict[str, Any], consent: Consent
+    salt: Salt, settings: Settings, facts: dict[str, Any], consent: archive.Consent
 ) -> dict[str, Any]:
     """Return ``/info`` of the engine; raise an error if it must not get the backup."""
     with swarm_api.connect(salt) as client:

@@ -7,28 +7,30 @@ not change the same containers.
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
 
-from swarm_formula.classic import kept_options, services
+from swarm_formula.classic import kept_options, leave, services
 from swarm_formula.classic import tasks as classic_tasks
+from swarm_formula.cluster import swarm_api
 from swarm_formula.cluster.leading import FOUNDS, IDLE, LEADS
 from swarm_formula.core import errors
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
-from swarm_formula.salt import secret_store
-from swarm_formula.salt.dry_run import Pending
+from swarm_formula.salt import dry_run, secret_store
+from swarm_formula.salt.execution import Minion
 from swarm_formula.spec import env_files, option_table
 from swarm_formula.standalone import containers
 from swarm_formula.tls import cert_files
 
 
-def role(salt: Mapping[str, Callable[..., Any]], settings: Settings, test: bool) -> str:
+def role(minion: Minion, test: bool) -> str:
     """
     Return whether this node's manager is the primary, after a wait for one.
 
     ``founds``: in a dry run, no manager is primary yet, and this is the first one in the pillar.
     """
+    salt, settings = minion.salt, minion.settings()
     if settings["id"] not in settings["managers"]:
         return IDLE
     if not test:
@@ -40,41 +42,36 @@ def role(salt: Mapping[str, Callable[..., Any]], settings: Settings, test: bool)
     return FOUNDS if test and first and "primary" not in roles.values() else IDLE
 
 
-def leads(salt: Mapping[str, Callable[..., Any]], settings: Settings, test: bool) -> bool:
+def leads(minion: Minion, test: bool) -> bool:
     """Check whether this node acts, or would after the earlier states of a dry run."""
-    return role(salt, settings, test) != IDLE
+    return role(minion, test) != IDLE
 
 
 def apply(
-    salt: Mapping[str, Callable[..., Any]],
-    settings: Settings,
-    wanted: Mapping[str, dict[str, Any]],
-    test: bool,
-    pending: Pending,
+    minion: Minion, wanted: Mapping[str, dict[str, Any]], test: bool
 ) -> dict[str, dict[str, Any]] | None:
     """
     Ensure services have the wanted options, and run; return what changed, by service.
 
     ``None`` if this node does not act.
     """
-    who = role(salt, settings, test)
+    who = role(minion, test)
     if who == IDLE:
         return None
-    wanted = _filled(salt, wanted)
+    wanted, settings = _filled(minion, wanted), minion.settings()
     if who == FOUNDS:
         return services.promised(wanted)
     limits = [one.get("timeout") or settings["timeout"] for one in wanted.values()]
+    pending = dry_run.noted(minion.context, test)
     networks = {*pending.networks, *settings["networks"]} if test else ()
     run = services.Run(settings["timeout"], networks, test)
     with connect(settings, max(limits)) as client:
         return services.apply(client, wanted, run)
 
 
-def _filled(
-    salt: Mapping[str, Callable[..., Any]], wanted: Mapping[str, dict[str, Any]]
-) -> dict[str, dict[str, Any]]:
+def _filled(minion: Minion, wanted: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return services with the variables of their files; raise an error for what cannot be kept."""
-    found = env_files.filled(functools.partial(secret_store.content, salt), wanted)
+    found = env_files.filled(functools.partial(secret_store.content, minion.salt), wanted)
     faults = [
         fault
         for name, one in found.items()
@@ -85,58 +82,81 @@ def _filled(
     return found
 
 
-def apply_one(  # noqa: PLR0913, PLR0917
-    salt: Mapping[str, Callable[..., Any]],
-    settings: Settings,
-    name: str,
-    spec: dict[str, Any],
-    test: bool,
-    pending: Pending,
+def apply_one(
+    minion: Minion, name: str, spec: dict[str, Any], test: bool
 ) -> dict[str, dict[str, Any]] | None:
     """Ensure a service has these options, as a user writes them, as ``apply`` does."""
     wanted = kept_options.parsed(spec, f"service {name}")
-    return apply(salt, settings, {name: wanted}, test, pending)
+    return apply(minion, {name: wanted}, test)
 
 
-def scale(
-    salt: Mapping[str, Callable[..., Any]], settings: Settings, name: str, replicas: int
-) -> dict[str, Any] | None:
+def scale(minion: Minion, name: str, replicas: int) -> dict[str, Any] | None:
     """Set the number of containers of a service; ``None`` if this node does not act."""
-    if not leads(salt, settings, False):
+    if not leads(minion, False):
         return None
+    settings = minion.settings()
     with connect(settings, settings["timeout"]) as client:
         return services.scale(client, name, replicas, services.Run(settings["timeout"]))
 
 
-def remove(
-    salt: Mapping[str, Callable[..., Any]], settings: Settings, name: str, test: bool
-) -> dict[str, Any] | None:
+def remove(minion: Minion, name: str, test: bool) -> dict[str, Any] | None:
     """Remove the containers of a service; return what changed, ``None`` if this node is idle."""
-    who = role(salt, settings, test)
+    who = role(minion, test)
     if who != LEADS:
         return None if who == IDLE else {}
+    settings = minion.settings()
     with connect(settings, settings["timeout"]) as client:
         return services.remove_service(client, name, test)
 
 
-def status(settings: Settings) -> list[dict[str, Any]] | None:
+def remove_local(minion: Minion, test: bool) -> dict[str, Any]:
+    """Remove the containers of services from this host's engine; return what changed."""
+    if not minion.salt["swarm_engine.exists"]():
+        return {}
+    with engine_api.unless_absent(test), swarm_api.connect(minion.salt) as client:
+        return leave.remove(client, test)
+    return {}
+
+
+def restart(_minion: Minion, name: str, _test: bool) -> NoReturn:
+    """Refuse to restart a service."""
+    _refuse("restart", name)
+
+
+def rollback(_minion: Minion, name: str) -> NoReturn:
+    """Refuse to return a service to a former spec."""
+    _refuse("rollback", name)
+
+
+def _refuse(function: str, name: str) -> NoReturn:
+    raise errors.SettingsError(
+        f"service {name}: there is no {function} with mode: classic, which keeps no former spec"
+        " and no tasks. Change the service in pillar and apply it, or use `docker restart`"
+        " against a manager"
+    )
+
+
+def status(minion: Minion) -> list[dict[str, Any]] | None:
     """Return the services of the swarm; ``None`` on a node without a manager."""
+    settings = minion.settings()
     if settings["id"] not in settings["managers"]:
         return None
     with connect(settings) as client:
         return services.rows(client)
 
 
-def tasks(settings: Settings, name: str) -> list[dict[str, Any]] | None:
+def tasks(minion: Minion, name: str) -> list[dict[str, Any]] | None:
     """Return the containers of a service; ``None`` on a node without a manager."""
+    settings = minion.settings()
     if settings["id"] not in settings["managers"]:
         return None
     with connect(settings) as client:
         return classic_tasks.rows(client, name)
 
 
-def logs(settings: Settings, name: str, lines: int) -> list[dict[str, Any]] | None:
+def logs(minion: Minion, name: str, lines: int) -> list[dict[str, Any]] | None:
     """Return the last lines of the logs of a service; ``None`` on a node without a manager."""
+    settings = minion.settings()
     if settings["id"] not in settings["managers"]:
         return None
     with connect(settings) as client:

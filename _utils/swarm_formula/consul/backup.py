@@ -3,19 +3,19 @@ Save the data of classic mode, a snapshot of Consul, and restore it.
 """
 
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from swarm_formula.consul import acl, agent_api
 from swarm_formula.core import archive, errors, host_files, wait
 from swarm_formula.core.settings_types import Settings
+from swarm_formula.salt.execution import Salt
 
 # Seconds to wait until Consul has elected a leader.
 _ELECTING = 30
 
 
-def save(settings: Settings, path: str | None) -> Path:
+def save(_salt: Salt, settings: Settings, path: str | None, _force: bool) -> Path:
     """Write a snapshot to a new file; return its path."""
     place = archive.place(path, _name(settings))
     data = _snapshot(_connect(settings))
@@ -39,7 +39,7 @@ def _snapshot(client: agent_api.Client) -> bytes:
 
 
 def restore(
-    salt: Mapping[str, Callable[..., Any]], settings: Settings, place: Path, test: bool
+    salt: Salt, settings: Settings, place: Path, _consent: archive.Consent, test: bool
 ) -> dict[str, Any]:
     """Replace all data in Consul by a snapshot, and keep the current data; return what changed."""
     try:

@@ -13,7 +13,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from swarm_formula.core import errors, host_files
 
@@ -30,6 +30,13 @@ _MEMBERS_LIMIT = 100_000
 # member is checked again when it is used. No member needs mode bits other than these.
 _MODES = 0o777
 _UNREADABLE = (OSError, EOFError, ValueError, tarfile.TarError, zlib.error)
+
+
+class Consent(NamedTuple):
+    """What the operator accepts."""
+
+    unfit: bool  # a backup that does not fit this host or its engine
+    lose: bool  # the loss of a cluster that may still be running
 
 
 def stamp(now: float) -> str:

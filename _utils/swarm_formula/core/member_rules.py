@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from swarm_formula.core import modes
 from swarm_formula.core.settings_types import Availability, Node, NodeLabels, Settings
 
 
@@ -26,10 +27,10 @@ def is_member(minion: str, swarm: Mapping[str, Any]) -> bool:
         The pillar ``swarm``, as given or with its defaults. Where it is malformed, it names every
         minion, so that an apply reports the fault.
     """
-    tls, classic = _section(swarm, "tls"), swarm.get("mode") != "builtin"
-    if classic and (tls.get("enabled") is False or tls.get("cert")):
+    tls, mode = _section(swarm, "tls"), modes.named(swarm.get("mode"))
+    if not mode.join_tokens and (tls.get("enabled") is False or tls.get("cert")):
         return True
-    managed_store = classic and not swarm.get("store")
+    managed_store = mode.standalone and not swarm.get("store")
     servers = _section(swarm, "consul").get("servers") if managed_store else None
     return any(_names(minion, one) for one in (swarm.get("managers"), servers, swarm.get("nodes")))
 

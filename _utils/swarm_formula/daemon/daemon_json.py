@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from swarm_formula.core import errors, host_files, normalize
+from swarm_formula.core import errors, host_files, modes, normalize
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import holdings, package_set
 from swarm_formula.standalone import flags
@@ -147,18 +147,17 @@ def overruled(changes: dict[str, Any]) -> list[str]:
 
 def options(settings: Settings, engine_version: str, files: Files) -> dict[str, Any]:
     """Return the keys of ``daemon.json`` that the pillar requires, without the overlay keys."""
-    classic = settings["mode"] == "classic"
-    # An engine with live-restore refuses swarm mode.
-    wanted: dict[str, Any] = {"live-restore": classic}
+    mode = modes.of(settings)
+    wanted: dict[str, Any] = {"live-restore": mode.live_restore}
     if settings["tls"]["used"]:
         wanted |= flags.tls(files)
-        if settings["tls"]["ca"] and not classic:
+        if settings["tls"]["ca"] and not mode.node_clients:
             # The nodes' CA is not among them: no node is a client.
             wanted["tlscacert"] = files.clients
     elif settings["engine"]["port"] and not settings["engine"]["options"].get("tlsverify"):
         # Set explicitly: otherwise dockerd sleeps 15 s at each start with a socket without TLS.
         wanted["tls"] = False
-    if classic and version(engine_version) >= version(_API_FLOOR[0]):
+    if mode.old_api and version(engine_version) >= version(_API_FLOOR[0]):
         wanted["min-api-version"] = _API_FLOOR[1]
     wanted.update(settings["engine"]["options"])
     if settings["labels"]:

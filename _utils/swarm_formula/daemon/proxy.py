@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from swarm_formula.core import host_files
+from swarm_formula.core import host_files, modes
 from swarm_formula.core.faults import Fault
 from swarm_formula.core.settings_types import AnySettings, Proxy, Settings
 from swarm_formula.daemon import daemon_json
@@ -48,7 +48,7 @@ def _registries(settings: Settings) -> list[str]:
 
 def _store(settings: Settings) -> list[str]:
     """Return the hosts of the store, which the engine asks itself for overlay networks."""
-    if settings["mode"] != "classic":
+    if not modes.of(settings).standalone:
         return []
     hosts = settings["discovery"].partition("://")[2].partition("/")[0].split(",")
     return [host for one in hosts if (host := urlsplit(f"//{one}").hostname)]

@@ -4,7 +4,7 @@ Refuse to convert a running swarm to the other mode, or to replace objects of so
 
 from typing import Any
 
-from swarm_formula.core import errors
+from swarm_formula.core import errors, modes
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import holdings
 from swarm_formula.docker import engine_api
@@ -43,7 +43,7 @@ def refusal(settings: Settings, state: str, parts: list[str]) -> str | None:
 
 def _volume(client: Any, settings: Settings, state: str) -> dict[str, Any]:
     """Return the volume that has the name of Consul's, empty if there is none or none is needed."""
-    if settings["mode"] != "classic" or state not in {"", "inactive"}:
+    if not modes.of(settings).standalone or state not in {"", "inactive"}:
         # In swarm mode, the engine asks the cluster, and fails if that has no leader.
         return {}
     return engine_api.found(client.inspect_volume, settings["consul"]["volume"]) or {}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from swarm_formula.core import host_files
+from swarm_formula.core import host_files, modes
 from swarm_formula.core.settings_types import Settings
 
 _ROOT = Path("/")
@@ -39,7 +39,11 @@ class Module(NamedTuple):
 
 
 def _overlay(settings: Settings) -> bool:
-    return bool(settings["overlay"]) or settings["mode"] == "builtin"
+    return bool(settings["overlay"]) or modes.of(settings).cluster_overlay
+
+
+def _virtual_addresses(settings: Settings) -> bool:
+    return modes.of(settings).virtual_addresses
 
 
 def _encrypted(settings: Settings) -> bool:
@@ -56,7 +60,7 @@ MODULES = {
     "br_netfilter": Module(_iptables, "containers of one host are not kept apart"),
     "xt_addrtype": Module(_iptables, "the engine does not start", fatal=True),
     "vxlan": Module(_overlay, "overlay networks do not work"),
-    "ip_vs": Module(lambda one: one["mode"] == "builtin", "addresses of services do not answer"),
+    "ip_vs": Module(_virtual_addresses, "addresses of services do not answer"),
     "xt_bpf": Module(_encrypted, "no container starts on an encrypted overlay network"),
 }
 

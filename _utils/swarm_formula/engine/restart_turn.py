@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from swarm_formula.cluster import membership, swarm_api
 from swarm_formula.consul import agent_api, restart_lock
-from swarm_formula.core import errors, host_files, wait
+from swarm_formula.core import errors, host_files, modes, wait
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 from swarm_formula.engine import keeper as engine_keeper
@@ -68,7 +68,7 @@ def _taken(
     salt: Salt, settings: Settings, masterless: bool, trial: engine_probe.Trial
 ) -> Iterator[str]:
     """Yield what became of the drain."""
-    if settings["mode"] == "classic":
+    if not modes.of(settings).cluster_turns:
         with _consuls(salt, settings):
             yield ""
             trial.check()
@@ -83,7 +83,7 @@ def _taken(
 def foreseen(salt: Salt, settings: Settings, masterless: bool) -> str:
     """Return whether the node would be drained, or why not; empty if the pillar asks for none."""
     engine = settings["engine"]
-    if settings["mode"] == "classic" or not engine["drain"]:
+    if not (modes.of(settings).cluster_turns and engine["drain"]):
         return ""
     with (
         contextlib.suppress(errors.ApiError),
@@ -112,7 +112,7 @@ def finish(salt: Salt, settings: Settings, masterless: bool) -> None:
     if not noted:
         return
     with host_files.alone(_LOCK):
-        turns = settings["engine"]["turns"] and settings["mode"] != "classic"
+        turns = settings["engine"]["turns"] and modes.of(settings).cluster_turns
         if keeper := turns and engine_keeper.find(salt, settings, masterless):
             _give_back(keeper, settings, engine_probe.Trial(noted.get("image")))
         else:

@@ -7,11 +7,11 @@ in the pillar that would lock hosts out. Pure.
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from swarm_formula.core import port_options
+from swarm_formula.core import modes, port_options
 from swarm_formula.core.faults import Fault
-from swarm_formula.core.settings_types import AnySettings, Draft, Settings
+from swarm_formula.core.settings_types import AnySettings, Draft, Mode, Settings
 from swarm_formula.firewall.netfilter import Network, Rules
 
 _BOTH = ("tcp", "udp")
@@ -29,7 +29,7 @@ def _groups(settings: Settings | Draft) -> dict[str, list[Network]]:
     managers = list(settings["managers"].values())
     members = [*managers, *settings["servers"].values(), *firewall["members"]]
     # In builtin mode, a manager's engine is the swarm's API; nodes do not use each other's.
-    users = managers if settings["mode"] == "builtin" else members
+    users = managers if modes.of(settings).engine_api else members
     return {
         "managers": _networks(managers),
         "members": _networks(members),
@@ -82,10 +82,15 @@ def _overlay(vxlan: int) -> Iterator[tuple[str, int, str]]:
     yield "udp", vxlan, "members"
 
 
+_PORTS: dict[Mode, Callable[[AnySettings], Iterator[tuple[str, int, str]]]] = {
+    "classic": _classic,
+    "builtin": _builtin,
+}
+
+
 def rules(settings: Settings | Draft) -> Rules:
     """Return the rules for the ports of this node's roles: which hosts may reach which port."""
-    ports = _builtin(settings) if settings["mode"] == "builtin" else _classic(settings)
-    return Rules(_groups(settings), list(ports))
+    return Rules(_groups(settings), list(_PORTS[settings["mode"]](settings)))
 
 
 # ---- faults in the pillar
@@ -118,7 +123,7 @@ def warnings(settings: Settings | Draft) -> list[str]:
 
 def _unlisted_clients(settings: Settings | Draft) -> list[str]:
     others = [one for one in settings["client"]["nodes"] if one not in settings["managers"]]
-    if settings["mode"] != "builtin" or not others or settings["firewall"]["clients"]:
+    if not modes.of(settings).engine_api or not others or settings["firewall"]["clients"]:
         return []
     return [
         "swarm:firewall:clients: [] lets in only managers to the engines of managers, and"
@@ -138,7 +143,7 @@ def _unlisted_members(settings: Settings | Draft) -> list[str]:
             f"{only}, and swarm:nodes names {', '.join(others)} as well: write the networks of all"
             " nodes there"
         )
-    if settings["mode"] == "builtin" and settings["data_path"]:
+    if modes.of(settings).data_path and settings["data_path"]:
         found.append(
             f"{only}, at the addresses there: write the networks of"
             " swarm:builtin:data_path_address there as well"

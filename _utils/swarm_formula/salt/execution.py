@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import mine as salt_mine
 
+Salt = Mapping[str, Callable[..., Any]]
+
 
 class Minion(NamedTuple):
     """``__salt__``, ``__opts__`` and ``__context__`` of the calling module."""
 
-    salt: Mapping[str, Callable[..., Any]]
+    salt: Salt
     opts: Mapping[str, Any]
     context: MutableMapping[str, Any]
 

@@ -18,8 +18,6 @@ _NOT_WITH_SWARM_MODE = {
 
 def builtin(settings: Draft) -> Iterator[Fault]:
     """Refuse settings that swarm mode does not have or take."""
-    if settings["mode"] != "builtin":
-        return
     if settings["overlay"]:
         yield Fault("swarm:overlay", True, "false: swarm mode has overlay networks of its own")
     if settings["store"]:

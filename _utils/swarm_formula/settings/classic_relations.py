@@ -106,8 +106,6 @@ def store(settings: Draft) -> Iterator[Fault]:
 
 def workloads(settings: Draft) -> Iterator[Fault]:
     """Refuse what only swarm mode has, and options of services that classic mode cannot keep."""
-    if settings["mode"] == "builtin":
-        return
     for key in ("secrets", "configs", "stacks"):
         if settings[key]:
             want = (

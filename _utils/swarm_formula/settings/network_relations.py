@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from swarm_formula.core import addresses as core_addresses
-from swarm_formula.core import port_options
+from swarm_formula.core import modes, port_options
 from swarm_formula.core.faults import Fault
 from swarm_formula.core.settings_types import Draft, Network
 
@@ -14,11 +14,9 @@ from swarm_formula.core.settings_types import Draft, Network
 def listeners(settings: Draft) -> list[tuple[str, int]]:
     """Return ``(pillar path, port)`` of all listeners on a node in this mode."""
     found = [("swarm:engine:port", settings["engine"]["port"])]
-    if settings["mode"] == "builtin":
-        found.append(("swarm:builtin:port", settings["builtin"]["port"]))
-    else:
-        found.append(("swarm:manager:port", settings["manager"]["port"]))
-    if settings["overlay"] or settings["mode"] == "builtin":
+    mode = modes.of(settings)
+    found.append((f"swarm:{mode.port_section}:port", settings[mode.port_section]["port"]))
+    if settings["overlay"] or mode.cluster_overlay:
         found.append(("swarm:overlay (Docker's gossip)", port_options.GOSSIP))
     if settings["managed_store"]:
         found.append(("swarm:consul:http_port", settings["consul"]["http_port"]))
@@ -59,7 +57,7 @@ def advertised(settings: Draft) -> Iterator[Fault]:
     advertised = {"agent": settings["agent"]["options"]["advertise"]}
     if settings["is_manager"]:
         advertised["manager"] = settings["manager"]["options"]["advertise"]
-    for role, given in advertised.items() if settings["mode"] == "classic" else ():
+    for role, given in advertised.items() if modes.of(settings).standalone else ():
         host = core_addresses.host(given or "")
         if host in others and host != settings["address"]:
             want = f"not the address of {others[host]}: each host has its own; unset, it is chosen"
@@ -106,7 +104,7 @@ def overlay(settings: Draft) -> Iterator[Fault]:
             " networks by IPv4 only; or an IPv4 address in swarm:address"
         )
         yield Fault("swarm:overlay", True, want)
-    if settings["overlay"] or settings["mode"] == "builtin":
+    if settings["overlay"] or modes.of(settings).cluster_overlay:
         return
     for name, network in settings["networks"].items():
         if network["driver"] == "overlay":

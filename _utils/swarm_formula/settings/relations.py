@@ -5,8 +5,10 @@ Works on resolved settings (``settings.topology.resolve``). ``settings.warnings`
 combinations that are allowed but unwise.
 """
 
+from collections.abc import Callable, Iterator
+
 from swarm_formula.core.faults import Fault
-from swarm_formula.core.settings_types import Draft
+from swarm_formula.core.settings_types import Draft, Mode
 from swarm_formula.daemon import proxy
 from swarm_formula.firewall import rules
 from swarm_formula.settings import (
@@ -17,6 +19,18 @@ from swarm_formula.settings import (
     network_relations,
     tls_relations,
 )
+
+_Relation = Callable[[Draft], Iterator[Fault]]
+
+_OF_MODE: dict[Mode, _Relation] = {
+    "classic": classic_relations.workloads,
+    "builtin": builtin_relations.builtin,
+}
+
+
+def _of_mode(settings: Draft) -> Iterator[Fault]:
+    yield from _OF_MODE[settings["mode"]](settings)
+
 
 # In the order of the faults.
 _RELATIONS = (
@@ -37,8 +51,7 @@ _RELATIONS = (
     engine_relations.registries,
     classic_relations.store,
     network_relations.overlay,
-    builtin_relations.builtin,
-    classic_relations.workloads,
+    _of_mode,
     host_containers.clashes,
     rules.faults,
 )

@@ -7,6 +7,7 @@ Works on resolved settings (``settings.topology.resolve``).
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from swarm_formula.core import modes
 from swarm_formula.core.addresses import form as canonical
 from swarm_formula.core.faults import Fault
 from swarm_formula.core.settings_types import Draft
@@ -109,7 +110,7 @@ def warnings(settings: Draft) -> list[str]:
     if settings["tls"]["used"] or not port or options.get("tlsverify"):
         return []
     ports = f"port {port}"
-    if settings["mode"] == "classic":
+    if not modes.of(settings).engine_api:
         ports += f" or, on managers, {settings['manager']['port']}"
     return [
         f"swarm:tls:enabled: false: whoever reaches {ports} of {settings['id']} is root there,"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from swarm_formula.core import addresses as core_addresses
 from swarm_formula.core import faults as core_faults
-from swarm_formula.core import member_rules
+from swarm_formula.core import member_rules, modes
 from swarm_formula.core.faults import Fault
 from swarm_formula.core.settings_types import (
     Consul,
@@ -119,7 +119,7 @@ def _managers(pillar: Pillar, minion: Minion) -> tuple[dict[str, str | None], li
 
 
 def _engine(pillar: Pillar, ports: _Ports) -> Engine:
-    default = ports.engine if pillar["mode"] == "classic" else None
+    default = ports.engine if modes.of(pillar).engine_port else None
     return {**pillar["engine"], "port": pillar["engine"]["port"] or default}
 
 
@@ -135,7 +135,7 @@ def _tls(pillar: Pillar, managers: Iterable[str]) -> Tls:
     """Return whether this node needs certificates, and which minion signs them."""
     tls = pillar["tls"]
     # In builtin mode, the engine needs no certificate unless it listens on the formula's port.
-    used = tls["enabled"] and bool(pillar["mode"] == "classic" or pillar["engine"]["port"])
+    used = tls["enabled"] and bool(modes.of(pillar).engine_port or pillar["engine"]["port"])
     own = used and not tls["cert"]
     ca = (tls["ca"] or next(iter(managers), None)) if own else None
     return {**tls, "used": used, "ca": ca}
@@ -143,7 +143,7 @@ def _tls(pillar: Pillar, managers: Iterable[str]) -> Tls:
 
 def _labels_of_nodes(minion: str, pillar: Pillar) -> Labels:
     """Return the engine labels from ``nodes``: in builtin mode, the cluster stores them instead."""
-    if pillar["mode"] == "builtin":
+    if not modes.of(pillar).engine_labels:
         return {}
     given = member_rules.settings_of(minion, pillar["nodes"])["labels"]
     return {key: one for key, one in given.items() if one is not None}
@@ -165,7 +165,7 @@ def resolve(pillar: Pillar, minion: Minion) -> tuple[Draft, list[Fault]]:
     known = {minion.id: address}
     managers, more = _lookup("swarm:managers", names, known, minion)
     faults += more
-    managed_store = pillar["mode"] == "classic" and pillar["store"] is None
+    managed_store = modes.of(pillar).standalone and pillar["store"] is None
     wanted = _as_mapping(pillar["consul"]["servers"] or names) if managed_store else {}
     data_path, more = _data_path(pillar, minion)
     faults += more

@@ -4,21 +4,23 @@ Warn about settings that are allowed but unwise. Pure.
 Works on resolved settings (``settings.topology.resolve``).
 """
 
-from swarm_formula.core.settings_types import Draft
+from collections.abc import Callable
+
+from swarm_formula.core import modes
+from swarm_formula.core.settings_types import Draft, Mode
 from swarm_formula.firewall import rules
 from swarm_formula.settings import tls_relations
 
 
 def warnings(settings: Draft) -> list[str]:
     """Return warnings about settings that are allowed but unwise, each with its reason."""
-    of_mode = _of_builtin if settings["mode"] == "builtin" else _of_classic
     return [
         *_even(settings),
         *tls_relations.warnings(settings),
         *_unnamed(settings),
         *_plain_sources(settings),
         *rules.warnings(settings),
-        *of_mode(settings),
+        *_OF_MODE[settings["mode"]](settings),
     ]
 
 
@@ -48,7 +50,7 @@ def _plain_sources(settings: Draft) -> list[str]:
         f"swarm:{section}:image_source: {source} is transferred without TLS, and nothing checks"
         f" what arrives: set swarm:{section}:image_hash, or use https:// or salt://"
         for section in ("consul", "manager")
-        if settings["mode"] == "classic"
+        if modes.of(settings).standalone
         and (source := settings[section]["image_source"] or "").startswith("http://")
         and not settings[section]["image_hash"]
     ]
@@ -74,3 +76,9 @@ def _of_classic(settings: Draft) -> list[str]:
     if settings["manager"]["options"]["replication"] is False:
         found.append("swarm:manager:options:replication: off: nobody takes over from the manager")
     return found
+
+
+_OF_MODE: dict[Mode, Callable[[Draft], list[str]]] = {
+    "classic": _of_classic,
+    "builtin": _of_builtin,
+}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from swarm_formula.core import errors, host_files
+from swarm_formula.core import errors, host_files, modes
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 
@@ -121,7 +121,7 @@ def by_hand(settings: Settings, commands: Mapping[str, Sequence[str]]) -> str | 
     commands
         ``{name: words}`` with the program: Swarm's image has only ``/swarm``.
     """
-    if settings["mode"] != "classic" or host_files.RECORD.exists():
+    if not modes.of(settings).standalone or host_files.RECORD.exists():
         return None
     sections = {word: section for section, word in _COMMANDS.items() if section != "consul"}
     names = _names(settings)
@@ -162,7 +162,7 @@ def taken(
     volume
         Path of the volume with the name of Consul's volume, if it exists.
     """
-    if settings["mode"] != "classic":
+    if not modes.of(settings).standalone:
         return None
     due = {"agent": True, "manager": settings["is_manager"], "consul": settings["managed_store"]}
     texts = [

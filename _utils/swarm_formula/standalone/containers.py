@@ -8,7 +8,7 @@ depend on Docker's proxy, which may end before they do.
 from collections.abc import Mapping
 from typing import Any
 
-from swarm_formula.core import errors
+from swarm_formula.core import errors, modes
 from swarm_formula.core.addresses import endpoint
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.standalone import flags
@@ -39,8 +39,8 @@ def manager_endpoints(settings: Settings) -> dict[str, str]:
 
     In builtin mode, that is their engines' API.
     """
-    builtin = settings["mode"] == "builtin"
-    port = _engine_port(settings) if builtin else settings["manager"]["port"]
+    of_engine = modes.of(settings).engine_api
+    port = _engine_port(settings) if of_engine else settings["manager"]["port"]
     ids = sorted(settings["managers"], key=lambda one: one != settings["id"])
     return {one: endpoint(settings["managers"][one], port) for one in ids}
 

@@ -9,7 +9,7 @@ see ``tls.ca_copy_exchange``.
 from collections.abc import Callable
 from typing import Any
 
-from swarm_formula.core import errors, host_files
+from swarm_formula.core import errors, host_files, modes
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import consul_secrets, pki
 
@@ -69,7 +69,7 @@ def is_apart(settings: Settings) -> bool:
     must one that an earlier version signed for server and client. In classic mode, each node is a
     client of Consul and of the managers.
     """
-    return settings["mode"] == "builtin"
+    return not modes.of(settings).node_clients
 
 
 def with_clients(state: dict[str, Any], settings: Settings) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import contextlib
 import pytest
 
 from _modules import swarm_service
+from swarm_formula.cluster import swarm_api
 from swarm_formula.core import errors
 from swarm_formula.docker import engine_api
 from swarm_formula.spec import service_modes
@@ -36,6 +37,7 @@ class Host:
             swarm_engine__exists=True,
         )
         monkeypatch.setattr(swarm_service, "__salt__", self.salt, raising=False)
+        monkeypatch.setattr(swarm_service, "__opts__", {}, raising=False)
         monkeypatch.setattr(engine_api, "connect", self._connect)
 
     def _connect(self, url, timeout, what, tls):
@@ -188,7 +190,7 @@ def test_host_that_leaves_has_no_container_of_a_service_and_all_others(host, mon
     one.api.post(one.api, "/containers/create?name=copy", {"Image": "b", "HostConfig": {}, **label})
     before = set(one.api.there())
     engine = contextlib.nullcontext(Engine(one.api, "m1"))
-    monkeypatch.setattr(swarm_service, "_client", lambda: engine)
+    monkeypatch.setattr(swarm_api, "connect", lambda _: engine)
     promised = swarm_service.remove_local(test=True)
     assert set(one.api.there()) == before
     assert swarm_service.remove_local() == promised

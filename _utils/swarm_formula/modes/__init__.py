@@ -1,0 +1,1 @@
+"""What both modes do, each in its own way: the verbs of a mode, by its name."""
