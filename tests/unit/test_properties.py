@@ -168,9 +168,10 @@ infos = st.fixed_dictionaries(
 def test_info_is_understood_or_refused(info):
     with contextlib.suppress(errors.ApiError):
         manager = manager_info.parse(info, "10.77.0.11:3375")
-        manager_info.unhealthy({"m1": manager}, "10.77.0.11:2275")
-        manager_info.unknown_labels({"m1": manager}, "10.77.0.11:2275", {"zone=a"})
-        manager_info.no_primary({"m1": manager, "m2": "no connection"})
+        said = manager_info.Answers({"m1": manager}, {"m2": "no connection"})
+        manager_info.unhealthy(said, "10.77.0.11:2275")
+        manager_info.unknown_labels(said, "10.77.0.11:2275", {"zone=a"})
+        manager_info.no_primary(said)
 
 
 @given(anything)
