@@ -9,7 +9,7 @@ from swarm_formula.compose import values
 from swarm_formula.compose.keys import NAMESPACE
 from swarm_formula.core import faults, normalize
 from swarm_formula.core.faults import Fault, FaultError
-from swarm_formula.docker import networks
+from swarm_formula.docker import network_spec
 from swarm_formula.service import secrets_configs
 
 _OBJECT = ("external", "name", "labels")
@@ -140,7 +140,7 @@ class Objects:
     def _normal(self, key: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
         found = {}
         for option, value in wanted.items():
-            normal, expects = networks.FIELDS[option]
+            normal, expects = network_spec.FIELDS[option]
             try:
                 found[option] = normal(value)
             except (ValueError, TypeError, AttributeError):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from swarm_formula.cluster import node_info, spec
 from swarm_formula.core import checks
-from swarm_formula.docker import networks as docker_networks
+from swarm_formula.docker import network_spec
 from swarm_formula.service import secrets_configs
 from swarm_formula.service.secrets_configs import Objects
 from swarm_formula.spec import service_spec
@@ -98,7 +98,7 @@ def _is_users(network: dict[str, Any]) -> bool:
 
 
 def _network(network: dict[str, Any]) -> dict[str, Any]:
-    found = docker_networks.current(network)
+    found = network_spec.current(network)
     found["options"] = {key: one for key, one in found["options"].items() if key != _OF_DRIVER}
     return {key: one for key, one in found.items() if one}
 

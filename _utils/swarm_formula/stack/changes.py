@@ -9,7 +9,7 @@ from typing import Any
 
 from swarm_formula.compose.file import Stack
 from swarm_formula.core import errors
-from swarm_formula.docker import networks
+from swarm_formula.docker import network_spec
 from swarm_formula.service import apply, secrets_configs
 
 
@@ -69,7 +69,7 @@ def promised(
     }
     for one in stacks:
         for name, settings in one.networks.items():
-            changes.add(one.name, "networks", name, networks.differences(settings, None))
+            changes.add(one.name, "networks", name, network_spec.differences(settings, None))
         for kind in secrets_configs.KINDS:
             files = [each for each in one.files if each.kind == kind]
             for name, change in secrets_configs.promised(files).items():
