@@ -7,7 +7,7 @@ nothing and return ``None``. No function returns a content.
 
 from swarm_formula.cluster import leading, membership, swarm_api
 from swarm_formula.salt import dry_run
-from swarm_formula.service import secrets_configs
+from swarm_formula.service import content_options, secrets_configs
 from swarm_formula.settings import parse
 from swarm_formula.spec import container_options
 
@@ -27,7 +27,7 @@ def _client():
 def _of_pillar():
     __salt__["swarm_settings.get"]()  # raises an error if the pillar is invalid
     # Not pillar.get: Salt 3008 masks the values that it returns to Python.
-    return secrets_configs.of_pillar(__salt__, __pillar__.get(parse.ROOT), _KIND)
+    return content_options.of_pillar(__salt__, __pillar__.get(parse.ROOT), _KIND)
 
 
 def versions():
@@ -62,7 +62,7 @@ def planned():
     return {one.name: secrets_configs.version(_KIND, one.name, one.content) for one in found}
 
 
-def apply(name, content=None, source=None, keep=secrets_configs.LEAST, test=False):
+def apply(name, content=None, source=None, keep=content_options.LEAST, test=False):
     """
     Ensure the latest version of a config has this content; return what changed.
 
@@ -91,7 +91,7 @@ def apply(name, content=None, source=None, keep=secrets_configs.LEAST, test=Fals
     if who == leading.IDLE:
         return None
     spec = container_options.drop_unset(content=content, source=source, keep=keep)
-    wanted = [secrets_configs.given(__salt__, _KIND, name, spec)]
+    wanted = [content_options.given(__salt__, _KIND, name, spec)]
     return _apply(wanted, who, test).get(name, {})
 
 

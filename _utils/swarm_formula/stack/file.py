@@ -15,7 +15,7 @@ from swarm_formula.compose.objects import Source
 from swarm_formula.core import errors
 from swarm_formula.core.faults import Fault, FaultError
 from swarm_formula.salt import secret_store
-from swarm_formula.service import secrets_configs
+from swarm_formula.service import content_options
 from swarm_formula.spec import option_table, service_parts, service_shapes
 from swarm_formula.spec.option_table import Option, Shape
 
@@ -29,7 +29,7 @@ def _content(value: Any) -> Any:
 
 
 OPTIONS = {
-    "source": Option(secrets_configs.SOURCE, (), "where the compose file is", hidden=True),
+    "source": Option(content_options.SOURCE, (), "where the compose file is", hidden=True),
     "content": Option(
         Shape(_content, "a compose file, as a text or as a mapping"), (), "itself", hidden=True
     ),

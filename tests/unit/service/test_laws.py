@@ -17,7 +17,7 @@ from swarm_formula.cluster import spec as cluster_spec
 from swarm_formula.core import member_rules
 from swarm_formula.docker import network_spec
 from swarm_formula.docker import networks as docker_networks
-from swarm_formula.service import api, export, secrets_configs
+from swarm_formula.service import api, content_options, export, secrets_configs
 from swarm_formula.service import apply as service_apply
 from swarm_formula.spec import service_spec
 from tests.unit.cluster_api import node
@@ -208,7 +208,7 @@ def built(manager, drawn):
     for kind, some in drawn["files"].items():
         for name, versions in some.items():
             for content in versions:
-                secrets_configs.apply(manager, secrets_configs.Wanted(kind, name, content, 100))
+                secrets_configs.apply(manager, content_options.Wanted(kind, name, content, 100))
     manager.run_(drawn["services"])
     for number, (one, _) in enumerate(drawn["others"]):
         body = service_spec.body(f"other{number}", parsed(one), NAMES)
@@ -254,7 +254,7 @@ def test_pillar_of_a_cluster_changes_nothing_in_it(patched, drawn):
             assert (wanted["availability"] or "active") == real
     for name, wanted in pillar.get("networks", {}).items():
         assert docker_networks.apply(manager, name, network_spec.wanted(name, wanted)) == {}
-    configs = secrets_configs.of_pillar({}, pillar, "configs")
+    configs = content_options.of_pillar({}, pillar, "configs")
     assert secrets_configs.apply_all(manager, configs) == {}
     wanted = found["services"]
     for test in (True, False):
