@@ -3,19 +3,18 @@ Save the Raft state of a manager, whose engine is stopped meanwhile.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from swarm_formula.cluster import membership, node_info, node_quorum, swarm_api
 from swarm_formula.core import archive, errors
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import dockerd
 
 
-def save(
-    salt: Mapping[str, Callable[..., Any]], settings: Settings, path: str | None, force: bool
-) -> Path:
+def save(salt: Salt, settings: Settings, path: str | None, force: bool) -> Path:
     """Write the Raft state and facts about it to a new file; return its path."""
     name = f"builtin-{settings['id']}-{archive.stamp(time.time())}.tar.gz"
     place = archive.place(path, name)

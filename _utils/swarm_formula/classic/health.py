@@ -3,17 +3,15 @@ Ask the managers of classic mode, and wait until they report what is due.
 """
 
 import time
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from swarm_formula.classic import container
 from swarm_formula.core import errors, wait
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json
 from swarm_formula.standalone import containers, manager_info, registration
 from swarm_formula.tls import cert_files
-
-Salt = Mapping[str, Callable[..., Any]]
 
 # Seconds that the managers have to pick up new labels before the engine is reloaded.
 _NUDGE = 5

@@ -7,13 +7,14 @@ not change the same containers.
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from swarm_formula.classic import kept_options, services
 from swarm_formula.classic import tasks as classic_tasks
 from swarm_formula.cluster.leading import FOUNDS, IDLE, LEADS
 from swarm_formula.core import errors
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 from swarm_formula.salt import secret_store
@@ -23,7 +24,7 @@ from swarm_formula.standalone import containers
 from swarm_formula.tls import cert_files
 
 
-def role(salt: Mapping[str, Callable[..., Any]], settings: Settings, test: bool) -> str:
+def role(salt: Salt, settings: Settings, test: bool) -> str:
     """
     Return whether this node's manager is the primary, after a wait for one.
 
@@ -40,13 +41,13 @@ def role(salt: Mapping[str, Callable[..., Any]], settings: Settings, test: bool)
     return FOUNDS if test and first and "primary" not in roles.values() else IDLE
 
 
-def leads(salt: Mapping[str, Callable[..., Any]], settings: Settings, test: bool) -> bool:
+def leads(salt: Salt, settings: Settings, test: bool) -> bool:
     """Check whether this node acts, or would after the earlier states of a dry run."""
     return role(salt, settings, test) != IDLE
 
 
 def apply(
-    salt: Mapping[str, Callable[..., Any]],
+    salt: Salt,
     settings: Settings,
     wanted: Mapping[str, dict[str, Any]],
     test: bool,
@@ -70,9 +71,7 @@ def apply(
         return services.apply(client, wanted, run)
 
 
-def _filled(
-    salt: Mapping[str, Callable[..., Any]], wanted: Mapping[str, dict[str, Any]]
-) -> dict[str, dict[str, Any]]:
+def _filled(salt: Salt, wanted: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return services with the variables of their files; raise an error for what cannot be kept."""
     found = env_files.filled(functools.partial(secret_store.content, salt), wanted)
     faults = [
@@ -86,7 +85,7 @@ def _filled(
 
 
 def apply_one(  # noqa: PLR0913, PLR0917
-    salt: Mapping[str, Callable[..., Any]],
+    salt: Salt,
     settings: Settings,
     name: str,
     spec: dict[str, Any],
@@ -98,9 +97,7 @@ def apply_one(  # noqa: PLR0913, PLR0917
     return apply(salt, settings, {name: wanted}, test, pending)
 
 
-def scale(
-    salt: Mapping[str, Callable[..., Any]], settings: Settings, name: str, replicas: int
-) -> dict[str, Any] | None:
+def scale(salt: Salt, settings: Settings, name: str, replicas: int) -> dict[str, Any] | None:
     """Set the number of containers of a service; ``None`` if this node does not act."""
     if not leads(salt, settings, False):
         return None
@@ -108,9 +105,7 @@ def scale(
         return services.scale(client, name, replicas, services.Run(settings["timeout"]))
 
 
-def remove(
-    salt: Mapping[str, Callable[..., Any]], settings: Settings, name: str, test: bool
-) -> dict[str, Any] | None:
+def remove(salt: Salt, settings: Settings, name: str, test: bool) -> dict[str, Any] | None:
     """Remove the containers of a service; return what changed, ``None`` if this node is idle."""
     who = role(salt, settings, test)
     if who != LEADS:

@@ -3,12 +3,12 @@ Save the data of classic mode, a snapshot of Consul, and restore it.
 """
 
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from swarm_formula.consul import acl, agent_api
 from swarm_formula.core import archive, errors, host_files, wait
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 
 # Seconds to wait until Consul has elected a leader.
@@ -38,9 +38,7 @@ def _snapshot(client: agent_api.Client) -> bytes:
     return wait.asked(lambda: agent_api.snapshot(client), errors.StoreError, _ELECTING)
 
 
-def restore(
-    salt: Mapping[str, Callable[..., Any]], settings: Settings, place: Path, test: bool
-) -> dict[str, Any]:
+def restore(salt: Salt, settings: Settings, place: Path, test: bool) -> dict[str, Any]:
     """Replace all data in Consul by a snapshot, and keep the current data; return what changed."""
     try:
         data = place.read_bytes()

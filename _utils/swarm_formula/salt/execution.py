@@ -2,9 +2,10 @@
 Hold the Salt dunders of an execution module for utilities, which have none of their own.
 """
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, NamedTuple
 
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import mine as salt_mine
 
@@ -12,7 +13,7 @@ from swarm_formula.salt import mine as salt_mine
 class Minion(NamedTuple):
     """``__salt__``, ``__opts__`` and ``__context__`` of the calling module."""
 
-    salt: Mapping[str, Callable[..., Any]]
+    salt: Salt
     opts: Mapping[str, Any]
     context: MutableMapping[str, Any]
 

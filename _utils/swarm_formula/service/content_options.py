@@ -3,12 +3,13 @@ Options of secrets and configs in the pillar, and their contents.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from swarm_formula.core import normalize
 from swarm_formula.core.faults import Fault
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.salt import secret_store
 from swarm_formula.spec import option_table, service_values
 from swarm_formula.spec.option_table import Option, Shape
@@ -88,7 +89,7 @@ def check_name(value: object) -> str | None:
 
 
 def given(
-    salt: Mapping[str, Callable[..., Any]],
+    salt: Salt,
     kind: str,
     name: str,
     spec: dict[str, Any],
@@ -105,7 +106,7 @@ def given(
     return Wanted(kind, name, loaded, options.get("keep", LEAST))
 
 
-def of_pillar(salt: Mapping[str, Callable[..., Any]], pillar: Any, kind: str) -> list[Wanted]:
+def of_pillar(salt: Salt, pillar: Any, kind: str) -> list[Wanted]:
     """Return the secrets or configs of the pillar ``swarm`` with their contents."""
     found = normalize.plain(pillar).get(kind) or {}
     return [given(salt, kind, name, one, f"swarm:{kind}:{name}") for name, one in found.items()]
