@@ -196,8 +196,7 @@ def get_users(name):
 
 
 def _client(name):
-    url = __salt__["config.get"]("swarm_docker_url")
-    return engine_api.connect(url, what=f"network {name}")
+    return engine_api.connect_local(__salt__, f"network {name}")
 
 
 def _judge(client):

@@ -23,7 +23,7 @@ _CERTIFICATE = "swarm/certificates/swarm-node.crt"
 
 def connect(salt: Salt) -> contextlib.AbstractContextManager[Any]:
     """Return a context manager that yields a client of this host's engine."""
-    return engine_api.connect(salt["config.get"]("swarm_docker_url"), what="swarm mode")
+    return engine_api.connect_local(salt, "swarm mode")
 
 
 def swarm(client: Any) -> dict[str, Any]:

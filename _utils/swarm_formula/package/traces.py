@@ -45,11 +45,12 @@ def bridges(salt: Salt) -> list[str]:
     does not tell whether it has created it.
     """
     found = list(_BRIDGES)
-    with contextlib.suppress(errors.SwarmError):
-        url = salt["config.get"]("swarm_docker_url")
-        with engine_api.connect(url, what="the engine's networks") as client:
-            networks = client.networks(filters={"driver": "bridge"})
-            found += [f"br-{one['Id'][:12]}" for one in networks if not _is_named(one)]
+    with (
+        contextlib.suppress(errors.SwarmError),
+        engine_api.connect_local(salt, "the engine's networks") as client,
+    ):
+        networks = client.networks(filters={"driver": "bridge"})
+        found += [f"br-{one['Id'][:12]}" for one in networks if not _is_named(one)]
     return found
 
 
