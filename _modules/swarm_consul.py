@@ -169,7 +169,7 @@ def renewed(kind):
     kind
         ``gossip`` or ``acl``.
     """
-    return renewal.renewed(_minion(), kind)
+    return renewal.unfinished(_minion(), kind) or True
 
 
 def wait(timeout=None):

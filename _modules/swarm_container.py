@@ -280,5 +280,4 @@ def logs(name, lines=10):
 
 
 def _client(name, timeout=60):
-    url = __salt__["config.get"]("swarm_docker_url")
-    return engine_api.connect(url, timeout, what=f"container {name}")
+    return engine_api.connect_local(__salt__, f"container {name}", timeout)

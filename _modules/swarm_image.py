@@ -195,5 +195,4 @@ def remove_unused(name, ours=(), test=False):
 
 
 def _client(name, timeout=60):
-    url = __salt__["config.get"]("swarm_docker_url")
-    return engine_api.connect(url, timeout, what=f"image {name}")
+    return engine_api.connect_local(__salt__, f"image {name}", timeout)

@@ -8,7 +8,7 @@ import contextlib
 
 from swarm_formula.consul import agent_api
 from swarm_formula.core import errors, modes
-from swarm_formula.docker import engine_api, stale_endpoints
+from swarm_formula.docker import engine_api, network_spec, stale_endpoints
 from swarm_formula.docker import networks as docker_networks
 from swarm_formula.overlay import keeper, kv_store, routes
 from swarm_formula.salt import dry_run
@@ -40,7 +40,7 @@ def get(name):
         if network is None:
             return None
         found = {"id": network["Id"], "users": docker_networks.users(client, network)}
-    return {"name": name, **docker_networks.current(network), **found}
+    return {"name": name, **network_spec.current(network), **found}
 
 
 def apply(name, spec, test=False):
@@ -62,7 +62,7 @@ def apply(name, spec, test=False):
     test
         Change nothing. A missing engine counts as an engine without the network.
     """
-    changes = _apply(name, docker_networks.wanted(name, spec), test)
+    changes = _apply(name, network_spec.wanted(name, spec), test)
     if test:
         dry_run.note(__context__, "networks", {name: changes})
     return changes
@@ -71,7 +71,7 @@ def apply(name, spec, test=False):
 def _apply(name, wanted, test):
     with engine_api.unless_absent(test), _client(name) as client:
         return docker_networks.apply(client, name, wanted, test, _judge(client))
-    return docker_networks.differences(wanted, None)
+    return network_spec.differences(wanted, None)
 
 
 def remove(name, test=False):
@@ -196,8 +196,7 @@ def get_users(name):
 
 
 def _client(name):
-    url = __salt__["config.get"]("swarm_docker_url")
-    return engine_api.connect(url, what=f"network {name}")
+    return engine_api.connect_local(__salt__, f"network {name}")
 
 
 def _judge(client):

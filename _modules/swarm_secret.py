@@ -5,9 +5,7 @@ Only the leader of the cluster changes them. On other nodes, functions that chan
 nothing and return ``None``. No function returns a content.
 """
 
-from swarm_formula.cluster import leading, membership, swarm_api
-from swarm_formula.salt import dry_run
-from swarm_formula.service import secrets_configs
+from swarm_formula.service import content_options, leader_versions, secrets_configs
 from swarm_formula.settings import parse
 from swarm_formula.spec import container_options
 
@@ -20,14 +18,10 @@ def __virtual__():
     return __virtualname__
 
 
-def _client():
-    return swarm_api.connect(__salt__)
-
-
 def _of_pillar():
     __salt__["swarm_settings.get"]()  # raises an error if the pillar is invalid
     # Not pillar.get: Salt 3008 masks the values that it returns to Python.
-    return secrets_configs.of_pillar(__salt__, __pillar__.get(parse.ROOT), _KIND)
+    return content_options.of_pillar(__salt__, __pillar__.get(parse.ROOT), _KIND)
 
 
 def versions():
@@ -42,10 +36,7 @@ def versions():
 
         salt m1 swarm_secret.versions
     """
-    with _client() as client:
-        if not membership.manager(swarm_api.swarm(client)):
-            return {}
-        return secrets_configs.listed(client, _KIND)
+    return leader_versions.listed(__salt__, _KIND)
 
 
 def planned():
@@ -62,7 +53,7 @@ def planned():
     return {one.name: secrets_configs.version(_KIND, one.name, one.content) for one in found}
 
 
-def apply(name, content=None, source=None, keep=secrets_configs.LEAST, test=False):
+def apply(name, content=None, source=None, keep=content_options.LEAST, test=False):
     """
     Ensure the latest version of a secret has this content; return what changed.
 
@@ -87,23 +78,13 @@ def apply(name, content=None, source=None, keep=secrets_configs.LEAST, test=Fals
     test
         Change nothing.
     """
-    who = leading.role(__salt__, test)
-    if who == leading.IDLE:
-        return None
     spec = container_options.drop_unset(content=content, source=source, keep=keep)
-    wanted = [secrets_configs.given(__salt__, _KIND, name, spec)]
-    return _apply(wanted, who, test).get(name, {})
+    changes = _apply(lambda: [content_options.given(__salt__, _KIND, name, spec)], test)
+    return changes and changes.get(name, {})
 
 
-def _apply(wanted, who, test):
-    if who == leading.FOUNDS:
-        changes = secrets_configs.promised(wanted)
-    else:
-        with _client() as client:
-            changes = secrets_configs.apply_all(client, wanted, test)
-    if test:
-        dry_run.note(__context__, _KIND, changes)
-    return changes
+def _apply(read, test):
+    return leader_versions.apply(__salt__, __context__, _KIND, read, test)
 
 
 def apply_all(test=False):
@@ -118,8 +99,7 @@ def apply_all(test=False):
     """
     if not __salt__["swarm_settings.get"]()[_KIND]:
         return {}
-    who = leading.role(__salt__, test)
-    return None if who == leading.IDLE else _apply(_of_pillar(), who, test)
+    return _apply(_of_pillar, test)
 
 
 def remove(name, test=False):
@@ -138,9 +118,4 @@ def remove(name, test=False):
     test
         Change nothing.
     """
-    who = leading.role(__salt__, test)
-    if who != leading.LEADS:
-        return None if who == leading.IDLE else {}
-    gone = dry_run.noted(__context__, test).gone
-    with _client() as client:
-        return secrets_configs.remove(client, _KIND, name, test, gone)
+    return leader_versions.remove(__salt__, __context__, _KIND, name, test)

@@ -96,4 +96,4 @@ def remove(name, test=False):
 
 
 def _client(name):
-    return engine_api.connect(__salt__["config.get"]("swarm_docker_url"), what=f"volume {name}")
+    return engine_api.connect_local(__salt__, f"volume {name}")

@@ -12,8 +12,8 @@ import yaml
 
 from swarm_formula.classic import kept_options
 from swarm_formula.compose import keys as compose_keys
-from swarm_formula.docker import networks, volumes
-from swarm_formula.service import secrets_configs
+from swarm_formula.docker import network_spec, volumes
+from swarm_formula.service import content_options
 from swarm_formula.spec import (
     option_table,
     service_mounts,
@@ -117,8 +117,8 @@ OURS = {
         *of_parts("ports", service_ports.FIELDS),
     },
     "docker_stack": set(stack_file.OPTIONS),
-    "docker_secret and docker_config": set(secrets_configs.OPTIONS),
-    "docker_network": set(networks.FIELDS),
+    "docker_secret and docker_config": set(content_options.OPTIONS),
+    "docker_network": set(network_spec.FIELDS),
     "docker_volume": set(volumes.OPTIONS),
 }
 

@@ -16,7 +16,7 @@ from swarm_formula.builtin import node_changes, node_removal
 from swarm_formula.cluster import node_claims, swarm_api
 from swarm_formula.consul import agent_api, container_spec
 from swarm_formula.core import errors
-from swarm_formula.daemon import daemon_json, systemd_unit
+from swarm_formula.daemon import daemon_json, daemon_merge, systemd_unit
 from swarm_formula.salt.execution import Minion
 from swarm_formula.settings import parse, schema, warnings
 from swarm_formula.standalone import containers, flags, manager_info
@@ -168,9 +168,10 @@ infos = st.fixed_dictionaries(
 def test_info_is_understood_or_refused(info):
     with contextlib.suppress(errors.ApiError):
         manager = manager_info.parse(info, "10.77.0.11:3375")
-        manager_info.unhealthy({"m1": manager}, "10.77.0.11:2275")
-        manager_info.unknown_labels({"m1": manager}, "10.77.0.11:2275", {"zone=a"})
-        manager_info.no_primary({"m1": manager, "m2": "no connection"})
+        said = manager_info.Answers({"m1": manager}, {"m2": "no connection"})
+        manager_info.unhealthy(said, "10.77.0.11:2275")
+        manager_info.unknown_labels(said, "10.77.0.11:2275", {"zone=a"})
+        manager_info.no_primary(said)
 
 
 @given(anything)
@@ -283,7 +284,7 @@ def wants(draw):
 
 @given(configs(), wants())
 def test_merge_holds_all_that_is_wanted(config, wanted):
-    merged_config, _ = daemon_json.merge(config, wanted, {})
+    merged_config, _ = daemon_merge.merge(config, wanted, {})
     for key, value in wanted.items():
         if key == "labels":
             assert set(value) <= set(merged_config["labels"])
@@ -293,8 +294,8 @@ def test_merge_holds_all_that_is_wanted(config, wanted):
 
 @given(configs(), wants())
 def test_merge_twice_is_merge_once(config, wanted):
-    once, record = daemon_json.merge(config, wanted, {})
-    again, same = daemon_json.merge(once, wanted, record)
+    once, record = daemon_merge.merge(config, wanted, {})
+    again, same = daemon_merge.merge(once, wanted, record)
     assert (again, same) == (once, record)
     assert json.dumps(again) == json.dumps(once)
 
@@ -302,9 +303,9 @@ def test_merge_twice_is_merge_once(config, wanted):
 @given(configs(), wants(), wants())
 def test_path_to_what_is_wanted_does_not_matter(config, first, second):
     """Whatever pillar wanted before, what it wants now gives the same as on a fresh host."""
-    detour, record = daemon_json.merge(*_arguments(config, first), {})
-    detour, _ = daemon_json.merge(detour, second, record)
-    direct, _ = daemon_json.merge(*_arguments(config, second), {})
+    detour, record = daemon_merge.merge(*_arguments(config, first), {})
+    detour, _ = daemon_merge.merge(detour, second, record)
+    direct, _ = daemon_merge.merge(*_arguments(config, second), {})
     assert _unordered(detour) == _unordered(direct)
 
 
@@ -312,8 +313,8 @@ def test_path_to_what_is_wanted_does_not_matter(config, first, second):
 def test_all_taken_back_leaves_the_file_of_before(config, several):
     current, record = copy.deepcopy(config), {}
     for wanted in several:
-        current, record = daemon_json.merge(current, wanted, record)
-    current, record = daemon_json.merge(current, {}, record)
+        current, record = daemon_merge.merge(current, wanted, record)
+    current, record = daemon_merge.merge(current, {}, record)
     assert current == config
     assert record == {}
 
@@ -321,20 +322,20 @@ def test_all_taken_back_leaves_the_file_of_before(config, several):
 @given(configs(), wants(), configs())
 def test_what_an_admin_changes_meanwhile_stays(config, wanted, admins):
     """Keys and labels that an admin sets after us are not ours to take away."""
-    current, record = daemon_json.merge(config, wanted, {})
+    current, record = daemon_merge.merge(config, wanted, {})
     theirs = {key: one for key, one in admins.items() if key not in wanted}
     current = {**current, **theirs}
-    left, _ = daemon_json.merge(current, {}, record)
+    left, _ = daemon_merge.merge(current, {}, record)
     assert {key: left.get(key) for key in theirs} == theirs
 
 
 @given(configs(), wants(), st.sampled_from(["tier=web", "tier=db"]))
 def test_label_that_an_admin_adds_meanwhile_stays(config, wanted, label):
-    current, record = daemon_json.merge(config, wanted, {})
+    current, record = daemon_merge.merge(config, wanted, {})
     current = {**current, "labels": [*current.get("labels", []), label]}
-    still, record = daemon_json.merge(current, wanted, record)
+    still, record = daemon_merge.merge(current, wanted, record)
     assert label in still["labels"]
-    left, _ = daemon_json.merge(still, {}, record)
+    left, _ = daemon_merge.merge(still, {}, record)
     assert set(left["labels"]) == {label, *config.get("labels", [])}
 
 
@@ -343,31 +344,31 @@ def test_overlay_and_the_rest_are_apart(config, wanted, store):
     """The two steps of a run merge one after the other, and neither undoes the other."""
     keys = daemon_json.OVERLAY_KEYS
     overlay = {"cluster-store": store, "cluster-advertise": "10.77.0.11:2275"}
-    current, record = daemon_json.merge(config, wanted, {})
-    both, record = daemon_json.merge(current, overlay, record, keys)
+    current, record = daemon_merge.merge(config, wanted, {})
+    both, record = daemon_merge.merge(current, overlay, record, keys)
     assert overlay.items() <= both.items()
-    assert daemon_json.merge(both, wanted, record) == (both, record)
-    assert daemon_json.merge(both, overlay, record, keys) == (both, record)
-    without, record = daemon_json.merge(both, {}, record, keys)
+    assert daemon_merge.merge(both, wanted, record) == (both, record)
+    assert daemon_merge.merge(both, overlay, record, keys) == (both, record)
+    without, record = daemon_merge.merge(both, {}, record, keys)
     assert without == current
-    assert daemon_json.merge(without, {}, record)[0] == config
+    assert daemon_merge.merge(without, {}, record)[0] == config
 
 
 @given(configs(), configs())
 def test_diff_is_empty_only_for_equal_files(old, new):
-    assert (daemon_json.diff(old, new) == {}) == (old == new)
+    assert (daemon_merge.diff(old, new) == {}) == (old == new)
 
 
 @given(anything.filter(lambda one: isinstance(one, dict)), wants())
 def test_merge_takes_any_json_object_or_says_what_is_wrong(config, wanted):
     with contextlib.suppress(errors.SwarmError):
-        daemon_json.merge(config, wanted, {})
+        daemon_merge.merge(config, wanted, {})
 
 
 @given(st.dictionaries(st.just("labels"), anything), label_lists)
 def test_merge_takes_any_labels_or_says_what_is_wrong(config, labels):
     with contextlib.suppress(errors.SwarmError):
-        daemon_json.merge(config, {"labels": labels}, {})
+        daemon_merge.merge(config, {"labels": labels}, {})
 
 
 def _arguments(config, wanted):

@@ -9,9 +9,9 @@ from typing import Any
 
 from swarm_formula.cluster import membership, node_info, node_quorum, swarm_api
 from swarm_formula.core import archive, errors
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import dockerd
-from swarm_formula.salt.execution import Salt
 
 
 def save(salt: Salt, settings: Settings, path: str | None, force: bool) -> Path:

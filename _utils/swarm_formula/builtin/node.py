@@ -6,8 +6,8 @@ from typing import Any
 
 from swarm_formula.cluster import node_info, swarm_api
 from swarm_formula.core import member_rules
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
-from swarm_formula.salt.execution import Salt
 
 
 def check(salt: Salt) -> None:

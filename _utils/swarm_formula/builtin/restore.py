@@ -11,9 +11,9 @@ from typing import Any
 from swarm_formula.builtin import backup
 from swarm_formula.cluster import entry, membership, swarm_api
 from swarm_formula.core import addresses, archive, errors, wait
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json, dockerd
-from swarm_formula.salt.execution import Salt
 
 # Seconds to wait until an engine without a quorum reports that it is a manager.
 _WAKING = 30

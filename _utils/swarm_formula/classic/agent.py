@@ -3,18 +3,16 @@ Run the agent of classic mode on a host, and keep its node registered in the sto
 """
 
 import time
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from swarm_formula.classic import container
 from swarm_formula.consul import agent_api, config_file
 from swarm_formula.core import addresses, errors, wait
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import container_actions
 from swarm_formula.standalone import container_names, containers
 from swarm_formula.tls import cert_files
-
-Salt = Mapping[str, Callable[..., Any]]
 
 
 def apply(salt: Salt, settings: Settings, test: bool) -> dict[str, Any]:

@@ -4,14 +4,14 @@ Start, replace and remove the containers of classic mode: the manager and the ag
 
 import contextlib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal
 
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import trial
 from swarm_formula.standalone import container_names
 
-Salt = Mapping[str, Callable[..., Any]]
 Section = Literal["manager", "agent"]
 
 _SECTIONS: tuple[Section, ...] = ("manager", "agent")

@@ -3,17 +3,15 @@ Ask the managers of classic mode, and wait until they report what is due.
 """
 
 import time
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from swarm_formula.classic import container
 from swarm_formula.core import errors, wait
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json
 from swarm_formula.standalone import containers, manager_info, registration
 from swarm_formula.tls import cert_files
-
-Salt = Mapping[str, Callable[..., Any]]
 
 # Seconds that the managers have to pick up new labels before the engine is reloaded.
 _NUDGE = 5
@@ -21,22 +19,19 @@ _NUDGE = 5
 
 def managers(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return the answer of every manager in the pillar, or the error if it does not answer."""
-    return {
-        name: manager_info.plain(said)
-        if isinstance(said, manager_info.Manager)
-        else {"error": said}
-        for name, said in _ask(settings).items()
-    }
+    said = _ask(settings)
+    answers = {name: manager_info.plain(one) for name, one in said.managers.items()}
+    return {**answers, **{name: {"error": text} for name, text in said.errors.items()}}
 
 
-def _ask(settings: Settings) -> dict[str, manager_info.Manager | str]:
-    found: dict[str, manager_info.Manager | str] = {}
+def _ask(settings: Settings) -> manager_info.Answers:
+    found = manager_info.Answers({}, {})
     tls = containers.manager_tls(settings, cert_files.NODE.current())
     for name, endpoint in containers.manager_endpoints(settings).items():
         try:
-            found[name] = manager_info.fetch(endpoint, tls)
+            found.managers[name] = manager_info.fetch(endpoint, tls)
         except errors.ApiError as err:
-            found[name] = str(err)
+            found.errors[name] = str(err)
     return found
 
 
@@ -56,12 +51,10 @@ def wait_primary(salt: Salt, settings: Settings, timeout: float | None) -> str:
     return primary
 
 
-def _own_silence(settings: Settings, said: dict[str, manager_info.Manager | str]) -> str | None:
+def _own_silence(settings: Settings, said: manager_info.Answers) -> str | None:
     """Return that this node's manager does not answer, which the primary does not notice."""
-    own = said.get(settings["id"])
-    return (
-        f"the manager on {settings['id']} does not answer: {own}" if isinstance(own, str) else None
-    )
+    own = said.errors.get(settings["id"])
+    return f"the manager on {settings['id']} does not answer: {own}" if own is not None else None
 
 
 def wait_healthy(salt: Salt, settings: Settings, timeout: float | None) -> None:

@@ -3,18 +3,17 @@ Run the manager of classic mode on a host; another one is primary before it stop
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from swarm_formula.classic import container
 from swarm_formula.consul import agent_api, config_file, restart_lock
 from swarm_formula.core import errors
 from swarm_formula.core import wait as core_wait
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.standalone import container_names, containers, manager_info
 from swarm_formula.tls import cert_files
-
-Salt = Mapping[str, Callable[..., Any]]
 
 # Seconds that another manager has to become primary. A replica that did not reach the store on its
 # last attempt, as during a restart of Consul on its host, retries after 10 s.

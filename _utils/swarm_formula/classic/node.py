@@ -4,8 +4,8 @@ Look at this host as a node of classic mode.
 
 from typing import Any
 
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
-from swarm_formula.salt.execution import Salt
 from swarm_formula.standalone import containers
 
 

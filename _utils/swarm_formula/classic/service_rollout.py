@@ -70,15 +70,10 @@ def _recover(client: Any, seat: Seat) -> bool:
     if seat.leftover is None:
         return False
     if seat.kept is seat.leftover:
-        container_actions.put_back(client, seat.name, _meant_to_run(seat.kept))
+        container_actions.put_back(client, seat.name, container_actions.as_running(seat.kept))
     else:
         container_actions.delete(client, seat.leftover["Id"])
     return True
-
-
-def _meant_to_run(container: dict[str, Any]) -> dict[str, Any]:
-    """Return the container marked as running, so that a rollback starts it in any case."""
-    return {**container, "State": {**container["State"], "Running": True}}
 
 
 def _act(rollout: Rollout, seat: Seat) -> bool:
@@ -170,7 +165,7 @@ def _is_unplaced(err: Exception) -> bool:
 
 def _replace(rollout: Rollout, seat: Seat, kept: dict[str, Any]) -> None:
     client = rollout.client
-    old = _meant_to_run(kept) if seat.leftover else kept
+    old = container_actions.as_running(kept) if seat.leftover else kept
     make, trial = _make(rollout, seat.spec), watch.trial(client, seat.name, rollout.patience)
     try:
         container_actions.recreate(client, seat.name, make, old, trial)

@@ -2,11 +2,11 @@
 Check whether this node leads its cluster, or is to create one.
 """
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from swarm_formula.cluster import membership, node_info, swarm_api
 from swarm_formula.core import errors, wait
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 
 # Seconds that an engine may need to complete a change of its own role.
@@ -16,7 +16,7 @@ CHANGING = 10
 LEADS, FOUNDS, IDLE = "leads", "founds", "idle"
 
 
-def role(salt: Mapping[str, Callable[..., Any]], test: bool) -> str:
+def role(salt: Salt, test: bool) -> str:
     """Return what this node does about objects of its cluster in builtin mode."""
     if salt["swarm_leader.leads"]():
         return LEADS

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from swarm_formula.cluster import donors, leave, membership
 from swarm_formula.cluster.membership import JOIN, WAIT, Step
 from swarm_formula.core import addresses
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import mine as salt_mine
 
@@ -163,9 +164,7 @@ def _without(known: Known, foreign: Mapping[str, set[str]]) -> Known:
     )
 
 
-def ask(
-    salt: Mapping[str, Callable[..., Any]], names: Iterable[str], function: str
-) -> dict[str, Any]:
+def ask(salt: Salt, names: Iterable[str], function: str) -> dict[str, Any]:
     """Run a function on minions through the master; return their answers."""
     wanted = list(names)
     if not wanted:
@@ -174,12 +173,12 @@ def ask(
     return answer if isinstance(answer, dict) else {}
 
 
-def lists(salt: Mapping[str, Callable[..., Any]], names: Iterable[str]) -> dict[str, Any]:
+def lists(salt: Salt, names: Iterable[str]) -> dict[str, Any]:
     """Ask minions for their lists of nodes; only managers with a leader return one."""
     return ask(salt, names, _LIST)
 
 
-def managers(salt: Mapping[str, Callable[..., Any]], settings: Settings) -> list[str]:
+def managers(salt: Salt, settings: Settings) -> list[str]:
     """Ask all members for a cluster of this swarm; return the IDs of its managers."""
     members = salt_mine.members(settings)
     answers = salt["publish.publish"](members, _LIST, tgt_type=salt_mine.TYPE, timeout=_ANSWER)
@@ -189,9 +188,7 @@ def managers(salt: Mapping[str, Callable[..., Any]], settings: Settings) -> list
     )
 
 
-def listing(
-    salt: Mapping[str, Callable[..., Any]], settings: Settings, former: Iterable[str] = ()
-) -> dict[str, Any]:
+def listing(salt: Salt, settings: Settings, former: Iterable[str] = ()) -> dict[str, Any]:
     """
     Return the list of nodes of a manager with a leader, empty if none answers.
 
@@ -210,7 +207,7 @@ def listing(
     return {**found[0], "nodes": nodes} if found else {}
 
 
-def _listings(salt: Mapping[str, Callable[..., Any]], names: Iterable[str]) -> list[dict[str, Any]]:
+def _listings(salt: Salt, names: Iterable[str]) -> list[dict[str, Any]]:
     return [one for one in lists(salt, names).values() if leave.is_listing(one)]
 
 

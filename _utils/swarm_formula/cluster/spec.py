@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from swarm_formula.core import checks, normalize
 from swarm_formula.core.settings_types import Builtin, Settings
-from swarm_formula.spec import service_values
+from swarm_formula.spec import service_amounts
 from swarm_formula.tls import pki
 
 _PEM = "-----BEGIN CERTIFICATE-----"
@@ -90,14 +90,14 @@ _SETTINGS: dict[str, _Setting] = {
         checks.duration(1),
         ("Dispatcher", "HeartbeatPeriod"),
         _nanoseconds,
-        service_values.spelled,
+        service_amounts.spelled,
         5 * 10**9,
     ),
     "cert-expiry": _Setting(
         checks.duration(3600, "Docker takes no less than an hour", _YEARS),
         ("CAConfig", "NodeCertExpiry"),
         _nanoseconds,
-        service_values.spelled,
+        service_amounts.spelled,
         90 * 24 * 3600 * 10**9,
     ),
     "ca-rotation": _Setting(_ANY, ("CAConfig", "ForceRotate")),

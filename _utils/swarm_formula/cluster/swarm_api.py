@@ -10,6 +10,7 @@ from typing import Any
 
 from swarm_formula.cluster import leave, membership, node_info, peers
 from swarm_formula.core import addresses, errors, host_files
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 from swarm_formula.tls import pki
@@ -20,9 +21,9 @@ _KNOCK = 2
 _CERTIFICATE = "swarm/certificates/swarm-node.crt"
 
 
-def connect(salt: Mapping[str, Callable[..., Any]]) -> contextlib.AbstractContextManager[Any]:
+def connect(salt: Salt) -> contextlib.AbstractContextManager[Any]:
     """Return a context manager that yields a client of this host's engine."""
-    return engine_api.connect(salt["config.get"]("swarm_docker_url"), what="swarm mode")
+    return engine_api.connect_local(salt, "swarm mode")
 
 
 def swarm(client: Any) -> dict[str, Any]:

@@ -27,46 +27,46 @@ def respec(client: Any, node: str, changed: Callable[[dict[str, Any]], dict[str,
     swarm_api.retried(change)
 
 
+def _respec_cluster(
+    client: Any,
+    what: str,
+    changed: Callable[[dict[str, Any]], dict[str, Any]],
+    query: str = "",
+) -> None:
+    """Replace the cluster's spec by what ``changed`` makes of the current one."""
+
+    def change() -> None:
+        with engine_api.translated(what):
+            now = client.inspect_swarm()
+            path = f"/swarm/update?{query}version={now['Version']['Index']}"
+            engine_api.post(client, path, json=changed(now["Spec"]))
+
+    swarm_api.retried(change)
+
+
 def update_cluster(client: Any, options: Mapping[str, Any]) -> None:
     """Merge the options of the pillar into the cluster's spec, and keep the rest."""
 
-    def change() -> None:
-        with engine_api.translated("the cluster"):
-            now = client.inspect_swarm()
-            path = f"/swarm/update?version={now['Version']['Index']}"
-            engine_api.post(client, path, json=cluster_spec.merged(now["Spec"], options))
-
     try:
-        swarm_api.retried(change)
+        _respec_cluster(client, "the cluster", lambda spec: cluster_spec.merged(spec, options))
     except errors.ApiError as err:
         raise errors.ApiError(f"{err}{cluster_spec.cure(str(err))}") from err
 
 
 def rotate(client: Any, managers: bool = False) -> None:
     """Rotate the join token for workers, or both; nodes that have joined stay in the cluster."""
-    which = "rotateWorkerToken=true" + ("&rotateManagerToken=true" if managers else "")
-
-    def change() -> None:
-        with engine_api.translated("the join tokens"):
-            now = client.inspect_swarm()
-            path = f"/swarm/update?{which}&version={now['Version']['Index']}"
-            engine_api.post(client, path, json=now["Spec"])
-
-    swarm_api.retried(change)
+    which = "rotateWorkerToken=true&" + ("rotateManagerToken=true&" if managers else "")
+    _respec_cluster(client, "the join tokens", lambda spec: spec, which)
 
 
 def sign_by(client: Any, cert: str, key: str) -> None:
     """Set another CA for the cluster, which rotates to it node by node."""
+    authority = {"SigningCACert": cert, "SigningCAKey": key}
 
-    def change() -> None:
-        with engine_api.translated("the CA of swarm:builtin:signing_ca_cert"):
-            now = client.inspect_swarm()
-            authority = {"SigningCACert": cert, "SigningCAKey": key}
-            spec = {**now["Spec"], "CAConfig": {**now["Spec"].get("CAConfig", {}), **authority}}
-            path = f"/swarm/update?version={now['Version']['Index']}"
-            engine_api.post(client, path, json=spec)
+    def changed(spec: dict[str, Any]) -> dict[str, Any]:
+        return {**spec, "CAConfig": {**spec.get("CAConfig", {}), **authority}}
 
-    swarm_api.retried(change)
+    _respec_cluster(client, "the CA of swarm:builtin:signing_ca_cert", changed)
 
 
 def await_rotation(

@@ -14,7 +14,7 @@ from swarm_formula.compose.service import Names
 from swarm_formula.core import checks, normalize
 from swarm_formula.core import faults as core_faults
 from swarm_formula.core.faults import Fault, FaultError
-from swarm_formula.service import secrets_configs
+from swarm_formula.service import content_options
 
 _SECTIONS = ("services", "networks", "volumes", "secrets", "configs")
 _OTHERS = ("version", "name")
@@ -32,7 +32,7 @@ class Stack(NamedTuple):
     name: str
     services: dict[str, dict[str, Any]]  # options in their canonical form
     networks: dict[str, dict[str, Any]]  # settings of those to create
-    files: list[secrets_configs.Wanted]  # secrets and configs to create
+    files: list[content_options.Wanted]  # secrets and configs to create
     kept: dict[str, set[str]]  # names that the file has, by kind, used or not
     ignored: list[str]  # keys that have no effect, each with the reason
 
@@ -127,7 +127,7 @@ def _stack(objects: Objects) -> tuple[Stack, list[Fault]]:
     networks = _networks(objects, things["networks"], services)
     files = [
         found
-        for kind in secrets_configs.KINDS
+        for kind in content_options.KINDS
         for key, one in things[kind].items()
         if not one.external and (found := objects.file(kind, key, one))
     ]

@@ -9,8 +9,8 @@ from swarm_formula.compose import values
 from swarm_formula.compose.keys import NAMESPACE
 from swarm_formula.core import faults, normalize
 from swarm_formula.core.faults import Fault, FaultError
-from swarm_formula.docker import networks
-from swarm_formula.service import secrets_configs
+from swarm_formula.docker import network_spec
+from swarm_formula.service import content_options
 
 _OBJECT = ("external", "name", "labels")
 # Keys of an object, beside the common ones; and those that are refused, with the reason.
@@ -61,7 +61,7 @@ class Objects:
 
     def refuse_twins(self, things: dict[str, dict[str, Thing]]) -> None:
         """Refuse two definitions of one object: the last one would win."""
-        for kind in ("networks", *secrets_configs.KINDS):
+        for kind in ("networks", *content_options.KINDS):
             seen: dict[str, str] = {}
             for key, one in things[kind].items():
                 first = seen.setdefault(one.name, key)
@@ -83,7 +83,7 @@ class Objects:
 
     def _check_keys(self, kind: str, path: str, given: Mapping[str, Any]) -> None:
         for key, value in given.items():
-            if kind in secrets_configs.KINDS and key in _NOT_KEPT:
+            if kind in content_options.KINDS and key in _NOT_KEPT:
                 self.faults.append(Fault(f"{path}:{key}", value, _NOT_KEPT[key]))
             elif key not in KEYS[kind] + _OBJECT:
                 self.faults.append(faults.unknown_key(path, key, KEYS[kind] + _OBJECT))
@@ -140,7 +140,7 @@ class Objects:
     def _normal(self, key: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
         found = {}
         for option, value in wanted.items():
-            normal, expects = networks.FIELDS[option]
+            normal, expects = network_spec.FIELDS[option]
             try:
                 found[option] = normal(value)
             except (ValueError, TypeError, AttributeError):
@@ -163,10 +163,10 @@ class Objects:
                 raise FaultError(option, "subnet, gateway or ip_range")
         return pool
 
-    def file(self, kind: str, key: str, one: Thing) -> secrets_configs.Wanted | None:
+    def file(self, kind: str, key: str, one: Thing) -> content_options.Wanted | None:
         """Return a secret or config to create, ``None`` if it has a fault."""
         path = self.place(kind, key)
-        if want := secrets_configs.check_name(one.name):
+        if want := content_options.check_name(one.name):
             self.faults.append(Fault(path, one.name, want))
             return None
         sources = [each for each in _SOURCES if each in one.given]
@@ -184,7 +184,7 @@ class Objects:
         except (TypeError, ValueError, AttributeError):
             self._wrong(kind, key, "labels")
         else:
-            return secrets_configs.Wanted(kind, one.name, content, labels=labels)
+            return content_options.Wanted(kind, one.name, content, labels=labels)
         return None
 
     def _content(self, source: str, value: str) -> bytes:

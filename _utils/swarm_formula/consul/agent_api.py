@@ -123,13 +123,17 @@ def leader(client: Client) -> str:
     return str(call("leader", client.status.leader) or "")
 
 
+def put(client: Client, verb: str, path: str, what: str) -> None:
+    """Send a request to the agent that the library lacks, or sends in a wrong form."""
+    answer = call(verb, client.http.put, lambda response: response, f"/v1/agent/{path}")
+    if answer.code != requests.codes.ok:
+        raise errors.StoreError(f"Consul refuses ({what}): {answer.body}")
+
+
 def expel(client: Client, name: str) -> None:
     """Remove a member that is gone from Consul (force-leave)."""
     # The library's force_leave sends a GET request, which Consul refuses since 1.0.
-    path = f"/v1/agent/force-leave/{name}"
-    answer = call("expel", client.http.put, lambda response: response, path)
-    if answer.code != requests.codes.ok:
-        raise errors.StoreError(f"Consul refuses (expel {name}): {answer.body}")
+    put(client, "expel", f"force-leave/{name}", f"expel {name}")
 
 
 def _lock(client: Client) -> tuple[str | None, str]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from swarm_formula.consul import acl, agent_api
 from swarm_formula.core import archive, errors, host_files, wait
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
-from swarm_formula.salt.execution import Salt
 
 # Seconds to wait until Consul has elected a leader.
 _ELECTING = 30

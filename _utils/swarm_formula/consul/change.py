@@ -6,7 +6,7 @@ only in its turn, and only while the remaining servers are a majority.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from swarm_formula.consul import config_file, container_spec, leave, raft, repla
 from swarm_formula.consul.raft import Standing
 from swarm_formula.consul.standing import Consul
 from swarm_formula.core import addresses, errors
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 
 
@@ -25,7 +26,7 @@ class Change:
         Salt's execution modules.
     """
 
-    def __init__(self, settings: Settings, salt: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(self, settings: Settings, salt: Salt) -> None:
         self._consul = Consul(settings, salt)
         self._settings, self._salt, self._me = settings, salt, settings["id"]
         self._found = Standing()

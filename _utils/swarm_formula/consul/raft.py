@@ -201,14 +201,9 @@ def not_in(found: Standing, me: str) -> str | None:
 
 def join(client: agent_api.Client, address: str) -> None:
     """Make this host's Consul join the cluster through the agent at an address."""
-    path = f"/v1/agent/join/{address}"
-    answer = agent_api.call("join", client.http.put, lambda response: response, path)
-    if answer.code != requests.codes.ok:
-        raise errors.StoreError(f"Consul refuses (join {address}): {answer.body}")
+    agent_api.put(client, "join", f"join/{address}", f"join {address}")
 
 
 def leave(client: agent_api.Client) -> None:
     """Make this host's Consul leave and stop. Only other servers can tell whether it is out."""
-    answer = agent_api.call("leave", client.http.put, lambda response: response, "/v1/agent/leave")
-    if answer.code != requests.codes.ok:
-        raise errors.StoreError(f"Consul refuses (leave): {answer.body}")
+    agent_api.put(client, "leave", "leave", "leave")

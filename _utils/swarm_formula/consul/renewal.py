@@ -4,7 +4,7 @@ Replace the gossip key or the management token in Consul, on one host.
 ``tls.consul_secrets`` has the phases that the CA goes through, and makes the new one.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 from swarm_formula.consul import acl, config_file, keyring
 from swarm_formula.core import errors
@@ -41,7 +41,7 @@ def admit(minion: Minion, kind: str) -> bool:
 def retire(minion: Minion, kind: str) -> bool:
     """Have Consul forget the old one, once this node uses the new one; return ``True``."""
     settings = minion.settings()
-    if (why := renewed(minion, kind)) is not True:
+    if why := unfinished(minion, kind):
         raise errors.SwarmError(why)
     old = consul_secrets.former(published(minion, settings, kind), kind)
     if kind == consul_secrets.TOKEN:
@@ -51,16 +51,16 @@ def retire(minion: Minion, kind: str) -> bool:
     return True
 
 
-def renewed(minion: Minion, kind: str) -> Literal[True] | str:
-    """Return ``True`` if this node starts Consul with the current one, else what it lacks."""
+def unfinished(minion: Minion, kind: str) -> str | None:
+    """Return what this node lacks, ``None`` if it starts Consul with the current one."""
     settings = minion.settings()
     if kind == consul_secrets.TOKEN:
         if not settings["is_server"]:
-            return True
+            return None
         used, current = acl.management(), published(minion, settings, kind).get("token")
     else:
         used = config_file.config().get("encrypt")
         current = published(minion, settings, kind).get("gossip")
     if used and used == current:
-        return True
+        return None
     return f"Consul of {settings['id']} starts with the old one: apply swarm there"

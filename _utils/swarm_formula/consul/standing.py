@@ -3,12 +3,13 @@ Read how Consul on one host sees the servers.
 """
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from swarm_formula.consul import acl, agent_api, config_file, raft
 from swarm_formula.consul.raft import Standing
 from swarm_formula.core import errors
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 
 
@@ -20,7 +21,7 @@ class Consul:
         Salt's execution modules.
     """
 
-    def __init__(self, settings: Settings, salt: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(self, settings: Settings, salt: Salt) -> None:
         self.settings, self.salt = settings, salt
         self.me, self.limit = settings["id"], settings["timeout"]
         self.name = settings["consul"]["container"]

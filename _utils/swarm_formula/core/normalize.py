@@ -11,7 +11,7 @@ import posixpath
 import re
 import shlex
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 # More CPUs than any host has, but small enough that Docker returns the number unchanged.
@@ -108,11 +108,16 @@ def flag(value: Any) -> bool:
     return bool(value)
 
 
-def devices(value: Any) -> list[str]:
-    """Return devices, sorted, as ``path:path in the container:rights``."""
+def _sorted(value: Any, normal: Callable[[str], str]) -> list[str]:
+    """Return the normalized items of a list, each once."""
     if isinstance(value, str):
         raise TypeError("found a string")
-    return sorted({_device(text(one)) for one in value or []})
+    return sorted({normal(text(one)) for one in value or []})
+
+
+def devices(value: Any) -> list[str]:
+    """Return devices, sorted, as ``path:path in the container:rights``."""
+    return _sorted(value, _device)
 
 
 def _device(device: str) -> str:
@@ -153,9 +158,7 @@ def restart_policy(value: Any) -> str:
 
 def mounts(value: Any) -> list[str]:
     """Return mounts as sorted ``source:target[:options]``, without Docker's default options."""
-    if isinstance(value, str):
-        raise TypeError("found a string")
-    return sorted({_mount(text(one)) for one in value or []})
+    return _sorted(value, _mount)
 
 
 def _mount(mount: str) -> str:
@@ -171,9 +174,7 @@ def _mount(mount: str) -> str:
 
 def ports(value: Any) -> list[str]:
     """Return published ports, sorted, as ``[ip:]host:container/protocol``; empty host: any port."""
-    if isinstance(value, str):
-        raise TypeError("found a string")
-    return sorted({_port(text(one)) for one in value or []})
+    return _sorted(value, _port)
 
 
 def _port(port: str) -> str:
@@ -218,3 +219,10 @@ def ulimits(value: Any) -> dict[str, str]:
 def stamp(text: str) -> float:
     """Return Docker's time (``2026-01-02T03:04:05.678901234Z``) in seconds since the epoch."""
     return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))
+
+
+def dig(data: Any, path: Iterable[str]) -> Any:
+    """Return the value at a path of keys, ``None`` if a part of the path is missing."""
+    for key in path:
+        data = (data or {}).get(key)
+    return data

@@ -7,7 +7,7 @@ Check, start, stop and reload the Docker daemon, and read its errors from the jo
 import contextlib
 import filecmp
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,10 @@ from salt.exceptions import CommandExecutionError
 
 from swarm_formula.core import errors
 from swarm_formula.core import wait as core_wait
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import file_plan, systemd_unit
 from swarm_formula.docker import engine_api
-
-Salt = Mapping[str, Callable[..., Any]]
 
 # Seconds within which dockerd reports a reload by an event.
 _RELOAD = 15

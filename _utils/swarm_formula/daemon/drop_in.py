@@ -3,15 +3,13 @@ Plan the formula's drop-in for the systemd unit of the engine, by which it liste
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from swarm_formula.core import addresses, errors, host_files
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import dockerd, systemd_unit
-
-Salt = Mapping[str, Callable[..., Any]]
 
 _UNITS = Path("/etc/systemd/system")
 

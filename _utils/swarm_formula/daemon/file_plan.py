@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from swarm_formula.core import errors, host_files
 from swarm_formula.core.settings_types import Settings
-from swarm_formula.daemon import daemon_json, proxy
+from swarm_formula.daemon import daemon_json, daemon_merge, proxy
 
 DAEMON = Path("/etc/docker/daemon.json")
 
@@ -96,8 +96,8 @@ def plan(wanted: dict[str, Any], keys: tuple[str, ...] | None = None) -> Plan:
     """
     current = config()
     _refuse_hosts(current)
-    new, record = daemon_json.merge(current, wanted, recorded(), keys)
-    differs = daemon_json.diff(current, new)
+    new, record = daemon_merge.merge(current, wanted, recorded(), keys)
+    differs = daemon_merge.diff(current, new)
     if not differs:
         return Plan({}, {}, {}, record)
     files = {DAEMON: (host_files.read(DAEMON), _text(new))}
@@ -212,7 +212,7 @@ def _begin(plan: Plan, restart: bool, what: str) -> None:
     # Explicit defaults are recorded, too: if this run is interrupted, the next removes them.
     said = {} if restart else plan.resets
     passing = {
-        key: daemon_json.passing(key, entry, said[key])
+        key: daemon_merge.passing(key, entry, said[key])
         for key, entry in recorded().items()
         if key in said
     }

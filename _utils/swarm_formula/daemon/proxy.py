@@ -6,13 +6,14 @@ The password is in none of the reports and errors.
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from swarm_formula.core import host_files, modes
 from swarm_formula.core.faults import Fault
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import AnySettings, Proxy, Settings
 from swarm_formula.daemon import daemon_json
 from swarm_formula.salt import secret_store
@@ -74,7 +75,7 @@ def _urls(proxy: Proxy) -> dict[str, str]:
     return {key: url for key, url in pairs if url}
 
 
-def wanted(settings: Settings, salt: Mapping[str, Callable[..., Any]]) -> dict[str, str]:
+def wanted(settings: Settings, salt: Salt) -> dict[str, str]:
     """Return ``{"http-proxy": URL, ...}`` with the password, ``{}`` without a proxy in pillar."""
     proxy = settings["engine"]["proxy"]
     urls = _urls(proxy)

@@ -202,6 +202,11 @@ def _quietly(name: str, back: Callable[[], None]) -> None:
         log.error("cannot go back, the next run tries again: %s", err)
 
 
+def as_running(container: dict[str, Any]) -> dict[str, Any]:
+    """Return the container marked as running, so that a rollback starts it in any case."""
+    return {**container, "State": {**container["State"], "Running": True}}
+
+
 def put_back(client: Any, name: str, old: dict[str, Any]) -> None:
     """Restore the old container in place of the one that replaced it."""
     new = engine_api.container(client, name)

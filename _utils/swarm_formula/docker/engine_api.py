@@ -12,6 +12,7 @@ from typing import Any
 
 from swarm_formula.core import deadlines
 from swarm_formula.core import errors as core_errors
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.docker import reader
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,13 @@ def connect(
             yield client
         finally:
             client.close()
+
+
+def connect_local(
+    salt: Salt, what: str, timeout: float = 60
+) -> contextlib.AbstractContextManager[Any]:
+    """Connect to this host's engine; the minion option ``swarm_docker_url`` replaces its socket."""
+    return connect(salt["config.get"]("swarm_docker_url"), timeout, what=what)
 
 
 @contextlib.contextmanager

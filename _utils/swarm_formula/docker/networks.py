@@ -5,15 +5,12 @@ An overlay network of classic Swarm is stored in the key-value store: every engi
 sees it, and several minions create it at the same time. Exactly one must remain.
 """
 
-import difflib
-import ipaddress
 import time
 from collections.abc import Callable, Container
 from typing import Any
 
-from swarm_formula.core import errors, normalize
-from swarm_formula.docker import engine_api, stale_endpoints
-from swarm_formula.spec import container_options
+from swarm_formula.core import errors
+from swarm_formula.docker import engine_api, network_spec, stale_endpoints
 
 # Seconds until every engine sees in the store what another engine has written.
 SETTLE = 1.0
@@ -25,98 +22,6 @@ _REMOVAL = 10.0
 _REMOVALS = 3
 # Seconds that tasks of a removed service have to end.
 _LEAVING = 30
-
-
-def _subnet(value: Any) -> str:
-    return str(ipaddress.ip_network(value, strict=False)) if value else ""
-
-
-def _address(value: Any) -> str:
-    # Some drivers report the gateway with its prefix length.
-    return str(ipaddress.ip_interface(value).ip) if value else ""
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool | None):
-        raise TypeError
-    return bool(value)
-
-
-# For each setting, the function that normalizes it, and what it must be.
-FIELDS: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "driver": (lambda value: normalize.text(value) or "bridge", "a driver, such as overlay"),
-    "subnet": (_subnet, "a network, such as 10.1.0.0/24"),
-    "gateway": (_address, "an address in the subnet"),
-    "ip_range": (_subnet, "a part of the subnet"),
-    "options": (normalize.table, "a dictionary of plain values"),
-    "labels": (normalize.table, "a dictionary of plain values"),
-    "internal": (_flag, "true or false"),
-    "attachable": (_flag, "true or false"),
-}
-
-
-def wanted(name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    """Return the given settings of a network, normalized; raise an error if one is invalid."""
-    given = container_options.drop_unset(**spec)
-    return {key: _normal(name, key, value) for key, value in given.items()}
-
-
-def _normal(name: str, key: str, value: Any) -> Any:
-    if key not in FIELDS:
-        close = difflib.get_close_matches(key, FIELDS, n=1)
-        hint = f", did you mean '{close[0]}'?" if close else f": there are {', '.join(FIELDS)}"
-        raise errors.SettingsError(f"network {name}: there is no setting '{key}'{hint}")
-    normal, expects = FIELDS[key]
-    try:
-        return normal(value)
-    except (ValueError, TypeError, AttributeError) as err:
-        raise errors.SettingsError(
-            f"network {name}: '{key}' must be {expects}, found {value!r}"
-        ) from err
-
-
-def current(network: dict[str, Any]) -> dict[str, Any]:
-    """Return a network's settings from the output of ``docker network inspect``."""
-    pool: dict[str, Any] = next(iter((network.get("IPAM") or {}).get("Config") or []), {})
-    found = {
-        "driver": network["Driver"],
-        "subnet": pool.get("Subnet"),
-        "gateway": pool.get("Gateway"),
-        "ip_range": pool.get("IPRange"),
-        "options": network.get("Options"),
-        "labels": network.get("Labels"),
-        "internal": network.get("Internal"),
-        "attachable": network.get("Attachable"),
-    }
-    return {key: FIELDS[key][0](value) for key, value in found.items()}
-
-
-def differences(wanted: dict[str, Any], network: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the differences between the wanted and the present network."""
-    if network is None:
-        changes = {key: {"old": None, "new": value} for key, value in wanted.items()}
-        return {"state": {"old": "absent", "new": "present"}, **changes}
-    old = current(network)
-    # Drivers add options of their own: only the given options can be compared.
-    given = wanted.get("options", {})
-    old["options"] = {key: value for key, value in old["options"].items() if key in given}
-    return container_options.diff(old, wanted)
-
-
-def body(name: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the body of the request that creates a network with these settings."""
-    places = {"subnet": "Subnet", "gateway": "Gateway", "ip_range": "IPRange"}
-    pool = {places[key]: settings[key] for key in places if settings.get(key)}
-    return {
-        "Name": name,
-        "CheckDuplicate": True,
-        "Driver": settings.get("driver", "bridge"),
-        "Options": settings.get("options", {}),
-        "Labels": settings.get("labels", {}),
-        "Internal": settings.get("internal", False),
-        "Attachable": settings.get("attachable", False),
-        **({"IPAM": {"Config": [pool]}} if pool else {}),
-    }
 
 
 def find(client: Any, name: str) -> list[dict[str, Any]]:
@@ -152,7 +57,7 @@ def apply(
     """Ensure exactly one network has this name, with these settings; return what changed."""
     present = find(client, name)
     kept = present[0] if present else None
-    changes = differences(settings, kept)
+    changes = network_spec.differences(settings, kept)
     if kept and changes:
         what = f"cannot be changed ({', '.join(sorted(changes))})"
         _release(client, kept, what, test, judge)
@@ -255,9 +160,9 @@ def _execute(
     kept = present[0] if present else None
     if kept is None:
         _create(client, name, settings)
-    elif differences(settings, kept):
+    elif network_spec.differences(settings, kept):
         _recreate(client, name, settings, kept)
-    still = differences(settings, next(iter(find(client, name)), None))
+    still = network_spec.differences(settings, next(iter(find(client, name)), None))
     if still:
         raise errors.ApiError(
             f"network {name}: after the change, Docker still has other values for "
@@ -270,7 +175,9 @@ def _create(client: Any, name: str, settings: dict[str, Any]) -> None:
     what = f"network {name}"
     try:
         with engine_api.translated(what):
-            answer = engine_api.post(client, "/networks/create", json=body(name, settings))
+            answer = engine_api.post(
+                client, "/networks/create", json=network_spec.body(name, settings)
+            )
     except errors.ApiError as err:
         if not _appears(client, name):
             raise errors.ApiError(f"{err}{_cure(settings)}") from err
@@ -298,7 +205,9 @@ def _recreate(client: Any, name: str, settings: dict[str, Any], old: dict[str, A
     try:
         _create(client, name, settings)
     except errors.SwarmError:
-        engine_api.post(client, "/networks/create", json=body(name, current(old)))
+        engine_api.post(
+            client, "/networks/create", json=network_spec.body(name, network_spec.current(old))
+        )
         raise
 
 

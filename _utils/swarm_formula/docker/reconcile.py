@@ -121,7 +121,7 @@ def execute(client: Any, plan: Plan, image: dict[str, Any], trial: Trial | None 
     todo = action(container, differences(plan.wanted, container, image, base))
     log.info("container %s: %s", plan.name, todo)
     if container and trial:
-        container = _meant_to_run(container)
+        container = container_actions.as_running(container)
     _act(client, plan, todo, container, trial or _settled(client, plan.name))
     _check(client, plan, image)
 
@@ -136,7 +136,9 @@ def _act(
     if container and todo == "recreate":
         container_actions.recreate(client, plan.name, plan.wanted, container, trial)
     elif plan.leftover and plan.kept is plan.current:
-        container_actions.confirm(client, plan.name, _meant_to_run(plan.leftover), trial)
+        container_actions.confirm(
+            client, plan.name, container_actions.as_running(plan.leftover), trial
+        )
     elif todo:
         tried = todo in container_actions.STARTING
         with trial() if tried else contextlib.nullcontext():
@@ -164,12 +166,7 @@ def _repaired(client: Any, plan: Plan) -> dict[str, Any] | None:
     if plan.current:
         container_actions.delete(client, plan.current["Id"])
     client.rename(plan.kept["Id"], plan.name)
-    return _meant_to_run(plan.kept)
-
-
-def _meant_to_run(container: dict[str, Any]) -> dict[str, Any]:
-    """Return the container marked as running, so that a rollback starts it in any case."""
-    return {**container, "State": {**container["State"], "Running": True}}
+    return container_actions.as_running(plan.kept)
 
 
 def _check(client: Any, plan: Plan, image: dict[str, Any]) -> None:

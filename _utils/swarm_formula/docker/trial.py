@@ -4,17 +4,16 @@ Test a container that replaces another one, and report its log if it does not wo
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from swarm_formula.core import errors
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.docker.container_actions import Trial
 
 
 @contextlib.contextmanager
-def trial(
-    salt: Mapping[str, Callable[..., Any]], name: str, prove: Callable[[], None]
-) -> Iterator[None]:
+def trial(salt: Salt, name: str, prove: Callable[[], None]) -> Iterator[None]:
     """
     Run ``prove`` after a container was started; add the container's log to a timeout error.
 
@@ -30,7 +29,7 @@ def trial(
 
 
 def apply(
-    salt: Mapping[str, Callable[..., Any]],
+    salt: Salt,
     name: str,
     spec: dict[str, Any],
     within: Trial,
@@ -50,7 +49,7 @@ def apply(
 
 
 def replace(
-    salt: Mapping[str, Callable[..., Any]],
+    salt: Salt,
     name: str,
     spec: dict[str, Any],
     prove: Callable[[], None],

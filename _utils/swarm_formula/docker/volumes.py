@@ -53,9 +53,7 @@ def of_node(minion: str, volumes: Mapping[str, dict[str, Any]]) -> dict[str, dic
 
 def created(wanted: dict[str, Any]) -> dict[str, Any]:
     """Return the changes of a volume that does not exist yet."""
-    options = {key: one for key, one in wanted.items() if OPTIONS[key].path}
-    changes = {key: {"old": None, "new": one} for key, one in options.items()}
-    return {"state": {"old": "absent", "new": "present"}, **_shown(changes)}
+    return _shown(option_table.created(wanted, OPTIONS, "present"))
 
 
 def _shown(changes: dict[str, Any]) -> dict[str, Any]:

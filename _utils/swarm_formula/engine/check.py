@@ -2,17 +2,13 @@
 Check that the engine of this host supports the settings in the pillar.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from swarm_formula.core import errors, host_files
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json, dockerd, drop_in, file_plan, holdings, log_driver
 from swarm_formula.engine import mode_guard
 from swarm_formula.engine import preflight as engine_preflight
 from swarm_formula.tls import cert_files
-
-Salt = Mapping[str, Callable[..., Any]]
 
 
 def mode(settings: Settings, leaving: bool = False) -> None:

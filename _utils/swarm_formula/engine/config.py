@@ -2,19 +2,18 @@
 Plan the configuration of the engine by the pillar, and its removal.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from swarm_formula.core import errors
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json, dockerd, drop_in, file_plan, holdings
 from swarm_formula.daemon import proxy as daemon_proxy
 from swarm_formula.daemon.file_plan import Plan
 from swarm_formula.standalone import containers
 from swarm_formula.tls import cert_files
-
-Salt = Mapping[str, Callable[..., Any]]
 
 # Seconds to wait for a busy engine to answer.
 _PATIENCE = 30

@@ -6,15 +6,14 @@ Managers access the lock (``cluster.raft_lock``) directly, workers through a man
 
 import contextlib
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from swarm_formula.cluster import membership, node_info, node_quorum, raft_lock, swarm_api
 from swarm_formula.core import errors
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.engine import node_drain
-
-Salt = Mapping[str, Callable[..., Any]]
 
 TAKE, DRAIN, BACK, SETTLED, END = VERBS = ("take", "drain", "back", "settled", "end")
 # Seconds until a manager answers.

@@ -9,12 +9,13 @@ are set up all at once.
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from swarm_formula.cluster import membership, swarm_api
 from swarm_formula.consul import agent_api, restart_lock
 from swarm_formula.core import errors, host_files, modes, wait
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 from swarm_formula.engine import keeper as engine_keeper
@@ -25,7 +26,6 @@ from swarm_formula.tls import cert_files
 
 log = logging.getLogger(__name__)
 
-Salt = Mapping[str, Callable[..., Any]]
 
 # Limits in seconds: until services run again as before; while no manager can tell who has the turn,
 # or the quorum forbids a restart.

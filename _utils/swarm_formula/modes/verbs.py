@@ -14,8 +14,9 @@ from swarm_formula.classic import lead as classic_services
 from swarm_formula.classic import node as classic_node
 from swarm_formula.consul import backup as consul_backup
 from swarm_formula.core import archive
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Mode, Settings
-from swarm_formula.salt.execution import Minion, Salt
+from swarm_formula.salt.execution import Minion
 
 _Rows = list[dict[str, Any]] | None
 _Changes = dict[str, Any] | None

@@ -3,14 +3,13 @@ Hold the packages of the Docker Engine, so that apt upgrades none of them by its
 """
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from swarm_formula.core import host_files
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Engine
 from swarm_formula.daemon import package_set
-
-Salt = Mapping[str, Callable[..., Any]]
 
 
 def _all_held(salt: Salt) -> list[str]:

@@ -3,16 +3,15 @@ Plan which packages are installed with the Docker Engine, by what the repositori
 """
 
 import fnmatch
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from swarm_formula.core import errors
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Engine
 from swarm_formula.daemon import package_set
 from swarm_formula.package import apt
-
-Salt = Mapping[str, Callable[..., Any]]
 
 # apt allows only one of these on a host. The Docker snap, with its own engine, can coexist.
 # Those that the formula knows all packages of can be replaced.

@@ -3,13 +3,11 @@ Record an installation of the Docker Engine, so that a run that is killed in it 
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from swarm_formula.core import errors, host_files
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.package import dpkg
-
-Salt = Mapping[str, Callable[..., Any]]
 
 
 @contextlib.contextmanager

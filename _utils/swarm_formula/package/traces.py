@@ -9,11 +9,12 @@ https://docs.docker.com/engine/network/packet-filtering-firewalls/. The policy o
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from swarm_formula.core import errors
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.docker import engine_api
 
 # Bridges of networks that Docker creates itself, and the option with the name of another bridge.
@@ -36,7 +37,7 @@ _FORMS = (
 )
 
 
-def bridges(salt: Mapping[str, Callable[..., Any]]) -> list[str]:
+def bridges(salt: Salt) -> list[str]:
     """
     Return the bridges of the engine's networks; only Docker's own if it does not answer.
 
@@ -44,11 +45,12 @@ def bridges(salt: Mapping[str, Callable[..., Any]]) -> list[str]:
     does not tell whether it has created it.
     """
     found = list(_BRIDGES)
-    with contextlib.suppress(errors.SwarmError):
-        url = salt["config.get"]("swarm_docker_url")
-        with engine_api.connect(url, what="the engine's networks") as client:
-            networks = client.networks(filters={"driver": "bridge"})
-            found += [f"br-{one['Id'][:12]}" for one in networks if not _is_named(one)]
+    with (
+        contextlib.suppress(errors.SwarmError),
+        engine_api.connect_local(salt, "the engine's networks") as client,
+    ):
+        networks = client.networks(filters={"driver": "bridge"})
+        found += [f"br-{one['Id'][:12]}" for one in networks if not _is_named(one)]
     return found
 
 
@@ -56,7 +58,7 @@ def _is_named(network: Mapping[str, Any]) -> bool:
     return bool((network.get("Options") or {}).get(_NAME))
 
 
-def remove(salt: Mapping[str, Callable[..., Any]], names: Iterable[str]) -> list[str]:
+def remove(salt: Salt, names: Iterable[str]) -> list[str]:
     """
     Remove these bridges, and Docker's chains and rules; return what could not be removed.
 
@@ -91,14 +93,12 @@ def _is_used(name: str) -> bool:
     return ports.is_dir() and any(ports.iterdir())
 
 
-def _listing(salt: Mapping[str, Callable[..., Any]], tool: str) -> str:
+def _listing(salt: Salt, tool: str) -> str:
     done = salt["cmd.run_all"]([f"{tool}-save"], python_shell=False, ignore_retcode=True)
     return "" if done["retcode"] else done["stdout"]
 
 
-def _run(
-    salt: Mapping[str, Callable[..., Any]], command: list[str], stdin: str | None = None
-) -> str:
+def _run(salt: Salt, command: list[str], stdin: str | None = None) -> str:
     """Run a command; return its error, empty if there is none."""
     done = salt["cmd.run_all"](command, stdin=stdin, python_shell=False, ignore_retcode=True)
     return f"'{' '.join(command)}': {done['stderr'] or done['stdout']}" if done["retcode"] else ""

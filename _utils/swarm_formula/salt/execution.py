@@ -2,13 +2,12 @@
 Hold the Salt dunders of an execution module for utilities, which have none of their own.
 """
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, NamedTuple
 
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import mine as salt_mine
-
-Salt = Mapping[str, Callable[..., Any]]
 
 
 class Minion(NamedTuple):

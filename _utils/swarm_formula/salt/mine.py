@@ -5,10 +5,11 @@ Read and write Salt's mine, and limit which minions may read a value.
 import contextlib
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from swarm_formula.core import errors, member_rules, wait
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 
 MASK = "(not shown)"
@@ -64,7 +65,7 @@ class Mine:
 
     def __init__(
         self,
-        salt: Mapping[str, Callable[..., Any]],
+        salt: Salt,
         opts: Mapping[str, Any],
         context: MutableMapping[str, Any],
     ) -> None:

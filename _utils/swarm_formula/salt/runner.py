@@ -6,7 +6,7 @@ Holds the Salt dunders of the runner for utilities, which have none of their own
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
 import salt.client
@@ -15,6 +15,7 @@ import salt.utils.minions
 from salt.exceptions import SaltClientError, SaltReqTimeoutError
 
 from swarm_formula.core import errors
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.salt import minion_reports
 
 # Seconds until the master checks whether a job is still running, and for the replies to that check.
@@ -27,7 +28,7 @@ _WAITED = 60
 class Master(NamedTuple):
     """``__salt__``, ``__opts__`` and ``__context__`` of the calling runner."""
 
-    salt: Mapping[str, Callable[..., Any]]
+    salt: Salt
     opts: Mapping[str, Any]
     context: MutableMapping[str, Any]
 

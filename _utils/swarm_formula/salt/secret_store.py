@@ -2,18 +2,15 @@
 Load and save secrets, in Salt's ``sdb`` or in a file that only root can read; read other contents.
 """
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from swarm_formula.core import errors, host_files
+from swarm_formula.core.salt_types import Salt
 
 _SDB, _SALT = "sdb://", "salt://"
 
 
-def load(
-    salt: Mapping[str, Callable[..., Any]], place: str, missing: str | None = None, path: str = ""
-) -> str:
+def load(salt: Salt, place: str, missing: str | None = None, path: str = "") -> str:
     """
     Return the secret; raise an error if there is none, unless ``missing`` is given.
 
@@ -34,7 +31,7 @@ def load(
     raise errors.SwarmError(f"there is no secret in {place}{named}: put it there")
 
 
-def content(salt: Mapping[str, Callable[..., Any]], source: str, what: str) -> bytes:
+def content(salt: Salt, source: str, what: str) -> bytes:
     """Return a content exactly as it is in its file; ``sdb`` keeps texts."""
     if source.startswith(_SDB):
         return load(salt, source, path=what).encode()
@@ -46,7 +43,7 @@ def content(salt: Mapping[str, Callable[..., Any]], source: str, what: str) -> b
         raise errors.SwarmError(f"{what}: {source} cannot be read: {reason}") from None
 
 
-def save(salt: Mapping[str, Callable[..., Any]], place: str, secret: str) -> None:
+def save(salt: Salt, place: str, secret: str) -> None:
     """Save the secret."""
     if place.startswith(_SDB):
         if salt["sdb.set"](place, secret) is False or load(salt, place, missing="") != secret:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from swarm_formula.core import errors, faults
 from swarm_formula.core.faults import Fault
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.docker import engine_api
 from swarm_formula.salt import dry_run
 from swarm_formula.salt.dry_run import NOTHING_PENDING, Pending
@@ -24,9 +25,7 @@ _log = logging.getLogger(__name__)
 _UPDATE = "update"
 
 
-def pending(
-    salt: Mapping[str, Callable[..., Any]], context: MutableMapping[str, Any], test: bool
-) -> Pending:
+def pending(salt: Salt, context: MutableMapping[str, Any], test: bool) -> Pending:
     """Return what earlier states of a dry run would have made, from the pillar and besides it."""
     if not test:
         return NOTHING_PENDING

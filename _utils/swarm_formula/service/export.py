@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from swarm_formula.cluster import node_info, spec
 from swarm_formula.core import checks
-from swarm_formula.docker import networks as docker_networks
-from swarm_formula.service import secrets_configs
+from swarm_formula.docker import network_spec
+from swarm_formula.service import content_options, secrets_configs
 from swarm_formula.service.secrets_configs import Objects
 from swarm_formula.spec import service_spec
 
@@ -98,7 +98,7 @@ def _is_users(network: dict[str, Any]) -> bool:
 
 
 def _network(network: dict[str, Any]) -> dict[str, Any]:
-    found = docker_networks.current(network)
+    found = network_spec.current(network)
     found["options"] = {key: one for key, one in found["options"].items() if key != _OF_DRIVER}
     return {key: one for key, one in found.items() if one}
 
@@ -109,7 +109,7 @@ def _configs(found: Objects) -> dict[str, dict[str, Any]]:
     for name in sorted(secrets_configs.current(found)):
         row = secrets_configs.versions(found, name)
         content = _text(row[0]["Spec"].get("Data") or "")
-        keep = {"keep": len(row)} if len(row) > secrets_configs.LEAST else {}
+        keep = {"keep": len(row)} if len(row) > content_options.LEAST else {}
         if content:
             result[name] = {"content": content, **keep}
     return result

@@ -11,7 +11,7 @@ from swarm_formula.core import checks
 from swarm_formula.core.faults import Fault
 from swarm_formula.core.settings_types import Draft, Objects
 from swarm_formula.docker import volumes
-from swarm_formula.spec import container_options, service_parts, service_shapes
+from swarm_formula.spec import container_options, option_table, service_parts, service_shapes
 from swarm_formula.spec.option_table import Option, Shape
 
 OPTIONS: dict[str, Option] = {
@@ -34,8 +34,7 @@ OPTIONS: dict[str, Option] = {
 
 def conflicts(given: Mapping[str, Any], path: str) -> Iterator[Fault]:
     """Find a container without an image."""
-    if not given.get("image"):
-        yield Fault(f"{path}:image", None, OPTIONS["image"].shape.expects)
+    return option_table.lacking(given, path, OPTIONS)
 
 
 def of_node(minion: str, containers: Objects) -> Objects:

@@ -9,7 +9,7 @@ from swarm_formula.core import checks
 from swarm_formula.core.faults import Fault
 from swarm_formula.core.settings_types import Objects
 from swarm_formula.docker import volumes
-from swarm_formula.spec import service_parts
+from swarm_formula.spec import option_table, service_parts
 from swarm_formula.spec.option_table import Option, Shape
 
 _NAME = Shape(service_parts.text, "the name of a user or group")
@@ -37,8 +37,7 @@ OPTIONS: dict[str, Option] = {
 
 def conflicts(given: Mapping[str, Any], path: str) -> Iterator[Fault]:
     """Find a file without a content."""
-    if not given.get("source"):
-        yield Fault(f"{path}:source", None, OPTIONS["source"].shape.expects)
+    return option_table.lacking(given, path, OPTIONS)
 
 
 def of_node(minion: str, files: Objects) -> Objects:

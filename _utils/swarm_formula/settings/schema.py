@@ -12,7 +12,7 @@ from swarm_formula.cluster import spec
 from swarm_formula.core import checks
 from swarm_formula.core.faults import Fault
 from swarm_formula.docker import volumes
-from swarm_formula.service import secrets_configs
+from swarm_formula.service import content_options
 from swarm_formula.settings import host_containers, host_files
 from swarm_formula.spec import option_table, service_modes, service_options
 from swarm_formula.stack import file
@@ -309,15 +309,15 @@ SCHEMA: Fields = {
         checks.name, volumes.OPTIONS, lambda *_: iter(()), "volumes on each node, or some"
     ),
     "secrets": Objects(
-        secrets_configs.check_name,
-        secrets_configs.OPTIONS,
-        secrets_configs.conflicts,
+        content_options.check_name,
+        content_options.OPTIONS,
+        content_options.conflicts,
         "secrets of swarm mode",
     ),
     "configs": Objects(
-        secrets_configs.check_name,
-        secrets_configs.OPTIONS,
-        secrets_configs.conflicts,
+        content_options.check_name,
+        content_options.OPTIONS,
+        content_options.conflicts,
         "configs of swarm mode",
     ),
     "services": Objects(

@@ -152,7 +152,7 @@ def _normal(name: str, key: str, value: Any) -> Any:
 def current(container: Mapping[str, Any]) -> dict[str, Any]:
     """Return the normalized settings of a container from the output of ``docker inspect``."""
     found = {
-        key: field.normal(field.decode(_dig(container, field.path)))
+        key: field.normal(field.decode(normalize.dig(container, field.path)))
         for key, field in FIELDS.items()
         if key != "mounts"
     }
@@ -168,12 +168,6 @@ def _binds(mounts: list[dict[str, Any]]) -> list[str]:
         for mount in mounts
         if mount.get("Source") and mount.get("Type") in {"bind", "volume"}
     ]
-
-
-def _dig(data: Any, path: tuple[str, ...]) -> Any:
-    for key in path:
-        data = (data or {}).get(key)
-    return data
 
 
 def beyond_image(settings: Mapping[str, Any], image: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -11,10 +11,10 @@ default holds again.
 
 import copy
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from swarm_formula.core import errors
+from swarm_formula.core import errors, normalize
 from swarm_formula.core import faults as core_faults
 from swarm_formula.core.faults import Fault
 from swarm_formula.spec import container_options
@@ -127,6 +127,13 @@ def parsed(given: Any, table: Table, what: str) -> dict[str, Any]:
     return result
 
 
+def lacking(given: Mapping[str, Any], path: str, options: Table) -> Iterator[Fault]:
+    """Find the required options that are not given."""
+    for name, option in options.items():
+        if option.required and not given.get(name):
+            yield Fault(f"{path}:{name}", None, option.shape.expects)
+
+
 def refuse(faults: list[Fault], unchanged: bool = False) -> None:
     """
     Raise an error that lists all faults, if there are any.
@@ -139,15 +146,16 @@ def refuse(faults: list[Fault], unchanged: bool = False) -> None:
         raise errors.SettingsError(f"{text}. Nothing was changed" if unchanged else text)
 
 
-def _dig(spec: Any, path: Iterable[str]) -> Any:
-    for key in path:
-        spec = (spec or {}).get(key)
-    return spec
+def created(wanted: Mapping[str, Any], options: Table, state: str) -> dict[str, Any]:
+    """Return the changes of an object that does not exist yet, to a state such as ``present``."""
+    given = {key: one for key, one in wanted.items() if options[key].path}
+    changes = {key: {"old": None, "new": one} for key, one in given.items()}
+    return {"state": {"old": "absent", "new": state}, **changes}
 
 
 def current(spec: Mapping[str, Any], option: Option) -> Any:
     """Return the canonical value of an option in a spec of the API."""
-    raw = _dig(spec, option.path)
+    raw = normalize.dig(spec, option.path)
     if raw is None or raw in ("", [], {}):
         return option.default
     try:
@@ -192,7 +200,7 @@ def merged(
             _write(result, option, wanted[name])
     for option in table.values():
         *above, last = option.path or ("",)
-        if option.written and (place := _dig(result, above)) and last not in place:
+        if option.written and (place := normalize.dig(result, above)) and last not in place:
             place[last] = option.shape.encode(option.default)
     return result
 

@@ -5,6 +5,7 @@ The types of the options of a service: how a value is written, and what the API 
 from swarm_formula.core import normalize
 from swarm_formula.spec import (
     placement,
+    service_amounts,
     service_files,
     service_mounts,
     service_networks,
@@ -17,13 +18,13 @@ from swarm_formula.spec.option_table import Shape
 TEXT = Shape(service_parts.text, "a text")
 USER = Shape(service_values.user, 'a user in quotes, such as "1000:1000"')
 FLAG = Shape(service_parts.flag, "true or false, without quotes")
-COUNT = Shape(service_values.count, "a whole number, at least 0")
-RATIO = Shape(service_values.ratio, "a number from 0 to 1")
-SIZE = Shape(service_values.memory, "a size, such as 512m or 1g")
-SWAP = Shape(service_values.swap, "a size, such as 512m or 1g, or -1")
-PERCENT = Shape(service_values.percent, "a whole number from 0 to 100")
+COUNT = Shape(service_amounts.count, "a whole number, at least 0")
+RATIO = Shape(service_amounts.ratio, "a number from 0 to 1")
+SIZE = Shape(service_amounts.memory, "a size, such as 512m or 1g")
+SWAP = Shape(service_amounts.swap, "a size, such as 512m or 1g, or -1")
+PERCENT = Shape(service_amounts.percent, "a whole number from 0 to 100")
 CPUS = Shape(
-    service_values.cpus,
+    service_amounts.cpus,
     "a number of CPUs, such as 0.5",
     encode=lambda cpus: round(cpus * 1e9),
     decode=lambda raw: raw / 1e9,
@@ -35,10 +36,10 @@ GENERIC = Shape(
     decode=service_values.resources_found,
 )
 DURATION = Shape(
-    service_values.duration,
+    service_amounts.duration,
     "a duration, such as 1m30s",
-    encode=service_values.nanoseconds,
-    decode=service_values.spelled,
+    encode=service_amounts.nanoseconds,
+    decode=service_amounts.spelled,
 )
 WORDS = Shape(service_values.words, "a list of words, or one text")
 TEXTS = Shape(service_parts.texts, "a list of texts")
@@ -61,7 +62,7 @@ IMAGE = Shape(
 SOURCES = Shape(
     service_values.sources, "a list of salt://PATH, sdb://PROFILE/KEY or absolute paths on managers"
 )
-OOM_SCORE = Shape(service_values.oom_score, "a whole number from -1000 to 1000")
+OOM_SCORE = Shape(service_amounts.oom_score, "a whole number from -1000 to 1000")
 ISOLATION = Shape(
     service_parts.one_of("default", "process", "hyperv"), "default, process or hyperv"
 )

@@ -129,9 +129,7 @@ def whole(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]
 
 def created(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Return the changes of a service that does not exist yet."""
-    options = {key: one for key, one in wanted.items() if OPTIONS[key].path}
-    changes = {key: {"old": None, "new": one} for key, one in options.items()}
-    return {"state": {"old": "absent", "new": "running"}, **changes}
+    return option_table.created(wanted, OPTIONS, "running")
 
 
 def shown(changes: Mapping[str, Any]) -> dict[str, Any]:

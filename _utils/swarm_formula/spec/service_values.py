@@ -12,24 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from swarm_formula.core import checks, faults, normalize
+from swarm_formula.spec import service_amounts
 from swarm_formula.spec.service_parts import listed, one_of, text, texts
 
-# The API counts CPUs in billionths. A number from this on is meant so: it is a hundredth of a CPU,
-# the least that Docker takes.
-_NANO_CPUS = 10_000_000
-_LEAST_MEMORY = 4 << 20
-_SECOND = 10**9
-_MOST_OOM_SCORE, _MOST_PERCENT = 1000, 100
 # When the digest of an image is asked for.
 ALWAYS, CHANGED, NEVER = "always", "changed", "never"
-_UNITS = {
-    "h": 3600 * _SECOND,
-    "m": 60 * _SECOND,
-    "s": _SECOND,
-    "ms": 10**6,
-    "us": 10**3,
-    "ns": 1,
-}
 _SOURCE = re.compile(r"salt://\S+|sdb://[^/\s]+/\S+|/\S+")
 _CREDENTIALS = re.compile(r"(file|registry)://(\S+)")
 _CONSTRAINT = re.compile(r"([A-Za-z0-9_.-]+)\s*(==|!=)\s*(\S.*)")
@@ -42,20 +29,6 @@ _ATTRIBUTES = (
     "node.platform.arch",
 )
 _LABELS = ("node.labels.", "engine.labels.")
-
-
-def count(value: Any) -> int:
-    """Return a whole number that is not negative."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
-        raise ValueError("found no whole number of at least 0")
-    return value
-
-
-def oom_score(value: Any) -> int:
-    """Return a whole number from -1000 to 1000."""
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _MOST_OOM_SCORE:
-        raise ValueError("found no whole number from -1000 to 1000")
-    return value
 
 
 def source(value: Any) -> str:
@@ -93,63 +66,6 @@ def user(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
     return text(value)
-
-
-def ratio(value: Any) -> float:
-    """Return a number from 0 to 1."""
-    if isinstance(value, bool) or not 0 <= float(value) <= 1:
-        raise ValueError("found no number from 0 to 1")
-    return round(float(value), 6)
-
-
-def duration(value: Any) -> str:
-    """Return a duration: of 90s, 90 (seconds) and 90000000000 (nanoseconds), ``1m30s``."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= _SECOND:
-        return spelled(value)
-    if checks.duration(0)(value):
-        raise ValueError("found no duration from 0s to 48h")
-    return spelled(nanoseconds(value))
-
-
-def nanoseconds(value: Any) -> int:
-    """Return a duration in nanoseconds, as the API has it."""
-    return round(checks.seconds(value) * _SECOND)
-
-
-def spelled(nanoseconds: int) -> str:
-    """Return a number of nanoseconds as a duration such as ``1m30s``."""
-    parts = []
-    for unit, size in _UNITS.items():
-        number, nanoseconds = divmod(nanoseconds, size)
-        parts += [f"{number}{unit}"] if number else []
-    return "".join(parts) or "0s"
-
-
-def cpus(value: Any) -> float:
-    """Return a number of CPUs; 500000000 (the API's billionths) is 0.5."""
-    if isinstance(value, int) and value >= _NANO_CPUS:
-        return value / 1e9
-    return normalize.cpus(value)
-
-
-def memory(value: Any) -> int:
-    """Return a size of memory in bytes, 0 or at least the 4 MiB that Docker takes."""
-    found = normalize.size(value)
-    if 0 < found < _LEAST_MEMORY:
-        raise ValueError("found less than 4m, the least that Docker takes")
-    return found
-
-
-def swap(value: Any) -> int:
-    """Return a size of swap in bytes; -1 is any amount."""
-    return -1 if value in (-1, "-1") else normalize.size(value)
-
-
-def percent(value: Any) -> int:
-    """Return a whole number from 0 to 100."""
-    if count(value) > _MOST_PERCENT:
-        raise ValueError("found more than 100")
-    return int(value)
 
 
 def words(value: Any) -> list[str]:
@@ -223,7 +139,7 @@ def generic(value: Any) -> dict[str, int]:
     """Return generic resources as ``{kind: number}``."""
     if not isinstance(value, dict) or not all(value.values()):
         raise ValueError("found no mapping of kinds to numbers of at least 1")
-    return {text(kind): count(one) for kind, one in sorted(value.items())}
+    return {text(kind): service_amounts.count(one) for kind, one in sorted(value.items())}
 
 
 def resources(value: dict[str, int]) -> list[dict[str, Any]]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from swarm_formula.compose.file import Stack
 from swarm_formula.core import errors
-from swarm_formula.docker import networks
-from swarm_formula.service import apply, secrets_configs
+from swarm_formula.docker import network_spec
+from swarm_formula.service import apply, content_options, secrets_configs
 
 
 class Changes:
@@ -65,12 +65,12 @@ def promised(
     """
     changes = Changes(stacks)
     made = {
-        kind: {**pending.get(kind, {}), **versions(stacks, kind)} for kind in secrets_configs.KINDS
+        kind: {**pending.get(kind, {}), **versions(stacks, kind)} for kind in content_options.KINDS
     }
     for one in stacks:
         for name, settings in one.networks.items():
-            changes.add(one.name, "networks", name, networks.differences(settings, None))
-        for kind in secrets_configs.KINDS:
+            changes.add(one.name, "networks", name, network_spec.differences(settings, None))
+        for kind in content_options.KINDS:
             files = [each for each in one.files if each.kind == kind]
             for name, change in secrets_configs.promised(files).items():
                 changes.add(one.name, kind, name, change)

@@ -14,8 +14,9 @@ from swarm_formula.compose.file import Stack
 from swarm_formula.compose.objects import Source
 from swarm_formula.core import errors
 from swarm_formula.core.faults import Fault, FaultError
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.salt import secret_store
-from swarm_formula.service import secrets_configs
+from swarm_formula.service import content_options
 from swarm_formula.spec import option_table, service_parts, service_shapes
 from swarm_formula.spec.option_table import Option, Shape
 
@@ -29,7 +30,7 @@ def _content(value: Any) -> Any:
 
 
 OPTIONS = {
-    "source": Option(secrets_configs.SOURCE, (), "where the compose file is", hidden=True),
+    "source": Option(content_options.SOURCE, (), "where the compose file is", hidden=True),
     "content": Option(
         Shape(_content, "a compose file, as a text or as a mapping"), (), "itself", hidden=True
     ),
@@ -83,7 +84,7 @@ def parsed(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-def given(salt: Mapping[str, Callable[..., Any]], name: str, options: Mapping[str, Any]) -> Wanted:
+def given(salt: Salt, name: str, options: Mapping[str, Any]) -> Wanted:
     """Return a stack with the contents of its files; raise an error if the file is wrong."""
     what, source = f"stack {name}", options.get("source")
     if source:
@@ -95,7 +96,7 @@ def given(salt: Mapping[str, Callable[..., Any]], name: str, options: Mapping[st
     return Wanted(stack._replace(services=services), options.get("prune") or False)
 
 
-def _source(salt: Mapping[str, Callable[..., Any]], what: str, options: Mapping[str, Any]) -> Any:
+def _source(salt: Salt, what: str, options: Mapping[str, Any]) -> Any:
     text = _decoded(what, secret_store.content(salt, options["source"], what))
     if not options.get("template"):
         return text
@@ -116,9 +117,7 @@ def _decoded(what: str, content: bytes) -> str:
         raise errors.SettingsError(f"{what}: its file is no text in UTF-8") from None
 
 
-def _reader(
-    salt: Mapping[str, Callable[..., Any]], what: str, source: str | None
-) -> Callable[[str], bytes]:
+def _reader(salt: Salt, what: str, source: str | None) -> Callable[[str], bytes]:
     """Return a function that reads files beside the compose file, or from where they say."""
 
     def read(path: str) -> bytes:

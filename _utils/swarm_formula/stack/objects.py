@@ -11,10 +11,10 @@ from typing import Any
 from swarm_formula.compose.file import Stack
 from swarm_formula.compose.keys import NAMESPACE
 from swarm_formula.core.faults import Fault
-from swarm_formula.service import api, secrets_configs
+from swarm_formula.service import api, content_options, secrets_configs
 from swarm_formula.spec import service_spec
 
-_KINDS = ("networks", *secrets_configs.KINDS, "services")
+_KINDS = ("networks", *content_options.KINDS, "services")
 
 
 def _namespace(kind: str, one: Mapping[str, Any]) -> str | None:
@@ -43,7 +43,7 @@ class Cluster:
         self.objects: dict[str, dict[str, dict[str, Any]]] = {
             "services": found.services,
             "networks": {one["Name"]: one for one in api.described(client, found)},
-            **{kind: secrets_configs.objects(client, kind) for kind in secrets_configs.KINDS},
+            **{kind: secrets_configs.objects(client, kind) for kind in content_options.KINDS},
         }
 
     def of(self, stack: str, kind: str) -> dict[str, dict[str, Any]]:
@@ -53,7 +53,7 @@ class Cluster:
 
     def unnamed(self, stack: Stack, kind: str) -> dict[str, dict[str, Any]]:
         """Return the objects of a stack that its file does not name."""
-        named = secrets_configs.names(self.objects[kind]) if kind in secrets_configs.KINDS else {}
+        named = secrets_configs.names(self.objects[kind]) if kind in content_options.KINDS else {}
         kept = stack.kept[kind]
         found = self.of(stack.name, kind)
         return {one: each for one, each in found.items() if not {one, named.get(one)} & kept}
@@ -69,7 +69,7 @@ class Cluster:
     def strangers(self, stack: Stack) -> Iterator[Fault]:
         """Find objects that a stack would change, and that are not its own."""
         wanted = {"services": set(stack.services), "networks": set(stack.networks)}
-        for kind in secrets_configs.KINDS:
+        for kind in content_options.KINDS:
             named = secrets_configs.names(self.objects[kind])
             names = {one.name for one in stack.files if one.kind == kind}
             wanted[kind] = {one for one, name in named.items() if name in names}

@@ -11,7 +11,7 @@ from swarm_formula.compose.file import Stack
 from swarm_formula.core import errors
 from swarm_formula.docker import networks as docker_networks
 from swarm_formula.salt.dry_run import Pending
-from swarm_formula.service import api, apply, secrets_configs
+from swarm_formula.service import api, apply, content_options, secrets_configs
 from swarm_formula.service.apply import Run
 from swarm_formula.spec import option_table, service_spec
 from swarm_formula.stack import changes as stack_changes
@@ -50,7 +50,7 @@ def deploy(client: Any, wanted: list[Wanted], run: Run) -> dict[str, dict[str, A
             _objects(client, stacks, changes, test=False)
         _prune(cluster, pruned, changes, run, ("services",))
         _services(client, services, changes, run)
-        _prune(cluster, pruned, changes, run, ("networks", *secrets_configs.KINDS))
+        _prune(cluster, pruned, changes, run, ("networks", *content_options.KINDS))
     return changes.found()
 
 
@@ -59,7 +59,7 @@ def _pending(stacks: list[Stack], pending: Pending) -> Pending:
     networks = {name for one in stacks for name in one.networks}
     versions = {
         kind: {**pending.versions.get(kind, {}), **stack_changes.versions(stacks, kind)}
-        for kind in secrets_configs.KINDS
+        for kind in content_options.KINDS
     }
     return pending._replace(networks=pending.networks | networks, versions=versions)
 
@@ -98,7 +98,7 @@ def _remove(
 ) -> Iterator[str]:
     """Remove those objects of a stack that no service of others uses; yield the name of each."""
     free = found if kind == "services" else cluster.free(stack, kind, found)
-    if kind in secrets_configs.KINDS and not run.test:
+    if kind in content_options.KINDS and not run.test:
         yield from secrets_configs.discard(cluster.client, kind, list(free.values()))
         return
     for name in sorted(free):
@@ -116,7 +116,7 @@ def remove(client: Any, name: str, timeout: float, test: bool = False) -> dict[s
     cluster, run = Cluster(client), Run(timeout, test=test)
     changes = Changes([])
     with changes.told():
-        for kind in ("services", "networks", *secrets_configs.KINDS):
+        for kind in ("services", "networks", *content_options.KINDS):
             _remove_all(cluster, name, kind, changes, run)
     return changes.found().get(name, {})
 

@@ -4,11 +4,12 @@ Names of the formula's own containers, which the pillar may change while they ru
 Another container may have such a name by chance: its command tells it apart.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from swarm_formula.core import errors, host_files, modes
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 
@@ -59,14 +60,12 @@ def strangers(settings: Settings, commands: Mapping[str, Sequence[str]]) -> dict
     }
 
 
-def _own(salt: Mapping[str, Callable[..., Any]], section: Section, name: str) -> bool:
+def _own(salt: Salt, section: Section, name: str) -> bool:
     found = salt["swarm_container.get"](name)
     return bool(found) and is_ours(section, found["command"])
 
 
-def remove(
-    settings: Settings, salt: Mapping[str, Callable[..., Any]], section: Section, test: bool
-) -> dict[str, Any]:
+def remove(settings: Settings, salt: Salt, section: Section, test: bool) -> dict[str, Any]:
     """Remove a container if it is the formula's own; return what changed."""
     name, changes = settings[section]["container"], {}
     with engine_api.unless_absent(test):
@@ -77,15 +76,13 @@ def remove(
     return changes
 
 
-def others(settings: Settings, salt: Mapping[str, Callable[..., Any]]) -> set[str]:
+def others(settings: Settings, salt: Salt) -> set[str]:
     """Return the names of this engine's containers, except the formula's and swarm tasks."""
     there, names = set(salt["swarm_container.names"](tasks=False)), _names(settings)
     return there - {name for key, name in names.items() if name in there and _own(salt, key, name)}
 
 
-def rename(
-    settings: Settings, salt: Mapping[str, Callable[..., Any]], section: Section, test: bool
-) -> dict[str, Any]:
+def rename(settings: Settings, salt: Salt, section: Section, test: bool) -> dict[str, Any]:
     """Rename a container to its current name in the pillar; return what changed."""
     name, old = settings[section]["container"], _former(section)
     renamed = name != old and _is_free(salt, name, old, section)
@@ -96,7 +93,7 @@ def rename(
     return {"name": {"old": old, "new": name}} if renamed else {}
 
 
-def _is_free(salt: Mapping[str, Callable[..., Any]], name: str, old: str, section: Section) -> bool:
+def _is_free(salt: Salt, name: str, old: str, section: Section) -> bool:
     """Check whether the formula's container has the old name, and no container the new one."""
     get = salt["swarm_container.get"]
     try:

@@ -38,6 +38,13 @@ class Manager(NamedTuple):
     version: str
 
 
+class Answers(NamedTuple):
+    """The answers of the managers in the pillar, and the errors of those that do not answer."""
+
+    managers: dict[str, Manager]
+    errors: dict[str, str]
+
+
 _FIELDS = {
     "ID": "id",
     "Status": "status",
@@ -143,35 +150,30 @@ def label_pairs(node: Node) -> set[str]:
     return {pair.strip() for pair in node.labels.split(", ")}
 
 
-def _primary(said: dict[str, Manager | str]) -> Manager | None:
-    judges = [one for one in said.values() if isinstance(one, Manager) and one.role == "primary"]
-    return judges[0] if judges else None
+def _primary(said: Answers) -> Manager | None:
+    return next((one for one in said.managers.values() if one.role == "primary"), None)
 
 
-def primary(said: dict[str, Manager | str]) -> str | None:
-    """Return the primary's address from the managers' answers (a string is an error)."""
+def primary(said: Answers) -> str | None:
+    """Return the primary's address from the managers' answers."""
     judge = _primary(said)
     return judge.primary if judge else None
 
 
-def _errors(said: dict[str, Manager | str]) -> list[str]:
-    return [text for text in said.values() if isinstance(text, str)]
-
-
-def no_primary(said: dict[str, Manager | str]) -> str:
+def no_primary(said: Answers) -> str:
     """Return why there is no primary, as a sentence."""
-    replicas = sorted(name for name, one in said.items() if isinstance(one, Manager))
+    replicas = sorted(said.managers)
     parts = [f"replicas that wait for the lock: {', '.join(replicas)}"] if replicas else []
-    return "no manager is primary; " + "; ".join(parts + _errors(said))
+    return "no manager is primary; " + "; ".join([*parts, *said.errors.values()])
 
 
-def _seen_by_primary(said: dict[str, Manager | str], address: str) -> tuple[str, Node | None]:
+def _seen_by_primary(said: Answers, address: str) -> tuple[str, Node | None]:
     """Return the primary's address and its entry of a node; empty and ``None`` if no primary."""
     judge = _primary(said)
     return (judge.primary, judge.nodes.get(address)) if judge else ("", None)
 
 
-def unhealthy(said: dict[str, Manager | str], address: str) -> str | None:
+def unhealthy(said: Answers, address: str) -> str | None:
     """Return why the scheduler does not use the node at ``address``, ``None`` if it does."""
     judge, node = _seen_by_primary(said, address)
     if not judge:
@@ -184,7 +186,7 @@ def unhealthy(said: dict[str, Manager | str], address: str) -> str | None:
     return None
 
 
-def unknown_labels(said: dict[str, Manager | str], address: str, labels: set[str]) -> str | None:
+def unknown_labels(said: Answers, address: str, labels: set[str]) -> str | None:
     """Return which ``labels`` of a node the scheduler does not have yet, as a sentence."""
     judge, node = _seen_by_primary(said, address)
     lacking = sorted(labels - label_pairs(node)) if node else []

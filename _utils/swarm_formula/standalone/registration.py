@@ -7,10 +7,10 @@ back". A host that is back within the TTL of that key would stay ``Pending`` for
 """
 
 import contextlib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from swarm_formula.core import errors, wait
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 
 _ANOTHER = "shows up with another ID"
@@ -24,7 +24,7 @@ def is_due(settings: Settings, missing: str) -> bool:
 
 
 def renew(
-    salt: Mapping[str, Callable[..., Any]],
+    salt: Salt,
     settings: Settings,
     missing: Callable[[], str | None],
 ) -> None:

@@ -5,10 +5,10 @@ Managers are root on all engines, so a copy gives them nothing new. The master a
 ciphertext. Who gets a copy depends on the pillar of the minion that gives it, never on a request.
 """
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from swarm_formula.core import errors
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import ca_copy, ca_copy_store, ca_load, ca_state, seal
 from swarm_formula.tls.ca_copy import Copy
@@ -54,9 +54,7 @@ def _sealed(copy: Copy, minion: str, key: object) -> dict[str, Any]:
     return ca_copy.sealed(copy, minion, key)
 
 
-def fetch(
-    salt: Mapping[str, Callable[..., Any]], settings: Settings, published: dict[str, Any]
-) -> None:
+def fetch(salt: Salt, settings: Settings, published: dict[str, Any]) -> None:
     """Replace this host's copy by the CA's present state; the old one stays after an error."""
     me, ca = settings["id"], ca_state.minion(settings)
     key, cure = ca_copy_store.own_key(), f"{me} has no current copy of the CA of {ca}"
@@ -73,7 +71,7 @@ def fetch(
     ca_copy_store.keep({**told, "box": answer["box"]})
 
 
-def ask(salt: Mapping[str, Callable[..., Any]], minions: list[str], key: str) -> dict[str, object]:
+def ask(salt: Salt, minions: list[str], key: str) -> dict[str, object]:
     """Return the answers of minions, ``{minion: answer}``, encrypted for a key of this host."""
     request = {"key": seal.public(key)}
     answers = salt["publish.publish"](

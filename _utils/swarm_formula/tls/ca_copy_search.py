@@ -2,10 +2,10 @@
 Restore a lost CA from the copies of the managers.
 """
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from swarm_formula.core import errors, host_files, wait
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.mine import Mine
 from swarm_formula.tls import (
@@ -23,9 +23,7 @@ from swarm_formula.tls.ca_copy import Copy
 class Search:
     """The search of a CA's host for the copies of the CA that it has lost or never had."""
 
-    def __init__(
-        self, salt: Mapping[str, Callable[..., Any]], settings: Settings, mine: Mine
-    ) -> None:
+    def __init__(self, salt: Salt, settings: Settings, mine: Mine) -> None:
         self._salt, self._settings, self._mine = salt, settings, mine
         self._me = settings["id"]
         self._copies: list[Copy] = []

@@ -2,11 +2,11 @@
 Ensure this node has a valid certificate: signed by the swarm's own CA, or supplied by the user.
 """
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from swarm_formula.core import errors, host_files
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import secret_store
 from swarm_formula.salt.mine import Mine
@@ -21,7 +21,7 @@ STORES = {
 class Member(NamedTuple):
     """This host: its execution functions, its settings, and the access to the mine."""
 
-    salt: Mapping[str, Callable[..., Any]]
+    salt: Salt
     settings: Settings
     mine: Mine
 

@@ -2,10 +2,10 @@
 Request a certificate for a key of this node from the swarm's own CA, through the master.
 """
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from swarm_formula.core import errors, wait
+from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import caller
 from swarm_formula.tls import ca_state, pki
@@ -14,7 +14,7 @@ from swarm_formula.tls import ca_state, pki
 _ANSWER = 15
 
 
-def request(salt: Mapping[str, Callable[..., Any]], settings: Settings, key: str, kind: str) -> str:
+def request(salt: Salt, settings: Settings, key: str, kind: str) -> str:
     """Return a certificate for a key of this node, signed by the CA."""
     me, ca = settings["id"], ca_state.minion(settings)
     wanted = {

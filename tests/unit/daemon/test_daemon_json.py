@@ -1,7 +1,7 @@
 import pytest
 
 from swarm_formula.core import errors
-from swarm_formula.daemon import daemon_json
+from swarm_formula.daemon import daemon_json, daemon_merge
 from tests.unit.pillars import BUILTIN, FILES, VALID, settings_of
 
 
@@ -186,25 +186,25 @@ OURS = {"labels": {"ours": ["zone=a"], "before": ["rack=1"]}}
     ids=str,
 )
 def test_merge(current, wanted, record, result):
-    assert daemon_json.merge(current, wanted, record)[0] == result
+    assert daemon_merge.merge(current, wanted, record)[0] == result
 
 
 def test_merge_leaves_its_arguments_alone():
     current, wanted, record = {"labels": ["a=1"]}, {"labels": ["b=2"], "debug": True}, {}
-    daemon_json.merge(current, wanted, record)
+    daemon_merge.merge(current, wanted, record)
     assert (current, record) == ({"labels": ["a=1"]}, {})
     assert wanted == {"labels": ["b=2"], "debug": True}
 
 
 def test_record_keeps_the_first_value_of_an_admin():
-    _, record = daemon_json.merge({"mtu": 1500}, {"mtu": 1400}, {})
-    _, record = daemon_json.merge({"mtu": 1400}, {"mtu": 1300}, record)
+    _, record = daemon_merge.merge({"mtu": 1500}, {"mtu": 1400}, {})
+    _, record = daemon_merge.merge({"mtu": 1400}, {"mtu": 1300}, record)
     assert record == {"mtu": {"ours": 1300, "before": 1500}}
 
 
 def test_labels_that_are_no_list_are_refused():
     with pytest.raises(errors.SwarmError, match=r"labels in daemon.json are no list, but 'x'"):
-        daemon_json.merge({"labels": "x"}, {"labels": ["a=1"]}, {})
+        daemon_merge.merge({"labels": "x"}, {"labels": ["a=1"]}, {})
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_labels_that_are_no_list_are_refused():
     ids=str,
 )
 def test_restart_only_where_a_reload_is_not_enough(old, new, restart):
-    assert daemon_json.needs_restart(daemon_json.diff(old, new)) is restart
+    assert daemon_json.needs_restart(daemon_merge.diff(old, new)) is restart
 
 
 @pytest.mark.parametrize(
@@ -250,11 +250,11 @@ def test_restart_only_where_a_reload_is_not_enough(old, new, restart):
     ids=str,
 )
 def test_key_that_goes_is_told_as_its_default_where_an_engine_would_keep_it(old, new, told):
-    assert daemon_json.resets(daemon_json.diff(old, new)) == told
+    assert daemon_json.resets(daemon_merge.diff(old, new)) == told
 
 
 def test_diff_shows_both_sides():
-    assert daemon_json.diff({"a": 1, "b": 2, "c": 3}, {"b": 2, "c": 4, "d": 5}) == {
+    assert daemon_merge.diff({"a": 1, "b": 2, "c": 3}, {"b": 2, "c": 4, "d": 5}) == {
         "a": {"old": 1, "new": None},
         "c": {"old": 3, "new": 4},
         "d": {"old": None, "new": 5},

@@ -13,6 +13,7 @@ import pytest
 from swarm_formula.cluster import swarm_api
 from swarm_formula.core import errors
 from swarm_formula.docker import engine_api, images
+from tests.unit.execution import mocked
 
 
 class Engine(http.server.BaseHTTPRequestHandler):
@@ -63,6 +64,16 @@ def test_nobody_listens():
         engine_api.connect("unix:///nope.sock", what="container x"),
     ):
         pass
+
+
+def test_engine_of_this_host_is_at_the_socket_of_the_minion_option():
+    salt = mocked(config__get="unix:///nope.sock")
+    with (
+        pytest.raises(errors.EngineUnreachableError, match=r"network x: .*unix:///nope"),
+        engine_api.connect_local(salt, "network x"),
+    ):
+        pass
+    salt["config.get"].assert_called_once_with("swarm_docker_url")
 
 
 def test_the_engine_is_silent(engine):

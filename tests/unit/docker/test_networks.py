@@ -3,6 +3,7 @@ import pytest
 import requests
 
 from swarm_formula.core import errors
+from swarm_formula.docker import network_spec
 from swarm_formula.docker import networks as docker_networks
 from tests.unit.execution import own_time
 
@@ -24,33 +25,33 @@ def inspected(body):
 
 
 def wanted(**settings):
-    return docker_networks.wanted("net", settings)
+    return network_spec.wanted("net", settings)
 
 
-BARE = inspected(docker_networks.body("net", {"driver": "overlay"}))
+BARE = inspected(network_spec.body("net", {"driver": "overlay"}))
 
 
 def test_what_is_created_is_what_is_wanted():
-    body = docker_networks.body("net", wanted(**SPEC))
-    assert docker_networks.current(inspected(body)) == SPEC
-    assert set(SPEC) == set(docker_networks.FIELDS)
+    body = network_spec.body("net", wanted(**SPEC))
+    assert network_spec.current(inspected(body)) == SPEC
+    assert set(SPEC) == set(network_spec.FIELDS)
 
 
 @pytest.mark.parametrize("key", SPEC)
 def test_every_setting_is_compared(key):
     spec = {**SPEC, "driver": "bridge"}
-    assert set(docker_networks.differences(wanted(**{key: spec[key]}), BARE)) == {key}
+    assert set(network_spec.differences(wanted(**{key: spec[key]}), BARE)) == {key}
 
 
 def test_what_is_not_given_is_not_compared():
-    body = docker_networks.body("net", wanted(**SPEC))
-    assert docker_networks.differences({}, inspected(body)) == {}
+    body = network_spec.body("net", wanted(**SPEC))
+    assert network_spec.differences({}, inspected(body)) == {}
 
 
 def test_options_of_the_driver_are_not_compared():
     network = {**BARE, "Options": {"encrypted": "", "vxlanid_list": "4097"}}
-    assert docker_networks.differences(wanted(options={"encrypted": None}), network) == {}
-    assert docker_networks.differences(wanted(options={}), network) == {}
+    assert network_spec.differences(wanted(options={"encrypted": None}), network) == {}
+    assert network_spec.differences(wanted(options={}), network) == {}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_options_of_the_driver_are_not_compared():
     ],
 )
 def test_addresses_in_all_their_forms(ipam, spec):
-    assert docker_networks.differences(wanted(**spec), {**BARE, "IPAM": ipam}) == {}
+    assert network_spec.differences(wanted(**spec), {**BARE, "IPAM": ipam}) == {}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from swarm_formula.docker import engine_api
 from swarm_formula.service import apply as service_apply
-from swarm_formula.service import secrets_configs
+from swarm_formula.service import content_options, secrets_configs
 from tests.unit.service_api import Manager, options
 
 
@@ -34,7 +34,7 @@ def by_hand(manager, change):
 
 
 def content(manager, text):
-    secrets_configs.apply(manager, secrets_configs.Wanted("configs", "site", text.encode()))
+    secrets_configs.apply(manager, content_options.Wanted("configs", "site", text.encode()))
 
 
 def test_label_and_limit_that_others_have_set_survive_an_apply(manager):

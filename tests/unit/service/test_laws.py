@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from swarm_formula.cluster import node_info
 from swarm_formula.cluster import spec as cluster_spec
 from swarm_formula.core import member_rules
+from swarm_formula.docker import network_spec
 from swarm_formula.docker import networks as docker_networks
-from swarm_formula.service import api, export, secrets_configs
+from swarm_formula.service import api, content_options, export, secrets_configs
 from swarm_formula.service import apply as service_apply
 from swarm_formula.spec import service_spec
 from tests.unit.cluster_api import node
@@ -203,11 +204,11 @@ def built(manager, drawn):
     manager.swarm_ |= dict(zip(("DefaultAddrPool", "SubnetSize"), drawn["pool"], strict=True))
     for name, one in drawn["networks"].items():
         if name not in NETWORKS.values():
-            manager.post(manager, "/networks/create", docker_networks.body(name, one))
+            manager.post(manager, "/networks/create", network_spec.body(name, one))
     for kind, some in drawn["files"].items():
         for name, versions in some.items():
             for content in versions:
-                secrets_configs.apply(manager, secrets_configs.Wanted(kind, name, content, 100))
+                secrets_configs.apply(manager, content_options.Wanted(kind, name, content, 100))
     manager.run_(drawn["services"])
     for number, (one, _) in enumerate(drawn["others"]):
         body = service_spec.body(f"other{number}", parsed(one), NAMES)
@@ -252,8 +253,8 @@ def test_pillar_of_a_cluster_changes_nothing_in_it(patched, drawn):
             real = "active" if drained else one["Spec"]["Availability"]
             assert (wanted["availability"] or "active") == real
     for name, wanted in pillar.get("networks", {}).items():
-        assert docker_networks.apply(manager, name, docker_networks.wanted(name, wanted)) == {}
-    configs = secrets_configs.of_pillar({}, pillar, "configs")
+        assert docker_networks.apply(manager, name, network_spec.wanted(name, wanted)) == {}
+    configs = content_options.of_pillar({}, pillar, "configs")
     assert secrets_configs.apply_all(manager, configs) == {}
     wanted = found["services"]
     for test in (True, False):

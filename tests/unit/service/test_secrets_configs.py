@@ -8,11 +8,11 @@ import pytest
 
 from swarm_formula.core import errors
 from swarm_formula.service import apply as service_apply
-from swarm_formula.service import secrets_configs
+from swarm_formula.service import content_options, secrets_configs
 from tests.unit.execution import mocked
 from tests.unit.service_api import Manager, options, text
 
-KINDS = sorted(secrets_configs.KINDS)
+KINDS = sorted(content_options.KINDS)
 CONTENT = "the-content-itself"
 
 
@@ -22,7 +22,7 @@ def manager(monkeypatch):
 
 
 def apply(manager, kind, content, keep=2, test=False):
-    one = secrets_configs.Wanted(kind, "thing", content.encode(), keep)
+    one = content_options.Wanted(kind, "thing", content.encode(), keep)
     return secrets_configs.apply(manager, one, test)
 
 
@@ -143,9 +143,9 @@ def test_all_versions_are_removed(manager, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_changed_if_one_of_several_is_refused(manager, kind):
-    large = secrets_configs.Wanted(kind, "large", b"x" * 2_000_000)
+    large = content_options.Wanted(kind, "large", b"x" * 2_000_000)
     with pytest.raises(errors.SettingsError, match="large: found 2000000 bytes"):
-        secrets_configs.apply_all(manager, [secrets_configs.Wanted(kind, "thing", b"one"), large])
+        secrets_configs.apply_all(manager, [content_options.Wanted(kind, "thing", b"one"), large])
     assert manager.written == []
 
 
@@ -161,7 +161,7 @@ def test_name_of_a_secret_is_not_a_fast_hash_of_it():
 
 
 def given(spec, salt=None, name="thing", kind="secrets"):
-    return secrets_configs.given(salt or {}, kind, name, spec)
+    return content_options.given(salt or {}, kind, name, spec)
 
 
 def test_content_is_taken_exactly_as_it_is(tmp_path):

@@ -135,11 +135,11 @@ def test_engine_is_no_manager(info):
 @pytest.fixture
 def said(info):
     """Return what three managers say, one of which is off."""
-    return {
+    answers = {
         "m1": manager_info.parse(info("replica"), "10.77.0.11:3375"),
         "m2": manager_info.parse(info("primary"), "10.77.0.12:3375"),
-        "m3": "manager 10.77.0.13:3375: no connection",
     }
+    return manager_info.Answers(answers, {"m3": "manager 10.77.0.13:3375: no connection"})
 
 
 def test_primary_of_several(said):
@@ -148,12 +148,12 @@ def test_primary_of_several(said):
 
 def test_a_replicas_word_makes_no_primary(said):
     """A replica goes on naming a primary that is off."""
-    del said["m2"]
+    del said.managers["m2"]
     assert manager_info.primary(said) is None
 
 
 def test_no_primary_is_explained(said):
-    del said["m2"]
+    del said.managers["m2"]
     assert manager_info.no_primary(said) == (
         "no manager is primary; replicas that wait for the lock: m1;"
         " manager 10.77.0.13:3375: no connection"
@@ -183,7 +183,7 @@ def test_labels_that_the_scheduler_does_not_know_yet(said, labels, words):
 
 def test_labels_that_only_a_replica_does_not_know_are_no_matter(said, info):
     replica = json.loads(json.dumps(info("replica")).replace("zone=a", "zone=old"))
-    said["m1"] = manager_info.parse(replica, "10.77.0.11:3375")
+    said.managers["m1"] = manager_info.parse(replica, "10.77.0.11:3375")
     assert manager_info.unknown_labels(said, M1, {"zone=a"}) is None
 
 
@@ -209,11 +209,11 @@ def test_node_that_has_not_registered(said):
 )
 def test_unhealthy_node_is_explained(said, primary, details, words):
     primary["SystemStatus"] += node_lines(**details)
-    said["m2"] = manager_info.parse(primary, "10.77.0.12:3375")
+    said.managers["m2"] = manager_info.parse(primary, "10.77.0.12:3375")
     text = manager_info.unhealthy(said, "10.77.0.14:2275")
     assert re.search(words, text)
 
 
 def test_without_primary_nobody_judges(said):
-    del said["m2"]
+    del said.managers["m2"]
     assert manager_info.unhealthy(said, M1) == manager_info.no_primary(said)
