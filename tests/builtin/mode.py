@@ -93,12 +93,6 @@ class SwarmMode(Cluster):
         self.await_idle()
         return returns | super().state(sls, ",".join(sorted(silent)), queue=True, **kwargs)
 
-    def await_idle(self) -> None:
-        """Wait until no minion applies anything: 3008's command gives up on those in a queue."""
-        self.wait(
-            lambda: not any(self.lab.salt("*", "saltutil.is_running", "state.*").values()), 180
-        )
-
     def install_autojoin(self, **more: object) -> None:
         """Have the formula's engine and runner on the master, with more options of the engine."""
         autojoin = {"targets": ["m*"], "window": 2, "cooldown": 2, **more}

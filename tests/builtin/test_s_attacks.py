@@ -228,6 +228,7 @@ def _sees_refusals(found):
     return all("alert" in said for said in found.values())
 
 
+@pytest.mark.once
 def test_users_of_clients_are_let_in_by_all_engines(open_engines):
     mode = open_engines
     for user in ("root", "nobody"):
@@ -239,6 +240,7 @@ def test_users_of_clients_are_let_in_by_all_engines(open_engines):
         assert set(mode.lab.exec(VICTIM, *start, *login).stdout.split()) == set(mode.lab.hosts())
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("host", [ATTACKER, VICTIM])
 def test_certificate_of_a_node_is_taken_by_no_engine(open_engines, host):
     """Nor its own: root of a worker, or of a manager, has the socket there, and nothing more."""
@@ -247,6 +249,7 @@ def test_certificate_of_a_node_is_taken_by_no_engine(open_engines, host):
     assert _sees_refusals(found), found
 
 
+@pytest.mark.once
 def test_certificate_of_the_version_before_is_taken_by_no_engine(open_engines):
     mode = open_engines
     loot = mode.lab.exec("m1", "/opt/salt/bin/python3", "-c", OLD, ATTACKER).stdout
@@ -266,6 +269,7 @@ def _asked_to_sign(mode, csr, kind, address):
     return mode.lab.call(ATTACKER, "publish.publish", *arguments, timeout=90)["m1"]
 
 
+@pytest.mark.once
 def test_worker_asks_the_ca_in_vain_for_what_lets_it_in(open_engines):
     mode = open_engines
     csr, own = _csr(mode), mode.lab.address(ATTACKER)
@@ -277,6 +281,7 @@ def test_worker_asks_the_ca_in_vain_for_what_lets_it_in(open_engines):
     assert _sees_refusals(found), found
 
 
+@pytest.mark.once
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("address", "words"),
@@ -302,6 +307,7 @@ def _minions(mode, host):
     return int(mode.lab.exec(host, "pgrep", "-fc", "salt-minion", check=False).stdout)
 
 
+@pytest.mark.once
 @pytest.mark.long
 def test_sixty_requests_of_a_minion_that_is_no_member_hold_up_nobody(open_engines):
     mode = open_engines

@@ -1,11 +1,15 @@
 """
-The example of docs/workloads.md: HAProxy on a labelled host in front of a service that is scaled.
+The example of docs/workloads.md: HAProxy on a labelled host in front of a service that is scaled,
+and whose secret is rotated.
 """
 
+import contextlib
+import secrets
 import time
 
 import pytest
 
+from tests import hunt
 from tests.integration.cluster import WORKLOAD, changed
 
 pytestmark = [pytest.mark.once, pytest.mark.long]
@@ -19,6 +23,7 @@ defaults
     timeout client 5s
     timeout server 5s
     retries 3
+    retry-on all-retryable-errors
     option redispatch
 
 resolvers docker
@@ -41,6 +46,12 @@ cd / && { echo /usr/sbin/haproxy; ldd /usr/sbin/haproxy | grep -o '/[^ ]*'; } | 
 | docker import --change 'ENTRYPOINT ["/usr/sbin/haproxy", "-f", "/haproxy.cfg"]' - %s
 """
 PAGE = "hostname >/www/index.html && exec httpd -f -p 8080 -h /www"
+# A page by the secret, which does not show it.
+SHOWN = (
+    "sha256sum /run/secrets/password | cut -c1-64 >/www/index.html && exec httpd -f -p 8080 -h /www"
+)
+PASSWORD, CALLS, ROTATIONS, KEEP = "/srv/password", "/srv/calls", 100, 3
+CLIENT = "while :; do curl -sf -m 2 {url} || echo failed; sleep 0.1; done > " + CALLS
 
 
 def services(replicas):
@@ -80,16 +91,22 @@ def front(mode):
     for kind, names in (("service", ("front", "web")), ("config", ("haproxy",))):
         for name in names:
             mode.docker(leader, kind, "rm", name, check=False)
+    mode.lab.exec(
+        leader, "sh", "-c", "docker secret ls -q | xargs -r docker secret rm", check=False
+    )
     (mode.lab.settings.states / "haproxy.cfg").unlink()
 
 
-def apply(mode, replicas):
+def apply(mode, replicas, **more):
+    """Apply the example, with more keys of the service and of pillar."""
+    web, pillar = more.pop("web", {}), more
     nodes = {"m*": {}, FRONT: {"labels": {"role": "front"}}}
     mode.pillar(
         nodes=nodes,
         networks={"backend": {"driver": "overlay"}},
         configs={"haproxy": {"source": "salt://haproxy.cfg"}},
-        services=services(replicas),
+        services={**(every := services(replicas)), "web": {**every["web"], **web}},
+        **pillar,
     )
     return mode.apply()
 
@@ -99,6 +116,53 @@ def ask(mode, times=1):
     url = f"http://{mode.lab.address(FRONT)}/"
     call = f"for i in $(seq {times}); do curl -sf -m 2 {url} || echo; done"
     return [one.strip() for one in mode.lab.exec("salt", "sh", "-c", call).stdout.splitlines()]
+
+
+@contextlib.contextmanager
+def called(mode):
+    """Call the front ten times a second; give a list that holds the answers afterwards."""
+    script = CLIENT.format(url=f"http://{mode.lab.address(FRONT)}/")
+    unit = ["systemd-run", "--quiet", "--collect", "--unit=calls", "sh", "-c", script]
+    mode.lab.exec(LOST, *unit)
+    answers = []
+    try:
+        yield answers
+    finally:
+        mode.lab.exec(LOST, "systemctl", "stop", "calls")
+        answers += mode.lab.exec(LOST, "cat", CALLS).stdout.split()
+
+
+def test_a_secret_is_rotated_a_hundred_times_and_no_call_fails(front):
+    mark = secrets.token_hex(8)
+    rotated = {
+        "web": {
+            "args": [SHOWN],
+            "secrets": ["password"],
+            "stop_grace_period": "3s",
+            "update_config": {"order": "start-first", "monitor": "1s", "delay": "0s"},
+        },
+        "secrets": {"password": {"source": PASSWORD, "keep": KEEP}},
+    }
+
+    def rotate(number):
+        for host in front.lab.hosts():
+            front.lab.exec(host, "tee", PASSWORD, input=f"{mark}-{number}")
+        return apply(front, 2, **rotated)
+
+    rotate(0)
+    front.wait(lambda: ask(front) not in ([], [""]), 60)
+    with called(front) as answers:
+        for number in range(1, ROTATIONS + 1):
+            assert rotate(number), number
+    assert answers.count("failed") == 0, f"{answers.count('failed')} of {len(answers)}"
+    # Each content has answered, but for the ones whose tasks were replaced at once.
+    assert len({*answers}) > ROTATIONS / 2
+    kept = front.api(front.leader(), "/secrets")
+    assert len(kept) == KEEP
+    assert hunt.found(front.lab, mark) == {}
+    assert changed(front.state(test=True)) == {}
+    for host in front.lab.hosts():
+        front.lab.exec(host, "rm", PASSWORD)
 
 
 def test_a_request_from_outside_reaches_every_back_end_and_a_lost_host_is_borne(front):

@@ -63,6 +63,12 @@ class Cluster:
         words = [f"{key}={value}" for key, value in kwargs.items()]
         return self.lab.salt(target, "state.apply", sls, *words, timeout=600)
 
+    def await_idle(self) -> None:
+        """Wait until no minion applies anything: 3008's command gives up on those in a queue."""
+        self.wait(
+            lambda: not any(self.lab.salt("*", "saltutil.is_running", "state.*").values()), 180
+        )
+
     def apply(self, target: str = "*", **kwargs: object) -> dict:
         """Apply everything and insist that nothing fails; return what changed."""
         returns = self.state(target=target, **kwargs)

@@ -60,9 +60,15 @@ def update(minion: Minion, swarm: dict, settings: dict, known: Known) -> None:
     me, mine = settings["id"], minion.mine()
     if mine.masterless:
         return
+    # The record first: a node without one looks like a node of a cluster that is lost.
+    _update_record(minion, swarm, settings, known)
     told = known.claims.get(me), known.moved.get(me, "")
     if told != (swarm["NodeID"], swarm_api.former_address(swarm, settings)):
         mine.send(NODE, "swarm_builtin.claim")
+
+
+def _update_record(minion: Minion, swarm: dict, settings: dict, known: Known) -> None:
+    me, mine = settings["id"], minion.mine()
     if not membership.manager(swarm):
         if me in known.records and _is_worker(minion, swarm):
             mine.forget(CLUSTER)

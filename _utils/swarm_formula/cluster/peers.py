@@ -91,7 +91,8 @@ def own(
 
     The globs in ``swarm:nodes`` may match minions of other swarms as well. If a manager in the
     pillar has published a cluster, this cluster is used. If none has, a minion that has published
-    one may be a former manager or in another swarm, and is asked for the managers in its pillar.
+    one may be a former manager or in another swarm, and is asked for the managers in its pillar. So
+    is a minion that has published its node only, before this one would create a cluster.
 
     ask
         Returns the answers of the given minions to ``swarm_leader.list_nodes``.
@@ -99,9 +100,11 @@ def own(
     me, managers = settings["id"], settings["managers"]
     others = {name: one for name, one in known.records.items() if name not in {*managers, me}}
     named = [name for name in managers if name in known.records and name != me]
-    if not others or membership.manager(swarm):
-        return known
     active = swarm.get("LocalNodeState") == "active"
+    creates = membership.is_first(dict(settings)) and not active and not known.records
+    asked = [*others, *(sorted(known.claims.keys() - {me}) if creates else ())]
+    if not asked or membership.manager(dict(swarm)):
+        return known
     if named:
         ours = donors.donors(settings, known.records)
         if active:
@@ -112,7 +115,7 @@ def own(
         return _without(known, foreign)
     if active:
         return known  # its cluster cannot be determined yet
-    answers = {name: one for name, one in ask(list(others)).items() if leave.is_listing(one)}
+    answers = {name: one for name, one in ask(asked).items() if leave.is_listing(one)}
     foreign = {name: set(one["nodes"]) for name, one in answers.items() if _foreign(one, settings)}
     return _without(known, foreign)._replace(unsure=frozenset(others.keys() - answers.keys()))
 

@@ -64,6 +64,44 @@ def test_nobody_joins_by_a_manager_that_does_not_say_which_swarm_it_is_of(world,
     assert sorted(hosts(world)) == [("m1", "m2"), ("m3", "m4")]
 
 
+@pytest.mark.parametrize("told", [("m1",), ("m1", "m2")], ids=" ".join)
+def test_swarm_is_made_beside_another_one_whose_record_is_not_there_to_read(world, told):
+    """It is on its way, or its pillar lets only its own members read it."""
+    for host in ("m1", "m2"):
+        world.apply(host)
+    for host in ("m1", "m2"):
+        world.mine.pop((host, "swarm_cluster"), None)
+        if host not in told:
+            world.mine.pop((host, "swarm_node"), None)
+    assert world.apply("m3")["swarm mode"]["new"] == "in the cluster of m3"
+    world.apply_all()
+    world.apply_all()
+    assert sorted(hosts(world)) == [("m1", "m2"), ("m3", "m4")]
+
+
+@pytest.mark.parametrize("host", ["m1", "m2"])
+def test_no_swarm_is_made_if_it_cannot_be_asked_whose_node_a_member_is(world, host):
+    for one in ("m1", "m2"):
+        world.apply(one)
+    world.mine = {(host, "swarm_node"): world.engines[host].node}
+    world.engines["m1"].on = False
+    assert f"{host} are in a cluster, and none of its managers" in world.apply("m3")
+    assert len(world.clusters) == 1
+
+
+def test_who_reads_that_a_manager_is_in_a_cluster_can_read_of_that_cluster(world):
+    """The other way around, there is a moment in which the cluster seems to be lost."""
+    sent, send = [], world._mine_send
+
+    def watched(host, name, function):
+        sent.append(name)
+        return send(host, name, function)
+
+    world._mine_send = watched
+    world.apply("m1")
+    assert sent == ["swarm_cluster", "swarm_node"]
+
+
 def test_managers_of_the_other_swarm_are_asked_for_nothing(world):
     world.apply_all()
     world.apply_all()
