@@ -76,7 +76,7 @@ def install(test=False):
     if wanted and not test:
         result = _pip(wanted)
         if result["retcode"] != 0 or missing():
-            text = daemon_proxy.shown(result.get("stderr") or result.get("stdout") or "")
+            text = daemon_proxy.masked(result.get("stderr") or result.get("stdout") or "")
             text = text.strip()[-1000:]
             raise errors.SdkMissingError(
                 f"pip could not install {', '.join(wanted)} into Salt's Python: {text}"

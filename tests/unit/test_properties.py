@@ -91,7 +91,7 @@ def schema_like(draw, fields=schema.SCHEMA):
 def usable(settings):
     """Make everything of settings that is made of them on a node."""
     certs = cert_files.Set("ca", "cert", "key", "gossip")
-    container_spec.consul_container(settings, "/etc/swarm-formula", certs, FILES)
+    container_spec.consul_container(settings, certs, FILES)
     made = [
         containers.manager_container(settings, FILES),
         containers.agent_container(settings, FILES),

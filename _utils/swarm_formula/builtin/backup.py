@@ -9,10 +9,13 @@ from typing import Any
 
 from swarm_formula.cluster import membership, node_info, node_quorum, swarm_api
 from swarm_formula.core import archive, errors
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import dockerd
 
 
-def save(salt: Mapping[str, Callable], settings: dict, path: str | None, force: bool) -> Path:
+def save(
+    salt: Mapping[str, Callable[..., Any]], settings: Settings, path: str | None, force: bool
+) -> Path:
     """Write the Raft state and facts about it to a new file; return its path."""
     name = f"builtin-{settings['id']}-{archive.stamp(time.time())}.tar.gz"
     place = archive.place(path, name)
@@ -27,7 +30,7 @@ def save(salt: Mapping[str, Callable], settings: dict, path: str | None, force: 
     return place
 
 
-def _to_save(client: Any, settings: dict, force: bool) -> tuple[Path, dict]:
+def _to_save(client: Any, settings: Settings, force: bool) -> tuple[Path, dict[str, Any]]:
     """Return the folder of the Raft state and facts about it; raise an error if refused."""
     info = client.info()
     swarm = info.get("Swarm") or {}
@@ -52,7 +55,7 @@ def _to_save(client: Any, settings: dict, force: bool) -> tuple[Path, dict]:
     return Path(info["DockerRootDir"]) / "swarm", facts
 
 
-def unrestorable(facts: Mapping) -> str | None:
+def unrestorable(facts: Mapping[str, Any]) -> str | None:
     """Return why no engine can restore a backup with these facts, ``None`` if one can."""
     if not facts["locked"] or facts["managers"] == 1:
         return None

@@ -8,6 +8,7 @@ from typing import Any
 from swarm_formula.builtin import next_step
 from swarm_formula.cluster import membership, node_claims, node_info, node_quorum, spec
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json
 from swarm_formula.docker import engine_api
 from swarm_formula.salt.execution import Host
@@ -42,12 +43,14 @@ def find(host: Host) -> list[str]:
     ]
 
 
-def _read(client: Any) -> tuple[dict, list[dict]]:
+def _read(client: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     with engine_api.translated("the cluster"):
         return client.inspect_swarm(), client.nodes()
 
 
-def _moved(has: str | None, settings: dict, nodes: list[dict] | None = None) -> list[str]:
+def _moved(
+    has: str | None, settings: Settings, nodes: list[dict[str, Any]] | None = None
+) -> list[str]:
     """Return a message if the cluster has another address for this node than the pillar."""
     me = settings["id"]
     if not has or has == settings["address"]:

@@ -5,10 +5,13 @@ Update the settings of the cluster on its leader: ``swarm:builtin:cluster``, the
 """
 
 import contextlib
+from collections.abc import Mapping
+from typing import Any
 
 from swarm_formula.builtin import node_update
 from swarm_formula.cluster import leading, membership, spec, swarm_api, update
 from swarm_formula.core import errors, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import secret_store
 from swarm_formula.salt.execution import Host
 from swarm_formula.tls import pki
@@ -18,7 +21,7 @@ _TOGETHER = 15
 _AUTHORITY = "CA"
 
 
-def apply(host: Host, test: bool) -> dict:
+def apply(host: Host, test: bool) -> dict[str, Any]:
     """Ensure the cluster has the settings of the pillar; return what changed."""
     builtin = host.settings["builtin"]
     if test and leading.founds(host.client, host.settings):
@@ -29,26 +32,28 @@ def apply(host: Host, test: bool) -> dict:
         if not test and changes.keys() & {_AUTHORITY, spec.ROTATION}:
             # Publish the new join tokens: they contain a digest of the CA.
             host.minion.salt["swarm_builtin.tell"]()
-    if builtin["unlock_key"] and membership.manager(swarm_api.swarm(host.client)):
+    place = builtin["unlock_key"]
+    if place and membership.manager(swarm_api.swarm(host.client)):
         if builtin["cluster"]["autolock"] and not test:
             _await_key(host)
-        changes |= _keep_key(host, test)
+        changes |= _keep_key(host, place, test)
     return changes
 
 
-def promised(settings: dict) -> dict:
+def promised(settings: Settings) -> dict[str, Any]:
     """Return the changes that the first manager will make after it has created the cluster."""
     builtin = settings["builtin"]
     own = {_AUTHORITY: {"old": None, "new": "the own one"}} if builtin["signing_ca_cert"] else {}
     return {**spec.promised(builtin["cluster"]), **own}
 
 
-def _apply_spec(host: Host, test: bool) -> dict:
+def _apply_spec(host: Host, test: bool) -> dict[str, Any]:
     client, options = host.client, host.settings["builtin"]["cluster"]
     changes = spec.diff(client.inspect_swarm()["Spec"], options)
     if not changes or test:
         return changes
-    done, authority = {}, changes.keys() & {spec.ROTATION, spec.SIGNERS}
+    done: dict[str, Any] = {}
+    authority = changes.keys() & {spec.ROTATION, spec.SIGNERS}
     if len(authority) > 1:
         # The current external CAs also cross-sign the new CA, so they are removed afterwards.
         done |= _update(host, {**options, spec.SIGNERS: None})
@@ -64,7 +69,7 @@ def _apply_spec(host: Host, test: bool) -> dict:
     return changes | done
 
 
-def _update(host: Host, options: dict) -> dict:
+def _update(host: Host, options: Mapping[str, Any]) -> dict[str, Any]:
     """Update the cluster's settings; return the nodes that were pruned in order to do so."""
     try:
         update.update_cluster(host.client, options)
@@ -76,11 +81,11 @@ def _update(host: Host, options: dict) -> dict:
     return {}
 
 
-def _await_rotation(host: Host, wanted: str | None = None) -> dict:
+def _await_rotation(host: Host, wanted: str | None = None) -> dict[str, Any]:
     """Wait until the CA rotation is complete; return the nodes that were pruned for it."""
     pruned, claims = {}, host.minion.salt["swarm_builtin.claims"]()
 
-    def prune(nodes: list[dict]) -> None:
+    def prune(nodes: list[dict[str, Any]]) -> None:
         # The former node of a host that has rejoined never gets a certificate.
         pruned.update(node_update.prune(host, nodes, claims, test=False))
 
@@ -88,19 +93,17 @@ def _await_rotation(host: Host, wanted: str | None = None) -> dict:
     return pruned
 
 
-def _apply_authority(host: Host, test: bool) -> dict:
+def _apply_authority(host: Host, test: bool) -> dict[str, Any]:
     """Rotate the cluster to the signing CA of the pillar, if one is configured."""
     builtin = host.settings["builtin"]
-    if not builtin["signing_ca_cert"]:
+    cert_place, key_place = builtin["signing_ca_cert"], builtin["signing_ca_key"]
+    if not cert_place:
         return {}
+    salt, path = host.minion.salt, "swarm:builtin:signing_ca"
+    cert = secret_store.load(salt, cert_place, path=f"{path}_cert")
     # Without a key, the CAs in swarm:builtin:cluster:external-ca hold it and sign.
-    cert, key = (
-        secret_store.load(host.minion.salt, builtin[one], path=f"swarm:builtin:{one}")
-        if builtin[one]
-        else ""
-        for one in ("signing_ca_cert", "signing_ca_key")
-    )
-    wanted = pki.fingerprint(cert, builtin["signing_ca_cert"])
+    key = secret_store.load(salt, key_place, path=f"{path}_key") if key_place else ""
+    wanted = pki.fingerprint(cert, cert_place)
     found = spec.root(host.client.inspect_swarm())
     if found == wanted:
         return {}
@@ -122,9 +125,9 @@ def _await_key(host: Host) -> None:
         wait.until(probe, min(host.settings["timeout"], _TOGETHER))
 
 
-def _keep_key(host: Host, test: bool) -> dict:
+def _keep_key(host: Host, place: str, test: bool) -> dict[str, Any]:
     """Store the cluster's unlock key, if it has one, in the place that the pillar names."""
-    salt, place = host.minion.salt, host.settings["builtin"]["unlock_key"]
+    salt = host.minion.salt
     key = host.client.get_unlock_key()["UnlockKey"]
     if not key or secret_store.load(salt, place, missing="") == key:
         return {}

@@ -25,7 +25,7 @@ class Options(NamedTuple):
     test: bool = False
 
 
-def leave(minion: Minion, options: Options) -> dict:
+def leave(minion: Minion, options: Options) -> dict[str, Any]:
     """Ensure this node is in no cluster; return the changes."""
     settings = minion.settings()
     if not minion.salt["swarm_engine.exists"]():
@@ -40,7 +40,7 @@ def leave(minion: Minion, options: Options) -> dict:
     return {}
 
 
-def _carry_out(host: Host, swarm: dict, options: Options) -> None:
+def _carry_out(host: Host, swarm: dict[str, Any], options: Options) -> None:
     force, lose_cluster, ending, test = options
     forced = force or swarm.get("LocalNodeState") != "active"
     if not (forced or lose_cluster) and (ending or _is_last(host.client, swarm)):
@@ -81,11 +81,11 @@ def _forget(minion: Minion) -> None:
         publication.delete(minion)
 
 
-def _is_last(client: Any, swarm: dict) -> bool:
+def _is_last(client: Any, swarm: dict[str, Any]) -> bool:
     return membership.manager(swarm) and swarm_api.is_last_manager(client)
 
 
-def _refuse_loss(host: Host, swarm: dict, patience: float) -> None:
+def _refuse_loss(host: Host, swarm: dict[str, Any], patience: float) -> None:
     """Raise an error for what would be lost; wait for tasks of a service just removed to end."""
 
     def probe() -> str | None:
@@ -99,7 +99,7 @@ def _refuse_loss(host: Host, swarm: dict, patience: float) -> None:
         raise errors.SwarmError(refused)
 
 
-def _may_force(host: Host, swarm: dict) -> bool:
+def _may_force(host: Host, swarm: dict[str, Any]) -> bool:
     """
     Raise an error if the cluster would lose its quorum or its state, or if this is unknown; return
     whether the engine must be forced: without force, it refuses to leave as a manager.
@@ -118,7 +118,7 @@ def _may_force(host: Host, swarm: dict) -> bool:
     return cluster_leave.needs_force(swarm, node, listed)
 
 
-def _hand_over(host: Host, swarm: dict) -> bool:
+def _hand_over(host: Host, swarm: dict[str, Any]) -> bool:
     """Demote this node if it is a manager; return whether it is the last one, which stays one."""
     if not membership.manager(swarm):
         return False

@@ -31,11 +31,11 @@ def expel(host: Host, node: str, drain_limit: float) -> bool | str:
     return drained
 
 
-def _records(host: Host) -> dict[str, dict]:
+def _records(host: Host) -> dict[str, dict[str, Any]]:
     return next_step.known(host.minion, host.settings).records
 
 
-def _refuse(nodes: list[dict], node: str, records: dict[str, dict]) -> None:
+def _refuse(nodes: list[dict[str, Any]], node: str, records: dict[str, dict[str, Any]]) -> None:
     """Raise an error before anything changes if the managers would lose their quorum."""
     coming = node_quorum.returning(nodes, records, time.time())
     # One that is up is waited for.
@@ -45,7 +45,7 @@ def _refuse(nodes: list[dict], node: str, records: dict[str, dict]) -> None:
         raise errors.SwarmError(refused)
 
 
-def drop(client: Any, node: str, force: bool) -> dict:
+def drop(client: Any, node: str, force: bool) -> dict[str, Any]:
     """Remove a node that has left from the node list, unless it is a manager."""
     if not force:
         update.await_down(client, node, leading.CHANGING)

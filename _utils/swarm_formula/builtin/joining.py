@@ -20,6 +20,7 @@ from swarm_formula.cluster.membership import (
 )
 from swarm_formula.cluster.peers import Known
 from swarm_formula.core import errors, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import dockerd
 from swarm_formula.salt import secret_store
 from swarm_formula.salt.execution import Host
@@ -32,14 +33,14 @@ _STEADY, _LOOK = 20, 0.5
 _LEFT = 45
 
 
-def changes(old: str, settings: dict, step: str | None = None) -> dict:
+def changes(old: str, settings: Settings, step: str | None = None) -> dict[str, Any]:
     """Return what changes in swarm mode by a step, or by the way into the cluster."""
     new = {UNLOCK: "unlocked", RESTART: "active, by a restart of the engine"}
     where = f"in the cluster of {', '.join(settings['managers'])}"
-    return {"swarm mode": {"old": old, "new": new.get(step, where)}}
+    return {"swarm mode": {"old": old, "new": new.get(step or "", where)}}
 
 
-def apply(host: Host, test: bool) -> dict:
+def apply(host: Host, test: bool) -> dict[str, Any]:
     """Ensure this node is in the cluster; return the changes."""
     swarm = swarm_api.swarm(host.client)
     known = next_step.own(host.minion, swarm, host.settings)
@@ -57,7 +58,9 @@ def apply(host: Host, test: bool) -> dict:
     return due if test else _enter(host, known, swarm, step, due)
 
 
-def _enter(host: Host, known: Known, swarm: dict, step: Step, due: dict) -> dict:
+def _enter(
+    host: Host, known: Known, swarm: dict[str, Any], step: Step, due: dict[str, Any]
+) -> dict[str, Any]:
     """Take all steps that are due; return the changes, none if it was only waited."""
     taken = become(host)
     now = note_member(host, known)
@@ -70,7 +73,7 @@ def _enter(host: Host, known: Known, swarm: dict, step: Step, due: dict) -> dict
     return due
 
 
-def note_member(host: Host, known: Known) -> dict:
+def note_member(host: Host, known: Known) -> dict[str, Any]:
     """Record whether this node was brought in by the formula, and publish it; return its state."""
     now = swarm_api.swarm(host.client)
     adoption.note(now["NodeID"], is_adopted(now, host.settings, known))
@@ -78,7 +81,7 @@ def note_member(host: Host, known: Known) -> dict:
     return now
 
 
-def is_adopted(swarm: dict, settings: dict, known: Known) -> bool:
+def is_adopted(swarm: dict[str, Any], settings: Settings, known: Known) -> bool:
     """Check whether this host was this node before the formula managed it."""
     told = known.claims.get(settings["id"]) == swarm["NodeID"]
     return adoption.is_adopted(swarm["NodeID"], told)
@@ -108,13 +111,13 @@ def become(host: Host, before: Iterable[str] = ()) -> list[str]:
     return taken
 
 
-def _find(host: Host, swarm: dict, known: Known, asks: bool) -> Step:
+def _find(host: Host, swarm: dict[str, Any], known: Known, asks: bool) -> Step:
     if not asks:
         return next_step.look(swarm, host.settings, known)
     return _next(host, swarm, known)
 
 
-def _next(host: Host, swarm: dict, known: Known, test: bool = False) -> Step:
+def _next(host: Host, swarm: dict[str, Any], known: Known, test: bool = False) -> Step:
     """Return the next step; only a dry run reports at once what the managers may tell later."""
     try:
         return next_step.find(host.minion, swarm, host.settings, known)
@@ -134,9 +137,8 @@ def _take(host: Host, known: Known, step: Step) -> str | None:
         return _leave_by_force(host)
     if step.what == RESTART:
         return restart(host)
-    if step.what == UNLOCK:
-        place, path = host.settings["builtin"]["unlock_key"], "swarm:builtin:unlock_key"
-        key = secret_store.load(host.minion.salt, place, path=path)
+    if step.what == UNLOCK and (place := host.settings["builtin"]["unlock_key"]):
+        key = secret_store.load(host.minion.salt, place, path="swarm:builtin:unlock_key")
         return entry.unlock(host.client, key)
     return None
 
@@ -193,7 +195,7 @@ def _leave_by_force(host: Host) -> str | None:
     return None
 
 
-def left(host: Host, swarm: dict, known: Known) -> str | None:
+def left(host: Host, swarm: dict[str, Any], known: Known) -> str | None:
     """
     Return the node that this host was before it joined again, while the managers list it.
 

@@ -7,15 +7,17 @@ for down. Only they know; they are asked through the master.
 """
 
 import zlib
+from typing import Any
 
 from swarm_formula.cluster import node_info
 from swarm_formula.cluster.membership import cluster_id, manager, remote_managers
+from swarm_formula.core.settings_types import Settings
 
 # States in which an engine considers itself a node of a cluster.
 _BELIEVES = {"active", "pending"}
 
 
-def is_doubtful(swarm: dict, records: dict) -> bool:
+def is_doubtful(swarm: dict[str, Any], records: dict[str, dict[str, Any]]) -> bool:
     """
     Check whether the managers in the pillar must be asked how they list this node.
 
@@ -32,7 +34,7 @@ def is_doubtful(swarm: dict, records: dict) -> bool:
     )
 
 
-def is_left_behind(swarm: dict, records: dict) -> bool:
+def is_left_behind(swarm: dict[str, Any], records: dict[str, dict[str, Any]]) -> bool:
     """
     Check whether a worker knows only managers that are none any more, or of another cluster.
 
@@ -45,7 +47,9 @@ def is_left_behind(swarm: dict, records: dict) -> bool:
     return worker and bool(remote) and bool(known) and known.isdisjoint(remote)
 
 
-def to_ask(swarm: dict, settings: dict, records: dict) -> list[str]:
+def to_ask(
+    swarm: dict[str, Any], settings: Settings, records: dict[str, dict[str, Any]]
+) -> list[str]:
     """
     Return the managers in the order to ask them; the node's ID decides where it starts.
 
@@ -58,7 +62,9 @@ def to_ask(swarm: dict, settings: dict, records: dict) -> list[str]:
     return names[start:] + names[:start]
 
 
-def former(swarm: dict, settings: dict, records: dict) -> list[str]:
+def former(
+    swarm: dict[str, Any], settings: Settings, records: dict[str, dict[str, Any]]
+) -> list[str]:
     """
     Return the members outside the pillar's managers that may be managers of this node's cluster:
     those that its engine knows as such. An engine that has failed knows none.

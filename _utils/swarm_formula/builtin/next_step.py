@@ -7,12 +7,14 @@ enough.
 """
 
 import time
+from typing import Any
 
 from swarm_formula.builtin import listing as builtin_listing
 from swarm_formula.cluster import membership, node_info, peers, swarm_api
 from swarm_formula.cluster.membership import NOTHING, REJOIN, WAIT, Step
 from swarm_formula.cluster.peers import Known
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.execution import Minion
 
 # Minimum number of seconds between two requests to the managers.
@@ -22,22 +24,23 @@ NUDGE = 10
 _LISTED, _AGAIN, _WORD = 60, 3, 5
 
 
-def known(minion: Minion, settings: dict) -> Known:
+def known(minion: Minion, settings: Settings) -> Known:
     """Return what all members have published in the mine."""
     return peers.known(minion.mine(), settings)
 
 
-def own(minion: Minion, swarm: dict, settings: dict) -> Known:
+def own(minion: Minion, swarm: dict[str, Any], settings: Settings) -> Known:
     """Return the mine data of this swarm; ask members whose swarm is unknown."""
     near = peers.near(minion.mine(), settings, swarm)
 
-    def lists(names: list[str]) -> dict:
+    def lists(names: list[str]) -> dict[str, Any]:
         return _lists(minion, names)
 
     return near or peers.own(known(minion, settings), settings, swarm, lists)
 
 
-def _lists(minion: Minion, names: list[str]) -> dict:
+def _lists(minion: Minion, names: list[str]) -> dict[str, Any]:
+    said: dict[str, Any]
     told, said, when = minion.context.get("swarm_builtin.lists", ([], {}, 0))
     if told != names or time.monotonic() - when > NUDGE:
         said = peers.lists(minion.salt, names)
@@ -45,13 +48,15 @@ def _lists(minion: Minion, names: list[str]) -> dict:
     return said
 
 
-def look(swarm: dict, settings: dict, told: Known, listed: dict | None = None) -> Step:
+def look(
+    swarm: dict[str, Any], settings: Settings, told: Known, listed: dict[str, Any] | None = None
+) -> Step:
     """Return the next step, without a request to the managers."""
     step = membership.step(swarm, settings, told.records, told.claims, listed)
     return peers.doubt(step, told, settings)
 
 
-def find(minion: Minion, swarm: dict, settings: dict, told: Known) -> Step:
+def find(minion: Minion, swarm: dict[str, Any], settings: Settings, told: Known) -> Step:
     """
     Return the next step.
 
@@ -77,13 +82,15 @@ def find(minion: Minion, swarm: dict, settings: dict, told: Known) -> Step:
     return step
 
 
-def after_restart(minion: Minion, swarm: dict, settings: dict, told: Known) -> Step:
+def after_restart(minion: Minion, swarm: dict[str, Any], settings: Settings, told: Known) -> Step:
     """Return the step of a node for which a restart was the step, and did not help."""
     # If Raft does not count the node, it can join again without losing anything.
     return look(swarm, settings, told, recent_listing(minion, swarm, settings, told))
 
 
-def listed(minion: Minion, swarm: dict, settings: dict, records: dict) -> str | None:
+def listed(
+    minion: Minion, swarm: dict[str, Any], settings: Settings, records: dict[str, dict[str, Any]]
+) -> str | None:
     """
     Return the state in which the managers list this node, empty if they do not, ``None`` if no
     manager gives an answer.
@@ -91,6 +98,7 @@ def listed(minion: Minion, swarm: dict, settings: dict, records: dict) -> str | 
     Needs ``peer`` in the master's configuration for ``swarm_leader.lists``.
     """
     node = swarm["NodeID"]
+    said: str | None
     asked, said, when = minion.context.get("swarm_builtin.listed", ("", None, 0))
     limit = _LISTED if said == node_info.READY else _AGAIN if said else NUDGE
     if asked == node and time.monotonic() - when < limit:
@@ -112,8 +120,11 @@ def forget_listed(minion: Minion) -> None:
     minion.context.pop("swarm_builtin.listed", None)
 
 
-def recent_listing(minion: Minion, swarm: dict, settings: dict, told: Known) -> dict:
+def recent_listing(
+    minion: Minion, swarm: dict[str, Any], settings: Settings, told: Known
+) -> dict[str, Any]:
     """Return a recent listing: a waiting node polls more often than it may ask the managers."""
+    said: dict[str, Any]
     said, when = minion.context.get("swarm_builtin.listing", ({}, float("-inf")))
     if time.monotonic() - when > NUDGE:
         said = listing(minion, swarm, settings, told)
@@ -121,7 +132,9 @@ def recent_listing(minion: Minion, swarm: dict, settings: dict, told: Known) -> 
     return said
 
 
-def listing(minion: Minion, swarm: dict, settings: dict, told: Known) -> dict:
+def listing(
+    minion: Minion, swarm: dict[str, Any], settings: Settings, told: Known
+) -> dict[str, Any]:
     """Return the list of nodes of a manager, empty if none answers."""
     former = builtin_listing.former(swarm, settings, told.records)
     if minion.masterless:
@@ -129,7 +142,7 @@ def listing(minion: Minion, swarm: dict, settings: dict, told: Known) -> dict:
     return peers.listing(minion.salt, settings, former)
 
 
-def ask_managers(minion: Minion) -> dict:
+def ask_managers(minion: Minion) -> dict[str, Any]:
     """Ask the managers, through the master, to apply the pillar to the nodes."""
     settings = minion.settings()
     if minion.masterless:

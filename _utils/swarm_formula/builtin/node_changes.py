@@ -4,12 +4,13 @@ Compare the nodes of a cluster in swarm mode with the pillar. Pure.
 ``nodes`` is the response of ``/nodes``; ``claims`` is ``{minion ID: node ID}``, as minions report.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarm_formula.cluster import node_claims, node_info
 from swarm_formula.cluster.membership import is_first
 from swarm_formula.cluster.node_info import MANAGER, WORKER
 from swarm_formula.core import member_rules
+from swarm_formula.core.settings_types import Settings
 
 
 class Change(NamedTuple):
@@ -18,18 +19,18 @@ class Change(NamedTuple):
     minion: str
     node: str  # its ID
     role: str | None  # None: unchanged
-    spec: dict  # changed availability and labels
-    changes: dict  # for the report
+    spec: dict[str, Any]  # changed availability and labels
+    changes: dict[str, dict[str, Any]]  # for the report
 
 
-def _labels(current: dict, wanted: dict, exact: bool) -> dict:
+def _labels(current: dict[str, str], wanted: dict[str, Any], exact: bool) -> dict[str, str]:
     """Return the wanted labels of a node."""
     keep = {node_info.DRAINED} if exact else current.keys() - wanted.keys()
     kept = {key: one for key, one in current.items() if key in keep}
     return {**kept, **node_info.label_texts(wanted)}
 
 
-def change(minion: str, node: dict, settings: dict) -> Change | None:
+def change(minion: str, node: dict[str, Any], settings: Settings) -> Change | None:
     """Return the changes that the pillar requires for a node, ``None`` if there are none."""
     spec = spec_changes(minion, node["Spec"], settings)
     changes = {
@@ -42,14 +43,14 @@ def change(minion: str, node: dict, settings: dict) -> Change | None:
     return Change(minion, node["ID"], due if "role" in changes else None, spec, changes)
 
 
-def spec_changes(minion: str, spec: dict, settings: dict) -> dict:
+def spec_changes(minion: str, spec: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Return the labels and the availability that the pillar changes in a node's spec."""
     wanted, have = (
         member_rules.settings_of(minion, settings["nodes"]),
         spec.get("Labels") or {},
     )
     labels = _labels(have, wanted["labels"], settings["builtin"]["exact_labels"])
-    found = {"Labels": labels} if labels != have else {}
+    found: dict[str, Any] = {"Labels": labels} if labels != have else {}
     # A node that is drained for a restart gets its availability when its engine is back.
     availability = None if node_info.drained_from({"Spec": spec}) else wanted["availability"]
     if availability and availability != spec["Availability"]:
@@ -57,7 +58,7 @@ def spec_changes(minion: str, spec: dict, settings: dict) -> dict:
     return found
 
 
-def _role_change(node: dict, due: str) -> dict:
+def _role_change(node: dict[str, Any], due: str) -> dict[str, dict[str, Any]]:
     half, role = node_info.is_half_demoted(node), node_info.role(node)
     differs = due != role and not node_info.is_half_promoted(node)
     if not (differs or (due == WORKER and half)):
@@ -65,7 +66,9 @@ def _role_change(node: dict, due: str) -> dict:
     return {"role": {"old": MANAGER if half else role, "new": due}}
 
 
-def changes(nodes: list[dict], claims: dict[str, str], settings: dict) -> list[Change]:
+def changes(
+    nodes: list[dict[str, Any]], claims: dict[str, str], settings: Settings
+) -> list[Change]:
     """
     Return the changes in order: first nodes that Raft counts although they act as workers, then
     promotions before demotions, and unreachable managers before reachable ones.
@@ -87,7 +90,7 @@ def changes(nodes: list[dict], claims: dict[str, str], settings: dict) -> list[C
             if one
         ]
 
-    def order(one: Change) -> tuple:
+    def order(one: Change) -> tuple[bool, bool, bool, bool, str]:
         node = known[one.node]
         alive, counts = node_info.is_reachable(node), not node_info.is_lost_vote(node)
         return counts, one.role == WORKER, alive, one.minion == me, one.minion
@@ -102,7 +105,7 @@ def _without_demotion(found: Change) -> Change | None:
     return found._replace(role=None, changes=rest) if rest else None
 
 
-def promised(settings: dict) -> dict:
+def promised(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return the changes that the first manager will make after it has created the cluster."""
     me = settings["id"]
     if not is_first(settings):

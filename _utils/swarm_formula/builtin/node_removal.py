@@ -4,14 +4,19 @@ Find the nodes of a cluster in swarm mode that are gone for good. Pure.
 ``nodes`` is the response of ``/nodes``; ``claims`` is ``{minion ID: node ID}``, as minions report.
 """
 
+from typing import Any
+
 from swarm_formula.cluster import node_info
 from swarm_formula.core import normalize
+from swarm_formula.core.settings_types import Settings
 
 # Seconds after which a node that has not reported its host name is given up.
 _COMING = 600
 
 
-def lost_managers(nodes: list[dict], claims: dict[str, str], settings: dict) -> list[dict]:
+def lost_managers(
+    nodes: list[dict[str, Any]], claims: dict[str, str], settings: Settings
+) -> list[dict[str, Any]]:
     """
     Return the managers that are not ready and that no minion reports as its node.
 
@@ -32,7 +37,9 @@ def lost_managers(nodes: list[dict], claims: dict[str, str], settings: dict) -> 
     ]
 
 
-def expired(nodes: list[dict], claims: dict[str, str], settings: dict, now: float) -> list[dict]:
+def expired(
+    nodes: list[dict[str, Any]], claims: dict[str, str], settings: Settings, now: float
+) -> list[dict[str, Any]]:
     """
     Return the nodes to prune: workers that are down for longer than ``prune_after``, or whose host
     has joined again as another node; and nodes that never came up, because an interrupted join
@@ -55,13 +62,13 @@ def expired(nodes: list[dict], claims: dict[str, str], settings: dict, now: floa
     ]
 
 
-def _has_never_come(node: dict, claimed: set[str], now: float) -> bool:
+def _has_never_come(node: dict[str, Any], claimed: set[str], now: float) -> bool:
     nameless = not node["Description"].get("Hostname") and node["ID"] not in claimed
     waits = node["Status"]["State"] == "unknown" and not node.get("ManagerStatus")
     return nameless and waits and now - normalize.stamp(node["CreatedAt"]) > _COMING
 
 
-def _address(node: dict) -> str | None:
+def _address(node: dict[str, Any]) -> str | None:
     # For a node that was never reached, Docker reports a placeholder instead of an address.
     address = node["Status"].get("Addr")
     return None if address in {"", "0.0.0.0", None} else address  # noqa: S104

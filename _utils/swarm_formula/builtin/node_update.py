@@ -6,6 +6,7 @@ Update the nodes of the cluster on its leader: roles, availability, labels, and 
 
 import contextlib
 import time
+from typing import Any
 
 from swarm_formula.builtin import next_step, node_changes, node_removal
 from swarm_formula.cluster import (
@@ -27,7 +28,7 @@ from swarm_formula.salt.execution import Host, Minion
 _PATIENCE = 5
 
 
-def apply(minion: Minion, test: bool, fresh: bool, other: bool) -> dict:
+def apply(minion: Minion, test: bool, fresh: bool, other: bool) -> dict[str, Any]:
     """
     Ensure the nodes are as in the pillar if this node leads; return what changed.
 
@@ -50,14 +51,14 @@ def apply(minion: Minion, test: bool, fresh: bool, other: bool) -> dict:
     return node_changes.promised(minion.settings())
 
 
-def _alone(other: bool) -> contextlib.AbstractContextManager:
+def _alone(other: bool) -> contextlib.AbstractContextManager[None]:
     """Lock out other runs; a run for another minion does not wait in a queue."""
     if other:
         return caller.unqueued(swarm_api.alone(limit=_PATIENCE))
     return swarm_api.alone()
 
 
-def _update(host: Host, claims: dict, test: bool) -> dict:
+def _update(host: Host, claims: dict[str, str], test: bool) -> dict[str, Any]:
     client, settings = host.client, host.settings
     done = _restore(host, claims, test) | _finish(host, claims, test)
     nodes = swarm_api.nodes(client)
@@ -80,7 +81,7 @@ def _update(host: Host, claims: dict, test: bool) -> dict:
     }
 
 
-def _change(host: Host, changes: list[node_changes.Change], test: bool) -> dict:
+def _change(host: Host, changes: list[node_changes.Change], test: bool) -> dict[str, Any]:
     for change in changes if not test else ():
         _carry_out(host, change)
     return {change.minion: change.changes for change in changes}
@@ -94,18 +95,18 @@ def _carry_out(host: Host, change: node_changes.Change) -> None:
         roles.promote(host.client, change.node, timeout)
     elif change.role == node_info.WORKER:
 
-        def records() -> dict[str, dict]:
+        def records() -> dict[str, dict[str, Any]]:
             return next_step.known(host.minion, host.settings).records
 
         roles.demote(host.client, change.node, timeout, records=records)
 
 
-def _spec(host: Host, change: node_changes.Change, spec: dict) -> dict:
+def _spec(host: Host, change: node_changes.Change, spec: dict[str, Any]) -> dict[str, Any]:
     """Return the wanted spec of a node, which may have been drained since it was listed."""
     return {**spec, **node_changes.spec_changes(change.minion, spec, host.settings)}
 
 
-def _restore(host: Host, claims: dict, test: bool) -> dict:
+def _restore(host: Host, claims: dict[str, str], test: bool) -> dict[str, Any]:
     """Restore the availability of nodes that were drained for a restart and left so."""
     sure = node_claims.believed(claims, host.settings["managers"])
     names = {node: minion for minion, node in sure.items()}
@@ -115,15 +116,15 @@ def _restore(host: Host, claims: dict, test: bool) -> dict:
         node_drain.restore_of(host.client, node["ID"], minion, host.settings)
     old = "drained for a restart of its engine"
 
-    def new(node: dict) -> str | None:
+    def new(node: dict[str, Any]) -> str | None:
         minion = names.get(node["ID"], "")
-        given = member_rules.settings_of(minion, host.settings["nodes"]) if minion else {}
-        return given.get("availability") or node_info.drained_from(node)
+        given = member_rules.settings_of(minion, host.settings["nodes"]) if minion else None
+        return (given and given["availability"]) or node_info.drained_from(node)
 
     return {f"node {one['ID']}": {"availability": {"old": old, "new": new(one)}} for one in left}
 
 
-def _finish(host: Host, claims: dict, test: bool) -> dict:
+def _finish(host: Host, claims: dict[str, str], test: bool) -> dict[str, Any]:
     """Complete demotions of nodes that no minion reports; others are part of the changes."""
     half = [
         one["ID"]
@@ -136,7 +137,7 @@ def _finish(host: Host, claims: dict, test: bool) -> dict:
     return {f"node {node}": role for node in half}
 
 
-def _replace(host: Host, lost: list[dict], test: bool) -> dict:
+def _replace(host: Host, lost: list[dict[str, Any]], test: bool) -> dict[str, Any]:
     """Remove managers that are gone."""
     client, timeout = host.client, host.settings["timeout"]
     if not test:
@@ -147,7 +148,9 @@ def _replace(host: Host, lost: list[dict], test: bool) -> dict:
     return {f"node {one['ID']}": {"old": "a manager that is gone", "new": None} for one in lost}
 
 
-def prune(host: Host, nodes: list[dict], claims: dict, test: bool) -> dict:
+def prune(
+    host: Host, nodes: list[dict[str, Any]], claims: dict[str, str], test: bool
+) -> dict[str, Any]:
     """Remove the nodes that are down for too long, or whose host has joined again."""
     expired = node_removal.expired(nodes, claims, host.settings, time.time())
     for node in expired if not test else ():
@@ -155,7 +158,7 @@ def prune(host: Host, nodes: list[dict], claims: dict, test: bool) -> dict:
     return {f"node {one['ID']}": {"old": one["Status"]["State"], "new": None} for one in expired}
 
 
-def _renew(host: Host, nodes: list[dict], test: bool) -> dict:
+def _renew(host: Host, nodes: list[dict[str, Any]], test: bool) -> dict[str, Any]:
     """Rotate the worker join token if a node has joined since the last change."""
     if not _joined_since(host, nodes):
         return {}
@@ -165,7 +168,7 @@ def _renew(host: Host, nodes: list[dict], test: bool) -> dict:
     return {"token for workers": {"old": "of before the last join", "new": "another"}}
 
 
-def _joined_since(host: Host, nodes: list[dict]) -> bool:
+def _joined_since(host: Host, nodes: list[dict[str, Any]]) -> bool:
     """Return whether a node has joined since the last update of the cluster, such as a rotation."""
     changed = normalize.stamp(host.client.inspect_swarm()["UpdatedAt"])
     return any(normalize.stamp(one["CreatedAt"]) > changed for one in nodes)

@@ -3,17 +3,19 @@ Publish the data of this node in Salt's mine: its node ID, and on a manager the 
 """
 
 import contextlib
+from typing import Any
 
 from swarm_formula.builtin import next_step
 from swarm_formula.cluster import membership, swarm_api
 from swarm_formula.cluster.peers import CLUSTER, NODE, Known
 from swarm_formula.core import errors
 from swarm_formula.core.addresses import endpoint
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import mine as salt_mine
 from swarm_formula.salt.execution import Minion
 
 
-def record(minion: Minion) -> dict:
+def record(minion: Minion) -> dict[str, Any]:
     """Return the record of a manager, empty for a worker; the token only for the mine."""
     settings = minion.settings()
     with swarm_api.connect(minion.salt) as client:
@@ -55,7 +57,7 @@ def send(minion: Minion, fresh: bool = False) -> None:
         update(minion, swarm_api.swarm(client), settings, known)
 
 
-def update(minion: Minion, swarm: dict, settings: dict, known: Known) -> None:
+def update(minion: Minion, swarm: dict[str, Any], settings: Settings, known: Known) -> None:
     """Publish the data that the mine does not have yet; a former manager withdraws its record."""
     me, mine = settings["id"], minion.mine()
     if mine.masterless:
@@ -79,7 +81,7 @@ def _update_record(minion: Minion, swarm: dict, settings: dict, known: Known) ->
         mine.send(CLUSTER, "swarm_builtin.record", salt_mine.members(settings))
 
 
-def _is_worker(minion: Minion, swarm: dict) -> bool:
+def _is_worker(minion: Minion, swarm: dict[str, Any]) -> bool:
     """
     Check whether this node cannot come back as a manager.
 
@@ -91,7 +93,7 @@ def _is_worker(minion: Minion, swarm: dict) -> bool:
         return not swarm_api.is_certified_manager(client)
 
 
-def withdraw(minion: Minion, swarm: dict, settings: dict, known: Known) -> None:
+def withdraw(minion: Minion, swarm: dict[str, Any], settings: Settings, known: Known) -> None:
     """
     Delete this minion's node ID from the mine if it has left its cluster.
 

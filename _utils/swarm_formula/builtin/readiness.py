@@ -4,6 +4,7 @@ Wait until this node is a member in its role, and repair what keeps it from that
 
 import contextlib
 import time
+from typing import Any
 
 from swarm_formula.builtin import joining, listing, next_step, publication
 from swarm_formula.cluster import membership, node_info, peers, swarm_api
@@ -32,7 +33,7 @@ def await_ready(minion: Minion, timeout: float | None) -> None:
     wait.until(probe, limit)
 
 
-def _nudge(minion: Minion, swarm: dict) -> None:
+def _nudge(minion: Minion, swarm: dict[str, Any]) -> None:
     """Ask the leader to apply the pillar to the nodes: it may be this node itself."""
     next_step.ask_managers(minion)
     if membership.manager(swarm):
@@ -41,7 +42,7 @@ def _nudge(minion: Minion, swarm: dict) -> None:
             minion.salt["swarm_leader.settle"]()
 
 
-def _missing(host: Host, swarm: dict, taken: list[str] | None) -> str | None:
+def _missing(host: Host, swarm: dict[str, Any], taken: list[str] | None) -> str | None:
     """
     Return what this node lacks to be a member in its role, ``None`` if it lacks nothing.
 
@@ -53,8 +54,7 @@ def _missing(host: Host, swarm: dict, taken: list[str] | None) -> str | None:
     known = _known(host, swarm, quiet)
     step = _step(host, swarm, known, taken)
     state = swarm.get("LocalNodeState") or "inactive"
-    mends = not quiet and REJOIN not in taken
-    if mends and (lack := _mend(host, step, state, taken)):
+    if taken is not None and REJOIN not in taken and (lack := _mend(host, step, state, taken)):
         return lack
     if state != "active":
         return f"{me} is {state}: {swarm.get('Error') or step.why or 'no reason given'}"
@@ -67,14 +67,14 @@ def _missing(host: Host, swarm: dict, taken: list[str] | None) -> str | None:
     return _unsettled(host, swarm, known, quiet)
 
 
-def _known(host: Host, swarm: dict, quiet: bool) -> Known:
+def _known(host: Host, swarm: dict[str, Any], quiet: bool) -> Known:
     if not quiet:
         return next_step.own(host.minion, swarm, host.settings)
     near = peers.near(host.minion.mine(), host.settings, swarm)
     return near or next_step.known(host.minion, host.settings)
 
 
-def _step(host: Host, swarm: dict, known: Known, taken: list[str] | None) -> Step:
+def _step(host: Host, swarm: dict[str, Any], known: Known, taken: list[str] | None) -> Step:
     """Return the next step; a check, which takes none, does not ask the managers."""
     if taken is None:
         return next_step.look(swarm, host.settings, known)
@@ -105,7 +105,7 @@ def _mend(host: Host, step: Step, state: str, taken: list[str]) -> str | None:
     return None
 
 
-def _unsettled(host: Host, swarm: dict, known: Known, quiet: bool) -> str | None:
+def _unsettled(host: Host, swarm: dict[str, Any], known: Known, quiet: bool) -> str | None:
     """Return what a node in its role still lacks, and publish the record of a new manager."""
     me = host.settings["id"]
     if not host.settings["is_manager"] and swarm_api.is_certified_manager(host.client):
@@ -121,7 +121,7 @@ def _unsettled(host: Host, swarm: dict, known: Known, quiet: bool) -> str | None
     return None
 
 
-def _unheard(host: Host, swarm: dict, known: Known) -> str | None:
+def _unheard(host: Host, swarm: dict[str, Any], known: Known) -> str | None:
     """Return that the managers do not have this node as ready, whatever its engine says."""
     state = _state(host, swarm, known)
     if state in {None, "", node_info.READY}:
@@ -134,7 +134,7 @@ def _unheard(host: Host, swarm: dict, known: Known) -> str | None:
     )
 
 
-def _state(host: Host, swarm: dict, known: Known) -> str | None:
+def _state(host: Host, swarm: dict[str, Any], known: Known) -> str | None:
     """Return the state in which the managers list this node; a manager with a leader knows it."""
     if membership.manager(swarm) and membership.cluster_id(swarm):
         with contextlib.suppress(errors.ApiError):

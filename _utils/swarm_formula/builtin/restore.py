@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from swarm_formula.builtin import backup
 from swarm_formula.cluster import entry, membership, swarm_api
 from swarm_formula.core import addresses, archive, errors, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json, dockerd
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 # Seconds to wait until an engine without a quorum reports that it is a manager.
 _WAKING = 30
@@ -26,7 +27,9 @@ class Consent(NamedTuple):
     lose: bool  # the loss of a cluster that may still be running
 
 
-def restore(salt: Salt, settings: dict, place: Path, consent: Consent, test: bool) -> dict:
+def restore(
+    salt: Salt, settings: Settings, place: Path, consent: Consent, test: bool
+) -> dict[str, Any]:
     """Restore the cluster of a backup, with this node as its only manager; return what changed."""
     # Opened once: the owner of the folder may replace the file after the check.
     with archive.opened(place) as file:
@@ -49,10 +52,12 @@ def restore(salt: Salt, settings: dict, place: Path, consent: Consent, test: boo
     return {**changes, **({"kept": {"old": str(state), "new": str(kept)}} if kept else {})}
 
 
-def _checked(salt: Salt, settings: dict, facts: dict, consent: Consent) -> dict:
+def _checked(
+    salt: Salt, settings: Settings, facts: dict[str, Any], consent: Consent
+) -> dict[str, Any]:
     """Return ``/info`` of the engine; raise an error if it must not get the backup."""
     with swarm_api.connect(salt) as client:
-        info = client.info()
+        info: dict[str, Any] = client.info()
         if not consent.unfit:
             _refuse_unfit(facts, info["ServerVersion"], settings)
         if not consent.lose:
@@ -61,7 +66,7 @@ def _checked(salt: Salt, settings: dict, facts: dict, consent: Consent) -> dict:
 
 
 def _replaced(
-    salt: Salt, settings: dict, unpack: Callable[[], Path | None], locked: bool
+    salt: Salt, settings: Settings, unpack: Callable[[], Path | None], locked: bool
 ) -> Path | None:
     """Start the engine with the state of a backup; return where the former state is kept."""
     with swarm_api.alone():
@@ -75,7 +80,7 @@ def _replaced(
     return kept
 
 
-def _refuse_unfit(facts: Mapping, version: str, settings: dict) -> None:
+def _refuse_unfit(facts: Mapping[str, Any], version: str, settings: Settings) -> None:
     why = backup.unrestorable(facts)
     if daemon_json.version(version) < daemon_json.version(facts["engine"]):
         why = (
@@ -94,7 +99,7 @@ def _refuse_unfit(facts: Mapping, version: str, settings: dict) -> None:
         raise errors.SwarmError(f"nothing was restored: {why}")
 
 
-def _refuse_second(client: Any, settings: dict) -> None:
+def _refuse_second(client: Any, settings: Settings) -> None:
     """Raise an error if the cluster may still be running."""
     why = None
     if _has_leader(client):
@@ -121,7 +126,7 @@ def _has_leader(client: Any) -> bool:
     return False
 
 
-def force_new_cluster(salt: Salt, settings: dict, lose: bool, test: bool) -> dict:
+def force_new_cluster(salt: Salt, settings: Settings, lose: bool, test: bool) -> dict[str, Any]:
     """Make this manager the only one after the quorum is lost; return what changed."""
     with swarm_api.connect(salt) as client, swarm_api.alone():
         swarm = swarm_api.swarm(client)
@@ -140,7 +145,7 @@ def force_new_cluster(salt: Salt, settings: dict, lose: bool, test: bool) -> dic
     return {"managers": {"old": others, "new": 1}}
 
 
-def _go_on(client: Any, settings: dict) -> None:
+def _go_on(client: Any, settings: Settings) -> None:
     """Wait until the engine reports that it is a manager, then make it the only manager."""
 
     def probe() -> str | None:

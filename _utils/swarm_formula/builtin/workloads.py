@@ -10,14 +10,14 @@ from swarm_formula.docker import engine_api
 
 _SERVICE = "com.docker.swarm.service.name"
 
-_KINDS: Mapping[str, Callable[[Any], list[dict]]] = {
+_KINDS: Mapping[str, Callable[[Any], list[dict[str, Any]]]] = {
     "service": lambda client: client.services(),
     "secret": lambda client: client.secrets(),
     "config": lambda client: client.configs(),
 }
 
 
-def find(client: Any, swarm: dict) -> dict[str, list[str]]:
+def find(client: Any, swarm: dict[str, Any]) -> dict[str, list[str]]:
     """
     Return the names of what would be lost, or moved, if all nodes left this node's cluster.
 
@@ -37,7 +37,7 @@ def _kept(found: dict[str, list[str]]) -> dict[str, list[str]]:
     return {kind: names for kind, names in found.items() if names}
 
 
-def _names(things: list[dict]) -> set[str]:
+def _names(things: list[dict[str, Any]]) -> set[str]:
     return {one["Spec"]["Name"] for one in things}
 
 

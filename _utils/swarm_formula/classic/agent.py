@@ -4,18 +4,20 @@ Run the agent of classic mode on a host, and keep its node registered in the sto
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from swarm_formula.classic import container
 from swarm_formula.consul import agent_api, config_file
 from swarm_formula.core import addresses, errors, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import container_actions
 from swarm_formula.standalone import container_names, containers
 from swarm_formula.tls import cert_files
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 
-def apply(salt: Salt, settings: dict, test: bool) -> dict:
+def apply(salt: Salt, settings: Settings, test: bool) -> dict[str, Any]:
     """Ensure the agent matches the pillar and is registered; return what changed."""
     renamed = container_names.rename(settings, salt, "agent", test)
     if renamed and test:
@@ -23,10 +25,10 @@ def apply(salt: Salt, settings: dict, test: bool) -> dict:
     return {**renamed, **_apply(salt, settings, test)}
 
 
-def _apply(salt: Salt, settings: dict, test: bool) -> dict:
+def _apply(salt: Salt, settings: Settings, test: bool) -> dict[str, Any]:
     name = settings["agent"]["container"]
     spec = containers.agent_container(settings, cert_files.NODE.due(test))
-    changes = salt["swarm_container.apply"](name, spec, test=True)
+    changes: dict[str, Any] = salt["swarm_container.apply"](name, spec, test=True)
     if not changes:
         return _register(salt, settings, test)
     if not test:
@@ -38,7 +40,7 @@ def _apply(salt: Salt, settings: dict, test: bool) -> dict:
     return changes
 
 
-def _registered(settings: dict) -> bool | None:
+def _registered(settings: Settings) -> bool | None:
     """Return whether the store has this node, ``None`` if that is unknown."""
     key = containers.agent_key(settings)
     try:
@@ -48,7 +50,7 @@ def _registered(settings: dict) -> bool | None:
         return None
 
 
-def _register(salt: Salt, settings: dict, test: bool) -> dict:
+def _register(salt: Salt, settings: Settings, test: bool) -> dict[str, Any]:
     """Restart the agent if the store has lost this node; return what changed."""
     name = settings["agent"]["container"]
     if _registered(settings) is not False:
@@ -60,9 +62,10 @@ def _register(salt: Salt, settings: dict, test: bool) -> dict:
     return {"registration": {"old": None, "new": containers.engine_endpoint(settings)}}
 
 
-def _wait_registered(salt: Salt, settings: dict) -> None:
+def _wait_registered(salt: Salt, settings: Settings) -> None:
     """Wait until the agent has stayed up for a moment and the store has this node."""
-    name, seen = settings["agent"]["container"], {}
+    name = settings["agent"]["container"]
+    seen: dict[str, float] = {}
 
     def probe() -> str | None:
         container.unless_fallen(salt, settings, "", "agent")
@@ -77,7 +80,7 @@ def _wait_registered(salt: Salt, settings: dict) -> None:
     wait.until(probe, settings["timeout"])
 
 
-def _forget_other_ports(salt: Salt, settings: dict) -> None:
+def _forget_other_ports(salt: Salt, settings: Settings) -> None:
     """Deregister this host's earlier endpoints: an engine at two addresses is no valid node."""
     if not settings["managed_store"]:
         return

@@ -4,20 +4,22 @@ Ask the managers of classic mode, and wait until they report what is due.
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from swarm_formula.classic import container
 from swarm_formula.core import errors, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json
 from swarm_formula.standalone import containers, manager_info, registration
 from swarm_formula.tls import cert_files
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 # Seconds that the managers have to pick up new labels before the engine is reloaded.
 _NUDGE = 5
 
 
-def managers(settings: dict) -> dict[str, dict]:
+def managers(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return the answer of every manager in the pillar, or the error if it does not answer."""
     return {
         name: manager_info.plain(said)
@@ -27,8 +29,9 @@ def managers(settings: dict) -> dict[str, dict]:
     }
 
 
-def _ask(settings: dict) -> dict[str, manager_info.Manager | str]:
-    found, tls = {}, containers.manager_tls(settings, cert_files.NODE.current())
+def _ask(settings: Settings) -> dict[str, manager_info.Manager | str]:
+    found: dict[str, manager_info.Manager | str] = {}
+    tls = containers.manager_tls(settings, cert_files.NODE.current())
     for name, endpoint in containers.manager_endpoints(settings).items():
         try:
             found[name] = manager_info.fetch(endpoint, tls)
@@ -37,22 +40,23 @@ def _ask(settings: dict) -> dict[str, manager_info.Manager | str]:
     return found
 
 
-def wait_primary(salt: Salt, settings: dict, timeout: float | None) -> str:
+def wait_primary(salt: Salt, settings: Settings, timeout: float | None) -> str:
     """Wait until a manager is primary; return its address."""
-    found = {}
+    primary = ""
 
     def probe() -> str | None:
+        nonlocal primary
         said = _ask(settings)
-        found["primary"] = manager_info.primary(said)
-        if found["primary"]:
+        primary = manager_info.primary(said) or ""
+        if primary:
             return None
         return container.unless_fallen(salt, settings, manager_info.no_primary(said))
 
     wait.until(probe, settings["timeout"] if timeout is None else timeout)
-    return found["primary"]
+    return primary
 
 
-def _own_silence(settings: dict, said: dict) -> str | None:
+def _own_silence(settings: Settings, said: dict[str, manager_info.Manager | str]) -> str | None:
     """Return that this node's manager does not answer, which the primary does not notice."""
     own = said.get(settings["id"])
     return (
@@ -60,7 +64,7 @@ def _own_silence(settings: dict, said: dict) -> str | None:
     )
 
 
-def wait_healthy(salt: Salt, settings: dict, timeout: float | None) -> None:
+def wait_healthy(salt: Salt, settings: Settings, timeout: float | None) -> None:
     """
     Wait until the primary reports this node as ``Healthy``, with its labels from the pillar, and
     the manager of this node answers, if it has one.
@@ -68,7 +72,8 @@ def wait_healthy(salt: Salt, settings: dict, timeout: float | None) -> None:
     mine = containers.engine_endpoint(settings)
     labels = set(daemon_json.label_list(settings["labels"]))
     limit = settings["timeout"] if timeout is None else timeout
-    last, renewed = [time.monotonic()], []
+    last = [time.monotonic()]
+    renewed: list[str] = []
 
     def unhealthy() -> str | None:
         return manager_info.unhealthy(_ask(settings), mine)

@@ -86,7 +86,7 @@ def _mode(value: str) -> tuple[Any, str] | None:
     return value, f"replicated, the only one with mode: classic; {_BUILTIN.removeprefix('or ')}"
 
 
-def _ports(value: list[dict]) -> tuple[Any, str] | None:
+def _ports(value: list[dict[str, Any]]) -> tuple[Any, str] | None:
     for port in value:
         if port.get("mode") != "host":
             shown = {**port, "mode": "host"}
@@ -103,7 +103,7 @@ def _constraints(value: list[str]) -> tuple[Any, str] | None:
     return None
 
 
-def _networks(value: dict[str, dict]) -> tuple[Any, str] | None:
+def _networks(value: dict[str, dict[str, Any]]) -> tuple[Any, str] | None:
     for name, more in value.items():
         if more.get("driver_opts"):
             return name, "a network without driver_opts, which the managers do not pass on"
@@ -129,7 +129,7 @@ _CHECKS: dict[str, _Check] = {
 }
 
 
-def parsed(given: dict, what: str) -> dict:
+def parsed(given: dict[str, Any], what: str) -> dict[str, Any]:
     """Return the options of a service in their canonical form; raise an error for faults."""
     known = service_modes.parsed(given, what)
     option_table.refuse(list(faults(known, what)))

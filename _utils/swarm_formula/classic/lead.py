@@ -13,13 +13,14 @@ from swarm_formula.classic import kept_options, services
 from swarm_formula.classic import tasks as classic_tasks
 from swarm_formula.cluster.leading import FOUNDS, IDLE, LEADS
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 from swarm_formula.salt.dry_run import Pending
 from swarm_formula.standalone import containers
 from swarm_formula.tls import cert_files
 
 
-def role(salt: Mapping[str, Callable], settings: dict, test: bool) -> str:
+def role(salt: Mapping[str, Callable[..., Any]], settings: Settings, test: bool) -> str:
     """
     Return whether this node's manager is the primary, after a wait for one.
 
@@ -36,18 +37,18 @@ def role(salt: Mapping[str, Callable], settings: dict, test: bool) -> str:
     return FOUNDS if test and first and "primary" not in roles.values() else IDLE
 
 
-def leads(salt: Mapping[str, Callable], settings: dict, test: bool) -> bool:
+def leads(salt: Mapping[str, Callable[..., Any]], settings: Settings, test: bool) -> bool:
     """Check whether this node acts, or would after the earlier states of a dry run."""
     return role(salt, settings, test) != IDLE
 
 
 def apply(
-    salt: Mapping[str, Callable],
-    settings: dict,
-    wanted: Mapping[str, dict],
+    salt: Mapping[str, Callable[..., Any]],
+    settings: Settings,
+    wanted: Mapping[str, dict[str, Any]],
     test: bool,
     pending: Pending,
-) -> dict | None:
+) -> dict[str, dict[str, Any]] | None:
     """
     Ensure services have the wanted options, and run; return what changed, by service.
 
@@ -66,19 +67,21 @@ def apply(
 
 
 def apply_one(  # noqa: PLR0913, PLR0917
-    salt: Mapping[str, Callable],
-    settings: dict,
+    salt: Mapping[str, Callable[..., Any]],
+    settings: Settings,
     name: str,
-    spec: dict,
+    spec: dict[str, Any],
     test: bool,
     pending: Pending,
-) -> dict | None:
+) -> dict[str, dict[str, Any]] | None:
     """Ensure a service has these options, as a user writes them, as ``apply`` does."""
     wanted = kept_options.parsed(spec, f"service {name}")
     return apply(salt, settings, {name: wanted}, test, pending)
 
 
-def scale(salt: Mapping[str, Callable], settings: dict, name: str, replicas: int) -> dict | None:
+def scale(
+    salt: Mapping[str, Callable[..., Any]], settings: Settings, name: str, replicas: int
+) -> dict[str, Any] | None:
     """Set the number of containers of a service; ``None`` if this node does not act."""
     if not leads(salt, settings, False):
         return None
@@ -86,7 +89,9 @@ def scale(salt: Mapping[str, Callable], settings: dict, name: str, replicas: int
         return services.scale(client, name, replicas, services.Run(settings["timeout"]))
 
 
-def remove(salt: Mapping[str, Callable], settings: dict, name: str, test: bool) -> dict | None:
+def remove(
+    salt: Mapping[str, Callable[..., Any]], settings: Settings, name: str, test: bool
+) -> dict[str, Any] | None:
     """Remove the containers of a service; return what changed, ``None`` if this node is idle."""
     who = role(salt, settings, test)
     if who != LEADS:
@@ -95,7 +100,7 @@ def remove(salt: Mapping[str, Callable], settings: dict, name: str, test: bool) 
         return services.remove_service(client, name, test)
 
 
-def status(settings: dict) -> list[dict] | None:
+def status(settings: Settings) -> list[dict[str, Any]] | None:
     """Return the services of the swarm; ``None`` on a node without a manager."""
     if settings["id"] not in settings["managers"]:
         return None
@@ -103,7 +108,7 @@ def status(settings: dict) -> list[dict] | None:
         return services.rows(client)
 
 
-def tasks(settings: dict, name: str) -> list[dict] | None:
+def tasks(settings: Settings, name: str) -> list[dict[str, Any]] | None:
     """Return the containers of a service; ``None`` on a node without a manager."""
     if settings["id"] not in settings["managers"]:
         return None
@@ -111,7 +116,7 @@ def tasks(settings: dict, name: str) -> list[dict] | None:
         return classic_tasks.rows(client, name)
 
 
-def logs(settings: dict, name: str, lines: int) -> list[dict] | None:
+def logs(settings: Settings, name: str, lines: int) -> list[dict[str, Any]] | None:
     """Return the last lines of the logs of a service; ``None`` on a node without a manager."""
     if settings["id"] not in settings["managers"]:
         return None
@@ -120,7 +125,7 @@ def logs(settings: dict, name: str, lines: int) -> list[dict] | None:
 
 
 @contextlib.contextmanager
-def connect(settings: dict, timeout: float = 60) -> Iterator[Any]:
+def connect(settings: Settings, timeout: float = 60) -> Iterator[Any]:
     """Yield a client of this node's manager."""
     endpoint = containers.manager_endpoints(settings)[settings["id"]]
     tls = containers.manager_tls(settings, cert_files.NODE.current())

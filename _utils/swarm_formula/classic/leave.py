@@ -28,7 +28,7 @@ def own(client: Any) -> list[str]:
     )
 
 
-def remove(client: Any, test: bool) -> dict:
+def remove(client: Any, test: bool) -> dict[str, Any]:
     """Remove the containers of services from an engine; return what changed, by container."""
     names = own(client)
     for name in names if not test else ():

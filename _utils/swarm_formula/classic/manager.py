@@ -4,22 +4,24 @@ Run the manager of classic mode on a host; another one is primary before it stop
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from swarm_formula.classic import container
 from swarm_formula.consul import agent_api, config_file, restart_lock
 from swarm_formula.core import errors
 from swarm_formula.core import wait as core_wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.standalone import container_names, containers, manager_info
 from swarm_formula.tls import cert_files
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 # Seconds that another manager has to become primary. A replica that did not reach the store on its
 # last attempt, as during a restart of Consul on its host, retries after 10 s.
 _SUCCESSION = 15
 
 
-def apply(salt: Salt, settings: dict, test: bool) -> dict:
+def apply(salt: Salt, settings: Settings, test: bool) -> dict[str, Any]:
     """Ensure a manager runs here if the pillar lists this minion as one, and none otherwise."""
     renamed = container_names.rename(settings, salt, "manager", test)
     if renamed and test:
@@ -29,10 +31,10 @@ def apply(salt: Salt, settings: dict, test: bool) -> dict:
     return {**renamed, **_apply(salt, settings, test)}
 
 
-def _apply(salt: Salt, settings: dict, test: bool) -> dict:
+def _apply(salt: Salt, settings: Settings, test: bool) -> dict[str, Any]:
     name = settings["manager"]["container"]
     spec = containers.manager_container(settings, cert_files.NODE.due(test))
-    changes = salt["swarm_container.apply"](name, spec, test=True)
+    changes: dict[str, Any] = salt["swarm_container.apply"](name, spec, test=True)
     if test or not changes:
         return changes
     if "state" in changes:
@@ -46,7 +48,7 @@ def _apply(salt: Salt, settings: dict, test: bool) -> dict:
 
 
 @contextlib.contextmanager
-def _turn(salt: Salt, settings: dict) -> Iterator[bool]:
+def _turn(salt: Salt, settings: Settings) -> Iterator[bool]:
     """Hold this manager's turn to stop, if Consul has a leader; yield whether it does."""
     if not salt["swarm_consul.has_leader"]():
         # The store is external or has no leader: there is nothing that could hold a turn.
@@ -58,7 +60,7 @@ def _turn(salt: Salt, settings: dict) -> Iterator[bool]:
         yield True
 
 
-def _wait_answer(salt: Salt, settings: dict) -> None:
+def _wait_answer(salt: Salt, settings: Settings) -> None:
     """Wait until this manager answers; ``wait_primary`` waits for a primary."""
     mine = containers.manager_endpoints(settings)[settings["id"]]
     tls = containers.manager_tls(settings, cert_files.NODE.current())
@@ -73,7 +75,7 @@ def _wait_answer(salt: Salt, settings: dict) -> None:
     core_wait.until(probe, settings["timeout"])
 
 
-def _wait_led(salt: Salt, settings: dict) -> None:
+def _wait_led(salt: Salt, settings: Settings) -> None:
     """
     Wait until this manager answers and any manager is primary.
 
@@ -95,7 +97,7 @@ def _wait_led(salt: Salt, settings: dict) -> None:
     core_wait.until(probe, settings["timeout"])
 
 
-def hand_over(settings: dict) -> bool:
+def hand_over(settings: Settings) -> bool:
     """
     Make another manager primary and wait until one is; return whether one is.
 

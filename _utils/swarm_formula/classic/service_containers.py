@@ -60,11 +60,11 @@ _CONDITIONS = {"no": "none", "": "none", "on-failure": "on-failure"}
 class Body(NamedTuple):
     """What creates a container: the request, and the networks that it joins afterwards."""
 
-    create: dict
-    more: list[dict]  # networks as in the spec of a service, without the first one
+    create: dict[str, Any]
+    more: list[dict[str, Any]]  # networks as in the spec of a service, without the first one
 
 
-def compared(wanted: Mapping[str, Any]) -> dict:
+def compared(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Return the wanted options that containers have."""
     return {
         name: value
@@ -73,30 +73,30 @@ def compared(wanted: Mapping[str, Any]) -> dict:
     }
 
 
-def bare(container: dict) -> dict:
+def bare(container: dict[str, Any]) -> dict[str, Any]:
     """Return the least spec of a container whose own cannot be read."""
     return {"TaskTemplate": {"ContainerSpec": {"Image": container["Config"]["Image"]}}}
 
 
-def merged(spec: dict, wanted: Mapping[str, Any]) -> dict:
+def merged(spec: dict[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Return the spec of containers with the wanted options; all else stays."""
     base = spec or {"TaskTemplate": {"ContainerSpec": {}}}
     given = compared(wanted)
     return option_table.merged(base, given, given, OPTIONS)
 
 
-def diff(spec: dict, wanted: Mapping[str, Any]) -> dict:
+def diff(spec: dict[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Return the differences between the spec of a container and the wanted options."""
     return option_table.diff(spec, compared(wanted), OPTIONS)
 
 
-def created(wanted: Mapping[str, Any]) -> dict:
+def created(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Return the changes of a service that does not exist yet."""
     changes = {name: {"old": None, "new": one} for name, one in compared(wanted).items()}
     return {key: one for key, one in changes.items() if OPTIONS[key].path}
 
 
-def shown(changes: dict) -> dict:
+def shown(changes: dict[str, Any]) -> dict[str, Any]:
     """Return changes with a short hash in place of each value that looks secret."""
     return option_table.shown(changes, OPTIONS)
 
@@ -104,7 +104,7 @@ def shown(changes: dict) -> dict:
 # ---- from the spec of a service to a container
 
 
-def body(name: str, spec: dict) -> Body:
+def body(name: str, spec: dict[str, Any]) -> Body:
     """Return what creates a container of the service ``name``."""
     task = spec["TaskTemplate"]
     container = task["ContainerSpec"]
@@ -125,7 +125,7 @@ def body(name: str, spec: dict) -> Body:
     return Body({**config, "HostConfig": host}, more)
 
 
-def undemanding(create: dict) -> dict:
+def undemanding(create: dict[str, Any]) -> dict[str, Any]:
     """Return the request of a container without what another one on its node may already have."""
     host = {**create["HostConfig"], "PortBindings": {}}
     for key in ("Memory", "NanoCpus"):
@@ -137,12 +137,12 @@ def undemanding(create: dict) -> dict:
     return {**create, "HostConfig": host, "ExposedPorts": {}, "Labels": labels}
 
 
-def aliases(name: str, network: dict) -> list[str]:
+def aliases(name: str, network: dict[str, Any]) -> list[str]:
     """Return the names of a service's containers in a network: its own name, and the aliases."""
     return list(dict.fromkeys([name, *(network.get("Aliases") or [])]))
 
 
-def _host(task: dict, container: dict) -> dict:
+def _host(task: dict[str, Any], container: dict[str, Any]) -> dict[str, Any]:
     host = {new: container[old] for old, new in _HOST.items() if old in container}
     dns = container.get("DNSConfig") or {}
     host |= {new: dns[old] for old, new in _DNS.items() if old in dns}
@@ -160,19 +160,19 @@ def _host(task: dict, container: dict) -> dict:
     return host
 
 
-def _inside(port: dict) -> str:
+def _inside(port: dict[str, Any]) -> str:
     return f"{port['TargetPort']}/{port['Protocol']}"
 
 
-def _bindings(ports: list[dict]) -> dict[str, list[dict]]:
-    found: dict[str, list[dict]] = {}
+def _bindings(ports: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
     for one in ports:
         outside = str(one.get("PublishedPort") or "")
         found.setdefault(_inside(one), []).append({"HostIp": "", "HostPort": outside})
     return found
 
 
-def _labels(name: str, spec: dict) -> dict[str, str]:
+def _labels(name: str, spec: dict[str, Any]) -> dict[str, str]:
     placement = spec["TaskTemplate"].get("Placement") or {}
     constraints = [spec_placement.constraint(one) for one in placement.get("Constraints") or []]
     asked = {
@@ -189,7 +189,7 @@ def _labels(name: str, spec: dict) -> dict[str, str]:
 # ---- from a container to the spec of a service
 
 
-def _without_values(spec: dict) -> dict:
+def _without_values(spec: dict[str, Any]) -> dict[str, Any]:
     """Return a spec without values that the container itself has: with `true`, or their names."""
     result = copy.deepcopy(spec)
     container, log = (
@@ -210,11 +210,11 @@ def _without_values(spec: dict) -> dict:
     return result
 
 
-def spec_of(container: dict) -> dict:
+def spec_of(container: dict[str, Any]) -> dict[str, Any]:
     """Return the spec that a container was created with, as it is now; empty if it has none."""
     config, host = container.get("Config") or {}, container.get("HostConfig") or {}
     try:
-        spec = json.loads((config.get("Labels") or {})[SPEC])
+        spec: dict[str, Any] = json.loads((config.get("Labels") or {})[SPEC])
         task = spec["TaskTemplate"]
         _fill(task["ContainerSpec"], config)
         _fill_log(task, host)
@@ -226,7 +226,7 @@ def spec_of(container: dict) -> dict:
     return spec
 
 
-def _fill(spec: dict, config: dict) -> None:
+def _fill(spec: dict[str, Any], config: dict[str, Any]) -> None:
     for key in ("Command", "Args"):
         if spec.get(key) is True:
             spec[key] = config.get(_CONFIG[key]) or []
@@ -240,27 +240,27 @@ def _fill(spec: dict, config: dict) -> None:
         spec["Healthcheck"]["Test"] = (config.get("Healthcheck") or {}).get("Test") or []
 
 
-def _fill_log(task: dict, host: dict) -> None:
+def _fill_log(task: dict[str, Any], host: dict[str, Any]) -> None:
     if options := (task.get("LogDriver") or {}).get("Options"):
         there = (host.get("LogConfig") or {}).get("Config") or {}
         task["LogDriver"]["Options"] = {key: there[key] for key in options if key in there}
 
 
-def _fill_limits(task: dict, host: dict) -> None:
+def _fill_limits(task: dict[str, Any], host: dict[str, Any]) -> None:
     """Read what `docker update` may have changed."""
     found = {old: host[new] for old, new in _LIMITS.items() if (host.get(new) or 0) > 0}
     if found or task.get("Resources"):
         task["Resources"] = {**(task.get("Resources") or {}), "Limits": found}
 
 
-def _fill_policy(task: dict, host: dict) -> None:
+def _fill_policy(task: dict[str, Any], host: dict[str, Any]) -> None:
     found = host.get("RestartPolicy") or {}
     condition = _CONDITIONS.get(found.get("Name") or "", "any")
     tries = found.get("MaximumRetryCount") or 0
     task["RestartPolicy"] = {"Condition": condition, **({"MaxAttempts": tries} if tries else {})}
 
 
-def _fill_networks(task: dict, container: dict) -> None:
+def _fill_networks(task: dict[str, Any], container: dict[str, Any]) -> None:
     """Leave out networks from which the container was disconnected."""
     there = (container.get("NetworkSettings") or {}).get("Networks") or {}
     if networks := task.get("Networks"):

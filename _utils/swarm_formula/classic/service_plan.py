@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from swarm_formula.classic import service_containers
 from swarm_formula.classic.kept_options import OWN_NETWORKS
 from swarm_formula.classic.service_rollout import PROBE, Seat
-from swarm_formula.core import checks, faults
+from swarm_formula.core import faults, shapes
 from swarm_formula.core.faults import Fault
 from swarm_formula.docker import engine_api, reconcile
 from swarm_formula.docker.container_actions import REPLACED, status
@@ -36,11 +36,11 @@ class Plan(NamedTuple):
     """A service, its wanted options, its containers, and what differs."""
 
     name: str
-    wanted: dict
+    wanted: dict[str, Any]
     seats: list[Seat]
     surplus: list[str]
     unreachable: str  # why its containers cannot be looked at, empty if they can
-    changes: dict
+    changes: dict[str, Any]
 
 
 def look(client: Any) -> dict[str, Listed]:
@@ -63,7 +63,10 @@ def service_of(name: str) -> str:
 
 
 def refuse(
-    client: Any, wanted: Mapping[str, dict], listed: dict[str, Listed], pending: Iterable[str]
+    client: Any,
+    wanted: Mapping[str, dict[str, Any]],
+    listed: dict[str, Listed],
+    pending: Iterable[str],
 ) -> None:
     """
     Raise an error for what the managers would refuse, or do to another effect.
@@ -73,7 +76,7 @@ def refuse(
     """
     used = {one for options in wanted.values() for one in options.get("networks") or ()}
     known = {*OWN_NETWORKS, *pending, *(_networks(client) if used else ())}
-    found = []
+    found: list[Fault] = []
     for name, options in wanted.items():
         found += _faults(name, options, listed, known)
     option_table.refuse(found, unchanged=True)
@@ -84,7 +87,9 @@ def _networks(client: Any) -> set[str]:
     return {one["Name"].rpartition("/")[2] for one in client.networks()}
 
 
-def _faults(name: str, wanted: dict, listed: dict, networks: set[str]) -> Iterator[Fault]:
+def _faults(
+    name: str, wanted: dict[str, Any], listed: dict[str, Listed], networks: set[str]
+) -> Iterator[Fault]:
     path = f"service {name}"
     there = {one.service for one in listed.values()}
     if name not in there and "image" not in wanted and wanted.get(COUNT) != 0:
@@ -103,12 +108,12 @@ def _faults(name: str, wanted: dict, listed: dict, networks: set[str]) -> Iterat
             yield Fault(f"{path}:networks", one, f"one that the swarm has{hint}")
 
 
-def seconds(wanted: dict, key: str) -> float:
+def seconds(wanted: dict[str, Any], key: str) -> float:
     """Return a duration of ``update_config``, by default Docker's own."""
-    return checks.seconds(wanted.get(key) or _SETTLED[key])
+    return shapes.seconds(wanted.get(key) or _SETTLED[key])
 
 
-def plan(client: Any, name: str, wanted: dict, listed: dict[str, Listed]) -> Plan:
+def plan(client: Any, name: str, wanted: dict[str, Any], listed: dict[str, Listed]) -> Plan:
     """Return what has to be done with the containers of a service."""
     own = [one for one, about in listed.items() if about.service == name]
     matches = {one: _NUMBERED.fullmatch(one) for one in own}
@@ -128,7 +133,9 @@ def plan(client: Any, name: str, wanted: dict, listed: dict[str, Listed]) -> Pla
     return Plan(name, wanted, seats, surplus + probes, "", changes)
 
 
-def _seats(client: Any, name: str, wanted: dict, due: list[int], mine: dict) -> list[Seat]:
+def _seats(
+    client: Any, name: str, wanted: dict[str, Any], due: list[int], mine: dict[str, int]
+) -> list[Seat]:
     seats = [_seat(client, f"{name}.{one}", wanted, mine) for one in due]
     # A new container is as its siblings, where pillar does not say otherwise.
     found = [one.spec for one in seats if one.kept]
@@ -136,7 +143,7 @@ def _seats(client: Any, name: str, wanted: dict, due: list[int], mine: dict) -> 
     return [one if one.kept else one._replace(spec=base) for one in seats]
 
 
-def _seat(client: Any, name: str, wanted: dict, mine: dict) -> Seat:
+def _seat(client: Any, name: str, wanted: dict[str, Any], mine: dict[str, int]) -> Seat:
     current, leftover = (
         engine_api.container(client, one) if one in mine else None
         for one in (name, name + REPLACED)
@@ -149,7 +156,7 @@ def _seat(client: Any, name: str, wanted: dict, mine: dict) -> Seat:
     return Seat(name, current, leftover, kept, service_containers.diff(there, wanted), due)
 
 
-def _differences(container: dict | None, wanted: dict) -> dict:
+def _differences(container: dict[str, Any] | None, wanted: dict[str, Any]) -> dict[str, Any]:
     """Return what a container lacks; empty for one that runs with the wanted options."""
     if container is None:
         return {STATE: None}
@@ -157,7 +164,7 @@ def _differences(container: dict | None, wanted: dict) -> dict:
     return {**service_containers.diff(service_containers.spec_of(container), wanted), **lacking}
 
 
-def _changes(seats: list[Seat], surplus: list[str], wanted: dict) -> dict:
+def _changes(seats: list[Seat], surplus: list[str], wanted: dict[str, Any]) -> dict[str, Any]:
     there = [one.name for one in seats if one.kept] + surplus
     if not there:
         count = {COUNT: {"old": None, "new": wanted[COUNT]}} if COUNT in wanted else {}

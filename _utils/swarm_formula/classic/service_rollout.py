@@ -31,11 +31,11 @@ class Seat(NamedTuple):
     """One container of a service: what is there, what stays of it, and what it lacks."""
 
     name: str
-    current: dict | None
-    leftover: dict | None  # the former container, if a replacement was interrupted
-    kept: dict | None  # which of the two stays
-    options: dict  # differences of its options
-    spec: dict  # that it is to have
+    current: dict[str, Any] | None
+    leftover: dict[str, Any] | None  # the former container, if a replacement was interrupted
+    kept: dict[str, Any] | None  # which of the two stays
+    options: dict[str, Any]  # differences of its options
+    spec: dict[str, Any]  # that it is to have
 
 
 class Rollout(NamedTuple):
@@ -76,7 +76,7 @@ def _recover(client: Any, seat: Seat) -> bool:
     return True
 
 
-def _meant_to_run(container: dict) -> dict:
+def _meant_to_run(container: dict[str, Any]) -> dict[str, Any]:
     """Return the container marked as running, so that a rollback starts it in any case."""
     return {**container, "State": {**container["State"], "Running": True}}
 
@@ -90,7 +90,7 @@ def _act(rollout: Rollout, seat: Seat) -> bool:
         container_actions.delete(client, kept["Id"])
         _create(rollout, seat)
     elif seat.options:
-        _replace(rollout, seat)
+        _replace(rollout, seat, kept)
     elif kept is seat.leftover or status(kept) == "running":
         if seat.leftover or watch.unsteady(kept, rollout.patience.monitor):
             watch.watch(client, seat.name, rollout.patience)
@@ -101,14 +101,14 @@ def _act(rollout: Rollout, seat: Seat) -> bool:
     return True
 
 
-def _start(client: Any, container: dict) -> None:
+def _start(client: Any, container: dict[str, Any]) -> None:
     start = {"paused": client.unpause, "restarting": client.restart}
     start.get(status(container), client.start)(container["Id"])
 
 
-def _make(rollout: Rollout, settings: dict) -> container_actions.Make:
+def _make(rollout: Rollout, spec: dict[str, Any]) -> container_actions.Make:
     """Return what creates a container of this spec through the manager."""
-    body = service_containers.body(rollout.service, settings)
+    body = service_containers.body(rollout.service, spec)
 
     def make(client: Any, name: str) -> str:
         new = _post(client, name, body.create)
@@ -122,17 +122,18 @@ def _make(rollout: Rollout, settings: dict) -> container_actions.Make:
     return make
 
 
-def _post(client: Any, name: str, body: dict) -> str:
+def _post(client: Any, name: str, body: dict[str, Any]) -> str:
     path = f"/containers/create?name={name}"
     what = f"container {name}, image {body['Image']}"
     limit = f"gave up after {client.timeout:g} s (timeout): its node may still be pulling the image"
     with engine_api.translated(what), engine_api.patience(f"{what}: {limit}"):
         # The node that pulls the image gets the login from the manager.
         headers = engine_api.registry_login(client, body["Image"])
-        return engine_api.post(client, path, json=body, headers=headers).json()["Id"]
+        made: str = engine_api.post(client, path, json=body, headers=headers).json()["Id"]
+    return made
 
 
-def _refuse_dropped(name: str, body: dict, container: dict) -> None:
+def _refuse_dropped(name: str, body: dict[str, Any], container: dict[str, Any]) -> None:
     """Raise an error if the node's engine has not kept what was asked for."""
     config, host = container.get("Config") or {}, container.get("HostConfig") or {}
     asked = {key: one for key, one in body.items() if key not in {"HostConfig", "NetworkingConfig"}}
@@ -167,25 +168,25 @@ def _is_unplaced(err: Exception) -> bool:
     return any(text in str(err) for text in _UNPLACED)
 
 
-def _replace(rollout: Rollout, seat: Seat) -> None:
+def _replace(rollout: Rollout, seat: Seat, kept: dict[str, Any]) -> None:
     client = rollout.client
-    old = _meant_to_run(seat.kept) if seat.leftover else seat.kept
+    old = _meant_to_run(kept) if seat.leftover else kept
     make, trial = _make(rollout, seat.spec), watch.trial(client, seat.name, rollout.patience)
     try:
         container_actions.recreate(client, seat.name, make, old, trial)
     except errors.ApiError as err:
-        if not (_is_unplaced(err) and _is_in_the_way(rollout, seat)):
+        if not (_is_unplaced(err) and _is_in_the_way(rollout, seat, kept)):
             raise
         _swap(rollout, seat, old)
 
 
-def _is_in_the_way(rollout: Rollout, seat: Seat) -> bool:
+def _is_in_the_way(rollout: Rollout, seat: Seat, kept: dict[str, Any]) -> bool:
     """
     Check whether a container can be placed but for the old one, which the managers count even when
     it is stopped: its ports, its memory, and affinities that keep two apart.
     """
     client = rollout.client
-    if not service_containers.spec_of(seat.kept):
+    if not service_containers.spec_of(kept):
         return False
     body = service_containers.undemanding(
         service_containers.body(rollout.service, seat.spec).create
@@ -198,7 +199,7 @@ def _is_in_the_way(rollout: Rollout, seat: Seat) -> bool:
     return True
 
 
-def _swap(rollout: Rollout, seat: Seat, old: dict) -> None:
+def _swap(rollout: Rollout, seat: Seat, old: dict[str, Any]) -> None:
     """Remove the old container before the new one is created; create it anew if that fails."""
     client = rollout.client
     trial = watch.trial(client, seat.name, rollout.patience)

@@ -26,7 +26,7 @@ class Run(NamedTuple):
     test: bool = False
 
 
-def apply(client: Any, wanted: Mapping[str, dict], run: Run) -> dict[str, dict]:
+def apply(client: Any, wanted: Mapping[str, dict[str, Any]], run: Run) -> dict[str, dict[str, Any]]:
     """
     Ensure services have the wanted options, and run; return what changed, by service.
 
@@ -60,7 +60,7 @@ def apply(client: Any, wanted: Mapping[str, dict], run: Run) -> dict[str, dict]:
     return changes
 
 
-def _plans(client: Any, wanted: Mapping[str, dict], timeout: float) -> list[Plan]:
+def _plans(client: Any, wanted: Mapping[str, dict[str, Any]], timeout: float) -> list[Plan]:
     """Return what has to be done; wait for nodes that do not answer, as while engines restart."""
     plans: list[Plan] = []
 
@@ -74,13 +74,13 @@ def _plans(client: Any, wanted: Mapping[str, dict], timeout: float) -> list[Plan
     return plans
 
 
-def scale(client: Any, name: str, replicas: int, run: Run) -> dict:
+def scale(client: Any, name: str, replicas: int, run: Run) -> dict[str, Any]:
     """Set the number of containers of a service, and wait until they run; return what changed."""
     tasks.of_service(client, name)
     return apply(client, {name: {COUNT: replicas}}, run).get(name, {})
 
 
-def remove_service(client: Any, name: str, test: bool = False) -> dict:
+def remove_service(client: Any, name: str, test: bool = False) -> dict[str, Any]:
     """Remove all containers of a service that the formula has created; return what changed."""
     listed = service_plan.look(client)
     own = sorted(one for one, about in listed.items() if about.service == name)
@@ -98,14 +98,14 @@ def remove_service(client: Any, name: str, test: bool = False) -> dict:
     return changes
 
 
-def rows(client: Any) -> list[dict]:
+def rows(client: Any) -> list[dict[str, Any]]:
     """Return the services for a list: image, containers wanted and running, why not all run."""
     listed = service_plan.look(client)
     names = sorted({one.service for one in listed.values()} - {""})
     return [_row(service_plan.plan(client, name, {}, listed)) for name in names]
 
 
-def _row(plan: Plan) -> dict:
+def _row(plan: Plan) -> dict[str, Any]:
     kept = [one.kept for one in plan.seats if one.kept]
     running = [one for one in kept if status(one) == "running"]
     lacking = service_plan.states(plan.seats)
@@ -121,7 +121,7 @@ def _row(plan: Plan) -> dict:
     }
 
 
-def promised(wanted: Mapping[str, dict]) -> dict:
+def promised(wanted: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the changes that will be made in a swarm that does not exist yet."""
     plans = [service_plan.plan(None, name, options, {}) for name, options in wanted.items()]
     return {one.name: service_containers.shown(one.changes) for one in plans if one.changes}
@@ -163,7 +163,7 @@ def _look_again(client: Any, plans: list[Plan], run: Run, failures: dict[str, st
             failures[plan.name] = str(err)
 
 
-def _report(plans: list[Plan], changes: dict) -> None:
+def _report(plans: list[Plan], changes: dict[str, dict[str, Any]]) -> None:
     """In a dry run, raise an error for what cannot be changed, or has yet to prove that it runs."""
     lost = [f"service {one.name}: {one.unreachable}" for one in plans if one.unreachable]
     if lost:

@@ -23,12 +23,12 @@ def of_service(client: Any, name: str) -> dict[str, Listed]:
     return dict(sorted(own.items(), key=lambda pair: (len(pair[0]), pair[0])))
 
 
-def rows(client: Any, name: str) -> list[dict]:
+def rows(client: Any, name: str) -> list[dict[str, Any]]:
     """Return the containers of a service, by their numbers."""
     return [_row(client, one, about) for one, about in of_service(client, name).items()]
 
 
-def logs(client: Any, name: str, lines: int) -> list[dict]:
+def logs(client: Any, name: str, lines: int) -> list[dict[str, Any]]:
     """Return the containers of a service with the last lines of their logs."""
     return [
         {**_row(client, one, about), "log": _log(client, one, about, lines)}
@@ -36,7 +36,7 @@ def logs(client: Any, name: str, lines: int) -> list[dict]:
     ]
 
 
-def _row(client: Any, name: str, about: Listed) -> dict:
+def _row(client: Any, name: str, about: Listed) -> dict[str, Any]:
     found = None
     if not about.down:
         with engine_api.translated(f"container {name}"):

@@ -65,7 +65,7 @@ def confirm(client: Any, name: str, patience: Patience) -> None:
         watch(client, name, patience)
 
 
-def _inspected(client: Any, name: str) -> dict:
+def _inspected(client: Any, name: str) -> dict[str, Any]:
     with engine_api.translated(f"container {name}"):
         data = engine_api.container(client, name)
     if data is None:
@@ -73,19 +73,19 @@ def _inspected(client: Any, name: str) -> dict:
     return data
 
 
-def title(data: dict) -> str:
+def title(data: dict[str, Any]) -> str:
     """Return the name of an inspected container with that of its node."""
     node, name = (data.get("Node") or {}).get("Name"), data["Name"].lstrip("/")
     return f"{name} on {node}" if node else name
 
 
-def health(data: dict) -> str:
+def health(data: dict[str, Any]) -> str:
     """Return the health of an inspected container; empty if it has no check."""
     found = (data["State"].get("Health") or {}).get("Status") or ""
     return "" if found == "none" else found
 
 
-def _flaw(data: dict) -> str:
+def _flaw(data: dict[str, Any]) -> str:
     """Return why a container that runs is not good, empty if it is."""
     if health(data) in {"", "healthy"}:
         return ""
@@ -94,7 +94,7 @@ def _flaw(data: dict) -> str:
     return f"container {title(data)} is {health(data)}{said and ': ' + said}"
 
 
-def unsteady(data: dict, monitor: float) -> str:
+def unsteady(data: dict[str, Any], monitor: float) -> str:
     """Return why a container that runs has yet to prove it, empty if it has."""
     if flaw := _flaw(data):
         return flaw

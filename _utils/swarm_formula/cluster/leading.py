@@ -32,7 +32,7 @@ def leads(client: Any) -> bool:
         return node_info.by_id(known).get(swarm["NodeID"])
 
     found = wait.asked(look, errors.ApiError, CHANGING)
-    return bool(found) and node_info.is_leader(found)
+    return found is not None and node_info.is_leader(found)
 
 
 def founds(client: Any, settings: Settings) -> bool:

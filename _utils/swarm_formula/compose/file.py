@@ -30,8 +30,8 @@ class Stack(NamedTuple):
     """What a compose file names, with the names that Docker has for it."""
 
     name: str
-    services: dict[str, dict]  # options in their canonical form
-    networks: dict[str, dict]  # settings of those to create
+    services: dict[str, dict[str, Any]]  # options in their canonical form
+    networks: dict[str, dict[str, Any]]  # settings of those to create
     files: list[secrets_configs.Wanted]  # secrets and configs to create
     kept: dict[str, set[str]]  # names that the file has, by kind, used or not
     ignored: list[str]  # keys that have no effect, each with the reason
@@ -73,11 +73,12 @@ def _misshapen(content: Any, path: str) -> Iterator[Fault]:
         yield Fault(f"{path}:services", None, "at least one service")
 
 
-def _misread(services: dict, path: str) -> Iterator[Fault]:
+def _misread(services: Mapping[str, Any], path: str) -> Iterator[Fault]:
     """Find numbers that may have been texts: Salt has read 22:22 as 1342, and 33:33 as 2013."""
     for key, given in services.items():
         one = given if isinstance(given, dict) else {}
-        ports = one.get("ports") if isinstance(one.get("ports"), list) else []
+        ports: Any = one.get("ports")
+        ports = ports if isinstance(ports, list) else []
         for option, values in (("ports", ports), ("user", [one.get("user")])):
             if numbers := [each for each in values if isinstance(each, int | float)]:
                 want = "a text in quotes: YAML in a pillar takes 22:22 for 1342"
@@ -88,7 +89,7 @@ def _is_extension(key: Any) -> bool:
     return str(key).startswith("x-")
 
 
-def _interpolated(value: Any, variables: Mapping, path: str, faults: list[Fault]) -> Any:
+def _interpolated(value: Any, variables: Mapping[str, Any], path: str, faults: list[Fault]) -> Any:
     """Return a value with the values of its variables, without extensions; keys have none."""
     if isinstance(value, dict):
         free = path.rpartition(":")[2] in _FREE
@@ -137,8 +138,8 @@ def _stack(objects: Objects) -> tuple[Stack, list[Fault]]:
 
 
 def _networks(
-    objects: Objects, things: Mapping[str, Thing], services: Mapping[str, dict]
-) -> dict[str, dict]:
+    objects: Objects, things: Mapping[str, Thing], services: Mapping[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
     """Return the networks to create: those of the file that a service uses."""
     used = {one for options in services.values() for one in options.get("networks", ())}
     return {
@@ -152,7 +153,7 @@ def _are_names(value: object) -> bool:
     return value is None or (isinstance(value, list) and all(isinstance(one, str) for one in value))
 
 
-def _services(objects: Objects, known: Names) -> dict[str, dict]:
+def _services(objects: Objects, known: Names) -> dict[str, dict[str, Any]]:
     services = {}
     for key, given in objects.content["services"].items():
         path, name = objects.place("services", key), f"{objects.name}_{key}"

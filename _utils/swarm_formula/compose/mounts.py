@@ -24,7 +24,7 @@ _MOUNT = {
     "tmpfs.size": "size",
     "tmpfs.mode": "mode",
 }
-_SHORT_OPTIONS = {
+_SHORT_OPTIONS: dict[str, dict[str, Any]] = {
     "ro": {"read_only": True},
     "rw": {"read_only": False},
     "nocopy": {"no_copy": True},
@@ -35,7 +35,7 @@ _SHORT_OPTIONS = {
 }
 
 
-def tmpfs(value: Any) -> Iterator[dict]:
+def tmpfs(value: Any) -> Iterator[dict[str, Any]]:
     """Yield the mounts of ``tmpfs``."""
     for one in value if isinstance(value, list) else [value]:
         target, _, options = normalize.text(one).partition(":")
@@ -45,8 +45,8 @@ def tmpfs(value: Any) -> Iterator[dict]:
 
 
 def volumes(
-    value: list, known: Mapping[str, dict], skip: Callable[[str, str], None]
-) -> Iterator[dict]:
+    value: list[Any], known: Mapping[str, dict[str, Any]], skip: Callable[[str, str], None]
+) -> Iterator[dict[str, Any]]:
     """
     Yield the mounts of ``volumes``.
 
@@ -67,7 +67,7 @@ def volumes(
         yield mount
 
 
-def _short(text: str, skip: Callable[[str, str], None]) -> dict:
+def _short(text: str, skip: Callable[[str, str], None]) -> dict[str, Any]:
     source, _, rest = text.partition(":")
     if not rest:
         return {"type": "volume", "target": text}
@@ -84,8 +84,8 @@ def _short(text: str, skip: Callable[[str, str], None]) -> dict:
     return mount
 
 
-def _long(given: dict, skip: Callable[[str, str], None]) -> dict:
-    mount = {}
+def _long(given: Mapping[str, Any], skip: Callable[[str, str], None]) -> dict[str, Any]:
+    mount: dict[str, Any] = {}
     for key, value in given.items():
         if isinstance(value, dict) and key in ("bind", "volume", "tmpfs"):
             for below, one in value.items():
@@ -97,7 +97,7 @@ def _long(given: dict, skip: Callable[[str, str], None]) -> dict:
     return mount
 
 
-def _mount_option(key: str, value: Any, skip: Callable[[str, str], None]) -> dict:
+def _mount_option(key: str, value: Any, skip: Callable[[str, str], None]) -> dict[str, Any]:
     if value is None:
         return {}
     if key in _NOT_KEPT:
@@ -110,7 +110,7 @@ def _mount_option(key: str, value: Any, skip: Callable[[str, str], None]) -> dic
     return {_MOUNT[key]: values.flag(value) if key in ("read_only", "volume.nocopy") else value}
 
 
-def files(value: list, known: Mapping[str, str], kind: str) -> list[dict]:
+def files(value: list[Any], known: Mapping[str, str], kind: str) -> list[dict[str, Any]]:
     """
     Return the secrets or configs of a service.
 

@@ -3,7 +3,7 @@ Read the networks and ports of a compose file's service. Pure.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from swarm_formula.compose import values
@@ -34,7 +34,7 @@ def attached(
     networks: Mapping[str, str],
     alias: str,
     skip: Callable[[str, str], None],
-) -> dict:
+) -> dict[str, Any]:
     """
     Return the networks of a service, with the names that Docker has for them.
 
@@ -61,9 +61,9 @@ def attached(
     return found
 
 
-def ports(value: list) -> list[dict]:
+def ports(value: list[Any]) -> list[dict[str, Any] | str]:
     """Return the ports of a service that are published, one by one."""
-    found = []
+    found: list[dict[str, Any] | str] = []
     for one in values.listed(value):
         if isinstance(one, dict):
             port = {key: values.whole(each) for key, each in one.items() if key not in _PORT_NAMES}
@@ -76,7 +76,7 @@ def ports(value: list) -> list[dict]:
     return found
 
 
-def _short_ports(text: str) -> list[dict]:
+def _short_ports(text: str) -> Sequence[dict[str, Any] | str]:
     """Return the ports of ``[published:]target[/protocol]``; both may be ranges."""
     match = _PORT.fullmatch(text if ":" in text.rpartition("/")[0] or ":" in text else f":{text}")
     if not match or match["address"]:

@@ -38,13 +38,13 @@ class Thing(NamedTuple):
 
     name: str  # in Docker
     external: bool
-    given: dict
+    given: Mapping[str, Any]
 
 
 class Objects:
     """What a compose file names beside its services, and the faults and ignored keys in it."""
 
-    def __init__(self, name: str, content: dict, source: Source) -> None:
+    def __init__(self, name: str, content: Mapping[str, Any], source: Source) -> None:
         self.name, self.content, self.source = name, content, source
         self.faults: list[Fault] = []
         self.ignored: list[str] = []
@@ -81,14 +81,14 @@ class Objects:
                 self.faults.append(Fault(self.place(kind, key), "something else", want))
         return found
 
-    def _check_keys(self, kind: str, path: str, given: dict) -> None:
+    def _check_keys(self, kind: str, path: str, given: Mapping[str, Any]) -> None:
         for key, value in given.items():
             if kind in secrets_configs.KINDS and key in _NOT_KEPT:
                 self.faults.append(Fault(f"{path}:{key}", value, _NOT_KEPT[key]))
             elif key not in KEYS[kind] + _OBJECT:
                 self.faults.append(faults.unknown_key(path, key, KEYS[kind] + _OBJECT))
 
-    def _thing(self, key: str, given: dict) -> Thing:
+    def _thing(self, key: str, given: Mapping[str, Any]) -> Thing:
         external = given.get("external")
         if isinstance(external, dict):
             return Thing(str(external.get("name") or key), True, given)
@@ -96,13 +96,13 @@ class Objects:
         default = key if external else f"{self.name}_{key}"
         return Thing(str(given.get("name") or default), external, given)
 
-    def _labels(self, given: dict) -> dict[str, str]:
+    def _labels(self, given: Mapping[str, Any]) -> dict[str, str]:
         found = values.pairs(given.get("labels") or {})
         return {**normalize.table(found), NAMESPACE: self.name}
 
-    def mount(self, key: str, one: Thing) -> dict:
+    def mount(self, key: str, one: Thing) -> dict[str, Any]:
         """Return the options of a mount of a volume, which each node creates as needed."""
-        mount: dict = {"source": one.name}
+        mount: dict[str, Any] = {"source": one.name}
         if one.external:
             return mount
         try:
@@ -116,7 +116,7 @@ class Objects:
         want = "a mapping of plain values"
         self.faults.append(Fault(self.place(kind, key, option), "something else", want))
 
-    def network(self, key: str, one: Thing) -> dict:
+    def network(self, key: str, one: Thing) -> dict[str, Any]:
         """Return the settings of a network to create."""
         given = one.given
         if given.get("enable_ipv6"):
@@ -137,7 +137,7 @@ class Objects:
             wanted["options"] = given["driver_opts"]
         return self._normal(key, wanted)
 
-    def _normal(self, key: str, wanted: dict) -> dict:
+    def _normal(self, key: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
         found = {}
         for option, value in wanted.items():
             normal, expects = networks.FIELDS[option]
@@ -147,7 +147,7 @@ class Objects:
                 self.faults.append(Fault(self.place("networks", key, option), value, expects))
         return found
 
-    def _pool(self, ipam: Any) -> dict:
+    def _pool(self, ipam: Any) -> dict[str, Any]:
         if not isinstance(ipam, dict):
             raise FaultError("something else", "a mapping with `config`")
         pools = values.listed(ipam.get("config") or [], "config")

@@ -29,7 +29,7 @@ class Names(NamedTuple):
 
     stack: str
     networks: Mapping[str, str]  # name in Docker
-    volumes: Mapping[str, dict]  # options of the mount
+    volumes: Mapping[str, dict[str, Any]]  # options of the mount
     secrets: Mapping[str, str]  # name in the pillar or in Docker
     configs: Mapping[str, str]
     variables: Mapping[str, str]
@@ -39,7 +39,7 @@ class Names(NamedTuple):
 class Found(NamedTuple):
     """A service that was read."""
 
-    options: dict  # in their canonical form
+    options: dict[str, Any]  # in their canonical form
     faults: list[Fault]
     ignored: list[str]  # keys, each with the reason
 
@@ -66,14 +66,14 @@ class _Reader:
 
     def __init__(self, key: str, names: Names, path: str) -> None:
         self.key, self.names, self.path = key, names, path
-        self.options: dict = {}
+        self.options: dict[str, Any] = {}
         self.faults: list[Fault] = []
         self.ignored: list[str] = []
         self.disabled = False  # its healthcheck
-        self.deploy: dict = {}  # mode, replicas and restart: they become options together
-        self.variables: dict = {"env_file": {}, "environment": {}}
-        self.mounts: list = []
-        self.special = {
+        self.deploy: dict[str, Any] = {}  # mode, replicas and restart: they become options together
+        self.variables: dict[str, dict[str, Any]] = {"env_file": {}, "environment": {}}
+        self.mounts: list[dict[str, Any]] = []
+        self.special: dict[str, Callable[[str, Any], None]] = {
             "environment": self._environment,
             "env_file": self._env_file,
             "networks": self._networks,
@@ -110,7 +110,7 @@ class _Reader:
             self.faults += service_modes.conflicts(self.options, self.path)
         return Found(self.options, self.faults, self.ignored)
 
-    def walk(self, given: dict, prefix: str) -> None:
+    def walk(self, given: Mapping[str, Any], prefix: str) -> None:
         """Read the keys of a service, or of a section of it; ``null`` is no value."""
         # What `deploy` has counts more than what keys of version 2 have.
         for key in sorted(given, key=lambda one: one == "deploy"):

@@ -27,7 +27,7 @@ def known(entry: Mapping[str, Any], keys: tuple[str, ...]) -> None:
             raise FaultError(f"the unknown key {key}", f"a known one{hint}")
 
 
-def listed(value: Any, *below: str) -> list:
+def listed(value: Any, *below: str) -> list[Any]:
     """Return a list; raise an error for all else: a text would be taken for its letters."""
     if not isinstance(value, list):
         raise FaultError("something else", "a list, as the compose specification has it", *below)
@@ -48,7 +48,7 @@ def flag(value: Any) -> Any:
     return {"true": True, "false": False}.get(str(value).lower(), value)
 
 
-def pairs(value: Any, lone: Any = "") -> dict:
+def pairs(value: Any, lone: Any = "") -> dict[str, Any]:
     """Return a mapping, of one or of ``[NAME=value]``; ``lone`` where there is no value."""
     if isinstance(value, list):
         split = [normalize.text(one).partition("=") for one in value]
@@ -69,7 +69,7 @@ def _hosts(value: Any) -> Any:
     return [":".join(one[:1] + [each.strip("[]") for each in one[1:]]) for one in found]
 
 
-def _ulimits(value: dict) -> dict:
+def _ulimits(value: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: f"{one.get('soft')}:{one.get('hard')}" if isinstance(one, dict) else one
         for name, one in value.items()

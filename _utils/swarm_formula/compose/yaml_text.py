@@ -26,8 +26,8 @@ _SCALARS = {
 }
 
 
-class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict = {}  # noqa: RUF012  PyYAML's own name; not those of YAML 1.1
+class _Loader(yaml.SafeLoader):  # type: ignore[misc] # PyYAML has no types
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  PyYAML's own name; not those of YAML 1.1
 
     # Not while mappings are constructed: then merge keys have been replaced, in an anchor as well.
     def compose_mapping_node(self, anchor: Any) -> Any:

@@ -40,10 +40,11 @@ def noted() -> dict[str, Any]:
 
 def management() -> str | None:
     """Return the management token, ``None`` without ACLs or if this host is not a server."""
-    return noted().get("tokens", {}).get("master")
+    token: str | None = noted().get("tokens", {}).get("master")
+    return token
 
 
-def connect(settings: Settings, timeout: float = 5) -> object:
+def connect(settings: Settings, timeout: float = 5) -> agent_api.Client:
     """Return a client with all rights of this host: a server has the management token."""
     return config_file.connect(settings, management(), timeout)
 
@@ -76,7 +77,7 @@ def config(token: str | None, policy: str = DENY) -> dict[str, Any]:
     return {"enabled": True, "default_policy": policy, **tokens}
 
 
-def grant(client: object, test: bool) -> bool:
+def grant(client: agent_api.Client, test: bool) -> bool:
     """
     Ensure that the anonymous token has the rights of the swarm; return whether it lacked them.
 
@@ -105,7 +106,7 @@ def grant(client: object, test: bool) -> bool:
     return lacks
 
 
-def create(client: object, new: object, token: str) -> None:
+def create(client: agent_api.Client, new: agent_api.Client, token: str) -> None:
     """
     Ensure that a second management token exists in Consul.
 
@@ -120,7 +121,7 @@ def create(client: object, new: object, token: str) -> None:
         raise errors.StoreError("Consul does not know the new management token yet")
 
 
-def delete(client: object, old: object) -> None:
+def delete(client: agent_api.Client, old: agent_api.Client) -> None:
     """
     Ensure that a management token does not exist in Consul any more.
 
@@ -131,25 +132,25 @@ def delete(client: object, old: object) -> None:
         _accepted(_send(client.http.delete, f"token/{accessor}"))
 
 
-def _own(client: object) -> str | None:
+def _own(client: agent_api.Client) -> str | None:
     """Return the accessor ID of a client's own token, ``None`` if Consul does not know it."""
     answer = _send(client.http.get, "token/self")
     if answer.code == requests.codes.forbidden and "not found" in str(answer.body).lower():
         return None
-    return json.loads(_accepted(answer))["AccessorID"]
+    return str(json.loads(_accepted(answer))["AccessorID"])
 
 
-def _link(client: object, links: list[Any]) -> None:
+def _link(client: agent_api.Client, links: list[dict[str, Any]]) -> None:
     body = {"Description": "Anonymous Token", "Policies": links}
     _ask(client, f"token/{_ANONYMOUS}", {"AccessorID": _ANONYMOUS, **body})
 
 
-def marked(client: object) -> bool:
+def marked(client: agent_api.Client) -> bool:
     """Check whether the swarm has its rights according to this host's Consul."""
     return agent_api.call("ACLs", client.kv.get, _MARK)[1] is not None
 
 
-def laggards(client: object, settings: Settings) -> str | None:
+def laggards(client: agent_api.Client, settings: Settings) -> str | None:
     """Return a sentence naming the servers without ACLs, ``None`` if all servers have ACLs."""
     try:
         found = agent_api.without_acls(agent_api.members(client))
@@ -163,7 +164,7 @@ def laggards(client: object, settings: Settings) -> str | None:
     return f"Consul of {names} has no ACLs yet: apply swarm there as well" if names else None
 
 
-def _leader(client: object, servers: Mapping[str, Any]) -> str | None:
+def _leader(client: agent_api.Client, servers: Mapping[str, str]) -> str | None:
     """Return the ID of the leader, ``None`` without a leader or if the pillar does not name it."""
     try:
         address = addresses.host(agent_api.leader(client))
@@ -172,18 +173,18 @@ def _leader(client: object, servers: Mapping[str, Any]) -> str | None:
     return next((name for name, one in servers.items() if one == address), None)
 
 
-def _ask(client: object, what: str, body: dict[str, Any] | None = None) -> object:
+def _ask(client: agent_api.Client, what: str, body: dict[str, Any] | None = None) -> Any:
     # The library supports only the ACL system from before Consul 1.4.
     method = client.http.get if body is None else client.http.put
     more = {} if body is None else {"data": json.dumps(body)}
     return json.loads(_accepted(_send(method, what, **more)))
 
 
-def _send(method: Callable[..., Any], what: str, **more: str) -> object:
+def _send(method: Callable[..., Any], what: str, **more: str) -> Any:
     return agent_api.call("ACLs", method, lambda response: response, f"/v1/acl/{what}", **more)
 
 
-def _accepted(answer: object) -> str:
+def _accepted(answer: Any) -> str:
     if answer.code != requests.codes.ok:
         raise errors.StoreError(f"Consul refuses (ACLs): {answer.body}")
-    return answer.body
+    return str(answer.body)

@@ -3,10 +3,9 @@ Access Consul through ``python-consul`` or its fork ``py-consul`` (both are impo
 """
 
 import contextlib
-import functools
 import importlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import requests
@@ -15,12 +14,27 @@ from swarm_formula.core import addresses, deadlines, errors
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls.cert_files import Files
 
+# A client of ``python-consul``, which has no types; its answers have none either.
+Client = Any
+
 # The key of the managers' lock, if the URL of the store has no path.
 _LEADER = "docker/swarm/leader"
 # The library prefers these environment variables to its arguments: a token could go elsewhere.
 _VARIABLES = "CONSUL_HTTP_"
 # Serf's status of a member that is alive, and of a member that failed without leaving.
 ALIVE, FAILED = 1, 4
+
+
+class _Session(deadlines.Session):
+    """A session with a timeout for each request: the library sets none."""
+
+    def __init__(self, timeout: float) -> None:
+        super().__init__()
+        self._timeout = timeout
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send a request, with the timeout of the session unless it has one."""
+        return super().request(*args, **{"timeout": self._timeout, **kwargs})
 
 
 @contextlib.contextmanager
@@ -35,7 +49,7 @@ def _without_variables() -> Iterator[None]:
 
 def connect(
     settings: Settings, files: Files, timeout: float = 5, token: str | None = None
-) -> object:
+) -> Client:
     """
     Return a client of this host's Consul, with the rights of the token if one is given.
 
@@ -56,12 +70,11 @@ def connect(
             scheme="https" if secure else "http",
             **secure,
         )
-    session = client.http.session = deadlines.Session()
+    session = client.http.session = _Session(timeout)
     for key, value in secure.items():
         # For requests that the library does not support and that use the session directly.
         setattr(session, key, value)
-    # The library sets no timeout. Requests to this host itself must not use a proxy.
-    session.request = functools.partial(session.request, timeout=timeout)
+    # Requests to this host itself must not use a proxy.
     session.trust_env = False
     if token:
         # The library would put the token into the URL, which is logged.
@@ -69,7 +82,7 @@ def connect(
     return client
 
 
-def call(what: str, function: Callable[..., Any], *args: object, **kwargs: object) -> object:
+def call(what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call a function of the client; raise a ``StoreError`` that names ``what`` if it fails."""
     try:
         return function(*args, **kwargs)
@@ -94,9 +107,9 @@ def _reason(err: Exception) -> str:
     return "no connection" if isinstance(err, requests.exceptions.RequestException) else str(err)
 
 
-def members(client: object) -> list[dict[str, Any]]:
+def members(client: Client) -> list[dict[str, Any]]:
     """Return the members that Consul lists; raise an error if the answer is not from Consul."""
-    found = call("members", client.agent.members)
+    found: list[dict[str, Any]] = call("members", client.agent.members)
     shaped = isinstance(found, list) and all(
         isinstance(one, dict) and isinstance(one.get("Name"), str) for one in found
     )
@@ -105,12 +118,12 @@ def members(client: object) -> list[dict[str, Any]]:
     return found
 
 
-def leader(client: object) -> str:
+def leader(client: Client) -> str:
     """Return the address of Consul's leader, empty if there is no leader."""
-    return call("leader", client.status.leader) or ""
+    return str(call("leader", client.status.leader) or "")
 
 
-def expel(client: object, name: str) -> None:
+def expel(client: Client, name: str) -> None:
     """Remove a member that is gone from Consul (force-leave)."""
     # The library's force_leave sends a GET request, which Consul refuses since 1.0.
     path = f"/v1/agent/force-leave/{name}"
@@ -119,14 +132,14 @@ def expel(client: object, name: str) -> None:
         raise errors.StoreError(f"Consul refuses (expel {name}): {answer.body}")
 
 
-def _lock(client: object) -> tuple[str | None, str]:
+def _lock(client: Client) -> tuple[str | None, str]:
     """Return the manager that holds the lock, ``None`` if none does, and its session."""
     _, entry = call("leader", client.kv.get, _LEADER)
     session = (entry or {}).get("Session") or ""
     return (entry["Value"] or b"").decode() if session else None, session
 
 
-def hand_over(client: object, manager: str) -> str | None:
+def hand_over(client: Client, manager: str) -> str | None:
     """
     Release the lock of the primary if it is on the host of ``host:port``; else return the primary.
 
@@ -141,26 +154,28 @@ def hand_over(client: object, manager: str) -> str | None:
     return None
 
 
-def snapshot(client: object) -> bytes:
+def snapshot(client: Client) -> bytes:
     """Return a snapshot of Consul's data, as ``consul snapshot save`` writes it."""
     return _snapshot(client, "get").content
 
 
-def restore(client: object, data: bytes) -> None:
+def restore(client: Client, data: bytes) -> None:
     """Replace all of Consul's data with a snapshot."""
     _snapshot(client, "put", data=data)
 
 
-def _snapshot(client: object, method: str, **more: object) -> requests.Response:
+def _snapshot(client: Client, method: str, **more: Any) -> requests.Response:
     # The library does not support snapshots, and would decode their bytes as text.
     send = getattr(client.http.session, method)
-    response = call("snapshot", send, f"{client.http.base_uri}/v1/snapshot", **more)
+    response: requests.Response = call(
+        "snapshot", send, f"{client.http.base_uri}/v1/snapshot", **more
+    )
     if response.status_code != requests.codes.ok:
         raise errors.StoreError(f"Consul refuses (snapshot): {response.text.strip()}")
     return response
 
 
-def missing(servers: dict[str, str], alive: set[str], leader: str) -> str | None:
+def missing(servers: Mapping[str, str], alive: set[str], leader: str) -> str | None:
     """Return a sentence on what Consul still lacks, ``None`` if it has a leader. Pure."""
     if leader:
         return None
@@ -204,7 +219,7 @@ def without_acls(members: list[dict[str, Any]]) -> set[str]:
     return none or {name for name, mode in have.items() if mode == "2"}
 
 
-def servers_in_catalog(client: object) -> set[str]:
+def servers_in_catalog(client: Client) -> set[str]:
     """Return the names of the servers that are alive according to the leader."""
     _, found = call("servers", client.health.service, "consul", passing=True)
     return {one["Node"]["Node"] for one in found}

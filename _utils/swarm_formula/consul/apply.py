@@ -50,9 +50,17 @@ def _give_up(minion: Minion, settings: Settings, test: bool) -> dict[str, Any]:
 def _refuse_silent(minion: Minion, settings: Settings) -> dict[str, Any]:
     """Return what is removed with Consul; raise an error if its successor does not answer."""
     changes = container_names.remove(settings, minion.salt, "consul", test=True)
-    if changes and (why := addresses.silent(settings["store"])):
+    if not changes:
+        return {}
+    me, store = settings["id"], settings["store"]
+    if store is None:
         raise errors.SwarmError(
-            f"swarm:store: {why} from {settings['id']}; Consul stays, and nothing was changed there"
+            f"Consul of {me} stays, although its pillar has mode: builtin, which needs no Consul;"
+            f" nothing was changed. To remove it with its data: salt {me} swarm_consul.remove"
+        )
+    if why := addresses.silent(store):
+        raise errors.SwarmError(
+            f"swarm:store: {why} from {me}; Consul stays, and nothing was changed there"
         )
     return changes
 

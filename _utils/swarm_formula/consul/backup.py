@@ -33,7 +33,7 @@ def _connect(settings: Settings) -> Any:
     return acl.connect(settings, settings["timeout"])
 
 
-def _snapshot(client: Any) -> bytes:
+def _snapshot(client: agent_api.Client) -> bytes:
     """Return a snapshot of Consul; retry while its servers elect a leader."""
     return wait.asked(lambda: agent_api.snapshot(client), errors.StoreError, _ELECTING)
 

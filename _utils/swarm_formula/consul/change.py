@@ -28,7 +28,9 @@ class Change:
     def __init__(self, settings: Settings, salt: Mapping[str, Callable[..., Any]]) -> None:
         self._consul = Consul(settings, salt)
         self._settings, self._salt, self._me = settings, salt, settings["id"]
-        self._found, self._addresses, self._differs = Standing(), [], {}
+        self._found = Standing()
+        self._addresses: list[str] = []
+        self._differs: dict[str, Any] = {}
 
     # --- planning
 

@@ -10,7 +10,7 @@ import datetime
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def was_server() -> bool:
     return bool(_parsed(proven()).get("server"))
 
 
-def connect(settings: Settings, token: str | None = None, timeout: float = 5) -> object:
+def connect(settings: Settings, token: str | None = None, timeout: float = 5) -> agent_api.Client:
     """Return a client of this host's Consul, with the settings of its file, not of the pillar."""
     present = config()
     files = cert_files.NODE.current()
@@ -78,9 +78,10 @@ def connect(settings: Settings, token: str | None = None, timeout: float = 5) ->
     ports = present.get("ports", {})
     used = ports.get("https", -1) > 0
     if used and Path(present.get("ca_file", "")).is_file():
-        files = Files(*(present.get(f"{one}_file", "") for one in ("ca", "cert", "key")), gossip="")
+        ca, cert, key = (str(present.get(f"{one}_file", "")) for one in ("ca", "cert", "key"))
+        files = Files(ca, cert, key, gossip="")
     port = ports["https"] if used else ports.get("http", settings["consul"]["http_port"])
-    reached = {
+    reached: Settings = {
         **settings,
         "tls": {**settings["tls"], "used": used},
         "consul": {**settings["consul"], "http_port": port},
@@ -102,7 +103,7 @@ def _read_as(label: str) -> str | None:
     """Return the digest of what the container with this label has read, ``None`` if unknown."""
     noted = host_files.record(_RECORD).get("read", {})
     if label in noted:
-        return noted[label]
+        return str(noted[label])
     for text in (proven(), host_files.read(container_spec.consul_file())):
         if text is not None and _digest(text) == label:
             return _core(_parsed(text))
@@ -180,13 +181,15 @@ def works_with_others(wanted: str) -> bool:
         return False
     if old.get("ports", {}).get("serf_lan") != new.get("ports", {}).get("serf_lan"):
         return False
-    certs, bundles = (
-        [host_files.read(Path(one[key])) for one in (old, new) if key in one]
-        for key in ("cert_file", "ca_file")
-    )
-    if None in certs or None in bundles:
-        return True
-    return _trusted(certs, bundles)
+    certs, bundles = (_texts((old, new), key) for key in ("cert_file", "ca_file"))
+    return certs is None or bundles is None or _trusted(certs, bundles)
+
+
+def _texts(configs: Iterable[Mapping[str, Any]], key: str) -> list[str] | None:
+    """Return the texts of the files that configurations name, ``None`` if one does not exist."""
+    found = [host_files.read(Path(one[key])) for one in configs if key in one]
+    texts = [one for one in found if one is not None]
+    return texts if len(texts) == len(found) else None
 
 
 def write(text: str, label: str | None = None) -> None:
@@ -232,7 +235,8 @@ def trial(
 
 def joining() -> list[str]:
     """Return the addresses by which Consul on this host finds the servers that it joins."""
-    return host_files.record(_RECORD).get("join", [])
+    found: list[str] = host_files.record(_RECORD).get("join", [])
+    return found
 
 
 def note_joining(addresses: list[str]) -> None:

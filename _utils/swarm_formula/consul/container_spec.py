@@ -45,7 +45,11 @@ def _consul_tls(settings: Settings, certs: Set, files: Files) -> dict[str, Any]:
 
 
 def consul_config(
-    settings: Settings, certs: Set | None, files: Files, acl: dict[str, Any] | None = None
+    settings: Settings,
+    certs: Set | None,
+    files: Files,
+    acl: dict[str, Any] | None = None,
+    begins: bool = True,
 ) -> dict[str, Any]:
     """
     Return this node's Consul configuration, for a server or a client.
@@ -56,13 +60,15 @@ def consul_config(
     acl
         The result of ``consul.acl.config``; ``None`` without ACLs.
 
+    begins
+        Whether a server may bootstrap a cluster; one that joins others does not.
+
     There is no first host and no order: every server waits for all servers (``bootstrap_expect``),
     and every agent tries to join all of them (``retry_join``) every second, because they start at
-    the same time. A server that joins others (``settings["begins"]`` is false) does not bootstrap a
-    cluster.
+    the same time.
     """
     consul = settings["consul"]
-    config = {
+    config: dict[str, Any] = {
         "server": settings["is_server"],
         "node_name": settings["id"],
         "datacenter": consul["datacenter"],
@@ -76,7 +82,7 @@ def consul_config(
         # A multiplier of 5 is for tiny machines; HashiCorp recommends 1 for production.
         "performance": {"raft_multiplier": 1},
     }
-    if settings["is_server"] and settings.get("begins", True):
+    if settings["is_server"] and begins:
         config["bootstrap_expect"] = len(settings["servers"])
     if settings["tls"]["used"]:
         config["ports"] = {"http": -1, "https": consul["http_port"]}
@@ -90,16 +96,16 @@ def consul_config(
 
 def consul_container(
     settings: Settings,
-    folder: str,
     certs: Set | None,
     files: Files,
     acl: dict[str, Any] | None = None,
+    begins: bool = True,
 ) -> tuple[dict[str, Any], str]:
-    """Return Consul's container and the text of its configuration file in ``folder``."""
-    config = consul_config(settings, certs, files, acl)
+    """Return Consul's container and the text of its configuration file."""
+    config = consul_config(settings, certs, files, acl, begins)
     config = schema.written(config, settings["consul"]["image"])
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
-    consul = settings["consul"]
+    consul, folder = settings["consul"], consul_file().parent
     container = {
         "image": consul["image"],
         "image_source": consul["image_source"],

@@ -12,22 +12,27 @@ from swarm_formula.core import errors
 _PATH = "/v1/operator/keyring"
 
 
-def _send(client: object, method: str, what: str, key: str | None = None) -> requests.Response:
+def _send(
+    client: agent_api.Client, method: str, what: str, key: str | None = None
+) -> requests.Response:
     # The library does not support the keyring.
     send = getattr(client.http.session, method)
     body = {"json": {"Key": key}} if key else {}
-    response = agent_api.call("keyring", send, f"{client.http.base_uri}{_PATH}", **body)
+    response: requests.Response = agent_api.call(
+        "keyring", send, f"{client.http.base_uri}{_PATH}", **body
+    )
     if response.status_code != requests.codes.ok:
         # Consul names no key in its words.
         raise errors.StoreError(f"Consul does not {what}: {response.text.strip()}")
     return response
 
 
-def _pools(client: object) -> list[dict[str, Any]]:
-    return _send(client, "get", "list its gossip keys").json()
+def _pools(client: agent_api.Client) -> list[dict[str, Any]]:
+    pools: list[dict[str, Any]] = _send(client, "get", "list its gossip keys").json()
+    return pools
 
 
-def admit(client: object, key: str) -> None:
+def admit(client: agent_api.Client, key: str) -> None:
     """Install a key on all agents, and encrypt with it once all of them have it."""
     _send(client, "post", "install the new gossip key on all agents", key)
     for pool in _pools(client):
@@ -40,7 +45,7 @@ def admit(client: object, key: str) -> None:
     _send(client, "put", "use the new gossip key", key)
 
 
-def retire(client: object, key: str) -> None:
+def retire(client: agent_api.Client, key: str) -> None:
     """Remove a key from all agents, if any has it."""
     if any(key in (pool.get("Keys") or {}) for pool in _pools(client)):
         _send(client, "delete", "remove the old gossip key", key)

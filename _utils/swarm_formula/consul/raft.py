@@ -54,7 +54,7 @@ def _named(address: str, names: Mapping[str, str]) -> str:
     return names.get(addresses.host(address), address)
 
 
-def _configuration(client: object, names: Mapping[str, str]) -> list[Peer]:
+def _configuration(client: agent_api.Client, names: Mapping[str, str]) -> list[Peer]:
     answer = agent_api.call("raft", client.http.get, lambda response: response, _CONFIGURATION)
     if answer.code != requests.codes.ok:
         raise errors.StoreError(f"Consul refuses (raft): {answer.body}")
@@ -71,7 +71,7 @@ def _configuration(client: object, names: Mapping[str, str]) -> list[Peer]:
         ) from err
 
 
-def peers(client: object, names: Mapping[str, str]) -> list[Peer]:
+def peers(client: agent_api.Client, names: Mapping[str, str]) -> list[Peer]:
     """
     Return Raft's list of servers.
 
@@ -89,7 +89,7 @@ def peers(client: object, names: Mapping[str, str]) -> list[Peer]:
         return [Peer(_named(address, names), address) for address in found or []]
 
 
-def look(client: object, servers: Mapping[str, str]) -> Standing:
+def look(client: agent_api.Client, servers: Mapping[str, str]) -> Standing:
     """
     Return the state of the servers from this host's Consul; raise an error if it does not answer.
 
@@ -199,7 +199,7 @@ def not_in(found: Standing, me: str) -> str | None:
     return f"Consul's servers have not taken {me} in: Raft's list {word}"
 
 
-def join(client: object, address: str) -> None:
+def join(client: agent_api.Client, address: str) -> None:
     """Make this host's Consul join the cluster through the agent at an address."""
     path = f"/v1/agent/join/{address}"
     answer = agent_api.call("join", client.http.put, lambda response: response, path)
@@ -207,7 +207,7 @@ def join(client: object, address: str) -> None:
         raise errors.StoreError(f"Consul refuses (join {address}): {answer.body}")
 
 
-def leave(client: object) -> None:
+def leave(client: agent_api.Client) -> None:
     """Make this host's Consul leave and stop. Only other servers can tell whether it is out."""
     answer = agent_api.call("leave", client.http.put, lambda response: response, "/v1/agent/leave")
     if answer.code != requests.codes.ok:

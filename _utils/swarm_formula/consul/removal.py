@@ -64,7 +64,8 @@ def remove(minion: Minion, test: bool = False) -> dict[str, Any]:
 def _remove_from_engine(minion: Minion, settings: Settings, test: bool) -> dict[str, Any]:
     if not minion.salt["swarm_engine.exists"]():
         return {}
-    name, volume, image = (settings["consul"][key] for key in ("container", "volume", "image"))
+    consul = settings["consul"]
+    name, volume, image = consul["container"], consul["volume"], consul["image"]
     removed = container_names.remove(settings, minion.salt, "consul", test)
     changes = {
         name: removed,
@@ -78,4 +79,5 @@ def _remove_volume(minion: Minion, volume: str, test: bool) -> dict[str, Any]:
     place = minion.salt["swarm_volume.path"](volume)
     if place is None or not container_names.is_consuls(Path(place)):
         return {}
-    return minion.salt["swarm_volume.remove"](volume, test=test)
+    changes: dict[str, Any] = minion.salt["swarm_volume.remove"](volume, test=test)
+    return changes

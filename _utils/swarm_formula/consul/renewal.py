@@ -4,7 +4,7 @@ Replace the gossip key or the management token in Consul, on one host.
 ``tls.consul_secrets`` has the phases that the CA goes through, and makes the new one.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from swarm_formula.consul import acl, config_file, keyring
 from swarm_formula.core import errors
@@ -24,7 +24,7 @@ def published(minion: Minion, settings: Settings, kind: str) -> dict[str, Any]:
         of_state = ca_record.management if is_token else ca_record.record
         return of_state(state) if state else {}
     ca, name = settings["tls"]["ca"], ca_record.ACL if is_token else ca_record.RECORD
-    return minion.mine().get([ca], name).get(ca) or {}
+    return (minion.mine().get([ca], name).get(ca) or {}) if ca else {}
 
 
 def admit(minion: Minion, kind: str) -> bool:
@@ -51,7 +51,7 @@ def retire(minion: Minion, kind: str) -> bool:
     return True
 
 
-def renewed(minion: Minion, kind: str) -> bool | str:
+def renewed(minion: Minion, kind: str) -> Literal[True] | str:
     """Return ``True`` if this node starts Consul with the current one, else what it lacks."""
     settings = minion.settings()
     if kind == consul_secrets.TOKEN:

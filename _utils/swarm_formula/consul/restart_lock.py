@@ -16,7 +16,7 @@ _KEY = "swarm-formula/turn"
 _TTL = 120
 
 
-def _take(client: object, session: str, mine: str, what: str) -> str | None:
+def _take(client: agent_api.Client, session: str, mine: str, what: str) -> str | None:
     """Try to acquire the turn; return ``None``, or a message that names its holder or the error."""
     try:
         if agent_api.call("turn", client.kv.put, _KEY, mine, acquire=session):
@@ -29,12 +29,13 @@ def _take(client: object, session: str, mine: str, what: str) -> str | None:
     return f"{mine} waits for its turn to restart {what}: {holder} has it"
 
 
-def end_stale(client: object, mine: str) -> dict[str, Any] | None:
+def end_stale(client: agent_api.Client, mine: str) -> dict[str, Any] | None:
     """
     End the turn of a killed run on this host; return the lock's entry in Consul, if there is one.
 
     There is no other run on this host, because Salt runs one state run at a time.
     """
+    entry: dict[str, Any] | None
     _, entry = agent_api.call("turn", client.kv.get, _KEY)
     if entry and entry.get("Session") and entry["Value"] == mine.encode():
         agent_api.call("turn", client.session.destroy, entry["Session"])
@@ -43,7 +44,7 @@ def end_stale(client: object, mine: str) -> dict[str, Any] | None:
 
 @contextlib.contextmanager
 def turn(
-    connect: Callable[..., Any],
+    connect: Callable[[], agent_api.Client],
     mine: str,
     timeout: float,
     what: str = "Consul or a manager",
@@ -54,7 +55,8 @@ def turn(
 
     Waits up to ``timeout`` seconds, which start again whenever another host gets the turn.
     """
-    client, made = connect(), {}
+    client = connect()
+    made: dict[str, str] = {}
     # Without a health check, because the host's own Consul may go down during the turn.
     create = {"name": _KEY, "checks": [], "lock_delay": 0, "behavior": "delete", "ttl": ttl}
 

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from typing import Any
 
 _TAG = re.compile(r":v?(\d+)\.(\d+)[^/]*$")
+# The keys on the way to a value.
+_Path = tuple[str, ...]
 _DEFAULTS = ("tls", "defaults")
 
 # The name of 1.8: (the first version with another one, that name).
-MOVED = {
+MOVED: dict[_Path, tuple[tuple[int, ...], _Path]] = {
     ("acl", "tokens", "master"): ((1, 11), ("acl", "tokens", "initial_management")),
     ("ca_file",): ((1, 12), (*_DEFAULTS, "ca_file")),
     ("cert_file",): ((1, 12), (*_DEFAULTS, "cert_file")),
@@ -31,7 +33,7 @@ def version(image: str) -> tuple[int, ...]:
     return tuple(map(int, found.groups())) if found else ()
 
 
-def _move(config: dict[str, Any], old: tuple, new: tuple) -> None:
+def _move(config: dict[str, Any], old: _Path, new: _Path) -> None:
     """Move the value at one path to another one, and drop sections that are empty afterwards."""
     walked = [config]
     for key in old[:-1]:
@@ -50,7 +52,7 @@ def _move(config: dict[str, Any], old: tuple, new: tuple) -> None:
             del section[key]
 
 
-def _moved(config: dict[str, Any], moves: Iterator[tuple]) -> dict[str, Any]:
+def _moved(config: dict[str, Any], moves: Iterator[tuple[_Path, _Path]]) -> dict[str, Any]:
     result = copy.deepcopy(config)
     for old, new in moves:
         _move(result, old, new)

@@ -69,7 +69,7 @@ class Consul:
     def probed(self, function: Callable[[Standing], str | None]) -> str | None:
         """Return as a sentence what Consul lacks, or what the function finds in the servers."""
         found, missing = self.seen()
-        return missing or function(found)
+        return missing if found is None or missing else function(found)
 
     def container(self) -> dict[str, Any]:
         """Return Consul's container, ``{}`` if there is none."""

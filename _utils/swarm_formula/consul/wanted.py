@@ -7,7 +7,7 @@ from typing import Any
 from swarm_formula.consul import acl as consul_acl
 from swarm_formula.consul import config_file, container_spec, renewal
 from swarm_formula.consul.change import Change
-from swarm_formula.core import host_files, wait
+from swarm_formula.core import wait
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import secret_store
 from swarm_formula.salt.execution import Minion
@@ -28,9 +28,8 @@ def wanted(
         The ACL section of the configuration, ``None`` without ACLs.
     """
     certs = cert_files.NODE.read() if settings["tls"]["used"] else None
-    folder, files = str(host_files.CONFIG), cert_files.NODE.due(test)
-    known = {**settings, "begins": change.begins}
-    spec, text = container_spec.consul_container(known, folder, certs, files, acl)
+    files = cert_files.NODE.due(test)
+    spec, text = container_spec.consul_container(settings, certs, files, acl, change.begins)
     return change.labelled(spec, text, is_rekeyed(minion, settings, certs)), text
 
 
@@ -60,7 +59,8 @@ def _token(minion: Minion, settings: Settings, test: bool) -> str:
     """Return the management token: from ``swarm:consul:acl_token``, or from the CA."""
     if place := settings["consul"]["acl_token"]:
         return secret_store.load(minion.salt, place, path="swarm:consul:acl_token")
-    found, ca = {}, settings["tls"]["ca"]
+    found: dict[str, Any] = {}
+    ca = settings["tls"]["ca"]
 
     def probe() -> str | None:
         if settings["is_ca"]:
@@ -77,6 +77,6 @@ def _token(minion: Minion, settings: Settings, test: bool) -> str:
 
     if test:
         probe()
-        return found.get("token") or "the one to be made"
+        return str(found.get("token") or "the one to be made")
     wait.until(probe, settings["timeout"])
-    return found["token"]
+    return str(found["token"])

@@ -5,6 +5,8 @@ Find, check and format IP addresses, this node's own address among them.
 import ipaddress
 import socket
 
+from swarm_formula.core.settings_types import Address
+
 
 def endpoint(address: str, port: int) -> str:
     """Return address and port as ``10.0.0.1:2275`` or ``[fd00::1]:2275``."""
@@ -51,7 +53,7 @@ def form(text: str) -> str:
         return text
 
 
-def pick(wanted: str | dict, interfaces: dict[str, list[str]]) -> str | None:
+def pick(wanted: Address, interfaces: dict[str, list[str]]) -> str | None:
     """
     Return the address of this host that matches ``swarm:address``, ``None`` if none matches.
 
@@ -74,7 +76,8 @@ def towards(target: str) -> str | None:
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((target, 9))
-            return probe.getsockname()[0]
+            found: str = probe.getsockname()[0]
+            return found
     except OSError:
         return None
 
@@ -90,7 +93,7 @@ def resolve(host: str) -> str | None:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return None
-    addresses = [entry[4][0] for entry in found]
+    addresses = [str(entry[4][0]) for entry in found]
     return next((one for one in addresses if usable(one)), None)
 
 

@@ -11,9 +11,9 @@ import shutil
 import tarfile
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from swarm_formula.core import errors, host_files
 
@@ -52,7 +52,7 @@ def place(path: str | None, name: str) -> Path:
     return found
 
 
-def described(path: Path) -> dict:
+def described(path: Path) -> dict[str, str | int | None]:
     """Return the path of a backup, its size in bytes, and its SHA-256."""
     return {
         "path": str(path),
@@ -61,7 +61,7 @@ def described(path: Path) -> dict:
     }
 
 
-def pack(state: Path, path: Path, facts: dict) -> None:
+def pack(state: Path, path: Path, facts: Mapping[str, Any]) -> None:
     """Write the folder ``state`` and facts about it to an archive that only root can read."""
     note = json.dumps(facts).encode()
     entry = tarfile.TarInfo(_FACTS)
@@ -82,7 +82,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def read(path: Path, file: BinaryIO | None = None) -> dict:
+def read(path: Path, file: BinaryIO | None = None) -> dict[str, Any]:
     """Return the facts of an archive after reading and checking all of it."""
     try:
         with gzip.open(_start(file) or path) as stream:
@@ -184,8 +184,13 @@ def check_snapshot(data: bytes, what: str) -> None:
     """Raise an error unless this is a complete Consul snapshot, verified by its own checksums."""
     try:
         with tarfile.open(fileobj=io.BytesIO(_unzipped(data))) as archive:
-            files = {one.name: archive.extractfile(one).read() for one in archive if one.isfile()}
-        sums = dict(reversed(line.split()) for line in files[_SUMS].decode().splitlines())
+            files = {
+                one.name: content.read()
+                for one in archive
+                if one.isfile() and (content := archive.extractfile(one))
+            }
+        lines = [line.split() for line in files[_SUMS].decode().splitlines()]
+        sums = {name: want for want, name in lines}
         bad = [
             name for name, want in sums.items() if hashlib.sha256(files[name]).hexdigest() != want
         ]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 class Cause(NamedTuple):
     """A cause: the pattern that identifies it, and the text to add to an error that matches."""
 
-    words: re.Pattern
+    words: re.Pattern[str]
     text: str
 
 

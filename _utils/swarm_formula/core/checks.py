@@ -5,8 +5,7 @@ Validate single pillar values. Pure: each check returns ``None``, or a text of w
 import ipaddress
 import re
 
-# The tables of the pillar's keys have all checks under one name.
-from swarm_formula.core.shapes import (  # noqa: F401
+from swarm_formula.core.shapes import (
     Check,
     anything,
     boolean,
@@ -23,6 +22,25 @@ from swarm_formula.core.shapes import (  # noqa: F401
     seconds,
     text,
 )
+
+# The tables of the pillar's keys have all checks under one name.
+__all__ = [
+    "Check",
+    "anything",
+    "boolean",
+    "duration",
+    "either",
+    "integer",
+    "list_of",
+    "mapping_of",
+    "number",
+    "one_of",
+    "optional",
+    "options",
+    "port",
+    "seconds",
+    "text",
+]
 
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -50,19 +68,21 @@ def ip(value: object) -> str | None:
 
 def network(value: object) -> str | None:
     """Accept a network such as ``10.0.0.0/8``."""
+    want = "a network such as 10.0.0.0/8"
+    if not isinstance(value, str) or not re.fullmatch(r"[^/]+/[0-9]+", value):
+        return want
     try:
         ipaddress.ip_network(value, strict=True)
-    except (ValueError, TypeError):
-        return "a network such as 10.0.0.0/8"
-    good = isinstance(value, str) and re.fullmatch(r"[^/]+/[0-9]+", value)
-    return None if good else "a network such as 10.0.0.0/8"
+    except ValueError:
+        return want
+    return None
 
 
 def address_pool(value: object) -> str | None:
     """Accept an address pool for Docker's subnets: an IPv4 network no smaller than a /29."""
     if want := network(value):
         return want
-    parsed = ipaddress.ip_network(value)
+    parsed = ipaddress.ip_network(str(value))
     good = parsed.version == 4 and parsed.prefixlen <= 29  # noqa: PLR2004
     return None if good else "an IPv4 network no smaller than a /29, the smallest that Docker takes"
 
@@ -99,12 +119,12 @@ def no_proxy(value: object) -> str | None:
 
 def registry(value: object) -> str | None:
     """Accept a registry as it is written in image names; ``docker.io`` is Docker Hub."""
-    good = isinstance(value, str) and _REGISTRY.fullmatch(value)
-    port_of = value.partition(":")[2] if good else ""
-    if not good or (port_of and port(int(port_of))):
-        return (
-            "a registry as in the names of images: host.domain or host:port, docker.io for the Hub"
-        )
+    want = "a registry as in the names of images: host.domain or host:port, docker.io for the Hub"
+    if not isinstance(value, str) or not _REGISTRY.fullmatch(value):
+        return want
+    port_of = value.partition(":")[2]
+    if port_of and port(int(port_of)):
+        return want
     if value in ("index.docker.io", "registry-1.docker.io"):
         return "docker.io, which is Docker Hub in the names of images"
     return None
@@ -249,7 +269,7 @@ def service(value: object) -> str | None:
 
 def _endpoint(value: str) -> bool:
     match = re.fullmatch(r"(?:\[[0-9A-Fa-f:]+\]|[^:\s]+):([0-9]{1,5})", value)
-    return bool(match) and port(int(match[1])) is None
+    return match is not None and port(int(match[1])) is None
 
 
 def store(value: object) -> str | None:

@@ -5,53 +5,49 @@ Limit the duration of every HTTP call, even if the server never stops sending.
 """
 
 import functools
-import queue
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
+
+T = TypeVar("T")
 
 # Limit of a whole call, as a multiple of the limit of one silence in it.
 _FACTOR = 2
 
 
-class Bound:
-    """Mixin for a ``requests.Session``: each call has a deadline as a whole."""
+class Session(requests.Session):
+    """A ``requests`` session whose calls have a deadline as a whole; also a mixin for others."""
 
-    def send(self, request: Any, timeout: Any = None, **kwargs: Any) -> Any:
+    def send(self, request: Any, timeout: Any = None, **kwargs: Any) -> requests.Response:
         """Send; raise ``requests.ReadTimeout`` if it takes too long. No ``timeout``, no limit."""
         send = functools.partial(super().send, request, timeout=timeout, **kwargs)
         silence = timeout[-1] if isinstance(timeout, tuple) else timeout
         return within(silence * _FACTOR, send) if silence else send()
 
 
-class Session(Bound, requests.Session):
-    """A ``requests`` session whose calls have a deadline as a whole."""
-
-
-def within(seconds: float, call: Callable) -> Any:
+def within(seconds: float, call: Callable[[], T]) -> T:
     """
     Return what ``call`` returns; raise ``requests.ReadTimeout`` after ``seconds``.
 
     A call that takes longer is abandoned in a thread that ends with the process: a socket cannot be
     closed while another thread reads from it.
     """
-    answers = queue.SimpleQueue()
+    answers: list[T] = []
+    failures: list[BaseException] = []
 
     def run() -> None:
         try:
-            answers.put((call(), None))
+            answers.append(call())
         except BaseException as err:
-            answers.put((None, err))
+            failures.append(err)
 
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        answer, err = answers.get(timeout=seconds)
-    except queue.Empty:
-        raise requests.exceptions.ReadTimeout(
-            f"no whole answer within {seconds:g} s: timed out"
-        ) from None
-    if err is not None:
-        raise err
-    return answer
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failures:
+        raise failures[0]
+    if answers:
+        return answers[0]
+    raise requests.exceptions.ReadTimeout(f"no whole answer within {seconds:g} s: timed out")

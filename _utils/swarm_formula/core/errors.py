@@ -5,12 +5,14 @@ They derive from Salt's ``CommandExecutionError``: Salt prints them as a plain m
 needs only one ``except`` clause.
 """
 
+from typing import Any
+
 from salt.exceptions import CommandExecutionError
 
 from swarm_formula.core import causes
 
 
-class SwarmError(CommandExecutionError):
+class SwarmError(CommandExecutionError):  # type: ignore[misc] # Salt has no types
     """Base class of all errors of this formula; the text includes known external causes."""
 
     def __init__(self, message: str = "", info: object = None) -> None:
@@ -72,6 +74,6 @@ class NoContainerError(SwarmError):
 class RolloutError(SwarmError):
     """Services were changed, and do not run as wanted; ``changes`` is what was changed."""
 
-    def __init__(self, message: str, changes: dict) -> None:
+    def __init__(self, message: str, changes: dict[str, Any]) -> None:
         super().__init__(message)
         self.changes = changes

@@ -3,6 +3,7 @@ Describe faults of configured values: where, what was found, and what is expecte
 """
 
 import difflib
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 _LONGEST = 80  # maximum length of a value quoted in an error
@@ -41,13 +42,13 @@ def _short(value: object) -> str:
     return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 3]}..."
 
 
-def suggest(word: object, known: object) -> str:
+def suggest(word: object, known: Iterable[object]) -> str:
     """Return ``. Did you mean 'x'?`` if a known word is similar, else an empty string."""
     close = difflib.get_close_matches(str(word), [str(one) for one in known], n=1, cutoff=0.6)
     return f". Did you mean {close[0]!r}?" if close else ""
 
 
-def unknown_key(path: str, key: object, known: object) -> Fault:
+def unknown_key(path: str, key: object, known: Collection[str]) -> Fault:
     """Return the fault of a key that does not exist, with the known keys or a similar one."""
     hint = suggest(key, known) or ": " + ", ".join(known)
     return Fault(f"{path}:{key}", "an unknown key", f"a known one{hint}")

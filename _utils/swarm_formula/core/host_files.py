@@ -8,9 +8,9 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from swarm_formula.core import errors, wait
 
@@ -48,7 +48,7 @@ def digest(path: Path) -> str | None:
         return None
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON object, ``{}`` if the file is missing or empty; anything else is an error."""
     text = read(path)
     try:
@@ -142,7 +142,7 @@ def alone(name: str, limit: float = _LOCK_LIMIT) -> Iterator[None]:
         yield
 
 
-def _locked(lock: IO, path: Path) -> str | None:
+def _locked(lock: IO[str], path: Path) -> str | None:
     """Take a lock; return which process holds it, ``None`` if it was taken."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -169,17 +169,18 @@ def drop_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def to_json(value: dict) -> str:
+def to_json(value: Mapping[str, Any]) -> str:
     """Return a dict as the text of a JSON file."""
     return json.dumps(value, indent=2) + "\n"
 
 
-def record(section: str) -> dict:
+def record(section: str) -> dict[str, Any]:
     """Return a section of the record: what the formula has changed here, so that it can undo it."""
-    return read_json(RECORD).get(section, {})
+    found: dict[str, Any] = read_json(RECORD).get(section, {})
+    return found
 
 
-def note(section: str, value: dict) -> None:
+def note(section: str, value: Mapping[str, Any]) -> None:
     """Save a section of the record; an empty section is removed, and so is an empty record."""
     noted = read_json(RECORD)
     if noted.get(section, {}) == value:

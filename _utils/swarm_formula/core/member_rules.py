@@ -4,14 +4,17 @@ Decide by the pillar which minions are members of a swarm, and what it sets for 
 
 import fnmatch
 from collections.abc import Iterable, Mapping
+from typing import Any
+
+from swarm_formula.core.settings_types import Availability, Node, NodeLabels, Settings
 
 
-def members(settings: dict) -> list[str]:
+def members(settings: Settings) -> list[str]:
     """Return the minion IDs, and globs of minion IDs, that may be members."""
     return [*dict.fromkeys([*settings["managers"], *settings["servers"], *settings["nodes"]])]
 
 
-def is_member(minion: str, swarm: Mapping) -> bool:
+def is_member(minion: str, swarm: Mapping[str, Any]) -> bool:
     """
     Check whether a pillar makes a minion a member of the swarm: the one rule for all.
 
@@ -31,7 +34,7 @@ def is_member(minion: str, swarm: Mapping) -> bool:
     return any(_names(minion, one) for one in (swarm.get("managers"), servers, swarm.get("nodes")))
 
 
-def _section(swarm: Mapping, key: str) -> Mapping:
+def _section(swarm: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     found = swarm.get(key)
     return found if isinstance(found, Mapping) else {}
 
@@ -57,9 +60,10 @@ def unnamed(minion: str) -> str:
     )
 
 
-def settings_of(minion: str, nodes: dict) -> dict:
+def settings_of(minion: str, nodes: Mapping[str, Node]) -> Node:
     """Return the labels and the availability that ``swarm:nodes`` sets for a minion."""
-    labels, availability = {}, None
+    labels: NodeLabels = {}
+    availability: Availability | None = None
     for glob, one in nodes.items():
         if fnmatch.fnmatchcase(minion, glob):
             labels |= one["labels"]

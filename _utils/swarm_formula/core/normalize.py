@@ -11,7 +11,7 @@ import posixpath
 import re
 import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 # More CPUs than any host has, but small enough that Docker returns the number unchanged.
@@ -123,13 +123,13 @@ def _device(device: str) -> str:
     return f"{match['path']}:{match['inside'] or match['path']}:{rights}"
 
 
-def device_mappings(value: list[str]) -> list[dict]:
+def device_mappings(value: Iterable[str]) -> list[dict[str, str]]:
     """Return devices in the API's form."""
     keys = ("PathOnHost", "PathInContainer", "CgroupPermissions")
     return [dict(zip(keys, one.split(":"), strict=True)) for one in value]
 
 
-def devices_found(raw: list[dict] | None) -> list[str]:
+def devices_found(raw: Iterable[Mapping[str, str]] | None) -> list[str]:
     """Return devices from the API's form."""
     return [
         f"{one['PathOnHost']}:{one['PathInContainer']}:{one['CgroupPermissions']}"
@@ -195,7 +195,7 @@ def port_bindings(published: Iterable[str]) -> dict[str, list[dict[str, str]]]:
     return bindings
 
 
-def published(bindings: dict | None) -> list[str]:
+def published(bindings: Mapping[str, Any] | None) -> list[str]:
     """Return Docker's port bindings as a list of strings."""
     found = []
     for inside, outsides in (bindings or {}).items():

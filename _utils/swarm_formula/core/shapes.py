@@ -5,6 +5,7 @@ expected; ``core.checks`` has those for values of one meaning.
 
 import re
 from collections.abc import Callable
+from typing import TypeGuard
 
 Check = Callable[[object], str | None]
 
@@ -21,7 +22,7 @@ def seconds(value: object) -> float:
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(str(value)))
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -61,9 +62,13 @@ def duration(low: float, why: str = "", high: float = _DAYS) -> Check:
     """Accept a Go duration, or a number of seconds, from ``low`` to ``high`` seconds."""
 
     def check(value: object) -> str | None:
-        shaped = _is_number(value) or (isinstance(value, str) and _DURATION.fullmatch(value))
-        # Do not convert an integer: one that is too large for a float would raise OverflowError.
-        if shaped and low <= (seconds(value) if isinstance(value, str) else value) <= high:
+        length: float | None = None
+        if isinstance(value, str) and _DURATION.fullmatch(value):
+            length = seconds(value)
+        elif _is_number(value):
+            # Do not convert an integer: one that is too large for a float raises OverflowError.
+            length = value
+        if length is not None and low <= length <= high:
             return None
         limit = f"{high / 3600:g}h"
         return f"a duration such as 60s, from {low:g}s to {limit}" + (f" ({why})" if why else "")
@@ -84,8 +89,8 @@ def either(*checks: Check) -> Check:
     """Accept what any of ``checks`` accepts."""
 
     def check(value: object) -> str | None:
-        wants = [one(value) for one in checks]
-        return None if None in wants else ", or ".join(wants)
+        wants = [want for one in checks if (want := one(value)) is not None]
+        return ", or ".join(wants) if len(wants) == len(checks) else None
 
     return check
 

@@ -5,8 +5,11 @@ Wait for a condition with a time limit, and report what is missing.
 import random
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from swarm_formula.core import errors
+
+T = TypeVar("T")
 
 # The pause grows from the first to the last value: most conditions are met at once, and a slow
 # service is not polled too often. It grows by a quarter each time, so that a wait takes at most
@@ -37,7 +40,8 @@ def until(
         The limit does not come from ``swarm:timeout``: do not name that key in the error.
     """
     end = time.monotonic() + timeout
-    pause, seen = _FIRST, set()
+    pause = _FIRST
+    seen: set[str] = set()
     while missing := probe():
         now = time.monotonic()
         if moving and missing not in seen:
@@ -51,9 +55,10 @@ def until(
         pause = min(pause * _GROWTH, _LAST)
 
 
-def asked(function: Callable[[], object], error: type[Exception], timeout: float) -> object:
+def asked(function: Callable[[], T], error: type[Exception], timeout: float) -> T:
     """Return the result of ``function``; retry for up to ``timeout`` seconds on ``error``."""
-    found, failed = [], []
+    found: list[T] = []
+    failed: list[Exception] = []
 
     def probe() -> str | None:
         try:

@@ -6,6 +6,7 @@ Pure. The keys and limits come from moby's ``daemon/config`` and ``daemon/reload
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from swarm_formula.core import errors, host_files, normalize
@@ -44,7 +45,7 @@ RELOADABLE = frozenset(
 
 # Keys whose value an engine keeps at SIGHUP if the key is only removed (``daemon/reload.go``), with
 # the defaults, which have to be written once.
-_STICKY = {
+_STICKY: dict[str, Any] = {
     "allow-nondistributable-artifacts": [],
     "debug": False,
     "default-runtime": "runc",
@@ -148,7 +149,7 @@ def options(settings: Settings, engine_version: str, files: Files) -> dict[str, 
     """Return the keys of ``daemon.json`` that the pillar requires, without the overlay keys."""
     classic = settings["mode"] == "classic"
     # An engine with live-restore refuses swarm mode.
-    wanted = {"live-restore": classic}
+    wanted: dict[str, Any] = {"live-restore": classic}
     if settings["tls"]["used"]:
         wanted |= flags.tls(files)
         if settings["tls"]["ca"] and not classic:
@@ -169,7 +170,10 @@ def overlay_options(settings: Settings, advertise: str, files: Files) -> dict[st
     """Return the keys that enable overlay networks through the store on this engine."""
     if not settings["overlay"]:
         return {}
-    wanted = {"cluster-store": settings["discovery"], "cluster-advertise": advertise}
+    wanted: dict[str, Any] = {
+        "cluster-store": settings["discovery"],
+        "cluster-advertise": advertise,
+    }
     if settings["tls"]["used"] and settings["managed_store"]:
         wanted["cluster-store-opts"] = flags.kv_tls(files)
     return wanted
@@ -189,7 +193,7 @@ def by_flag(wanted: dict[str, Any]) -> tuple[dict[str, Any], bool]:
 OVERLAY_KEYS = ("cluster-store", "cluster-advertise", "cluster-store-opts")
 
 
-def label_list(labels: dict[str, Any]) -> list[str]:
+def label_list(labels: Mapping[str, Any]) -> list[str]:
     """Return ``{"zone": "a", "ssd": True}`` as ``["ssd=true", "zone=a"]``."""
     return sorted(f"{key}={value}" for key, value in normalize.table(labels).items())
 
@@ -247,7 +251,7 @@ def merge(
     current: dict[str, Any],
     wanted: dict[str, Any],
     record: dict[str, Any],
-    keys: tuple | None = None,
+    keys: tuple[str, ...] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     Return the new ``daemon.json`` and the new record of the keys that the formula has set.

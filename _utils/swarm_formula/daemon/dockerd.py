@@ -34,7 +34,7 @@ def answers() -> bool:
     """Return whether the engine answers on its socket."""
     try:
         with engine_api.connect(what="the engine", timeout=10) as client:
-            return client.ping()
+            return bool(client.ping())
     except errors.SwarmError:
         return False
 
@@ -43,7 +43,7 @@ def version() -> str | None:
     """Return the version of the running engine, ``None`` if none is running."""
     try:
         with engine_api.connect(what="the engine") as client:
-            return client.version(api_version=False)["Version"]
+            return str(client.version(api_version=False)["Version"])
     except errors.SwarmError:
         return None
 
@@ -204,7 +204,8 @@ def words(salt: Salt, service: str, since: int) -> str:
     command = ["journalctl", "--no-pager", "--output=cat", *which]
 
     def journal(*more: str) -> str:
-        return salt["cmd.run_stdout"]([*command, *more], python_shell=False, ignore_retcode=True)
+        text = salt["cmd.run_stdout"]([*command, *more], python_shell=False, ignore_retcode=True)
+        return str(text)
 
     found = systemd_unit.words(journal("--identifier=dockerd"))
     if found := found or systemd_unit.systemd_words(journal()):

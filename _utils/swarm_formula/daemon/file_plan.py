@@ -28,7 +28,7 @@ class NotWrittenError(errors.SwarmError):
 class Plan(NamedTuple):
     """The files to write, the changes to report, and the record to save."""
 
-    files: dict[str, Any]  # {path: (old text, new text)}, None for no file
+    files: dict[Path, tuple[str | None, str | None]]  # (old text, new text), None for no file
     differs: dict[str, Any]  # the keys of daemon.json that change, {key: {"old": ..., "new": ...}}
     changes: dict[str, Any]  # for the report
     record: dict[str, Any]  # what the formula sets in daemon.json
@@ -65,7 +65,8 @@ def before_and_after(plan: Plan) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _values(text: str | None) -> dict[str, Any]:
     """Return the values of daemon.json from its text, which may be blank."""
-    return json.loads((text or "").strip() or "{}")
+    values: dict[str, Any] = json.loads((text or "").strip() or "{}")
+    return values
 
 
 def _refuse_hosts(config: dict[str, Any]) -> None:
@@ -86,7 +87,7 @@ def store() -> str | None:
     return config().get("cluster-store")
 
 
-def plan(wanted: dict[str, Any], keys: tuple | None = None) -> Plan:
+def plan(wanted: dict[str, Any], keys: tuple[str, ...] | None = None) -> Plan:
     """
     Return a plan that sets ``wanted`` in daemon.json.
 
@@ -250,7 +251,7 @@ def refused(
         How the rollback has ended.
     """
     minion, options = settings["id"], settings["engine"]["options"]
-    words, err = proxy.shown(words), proxy.shown(str(cause))
+    words, err = proxy.masked(words), proxy.masked(str(cause))
     if isinstance(cause, NotWrittenError):
         return errors.SwarmError(f"{minion} could not change {what} of its engine; {back}: {err}")
     # In a run that continues a killed one, only the text is known.

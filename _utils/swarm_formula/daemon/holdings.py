@@ -26,11 +26,15 @@ _OWN_STORE = (29,)
 _STATE = "swarm/docker-state.json"
 
 
+# {kind: the names, or as many numbers}
+Kinds = Mapping[str, frozenset[str] | frozenset[int]]
+
+
 class Holdings(NamedTuple):
     """The data of an engine, ``{kind: names}``, and how the engine stores it."""
 
     up: bool
-    kinds: Mapping[str, frozenset]
+    kinds: Kinds
     root: str  # the engine's data directory, as the engine reports it if it runs
     driver: str = ""
     snapshotter: bool = False  # images are in the containerd image store
@@ -91,7 +95,7 @@ def _pools(config: dict[str, Any]) -> object:
     )
 
 
-KEYS = {
+KEYS: dict[str, Key] = {
     "data-root": Key(_EVERYTHING, _root, ""),
     "graph": Key(_EVERYTHING, _root, ""),
     "userns-remap": Key(_EVERYTHING, _remap, _EMPTY),
@@ -184,7 +188,9 @@ def downgrade_refusal(due: tuple[int, ...], options: dict[str, Any], held: Holdi
     )
 
 
-def _unmoved(place: object, held: Holdings, missing: Callable[..., Any] | None) -> str | None:
+def _unmoved(
+    place: object, held: Holdings, missing: Callable[[str], list[str]] | None
+) -> str | None:
     """Return how to move the data to its new directory, ``None`` if all of it is there."""
     way = (
         "one node after the other, stop its containers by hand (in swarm mode, drain the node),"
@@ -234,7 +240,9 @@ def of_engine(client: Any) -> Holdings:
         IMAGES: info.get("Images"),
         RUNNING: info.get("ContainersRunning"),
     }
-    kinds = {kind: frozenset(range(count or 0)) for kind, count in counts.items()}
+    kinds: dict[str, frozenset[str] | frozenset[int]] = {
+        kind: frozenset(range(count or 0)) for kind, count in counts.items()
+    }
     kinds[VOLUMES] = frozenset(one["Name"] for one in volumes)
     kinds[SWARM] = frozenset({state} - {"inactive"})
     return Holdings(

@@ -13,13 +13,12 @@ from urllib.parse import quote, urlsplit
 
 from swarm_formula.core import host_files
 from swarm_formula.core.faults import Fault
-from swarm_formula.core.settings_types import Settings
+from swarm_formula.core.settings_types import Proxy, Settings
 from swarm_formula.daemon import daemon_json
 from swarm_formula.salt import secret_store
 
 KEY = "proxies"
 _PILLAR = "swarm:engine:proxy"
-_KINDS = ("http", "https")
 # dockerd reads its proxy from daemon.json since then (moby#42647).
 _IN_DAEMON_JSON = (23,)
 _DROPIN = "zz-swarm-proxy.conf"
@@ -70,32 +69,37 @@ def bypass(settings: Settings) -> list[str]:
     return list(dict.fromkeys(filter(None, every)))
 
 
-def wanted(settings: Settings, salt: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
+def _urls(proxy: Proxy) -> dict[str, str]:
+    pairs = (("http-proxy", proxy["http"]), ("https-proxy", proxy["https"]))
+    return {key: url for key, url in pairs if url}
+
+
+def wanted(settings: Settings, salt: Mapping[str, Callable[..., Any]]) -> dict[str, str]:
     """Return ``{"http-proxy": URL, ...}`` with the password, ``{}`` without a proxy in pillar."""
     proxy = settings["engine"]["proxy"]
-    urls = {f"{kind}-proxy": proxy[kind] for kind in _KINDS if proxy[kind]}
+    urls = _urls(proxy)
     if not urls:
         return {}
-    if proxy["username"]:
+    if proxy["username"] and proxy["password"]:
         word = secret_store.load(salt, proxy["password"], path=f"{_PILLAR}:password")
         login = f"{quote(proxy['username'], safe='')}:{quote(word, safe='')}@"
         urls = {key: url.replace("://", f"://{login}", 1) for key, url in urls.items()}
     return {**urls, "no-proxy": ",".join(bypass(settings))}
 
 
-def environment(proxy: Mapping[str, Any]) -> dict[str, Any]:
+def environment(proxy: Mapping[str, str]) -> dict[str, str]:
     """Return the variables for programs that read their proxy from the environment."""
     upper = {key.upper().replace("-", "_"): value for key, value in proxy.items()}
     return {**upper, **{key.lower(): value for key, value in upper.items()}}
 
 
-def keys(proxy: Mapping[str, Any], engine_version: str) -> dict[str, Any]:
+def keys(proxy: Mapping[str, str], engine_version: str) -> dict[str, Any]:
     """Return the keys of ``daemon.json`` for this version."""
     known = daemon_json.version(engine_version) >= _IN_DAEMON_JSON
     return {KEY: dict(proxy)} if proxy and known else {}
 
 
-def files(proxy: Mapping[str, Any], engine_version: str, folder: Path) -> dict[str, Any]:
+def files(proxy: Mapping[str, str], engine_version: str, folder: Path) -> dict[Path, str | None]:
     """
     Return ``{path: text}`` of the unit's files, ``None`` for no file.
 
@@ -111,13 +115,18 @@ def files(proxy: Mapping[str, Any], engine_version: str, folder: Path) -> dict[s
     return {env: text, folder / _DROPIN: unit}
 
 
+def masked(text: str) -> str:
+    """Return a text with ``***`` in place of passwords in URLs."""
+    return _PASSWORD.sub(r"\1:***@", text)
+
+
 def shown(value: object) -> object:
-    """Return a text, or the texts of a dict or list, with ``***`` in place of passwords in URLs."""
+    """Return a value with its texts masked, those in a dict or list as well."""
     if isinstance(value, dict):
         return {key: shown(one) for key, one in value.items()}
     if isinstance(value, list):
         return [shown(one) for one in value]
-    return _PASSWORD.sub(r"\1:***@", value) if isinstance(value, str) else value
+    return masked(value) if isinstance(value, str) else value
 
 
 def reported(old: object, new: object) -> dict[str, Any]:
@@ -135,13 +144,14 @@ def secret(text: str | None) -> bool:
 def faults(settings: Settings) -> Iterator[Fault]:
     """Yield a fault for each key of the proxy that lacks another one or has a second home."""
     proxy = settings["engine"]["proxy"]
-    if not any(proxy[kind] for kind in _KINDS):
-        for key in ("no_proxy", "username", "password"):
-            if proxy[key]:
+    urls, login = _urls(proxy), {"username": proxy["username"], "password": proxy["password"]}
+    if not urls:
+        for key, value in {"no_proxy": proxy["no_proxy"], **login}.items():
+            if value:
                 yield Fault(f"{_PILLAR}:{key}", "no proxy beside it", "http, https, or both")
     for key, other in (("username", "password"), ("password", "username")):
-        if proxy[key] and not proxy[other]:
+        if login[key] and not login[other]:
             yield Fault(f"{_PILLAR}:{other}", None, f"a value, as {key} has one")
-    if KEY in settings["engine"]["options"] and any(proxy[kind] for kind in _KINDS):
+    if KEY in settings["engine"]["options"] and urls:
         want = f"no such key here; it comes from {_PILLAR}"
         yield Fault(f"swarm:engine:options:{KEY}", "...", want)

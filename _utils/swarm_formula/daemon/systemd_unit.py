@@ -93,7 +93,7 @@ def systemd_words(journal: str, lines: int = 4) -> str:
     return _picked(journal, _SYSTEMD, lines)
 
 
-def _picked(journal: str, wanted: re.Pattern, lines: int) -> str:
+def _picked(journal: str, wanted: re.Pattern[str], lines: int) -> str:
     bad = [line for line in journal.splitlines() if wanted.search(line)]
     texts = [
         match[1].replace('\\"', '"') if (match := _MESSAGE.search(one)) else one for one in bad

@@ -203,7 +203,7 @@ def _client() -> type:
         return reader.Reader
     # Proxies of the environment are not for engines and managers, which are reached directly.
     direct = {"trust_env": property(lambda _: False, lambda *_: None)}
-    return type("APIClient", (deadlines.Bound, _sdk().APIClient), direct)
+    return type("APIClient", (deadlines.Session, _sdk().APIClient), direct)
 
 
 def _tls(files: Mapping[str, str | None]) -> Any:

@@ -5,7 +5,6 @@ Pure. Reports and errors never contain a password, either in plain text or in ba
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -38,11 +37,14 @@ def login(user: str, password: str) -> dict[str, str]:
     return {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
-def user(entry: Any) -> str | None:
+def user(entry: object) -> str | None:
     """Return the user name of an entry, ``None`` if it is not a login."""
+    text = entry.get("auth") if isinstance(entry, dict) else None
+    if not isinstance(text, str):
+        return None
     try:
-        pair = base64.b64decode(entry["auth"], validate=True).decode()
-    except (TypeError, KeyError, ValueError, binascii.Error):
+        pair = base64.b64decode(text, validate=True).decode()
+    except ValueError:
         return None
     name, colon, _ = pair.partition(":")
     return name if colon else None

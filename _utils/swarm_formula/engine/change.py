@@ -5,10 +5,12 @@ Carry out a plan for the engine, in this host's turn if it restarts, and roll it
 import contextlib
 import time
 from collections.abc import Callable
+from typing import Any
 
 from salt.exceptions import CommandExecutionError
 
 from swarm_formula.core import errors, host_files
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import dockerd, file_plan, holdings
 from swarm_formula.daemon.file_plan import Plan
 from swarm_formula.engine import config, node_drain, restart_turn
@@ -17,11 +19,11 @@ from swarm_formula.salt.execution import Minion
 
 def carry_out(
     minion: Minion,
-    settings: dict,
+    settings: Settings,
     planned: Callable[[], Plan],
     test: bool,
     store: str | None = None,
-) -> dict:
+) -> dict[str, Any]:
     """
     Ensure the engine is as planned; return what changed.
 
@@ -43,15 +45,20 @@ def carry_out(
         return {**changes, **(held.changes if changes else {})}
 
 
-def turn(minion: Minion, settings: dict) -> contextlib.AbstractContextManager[restart_turn.Held]:
+def turn(
+    minion: Minion, settings: Settings
+) -> contextlib.AbstractContextManager[restart_turn.Held]:
     """Hold this host's turn to restart the engine."""
     return restart_turn.held(minion.salt, settings, minion.masterless)
 
 
-def clean(minion: Minion, settings: dict, test: bool) -> dict:
+def clean(minion: Minion, settings: Settings, test: bool) -> dict[str, Any]:
     """Remove the formula's settings from ``daemon.json`` and the unit; return what changed."""
     # Do not take a turn: the cluster or store that grants it is being removed.
-    alone = {**settings, "engine": {**settings["engine"], "turns": False, "drain": False}}
+    alone: Settings = {
+        **settings,
+        "engine": {**settings["engine"], "turns": False, "drain": False},
+    }
     # Restart before live-restore is removed, so that all containers keep running.
     ours = config.without_files(settings)
 
@@ -69,7 +76,7 @@ def clean(minion: Minion, settings: dict, test: bool) -> dict:
     return {**first, **last, **({"daemon.json": keys} if keys else {})}
 
 
-def _whole(settings: dict, plan: Plan) -> Plan:
+def _whole(settings: Settings, plan: Plan) -> Plan:
     """Return the plan with its complete report; raise an error if it would hide existing data."""
     if refused := holdings.refused(*file_plan.before_and_after(plan)):
         raise errors.SettingsError(
@@ -87,8 +94,8 @@ def _whole(settings: dict, plan: Plan) -> Plan:
 
 
 def _changed(
-    minion: Minion, settings: dict, plan: Plan, store: str | None, prove: Callable[[], None]
-) -> dict:
+    minion: Minion, settings: Settings, plan: Plan, store: str | None, prove: Callable[[], None]
+) -> dict[str, Any]:
     if plan.changes:
         _change(minion, settings, plan, store, prove)
     file_plan.end(plan)
@@ -96,7 +103,7 @@ def _changed(
 
 
 def _change(
-    minion: Minion, settings: dict, plan: Plan, store: str | None, prove: Callable[[], None]
+    minion: Minion, settings: Settings, plan: Plan, store: str | None, prove: Callable[[], None]
 ) -> None:
     started, was_up, pending = int(time.time()), dockerd.answers(), file_plan.pending()
     restart = plan.restart or pending.get("restart", False)
@@ -116,7 +123,7 @@ def _change(
         raise file_plan.refused(settings, what, words, back, err) from err
 
 
-def _back(minion: Minion, settings: dict, was_up: bool, restart: bool) -> str:
+def _back(minion: Minion, settings: Settings, was_up: bool, restart: bool) -> str:
     """Have the engine run as before; return how that has ended, for the error of the change."""
     service = settings["engine"]["service"]
     try:

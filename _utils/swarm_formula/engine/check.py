@@ -3,22 +3,24 @@ Check that the engine of this host supports the settings in the pillar.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from swarm_formula.core import errors, host_files
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json, dockerd, drop_in, file_plan, holdings, log_driver
 from swarm_formula.engine import mode_guard
 from swarm_formula.engine import preflight as engine_preflight
 from swarm_formula.tls import cert_files
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 
-def mode(settings: dict, leaving: bool = False) -> None:
+def mode(settings: Settings, leaving: bool = False) -> None:
     """Raise an error if this host is in a swarm whose mode differs from the pillar."""
     mode_guard.check(settings, file_plan.config(), leaving)
 
 
-def version(settings: dict, engine_version: str) -> None:
+def version(settings: Settings, engine_version: str) -> None:
     """Raise an error if an engine of this version does not support the settings in the pillar."""
     mode(settings)
     if settings["engine"]["port"]:
@@ -38,7 +40,7 @@ def version(settings: dict, engine_version: str) -> None:
         )
 
 
-def preflight(settings: dict) -> list[str]:
+def preflight(settings: Settings) -> list[str]:
     """Return what this host lacks for the settings; raise an error if no engine can work here."""
     found = engine_preflight.findings(settings)
     fatal = [one.text for one in found if one.fatal]
@@ -49,7 +51,7 @@ def preflight(settings: dict) -> list[str]:
     return [f"{settings['id']}: {one.text}" for one in found]
 
 
-def exists(salt: Salt, settings: dict) -> bool:
+def exists(salt: Salt, settings: Settings) -> bool:
     """Check whether this host has an engine that the formula may have configured."""
     if not drop_in.command(salt, settings["engine"]["service"]):
         return False
@@ -60,7 +62,7 @@ def exists(salt: Salt, settings: dict) -> bool:
     return not missing
 
 
-def lost_threads(settings: dict) -> list[str]:
+def lost_threads(settings: Settings) -> list[str]:
     """Return the problem that only a restart of the engine solves, as a list."""
     lost = dockerd.lost_threads(file_plan.config()) if settings["overlay"] else ()
     if not lost:

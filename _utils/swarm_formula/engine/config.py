@@ -3,33 +3,38 @@ Plan the configuration of the engine by the pillar, and its removal.
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json, dockerd, drop_in, file_plan, holdings
 from swarm_formula.daemon import proxy as daemon_proxy
 from swarm_formula.daemon.file_plan import Plan
 from swarm_formula.standalone import containers
 from swarm_formula.tls import cert_files
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 # Seconds to wait for a busy engine to answer.
 _PATIENCE = 30
 LIVE = "live-restore"
 
 
-def replaced(salt: Salt, settings: dict, test: bool) -> str:
+def replaced(salt: Salt, settings: Settings, test: bool) -> str:
     """Return the version of the engine's binary if a different binary runs, else ``""``."""
     upgrade = test and settings["engine"]["version"] and dockerd.answers()
     # Outside test mode, the package is already upgraded at this point.
-    if upgrade and (planned := salt["swarm_package.planned"]()):
+    planned: str = salt["swarm_package.planned"]() if upgrade else ""
+    if planned:
         return planned
     if dockerd.replaced(file_plan.config()):
-        return salt["pkg.version"](settings["engine"]["package"]) or "of another build"
+        installed: str = salt["pkg.version"](settings["engine"]["package"])
+        return installed or "of another build"
     return ""
 
 
-def configured(salt: Salt, settings: dict, replaced: str, test: bool) -> Plan:
+def configured(salt: Salt, settings: Settings, replaced: str, test: bool) -> Plan:
     """Return the plan of an engine with the settings of the pillar."""
     # Remove a store that is no longer configured now, while it still exists: without it, the engine
     # runs no container and may not even start. If the engine is down, leave out the configured
@@ -50,7 +55,7 @@ def configured(salt: Salt, settings: dict, replaced: str, test: bool) -> Plan:
     return plan._replace(replaced=replaced) if up else plan
 
 
-def _up(salt: Salt, settings: dict) -> bool:
+def _up(salt: Salt, settings: Settings) -> bool:
     """Check whether the engine answers; wait for it if its unit is active."""
     if dockerd.answers():
         return True
@@ -64,7 +69,7 @@ def _up(salt: Salt, settings: dict) -> bool:
     return True
 
 
-def _plan_service(salt: Salt, settings: dict, plan: Plan, up: bool) -> Plan:
+def _plan_service(salt: Salt, settings: Settings, plan: Plan, up: bool) -> Plan:
     if not up:
         return file_plan.reported(plan, "service", "stopped", "running")
     if not salt["service.enabled"](settings["engine"]["service"]):
@@ -73,16 +78,16 @@ def _plan_service(salt: Salt, settings: dict, plan: Plan, up: bool) -> Plan:
 
 
 def _files(
-    settings: dict,
-    wanted: dict,
-    keys: tuple | None,
+    settings: Settings,
+    wanted: dict[str, Any],
+    keys: tuple[str, ...] | None,
     dropin: Callable[[bool], str | None],
     restarts: bool,
 ) -> Plan:
     """Return the plan of the engine's files; ``restarts`` means that it restarts in any case."""
     path = drop_in.path(settings)
 
-    def plan(options: dict, verify: bool) -> Plan:
+    def plan(options: dict[str, Any], verify: bool) -> Plan:
         return file_plan.with_file(file_plan.plan(options, keys), path, dropin(verify))
 
     rest, verify = daemon_json.by_flag(wanted) if settings["engine"]["port"] else (wanted, False)
@@ -92,7 +97,7 @@ def _files(
     return before if before and not before.restart else plan(rest, verify)
 
 
-def overlay_options(settings: dict) -> dict:
+def overlay_options(settings: Settings) -> dict[str, Any]:
     """Return the keys of daemon.json for overlay networks, empty without them."""
     # Use stable paths: when their target changes, `configure` has already restarted the engine.
     return daemon_json.overlay_options(
@@ -100,13 +105,13 @@ def overlay_options(settings: dict) -> dict:
     )
 
 
-def without_files(settings: dict) -> dict:
+def without_files(settings: Settings) -> dict[Path, str | None]:
     """Return ``{path: None}`` for the files of the formula beside the unit."""
     path = drop_in.path(settings)
     return {path: None, **daemon_proxy.files({}, "", path.parent)}
 
 
-def removable() -> tuple:
+def removable() -> tuple[str, ...]:
     """Return the formula's keys that can be removed without hiding data of the administrator."""
     ours = {*file_plan.recorded(), *daemon_json.OVERLAY_KEYS} - {LIVE}
     old, new = file_plan.before_and_after(file_plan.plan({}, (*ours,)))

@@ -11,9 +11,10 @@ from typing import Any, Protocol
 
 from swarm_formula.cluster import membership, node_info, node_quorum, raft_lock, swarm_api
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.engine import node_drain
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 TAKE, DRAIN, BACK, SETTLED, END = VERBS = ("take", "drain", "back", "settled", "end")
 # Seconds until a manager answers.
@@ -34,7 +35,7 @@ class Keeper(Protocol):
         """Carry out or check one of ``VERBS``."""
 
 
-def find(salt: Salt, settings: dict, masterless: bool) -> Keeper | None:
+def find(salt: Salt, settings: Settings, masterless: bool) -> Keeper | None:
     """Return the access to the cluster's lock, ``None`` if there is none or none is needed."""
     with swarm_api.connect(salt) as client:
         swarm = swarm_api.swarm(client)
@@ -49,7 +50,7 @@ def find(salt: Salt, settings: dict, masterless: bool) -> Keeper | None:
         return Raft(salt, settings, swarm["NodeID"])
 
 
-def _refuse_lock(client: Any, settings: dict) -> None:
+def _refuse_lock(client: Any, settings: Settings) -> None:
     """Raise an error for a manager that would stay locked after its restart."""
     spec = client.inspect_swarm()["Spec"]
     locks = (spec.get("EncryptionConfig") or {}).get("AutoLockManagers")
@@ -64,9 +65,9 @@ def _refuse_lock(client: Any, settings: dict) -> None:
 class Raft:
     """Access to the lock on a manager."""
 
-    slow = 5
+    slow: float = 5
 
-    def __init__(self, salt: Salt, settings: dict, node: str) -> None:
+    def __init__(self, salt: Salt, settings: Settings, node: str) -> None:
         self._salt, self._settings, self._node = salt, settings, node
         self._turn: raft_lock.Turn | None = None
         self.stuck, self.without = False, ""
@@ -76,7 +77,8 @@ class Raft:
         self.stuck = False
         with swarm_api.connect(self._salt) as client:
             try:
-                return getattr(self, f"_{what}")(client)
+                request: Callable[[Any], str | None] = getattr(self, f"_{what}")
+                return request(client)
             except errors.ApiError as err:
                 # There is no leader, for a moment or for longer.
                 self.stuck = True
@@ -134,7 +136,7 @@ class Raft:
         return turn if turn and turn.holder == self._settings["id"] else None
 
 
-def pause_refusal(nodes: list[dict], node: str) -> str | None:
+def pause_refusal(nodes: list[dict[str, Any]], node: str) -> str | None:
     """Return why a manager must not restart now, ``None`` if it may."""
     managers = node_info.managers(nodes)
     away = [one for one in managers if one["ID"] != node and not node_info.is_reachable(one)]
@@ -149,9 +151,9 @@ def pause_refusal(nodes: list[dict], node: str) -> str | None:
 class Managers:
     """Access to the lock on a worker, through ``swarm_turn.request`` on any manager."""
 
-    slow = _SLOW
+    slow: float = _SLOW
 
-    def __init__(self, salt: Salt, settings: dict) -> None:
+    def __init__(self, salt: Salt, settings: Settings) -> None:
         self._salt, self._settings, self.stuck, self.without = salt, settings, False, ""
         self._taken = False
         # The managers need the node ID of the minion that asks.
@@ -176,9 +178,10 @@ class Managers:
         self._taken = self._taken or (what == TAKE and not answer["missing"])
         if self.without == node_drain.ENDED:
             self._taken = False
-        return answer["missing"]
+        missing: str | None = answer["missing"]
+        return missing
 
-    def _answer(self, what: str) -> dict | None:
+    def _answer(self, what: str) -> dict[str, Any] | None:
         """Return the first valid answer of a manager, ``None`` if there is none."""
         names = list(self._settings["managers"])
         random.shuffle(names)

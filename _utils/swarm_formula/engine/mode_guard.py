@@ -2,7 +2,10 @@
 Refuse to convert a running swarm to the other mode, or to replace objects of somebody else.
 """
 
+from typing import Any
+
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import holdings
 from swarm_formula.docker import engine_api
 from swarm_formula.standalone import container_names
@@ -11,7 +14,7 @@ from swarm_formula.standalone import container_names
 _PATIENCE = 30
 
 
-def refusal(settings: dict, state: str, parts: list[str]) -> str | None:
+def refusal(settings: Settings, state: str, parts: list[str]) -> str | None:
     """
     Return why this node cannot have the mode in ``swarm:mode``, ``None`` if it can.
 
@@ -38,7 +41,7 @@ def refusal(settings: dict, state: str, parts: list[str]) -> str | None:
     )
 
 
-def _volume(client: object, settings: dict, state: str) -> dict:
+def _volume(client: Any, settings: Settings, state: str) -> dict[str, Any]:
     """Return the volume that has the name of Consul's, empty if there is none or none is needed."""
     if settings["mode"] != "classic" or state not in {"", "inactive"}:
         # In swarm mode, the engine asks the cluster, and fails if that has no leader.
@@ -46,7 +49,7 @@ def _volume(client: object, settings: dict, state: str) -> dict:
     return engine_api.found(client.inspect_volume, settings["consul"]["volume"]) or {}
 
 
-def check(settings: dict, config: dict, leaving: bool = False) -> None:
+def check(settings: Settings, config: dict[str, Any], leaving: bool = False) -> None:
     """
     Raise an error if this host is in a swarm whose mode differs from the pillar, or if objects that
     are not the formula's have the names of its containers or of Consul's volume.

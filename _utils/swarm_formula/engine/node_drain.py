@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from swarm_formula.cluster import node_claims, node_info, raft_lock, swarm_api, update
 from swarm_formula.core import member_rules
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 from swarm_formula.salt import minion_reports
 
@@ -30,7 +31,7 @@ class Answer(NamedTuple):
     without: str = ""  # why the node is not drained
 
 
-def without(nodes: list[dict], node: str) -> str:
+def without(nodes: list[dict[str, Any]], node: str) -> str:
     """Return why this node is not drained, as a sentence; empty if it can be. Pure."""
     found = node_info.by_id(nodes).get(node)
     if found is None:
@@ -43,7 +44,7 @@ def without(nodes: list[dict], node: str) -> str:
     return ""
 
 
-def drain(client: Any, before: dict) -> Answer:
+def drain(client: Any, before: dict[str, Any]) -> Answer:
     """
     Ensure that a node is drained, and that its services run elsewhere as before.
 
@@ -60,12 +61,12 @@ def drain(client: Any, before: dict) -> Answer:
     return Answer(_running(client, before))
 
 
-def _drained(spec: dict) -> dict:
+def _drained(spec: dict[str, Any]) -> dict[str, Any]:
     labels = {**(spec.get("Labels") or {}), node_info.DRAINED: spec["Availability"]}
     return {**spec, "Availability": _DRAIN, "Labels": labels}
 
 
-def _running(client: Any, before: dict) -> str | None:
+def _running(client: Any, before: dict[str, Any]) -> str | None:
     """Return which tasks still run on the node, or which services do not run elsewhere yet."""
     with engine_api.translated("tasks of the cluster"):
         services = {one["ID"]: one["Spec"] for one in client.services()}
@@ -87,18 +88,20 @@ def _running(client: Any, before: dict) -> str | None:
     return f"fewer tasks than before run on the other nodes: {named}" if lacking else None
 
 
-def _names(which: Iterable[str], services: dict) -> str:
+def _names(which: Iterable[str], services: dict[str, dict[str, Any]]) -> str:
     return ", ".join(sorted({services[one].get("Name") or one for one in which}))
 
 
-def _fewer(tasks: list[dict], active: list[dict], counts: dict) -> list[str]:
+def _fewer(
+    tasks: list[dict[str, Any]], active: list[dict[str, Any]], counts: dict[str, int]
+) -> list[str]:
     """Return the services that run fewer tasks than these, unless no node can take their tasks."""
     have = [one["ServiceID"] for one in active]
     stuck = {one["ServiceID"] for one in tasks if _is_unplaceable(one)}
     return [key for key, count in counts.items() if have.count(key) < count and key not in stuck]
 
 
-def _is_unplaceable(task: dict) -> bool:
+def _is_unplaceable(task: dict[str, Any]) -> bool:
     status = task["Status"]
     return status["State"] == "pending" and _UNPLACEABLE in (status.get("Err") or "")
 
@@ -112,28 +115,28 @@ def restore(client: Any, node: str | None, wanted: str | None) -> str | None:
     wanted
         The availability that the pillar sets for the node, which takes precedence.
     """
-    found = node_info.by_id(swarm_api.nodes(client)).get(node)
+    found = node_info.by_id(swarm_api.nodes(client)).get(node or "")
     if found is None or not (former := node_info.drained_from(found)):
         return None
 
-    def restored(spec: dict) -> dict:
+    def restored(spec: dict[str, Any]) -> dict[str, Any]:
         labels = dict(spec.get("Labels") or {})
         labels.pop(node_info.DRAINED, None)
         now = (wanted or former) if spec["Availability"] == _DRAIN else spec["Availability"]
         return {**spec, "Availability": now, "Labels": labels}
 
-    update.respec(client, node, restored)
+    update.respec(client, found["ID"], restored)
     return wanted or former
 
 
-def restore_of(client: Any, node: str | None, minion: str, settings: dict) -> str | None:
+def restore_of(client: Any, node: str | None, minion: str, settings: Settings) -> str | None:
     """Restore the availability of the node of a minion (empty: unknown), see ``restore``."""
-    given = member_rules.settings_of(minion, settings["nodes"]) if minion else {}
-    wanted = given.get("availability")
+    given = member_rules.settings_of(minion, settings["nodes"]) if minion else None
+    wanted = given["availability"] if given else None
     return restore(client, node, wanted)
 
 
-def left(client: Any, nodes: list[dict]) -> list[dict]:
+def left(client: Any, nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the nodes that a lost run has left drained: those whose host has no turn now."""
     drained = [one for one in nodes if node_info.drained_from(one)]
     if not drained:
@@ -144,7 +147,9 @@ def left(client: Any, nodes: list[dict]) -> list[dict]:
     return [one for one in drained if one["ID"] != busy]
 
 
-def node_of(caller: str, claims: dict, nodes: list[dict], settings: dict) -> str | None:
+def node_of(
+    caller: str, claims: dict[str, str], nodes: list[dict[str, Any]], settings: Settings
+) -> str | None:
     """
     Return the node of the minion that asks, ``None`` if that is not certain. Pure.
 
@@ -152,7 +157,7 @@ def node_of(caller: str, claims: dict, nodes: list[dict], settings: dict) -> str
     no worker can have the node of another host drained.
     """
     node = node_claims.believed(claims, settings["managers"]).get(caller)
-    found = node_info.by_id(nodes).get(node)
+    found = node_info.by_id(nodes).get(node or "")
     named = found and found["Description"].get("Hostname") in minion_reports.names(caller)
     return node if named else None
 
@@ -184,12 +189,12 @@ def outcome(why: str, seconds: float, missing: str | None, unanswered: bool = Fa
     return f"drained before the restart, in {seconds:.0f} s"
 
 
-def report(text: str) -> dict:
+def report(text: str) -> dict[str, Any]:
     """Return the changes of a state with what became of the drain."""
     return {"drain": {"old": None, "new": text}} if text else {}
 
 
-def remarks(changes: dict) -> Iterable[str]:
+def remarks(changes: dict[str, Any]) -> Iterable[str]:
     """Return the sentences for a state's comment, by its changes."""
     found = changes.get("drain")
     return [f"Node: {found['new']}"] if found else []

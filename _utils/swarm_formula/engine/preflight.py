@@ -8,11 +8,12 @@ What cannot be determined is no finding: in a container, the modules are those o
 import ctypes
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from swarm_formula.core import host_files
+from swarm_formula.core.settings_types import Settings
 
 _ROOT = Path("/")
 _FREE = 1 << 30  # bytes: the images of classic mode, and their unpacking
@@ -32,20 +33,20 @@ class Finding(NamedTuple):
 class Module(NamedTuple):
     """A kernel module: who needs it, and what does not work without it."""
 
-    needed: Callable[[Mapping], bool]
+    needed: Callable[[Settings], bool]
     lost: str
     fatal: bool = False
 
 
-def _overlay(settings: Mapping) -> bool:
+def _overlay(settings: Settings) -> bool:
     return bool(settings["overlay"]) or settings["mode"] == "builtin"
 
 
-def _encrypted(settings: Mapping) -> bool:
+def _encrypted(settings: Settings) -> bool:
     return any("encrypted" in (one["options"] or {}) for one in settings["networks"].values())
 
 
-def _iptables(settings: Mapping) -> bool:
+def _iptables(settings: Settings) -> bool:
     options = settings["engine"]["options"]
     return options.get("iptables") is not False and options.get("firewall-backend") != "nftables"
 
@@ -78,7 +79,7 @@ def _available(folder: Path) -> set[str] | None:
     return found
 
 
-def _modules(settings: Mapping) -> Iterator[Finding]:
+def _modules(settings: Settings) -> Iterator[Finding]:
     release = platform.release()
     there = None if in_container() else _available(_ROOT / "lib/modules" / release)
     if there is None:
@@ -94,7 +95,7 @@ def _modules(settings: Mapping) -> Iterator[Finding]:
             )
 
 
-def _backends(_: Mapping) -> Iterator[Finding]:
+def _backends(_: Settings) -> Iterator[Finding]:
     try:
         tables = (_ROOT / "proc/net/ip_tables_names").read_text(encoding="utf-8").split()
         program = (_ROOT / "etc/alternatives/iptables").readlink().name
@@ -108,7 +109,7 @@ def _backends(_: Mapping) -> Iterator[Finding]:
         )
 
 
-def _disk(settings: Mapping) -> Iterator[Finding]:
+def _disk(settings: Settings) -> Iterator[Finding]:
     root = Path(settings["engine"]["options"].get("data-root") or "/var/lib/docker")
     place = next(one for one in (root, *root.parents) if one.exists())
     stat = os.statvfs(place)
@@ -122,12 +123,13 @@ def _disk(settings: Mapping) -> Iterator[Finding]:
 
 def _unsynchronized() -> bool:
     try:
-        return ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX)) == _TIME_ERROR
+        state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX))
     except (AttributeError, OSError):
         return False
+    return state == _TIME_ERROR
 
 
-def _clock(_: Mapping) -> Iterator[Finding]:
+def _clock(_: Settings) -> Iterator[Finding]:
     if not in_container() and _unsynchronized():
         yield Finding(
             "the clock is not synchronized: with a clock that is off, certificates are not valid"
@@ -157,7 +159,7 @@ def _interface(address: str) -> tuple[str, int] | None:
     return (best[1], int(mtu)) if mtu else None
 
 
-def _mtu(settings: Mapping) -> Iterator[Finding]:
+def _mtu(settings: Settings) -> Iterator[Finding]:
     given = {
         name: str((one["options"] or {}).get(_MTU, _OUTER))
         for name, one in settings["networks"].items()
@@ -165,8 +167,10 @@ def _mtu(settings: Mapping) -> Iterator[Finding]:
     }
     wide = {name: int(one) for name, one in given.items() if one.isdecimal()}
     found = _interface(settings["data_path"] or settings["address"]) if wide else None
-    for name, mtu in wide.items() if found else ():
-        interface, limit = found
+    if found is None:
+        return
+    interface, limit = found
+    for name, mtu in wide.items():
         if mtu > limit:
             yield Finding(
                 f"swarm:networks:{name} has an MTU for interfaces of {mtu}, and {interface} has"
@@ -177,6 +181,6 @@ def _mtu(settings: Mapping) -> Iterator[Finding]:
 CHECKS = (_modules, _backends, _disk, _clock, _mtu)
 
 
-def findings(settings: Mapping) -> list[Finding]:
+def findings(settings: Settings) -> list[Finding]:
     """Return everything that is wrong with this host for these settings."""
     return [found for check in CHECKS for found in check(settings)]

@@ -51,7 +51,7 @@ def before() -> Trial:
     return Trial(image)
 
 
-def _connected() -> contextlib.AbstractContextManager:
+def _connected() -> contextlib.AbstractContextManager[Any]:
     return engine_api.connect(what="a trial container")
 
 

@@ -10,11 +10,12 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarm_formula.cluster import membership, swarm_api
 from swarm_formula.consul import agent_api, restart_lock
 from swarm_formula.core import errors, host_files, wait
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 from swarm_formula.engine import keeper as engine_keeper
 from swarm_formula.engine import node_drain
@@ -24,7 +25,7 @@ from swarm_formula.tls import cert_files
 
 log = logging.getLogger(__name__)
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 # Limits in seconds: until services run again as before; while no manager can tell who has the turn,
 # or the quorum forbids a restart.
@@ -38,11 +39,11 @@ class Held(NamedTuple):
     """The turn of this host."""
 
     prove: Callable[[], None]  # raises NoContainerError if the engine starts no container any more
-    changes: dict  # what became of the drain, for the report
+    changes: dict[str, Any]  # what became of the drain, for the report
 
 
 @contextlib.contextmanager
-def held(salt: Salt, settings: dict, masterless: bool) -> Iterator[Held]:
+def held(salt: Salt, settings: Settings, masterless: bool) -> Iterator[Held]:
     """
     Hold this host's turn to restart its engine: wait for it, and end it when the node is back.
 
@@ -64,7 +65,7 @@ def held(salt: Salt, settings: dict, masterless: bool) -> Iterator[Held]:
 
 @contextlib.contextmanager
 def _taken(
-    salt: Salt, settings: dict, masterless: bool, trial: engine_probe.Trial
+    salt: Salt, settings: Settings, masterless: bool, trial: engine_probe.Trial
 ) -> Iterator[str]:
     """Yield what became of the drain."""
     if settings["mode"] == "classic":
@@ -79,7 +80,7 @@ def _taken(
         trial.check()
 
 
-def foreseen(salt: Salt, settings: dict, masterless: bool) -> str:
+def foreseen(salt: Salt, settings: Settings, masterless: bool) -> str:
     """Return whether the node would be drained, or why not; empty if the pillar asks for none."""
     engine = settings["engine"]
     if settings["mode"] == "classic" or not engine["drain"]:
@@ -101,7 +102,7 @@ def foreseen(salt: Salt, settings: dict, masterless: bool) -> str:
     return ""
 
 
-def finish(salt: Salt, settings: dict, masterless: bool) -> None:
+def finish(salt: Salt, settings: Settings, masterless: bool) -> None:
     """
     End the turn of a run that was killed after the engine had restarted.
 
@@ -119,7 +120,7 @@ def finish(salt: Salt, settings: dict, masterless: bool) -> None:
 
 
 @contextlib.contextmanager
-def _raft(keeper: Keeper, settings: dict, trial: engine_probe.Trial) -> Iterator[str]:
+def _raft(keeper: Keeper, settings: Settings, trial: engine_probe.Trial) -> Iterator[str]:
     _take(keeper, settings)
     try:
         host_files.note(_NOTE, {"taken": True, "image": trial.image})
@@ -134,7 +135,7 @@ def _raft(keeper: Keeper, settings: dict, trial: engine_probe.Trial) -> Iterator
     _give_back(keeper, settings, trial)
 
 
-def _take(keeper: Keeper, settings: dict) -> None:
+def _take(keeper: Keeper, settings: Settings) -> None:
     since: list[float] = []
 
     def probe() -> str | None:
@@ -158,13 +159,14 @@ def _take(keeper: Keeper, settings: dict) -> None:
         raise
 
 
-def _drain(keeper: Keeper, settings: dict) -> str:
+def _drain(keeper: Keeper, settings: Settings) -> str:
     """
     Drain this node; return what became of it, for the report.
 
     Tasks that do not end in time must not block an upgrade: the engine then ends them.
     """
-    began, last = time.monotonic(), [None]
+    began = time.monotonic()
+    last: list[str | None] = [None]
     ask = _patient(keeper, engine_keeper.DRAIN)
 
     def probe() -> str | None:
@@ -192,7 +194,7 @@ def _patient(keeper: Keeper, what: str) -> Callable[[], str | None]:
     return probe
 
 
-def _give_back(keeper: Keeper, settings: dict, trial: engine_probe.Trial) -> None:
+def _give_back(keeper: Keeper, settings: Settings, trial: engine_probe.Trial) -> None:
     wait.until(_patient(keeper, engine_keeper.BACK), settings["timeout"], slow=2)
     try:
         trial.check()
@@ -214,8 +216,8 @@ def _give_back(keeper: Keeper, settings: dict, trial: engine_probe.Trial) -> Non
 
 
 @contextlib.contextmanager
-def _consuls(salt: Salt, settings: dict) -> Iterator[None]:
-    def connect() -> object:
+def _consuls(salt: Salt, settings: Settings) -> Iterator[None]:
+    def connect() -> Any:
         return agent_api.connect(settings, cert_files.NODE.current())
 
     if not (settings["managed_store"] and _has_leader(connect)):
@@ -231,7 +233,7 @@ def _consuls(salt: Salt, settings: dict) -> Iterator[None]:
             _healthy(salt, min(settings["timeout"], _SETTLE))
 
 
-def _has_leader(connect: Callable) -> bool:
+def _has_leader(connect: Callable[[], Any]) -> bool:
     try:
         return bool(agent_api.leader(connect()))
     except errors.SwarmError:

@@ -182,13 +182,13 @@ def tables(tools: Mapping[str, str | None], ipv6: bool) -> tuple[list[Table], li
         Paths of ``nft``, ``iptables`` and ``ip6tables``, ``None`` for a missing tool.
     """
     older = [("iptables", 4), *([("ip6tables", 6)] if ipv6 else [])]
-    legacy = [_iptables(tools[name], version) for name, version in older if tools[name]]
+    legacy = [_iptables(path, version) for name, version in older if (path := tools[name])]
     if tools["nft"]:
         return [_nft(tools["nft"])], legacy
     return (legacy, []) if len(legacy) == len(older) else ([], legacy)
 
 
-def differ(live: list[str], wanted: list[str]) -> dict:
+def differ(live: list[str], wanted: list[str]) -> dict[str, list[str] | None]:
     """Return surplus lines as ``old`` and missing lines as ``new``; ``{}`` if all lines match."""
     if [one.strip() for one in live] == [one.strip() for one in wanted]:
         return {}

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from swarm_formula.core import port_options
 from swarm_formula.core.faults import Fault
+from swarm_formula.core.settings_types import AnySettings, Draft, Settings
 from swarm_formula.firewall.netfilter import Network, Rules
 
 _BOTH = ("tcp", "udp")
@@ -23,7 +24,7 @@ def _networks(given: Iterable[str | None]) -> list[Network]:
     return sorted(found, key=lambda one: (one.version, one))
 
 
-def _groups(settings: dict) -> dict[str, list[Network]]:
+def _groups(settings: Settings | Draft) -> dict[str, list[Network]]:
     firewall = settings["firewall"]
     managers = list(settings["managers"].values())
     members = [*managers, *settings["servers"].values(), *firewall["members"]]
@@ -36,7 +37,7 @@ def _groups(settings: dict) -> dict[str, list[Network]]:
     }
 
 
-def _managers_ports(settings: dict) -> set[int]:
+def _managers_ports(settings: AnySettings) -> set[int]:
     """Return the ports of this host's manager; its ``host`` option may add ports."""
     given = settings["manager"]["options"]["host"] or []
     hosts = [given] if isinstance(given, str) else given
@@ -44,23 +45,28 @@ def _managers_ports(settings: dict) -> set[int]:
     return {settings["manager"]["port"], *(int(one[1]) for one in named if one)}
 
 
-def _classic(settings: dict) -> Iterator[tuple[str, int, str]]:
-    yield "tcp", settings["engine"]["port"], "managers"
+def _classic(settings: AnySettings) -> Iterator[tuple[str, int, str]]:
+    if engine := settings["engine"]["port"]:
+        yield "tcp", engine, "managers"
     if settings["is_manager"]:
         for port in sorted(_managers_ports(settings)):
             yield "tcp", port, "clients"
     if settings["managed_store"]:
-        consul = port_options.consul(settings)
-        # Consul clients listen only for the gossip of their own datacenter.
-        for name in ("server", "serf_lan", "serf_wan") if settings["is_server"] else ("serf_lan",):
-            for protocol in ("tcp",) if name == "server" else _BOTH:
-                if name in consul:
-                    yield protocol, consul[name], "members"
+        yield from _consul(settings)
     if settings["overlay"]:
         yield from _overlay(port_options.VXLAN)
 
 
-def _builtin(settings: dict) -> Iterator[tuple[str, int, str]]:
+def _consul(settings: AnySettings) -> Iterator[tuple[str, int, str]]:
+    ports = port_options.consul(settings)
+    # Consul clients listen only for the gossip of their own datacenter.
+    for name in ("server", "serf_lan", "serf_wan") if settings["is_server"] else ("serf_lan",):
+        for protocol in ("tcp",) if name == "server" else _BOTH:
+            if name in ports:
+                yield protocol, ports[name], "members"
+
+
+def _builtin(settings: AnySettings) -> Iterator[tuple[str, int, str]]:
     builtin = settings["builtin"]
     if settings["engine"]["port"]:
         group = "clients" if settings["is_manager"] else "managers"
@@ -76,7 +82,7 @@ def _overlay(vxlan: int) -> Iterator[tuple[str, int, str]]:
     yield "udp", vxlan, "members"
 
 
-def rules(settings: dict) -> Rules:
+def rules(settings: Settings | Draft) -> Rules:
     """Return the rules for the ports of this node's roles: which hosts may reach which port."""
     ports = _builtin(settings) if settings["mode"] == "builtin" else _classic(settings)
     return Rules(_groups(settings), list(ports))
@@ -85,7 +91,7 @@ def rules(settings: dict) -> Rules:
 # ---- faults in the pillar
 
 
-def faults(settings: dict) -> Iterator[Fault]:
+def faults(settings: Settings | Draft) -> Iterator[Fault]:
     """Yield settings that would lock out hosts that need access."""
     if not settings["firewall"]["enabled"]:
         return
@@ -103,14 +109,14 @@ def faults(settings: dict) -> Iterator[Fault]:
         yield Fault("swarm:firewall:members", given, want)
 
 
-def warnings(settings: dict) -> list[str]:
+def warnings(settings: Settings | Draft) -> list[str]:
     """Return warnings of settings that may lock out hosts."""
     if not settings["firewall"]["enabled"]:
         return []
     return _unlisted_clients(settings) + _unlisted_members(settings)
 
 
-def _unlisted_clients(settings: dict) -> list[str]:
+def _unlisted_clients(settings: Settings | Draft) -> list[str]:
     others = [one for one in settings["client"]["nodes"] if one not in settings["managers"]]
     if settings["mode"] != "builtin" or not others or settings["firewall"]["clients"]:
         return []
@@ -120,7 +126,7 @@ def _unlisted_clients(settings: dict) -> list[str]:
     ]
 
 
-def _unlisted_members(settings: dict) -> list[str]:
+def _unlisted_members(settings: Settings | Draft) -> list[str]:
     if settings["firewall"]["members"]:
         return []
     known = {*settings["managers"], *settings["servers"]}

@@ -2,13 +2,17 @@
 Back up the state of a swarm from the master, on the member that is best suited for it.
 """
 
+from typing import Any
+
 from swarm_formula.core import errors
 from swarm_formula.fleet import member_guard, status, swarms
 from swarm_formula.salt import minion_reports
 from swarm_formula.salt.runner import Master
 
 
-def save(master: Master, minion: str | None, swarm: str | None, options: dict) -> dict:
+def save(
+    master: Master, minion: str | None, swarm: str | None, options: dict[str, Any]
+) -> dict[str, Any]:
     """
     Back up the swarm's state to a file on a member; return what that member reports.
 
@@ -26,7 +30,8 @@ def save(master: Master, minion: str | None, swarm: str | None, options: dict) -
         return master.refused(err)
     reports = status.reports(master, ours.members)
     said = status.views(master, ours, reports).said
-    left, first = list(ours.holders), None
+    left = list(ours.holders)
+    first: tuple[str, object] | None = None
     while chosen := member_guard.keeper(reports, said, left, ours.is_builtin):
         answer = _saved(master, chosen, options)
         # In builtin mode, a refusal is about the cluster, and each try stops an engine.
@@ -40,10 +45,10 @@ def save(master: Master, minion: str | None, swarm: str | None, options: dict) -
     return master.refused("no member answers that has the state of the swarm: name a minion")
 
 
-def _saved(master: Master, minion: str, options: dict) -> object:
+def _saved(master: Master, minion: str, options: dict[str, Any]) -> object:
     return master.ask([minion], "swarm_backup.save", **options).get(minion, "it does not answer")
 
 
-def _told(master: Master, minion: str, answer: object) -> dict:
+def _told(master: Master, minion: str, answer: object) -> dict[str, Any]:
     plain = minion_reports.plain(answer) if isinstance(answer, dict) else master.refused(answer)
     return {**plain, "minion": minion}

@@ -3,6 +3,7 @@ Join members from the master: those that the pillar names and that are not Healt
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from swarm_formula.fleet import member_rows, members, status
 from swarm_formula.fleet import returns as fleet_returns
@@ -12,13 +13,13 @@ from swarm_formula.salt.runner import Master
 _BATCH = 50
 
 
-def reconcile(master: Master, test: bool = False, swarm: str | None = None) -> dict:
+def reconcile(master: Master, test: bool = False, swarm: str | None = None) -> dict[str, Any]:
     """Join the members that are up and not Healthy; return what was done."""
     rows, reports, joining, disputes = status.read(master, swarm)
     wanted = [one for one in member_rows.to_join(rows, reports) if one in joining]
     healthy = sum(map(member_rows.is_good, rows))
     down = [row["id"] for row in rows if row["id"] not in reports and row["role"] != "no member"]
-    found = {"healthy": healthy, "down": down}
+    found: dict[str, Any] = {"healthy": healthy, "down": down}
     if disputes:
         found["complaints"] = minion_reports.plain(disputes)
     if test:
@@ -26,15 +27,15 @@ def reconcile(master: Master, test: bool = False, swarm: str | None = None) -> d
     return {**found, **_join(master, wanted)}
 
 
-def join(master: Master, minions: Iterable[str]) -> dict:
+def join(master: Master, minions: Iterable[str]) -> dict[str, Any]:
     """Join these minions if their pillars make them members that join automatically."""
     wanted = [minion for minion in minions if members.joins(minion, master.pillar(minion))]
     others = sorted(set(minions) - set(wanted))
     return {**_join(master, wanted), **({"no members": others} if others else {})}
 
 
-def _join(master: Master, minions: Sequence[str]) -> dict:
-    failed = {}
+def _join(master: Master, minions: Sequence[str]) -> dict[str, Any]:
+    failed: dict[str, str] = {}
     for start in range(0, len(minions), _BATCH):
         batch = minions[start : start + _BATCH]
         options = {"mods": "swarm.join", "queue": True}

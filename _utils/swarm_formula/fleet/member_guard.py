@@ -9,10 +9,15 @@ from collections.abc import Collection
 from swarm_formula.consul import raft
 from swarm_formula.core import errors
 from swarm_formula.fleet import member_nodes
+from swarm_formula.fleet.member_nodes import Heard, Report, Reports, Said
 
 
 def guard(
-    member: str, others: dict, said: dict, alive: set[str], voters: set[str] | None = None
+    member: str,
+    others: Reports,
+    said: Said,
+    alive: set[str],
+    voters: set[str] | None = None,
 ) -> None:
     """
     Raise an error if removing this member would break the swarm.
@@ -55,7 +60,7 @@ def _only(member: str, what: str) -> str:
     )
 
 
-def keeper(reports: dict, said: dict, holders: Collection[str], builtin: bool) -> str | None:
+def keeper(reports: Heard, said: Said, holders: Collection[str], builtin: bool) -> str | None:
     """
     Return the member best suited for a backup, ``None`` if no member has the state.
 
@@ -63,7 +68,9 @@ def keeper(reports: dict, said: dict, holders: Collection[str], builtin: bool) -
         The managers in the pillar, or in classic mode its Consul servers. Others have no state,
         whatever they report.
     """
-    there = {name: reports[name] for name in holders if isinstance(reports.get(name), dict)}
+    there: dict[str, Report] = {
+        name: report for name in holders if isinstance(report := reports.get(name), dict)
+    }
     if not builtin:
         return min(there, default=None)
     known = member_nodes.nodes(said)

@@ -5,9 +5,15 @@ Find the node of each member in the managers' lists. Pure.
 that do not answer are missing. ``said`` holds the result of ``swarm_node.managers`` on one minion.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from swarm_formula.salt import minion_reports
+
+Report = dict[str, Any]  # of a minion on itself
+Reports = Mapping[str, Report]
+Heard = Mapping[str, Report | str]
+Said = Mapping[str, dict[str, Any]]
 
 # States of an engine's swarm mode in which the managers' word of its node is out of date.
 FAILED = {
@@ -17,34 +23,34 @@ FAILED = {
 }
 
 
-def _judge(said: dict) -> dict | None:
+def _judge(said: Said) -> dict[str, Any] | None:
     """Return the answer of the primary or the leader, ``None`` without one."""
     heads = ("primary", "leader")
     return next((one for one in said.values() if one.get("role") in heads), None)
 
 
-def has_judge(said: dict) -> bool:
+def has_judge(said: Said) -> bool:
     """Check whether an answer has the list of a primary or a leader."""
     return _judge(said) is not None
 
 
-def nodes(said: dict) -> dict[str, dict]:
+def nodes(said: Said) -> dict[str, dict[str, Any]]:
     """Return the primary's nodes by the ``endpoint`` of a report: engine address or node ID."""
     judge = _judge(said)
     return judge["nodes"] if judge else {}
 
 
-def is_builtin(reports: dict) -> bool:
+def is_builtin(reports: Reports) -> bool:
     """Check whether the members use builtin mode."""
     return any(one.get("mode") == "builtin" for one in reports.values())
 
 
-def authority(reports: dict) -> str | None:
+def authority(reports: Reports) -> str | None:
     """Return the minion that is the CA, according to the reports."""
     return next((one.get("ca") for one in reports.values() if one.get("ca")), None)
 
 
-def node_key(member: str, report: object, known: dict) -> str | None:
+def node_key(member: str, report: Report | str | None, known: Said) -> str | None:
     """Return the key of a member's node: from its report, else by the host name of the node."""
     # An engine whose swarm mode has failed does not report its node.
     if isinstance(report, dict) and failure(report) is None:
@@ -53,20 +59,24 @@ def node_key(member: str, report: object, known: dict) -> str | None:
     return named[0] if len(named) == 1 else None
 
 
-def failure(report: object) -> str | None:
+def failure(report: Report | str | None) -> str | None:
     """Return the state of a member's engine if its swarm mode has failed, else ``None``."""
     state = report.get("state") if isinstance(report, dict) else None
     return state if state in FAILED else None
 
 
-def strangers(members: Iterable[str], reports: dict, known: dict) -> dict[str, dict]:
+def strangers(members: Iterable[str], reports: Heard, known: Said) -> dict[str, dict[str, Any]]:
     """Return the nodes that are of no member, by their keys."""
     seen = {node_key(member, reports.get(member), known) for member in members}
     return {key: node for key, node in known.items() if key not in seen}
 
 
 def endpoint(
-    member: str, reports: dict, said: dict, members: Iterable[str], chosen: str | None = None
+    member: str,
+    reports: Heard,
+    said: Said,
+    members: Iterable[str],
+    chosen: str | None = None,
 ) -> str | None:
     """
     Return the key of a member in the swarm: the address of its engine, or its node ID.
@@ -89,7 +99,7 @@ def endpoint(
     return sole(key) if key else None
 
 
-def leftovers(reports: dict, said: dict, members: Collection[str]) -> list[str]:
+def leftovers(reports: Heard, said: Said, members: Collection[str]) -> list[str]:
     """Return the nodes that are down, and that no member has by its report or its ID."""
     return sorted(
         f"{node['name']} ({key})"

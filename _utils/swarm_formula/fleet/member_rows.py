@@ -7,10 +7,12 @@ Compare the members that the pillar defines with the nodes in the swarm, for the
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from swarm_formula.cluster import node_info
 from swarm_formula.core import normalize
 from swarm_formula.fleet import member_nodes
+from swarm_formula.fleet.member_nodes import Heard, Report, Said
 from swarm_formula.salt import minion_reports
 
 # Ready, and the availabilities that an operator may set in builtin mode.
@@ -24,11 +26,11 @@ _SWARMS_OWN = {"executiondriver", "kernelversion", "operatingsystem", "ostype", 
 
 def rows(
     members: list[str],
-    reports: dict,
-    said: dict,
+    reports: Heard,
+    said: Said,
     swarm: str = "",
     problems: Mapping[str, str] = MappingProxyType({}),
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """
     Return a row for each member, and for each node in the swarm that is not a member.
 
@@ -40,7 +42,8 @@ def rows(
     found = []
     for member in sorted(members):
         report = reports.get(member)
-        node = known.get(member_nodes.node_key(member, report, known))
+        key = member_nodes.node_key(member, report, known)
+        node = None if key is None else known[key]
         row = {"id": member, "swarm": swarm, **_row(member, report, node, said, silence)}
         row["why"] = "; ".join(filter(None, [row["why"], problems.get(member)]))
         found.append(row)
@@ -49,7 +52,9 @@ def rows(
     return minion_reports.plain(found)
 
 
-def _row(member: str, report: object, node: dict | None, said: dict, silence: str) -> dict:
+def _row(
+    member: str, report: Report | str | None, node: dict[str, Any] | None, said: Said, silence: str
+) -> dict[str, Any]:
     """Return the columns of a member."""
     state, why = _state(report, node, silence)
     plain = report if isinstance(report, dict) else {}
@@ -67,14 +72,14 @@ def _row(member: str, report: object, node: dict | None, said: dict, silence: st
     }
 
 
-def _role(member: str, report: dict, node: dict | None, said: dict) -> str:
+def _role(member: str, report: Report, node: dict[str, Any] | None, said: Said) -> str:
     """Return the role of a member from the managers, else from its report."""
     wanted = "manager" if report.get("manager") else "worker"
     word = said.get(member, {}).get("role") or (node or {}).get("role") or wanted
     return f"{word}, consul" if report.get("server") else word
 
 
-def _silence(reports: dict) -> str:
+def _silence(reports: Heard) -> str:
     """Return why no manager tells about the nodes, by the reports of the members."""
     there = {name: one for name, one in reports.items() if isinstance(one, dict)}
     if not member_nodes.is_builtin(there):
@@ -87,7 +92,7 @@ def _silence(reports: dict) -> str:
     return f"no manager leads the cluster{': ' if failed else ''}{', '.join(failed)}"
 
 
-def _wish(report: dict, role: str, labels: str, state: str) -> str:
+def _wish(report: Report, role: str, labels: str, state: str) -> str:
     """Return what the pillar has otherwise than the managers, as a text."""
     found = []
     if bool(report["manager"]) != (role in _LEADING):
@@ -101,7 +106,7 @@ def _wish(report: dict, role: str, labels: str, state: str) -> str:
     return f"pillar: {', '.join(found)}; not applied yet" if found else ""
 
 
-def _restart(node: dict) -> str:
+def _restart(node: dict[str, Any]) -> str:
     """Return that the formula has drained a node for a restart of its engine, else ``""``."""
     labels = node.get("labels")
     former = labels.get(node_info.DRAINED) if isinstance(labels, dict) else None
@@ -110,9 +115,11 @@ def _restart(node: dict) -> str:
     return f"drained for a restart of its engine, {former} before; an apply there restores it"
 
 
-def _state(report: object, node: dict | None, silence: str) -> tuple[str, str]:
+def _state(
+    report: Report | str | None, node: dict[str, Any] | None, silence: str
+) -> tuple[str, str]:
     """Return the state of a member, and the reason if it is not Healthy."""
-    if failed := member_nodes.failure(report):
+    if isinstance(report, dict) and (failed := member_nodes.failure(report)):
         return failed.capitalize(), report.get("error") or member_nodes.FAILED[failed]
     if isinstance(report, str):
         return "not set up", report
@@ -126,7 +133,7 @@ def _state(report: object, node: dict | None, silence: str) -> tuple[str, str]:
     return state, why or "it is not in the list of the primary"
 
 
-def _as_of(report: object, node: dict | None) -> str:
+def _as_of(report: Report | str | None, node: dict[str, Any] | None) -> str:
     """Return when the managers learned what a row shows; ``now``, or a time in RFC 3339."""
     if node and not member_nodes.failure(report):
         # The time of some releases has a fraction.
@@ -134,7 +141,7 @@ def _as_of(report: object, node: dict | None) -> str:
     return "" if report is None else _NOW
 
 
-def _labels(node: dict | None, report: dict) -> str:
+def _labels(node: dict[str, Any] | None, report: Report) -> str:
     """Return the labels of a node from the managers, else from its report."""
     found = (node or report).get("labels") or {}
     if isinstance(found, dict):
@@ -144,7 +151,7 @@ def _labels(node: dict | None, report: dict) -> str:
     return ", ".join(sorted(one for one in pairs if one.partition("=")[0] not in _SWARMS_OWN))
 
 
-def _stranger(node: dict, swarm: str) -> dict:
+def _stranger(node: dict[str, Any], swarm: str) -> dict[str, Any]:
     return {
         # A join that was interrupted leaves a node without a host name.
         "id": f"({node['name'] or node.get('id')})",
@@ -159,17 +166,17 @@ def _stranger(node: dict, swarm: str) -> dict:
     }
 
 
-def to_join(rows: list[dict], reports: dict) -> list[str]:
+def to_join(rows: list[dict[str, Any]], reports: Heard) -> list[str]:
     """Return the members that answer and still have to join."""
     return [row["id"] for row in rows if row["id"] in reports and not is_good(row)]
 
 
-def is_good(row: dict) -> bool:
+def is_good(row: dict[str, Any]) -> bool:
     """Check whether a member is in a good state."""
     return row["state"] in _GOOD
 
 
-def table(rows: list[dict], empty: str = "no minion is a member by its pillar") -> str:
+def table(rows: list[dict[str, Any]], empty: str = "no minion is a member by its pillar") -> str:
     """Return rows as a table in text form, with a column for the swarm if there are several."""
     if not rows:
         return empty

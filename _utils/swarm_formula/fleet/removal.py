@@ -3,7 +3,7 @@ Remove a node from its swarm, from the master, even if its host is dead.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarm_formula.core import errors
 from swarm_formula.fleet import (
@@ -16,6 +16,7 @@ from swarm_formula.fleet import (
     swarms,
 )
 from swarm_formula.fleet import returns as fleet_returns
+from swarm_formula.fleet.member_nodes import Heard, Reports
 from swarm_formula.fleet.swarms import Swarm
 from swarm_formula.fleet.views import Views
 from swarm_formula.salt import minion_reports
@@ -31,9 +32,9 @@ class _Removal(NamedTuple):
 
     minion: str
     swarm: Swarm
-    reports: Mapping
+    reports: Heard
     views: Views
-    speakers: dict[str, dict]
+    speakers: Reports
 
     @property
     def answers(self) -> bool:
@@ -41,7 +42,7 @@ class _Removal(NamedTuple):
         return self.minion in self.reports
 
     @property
-    def others(self) -> dict[str, dict]:
+    def others(self) -> Reports:
         """Return the reports of the members that carry out the removal."""
         # Without a manager, only at any cost: then whoever is left has to do.
         return self.speakers or {
@@ -57,7 +58,7 @@ def remove(
     at_any_cost: bool = False,
     swarm: str | None = None,
     node: str | None = None,
-) -> dict:
+) -> dict[str, Any]:
     """
     Remove a node from its swarm; return what was done, or why nothing was.
 
@@ -125,10 +126,13 @@ def _guard(master: Master, removal: _Removal) -> None:
         ) from err
 
 
-def _from_store(master: Master, removal: _Removal, endpoint: str | None) -> dict:
+def _from_store(master: Master, removal: _Removal, endpoint: str | None) -> dict[str, Any]:
     """Take a node of classic mode out of the store and of Consul."""
     minion, others = removal.minion, removal.others
-    done = {"cleaned": _cleaned(master, removal), "deregistered": "the swarm does not know it"}
+    done: dict[str, Any] = {
+        "cleaned": _cleaned(master, removal),
+        "deregistered": "the swarm does not know it",
+    }
     if endpoint:
         done["deregistered"] = master.ask_until_done(
             others, "swarm_consul.deregister", endpoint=endpoint
@@ -146,14 +150,16 @@ def _from_store(master: Master, removal: _Removal, endpoint: str | None) -> dict
     return done
 
 
-def _from_cluster(master: Master, removal: _Removal, node: str | None) -> dict:
+def _from_cluster(master: Master, removal: _Removal, node: str | None) -> dict[str, Any]:
     """Drain, demote and remove a node of builtin mode."""
-    minion, managers, done = removal.minion, removal.others, {}
+    minion, managers = removal.minion, removal.others
+    done: dict[str, Any] = {}
     if node:
         master.tell(minion, f"draining node {node}: its tasks go elsewhere")
         expelled = master.ask_until_done(managers, "swarm_leader.expel", node)
-        if isinstance(expelled, str):
-            return master.refused(expelled)
+        if not isinstance(expelled, dict):
+            nonsense = f"the answer to swarm_leader.expel is nonsense: {expelled!r}"
+            return master.refused(expelled if isinstance(expelled, str) else nonsense)
         done = expelled
     # The node has to leave even if its tasks are still running, or if it is an adopted node.
     done["cleaned"] = _cleaned(master, removal, pillar={"swarm_clean": {"alone": True}})
@@ -175,22 +181,23 @@ def _cleaned(master: Master, removal: _Removal, **options: object) -> object:
     return fleet_returns.outcomes(returns, [minion]).get(minion, True)
 
 
-def _stays(removal: _Removal, done: dict) -> bool:
+def _stays(removal: _Removal, done: dict[str, Any]) -> bool:
     """Check whether a minion that answers has not left the swarm."""
     return removal.answers and done["cleaned"] is not True
 
 
-def _afterwards(master: Master, removal: _Removal, endpoint: str | None) -> dict:
+def _afterwards(master: Master, removal: _Removal, endpoint: str | None) -> dict[str, Any]:
     """Forget the removed host, replace what it knew, and tell what is left of it."""
     minion, swarm, reports, views, _ = removal
-    done = {}
+    done: dict[str, Any] = {}
     left = [] if endpoint else member_nodes.leftovers(reports, views.said, swarm.members)
     if left:
         done["left"] = (
             f"no node is known to be that of {minion}. These are down, and of no minion:"
             f" {', '.join(left)}. If one of them was, remove it on a manager: docker node rm ID"
         )
-    if (ca := member_nodes.authority(removal.others)) in removal.others:
+    ca = member_nodes.authority(removal.others)
+    if ca and ca in removal.others:
         # The host that replaces this node may use the same address.
         master.ask([ca], "swarm_ca.forget", minion)
     done |= _made_worthless(master, removal, endpoint)
@@ -198,14 +205,16 @@ def _afterwards(master: Master, removal: _Removal, endpoint: str | None) -> dict
     return done
 
 
-def _made_worthless(master: Master, removal: _Removal, endpoint: str | None) -> dict:
+def _made_worthless(master: Master, removal: _Removal, endpoint: str | None) -> dict[str, Any]:
     """Rotate the join tokens that a removed host knew, and tell what it can still do."""
     minion, swarm, others = removal.minion, removal.swarm, removal.others
-    done, speakers = {}, swarm.speakers(others)
+    speakers = swarm.speakers(others)
+    done: dict[str, Any] = {}
     managed = rotation_rules.was_manager(minion, swarm.managers, endpoint, removal.views.said)
     if swarm.is_builtin:
         done["join tokens"] = rotation.rotate_tokens(master, speakers, managed)
-    if (ca := member_nodes.authority(speakers)) in others:
+    ca = member_nodes.authority(speakers)
+    if ca and ca in others:
         until = _date(master.ask([ca], "swarm_ca.valid_until"), ca)
         done["certificate"] = rotation_rules.certificate_remains(minion, until)
         if managed:
@@ -218,6 +227,6 @@ def _made_worthless(master: Master, removal: _Removal, endpoint: str | None) -> 
     return done
 
 
-def _date(answers: Mapping, ca: str) -> str | None:
+def _date(answers: Mapping[str, Any], ca: str) -> str | None:
     said = answers.get(ca)
     return said if isinstance(said, str) and len(said) == len("2030-01-01") else None

@@ -4,10 +4,11 @@ Renew a secret that the CA keeps for Consul, from the master: the gossip key or 
 ``tls.consul_secrets`` has the phases that the CA goes through.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from swarm_formula.core import errors
 from swarm_formula.fleet import rotation_rules, status
+from swarm_formula.fleet.member_nodes import Reports
 from swarm_formula.fleet.swarms import Swarm
 from swarm_formula.salt.runner import Master
 from swarm_formula.tls import consul_secrets
@@ -19,7 +20,7 @@ def kept_by(master: Master, ca: str) -> list[str]:
     return [one for one in said if one in rotation_rules.KINDS] if isinstance(said, list) else []
 
 
-def renew(master: Master, kind: str, swarm: Swarm, reports: Mapping, ca: str) -> bool | str:
+def renew(master: Master, kind: str, swarm: Swarm, reports: Reports, ca: str) -> bool | str:
     """Renew a secret of Consul; return ``True``, or why not. The old one works until the end."""
     servers = [name for name in swarm.holders if name in reports]
     try:
@@ -40,7 +41,7 @@ def renew(master: Master, kind: str, swarm: Swarm, reports: Mapping, ca: str) ->
     return True
 
 
-def _all_nodes(master: Master, swarm: Swarm, reports: Mapping) -> list[str]:
+def _all_nodes(master: Master, swarm: Swarm, reports: Reports) -> list[str]:
     """
     Return the nodes that the managers list; raise an error if one of them does not answer.
 
@@ -65,7 +66,7 @@ def _all_nodes(master: Master, swarm: Swarm, reports: Mapping) -> list[str]:
 def _step(master: Master, ca: str, kind: str, step: str) -> str:
     """Have the CA take a step of a renewal; return its phase."""
     phase = master.ask([ca], "swarm_ca.renew", kind, step=step).get(ca, "it does not answer")
-    if phase in consul_secrets.PHASES:
+    if isinstance(phase, str) and phase in consul_secrets.PHASES:
         return phase
     raise errors.SwarmError(f"{ca}: {phase}")
 

@@ -2,10 +2,13 @@
 Read the returns of state runs; a minion may return anything. Pure.
 """
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from swarm_formula.salt import minion_reports
 
 
-def outcomes(returns: dict, asked: list[str]) -> dict[str, str]:
+def outcomes(returns: Mapping[str, Any], asked: Iterable[str]) -> dict[str, str]:
     """Return ``{member: reason}`` of failed joins, from the returns of the state ``swarm.join``."""
     reasons = {member: _reason(returns.get(member)) for member in asked}
     return {member: minion_reports.shown(one) for member, one in reasons.items() if one}

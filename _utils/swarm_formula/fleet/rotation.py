@@ -2,10 +2,12 @@
 Rotate the keys and tokens of a swarm from the master: the join tokens, the CA, Consul's secrets.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from typing import Any
 
 from swarm_formula.core import errors
 from swarm_formula.fleet import member_nodes, renewal, rotation_rules, status, swarms
+from swarm_formula.fleet.member_nodes import Reports
 from swarm_formula.fleet.swarms import Swarm
 from swarm_formula.salt import minion_reports
 from swarm_formula.salt.runner import Master
@@ -14,19 +16,19 @@ from swarm_formula.salt.runner import Master
 _IDLE = 2
 
 
-def rotate(master: Master, what: str, swarm: str | None = None) -> dict:
+def rotate(master: Master, what: str, swarm: str | None = None) -> dict[str, Any]:
     """Rotate one kind of secret, or all that the swarm has; return what was done."""
     try:
         ours = swarms.only(status.swarms(master, swarm), "nothing was rotated")
         reports = status.reports(master, ours.members)
         there = {name: one for name, one in reports.items() if isinstance(one, dict)}
         speakers = ours.speakers(reports)
-        ca = member_nodes.authority(speakers)
+        ca = member_nodes.authority(speakers) or ""
         kept = renewal.kept_by(master, ca) if ca in there else []
         kinds = rotation_rules.chosen(what, ours.is_builtin, ca, kept)
     except errors.SwarmError as err:
         return master.refused(err)
-    done = {}
+    done: dict[str, bool | str] = {}
     for kind in kinds:
         if kind == "ca":
             done[kind] = _rotate_ca(master, ours, there, ca)
@@ -48,7 +50,7 @@ def rotate_tokens(master: Master, managers: Iterable[str], both: bool) -> bool |
     return f"not rotated: {answer}. Later: salt-run swarm.rotate join-token"
 
 
-def _rotate_ca(master: Master, swarm: Swarm, reports: Mapping, ca: str) -> bool | str:
+def _rotate_ca(master: Master, swarm: Swarm, reports: Reports, ca: str) -> bool | str:
     """Apply ``swarm`` on the nodes until the CA has changed; return ``True``, or why not."""
     if ca not in reports:
         return (
@@ -69,7 +71,7 @@ def _rotate_ca(master: Master, swarm: Swarm, reports: Mapping, ca: str) -> bool 
     return True
 
 
-def _applied_until_changed(master: Master, ca: str, nodes: list[str]) -> dict | str:
+def _applied_until_changed(master: Master, ca: str, nodes: list[str]) -> dict[str, Any] | str:
     """Rotate by applying ``swarm`` while the CA changes; return the last answer of the CA."""
     state = _said(master, ca, "swarm_ca.rotate")
     # A step is visible to the members after the CA's apply, and to the CA after theirs: a round
@@ -86,5 +88,5 @@ def _applied_until_changed(master: Master, ca: str, nodes: list[str]) -> dict | 
     return state
 
 
-def _said(master: Master, ca: str, function: str) -> dict | str:
+def _said(master: Master, ca: str, function: str) -> dict[str, Any] | str:
     return minion_reports.read_rotation(master.ask([ca], function).get(ca, "it does not answer"))

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from swarm_formula.core import errors
 from swarm_formula.fleet import member_nodes
+from swarm_formula.fleet.member_nodes import Reports, Said
 from swarm_formula.tls import consul_secrets
 
 GOSSIP, TOKEN = consul_secrets.GOSSIP, consul_secrets.TOKEN
@@ -51,22 +52,23 @@ def chosen(
     return [what]
 
 
-def nodes(reports: dict, said: dict) -> list[str]:
+def nodes(reports: Reports, said: Said) -> list[str]:
     """Return the members that answer and that the managers list as nodes."""
     known = member_nodes.nodes(said)
     return sorted(name for name, one in reports.items() if one["endpoint"] in known)
 
 
-def absent(reports: dict, said: dict) -> list[str]:
+def absent(reports: Reports, said: Said) -> list[str]:
     """Return the names of the nodes that the managers list, and that no answering member has."""
     there = {one["endpoint"] for one in reports.values()}
     known = member_nodes.nodes(said)
     return sorted(str(node["name"]) for key, node in known.items() if key not in there)
 
 
-def was_manager(minion: str, managers: tuple, endpoint: str | None, said: dict) -> bool:
+def was_manager(minion: str, managers: tuple[str, ...], endpoint: str | None, said: Said) -> bool:
     """Check whether a removed node was a manager, by the pillar or by the managers' list."""
-    node = member_nodes.nodes(said).get(endpoint) or {}
+    known = member_nodes.nodes(said)
+    node = known.get(endpoint, {}) if endpoint else {}
     return minion in managers or node.get("role") in ("manager", "leader")
 
 

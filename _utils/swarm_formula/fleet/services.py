@@ -2,6 +2,8 @@
 Ask the managers of the swarms under one master about their services.
 """
 
+from typing import Any
+
 from swarm_formula.core import errors
 from swarm_formula.fleet import status, swarms
 from swarm_formula.fleet.swarms import Swarm
@@ -9,7 +11,7 @@ from swarm_formula.salt import minion_reports
 from swarm_formula.salt.runner import Master
 
 
-def rows(master: Master, swarm: str | None = None) -> list[dict]:
+def rows(master: Master, swarm: str | None = None) -> list[dict[str, Any]]:
     """Return the services of all swarms; raise an error if no manager of a swarm lists them."""
     found, silent = [], []
     for one in status.swarms(master, swarm):
@@ -28,7 +30,7 @@ def _managers(swarm: Swarm) -> list[str]:
     return [name for name in swarm.managers if name in swarm.members]
 
 
-def _listed(master: Master, swarm: Swarm) -> list[dict] | None:
+def _listed(master: Master, swarm: Swarm) -> list[dict[str, Any]] | None:
     """Return the services of a swarm; ``None`` if no manager answers with a list."""
     for manager in _managers(swarm):
         said = master.ask([manager], "swarm_service.status").get(manager)
@@ -37,7 +39,7 @@ def _listed(master: Master, swarm: Swarm) -> list[dict] | None:
     return None
 
 
-def tasks(master: Master, service: str, swarm: str | None = None) -> list[dict]:
+def tasks(master: Master, service: str, swarm: str | None = None) -> list[dict[str, Any]]:
     """Return the tasks of a service."""
     answer = of_service(master, service, swarm, "swarm_service.tasks", service)
     found = minion_reports.read_tasks(answer)
@@ -46,7 +48,9 @@ def tasks(master: Master, service: str, swarm: str | None = None) -> list[dict]:
     return found
 
 
-def logs(master: Master, service: str, lines: int = 20, swarm: str | None = None) -> list[dict]:
+def logs(
+    master: Master, service: str, lines: int = 20, swarm: str | None = None
+) -> list[dict[str, Any]]:
     """Return the last lines of the log of each task of a service."""
     answer = of_service(master, service, swarm, "swarm_service.logs", service, lines=lines)
     found = minion_reports.read_logs(answer)
@@ -55,7 +59,7 @@ def logs(master: Master, service: str, lines: int = 20, swarm: str | None = None
     return found
 
 
-def log_text(found: list[dict]) -> str:
+def log_text(found: list[dict[str, Any]]) -> str:
     """Return the logs of tasks as a text, with the task before each line."""
     return "\n".join(
         f"{minion_reports.shown(one.get('task'))}  {minion_reports.shown(line)}"
@@ -66,7 +70,7 @@ def log_text(found: list[dict]) -> str:
 
 def of_service(
     master: Master, service: str, swarm: str | None, function: str, *args: object, **kwargs: object
-) -> dict | list:
+) -> dict[str, Any] | list[Any]:
     """Return what the managers of the swarm that has a service answer, as it may be shown."""
     having = [
         one
@@ -79,7 +83,7 @@ def of_service(
     return minion_reports.plain(_first_answer(master, one, function, *args, **kwargs))
 
 
-def export(master: Master, swarm: str | None = None) -> dict | list:
+def export(master: Master, swarm: str | None = None) -> dict[str, Any] | list[Any]:
     """Return the pillar of a swarm in builtin mode."""
     one = swarms.only(status.swarms(master, swarm), "nothing was exported")
     found = _first_answer(master, one, "swarm_service.export")
@@ -89,7 +93,7 @@ def export(master: Master, swarm: str | None = None) -> dict | list:
 
 def _first_answer(
     master: Master, swarm: Swarm, function: str, *args: object, **kwargs: object
-) -> dict | list:
+) -> dict[str, Any] | list[Any]:
     """Ask a swarm's managers one by one, until one answers; the others have no answer."""
     said = "none of them answers"
     for manager in _managers(swarm):

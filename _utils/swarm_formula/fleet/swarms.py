@@ -5,10 +5,10 @@ Pure.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarm_formula.core import errors, member_rules
-from swarm_formula.fleet.member_nodes import nodes
+from swarm_formula.fleet.member_nodes import Heard, Report, Said, nodes
 from swarm_formula.fleet.members import has_swarm, joins
 from swarm_formula.salt.minion_reports import hostname, names
 
@@ -37,7 +37,7 @@ class Swarm(NamedTuple):
         """Return the members that have the state of the swarm: managers, or Consul servers."""
         return self.managers if self.is_builtin else self.servers or self.managers
 
-    def speakers(self, reports: Mapping, but: str | None = None) -> dict[str, dict]:
+    def speakers(self, reports: Heard, but: str | None = None) -> dict[str, Report]:
         """
         Return the reports of the managers in the pillar; only these speak for the swarm.
 
@@ -45,18 +45,19 @@ class Swarm(NamedTuple):
             A member to leave out.
         """
         return {
-            name: reports[name]
+            name: report
             for name in self.managers
-            if name in self.members and name != but and isinstance(reports.get(name), dict)
+            if name in self.members and name != but
+            if isinstance(report := reports.get(name), dict)
         }
 
 
-def _managers(pillar: dict) -> set[str]:
-    return _ids(pillar["swarm"]["managers"])
+def _managers(swarm: Mapping[str, Any]) -> set[str]:
+    return _ids(swarm["managers"])
 
 
-def _servers(pillar: dict) -> set[str]:
-    consul = pillar["swarm"].get("consul")
+def _servers(swarm: Mapping[str, Any]) -> set[str]:
+    consul = swarm.get("consul")
     found = consul.get("servers") if isinstance(consul, dict) else None
     return _ids(found) if found else set()
 
@@ -65,25 +66,23 @@ def _ids(found: object) -> set[str]:
     return set(map(str, found)) if isinstance(found, list | tuple | dict) else {str(found)}
 
 
-def _mode(pillar: dict) -> str:
-    return str(pillar["swarm"].get("mode") or "classic")
+def _mode(swarm: Mapping[str, Any]) -> str:
+    return str(swarm.get("mode") or "classic")
 
 
-def _belongs(minion: str, pillars: dict[str, object]) -> bool:
+def _belongs(minion: str, defined: Mapping[str, Mapping[str, Any]]) -> bool:
     """
     Check whether a minion is a member, by its own pillar or that of a manager in it, or the CA.
 
     The CA and the managers go by their own pillars, which may name a minion whose pillar does not.
     The CA may be a minion that is no node.
     """
-    if not has_swarm(pillars[minion]):
-        return False
-    theirs = [minion, *(_managers(pillars[minion]) & pillars.keys())]
-    some = [pillars[one]["swarm"] for one in theirs if has_swarm(pillars[one])]
+    theirs = {minion, *_managers(defined[minion])} & defined.keys()
+    some = [defined[one] for one in theirs]
     return any(member_rules.is_member(minion, one) or _ca(one) == minion for one in some)
 
 
-def _ca(swarm: dict) -> object:
+def _ca(swarm: Mapping[str, Any]) -> object:
     tls = swarm.get("tls")
     return tls.get("ca") if isinstance(tls, dict) else None
 
@@ -96,10 +95,11 @@ def swarms(pillars: dict[str, object]) -> list[Swarm]:
     that a list of managers that is being changed does not split a swarm.
     """
     groups: list[tuple[str, set[str], set[str]]] = []  # mode, managers, members
-    for minion, pillar in pillars.items():
-        if not _belongs(minion, pillars):
+    defined = {minion: one["swarm"] for minion, one in pillars.items() if has_swarm(one)}
+    for minion, swarm in defined.items():
+        if not _belongs(minion, defined):
             continue
-        mode, managers, members = _mode(pillar), _managers(pillar), {minion}
+        mode, managers, members = _mode(swarm), _managers(swarm), {minion}
         same = [one for one in groups if one[0] == mode and one[1] & managers]
         groups = [one for one in groups if one not in same]
         for _, more, others in same:
@@ -112,7 +112,7 @@ def swarms(pillars: dict[str, object]) -> list[Swarm]:
             tuple(sorted(members)),
             own & members,
             mode,
-            tuple(sorted(set().union(*(_servers(pillars[one]) for one in members)))),
+            tuple(sorted(set().union(*(_servers(defined[one]) for one in members)))),
         )
         for mode, some, members in groups
     ]
@@ -152,7 +152,7 @@ def only(found: list[Swarm], what: str) -> Swarm:
     return found[0] if found else Swarm((), ())
 
 
-def knowing(heard: dict[Swarm, dict], minion: str) -> list[Swarm]:
+def knowing(heard: Mapping[Swarm, Said], minion: str) -> list[Swarm]:
     """Return the swarms whose managers list a host with the minion's name."""
     return [
         swarm

@@ -8,29 +8,33 @@ say. A view is the answer of ``swarm_node.managers``; managers of one cluster gi
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from swarm_formula.fleet.member_nodes import has_judge, nodes
+from swarm_formula.fleet.member_nodes import Heard, Said, has_judge, nodes
 from swarm_formula.salt import minion_reports
 
 # Differences that a text names; a manager of another cluster differs in every node.
 _NAMED = 3
+# {(key, host name, role)} of the nodes
+_Facts = frozenset[tuple[str, str, str]]
 
 
 class Views(NamedTuple):
     """What the managers report."""
 
-    said: dict  # the answer that most managers give
+    said: Said  # the answer that most managers give
     led: tuple[str, ...]  # the managers whose answer has a list of nodes
     nonsense: dict[str, str]  # {manager: why its answer is not used}
     dispute: str | None  # how the lists differ
 
     def problems(self) -> dict[str, str]:
         """Return ``{manager: text}`` for the status of these managers."""
-        return {**dict.fromkeys(self.led if self.dispute else (), self.dispute), **self.nonsense}
+        disputed = dict.fromkeys(self.led, self.dispute) if self.dispute else {}
+        return {**disputed, **self.nonsense}
 
 
 def read(answers: Mapping[str, object]) -> Views:
     """Return what managers have answered, ``{manager: answer}``; any of them may be anything."""
-    found, nonsense = {}, {}
+    found: dict[str, Said] = {}
+    nonsense: dict[str, str] = {}
     for name, answer in sorted(answers.items()):
         view = minion_reports.read_managers(answer)
         if view is None:
@@ -38,15 +42,15 @@ def read(answers: Mapping[str, object]) -> Views:
         else:
             found[name] = view
     led = {name: view for name, view in found.items() if has_judge(view)}
-    groups: dict[frozenset, list[str]] = {}
-    for name, view in led.items():
-        groups.setdefault(_facts(view), []).append(name)
+    groups: dict[_Facts, list[str]] = {}
+    for name, lists in led.items():
+        groups.setdefault(_facts(lists), []).append(name)
     ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), group[1]))
     first = ordered[0][1][0] if ordered else next((name for name in found if found[name]), None)
-    return Views(found.get(first, {}), tuple(led), nonsense, _dispute(ordered))
+    return Views(found[first] if first else {}, tuple(led), nonsense, _dispute(ordered))
 
 
-def _facts(view: dict) -> frozenset:
+def _facts(view: Said) -> _Facts:
     """Return what managers have to agree on; states and labels may differ for a moment."""
     return frozenset(
         (key, minion_reports.hostname(node), node.get("role", ""))
@@ -54,7 +58,7 @@ def _facts(view: dict) -> frozenset:
     )
 
 
-def _dispute(groups: list[tuple[frozenset, list[str]]]) -> str | None:
+def _dispute(groups: list[tuple[_Facts, list[str]]]) -> str | None:
     if len(groups) < 2:  # noqa: PLR2004
         return None
     every = frozenset().union(*(facts for facts, _ in groups))
@@ -68,21 +72,21 @@ def _dispute(groups: list[tuple[frozenset, list[str]]]) -> str | None:
     return f"the managers {sides} list different nodes: {'; '.join(texts[:_NAMED])}{more}"
 
 
-def _names(groups: list[tuple[frozenset, list[str]]], fact: tuple) -> str:
+def _names(groups: list[tuple[_Facts, list[str]]], fact: tuple[str, str, str]) -> str:
     return ", ".join(name for facts, names in groups for name in names if fact in facts)
 
 
-def doubles(reports: Mapping[str, object], members: Iterable[str], said: dict) -> dict[str, str]:
+def doubles(reports: Heard, members: Iterable[str], said: Said) -> dict[str, str]:
     """Return ``{member: text}`` for members that report a node that another member has as well."""
-    known, members = nodes(said), set(members)
+    known, members = nodes(said), {*members}
     owners: dict[str, list[str]] = {}
     for member, report in sorted(reports.items()):
         if isinstance(report, dict) and report["endpoint"]:
             owners.setdefault(report["endpoint"], []).append(member)
-    found = {}
+    found: dict[str, str] = {}
     for key, names in owners.items():
-        host = minion_reports.hostname(known[key]) if key in known else None
-        every = sorted({*names, *({host} & members)})
+        hosts = {minion_reports.hostname(known[key])} if key in known else set()
+        every = sorted({*names, *(hosts & members)})
         if len(every) > 1:
             text = (
                 f"{' and '.join(every)} have the same node {key}: one disk is a copy of the"

@@ -25,13 +25,16 @@ import subprocess
 import sys
 import time
 import urllib.parse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from swarm_formula.overlay import routes
 from swarm_formula.overlay.kv_store import ENDPOINTS, NETWORKS, Store, StoreError
 from swarm_formula.overlay.namespaces import is_namespace, look, mend, namespaces
+from swarm_formula.overlay.routes import Route
+
+T = TypeVar("T")
 
 log = logging.getLogger("swarm-overlay")
 
@@ -67,7 +70,7 @@ def _engine(method: str, path: str) -> Any:
     return json.loads(text) if text else None
 
 
-def stranded(networks: Iterable[str]) -> list[dict]:
+def stranded(networks: Iterable[str]) -> list[dict[str, Any]]:
     """Return the containers of overlay networks that the engine was to start, and could not."""
     known = set(networks)
     filters = urllib.parse.quote(json.dumps({"status": ["exited"]}))
@@ -82,17 +85,21 @@ def stranded(networks: Iterable[str]) -> list[dict]:
 # ---- all of it
 
 
+# {network ID: (path, [(device, route)])}
+Faults = dict[str, tuple[Path, list[tuple[str, Route]]]]
+
+
 class Look(NamedTuple):
     """What is wrong with the overlay networks of this host."""
 
-    faults: dict  # {network ID: (path, [(device, route)])}
-    stranded: list  # inspected containers
+    faults: Faults
+    stranded: list[dict[str, Any]]  # inspected containers
 
     def __bool__(self) -> bool:  # a tuple of two is true
         return bool(self.faults or self.stranded)
 
 
-def config() -> dict:
+def config() -> dict[str, Any]:
     """Return ``daemon.json``."""
     try:
         found = json.loads(DAEMON.read_text(encoding="utf-8"))
@@ -101,8 +108,8 @@ def config() -> dict:
     return found if isinstance(found, dict) else {}
 
 
-def faults(options: dict, store: Store, ends: dict) -> dict:
-    """Return ``{network ID: (path, [(device, route)])}`` of what the kernel lacks."""
+def faults(options: Mapping[str, Any], store: Store, ends: Mapping[str, Any]) -> Faults:
+    """Return what the kernel lacks."""
     networks = routes.endpoints(ends)
     here = namespaces(options, networks)
     pools = routes.subnets(store.read(NETWORKS)[0]) if here else {}
@@ -133,7 +140,7 @@ def survey() -> Look:
 
 def lasting(before: Look, after: Look) -> Look:
     """Return what is wrong after as well as before."""
-    found = {}
+    found: Faults = {}
     for network, (path, missing) in after.faults.items():
         _, known = before.faults.get(network, (path, []))
         if still := [one for one in missing if one in known]:
@@ -169,7 +176,7 @@ class Keeper:
 
     def __init__(self) -> None:
         self._index = 0
-        self._seen: set = set()
+        self._seen: set[tuple[str, str, Route]] = set()
         self._engine: float | None = None
         self._tries = 0
         self._said = self._failed = ""
@@ -202,7 +209,7 @@ class Keeper:
             log.info("%s", text)
         self._said = text
 
-    def _try(self, call: Callable, *args: Any) -> Any:
+    def _try(self, call: Callable[..., T], *args: Any) -> T | None:
         """Call; what fails now may not the next time, and is said once."""
         try:
             return call(*args)
@@ -213,9 +220,9 @@ class Keeper:
             self._failed = text
             return None
 
-    def _mend(self, found: dict) -> None:
+    def _mend(self, found: Faults) -> None:
         """Leave the engine the time until the next look: its own word comes within a second."""
-        seen = set()
+        seen: set[tuple[str, str, Route]] = set()
         for network, (path, missing) in found.items():
             due = [one for one in missing if (network, *one) in self._seen]
             seen |= {(network, *one) for one in missing if one not in due}
@@ -224,7 +231,7 @@ class Keeper:
                 _report(words(Look({network: (path, due)}, [])), "mended")
         self._seen = seen
 
-    def _start(self, options: dict, networks: Iterable[str]) -> None:
+    def _start(self, options: Mapping[str, Any], networks: Iterable[str]) -> None:
         """Start what the engine could not, once for each start of the engine."""
         engine = _started(options)
         if engine != self._engine:
@@ -239,7 +246,7 @@ class Keeper:
             self._try(_engine, "POST", f"/containers/{one['Id']}/start")
 
 
-def _started(options: dict) -> float | None:
+def _started(options: Mapping[str, Any]) -> float | None:
     """Return when the engine was started; another one has another file."""
     with contextlib.suppress(OSError):
         return Path(options.get("pidfile") or "/var/run/docker.pid").stat().st_mtime

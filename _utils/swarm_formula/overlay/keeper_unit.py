@@ -46,7 +46,8 @@ WantedBy=multi-user.target
 def _sources() -> dict[Path, Path]:
     """Return ``{path: source}`` of the program: Python finds the modules by the same names."""
     return {
-        FOLDER / f"{part.__name__.replace('.', '/')}.py": Path(part.__file__) for part in _PARTS
+        FOLDER / f"{part.__name__.replace('.', '/')}.py": Path(str(part.__file__))
+        for part in _PARTS
     }
 
 

@@ -12,7 +12,7 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 _ROOT = "docker/network/v1.0/"
@@ -28,10 +28,11 @@ class StoreError(Exception):
 class Store:
     """The engine's store for overlay networks, as its own ``daemon.json`` names it."""
 
-    def __init__(self, config: dict) -> None:
-        self._kind, _, rest = (config.get("cluster-store") or "").partition("://")
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        url: str = config.get("cluster-store") or ""
+        self._kind, _, rest = url.partition("://")
         self._hosts, _, self._prefix = rest.partition("/")
-        self._files = config.get("cluster-store-opts") or {}
+        self._files: dict[str, str] = config.get("cluster-store-opts") or {}
         self.own = _host(config.get("cluster-advertise") or "")
 
     def __bool__(self) -> bool:
@@ -40,7 +41,7 @@ class Store:
     def __str__(self) -> str:
         return f"the store {self._kind}://{self._hosts}"
 
-    def read(self, what: str, index: int = 0, wait: int = 0) -> tuple[dict, int]:
+    def read(self, what: str, index: int = 0, wait: int = 0) -> tuple[dict[str, Any], int]:
         """
         Return ``{key: value}`` below a part of the store, and its index.
 
@@ -97,14 +98,14 @@ def _host(endpoint: str) -> str:
     return name
 
 
-def _leaves(node: dict) -> Iterator[tuple[str, str]]:
+def _leaves(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if not node.get("dir"):
         yield node.get("key", ""), node.get("value", "")
     for one in node.get("nodes") or []:
         yield from _leaves(one)
 
 
-def _parsed(pairs: dict[str, str]) -> dict:
+def _parsed(pairs: Mapping[str, str]) -> dict[str, Any]:
     found = {}
     for key, text in pairs.items():
         # Folders are keys without a value.

@@ -8,8 +8,9 @@ import contextlib
 import json
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from swarm_formula.overlay import routes
 from swarm_formula.overlay.routes import Device, Route
@@ -21,7 +22,7 @@ _OWN = Path("/proc/self/ns/net")
 _COMMAND = 30
 
 
-def namespaces(config: dict, networks: Iterable[str]) -> dict[str, Path]:
+def namespaces(config: Mapping[str, Any], networks: Iterable[str]) -> dict[str, Path]:
     """Return ``{network ID: path}`` of the namespaces that overlay networks have on this host."""
     folder = Path(config.get("exec-root") or "/var/run/docker") / "netns"
     known, found = sorted(networks), {}

@@ -7,12 +7,16 @@ Standard library only, as ``swarm-overlay.service`` runs it outside Salt.
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 # What the engine says of a start that the store has let fail, beside the network's name or ID.
 _STORE = re.compile(r"store|cluster leader|connection refused|response code", re.IGNORECASE)
+
+
+# A subnet of a network, and its VNI.
+Pool = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, int]
 
 
 class Route(NamedTuple):
@@ -29,13 +33,13 @@ class Device(NamedTuple):
 
     name: str
     vni: int
-    neighbors: dict  # {address: MAC address}
-    forwards: dict  # {MAC address: {host}}
+    neighbors: dict[str, str | None]  # {address: MAC address}
+    forwards: dict[str, set[str | None]]  # {MAC address: {host}}
 
 
-def endpoints(store: dict) -> dict[str, dict[str, dict]]:
+def endpoints(store: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
     """Return ``{network ID: {endpoint ID: endpoint}}`` of what the store has under ENDPOINTS."""
-    found: dict[str, dict[str, dict]] = {}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
     for key, value in store.items():
         network, _, endpoint = key.strip("/").rpartition("/")
         if network and isinstance(value, dict):
@@ -43,7 +47,7 @@ def endpoints(store: dict) -> dict[str, dict[str, dict]]:
     return found
 
 
-def subnets(store: dict) -> dict[str, list[tuple[Any, int]]]:
+def subnets(store: Mapping[str, Any]) -> dict[str, list[Pool]]:
     """Return ``{network ID: [(subnet, VNI)]}`` of what the store has under NETWORKS."""
     found = {}
     for key, value in store.items():
@@ -55,12 +59,12 @@ def subnets(store: dict) -> dict[str, list[tuple[Any, int]]]:
     return found
 
 
-def _route(endpoint: dict, pools: list) -> Route | None:
+def _route(endpoint: Mapping[str, Any], pools: Iterable[Pool]) -> Route | None:
     interface = endpoint.get("ep_iface") or {}
     mac = (interface.get("mac") or "").lower()
     try:
-        address = ipaddress.ip_interface(interface.get("addr")).ip
-        host = ipaddress.ip_address(endpoint.get("locator"))
+        address = ipaddress.ip_interface(interface.get("addr") or "").ip
+        host = ipaddress.ip_address(endpoint.get("locator") or "")
     except ValueError:
         return None
     if not _MAC.fullmatch(mac):
@@ -69,7 +73,7 @@ def _route(endpoint: dict, pools: list) -> Route | None:
     return Route(str(address), mac, str(host), vnis[0] if len(vnis) == 1 else None)
 
 
-def routes(network: dict[str, dict], pools: list, own: str) -> list[Route]:
+def routes(network: Mapping[str, Mapping[str, Any]], pools: list[Pool], own: str) -> list[Route]:
     """Return the routes to the endpoints of a network that are on other hosts than ``own``."""
     found = [one for one in (_route(each, pools) for each in network.values()) if one]
     addresses = [one.address for one in found]
@@ -90,7 +94,9 @@ def lacking(wanted: Iterable[Route], devices: list[Device]) -> list[tuple[str, R
     return found
 
 
-def devices(links: list, neighbors: list, forwards: list) -> list[Device]:
+def devices(
+    links: list[dict[str, Any]], neighbors: list[dict[str, Any]], forwards: list[dict[str, Any]]
+) -> list[Device]:
     """Return the VXLAN devices, out of what ``ip`` and ``bridge`` print as JSON."""
     found = []
     for link in links:
@@ -102,7 +108,7 @@ def devices(links: list, neighbors: list, forwards: list) -> list[Device]:
                 for one in neighbors
                 if one.get("dev") == name and "PERMANENT" in one.get("state", [])
             }
-            far: dict[str, set] = {}
+            far: dict[str, set[str | None]] = {}
             for one in forwards:
                 if one.get("ifname") == name and _is_ours(one):
                     far.setdefault(one["mac"], set()).add(one.get("dst"))
@@ -110,18 +116,18 @@ def devices(links: list, neighbors: list, forwards: list) -> list[Device]:
     return found
 
 
-def _is_ours(forward: dict) -> bool:
+def _is_ours(forward: Mapping[str, Any]) -> bool:
     # Without "permanent" the kernel has learned it by itself, and will forget it again.
     return "self" in forward.get("flags", []) and forward.get("state") == "permanent"
 
 
-def networks_of(container: dict) -> set[str]:
+def networks_of(container: Mapping[str, Any]) -> set[str]:
     """Return the names and IDs of a container's networks; it may never have had their IDs."""
     ends = container["NetworkSettings"]["Networks"] or {}
     return {*ends, *(one.get("NetworkID") for one in ends.values())} - {None, ""}
 
 
-def late(container: dict) -> bool:
+def late(container: Mapping[str, Any]) -> bool:
     """
     Say whether the engine was to start an inspected container, and the store has let that fail.
 

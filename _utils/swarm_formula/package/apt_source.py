@@ -5,8 +5,10 @@ https://manpages.debian.org/sources.list(5), https://manpages.debian.org/apt_pre
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+
+from swarm_formula.core.settings_types import Repository
 
 _OURS = "# Written by Salt (swarm-formula)"
 # A line of the older format: type, options in brackets, URI and suite.
@@ -23,7 +25,7 @@ class Host(NamedTuple):
     key: str  # path
 
 
-def stanza(repository: Mapping, host: Host) -> str:
+def stanza(repository: Repository, host: Host) -> str:
     """Return the file in apt's format deb822, which all releases that have the engine read."""
     fields = {
         "Types": "deb",

@@ -6,9 +6,10 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarm_formula.core import errors, host_files
+from swarm_formula.core.settings_types import Engine, Settings
 from swarm_formula.daemon import dockerd, package_set
 from swarm_formula.engine import node_drain, restart_turn
 from swarm_formula.package import apt, dpkg, hold, record, traces
@@ -30,7 +31,7 @@ class Present(NamedTuple):
     begun: bool  # whether an installation of it was begun and has not ended
 
 
-def install(minion: Minion, settings: dict, test: bool) -> dict:
+def install(minion: Minion, settings: Settings, test: bool) -> dict[str, Any]:
     """Ensure the engine's package is installed as the pillar specifies; return what changed."""
     salt, engine = minion.salt, settings["engine"]
     begun = record.is_begun()
@@ -48,7 +49,7 @@ def install(minion: Minion, settings: dict, test: bool) -> dict:
     return _move(minion, settings, Present(have, begun), test)
 
 
-def _move(minion: Minion, settings: dict, now: Present, test: bool) -> dict:
+def _move(minion: Minion, settings: Settings, now: Present, test: bool) -> dict[str, Any]:
     """Ensure the engine's packages have another version than now; return what changed."""
     salt, engine = minion.salt, settings["engine"]
     if test and package_plan.awaits_repository(salt, engine):
@@ -66,7 +67,9 @@ def _move(minion: Minion, settings: dict, now: Present, test: bool) -> dict:
     return {**planned.changes, **held, **drained}
 
 
-def _acceptable(minion: Minion, settings: dict, now: Present, test: bool) -> tuple[str, list[str]]:
+def _acceptable(
+    minion: Minion, settings: Settings, now: Present, test: bool
+) -> tuple[str, list[str]]:
     """
     Return the version to install, and the engines whose place it takes; raise an error if this
     host or the pillar rules it out.
@@ -90,7 +93,9 @@ def _masked_by_removal(service: str) -> bool:
     return any((_MASKED / f"{service}.{kind}").exists() for kind in ("service", "socket"))
 
 
-def _carry_out(minion: Minion, settings: dict, planned: Installation, now: Present) -> dict:
+def _carry_out(
+    minion: Minion, settings: Settings, planned: Installation, now: Present
+) -> dict[str, Any]:
     """
     Install the engine's packages, in this host's turn if that restarts the engine; return what
     became of the drain, for the report.
@@ -118,7 +123,9 @@ def _install(minion: Minion, package: str, planned: Installation) -> None:
 
 
 @contextlib.contextmanager
-def _turn(minion: Minion, settings: dict, have: str, pkgs: list) -> Iterator[dict]:
+def _turn(
+    minion: Minion, settings: Settings, have: str, pkgs: list[str | dict[str, str]]
+) -> Iterator[dict[str, Any]]:
     """Hold the turn if the package may restart the engine; yield what became of the drain."""
     if not _restarts(settings, have):
         yield {}
@@ -132,14 +139,14 @@ def _turn(minion: Minion, settings: dict, have: str, pkgs: list) -> Iterator[dic
         dockerd.wait(settings["timeout"])
 
 
-def _restarts(settings: dict, have: str) -> bool:
+def _restarts(settings: Settings, have: str) -> bool:
     """Check whether the package may restart a running engine, as all but Debian's do."""
     package = settings["engine"]["package"]
     quiet = package_set.engine(package).quiet and not dpkg.restarts(package)
     return not (have and quiet) and dockerd.answers()
 
 
-def _drains(minion: Minion, settings: dict, now: Present) -> dict:
+def _drains(minion: Minion, settings: Settings, now: Present) -> dict[str, Any]:
     """Return whether the node would be drained first, for the report."""
     if not settings["engine"]["drain"] or not _restarts(settings, now.version):
         return {}
@@ -147,7 +154,7 @@ def _drains(minion: Minion, settings: dict, now: Present) -> dict:
     return node_drain.report(drained)
 
 
-def _align(minion: Minion, engine: dict, have: str, test: bool) -> dict:
+def _align(minion: Minion, engine: Engine, have: str, test: bool) -> dict[str, Any]:
     """
     Ensure the packages that share the engine's version have it, if the pillar sets a version.
 
@@ -166,20 +173,20 @@ def _align(minion: Minion, engine: dict, have: str, test: bool) -> dict:
     return package_plan.report(package, plan)
 
 
-def remove(minion: Minion, settings: dict, test: bool) -> dict:
+def remove(minion: Minion, settings: Settings, test: bool) -> dict[str, Any]:
     """Remove the engine's package if this formula installed it; return what changed."""
     salt = minion.salt
     if not test:
         _end_begun(minion, settings)
     noted = host_files.record("engine")
-    package = noted.get("package")
+    package: str | None = noted.get("package")
     # First, because apt does not remove held packages.
-    unheld = {**settings["engine"], "hold": False}
+    unheld: Engine = {**settings["engine"], "hold": False}
     changes = hold.apply(salt, unheld, test)
     have = salt["pkg.version"](package) if package else None
     # With containers that are not the formula's, the engine stays.
     stays = have and container_names.others(settings, salt)
-    if (have or noted.get("brought")) and not stays:
+    if package and (have or noted.get("brought")) and not stays:
         if not test:
             bridges = traces.bridges(salt)
             salt["pkg.remove"](pkgs=[package, *noted.get("companions", [])])
@@ -193,7 +200,7 @@ def remove(minion: Minion, settings: dict, test: bool) -> dict:
     return changes
 
 
-def _end_begun(minion: Minion, settings: dict) -> None:
+def _end_begun(minion: Minion, settings: Settings) -> None:
     """Finish an installation that was begun, before the packages are removed."""
     if host_files.record("engine"):
         dpkg.await_lock(settings["id"], settings["timeout"], downloads=True)

@@ -59,7 +59,7 @@ def interrupted() -> bool:
     return any(one.name.isdigit() for one in _JOURNAL.iterdir())
 
 
-def run(*args: str) -> subprocess.CompletedProcess:
+def run(*args: str) -> subprocess.CompletedProcess[str]:
     """Run a command of apt or dpkg that asks nothing, and return its result."""
     quiet = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
     try:
@@ -94,7 +94,7 @@ def finish() -> str:
     return f"{', '.join(left)}: {done.stderr.strip()}" if left else ""
 
 
-def _install(*args: str) -> subprocess.CompletedProcess:
+def _install(*args: str) -> subprocess.CompletedProcess[str]:
     keep = [word for one in _KEEP for word in ("-o", f"Dpkg::Options::={one}")]
     return run("apt-get", *keep, "--assume-yes", "--no-install-recommends", "install", *args)
 

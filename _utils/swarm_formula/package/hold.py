@@ -4,15 +4,18 @@ Hold the packages of the Docker Engine, so that apt upgrades none of them by its
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
 
 from swarm_formula.core import host_files
+from swarm_formula.core.settings_types import Engine
 from swarm_formula.daemon import package_set
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 
 def _all_held(salt: Salt) -> list[str]:
-    return salt["pkg.get_selections"](state="hold").get("hold", [])
+    found: list[str] = salt["pkg.get_selections"](state="hold").get("hold", [])
+    return found
 
 
 def _held(salt: Salt, package: str) -> list[str]:
@@ -35,7 +38,7 @@ def released(salt: Salt, *engines: str) -> Iterator[None]:
                 salt["pkg.hold"](name=one)
 
 
-def apply(salt: Salt, engine: dict, test: bool, changes: Collection[str] = ()) -> dict:
+def apply(salt: Salt, engine: Engine, test: bool, changes: Collection[str] = ()) -> dict[str, Any]:
     """
     Hold the engine's packages that are here, or release those that the formula holds.
 

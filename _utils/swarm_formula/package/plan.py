@@ -5,13 +5,14 @@ Plan which packages are installed with the Docker Engine, by what the repositori
 import fnmatch
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarm_formula.core import errors
+from swarm_formula.core.settings_types import Engine
 from swarm_formula.daemon import package_set
 from swarm_formula.package import apt
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 # apt allows only one of these on a host. The Docker snap, with its own engine, can coexist.
 # Those that the formula knows all packages of can be replaced.
@@ -23,10 +24,10 @@ class Installation(NamedTuple):
     """What an installation consists of, and what it changes."""
 
     candidate: str
-    pkgs: list
-    companions: list
-    others: list
-    changes: dict
+    pkgs: list[str | dict[str, str]]  # as for ``pkg.install``
+    companions: list[str]
+    others: list[str]
+    changes: dict[str, Any]
 
 
 def accepts(wanted: str | None, version: str) -> bool:
@@ -51,7 +52,7 @@ def candidate(salt: Salt, package: str, wanted: str | None) -> str:
     )
 
 
-def _unread(refreshed: Mapping | None) -> str:
+def _unread(refreshed: Mapping[str, Any] | None) -> str:
     """Return which repositories apt could not read, from the result of ``pkg.refresh_db``."""
     failed = sorted(name for name, read in (refreshed or {}).items() if read is False)
     return (
@@ -63,7 +64,8 @@ def _unread(refreshed: Mapping | None) -> str:
 
 def versions(salt: Salt, package: str) -> list[str]:
     """Return the versions of a package that the repositories have."""
-    return salt["pkg.list_repo_pkgs"](package).get(package, [])
+    found: list[str] = salt["pkg.list_repo_pkgs"](package).get(package, [])
+    return found
 
 
 def _companions(salt: Salt, package: str, new: bool) -> list[str]:
@@ -92,7 +94,7 @@ def _shared(salt: Salt, package: str, candidate: str, companions: list[str]) -> 
 
 def _pkgs(
     salt: Salt, package: str, candidate: str, companions: list[str], others: list[str]
-) -> list[str | dict]:
+) -> list[str | dict[str, str]]:
     """
     Return the packages of an installation, as for ``pkg.install``.
 
@@ -108,7 +110,7 @@ def _pkgs(
 
 
 def installation(
-    salt: Salt, engine: dict, candidate: str, have: str, others: list[str]
+    salt: Salt, engine: Engine, candidate: str, have: str, others: list[str]
 ) -> Installation:
     """
     Return the installation; raise an error if apt would remove a package that is none of it.
@@ -132,7 +134,7 @@ def installation(
     )
 
 
-def report(package: str, plan: apt.Plan) -> dict:
+def report(package: str, plan: apt.Plan) -> dict[str, Any]:
     """Return what changes of the engine's packages, and what is removed."""
     names = package_set.names(package)
     new = {
@@ -143,7 +145,7 @@ def report(package: str, plan: apt.Plan) -> dict:
     return {**new, **{name: {"old": old, "new": None} for name, old in plan.removed.items()}}
 
 
-def astray(salt: Salt, engine: dict, have: str) -> list[dict]:
+def astray(salt: Salt, engine: Engine, have: str) -> list[dict[str, str]]:
     """Return the packages that share the engine's version and have another one, with its own."""
     package = engine["package"]
     names = package_set.shared(package, strict=True) if engine["version"] else []
@@ -152,7 +154,7 @@ def astray(salt: Salt, engine: dict, have: str) -> list[dict]:
     return [{one: have} for one in others if have in versions(salt, one)]
 
 
-def replaced(salt: Salt, engine: dict) -> list[str]:
+def replaced(salt: Salt, engine: Engine) -> list[str]:
     """Return the engines whose place this one takes; raise an error if the pillar forbids it."""
     package = engine["package"]
     found = [one for one in _ENGINES if one != package and salt["pkg.version"](one)]
@@ -177,7 +179,7 @@ def replaced(salt: Salt, engine: dict) -> list[str]:
     )
 
 
-def awaits_repository(salt: Salt, engine: dict) -> bool:
+def awaits_repository(salt: Salt, engine: Engine) -> bool:
     """
     Return whether a dry run cannot know the version, because the repository is not there yet.
 
@@ -190,7 +192,7 @@ def awaits_repository(salt: Salt, engine: dict) -> bool:
     return bool(salt["swarm_repository.apply"](test=True))
 
 
-def planned(salt: Salt, engine: dict) -> str:
+def planned(salt: Salt, engine: Engine) -> str:
     """Return the version that would be installed, ``""`` if the present version stays."""
     have = salt["pkg.version"](engine["package"])
     if have and accepts(engine["version"], have):

@@ -4,11 +4,12 @@ Record an installation of the Docker Engine, so that a run that is killed in it 
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from swarm_formula.core import errors, host_files
 from swarm_formula.package import dpkg
 
-Salt = Mapping[str, Callable]
+Salt = Mapping[str, Callable[..., Any]]
 
 
 @contextlib.contextmanager

@@ -36,7 +36,7 @@ _FORMS = (
 )
 
 
-def bridges(salt: Mapping[str, Callable]) -> list[str]:
+def bridges(salt: Mapping[str, Callable[..., Any]]) -> list[str]:
     """
     Return the bridges of the engine's networks; only Docker's own if it does not answer.
 
@@ -56,7 +56,7 @@ def _is_named(network: Mapping[str, Any]) -> bool:
     return bool((network.get("Options") or {}).get(_NAME))
 
 
-def remove(salt: Mapping[str, Callable], names: Iterable[str]) -> list[str]:
+def remove(salt: Mapping[str, Callable[..., Any]], names: Iterable[str]) -> list[str]:
     """
     Remove these bridges, and Docker's chains and rules; return what could not be removed.
 
@@ -91,12 +91,14 @@ def _is_used(name: str) -> bool:
     return ports.is_dir() and any(ports.iterdir())
 
 
-def _listing(salt: Mapping[str, Callable], tool: str) -> str:
+def _listing(salt: Mapping[str, Callable[..., Any]], tool: str) -> str:
     done = salt["cmd.run_all"]([f"{tool}-save"], python_shell=False, ignore_retcode=True)
     return "" if done["retcode"] else done["stdout"]
 
 
-def _run(salt: Mapping[str, Callable], command: list[str], stdin: str | None = None) -> str:
+def _run(
+    salt: Mapping[str, Callable[..., Any]], command: list[str], stdin: str | None = None
+) -> str:
     """Run a command; return its error, empty if there is none."""
     done = salt["cmd.run_all"](command, stdin=stdin, python_shell=False, ignore_retcode=True)
     return f"'{' '.join(command)}': {done['stderr'] or done['stdout']}" if done["retcode"] else ""
@@ -124,7 +126,7 @@ def _tables(listing: str) -> Iterator[tuple[str, list[str]]]:
             yield name, lines
 
 
-def _steps(table: str, lines: list[str], forms: re.Pattern) -> list[str]:
+def _steps(table: str, lines: list[str], forms: re.Pattern[str]) -> list[str]:
     """Return the steps for one table: rules first, because a chain in use cannot be deleted."""
     found = [chain[1] for line in lines if (chain := _CHAIN.match(line))]
     chains = [one for one in found if one != _USERS or not _has_rules_of_others(lines)]

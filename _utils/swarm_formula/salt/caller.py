@@ -4,15 +4,17 @@ Identify the minion that calls this one through the master, and limit the work f
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from swarm_formula.core import errors, host_files, member_rules
+from swarm_formula.core.settings_types import Settings
 
 # Salt describes the job in keyword arguments with a prefix; a local call has none of them.
 _CALLER = "__pub_id"
 _LOCK = "swarm-formula-stranger.lock"
 
 
-def name(kwargs: Mapping, me: str) -> str:
+def name(kwargs: Mapping[str, Any], me: str) -> str:
     """
     Return the minion that calls a function with these ``kwargs``.
 
@@ -34,7 +36,7 @@ def local(me: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def asked(kwargs: Mapping, me: str, settings: Callable[[], dict]) -> Iterator[bool]:
+def asked(kwargs: Mapping[str, Any], me: str, settings: Callable[[], Settings]) -> Iterator[bool]:
     """
     Admit the caller of a function that other minions may call; yield whether it is another minion.
 
@@ -71,7 +73,7 @@ def admitted(caller: str, members: Iterable[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def unqueued(
-    lock: contextlib.AbstractContextManager, words: Callable[[Exception], str] = str
+    lock: contextlib.AbstractContextManager[object], words: Callable[[Exception], str] = str
 ) -> Iterator[None]:
     """
     Hold a lock; raise a ``BusyError`` if it is not free within its limit.

@@ -6,12 +6,13 @@ A minion's ``__pillar__`` dates from its last refresh; only a state run has the 
 
 import contextlib
 from collections.abc import Callable, Iterator, MutableMapping
+from typing import Any
 
 _KEY = "swarm_current.pillar"
 
 
 @contextlib.contextmanager
-def pillar(context: MutableMapping, fresh: bool = True) -> Iterator[None]:
+def pillar(context: MutableMapping[str, Any], fresh: bool = True) -> Iterator[None]:
     """
     Let ``swarm_settings.get`` return the settings of the current pillar; it is compiled once.
 
@@ -29,9 +30,11 @@ def pillar(context: MutableMapping, fresh: bool = True) -> Iterator[None]:
         context[_KEY] = before
 
 
-def find(context: MutableMapping, compiled: Callable[[], dict]) -> dict | None:
+def find(
+    context: MutableMapping[str, Any], compiled: Callable[[], dict[str, Any]]
+) -> dict[str, Any] | None:
     """Return the current pillar inside of ``pillar``, ``None`` outside."""
-    kept = context.get(_KEY)
+    kept: list[dict[str, Any]] | None = context.get(_KEY)
     if kept is None:
         return None
     if not kept:

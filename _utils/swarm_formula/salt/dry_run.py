@@ -5,7 +5,7 @@ Without it, a dry run would refuse a service whose secret an earlier state of th
 """
 
 from collections.abc import Mapping, MutableMapping, Set
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _KEY = "swarm-formula.dry-run"
 _NETWORKS, _SERVICES = "networks", "services"
@@ -24,12 +24,13 @@ class Pending(NamedTuple):
 NOTHING_PENDING = Pending(frozenset(), {})
 
 
-def _notes(context: MutableMapping) -> dict:
-    empty = {_NETWORKS: set(), _SERVICES: set(), **{kind: {} for kind in _KINDS}}
-    return context.setdefault(_KEY, empty)
+def _notes(context: MutableMapping[str, Any]) -> dict[str, Any]:
+    empty: dict[str, Any] = {_NETWORKS: set(), _SERVICES: set(), **{kind: {} for kind in _KINDS}}
+    notes: dict[str, Any] = context.setdefault(_KEY, empty)
+    return notes
 
 
-def noted(context: MutableMapping, test: bool) -> Pending:
+def noted(context: MutableMapping[str, Any], test: bool) -> Pending:
     """Return what was noted in this dry run; ``context`` is ``__context__``."""
     if not test:
         return NOTHING_PENDING
@@ -46,7 +47,9 @@ def merged(one: Pending, other: Pending) -> Pending:
     return Pending(one.networks | other.networks, versions, one.gone | other.gone)
 
 
-def note(context: MutableMapping, kind: str, changes: Mapping[str, dict]) -> None:
+def note(
+    context: MutableMapping[str, Any], kind: str, changes: Mapping[str, Mapping[str, Any]]
+) -> None:
     """Note the networks, services, secrets or configs that would be made or removed."""
     notes = _notes(context)[kind]
     for name, change in changes.items():

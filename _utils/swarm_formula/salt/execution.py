@@ -5,24 +5,26 @@ Hold the Salt dunders of an execution module for utilities, which have none of t
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import mine as salt_mine
 
 
 class Minion(NamedTuple):
     """``__salt__``, ``__opts__`` and ``__context__`` of the calling module."""
 
-    salt: Mapping[str, Callable]
-    opts: Mapping
-    context: MutableMapping
+    salt: Mapping[str, Callable[..., Any]]
+    opts: Mapping[str, Any]
+    context: MutableMapping[str, Any]
 
     @property
     def masterless(self) -> bool:
         """Return whether this minion has no master."""
         return self.opts.get("file_client") == "local"
 
-    def settings(self) -> dict:
+    def settings(self) -> Settings:
         """Return the settings by the pillar of the last refresh, or by the current one."""
-        return self.salt["swarm_settings.get"]()
+        settings: Settings = self.salt["swarm_settings.get"]()
+        return settings
 
     def mine(self) -> salt_mine.Mine:
         """Return the access to Salt's mine."""
@@ -34,4 +36,4 @@ class Host(NamedTuple):
 
     minion: Minion
     client: Any
-    settings: dict
+    settings: Settings

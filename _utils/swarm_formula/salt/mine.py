@@ -6,8 +6,10 @@ import contextlib
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any
 
 from swarm_formula.core import errors, member_rules, wait
+from swarm_formula.core.settings_types import Settings
 
 MASK = "(not shown)"
 _SENDING = "swarm_mine.sending"
@@ -26,7 +28,7 @@ _FORGETS = (
 )
 
 
-def members(settings: Mapping) -> str:
+def members(settings: Settings) -> str:
     """Return the target of the minions that may share a secret: only those in the pillar."""
     return target(member_rules.members(settings))
 
@@ -60,12 +62,21 @@ def _literal(part: str) -> str:
 class Mine:
     """Access to the mine of a minion, with the Salt dunders of the calling module."""
 
-    def __init__(self, salt: Mapping[str, Callable], opts: Mapping, context: MutableMapping):
-        self._salt, self._context, self._told = salt, context, {}
+    def __init__(
+        self,
+        salt: Mapping[str, Callable[..., Any]],
+        opts: Mapping[str, Any],
+        context: MutableMapping[str, Any],
+    ) -> None:
+        self._salt, self._context = salt, context
+        self._told: dict[str, object] = {}
         self.masterless = opts.get("file_client") == "local"
 
-    def get(self, target: str | list[str], name: str) -> dict:
-        """Return ``{minion: value}`` from the mine, for a target or a list of minions."""
+    def get(self, target: str | list[str], name: str | list[str]) -> dict[str, Any]:
+        """
+        Return ``{minion: value}`` from the mine, for a target or a list of minions; for a list of
+        names, ``{name: {minion: value}}``.
+        """
         kind = "list" if isinstance(target, list) else TYPE
         return {} if self.masterless else self._salt["mine.get"](target, name, tgt_type=kind) or {}
 

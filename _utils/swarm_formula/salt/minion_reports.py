@@ -5,7 +5,8 @@ A report comes from a minion, which may be compromised: it is displayed, and nev
 node another minion has.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, overload
 
 from swarm_formula.core import errors
 
@@ -56,22 +57,22 @@ _NODE_OPTIONAL = {"role": "", "hostname": "", "labels": "", "id": "", "updated":
 _LONGEST, _DEEPEST = 4000, 8
 
 
-def _fault(value: dict, shape: dict) -> str | None:
+def _fault(value: Mapping[str, Any], shape: Mapping[str, Any]) -> str | None:
     """Return the first key that is missing or has a value of another type."""
     return next((key for key, kind in shape.items() if not isinstance(value.get(key), kind)), None)
 
 
-def _odd(report: dict) -> str | None:
+def _odd(report: Mapping[str, Any]) -> str | None:
     """Return the first mapping of a report that is not one of texts to plain values."""
     return next((key for key in ("managers", "servers", "labels") if not _flat(report[key])), None)
 
 
-def _flat(value: dict | str) -> bool:
+def _flat(value: dict[str, Any] | str) -> bool:
     pairs = value.items() if isinstance(value, dict) else ()
     return all(isinstance(key, str) and not isinstance(one, dict | list) for key, one in pairs)
 
 
-def read(value: object) -> dict | str:
+def read(value: object) -> dict[str, Any] | str:
     """Return a member's report, or a text that explains why there is none."""
     if not isinstance(value, dict):
         return value if isinstance(value, str) else "its report is nonsense: no dictionary"
@@ -81,7 +82,7 @@ def read(value: object) -> dict | str:
     return report
 
 
-def read_managers(value: object) -> dict | None:
+def read_managers(value: object) -> dict[str, Any] | None:
     """
     Return an answer of ``swarm_node.managers``, ``None`` if it is nonsense.
 
@@ -95,7 +96,7 @@ def read_managers(value: object) -> dict | None:
     return None if None in found.values() else found
 
 
-def _manager(one: object) -> dict | None:
+def _manager(one: object) -> dict[str, Any] | None:
     if not isinstance(one, dict):
         return None
     if "role" not in one:
@@ -109,18 +110,19 @@ def _manager(one: object) -> dict | None:
     return {**one, "nodes": nodes}
 
 
-def _node(value: object) -> dict | None:
+def _node(value: object) -> dict[str, Any] | None:
     node = {**_NODE_OPTIONAL, **value} if isinstance(value, dict) else {}
     return None if _fault(node, _NODE) or not _flat(node["labels"]) else node
 
 
-def hostname(node: dict) -> str:
+def hostname(node: Mapping[str, Any]) -> str:
     """
     Return the host name of a node in the managers' list.
 
     In builtin mode, the name in the list is the ID of the minion that claims the node.
     """
-    return node.get("hostname") or node["name"]
+    found: str = node.get("hostname") or node["name"]
+    return found
 
 
 def read_servers(answers: Iterable[object]) -> tuple[set[str], set[str]]:
@@ -136,7 +138,7 @@ def _texts(value: object) -> list[str]:
     return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
-def read_services(value: object, swarm: str) -> list[dict] | None:
+def read_services(value: object, swarm: str) -> list[dict[str, Any]] | None:
     """Return a manager's services with the name of its swarm, ``None`` if that is no such list."""
     if not isinstance(value, list):
         return None
@@ -146,21 +148,21 @@ def read_services(value: object, swarm: str) -> list[dict] | None:
     return [{"swarm": swarm, **{key: one[key] for key in _SERVICE}} for one in found]
 
 
-def read_tasks(value: object) -> list[dict] | None:
+def read_tasks(value: object) -> list[dict[str, Any]] | None:
     """Return a manager's tasks of a service as texts, ``None`` if that is no such list."""
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         return None
     return [{key: str(one.get(key, "")) for key in _TASK} for one in value]
 
 
-def read_logs(value: object) -> list[dict] | None:
+def read_logs(value: object) -> list[dict[str, Any]] | None:
     """Return a manager's tasks of a service with their logs, ``None`` if that is no such list."""
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         return None
     return value if all(isinstance(one.get("log"), list | None) for one in value) else None
 
 
-def read_rotation(value: object) -> dict | str:
+def read_rotation(value: object) -> dict[str, Any] | str:
     """Return the state of a CA's rotation, or a text that explains why there is none."""
     if not isinstance(value, dict):
         return value if isinstance(value, str) else "its answer is nonsense: no dictionary"
@@ -177,14 +179,26 @@ def shown(value: object) -> str:
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
-def plain(value: object, depth: int = 0) -> object:
+@overload
+def plain(value: dict[str, Any]) -> dict[str, Any]: ...
+
+
+@overload
+def plain(value: list[Any]) -> list[Any]: ...
+
+
+def plain(value: object) -> object:
     """Return a value with all its texts as they may be shown: a minion may have sent any of it."""
+    return _plain(value, 0)
+
+
+def _plain(value: object, depth: int) -> object:
     if depth > _DEEPEST:
         return "..."
     if isinstance(value, dict):
-        return {shown(key): plain(one, depth + 1) for key, one in value.items()}
+        return {shown(key): _plain(one, depth + 1) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(one, depth + 1) for one in value]
+        return [_plain(one, depth + 1) for one in value]
     return value if isinstance(value, bool | int | float | None) else shown(value)
 
 
@@ -193,13 +207,15 @@ def names(minion: str) -> set[str]:
     return {minion, minion.partition(".")[0]}
 
 
-def _named(known: dict[str, dict], member: str) -> list[str]:
+def _named(known: Mapping[str, Mapping[str, Any]], member: str) -> list[str]:
     """Return the keys of the nodes whose host has a member's name; the full name goes first."""
     exact = [key for key, node in known.items() if hostname(node) == member]
     return exact or [key for key, node in known.items() if hostname(node) in names(member)]
 
 
-def key_of(member: str, report: object, known: dict[str, dict], chosen: str | None) -> str | None:
+def key_of(
+    member: str, report: object, known: Mapping[str, Mapping[str, Any]], chosen: str | None
+) -> str | None:
     """
     Return the key of a member's node in the managers' list; ``None`` if they list none.
 
@@ -235,7 +251,12 @@ def _kept(member: str, why: str) -> errors.SwarmError:
 
 
 def sole(  # noqa: PLR0913, PLR0917
-    member: str, key: str, host: str | None, reports: dict, members: object, chosen: bool = False
+    member: str,
+    key: str,
+    host: str | None,
+    reports: Mapping[str, object],
+    members: Iterable[str],
+    chosen: bool = False,
 ) -> str:
     """
     Return the key of a member's node; raise an error if another member may have the same node.

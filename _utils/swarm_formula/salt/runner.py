@@ -7,7 +7,7 @@ Holds the Salt dunders of the runner for utilities, which have none of their own
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import salt.client
 import salt.utils.event
@@ -27,19 +27,23 @@ _WAITED = 60
 class Master(NamedTuple):
     """``__salt__``, ``__opts__`` and ``__context__`` of the calling runner."""
 
-    salt: Mapping[str, Callable]
-    opts: Mapping
-    context: MutableMapping
+    salt: Mapping[str, Callable[..., Any]]
+    opts: Mapping[str, Any]
+    context: MutableMapping[str, Any]
 
     def accepted(self) -> list[str]:
         """Return the minions whose keys are accepted."""
-        return salt.utils.minions.CkMinions(self.opts).check_minions("*", "glob")["minions"]
+        known = salt.utils.minions.CkMinions(self.opts).check_minions("*", "glob")
+        found: list[str] = known["minions"]
+        return found
 
     def pillar(self, minion: str) -> object:
         """Return the pillar that the master compiles for a minion."""
         return self.salt["pillar.show_pillar"](minion)
 
-    def ask(self, minions: Iterable[str], function: str, *args: object, **kwargs: object) -> dict:
+    def ask(
+        self, minions: Iterable[str], function: str, *args: object, **kwargs: object
+    ) -> dict[str, Any]:
         """Return the answers of minions; minions that do not answer are missing."""
         if not minions:
             return {}
@@ -52,10 +56,16 @@ class Master(NamedTuple):
             if isinstance(one, dict) and "jid" in one
         }
 
-    def _publish(self, minions: Iterable[str], function: str, args: tuple, kwargs: dict) -> dict:
+    def _publish(
+        self,
+        minions: Iterable[str],
+        function: str,
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+    ) -> dict[str, Any]:
         with salt.client.get_local_client(mopts=self.opts) as client:
             try:
-                return client.cmd(
+                found: dict[str, Any] = client.cmd(
                     list(minions),
                     function,
                     args,
@@ -70,6 +80,7 @@ class Master(NamedTuple):
                     f"the master did not publish {function}. If all its workers are busy"
                     f" (worker_threads, 5 by default), run this again in a minute. It said: {err}"
                 ) from err
+        return found
 
     def ask_until_done(
         self, others: Iterable[str], function: str, *args: object, **kwargs: object

@@ -4,6 +4,7 @@ Load and save secrets, in Salt's ``sdb`` or in a file that only root can read.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from swarm_formula.core import errors, host_files
 
@@ -11,7 +12,7 @@ _SDB = "sdb://"
 
 
 def load(
-    salt: Mapping[str, Callable], place: str, missing: str | None = None, path: str = ""
+    salt: Mapping[str, Callable[..., Any]], place: str, missing: str | None = None, path: str = ""
 ) -> str:
     """
     Return the secret; raise an error if there is none, unless ``missing`` is given.
@@ -33,7 +34,7 @@ def load(
     raise errors.SwarmError(f"there is no secret in {place}{named}: put it there")
 
 
-def save(salt: Mapping[str, Callable], place: str, secret: str) -> None:
+def save(salt: Mapping[str, Callable[..., Any]], place: str, secret: str) -> None:
     """Save the secret."""
     if place.startswith(_SDB):
         if salt["sdb.set"](place, secret) is False or load(salt, place, missing="") != secret:

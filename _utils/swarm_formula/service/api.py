@@ -4,7 +4,7 @@ Read, create, update and remove services of swarm mode by the API of a manager.
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from swarm_formula.cluster import swarm_api
@@ -16,18 +16,18 @@ from swarm_formula.spec import service_spec
 class Cluster(NamedTuple):
     """What services refer to, and the services and tasks themselves."""
 
-    services: dict[str, dict]  # by name
-    tasks: list[dict]
-    nodes: list[dict]
+    services: dict[str, dict[str, Any]]  # by name
+    tasks: list[dict[str, Any]]
+    nodes: list[dict[str, Any]]
 
 
 class Plan(NamedTuple):
     """A service, its wanted options, and what differs."""
 
     name: str
-    wanted: dict
-    service: dict | None
-    changes: dict
+    wanted: dict[str, Any]
+    service: dict[str, Any] | None
+    changes: dict[str, Any]
 
 
 def look(client: Any) -> Cluster:
@@ -42,7 +42,7 @@ def networks(client: Any, cluster: Cluster) -> dict[str, str]:
     return {one["Id"]: one["Name"] for one in described(client, cluster)}
 
 
-def described(client: Any, cluster: Cluster) -> list[dict]:
+def described(client: Any, cluster: Cluster) -> list[dict[str, Any]]:
     """Return the networks that services may have, as Docker describes them."""
     with engine_api.translated("networks of the cluster"):
         found = {one["Id"]: one for one in client.networks() if one.get("Scope") == "swarm"}
@@ -59,7 +59,7 @@ def described(client: Any, cluster: Cluster) -> list[dict]:
     return list(found.values())
 
 
-def write(client: Any, plan: Plan, ids: dict) -> float:
+def write(client: Any, plan: Plan, ids: Mapping[str, Mapping[str, str]]) -> float:
     """Create or update a service; return the time of that by the leader's clock."""
     with engine_api.translated(f"service {plan.name}"):
         if plan.service is None:
@@ -73,7 +73,12 @@ def write(client: Any, plan: Plan, ids: dict) -> float:
     )
 
 
-def update(client: Any, service: dict, edit: Callable[[dict], dict], query: str = "") -> float:
+def update(
+    client: Any,
+    service: dict[str, Any],
+    edit: Callable[[dict[str, Any]], dict[str, Any]],
+    query: str = "",
+) -> float:
     """
     Update a service to what ``edit`` makes of its spec; return the time by the leader's clock.
 
@@ -92,14 +97,14 @@ def update(client: Any, service: dict, edit: Callable[[dict], dict], query: str 
     return _updated_at(client, name)
 
 
-def force(client: Any, service: dict) -> float:
+def force(client: Any, service: dict[str, Any]) -> float:
     """Start the tasks of a service again with the same spec; return the time of the update."""
     return update(client, service, service_spec.forced)
 
 
-def find(client: Any, name: str) -> dict:
+def find(client: Any, name: str) -> dict[str, Any]:
     """Return a service; raise an error if the cluster has none of this name."""
-    services = {one["Spec"]["Name"]: one for one in client.services()}
+    services: dict[str, dict[str, Any]] = {one["Spec"]["Name"]: one for one in client.services()}
     if name not in services:
         hint = faults.suggest(name, services)
         raise errors.SwarmError(f"the cluster has no service {name}{hint}")
@@ -114,14 +119,14 @@ def _updated_at(client: Any, name: str) -> float:
     return time.time()
 
 
-def _post(client: Any, path: str, body: dict) -> None:
+def _post(client: Any, path: str, body: dict[str, Any]) -> None:
     image = body["TaskTemplate"]["ContainerSpec"]["Image"]
     # The managers pass the login on to the nodes that pull the image.
     headers = engine_api.registry_login(client, image)
     engine_api.post(client, path, json=body, headers=headers)
 
 
-def remove(client: Any, name: str, timeout: float, test: bool = False) -> dict:
+def remove(client: Any, name: str, timeout: float, test: bool = False) -> dict[str, Any]:
     """Remove a service, and wait until its tasks are gone; return what changed."""
     with engine_api.translated(f"service {name}"):
         found = [one for one in client.services() if one["Spec"]["Name"] == name]

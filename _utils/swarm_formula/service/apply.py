@@ -16,6 +16,7 @@ from swarm_formula.salt.dry_run import NOTHING_PENDING, Pending
 from swarm_formula.service import api, rollout, secrets_configs
 from swarm_formula.service import digests as service_digests
 from swarm_formula.service.api import Plan
+from swarm_formula.service.secrets_configs import Objects
 from swarm_formula.service.watch import Watched, watch
 from swarm_formula.spec import option_table, service_modes, service_options, service_spec
 
@@ -23,7 +24,9 @@ _log = logging.getLogger(__name__)
 _UPDATE = "update"
 
 
-def pending(salt: Mapping[str, Callable], context: MutableMapping, test: bool) -> Pending:
+def pending(
+    salt: Mapping[str, Callable[..., Any]], context: MutableMapping[str, Any], test: bool
+) -> Pending:
     """Return what earlier states of a dry run would have made, from the pillar and besides it."""
     if not test:
         return NOTHING_PENDING
@@ -35,7 +38,7 @@ def pending(salt: Mapping[str, Callable], context: MutableMapping, test: bool) -
     return dry_run.merged(dry_run.noted(context, test), of_pillar)
 
 
-def noting(context: MutableMapping, key: str) -> Callable[[str], None]:
+def noting(context: MutableMapping[str, Any], key: str) -> Callable[[str], None]:
     """Return a function that logs a warning, and keeps it in ``__context__`` for the states."""
 
     def warn(text: str) -> None:
@@ -54,7 +57,7 @@ class Run(NamedTuple):
     warn: Callable[[str], None] = _log.warning  # called with each warning
 
 
-def apply(client: Any, wanted: Mapping[str, dict], run: Run) -> dict[str, dict]:
+def apply(client: Any, wanted: Mapping[str, dict[str, Any]], run: Run) -> dict[str, dict[str, Any]]:
     """
     Ensure services have the wanted options, and run; return what changed, by service.
 
@@ -90,7 +93,7 @@ def apply(client: Any, wanted: Mapping[str, dict], run: Run) -> dict[str, dict]:
     return changes
 
 
-def restart(client: Any, name: str, timeout: float, test: bool = False) -> dict:
+def restart(client: Any, name: str, timeout: float, test: bool = False) -> dict[str, Any]:
     """Start the tasks of a service again with the same spec, and wait; return what changed."""
     with engine_api.translated(f"service {name}"):
         service = api.find(client, name)
@@ -105,7 +108,7 @@ def restart(client: Any, name: str, timeout: float, test: bool = False) -> dict:
     return changes
 
 
-def scale(client: Any, name: str, replicas: int, timeout: float) -> dict:
+def scale(client: Any, name: str, replicas: int, timeout: float) -> dict[str, Any]:
     """Set the number of tasks of a replicated service, and wait; return what changed."""
     with engine_api.translated(f"service {name}"):
         service = api.find(client, name)
@@ -116,7 +119,7 @@ def scale(client: Any, name: str, replicas: int, timeout: float) -> dict:
     return apply(client, {name: wanted}, run).get(name, {})
 
 
-def rollback(client: Any, name: str, timeout: float) -> dict:
+def rollback(client: Any, name: str, timeout: float) -> dict[str, Any]:
     """Return a service to its previous spec, and wait; return what changed, by option."""
     with engine_api.translated(f"service {name}"):
         service = api.find(client, name)
@@ -139,7 +142,9 @@ def rollback(client: Any, name: str, timeout: float) -> dict:
     return changes
 
 
-def promised(wanted: Mapping[str, dict], versions: Mapping[str, Mapping[str, str]]) -> dict:
+def promised(
+    wanted: Mapping[str, dict[str, Any]], versions: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, Any]]:
     """Return the changes that will be made in a cluster that does not exist yet."""
     return {
         name: service_spec.shown(service_spec.created(service_spec.versioned(options, versions)))
@@ -150,7 +155,7 @@ def promised(wanted: Mapping[str, dict], versions: Mapping[str, Mapping[str, str
 # ---- what has to be done
 
 
-def check(client: Any, wanted: Mapping[str, dict], run: Run) -> None:
+def check(client: Any, wanted: Mapping[str, dict[str, Any]], run: Run) -> None:
     """Raise an error if Docker would refuse services, or take them for something else."""
     files = {kind: secrets_configs.objects(client, kind) for kind in service_options.FILES}
     cluster = api.look(client)
@@ -158,7 +163,7 @@ def check(client: Any, wanted: Mapping[str, dict], run: Run) -> None:
     _refuse(cluster, wanted, networks, files, _versions(files, run))
 
 
-def _versions(files: dict, run: Run) -> dict[str, dict]:
+def _versions(files: Mapping[str, Objects], run: Run) -> dict[str, dict[str, str]]:
     return {
         kind: {**secrets_configs.current(found), **run.pending.versions.get(kind, {})}
         for kind, found in files.items()
@@ -166,7 +171,11 @@ def _versions(files: dict, run: Run) -> dict[str, dict]:
 
 
 def _plans(
-    client: Any, cluster: api.Cluster, wanted: Mapping[str, dict], files: dict, run: Run
+    client: Any,
+    cluster: api.Cluster,
+    wanted: Mapping[str, dict[str, Any]],
+    files: Mapping[str, Objects],
+    run: Run,
 ) -> list[Plan]:
     names = api.networks(client, cluster)
     versions = _versions(files, run)
@@ -183,7 +192,11 @@ def _plans(
 
 
 def _plan(
-    name: str, wanted: dict, service: dict | None, names: dict[str, str], cluster: api.Cluster
+    name: str,
+    wanted: dict[str, Any],
+    service: dict[str, Any] | None,
+    names: dict[str, str],
+    cluster: api.Cluster,
 ) -> Plan:
     if service is None:
         return Plan(name, wanted, None, service_spec.created(wanted))
@@ -197,10 +210,10 @@ def _plan(
 
 def _refuse(
     cluster: api.Cluster,
-    wanted: Mapping[str, dict],
+    wanted: Mapping[str, dict[str, Any]],
     networks: set[str],
-    files: dict,
-    versions: dict[str, dict],
+    files: Mapping[str, Objects],
+    versions: Mapping[str, Mapping[str, str]],
 ) -> None:
     known = {
         "networks": {*networks, "host", "bridge", "none"},
@@ -210,7 +223,9 @@ def _refuse(
     option_table.refuse([fault for each in found for fault in each], unchanged=True)
 
 
-def _faults(name: str, wanted: dict, service: dict | None, known: dict[str, set]) -> list[Fault]:
+def _faults(
+    name: str, wanted: dict[str, Any], service: dict[str, Any] | None, known: Mapping[str, set[str]]
+) -> list[Fault]:
     """Return what Docker would refuse, or would do to another effect, as the cluster is now."""
     path, found = f"service {name}", []
     if service is None and "image" not in wanted:
@@ -231,7 +246,9 @@ def _faults(name: str, wanted: dict, service: dict | None, known: dict[str, set]
     return found
 
 
-def _report_waits(cluster: api.Cluster, plans: list[Plan], changes: dict) -> None:
+def _report_waits(
+    cluster: api.Cluster, plans: list[Plan], changes: dict[str, dict[str, Any]]
+) -> None:
     """In a dry run with nothing to change, raise an error if services do not run."""
     waits = [
         f"service {plan.name}: {missing}"

@@ -33,7 +33,7 @@ class Resolver:
         self._failed: dict[str, tuple[str, list[str]]] = {}  # registry: first reason, images
         self._away: set[str] = set()
 
-    def options(self, wanted: dict, service: dict | None) -> dict:
+    def options(self, wanted: dict[str, Any], service: dict[str, Any] | None) -> dict[str, Any]:
         """
         Return the options of a service with the digest of its image, if it is to be resolved.
 
@@ -94,8 +94,9 @@ def _ask(client: Any, image: str) -> str:
         return (answer.get("Descriptor") or {}).get("digest") or ""
 
 
-def _image_of(service: dict) -> str:
+def _image_of(service: dict[str, Any]) -> str:
     spec: Any = service["Spec"]
     for key in _IMAGE:
         spec = spec[key]
-    return spec
+    image: str = spec
+    return image

@@ -6,12 +6,13 @@ Only what differs from Docker's defaults is in it. What the formula would refuse
 
 import base64
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarm_formula.cluster import node_info, spec
 from swarm_formula.core import checks
 from swarm_formula.docker import networks as docker_networks
 from swarm_formula.service import secrets_configs
+from swarm_formula.service.secrets_configs import Objects
 from swarm_formula.spec import service_spec
 
 # Options that the driver adds itself.
@@ -23,15 +24,15 @@ _CONFIGS = "configs"
 class Found(NamedTuple):
     """What a cluster has."""
 
-    cluster: dict  # as ``/swarm`` has it
-    nodes: list[dict]
+    cluster: dict[str, Any]  # as ``/swarm`` has it
+    nodes: list[dict[str, Any]]
     minions: Mapping[str, str]  # {node ID: minion ID}, for the nodes of which it is known
-    services: Mapping[str, dict]  # by name
-    networks: list[dict]
-    files: Mapping[str, Mapping[str, dict]]  # {"secrets": {name in Docker: secret}, "configs": ...}
+    services: Mapping[str, dict[str, Any]]  # by name
+    networks: list[dict[str, Any]]
+    files: Mapping[str, Objects]  # {"secrets": {name in Docker: secret}, "configs": ...}
 
 
-def pillar(found: Found) -> dict:
+def pillar(found: Found) -> dict[str, Any]:
     """
     Return the pillar ``swarm`` of a cluster.
 
@@ -56,9 +57,9 @@ def pillar(found: Found) -> dict:
 # ---- nodes
 
 
-def _nodes(found: Found) -> dict:
+def _nodes(found: Found) -> dict[str, Any]:
     """Return the managers, and the labels and the availability of nodes."""
-    named: dict[str, dict] = {}
+    named: dict[str, dict[str, Any]] = {}
     # A host that was set up again has a former node of its name, which is down.
     for node in sorted(found.nodes, key=lambda one: not node_info.is_away(one)):
         name = found.minions.get(node["ID"]) or node["Description"].get("Hostname") or ""
@@ -70,7 +71,7 @@ def _nodes(found: Found) -> dict:
     return {"managers": managers, "nodes": members}
 
 
-def _node(node: dict) -> dict:
+def _node(node: dict[str, Any]) -> dict[str, Any]:
     labels = node["Spec"].get("Labels") or {}
     kept = {
         key: one
@@ -87,7 +88,7 @@ def _node(node: dict) -> dict:
 # ---- networks, configs, services
 
 
-def _is_users(network: dict) -> bool:
+def _is_users(network: dict[str, Any]) -> bool:
     """Check whether a network is one of the cluster that a user has made."""
     return (
         network.get("Scope") == "swarm"
@@ -96,13 +97,13 @@ def _is_users(network: dict) -> bool:
     )
 
 
-def _network(network: dict) -> dict:
+def _network(network: dict[str, Any]) -> dict[str, Any]:
     found = docker_networks.current(network)
     found["options"] = {key: one for key, one in found["options"].items() if key != _OF_DRIVER}
     return {key: one for key, one in found.items() if one}
 
 
-def _configs(found: Mapping[str, dict]) -> dict[str, dict]:
+def _configs(found: Objects) -> dict[str, dict[str, Any]]:
     """Return the configs that the formula has made, with their contents if these are texts."""
     result = {}
     for name in sorted(secrets_configs.current(found)):
@@ -121,7 +122,7 @@ def _text(data: str) -> str:
         return ""
 
 
-def _service(found: dict, files: Mapping[str, Mapping[str, dict]]) -> dict:
+def _service(found: dict[str, Any], files: Mapping[str, Objects]) -> dict[str, Any]:
     options = service_spec.options_of(found)
     for kind in files.keys() & options.keys():
         current = secrets_configs.current(files[kind])
@@ -139,9 +140,9 @@ def _service(found: dict, files: Mapping[str, Mapping[str, dict]]) -> dict:
     return nested(options)
 
 
-def nested(options: Mapping[str, object]) -> dict:
+def nested(options: Mapping[str, object]) -> dict[str, Any]:
     """Return options by dotted names in sections, as users write them."""
-    result: dict = {}
+    result: dict[str, Any] = {}
     for name, value in options.items():
         head, dot, rest = name.partition(".")
         if dot:

@@ -11,7 +11,7 @@ from swarm_formula.docker import engine_api
 from swarm_formula.service import api, rollout, task_log, watch
 
 
-def run(client: Any, name: str, timeout: float, lines: int) -> dict:
+def run(client: Any, name: str, timeout: float, lines: int) -> dict[str, Any]:
     """
     Run a job again and wait until it ends; return whether it has completed, and its tasks.
 
@@ -39,7 +39,7 @@ def run(client: Any, name: str, timeout: float, lines: int) -> dict:
     }
 
 
-def check(client: Any, name: str) -> dict:
+def check(client: Any, name: str) -> dict[str, Any]:
     """Return what a run will return, without the result; raise an error if it is no job."""
     service = api.look(client).services.get(name)
     if service:
@@ -47,12 +47,12 @@ def check(client: Any, name: str) -> dict:
     return promised(name)
 
 
-def promised(name: str) -> dict:
+def promised(name: str) -> dict[str, Any]:
     """Return what the run of a job will return, without the result."""
     return {"job": name, "completed": None, "why not": "", "tasks": []}
 
 
-def _refuse_others(service: dict) -> None:
+def _refuse_others(service: dict[str, Any]) -> None:
     if not rollout.is_job(service):
         raise errors.SettingsError(
             f"service {service['Spec']['Name']} is no job, but {rollout.mode(service)}: to"

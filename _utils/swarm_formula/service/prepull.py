@@ -6,10 +6,11 @@ Swarm mode only: in classic mode, the old container runs on while the new image 
 
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from swarm_formula.cluster import node_info
 from swarm_formula.core import errors, member_rules
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import images as docker_images
 from swarm_formula.docker.images import Archive
 from swarm_formula.service import unplaced
@@ -17,7 +18,7 @@ from swarm_formula.service import unplaced
 _CHANGE = {"old": "absent", "new": "present"}
 
 
-def wanted(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Archive | None]:
+def wanted(settings: Settings, info: Mapping[str, Any]) -> dict[str, Archive | None]:
     """
     Return the images that this node gets, each with its archive if it is not pulled.
 
@@ -33,7 +34,7 @@ def wanted(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Ar
     }
 
 
-def _node(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict:
+def _node(settings: Settings, info: Mapping[str, Any]) -> dict[str, Any]:
     """Return this node as the managers list it, by the pillar: workers cannot ask for it."""
     labels = member_rules.settings_of(settings["id"], settings["nodes"])["labels"]
     role = node_info.MANAGER if settings["is_manager"] else node_info.WORKER
@@ -51,7 +52,7 @@ def _node(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict:
     }
 
 
-def promised(images: Mapping[str, Archive | None]) -> dict[str, dict]:
+def promised(images: Mapping[str, Archive | None]) -> dict[str, dict[str, Any]]:
     """Return the changes that will be made on a bare host."""
     return dict.fromkeys(images, _CHANGE)
 
@@ -59,10 +60,10 @@ def promised(images: Mapping[str, Archive | None]) -> dict[str, dict]:
 def apply(
     client: Any,
     images: Mapping[str, Archive | None],
-    fetch: Callable,
+    fetch: Callable[[str], str | Literal[False]],
     timeout: float,
     test: bool = False,
-) -> dict[str, dict]:
+) -> dict[str, dict[str, Any]]:
     """Ensure images are on this host; return what changed. Those that fail stop no others."""
     missing = {name: one for name, one in images.items() if not docker_images.local(client, name)}
     changes, failures = promised(missing), []

@@ -7,7 +7,7 @@ specs is not enough.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarm_formula.cluster import node_info
 from swarm_formula.core import normalize
@@ -40,7 +40,7 @@ class View(NamedTuple):
     over: bool = False  # a job has failed: its tasks are not started again
 
 
-def view(service: dict, tasks: list[dict], nodes: list[dict]) -> View:
+def view(service: dict[str, Any], tasks: list[dict[str, Any]], nodes: list[dict[str, Any]]) -> View:
     """
     Return how the tasks of a service are; ``tasks`` may include those of other services.
 
@@ -73,33 +73,36 @@ def view(service: dict, tasks: list[dict], nodes: list[dict]) -> View:
     return View(wanted, running, update, status.get("Message") or "", missing)
 
 
-def is_due(task: dict) -> bool:
+def is_due(task: dict[str, Any]) -> bool:
     """Check whether a task runs or is to run."""
     return task["DesiredState"] in {RUNNING, "ready", "accepted"}
 
 
-def mode(service: dict) -> str:
+def mode(service: dict[str, Any]) -> str:
     """Return the mode of a service: ``replicated``, ``global``..."""
     return service_values.mode_found(service["Spec"]["Mode"])
 
 
-def is_job(service: dict) -> bool:
+def is_job(service: dict[str, Any]) -> bool:
     """Check whether the tasks of a service are to end."""
     return mode(service) in service_values.JOBS
 
 
-def of_iteration(service: dict, tasks: list[dict]) -> list[dict]:
+def of_iteration(service: dict[str, Any], tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the tasks of the latest run of a job."""
     number = _iteration(service.get("JobStatus"))
     return [one for one in tasks if one["ServiceID"] == service["ID"] and _iteration(one) == number]
 
 
-def _iteration(thing: dict | None) -> int:
+def _iteration(thing: dict[str, Any] | None) -> int:
     # Docker leaves a zero out.
-    return ((thing or {}).get("JobIteration") or {}).get("Index", 0)
+    number: int = ((thing or {}).get("JobIteration") or {}).get("Index", 0)
+    return number
 
 
-def _view_of_job(service: dict, tasks: list[dict], nodes: list[dict]) -> View:
+def _view_of_job(
+    service: dict[str, Any], tasks: list[dict[str, Any]], nodes: list[dict[str, Any]]
+) -> View:
     own = of_iteration(service, tasks)
     done = {
         one["ID"]: normalize.stamp(one["UpdatedAt"])
@@ -116,7 +119,7 @@ def _view_of_job(service: dict, tasks: list[dict], nodes: list[dict]) -> View:
     return View(wanted, done, "", "", missing, _is_over(service, own))
 
 
-def _is_over(service: dict, tasks: list[dict]) -> bool:
+def _is_over(service: dict[str, Any], tasks: list[dict[str, Any]]) -> bool:
     """Check whether a job has failed: no task is due, or one has failed that is not to restart."""
     policy = service["Spec"]["TaskTemplate"].get("RestartPolicy") or {}
     # The managers fill the place of a failed task again, whatever the policy says.
@@ -127,7 +130,7 @@ def _is_over(service: dict, tasks: list[dict]) -> bool:
     return bool(tasks) and not any(_may_complete(one) for one in tasks)
 
 
-def _may_complete(task: dict) -> bool:
+def _may_complete(task: dict[str, Any]) -> bool:
     return task["Status"]["State"] not in unplaced.ENDED and task["DesiredState"] in {
         COMPLETE,
         RUNNING,
@@ -136,23 +139,24 @@ def _may_complete(task: dict) -> bool:
     }
 
 
-def _wanted(service: dict, due: list[dict]) -> int:
+def _wanted(service: dict[str, Any], due: list[dict[str, Any]]) -> int:
     replicated = service["Spec"]["Mode"].get("Replicated")
     if replicated is not None:
-        return replicated.get("Replicas", 1)
+        count: int = replicated.get("Replicas", 1)
+        return count
     # The managers create a task for each node that may run it.
     return len({one.get("NodeID") for one in due})
 
 
-def _is_empty(service: dict, due: list[dict]) -> bool:
+def _is_empty(service: dict[str, Any], due: list[dict[str, Any]]) -> bool:
     return mode(service) == "global" and not due
 
 
-def _is_current(task: dict, service: dict) -> bool:
+def _is_current(task: dict[str, Any], service: dict[str, Any]) -> bool:
     return _essence(task["Spec"]) == _essence(service["Spec"]["TaskTemplate"])
 
 
-def _essence(spec: dict) -> dict:
+def _essence(spec: dict[str, Any]) -> dict[str, Any]:
     return {key: _filled(one) for key, one in spec.items() if key not in _IRRELEVANT and one}
 
 
@@ -163,7 +167,10 @@ def _filled(value: object) -> object:
 
 
 def causes(
-    service: dict, tasks: list[dict], nodes: list[dict], running: Mapping[str, float] = {}
+    service: dict[str, Any],
+    tasks: list[dict[str, Any]],
+    nodes: list[dict[str, Any]],
+    running: Mapping[str, float] = {},
 ) -> list[str]:
     """
     Return why tasks of a service do not run: their own errors, with the names of their nodes.
@@ -176,7 +183,11 @@ def causes(
 
 
 def _causes(
-    service: dict, own: list[dict], nodes: list[dict], running: Mapping[str, float], every: list
+    service: dict[str, Any],
+    own: list[dict[str, Any]],
+    nodes: list[dict[str, Any]],
+    running: Mapping[str, float],
+    every: list[dict[str, Any]],
 ) -> list[str]:
     found: dict[str, list[str]] = {}
     for place in _places(own, service):
@@ -188,7 +199,9 @@ def _causes(
     return [*texts[:_MOST], *more, *unplaced.reasons(service, own, every, nodes)]
 
 
-def errors(service: dict, tasks: list[dict], nodes: list[dict], since: float) -> list[str]:
+def errors(
+    service: dict[str, Any], tasks: list[dict[str, Any]], nodes: list[dict[str, Any]], since: float
+) -> list[str]:
     """Return the errors of tasks that were created after ``since``, whatever spec they had."""
     failed = [
         one
@@ -200,9 +213,9 @@ def errors(service: dict, tasks: list[dict], nodes: list[dict], since: float) ->
     return _causes(service, failed, nodes, {}, tasks) if failed else []
 
 
-def _places(tasks: list[dict], service: dict) -> Iterator[list[dict]]:
+def _places(tasks: list[dict[str, Any]], service: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
     """Yield the tasks of each slot, or of each node for a global service, the newest first."""
-    slots: dict[object, list[dict]] = {}
+    slots: dict[object, list[dict[str, Any]]] = {}
     for task in sorted(tasks, key=lambda one: one["CreatedAt"], reverse=True):
         key = task.get("NodeID") if mode(service).startswith("global") else task.get("Slot", 0)
         slots.setdefault(key, []).append(task)
@@ -211,7 +224,7 @@ def _places(tasks: list[dict], service: dict) -> Iterator[list[dict]]:
             yield slot
 
 
-def _told(place: list[dict], service: dict) -> tuple[dict, str]:
+def _told(place: list[dict[str, Any]], service: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """Return the task of a slot that tells most about its state, and what it tells."""
     # The error of a task with a former spec has nothing to do with how the wanted one starts.
     current = [one for one in place if _is_current(one, service)]
@@ -223,10 +236,10 @@ def _told(place: list[dict], service: dict) -> tuple[dict, str]:
     return current[0], f"is {current[0]['Status']['State']} ({current[0]['Status'].get('Message')})"
 
 
-def _title(service: dict, task: dict, nodes: list[dict]) -> str:
+def _title(service: dict[str, Any], task: dict[str, Any], nodes: list[dict[str, Any]]) -> str:
     name = service["Spec"]["Name"]
     name += f".{task['Slot']}" if task.get("Slot") else ""
-    node = node_info.by_id(nodes).get(task.get("NodeID"))
+    node = node_info.by_id(nodes).get(task.get("NodeID") or "")
     return f"{name} on {node['Description'].get('Hostname') or node['ID']}" if node else name
 
 
@@ -235,7 +248,9 @@ def _joined(titles: list[str]) -> str:
     return f"{shown} and {len(titles) - _MOST} more" if len(titles) > _MOST else shown
 
 
-def task_row(service: dict, task: dict, nodes: list[dict]) -> dict:
+def task_row(
+    service: dict[str, Any], task: dict[str, Any], nodes: list[dict[str, Any]]
+) -> dict[str, Any]:
     """Return a task for a list: its name and node, state, exit code, and error."""
     status = task["Status"]
     return {
@@ -246,13 +261,15 @@ def task_row(service: dict, task: dict, nodes: list[dict]) -> dict:
     }
 
 
-def newest(service: dict, tasks: list[dict]) -> list[dict]:
+def newest(service: dict[str, Any], tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the newest task of each slot, or of each node."""
     tasks = [one for one in tasks if one["ServiceID"] == service["ID"]]
     return [place[0] for place in _places(tasks, service)]
 
 
-def history(service: dict, tasks: list[dict], nodes: list[dict]) -> list[dict]:
+def history(
+    service: dict[str, Any], tasks: list[dict[str, Any]], nodes: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """Return all tasks of a service for a list, by their slots, the newest first."""
     tasks = [one for one in tasks if one["ServiceID"] == service["ID"]]
     return [
@@ -267,7 +284,9 @@ def history(service: dict, tasks: list[dict], nodes: list[dict]) -> list[dict]:
     ]
 
 
-def row(service: dict, tasks: list[dict], nodes: list[dict]) -> dict:
+def row(
+    service: dict[str, Any], tasks: list[dict[str, Any]], nodes: list[dict[str, Any]]
+) -> dict[str, Any]:
     """Return a service for a list: mode, image, tasks wanted and running, why not all run."""
     found = view(service, tasks, nodes)
     return {
@@ -282,7 +301,8 @@ def row(service: dict, tasks: list[dict], nodes: list[dict]) -> dict:
     }
 
 
-def _since(service: dict, tasks: list[dict]) -> str:
+def _since(service: dict[str, Any], tasks: list[dict[str, Any]]) -> str:
     """Return when a task of a service last changed its state, or else the service itself."""
     found = [one["Status"].get("Timestamp") or one["UpdatedAt"] for one in newest(service, tasks)]
-    return max(found, default=service["UpdatedAt"])[:19]
+    latest: str = max(found, default=service["UpdatedAt"])
+    return latest[:19]

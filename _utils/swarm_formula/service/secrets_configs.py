@@ -34,6 +34,10 @@ _SOURCE = re.compile(r"salt://\S+|sdb://[^/\s]+/\S+|/\S+")
 _MOST = 100
 
 
+# Secrets or configs by their names in Docker, as it describes them.
+Objects = Mapping[str, dict[str, Any]]
+
+
 class Kind(NamedTuple):
     """Secrets or configs."""
 
@@ -83,7 +87,7 @@ OPTIONS = {
 }
 
 
-def conflicts(given: dict, path: str) -> Iterator[Fault]:
+def conflicts(given: dict[str, Any], path: str) -> Iterator[Fault]:
     """Find out whether exactly one of ``content`` and ``source`` is given."""
     if bool(given.get("content")) == bool(given.get("source")):
         yield Fault(path, "not one of them", "either 'content' or 'source'")
@@ -105,19 +109,25 @@ def check_name(value: object) -> str | None:
     return None if good else f"letters, digits, '_', '.' and '-', no longer than {_LONGEST}"
 
 
-def given(salt: Mapping[str, Callable], kind: str, name: str, spec: dict, what: str = "") -> Wanted:
+def given(
+    salt: Mapping[str, Callable[..., Any]],
+    kind: str,
+    name: str,
+    spec: dict[str, Any],
+    what: str = "",
+) -> Wanted:
     """Return a secret or config with its content; raise an error if an option is wrong."""
     what = what or f"{KINDS[kind].word} {name}"
     options, faults = option_table.parse(spec, OPTIONS, what)
     if want := check_name(name):
         faults.append(Fault(what, name, want))
     option_table.refuse([*faults, *conflicts(options, what)])
-    content, source = spec.get("content"), options.get("source")
-    loaded = content.encode() if content else load(salt, source, what)
+    content = spec.get("content")
+    loaded = content.encode() if content else load(salt, options["source"], what)
     return Wanted(kind, name, loaded, options.get("keep", LEAST))
 
 
-def load(salt: Mapping[str, Callable], source: str, what: str) -> bytes:
+def load(salt: Mapping[str, Callable[..., Any]], source: str, what: str) -> bytes:
     """Return a content exactly as it is in its file; ``sdb`` keeps texts."""
     if source.startswith("sdb://"):
         return secret_store.load(salt, source, path=what).encode()
@@ -129,13 +139,13 @@ def load(salt: Mapping[str, Callable], source: str, what: str) -> bytes:
         raise errors.SwarmError(f"{what}: {source} cannot be read: {reason}") from None
 
 
-def of_pillar(salt: Mapping[str, Callable], pillar: Any, kind: str) -> list[Wanted]:
+def of_pillar(salt: Mapping[str, Callable[..., Any]], pillar: Any, kind: str) -> list[Wanted]:
     """Return the secrets or configs of the pillar ``swarm`` with their contents."""
     found = normalize.plain(pillar).get(kind) or {}
     return [given(salt, kind, name, one, f"swarm:{kind}:{name}") for name, one in found.items()]
 
 
-def apply_all(client: Any, wanted: list[Wanted], test: bool = False) -> dict:
+def apply_all(client: Any, wanted: list[Wanted], test: bool = False) -> dict[str, dict[str, Any]]:
     """Ensure several are as wanted; nothing is changed if one of them is refused."""
     changes = {one.name: apply(client, one, test=True) for one in wanted}
     if not test:
@@ -143,7 +153,7 @@ def apply_all(client: Any, wanted: list[Wanted], test: bool = False) -> dict:
     return {name: one for name, one in changes.items() if one}
 
 
-def promised(wanted: list[Wanted]) -> dict:
+def promised(wanted: list[Wanted]) -> dict[str, dict[str, Any]]:
     """Return the changes that will be made in a cluster that does not exist yet."""
     return {
         one.name: {"version": {"old": None, "new": version(one.kind, one.name, one.content)}}
@@ -165,24 +175,24 @@ def version(kind: str, name: str, content: bytes) -> str:
     return f"{name}-{digest}"
 
 
-def objects(client: Any, kind: str) -> dict[str, dict]:
+def objects(client: Any, kind: str) -> dict[str, dict[str, Any]]:
     """Return all secrets or configs of the cluster, by their names in Docker."""
     listed = client.secrets if kind == "secrets" else client.configs
     with engine_api.translated(kind):
         return {one["Spec"]["Name"]: one for one in listed() or []}
 
 
-def labels_of(one: dict) -> dict[str, str]:
+def labels_of(one: dict[str, Any]) -> dict[str, str]:
     """Return the labels of a secret or config, as Docker describes it."""
     return one["Spec"].get("Labels") or {}
 
 
-def _serial(one: dict) -> int:
+def _serial(one: dict[str, Any]) -> int:
     text = labels_of(one).get(SERIAL, "")
     return int(text) if text.isdigit() else 0
 
 
-def versions(found: Mapping[str, dict], name: str) -> list[dict]:
+def versions(found: Objects, name: str) -> list[dict[str, Any]]:
     """Return the versions of one name, the latest first."""
     ours = [one for one in found.values() if labels_of(one).get(NAME) == name]
     return sorted(ours, key=_serial, reverse=True)
@@ -197,18 +207,18 @@ def listed(client: Any, kind: str) -> dict[str, list[str]]:
     }
 
 
-def current(found: Mapping[str, dict]) -> dict[str, str]:
+def current(found: Objects) -> dict[str, str]:
     """Return ``{name in pillar: name of its latest version in Docker}``."""
-    names = {labels_of(one).get(NAME) for one in found.values()} - {None}
+    names = {labels[NAME] for labels in map(labels_of, found.values()) if NAME in labels}
     return {name: versions(found, name)[0]["Spec"]["Name"] for name in names}
 
 
-def names(found: Mapping[str, dict]) -> dict[str, str]:
+def names(found: Objects) -> dict[str, str]:
     """Return ``{name in Docker: name in pillar}`` of all versions."""
     return {key: labels_of(one)[NAME] for key, one in found.items() if NAME in labels_of(one)}
 
 
-def apply(client: Any, one: Wanted, test: bool = False) -> dict:
+def apply(client: Any, one: Wanted, test: bool = False) -> dict[str, Any]:
     """Ensure the latest version of a name has this content; return what changed."""
     _check_size(one)
     found = objects(client, one.kind)
@@ -234,7 +244,7 @@ def _check_size(one: Wanted) -> None:
         )
 
 
-def _check_ours(one: Wanted, there: dict | None) -> None:
+def _check_ours(one: Wanted, there: dict[str, Any] | None) -> None:
     if there and labels_of(there).get(NAME) != one.name:
         word = KINDS[one.kind].word
         raise errors.SwarmError(
@@ -243,7 +253,7 @@ def _check_ours(one: Wanted, there: dict | None) -> None:
         )
 
 
-def _put(client: Any, one: Wanted, labels: dict, there: dict | None) -> None:
+def _put(client: Any, one: Wanted, labels: dict[str, str], there: dict[str, Any] | None) -> None:
     """Create a version, or make one that is there the latest."""
     about = KINDS[one.kind]
     with engine_api.translated(f"{about.word} {one.name}"):
@@ -258,13 +268,13 @@ def _put(client: Any, one: Wanted, labels: dict, there: dict | None) -> None:
         engine_api.post(client, path, json=body)
 
 
-def _collect(client: Any, kind: str, old: list[dict], test: bool) -> dict:
+def _collect(client: Any, kind: str, old: list[dict[str, Any]], test: bool) -> dict[str, Any]:
     """Remove versions that no service and no task uses; return what changed."""
     names = discard(client, kind, old, test)
     return {"old versions": {"old": names, "new": []}} if names else {}
 
 
-def discard(client: Any, kind: str, objects: list[dict], test: bool = False) -> list[str]:
+def discard(client: Any, kind: str, objects: list[dict[str, Any]], test: bool = False) -> list[str]:
     """Remove those of some objects that no service and no task uses; return their names."""
     used = _used(client, kind) if objects else set()
     unused = [one for one in objects if one["ID"] not in used]
@@ -291,13 +301,13 @@ def _used(client: Any, kind: str, gone: Container[str] = ()) -> set[str]:
     return {one for each in specs for one in ids_of(kind, each)}
 
 
-def ids_of(kind: str, task: dict) -> set[str]:
+def ids_of(kind: str, task: dict[str, Any]) -> set[str]:
     """Return the IDs of the secrets or configs that the spec of a task refers to."""
     about = KINDS[kind]
     return {one[about.id] for one in (task.get("ContainerSpec") or {}).get(about.key) or []}
 
 
-def _delete(client: Any, kind: str, one: dict) -> None:
+def _delete(client: Any, kind: str, one: dict[str, Any]) -> None:
     delete = client.remove_secret if kind == "secrets" else client.remove_config
     with engine_api.translated(f"{KINDS[kind].word} {one['Spec']['Name']}"):
         engine_api.found(delete, one["ID"])
@@ -305,7 +315,7 @@ def _delete(client: Any, kind: str, one: dict) -> None:
 
 def remove(
     client: Any, kind: str, name: str, test: bool = False, gone: Container[str] = ()
-) -> dict:
+) -> dict[str, Any]:
     """
     Remove all versions of a name; refused while a service uses one. Return what changed.
 

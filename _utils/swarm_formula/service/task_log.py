@@ -14,8 +14,12 @@ _HEADER = 8
 
 
 def rows(
-    client: Any, service: dict, tasks: list[dict], nodes: list[dict], lines: int
-) -> list[dict]:
+    client: Any,
+    service: dict[str, Any],
+    tasks: list[dict[str, Any]],
+    nodes: list[dict[str, Any]],
+    lines: int,
+) -> list[dict[str, Any]]:
     """Return a row for each of these tasks of a service, with the last lines of its log."""
     return [
         {
@@ -26,7 +30,7 @@ def rows(
     ]
 
 
-def last_lines(client: Any, task: dict, lines: int) -> list[str]:
+def last_lines(client: Any, task: dict[str, Any], lines: int) -> list[str]:
     """Return the last lines of a task's log; if it cannot be read, the reason in its place."""
     path = f"/tasks/{task['ID']}/logs?stdout=1&stderr=1&tail={lines}"
     try:

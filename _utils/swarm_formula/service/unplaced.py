@@ -6,7 +6,7 @@ Docker only counts the nodes that one of its filters has left out.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # States of tasks that hold nothing on their node.
 ENDED = {"complete", "shutdown", "failed", "rejected", "remove", "orphaned"}
@@ -31,7 +31,12 @@ class _Resource(NamedTuple):
 _RESOURCES = (_Resource("NanoCPUs", "CPUs"), _Resource("MemoryBytes", "of memory"))
 
 
-def reasons(service: dict, tasks: list[dict], every: list[dict], nodes: list[dict]) -> list[str]:
+def reasons(
+    service: dict[str, Any],
+    tasks: list[dict[str, Any]],
+    every: list[dict[str, Any]],
+    nodes: list[dict[str, Any]],
+) -> list[str]:
     """
     Return what no node has or satisfies, if tasks wait for a node.
 
@@ -57,7 +62,7 @@ def reasons(service: dict, tasks: list[dict], every: list[dict], nodes: list[dic
     fit = [node for node in usable if all(satisfies(node, one) for one in wishes)]
     if wishes and not fit:
         return [f"no node satisfies all of {', '.join(wishes)}"]
-    found = []
+    found: list[str] = []
     if any("insufficient resources" in one for one in errors):
         found += _lacking(task, fit, every)
     if any("port already in use" in one for one in errors):
@@ -65,7 +70,9 @@ def reasons(service: dict, tasks: list[dict], every: list[dict], nodes: list[dic
     return found
 
 
-def _lacking(task: dict, nodes: list[dict], every: list[dict]) -> Iterator[str]:
+def _lacking(
+    task: dict[str, Any], nodes: list[dict[str, Any]], every: list[dict[str, Any]]
+) -> Iterator[str]:
     """Yield the resources of which no node has as much left as a task reserves."""
     reserved = (task.get("Resources") or {}).get("Reservations") or {}
     for one in _RESOURCES:
@@ -85,11 +92,11 @@ def _lacking(task: dict, nodes: list[dict], every: list[dict]) -> Iterator[str]:
         )
 
 
-def _has(node: dict, key: str) -> int:
+def _has(node: dict[str, Any], key: str) -> int:
     return ((node.get("Description") or {}).get("Resources") or {}).get(key) or 0
 
 
-def _left(node: dict, key: str, every: list[dict]) -> int:
+def _left(node: dict[str, Any], key: str, every: list[dict[str, Any]]) -> int:
     """Return how much of a resource the tasks on a node have not reserved."""
     return _has(node, key) - sum(
         ((task["Spec"].get("Resources") or {}).get("Reservations") or {}).get(key) or 0
@@ -98,13 +105,14 @@ def _left(node: dict, key: str, every: list[dict]) -> int:
     )
 
 
-def _name(node: dict) -> str:
-    return (node.get("Description") or {}).get("Hostname") or node["ID"]
+def _name(node: dict[str, Any]) -> str:
+    name: str = (node.get("Description") or {}).get("Hostname") or node["ID"]
+    return name
 
 
-def _ports(service: dict) -> Iterator[str]:
+def _ports(service: dict[str, Any]) -> Iterator[str]:
     """Yield the ports that a service publishes on the nodes themselves."""
-    ports: list[Mapping] = (service["Spec"].get("EndpointSpec") or {}).get("Ports") or []
+    ports: list[Mapping[str, Any]] = (service["Spec"].get("EndpointSpec") or {}).get("Ports") or []
     texts = [
         f"{one['PublishedPort']}/{one.get('Protocol', 'tcp')}"
         for one in ports
@@ -114,7 +122,7 @@ def _ports(service: dict) -> Iterator[str]:
         yield f"on each of these nodes, a task already has one of its ports {', '.join(texts)}"
 
 
-def satisfies(node: dict, constraint: str) -> bool:
+def satisfies(node: dict[str, Any], constraint: str) -> bool:
     """Check whether a node satisfies a placement constraint; an unknown one counts as satisfied."""
     match = _CONSTRAINT.fullmatch(constraint.strip())
     if not match:
@@ -125,18 +133,20 @@ def satisfies(node: dict, constraint: str) -> bool:
     return found is None or (found.lower() == wanted.strip().lower()) == (operator == "==")
 
 
-def _attribute(node: dict, name: str) -> str | None:
+def _attribute(node: dict[str, Any], name: str) -> str | None:
     spec, about = node["Spec"], node.get("Description") or {}
     platform = about.get("Platform") or {}
-    for prefix, labels in (
-        ("node.labels.", spec.get("Labels")),
-        ("engine.labels.", (about.get("Engine") or {}).get("Labels")),
-    ):
+    every: dict[str, dict[str, str] | None] = {
+        "node.labels.": spec.get("Labels"),
+        "engine.labels.": (about.get("Engine") or {}).get("Labels"),
+    }
+    for prefix, labels in every.items():
         if name.startswith(prefix):
             return (labels or {}).get(name.removeprefix(prefix), "")
-    return {
+    known: dict[str, str] = {
         "node.id": node["ID"],
         "node.hostname": about.get("Hostname", ""),
         "node.role": spec.get("Role", ""),
         "node.platform.os": platform.get("OS", ""),
-    }.get(name)
+    }
+    return known.get(name)

@@ -46,7 +46,7 @@ class _Watch:
             self._judge_all(lambda one: self._judge(one, cluster, known))
         return f"waiting for {', '.join(self._open)}" if self._open else None
 
-    def _judge_all(self, judge: Callable) -> None:
+    def _judge_all(self, judge: Callable[[Watched], tuple[bool | None, str]]) -> None:
         elapsed = time.monotonic() - self._begun
         for name, one in list(self._open.items()):
             good, why = judge(one)
@@ -57,7 +57,9 @@ class _Watch:
             if good is False:
                 self.failures[name] = why
 
-    def _judge(self, one: Watched, cluster: api.Cluster, known: dict) -> tuple[bool | None, str]:
+    def _judge(
+        self, one: Watched, cluster: api.Cluster, known: dict[str, str]
+    ) -> tuple[bool | None, str]:
         """Return whether a service runs as wanted, ``None`` if it may yet; and why not."""
         service = cluster.services.get(one.plan.name)
         if service is None:
@@ -87,7 +89,7 @@ class _Watch:
         now = time.monotonic()
         return now - self._over.setdefault(name, now) >= _OVER
 
-    def _is_steady(self, one: Watched, found: rollout.View, service: dict) -> bool:
+    def _is_steady(self, one: Watched, found: rollout.View, service: dict[str, Any]) -> bool:
         """Check whether all tasks have run for long enough, by this host's clock."""
         if rollout.is_job(service):
             return True

@@ -8,7 +8,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from swarm_formula.core import errors, normalize
@@ -118,12 +118,12 @@ FIELDS = {
 _OF_IMAGE = {"image_source", "image_hash"}
 
 
-def drop_unset(**settings: Any) -> dict:
+def drop_unset(**settings: Any) -> dict[str, Any]:
     """Return the settings that are set, that is, are not ``None``."""
     return {key: value for key, value in settings.items() if value is not None}
 
 
-def wanted(name: str, spec: dict) -> dict:
+def wanted(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return the normalized settings of a container; raise an error for invalid ones."""
     given = {key: value for key, value in drop_unset(**spec).items() if key not in _OF_IMAGE}
     if not isinstance(given.get("image"), str) or not given["image"]:
@@ -149,7 +149,7 @@ def _normal(name: str, key: str, value: Any) -> Any:
         ) from err
 
 
-def current(container: dict) -> dict:
+def current(container: Mapping[str, Any]) -> dict[str, Any]:
     """Return the normalized settings of a container from the output of ``docker inspect``."""
     found = {
         key: field.normal(field.decode(_dig(container, field.path)))
@@ -161,7 +161,7 @@ def current(container: dict) -> dict:
     return {"image": container.get("Image", ""), **found, "mounts": normalize.mounts(binds)}
 
 
-def _binds(mounts: list[dict]) -> list[str]:
+def _binds(mounts: list[dict[str, Any]]) -> list[str]:
     """Return mounts that other tools created in the long syntax, in the short syntax."""
     return [
         f"{mount['Source']}:{mount['Target']}{':ro' if mount.get('ReadOnly') else ''}"
@@ -170,13 +170,13 @@ def _binds(mounts: list[dict]) -> list[str]:
     ]
 
 
-def _dig(data: dict, path: tuple[str, ...]) -> Any:
+def _dig(data: Any, path: tuple[str, ...]) -> Any:
     for key in path:
         data = (data or {}).get(key)
     return data
 
 
-def beyond_image(settings: dict, image: dict | None) -> dict:
+def beyond_image(settings: Mapping[str, Any], image: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return settings without the environment variables and labels that come from the image."""
     base = current({"Config": (image or {}).get("Config") or {}})
     trimmed = dict(settings)
@@ -188,7 +188,7 @@ def beyond_image(settings: dict, image: dict | None) -> dict:
     return trimmed
 
 
-def diff(old: dict, new: dict) -> dict:
+def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``{key: {"old": ..., "new": ...}}`` for every setting in ``new`` that differs."""
     old = dict(old)
     # The daemon adds its own default log options: only the given options can be compared.
@@ -199,7 +199,7 @@ def diff(old: dict, new: dict) -> dict:
     return {key: narrow(old.get(key), value) for key, value in new.items() if old.get(key) != value}
 
 
-def narrow(old: Any, new: Any) -> dict:
+def narrow(old: Any, new: Any) -> dict[str, Any]:
     """Return the old and the new value; of dictionaries, only the entries that differ."""
     if isinstance(old, dict) and isinstance(new, dict):
         same = {key for key in old.keys() & new.keys() if old[key] == new[key]}
@@ -209,9 +209,9 @@ def narrow(old: Any, new: Any) -> dict:
     return {"old": old, "new": new}
 
 
-def body(settings: dict) -> dict:
+def body(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the request body that creates a container with these settings."""
-    request: dict = {"Image": settings["image"], "HostConfig": {}}
+    request: dict[str, Any] = {"Image": settings["image"], "HostConfig": {}}
     for key, field in FIELDS.items():
         if key not in settings or (key == "command" and not settings[key]):
             continue
@@ -223,23 +223,23 @@ def body(settings: dict) -> dict:
     return request
 
 
-def update_body(settings: dict) -> dict:
+def update_body(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the request body that updates these settings of an existing container."""
-    host = body({"image": "", **settings})["HostConfig"]
+    host: dict[str, Any] = body({"image": "", **settings})["HostConfig"]
     if "Memory" in host:
         # Docker refuses memory above the old memory-swap limit, by default twice the memory.
         host["MemorySwap"] = 2 * host["Memory"]
     return host
 
 
-def in_place(changes: dict) -> bool:
+def in_place(changes: Mapping[str, Any]) -> bool:
     """Check whether Docker can make these changes in the existing container."""
     # In an update, Docker takes zero as "unchanged": only a new container can lift a limit.
     lifted = {key for key in {"memory", "cpus"} & changes.keys() if not changes[key]["new"]}
     return bool(changes) and not changes.keys() - IN_PLACE and not lifted
 
 
-def shown(changes: dict) -> dict:
+def shown(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return changes (or settings) with a short hash in place of each value that looks secret."""
     return {key: _masked(key, value) for key, value in changes.items()}
 
@@ -252,9 +252,10 @@ def _masked(key: str, value: Any) -> Any:
     return _hash(value) if value and _SECRET.search(str(key)) else value
 
 
-def _masked_words(command: list) -> list:
+def _masked_words(command: list[Any]) -> list[str]:
     """Return a command with a short hash in place of the values of flags such as ``--token``."""
-    shown_words, hide = [], False
+    shown_words: list[str] = []
+    hide = False
     for word in map(str, command):
         flag, equals, value = word.partition("=")
         secret = bool(_SECRET_FLAG.fullmatch(flag))

@@ -54,7 +54,7 @@ class Option(NamedTuple):
 Table = Mapping[str, Option]
 
 
-def _mapping(value: Any) -> dict:
+def _mapping(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError
     return value
@@ -69,7 +69,7 @@ def section(path: tuple[str, ...], text: str) -> Option:
     return Option(SECTION, path, text)
 
 
-def parse(given: Any, table: Table, path: str) -> tuple[dict, list[Fault]]:
+def parse(given: Any, table: Table, path: str) -> tuple[dict[str, Any], list[Fault]]:
     """
     Return the given options in their canonical form, and the faults.
 
@@ -82,10 +82,11 @@ def parse(given: Any, table: Table, path: str) -> tuple[dict, list[Fault]]:
     return _parse(given, table, path, "")
 
 
-def _parse(given: Any, table: Table, path: str, prefix: str) -> tuple[dict, list[Fault]]:
+def _parse(given: Any, table: Table, path: str, prefix: str) -> tuple[dict[str, Any], list[Fault]]:
     if not isinstance(given, dict):
         return {}, [Fault(path, given, "a mapping of options")]
-    result, faults = {}, []
+    result: dict[str, Any] = {}
+    faults: list[Fault] = []
     for key, value in given.items():
         name, place = f"{prefix}{key}", f"{path}:{key}"
         option = table.get(name)
@@ -119,7 +120,7 @@ def read(option: Option, value: Any, path: str) -> tuple[Any, list[Fault]]:
         return option.default, core_faults.hidden([fault]) if option.hidden else [fault]
 
 
-def parsed(given: Any, table: Table, what: str) -> dict:
+def parsed(given: Any, table: Table, what: str) -> dict[str, Any]:
     """Return the given options in their canonical form; raise an error that lists all faults."""
     result, faults = parse(given, table, what)
     refuse(faults)
@@ -144,7 +145,7 @@ def _dig(spec: Any, path: Iterable[str]) -> Any:
     return spec
 
 
-def current(spec: dict, option: Option) -> Any:
+def current(spec: Mapping[str, Any], option: Option) -> Any:
     """Return the canonical value of an option in a spec of the API."""
     raw = _dig(spec, option.path)
     if raw is None or raw in ("", [], {}):
@@ -159,12 +160,12 @@ def current(spec: dict, option: Option) -> Any:
 def is_normal(option: Option, value: Any) -> bool:
     """Check whether a value is one that the option accepts, in its canonical form."""
     try:
-        return option.shape.normal(value) == value
+        return bool(option.shape.normal(value) == value)
     except _ERRORS:
         return False
 
 
-def diff(spec: dict, wanted: dict, table: Table) -> dict:
+def diff(spec: Mapping[str, Any], wanted: Mapping[str, Any], table: Table) -> dict[str, Any]:
     """Return the differences of an object, ``{name: {"old": ..., "new": ...}}``."""
     changes = {}
     for name, new in wanted.items():
@@ -180,9 +181,11 @@ def diff(spec: dict, wanted: dict, table: Table) -> dict:
     return changes
 
 
-def merged(spec: dict, wanted: dict, names: Iterable[str], table: Table) -> dict:
+def merged(
+    spec: Mapping[str, Any], wanted: Mapping[str, Any], names: Iterable[str], table: Table
+) -> dict[str, Any]:
     """Return a spec with the wanted values of these options; everything else stays."""
-    result = copy.deepcopy(spec)
+    result = copy.deepcopy(dict(spec))
     chosen = set(names)
     for name, option in table.items():
         if name in chosen and option.path:
@@ -194,7 +197,7 @@ def merged(spec: dict, wanted: dict, names: Iterable[str], table: Table) -> dict
     return result
 
 
-def _write(spec: dict, option: Option, value: Any) -> None:
+def _write(spec: dict[str, Any], option: Option, value: Any) -> None:
     *above, last = option.path
     place = spec
     for key in above:
@@ -212,7 +215,7 @@ def _write(spec: dict, option: Option, value: Any) -> None:
         place[last] = option.shape.encode(value)
 
 
-def shown(changes: dict, table: Table) -> dict:
+def shown(changes: Mapping[str, Any], table: Table) -> dict[str, Any]:
     """Return changes with a short hash in place of each value that looks secret."""
     return {
         name: container_options.shown({name: change})[name]

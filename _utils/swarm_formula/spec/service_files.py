@@ -17,7 +17,7 @@ class Files:
     def __init__(self, kind: str, folder: str) -> None:
         self._id, self._name, self._folder = f"{kind}ID", f"{kind}Name", folder
 
-    def normal(self, value: Any) -> list[dict]:
+    def normal(self, value: Any) -> list[dict[str, Any]]:
         """Return them as ``{name, target, uid, gid, mode}``, without defaults; sorted."""
         found = service_parts.ordered([self._file(one) for one in service_parts.listed(value)])
         targets = [one["target"] for one in found]
@@ -25,7 +25,7 @@ class Files:
             raise ValueError(f"found the target {min(doubles)!r} twice")
         return found
 
-    def _file(self, value: Any) -> dict:
+    def _file(self, value: Any) -> dict[str, Any]:
         fields = {
             "name": service_parts.text,
             "target": service_parts.text,
@@ -40,7 +40,7 @@ class Files:
         defaults = {"uid": "0", "gid": "0", "mode": "0444"}
         return {key: one for key, one in file.items() if defaults.get(key) != one}
 
-    def encode(self, value: list[dict]) -> list[dict]:
+    def encode(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return them in the API's form, without the IDs, which the API needs."""
         return [
             {
@@ -55,11 +55,11 @@ class Files:
             for one in value
         ]
 
-    def decode(self, raw: list[dict]) -> list[dict]:
+    def decode(self, raw: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return them from the API's form."""
         return [self._decoded(one) for one in raw]
 
-    def _decoded(self, raw: dict) -> dict:
+    def _decoded(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         file = raw.get("File") or {}
         found = {
             "name": raw[self._name],
@@ -70,7 +70,7 @@ class Files:
         mode = file.get("Mode")
         return {**found, **({} if mode is None else {"mode": f"{mode:04o}"})}
 
-    def with_ids(self, raw: list[dict], ids: Mapping[str, str]) -> list[dict]:
+    def with_ids(self, raw: list[dict[str, Any]], ids: Mapping[str, str]) -> list[dict[str, Any]]:
         """Return the API's form with the ID of each, by its name."""
         return [{**one, self._id: ids.get(one[self._name], one.get(self._id))} for one in raw]
 

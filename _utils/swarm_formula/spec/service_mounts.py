@@ -6,6 +6,7 @@ default values. Invalid values raise ``ValueError`` or ``TypeError``; the caller
 """
 
 import posixpath
+from collections.abc import Mapping
 from typing import Any
 
 from swarm_formula.core import normalize
@@ -44,7 +45,7 @@ _OF_TYPE = {
 _MOUNT_DEFAULTS = {"read_only": False, "propagation": "rprivate", "no_copy": False, "size": 0}
 
 
-def mounts(value: Any) -> list[dict]:
+def mounts(value: Any) -> list[dict[str, Any]]:
     """Return mounts as ``{type, source, target, ...}``, without defaults."""
     found = service_parts.ordered([_mount(one) for one in service_parts.listed(value)])
     targets = [one["target"] for one in found]
@@ -53,7 +54,7 @@ def mounts(value: Any) -> list[dict]:
     return found
 
 
-def _mount(value: Any) -> dict:
+def _mount(value: Any) -> dict[str, Any]:
     mount = service_parts.record(
         _short_mount(value) if isinstance(value, str) else value, _MOUNT_FIELDS
     )
@@ -74,7 +75,7 @@ def _mount(value: Any) -> dict:
     }
 
 
-def _short_mount(value: str) -> dict:
+def _short_mount(value: str) -> dict[str, Any]:
     words = value.split(":")
     if len(words) == 1:
         return {"target": value}
@@ -84,12 +85,12 @@ def _short_mount(value: str) -> dict:
     return {"source": source, "target": target, "read_only": access == ["ro"]}
 
 
-def mounted(value: list[dict]) -> list[dict]:
+def mounted(value: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return mounts in the API's form."""
     return [_mounted(one) for one in value]
 
 
-def _mounted(mount: dict) -> dict:
+def _mounted(mount: Mapping[str, Any]) -> dict[str, Any]:
     found = {"Type": mount["type"], "Target": mount["target"]}
     if "source" in mount:
         found["Source"] = mount["source"]
@@ -111,12 +112,12 @@ def _mounted(mount: dict) -> dict:
     return found
 
 
-def mounts_found(raw: list[dict]) -> list[dict]:
+def mounts_found(raw: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return mounts from the API's form."""
     return [_mount_found(one) for one in raw]
 
 
-def _mount_found(raw: dict) -> dict:
+def _mount_found(raw: Mapping[str, Any]) -> dict[str, Any]:
     volume, tmpfs = raw.get("VolumeOptions") or {}, raw.get("TmpfsOptions") or {}
     driver = volume.get("DriverConfig") or {}
     found = {

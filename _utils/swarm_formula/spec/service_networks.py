@@ -15,7 +15,7 @@ _NETWORK_FIELDS = {
 }
 
 
-def networks(value: Any) -> dict[str, dict]:
+def networks(value: Any) -> dict[str, dict[str, Any]]:
     """Return networks as ``{name: {aliases, driver_opts}}``."""
     if not isinstance(value, dict):
         value = dict(map(_network, service_parts.listed(value)))
@@ -26,7 +26,7 @@ def networks(value: Any) -> dict[str, dict]:
     return {name: {key: one for key, one in found[name].items() if one} for name in sorted(found)}
 
 
-def _network(value: Any) -> tuple[str, dict]:
+def _network(value: Any) -> tuple[str, dict[str, Any]]:
     if isinstance(value, dict):
         return service_parts.text(value.get("name")), {
             key: one for key, one in value.items() if key != "name"
@@ -34,7 +34,7 @@ def _network(value: Any) -> tuple[str, dict]:
     return service_parts.text(value), {}
 
 
-def attachments(value: dict[str, dict]) -> list[dict]:
+def attachments(value: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Return networks in the API's form, which has IDs in place of names when it is read."""
     keys = {"aliases": "Aliases", "driver_opts": "DriverOpts"}
     return [
@@ -43,7 +43,7 @@ def attachments(value: dict[str, dict]) -> list[dict]:
     ]
 
 
-def attachments_found(raw: list[dict]) -> dict[str, dict]:
+def attachments_found(raw: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return networks from the API's form, with names in place of IDs."""
     return {
         one["Target"]: {"aliases": one.get("Aliases"), "driver_opts": one.get("DriverOpts")}

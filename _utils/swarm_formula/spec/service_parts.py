@@ -15,19 +15,21 @@ from swarm_formula.core import faults, normalize
 _MODE = re.compile(r"0?[0-7]{3,4}")
 
 
-def listed(value: Any) -> list:
+def listed(value: Any) -> list[Any]:
     """Return a list as it is; raise an error for anything else."""
     if not isinstance(value, list):
         raise TypeError
     return value
 
 
-def ordered(records: list[dict]) -> list[dict]:
+def ordered(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return records in an order that does not depend on how they are written."""
     return sorted(records, key=lambda one: json.dumps(one, sort_keys=True))
 
 
-def record(value: Any, fields: Mapping[str, Callable[[Any], Any]], given: str = "") -> dict:
+def record(
+    value: Any, fields: Mapping[str, Callable[[Any], Any]], given: str = ""
+) -> dict[str, Any]:
     """Return a mapping with known keys, each value normalized; ``null`` is no value."""
     if not isinstance(value, dict):
         raise TypeError
@@ -62,7 +64,7 @@ def one_of(*choices: str) -> Callable[[Any], str]:
     """Return a normalizer that accepts one of these words."""
 
     def normal(value: Any) -> str:
-        if value not in choices:
+        if not isinstance(value, str) or value not in choices:
             raise ValueError("found another word" + faults.suggest(value, choices))
         return value
 

@@ -40,10 +40,10 @@ _PORT_FIELDS = {
 }
 
 
-def ports(value: Any) -> list[dict]:
+def ports(value: Any) -> list[dict[str, Any]]:
     """Return published ports as ``{published, target, protocol, mode}``, without defaults."""
     found = service_parts.ordered([_port(one) for one in service_parts.listed(value)])
-    taken: set[tuple] = set()
+    taken: set[tuple[int | None, str | None]] = set()
     for one in found:
         published = (one.get("published"), one.get("protocol"))
         if published[0] and published in taken:
@@ -52,7 +52,7 @@ def ports(value: Any) -> list[dict]:
     return found
 
 
-def _port(value: Any) -> dict:
+def _port(value: Any) -> dict[str, Any]:
     if isinstance(value, int | float):
         raise ValueError(f"found {value!r}: write ports in quotes, for YAML takes 22:22 for 1342")
     if not isinstance(value, dict):
@@ -68,7 +68,7 @@ def _port(value: Any) -> dict:
     return {key: one for key, one in port.items() if defaults.get(key) != one}
 
 
-def published(value: list[dict]) -> list[dict]:
+def published(value: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return published ports in the API's form."""
     return [
         {
@@ -81,7 +81,7 @@ def published(value: list[dict]) -> list[dict]:
     ]
 
 
-def published_found(raw: list[dict]) -> list[dict]:
+def published_found(raw: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return published ports from the API's form."""
     keys = {
         "target": "TargetPort",

@@ -3,7 +3,7 @@ Make the spec of a service from its options, and read its options from a spec. P
 """
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from swarm_formula.spec import option_table
@@ -13,27 +13,29 @@ from swarm_formula.spec.service_options import FILES, OPTIONS, RERUN
 _OF_TASKS = {"TaskTemplate", "EndpointSpec", "Mode"}
 
 
-def forced(spec: dict) -> dict:
+def forced(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return the spec that starts the tasks of a service again, and changes nothing else."""
     task = spec["TaskTemplate"]
     return {**spec, "TaskTemplate": {**task, "ForceUpdate": task.get("ForceUpdate", 0) + 1}}
 
 
-def with_names(spec: dict, networks: Mapping[str, str]) -> dict:
+def with_names(spec: Mapping[str, Any], networks: Mapping[str, str]) -> dict[str, Any]:
     """Return a spec with the names of its networks in place of their IDs."""
-    result = copy.deepcopy(spec)
+    result = copy.deepcopy(dict(spec))
     for one in result.get("TaskTemplate", {}).get("Networks") or []:
         one["Target"] = networks.get(one["Target"], one["Target"])
     return result
 
 
-def network_ids(spec: dict) -> set[str]:
+def network_ids(spec: Mapping[str, Any]) -> set[str]:
     """Return the IDs of a service's networks."""
     found = (spec.get("TaskTemplate") or {}).get("Networks") or []
     return {one["Target"] for one in found}
 
 
-def versioned(wanted: dict, versions: Mapping[str, Mapping[str, str]]) -> dict:
+def versioned(
+    wanted: Mapping[str, Any], versions: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
     """
     Return the wanted options with the names that secrets and configs have in Docker.
 
@@ -48,7 +50,9 @@ def versioned(wanted: dict, versions: Mapping[str, Mapping[str, str]]) -> dict:
     return result
 
 
-def body(name: str, wanted: dict, ids: Mapping[str, Mapping[str, str]]) -> dict:
+def body(
+    name: str, wanted: Mapping[str, Any], ids: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
     """Return the spec of a new service; ``ids`` is as for ``update``."""
     base = {
         "Name": name,
@@ -59,8 +63,11 @@ def body(name: str, wanted: dict, ids: Mapping[str, Mapping[str, str]]) -> dict:
 
 
 def update(
-    spec: dict, wanted: dict, names: Iterable[str], ids: Mapping[str, Mapping[str, str]]
-) -> dict:
+    spec: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    names: Collection[str],
+    ids: Mapping[str, Mapping[str, str]],
+) -> dict[str, Any]:
     """
     Return a service's spec with the wanted values of some options, all else as it is.
 
@@ -76,12 +83,12 @@ def update(
     return result
 
 
-def diff(spec: dict, wanted: dict) -> dict:
+def diff(spec: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Return the differences between a service, with names of its networks, and the options."""
     return option_table.diff(spec, wanted, OPTIONS)
 
 
-def options_of(found: dict) -> dict[str, Any]:
+def options_of(found: Mapping[str, Any]) -> dict[str, Any]:
     """
     Return the options of a service that differ from Docker's defaults, by their dotted names.
 
@@ -99,7 +106,7 @@ def options_of(found: dict) -> dict[str, Any]:
     return {name: one for name, one in result.items() if one != {}}
 
 
-def whole(found: dict, wanted: dict) -> dict:
+def whole(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
     """
     Return the wanted options as all that a service may have: others get Docker's default.
 
@@ -120,14 +127,14 @@ def whole(found: dict, wanted: dict) -> dict:
     return result
 
 
-def created(wanted: dict) -> dict:
+def created(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Return the changes of a service that does not exist yet."""
     options = {key: one for key, one in wanted.items() if OPTIONS[key].path}
     changes = {key: {"old": None, "new": one} for key, one in options.items()}
     return {"state": {"old": "absent", "new": "running"}, **changes}
 
 
-def shown(changes: dict) -> dict:
+def shown(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return changes with a short hash in place of each value that looks secret."""
     return option_table.shown(changes, OPTIONS)
 
@@ -137,7 +144,7 @@ def moves_tasks(changes: Iterable[str]) -> bool:
     return any(key not in OPTIONS or OPTIONS[key].path[0] in _OF_TASKS for key in changes)
 
 
-def monitor(spec: dict) -> float:
+def monitor(spec: Mapping[str, Any]) -> float:
     """Return the seconds that new tasks of a service must run to count as good."""
     raw: Any = (spec.get("UpdateConfig") or {}).get("Monitor")
     return raw / 1e9 if raw else 5.0

@@ -8,6 +8,7 @@ sorted. Invalid values raise ``ValueError`` or ``TypeError``; the caller adds th
 import copy
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from swarm_formula.core import checks, faults, normalize
@@ -155,13 +156,13 @@ def ulimits(value: Any) -> dict[str, str]:
     return dict(sorted(normalize.ulimits(value).items()))
 
 
-def limits(value: dict[str, str]) -> list[dict]:
+def limits(value: dict[str, str]) -> list[dict[str, Any]]:
     """Return limits in the API's form."""
     pairs = {name: one.partition(":") for name, one in value.items()}
     return [{"Name": name, "Soft": int(a), "Hard": int(b)} for name, (a, _, b) in pairs.items()]
 
 
-def limits_found(raw: list[dict]) -> dict[str, str]:
+def limits_found(raw: list[dict[str, Any]]) -> dict[str, str]:
     """Return limits from the API's form."""
     return {one["Name"]: f"{one.get('Soft', 0)}:{one.get('Hard', 0)}" for one in raw}
 
@@ -173,12 +174,12 @@ def generic(value: Any) -> dict[str, int]:
     return {text(kind): count(one) for kind, one in sorted(value.items())}
 
 
-def resources(value: dict[str, int]) -> list[dict]:
+def resources(value: dict[str, int]) -> list[dict[str, Any]]:
     """Return generic resources in the API's form."""
     return [{"DiscreteResourceSpec": {"Kind": key, "Value": one}} for key, one in value.items()]
 
 
-def resources_found(raw: list[dict]) -> dict[str, int]:
+def resources_found(raw: list[dict[str, Any]]) -> dict[str, int]:
     """Return generic resources from the API's form."""
     found = [one["DiscreteResourceSpec"] for one in raw]
     return {one["Kind"]: one["Value"] for one in found}
@@ -186,14 +187,14 @@ def resources_found(raw: list[dict]) -> dict[str, int]:
 
 def image(value: Any) -> str:
     """Return the name of an image."""
-    if checks.image(value):
+    if not isinstance(value, str) or checks.image(value):
         raise ValueError("found no name of an image")
     return value
 
 
 def archive(value: Any) -> str:
     """Return the source of an image archive."""
-    if checks.image_source(value):
+    if not isinstance(value, str) or checks.image_source(value):
         raise ValueError("found no source of an archive")
     return value
 
@@ -217,7 +218,7 @@ def with_digest(name: str, digest: str) -> str:
     return f"{name}{'' if ':' in name.rpartition('/')[2] else ':latest'}@{digest}"
 
 
-_MODES = {
+_MODES: dict[str, dict[str, Any]] = {
     "replicated": {"Replicated": {"Replicas": 1}},
     "global": {"Global": {}},
     "replicated-job": {"ReplicatedJob": {}},
@@ -231,12 +232,12 @@ def mode(value: Any) -> str:
     return one_of(*_MODES)(value)
 
 
-def mode_encoded(value: str) -> dict:
+def mode_encoded(value: str) -> dict[str, Any]:
     """Return a mode in the API's form."""
     return copy.deepcopy(_MODES[value])
 
 
-def mode_found(raw: dict) -> str:
+def mode_found(raw: Mapping[str, Any]) -> str:
     """Return a mode from the API's form."""
     (key,) = raw.keys() & {one for each in _MODES.values() for one in each}
     return next(word for word, one in _MODES.items() if key in one)
@@ -276,12 +277,12 @@ def _preference(value: Any) -> str:
     return f"spread={descriptor.strip()}"
 
 
-def spread(value: list[str]) -> list[dict]:
+def spread(value: list[str]) -> list[dict[str, Any]]:
     """Return placement preferences in the API's form."""
     return [{"Spread": {"SpreadDescriptor": one.partition("=")[2]}} for one in value]
 
 
-def spread_found(raw: list[dict]) -> list[str]:
+def spread_found(raw: list[dict[str, Any]]) -> list[str]:
     """Return placement preferences from the API's form."""
     return [f"spread={one['Spread']['SpreadDescriptor']}" for one in raw]
 
@@ -295,7 +296,7 @@ def hosts(value: Any) -> list[str]:
     return sorted({f"{text(name)}:{ipaddress.ip_address(text(one))}" for name, one in pairs})
 
 
-def _several(value: Any) -> list:
+def _several(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 

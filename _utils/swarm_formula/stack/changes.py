@@ -5,6 +5,7 @@ Collect the changes of stacks; tell those that will be made in a cluster that do
 import contextlib
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from swarm_formula.compose.file import Stack
 from swarm_formula.core import errors
@@ -16,20 +17,20 @@ class Changes:
     """What changed, by stack, kind and name."""
 
     def __init__(self, stacks: list[Stack]) -> None:
-        self._found: dict[str, dict] = {}
+        self._found: dict[str, dict[str, Any]] = {}
         self._owners = {name: one.name for one in stacks for name in one.services}
 
-    def add(self, stack: str, kind: str, name: str, change: dict) -> None:
+    def add(self, stack: str, kind: str, name: str, change: Mapping[str, Any]) -> None:
         """Add what changed in an object, if anything did."""
         if change:
             self._found.setdefault(stack, {}).setdefault(kind, {})[name] = change
 
-    def services(self, found: Mapping[str, dict]) -> None:
+    def services(self, found: Mapping[str, dict[str, Any]]) -> None:
         """Add what changed in services."""
         for name, change in found.items():
             self.add(self._owners[name], "services", name, change)
 
-    def found(self) -> dict[str, dict]:
+    def found(self) -> dict[str, dict[str, Any]]:
         """Return what changed: ``{stack: {kind: {name: ...}}}``."""
         return self._found
 
@@ -55,7 +56,7 @@ def versions(stacks: list[Stack], kind: str) -> dict[str, str]:
 
 def promised(
     stacks: list[Stack], pending: Mapping[str, Mapping[str, str]] = MappingProxyType({})
-) -> dict[str, dict]:
+) -> dict[str, dict[str, Any]]:
     """
     Return the changes that will be made in a cluster that does not exist yet.
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from salt.exceptions import SaltRenderError
 
 from swarm_formula.compose import file
-from swarm_formula.compose.file import Source, Stack
+from swarm_formula.compose.file import Stack
+from swarm_formula.compose.objects import Source
 from swarm_formula.core import errors
 from swarm_formula.core.faults import Fault, FaultError
 from swarm_formula.service import secrets_configs
@@ -48,7 +49,7 @@ OPTIONS = {
 }
 
 
-def conflicts(given: dict, path: str) -> Iterator[Fault]:
+def conflicts(given: Mapping[str, Any], path: str) -> Iterator[Fault]:
     """Find out what cannot be together, and the faults of a file that stands in the pillar."""
     if bool(given.get("content")) == bool(given.get("source")):
         yield Fault(path, "not one of them", "either 'content' or 'source'")
@@ -60,7 +61,7 @@ def conflicts(given: dict, path: str) -> Iterator[Fault]:
 
 
 def _read(
-    name: str, given: dict, read: Callable[[str], bytes], where: str
+    name: str, given: Mapping[str, Any], read: Callable[[str], bytes], where: str
 ) -> tuple[Stack, list[Fault]]:
     variables = given.get("environment") or {}
     return file.read(name, Source(given["content"], variables, read, where))
@@ -73,7 +74,7 @@ class Wanted(NamedTuple):
     prune: bool
 
 
-def parsed(name: str, given: dict) -> dict:
+def parsed(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a stack in their canonical form; raise an error for faults."""
     what = f"stack {name}"
     options, faults = option_table.parse(given, OPTIONS, what)
@@ -81,7 +82,7 @@ def parsed(name: str, given: dict) -> dict:
     return options
 
 
-def given(salt: Mapping[str, Callable], name: str, options: dict) -> Wanted:
+def given(salt: Mapping[str, Callable[..., Any]], name: str, options: Mapping[str, Any]) -> Wanted:
     """Return a stack with the contents of its files; raise an error if the file is wrong."""
     what, source = f"stack {name}", options.get("source")
     if source:
@@ -93,7 +94,7 @@ def given(salt: Mapping[str, Callable], name: str, options: dict) -> Wanted:
     return Wanted(stack._replace(services=services), options.get("prune") or False)
 
 
-def _source(salt: Mapping[str, Callable], what: str, options: dict) -> Any:
+def _source(salt: Mapping[str, Callable[..., Any]], what: str, options: Mapping[str, Any]) -> Any:
     text = _decoded(what, secrets_configs.load(salt, options["source"], what))
     if not options.get("template"):
         return text
@@ -114,7 +115,9 @@ def _decoded(what: str, content: bytes) -> str:
         raise errors.SettingsError(f"{what}: its file is no text in UTF-8") from None
 
 
-def _reader(salt: Mapping[str, Callable], what: str, source: str | None) -> Callable[[str], bytes]:
+def _reader(
+    salt: Mapping[str, Callable[..., Any]], what: str, source: str | None
+) -> Callable[[str], bytes]:
     """Return a function that reads files beside the compose file, or from where they say."""
 
     def read(path: str) -> bytes:

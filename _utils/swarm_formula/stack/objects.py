@@ -17,16 +17,17 @@ from swarm_formula.spec import service_spec
 _KINDS = ("networks", *secrets_configs.KINDS, "services")
 
 
-def _namespace(kind: str, one: dict) -> str | None:
+def _namespace(kind: str, one: Mapping[str, Any]) -> str | None:
     labels = one.get("Labels") if kind == "networks" else one["Spec"].get("Labels")
     return (labels or {}).get(NAMESPACE)
 
 
-def _id(kind: str, one: dict) -> str:
-    return one["Id" if kind == "networks" else "ID"]
+def _id(kind: str, one: Mapping[str, Any]) -> str:
+    found: str = one["Id" if kind == "networks" else "ID"]
+    return found
 
 
-def _used(kind: str, service: dict) -> set[str]:
+def _used(kind: str, service: Mapping[str, Any]) -> set[str]:
     """Return the IDs of the networks, secrets or configs that a service uses."""
     if kind == "networks":
         return service_spec.network_ids(service)
@@ -39,25 +40,27 @@ class Cluster:
     def __init__(self, client: Any) -> None:
         self.client, found = client, api.look(client)
         self.services = found.services
-        self.objects: dict[str, dict[str, dict]] = {
+        self.objects: dict[str, dict[str, dict[str, Any]]] = {
             "services": found.services,
             "networks": {one["Name"]: one for one in api.described(client, found)},
             **{kind: secrets_configs.objects(client, kind) for kind in secrets_configs.KINDS},
         }
 
-    def of(self, stack: str, kind: str) -> dict[str, dict]:
+    def of(self, stack: str, kind: str) -> dict[str, dict[str, Any]]:
         """Return the objects of a stack, by name."""
         found = self.objects[kind].items()
         return {name: one for name, one in found if _namespace(kind, one) == stack}
 
-    def unnamed(self, stack: Stack, kind: str) -> dict[str, dict]:
+    def unnamed(self, stack: Stack, kind: str) -> dict[str, dict[str, Any]]:
         """Return the objects of a stack that its file does not name."""
         named = secrets_configs.names(self.objects[kind]) if kind in secrets_configs.KINDS else {}
         kept = stack.kept[kind]
         found = self.of(stack.name, kind)
         return {one: each for one, each in found.items() if not {one, named.get(one)} & kept}
 
-    def free(self, stack: str, kind: str, found: Mapping[str, dict]) -> dict[str, dict]:
+    def free(
+        self, stack: str, kind: str, found: Mapping[str, dict[str, Any]]
+    ) -> dict[str, dict[str, Any]]:
         """Return those of some objects that no service outside of a stack uses."""
         others = self.services.keys() - self.of(stack, "services").keys()
         used = {each for one in others for each in _used(kind, self.services[one]["Spec"])}

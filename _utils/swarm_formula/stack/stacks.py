@@ -22,7 +22,7 @@ from swarm_formula.stack.objects import Cluster
 _REMOVED = {"state": {"old": "present", "new": "absent"}}
 
 
-def deploy(client: Any, wanted: list[Wanted], run: Run) -> dict[str, dict]:
+def deploy(client: Any, wanted: list[Wanted], run: Run) -> dict[str, dict[str, Any]]:
     """
     Ensure stacks are as their files say, and their services run; return what changed.
 
@@ -74,7 +74,7 @@ def _objects(client: Any, stacks: list[Stack], changes: Changes, test: bool) -> 
             changes.add(one.name, file.kind, file.name, found)
 
 
-def _services(client: Any, services: dict, changes: Changes, run: Run) -> None:
+def _services(client: Any, services: Mapping[str, Any], changes: Changes, run: Run) -> None:
     try:
         changes.services(apply.apply(client, services, run))
     except errors.WaitTimeoutError:
@@ -94,7 +94,7 @@ def _prune(
 
 
 def _remove(
-    cluster: Cluster, stack: str, kind: str, found: Mapping[str, dict], run: Run
+    cluster: Cluster, stack: str, kind: str, found: Mapping[str, dict[str, Any]], run: Run
 ) -> Iterator[str]:
     """Remove those objects of a stack that no service of others uses; yield the name of each."""
     free = found if kind == "services" else cluster.free(stack, kind, found)
@@ -111,7 +111,7 @@ def _remove(
         yield name
 
 
-def remove(client: Any, name: str, timeout: float, test: bool = False) -> dict[str, dict]:
+def remove(client: Any, name: str, timeout: float, test: bool = False) -> dict[str, dict[str, Any]]:
     """Remove all objects of a stack, and wait until its tasks are gone; return what changed."""
     cluster, run = Cluster(client), Run(timeout, test=test)
     changes = Changes([])

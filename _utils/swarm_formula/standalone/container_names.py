@@ -6,8 +6,10 @@ Another container may have such a name by chance: its command tells it apart.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from swarm_formula.core import errors, host_files
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
 
 _RECORD = "containers"
@@ -19,7 +21,8 @@ _COMMANDS = {"consul": "agent", "manager": "manage", "agent": "join"}
 
 def _former(section: str) -> str:
     """Return the recorded name; without a record, most likely the default."""
-    return host_files.record(_RECORD).get(section, DEFAULTS[section])
+    name: str = host_files.record(_RECORD).get(section, DEFAULTS[section])
+    return name
 
 
 def is_ours(section: str, command: Sequence[str]) -> bool:
@@ -27,11 +30,11 @@ def is_ours(section: str, command: Sequence[str]) -> bool:
     return list(command[:1]) == [_COMMANDS[section]]
 
 
-def _names(settings: Mapping) -> dict[str, str]:
+def _names(settings: Mapping[str, Any]) -> dict[str, str]:
     return {section: settings[section]["container"] for section in _COMMANDS}
 
 
-def ours(settings: Mapping, commands: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def ours(settings: Mapping[str, Any], commands: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Return ``{section: name}`` of the formula's own containers among ``{name: command}``."""
     return {
         section: name
@@ -40,7 +43,7 @@ def ours(settings: Mapping, commands: Mapping[str, Sequence[str]]) -> dict[str, 
     }
 
 
-def strangers(settings: Mapping, commands: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def strangers(settings: Mapping[str, Any], commands: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Return ``{section: name}`` of containers with a name of the formula that are not its own."""
     return {
         section: name
@@ -49,12 +52,14 @@ def strangers(settings: Mapping, commands: Mapping[str, Sequence[str]]) -> dict[
     }
 
 
-def _own(salt: Mapping[str, Callable], section: str, name: str) -> bool:
+def _own(salt: Mapping[str, Callable[..., Any]], section: str, name: str) -> bool:
     found = salt["swarm_container.get"](name)
     return bool(found) and is_ours(section, found["command"])
 
 
-def remove(settings: Mapping, salt: Mapping[str, Callable], section: str, test: bool) -> dict:
+def remove(
+    settings: Mapping[str, Any], salt: Mapping[str, Callable[..., Any]], section: str, test: bool
+) -> dict[str, Any]:
     """Remove a container if it is the formula's own; return what changed."""
     name, changes = settings[section]["container"], {}
     with engine_api.unless_absent(test):
@@ -65,13 +70,15 @@ def remove(settings: Mapping, salt: Mapping[str, Callable], section: str, test: 
     return changes
 
 
-def others(settings: Mapping, salt: Mapping[str, Callable]) -> set[str]:
+def others(settings: Mapping[str, Any], salt: Mapping[str, Callable[..., Any]]) -> set[str]:
     """Return the names of this engine's containers, except the formula's and swarm tasks."""
     there, names = set(salt["swarm_container.names"](tasks=False)), _names(settings)
     return there - {name for key, name in names.items() if name in there and _own(salt, key, name)}
 
 
-def rename(settings: Mapping, salt: Mapping[str, Callable], section: str, test: bool) -> dict:
+def rename(
+    settings: Mapping[str, Any], salt: Mapping[str, Callable[..., Any]], section: str, test: bool
+) -> dict[str, Any]:
     """Rename a container to its current name in the pillar; return what changed."""
     name, old = settings[section]["container"], _former(section)
     renamed = name != old and _is_free(salt, name, old, section)
@@ -82,7 +89,7 @@ def rename(settings: Mapping, salt: Mapping[str, Callable], section: str, test: 
     return {"name": {"old": old, "new": name}} if renamed else {}
 
 
-def _is_free(salt: Mapping[str, Callable], name: str, old: str, section: str) -> bool:
+def _is_free(salt: Mapping[str, Callable[..., Any]], name: str, old: str, section: str) -> bool:
     """Check whether the formula's container has the old name, and no container the new one."""
     get = salt["swarm_container.get"]
     try:
@@ -99,7 +106,7 @@ def _note(section: str, name: str) -> None:
     host_files.note(_RECORD, {key: one for key, one in named.items() if one})
 
 
-def by_hand(settings: dict, commands: Mapping[str, Sequence[str]]) -> str | None:
+def by_hand(settings: Settings, commands: Mapping[str, Sequence[str]]) -> str | None:
     """
     Return which containers of a classic swarm run on a host that the formula has never changed,
     ``None`` if none do. Those that the pillar names are taken over.
@@ -140,7 +147,7 @@ def is_consuls(volume: Path) -> bool:
 
 
 def taken(
-    settings: dict, commands: Mapping[str, list[str]], volume: str | None = None
+    settings: Settings, commands: Mapping[str, list[str]], volume: str | None = None
 ) -> str | None:
     """
     Return which names that a classic swarm needs on this host are taken, ``None`` if none are.

@@ -5,7 +5,11 @@ All of them use the host's network: they need the host's own addresses, and thei
 depend on Docker's proxy, which may end before they do.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from swarm_formula.core.addresses import endpoint
+from swarm_formula.core.settings_types import Settings
 from swarm_formula.standalone import flags
 from swarm_formula.tls.cert_files import Files
 
@@ -13,12 +17,12 @@ from swarm_formula.tls.cert_files import Files
 HOST = {"network_mode": "host", "userns_mode": "host"}
 
 
-def engine_endpoint(settings: dict) -> str:
+def engine_endpoint(settings: Settings) -> str:
     """Return the ``host:port`` at which other hosts reach this node's engine."""
     return endpoint(settings["address"], settings["engine"]["port"])
 
 
-def manager_endpoints(settings: dict) -> dict[str, str]:
+def manager_endpoints(settings: Settings) -> dict[str, str]:
     """
     Return ``{ID: host:port}`` of the API on all managers, starting with this node if it is one.
 
@@ -29,7 +33,7 @@ def manager_endpoints(settings: dict) -> dict[str, str]:
     return {one: endpoint(settings["managers"][one], port) for one in ids}
 
 
-def _swarm(settings: dict, command: list[str]) -> dict:
+def _swarm(settings: Settings, command: list[str]) -> dict[str, Any]:
     return {
         "image": settings["manager"]["image"],
         "image_source": settings["manager"]["image_source"],
@@ -40,7 +44,9 @@ def _swarm(settings: dict, command: list[str]) -> dict:
     }
 
 
-def _with_files(container: dict, settings: dict, options: dict, files: Files) -> dict:
+def _with_files(
+    container: Mapping[str, Any], settings: Settings, options: Mapping[str, Any], files: Files
+) -> dict[str, Any]:
     """Mount the files that a container's flags name."""
     of_store = options.get("discovery-opt") or {}
     given = {options.get(flag) for flag in flags.TLS_FILES}
@@ -51,14 +57,14 @@ def _with_files(container: dict, settings: dict, options: dict, files: Files) ->
     return {**container, **({"mounts": [f"{one}:{one}:ro" for one in paths]} if paths else {})}
 
 
-def _discovery(settings: dict, given: dict, files: Files) -> dict:
+def _discovery(settings: Settings, given: Mapping[str, Any], files: Files) -> dict[str, Any]:
     """Return ``discovery-opt`` with the certificate for the formula's Consul, if it uses TLS."""
     if not (settings["tls"]["used"] and settings["managed_store"]):
         return {}
     return {"discovery-opt": {**flags.kv_tls(files), **given.get("discovery-opt", {})}}
 
 
-def manager_tls(settings: dict, files: Files) -> dict | None:
+def manager_tls(settings: Settings, files: Files) -> dict[str, Any] | None:
     """Return the TLS files for requests to a manager, ``None`` for a manager without TLS."""
     if settings["tls"]["used"]:
         return {"cert": files.cert, "key": files.key, "ca": files.ca}
@@ -72,7 +78,7 @@ def manager_tls(settings: dict, files: Files) -> dict | None:
     }
 
 
-def manager_container(settings: dict, files: Files) -> dict:
+def manager_container(settings: Settings, files: Files) -> dict[str, Any]:
     """Return the container of ``swarm manage``."""
     mine = endpoint(settings["address"], settings["manager"]["port"])
     ours = {"host": f"tcp://{mine}", "advertise": mine}
@@ -88,7 +94,7 @@ def manager_container(settings: dict, files: Files) -> dict:
     return _with_files(_swarm(settings, command), settings, options, files)
 
 
-def agent_container(settings: dict, files: Files) -> dict:
+def agent_container(settings: Settings, files: Files) -> dict[str, Any]:
     """Return the container of ``swarm join``."""
     given = {
         flag: value for flag, value in settings["agent"]["options"].items() if value is not None
@@ -99,7 +105,7 @@ def agent_container(settings: dict, files: Files) -> dict:
     return _with_files(_swarm(settings, command), settings, options, files)
 
 
-def agent_key(settings: dict) -> str | None:
+def agent_key(settings: Settings) -> str | None:
     """Return the key under which the agent registers this node in Consul, ``None`` if unknown."""
     options = settings["agent"]["options"]
     if not settings["managed_store"] or options["delay"]:

@@ -4,6 +4,9 @@ Define the flags of classic Swarm's ``manage`` and ``join``, and build their com
 Names, defaults and limits are taken from swarm 1.2.9 (``cli/flags.go``). Pure.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from swarm_formula.core import checks
 from swarm_formula.tls.cert_files import Files
 
@@ -59,7 +62,7 @@ JOIN = {
 }
 
 
-def tls(files: Files) -> dict:
+def tls(files: Files) -> dict[str, Any]:
     """Return the flags by which a manager presents a certificate and requires one of clients."""
     return {
         "tlsverify": True,
@@ -67,7 +70,7 @@ def tls(files: Files) -> dict:
     }
 
 
-def kv_tls(files: Files) -> dict:
+def kv_tls(files: Files) -> dict[str, Any]:
     """Return the options for access to the store with a client certificate."""
     return dict(zip(KV_FILES, (files.ca, files.cert, files.key), strict=True))
 
@@ -81,7 +84,7 @@ def _as_duration(flag: str, value: object) -> object:
     return f"{value:f}".rstrip("0").rstrip(".") + "s"
 
 
-def argv(options: dict, table: dict) -> list[str]:
+def argv(options: Mapping[str, Any], table: Mapping[str, Any]) -> list[str]:
     """
     Return ``options`` as command line arguments, in the order of ``table``.
 

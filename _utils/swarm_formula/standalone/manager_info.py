@@ -6,7 +6,8 @@ node is a key with one leading space, its details are keys with two and a corner
 split at columns or commas, because a label's value may contain both.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeGuard
 
 import requests
 
@@ -47,7 +48,7 @@ _FIELDS = {
 }
 
 
-def _node(pairs: list) -> Node:
+def _node(pairs: list[list[str]]) -> Node:
     (name, address), *details = pairs
     given = {key.split(_DETAIL, 1)[1].strip(): value for key, value in details}
     return Node(
@@ -57,12 +58,15 @@ def _node(pairs: list) -> Node:
     )
 
 
-def _is_pair(value: object) -> bool:
-    shaped = isinstance(value, list) and len(value) == 2  # noqa: PLR2004
-    return shaped and all(isinstance(one, str) for one in value)
+def _is_pair(value: object) -> TypeGuard[list[str]]:
+    return (
+        isinstance(value, list)
+        and len(value) == 2  # noqa: PLR2004
+        and all(isinstance(one, str) for one in value)
+    )
 
 
-def plain(manager: Manager) -> dict:
+def plain(manager: Manager) -> dict[str, Any]:
     """Return a ``Manager`` as plain dictionaries."""
     nodes = {address: node._asdict() for address, node in manager.nodes.items()}
     return {**manager._asdict(), "nodes": nodes}
@@ -78,7 +82,8 @@ def parse(info: object, own: str = "") -> Manager:
     version = str(info.get("ServerVersion", "")) if isinstance(info, dict) else ""
     if not isinstance(pairs, list) or not version.startswith("swarm/"):
         raise errors.ApiError(f"{own or 'this'} is not a Swarm manager: no SystemStatus")
-    head, groups = {}, []
+    head: dict[str, str] = {}
+    groups: list[list[list[str]]] = []
     for pair in pairs:
         if not _is_pair(pair):
             raise errors.ApiError(f"{own or 'a manager'} answers a broken SystemStatus: {pair!r}")
@@ -95,7 +100,7 @@ def parse(info: object, own: str = "") -> Manager:
     return Manager(role, primary, {node.address: node for node in nodes}, version)
 
 
-def fetch(endpoint: str, tls: dict | None = None, timeout: float = 3) -> Manager:
+def fetch(endpoint: str, tls: Mapping[str, Any] | None = None, timeout: float = 3) -> Manager:
     """
     Query the manager at ``host:port``. Replicas answer too; ``/info`` never blocks.
 
@@ -121,7 +126,7 @@ def fetch(endpoint: str, tls: dict | None = None, timeout: float = 3) -> Manager
 
 
 def _reason(err: Exception) -> str:
-    if isinstance(err, requests.exceptions.HTTPError):
+    if isinstance(err, requests.exceptions.HTTPError) and err.response is not None:
         return f"it answers {err.response.status_code}"
     if isinstance(err, requests.exceptions.Timeout):
         return "no answer in time"

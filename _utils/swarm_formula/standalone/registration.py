@@ -8,6 +8,7 @@ back". A host that is back within the TTL of that key would stay ``Pending`` for
 
 import contextlib
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from swarm_formula.core import errors, wait
 
@@ -16,13 +17,15 @@ _ANOTHER = "shows up with another ID"
 _NOTICED = 20
 
 
-def is_due(settings: Mapping, missing: str) -> bool:
+def is_due(settings: Mapping[str, Any], missing: str) -> bool:
     """Check whether a node has to be registered again, by the primary's word on it."""
     return settings["managed_store"] and _ANOTHER in missing
 
 
 def renew(
-    salt: Mapping[str, Callable], settings: Mapping, missing: Callable[[], str | None]
+    salt: Mapping[str, Callable[..., Any]],
+    settings: Mapping[str, Any],
+    missing: Callable[[], str | None],
 ) -> None:
     """
     Remove this node from the managers' list, and have its agent register it again.

@@ -52,7 +52,7 @@ def _of_clients(state: dict[str, Any]) -> list[dict[str, Any]]:
     return [clients["ca"], clients["next"]] if clients else []
 
 
-def _faults(pair: dict[str, Any]) -> list[str]:
+def _faults(pair: Mapping[str, str]) -> list[str]:
     return pki.faults(pair["cert"], pair["key"], pair["cert"], (), ())
 
 

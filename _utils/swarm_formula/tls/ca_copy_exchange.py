@@ -73,7 +73,7 @@ def fetch(
     ca_copy_store.keep({**told, "box": answer["box"]})
 
 
-def ask(salt: Mapping[str, Callable[..., Any]], minions: list[str], key: str) -> dict[str, Any]:
+def ask(salt: Mapping[str, Callable[..., Any]], minions: list[str], key: str) -> dict[str, object]:
     """Return the answers of minions, ``{minion: answer}``, encrypted for a key of this host."""
     request = {"key": seal.public(key)}
     answers = salt["publish.publish"](

@@ -66,7 +66,7 @@ def update(
     return state
 
 
-def reports(minion: Minion, settings: Settings) -> dict[str, Any]:
+def reports(minion: Minion, settings: Settings) -> dict[str, object]:
     """Return the reports of the members that have certificates of this CA."""
     found = minion.mine().get(salt_mine.members(settings), ca_record.REPORT)
     found = {member: said for member, said in found.items() if said}

@@ -2,6 +2,7 @@
 Make the records that a swarm's CA and its members publish to each other in Salt's mine.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from swarm_formula.core.settings_types import Settings
@@ -76,7 +77,7 @@ def report(sets: list[Set]) -> dict[str, Any]:
     }
 
 
-def own_reports(state: dict[str, Any], reports: dict[str, Any]) -> dict[str, Any]:
+def own_reports(state: dict[str, Any], reports: Mapping[str, object]) -> dict[str, object]:
     """
     Return the reports without those of another swarm's members, which trust only its CA.
 

@@ -3,6 +3,7 @@ Rotate a swarm's CA: decide which step is next, and which members it waits for.
 """
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from swarm_formula.core.settings_types import Settings
@@ -27,7 +28,7 @@ def _announced(state: dict[str, Any], settings: Settings) -> dict[str, Any]:
 
 
 def advanced(
-    state: dict[str, Any], settings: Settings, reports: dict[str, Any]
+    state: dict[str, Any], settings: Settings, reports: Mapping[str, object]
 ) -> tuple[dict[str, Any], str | None]:
     """
     Return the CA one step further in its rotation, and that step; ``None`` if there is no step.
@@ -43,7 +44,7 @@ def advanced(
 
 
 def _next(
-    state: dict[str, Any], settings: Settings, reports: dict[str, Any]
+    state: dict[str, Any], settings: Settings, reports: Mapping[str, object]
 ) -> tuple[dict[str, Any], str | None]:
     rotation = settings["tls"]["ca_rotation"]
     if rotation not in (None, state["rotation"]) and not is_changing(state):
@@ -71,7 +72,7 @@ def _followed(chain: dict[str, Any], _: str) -> dict[str, Any]:
     return {"ca": chain["next"], "next": None, "old": [chain["ca"]["cert"]]}
 
 
-def lagging(state: dict[str, Any], reports: dict[str, Any]) -> list[str]:
+def lagging(state: dict[str, Any], reports: Mapping[str, object]) -> list[str]:
     """
     Return the members that have not completed the last step of a rotation.
 
@@ -88,7 +89,7 @@ def lagging(state: dict[str, Any], reports: dict[str, Any]) -> list[str]:
     return sorted(one for one, said in reports.items() if not _holds_all(said, wanted))
 
 
-def waiting(state: dict[str, Any], reports: dict[str, Any], me: str) -> str | None:
+def waiting(state: dict[str, Any], reports: Mapping[str, object], me: str) -> str | None:
     """Return which members a rotation of the CA waits for and since when, ``None`` if for none."""
     late = lagging(state, reports)
     if not late:

@@ -42,7 +42,7 @@ def save(state: dict[str, Any]) -> None:
     host_files.write(FILE, host_files.to_json(state), mode=0o600)
 
 
-def new(settings: Settings, what: str = "") -> dict[str, Any]:
+def new(settings: Settings, what: str = "") -> dict[str, str]:
     """Return a new key and certificate; ``what`` is the end of the CA's name."""
     tls, name = settings["tls"], f"swarm-formula {settings['id']}{what}"
     return pki.new_authority(name, tls["ca_days"], tls["key_type"])._asdict()

@@ -6,8 +6,6 @@ recipient can read the text, and a changed text is refused. The sender is not au
 """
 
 import base64
-import binascii
-from typing import Any
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -62,15 +60,16 @@ def sealed(text: str, recipient: str, purpose: str) -> dict[str, str]:
     return {"key": _text(own), "text": _text(cipher.encrypt(_NONCE, text.encode(), None))}
 
 
-def opened(box: Any, key: str, purpose: str) -> str:
+def opened(box: object, key: str, purpose: str) -> str:
     """Return the text that was encrypted for this private key and purpose."""
     private = _private(key)
+    parts = box if isinstance(box, dict) else {}
     try:
-        own = _bytes(box["key"])
+        own = _bytes(parts["key"])
         shared = private.exchange(X25519PublicKey.from_public_bytes(own))
         cipher = _cipher(shared, own, private.public_key().public_bytes(*_RAW), purpose)
-        return cipher.decrypt(_NONCE, _bytes(box["text"]), None).decode()
-    except (InvalidTag, KeyError, TypeError, ValueError) as err:
+        return cipher.decrypt(_NONCE, _bytes(parts["text"]), None).decode()
+    except (InvalidTag, KeyError, ValueError) as err:
         raise errors.SwarmError("it is damaged, or was encrypted for another key") from err
 
 
@@ -90,8 +89,7 @@ def _text(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-def _bytes(text: Any) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, TypeError) as err:
-        raise ValueError("not base64") from err
+def _bytes(text: object) -> bytes:
+    if not isinstance(text, str):
+        raise ValueError("not base64")
+    return base64.b64decode(text, validate=True)

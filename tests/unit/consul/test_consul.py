@@ -180,6 +180,16 @@ def test_consul_stays_if_the_store_that_replaces_it_does_not_answer(on, test):
     salt["swarm_container.remove"].assert_called_once_with("swarm-consul", test=True)
 
 
+@pytest.mark.parametrize("test", [False, True])
+def test_consul_stays_on_a_node_of_builtin_mode(on, test):
+    salt = on(mode="builtin", overlay=False)
+    salt["swarm_container.get"].return_value = RUNNING
+    salt["swarm_container.remove"].return_value = CREATED
+    with pytest.raises(errors.SwarmError, match=r"mode: builtin.*salt m1 swarm_consul\.remove"):
+        swarm_consul.apply(test=test)
+    salt["swarm_container.remove"].assert_called_once_with("swarm-consul", test=True)
+
+
 def test_store_that_does_not_answer_is_refused_before_anything_is_touched(on, agent):
     """Before the certificates, which are not those of servers any more; seen by the matrix."""
     salt = on(store="etcd://127.0.0.1:9")

@@ -855,6 +855,12 @@ def test_removal_of_a_manager_tells_that_it_has_a_copy_of_the_ca(builtin):
     assert "salt-run swarm.rotate ca" in done["CA"]
 
 
+def test_nonsense_of_a_manager_about_the_drain_is_refused(builtin):
+    builtin.more["swarm_leader.expel"] = True
+    assert "nonsense: True" in runner.remove("m4")["refused"]
+    assert builtin.calls("swarm_leader.drop") == []
+
+
 def test_removal_of_a_manager_rotates_both_tokens(builtin):
     builtin.managers["m1"]["nodes"]["id-m4"]["role"] = "manager"
     runner.remove("m4")

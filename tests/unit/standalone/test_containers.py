@@ -12,7 +12,7 @@ IPV6 = M1._replace(interfaces={"eth0": ["fd00::11"]}, towards=lambda _: "fd00::1
 def consul(pillar, minion=M1, certs=None):
     """Return the container of Consul and its configuration, read again."""
     spec, text = container_spec.consul_container(
-        settings_of({**VALID, **pillar}, minion), "/etc/x", certs, FILES
+        settings_of({**VALID, **pillar}, minion), certs, FILES
     )
     return spec, json.loads(text)
 
@@ -29,8 +29,11 @@ def test_consul_server():
     spec, config = consul({})
     assert spec["image"] == "consul:1.8.7"
     assert spec["image_source"] == "salt://images/consul.tar"
-    assert spec["command"] == ["agent", "-config-file=/etc/x/consul.json"]
-    assert spec["mounts"] == ["/etc/x:/etc/x:ro", "swarm-consul:/consul/data"]
+    assert spec["command"] == ["agent", "-config-file=/etc/swarm-formula/consul.json"]
+    assert spec["mounts"] == [
+        "/etc/swarm-formula:/etc/swarm-formula:ro",
+        "swarm-consul:/consul/data",
+    ]
     assert spec["network_mode"] == "host"
     assert spec["restart_policy"] == "unless-stopped"
     assert config["server"] is True
