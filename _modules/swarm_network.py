@@ -13,7 +13,7 @@ from swarm_formula.docker import networks as docker_networks
 from swarm_formula.overlay import keeper, kv_store, routes
 from swarm_formula.salt import dry_run
 from swarm_formula.standalone import containers
-from swarm_formula.tls import cert_files
+from swarm_formula.tls import cert_files, certificate_due
 
 __virtualname__ = "swarm_network"
 
@@ -233,7 +233,8 @@ def _members(own):
     if not settings["managed_store"]:
         return None
     with contextlib.suppress(errors.StoreError):
-        client = agent_api.connect(settings, cert_files.NODE.current())
+        files = certificate_due.consul_files(settings, cert_files.NODE.current())
+        client = agent_api.connect(settings, files)
         servers = {**settings["managers"], **settings["servers"]}
         return stale_endpoints.members(agent_api.members(client), own, servers)
     return None

@@ -69,7 +69,7 @@ def update(minion: Minion, swarm: dict[str, Any], settings: Settings, known: Kno
         mine.send(NODE, "swarm_builtin.claim")
 
 
-def _update_record(minion: Minion, swarm: dict, settings: dict, known: Known) -> None:
+def _update_record(minion: Minion, swarm: dict[str, Any], settings: Settings, known: Known) -> None:
     me, mine = settings["id"], minion.mine()
     if not membership.manager(swarm):
         if me in known.records and _is_worker(minion, swarm):
