@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from swarm_formula.classic import container
+from swarm_formula.classic import container, relayed
 from swarm_formula.core import errors, wait
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json
@@ -19,17 +19,28 @@ Salt = Mapping[str, Callable[..., Any]]
 _NUDGE = 5
 
 
-def managers(settings: Settings) -> dict[str, dict[str, Any]]:
+def managers(salt: Salt, settings: Settings) -> dict[str, dict[str, Any]]:
     """Return the answer of every manager in the pillar, or the error if it does not answer."""
-    return {
-        name: manager_info.plain(said)
-        if isinstance(said, manager_info.Manager)
-        else {"error": said}
-        for name, said in _ask(settings).items()
-    }
+    return {name: manager_info.plain(said) for name, said in _ask(salt, settings).items()}
 
 
-def _ask(settings: Settings) -> dict[str, manager_info.Manager | str]:
+def listing(settings: Settings, address: object) -> dict[str, dict[str, Any]]:
+    """Return what ``managers`` does with one node only, empty if this node is no manager."""
+    if not settings["is_manager"] or not isinstance(address, str):
+        return {}
+    said = _ask_directly(settings)
+    return {name: manager_info.plain(manager_info.about(said[name], address)) for name in said}
+
+
+def _ask(salt: Salt, settings: Settings) -> dict[str, manager_info.Manager | str]:
+    return relayed.ask(salt, settings) if relayed.is_due(settings) else _ask_directly(settings)
+
+
+def _until(probe: Callable[[], str | None], settings: Settings, limit: float) -> None:
+    wait.until(probe, limit, slow=relayed.SLOW if relayed.is_due(settings) else 1)
+
+
+def _ask_directly(settings: Settings) -> dict[str, manager_info.Manager | str]:
     found: dict[str, manager_info.Manager | str] = {}
     tls = containers.manager_tls(settings, cert_files.NODE.current())
     for name, endpoint in containers.manager_endpoints(settings).items():
@@ -46,13 +57,13 @@ def wait_primary(salt: Salt, settings: Settings, timeout: float | None) -> str:
 
     def probe() -> str | None:
         nonlocal primary
-        said = _ask(settings)
+        said = _ask(salt, settings)
         primary = manager_info.primary(said) or ""
         if primary:
             return None
         return container.unless_fallen(salt, settings, manager_info.no_primary(said))
 
-    wait.until(probe, settings["timeout"] if timeout is None else timeout)
+    _until(probe, settings, settings["timeout"] if timeout is None else timeout)
     return primary
 
 
@@ -76,10 +87,10 @@ def wait_healthy(salt: Salt, settings: Settings, timeout: float | None) -> None:
     renewed: list[str] = []
 
     def unhealthy() -> str | None:
-        return manager_info.unhealthy(_ask(settings), mine)
+        return manager_info.unhealthy(_ask(salt, settings), mine)
 
     def probe() -> str | None:
-        said = _ask(settings)
+        said = _ask(salt, settings)
         if missing := manager_info.unhealthy(said, mine) or _own_silence(settings, said):
             if limit and not renewed and registration.is_due(settings, missing):
                 renewed.append(missing)
@@ -93,4 +104,4 @@ def wait_healthy(salt: Salt, settings: Settings, timeout: float | None) -> None:
             last[0] = time.monotonic()
         return lacking
 
-    wait.until(probe, limit)
+    _until(probe, settings, limit)

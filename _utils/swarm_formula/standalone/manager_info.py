@@ -66,10 +66,44 @@ def _is_pair(value: object) -> TypeGuard[list[str]]:
     )
 
 
-def plain(manager: Manager) -> dict[str, Any]:
-    """Return a ``Manager`` as plain dictionaries."""
+def plain(manager: Manager | str) -> dict[str, Any]:
+    """Return a ``Manager``, or the error in place of one, as plain dictionaries."""
+    if isinstance(manager, str):
+        return {"error": manager}
     nodes = {address: node._asdict() for address, node in manager.nodes.items()}
     return {**manager._asdict(), "nodes": nodes}
+
+
+def from_plain(value: object) -> Manager | str:
+    """Return what ``plain`` was given; raise ``ApiError`` for anything else."""
+    if isinstance(value, dict) and isinstance(value.get("error"), str):
+        return str(value["error"])
+    if not (isinstance(value, dict) and value.keys() == {*Manager._fields}):
+        raise errors.ApiError("this is no answer of a manager")
+    nodes = value["nodes"]
+    heads = [value[key] for key in Manager._fields if key != "nodes"]
+    if not (isinstance(nodes, dict) and _all_texts(heads) and all(map(_is_node, nodes.values()))):
+        raise errors.ApiError("this is no answer of a manager")
+    return Manager(**{**value, "nodes": {key: Node(**one) for key, one in nodes.items()}})
+
+
+def _is_node(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {*Node._fields}
+        and _all_texts(list(value.values()))
+    )
+
+
+def _all_texts(values: list[object]) -> bool:
+    return all(isinstance(one, str) for one in values)
+
+
+def about(said: Manager | str, address: str) -> Manager | str:
+    """Return a manager's answer with the node at this address only."""
+    if isinstance(said, str):
+        return said
+    return said._replace(nodes={key: one for key, one in said.nodes.items() if key == address})
 
 
 def parse(info: object, own: str = "") -> Manager:
