@@ -16,8 +16,6 @@ from swarm_formula.tls import (
     cert_files,
 )
 
-_APART = {ca_state.CLIENTS: "CA for clients", ca_state.CONSUL: "CA for Consul"}
-
 
 def apply(minion: Minion, settings: Settings, test: bool) -> dict[str, Any]:
     """Create or restore the CA, and take the next step of its rotation; return the changes."""
@@ -41,7 +39,7 @@ def _planned(
         changes["CA"] = {"old": None, "new": how}
     before, state = state, ca_state.with_apart(state, settings)
     for chain in ca_state.chains(state).keys() - ca_state.chains(before).keys():
-        changes[_APART[chain]] = {"old": None, "new": "made"}
+        changes[ca_state.TITLES[chain]] = {"old": None, "new": "made"}
     # A CA that comes back in its rotation goes on with the next apply.
     state, step = (state, None) if "CA" in changes else _advanced(minion, settings, state)
     if step:

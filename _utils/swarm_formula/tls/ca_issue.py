@@ -55,7 +55,8 @@ def issue(
     key = certificate_due.chain(asked.kind, settings)
     chain = ca_state.chains(state).get(key)
     if not chain:
-        raise asked.refused(f"there is no CA for {key} yet: apply swarm on {settings['id']}")
+        what = ca_state.TITLES[key]
+        raise asked.refused(f"there is no {what} yet: apply swarm on {settings['id']}")
     authority = pki.Authority(**chain["ca"])
     cert = pki.sign(request, authority, grant, settings["tls"]["days"])
     if grant.addresses:

@@ -18,6 +18,7 @@ LOCK = "swarm-formula-ca.lock"
 # The keys of the CAs apart in the state and in the record: those that sign for clients in builtin
 # mode, and for Consul in classic mode. The nodes' CA, which is the state itself, has none.
 APART = CLIENTS, CONSUL = "clients", "consul"
+TITLES = {CLIENTS: "CA for clients", CONSUL: "CA for Consul"}
 # The key of the number of the state, which grows with each change.
 SERIAL = "serial"
 

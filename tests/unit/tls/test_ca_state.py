@@ -335,7 +335,7 @@ def test_new_swarm_has_two_cas_from_the_start(settings, state):
 def test_ca_of_the_version_before_becomes_consuls_and_the_nodes_get_another(settings, state):
     before = {key: one for key, one in state.items() if key != "consul"}
     assert not ca_record.is_complete(ca_record.record(before), settings)
-    with pytest.raises(errors.SwarmError, match="no CA for consul yet: apply swarm on m1"):
+    with pytest.raises(errors.SwarmError, match="no CA for Consul yet: apply swarm on m1"):
         ca_issue.issue(asked(kind="consul"), REQUEST, settings, before)
     old = before["ca"]
     after, step = upgraded(before, settings)

@@ -632,7 +632,7 @@ def test_node_waits_for_a_ca_of_the_version_before(hosts):
         hosts.apply("m1", "m4")
     before = cert_files.NODE.read()
     hosts.on("m4").update(timeout=0)
-    with pytest.raises(errors.WaitTimeoutError, match=r"m1, the CA .* no CA for consul yet"):
+    with pytest.raises(errors.WaitTimeoutError, match=r"m1, the CA .* no CA for Consul yet"):
         swarm_tls.apply()
     assert cert_files.NODE.read() == before
 
