@@ -2,8 +2,10 @@
 Manage the manager and the agent of classic Swarm, in containers.
 """
 
+import contextlib
+
 from swarm_formula.classic import agent, container, health, manager
-from swarm_formula.core import errors
+from swarm_formula.core import errors, member_rules
 from swarm_formula.salt import caller
 
 __virtualname__ = "swarm_classic"
@@ -48,11 +50,23 @@ def lists(address, **kwargs):
     address
         The address and port of its engine, as its agent advertises them.
     """
+    me, known = __opts__["id"], []
+    with contextlib.suppress(errors.SettingsError):
+        known = member_rules.members(_settings())
     try:
-        with caller.asked(kwargs, __opts__["id"], _settings):
-            return health.listing(_settings(), address)
+        with caller.admitted(str(kwargs.get("__pub_id", me)), [*known, me]):
+            return health.listing(_settings_of_manager(), address)
     except errors.BusyError as err:
         return {"busy": str(err)}
+
+
+def _settings_of_manager():
+    """Return the settings of the current pillar if this minion was no manager in its last one."""
+    with contextlib.suppress(errors.SettingsError):
+        settings = _settings()
+        if settings["is_manager"]:
+            return settings
+    return __salt__["swarm_settings.get"](fresh=True)
 
 
 def apply_manager(test=False):
