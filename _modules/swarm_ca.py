@@ -207,7 +207,8 @@ def sign(request, **kwargs):
         salt m4 publish.publish m1 swarm_ca.sign '[{csr: ..., kind: node, address: 10.0.0.14}]'
 
     request
-        A mapping of ``csr`` (PEM), ``kind`` (``node`` or ``client``) and ``address``.
+        A mapping of ``csr`` (PEM), ``kind`` (``node``, ``client`` or ``consul``) and ``address``.
+        With one more CSR in ``consul``, the result has that certificate as well, under this key.
     """
     return ca_sign.sign(_minion(), request, kwargs)
 

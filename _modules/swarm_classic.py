@@ -2,7 +2,11 @@
 Manage the manager and the agent of classic Swarm, in containers.
 """
 
+import contextlib
+
 from swarm_formula.classic import agent, container, health, manager
+from swarm_formula.core import errors, member_rules
+from swarm_formula.salt import caller
 
 __virtualname__ = "swarm_classic"
 
@@ -19,13 +23,50 @@ def managers():
     """
     Query every manager in the pillar; return its answer, or the error if it does not answer.
 
+    On a worker with a certificate of the formula's CA, through the master, with its own node only.
+
     CLI Example:
 
     .. code-block:: bash
 
         salt m1 swarm_classic.managers
     """
-    return health.managers(_settings())
+    return health.managers(__salt__, _settings())
+
+
+def lists(address, **kwargs):
+    """
+    Return what the managers say of one node, as ``managers`` does.
+
+    Empty if this minion is no manager. Workers call it, because managers do not accept their
+    certificates: needs ``peer`` in the master's configuration.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt m1 swarm_classic.lists 10.0.0.14:2376
+
+    address
+        The address and port of its engine, as its agent advertises them.
+    """
+    me, known = __opts__["id"], []
+    with contextlib.suppress(errors.SettingsError):
+        known = member_rules.members(_settings())
+    try:
+        with caller.admitted(str(kwargs.get("__pub_id", me)), [*known, me]):
+            return health.listing(_settings_of_manager(), address)
+    except errors.BusyError as err:
+        return {"busy": str(err)}
+
+
+def _settings_of_manager():
+    """Return the settings of the current pillar if this minion was no manager in its last one."""
+    with contextlib.suppress(errors.SettingsError):
+        settings = _settings()
+        if settings["is_manager"]:
+            return settings
+    return __salt__["swarm_settings.get"](fresh=True)
 
 
 def apply_manager(test=False):

@@ -6,6 +6,7 @@ The minion option ``swarm_docker_url`` overrides the socket ``unix:///var/run/do
 
 import contextlib
 
+from swarm_formula.classic import relayed
 from swarm_formula.consul import agent_api
 from swarm_formula.core import errors, modes
 from swarm_formula.docker import engine_api, network_spec, stale_endpoints
@@ -13,7 +14,7 @@ from swarm_formula.docker import networks as docker_networks
 from swarm_formula.overlay import keeper, kv_store, routes
 from swarm_formula.salt import dry_run
 from swarm_formula.standalone import containers
-from swarm_formula.tls import cert_files
+from swarm_formula.tls import cert_files, certificate_due
 
 __virtualname__ = "swarm_network"
 
@@ -81,6 +82,7 @@ def remove(name, test=False):
     In classic mode, stale endpoints that a lost host left in an overlay network are removed as
     well: if the engine of their host answers and has no such container, or if the host has left
     Consul (``salt-run swarm.remove``) and the pillar lists it neither as a manager nor as a server.
+    Engines answer only managers: on a worker, endpoints on other hosts that are in Consul stay.
 
     CLI Example:
 
@@ -213,14 +215,19 @@ def _judge(client):
         except kv_store.StoreError as err:
             return stale_endpoints.Verdict(set(), [str(err)])
         ends = routes.endpoints(found).get(network["Id"], {})
-        return stale_endpoints.judge(ends, _names_on(client, store.own), _members(store.own))
+        # Engines accept managers as clients, and no worker with a certificate of the same CA.
+        asks = not relayed.is_due(__salt__["swarm_settings.get"]())
+        names_on = _names_on(client, store.own, asks)
+        return stale_endpoints.judge(ends, names_on, _members(store.own), asks)
 
     return judge
 
 
-def _names_on(client, own):
+def _names_on(client, own, asks):
     settings = __salt__["swarm_settings.get"]()
     local = stale_endpoints.container_names(client.containers(all=True))
+    if not asks:
+        return {own: local}.get
     files = cert_files.NODE.current()
     secure = {"cert": files.cert, "key": files.key, "ca": files.ca}
     tls = secure if settings["tls"]["used"] else None
@@ -232,7 +239,8 @@ def _members(own):
     if not settings["managed_store"]:
         return None
     with contextlib.suppress(errors.StoreError):
-        client = agent_api.connect(settings, cert_files.NODE.current())
+        files = certificate_due.consul_files(settings, cert_files.NODE.current())
+        client = agent_api.connect(settings, files)
         servers = {**settings["managers"], **settings["servers"]}
         return stale_endpoints.members(agent_api.members(client), own, servers)
     return None

@@ -38,7 +38,8 @@ def _member(settings):
 
 def status():
     """
-    Return the names and usages in this node's certificate, its issuer and its remaining days.
+    Return the names, usages and remaining days of this node's certificate, and its issuer; in
+    classic mode, the same of its certificate for Consul.
 
     CLI Example:
 
@@ -49,12 +50,20 @@ def status():
     found = cert_files.NODE.read()
     if not found:
         return {}
+    consul = found.for_consul()
     return {
         "folder": cert_files.NODE.current().folder,
-        "names": sorted(pki.names(found.cert)),
-        "usages": sorted(pki.usages(found.cert)),
-        "days left": round(pki.days_left(found.cert), 1),
+        **_shown(found),
+        **({"consul": _shown(consul)} if consul else {}),
         **ca_record.report([found]),
+    }
+
+
+def _shown(one):
+    return {
+        "names": sorted(pki.names(one.cert)),
+        "usages": sorted(pki.usages(one.cert)),
+        "days left": round(pki.days_left(one.cert), 1),
     }
 
 
@@ -82,7 +91,8 @@ def apply(test=False):
     """
     Ensure this node has a key and a valid certificate for its address; return the changes.
 
-    The swarm's CA signs a new key for each new certificate; the key never leaves the host.
+    The swarm's CA signs a new key for each new certificate; the key never leaves the host. In
+    classic mode, the node has another certificate for Consul, by a CA that no engine trusts.
 
     CLI Example:
 
@@ -94,9 +104,11 @@ def apply(test=False):
     if not settings["tls"]["used"]:
         cert_files.NODE.promise(False)
         return {}
-    due = certificate_due.due(settings["id"], settings["address"], settings)
+    me, address = settings["id"], settings["address"]
+    kinds = certificate_due.of_nodes(settings)
+    dues = {kind: certificate_due.due(me, address, settings, kind) for kind in kinds}
     member = _member(settings)
-    changes = own_certificate.apply(member, certificate_due.NODE, due, test)
+    changes = own_certificate.apply(member, certificate_due.NODE, dues, test)
     if not test:
         trust.note(settings["tls"]["ca"])
         _tell(settings, member.mine)
@@ -120,8 +132,8 @@ def apply_client(test=False):
     """
     settings = _settings()
     if settings["tls"]["ca"] and settings["id"] in settings["client"]["nodes"]:
-        due = certificate_due.due_client(settings["id"])
-        return own_certificate.apply(_member(settings), certificate_due.CLIENT, due, test)
+        dues = {certificate_due.CLIENT: certificate_due.due_client(settings["id"])}
+        return own_certificate.apply(_member(settings), certificate_due.CLIENT, dues, test)
     if not cert_files.CLIENT.folder.exists():
         return {}
     if not test:

@@ -58,14 +58,16 @@ engine swarm_autojoin is configured:
     - dataset:
         engines:
           - swarm_autojoin: {{ dict({"targets": "*"}, **master.get("autojoin", {})) | json }}
-        # A node may ask the CA for a certificate, which says what the CA's pillar says of that node;
-        # and in builtin mode have the managers look what pillar says of the nodes, tell whether they
-        # list a node, and which they count, and say whose turn it is to restart its engine. Salt adds
-        # to this what other files have under `peer`.
+        # A node may ask the CA for a certificate, which says what the CA's pillar says of that node; in
+        # classic mode have the managers tell whether a worker is healthy; and in builtin mode have them
+        # look what pillar says of the nodes, tell whether they list a node, and which they count, and
+        # say whose turn it is to restart its engine. Salt adds to this what other files have under
+        # `peer`.
         peer:
           {{ ("(?:" ~ members ~ ")$") | json }}:
             - ^swarm_ca\.sign$
             - ^swarm_ca_copy\.give$
+            - ^swarm_classic\.lists$
             - ^swarm_leader\.settle$
             - ^swarm_leader\.lists$
             - ^swarm_leader\.list_nodes$

@@ -14,9 +14,12 @@ from pathlib import Path
 from lab.api import Lab
 from swarm_formula.core import errors
 from swarm_formula.standalone import manager_info
+from swarm_formula.tls import pki
 
 ENGINE, MANAGER, PLAIN = 2376, 3376, 3375
 CERTIFICATES = "/etc/swarm-formula/tls/current"
+# Of the same host, for Consul and nothing else.
+CONSUL = f"{CERTIFICATES}/consul"
 WORKLOAD = "busybox:lab"
 _LOAD = Path(__file__).with_name("load.py").read_text()
 
@@ -42,6 +45,11 @@ def failures(returns: dict) -> dict[str, str]:
             if one["result"] is False:
                 found[f"{host}: {one['__id__']}"] = one["comment"]
     return found
+
+
+def _is_client(text: str) -> bool:
+    usages = pki.usages(pki.bundle(text)[0])
+    return not usages or pki.CLIENT in usages
 
 
 class Cluster:
@@ -167,12 +175,13 @@ class Cluster:
 
     @contextlib.contextmanager
     def certificate(self, folder: str = CERTIFICATES):
-        """Give a host's certificate for ``standalone.manager_info.fetch``, or ``None``."""
+        """Give a manager's certificate for ``standalone.manager_info.fetch``, or ``None``."""
         with tempfile.TemporaryDirectory() as place:
             for host in self.lab.hosts():
                 read = ["cat", *(f"{folder}/{one}.pem" for one in ("cert", "key", "ca"))]
                 done = self.lab.exec(host, *read, check=False)
-                if done.returncode == 0:
+                # A worker's is that of a server only.
+                if done.returncode == 0 and _is_client(done.stdout):
                     # One file for all three: whose certificate it is stands first.
                     path = Path(place, "all.pem")
                     path.write_text(done.stdout)

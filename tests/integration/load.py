@@ -1,5 +1,5 @@
 """
-A client of the swarm that calls all the time. Runs on a host of the lab, by its own certificate.
+A client of the swarm that calls all the time. Runs on a manager of the lab, by its certificate.
 
 Ten calls a second; each is tried at one manager after the other, as behind a load balancer, and
 fails if none has answered it within ``patience`` seconds. Ends when there is a file ``END``.

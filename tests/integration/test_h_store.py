@@ -4,7 +4,7 @@ A store of somebody's own in place of Consul, on the master's host; changed in a
 
 import pytest
 
-from tests.integration.cluster import CERTIFICATES
+from tests.integration.cluster import CONSUL
 
 pytestmark = pytest.mark.once
 
@@ -88,7 +88,7 @@ def test_running_swarm_moves_from_consul_to_etcd_and_back(swarm, etcd):
 def _kv(swarm, host, key, *more):
     """Ask this host's Consul for a key, as root does."""
     files = {"--cacert": "ca", "--cert": "cert", "--key": "key"}
-    secure = [word for flag, one in files.items() for word in (flag, f"{CERTIFICATES}/{one}.pem")]
+    secure = [word for flag, one in files.items() for word in (flag, f"{CONSUL}/{one}.pem")]
     url = f"https://127.0.0.1:8501/v1/kv/{key}?raw"
     return swarm.lab.exec(host, "curl", "-sf", *secure, *more, url, check=False).stdout
 

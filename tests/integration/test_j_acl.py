@@ -7,12 +7,12 @@ import json
 import pytest
 
 from tests import hunt
-from tests.integration.cluster import CERTIFICATES, changed, failures
+from tests.integration.cluster import CONSUL, changed, failures
 
 pytestmark = pytest.mark.once
 
 FILE = "/etc/swarm-formula/consul.json"
-# What Consul on this host answers to who has this host's certificate: {"METHOD path": status}.
+# What Consul on this host answers to who has its certificate: {"METHOD path": status}.
 ASK = """
 import http.client, json, ssl, sys
 context = ssl.create_default_context(cafile=f"{sys.argv[1]}/ca.pem")
@@ -53,7 +53,7 @@ FOREIGN = dict.fromkeys(
 
 
 def _ask(swarm, host, requests, token=""):
-    command = ["python3", "-c", ASK, CERTIFICATES, token, *requests]
+    command = ["python3", "-c", ASK, CONSUL, token, *requests]
     return json.loads(swarm.lab.exec(host, *command).stdout)
 
 
@@ -145,7 +145,7 @@ def test_rights_that_somebody_took_away_come_back(guarded):
     """By an operator with the management token, or an old snapshot."""
     anonymous = "00000000-0000-0000-0000-000000000002"
     ask = ASK.replace('b"x"', "json.dumps({'Policies': []})")
-    command = ["python3", "-c", ask, CERTIFICATES, _token(guarded), f"PUT acl/token/{anonymous}"]
+    command = ["python3", "-c", ask, CONSUL, _token(guarded), f"PUT acl/token/{anonymous}"]
     guarded.lab.exec("m1", *command)
     guarded.wait(lambda: "denied" in _ask(guarded, "m2", NEEDED).values(), 60)
     assert guarded.apply() != {}

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests import hunt
-from tests.integration.cluster import CERTIFICATES, ENGINE, MANAGER, failures
+from tests.integration.cluster import CERTIFICATES, CONSUL, ENGINE, MANAGER, failures
 from tests.integration.troubles.table import consul
 
 CA = "m1"
@@ -77,9 +77,10 @@ def test_engine_that_loses_its_file_does_not_answer_in_clear(swarm):
 def _secrets(swarm):
     """Return every secret of the swarm's, ``{what: a part of it that nothing else has}``."""
     state = json.loads(swarm.lab.exec(CA, "cat", "/etc/swarm-formula/ca.json").stdout)
-    keys = {"the CA's key": state["ca"]["key"]}
+    keys = {"the CA's key": state["ca"]["key"], "Consul's CA's key": state["consul"]["ca"]["key"]}
     for host in swarm.lab.hosts():
         keys[f"{host}'s key"] = swarm.lab.exec(host, "cat", f"{CERTIFICATES}/key.pem").stdout
+        keys[f"{host}'s key for Consul"] = swarm.lab.exec(host, "cat", f"{CONSUL}/key.pem").stdout
     lines = {what: key.splitlines()[1] for what, key in keys.items()}
     seal = swarm.lab.exec("m2", "cat", "/etc/swarm-formula/sealing.key").stdout.strip()
     return {**lines, "m2's key for its copy of the CA": seal, "the gossip's key": state["gossip"]}
@@ -143,7 +144,8 @@ def test_minion_that_is_no_member_gets_neither_certificate_nor_key(swarm):
     """Of the same master, accepted, with the formula's modules on it; and it lies about itself."""
     host = swarm.lab.hosts()[-1]
     told = swarm.lab.call(host, "mine.get", CA, "swarm_ca", timeout=60)
-    assert set(told[CA]) == {"trust", "issuer", "gossip", "members", "serial"}
+    of_cas = {"trust", "issuer", "consul", "consul_issuer"}
+    assert set(told[CA]) == {*of_cas, "gossip", "members", "serial"}
     swarm.pillar(managers=[CA], nodes={"m2": {}}, consul={
         **swarm.lab.default_pillar()["consul"], "servers": [CA, "m2"]})  # fmt: skip
     swarm.lab.salt(CA, "saltutil.refresh_pillar", "wait=True")
@@ -153,13 +155,68 @@ def test_minion_that_is_no_member_gets_neither_certificate_nor_key(swarm):
     make = "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=m1"
     swarm.lab.exec(host, "sh", "-c", f"{make} -keyout /dev/null -out /root/csr.pem", check=False)
     text = swarm.lab.exec(host, "sh", "-c", csr).stdout
-    for kind in ("node", "client"):
+    for kind in ("node", "client", "consul"):
         request = json.dumps({"csr": text, "kind": kind, "address": swarm.lab.address(CA)})
         answer = swarm.lab.call(host, "publish.publish", CA, "swarm_ca.sign", f"arg=[{request}]",
                                 "timeout=20", timeout=90)  # fmt: skip
         assert f"no certificate for {host}: the pillar of {CA}" in answer[CA]["refused"]
     answer = swarm.lab.call(host, "publish.publish", CA, "swarm_ca.certificate", timeout=60)
     assert not answer, "nothing else may be asked"
+
+
+def _asked_for(swarm, host, folder):
+    """Ask all engines and managers from a host with a certificate: ``{port of host: answer}``."""
+    found = {}
+    trusted = ["--cacert", f"{CERTIFICATES}/ca.pem"]
+    own = ["--cert", f"{folder}/cert.pem", "--key", f"{folder}/key.pem"]
+    for other in swarm.lab.hosts():
+        for port in (ENGINE, MANAGER):
+            if port not in _ports(swarm, other):
+                continue
+            url = f"https://{swarm.lab.address(other)}:{port}/info"
+            command = ["curl", "-sS", "--max-time", "20", *trusted, *own, url]
+            done = swarm.lab.exec(host, *command, check=False)
+            found[f"{port} of {other}"] = done.stdout or done.stderr
+    return found
+
+
+@pytest.mark.long
+@pytest.mark.once
+def test_root_of_a_worker_opens_no_engine_and_no_manager(swarm):
+    """With each certificate that it has; nor its own engine, whose socket it has anyway."""
+    *managers, worker = swarm.lab.hosts()
+    servers = {**swarm.lab.default_pillar()["consul"], "servers": swarm.lab.hosts()}
+    swarm.pillar(managers=managers, nodes={worker: {}}, consul=servers)
+    swarm.apply()
+    assert swarm.apply() == {}
+    swarm.wait(swarm.all_healthy, 60)
+    status = swarm.lab.salt("*", "swarm_tls.status")
+    assert {host: one["usages"] for host, one in status.items()} == {
+        **{host: ["clientAuth", "serverAuth"] for host in managers},
+        worker: ["serverAuth"],
+    }
+    doors = {f"{ENGINE} of {host}" for host in swarm.lab.hosts()}
+    doors |= {f"{MANAGER} of {host}" for host in managers}
+    for folder in (CERTIFICATES, CONSUL):
+        found = _asked_for(swarm, worker, folder)
+        assert found.keys() == doors
+        # An engine answers with an alert; a manager, of an older Go, ends the connection.
+        assert all(said.startswith("curl: (") for said in found.values()), found
+    for host in managers:
+        found = _asked_for(swarm, host, CERTIFICATES)
+        assert found.keys() == doors
+        assert all('"ServerVersion"' in said for said in found.values()), found
+        found = _asked_for(swarm, host, CONSUL)
+        assert all(said.startswith("curl: (") for said in found.values()), found
+    # What it needs, it has: its Consul, and by way of the master its own health.
+    assert consul(swarm, worker, "status/leader")
+    assert swarm.lab.salt(worker, "swarm_node.joined") == {worker: True}
+    seen = swarm.lab.salt(worker, "swarm_classic.managers")[worker]
+    nodes = {address for one in seen.values() for address in one["nodes"]}
+    assert nodes == {f"{swarm.lab.address(worker)}:{ENGINE}"}
+    swarm.pillar()
+    swarm.apply()
+    assert swarm.apply() == {}
 
 
 @pytest.mark.once
@@ -189,8 +246,8 @@ def test_ca_is_followed_by_another_while_the_swarm_is_used(swarm):
         else:
             pytest.fail("it goes on and on")
     for status in swarm.lab.salt("*", "swarm_tls.status").values():
-        assert status["trusts"] == [status["issuer"]]
-        assert status["trusts"] != first
+        assert status["trusts"] == [status["issuer"], status["consul_issuer"]]
+        assert set(status["trusts"]).isdisjoint(first)
     assert calls["failed"] == 0, json.dumps(calls)
 
 

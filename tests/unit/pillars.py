@@ -6,7 +6,8 @@ from swarm_formula.settings import parse, relations, topology
 from swarm_formula.tls import cert_files
 
 FILES = cert_files.Files(
-    "/tls/1/ca.pem", "/tls/1/cert.pem", "/tls/1/key.pem", "/tls/1/gossip", "/tls/1/clients.pem"
+    *(f"/tls/1/{one}" for one in ("ca.pem", "cert.pem", "key.pem", "gossip", "clients.pem")),
+    *(f"/tls/1/consul/{one}.pem" for one in ("ca", "cert", "key")),
 )
 
 HOSTS = {"m1": "10.77.0.11", "m2": "10.77.0.12", "m3": "10.77.0.13", "m4": "10.77.0.14"}

@@ -2,24 +2,49 @@
 Hosts that share a mine, a CA on the first of them, and what goes between them by the master.
 """
 
+import contextlib
 import json
 
 from _modules import swarm_ca, swarm_ca_copy, swarm_client, swarm_tls
 from swarm_formula.core import host_files
-from swarm_formula.tls import ca_state, cert_files
+from swarm_formula.tls import ca_state, cert_files, certificate_due, pki
 from tests.unit.cluster_api import Mine
 from tests.unit.execution import mocked
 from tests.unit.pillars import node, settings_of
 
+# Usages of a manager's certificate, and of every node's until the version before.
+BOTH = (pki.SERVER, pki.CLIENT)
 PILLAR = {"managers": ["m1", "m2", "m3"], "nodes": {"m4": {}}, "timeout": 5}
 MODULES = (swarm_ca, swarm_ca_copy, swarm_client, swarm_tls)
+
+
+@contextlib.contextmanager
+def version_before(monkeypatch):
+    """Have one CA sign for all in classic mode, and each node be a client, as before."""
+    due, apart = certificate_due.due, ca_state.apart
+
+    def granted(minion, address, settings, kind="node"):
+        grant = due(minion, address, settings, kind)
+        if settings["mode"] == "builtin":
+            return grant
+        servers = ("server.dc1.consul",) if minion in settings["servers"] else ()
+        return grant._replace(usages=BOTH, names=(*grant.names, *servers))
+
+    def only_clients(settings):
+        return apart(settings) if settings["mode"] == "builtin" else ()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(certificate_due, "due", granted)
+        patched.setattr(ca_state, "apart", only_clients)
+        yield
 
 
 class Hosts:
     """All hosts; the modules run on one of them at a time."""
 
     def __init__(self, monkeypatch, folder):
-        self._monkeypatch, self._folder = monkeypatch, folder
+        self.patch = self._monkeypatch = monkeypatch
+        self._folder = folder
         self.mine, self.asked, self.reachable = Mine({}), [], True
         self._contexts = {}
         # As a master with `minion_data_cache: False`.

@@ -3,9 +3,10 @@ Ask the managers of classic mode, and wait until they report what is due.
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 
-from swarm_formula.classic import container
+from swarm_formula.classic import container, relayed
 from swarm_formula.core import errors, wait
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
@@ -17,14 +18,27 @@ from swarm_formula.tls import cert_files
 _NUDGE = 5
 
 
-def managers(settings: Settings) -> dict[str, dict[str, Any]]:
+def managers(salt: Salt, settings: Settings) -> dict[str, dict[str, Any]]:
     """Return the answer of every manager in the pillar, or the error if it does not answer."""
-    said = _ask(settings)
-    answers = {name: manager_info.plain(one) for name, one in said.managers.items()}
-    return {**answers, **{name: {"error": text} for name, text in said.errors.items()}}
+    return manager_info.plain_answers(_ask(salt, settings))
 
 
-def _ask(settings: Settings) -> manager_info.Answers:
+def listing(settings: Settings, address: object) -> dict[str, dict[str, Any]]:
+    """Return what ``managers`` does with one node only, empty if this node is no manager."""
+    if not settings["is_manager"] or not isinstance(address, str):
+        return {}
+    return manager_info.plain_answers(manager_info.about(_ask_directly(settings), address))
+
+
+def _ask(salt: Salt, settings: Settings) -> manager_info.Answers:
+    return relayed.ask(salt, settings) if relayed.is_due(settings) else _ask_directly(settings)
+
+
+def _until(probe: Callable[[], str | None], settings: Settings, limit: float) -> None:
+    wait.until(probe, limit, slow=relayed.SLOW if relayed.is_due(settings) else 1)
+
+
+def _ask_directly(settings: Settings) -> manager_info.Answers:
     found = manager_info.Answers({}, {})
     tls = containers.manager_tls(settings, cert_files.NODE.current())
     for name, endpoint in containers.manager_endpoints(settings).items():
@@ -41,13 +55,13 @@ def wait_primary(salt: Salt, settings: Settings, timeout: float | None) -> str:
 
     def probe() -> str | None:
         nonlocal primary
-        said = _ask(settings)
+        said = _ask(salt, settings)
         primary = manager_info.primary(said) or ""
         if primary:
             return None
         return container.unless_fallen(salt, settings, manager_info.no_primary(said))
 
-    wait.until(probe, settings["timeout"] if timeout is None else timeout)
+    _until(probe, settings, settings["timeout"] if timeout is None else timeout)
     return primary
 
 
@@ -69,10 +83,10 @@ def wait_healthy(salt: Salt, settings: Settings, timeout: float | None) -> None:
     renewed: list[str] = []
 
     def unhealthy() -> str | None:
-        return manager_info.unhealthy(_ask(settings), mine)
+        return manager_info.unhealthy(_ask(salt, settings), mine)
 
     def probe() -> str | None:
-        said = _ask(settings)
+        said = _ask(salt, settings)
         if missing := manager_info.unhealthy(said, mine) or _own_silence(settings, said):
             if limit and not renewed and registration.is_due(settings, missing):
                 renewed.append(missing)
@@ -86,4 +100,4 @@ def wait_healthy(salt: Salt, settings: Settings, timeout: float | None) -> None:
             last[0] = time.monotonic()
         return lacking
 
-    wait.until(probe, limit)
+    _until(probe, settings, limit)

@@ -17,7 +17,7 @@ from typing import Any
 from swarm_formula.consul import agent_api, container_spec, schema
 from swarm_formula.core import host_files
 from swarm_formula.core.settings_types import Settings
-from swarm_formula.tls import cert_files, pki
+from swarm_formula.tls import cert_files, certificate_due, pki
 from swarm_formula.tls.cert_files import Files
 
 _RECORD = "consul"
@@ -72,7 +72,7 @@ def was_server() -> bool:
 def connect(settings: Settings, token: str | None = None, timeout: float = 5) -> agent_api.Client:
     """Return a client of this host's Consul, with the settings of its file, not of the pillar."""
     present = config()
-    files = cert_files.NODE.current()
+    files = certificate_due.consul_files(settings, cert_files.NODE.current())
     if not present:
         return agent_api.connect(settings, files, timeout, token)
     ports = present.get("ports", {})

@@ -13,6 +13,7 @@ from swarm_formula.consul import schema
 from swarm_formula.core import host_files
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.standalone import containers
+from swarm_formula.tls import certificate_due
 from swarm_formula.tls.cert_files import Files, Set
 
 _CONSUL_FILE = "consul.json"
@@ -86,7 +87,8 @@ def consul_config(
         config["bootstrap_expect"] = len(settings["servers"])
     if settings["tls"]["used"]:
         config["ports"] = {"http": -1, "https": consul["http_port"]}
-        config |= _consul_tls(settings, certs, files) if certs else {}
+        used = certificate_due.consul_files(settings, files)
+        config |= _consul_tls(settings, certs, used) if certs else {}
     if acl:
         config["acl"] = acl
     options = dict(consul["options"])

@@ -21,8 +21,8 @@ class Mode(NamedTuple):
     standalone: bool
     # Managers reach the engines of nodes: each engine has a TCP port.
     engine_port: bool
-    # Each node is a client of the others, and its certificate is one for clients as well.
-    node_clients: bool
+    # Clients have a CA of their own: engines accept no others, and no node.
+    clients_apart: bool
     # The engines of managers are the API of the swarm.
     engine_api: bool
     # An engine has its own labels, from ``nodes`` as well; otherwise, the cluster has them.
@@ -51,7 +51,7 @@ MODES: dict[settings_types.Mode, Mode] = {
         port_section="manager",
         standalone=True,
         engine_port=True,
-        node_clients=True,
+        clients_apart=False,
         engine_api=False,
         engine_labels=True,
         live_restore=True,
@@ -68,7 +68,7 @@ MODES: dict[settings_types.Mode, Mode] = {
         port_section="builtin",
         standalone=False,
         engine_port=False,
-        node_clients=False,
+        clients_apart=True,
         engine_api=True,
         engine_labels=False,
         # An engine with live-restore refuses swarm mode.

@@ -13,6 +13,7 @@ from swarm_formula.core import host_files, modes, normalize
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import holdings, package_set
 from swarm_formula.standalone import flags
+from swarm_formula.tls import certificate_due
 from swarm_formula.tls.cert_files import Files
 
 # Keys of daemon.json from 19.03 to 29, to detect typing errors; newer keys pass unchanged.
@@ -151,7 +152,7 @@ def options(settings: Settings, engine_version: str, files: Files) -> dict[str, 
     wanted: dict[str, Any] = {"live-restore": mode.live_restore}
     if settings["tls"]["used"]:
         wanted |= flags.tls(files)
-        if settings["tls"]["ca"] and not mode.node_clients:
+        if settings["tls"]["ca"] and mode.clients_apart:
             # The nodes' CA is not among them: no node is a client.
             wanted["tlscacert"] = files.clients
     elif settings["engine"]["port"] and not settings["engine"]["options"].get("tlsverify"):
@@ -174,7 +175,7 @@ def overlay_options(settings: Settings, advertise: str, files: Files) -> dict[st
         "cluster-advertise": advertise,
     }
     if settings["tls"]["used"] and settings["managed_store"]:
-        wanted["cluster-store-opts"] = flags.kv_tls(files)
+        wanted[STORE_OPTIONS] = flags.kv_tls(certificate_due.consul_files(settings, files))
     return wanted
 
 
@@ -189,7 +190,8 @@ def by_flag(wanted: dict[str, Any]) -> tuple[dict[str, Any], bool]:
     return (rest, True) if wanted.get(_VERIFY) is True else (wanted, False)
 
 
-OVERLAY_KEYS = ("cluster-store", "cluster-advertise", "cluster-store-opts")
+STORE_OPTIONS = "cluster-store-opts"
+OVERLAY_KEYS = ("cluster-store", "cluster-advertise", STORE_OPTIONS)
 
 
 def label_list(labels: Mapping[str, Any]) -> list[str]:

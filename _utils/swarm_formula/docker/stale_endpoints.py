@@ -10,8 +10,6 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import requests
-
 from swarm_formula.core import addresses, deadlines, errors
 from swarm_formula.docker import engine_api
 
@@ -31,6 +29,7 @@ def judge(
     ends: Mapping[str, Mapping[str, Any]],
     names_on: Callable[[str], set[str] | None],
     members: Mapping[str, tuple[str, int]] | None,
+    asks: bool = True,
 ) -> Verdict:
     """
     Return the endpoints of a network whose container certainly no longer exists. Pure.
@@ -44,6 +43,9 @@ def judge(
 
     members
         ``{address: (name, status)}`` of Consul's members, ``None`` if unknown.
+
+    asks
+        Whether other engines accept this node's certificate, so that ``names_on`` asks them.
     """
     gone, notes = set(), []
     for host in sorted({str(one.get("locator") or "") for one in ends.values()}):
@@ -55,7 +57,7 @@ def judge(
         elif members is not None and _has_left(members, host):
             gone |= mine
         else:
-            notes.append(_note_away(host, mine, members))
+            notes.append(_note_away(host, mine, members) if asks else _note_unasked(host, mine))
     return Verdict(gone, notes)
 
 
@@ -66,6 +68,13 @@ def _has_left(members: Mapping[str, tuple[str, int]], host: str) -> bool:
 
 def _note_used(host: str, names: set[str]) -> str:
     return f"{', '.join(sorted(names))} on {host}"
+
+
+def _note_unasked(host: str, names: set[str]) -> str:
+    return (
+        f"{', '.join(sorted(names))} on {host}, whose engine does not take the certificate of a"
+        " worker: apply on a manager, which asks it, and again"
+    )
 
 
 def _note_away(host: str, names: set[str], members: Mapping[str, tuple[str, int]] | None) -> str:
@@ -118,7 +127,8 @@ def asker(
     def names(host: str) -> set[str] | None:
         if host == own:
             return local
-        with contextlib.suppress(requests.RequestException, ValueError, TypeError, KeyError):
+        # OSError: that of requests, and the one for a certificate that is not there (yet).
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             return _ask(addresses.endpoint(host, port), tls)
         return None
 

@@ -46,6 +46,8 @@ def configured(salt: Salt, settings: Settings, replaced: str, test: bool) -> Pla
     due = replaced or drop_in.version(salt, settings)
     proxy = daemon_proxy.wanted(settings, salt)
     wanted = {**daemon_json.options(settings, due, files), **daemon_proxy.keys(proxy, due)}
+    if keep:
+        wanted |= _moved_store_options(settings)
     dropin = drop_in.dropin(salt, settings, test)
     plan = _files(settings, wanted, keys, dropin, bool(replaced))
     folder = drop_in.path(settings).parent
@@ -104,6 +106,16 @@ def overlay_options(settings: Settings) -> dict[str, Any]:
     return daemon_json.overlay_options(
         settings, containers.engine_endpoint(settings), cert_files.NODE.steady()
     )
+
+
+def _moved_store_options(settings: Settings) -> dict[str, Any]:
+    """
+    Return the options of the store that the engine has already, as the pillar defines them.
+
+    They name other files after an upgrade: the restart for its new certificate takes them along.
+    """
+    key, wanted = daemon_json.STORE_OPTIONS, overlay_options(settings)
+    return {key: wanted[key]} if key in wanted and key in file_plan.recorded() else {}
 
 
 def without_files(settings: Settings) -> dict[Path, str | None]:

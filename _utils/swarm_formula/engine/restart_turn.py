@@ -22,7 +22,7 @@ from swarm_formula.engine import keeper as engine_keeper
 from swarm_formula.engine import node_drain
 from swarm_formula.engine import probe as engine_probe
 from swarm_formula.engine.keeper import Keeper
-from swarm_formula.tls import cert_files
+from swarm_formula.tls import cert_files, certificate_due
 
 log = logging.getLogger(__name__)
 
@@ -218,7 +218,8 @@ def _give_back(keeper: Keeper, settings: Settings, trial: engine_probe.Trial) ->
 @contextlib.contextmanager
 def _consuls(salt: Salt, settings: Settings) -> Iterator[None]:
     def connect() -> Any:
-        return agent_api.connect(settings, cert_files.NODE.current())
+        files = certificate_due.consul_files(settings, cert_files.NODE.current())
+        return agent_api.connect(settings, files)
 
     if not (settings["managed_store"] and _has_leader(connect)):
         # The store is external or does not run yet; or TLS is being enabled or disabled, and hosts

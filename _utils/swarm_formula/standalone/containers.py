@@ -12,6 +12,7 @@ from swarm_formula.core import errors, modes
 from swarm_formula.core.addresses import endpoint
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.standalone import flags
+from swarm_formula.tls import certificate_due
 from swarm_formula.tls.cert_files import Files
 
 # An engine with ``userns-remap`` refuses the host's network without the host's user namespace.
@@ -73,7 +74,8 @@ def _discovery(settings: Settings, given: Mapping[str, Any], files: Files) -> di
     """Return ``discovery-opt`` with the certificate for the formula's Consul, if it uses TLS."""
     if not (settings["tls"]["used"] and settings["managed_store"]):
         return {}
-    return {"discovery-opt": {**flags.kv_tls(files), **given.get("discovery-opt", {})}}
+    used = certificate_due.consul_files(settings, files)
+    return {"discovery-opt": {**flags.kv_tls(used), **given.get("discovery-opt", {})}}
 
 
 def manager_tls(settings: Settings, files: Files) -> dict[str, str | None] | None:

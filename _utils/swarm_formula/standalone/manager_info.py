@@ -79,6 +79,54 @@ def plain(manager: Manager) -> dict[str, Any]:
     return {**manager._asdict(), "nodes": nodes}
 
 
+def plain_answers(said: Answers) -> dict[str, dict[str, Any]]:
+    """Return the answers as plain dictionaries by manager, ``{"error": text}`` for an error."""
+    answers = {name: plain(one) for name, one in said.managers.items()}
+    return {**answers, **{name: {"error": text} for name, text in said.errors.items()}}
+
+
+def from_plain(value: Mapping[str, object]) -> Answers:
+    """Return what ``plain_answers`` was given; raise ``ApiError`` for anything else."""
+    found = Answers({}, {})
+    for name, one in value.items():
+        if isinstance(one, dict) and isinstance(one.get("error"), str):
+            found.errors[name] = one["error"]
+        else:
+            found.managers[name] = _manager_from_plain(one)
+    return found
+
+
+def _manager_from_plain(value: object) -> Manager:
+    if not (isinstance(value, dict) and value.keys() == {*Manager._fields}):
+        raise errors.ApiError("this is no answer of a manager")
+    nodes = value["nodes"]
+    heads = [value[key] for key in Manager._fields if key != "nodes"]
+    if not (isinstance(nodes, dict) and _all_texts(heads) and all(map(_is_node, nodes.values()))):
+        raise errors.ApiError("this is no answer of a manager")
+    return Manager(**{**value, "nodes": {key: Node(**one) for key, one in nodes.items()}})
+
+
+def _is_node(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {*Node._fields}
+        and _all_texts(list(value.values()))
+    )
+
+
+def _all_texts(values: list[object]) -> bool:
+    return all(isinstance(one, str) for one in values)
+
+
+def about(said: Answers, address: str) -> Answers:
+    """Return the managers' answers with the node at this address only."""
+    found = {
+        name: one._replace(nodes={key: node for key, node in one.nodes.items() if key == address})
+        for name, one in said.managers.items()
+    }
+    return said._replace(managers=found)
+
+
 def parse(info: object, own: str = "") -> Manager:
     """
     Return ``/info`` of a manager as a ``Manager``; ``own`` is the address that was queried.

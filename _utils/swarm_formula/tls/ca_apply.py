@@ -37,9 +37,9 @@ def _planned(
     if not state:
         state, how = _begun(minion, settings, test)
         changes["CA"] = {"old": None, "new": how}
-    before, state = state, ca_state.with_clients(state, settings)
-    if state != before:
-        changes["CA for clients"] = {"old": None, "new": "made"}
+    before, state = state, ca_state.with_apart(state, settings)
+    for chain in ca_state.chains(state).keys() - ca_state.chains(before).keys():
+        changes[ca_state.TITLES[chain]] = {"old": None, "new": "made"}
     # A CA that comes back in its rotation goes on with the next apply.
     state, step = (state, None) if "CA" in changes else _advanced(minion, settings, state)
     if step:

@@ -36,7 +36,7 @@ def parsed(text: str) -> dict[str, Any]:
     try:
         state: dict[str, Any] = json.loads(text)
         wrong = [key for key, kind in _KEYS.items() if not isinstance(state[key], kind)]
-        pairs = [state["ca"], state["next"], *_of_clients(state)]
+        pairs = [one[key] for one in ca_state.chains(state).values() for key in ("ca", "next")]
         faults = [fault for pair in pairs if pair for fault in _faults(pair)]
         ca_record.record(state)
     except (AttributeError, KeyError, TypeError, ValueError, errors.SwarmError) as err:
@@ -45,11 +45,6 @@ def parsed(text: str) -> dict[str, Any]:
     if wrong or faults:
         raise errors.SwarmError(f"it holds no valid CA: {', '.join([*wrong, *faults])}")
     return state
-
-
-def _of_clients(state: dict[str, Any]) -> list[dict[str, Any]]:
-    clients = state.get("clients")
-    return [clients["ca"], clients["next"]] if clients else []
 
 
 def _faults(pair: Mapping[str, str]) -> list[str]:

@@ -32,13 +32,16 @@ def granted(asked: Asked, settings: Settings, held: dict[str, set[str]]) -> pki.
         if asked.minion not in settings["client"]["nodes"]:
             raise asked.refused(f"swarm:client:nodes in the pillar of {me} does not name it")
         return certificate_due.due_client(asked.minion)
-    if asked.kind != certificate_due.NODE:
+    if asked.kind not in (certificate_due.NODE, certificate_due.CONSUL):
         raise asked.refused(f"there is no kind {asked.kind!r} of it")
+    if asked.kind not in certificate_due.of_nodes(settings):
+        cure = f"give {me} the same swarm:mode and swarm:store in pillar as {asked.minion}"
+        raise asked.refused(f"{me}, the CA, has no Consul by its pillar: {cure}")
     reserved = {"localhost", *certificate_due.split(settings["tls"]["names"])[0]}
     if asked.minion in reserved and asked.minion not in settings["managers"]:
         raise asked.refused("its ID is a name of the managers (swarm:tls:names), or of every host")
     address = ca_addresses.checked(asked, settings, held)
-    grant = certificate_due.due(asked.minion, address, settings)
+    grant = certificate_due.due(asked.minion, address, settings, asked.kind)
     ca_addresses.refuse_shared(asked, settings, held)
     return grant
 
@@ -49,13 +52,14 @@ def issue(
     """Sign a request; return the CA's state, with the address recorded, and the certificate."""
     now = time.time()
     grant = granted(asked, settings, ca_addresses.reserved(state, now))
-    of_clients = asked.kind == certificate_due.CLIENT and ca_state.is_apart(settings)
-    chain = state.get(ca_state.CLIENTS) if of_clients else state
+    key = certificate_due.chain(asked.kind, settings)
+    chain = ca_state.chains(state).get(key)
     if not chain:
-        raise asked.refused(f"there is no CA for clients yet: apply swarm on {settings['id']}")
+        what = ca_state.TITLES[key]
+        raise asked.refused(f"there is no {what} yet: apply swarm on {settings['id']}")
     authority = pki.Authority(**chain["ca"])
     cert = pki.sign(request, authority, grant, settings["tls"]["days"])
-    if asked.kind == certificate_due.NODE:
+    if grant.addresses:
         end = now + pki.days_left(cert) * 86400
         state = ca_addresses.noted(state, asked.minion, grant.addresses[0], end, now)
     return state, cert

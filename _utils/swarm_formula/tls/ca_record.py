@@ -11,8 +11,16 @@ from swarm_formula.tls.cert_files import Set
 
 # Names of the values that the CA and the members publish in Salt's mine.
 RECORD, REPORT, ACL = "swarm_ca", "swarm_tls", "swarm_acl"
-# The key of the fingerprint of the CA that signs for clients, in records and reports.
-CLIENTS_ISSUER = "clients_issuer"
+
+
+def trust_key(chain: str) -> str:
+    """Return the key of the certificates of a CA in the record."""
+    return chain or "trust"
+
+
+def issuer_key(chain: str) -> str:
+    """Return the key of the fingerprint of the CA that signs, in records and reports."""
+    return f"{chain}_issuer" if chain else "issuer"
 
 
 def trust(state: dict[str, Any]) -> str:
@@ -24,15 +32,13 @@ def trust(state: dict[str, Any]) -> str:
 def record(state: dict[str, Any]) -> dict[str, Any]:
     """Return what the CA publishes to the members; the gossip key is a secret that they share."""
     found = {
-        "trust": trust(state),
-        "issuer": pki.fingerprint(state["ca"]["cert"]),
         "gossip": state["gossip"],
         ca_state.SERIAL: state.get(ca_state.SERIAL, 0),
         **consul_secrets.published(state, consul_secrets.GOSSIP),
     }
-    if clients := state.get(ca_state.CLIENTS):
-        found[ca_state.CLIENTS] = trust(clients)
-        found[CLIENTS_ISSUER] = pki.fingerprint(clients["ca"]["cert"])
+    for key, chain in ca_state.chains(state).items():
+        found[trust_key(key)] = trust(chain)
+        found[issuer_key(key)] = pki.fingerprint(chain["ca"]["cert"])
     return found
 
 
@@ -46,12 +52,17 @@ def management(state: dict[str, Any]) -> dict[str, Any]:
 
 def is_complete(authority: dict[str, Any], settings: Settings) -> bool:
     """Check whether a record has all that this mode needs; that of an earlier version has not."""
-    return bool(authority) and (ca_state.CLIENTS in authority or not ca_state.is_apart(settings))
+    return bool(authority) and not lacking(authority, settings)
+
+
+def lacking(authority: dict[str, Any], settings: Settings) -> list[str]:
+    """Return the keys of the CAs apart that this mode needs and a record does not have."""
+    return [key for key in ca_state.apart(settings) if key not in authority]
 
 
 def has_signed(authority: dict[str, Any], cert: str) -> bool:
     """Check whether one of the CAs of a record has signed a certificate."""
-    bundle = authority["trust"] + authority.get(ca_state.CLIENTS, "")
+    bundle = "".join(authority.get(trust_key(one), "") for one in ("", *ca_state.APART))
     return pki.issuer(cert, bundle) is not None
 
 
@@ -65,16 +76,27 @@ def report(sets: list[Set]) -> dict[str, Any]:
     """
     if not sets:
         return {}
-    trusted = [pki.fingerprints(one.ca + one.clients) for one in sets]
-    issuers: dict[str, set[str | None]] = {"issuer": set()}
+    trusted = [
+        dict.fromkeys(pki.fingerprints(one.ca + one.clients + one.consul_ca)) for one in sets
+    ]
+    issuers: dict[str, set[str | None]] = {issuer_key(""): set()}
     for one in sets:
-        of_clients = pki.issuer(one.cert, one.clients)
-        key = CLIENTS_ISSUER if of_clients else "issuer"
-        issuers.setdefault(key, set()).add(of_clients or pki.issuer(one.cert, one.ca))
+        for chain, signer in _signers(one).items():
+            issuers.setdefault(issuer_key(chain), set()).add(signer)
     return {
         "trusts": [one for one in trusted[0] if all(one in others for others in trusted)],
         **{key: found.pop() if len(found) == 1 else None for key, found in issuers.items()},
     }
+
+
+def _signers(one: Set) -> dict[str, str | None]:
+    """Return the CAs that have signed the certificates of a set, by the keys of the CAs."""
+    of_clients = pki.issuer(one.cert, one.clients)
+    chain = ca_state.CLIENTS if of_clients else ""
+    found = {chain: of_clients or pki.issuer(one.cert, one.ca)}
+    if consul := one.for_consul():
+        found[ca_state.CONSUL] = pki.issuer(consul.cert, consul.ca)
+    return found
 
 
 def own_reports(state: dict[str, Any], reports: Mapping[str, object]) -> dict[str, object]:
@@ -83,8 +105,9 @@ def own_reports(state: dict[str, Any], reports: Mapping[str, object]) -> dict[st
 
     Globs in ``swarm:nodes`` may match them. An invalid report stays: it may be of a member.
     """
-    texts = [one["cert"] for ca in ca_state.chains(state) for one in (ca["ca"], ca["next"]) if one]
-    texts += [one for ca in ca_state.chains(state) for one in ca["old"]]
+    chains = ca_state.chains(state).values()
+    texts = [one["cert"] for ca in chains for one in (ca["ca"], ca["next"]) if one]
+    texts += [one for ca in chains for one in ca["old"]]
     known = {pki.fingerprint(one) for one in texts}
     return {minion: said for minion, said in reports.items() if not _is_foreign(said, known)}
 

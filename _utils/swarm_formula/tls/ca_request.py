@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 from swarm_formula.core import errors
 
+# The key of the CSR of a second certificate in a request, which is its kind as well.
+MORE = "consul"
+
 
 class Asked(NamedTuple):
     """A certificate request; ``minion`` comes from the master, the rest from the minion itself."""
@@ -21,9 +24,13 @@ class Asked(NamedTuple):
 
 
 def parsed(request: object) -> dict[str, str]:
-    """Return a request, ``{"csr", "kind", "address"}``; raise an error for any other value."""
+    """
+    Return a request, ``{"csr", "kind", "address"}``; raise an error for any other value.
+
+    A node of classic mode asks for its certificate for Consul as well, with the CSR in ``consul``.
+    """
     keys = {"csr", "kind", "address"}
-    if isinstance(request, dict) and set(request) == keys and _all_texts(request):
+    if isinstance(request, dict) and set(request) - {MORE} == keys and _all_texts(request):
         return request
     raise errors.SwarmError(
         f"a request for a certificate is a mapping of {', '.join(sorted(keys))}, found"

@@ -9,6 +9,8 @@ from typing import Any
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import ca_record, ca_state, pki
 
+_ANNOUNCED = "a new CA is trusted beside the old"
+
 
 def is_changing(state: dict[str, Any]) -> bool:
     """Check whether a rotation of the CA is in progress."""
@@ -24,7 +26,7 @@ def begun(state: dict[str, Any], settings: Settings) -> dict[str, Any]:
 
 def _announced(state: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Return the CA with a new one that members are to trust as well."""
-    return ca_state.in_each(state, lambda _, what: {"next": ca_state.new(settings, what)})
+    return ca_state.in_each(state, lambda _, chain: {"next": ca_state.new(settings, chain)})
 
 
 def advanced(
@@ -49,7 +51,11 @@ def _next(
     rotation = settings["tls"]["ca_rotation"]
     if rotation not in (None, state["rotation"]) and not is_changing(state):
         state = {**state, "rotation": rotation}
-        return _announced(state, settings), "a new CA is trusted beside the old"
+        return _announced(state, settings), _ANNOUNCED
+    if ca_state.is_shared(state) and not is_changing(state):
+        # For the nodes only: with the old one go the certificates that an earlier version has
+        # signed for workers as clients; Consul keeps it.
+        return {**state, "next": ca_state.new(settings)}, _ANNOUNCED
     if lagging(state, reports):
         return state, None
     if state["next"]:
@@ -66,7 +72,7 @@ def followed(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _followed(chain: dict[str, Any], _: str) -> dict[str, Any]:
-    # The clients' CA may be newer than the change that is in progress.
+    # A CA apart may be newer than the change that is in progress, or not part of it.
     if not chain["next"]:
         return {}
     return {"ca": chain["next"], "next": None, "old": [chain["ca"]["cert"]]}
@@ -79,11 +85,13 @@ def lagging(state: dict[str, Any], reports: Mapping[str, object]) -> list[str]:
     Each member writes its own report, so it may be any value; an invalid one counts as late.
     """
     if state["next"]:
-        following = [one["next"] for one in ca_state.chains(state) if one["next"]]
+        following = [one["next"] for one in ca_state.chains(state).values() if one["next"]]
         wanted = [("trusts", pki.fingerprint(one["cert"])) for one in following]
     elif state["old"]:
-        issuers = zip(("issuer", ca_record.CLIENTS_ISSUER), ca_state.chains(state), strict=False)
-        wanted = [(key, pki.fingerprint(one["ca"]["cert"])) for key, one in issuers]
+        wanted = [
+            (ca_record.issuer_key(key), pki.fingerprint(one["ca"]["cert"]))
+            for key, one in ca_state.chains(state).items()
+        ]
     else:
         return []
     return sorted(one for one, said in reports.items() if not _holds_all(said, wanted))
@@ -106,12 +114,10 @@ def waiting(state: dict[str, Any], reports: Mapping[str, object], me: str) -> st
 
 
 def _holds_all(said: object, wanted: list[tuple[str, str]]) -> bool:
-    # Most members have no client's certificate.
-    no_client = isinstance(said, dict) and ca_record.CLIENTS_ISSUER not in said
-    return all(
-        _holds(said, key, one) or (no_client and key == ca_record.CLIENTS_ISSUER)
-        for key, one in wanted
-    )
+    # Most members have no client's certificate, and none for Consul without the formula's.
+    optional = {ca_record.issuer_key(one) for one in ca_state.APART}
+    lacks = optional - said.keys() if isinstance(said, dict) else set()
+    return all(key in lacks or _holds(said, key, one) for key, one in wanted)
 
 
 def _holds(said: object, key: str, wanted: str) -> bool:

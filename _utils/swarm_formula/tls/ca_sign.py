@@ -18,14 +18,17 @@ _PATIENCE = 5
 
 
 def sign(minion: Minion, request: object, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``{"cert": PEM}`` for the caller that ``kwargs`` names, else why there is none."""
+    """Return ``{"cert": PEM}`` for the caller that ``kwargs`` names, else why there is none.
+
+    With a certificate for Consul, if the request asks for one: ``{"cert": PEM, "consul": PEM}``.
+    """
     me = minion.opts["id"]
     try:
         caller = salt_caller.name(kwargs, me)
         asked = ca_request.parsed(request)
         known = [me] if caller == me else member_rules.members(minion.settings())
         with salt_caller.admitted(caller, known), _turn(caller == me):
-            return {"cert": _issue(minion, caller, asked)}
+            return _issue(minion, caller, asked)
     except errors.BusyError as err:
         return {"busy": str(err)}
     except errors.SwarmError as err:
@@ -39,18 +42,25 @@ def _turn(own: bool) -> contextlib.AbstractContextManager[None]:
     return salt_caller.unqueued(lock, lambda err: f"busy with other requests: {err}")
 
 
-def _issue(minion: Minion, caller: str, request: dict[str, Any]) -> str:
+def _issue(minion: Minion, caller: str, request: dict[str, Any]) -> dict[str, str]:
     me = minion.opts["id"]
     # Refresh the pillar: the requester may have been added since the last refresh.
     settings = minion.salt["swarm_settings.get"](fresh=caller != me)
-    asked = ca_request.Asked(caller, request["kind"], request["address"])
     state = ca_load.find(me)
     if not state:
         # A host that is made anew, whose members have found the record of its lost CA, will be.
         raise errors.BusyError(f"{me} is no CA (yet): apply swarm there")
-    state, cert = ca_issue.issue(asked, request["csr"], settings, state)
+    certs = {}
+    # Both in one turn, with one pillar: many nodes ask at the same time.
+    for key, kind, csr in (
+        ("cert", request["kind"], request["csr"]),
+        (ca_request.MORE, ca_request.MORE, request.get(ca_request.MORE)),
+    ):
+        if csr is not None:
+            asked = ca_request.Asked(caller, kind, request["address"])
+            state, certs[key] = ca_issue.issue(asked, csr, settings, state)
     ca_state.save(state)
-    return cert
+    return certs
 
 
 def forget(minion: str) -> dict[str, Any]:

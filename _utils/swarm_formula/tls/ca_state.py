@@ -15,8 +15,10 @@ from swarm_formula.tls import consul_secrets, pki
 
 FILE = host_files.CONFIG / "ca.json"
 LOCK = "swarm-formula-ca.lock"
-# The key of the clients' CA in the state and in the record, and the end of its name.
-CLIENTS, _OF_CLIENTS = "clients", " clients"
+# The keys of the CAs apart in the state and in the record: those that sign for clients in builtin
+# mode, and for Consul in classic mode. The nodes' CA, which is the state itself, has none.
+APART = CLIENTS, CONSUL = "clients", "consul"
+TITLES = {CLIENTS: "CA for clients", CONSUL: "CA for Consul"}
 # The key of the number of the state, which grows with each change.
 SERIAL = "serial"
 
@@ -42,9 +44,9 @@ def save(state: dict[str, Any]) -> None:
     host_files.write(FILE, host_files.to_json(state), mode=0o600)
 
 
-def new(settings: Settings, what: str = "") -> dict[str, str]:
-    """Return a new key and certificate; ``what`` is the end of the CA's name."""
-    tls, name = settings["tls"], f"swarm-formula {settings['id']}{what}"
+def new(settings: Settings, chain: str = "") -> dict[str, str]:
+    """Return a new key and certificate; the key of a CA apart is the end of its name."""
+    tls, name = settings["tls"], f"swarm-formula {settings['id']} {chain}".strip()
     return pki.new_authority(name, tls["ca_days"], tls["key_type"])._asdict()
 
 
@@ -58,25 +60,50 @@ def found(settings: Settings) -> dict[str, Any]:
         "gossip": consul_secrets.made(consul_secrets.GOSSIP),
         "issued": {},
     }
-    return with_clients(state, settings)
+    return {**state, **{key: _new_chain(settings, key) for key in apart(settings)}}
 
 
-def is_apart(settings: Settings) -> bool:
+def _new_chain(settings: Settings, chain: str) -> dict[str, Any]:
+    return {"ca": new(settings, chain), "next": None, "old": []}
+
+
+def apart(settings: Settings) -> tuple[str, ...]:
     """
-    Check whether clients have a CA of their own, the only one that engines accept clients of.
+    Return the keys of the CAs that this mode needs beside that of the nodes.
 
-    In builtin mode, a node is only a server: its certificate must open no other engine, and neither
-    must one that an earlier version signed for server and client. In classic mode, each node is a
-    client of Consul and of the managers.
+    A node of builtin mode is only a server: engines accept only clients of the clients' CA, and no
+    certificate that an earlier version signed for server and client. A node of classic mode is a
+    client of Consul, whose CA neither engines nor managers trust.
     """
-    return not modes.of(settings).node_clients
+    if modes.of(settings).clients_apart:
+        return (CLIENTS,)
+    return (CONSUL,) if settings["managed_store"] else ()
 
 
-def with_clients(state: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    """Return the CA, with a second one for clients if needed. Pure except for its key."""
-    if state.get(CLIENTS) or not is_apart(settings):
-        return state
-    return {**state, CLIENTS: {"ca": new(settings, _OF_CLIENTS), "next": None, "old": []}}
+def with_apart(state: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return the CA of an existing swarm with the CAs apart. Pure except for their keys."""
+    for key in apart(settings):
+        if not state.get(key):
+            state = {**state, key: _first(state, settings, key)}
+    return state
+
+
+def _first(state: dict[str, Any], settings: Settings, chain: str) -> dict[str, Any]:
+    """
+    Return a CA apart for a swarm that an earlier version has made.
+
+    The certificates of its Consul are of the nodes' CA, which becomes Consul's: all Consul agents
+    accept each other, whichever have been upgraded. The nodes get another CA: see ``is_shared``.
+    """
+    if chain == CONSUL:
+        return {key: state[key] for key in ("ca", "next", "old")}
+    return _new_chain(settings, chain)
+
+
+def is_shared(state: dict[str, Any]) -> bool:
+    """Check whether the nodes' CA is Consul's as well, and has thus signed clients for workers."""
+    consul = chains(state).get(CONSUL)
+    return consul is not None and bool(consul["ca"]["cert"] == state["ca"]["cert"])
 
 
 def with_token(state: dict[str, Any], settings: Settings) -> dict[str, Any]:
@@ -87,16 +114,15 @@ def with_token(state: dict[str, Any], settings: Settings) -> dict[str, Any]:
     return {**state, "acl": consul_secrets.made(consul_secrets.TOKEN)}
 
 
-def chains(state: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the CAs: the nodes', and the clients' if they have their own."""
-    return [state, *([state[CLIENTS]] if state.get(CLIENTS) else [])]
+def chains(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the CAs by their keys: that of the nodes, and those apart."""
+    return {"": state, **{key: state[key] for key in APART if state.get(key)}}
 
 
 def in_each(
     state: dict[str, Any], change: Callable[[dict[str, Any], str], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Return a state with ``change(chain, end of the CA's name)`` in the chain of each CA."""
-    state = {**state, **change(state, "")}
-    if clients := state.get(CLIENTS):
-        state[CLIENTS] = {**clients, **change(clients, _OF_CLIENTS)}
-    return state
+    """Return a state with ``change(CA, its key)`` in each CA."""
+    changes = {key: change(chain, key) for key, chain in chains(state).items()}
+    nodes = changes.pop("")
+    return {**state, **nodes, **{key: {**state[key], **one} for key, one in changes.items()}}

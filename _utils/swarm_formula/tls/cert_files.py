@@ -22,8 +22,11 @@ _NAMES = {
     "key": "key.pem",
     "gossip": "gossip",
     "clients": "clients.pem",
+    "consul_ca": "consul/ca.pem",
+    "consul_cert": "consul/cert.pem",
+    "consul_key": "consul/key.pem",
 }
-_MODES = (0o644, 0o644, 0o600, 0o600, 0o644)
+_SECRET = {"key", "gossip", "consul_key"}
 
 
 class Files(NamedTuple):
@@ -34,6 +37,13 @@ class Files(NamedTuple):
     key: str
     gossip: str
     clients: str = ""
+    consul_ca: str = ""
+    consul_cert: str = ""
+    consul_key: str = ""
+
+    def for_consul(self) -> "Files":
+        """Return the files of the certificate for Consul, in place of the node's."""
+        return self._replace(ca=self.consul_ca, cert=self.consul_cert, key=self.consul_key)
 
     @property
     def folder(self) -> str:
@@ -46,7 +56,9 @@ class Set(NamedTuple):
     Contents of a set, as PEM.
 
     ``gossip``, Consul's gossip key, is empty in a client's set. ``clients`` holds the CAs of the
-    clients' certificates; it is empty if ``ca`` signs these as well.
+    clients' certificates; it is empty if ``ca`` signs these as well. ``consul_ca`` holds the CAs of
+    Consul. The certificate for Consul is in the set of a node of classic mode, and not in one of
+    its own: engine, agent and manager use both, and a new set restarts them once.
     """
 
     ca: str
@@ -54,6 +66,19 @@ class Set(NamedTuple):
     key: str
     gossip: str = ""
     clients: str = ""
+    consul_ca: str = ""
+    consul_cert: str = ""
+    consul_key: str = ""
+
+    def for_consul(self) -> "Set | None":
+        """Return the certificate for Consul in place of the node's, ``None`` if there is none."""
+        if not self.consul_cert:
+            return None
+        return self._replace(ca=self.consul_ca, cert=self.consul_cert, key=self.consul_key)
+
+    def without_consul(self) -> "Set":
+        """Return the set without a certificate for Consul."""
+        return self._replace(consul_cert="", consul_key="")
 
 
 def _paths(folder: Path) -> Files:
@@ -61,8 +86,8 @@ def _paths(folder: Path) -> Files:
 
 
 def _read(files: Files) -> Set | None:
-    ca, cert, key, gossip, clients = (host_files.read(Path(path)) for path in files)
-    return Set(ca, cert, key, gossip or "", clients or "") if ca and cert and key else None
+    found = Set(*(host_files.read(Path(path)) or "" for path in files))
+    return found if found.ca and found.cert and found.key else None
 
 
 class Store:
@@ -121,8 +146,10 @@ class Store:
     def install(self, new: Set) -> None:
         """Write a set, then point ``current`` to it; until then, the set is not used."""
         name = hashlib.sha256("".join(new).encode()).hexdigest()[:12]
-        for path, text, mode in zip(_paths(self.folder / name), new, _MODES, strict=True):
-            host_files.write(Path(path), text or None, mode=mode)
+        paths = _paths(self.folder / name)._asdict()
+        for key, text in new._asdict().items():
+            mode = 0o600 if key in _SECRET else 0o644
+            host_files.write(Path(paths[key]), text or None, mode=mode)
         host_files.link(self.folder / _LINK, name)
         host_files.write(self.folder / _FORGOTTEN, None)
 

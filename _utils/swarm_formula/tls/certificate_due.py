@@ -6,35 +6,55 @@ import ipaddress
 from typing import Any
 
 from swarm_formula.core import addresses as core_addresses
+from swarm_formula.core import modes
 from swarm_formula.core.settings_types import Settings, Tls
-from swarm_formula.tls import ca_record, ca_state, pki
-from swarm_formula.tls.cert_files import Set
+from swarm_formula.tls import ca_record, ca_request, ca_state, pki
+from swarm_formula.tls.cert_files import Files, Set
 
-# The kinds of certificates, as a request names them.
-NODE, CLIENT = "node", "client"
+# The kinds of certificates, as a request names them, and the CAs apart that sign them.
+NODE, CLIENT, CONSUL = "node", "client", ca_request.MORE
+_CHAINS = {CLIENT: ca_state.CLIENTS, CONSUL: ca_state.CONSUL}
 
 
-def due(minion: str, address: str, settings: Settings) -> pki.Grant:
-    """Return what a node's certificate must contain, by its roles and the mode. Pure."""
+def chain(kind: str, settings: Settings) -> str:
+    """Return the key of the CA that signs certificates of a kind."""
+    key = _CHAINS.get(kind, "")
+    return key if key in ca_state.apart(settings) else ""
+
+
+def of_nodes(settings: Settings) -> tuple[str, ...]:
+    """Return the kinds of certificates that each node has."""
+    return (NODE, CONSUL) if ca_state.CONSUL in ca_state.apart(settings) else (NODE,)
+
+
+def consul_files(settings: Settings, files: Files) -> Files:
+    """Return the files for Consul and its clients; the user's own are the same for all."""
+    signed = settings["tls"]["ca"] and CONSUL in of_nodes(settings)
+    return files.for_consul() if signed else files
+
+
+def due(minion: str, address: str, settings: Settings, kind: str = NODE) -> pki.Grant:
+    """Return what a certificate of a node must contain, by its roles and the mode. Pure."""
     # A node connects to its own Consul over loopback.
     names, addresses = [minion, "localhost"], [core_addresses.form(address), "127.0.0.1"]
-    if minion in settings["servers"] and settings["managed_store"]:
+    if kind == CONSUL and minion in settings["servers"]:
         names.append(f"server.{settings['consul']['datacenter']}.consul")
-    if minion in settings["managers"]:
+    if kind == NODE and minion in settings["managers"]:
         hosts, more = split(settings["tls"]["names"])
         names, addresses = names + hosts, addresses + more
+    apart = modes.of(settings).clients_apart
+    is_client = kind == CONSUL or (not apart and minion in settings["managers"])
     return pki.Grant(
         minion,
-        node_usages(settings),
+        (pki.SERVER, pki.CLIENT) if is_client else (pki.SERVER,),
         tuple(dict.fromkeys(names)),
         tuple(dict.fromkeys(addresses)),
     )
 
 
-def node_usages(settings: Settings) -> tuple[str, ...]:
-    """Return what a node's certificate is for: only a node of classic mode is also a client."""
-    apart = ca_state.is_apart(settings)
-    return (pki.SERVER,) if apart else (pki.SERVER, pki.CLIENT)
+def own_usages(settings: Settings) -> tuple[str, ...]:
+    """Return what a certificate of the user's own is for: in classic mode, Consul uses it too."""
+    return (pki.SERVER,) if modes.of(settings).clients_apart else (pki.SERVER, pki.CLIENT)
 
 
 def due_client(minion: str) -> pki.Grant:
@@ -53,7 +73,9 @@ def split(names: list[str]) -> tuple[list[str], list[str]]:
     return hosts, addresses
 
 
-def lack(have: Set | None, authority: dict[str, Any], grant: pki.Grant, tls: Tls) -> str | None:
+def lack(
+    have: Set | None, authority: dict[str, Any], grant: pki.Grant, tls: Tls, signer: str = ""
+) -> str | None:
     """
     Return why a host needs a new certificate, ``None`` if it needs none.
 
@@ -62,13 +84,16 @@ def lack(have: Set | None, authority: dict[str, Any], grant: pki.Grant, tls: Tls
 
     grant
         What the certificate must contain, no less and no more.
+
+    signer
+        Key of the CA that signs it.
     """
     if not have:
         return "made and signed"
     left = pki.days_left(have.cert)
     if left < tls["renew_days"]:
         return f"renewed, for it was valid for {left:.0f} more day(s)"
-    if authority and not _is_of(have, authority, grant):
+    if authority and not _is_of(have, authority, signer):
         return "signed by the new CA"
     if pki.kind(have.key) != tls["key_type"]:
         return f"with a key of the type {tls['key_type']}"
@@ -76,17 +101,20 @@ def lack(have: Set | None, authority: dict[str, Any], grant: pki.Grant, tls: Tls
     return pki.differs(have.cert, grant)
 
 
-def _is_of(have: Set, authority: dict[str, Any], grant: pki.Grant) -> bool:
-    """Check whether the CA that now signs for nodes, or for clients, has signed a certificate."""
-    trust, signer = "trust", "issuer"
-    if ca_state.CLIENTS in authority and pki.SERVER not in grant.usages:
-        trust, signer = ca_state.CLIENTS, ca_record.CLIENTS_ISSUER
-    return bool(pki.issuer(have.cert, authority[trust]) == authority[signer])
+def _is_of(have: Set, authority: dict[str, Any], signer: str) -> bool:
+    """Check whether the CA that now signs such certificates has signed this one."""
+    # The record of an earlier version has no CA apart; only in a dry run, others wait for it.
+    trust = authority.get(ca_record.trust_key(signer), authority["trust"])
+    now = authority.get(ca_record.issuer_key(signer), authority["issuer"])
+    return bool(pki.issuer(have.cert, trust) == now)
 
 
 def filled(have: Set, authority: dict[str, Any], kind: str) -> Set:
     """Return a set with the CAs and the gossip key of the CA's record."""
     gossip = authority["gossip"] if kind == NODE else ""
     return have._replace(
-        ca=authority["trust"], gossip=gossip, clients=authority.get(ca_state.CLIENTS, "")
+        ca=authority["trust"],
+        gossip=gossip,
+        clients=authority.get(ca_state.CLIENTS, ""),
+        consul_ca=authority.get(ca_state.CONSUL, ""),
     )

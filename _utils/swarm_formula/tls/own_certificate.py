@@ -2,6 +2,7 @@
 Ensure this node has a valid certificate: signed by the swarm's own CA, or supplied by the user.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,8 +40,16 @@ class Due(NamedTuple):
     rekeyed: bool = False
 
 
-def apply(member: Member, kind: str, due: pki.Grant, test: bool) -> dict[str, Any]:
-    """Ensure this host has a certificate of a kind as it is due; return the changes."""
+def apply(member: Member, kind: str, dues: Mapping[str, pki.Grant], test: bool) -> dict[str, Any]:
+    """
+    Ensure this host has a set with the certificates that are due; return the changes.
+
+    kind
+        Kind of the set, and of its first certificate.
+
+    dues
+        What each certificate must contain, by its kind.
+    """
     store = STORES[kind]
     have = store.read()
     if member.settings["tls"]["cert"]:
@@ -48,7 +57,7 @@ def apply(member: Member, kind: str, due: pki.Grant, test: bool) -> dict[str, An
         why = f"from {member.settings['tls']['cert']}" if wanted != have else None
         change = Due(wanted, why)
     else:
-        change = _own(member, kind, due, have, test)
+        change = _own(member, kind, dues, have, test)
     why = change.why
     store.promise(bool(why and test and not change.rekeyed))
     if why and change.wanted and not test:
@@ -65,7 +74,13 @@ def _install(store: cert_files.Store, wanted: cert_files.Set, rekeyed: bool) -> 
         store.install(wanted)
 
 
-def _own(member: Member, kind: str, due: pki.Grant, have: cert_files.Set | None, test: bool) -> Due:
+def _own(
+    member: Member,
+    kind: str,
+    dues: Mapping[str, pki.Grant],
+    have: cert_files.Set | None,
+    test: bool,
+) -> Due:
     """Return the set to install by the swarm's own CA, and why."""
     settings = member.settings
     # Test mode does not wait. For a host without a certificate, the CA may not exist yet.
@@ -74,19 +89,51 @@ def _own(member: Member, kind: str, due: pki.Grant, have: cert_files.Set | None,
     else:
         authority = trust.wait(settings, member.mine, test)
     trust.refuse_stranger(settings, have, authority)
-    why = certificate_due.lack(have, authority, due, settings["tls"])
-    if why and not test:
-        wanted = _made(member, kind, have, authority)
-        return Due(wanted, _gain(settings, have, wanted, due, why))
-    if have and authority and not why:
-        return _filled(have, certificate_due.filled(have, authority, kind))
-    return Due(None, why)
+    lacks = _lacks(settings, have, authority, dues)
+    if lacks and not test:
+        # All of them: a new set restarts what reads it, which they thus do together.
+        wanted = _made(member, kind, dues, have, authority)
+        return Due(wanted, _gain(settings, have, wanted, dues, lacks))
+    if have and authority and not lacks:
+        kept = have if certificate_due.CONSUL in dues else have.without_consul()
+        return _filled(have, certificate_due.filled(kept, authority, kind))
+    return Due(None, _words(have, lacks))
+
+
+def _part(have: cert_files.Set | None, kind: str) -> cert_files.Set | None:
+    """Return a set with the certificate of a kind as its certificate, ``None`` if it has none."""
+    return have.for_consul() if have and kind == certificate_due.CONSUL else have
+
+
+def _lacks(
+    settings: Settings,
+    have: cert_files.Set | None,
+    authority: dict[str, Any],
+    dues: Mapping[str, pki.Grant],
+) -> dict[str, str]:
+    """Return why certificates are needed, by kind."""
+    found = {}
+    for kind, due in dues.items():
+        signer = certificate_due.chain(kind, settings)
+        part = _part(have, kind)
+        if why := certificate_due.lack(part, authority, due, settings["tls"], signer):
+            found[kind] = why
+    return found
+
+
+def _words(have: cert_files.Set | None, lacks: Mapping[str, str]) -> str | None:
+    """Return the first reason for new certificates, ``None`` if there is none."""
+    for kind, why in lacks.items():
+        return f"for Consul: {why}" if have and kind == certificate_due.CONSUL else why
+    return None
 
 
 def _filled(have: cert_files.Set, wanted: cert_files.Set) -> Due:
-    """Return what changes beside the certificate itself."""
+    """Return what changes beside the certificates themselves."""
     if wanted == have:
         return Due(wanted, None)
+    if wanted.consul_cert != have.consul_cert:
+        return Due(wanted, "without one for Consul")
     if wanted._replace(gossip=have.gossip) == have:
         return Due(wanted, "with another gossip key of Consul", rekeyed=True)
     return Due(wanted, "other CAs are trusted")
@@ -103,17 +150,23 @@ def _gain(
     settings: Settings,
     have: cert_files.Set | None,
     new: cert_files.Set,
-    due: pki.Grant,
-    why: str,
+    dues: Mapping[str, pki.Grant],
+    lacks: Mapping[str, str],
 ) -> str | None:
     """
-    Return why a new certificate replaces the old one, ``None`` if the only reason is the names and
+    Return why new certificates replace the old ones, ``None`` if the only reason is the names and
     the CA grants the same names again.
     """
-    _refuse_lack(settings, new, due)
-    if not have or why != pki.other_names(have.cert, due):
-        return why
-    return None if pki.names(new.cert) == pki.names(have.cert) else why
+    gains = {}
+    for kind, due in dues.items():
+        made, had = _part(new, kind), _part(have, kind)
+        if not made:
+            continue
+        _refuse_lack(settings, made, due)
+        named = had and lacks.get(kind) == pki.other_names(had.cert, due)
+        if kind in lacks and not (named and had and pki.names(made.cert) == pki.names(had.cert)):
+            gains[kind] = lacks[kind]
+    return _words(have, gains)
 
 
 def _refuse_lack(settings: Settings, new: cert_files.Set, due: pki.Grant) -> None:
@@ -127,7 +180,8 @@ def _refuse_lack(settings: Settings, new: cert_files.Set, due: pki.Grant) -> Non
         signed, wanted = (", ".join(sorted(one)) for one in (usages, due.usages))
         raise errors.SwarmError(
             f"{ca}, the CA (swarm:tls:ca), signs for {me} with the usages {signed}, and {wanted} is"
-            f" due: give {ca} the same swarm:mode in pillar as {me}, and apply again"
+            f" due: give {ca} the same swarm:mode and swarm:managers in pillar as {me}, and apply"
+            " again"
         )
     if missing := {*due.names, *due.addresses} - pki.names(new.cert):
         raise errors.SwarmError(
@@ -138,12 +192,29 @@ def _refuse_lack(settings: Settings, new: cert_files.Set, due: pki.Grant) -> Non
 
 
 def _made(
-    member: Member, kind: str, have: cert_files.Set | None, authority: dict[str, Any]
+    member: Member,
+    kind: str,
+    dues: Mapping[str, pki.Grant],
+    have: cert_files.Set | None,
+    authority: dict[str, Any],
 ) -> cert_files.Set:
-    """Return a new key with a certificate signed by the swarm's own CA."""
+    """Return new keys with certificates signed by the swarm's own CA."""
     settings = member.settings
-    key = pki.new_key(settings["tls"]["key_type"])
-    cert = signing.request(member.salt, settings, key, kind)
+    keys = {one: pki.new_key(settings["tls"]["key_type"]) for one in dues}
+    certs = signing.request(member.salt, settings, keys)
+    current = authority
+    for cert in certs.values():
+        _refuse_untimely(settings, cert)
+        current = trust.confirmed(settings, member.mine, current, cert)
+    trust.refuse_stranger(settings, have, current)
+    consul = certificate_due.CONSUL
+    new = cert_files.Set("", certs[kind], keys[kind])
+    new = new._replace(consul_cert=certs.get(consul, ""), consul_key=keys.get(consul, ""))
+    return certificate_due.filled(new, current, kind)
+
+
+def _refuse_untimely(settings: Settings, cert: str) -> None:
+    """Raise an error if a new certificate is not valid by the clock of this host."""
     if fault := pki.untimely(cert):
         ca, me = settings["tls"]["ca"], settings["id"]
         raise errors.SwarmError(
@@ -151,9 +222,6 @@ def _made(
             f" {ca} or {me} is wrong: compare 'date' on both, correct it, and apply again. Nothing"
             " was changed"
         )
-    current = trust.confirmed(settings, member.mine, authority, cert)
-    trust.refuse_stranger(settings, have, current)
-    return certificate_due.filled(cert_files.Set("", cert, key), current, kind)
 
 
 def _brought(member: Member, due: set[str]) -> cert_files.Set:
@@ -163,7 +231,7 @@ def _brought(member: Member, due: set[str]) -> cert_files.Set:
     texts = _read(settings)
     gossip = secret_store.load(member.salt, place, path=path) if place else ""
     found = cert_files.Set(**texts, gossip=gossip)
-    usages = certificate_due.node_usages(settings)
+    usages = certificate_due.own_usages(settings)
     faults = pki.faults(found.cert, found.key, found.ca, due, usages)
     if faults:
         raise errors.SwarmError(

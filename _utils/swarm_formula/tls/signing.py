@@ -2,28 +2,36 @@
 Request a certificate for a key of this node from the swarm's own CA, through the master.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from swarm_formula.core import errors, wait
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import caller
-from swarm_formula.tls import ca_state, pki
+from swarm_formula.tls import ca_request, ca_state, pki
 
 # Seconds to wait for an answer from the CA's minion.
 _ANSWER = 15
 
 
-def request(salt: Salt, settings: Settings, key: str, kind: str) -> str:
-    """Return a certificate for a key of this node, signed by the CA."""
+def request(salt: Salt, settings: Settings, keys: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return certificates for keys of this node, signed by the CA, by kind.
+
+    keys
+        The keys by the kind of their certificates; the second one is for Consul.
+    """
     me, ca = settings["id"], ca_state.minion(settings)
+    kind, *more = keys
     wanted = {
-        "csr": pki.request(key, me),
+        "csr": pki.request(keys[kind], me),
         "kind": kind,
         "address": settings["address"],
+        **{one: pki.request(keys[one], me) for one in more},
     }
     if settings["is_ca"]:
-        return _certificate(salt["swarm_ca.sign"](wanted, **caller.local(me)))
+        return _certificates(salt["swarm_ca.sign"](wanted, **caller.local(me)), keys)
     found: dict[str, str] = {}
 
     def probe() -> str | None:
@@ -32,12 +40,12 @@ def request(salt: Salt, settings: Settings, key: str, kind: str) -> str:
         )
         answer = answers.get(ca) if isinstance(answers, dict) else None
         if isinstance(answer, dict) and "busy" not in answer:
-            found["cert"] = _certificate(answer)
+            found.update(_certificates(answer, keys))
             return None
         return f"{ca}, the CA (swarm:tls:ca), does not sign for {me}: {_unsigned(ca, answer)}"
 
     wait.until(probe, settings["timeout"])
-    return found["cert"]
+    return found
 
 
 def _unsigned(ca: str, answer: object) -> str:
@@ -53,7 +61,8 @@ def _unsigned(ca: str, answer: object) -> str:
     )
 
 
-def _certificate(answer: dict[str, Any]) -> str:
-    if "cert" not in answer:
+def _certificates(answer: dict[str, Any], kinds: Iterable[str]) -> dict[str, str]:
+    names = dict(zip(kinds, ("cert", ca_request.MORE), strict=False))
+    if not answer.keys() >= {*names.values()}:
         raise errors.SwarmError(answer.get("refused") or f"the CA answers {answer}")
-    return str(answer["cert"])
+    return {kind: str(answer[name]) for kind, name in names.items()}

@@ -90,10 +90,13 @@ def _untold(settings: Settings, found: dict[str, Any]) -> str:
     """Return what the CA has to publish before this node can have a certificate."""
     ca, me = settings["tls"]["ca"], settings["id"]
     if found:
+        titles = [ca_state.TITLES[one] for one in ca_record.lacking(found, settings)]
+        lacking = " and no ".join(titles)
+        mode = settings["mode"]
         return (
-            f"{ca}, the CA (swarm:tls:ca), has no CA for clients yet, without which {me} gets no"
-            f" certificate in builtin mode: apply swarm on {ca}, with this version of the formula"
-            " and mode: builtin in its pillar"
+            f"{ca}, the CA (swarm:tls:ca), has no {lacking} yet, without which {me} gets no"
+            f" certificate in {mode} mode: apply swarm on {ca}, with this version of the formula"
+            f" and mode: {mode} in its pillar"
         )
     return (
         f"{ca}, the CA (swarm:tls:ca), has not told {me} whom to trust: apply swarm there, with a"

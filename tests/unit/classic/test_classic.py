@@ -12,6 +12,7 @@ from swarm_formula.consul import agent_api
 from swarm_formula.core import errors
 from swarm_formula.core import wait as core_wait
 from swarm_formula.docker import container_actions
+from swarm_formula.salt import caller
 from swarm_formula.standalone import containers, manager_info, registration
 from tests.unit import consul_agent
 from tests.unit.execution import mocked, own_time, tried
@@ -21,7 +22,7 @@ DATA = Path(__file__).parents[1] / "data"
 COMMANDS = {"swarm-manager": "manage", "swarm-agent": "join"}
 CREATED = {"state": {"old": None, "new": "running"}}
 CHANGED = {"command": {"old": ["a"], "new": ["b"]}}
-ENDPOINTS = {f"10.77.0.1{n}:3375": f"m{n}" for n in (1, 2, 3)}
+ENDPOINTS = {f"10.77.0.1{n}:{port}": f"m{n}" for n in (1, 2, 3) for port in (3375, 3376)}
 
 
 @pytest.fixture
@@ -47,6 +48,12 @@ def said(monkeypatch):
 def on(monkeypatch, said):
     """Return a function that sets up a host, and what applying a container changes."""
 
+    def publish(target, function, arg=(), **_):
+        # What is sent has been through the bus.
+        assert function == "swarm_classic.lists"
+        settings = settings_of({**VALID, **SECURE}, node(target))
+        return {target: json.loads(json.dumps(health.listing(settings, *arg)))}
+
     def on(host="m1", changes=None, leader=False, exists=True, registered=None, **pillar):
         salt = mocked(
             swarm_settings__get=settings_of({**VALID, "timeout": 5, **pillar}, node(host)),
@@ -63,12 +70,17 @@ def on(monkeypatch, said):
             swarm_engine__exists=exists,
             swarm_engine__reload=True,
             swarm_image__remove_unused={},
+            publish__publish=publish,
         )
         monkeypatch.setattr(swarm_classic, "__salt__", salt, raising=False)
         monkeypatch.setattr(container_actions, "SETTLE", 0)
         return salt
 
     return on
+
+
+# A worker's certificate is none of a client: it asks through the master.
+SECURE = {"tls": {"enabled": True}, "engine": {"port": 2275}, "labels": {"zone": "a"}}
 
 
 def wrote(salt):
@@ -237,6 +249,136 @@ def test_own_containers_are_not_looked_at_while_all_is_well(on):
     salt = on()
     swarm_classic.wait_healthy()
     salt["swarm_container.check"].assert_not_called()
+
+
+# ---- a worker asks through the master
+
+
+@pytest.fixture
+def worker(on, said):
+    """Set up m4 as a worker that the primary calls healthy; return its ``__salt__``."""
+    said["m2"] = json.loads(json.dumps(said["m2"]).replace("10.77.0.11:2275", "10.77.0.14:2275"))
+    return on("m4", **SECURE)
+
+
+def test_worker_asks_a_minion_of_a_manager(worker):
+    swarm_classic.wait_healthy()
+    assert swarm_classic.wait_primary() == "10.77.0.12:3376"
+    found = swarm_classic.managers()
+    assert {name: one["role"] for name, one in found.items()} == {
+        "m1": "replica",
+        "m2": "primary",
+        "m3": "replica",
+    }
+    assert [*found["m2"]["nodes"]] == ["10.77.0.14:2275"], "of others it is told nothing"
+    for call in worker["publish.publish"].call_args_list:
+        assert call.args[1:] == ("swarm_classic.lists",)
+        assert (call.kwargs["arg"], call.kwargs["tgt_type"]) == (["10.77.0.14:2275"], "list")
+    assert worker["publish.publish"].call_count == 3, "one minion each time"
+
+
+@pytest.mark.parametrize("host", ["m1", "m4"])
+@pytest.mark.parametrize(
+    "tls",
+    [{"enabled": False}, {"ca_cert": "/ca", "cert": "/cert", "key": "/key"}],
+    ids=["without TLS", "files of the user's own"],
+)
+def test_whose_certificate_is_a_clients_asks_directly(on, host, tls):
+    salt = on(host, tls=tls, consul={**VALID["consul"], "gossip_key": "/gossip"})
+    swarm_classic.wait_primary()
+    on("m1", **SECURE)
+    swarm_classic.wait_primary()
+    salt["publish.publish"].assert_not_called()
+
+
+NONSENSE = (
+    {},
+    None,
+    "Minion in blackout mode.",
+    ["m2"],
+    {"m2": "primary"},
+    {"m2": {"role": "primary"}},
+    {"m2": {"role": "primary", "primary": "x", "nodes": [], "version": "swarm/1.2.9"}},
+    {"m2": {"role": "primary", "primary": "x", "nodes": {"x": {"name": 1}}, "version": "1"}},
+    {"m2": {"role": ["primary"], "primary": "x", "nodes": {}, "version": "1"}},
+    {"m9": {"role": "primary", "primary": "x", "nodes": {}, "version": "1"}},
+    {"busy": "busy with another minion"},
+    {"busy": 1},
+)
+
+
+@pytest.mark.parametrize("answer", NONSENSE, ids=str)
+def test_minion_that_answers_nonsense_is_passed_over(worker, answer):
+    publish = worker["publish.publish"].side_effect
+    worker["publish.publish"].side_effect = lambda name, *more, **options: (
+        {name: answer} if name != "m3" else publish(name, *more, **options)
+    )
+    swarm_classic.wait_healthy(timeout=0)
+    for silent in ({"m1": answer, "m2": answer, "m3": answer}, {}, answer):
+        worker["publish.publish"].side_effect = lambda *_, silent=silent, **__: silent
+        with pytest.raises(errors.WaitTimeoutError, match=r"no manager is primary; .*m1"):
+            swarm_classic.wait_healthy(timeout=0)
+
+
+def test_master_that_lets_nobody_ask_is_told_with_the_cure(worker):
+    worker["publish.publish"].side_effect = lambda *_, **__: {}
+    with pytest.raises(errors.WaitTimeoutError) as failure:
+        swarm_classic.wait_primary(timeout=0)
+    text = str(failure.value)
+    assert "no answer of the minion m1 to swarm_classic.lists" in text
+    assert "the master does not let minions ask it (peer in" in text
+    assert "apply swarm.master" in text
+
+
+def test_minion_whose_managers_are_out_of_its_reach_is_not_the_only_one_asked(worker):
+    publish = worker["publish.publish"].side_effect
+    cut = {name: {"error": "no connection"} for name in ("m1", "m2", "m3")}
+    worker["publish.publish"].side_effect = lambda name, *more, **options: (
+        {name: cut} if name != "m2" else publish(name, *more, **options)
+    )
+    swarm_classic.wait_healthy(timeout=0)
+    worker["publish.publish"].side_effect = lambda name, *_, **__: {name: cut}
+    with pytest.raises(errors.WaitTimeoutError, match="no manager is primary; no connection"):
+        swarm_classic.wait_healthy(timeout=0)
+
+
+@pytest.mark.parametrize("address", [None, 1, ["x"], {"a": 1}])
+def test_question_that_is_none_gets_no_answer(on, monkeypatch, address):
+    on("m1", **SECURE)
+    monkeypatch.setattr(swarm_classic, "__opts__", {"id": "m1"}, raising=False)
+    assert swarm_classic.lists(address, __pub_id="m4") == {}
+
+
+def test_only_managers_tell(on, monkeypatch):
+    monkeypatch.setattr(swarm_classic, "__opts__", {"id": "m4"}, raising=False)
+    on("m4", nodes={"m4": {}}, **SECURE)
+    assert swarm_classic.lists("10.77.0.11:2275", __pub_id="m1") == {}
+
+
+def test_manager_that_is_one_since_the_last_refresh_tells(on, monkeypatch):
+    """As in the first apply of a swarm: only a state run has the pillar of now."""
+    now = on("m1", nodes={"m4": {}}, **SECURE)["swarm_settings.get"].return_value
+    monkeypatch.setattr(swarm_classic, "__opts__", {"id": "m1"}, raising=False)
+    for before in ({**now, "is_manager": False}, errors.SettingsError("no swarm")):
+        settings = on("m1")["swarm_settings.get"]
+        settings.side_effect = lambda fresh=False, before=before: now if fresh else raised(before)
+        assert "m2" in swarm_classic.lists("10.77.0.13:2275", __pub_id="m4")
+
+
+def raised(value):
+    if isinstance(value, Exception):
+        raise value
+    return value
+
+
+def test_manager_tells_of_the_node_that_is_asked_for_and_no_other(on, monkeypatch):
+    monkeypatch.setattr(swarm_classic, "__opts__", {"id": "m1"}, raising=False)
+    on("m1", nodes={"m4": {}}, **SECURE)
+    found = swarm_classic.lists("10.77.0.13:2275", __pub_id="m4")
+    assert [*found["m2"]["nodes"]] == ["10.77.0.13:2275"]
+    assert swarm_classic.lists("10.77.0.99:2275", __pub_id="m4")["m2"]["nodes"] == {}
+    with caller.admitted("m9", []):
+        assert "busy" in swarm_classic.lists("10.77.0.13:2275", __pub_id="m8")
 
 
 # ---- containers

@@ -59,9 +59,9 @@ def test_1_12_has_a_section_for_tls(image):
     assert "verify_server_hostname" not in config
     assert config["tls"] == {
         "defaults": {
-            "ca_file": FILES.ca,
-            "cert_file": FILES.cert,
-            "key_file": FILES.key,
+            "ca_file": FILES.consul_ca,
+            "cert_file": FILES.consul_cert,
+            "key_file": FILES.consul_key,
             "verify_incoming": True,
             "verify_outgoing": True,
         },

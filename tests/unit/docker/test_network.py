@@ -1,8 +1,11 @@
+from unittest.mock import Mock
+
 import pytest
 
 from _modules import swarm_network
 from swarm_formula.core import errors
 from tests.unit.execution import mocked
+from tests.unit.pillars import VALID, node, settings_of
 
 REFUSED = "network b cannot be changed (subnet) while containers use it: web"
 
@@ -123,3 +126,38 @@ def test_store_that_does_not_answer_counts_for_no_others(leaving):
 def test_dry_run_cannot_tell_who_is_the_last(leaving):
     assert leaving(OTHERS, test=True)[0] == ["front", "own"]
     assert leaving(OTHERS, ["front"], test=True)[0] == ["own"]
+
+
+# ---- endpoints of hosts that may be lost
+
+
+class Store:
+    """The store of overlay networks, as m4 uses it."""
+
+    own = "10.77.0.14"
+
+    def __init__(self, _):
+        pass
+
+    def read(self, _):
+        return [], 0
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("m1", "whose engine does not answer"),
+        ("m4", "whose engine does not take the certificate of a worker"),
+    ],
+)
+def test_only_a_manager_asks_other_engines_for_their_containers(monkeypatch, host, words):
+    settings = settings_of({**VALID, "tls": {}, "engine": {"port": 1}}, node(host))
+    salt = mocked(swarm_settings__get=settings)
+    monkeypatch.setattr(swarm_network, "__salt__", salt, raising=False)
+    monkeypatch.setattr(swarm_network.kv_store, "Store", Store)
+    ends = {"n": {"e": {"name": "web", "locator": "127.0.0.1"}}}
+    monkeypatch.setattr(swarm_network.routes, "endpoints", lambda _: ends)
+    judge = swarm_network._judge(Mock(**{"containers.return_value": []}))
+    verdict = judge({"Id": "n", "Driver": "overlay"})
+    assert verdict.gone == set()
+    assert words in verdict.notes[0]

@@ -44,6 +44,19 @@ def test_what_may_be_somewhere_is_not_gone_and_told(names, members, host, words)
     assert words in verdict.notes[0]
 
 
+def test_worker_whom_no_engine_answers_sends_to_a_manager():
+    """It does not know whether the engine is down, and nobody has to bring it up."""
+    ends = {"e": {"name": "web", "locator": HOST}, "f": {"name": "db", "locator": OWN}}
+    left = {**MEMBERS, HOST: ("m3", LEFT)}
+    verdict = stale_endpoints.judge(ends, {OWN: set()}.get, MEMBERS, asks=False)
+    assert verdict.gone == {"db"}
+    assert verdict.notes == [
+        f"web on {HOST}, whose engine does not take the certificate of a worker: apply on a"
+        " manager, which asks it, and again"
+    ]
+    assert stale_endpoints.judge(ends, {OWN: set()}.get, left, asks=False).gone == {"web", "db"}
+
+
 def test_list_of_members_without_this_host_is_none():
     """With ACLs, Consul's list has whom one may see: an empty one is not a swarm of nobody."""
     one = {"Addr": HOST, "Name": "m3", "Status": FAILED}

@@ -277,6 +277,27 @@ def test_store_is_taken_away_by_a_restart(converged, pillar):
     assert "restart" in converged.calls
 
 
+def test_other_files_for_the_store_come_with_the_restart_for_a_new_certificate(
+    daemon, pillar, monkeypatch
+):
+    """As in the upgrade that gives Consul a certificate of its own: one restart, not two."""
+    with monkeypatch.context() as before:
+        before.setattr(daemon_json.certificate_due, "consul_files", lambda _, files: files)
+        pillar(tls={"enabled": True})
+        swarm_engine.configure()
+        swarm_engine.configure_overlay()
+    pid = daemon.pid
+    pillar(tls={"enabled": True}, engine={"options": {"mtu": 1400}})
+    promised = swarm_engine.configure(test=True)
+    assert promised["daemon.json"].keys() == {"cluster-store-opts", "mtu"}
+    assert swarm_engine.configure() == promised
+    assert daemon.pid == pid + 1
+    assert daemon.config["cluster-store-opts"]["kv.certfile"].endswith(
+        "tls/current/consul/cert.pem"
+    )
+    assert swarm_engine.configure() == swarm_engine.configure_overlay() == {}
+
+
 def test_option_that_no_reload_takes_needs_a_restart(converged, pillar):
     pillar(engine={"options": {"log-driver": "journald"}})
     swarm_engine.configure()

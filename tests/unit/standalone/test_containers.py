@@ -26,6 +26,40 @@ def agent(pillar, minion=M1):
     return containers.agent_container(settings_of({**VALID, **pillar}, minion), FILES)
 
 
+TLS = {"tls": {"enabled": True}}
+OWN_FILES = {"tls": {"ca_cert": "/ca", "cert": "/cert", "key": "/key"}}
+
+
+@pytest.mark.parametrize(
+    ("pillar", "files"),
+    [
+        (TLS, FILES.for_consul()),
+        ({**OWN_FILES, "consul": {"gossip_key": "/gossip"}}, FILES),
+    ],
+    ids=["the formula's CA", "files of the user's own"],
+)
+def test_store_is_reached_with_the_certificate_for_consul(pillar, files):
+    """And managers and engines with that of the node, which their CA has signed."""
+    store = [
+        f"--discovery-opt=kv.{flag}={path}"
+        for flag, path in (
+            ("cacertfile", files.ca),
+            ("certfile", files.cert),
+            ("keyfile", files.key),
+        )
+    ]
+    for container in (agent(pillar), manager(pillar)):
+        assert set(store) <= set(container["command"])
+        assert container["mounts"] == ["/tls/1:/tls/1:ro"]
+    assert f"--tlscert={FILES.cert}" in manager(pillar)["command"]
+    assert f"--tlscacert={FILES.ca}" in manager(pillar)["command"]
+
+
+def test_store_of_the_users_own_gets_no_certificate_for_consul():
+    pillar = {**TLS, "store": "consul://consul.example.com:8500"}
+    assert not [one for one in agent(pillar)["command"] if "consul/cert.pem" in one]
+
+
 def test_consul_server():
     spec, config = consul({})
     assert spec["image"] == "consul:1.8.7"

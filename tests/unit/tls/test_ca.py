@@ -25,10 +25,10 @@ def ca(monkeypatch, tmp_path):
     monkeypatch.setattr(ca_publication, "tell", lambda *given: told.append(given[-1]))
     state, _ = ca_rotation.advanced(ca_state.found(before), settings, {})
     ca_state.save(state)
-    new = pki.fingerprint(state["next"]["cert"])
-    old = pki.fingerprint(state["ca"]["cert"])
+    chains = ca_state.chains(state).values()
+    old, new = ([pki.fingerprint(one[key]["cert"]) for one in chains] for key in ("ca", "next"))
     for name in ("m1", "m2", "m3"):
-        reports[name] = {"trusts": [old, new], "issuer": old}
+        reports[name] = {"trusts": [*old, *new], "issuer": old[0], "consul_issuer": old[1]}
     return reports
 
 

@@ -13,7 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from _modules import swarm_ca, swarm_ca_copy, swarm_tls
 from swarm_formula.core import errors, host_files, wait
 from swarm_formula.tls import ca_copy_store, ca_record, ca_removal, ca_state, pki, seal
-from tests.unit.tls_hosts import PILLAR, Hosts
+from tests.unit.tls_hosts import PILLAR, Hosts, version_before
 
 ALL = ("m1", "m2", "m3", "m4")
 
@@ -161,9 +161,26 @@ def test_lost_ca_comes_back_from_a_manager_in_one_apply(hosts, silent):
         assert told["CA"] == {"old": None, "new": f"restored from {holder}"}
     assert [changes[host] for host in ALL[1:]] == [{}] * 3, "same CA: nothing changes there"
     after = state(hosts)
-    for key in ("ca", "old", "next", "gossip", "rotation"):
+    for key in ("ca", "old", "next", "gossip", "rotation", "consul"):
         assert after[key] == before[key]
     assert set(after["issued"]) == set(ALL)
+
+
+def test_copy_of_the_version_before_gets_a_ca_for_consul_when_it_is_restored(monkeypatch, tmp_path):
+    """That of the nodes, as in an upgrade: Consul runs with its certificates."""
+    monkeypatch.setattr(host_files, "_LOCKS", tmp_path)
+    monkeypatch.setattr(wait, "_FIRST", 0.001)
+    hosts = Hosts(monkeypatch, tmp_path)
+    with version_before(monkeypatch):
+        for _ in range(2):
+            hosts.apply(*ALL)
+            keep(hosts)
+    before = lose(hosts)
+    changes = hosts.apply("m1")["m1"]
+    assert changes["CA"]["new"] == "restored from m2"
+    after = state(hosts)
+    assert (after["ca"], after["consul"]["ca"]) == (before["ca"], before["ca"])
+    assert hosts.apply("m1")["m1"]["CA"]["new"] == "a new CA is trusted beside the old"
 
 
 def test_ca_moves_to_a_manager_that_pillar_names(hosts):
@@ -424,7 +441,7 @@ def test_ca_that_is_lost_in_its_rotation_comes_back_where_it_was(hosts, copied):
     before = lose(hosts)
     assert hosts.apply("m1")["m1"]["CA"]["new"] == "restored from m2"
     after = state(hosts)
-    for key in ("ca", "next", "old", "rotation"):
+    for key in ("ca", "next", "old", "rotation", "consul"):
         assert after[key] == before[key]
     hosts.apply(*ALL, "m1")
     assert state(hosts)["old"] == []
@@ -483,6 +500,10 @@ def test_lying_manager_does_not_vouch_for_its_own_ca(hosts, monkeypatch):
     assert state(hosts)["ca"] == before["ca"]
 
 
+def with_consul(state, **differs):
+    return {**state, "consul": {**state["consul"], **differs}}
+
+
 class Everything:
     def __contains__(self, _):
         return True
@@ -493,6 +514,10 @@ class Everything:
     [
         lambda _: {},
         lambda state: {**state, "ca": {**state["ca"], "key": pki.new_key()}},
+        lambda state: with_consul(state, ca={**state["consul"]["ca"], "key": pki.new_key()}),
+        lambda state: with_consul(state, next={**state["ca"], "key": pki.new_key()}),
+        lambda state: {**state, "consul": {"ca": state["ca"]}},
+        lambda state: {**state, "consul": "junk"},
         lambda state: {**state, "issued": "junk"},
         lambda state: {**state, "ca": "junk"},
         lambda _: [],

@@ -70,16 +70,24 @@ def test_a_swarm_without_a_ca():
         (asked("web-7", address="10.77.0.77"), {"web-7", "localhost"}, {"10.77.0.77", "127.0.0.1"}),
         (
             asked("m2", address="10.77.0.12"),
-            {"m2", "localhost", "server.dc1.consul", "swarm.example.com"},
+            {"m2", "localhost", "swarm.example.com"},
             {"10.77.0.12", "127.0.0.1", "10.77.0.100"},
         ),
+        (asked(kind="consul"), {"m4", "localhost"}, {"10.77.0.14", "127.0.0.1"}),
+        (
+            asked("m2", "consul", "10.77.0.12"),
+            {"m2", "localhost", "server.dc1.consul"},
+            {"10.77.0.12", "127.0.0.1"},
+        ),
     ],
-    ids=["a node", "by a glob", "a manager"],
+    ids=["a node", "by a glob", "a manager", "a node's Consul", "a server of Consul"],
 )
 def test_certificate_says_what_pillar_says(settings, request_of, names, addresses):
     grant = ca_issue.granted(request_of, settings, {})
     assert (set(grant.names), set(grant.addresses)) == (names, addresses)
-    assert (grant.name, grant.usages) == (request_of.minion, ("serverAuth", "clientAuth"))
+    is_client = request_of.kind == "consul" or request_of.minion in settings["managers"]
+    usages = ("serverAuth", "clientAuth") if is_client else ("serverAuth",)
+    assert (grant.name, grant.usages) == (request_of.minion, usages)
 
 
 @pytest.mark.parametrize(
@@ -93,12 +101,34 @@ def test_ca_that_is_none_by_its_pillar_signs_for_nobody(tls):
 
 
 def test_only_servers_of_consul_may_say_that_they_are_servers():
-    settings = settings_of({**PILLAR, "consul": {"servers": ["m1"]}})
-    grants = [
-        ca_issue.granted(asked(one, address=f"10.77.0.1{one[1]}"), settings, {})
-        for one in ("m1", "m2")
-    ]
-    assert ["server.dc1.consul" in one.names for one in grants] == [True, False]
+    settings = settings_of({**PILLAR, "consul": {"servers": ["m1", "m4"]}})
+    for kind, servers in (("consul", ["m1", "m4"]), ("node", [])):
+        grants = {
+            one: ca_issue.granted(asked(one, kind, f"10.77.0.1{one[1]}"), settings, {})
+            for one in ("m1", "m2", "m4")
+        }
+        assert [one for one in grants if "server.dc1.consul" in grants[one].names] == servers
+
+
+def test_server_of_consul_that_is_no_manager_is_a_client_of_consul_only():
+    settings = settings_of({**PILLAR, "consul": {"servers": ["m1", "m4"]}})
+    usages = {
+        kind: ca_issue.granted(asked(kind=kind), settings, {}).usages for kind in ("node", "consul")
+    }
+    assert usages == {"node": ("serverAuth",), "consul": ("serverAuth", "clientAuth")}
+
+
+@pytest.mark.parametrize(
+    "pillar",
+    [{"store": "etcd://etcd.example.com:2379"}, {"mode": "builtin", "engine": {"port": 2376}}],
+    ids=["a store of the user's own", "builtin"],
+)
+def test_without_the_formulas_consul_there_is_no_certificate_for_it(pillar):
+    settings = settings_of({**PILLAR, **pillar})
+    assert "consul" not in ca_state.found(settings)
+    with pytest.raises(errors.SwarmError, match="m1, the CA, has no Consul by its pillar"):
+        ca_issue.granted(asked(kind="consul"), settings, {})
+    assert ca_issue.granted(asked(), settings, {}).usages == ("serverAuth",)
 
 
 @pytest.mark.parametrize(
@@ -237,11 +267,14 @@ def test_whatever_is_asked_no_manager_is_impersonated(minion, kind, address):
     st.none()
     | st.text()
     | st.lists(st.text())
-    | st.dictionaries(st.sampled_from(["csr", "kind", "address", "x"]), st.none() | st.text())
+    | st.dictionaries(
+        st.sampled_from(["csr", "kind", "address", "consul", "x"]), st.none() | st.text()
+    )
 )
 def test_request_of_another_shape_is_told(value):
     keys = {"csr", "kind", "address"}
-    if isinstance(value, dict) and set(value) == keys and None not in value.values():
+    right = isinstance(value, dict) and set(value) in (keys, {*keys, "consul"})
+    if right and None not in value.values():
         assert ca_request.parsed(value) == value
         return
     with pytest.raises(errors.SwarmError, match="is a mapping of address, csr, kind"):
@@ -255,6 +288,118 @@ def test_what_is_issued_is_noted(settings, state):
     assert state == before
     assert pki.issuer(cert, state["ca"]["cert"]) == ca_record.record(after)["issuer"]
     assert ca_issue.issue(asked(kind="client"), REQUEST, settings, after)[0] == after
+    after, cert = ca_issue.issue(asked(kind="consul"), REQUEST, settings, state)
+    assert after["issued"] == {"m4": "10.77.0.14"}
+    record = ca_record.record(after)
+    assert pki.issuer(cert, record["consul"]) == record["consul_issuer"]
+    assert pki.issuer(cert, record["trust"]) is None
+
+
+# ---- classic mode: only managers are clients of engines and managers, and Consul has its own CA
+
+
+@given(
+    st.sampled_from(["m1", "m2", "m4", "web-1", "m9"]),
+    st.sampled_from(["node", "client", "consul", "server", "ca"]) | st.text(max_size=20),
+    st.sampled_from(["10.77.0.11", "10.77.0.12", "10.77.0.14", "10.77.0.77"]),
+    st.sampled_from(["m1", "client of m4", "clientAuth"]),
+)
+def test_worker_of_classic_mode_gets_nothing_that_opens_an_engine(minion, kind, address, name):
+    """Unless ``client:nodes`` names it."""
+    settings = settings_of({**PILLAR, "client": {"nodes": ["m1"]}})
+    request = pki.request(KEY, name)
+    try:
+        _, cert = ca_issue.issue(asked(minion, kind, address), request, settings, STATE)
+    except errors.SwarmError:
+        return
+    by_nodes = pki.issuer(cert, ca_record.record(STATE)["trust"]) is not None
+    assert by_nodes is (kind != "consul")
+    opens = by_nodes and "clientAuth" in pki.usages(cert)
+    assert not opens or minion in settings["managers"]
+
+
+def upgraded(state, settings):
+    """Return a CA of the version before, as the first apply of this version leaves it."""
+    return ca_rotation.advanced(ca_state.with_apart(state, settings), settings, {})
+
+
+def test_new_swarm_has_two_cas_from_the_start(settings, state):
+    assert not ca_state.is_shared(state)
+    assert state["ca"]["cert"] != state["consul"]["ca"]["cert"]
+    assert ca_state.with_apart(state, settings) is state
+    assert ca_rotation.advanced(state, settings, {}) == (state, None)
+    assert ca_record.is_complete(ca_record.record(state), settings)
+    assert not ca_record.is_complete({}, settings)
+
+
+def test_ca_of_the_version_before_becomes_consuls_and_the_nodes_get_another(settings, state):
+    before = {key: one for key, one in state.items() if key != "consul"}
+    assert not ca_record.is_complete(ca_record.record(before), settings)
+    with pytest.raises(errors.SwarmError, match="no CA for Consul yet: apply swarm on m1"):
+        ca_issue.issue(asked(kind="consul"), REQUEST, settings, before)
+    old = before["ca"]
+    after, step = upgraded(before, settings)
+    assert step == "a new CA is trusted beside the old"
+    assert (after["ca"], after["consul"]) == (old, {"ca": old, "next": None, "old": []})
+    assert after["next"] not in (None, old)
+    old, new = (pki.fingerprint(after[key]["cert"]) for key in ("ca", "next"))
+    reports = {"m4": {"trusts": [old, new], "issuer": old, "consul_issuer": old}}
+    after, step = ca_rotation.advanced(after, settings, reports)
+    assert step == "the new CA signs"
+    assert ca_rotation.lagging(after, reports) == ["m4"]
+    reports["m4"]["issuer"] = new
+    after, step = ca_rotation.advanced(after, settings, reports)
+    assert step == "the old CA is trusted no more"
+    record = ca_record.record(after)
+    assert (pki.fingerprints(record["trust"]), pki.fingerprints(record["consul"])) == ([new], [old])
+    assert ca_rotation.advanced(after, settings, reports) == (after, None), "once"
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_change_that_is_in_progress_at_the_upgrade_ends_before(state, steps):
+    """Consul follows it, for its certificates are of both of these CAs."""
+    settings = settings_of({**PILLAR, "tls": {"ca_rotation": 1}})
+    state = {key: one for key, one in state.items() if key != "consul"}
+    for _ in range(steps):
+        state, _ = ca_rotation.advanced(state, settings, {})
+    state = ca_state.with_apart(state, settings)
+    for _ in range(3 - steps):
+        assert {key: state[key] for key in ("ca", "next", "old")} == state["consul"]
+        state, step = ca_rotation.advanced(state, settings, {})
+    assert step == "the old CA is trusted no more"
+    shared = state["ca"]
+    for step in ("a new CA is trusted beside the old", "the new CA signs", "the old CA is trusted"):
+        state, said = ca_rotation.advanced(state, settings, {})
+        assert said.startswith(step)
+    assert state["consul"] == {"ca": shared, "next": None, "old": []}
+    assert ca_rotation.advanced(state, settings, {}) == (state, None)
+
+
+@pytest.mark.parametrize("begun", ["by number", "by command"])
+def test_change_of_all_cas_right_after_the_upgrade_separates_them_too(settings, state, begun):
+    state = {key: one for key, one in state.items() if key != "consul"}
+    state = ca_state.with_apart(state, settings)
+    if begun == "by command":
+        state = ca_rotation.begun(state, settings)
+    else:
+        settings = settings_of({**PILLAR, "tls": {"ca_rotation": 1}})
+        state, _ = ca_rotation.advanced(state, settings, {})
+    nodes, consul = (state[key]["cert"] for key in ("next", "ca")), state["consul"]["next"]["cert"]
+    assert consul not in nodes
+    for _ in range(2):
+        state, _ = ca_rotation.advanced(state, settings, {})
+    assert ca_rotation.advanced(state, settings, {}) == (state, None)
+
+
+def test_cas_of_nodes_and_consul_change_together(state):
+    settings = settings_of({**PILLAR, "tls": {"ca_rotation": 1}})
+    first, _ = ca_rotation.advanced(state, settings, {})
+    both = [pki.fingerprint(one["next"]["cert"]) for one in (first, first["consul"])]
+    for known in (both[:1], both[1:]):
+        assert ca_rotation.lagging(first, {"m2": {"trusts": known}}) == ["m2"]
+    second, _ = ca_rotation.advanced(first, settings, {"m2": {"trusts": both}})
+    reports = {"m2": {"issuer": both[0], "consul_issuer": "the old"}, "m4": {"issuer": both[0]}}
+    assert ca_rotation.lagging(second, reports) == ["m2"], "m4 has a store of its own"
 
 
 # ---- builtin mode: nodes are servers, and clients have a CA of their own
@@ -312,16 +457,10 @@ def test_ca_of_an_earlier_version_gets_one_for_clients_once(apart, state):
     assert not ca_record.is_complete(ca_record.record(state), settings)
     with pytest.raises(errors.SwarmError, match="no CA for clients yet: apply swarm on m1"):
         ca_issue.issue(asked(kind="client"), REQUEST, settings, state)
-    after = ca_state.with_clients(state, settings)
+    after = ca_state.with_apart(state, settings)
     assert {**after, "clients": None} == {**state, "clients": None}
     assert ca_record.is_complete(ca_record.record(after), settings)
-    assert ca_state.with_clients(after, settings) is after
-
-
-def test_classic_mode_has_one_ca_for_all(settings, state):
-    assert ca_state.with_clients(state, settings) is state
-    assert ca_record.is_complete(ca_record.record(state), settings)
-    assert not ca_record.is_complete({}, settings)
+    assert ca_state.with_apart(after, settings) is after
 
 
 def test_cas_of_nodes_and_clients_change_together(apart):
@@ -364,7 +503,7 @@ def test_clients_ca_that_is_made_in_the_middle_of_a_change_stays(apart, state):
     settings, _ = apart
     settings = {**settings, "tls": {**settings["tls"], "ca_rotation": 1}}
     first, _ = ca_rotation.advanced(state, settings, {})
-    first = ca_state.with_clients(first, settings)
+    first = ca_state.with_apart(first, settings)
     made = first["clients"]["ca"]
     reports = {"m2": report(first, ["ca", "next"], "ca")}
     second, _ = ca_rotation.advanced(first, settings, reports)
@@ -399,9 +538,19 @@ def test_disk_that_is_full_leaves_the_ca_as_it_was(tmp_path, monkeypatch, state)
 
 
 def report(state, trusts, issuer):
-    """Return what a member says that trusts and has these."""
-    prints = {key: pki.fingerprint(state[key]["cert"]) for key in ("ca", "next") if state[key]}
-    return {"trusts": [prints[one] for one in trusts if one in prints], "issuer": prints[issuer]}
+    """Return what a member says that trusts and has these, of each CA."""
+    chains = ca_state.chains(state)
+    prints = {
+        chain: {key: pki.fingerprint(one[key]["cert"]) for key in ("ca", "next") if one[key]}
+        for chain, one in chains.items()
+    }
+    issuers = {
+        ca_record.issuer_key(chain): one[issuer]
+        for chain, one in prints.items()
+        if chain != "clients"
+    }
+    known = [one[key] for one in prints.values() for key in trusts if key in one]
+    return {"trusts": known, **issuers}
 
 
 def test_nothing_to_change(settings, state):

@@ -6,7 +6,9 @@ import pytest
 from swarm_formula.core import errors, host_files
 from swarm_formula.tls import cert_files
 
-ONE = cert_files.Set("ca\n", "cert\n", "key\n", "gossip", "clients\n")
+ONE = cert_files.Set(
+    "ca\n", "cert\n", "key\n", "gossip", "clients\n", "its ca\n", "its cert\n", "its key\n"
+)
 TWO = ONE._replace(cert="another\n")
 
 
@@ -28,11 +30,24 @@ def test_set_is_written_and_read(store):
     store.install(ONE)
     assert store.read() == ONE
     modes = [os.stat(path).st_mode & 0o777 for path in store.current()]
-    assert modes == [0o644, 0o644, 0o600, 0o600, 0o644]
+    assert modes == [0o644, 0o644, 0o600, 0o600, 0o644, 0o644, 0o644, 0o600]
+
+
+def test_certificate_for_consul_is_beside_the_nodes(store):
+    """In one set: a new one restarts the engine and Consul once."""
+    store.install(ONE)
+    for files in (store.current(), store.steady()):
+        consul = files.for_consul()
+        assert consul.folder == f"{files.folder}/consul"
+        texts = [Path(path).read_text() for path in (consul.ca, consul.cert, consul.key)]
+        assert texts == ["its ca\n", "its cert\n", "its key\n"]
+    assert ONE.for_consul()[:3] == ("its ca\n", "its cert\n", "its key\n")
+    store.install(ONE.without_consul())
+    assert store.read().for_consul() is None
 
 
 def test_what_a_set_does_not_have_is_no_file(store):
-    without = ONE._replace(gossip="", clients="")
+    without = cert_files.Set(*ONE[:3])
     store.install(without)
     assert store.read() == without
     folder = Path(store.current().folder)

@@ -11,15 +11,14 @@ from pathlib import Path
 import pytest
 
 from _modules import swarm_ca, swarm_client, swarm_tls
+from swarm_formula.consul import container_spec
 from swarm_formula.core import errors, host_files, wait
 from swarm_formula.daemon import daemon_json
 from swarm_formula.salt import mine as salt_mine
 from swarm_formula.tls import ca_removal, ca_state, cert_files, own_certificate, pki, signing
 from tests.unit.execution import own_time
 from tests.unit.pillars import node, settings_of
-from tests.unit.tls_hosts import MODULES, PILLAR, Hosts
-
-BOTH = (pki.SERVER, pki.CLIENT)
+from tests.unit.tls_hosts import BOTH, MODULES, PILLAR, Hosts, version_before
 
 
 @pytest.fixture
@@ -70,7 +69,10 @@ def test_every_member_gets_a_certificate_for_its_address_and_then_nothing_change
     hosts.on("m4")
     status = swarm_tls.status()
     assert status["names"] == ["10.77.0.14", "127.0.0.1", "localhost", "m4"]
-    assert status["trusts"] == [status["issuer"]]
+    assert status["trusts"] == [status["issuer"], status["consul_issuer"]]
+    assert status["usages"] == ["serverAuth"]
+    assert status["consul"]["names"] == status["names"]
+    assert status["consul"]["usages"] == ["clientAuth", "serverAuth"]
 
 
 def test_dry_run_promises_the_same_and_does_nothing(hosts, tmp_path):
@@ -163,8 +165,7 @@ def test_second_ca_is_not_made_where_the_first_is_trusted(hosts):
             with pytest.raises(errors.SwarmError, match=r"Name m1 in swarm:tls:ca"):
                 swarm_tls.apply(test=test)
     hosts.pillar = {**hosts.pillar, "nodes": {"m4": {}, "m1": {}}, "tls": {"ca": "m1"}}
-    gone = {"old": "present", "new": "signed for server.dc1.consul no more"}
-    done = {"m1": {"certificate": gone}, "m2": {}, "m4": {}}
+    done = {"m1": NO_CLIENT, "m2": {}, "m4": {}}
     assert hosts.apply("m1", "m2", "m4") == done
 
 
@@ -510,6 +511,153 @@ def test_switching_tls_off_takes_the_certificates_away_at_the_end(hosts):
     assert cert_files.NODE.read() is None
 
 
+# ---- classic mode: only managers are clients of engines and managers
+
+
+def test_worker_has_nothing_that_an_engine_or_a_manager_takes(hosts):
+    """Nor its own engine; a Consul server that is no manager is a worker as well."""
+    hosts.pillar = {**PILLAR, "managers": ["m1", "m2"], "nodes": {"m*": {}}}
+    hosts.pillar["consul"] = {"servers": ["m1", "m2", "m3"]}
+    everybody = ("m1", "m2", "m3", "m4")
+    hosts.apply(*everybody)
+    for host in everybody:
+        (have,) = certificates(hosts, host)
+        consul = have.for_consul()
+        for other in everybody:
+            assert engine_takes(hosts, other, have) is (host in {"m1", "m2"})
+            assert not engine_takes(hosts, other, consul)
+            assert consul_takes(hosts, other, consul)
+
+
+def consul_takes(hosts, host, certificate):
+    """Return whether Consul of a host lets somebody in with this certificate."""
+    settings = hosts.on(host)
+    config = container_spec.consul_config(
+        settings, cert_files.NODE.read(), cert_files.NODE.current()
+    )
+    accepted = Path(config["ca_file"]).read_text()
+    for_clients = pki.usages(certificate.cert) >= {pki.CLIENT}
+    return for_clients and pki.issuer(certificate.cert, accepted) is not None
+
+
+def test_manager_that_becomes_a_worker_gets_another_certificate(hosts):
+    hosts.apply("m1", "m3")
+    hosts.pillar = {**PILLAR, "managers": ["m1", "m2"], "nodes": {"m3": {}}}
+    hosts.pillar["consul"] = {"servers": ["m1", "m2", "m3"]}
+    assert hosts.apply("m1", "m3") == {"m1": {}, "m3": NO_CLIENT}
+
+
+def test_store_of_the_users_own_ends_the_certificate_for_consul(hosts):
+    hosts.apply("m1", "m4")
+    hosts.pillar = {**PILLAR, "store": "etcd://etcd.example.com:2379"}
+    gone = {"certificate": {"old": "present", "new": "without one for Consul"}}
+    assert hosts.apply("m1", "m4") == {"m1": gone, "m4": gone}
+    hosts.pillar = {**hosts.pillar, "tls": {"ca_rotation": 1}}
+    for _ in range(4):
+        changes = hosts.apply("m1", "m4")
+    assert changes == {"m1": {}, "m4": {}}, "a change of the CA waits for no such certificate"
+    hosts.pillar = PILLAR
+    made = {"certificate": {"old": "present", "new": "for Consul: made and signed"}}
+    assert hosts.apply("m1", "m4") == {"m1": made, "m4": made}
+
+
+def talk(one, other):
+    """Return whether Consul accepts each other's certificates, with the sets that hosts use."""
+    first, second = (each.for_consul() or each for each in (one, other))
+    return pki.issuer(first.cert, second.ca) and pki.issuer(second.cert, first.ca)
+
+
+def trust_each_other(one, other):
+    return pki.issuer(one.cert, other.ca) and pki.issuer(other.cert, one.ca)
+
+
+def all_work_together(hosts, everybody):
+    """Check that all that may be in use on all hosts fits together."""
+    sets = hosts.in_use(*everybody)
+    return all(talk(one, two) and trust_each_other(one, two) for one in sets for two in sets)
+
+
+def test_upgrade_takes_the_old_certificates_away_without_an_outage(hosts):
+    everybody = ("m1", "m2", "m4")
+    with version_before(hosts.patch):
+        hosts.apply(*everybody)
+    old = certificates(hosts, *everybody)
+    assert all(engine_takes(hosts, "m1", one) for one in old), "workers are clients"
+    hosts.on("m1")
+    promised = {**swarm_ca.apply(test=True), **swarm_tls.apply(test=True)}
+    made = {"old": None, "new": "made"}
+    begun = {"old": "in its change", "new": "a new CA is trusted beside the old"}
+    for_consul = {"certificate": {"old": "present", "new": "signed for server.dc1.consul no more"}}
+    assert promised == {"CA for Consul": made, "CA": begun, **for_consul}
+    hosts.on("m4")
+    assert swarm_tls.apply(test=True) == NO_CLIENT
+    assert hosts.apply("m1") == {"m1": promised}
+    assert all_work_together(hosts, everybody)
+    assert hosts.apply("m4") == {"m4": NO_CLIENT}
+    for _ in range(3):
+        for host in everybody:
+            hosts.apply(host)
+            assert all_work_together(hosts, everybody)
+    assert hosts.apply(*everybody) == {host: {} for host in everybody}
+    for one in old:
+        assert not any([engine_takes(hosts, host, one) for host in everybody])
+    for host in ("m1", "m2"):
+        (have,) = certificates(hosts, host)
+        assert all([engine_takes(hosts, other, have) for other in everybody])
+    (have,) = certificates(hosts, "m4")
+    assert not any([engine_takes(hosts, other, have) for other in everybody])
+    assert pki.fingerprints(have.consul_ca) == [pki.issuer(old[0].cert, old[0].ca)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_upgrade_in_any_order_ends_with_all_old_certificates_refused(hosts, seed):
+    chance = random.Random(seed)  # noqa: S311  not for secrets
+    everybody, running = ("m1", "m2", "m4"), set()
+    with version_before(hosts.patch):
+        hosts.apply(*everybody)
+    old = certificates(hosts, *everybody)
+    hosts.begin("m1")
+    running.add("m1")
+    for _ in range(60):
+        host = chance.choice(everybody)
+        (hosts.end if host in running else hosts.begin)(host)
+        running ^= {host}
+        assert all_work_together(hosts, everybody)
+    for one in old:
+        assert not any([engine_takes(hosts, host, one) for host in everybody])
+
+
+def test_node_waits_for_a_ca_of_the_version_before(hosts):
+    with version_before(hosts.patch):
+        hosts.apply("m1", "m4")
+    before = cert_files.NODE.read()
+    hosts.on("m4").update(timeout=0)
+    with pytest.raises(errors.WaitTimeoutError, match=r"m1, the CA .* no CA for Consul yet"):
+        swarm_tls.apply()
+    assert cert_files.NODE.read() == before
+
+
+def test_both_certificates_of_a_node_are_renewed_together(hosts):
+    """A new set restarts what reads it."""
+    hosts.apply("m1", "m4")
+    before = cert_files.NODE.read()
+    hosts.asked.clear()
+    hosts.pillar = {**PILLAR, "consul": {"servers": ["m1", "m2", "m4"]}}
+    hosts.apply("m4")
+    after = cert_files.NODE.read()
+    assert hosts.asked == [("m4", "m1", "swarm_ca.sign")]
+    assert {before.key, before.consul_key}.isdisjoint({after.key, after.consul_key})
+
+
+def test_own_files_are_the_same_for_consul(hosts, brought):
+    hosts.pillar = {**PILLAR, "tls": brought}
+    hosts.apply("m4")
+    settings, files = hosts.on("m4"), cert_files.NODE.current()
+    config = container_spec.consul_config(settings, cert_files.NODE.read(), files)
+    assert (config["ca_file"], config["cert_file"]) == (files.ca, files.cert)
+    assert not Path(files.consul_cert).exists()
+
+
 # ---- builtin mode: nodes are no clients
 
 
@@ -539,7 +687,8 @@ def engine_takes(hosts, host, certificate):
 def test_old_certificates_open_no_engine_once_all_are_renewed(hosts):
     """The ones from before stay valid for months; no change of the CA is needed to shut them."""
     hosts.pillar = {**OPEN, "mode": "classic"}
-    hosts.apply(*EVERYBODY)
+    with version_before(hosts.patch):
+        hosts.apply(*EVERYBODY)
     old = certificates(hosts, *EVERYBODY)
     hosts.pillar = OPEN
     made = {"CA for clients": {"old": None, "new": "made"}}
@@ -559,18 +708,24 @@ def test_old_certificates_open_no_engine_once_all_are_renewed(hosts):
 
 
 def test_mode_that_changes_renews(hosts):
-    both = {"certificate": {"old": "present", "new": "signed for clientAuth as well"}}
-    for mode, change in (("builtin", MADE), ("classic", both), ("builtin", NO_CLIENT)):
+    new = {"m1": "signed for clientAuth as well", "m4": "for Consul: made and signed"}
+    old = {"m1": "signed for clientAuth no more", "m4": "without one for Consul"}
+    for mode, why in (("builtin", None), ("classic", new), ("builtin", old)):
         hosts.pillar = {**OPEN, "mode": mode, "consul": {"servers": ["m1"]}}
         changes = hosts.apply("m1", "m4")
-        assert changes["m4"] == change
-        assert hosts.apply("m1", "m4") == {"m1": {}, "m4": {}}
+        for host in why or ():
+            assert changes[host]["certificate"] == {"old": "present", "new": why[host]}
+        # A CA that existed before has to be separated from that of Consul.
+        for _ in range(4):
+            changes = hosts.apply("m1", "m4")
+        assert changes == {"m1": {}, "m4": {}}
 
 
 def test_ca_that_has_none_for_clients_yet_is_waited_for(hosts):
     """It runs the version before, or classic mode: what it signs would be renewed at each apply."""
     hosts.pillar = {**OPEN, "mode": "classic"}
-    hosts.apply("m1", "m4")
+    with version_before(hosts.patch):
+        hosts.apply("m1", "m4")
     before = cert_files.NODE.read()
     hosts.on("m4", mode="builtin").update(timeout=0)
     assert swarm_tls.apply(test=True) == NO_CLIENT
@@ -582,20 +737,20 @@ def test_ca_that_has_none_for_clients_yet_is_waited_for(hosts):
 @pytest.mark.parametrize(
     ("mine", "cas", "words"),
     [
-        ("builtin", "classic", "with the usages clientAuth, serverAuth, and serverAuth is due"),
-        ("classic", "builtin", "with the usages serverAuth, and clientAuth, serverAuth is due"),
+        ("builtin", "classic", "with the usages clientAuth, serverAuth, and serverAuth is due: "),
+        ("classic", "builtin", "no certificate for m2: m1, the CA, has no Consul by its pillar: "),
     ],
 )
 def test_ca_of_another_mode_is_told(hosts, mine, cas, words):
-    """Else m4 would have a new certificate and a restart at each apply."""
+    """Else m2 would have a new certificate and a restart at each apply."""
     for mode in ("builtin", mine):
         hosts.pillar = {**OPEN, "mode": mode}
-        hosts.apply("m1", "m4")
+        hosts.apply("m1", "m2")
     before = cert_files.NODE.read()
-    hosts.pillar = {**OPEN, "mode": cas}
+    hosts.pillar = {**hosts.pillar, "mode": cas}
     hosts.apply("m1")
-    hosts.on("m4", mode=mine, tls={"key_type": "rsa"})
-    with pytest.raises(errors.SwarmError, match=f"{words}: give m1 the same swarm:mode"):
+    hosts.on("m2", mode=mine, tls={"key_type": "rsa"})
+    with pytest.raises(errors.SwarmError, match=f"{words}give m1 the same swarm:mode"):
         swarm_tls.apply()
     assert cert_files.NODE.read() == before
 
@@ -636,7 +791,7 @@ def test_users_of_builtin_mode_are_let_in_by_every_engine(hosts, users):
     assert all([engine_takes(hosts, host, certificate) for host in EVERYBODY])
     hosts.on("m2")
     with pytest.raises(errors.SwarmError, match="swarm:client:nodes in the pillar of m1"):
-        signing.request(swarm_tls.__salt__, hosts.on("m2"), pki.new_key(), "client")
+        signing.request(swarm_tls.__salt__, hosts.on("m2"), {"client": pki.new_key()})
 
 
 def test_users_are_let_in_all_the_time_while_the_cas_change(hosts, users):
@@ -771,9 +926,18 @@ def due(host, pillar):
     found = {host, "localhost", "127.0.0.1", settings["address"]}
     if settings["is_manager"]:
         found |= set(settings["tls"]["names"])
-    if settings["is_server"]:
-        found.add(f"server.{settings['consul']['datacenter']}.consul")
     return found
+
+
+def due_for_consul(host, pillar):
+    """Return the names and addresses for Consul, ``None`` with a store of the user's own."""
+    settings = settings_of(pillar, node(host))
+    if not settings["managed_store"]:
+        return None
+    server = (
+        {f"server.{settings['consul']['datacenter']}.consul"} if settings["is_server"] else set()
+    )
+    return {host, "localhost", "127.0.0.1", settings["address"]} | server
 
 
 def test_certificates_follow_pillar_both_ways(hosts):
@@ -786,14 +950,18 @@ def test_certificates_follow_pillar_both_ways(hosts):
         hosts.apply(*members)
         for host in members:
             hosts.on(host)
-            assert set(swarm_tls.status()["names"]) == due(host, hosts.pillar), edit
+            status = swarm_tls.status()
+            assert set(status["names"]) == due(host, hosts.pillar), edit
+            consul = status["consul"]["names"] if "consul" in status else None
+            wanted = due_for_consul(host, hosts.pillar)
+            assert (set(consul) if consul else None) == wanted, edit
         assert hosts.apply(*members) == {host: {} for host in members}
 
 
 def test_client_that_becomes_a_server_of_consul(hosts):
     hosts.apply("m1", "m4")
     hosts.pillar = {**PILLAR, "consul": {"servers": ["m1", "m2", "m4"]}}
-    why = "signed for server.dc1.consul as well"
+    why = "for Consul: signed for server.dc1.consul as well"
     done = {"certificate": {"old": "present", "new": why}}
     assert hosts.apply("m4") == {"m4": done}
     hosts.pillar = PILLAR
