@@ -9,11 +9,12 @@ from _modules import swarm_classic
 from swarm_formula.classic import health
 from swarm_formula.classic import manager as classic_manager
 from swarm_formula.consul import agent_api
-from swarm_formula.core import errors
+from swarm_formula.core import errors, host_files
 from swarm_formula.core import wait as core_wait
 from swarm_formula.docker import container_actions
 from swarm_formula.salt import caller
 from swarm_formula.standalone import containers, manager_info, registration
+from swarm_formula.tls import cert_files, pki
 from tests.unit import consul_agent
 from tests.unit.execution import mocked, own_time, tried
 from tests.unit.pillars import VALID, node, settings_of
@@ -26,7 +27,7 @@ ENDPOINTS = {f"10.77.0.1{n}:{port}": f"m{n}" for n in (1, 2, 3) for port in (337
 
 
 @pytest.fixture
-def said(monkeypatch):
+def said(monkeypatch, tmp_path):
     """Return what managers say, ``{host: /info}``; the test changes it, who is off is missing."""
     info = {
         name: json.loads((DATA / f"info_{name}.json").read_text())
@@ -40,6 +41,7 @@ def said(monkeypatch):
         return manager_info.parse(answers[ENDPOINTS[endpoint]], endpoint)
 
     monkeypatch.setattr(manager_info, "fetch", fetch)
+    monkeypatch.setattr(host_files, "CONFIG", tmp_path)
     monkeypatch.setattr(core_wait, "_FIRST", 0.001)
     return answers
 
@@ -275,6 +277,18 @@ def test_worker_asks_a_minion_of_a_manager(worker):
         assert call.args[1:] == ("swarm_classic.lists",)
         assert (call.kwargs["arg"], call.kwargs["tgt_type"]) == (["10.77.0.14:2275"], "list")
     assert worker["publish.publish"].call_count == 3, "one minion each time"
+
+
+@pytest.mark.parametrize("usages", [(pki.SERVER,), (pki.SERVER, pki.CLIENT)], ids=len)
+@pytest.mark.parametrize("host", ["m1", "m4"])
+def test_certificate_decides_who_is_asked_whatever_the_last_pillar_says(worker, on, host, usages):
+    authority, key = pki.new_authority("a CA", 1), pki.new_key()
+    grant = pki.Grant(host, usages, (host,))
+    cert = pki.sign(pki.request(key, host), authority, grant, 1)
+    cert_files.NODE.install(cert_files.Set(authority.cert, cert, key))
+    salt = on(host, **SECURE)
+    assert swarm_classic.wait_primary() == "10.77.0.12:3376"
+    assert salt["publish.publish"].called == (pki.CLIENT not in usages)
 
 
 @pytest.mark.parametrize("host", ["m1", "m4"])
