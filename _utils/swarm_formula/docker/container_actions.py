@@ -176,12 +176,25 @@ def check(client: Any, name: str) -> None:
 
 def fallen(client: Any, name: str, data: dict[str, Any]) -> errors.NotRunningError:
     """Return the error for an inspected container that does not stay up, with its last words."""
+    data = _ended(client, data)
     state = data["State"]
+    how = f"exit code {state['ExitCode']}"
+    if status(data) == "running":
+        how = f"started again {data['RestartCount']} time(s)"
     return errors.NotRunningError(
-        f"container {name} does not stay up: exit code {state['ExitCode']}"
+        f"container {name} does not stay up: {how}"
         f"{state['Error'] and ', ' + state['Error']}; "
         f"its last words: {logs(client, data['Id']) or '(none)'}"
     )
+
+
+def _ended(client: Any, data: dict[str, Any]) -> dict[str, Any]:
+    """Wait for the next end of a container in a restart loop: while it runs, its exit code is 0."""
+    end = time.monotonic() + SETTLE
+    while status(data) == "running" and time.monotonic() < end:
+        time.sleep(0.05)
+        data = client.inspect_container(data["Id"])
+    return data
 
 
 @contextlib.contextmanager
