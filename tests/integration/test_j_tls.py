@@ -209,6 +209,7 @@ def test_root_of_a_worker_opens_no_engine_and_no_manager(swarm):
         found = _asked_for(swarm, host, CONSUL)
         assert all(said.startswith("curl: (") for said in found.values()), found
     # What it needs, it has: its Consul, and by way of the master its own health.
+    swarm.lab.salt("*", "saltutil.refresh_pillar", "wait=True")
     assert consul(swarm, worker, "status/leader")
     assert swarm.lab.salt(worker, "swarm_node.joined") == {worker: True}
     seen = swarm.lab.salt(worker, "swarm_classic.managers")[worker]
