@@ -7,7 +7,6 @@ time it was no member before: removed by `salt-run swarm.remove`.
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import time
@@ -117,15 +116,7 @@ def main() -> int:
     parser.add_argument("--salt", choices=config.SALT, default="3008", help="Salt release (3008)")
     parser.add_argument("--mode", choices=config.MODES, default="classic", help="(classic)")
     options = parser.parse_args()
-    lab = ground.open_lab(os.environ)
-    try:
-        measure(lab, options.salt, options.mode, options.runs)
-    except LabError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    finally:
-        lab.down()
-    return 0
+    return ground.run(lambda lab: measure(lab, options.salt, options.mode, options.runs))
 
 
 if __name__ == "__main__":

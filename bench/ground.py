@@ -1,8 +1,10 @@
 """The starting point that both sides set out from: prepared once, put back before each run."""
 
 import json
+import os
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +24,19 @@ SETTLE = 4
 def open_lab(env: Mapping[str, str]) -> Lab:
     """Returns a lab of the benchmark's own, beside the one that someone may work in."""
     return Lab(config.settings({**ENV, **env}))
+
+
+def run(measure: Callable[[Lab], None]) -> int:
+    """Measures in a lab of the benchmark's own, which is down afterwards; returns the exit code."""
+    lab = open_lab(os.environ)
+    try:
+        measure(lab)
+    except LabError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    finally:
+        lab.down()
+    return 0
 
 
 def prepare(lab: Lab, public_key: str) -> None:

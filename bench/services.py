@@ -284,6 +284,22 @@ def prepare(lab: Lab, salt: str) -> Ansible:
     return ansible
 
 
+def compare(lab: Lab, options: argparse.Namespace) -> None:
+    """Measure all sides in turn, and print the table."""
+    ansible = prepare(lab, options.salt)
+    sides = [
+        Salt(lab, options.replicas),
+        AnsibleLoop(ansible, options.replicas),
+        StackDeploy(lab, options.replicas),
+    ]
+    found = {one: {side.name: Took() for side in sides} for one in sorted(options.counts)}
+    for _ in range(options.runs):
+        for count, took in found.items():
+            for side in sides:
+                measure(lab, side, count, options.replicas, took[side.name])
+    print(render(found))
+
+
 def main() -> int:
     """Read the options and measure."""
     parser = argparse.ArgumentParser(prog="bench/services", description=__doc__.strip())
@@ -292,26 +308,7 @@ def main() -> int:
     parser.add_argument("--replicas", type=int, default=1, help="of each service (1)")
     parser.add_argument("--salt", choices=config.SALT, default="3008", help="Salt release (3008)")
     options = parser.parse_args()
-    lab = ground.open_lab(os.environ)
-    try:
-        ansible = prepare(lab, options.salt)
-        sides = [
-            Salt(lab, options.replicas),
-            AnsibleLoop(ansible, options.replicas),
-            StackDeploy(lab, options.replicas),
-        ]
-        found = {one: {side.name: Took() for side in sides} for one in sorted(options.counts)}
-        for _ in range(options.runs):
-            for count, took in found.items():
-                for side in sides:
-                    measure(lab, side, count, options.replicas, took[side.name])
-        print(render(found))
-    except LabError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    finally:
-        lab.down()
-    return 0
+    return ground.run(lambda lab: compare(lab, options))
 
 
 if __name__ == "__main__":

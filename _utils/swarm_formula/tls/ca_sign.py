@@ -18,7 +18,8 @@ _PATIENCE = 5
 
 
 def sign(minion: Minion, request: object, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``{"cert": PEM}`` for the caller that ``kwargs`` names, else why there is none.
+    """
+    Return ``{"cert": PEM}`` for the caller that ``kwargs`` names, else why there is none.
 
     With a certificate for Consul, if the request asks for one: ``{"cert": PEM, "consul": PEM}``.
     """
