@@ -102,22 +102,6 @@ def check_fixed():
     consul_apply.check_fixed(_minion())
 
 
-def deny(test=False):
-    """
-    Ensure Consul on this server denies what no policy grants; return what changed.
-
-    Used by ``swarm_rights.apply``, which grants the swarm its rights first. If ACLs are enabled in
-    a running swarm, a server starts by allowing everything.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt m1 swarm_consul.deny test=True
-    """
-    return consul_apply.deny(_minion(), test)
-
-
 def admit(kind):
     """
     Have Consul accept the new gossip key or management token beside the old one; return ``True``.

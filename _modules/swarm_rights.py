@@ -2,28 +2,28 @@
 Manage the permissions of the swarm in Consul (ACLs with the default policy ``deny``).
 """
 
-from swarm_formula.consul import acl, config_file
-from swarm_formula.core import errors, wait
+from swarm_formula.consul import rights
+from swarm_formula.salt import execution
 
 __virtualname__ = "swarm_rights"
-
-_GRANTED = {"rights of the swarm in Consul": {"old": None, "new": "granted"}}
 
 
 def __virtual__():
     return __virtualname__
 
 
-def _client(settings, token=None):
-    return config_file.connect(settings, token)
+def _minion():
+    return execution.Minion(__salt__, __opts__, __context__)
 
 
 def apply(test=False):
     """
     Ensure the swarm has the permissions that it needs in Consul; return what changed.
 
-    Only with ``swarm:consul:acl``. A server grants the permissions; other nodes wait for them. If
-    ACLs are enabled in a running swarm, the servers then deny everything else, one at a time.
+    Only with ``swarm:consul:acl``. A server, or a manager's host, grants the permissions; other
+    nodes wait for them. Then Consul of a manager's host gets the managers' token and restarts; when
+    all of them have it, other nodes lose write access to the lock of the primary manager. If ACLs
+    are enabled in a running swarm, the servers also deny everything else, one at a time.
 
     CLI Example:
 
@@ -31,38 +31,18 @@ def apply(test=False):
 
         salt '*' swarm_rights.apply test=True
     """
-    settings = __salt__["swarm_settings.get"]()
-    if not settings["consul"]["acl"]:
-        return {}
-    denied = __salt__["swarm_consul.deny"](test=True)
-    if test:
-        return {**_promised(settings), **denied}
-    if denied:
-        # The other servers enable their ACLs one at a time.
-        wait.until(lambda: acl.laggards(_client(settings), settings), 3 * settings["timeout"])
-    changes = {}
-    wait.until(lambda: _ungranted(settings, changes), settings["timeout"])
-    return {**changes, **(__salt__["swarm_consul.deny"]() if denied else {})}
+    return rights.apply(_minion(), test)
 
 
-def _ungranted(settings, changes, test=False):
-    """Grant the permissions if this is a server; return what is still missing as a sentence."""
-    try:
-        manager = _client(settings, acl.management()) if settings["is_server"] else None
-        if manager and acl.grant(manager, test):
-            changes.update(_GRANTED)
-        if acl.marked(_client(settings)):
-            return None
-        why = "no server has granted them"
-    except errors.StoreError as err:
-        why = str(err)
-    return f"{settings['id']} waits for the rights of the swarm in Consul: {why}"
+def remarks():
+    """
+    Return a list of sentences on rights in Consul that nodes have and should not have; usually
+    empty.
 
+    CLI Example:
 
-def _promised(settings):
-    changes = {}
-    try:
-        lacking = _ungranted(settings, changes, test=True)
-    except errors.SdkMissingError:
-        lacking = "a library, which this run would bring"
-    return _GRANTED if lacking and settings["is_server"] else changes
+    .. code-block:: bash
+
+        salt m1 swarm_rights.remarks
+    """
+    return rights.remarks(_minion())

@@ -61,7 +61,8 @@ def guarded(name):
     name
         A name for the report.
     """
-    return state_return.applied(name, __opts__["test"], __salt__["swarm_rights.apply"])
+    ret = state_return.applied(name, __opts__["test"], __salt__["swarm_rights.apply"])
+    return state_return.remarked(ret, __salt__["swarm_rights.remarks"]()) if ret["result"] else ret
 
 
 def deregistered(name):

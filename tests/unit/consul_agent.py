@@ -32,7 +32,9 @@ class Agent(ThreadingHTTPServer):
         self.policies = {}  # {name: rules}
         self.anonymous = []  # names of policies
         self.modes = {}  # {name: how far a server is with its ACLs}; unset: it does not say
-        self.tokens = {}  # {secret: accessor} of further management tokens
+        self.tokens = {}  # {secret: accessor} of further tokens
+        self.limited = {}  # {secret: names of policies} of those that are no management tokens
+        self.nodes = {}  # {name: metadata} in the catalog
         self.keyring, self.primary = {}, None  # {gossip key: agents that have it}
         self.agents = 4
         self.alone = False  # with ACLs under a leader that has none
@@ -89,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _may_do_all(self):
         agent, token = self.server, self.headers.get("X-Consul-Token")
-        return token == agent.management or token in agent.tokens
+        return token == agent.management or (token in agent.tokens and token not in agent.limited)
 
     def _keyring(self, body):
         agent = self.server
@@ -193,23 +195,30 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer(200, not taken)
 
     def _token(self, what, wanted):
-        """Answer for the management tokens."""
+        """Answer for the tokens."""
         agent, own = self.server, self.headers.get("X-Consul-Token")
         if self.command == "GET":
             known = {agent.management: "first", **agent.tokens}
             return {"AccessorID": known[own]}
         if self.command == "PUT":
-            if wanted["Policies"] == [{"Name": "global-management"}]:
-                agent.tokens[wanted["SecretID"]] = f"accessor-{len(agent.tokens)}"
+            policies = [one["Name"] for one in wanted["Policies"]]
+            agent.tokens[wanted["SecretID"]] = f"accessor-{len(agent.tokens)}"
+            if policies != ["global-management"]:
+                agent.limited[wanted["SecretID"]] = policies
             return wanted
         gone = what.partition("/")[2]
         agent.management = None if gone == "first" else agent.management
         agent.tokens = {one: key for one, key in agent.tokens.items() if key != gone}
+        agent.limited = {one: it for one, it in agent.limited.items() if one in agent.tokens}
         return True
+
+    def _catalog(self, *_):
+        self._answer(200, [{"Node": one, "Meta": it} for one, it in self.server.nodes.items()])
 
     def _acl(self, what, _, body):
         agent, (kind, _, name) = self.server, what.partition("/")
-        if not self._may_do_all():
+        is_own = what == "token/self" and self.headers.get("X-Consul-Token") in agent.tokens
+        if not (self._may_do_all() or is_own):
             words = "ACL not found" if what == "token/self" else "Permission denied"
             return self._answer(403, words)
         wanted = json.loads(body) if body else {}

@@ -1,9 +1,8 @@
 """
 Manage Consul's ACLs: without a token, only what the swarm needs is allowed.
 
-``swarm`` and the engine can be given a token only in their arguments or their environment.
-Therefore Consul's anonymous token has the rights that they need: a client with a certificate of the
-swarm has them without a token. All else requires the management token, which only servers have.
+``consul.acl_rules`` has the rights: those of managers' hosts, and those of all others. Everything
+else requires the management token, which only servers have in their configuration.
 """
 
 import json
@@ -12,25 +11,18 @@ from typing import Any
 
 import requests
 
-from swarm_formula.consul import agent_api, config_file, container_spec
+from swarm_formula.consul import acl_rules, agent_api, config_file, container_spec
 from swarm_formula.core import addresses, errors, host_files
 from swarm_formula.core.settings_types import Settings
 
-POLICY, DENY = "swarm-formula", "deny"
+POLICY, MANAGERS, DENY = "swarm-formula", "swarm-formula-managers", "deny"
 # Consul's accessor ID of the anonymous token.
 _ANONYMOUS = "00000000-0000-0000-0000-000000000002"
 # This key shows clients that may not read policies that the policy is in force.
 _MARK = "swarm-formula/acl"
 _MANAGEMENT = "Management token of the swarm formula"
 _DESCRIPTION = "What Docker Swarm needs; kept by the swarm formula"
-# The store of Swarm and of overlay networks, the formula's turns, and the registration of agents.
-RULES = """\
-key_prefix "docker/" { policy = "write" }
-key_prefix "swarm-formula/" { policy = "write" }
-session_prefix "" { policy = "write" }
-node_prefix "" { policy = "write" }
-service_prefix "" { policy = "read" }
-"""
+_OF_MANAGERS = "Managers' hosts; kept by the swarm formula"
 
 
 def noted() -> dict[str, Any]:
@@ -41,6 +33,12 @@ def noted() -> dict[str, Any]:
 def management() -> str | None:
     """Return the management token, ``None`` without ACLs or if this host is not a server."""
     token: str | None = noted().get("tokens", {}).get("master")
+    return token
+
+
+def added() -> str | None:
+    """Return the token that this host's Consul adds to requests without one, ``None`` if none."""
+    token: str | None = noted().get("tokens", {}).get("default")
     return token
 
 
@@ -67,36 +65,42 @@ def vouches() -> bool:
     With ACLs, it cannot while the leader has none, as happens while ACLs are being enabled.
     """
     acl = noted()
-    return not acl or (acl.get("default_policy") == DENY and "tokens" in acl)
+    return not acl or (acl.get("default_policy") == DENY and management() is not None)
 
 
-def config(token: str | None, policy: str = DENY) -> dict[str, Any]:
-    """Return the ``acl`` part of Consul's configuration; ``token`` is for servers only."""
-    # The name from before Consul 1.11: consul.schema writes that of the version.
-    tokens = {"tokens": {"master": token}} if token else {}
-    return {"enabled": True, "default_policy": policy, **tokens}
-
-
-def grant(client: agent_api.Client, test: bool) -> bool:
+def config(token: str | None, policy: str = DENY, managers: str | None = None) -> dict[str, Any]:
     """
-    Ensure that the anonymous token has the rights of the swarm; return whether it lacked them.
+    Return the ``acl`` part of Consul's configuration.
+
+    token
+        The management token, for servers only.
+
+    managers
+        The managers' token, for managers' hosts only.
+    """
+    # The name from before Consul 1.11: consul.schema writes that of the version.
+    given = {"master": token, "default": managers}
+    tokens = {key: one for key, one in given.items() if one}
+    return {
+        "enabled": True,
+        "default_policy": policy,
+        **({"tokens": tokens} if tokens else {}),
+    }
+
+
+def grant(client: agent_api.Client, test: bool, settings: Settings, token: str | None) -> bool:
+    """
+    Ensure that all hosts have the rights of the swarm in Consul; return whether any was lacking.
 
     client
         A Consul client with the management token.
+
+    token
+        The managers' token; ``None`` if all hosts have the same rights.
     """
     try:
-        known = {one["Name"]: one["ID"] for one in _ask(client, "policies")}
-        id_ = known.get(POLICY)
-        lacks = id_ is None or _ask(client, f"policy/{id_}")["Rules"] != RULES
-        if lacks and not test:
-            body = {"Name": POLICY, "Description": _DESCRIPTION, "Rules": RULES}
-            _ask(client, f"policy/{id_}" if id_ else "policy", {**body, "ID": id_ or ""})
-        # Keep policies that an operator has added.
-        links = _ask(client, f"token/{_ANONYMOUS}").get("Policies") or []
-        if POLICY not in {one["Name"] for one in links}:
-            lacks = True
-            if not test:
-                _link(client, [*links, {"Name": POLICY}])
+        lacks = token is not None and _grant_managers(client, test, settings, token)
+        lacks = _grant_all(client, test, settings, token is not None) or lacks
     except (AttributeError, KeyError, TypeError, ValueError) as err:
         raise errors.StoreError(
             f"Consul's answer on its ACLs is not understood ({type(err).__name__}: {err})"
@@ -106,30 +110,104 @@ def grant(client: agent_api.Client, test: bool) -> bool:
     return lacks
 
 
-def create(client: agent_api.Client, new: agent_api.Client, token: str) -> None:
-    """
-    Ensure that a second management token exists in Consul.
-
-    client, new
-        Clients with the present token and with the new one.
-    """
-    if _own(new) is None:
-        links = [{"Name": "global-management"}]
-        body = {"SecretID": token, "Description": _MANAGEMENT, "Policies": links}
-        _ask(client, "token", body)
-    if _own(new) is None:
-        raise errors.StoreError("Consul does not know the new management token yet")
+def _grant_managers(client: agent_api.Client, test: bool, settings: Settings, token: str) -> bool:
+    """Ensure that the managers' token exists, with its rights; return whether it lacked them."""
+    lacks = _write(client, MANAGERS, acl_rules.MANAGERS, test)
+    if is_known(config_file.connect(settings, token)):
+        return lacks
+    if not test:
+        _create(client, token, _OF_MANAGERS, MANAGERS)
+    return True
 
 
-def delete(client: agent_api.Client, old: agent_api.Client) -> None:
-    """
-    Ensure that a management token does not exist in Consul any more.
+def _grant_all(client: agent_api.Client, test: bool, settings: Settings, split: bool) -> bool:
+    """Ensure that the anonymous token has the rights of the swarm; return whether it lacked any."""
+    rules = acl_rules.MANAGERS
+    if split:
+        # Until the last manager has its token, its host needs the rights of all.
+        rules = acl_rules.narrowed(settings["managers"])
+        if waits_for(client, settings):
+            rules = _rules(client, POLICY) or acl_rules.MANAGERS
+    lacks = _write(client, POLICY, rules, test)
+    # Keep policies that an operator has added.
+    links = _ask(client, f"token/{_ANONYMOUS}").get("Policies") or []
+    if POLICY in {one["Name"] for one in links}:
+        return lacks
+    if not test:
+        _link(client, [*links, {"Name": POLICY}])
+    return True
 
-    client, old
-        Clients with the present token and with the old one.
+
+def waits_for(client: agent_api.Client, settings: Settings) -> list[str]:
+    """Return the managers with a Consul agent that does not use the managers' token yet."""
+    _, found = agent_api.call("nodes", client.catalog.nodes)
+    if not isinstance(found, list):
+        raise TypeError("no list of nodes")
+    unmarked = {one["Node"] for one in found if not acl_rules.is_marked(one)}
+    return sorted(unmarked & set(settings["managers"]))
+
+
+def _policy(client: agent_api.Client, name: str) -> str | None:
+    """Return the ID of a policy, ``None`` if there is none."""
+    known = {one["Name"]: one["ID"] for one in _ask(client, "policies")}
+    return known.get(name)
+
+
+def _rules(client: agent_api.Client, name: str) -> str | None:
+    """Return the rules of a policy, ``None`` if there is none."""
+    id_ = _policy(client, name)
+    return str(_ask(client, f"policy/{id_}")["Rules"]) if id_ else None
+
+
+def _write(client: agent_api.Client, name: str, rules: str, test: bool) -> bool:
+    """Ensure that a policy has these rules; return whether it had others."""
+    if _rules(client, name) == rules:
+        return False
+    if not test:
+        id_ = _policy(client, name)
+        body = {"Name": name, "Description": _DESCRIPTION, "Rules": rules}
+        _ask(client, f"policy/{id_}" if id_ else "policy", {**body, "ID": id_ or ""})
+    return True
+
+
+def create(client: agent_api.Client, settings: Settings, management: str) -> None:
     """
-    if accessor := _own(old):
-        _accepted(_send(client.http.delete, f"token/{accessor}"))
+    Ensure that a second management token exists in Consul, and the managers' token of it.
+
+    client
+        A client with the present management token.
+    """
+    given = {management: (_MANAGEMENT, "global-management")}
+    if acl_rules.is_split(settings):
+        given[acl_rules.token(management)] = (_OF_MANAGERS, MANAGERS)
+    for token, (description, policy) in given.items():
+        own = config_file.connect(settings, token)
+        if not is_known(own):
+            _create(client, token, description, policy)
+        if not is_known(own):
+            raise errors.StoreError("Consul does not know the new tokens yet")
+
+
+def _create(client: agent_api.Client, token: str, description: str, policy: str) -> None:
+    body = {"SecretID": token, "Description": description, "Policies": [{"Name": policy}]}
+    _ask(client, "token", body)
+
+
+def delete(client: agent_api.Client, settings: Settings, management: str) -> None:
+    """
+    Ensure that Consul does not know a former management token, and the managers' token of it.
+
+    client
+        A client with the present management token.
+    """
+    for token in (acl_rules.token(management), management):
+        if accessor := _own(config_file.connect(settings, token)):
+            _accepted(_send(client.http.delete, f"token/{accessor}"))
+
+
+def is_known(client: agent_api.Client) -> bool:
+    """Check whether Consul knows the token of a client."""
+    return _own(client) is not None
 
 
 def _own(client: agent_api.Client) -> str | None:

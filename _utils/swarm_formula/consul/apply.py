@@ -15,7 +15,8 @@ from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.execution import Minion
 from swarm_formula.standalone import container_names
 
-_DENIED = {"all else in Consul": {"old": "allowed", "new": "denied"}}
+DENIED = {"all else in Consul": {"old": "allowed", "new": "denied"}}
+_MANAGED = {"managers' token in Consul": {"old": None, "new": "in use"}}
 
 
 def apply(minion: Minion, test: bool = False) -> dict[str, Any]:
@@ -74,24 +75,34 @@ def check_fixed(minion: Minion) -> None:
         _refuse_silent(minion, settings)
 
 
-def deny(minion: Minion, test: bool = False) -> dict[str, Any]:
-    """Ensure Consul on this server denies what no policy grants; return what changed."""
+def enforce(minion: Minion, test: bool = False) -> dict[str, Any]:
+    """Ensure Consul on this host uses the rights that have been granted; return what changed."""
     settings = minion.settings()
     acl = consul_acl.noted()
-    opens = settings["is_server"] and consul_acl.beginning() != consul_acl.DENY and (acl or test)
-    if not (settings["consul"]["acl"] and opens):
+    if not (settings["consul"]["acl"] and (acl or test)):
         return {}
-    if not test:
-        change = Change(settings, minion.salt)
-        change.begin()
-        spec, text = wanted.wanted(
-            minion, settings, {**acl, "default_policy": consul_acl.DENY}, change
-        )
+    changes: dict[str, Any] = {}
+    if settings["is_server"] and consul_acl.beginning() != consul_acl.DENY:
+        changes |= DENIED
+    token = wanted.usable(settings, wanted.managers_token(minion, settings, test)) if acl else None
+    if token not in (None, consul_acl.added()):
+        changes |= _MANAGED
+    if changes and not test:
+        _restart(minion, settings, consul_acl.config(consul_acl.management(), managers=token))
+    return changes
+
+
+def _restart(minion: Minion, settings: Settings, acl: dict[str, Any]) -> None:
+    change = Change(settings, minion.salt)
+    change.begin()
+    spec, text = wanted.wanted(minion, settings, acl, change)
+    if settings["is_server"]:
         # It has none of the granted rights at first: if it led now, no host would have any.
         change.restart(
             spec, text, lambda: consul_acl.laggards(config_file.connect(settings), settings)
         )
-    return _DENIED
+    elif change.planned(spec, text):
+        change.make(spec, text)
 
 
 def wait(minion: Minion, timeout: float | None = None) -> None:

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from swarm_formula.consul import schema
+from swarm_formula.consul import acl_rules, schema
 from swarm_formula.core import host_files
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.standalone import containers
@@ -91,9 +91,19 @@ def consul_config(
         config |= _consul_tls(settings, certs, used) if certs else {}
     if acl:
         config["acl"] = acl
-    options = dict(consul["options"])
-    ports = options.pop("ports", {})
-    return {**config, **options, "ports": {**config["ports"], **ports}}
+        if acl.get("tokens", {}).get("default"):
+            config["node_meta"] = acl_rules.META
+    return _with_options(config, consul["options"])
+
+
+def _with_options(config: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration with options of pillar, which do not replace whole sections."""
+    merged: dict[str, Any] = {
+        key: {**config.get(key, {}), **options.get(key, {})}
+        for key in ("ports", "node_meta")
+        if key in config or key in options
+    }
+    return {**config, **options, **merged}
 
 
 def consul_container(

@@ -6,7 +6,7 @@ Replace the gossip key or the management token in Consul, on one host.
 
 from typing import Any
 
-from swarm_formula.consul import acl, config_file, keyring
+from swarm_formula.consul import acl, acl_rules, config_file, keyring
 from swarm_formula.core import errors
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.execution import Minion
@@ -32,7 +32,7 @@ def admit(minion: Minion, kind: str) -> bool:
     settings = minion.settings()
     new = consul_secrets.following(published(minion, settings, kind), kind)
     if kind == consul_secrets.TOKEN:
-        acl.create(acl.connect(settings), config_file.connect(settings, new), new)
+        acl.create(acl.connect(settings), settings, new)
     else:
         keyring.admit(acl.connect(settings, _ALL_AGENTS), new)
     return True
@@ -45,7 +45,7 @@ def retire(minion: Minion, kind: str) -> bool:
         raise errors.SwarmError(why)
     old = consul_secrets.former(published(minion, settings, kind), kind)
     if kind == consul_secrets.TOKEN:
-        acl.delete(acl.connect(settings), config_file.connect(settings, old))
+        acl.delete(acl.connect(settings), settings, old)
     else:
         keyring.retire(acl.connect(settings, _ALL_AGENTS), old)
     return True
@@ -54,13 +54,14 @@ def retire(minion: Minion, kind: str) -> bool:
 def unfinished(minion: Minion, kind: str) -> str | None:
     """Return what this node lacks, ``None`` if it starts Consul with the current one."""
     settings = minion.settings()
-    if kind == consul_secrets.TOKEN:
-        if not settings["is_server"]:
-            return None
-        used, current = acl.management(), published(minion, settings, kind).get("token")
+    record = published(minion, settings, kind)
+    if kind == consul_secrets.GOSSIP:
+        secrets = [(config_file.config().get("encrypt"), record.get("gossip"))]
     else:
-        used = config_file.config().get("encrypt")
-        current = published(minion, settings, kind).get("gossip")
-    if used and used == current:
+        current = record.get("token")
+        secrets = [(acl.management(), current)] if settings["is_server"] else []
+        if settings["is_manager"] and acl_rules.is_split(settings):
+            secrets.append((acl.added(), acl_rules.token(current) if current else None))
+    if all(used and used == current for used, current in secrets):
         return None
     return f"Consul of {settings['id']} starts with the old one: apply swarm there"

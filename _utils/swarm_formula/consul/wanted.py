@@ -5,9 +5,9 @@ Put together the container and the configuration of Consul on one host, with its
 from typing import Any
 
 from swarm_formula.consul import acl as consul_acl
-from swarm_formula.consul import config_file, container_spec, renewal
+from swarm_formula.consul import acl_rules, config_file, container_spec, renewal
 from swarm_formula.consul.change import Change
-from swarm_formula.core import wait
+from swarm_formula.core import errors, host_files, wait
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import secret_store
 from swarm_formula.salt.execution import Minion
@@ -50,9 +50,55 @@ def acl(minion: Minion, settings: Settings, test: bool) -> dict[str, Any] | None
     """Return the ACL section of this node's configuration, ``None`` without ACLs."""
     if not settings["consul"]["acl"]:
         return None
+    added = usable(settings, managers_token(minion, settings, test))
     if not settings["is_server"]:
-        return consul_acl.config(None)
-    return consul_acl.config(_token(minion, settings, test), consul_acl.beginning())
+        return consul_acl.config(None, managers=added)
+    management = _token(minion, settings, test)
+    return consul_acl.config(management, consul_acl.beginning(), added)
+
+
+def granting(minion: Minion, settings: Settings) -> str | None:
+    """Return the management token if this host grants rights: a server, or a manager's host."""
+    if settings["is_server"]:
+        return consul_acl.management()
+    if settings["is_manager"] and acl_rules.is_split(settings):
+        return renewal.published(minion, settings, consul_secrets.TOKEN).get("token") or None
+    return None
+
+
+def managers_token(minion: Minion, settings: Settings, test: bool = False) -> str | None:
+    """
+    Return the managers' token, ``None`` if this host is not to have it.
+
+    If a manager that is no server has not been told the management token yet, the token is the one
+    that its Consul has.
+    """
+    if not (settings["is_manager"] and acl_rules.is_split(settings)):
+        return None
+    if settings["is_server"]:
+        return acl_rules.token(_token(minion, settings, test))
+    management = granting(minion, settings)
+    return acl_rules.token(management) if management else consul_acl.added()
+
+
+def usable(settings: Settings, token: str | None) -> str | None:
+    """
+    Return the token that Consul on this host can add to requests now; ``None`` for none.
+
+    Requests with a token that the servers do not know fail. A new server takes the wanted token at
+    once, because nothing uses its Consul before the rights are granted.
+    """
+    present = consul_acl.added()
+    if token in (None, present):
+        return token
+    if host_files.read(container_spec.consul_file()) is None:
+        return token if settings["is_server"] else None
+    try:
+        known = consul_acl.is_known(config_file.connect(settings, token))
+    except errors.SwarmError:
+        # It does not answer, or has no ACLs yet.
+        known = False
+    return token if known else present
 
 
 def _token(minion: Minion, settings: Settings, test: bool) -> str:

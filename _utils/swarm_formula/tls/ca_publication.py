@@ -21,8 +21,14 @@ def record(minion: Minion) -> dict[str, Any]:
 
 
 def management(minion: Minion) -> dict[str, Any]:
-    """Return Consul's management token, and the servers that may read it; masked as a record."""
-    servers = _readers(minion, minion.settings()["servers"])
+    """
+    Return Consul's management token, and the minions that may read it; masked as a record.
+
+    These are the servers, and the managers: the managers' token follows from it, and the managers
+    have it in their copies of the CA anyway.
+    """
+    settings = minion.settings()
+    servers = _readers(minion, {**settings["servers"], **settings["managers"]})
     found = ca_record.management(ca_load.require(minion.opts["id"]))
     return {**_masked(minion, found, ""), "servers": servers}
 

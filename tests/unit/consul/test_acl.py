@@ -55,7 +55,7 @@ def on(monkeypatch, agent, tmp_path):
             swarm_classic__managers={},
         )
         salt["mine.get"] = Mock(return_value=mine or {})
-        salt["swarm_consul.deny"] = swarm_consul.deny
+        pass
         for name, value in (("__salt__", salt), ("__opts__", {"id": host}), ("__context__", {})):
             for module in (swarm_consul, swarm_rights):
                 monkeypatch.setattr(module, name, value, raising=False)
