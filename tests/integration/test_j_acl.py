@@ -19,10 +19,11 @@ context = ssl.create_default_context(cafile=f"{sys.argv[1]}/ca.pem")
 context.load_cert_chain(f"{sys.argv[1]}/cert.pem", f"{sys.argv[1]}/key.pem")
 found = {}
 for one in sys.argv[3:]:
-    method, path = one.split()
+    method, path, *body = one.split(maxsplit=2)
     link = http.client.HTTPSConnection("localhost", 8501, context=context)
     head = {"X-Consul-Token": sys.argv[2]} if sys.argv[2] else {}
-    link.request(method, f"/v1/{path}", body=b"x" if method == "PUT" else None, headers=head)
+    body = (body or ["x"])[0] if method == "PUT" else None
+    link.request(method, f"/v1/{path}", body=body, headers=head)
     answer = link.getresponse()
     # Some denials come as an error of the server's.
     found[one] = "denied" if b"Permission denied" in answer.read() else answer.status
@@ -50,6 +51,28 @@ FOREIGN = dict.fromkeys(
     ],
     "denied",
 )
+
+# With which one takes the lock of the primary manager, or takes it away from the primary.
+LOCK = [
+    "PUT kv/docker/swarm/leader?acquire={session}",
+    "PUT kv/docker/swarm/leader",
+    "DELETE kv/docker/swarm/leader",
+    "PUT session/destroy/{held}",
+    'PUT session/create {{"Node": "{primary}"}}',
+    'PUT catalog/deregister {{"Node": "{primary}"}}',
+    'PUT catalog/register {{"Node": "{primary}", "Address": "10.99.0.1"}}',
+    "PUT kv/swarm-formula/acl",
+]
+# Prints a session of this host, and that which holds the lock of the primary.
+SESSIONS = """
+import json, ssl, sys, urllib.request
+context = ssl.create_default_context(cafile=f"{sys.argv[1]}/ca.pem")
+context.load_cert_chain(f"{sys.argv[1]}/cert.pem", f"{sys.argv[1]}/key.pem")
+def ask(path, method="GET"):
+    request = urllib.request.Request(f"https://localhost:8501/v1/{path}", method=method)
+    return json.loads(urllib.request.urlopen(request, context=context).read())
+print(ask("session/create", "PUT")["ID"], ask("kv/docker/swarm/leader")[0]["Session"])
+"""
 
 
 def _ask(swarm, host, requests, token=""):
@@ -125,8 +148,25 @@ def test_new_host_comes_in(guarded):
         assert set(guarded.apply("m4")) <= set(changed(promised))
         assert guarded.apply("m4") == {}
         guarded.wait(lambda: guarded.statuses().get("m4") == "Healthy", 60)
+        assert _ask(guarded, "m4", NEEDED) == NEEDED
         assert _ask(guarded, "m4", FOREIGN) == FOREIGN
+        _attack_the_lock(guarded, "m4")
         assert "tokens" not in json.loads(guarded.lab.exec("m4", "cat", FILE).stdout)["acl"]
+
+
+def _attack_the_lock(swarm, worker):
+    """Root of a worker tries all that takes the lock from the primary, in vain."""
+    primary = swarm.primary()
+    command = ["python3", "-c", SESSIONS, CONSUL]
+    session, held = swarm.lab.exec(worker, *command).stdout.split()
+    tried = [one.format(session=session, held=held, primary=primary) for one in LOCK]
+    assert _ask(swarm, worker, tried) == dict.fromkeys(tried, "denied")
+    assert swarm.primary() == primary
+    # The same requests are let in where they do no harm: what is denied above is not for all.
+    own = f'PUT catalog/register {{"Node": "{worker}x", "Address": "10.99.0.1"}}'
+    gone = f'PUT catalog/deregister {{"Node": "{worker}x"}}'
+    allowed = [f"PUT session/destroy/{session}", own, gone]
+    assert _ask(swarm, worker, allowed) == dict.fromkeys(allowed, 200)
 
 
 @pytest.mark.long

@@ -84,7 +84,8 @@ def enforce(minion: Minion, test: bool = False) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if settings["is_server"] and consul_acl.beginning() != consul_acl.DENY:
         changes |= DENIED
-    token = wanted.usable(settings, wanted.managers_token(minion, settings, test)) if acl else None
+    management = wanted.granting(minion, settings) if acl else None
+    token = wanted.usable(settings, wanted.managers_token(settings, management))
     if token not in (None, consul_acl.added()):
         changes |= _MANAGED
     if changes and not test:

@@ -11,6 +11,7 @@ from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.execution import Minion
 
 _GRANTED = {"rights of the swarm in Consul": {"old": None, "new": "granted"}}
+_APPLY = "apply swarm there"
 
 
 def apply(minion: Minion, test: bool = False) -> dict[str, Any]:
@@ -45,22 +46,21 @@ def _ungranted(
     minion: Minion, settings: Settings, changes: dict[str, Any], test: bool = False
 ) -> str | None:
     """Grant the permissions if this host may; return what is still missing as a sentence."""
-    why = "no server has granted them"
+    me, why = settings["id"], "no server has granted them"
     try:
-        management = wanted.granting(minion, settings)
-        if management:
-            token = acl_rules.token(management) if acl_rules.is_split(settings) else None
+        management, split = wanted.granting(minion, settings), acl_rules.is_split(settings)
+        if management or settings["is_server"]:
+            token = acl_rules.token(management) if management and split else None
             if acl.grant(config_file.connect(settings, management), test, settings, token):
                 changes.update(_GRANTED)
-        elif settings["is_manager"] and acl_rules.is_split(settings):
+        elif settings["is_manager"] and split:
             ca = settings["tls"]["ca"]
-            why = f"{ca}, the CA (swarm:tls:ca), has not told it a token: apply swarm there"
-            return f"{settings['id']} waits for the rights of managers in Consul: {why}"
+            return f"{me} waits for {ca}, the CA (swarm:tls:ca), to tell it a token: {_APPLY}"
         if acl.marked(config_file.connect(settings)):
             return None
     except errors.StoreError as err:
         why = str(err)
-    return f"{settings['id']} waits for the rights of the swarm in Consul: {why}"
+    return f"{me} waits for the rights of the swarm in Consul: {why}"
 
 
 def _unmarked(settings: Settings) -> str | None:

@@ -50,10 +50,11 @@ def acl(minion: Minion, settings: Settings, test: bool) -> dict[str, Any] | None
     """Return the ACL section of this node's configuration, ``None`` without ACLs."""
     if not settings["consul"]["acl"]:
         return None
-    added = usable(settings, managers_token(minion, settings, test))
     if not settings["is_server"]:
-        return consul_acl.config(None, managers=added)
+        added = managers_token(settings, granting(minion, settings))
+        return consul_acl.config(None, managers=usable(settings, added))
     management = _token(minion, settings, test)
+    added = usable(settings, managers_token(settings, management))
     return consul_acl.config(management, consul_acl.beginning(), added)
 
 
@@ -66,7 +67,7 @@ def granting(minion: Minion, settings: Settings) -> str | None:
     return None
 
 
-def managers_token(minion: Minion, settings: Settings, test: bool = False) -> str | None:
+def managers_token(settings: Settings, management: str | None) -> str | None:
     """
     Return the managers' token, ``None`` if this host is not to have it.
 
@@ -75,9 +76,6 @@ def managers_token(minion: Minion, settings: Settings, test: bool = False) -> st
     """
     if not (settings["is_manager"] and acl_rules.is_split(settings)):
         return None
-    if settings["is_server"]:
-        return acl_rules.token(_token(minion, settings, test))
-    management = granting(minion, settings)
     return acl_rules.token(management) if management else consul_acl.added()
 
 

@@ -4,6 +4,7 @@ Consul's ACLs: who gets the token, what is granted with it, and what pillar may 
 
 import functools
 import json
+import re
 import uuid
 from unittest.mock import Mock
 
@@ -11,16 +12,19 @@ import pytest
 
 from _modules import swarm_consul, swarm_rights
 from swarm_formula.consul import acl as consul_acl
-from swarm_formula.consul import agent_api
+from swarm_formula.consul import acl_rules, agent_api, container_spec
 from swarm_formula.core import errors, host_files, wait
 from swarm_formula.tls import ca_state
 from tests.unit import consul_agent
 from tests.unit.execution import mocked, tried
-from tests.unit.pillars import VALID, node, settings_of
+from tests.unit.pillars import FILES, VALID, node, settings_of
 
 TOKEN = str(uuid.UUID(int=7))
+MANAGERS = acl_rules.token(TOKEN)
+NARROWED = acl_rules.narrowed(["m1", "m2", "m3"])
 CREATED = {"state": {"old": None, "new": "running"}}
 CHANGED = {"labels": {"old": "a", "new": "b"}}
+IN_USE = {"managers' token in Consul": {"old": None, "new": "in use"}}
 GRANTED = {"rights of the swarm in Consul": {"old": None, "new": "granted"}}
 
 
@@ -55,7 +59,6 @@ def on(monkeypatch, agent, tmp_path):
             swarm_classic__managers={},
         )
         salt["mine.get"] = Mock(return_value=mine or {})
-        pass
         for name, value in (("__salt__", salt), ("__opts__", {"id": host}), ("__context__", {})):
             for module in (swarm_consul, swarm_rights):
                 monkeypatch.setattr(module, name, value, raising=False)
@@ -81,7 +84,7 @@ def test_server_gets_the_token_from_the_ca_and_denies_what_is_not_granted(on, tm
     assert written(tmp_path) == {
         "enabled": True,
         "default_policy": "deny",
-        "tokens": {"master": TOKEN},
+        "tokens": {"master": TOKEN, "default": MANAGERS},
     }
     assert (tmp_path / "consul.json").stat().st_mode & 0o777 == 0o600
     assert salt["mine.get"].call_args.args == (["m1"], "swarm_acl")
@@ -100,14 +103,14 @@ def test_ca_takes_its_own(on, tmp_path):
     on("m1", changes=CREATED)
     host_files.write(tmp_path / "ca.json", json.dumps({"acl": TOKEN}))
     swarm_consul.apply()
-    assert written(tmp_path)["tokens"] == {"master": TOKEN}
+    assert written(tmp_path)["tokens"] == {"master": TOKEN, "default": MANAGERS}
 
 
 def test_token_of_ones_own(on, tmp_path):
     host_files.write(tmp_path / "secret", f"{TOKEN}\n")
     salt = on(changes=CREATED, acl_token=str(tmp_path / "secret"))
     swarm_consul.apply()
-    assert written(tmp_path)["tokens"] == {"master": TOKEN}
+    assert written(tmp_path)["tokens"] == {"master": TOKEN, "default": MANAGERS}
     salt["mine.get"].assert_not_called()
 
 
@@ -202,6 +205,7 @@ def test_all_else_is_denied_once_the_swarm_has_its_rights(running, agent, tmp_pa
     salt = running(consul_acl.config(TOKEN, "allow"))
     both = {**GRANTED, "all else in Consul": {"old": "allowed", "new": "denied"}}
     assert swarm_rights.apply(test=True) == both
+    both |= IN_USE
     assert written(tmp_path)["default_policy"] == "allow"
 
     def act():
@@ -210,7 +214,7 @@ def test_all_else_is_denied_once_the_swarm_has_its_rights(running, agent, tmp_pa
 
     salt["swarm_container.apply"].side_effect = tried(CHANGED, act)
     assert swarm_rights.apply() == both
-    assert written(tmp_path) == consul_acl.config(TOKEN)
+    assert written(tmp_path) == consul_acl.config(TOKEN, managers=MANAGERS)
     assert "swarm-formula/turn" not in agent.keys
     salt["swarm_container.apply"].reset_mock()
     assert swarm_rights.apply() == swarm_rights.apply(test=True) == {}
@@ -276,7 +280,8 @@ def test_turn_ends_when_the_server_knows_the_rights_again(running, agent):
 @pytest.fixture
 def server(on, tmp_path):
     """Have ACLs on this host, which is a server."""
-    host_files.write(tmp_path / "consul.json", json.dumps({"acl": consul_acl.config(TOKEN)}))
+    acl = consul_acl.config(TOKEN, managers=MANAGERS)
+    host_files.write(tmp_path / "consul.json", json.dumps({"acl": acl}))
     return on()
 
 
@@ -285,7 +290,11 @@ def test_rights_are_granted_once(agent):
     assert swarm_rights.apply(test=True) == GRANTED
     assert (agent.policies, agent.anonymous, agent.keys) == ({}, [], {})
     assert swarm_rights.apply() == GRANTED
-    assert agent.policies == {"swarm-formula": consul_acl.RULES}
+    assert agent.policies == {
+        "swarm-formula": NARROWED,
+        "swarm-formula-managers": acl_rules.MANAGERS,
+    }
+    assert agent.limited == {MANAGERS: ["swarm-formula-managers"]}
     assert agent.anonymous == ["swarm-formula"]
     assert swarm_rights.apply() == {}
     assert swarm_rights.apply(test=True) == {}
@@ -307,7 +316,7 @@ def test_rights_that_somebody_changed_are_put_right_and_those_he_added_stay(agen
     agent.policies |= {"swarm-formula": "", "dns": "node_prefix ..."}
     agent.anonymous = ["dns"]
     assert swarm_rights.apply() == GRANTED
-    assert agent.policies["swarm-formula"] == consul_acl.RULES
+    assert agent.policies["swarm-formula"] == NARROWED
     assert agent.anonymous == ["dns", "swarm-formula"]
     assert swarm_rights.apply() == {}
 
@@ -341,6 +350,186 @@ def test_answer_that_is_none_of_consuls(monkeypatch, server, answer):
     server["swarm_settings.get"].return_value["timeout"] = 0
     with pytest.raises(errors.WaitTimeoutError, match="answer on its ACLs is not understood"):
         swarm_rights.apply()
+
+
+# ---- the rights of managers
+
+
+@pytest.fixture
+def restarts(agent, tmp_path):
+    """Have Consul register its node as it is configured whenever its container is replaced."""
+
+    def restarts(salt, host="m2"):
+        def act():
+            given = json.loads((tmp_path / "consul.json").read_text())
+            agent.nodes[host] = given.get("node_meta", {})
+
+        salt["swarm_container.apply"].side_effect = tried(CHANGED, act)
+        return salt
+
+    return restarts
+
+
+def lets(rules, key):
+    """Return whether rules of Consul let one write a key: the longest prefix counts."""
+    found = re.findall(r'key(?:_prefix)? "([^"]*)" { policy = "(\w+)" }', rules)
+    return max((one for one in found if key.startswith(one[0])), key=lambda one: len(one[0]))[1]
+
+
+def test_others_than_managers_write_all_but_the_lock():
+    assert lets(acl_rules.MANAGERS, "docker/swarm/leader") == "write"
+    assert lets(NARROWED, "docker/swarm/leader") == "read"
+    assert lets(NARROWED, "swarm-formula/acl") == "read"
+    for key in ("docker/swarm/nodes/10.0.0.14:2376", "docker/network/v1.0/x", "swarm-formula/turn"):
+        assert lets(NARROWED, key) == "write"
+
+
+def test_managers_token_does_not_reveal_the_management_token():
+    assert uuid.UUID(MANAGERS).version == 4
+    assert MANAGERS != TOKEN
+    assert acl_rules.token(TOKEN) == MANAGERS
+    assert acl_rules.token(str(uuid.UUID(int=8))) != MANAGERS
+
+
+def test_upgrade_takes_the_managers_rights_from_the_others_at_its_end(
+    running, restarts, agent, tmp_path
+):
+    """While a manager has no token yet, its host needs the rights of all."""
+    salt = restarts(running(consul_acl.config(TOKEN)))
+    agent.nodes = {"m1": {}, "m2": {}, "m3": {}, "m4": {}}
+    agent.policies, agent.anonymous = {"swarm-formula": acl_rules.MANAGERS}, ["swarm-formula"]
+    swarm_consul.apply()
+    assert written(tmp_path) == consul_acl.config(TOKEN), "Consul does not know the token yet"
+    assert swarm_rights.apply(test=True) == GRANTED
+    assert swarm_rights.apply() == {**GRANTED, **IN_USE}
+    assert written(tmp_path) == consul_acl.config(TOKEN, managers=MANAGERS)
+    assert agent.nodes["m2"] == acl_rules.META
+    assert agent.policies["swarm-formula"] == acl_rules.MANAGERS
+    assert swarm_rights.apply() == {}
+    [remark] = swarm_rights.remarks()
+    assert "until Consul of m1, m3 has the managers' token: apply swarm there" in remark
+    agent.nodes |= {"m1": acl_rules.META, "m3": acl_rules.META}
+    assert swarm_rights.apply(test=True) == swarm_rights.apply() == GRANTED
+    assert agent.policies["swarm-formula"] == NARROWED
+    assert swarm_rights.apply() == {}
+    assert swarm_rights.remarks() == []
+    salt["swarm_settings.get"].return_value["consul"]["acl"] = False
+    assert swarm_rights.remarks() == []
+
+
+def test_last_manager_ends_the_upgrade(running, restarts, agent):
+    restarts(running(consul_acl.config(TOKEN)))
+    agent.nodes = {"m1": acl_rules.META, "m2": {}, "m3": acl_rules.META}
+    agent.policies, agent.anonymous = {"swarm-formula": acl_rules.MANAGERS}, ["swarm-formula"]
+    assert swarm_rights.apply() == {**GRANTED, **IN_USE}
+    assert agent.policies["swarm-formula"] == NARROWED
+    assert swarm_rights.apply() == {}
+
+
+def test_new_manager_does_not_give_the_others_their_rights_back(server, agent):
+    swarm_rights.apply()
+    agent.nodes = {"m1": acl_rules.META, "m2": acl_rules.META, "m3": {}}
+    assert swarm_rights.apply() == {}
+    assert agent.policies["swarm-formula"] == NARROWED
+    settings = server["swarm_settings.get"].return_value
+    settings["managers"] = {**settings["managers"], "m4": "10.77.0.14"}
+    agent.nodes["m3"] = acl_rules.META
+    assert swarm_rights.apply() == GRANTED
+    assert agent.policies["swarm-formula"] == acl_rules.narrowed(["m1", "m2", "m3", "m4"])
+
+
+@pytest.fixture
+def lone_manager(on, restarts, tmp_path):
+    """Have ACLs on m4, a manager that is no server of Consul, without the managers' token yet."""
+
+    def lone_manager(mine, **consul):
+        servers = {"servers": ["m1", "m2", "m3"], **consul}
+        salt = restarts(on("m4", changes=CHANGED, mine=mine, **servers), "m4")
+        settings = salt["swarm_settings.get"].return_value
+        settings["managers"] = {**settings["managers"], "m4": "10.77.0.14"}
+        settings["is_manager"] = True
+        host_files.write(tmp_path / "consul.json", json.dumps({"acl": consul_acl.config(None)}))
+        return salt
+
+    return lone_manager
+
+
+def test_manager_that_is_no_server_gets_the_managers_token_and_no_other(
+    lone_manager, agent, tmp_path
+):
+    lone_manager(told())
+    agent.nodes["m4"] = {}
+    assert swarm_rights.apply() == {**GRANTED, **IN_USE}
+    assert written(tmp_path) == consul_acl.config(None, managers=MANAGERS)
+    assert consul_acl.management() is None
+    assert agent.policies["swarm-formula"] == acl_rules.narrowed(["m1", "m2", "m3", "m4"])
+    assert swarm_rights.apply() == {}
+    assert swarm_consul.renewed("acl") is True
+
+
+def test_manager_that_is_no_server_waits_for_the_ca_which_is_named(lone_manager, agent):
+    salt = lone_manager({"m1": ""})
+    salt["swarm_settings.get"].return_value["timeout"] = 0
+    agent.keys["swarm-formula/acl"] = ("swarm-formula", None)
+    with pytest.raises(
+        errors.WaitTimeoutError, match=r"m4 waits for m1, the CA \(swarm:tls:ca\), to"
+    ):
+        swarm_rights.apply()
+
+
+def test_manager_keeps_its_token_while_the_ca_does_not_tell_one(lone_manager, agent, tmp_path):
+    salt = lone_manager(told())
+    swarm_rights.apply()
+    salt["mine.get"].return_value = {}
+    swarm_consul.apply()
+    assert written(tmp_path) == consul_acl.config(None, managers=MANAGERS)
+
+
+def test_manager_that_is_none_any_more_loses_the_token(server, agent, tmp_path):
+    server["swarm_settings.get"].return_value["is_manager"] = False
+    server["swarm_container.apply"].side_effect = tried(CHANGED)
+    agent.serve("m1", "m2", "m3")
+    server["mine.get"].return_value = told()
+    swarm_consul.apply()
+    assert written(tmp_path) == consul_acl.config(TOKEN)
+    assert swarm_consul.renewed("acl") is True
+
+
+@pytest.mark.parametrize(
+    ("consul", "tls", "split"),
+    [
+        ({}, {}, True),
+        ({"acl": False}, {}, False),
+        ({}, {"cert": "/own"}, False),
+        ({"acl_token": "/own"}, {}, True),
+        ({"acl_token": "/own", "servers": ["m1"]}, {}, False),
+    ],
+    ids=["of the CA", "no ACLs", "own certificates", "own token", "own token, other managers"],
+)
+def test_managers_have_rights_of_their_own_if_others_cannot_have_them(on, consul, tls, split):
+    settings = on(**consul)["swarm_settings.get"].return_value
+    settings["tls"] = {**settings["tls"], **tls}
+    assert acl_rules.is_split(settings) is split
+
+
+def test_one_right_for_all_where_there_is_no_other_way(on, agent, tmp_path):
+    host_files.write(tmp_path / "secret", TOKEN)
+    on(changes=CREATED, acl_token=str(tmp_path / "secret"), servers=["m2"])
+    swarm_consul.apply()
+    assert written(tmp_path)["tokens"] == {"master": TOKEN}
+    assert swarm_rights.apply() == GRANTED
+    assert agent.policies == {"swarm-formula": acl_rules.MANAGERS}
+    assert swarm_rights.apply() == {}
+    assert written(tmp_path)["tokens"] == {"master": TOKEN}
+
+
+def test_metadata_of_the_pillar_stays(on):
+    settings = on(options={"node_meta": {"rack": "r1"}})["swarm_settings.get"].return_value
+    acl = consul_acl.config(TOKEN, managers=MANAGERS)
+    config = container_spec.consul_config(settings, None, FILES, acl)
+    assert config["node_meta"] == {"rack": "r1", **acl_rules.META}
+    config = container_spec.consul_config(settings, None, FILES, consul_acl.config(TOKEN))
+    assert config["node_meta"] == {"rack": "r1"}
 
 
 def test_without_acls_nobody_is_asked(on, agent):

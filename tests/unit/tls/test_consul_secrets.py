@@ -10,7 +10,7 @@ import pytest
 
 from _modules import swarm_consul
 from swarm_formula.consul import acl as consul_acl
-from swarm_formula.consul import agent_api, config_file, container_spec
+from swarm_formula.consul import acl_rules, agent_api, config_file, container_spec
 from swarm_formula.consul import wanted as consul_wanted
 from swarm_formula.core import errors, host_files
 from swarm_formula.salt.execution import Minion
@@ -140,7 +140,7 @@ def test_old_gossip_key_stays_while_this_node_would_start_with_it(on, agent):
 
 
 def acl(token):
-    return {"acl": {"enabled": True, "tokens": {"master": token}}}
+    return {"acl": consul_acl.config(token, managers=acl_rules.token(token))}
 
 
 def test_management_token_exists_beside_the_old_one_which_is_deleted_at_the_end(on, agent):
@@ -148,12 +148,14 @@ def test_management_token_exists_beside_the_old_one_which_is_deleted_at_the_end(
     on(acl("t1"), acl="t1", acl_next="t2")
     for _ in range(2):
         assert swarm_consul.admit("acl") is True
-        assert (agent.management, list(agent.tokens)) == ("t1", ["t2"])
+        assert (agent.management, [*agent.tokens]) == ("t1", ["t2", acl_rules.token("t2")])
     assert swarm_consul.renewed("acl") is True
+    on({"acl": consul_acl.config("t2")}, acl="t2", acl_old="t1")
+    assert "starts with the old one" in swarm_consul.renewed("acl"), "a manager without its token"
     on(acl("t2"), acl="t2", acl_old="t1")
     for _ in range(2):
         assert swarm_consul.retire("acl") is True
-        assert (agent.management, list(agent.tokens)) == (None, ["t2"])
+        assert (agent.management, [*agent.tokens]) == (None, ["t2", acl_rules.token("t2")])
 
 
 def test_token_that_a_server_would_make_again_is_not_deleted(on, agent):
@@ -174,11 +176,12 @@ def test_nothing_is_said_of_the_secrets(on, agent):
 
 def test_token_is_not_in_the_url(agent):
     agent.management = "t1"
-    first, new = (
-        agent_api.connect(agent.settings, FILES, token=token) for token in ("t1", "secret-token")
-    )
-    consul_acl.create(first, new, "secret-token")
-    consul_acl.delete(first, new)
+    first = agent_api.connect(agent.settings, FILES, token=agent.management)
+    settings = settings_of(with_consul(acl=True, http_port=agent.port), node("m1"))
+    settings["tls"] = {**settings["tls"], "used": False}
+    consul_acl.create(first, settings, "secret-token")
+    assert len(agent.tokens) == 2
+    consul_acl.delete(first, settings, "secret-token")
     assert agent.tokens == {}
     assert not any("secret-token" in line for line in agent.log)
 

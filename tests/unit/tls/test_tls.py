@@ -30,7 +30,7 @@ def hosts(monkeypatch, tmp_path):
     return Hosts(monkeypatch, tmp_path)
 
 
-def test_servers_and_nobody_else_are_told_consuls_management_token(hosts):
+def test_servers_and_managers_and_nobody_else_are_told_consuls_management_token(hosts):
     consul = {"consul": {"acl": True}}
     assert hosts.apply("m1", **consul)["m1"] == {
         "CA": {"old": None, "new": "made"},
@@ -47,6 +47,9 @@ def test_servers_and_nobody_else_are_told_consuls_management_token(hosts):
         assert ("m1", "swarm_acl") not in hosts.mine
     assert hosts.apply("m1", **consul) == {"m1": {}}
     assert hosts.mine["m1", "swarm_acl"] == told, "the one that Consul knows"
+    other = {"consul": {"acl": True, "servers": {"m1": "10.77.0.11", "m9": "10.77.0.19"}}}
+    hosts.apply("m1", **other)
+    assert hosts.mine["m1", "swarm_acl"]["servers"] == "(?:m1|m9|m2|m3)$"
     hosts.mine.clear()
     hosts.on("m1", **consul)
     swarm_ca.remove()
