@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from lab import config, wheels
+from lab import config, machine, wheels
 from lab.config import Settings
 from lab.run import LabError, run, say
 
@@ -30,6 +30,8 @@ def ensure(settings: Settings, salt: str) -> Path:
     """Returns the folder of the environment, which is made when first asked for."""
     if salt not in config.SALT:
         raise LabError(f"Salt {salt}: use one of {', '.join(config.SALT)}")
+    # A unit test has the real iptables take steps, in a network namespace of its own.
+    machine.install(["iptables"], ["iptables-restore"])
     wanted = [config.SALT[salt], *CLIENTS, *TOOLS]
     mark = hashlib.sha256("\n".join(wanted).encode()).hexdigest()[:8]
     folder = settings.cache / "testenv" / f"{salt}-{mark}"

@@ -7,15 +7,15 @@ ciphertext. Who gets a copy depends on the pillar of the minion that gives it, n
 
 from typing import Any
 
-from swarm_formula.core import errors
+from swarm_formula.core import errors, wait
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import ca_copy, ca_copy_store, ca_load, ca_state, seal
 from swarm_formula.tls.ca_copy import Copy
 
 _FUNCTION = "swarm_ca_copy.give"
-# Seconds to wait for the answers of other minions.
-_ANSWER = 15
+# Seconds to wait for the answers of other minions, and for the CA: it may be busy with others.
+_ANSWER, _BUSY = 15, 30
 PEER = (
     "that minion is down, or the master does not let minions ask it (peer: swarm_ca_copy.give in"
     " the master's configuration, see the state swarm.master)"
@@ -58,8 +58,18 @@ def fetch(salt: Salt, settings: Settings, published: dict[str, Any]) -> None:
     """Replace this host's copy by the CA's present state; the old one stays after an error."""
     me, ca = settings["id"], ca_state.minion(settings)
     key, cure = ca_copy_store.own_key(), f"{me} has no current copy of the CA of {ca}"
-    answer = ask(salt, [ca], key).get(ca)
-    if not isinstance(answer, dict) or "box" not in answer:
+    found: list[dict[str, Any]] = []
+
+    def probe() -> str | None:
+        answer = ask(salt, [ca], key).get(ca)
+        if not isinstance(answer, dict) or answer.keys() & {"busy", "none"}:
+            return f"{cure}: {_unanswered(answer)}"
+        found.append(answer)
+        return None
+
+    wait.until(probe, _BUSY, fixed=True)
+    answer = found[0]
+    if "box" not in answer:
         raise errors.SwarmError(f"{cure}: {_unanswered(answer)}")
     try:
         copy = ca_copy.opened(ca, answer, key, me)

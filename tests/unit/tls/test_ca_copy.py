@@ -12,10 +12,24 @@ from cryptography.exceptions import UnsupportedAlgorithm
 
 from _modules import swarm_ca, swarm_ca_copy, swarm_tls
 from swarm_formula.core import errors, host_files, wait
-from swarm_formula.tls import ca_copy_store, ca_record, ca_removal, ca_state, pki, seal
+from swarm_formula.tls import (
+    ca_copy_exchange,
+    ca_copy_store,
+    ca_record,
+    ca_removal,
+    ca_state,
+    pki,
+    seal,
+)
 from tests.unit.tls_hosts import PILLAR, Hosts, version_before
 
 ALL = ("m1", "m2", "m3", "m4")
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch):
+    """Do not wait long for a CA that is busy."""
+    monkeypatch.setattr(ca_copy_exchange, "_BUSY", 0.05)
 
 
 @pytest.fixture
@@ -130,6 +144,38 @@ def test_ca_that_gives_no_copy_leaves_the_old_one(hosts):
     with pytest.raises(errors.SwarmError, match=r"no current copy .*peer: swarm_ca_copy"):
         swarm_ca_copy.apply()
     assert ca_copy_store.held() == before
+
+
+@pytest.mark.parametrize(
+    "first", [None, {"busy": "others ask"}, {"none": "m1 is no CA (yet)"}], ids=str
+)
+def test_ca_that_is_busy_is_asked_again_in_the_same_apply(hosts, monkeypatch, first):
+    """Found by the lab: the copy of a swarm made anew came one apply late."""
+    hosts.on("m2")
+    ca_copy_store.drop()
+    real, answers = ca_copy_exchange.ask, [{"m1": first} if first else {}]
+
+    def ask(*arguments):
+        return answers.pop() if answers else real(*arguments)
+
+    monkeypatch.setattr(ca_copy_exchange, "ask", ask)
+    assert swarm_ca_copy.apply() == {"copy of the CA": {"old": None, "new": "of m1"}}
+    assert swarm_ca_copy.apply() == {}
+
+
+def test_refusal_of_the_ca_is_final(hosts, monkeypatch):
+    hosts.on("m2")
+    ca_copy_store.drop()
+    asked = []
+
+    def ask(*_):
+        asked.append("m1")
+        return {"m1": {"refused": "its pillar names no m2"}}
+
+    monkeypatch.setattr(ca_copy_exchange, "ask", ask)
+    with pytest.raises(errors.SwarmError, match=r"no current copy .*: its pillar names no m2"):
+        swarm_ca_copy.apply()
+    assert asked == ["m1"]
 
 
 def test_copies_and_the_way_to_them_show_no_key(hosts):
