@@ -63,6 +63,16 @@ LOCK = [
     'PUT catalog/register {{"Node": "{primary}", "Address": "10.99.0.1"}}',
     "PUT kv/swarm-formula/acl",
 ]
+# Prints the ID of the managers' policy.
+POLICY = """
+import json, ssl, sys, urllib.request
+context = ssl.create_default_context(cafile=f"{sys.argv[1]}/ca.pem")
+context.load_cert_chain(f"{sys.argv[1]}/cert.pem", f"{sys.argv[1]}/key.pem")
+request = urllib.request.Request("https://localhost:8501/v1/acl/policies")
+request.add_header("X-Consul-Token", sys.argv[2])
+found = json.loads(urllib.request.urlopen(request, context=context).read())
+print(next(one["ID"] for one in found if one["Name"] == "swarm-formula-managers"))
+"""
 # Prints a session of this host, and that which holds the lock of the primary.
 SESSIONS = """
 import json, ssl, sys, urllib.request
@@ -183,10 +193,15 @@ def test_servers_come_and_go(guarded):
 
 def test_rights_that_somebody_took_away_come_back(guarded):
     """By an operator with the management token, or an old snapshot."""
+    token = _token(guarded)
+    found = guarded.lab.exec("m1", "python3", "-c", POLICY, CONSUL, token).stdout.strip()
+    rules = {"ID": found, "Name": "swarm-formula-managers", "Rules": ""}
     anonymous = "00000000-0000-0000-0000-000000000002"
-    ask = ASK.replace('b"x"', "json.dumps({'Policies': []})")
-    command = ["python3", "-c", ask, CONSUL, _token(guarded), f"PUT acl/token/{anonymous}"]
-    guarded.lab.exec("m1", *command)
+    taken = [
+        f'PUT acl/token/{anonymous} {{"Policies": []}}',
+        f"PUT acl/policy/{found} {json.dumps(rules)}",
+    ]
+    assert _ask(guarded, "m1", taken, token) == dict.fromkeys(taken, 200)
     guarded.wait(lambda: "denied" in _ask(guarded, "m2", NEEDED).values(), 60)
     assert guarded.apply() != {}
     assert _ask(guarded, "m2", NEEDED) == NEEDED

@@ -35,6 +35,7 @@ class Agent(ThreadingHTTPServer):
         self.tokens = {}  # {secret: accessor} of further tokens
         self.limited = {}  # {secret: names of policies} of those that are no management tokens
         self.nodes = {}  # {name: metadata} in the catalog
+        self.restricted = False  # whether the anonymous token may not create sessions here
         self.keyring, self.primary = {}, None  # {gossip key: agents that have it}
         self.agents = 4
         self.alone = False  # with ACLs under a leader that has none
@@ -88,6 +89,9 @@ class _Handler(BaseHTTPRequestHandler):
         agent = self.server
         peers = [f"{agent.address(name)}:8300" for name in agent.peers()]
         self._answer(200, peers if what == "peers" else agent.leader)
+
+    def _is_anonymous(self):
+        return self.headers.get("X-Consul-Token") == "anonymous"
 
     def _may_do_all(self):
         agent, token = self.server, self.headers.get("X-Consul-Token")
@@ -161,6 +165,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _session(self, what, _, body):
         action, _, session = what.partition("/")
+        if action == "create" and self.server.restricted and self._is_anonymous():
+            return self._answer(403, "rpc error making call: Permission denied")
         if action == "create":
             session = f"session-{len(self.server.sessions)}"
             self.server.sessions[session] = json.loads(body)
@@ -189,6 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "DELETE":
             return self._answer(200, bool(keys.pop(key, None)) or True)
         session = query.get("acquire", [None])[0]
+        if session and session not in self.server.sessions:
+            return self._answer(500, f"rpc error making call: invalid session {session!r}")
         taken = key in keys and keys[key][1] not in (None, session)
         if not taken:
             keys[key] = (body.decode(), session)

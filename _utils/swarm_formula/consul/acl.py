@@ -138,6 +138,28 @@ def _grant_all(client: agent_api.Client, test: bool, settings: Settings, split: 
     return True
 
 
+def unreleased(settings: Settings) -> str | None:
+    """
+    Return why Consul on this host must keep the managers' token for now, ``None`` if it need not.
+
+    Without the token, this host has the rights of all, which must be wide enough for it: they are
+    the managers' rights if all hosts have the same, and do not protect this host if it is none.
+    """
+    me, anonymous = settings["id"], config_file.connect(settings, "anonymous")
+    try:
+        if management():
+            split = acl_rules.is_split(settings)
+            rules = acl_rules.narrowed(settings["managers"]) if split else acl_rules.MANAGERS
+            _write(connect(settings), POLICY, rules, test=False)
+        session = agent_api.call("ACLs", anonymous.session.create, ttl=10)
+        agent_api.call("ACLs", anonymous.session.destroy, session)
+    except errors.StoreError as err:
+        # If Consul does not answer, nothing depends on its rights.
+        if "permission denied" in str(err).lower():
+            return f"Consul of {me} needs the managers' token until a server has released it"
+    return None
+
+
 def waits_for(client: agent_api.Client, settings: Settings) -> list[str]:
     """Return the managers with a Consul agent that does not use the managers' token yet."""
     _, found = agent_api.call("nodes", client.catalog.nodes)

@@ -29,11 +29,14 @@ def apply(minion: Minion, test: bool = False) -> dict[str, Any]:
         return renamed
     change = Change(settings, minion.salt)
     change.begin()
-    spec, text = wanted.wanted(minion, settings, wanted.acl(minion, settings, test), change, test)
+    acl = wanted.acl(minion, settings, test)
+    spec, text = wanted.wanted(minion, settings, acl, change, test)
     changes = change.planned(spec, text)
     if test:
         change.foretell()
     elif changes:
+        if consul_acl.added() and not (acl or {}).get("tokens", {}).get("default"):
+            core_wait.until(lambda: consul_acl.unreleased(settings), 3 * settings["timeout"])
         change.make(spec, text)
     return {**renamed, **changes}
 

@@ -14,6 +14,8 @@ from swarm_formula.core import errors, wait
 _KEY = "swarm-formula/turn"
 # Seconds; longer than a turn lasts. The turn of a minion that is killed expires by itself.
 _TTL = 120
+# In Consul's answer to a request with a session that has ended.
+_EXPIRED = "invalid session"
 
 
 def _take(client: agent_api.Client, session: str, mine: str, what: str) -> str | None:
@@ -66,7 +68,11 @@ def turn(
                 made["id"] = agent_api.call("turn", client.session.create, **create)
         except errors.StoreError as err:
             return str(err)
-        return _take(client, made["id"], mine, what)
+        missing = _take(client, made["id"], mine, what)
+        if missing and _EXPIRED in missing:
+            # It has waited for longer than the TTL.
+            made.clear()
+        return missing
 
     try:
         wait.until(take, timeout, moving=True)

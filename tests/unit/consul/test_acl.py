@@ -496,6 +496,50 @@ def test_manager_that_is_none_any_more_loses_the_token(server, agent, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("consul", "rules"),
+    [
+        ({"acl": False}, acl_rules.MANAGERS),
+        ({"managers": ["m1", "m3"]}, acl_rules.narrowed(["m1", "m3"])),
+    ],
+    ids=["ACLs are switched off", "it is no manager any more"],
+)
+def test_host_that_loses_the_token_gets_its_rights_before(running, agent, consul, rules):
+    """Found by the lab: a server without ACLs waited for its turn to end until it timed out."""
+    salt = running(consul_acl.config(TOKEN, managers=MANAGERS), acl=consul.get("acl", True))
+    settings = salt["swarm_settings.get"].return_value
+    if "managers" in consul:
+        settings["managers"] = {one: settings["managers"][one] for one in consul["managers"]}
+        settings["is_manager"] = False
+    agent.policies, agent.anonymous = {"swarm-formula": NARROWED}, ["swarm-formula"]
+    seen = []
+    salt["swarm_container.apply"].side_effect = tried(
+        CHANGED, lambda: seen.append(agent.policies["swarm-formula"])
+    )
+    assert swarm_consul.apply(test=True) == CHANGED
+    assert agent.policies["swarm-formula"] == NARROWED
+    assert swarm_consul.apply() == CHANGED
+    assert seen == [rules]
+
+
+def test_manager_that_is_no_server_waits_until_a_server_has_released_it(
+    lone_manager, agent, tmp_path
+):
+    salt = lone_manager(told())
+    swarm_rights.apply()
+    settings = salt["swarm_settings.get"].return_value
+    settings["consul"]["acl"], settings["timeout"] = False, 0
+    agent.restricted = True
+    with pytest.raises(
+        errors.WaitTimeoutError, match="Consul of m4 needs the managers' token until"
+    ):
+        swarm_consul.apply()
+    assert written(tmp_path)["tokens"] == {"default": MANAGERS}
+    agent.restricted = False
+    swarm_consul.apply()
+    assert "acl" not in json.loads((tmp_path / "consul.json").read_text())
+
+
+@pytest.mark.parametrize(
     ("consul", "tls", "split"),
     [
         ({}, {}, True),

@@ -68,6 +68,24 @@ def test_turn_of_a_run_of_this_host_that_was_killed_is_taken_over(agent, connect
         assert "of before" not in agent.sessions
 
 
+def test_who_waits_for_longer_than_the_ttl_gets_the_turn(agent, connect):
+    """Found by the lab: the session of a host that waited for four minutes had ended."""
+    with restart_lock.turn(connect, "m1", 5):
+        (first,) = agent.sessions
+
+        def end():
+            while len(agent.sessions) < 2:
+                pass
+            agent.sessions = {first: agent.sessions[first]}
+            agent.keys.clear()
+
+        thread = threading.Thread(target=end)
+        thread.start()
+        with restart_lock.turn(connect, "m2", 5):
+            thread.join()
+            assert agent.keys[KEY][0] == "m2"
+
+
 def test_who_waited_in_vain_leaves_nothing_behind(agent, connect):
     with restart_lock.turn(connect, "m1", 5):
         with pytest.raises(errors.WaitTimeoutError), restart_lock.turn(connect, "m2", 0):
