@@ -176,7 +176,7 @@ def managed(name):
 
     .. code-block:: yaml
 
-        containers of pillar run:
+        standalone containers are running:
           swarm_container.managed: []
 
     name

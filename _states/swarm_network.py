@@ -100,7 +100,7 @@ def managed(name):
 
     .. code-block:: yaml
 
-        networks of pillar are present:
+        swarm networks are present:
           swarm_network.managed: []
 
     name
@@ -115,7 +115,7 @@ def unmanaged(name):
 
     .. code-block:: yaml
 
-        networks of pillar are removed:
+        swarm networks are removed:
           swarm_network.unmanaged: []
 
     name
