@@ -2,12 +2,11 @@
 Settings of a network: check, compare, and convert to the body of a request. Pure.
 """
 
-import difflib
 import ipaddress
 from collections.abc import Callable
 from typing import Any
 
-from swarm_formula.core import errors, normalize
+from swarm_formula.core import errors, faults, normalize
 from swarm_formula.spec import container_options
 
 
@@ -47,9 +46,7 @@ def wanted(name: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 def _normal(name: str, key: str, value: Any) -> Any:
     if key not in FIELDS:
-        close = difflib.get_close_matches(key, FIELDS, n=1)
-        hint = f", did you mean '{close[0]}'?" if close else f": there are {', '.join(FIELDS)}"
-        raise errors.SettingsError(f"network {name}: there is no setting '{key}'{hint}")
+        raise errors.SettingsError(str(faults.unknown_key(f"network {name}", key, FIELDS)))
     normal, expects = FIELDS[key]
     try:
         return normal(value)

@@ -4,14 +4,13 @@ Compare the wanted settings of a container with the actual ones. Pure functions:
 Both sides are normalized to a dictionary with the keys of ``swarm_container.running``.
 """
 
-import difflib
 import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from swarm_formula.core import errors, normalize
+from swarm_formula.core import errors, faults, normalize
 
 # Settings that Docker updates in an existing container; all others need a new container.
 IN_PLACE = {"restart_policy", "memory", "cpus"}
@@ -116,6 +115,8 @@ FIELDS = {
 
 # Where a missing image comes from; nothing of it is in a container.
 _OF_IMAGE = {"image_source", "image_hash"}
+# What the state takes besides the settings of the table.
+_OF_STATE = {"image", "timeout", *_OF_IMAGE}
 
 
 def drop_unset(**settings: Any) -> dict[str, Any]:
@@ -134,11 +135,8 @@ def wanted(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
 def _normal(name: str, key: str, value: Any) -> Any:
     """Return one normalized setting; raise an error if it is unknown or invalid."""
     if key not in FIELDS:
-        close = difflib.get_close_matches(key, FIELDS, n=1)
-        hint = (
-            f", did you mean '{close[0]}'?" if close else f": there are {', '.join(sorted(FIELDS))}"
-        )
-        raise errors.SettingsError(f"container {name}: there is no setting '{key}'{hint}")
+        known = sorted({*FIELDS, *_OF_STATE} - {key})
+        raise errors.SettingsError(str(faults.unknown_key(f"container {name}", key, known)))
     try:
         return FIELDS[key].normal(value)
     except (ValueError, TypeError, AttributeError, OverflowError) as err:
