@@ -78,7 +78,7 @@ def test_addresses_in_all_their_forms(ipam, spec):
         ({"internal": "no"}, "'internal' must be true or false, found 'no'"),
         ({"labels": ["a"]}, "'labels' must be a dictionary"),
         ({"subnets": "10.0.0.0/8"}, "subnets.*Did you mean 'subnet'"),
-        ({"qqq": 1}, "qqq.* a known one: driver"),
+        ({"qqq": 1}, "qqq.* a known one: attachable"),
     ],
 )
 def test_wrong_settings(spec, words):
