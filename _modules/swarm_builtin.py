@@ -6,7 +6,7 @@ join token for workers, readable by members only), ``swarm_node`` is the node ID
 """
 
 from swarm_formula.builtin import departure, joining, next_step, publication, readiness
-from swarm_formula.cluster import membership, node_info, peers, swarm_api
+from swarm_formula.cluster import membership, node_info, swarm_api
 from swarm_formula.docker import engine_api
 from swarm_formula.salt import current_pillar, execution
 
@@ -57,21 +57,6 @@ def info():
 # --- the mine
 
 
-def record():
-    """
-    Return the record of a manager: cluster ID, node ID, address and join token for workers.
-
-    Used by Salt's mine; any other caller gets a mask instead of the token.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt m1 swarm_builtin.record
-    """
-    return publication.record(_minion())
-
-
 def node_id():
     """
     Return the ID of this node in its cluster, empty if it is in no cluster.
@@ -84,22 +69,6 @@ def node_id():
     """
     with _client() as client:
         return swarm_api.swarm(client).get("NodeID") or ""
-
-
-def claim():
-    """
-    Return the ID of this node, and the address that its engine advertises if this host has lost it:
-    ``{"node": ID, "address": former address}``. Used by Salt's mine.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' swarm_builtin.claim
-    """
-    with _client() as client:
-        swarm = swarm_api.swarm(client)
-    return peers.claim(swarm.get("NodeID") or "", swarm_api.former_address(swarm, _settings()))
 
 
 def claims(fresh=False):

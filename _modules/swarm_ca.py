@@ -11,7 +11,6 @@ from swarm_formula.tls import (
     ca_apply,
     ca_issue,
     ca_load,
-    ca_publication,
     ca_record,
     ca_removal,
     ca_rotate,
@@ -37,36 +36,6 @@ def _settings():
 
 def _state():
     return ca_load.require(__opts__["id"])
-
-
-def record():
-    """
-    Return the CA's record for the members: trust bundle, issuer, and Consul's gossip key.
-
-    For Salt's mine; for any other caller, the key is masked.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt m1 swarm_ca.record
-    """
-    return ca_publication.record(_minion())
-
-
-def management():
-    """
-    Return Consul's management token, and the servers that may read it.
-
-    For Salt's mine; for any other caller, the token is masked.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt m1 swarm_ca.management
-    """
-    return ca_publication.management(_minion())
 
 
 def apply(test=False):

@@ -23,7 +23,7 @@ def _settings():
 
 
 def _mine():
-    return salt_mine.Mine(__salt__, __opts__, __context__)
+    return salt_mine.Mine(__salt__, __opts__)
 
 
 def apply(test=False):
@@ -58,7 +58,7 @@ def apply(test=False):
     if not test:
         ca_copy_exchange.fetch(__salt__, settings, published)
         report = __salt__["swarm_tls.report"]()
-        mine.tell(settings["id"], ca_record.REPORT, report, "swarm_tls.report")
+        mine.tell(settings["id"], ca_record.REPORT, report)
     return {} if before else {"copy of the CA": {"old": None, "new": f"of {ca}"}}
 
 

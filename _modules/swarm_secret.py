@@ -5,7 +5,8 @@ Only the leader of the cluster changes them. On other nodes, functions that chan
 nothing and return ``None``. No function returns a content.
 """
 
-from swarm_formula.service import content_options, leader_versions, secrets_configs
+from swarm_formula.salt import execution
+from swarm_formula.service import content_options, leader_versions
 from swarm_formula.settings import parse
 from swarm_formula.spec import container_options
 
@@ -18,10 +19,8 @@ def __virtual__():
     return __virtualname__
 
 
-def _of_pillar():
-    __salt__["swarm_settings.get"]()  # raises an error if the pillar is invalid
-    # Not pillar.get: Salt 3008 masks the values that it returns to Python.
-    return content_options.of_pillar(__salt__, __pillar__.get(parse.ROOT), _KIND)
+def _minion():
+    return execution.Minion(__salt__, __opts__, __context__)
 
 
 def versions():
@@ -36,7 +35,7 @@ def versions():
 
         salt m1 swarm_secret.versions
     """
-    return leader_versions.listed(__salt__, _KIND)
+    return leader_versions.listed(_minion(), _KIND)
 
 
 def planned():
@@ -49,8 +48,7 @@ def planned():
 
         salt m1 swarm_secret.planned
     """
-    found = _of_pillar()
-    return {one.name: secrets_configs.version(_KIND, one.name, one.content) for one in found}
+    return leader_versions.planned(_minion(), _KIND, __pillar__.get(parse.ROOT))
 
 
 def apply(name, content=None, source=None, keep=content_options.LEAST, test=False):
@@ -79,12 +77,7 @@ def apply(name, content=None, source=None, keep=content_options.LEAST, test=Fals
         Change nothing.
     """
     spec = container_options.drop_unset(content=content, source=source, keep=keep)
-    changes = _apply(lambda: [content_options.given(__salt__, _KIND, name, spec)], test)
-    return changes and changes.get(name, {})
-
-
-def _apply(read, test):
-    return leader_versions.apply(__salt__, __context__, _KIND, read, test)
+    return leader_versions.apply_one(_minion(), _KIND, name, spec, test)
 
 
 def apply_all(test=False):
@@ -97,9 +90,8 @@ def apply_all(test=False):
 
         salt m1 swarm_secret.apply_all test=True
     """
-    if not __salt__["swarm_settings.get"]()[_KIND]:
-        return {}
-    return _apply(_of_pillar, test)
+    pillar = __pillar__.get(parse.ROOT)
+    return leader_versions.apply_all(_minion(), _KIND, pillar, test)
 
 
 def remove(name, test=False):
@@ -118,4 +110,4 @@ def remove(name, test=False):
     test
         Change nothing.
     """
-    return leader_versions.remove(__salt__, __context__, _KIND, name, test)
+    return leader_versions.remove(_minion(), _KIND, name, test)

@@ -29,7 +29,7 @@ def _settings():
 
 
 def _mine():
-    return salt_mine.Mine(__salt__, __opts__, __context__)
+    return salt_mine.Mine(__salt__, __opts__)
 
 
 def _member(settings):
@@ -117,7 +117,7 @@ def apply(test=False):
 
 def _tell(settings, mine):
     """Publish this node's report, for which a rotation of the CA waits."""
-    mine.tell(settings["id"], ca_record.REPORT, report(), "swarm_tls.report")
+    mine.tell(settings["id"], ca_record.REPORT, report())
 
 
 def apply_client(test=False):

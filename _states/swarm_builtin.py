@@ -21,7 +21,7 @@ def member(name):
 
     .. code-block:: yaml
 
-        this node is in the cluster:
+        this node has joined the cluster:
           swarm_builtin.member: []
 
     name
@@ -40,7 +40,7 @@ def cluster(name):
 
     .. code-block:: yaml
 
-        cluster has its settings:
+        cluster is configured:
           swarm_builtin.cluster: []
 
     name
@@ -55,7 +55,7 @@ def nodes(name):
 
     .. code-block:: yaml
 
-        nodes are as pillar says:
+        nodes are configured:
           swarm_builtin.nodes: []
 
     name

@@ -21,7 +21,7 @@ def present(name):
 
     .. code-block:: yaml
 
-        swarm has its CA:
+        CA is present:
           swarm_ca.present: []
 
     name

@@ -21,7 +21,7 @@ def present(name):
 
     .. code-block:: yaml
 
-        this manager has a copy of the CA:
+        CA copy is present:
           swarm_ca_copy.present: []
 
     name
@@ -39,7 +39,7 @@ def absent(name):
 
     .. code-block:: yaml
 
-        copy of the CA is removed:
+        CA copy is removed:
           swarm_ca_copy.absent: []
 
     name

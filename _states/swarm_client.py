@@ -19,7 +19,7 @@ def configured(name):
 
     .. code-block:: yaml
 
-        docker clients use the swarm:
+        Docker clients use the swarm:
           swarm_client.configured: []
 
     name
@@ -34,7 +34,7 @@ def removed(name):
 
     .. code-block:: yaml
 
-        docker clients use the engine:
+        Docker clients use the engine:
           swarm_client.removed: []
 
     name

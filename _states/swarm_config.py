@@ -63,7 +63,7 @@ def managed(name):
 
     .. code-block:: yaml
 
-        configs of pillar are present:
+        swarm configs are present:
           swarm_config.managed: []
 
     name

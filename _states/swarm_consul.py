@@ -21,7 +21,7 @@ def running(name):
 
     .. code-block:: yaml
 
-        consul is running:
+        Consul is running:
           swarm_consul.running: []
 
     name
@@ -36,7 +36,7 @@ def ready(name, timeout=None):
 
     .. code-block:: yaml
 
-        consul has a leader:
+        Consul has a leader:
           swarm_consul.ready:
             - timeout: 60
 
@@ -55,7 +55,7 @@ def guarded(name):
 
     .. code-block:: yaml
 
-        consul is for the swarm:
+        Consul ACLs are enforced:
           swarm_consul.guarded: []
 
     name
@@ -71,7 +71,7 @@ def deregistered(name):
 
     .. code-block:: yaml
 
-        this node is out of the store:
+        this node is deregistered:
           swarm_consul.deregistered: []
 
     name
@@ -92,7 +92,7 @@ def removed(name):
 
     .. code-block:: yaml
 
-        consul is removed:
+        Consul is removed:
           swarm_consul.removed: []
 
     name

@@ -2,6 +2,8 @@
 Manage containers on this host's Docker Engine.
 """
 
+from salt.utils.args import clean_kwargs
+
 from swarm_formula.salt import state_return
 from swarm_formula.spec import container_options
 
@@ -14,35 +16,7 @@ def __virtual__():
     return __virtualname__
 
 
-def running(  # noqa: PLR0917
-    name,
-    image,
-    image_source=None,
-    command=None,
-    entrypoint=None,
-    environment=None,
-    ports=None,
-    mounts=None,
-    network_mode=None,
-    restart_policy=None,
-    labels=None,
-    cap_add=None,
-    cap_drop=None,
-    privileged=None,
-    devices=None,
-    memory=None,
-    cpus=None,
-    ulimits=None,
-    hostname=None,
-    user=None,
-    stop_signal=None,
-    stop_timeout=None,
-    log_driver=None,
-    log_options=None,
-    userns_mode=None,
-    timeout=180,
-    image_hash=None,
-):
+def running(name, image, timeout=180, **settings):
     """
     Ensure a container runs with the given settings; settings that are not given are not changed.
 
@@ -71,6 +45,12 @@ def running(  # noqa: PLR0917
     image
         Image by tag, digest or ID. The container is recreated if it was created from another image
         ID than the image has now.
+
+    timeout
+        Seconds that loading or pulling the image may take. Defaults to 180.
+
+    settings
+        Any of the following; unknown ones are refused.
 
     image_source
         Source of the image if there is no local image of that name: an archive made by ``docker
@@ -133,39 +113,10 @@ def running(  # noqa: PLR0917
         ``host``: on an engine with ``userns-remap``, use the host's user namespace, which
         ``network_mode: host`` requires there. Other engines ignore it.
 
-    timeout
-        Seconds that loading or pulling the image may take. Defaults to 180.
-
     image_hash
         SHA-256 of the archive in ``image_source``, as by ``sha256sum``. Another one is not loaded.
     """
-    spec = container_options.drop_unset(
-        image=image,
-        image_source=image_source,
-        image_hash=image_hash,
-        command=command,
-        entrypoint=entrypoint,
-        environment=environment,
-        ports=ports,
-        mounts=mounts,
-        network_mode=network_mode,
-        restart_policy=restart_policy,
-        labels=labels,
-        cap_add=cap_add,
-        cap_drop=cap_drop,
-        privileged=privileged,
-        devices=devices,
-        memory=memory,
-        cpus=cpus,
-        ulimits=ulimits,
-        hostname=hostname,
-        user=user,
-        stop_signal=stop_signal,
-        stop_timeout=stop_timeout,
-        log_driver=log_driver,
-        log_options=log_options,
-        userns_mode=userns_mode,
-    )
+    spec = container_options.drop_unset(image=image, **clean_kwargs(**settings))
     apply = __salt__["swarm_container.apply"]
     return state_return.applied(name, __opts__["test"], apply, name, spec, timeout=timeout)
 
@@ -176,7 +127,7 @@ def managed(name):
 
     .. code-block:: yaml
 
-        containers of pillar run:
+        standalone containers are running:
           swarm_container.managed: []
 
     name

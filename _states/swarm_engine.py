@@ -66,7 +66,7 @@ def overlay(name):
 
     .. code-block:: yaml
 
-        engine has overlay networks:
+        overlay networks are enabled:
           swarm_engine.overlay: []
 
     name
@@ -81,7 +81,7 @@ def cleaned(name):
 
     .. code-block:: yaml
 
-        engine is as it was:
+        engine configuration is restored:
           swarm_engine.cleaned: []
 
     name

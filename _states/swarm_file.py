@@ -21,7 +21,7 @@ def managed(name):
 
     .. code-block:: yaml
 
-        files of services are present:
+        swarm files are present:
           swarm_file.managed: []
 
     name

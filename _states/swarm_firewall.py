@@ -21,7 +21,7 @@ def applied(name):
 
     .. code-block:: yaml
 
-        ports of the swarm are guarded:
+        firewall rules are applied:
           swarm_firewall.applied: []
 
     name
@@ -36,7 +36,7 @@ def removed(name):
 
     .. code-block:: yaml
 
-        ports of the swarm are nobody's:
+        firewall rules are removed:
           swarm_firewall.removed: []
 
     name

@@ -63,7 +63,7 @@ def prepulled(name):
 
     .. code-block:: yaml
 
-        images of services are present:
+        swarm images are present:
           swarm_image.prepulled: []
 
     name

@@ -2,6 +2,8 @@
 Manage networks of this host's Docker Engine, and overlay networks of its cluster.
 """
 
+from salt.utils.args import clean_kwargs
+
 from swarm_formula.salt import state_return
 from swarm_formula.spec import container_options
 
@@ -14,17 +16,7 @@ def __virtual__():
     return __virtualname__
 
 
-def present(  # noqa: PLR0917
-    name,
-    driver=None,
-    subnet=None,
-    gateway=None,
-    ip_range=None,
-    options=None,
-    labels=None,
-    internal=None,
-    attachable=None,
-):
+def present(name, **settings):
     """
     Ensure there is exactly one network of this name; settings not given are not compared.
 
@@ -40,6 +32,9 @@ def present(  # noqa: PLR0917
 
     name
         Name of the network.
+
+    settings
+        Any of the following; unknown ones are refused.
 
     driver
         ``bridge``, ``overlay`` or another driver of the engine. A new network gets ``bridge``.
@@ -65,16 +60,7 @@ def present(  # noqa: PLR0917
     attachable
         Whether, in builtin mode, containers that do not belong to a service may use it.
     """
-    spec = container_options.drop_unset(
-        driver=driver,
-        subnet=subnet,
-        gateway=gateway,
-        ip_range=ip_range,
-        options=options,
-        labels=labels,
-        internal=internal,
-        attachable=attachable,
-    )
+    spec = container_options.drop_unset(**clean_kwargs(**settings))
     apply = __salt__["swarm_network.apply"]
     return state_return.applied(name, __opts__["test"], apply, name, spec)
 
@@ -100,7 +86,7 @@ def managed(name):
 
     .. code-block:: yaml
 
-        networks of pillar are present:
+        swarm networks are present:
           swarm_network.managed: []
 
     name
@@ -115,7 +101,7 @@ def unmanaged(name):
 
     .. code-block:: yaml
 
-        networks of pillar are removed:
+        swarm networks are removed:
           swarm_network.unmanaged: []
 
     name

@@ -21,7 +21,7 @@ def applied(name):
 
     .. code-block:: yaml
 
-        overlay networks reach other hosts:
+        overlay service is configured:
           swarm_overlay.applied: []
 
     name
@@ -36,7 +36,7 @@ def removed(name):
 
     .. code-block:: yaml
 
-        service for overlay networks is removed:
+        overlay service is removed:
           swarm_overlay.removed: []
 
     name

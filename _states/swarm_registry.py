@@ -19,7 +19,7 @@ def logged_in(name):
 
     .. code-block:: yaml
 
-        registries are known:
+        registry logins are present:
           swarm_registry.logged_in: []
 
     name
@@ -34,7 +34,7 @@ def logged_out(name):
 
     .. code-block:: yaml
 
-        registries are forgotten:
+        registry logins are removed:
           swarm_registry.logged_out: []
 
     name

@@ -21,7 +21,7 @@ def managed(name):
 
     .. code-block:: yaml
 
-        repository of the engine is known:
+        engine repository is present:
           swarm_repository.managed: []
 
     name
@@ -36,7 +36,7 @@ def removed(name):
 
     .. code-block:: yaml
 
-        repository of the engine is removed:
+        engine repository is removed:
           swarm_repository.removed: []
 
     name

@@ -63,7 +63,7 @@ def managed(name):
 
     .. code-block:: yaml
 
-        secrets of pillar are present:
+        swarm secrets are present:
           swarm_secret.managed: []
 
     name

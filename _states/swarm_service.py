@@ -69,7 +69,7 @@ def managed(name):
 
     .. code-block:: yaml
 
-        services of pillar run:
+        swarm services are deployed:
           swarm_service.managed: []
 
     name
@@ -86,7 +86,7 @@ def removed(name):
 
     .. code-block:: yaml
 
-        containers of services are removed:
+        service containers are removed:
           swarm_service.removed: []
 
     name

@@ -60,7 +60,7 @@ def managed(name):
 
     .. code-block:: yaml
 
-        stacks of pillar run:
+        swarm stacks are deployed:
           swarm_stack.managed: []
 
     name

@@ -19,7 +19,7 @@ def certified(name):
 
     .. code-block:: yaml
 
-        this node has its certificate:
+        node certificate is present:
           swarm_tls.certified: []
 
     name
@@ -34,7 +34,7 @@ def tidied(name):
 
     .. code-block:: yaml
 
-        old certificates are gone:
+        old certificates are removed:
           swarm_tls.tidied: []
 
     name

@@ -66,7 +66,7 @@ def managed(name):
 
     .. code-block:: yaml
 
-        volumes of pillar are present:
+        swarm volumes are present:
           swarm_volume.managed: []
 
     name

@@ -48,9 +48,9 @@ PARTS = {
     "client libraries are installed": "libraries",
     "engine is installed": "engine's package",
     "engine is configured": "engine",
-    "consul is running": "consul",
-    "consul has a leader": "consul",
-    "this node is in the cluster": "join",
+    "Consul is running": "consul",
+    "Consul has a leader": "consul",
+    "this node has joined the cluster": "join",
     "this node is healthy": "healthy",
 }
 

@@ -3,7 +3,7 @@
 include:
   - swarm.settings
 
-swarm has its CA:
+CA is present:
   swarm_ca.present:
     - require:
       - swarm_settings: swarm pillar is valid

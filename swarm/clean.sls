@@ -14,7 +14,7 @@ extend:
 {%- set word = pillar.get("swarm_clean", {}) %}
 
 # First: it is refused where the cluster would take something of its users with it.
-this node is out of the cluster:
+this node has left the cluster:
   swarm_builtin.left:
     - lose_cluster: {{ word.get("lose_cluster", False) | json }}
     - alone: {{ word.get("alone", False) | json }}
@@ -22,82 +22,82 @@ this node is out of the cluster:
       - swarm_settings: swarm pillar is valid
 {%- endif %}
 
-docker clients use the engine:
+Docker clients use the engine:
   swarm_client.removed:
     - require:
-      - {{ "swarm_builtin: this node is out of the cluster" if mode == "builtin"
+      - {{ "swarm_builtin: this node has left the cluster" if mode == "builtin"
            else "swarm_settings: swarm pillar is valid" }}
 
 {%- if mode != "builtin" %}
 
-containers of services are removed:
+service containers are removed:
   swarm_service.removed:
     - require:
-      - swarm_client: docker clients use the engine
+      - swarm_client: Docker clients use the engine
 
 agent and manager are removed:
   swarm_classic.removed:
     - require:
-      - swarm_service: containers of services are removed
+      - swarm_service: service containers are removed
 
-this node is out of the store:
+this node is deregistered:
   swarm_consul.deregistered:
     - require:
       - swarm_classic: agent and manager are removed
 {%- endif %}
 
-networks of pillar are removed:
+swarm networks are removed:
   swarm_network.unmanaged:
     - require:
-      - {{ "swarm_client: docker clients use the engine" if mode == "builtin"
-           else "swarm_consul: this node is out of the store" }}
+      - {{ "swarm_client: Docker clients use the engine" if mode == "builtin"
+           else "swarm_consul: this node is deregistered" }}
 
-service for overlay networks is removed:
+overlay service is removed:
   swarm_overlay.removed:
     - require:
-      - swarm_network: networks of pillar are removed
+      - swarm_network: swarm networks are removed
 
-engine is as it was:
+engine configuration is restored:
   swarm_engine.cleaned:
     - require:
-      - swarm_overlay: service for overlay networks is removed
+      - swarm_overlay: overlay service is removed
 
-consul is removed:
+Consul is removed:
   swarm_consul.removed:
     - require:
-      - swarm_engine: engine is as it was
+      - swarm_engine: engine configuration is restored
 
-ports of the swarm are nobody's:
+firewall rules are removed:
   swarm_firewall.removed:
     - require:
-      - swarm_consul: consul is removed
+      - swarm_consul: Consul is removed
 
 engine is removed:
   swarm_engine.removed:
     - require:
-      - swarm_firewall: ports of the swarm are nobody's
+      - swarm_firewall: firewall rules are removed
 
-repository of the engine is removed:
+engine repository is removed:
   swarm_repository.removed:
     - require:
       - swarm_engine: engine is removed
 
-registries are forgotten:
+registry logins are removed:
   swarm_registry.logged_out:
     - require:
-      - swarm_repository: repository of the engine is removed
+      - swarm_repository: engine repository is removed
 
 client libraries are removed:
   swarm_libraries.removed:
     - require:
-      - swarm_registry: registries are forgotten
+      - swarm_registry: registry logins are removed
 
 certificates are removed:
   swarm_tls.removed:
     - require:
       - swarm_libraries: client libraries are removed
 
-copy of the CA is removed:
+CA copy is removed:
   swarm_ca_copy.absent:
     - require:
       - swarm_tls: certificates are removed
@@ -105,4 +105,4 @@ copy of the CA is removed:
 CA is removed:
   swarm_ca.absent:
     - require:
-      - swarm_ca_copy: copy of the CA is removed
+      - swarm_ca_copy: CA copy is removed

@@ -2,7 +2,7 @@
 include:
   - swarm.tls
 
-docker clients use the swarm:
+Docker clients use the swarm:
   swarm_client.configured:
     - require:
-      - swarm_tls: this node has its certificate
+      - swarm_tls: node certificate is present

@@ -9,13 +9,13 @@ include:
   - swarm.volumes
 {%- endif %}
 
-containers of pillar run:
+standalone containers are running:
   swarm_container.managed:
     - require:
-      - swarm_network: networks of pillar are present
+      - swarm_network: swarm networks are present
 {%- if files %}
-      - swarm_file: files of services are present
+      - swarm_file: swarm files are present
 {%- endif %}
 {%- if volumes %}
-      - swarm_volume: volumes of pillar are present
+      - swarm_volume: swarm volumes are present
 {%- endif %}

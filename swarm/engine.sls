@@ -6,24 +6,24 @@ include:
 
 {#- Both are pulled forward by the state that requires them: packages come before the certificate,
     for which a new host may have to wait. #}
-repository of the engine is known:
+engine repository is present:
   swarm_repository.managed:
     - require:
       - swarm_settings: swarm pillar is valid
     - require_in:
-      - swarm_firewall: ports of the swarm are guarded
+      - swarm_firewall: firewall rules are applied
 
 engine is installed:
   swarm_engine.installed:
     - require:
       - swarm_libraries: client libraries are installed
-      - swarm_repository: repository of the engine is known
+      - swarm_repository: engine repository is present
     - require_in:
-      - swarm_firewall: ports of the swarm are guarded
+      - swarm_firewall: firewall rules are applied
 
 engine is configured:
   swarm_engine.configured:
     - require:
       - swarm_engine: engine is installed
-      - swarm_tls: this node has its certificate
-      - swarm_firewall: ports of the swarm are guarded
+      - swarm_tls: node certificate is present
+      - swarm_firewall: firewall rules are applied

@@ -2,7 +2,7 @@
 include:
   - swarm.settings
 
-files of services are present:
+swarm files are present:
   swarm_file.managed:
     - require:
       - swarm_settings: swarm pillar is valid

@@ -4,7 +4,7 @@
 include:
   - swarm.settings
 
-ports of the swarm are guarded:
+firewall rules are applied:
   swarm_firewall.applied:
     - require:
       - swarm_settings: swarm pillar is valid

@@ -4,7 +4,7 @@
 include:
   - swarm.{{ mode }}
 
-images of services are present:
+swarm images are present:
   swarm_image.prepulled:
     - require:
       - swarm_{{ mode }}: this node is healthy

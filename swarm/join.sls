@@ -14,9 +14,9 @@ this node is a member of the swarm:
     - require:
       - swarm_{{ mode }}: this node is healthy
 {%- elif swarm.get("managers") and not known %}
-this minion is no member, for its pillar does not name it (swarm:nodes):
+this minion is not a member because its pillar does not list it (swarm:nodes):
   test.nop: []
 {%- else %}
-this minion is no member:
+this minion is not a member:
   test.nop: []
 {%- endif %}

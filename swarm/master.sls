@@ -22,19 +22,19 @@
 {{ raise(config ~ " has settings that are not those of this state, which would remove them: "
          ~ others | join(", ") ~ ". Move them to another file of that folder, and apply again. Nothing was changed") }}
 {%- endif %}
-engine swarm_autojoin is on the master:
+swarm_autojoin engine is installed:
   file.managed:
     - name: {{ extmods }}/engines/swarm_autojoin.py
     - source: salt://_engines/swarm_autojoin.py
     - makedirs: true
 
-runner swarm is on the master:
+swarm runner is installed:
   file.managed:
     - name: {{ extmods }}/runners/swarm.py
     - source: salt://_runners/swarm.py
     - makedirs: true
 
-library of the runner is on the master:
+swarm runner library is installed:
   file.recurse:
     - name: {{ extmods }}/utils
     - source: salt://_utils
@@ -44,13 +44,13 @@ library of the runner is on the master:
 {%- if gone %}
 
 # One state, not one for each file.
-former files of the library are gone:
+old library files are removed:
   cmd.run:
     - name: xargs -d '\n' rm -rf --
     - stdin: {{ gone | join("\n") | json }}
 {%- endif %}
 
-engine swarm_autojoin is configured:
+swarm_autojoin engine is configured:
   file.serialize:
     - name: {{ config }}
     - serializer: yaml
@@ -76,23 +76,23 @@ engine swarm_autojoin is configured:
         # anew would make a second one. Salt 3006 would delete it, 3008 keeps it in any case.
         preserve_minion_cache: true
     - require:
-      - file: engine swarm_autojoin is on the master
+      - file: swarm_autojoin engine is installed
 
 {%- if opts.get("__cli") == "salt-call" %}
 
-master has read its configuration:
+master service is running:
   service.running:
     - name: {{ service }}
     - watch:
-      - file: engine swarm_autojoin is on the master
-      - file: engine swarm_autojoin is configured
+      - file: swarm_autojoin engine is installed
+      - file: swarm_autojoin engine is configured
 {%- else %}
 
 # This run returns by way of the master: a restart within the run would lose the return.
-master reads its configuration once this run has returned:
+master service is restarted after this run:
   cmd.run:
     - name: systemd-run --collect --on-active=3 systemctl restart {{ service }}
     - onchanges:
-      - file: engine swarm_autojoin is on the master
-      - file: engine swarm_autojoin is configured
+      - file: swarm_autojoin engine is installed
+      - file: swarm_autojoin engine is configured
 {%- endif %}

@@ -25,7 +25,7 @@
 {%-   endfor %}
 {%-   if "test" in (opts.get("whitelist_state_modules") or ["test"]) %}
 {#- Salt finds the new modules without loading all others. #}
-modules of the formula are known:
+swarm modules are loaded:
   test.nop:
     - order: 1
     - force_reload_modules: true

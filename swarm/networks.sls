@@ -3,7 +3,7 @@
 include:
   - swarm.{{ mode }}
 
-networks of pillar are present:
+swarm networks are present:
   swarm_network.managed:
     - require:
       - swarm_{{ mode }}: this node is healthy

@@ -2,7 +2,7 @@
 include:
   - swarm.engine
 
-registries are known:
+registry logins are present:
   swarm_registry.logged_in:
     - require:
       - swarm_engine: engine is configured

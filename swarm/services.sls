@@ -11,36 +11,36 @@ include:
 {%- endif %}
 {%- if mode == "builtin" %}
 
-secrets of pillar are present:
+swarm secrets are present:
   swarm_secret.managed:
     - require:
-      - swarm_network: networks of pillar are present
+      - swarm_network: swarm networks are present
 
-configs of pillar are present:
+swarm configs are present:
   swarm_config.managed:
     - require:
-      - swarm_network: networks of pillar are present
+      - swarm_network: swarm networks are present
 {%- endif %}
 
-services of pillar run:
+swarm services are deployed:
   swarm_service.managed:
     - require:
 {%- if mode == "builtin" %}
-      - swarm_secret: secrets of pillar are present
-      - swarm_config: configs of pillar are present
+      - swarm_secret: swarm secrets are present
+      - swarm_config: swarm configs are present
 {%-   if images %}
-      - swarm_image: images of services are present
+      - swarm_image: swarm images are present
 {%-   endif %}
 {%- else %}
-      - swarm_network: networks of pillar are present
+      - swarm_network: swarm networks are present
 {%- endif %}
 {%- if files %}
-      - swarm_file: files of services are present
+      - swarm_file: swarm files are present
 {%- endif %}
 {%- if stacks %}
 
-stacks of pillar run:
+swarm stacks are deployed:
   swarm_stack.managed:
     - require:
-      - swarm_service: services of pillar run
+      - swarm_service: swarm services are deployed
 {%- endif %}

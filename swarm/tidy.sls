@@ -3,7 +3,7 @@
 include:
   - swarm.{{ mode }}
 
-old certificates are gone:
+old certificates are removed:
   swarm_tls.tidied:
     - require:
       - swarm_{{ mode }}: this node is healthy

@@ -2,12 +2,12 @@
 include:
   - swarm.ca
 
-this node has its certificate:
+node certificate is present:
   swarm_tls.certified:
     - require:
-      - swarm_ca: swarm has its CA
+      - swarm_ca: CA is present
 
-this manager has a copy of the CA:
+CA copy is present:
   swarm_ca_copy.present:
     - require:
-      - swarm_tls: this node has its certificate
+      - swarm_tls: node certificate is present

@@ -3,7 +3,7 @@
 include:
   - swarm.{{ mode }}
 
-volumes of pillar are present:
+swarm volumes are present:
   swarm_volume.managed:
     - require:
       - swarm_{{ mode }}: this node is healthy

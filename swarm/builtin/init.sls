@@ -3,22 +3,22 @@
 include:
   - swarm.registries
 
-this node is in the cluster:
+this node has joined the cluster:
   swarm_builtin.member:
     - require:
-      - swarm_registry: registries are known
+      - swarm_registry: registry logins are present
 
-cluster has its settings:
+cluster is configured:
   swarm_builtin.cluster:
     - require:
-      - swarm_builtin: this node is in the cluster
+      - swarm_builtin: this node has joined the cluster
 
-nodes are as pillar says:
+nodes are configured:
   swarm_builtin.nodes:
     - require:
-      - swarm_builtin: cluster has its settings
+      - swarm_builtin: cluster is configured
 
 this node is healthy:
   swarm_builtin.ready:
     - require:
-      - swarm_builtin: nodes are as pillar says
+      - swarm_builtin: nodes are configured

@@ -7,7 +7,7 @@ include:
 agent is running:
   swarm_classic.agent:
     - require:
-      - swarm_engine: engine has overlay networks
+      - swarm_engine: overlay networks are enabled
       - swarm_classic: manager is running
 
 this node is healthy:

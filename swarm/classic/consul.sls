@@ -2,17 +2,17 @@
 include:
   - swarm.registries
 
-consul is running:
+Consul is running:
   swarm_consul.running:
     - require:
-      - swarm_registry: registries are known
+      - swarm_registry: registry logins are present
 
-consul has a leader:
+Consul has a leader:
   swarm_consul.ready:
     - require:
-      - swarm_consul: consul is running
+      - swarm_consul: Consul is running
 
-consul is for the swarm:
+Consul ACLs are enforced:
   swarm_consul.guarded:
     - require:
-      - swarm_consul: consul has a leader
+      - swarm_consul: Consul has a leader

@@ -5,4 +5,4 @@ include:
 manager is running:
   swarm_classic.manager:
     - require:
-      - swarm_consul: consul is for the swarm
+      - swarm_consul: Consul ACLs are enforced

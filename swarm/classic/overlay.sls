@@ -2,12 +2,12 @@
 include:
   - swarm.classic.consul
 
-engine has overlay networks:
+overlay networks are enabled:
   swarm_engine.overlay:
     - require:
-      - swarm_consul: consul is for the swarm
+      - swarm_consul: Consul ACLs are enforced
 
-overlay networks reach other hosts:
+overlay service is configured:
   swarm_overlay.applied:
     - require:
-      - swarm_engine: engine has overlay networks
+      - swarm_engine: overlay networks are enabled

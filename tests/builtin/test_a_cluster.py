@@ -23,7 +23,7 @@ def test_promise_on_bare_hosts_is_true_and_touches_nothing(bare):
     assert failures(done) == {}
     assert set(changed(done)) <= set(changed(promised))
     for host in bare.lab.hosts():
-        assert f"{host}: this node is in the cluster" in changed(promised)
+        assert f"{host}: this node has joined the cluster" in changed(promised)
     assert bare.roles() == MANAGERS
     assert bare.cluster()
     assert bare.apply() == {}
@@ -87,7 +87,7 @@ def test_settings_of_the_cluster_follow_pillar_in_place(mode):
     returns = mode.state()
     assert failures(returns) == {}
     leader = mode.leader()
-    assert set(changed(returns)) == {f"{leader}: cluster has its settings"}
+    assert set(changed(returns)) == {f"{leader}: cluster is configured"}
     spec = mode.api(leader, "/swarm")["Spec"]
     assert spec["Orchestration"]["TaskHistoryRetentionLimit"] == 2
     assert spec["Dispatcher"]["HeartbeatPeriod"] == 8 * 10**9
@@ -103,7 +103,7 @@ def test_settings_of_the_cluster_follow_pillar_in_place(mode):
 def test_overlay_network_is_made_once(mode):
     mode.pillar(networks={"backend": {"subnet": "10.20.0.0/24", "attachable": True}})
     done = mode.apply()
-    assert list(done) == [f"{mode.leader()}: networks of pillar are present"]
+    assert list(done) == [f"{mode.leader()}: swarm networks are present"]
     for host in mode.lab.hosts():
         found = mode.api(host, "/networks/backend")
         assert (found["Scope"], found["Attachable"]) == ("swarm", True)

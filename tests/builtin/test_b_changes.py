@@ -57,7 +57,7 @@ def test_node_of_another_cluster_is_refused_with_the_cure(four):
     assert four.lab.salt("m4", "swarm_builtin.leave", "force=True")["m4"]
     address = {"ListenAddr": "0.0.0.0:2377", "AdvertiseAddr": four.lab.address("m4")}
     assert four.post("m4", "/swarm/init", address)
-    told = failures(four.state(target="m4"))["m4: this node is in the cluster"]
+    told = failures(four.state(target="m4"))["m4: this node has joined the cluster"]
     assert "is in another cluster than m1, m2, m3" in told
     cure = told.partition("salt m4 ")[2].partition(",")[0]
     assert cure == "swarm_builtin.leave force=True lose_cluster=True"
@@ -79,7 +79,7 @@ def test_manager_that_was_locked_by_a_reboot_is_unlocked_by_the_next_apply(mode)
     mode.lab.start("m2")
     mode.wait(lambda: mode.state_of("m2") == "locked", 120)
     mode.await_minion("m2")
-    told = failures(mode.state(target="m2"))["m2: this node is in the cluster"]
+    told = failures(mode.state(target="m2"))["m2: this node has joined the cluster"]
     assert "name the key's place in swarm:builtin:unlock_key" in told
     mode.pillar(builtin={"cluster": {"autolock": True}, "unlock_key": KEY})
     mode.apply("m2")
@@ -158,7 +158,7 @@ def test_manager_that_quorum_needs_is_not_removed(mode):
     told = mode.lab.salt_run("swarm.remove", "m2", timeout=300)
     assert "would cost the quorum" in told["refused"]
     told = failures(mode.state("swarm.clean", target="m2"))
-    assert "would cost the quorum" in told["m2: this node is out of the cluster"]
+    assert "would cost the quorum" in told["m2: this node has left the cluster"]
     assert mode.dockerd("m2") == before
     assert mode.state_of("m2") == "active"
     mode.lab.start("m3")
@@ -237,7 +237,7 @@ def test_worker_that_was_removed_while_it_runs_joins_again(four):
     rows = {row["id"]: row["state"] for row in four.lab.salt_run("swarm.status")}
     assert (rows["m4"], rows["m1"]) == ("missing", "Ready")
     promised = changed(four.state(test=True))
-    assert list(promised) == ["m4: this node is in the cluster"]
+    assert list(promised) == ["m4: this node has joined the cluster"]
     assert four.swarm("m4")["NodeID"] == removed
     assert four.apply() == promised
     four.become(m4="worker")

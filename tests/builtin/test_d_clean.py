@@ -28,7 +28,7 @@ def test_clean_does_not_end_it_with_what_its_users_have_in_it(mode):
     for test in (True, False):
         refused = failures(mode.state("swarm.clean", test=test))
         for host in mode.lab.hosts():
-            told = refused[f"{host}: this node is out of the cluster"]
+            told = refused[f"{host}: this node has left the cluster"]
             assert "precious" in told
             assert '{"swarm_clean": {"lose_cluster": true}}' in told
         assert {host: mode.files(host) for host in mode.lab.hosts()} == before

@@ -63,11 +63,11 @@ def test_two_swarms_under_one_master_know_nothing_of_each_other(two):
     assert "there are several swarms" in two.lab.salt_run("swarm.backup")["refused"]
     # A host that pillar moves is told how, and stays where it is until then.
     two.lab.pillar({"managers": ["m3"]}, "m2")
-    told = failures(two.state(target="m2"))["m2: this node is in the cluster"]
+    told = failures(two.state(target="m2"))["m2: this node has joined the cluster"]
     assert "salt m2 swarm_builtin.leave, and apply again" in told
     assert states(two)["m2"] == ("m3", "worker", "missing")
     assert two.lab.salt("m2", "swarm_builtin.leave")["m2"]
-    assert list(two.apply()) == ["m2: this node is in the cluster"]
+    assert list(two.apply()) == ["m2: this node has joined the cluster"]
     assert states(two)["m2"] == ("m3", "worker", "Ready")
     assert failures(two.state("swarm.clean", target="m2")) == {}
     # The other one is made anew, in classic mode.
@@ -122,7 +122,7 @@ def test_two_classic_swarms_under_one_master_know_nothing_of_each_other(two):
     assert states(two) == everybody
     # A host that pillar moves is told how, for itself alone, and is then one of the other swarm.
     two.lab.pillar(classic(two, "m3"), "m2")
-    told = failures(two.state(target="m2"))["m2: this node has its certificate"]
+    told = failures(two.state(target="m2"))["m2: node certificate is present"]
     assert "salt m2 swarm_tls.distrust, and apply again" in told
     two.wait(lambda: states(two)["m1"] == everybody["m1"], 60)
     assert two.lab.salt("m2", "swarm_tls.distrust")["m2"]

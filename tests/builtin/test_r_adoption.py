@@ -11,7 +11,7 @@ from tests.integration.cluster import WORKLOAD, changed, failures
 
 HOSTS = ("m1", "m2", "m3")
 IMAGE = "/tmp/busybox.tar"  # noqa: S108
-STATES = ("this node is in the cluster", "cluster has its settings", "nodes are as pillar says")
+STATES = ("this node has joined the cluster", "cluster is configured", "nodes are configured")
 
 
 class Handmade(NamedTuple):

@@ -16,7 +16,7 @@ from tests.integration import private_registry
 from tests.integration.cluster import WORKLOAD, changed, failures
 
 SECTIONS = {name for name, one in OPTIONS.items() if one.shape is SECTION}
-RUN = "services of pillar run"
+RUN = "swarm services are deployed"
 # There is no registry: images are loaded.
 SLEEP = {
     "image": WORKLOAD,

@@ -12,7 +12,7 @@ from tests.integration.cluster import WORKLOAD, changed, failures
 
 pytestmark = [pytest.mark.once, pytest.mark.long]
 
-RUN = "stacks of pillar run"
+RUN = "swarm stacks are deployed"
 NAMESPACE = "com.docker.stack.namespace"
 KINDS = ("services", "networks", "secrets", "configs")
 # In the words of version 3.8, which the command lines of all engines know. There is no registry.

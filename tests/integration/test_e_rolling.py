@@ -82,8 +82,8 @@ def test_server_is_not_taken_down_below_quorum(swarm):
     returns = swarm.lab.salt(",".join(rest), "state.apply", "swarm")
     for host in rest:
         states = {one["__id__"]: one for one in returns[host].values()}
-        assert "quorum" in states["consul is running"]["comment"]
-        assert dead in states["consul is running"]["comment"]
+        assert "quorum" in states["Consul is running"]["comment"]
+        assert dead in states["Consul is running"]["comment"]
     assert {host: swarm.pids(host)["swarm-consul"] for host in rest} == before
 
 

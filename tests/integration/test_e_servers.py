@@ -46,8 +46,8 @@ def test_servers_come_and_go_and_the_data_stays(swarm):
             foretold = swarm.state(test=True)
             assert failures(foretold) == {}
             done = swarm.apply()
-            consul = {key for key in done if key.endswith("consul is running")}
-            assert consul == {key for key in changed(foretold) if "consul is running" in key}
+            consul = {key for key in done if key.endswith("Consul is running")}
+            assert consul == {key for key in changed(foretold) if "Consul is running" in key}
             peers = dict.fromkeys(servers, "voter")
             assert _voters(swarm) == dict.fromkeys(swarm.lab.hosts(), peers)
             assert _consul(swarm, "kv", "get", KEY) == "kept"

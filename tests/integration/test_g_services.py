@@ -8,7 +8,7 @@ from tests.integration.cluster import WORKLOAD, changed, failures
 
 pytestmark = [pytest.mark.once, pytest.mark.long]
 
-RUN = "services of pillar run"
+RUN = "swarm services are deployed"
 # There is no registry: images are loaded.
 SLEEP = {
     "image": WORKLOAD,

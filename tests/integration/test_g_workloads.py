@@ -95,5 +95,5 @@ def test_docker_and_compose_of_a_user_go_to_the_swarm(swarm, client):
 
 def test_login_is_the_engines_own_again_without_the_pillar(swarm, client):
     swarm.pillar()
-    assert set(swarm.apply()) == {f"{client}: docker clients use the swarm"}
+    assert set(swarm.apply()) == {f"{client}: Docker clients use the swarm"}
     assert _login(swarm, client, "echo $DOCKER_HOST").strip() == ""

@@ -229,7 +229,7 @@ def test_certificates_are_renewed_while_the_swarm_is_used(swarm):
         assert swarm.apply() == {}
     after = swarm.lab.salt("*", "swarm_tls.status")
     for host in swarm.lab.hosts():
-        assert f"{host}: this node has its certificate" in changed
+        assert f"{host}: node certificate is present" in changed
         assert before[host]["folder"] != after[host]["folder"]
         assert before[host]["issuer"] == after[host]["issuer"]
     assert calls["failed"] == 0, json.dumps(calls)
@@ -271,7 +271,7 @@ def test_ca_of_a_lost_host_comes_back_from_the_managers(swarm):
             CA, "test", "-e", "/etc/swarm-formula/ca.json", check=False
         ).returncode
         changed = swarm.apply()
-    assert "restored from" in changed[f"{CA}: swarm has its CA"]["CA"]["new"]
+    assert "restored from" in changed[f"{CA}: CA is present"]["CA"]["new"]
     assert [one for one in changed if not one.startswith(f"{CA}:")] == []
     assert _trusts(swarm) == before
     assert {host: swarm.pids(host) for host in others} == started

@@ -27,7 +27,7 @@ def guarded(cluster):
     cluster.heal()
     _apt(cluster, "install", "nftables")
     cluster.pillar(firewall={"enabled": True})
-    assert "m1: ports of the swarm are guarded" in cluster.apply()
+    assert "m1: firewall rules are applied" in cluster.apply()
     yield cluster
     cluster.restore()
     cluster.apply()
@@ -76,7 +76,7 @@ def test_what_is_taken_out_of_the_kernel_comes_back_and_nothing_else_changes(gua
         guarded.lab.exec(host, "sh", "-c", command)
     assert _reached(guarded, STRANGER, "m3", _ports(guarded)) == set(_ports(guarded))
     promised = guarded.apply(test=True)
-    assert set(promised) == {f"{host}: ports of the swarm are guarded" for host in FLUSH}
+    assert set(promised) == {f"{host}: firewall rules are applied" for host in FLUSH}
     assert guarded.apply() == promised
     assert guarded.lab.salt("*", "swarm_firewall.status") == before
     for host in FLUSH:
@@ -87,7 +87,7 @@ def test_off_again_and_clean_take_it_away(guarded):
     assert _rules(guarded) == {"m1": 2, "m2": 2, "m3": 1}
     done = guarded.state("swarm.clean", target="m3")
     assert failures(done) == {}
-    assert "m3: ports of the swarm are nobody's" in changed(done)
+    assert "m3: firewall rules are removed" in changed(done)
     guarded.pillar(firewall={"enabled": False})
     assert failures(guarded.state("swarm.firewall")) == {}
     assert set(_rules(guarded).values()) == {0}

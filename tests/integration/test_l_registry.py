@@ -43,7 +43,7 @@ def _know(swarm, host, **entry):
     swarm.pillar(registries={REGISTRY: entry} if entry else {})
     returns = swarm.state("swarm.registries", target=host)
     assert failures(returns) == {}
-    return changed(returns).get(f"{host}: registries are known", {})
+    return changed(returns).get(f"{host}: registry logins are present", {})
 
 
 def _pull(swarm, host):

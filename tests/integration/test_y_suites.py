@@ -59,7 +59,7 @@ def test_overlay_is_refused_or_rolled_back_and_nobody_notices(other):
     told = failures(other.state())
     text = " ".join(told.values())
     if other.suite == "bookworm":
-        assert "discovery service not supported" in told[f"{host}: engine has overlay networks"]
+        assert "discovery service not supported" in told[f"{host}: overlay networks are enabled"]
     else:
         assert "cluster-store is gone since Docker 23.0" in text
     assert other.files(host) == files

@@ -31,12 +31,12 @@ cp "$(ls /etc/ssl/certs/*.pem | head -1)" /etc/ssl/registry-ca.pem
 END_FILES = "rm -f /root/matrix-* /etc/ssl/registry-ca.pem /var/lib/matrix-*"
 # The leader sees to these, and another host may lead by then.
 _LEADERS = {
-    "cluster has its settings",
-    "nodes are as pillar says",
-    "networks of pillar are present",
-    "secrets of pillar are present",
-    "configs of pillar are present",
-    "services of pillar run",
+    "cluster is configured",
+    "nodes are configured",
+    "swarm networks are present",
+    "swarm secrets are present",
+    "swarm configs are present",
+    "swarm services are deployed",
 }
 # What an apply refuses if pillar is wrong, and what fails only because of that.
 _BECAUSE = "requisite failed"

@@ -2,7 +2,6 @@ import copy
 import json
 import os
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -167,13 +166,12 @@ def on(monkeypatch, tmp_path):
         settings = settings_of({**BUILTIN, **pillar}, minion(host))
         context = {}
 
-        def send(name, mine_function=None, **_):
-            module, _, function = mine_function.partition(".")
-            known = {"swarm_builtin": swarm_builtin, "test": Mock(ping=lambda: True)}
-            mine[host, name] = getattr(known[module], function)()
+        def send(name, data, **_):
+            mine[host, name] = data
 
         salt = mocked(
             "publish.publish",
+            "test.outputter",
             swarm_settings__get=settings,
             swarm_engine__exists=True,
             swarm_builtin__tell=swarm_builtin.tell,

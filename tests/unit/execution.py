@@ -18,6 +18,7 @@ import salt.modules.publish
 import salt.modules.sdb
 import salt.modules.slsutil
 import salt.modules.systemd_service
+import salt.modules.test
 
 from swarm_formula.builtin import joining, next_step, readiness
 from swarm_formula.core import wait
@@ -33,6 +34,7 @@ _SALTS_OWN = {
     "publish": salt.modules.publish,
     "pkg": salt.modules.aptpkg,
     "service": salt.modules.systemd_service,
+    "test": salt.modules.test,
 }
 
 

@@ -369,9 +369,8 @@ class World:
             "swarm_leader.settle": swarm_leader.settle,
             "publish.publish": self._publish,
             "mine.get": self._mine_get,
-            "mine.send": lambda name, mine_function, **_: self._mine_send(
-                host, name, mine_function
-            ),
+            "mine.send": lambda name, data, **_: self._mine_send(host, name, data),
+            "test.outputter": None,
             "mine.delete": lambda name: self.mine.pop((host, name), None),
         }
 
@@ -382,10 +381,8 @@ class World:
                 found.setdefault(name, {})[host] = copy.deepcopy(value)
         return found if isinstance(names, list) else found.get(names, {})
 
-    def _mine_send(self, host, name, function):
-        module, _, name_of = function.partition(".")
-        # What is no word of the swarm shows only that the master keeps what it is told.
-        self.mine[host, name] = module != "swarm_builtin" or getattr(swarm_builtin, name_of)()
+    def _mine_send(self, host, name, data):
+        self.mine[host, name] = data
 
     def _publish(self, target, function, *args, tgt_type="glob", timeout=None):
         answers = {}

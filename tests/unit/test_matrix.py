@@ -68,7 +68,7 @@ class Host:
         new = {key: one for key, one in self.wanted.items() if self.containers.get(key) != one}
         if not test:
             self.containers |= new
-        told = {"__id__": "containers of pillar run", "result": True, "comment": ""}
+        told = {"__id__": "standalone containers are running", "result": True, "comment": ""}
         return {"m1": {"containers": {**told, "changes": new}}}
 
     def exec(self, *_words, **_input):

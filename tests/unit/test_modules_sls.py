@@ -122,11 +122,11 @@ def test_a_module_that_went_with_a_release_goes_from_the_master(minion, tmp_path
         "file_roots": {"base": [str(tmp_path / "served"), str(REPO_ROOT)]},
         "pillar": {"swarm_master": {"extension_modules": str(tmp_path / "extmods")}},
     }
-    state = minion("master", **opts)["former files of the library are gone"]
+    state = minion("master", **opts)["old library files are removed"]
     given = {key: value for one in state["cmd.run"] for key, value in one.items()}
     subprocess.run(given["name"], shell=True, input=given["stdin"], text=True, check=True)  # noqa: S602
     assert {path: path.exists() for path in former} == former
-    assert "former files of the library are gone" not in minion("master", **opts)
+    assert "old library files are removed" not in minion("master", **opts)
 
 
 @pytest.mark.parametrize("text", [None, "", "# empty\n", "peer: {}\nengines: []\n"])
@@ -136,14 +136,14 @@ def test_masters_configuration_of_the_formula_is_written(minion, tmp_path, text)
         config.write_text(text)
     states = minion("master", pillar={"swarm_master": {"config": str(config)}})
     (state,) = [
-        one for name, one in states.items() if name == "engine swarm_autojoin is configured"
+        one for name, one in states.items() if name == "swarm_autojoin engine is configured"
     ]
     assert {"name": str(config)} in state["file.serialize"]
 
 
 def peers(states):
     """Return the expression of the minions that may ask, and those of the functions."""
-    given = states["engine swarm_autojoin is configured"]["file.serialize"]
+    given = states["swarm_autojoin engine is configured"]["file.serialize"]
     (dataset,) = (one["dataset"] for one in given if "dataset" in one)
     (found,) = dataset["peer"].items()
     return found
@@ -234,7 +234,7 @@ def test_node_that_its_own_pillar_does_not_name_goes_on(minion, monkeypatch):
 
 def test_minion_that_pillar_does_not_name_is_told_and_left_as_it_is(minion):
     (name,) = minion("join", pillar={"swarm": UNNAMED})
-    assert name == "this minion is no member, for its pillar does not name it (swarm:nodes)"
+    assert name == "this minion is not a member because its pillar does not list it (swarm:nodes)"
 
 
 @pytest.mark.parametrize("swarm", [None, {}, [], "x"], ids=str)
@@ -274,8 +274,8 @@ def test_services_are_part_of_an_apply_if_pillar_has_any(minion, swarm, has):
 
 def test_states_of_services_are_those_that_the_mode_has(minion):
     classic = minion("services", pillar={"swarm": {**CLASSIC, **SOME}})
-    assert set(classic) == {"include", "services of pillar run"}
-    (service,) = classic["services of pillar run"]["swarm_service.managed"]
-    assert service == {"require": [{"swarm_network": "networks of pillar are present"}]}
+    assert set(classic) == {"include", "swarm services are deployed"}
+    (service,) = classic["swarm services are deployed"]["swarm_service.managed"]
+    assert service == {"require": [{"swarm_network": "swarm networks are present"}]}
     builtin = minion("services", pillar={"swarm": {**BUILTIN, **SOME}})
-    assert set(builtin) > {"secrets of pillar are present", "configs of pillar are present"}
+    assert set(builtin) > {"swarm secrets are present", "swarm configs are present"}

@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 from swarm_formula.builtin import next_step
-from swarm_formula.cluster import membership, swarm_api
+from swarm_formula.cluster import membership, peers, swarm_api
 from swarm_formula.cluster.peers import CLUSTER, NODE, Known
 from swarm_formula.core import errors
 from swarm_formula.core.addresses import endpoint
@@ -16,7 +16,7 @@ from swarm_formula.salt.execution import Minion
 
 
 def record(minion: Minion) -> dict[str, Any]:
-    """Return the record of a manager, empty for a worker; the token only for the mine."""
+    """Return the record of a manager, with the join token for workers; empty for a worker."""
     settings = minion.settings()
     with swarm_api.connect(minion.salt) as client:
         swarm = swarm_api.swarm(client)
@@ -32,7 +32,7 @@ def record(minion: Minion) -> dict[str, Any]:
         "address": endpoint(settings["address"], port),
         # The minions that may read this: if the pillar admits others, the record is sent again.
         "members": salt_mine.members(settings),
-        "token": minion.mine().secret(token),
+        "token": token,
     }
 
 
@@ -65,8 +65,9 @@ def update(minion: Minion, swarm: dict[str, Any], settings: Settings, known: Kno
     # The record first: a node without one looks like a node of a cluster that is lost.
     _update_record(minion, swarm, settings, known)
     claimed = known.claims.get(me), known.moved.get(me, "")
-    if claimed != (swarm["NodeID"], swarm_api.former_address(swarm, settings)):
-        mine.send(NODE, "swarm_builtin.claim")
+    claim = swarm["NodeID"], swarm_api.former_address(swarm, settings)
+    if claimed != claim:
+        mine.send(NODE, peers.claim(*claim))
 
 
 def _update_record(minion: Minion, swarm: dict[str, Any], settings: Settings, known: Known) -> None:
@@ -75,10 +76,9 @@ def _update_record(minion: Minion, swarm: dict[str, Any], settings: Settings, kn
         if me in known.records and _is_worker(minion, swarm):
             mine.forget(CLUSTER)
         return
-    with mine.sending():
-        told = record(minion) == known.records.get(me)
-    if not told:
-        mine.send(CLUSTER, "swarm_builtin.record", salt_mine.members(settings))
+    wanted = record(minion)
+    if wanted != known.records.get(me):
+        mine.send(CLUSTER, wanted, salt_mine.members(settings))
 
 
 def _is_worker(minion: Minion, swarm: dict[str, Any]) -> bool:

@@ -140,11 +140,12 @@ class Objects:
     def _normal(self, key: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
         found = {}
         for option, value in wanted.items():
-            normal, expects = network_spec.FIELDS[option]
+            field = network_spec.FIELDS[option]
             try:
-                found[option] = normal(value)
+                found[option] = field.normal(value)
             except (ValueError, TypeError, AttributeError):
-                self.faults.append(Fault(self.place("networks", key, option), value, expects))
+                place = self.place("networks", key, option)
+                self.faults.append(Fault(place, value, field.expects))
         return found
 
     def _pool(self, ipam: Any) -> dict[str, Any]:

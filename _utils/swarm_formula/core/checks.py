@@ -14,6 +14,7 @@ from swarm_formula.core.shapes import (
     integer,
     list_of,
     mapping_of,
+    matching,
     number,
     one_of,
     optional,
@@ -87,34 +88,14 @@ def address_pool(value: object) -> str | None:
     return None if good else "an IPv4 network no smaller than a /29, the smallest that Docker takes"
 
 
-def host(value: object) -> str | None:
-    """Accept a minion ID or host name."""
-    good = isinstance(value, str) and _HOST.fullmatch(value)
-    return None if good else "a minion ID or host name"
-
-
-def host_glob(value: object) -> str | None:
-    """Accept a minion ID, or a glob of minion IDs."""
-    good = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.*?\[\]!-]+", value)
-    return None if good else "a minion ID or a glob such as web-*"
-
-
-def secret(value: object) -> str | None:
-    """Accept the source of a secret: an ``sdb://`` URI or the absolute path of a file."""
-    good = isinstance(value, str) and re.fullmatch(r"sdb://[^/\s]+/\S+|/\S+", value)
-    return None if good else "sdb://profile/key, or the absolute path of a file"
-
-
-def proxy(value: object) -> str | None:
-    """Accept the URL of a proxy, without a login: errors and reports may quote the URL."""
-    good = isinstance(value, str) and _PROXY.fullmatch(value)
-    return None if good else "http://host:port, with its login in username and password"
-
-
-def no_proxy(value: object) -> str | None:
-    """Accept one entry of a proxy's exceptions: a host, a domain, an address or a network."""
-    good = isinstance(value, str) and re.fullmatch(r"[\w.*:/\[\]-]+", value, flags=re.ASCII)
-    return None if good else "a host, a .domain, an address or a network"
+host = matching(_HOST, "a minion ID or host name")
+host_glob = matching(r"[A-Za-z0-9_.*?\[\]!-]+", "a minion ID or a glob such as web-*")
+secret = matching(r"sdb://[^/\s]+/\S+|/\S+", "sdb://profile/key, or the absolute path of a file")
+# Without a login: errors and reports may quote the URL.
+proxy = matching(_PROXY, "http://host:port, with its login in username and password")
+no_proxy = matching(
+    re.compile(r"[\w.*:/\[\]-]+", re.ASCII), "a host, a .domain, an address or a network"
+)
 
 
 def registry(value: object) -> str | None:
@@ -136,16 +117,8 @@ def login(value: object) -> str | None:
     return None if good else "the name of a user, on one line and without ':'"
 
 
-def path(value: object) -> str | None:
-    """Accept the absolute path of a file."""
-    good = isinstance(value, str) and re.fullmatch(r"/[^\0\n]*[^/\0\n]", value)
-    return None if good else "the absolute path of a file"
-
-
-def folder(value: object) -> str | None:
-    """Accept a folder of Salt's file server, or the absolute path of one on the minion."""
-    good = isinstance(value, str) and re.fullmatch(r"salt://[^\s?]+|/\S+", value)
-    return None if good else "salt://folder, or the absolute path of a folder"
+path = matching(r"/[^\0\n]*[^/\0\n]", "the absolute path of a file")
+folder = matching(r"salt://[^\s?]+|/\S+", "salt://folder, or the absolute path of a folder")
 
 
 def file(value: object) -> str | None:
@@ -153,10 +126,7 @@ def file(value: object) -> str | None:
     return folder(value) and "salt://file, or the absolute path of a file"
 
 
-def user(value: object) -> str | None:
-    """Accept the name of a system user."""
-    good = isinstance(value, str) and re.fullmatch(r"[a-z_][a-z0-9_.-]{0,31}", value)
-    return None if good else "the name of a user"
+user = matching(r"[a-z_][a-z0-9_.-]{0,31}", "the name of a user")
 
 
 def hosts(value: object) -> str | None:
@@ -209,10 +179,7 @@ def node_labels(value: object) -> str | None:
     return mapping_of(label_key, optional(label_value))(value)
 
 
-def image(value: object) -> str | None:
-    """Accept the name of an image."""
-    good = isinstance(value, str) and _IMAGE.fullmatch(value)
-    return None if good else "the name of an image such as swarm:1.2.9"
+image = matching(_IMAGE, "the name of an image such as swarm:1.2.9")
 
 
 def image_source(value: object) -> str | None:
@@ -222,10 +189,9 @@ def image_source(value: object) -> str | None:
     return None if good else "salt://..., https://... or an absolute path of an image's tar"
 
 
-def sha256(value: object) -> str | None:
-    """Accept a SHA-256 as ``sha256sum`` prints it."""
-    good = isinstance(value, str) and re.fullmatch(r"[0-9a-fA-F]{64}", value)
-    return None if good else "a SHA-256: 64 hexadecimal digits, in quotes, as sha256sum prints them"
+sha256 = matching(
+    r"[0-9a-fA-F]{64}", "a SHA-256: 64 hexadecimal digits, in quotes, as sha256sum prints them"
+)
 
 
 def apt_url(value: object) -> str | None:
@@ -235,10 +201,8 @@ def apt_url(value: object) -> str | None:
     return None if good else f"{want}, which apt has from /etc/apt/auth.conf.d"
 
 
-def suite(value: object) -> str | None:
-    """Accept the suite of an apt repository; one that ends with a slash is a path."""
-    good = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._~/-]+", value)
-    return None if good else "the name of a release, such as bookworm"
+# A suite that ends with a slash is a path.
+suite = matching(r"[A-Za-z0-9._~/-]+", "the name of a release, such as bookworm")
 
 
 def public_key(value: object) -> str | None:
@@ -255,16 +219,10 @@ def fingerprint(value: object) -> str | None:
     return None if good else "a fingerprint of 40 hexadecimal digits, in quotes"
 
 
-def name(value: object) -> str | None:
-    """Accept the name of a container, volume or network."""
-    good = isinstance(value, str) and _NAME.fullmatch(value)
-    return None if good else "a name of letters, digits, '_', '.' and '-'"
-
-
-def service(value: object) -> str | None:
-    """Accept the name of a service, which is a host name on its networks."""
-    good = isinstance(value, str) and _SERVICE.fullmatch(value)
-    return None if good else "letters and digits, with '-' and '_' between them, no longer than 63"
+# Of a container, volume or network.
+name = matching(_NAME, "a name of letters, digits, '_', '.' and '-'")
+# The name of a service is a host name on its networks.
+service = matching(_SERVICE, "letters and digits, with '-' and '_' between them, no longer than 63")
 
 
 def _endpoint(value: str) -> bool:

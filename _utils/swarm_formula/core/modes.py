@@ -35,7 +35,7 @@ class Mode(NamedTuple):
     cluster_overlay: bool
     # Services have virtual addresses.
     virtual_addresses: bool
-    # Overlay networks may use another address of a node than the swarm does.
+    # Overlay networks may use another address of a node than the swarm does, and another port.
     data_path: bool
     # Engines restart in turn by a lock in the cluster, which can drain a node before.
     cluster_turns: bool

@@ -36,6 +36,15 @@ def text(value: object) -> str | None:
     return None if isinstance(value, str) and value.strip() else "a text that is not empty"
 
 
+def matching(pattern: str | re.Pattern[str], want: str) -> Check:
+    """Accept a text that matches a pattern as a whole."""
+
+    def check(value: object) -> str | None:
+        return None if isinstance(value, str) and re.fullmatch(pattern, value) else want
+
+    return check
+
+
 def integer(low: int, high: int) -> Check:
     """Accept a whole number from ``low`` to ``high``."""
 

@@ -2,13 +2,13 @@
 Settings of a network: check, compare, and convert to the body of a request. Pure.
 """
 
-import difflib
 import ipaddress
 from collections.abc import Callable
 from typing import Any
 
-from swarm_formula.core import errors, normalize
+from swarm_formula.core import normalize
 from swarm_formula.spec import container_options
+from swarm_formula.spec.container_options import Field
 
 
 def _subnet(value: Any) -> str:
@@ -26,53 +26,41 @@ def _flag(value: Any) -> bool:
     return bool(value)
 
 
-# For each setting, the function that normalizes it, and what it must be.
-FIELDS: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "driver": (lambda value: normalize.text(value) or "bridge", "a driver, such as overlay"),
-    "subnet": (_subnet, "a network, such as 10.1.0.0/24"),
-    "gateway": (_address, "an address in the subnet"),
-    "ip_range": (_subnet, "a part of the subnet"),
-    "options": (normalize.table, "a dictionary of plain values"),
-    "labels": (normalize.table, "a dictionary of plain values"),
-    "internal": (_flag, "true or false"),
-    "attachable": (_flag, "true or false"),
+_POOL = {"subnet": "Subnet", "gateway": "Gateway", "ip_range": "IPRange"}
+
+
+def _pool(name: str, normal: Callable[[Any], Any], expects: str) -> Field:
+    """Return a field of the first pool of addresses; the formula creates no others."""
+    key = _POOL[name]
+    return Field(
+        ("IPAM", "Config"), normal, expects, decode=lambda pools: (pools or [{}])[0].get(key)
+    )
+
+
+# How users write a setting, and where ``docker network inspect`` has it.
+FIELDS = {
+    "driver": Field(
+        ("Driver",), lambda value: normalize.text(value) or "bridge", "a driver, such as overlay"
+    ),
+    "subnet": _pool("subnet", _subnet, "a network, such as 10.1.0.0/24"),
+    "gateway": _pool("gateway", _address, "an address in the subnet"),
+    "ip_range": _pool("ip_range", _subnet, "a part of the subnet"),
+    "options": Field(("Options",), normalize.table, "a dictionary of plain values"),
+    "labels": Field(("Labels",), normalize.table, "a dictionary of plain values"),
+    "internal": Field(("Internal",), _flag, "true or false"),
+    "attachable": Field(("Attachable",), _flag, "true or false"),
 }
 
 
 def wanted(name: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Return the given settings of a network, normalized; raise an error if one is invalid."""
     given = container_options.drop_unset(**spec)
-    return {key: _normal(name, key, value) for key, value in given.items()}
-
-
-def _normal(name: str, key: str, value: Any) -> Any:
-    if key not in FIELDS:
-        close = difflib.get_close_matches(key, FIELDS, n=1)
-        hint = f", did you mean '{close[0]}'?" if close else f": there are {', '.join(FIELDS)}"
-        raise errors.SettingsError(f"network {name}: there is no setting '{key}'{hint}")
-    normal, expects = FIELDS[key]
-    try:
-        return normal(value)
-    except (ValueError, TypeError, AttributeError) as err:
-        raise errors.SettingsError(
-            f"network {name}: '{key}' must be {expects}, found {value!r}"
-        ) from err
+    return container_options.normalized(f"network {name}", given, FIELDS, quoted=True)
 
 
 def current(network: dict[str, Any]) -> dict[str, Any]:
     """Return a network's settings from the output of ``docker network inspect``."""
-    pool: dict[str, Any] = next(iter((network.get("IPAM") or {}).get("Config") or []), {})
-    found = {
-        "driver": network["Driver"],
-        "subnet": pool.get("Subnet"),
-        "gateway": pool.get("Gateway"),
-        "ip_range": pool.get("IPRange"),
-        "options": network.get("Options"),
-        "labels": network.get("Labels"),
-        "internal": network.get("Internal"),
-        "attachable": network.get("Attachable"),
-    }
-    return {key: FIELDS[key][0](value) for key, value in found.items()}
+    return container_options.read(network, FIELDS)
 
 
 def differences(wanted: dict[str, Any], network: dict[str, Any] | None) -> dict[str, Any]:
@@ -89,15 +77,15 @@ def differences(wanted: dict[str, Any], network: dict[str, Any] | None) -> dict[
 
 def body(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Return the body of the request that creates a network with these settings."""
-    places = {"subnet": "Subnet", "gateway": "Gateway", "ip_range": "IPRange"}
-    pool = {places[key]: settings[key] for key in places if settings.get(key)}
+    pool = {place: settings[key] for key, place in _POOL.items() if settings.get(key)}
+    plain = {
+        field.path[0]: settings.get(key, field.normal(None))
+        for key, field in FIELDS.items()
+        if key not in _POOL
+    }
     return {
         "Name": name,
         "CheckDuplicate": True,
-        "Driver": settings.get("driver", "bridge"),
-        "Options": settings.get("options", {}),
-        "Labels": settings.get("labels", {}),
-        "Internal": settings.get("internal", False),
-        "Attachable": settings.get("attachable", False),
+        **plain,
         **({"IPAM": {"Config": [pool]}} if pool else {}),
     }

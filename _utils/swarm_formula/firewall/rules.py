@@ -7,11 +7,11 @@ in the pillar that would lock hosts out. Pure.
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from swarm_formula.core import modes, port_options
 from swarm_formula.core.faults import Fault
-from swarm_formula.core.settings_types import AnySettings, Draft, Mode, Settings
+from swarm_formula.core.settings_types import AnySettings, Draft, Settings
 from swarm_formula.firewall.netfilter import Network, Rules
 
 _BOTH = ("tcp", "udp")
@@ -38,23 +38,27 @@ def _groups(settings: Settings | Draft) -> dict[str, list[Network]]:
 
 
 def _managers_ports(settings: AnySettings) -> set[int]:
-    """Return the ports of this host's manager; its ``host`` option may add ports."""
-    given = settings["manager"]["options"]["host"] or []
+    """Return the ports of this host's manager; the ``host`` option of a container may add some."""
+    mode = modes.of(settings)
+    given = (settings["manager"]["options"]["host"] if mode.standalone else None) or []
     hosts = [given] if isinstance(given, str) else given
     named = [re.search(r":([0-9]+)/?$", one) for one in hosts]
-    return {settings["manager"]["port"], *(int(one[1]) for one in named if one)}
+    return {settings[mode.port_section]["port"], *(int(one[1]) for one in named if one)}
 
 
-def _classic(settings: AnySettings) -> Iterator[tuple[str, int, str]]:
-    if engine := settings["engine"]["port"]:
-        yield "tcp", engine, "managers"
+def _ports(settings: AnySettings) -> Iterator[tuple[str, int, str]]:
+    """Yield the ports of this host, each with its protocol and the group that may reach it."""
+    mode = modes.of(settings)
+    if port := settings["engine"]["port"]:
+        serves = mode.engine_api and settings["is_manager"]
+        yield "tcp", port, "clients" if serves else "managers"
     if settings["is_manager"]:
         for port in sorted(_managers_ports(settings)):
-            yield "tcp", port, "clients"
+            yield "tcp", port, "members" if mode.engine_api else "clients"
     if settings["managed_store"]:
         yield from _consul(settings)
-    if settings["overlay"]:
-        yield from _overlay(port_options.VXLAN)
+    if settings["overlay"] or mode.cluster_overlay:
+        yield from _overlay(settings["builtin"]["data_path_port"] if mode.data_path else None)
 
 
 def _consul(settings: AnySettings) -> Iterator[tuple[str, int, str]]:
@@ -66,31 +70,15 @@ def _consul(settings: AnySettings) -> Iterator[tuple[str, int, str]]:
                 yield protocol, ports[name], "members"
 
 
-def _builtin(settings: AnySettings) -> Iterator[tuple[str, int, str]]:
-    builtin = settings["builtin"]
-    if settings["engine"]["port"]:
-        group = "clients" if settings["is_manager"] else "managers"
-        yield "tcp", settings["engine"]["port"], group
-    if settings["is_manager"]:
-        yield "tcp", builtin["port"], "members"
-    yield from _overlay(builtin["data_path_port"] or port_options.VXLAN)
-
-
-def _overlay(vxlan: int) -> Iterator[tuple[str, int, str]]:
+def _overlay(vxlan: int | None) -> Iterator[tuple[str, int, str]]:
     for protocol in _BOTH:
         yield protocol, port_options.GOSSIP, "members"
-    yield "udp", vxlan, "members"
-
-
-_PORTS: dict[Mode, Callable[[AnySettings], Iterator[tuple[str, int, str]]]] = {
-    "classic": _classic,
-    "builtin": _builtin,
-}
+    yield "udp", vxlan or port_options.VXLAN, "members"
 
 
 def rules(settings: Settings | Draft) -> Rules:
     """Return the rules for the ports of this node's roles: which hosts may reach which port."""
-    return Rules(_groups(settings), list(_PORTS[settings["mode"]](settings)))
+    return Rules(_groups(settings), list(_ports(settings)))
 
 
 # ---- faults in the pillar

@@ -32,10 +32,10 @@ def save(
     said = status.views(master, ours, reports).said
     left = list(ours.holders)
     first: tuple[str, object] | None = None
-    while chosen := member_guard.keeper(reports, said, left, ours.is_builtin):
+    while chosen := member_guard.keeper(reports, said, left, ours.facts):
         answer = _saved(master, chosen, options)
         # In builtin mode, a refusal is about the cluster, and each try stops an engine.
-        if isinstance(answer, dict) or ours.is_builtin:
+        if isinstance(answer, dict) or not ours.facts.standalone:
             return _told(master, chosen, answer)
         first = first or (chosen, answer)
         # Its report does not tell whether its Consul is up.

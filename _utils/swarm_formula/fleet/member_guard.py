@@ -7,7 +7,7 @@ Decide which member the swarm can spare: for good in a removal, or for the time 
 from collections.abc import Collection
 
 from swarm_formula.consul import raft
-from swarm_formula.core import errors
+from swarm_formula.core import errors, modes
 from swarm_formula.fleet import member_nodes
 from swarm_formula.fleet.member_nodes import Heard, Report, Reports, Said
 
@@ -60,7 +60,7 @@ def _only(member: str, what: str) -> str:
     )
 
 
-def keeper(reports: Heard, said: Said, holders: Collection[str], builtin: bool) -> str | None:
+def keeper(reports: Heard, said: Said, holders: Collection[str], mode: modes.Mode) -> str | None:
     """
     Return the member best suited for a backup, ``None`` if no member has the state.
 
@@ -71,7 +71,7 @@ def keeper(reports: Heard, said: Said, holders: Collection[str], builtin: bool) 
     there: dict[str, Report] = {
         name: report for name in holders if isinstance(report := reports.get(name), dict)
     }
-    if not builtin:
+    if mode.standalone:
         return min(there, default=None)
     known = member_nodes.nodes(said)
 

@@ -40,11 +40,6 @@ def nodes(said: Said) -> dict[str, dict[str, Any]]:
     return judge["nodes"] if judge else {}
 
 
-def is_builtin(reports: Reports) -> bool:
-    """Check whether the members use builtin mode."""
-    return any(one.get("mode") == "builtin" for one in reports.values())
-
-
 def authority(reports: Reports) -> str | None:
     """Return the minion that is the CA, according to the reports."""
     return next((one.get("ca") for one in reports.values() if one.get("ca")), None)

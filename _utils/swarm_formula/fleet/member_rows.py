@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from swarm_formula.cluster import node_info
-from swarm_formula.core import normalize
+from swarm_formula.core import modes, normalize
 from swarm_formula.fleet import member_nodes
 from swarm_formula.fleet.member_nodes import Heard, Report, Said
 from swarm_formula.salt import minion_reports
@@ -82,7 +82,7 @@ def _role(member: str, report: Report, node: dict[str, Any] | None, said: Said) 
 def _silence(reports: Heard) -> str:
     """Return why no manager tells about the nodes, by the reports of the members."""
     there = {name: one for name, one in reports.items() if isinstance(one, dict)}
-    if not member_nodes.is_builtin(there):
+    if all(modes.named(one.get("mode")).standalone for one in there.values()):
         return "no manager is primary"
     failed = [
         f"{name} is {state}"

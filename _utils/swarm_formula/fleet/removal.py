@@ -84,7 +84,7 @@ def remove(
         )
     except errors.SwarmError as err:
         return master.refused(err)
-    take_out = _from_cluster if ours.is_builtin else _from_store
+    take_out = _from_store if ours.facts.standalone else _from_cluster
     done = take_out(master, removal, endpoint)
     if "refused" not in done:
         done |= _afterwards(master, removal, endpoint)
@@ -211,7 +211,7 @@ def _made_worthless(master: Master, removal: _Removal, endpoint: str | None) -> 
     speakers = swarm.speakers(others)
     done: dict[str, Any] = {}
     managed = rotation_rules.was_manager(minion, swarm.managers, endpoint, removal.views.said)
-    if swarm.is_builtin:
+    if swarm.facts.join_tokens:
         done["join tokens"] = rotation.rotate_tokens(master, speakers, managed)
     ca = member_nodes.authority(speakers)
     if ca and ca in others:

@@ -26,7 +26,7 @@ def rotate(master: Master, what: str, swarm: str | None = None) -> dict[str, Any
         speakers = ours.speakers(reports)
         ca = member_nodes.authority(speakers) or ""
         kept = renewal.kept_by(master, ca) if ca in there else []
-        kinds = rotation_rules.chosen(what, ours.is_builtin, ca, kept)
+        kinds = rotation_rules.chosen(what, ours.facts, ca, kept)
     except errors.SwarmError as err:
         return master.refused(err)
     done: dict[str, bool | str] = {}
@@ -62,7 +62,7 @@ def _renew_logins(
         return "not rotated: no manager lists the nodes: see salt-run swarm.status"
     told = master.ask(nodes, "state.apply", mods="swarm.registries", queue=True)
     late = [f"{name}: {why}" for name, why in returns.outcomes(told, nodes).items()]
-    if not late and swarm.is_builtin:
+    if not late and not swarm.facts.standalone:
         answer = master.ask_until_done(speakers, "swarm_service.renew_logins")
         late = [] if answer is True else [str(answer)]
     text = "; ".join(late)

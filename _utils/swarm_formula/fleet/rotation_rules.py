@@ -4,7 +4,7 @@ Decide what a rotation replaces, and tell what a removed host can still do. Pure
 
 from collections.abc import Collection
 
-from swarm_formula.core import errors
+from swarm_formula.core import errors, modes
 from swarm_formula.fleet import member_nodes
 from swarm_formula.fleet.member_nodes import Reports, Said
 from swarm_formula.tls import consul_secrets
@@ -24,7 +24,7 @@ _BY_HAND = {
 
 
 def chosen(
-    what: str, builtin: bool, authority: str | None, kept: Collection[str] = ()
+    what: str, mode: modes.Mode, authority: str | None, kept: Collection[str] = ()
 ) -> list[str]:
     """
     Return the kinds to rotate; raise an error if the swarm does not have the named one.
@@ -41,14 +41,14 @@ def chosen(
         kinds = ", ".join((*KINDS, REGISTRY))
         raise errors.SwarmError(f"nothing was rotated: there is no {what!r}, only {kinds} or all")
     has = {
-        "join-token": builtin,
+        "join-token": mode.join_tokens,
         "ca": bool(authority),
         **{kind: kind in kept for kind in (GOSSIP, TOKEN)},
     }
     if what == "all":
         return [kind for kind in KINDS if has[kind]]
     if not has[what]:
-        cure = "" if builtin or what not in _BY_HAND else f". If {_BY_HAND[what]}"
+        cure = f". If {_BY_HAND[what]}" if mode.standalone and what in _BY_HAND else ""
         raise errors.SwarmError(
             f"nothing was rotated: no member that answers reports a swarm with a {what}{cure}"
         )

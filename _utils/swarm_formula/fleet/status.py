@@ -65,6 +65,6 @@ def read(master: Master, swarm: str | None = None) -> Status:
 
 def servers(master: Master, swarm: Swarm, speakers: Reports) -> tuple[set[str], set[str]]:
     """Return the names of the Consul servers that are alive, and of Raft's voters."""
-    if swarm.is_builtin:
+    if not swarm.facts.standalone:
         return set(), set()
     return minion_reports.read_servers(master.ask(speakers, "swarm_consul.status").values())

@@ -7,7 +7,7 @@ Pure.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from swarm_formula.core import errors, member_rules
+from swarm_formula.core import errors, member_rules, modes
 from swarm_formula.fleet.member_nodes import Heard, Report, Said, nodes
 from swarm_formula.fleet.members import has_swarm, joins
 from swarm_formula.salt.minion_reports import hostname, names
@@ -19,7 +19,7 @@ class Swarm(NamedTuple):
     managers: tuple[str, ...]
     members: tuple[str, ...]
     joining: frozenset[str] = frozenset()  # the members that join automatically
-    mode: str = "classic"
+    mode: str = modes.DEFAULT
     servers: tuple[str, ...] = ()  # the Consul servers that the pillars name, if any
 
     @property
@@ -28,14 +28,14 @@ class Swarm(NamedTuple):
         return ",".join(self.managers)
 
     @property
-    def is_builtin(self) -> bool:
-        """Check whether it is a cluster in the engines' swarm mode."""
-        return self.mode == "builtin"
+    def facts(self) -> modes.Mode:
+        """Return the facts of its mode."""
+        return modes.named(self.mode)
 
     @property
     def holders(self) -> tuple[str, ...]:
         """Return the members that have the state of the swarm: managers, or Consul servers."""
-        return self.managers if self.is_builtin else self.servers or self.managers
+        return (self.facts.standalone and self.servers) or self.managers
 
     def speakers(self, reports: Heard, but: str | None = None) -> dict[str, Report]:
         """
@@ -67,7 +67,7 @@ def _ids(found: object) -> set[str]:
 
 
 def _mode(swarm: Mapping[str, Any]) -> str:
-    return str(swarm.get("mode") or "classic")
+    return str(swarm.get("mode") or modes.DEFAULT)
 
 
 def _belongs(minion: str, defined: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -29,7 +29,7 @@ class Minion(NamedTuple):
 
     def mine(self) -> salt_mine.Mine:
         """Return the access to Salt's mine."""
-        return salt_mine.Mine(self.salt, self.opts, self.context)
+        return salt_mine.Mine(self.salt, self.opts)
 
 
 class Host(NamedTuple):

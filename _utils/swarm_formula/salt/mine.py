@@ -2,30 +2,34 @@
 Read and write Salt's mine, and limit which minions may read a value.
 """
 
-import contextlib
 import fnmatch
 import re
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from swarm_formula.core import errors, member_rules, wait
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 
-MASK = "(not shown)"
-_SENDING = "swarm_mine.sending"
 # The type of the targets, and its wildcards.
 TYPE = "pcre"
 _WILD = {"*": ".*", "?": "."}
-# A mine function that only tests whether the master stores mine data; and the seconds to wait.
+# A name in the mine that only tests whether the master stores mine data; and the seconds to wait.
 _ECHO, _PATIENCE = "swarm_echo", 30
-
+# The mine stores what a function returns: this one returns its argument. A function of ours that
+# returned the secrets could be called by others as well.
+_VALUE = "test.outputter"
 
 _FORGETS = (
     "the master does not keep what {me} tells the others: Salt's mine, by which the members of the"
     " swarm learn of each other, does not work. Most often 'minion_data_cache' is False in the"
     " master's configuration: set it to True, which is the default, restart salt-master and apply"
     " again"
+)
+_NO_VALUES = (
+    "this minion cannot write to Salt's mine, because it has no test.outputter: add test to"
+    " 'whitelist_modules' or remove it from 'disable_modules' in the minion's configuration,"
+    " restart salt-minion and apply again"
 )
 
 
@@ -63,13 +67,8 @@ def _literal(part: str) -> str:
 class Mine:
     """Access to the mine of a minion, with the Salt dunders of the calling module."""
 
-    def __init__(
-        self,
-        salt: Salt,
-        opts: Mapping[str, Any],
-        context: MutableMapping[str, Any],
-    ) -> None:
-        self._salt, self._context = salt, context
+    def __init__(self, salt: Salt, opts: Mapping[str, Any]) -> None:
+        self._salt = salt
         self._told: dict[str, object] = {}
         self.masterless = opts.get("file_client") == "local"
 
@@ -93,25 +92,26 @@ class Mine:
         self._told[own] = found.get(own, {}).get(me)
         return found.get(name, {}).get(target)
 
-    def send(self, name: str, function: str, allowed: str | None = None) -> None:
+    def send(self, name: str, value: object, allowed: str | None = None) -> None:
         """
-        Send the return value of a function of this minion to the mine, including secrets.
+        Send a value to the mine.
 
         allowed
             The target of the minions that may read it, see ``target``; ``None``: all minions.
         """
         who = {"allow_tgt": allowed, "allow_tgt_type": TYPE} if allowed else {}
-        if not self.masterless:
-            with self.sending():
-                self._salt["mine.send"](name, mine_function=function, **who)
+        if self.masterless:
+            return
+        if _VALUE not in self._salt:
+            raise errors.SwarmError(_NO_VALUES)
+        # By keyword: Salt takes a positional mapping as keyword arguments of the function.
+        self._salt["mine.send"](name, mine_function=_VALUE, data=value, **who)
 
-    def tell(
-        self, me: str, name: str, value: object, function: str, allowed: str | None = None
-    ) -> None:
-        """Send a function's return value, as ``send`` does, unless the mine has ``value``."""
+    def tell(self, me: str, name: str, value: object, allowed: str | None = None) -> None:
+        """Send a value, as ``send`` does, unless the mine has it."""
         told = self._told[name] if name in self._told else self.get([me], name).get(me)
         if told != value:
-            self.send(name, function, allowed)
+            self.send(name, value, allowed)
 
     def forget(self, name: str) -> None:
         """Delete this minion's value from the mine."""
@@ -122,7 +122,7 @@ class Mine:
         """Raise an error if the master stores no mine data, because waiting for it is useless."""
         if self.masterless:
             return
-        self._salt["mine.send"](_ECHO, mine_function="test.ping")
+        self.send(_ECHO, True)
 
         def probe() -> str | None:
             return None if self.get([me], _ECHO) else _FORGETS.format(me=me)
@@ -132,17 +132,3 @@ class Mine:
         except errors.WaitTimeoutError as err:
             raise errors.SwarmError(_FORGETS.format(me=me)) from err
         self.forget(_ECHO)
-
-    @contextlib.contextmanager
-    def sending(self) -> Iterator[None]:
-        """Let functions that mask their secrets for all other callers return them."""
-        before = self._context.get(_SENDING)
-        self._context[_SENDING] = True
-        try:
-            yield
-        finally:
-            self._context[_SENDING] = before
-
-    def secret(self, value: str) -> str:
-        """Return a secret if it is sent to the mine, and a mask to any other caller."""
-        return value if self._context.get(_SENDING) else MASK

@@ -8,7 +8,7 @@ node another minion has.
 from collections.abc import Iterable, Mapping
 from typing import Any, overload
 
-from swarm_formula.core import errors
+from swarm_formula.core import errors, modes
 
 _REPORT = {
     "mode": str,
@@ -25,7 +25,7 @@ _REPORT = {
     "error": str,
     "availability": str | None,
 }
-_OPTIONAL = {"mode": "classic", "ca": None, "state": "", "error": "", "availability": None}
+_OPTIONAL = {"mode": modes.DEFAULT, "ca": None, "state": "", "error": "", "availability": None}
 _SERVICE = {
     "service": str,
     "mode": str,

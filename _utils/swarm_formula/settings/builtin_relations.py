@@ -16,7 +16,7 @@ _NOT_WITH_SWARM_MODE = {
 }
 
 
-def builtin(settings: Draft) -> Iterator[Fault]:
+def faults(settings: Draft) -> Iterator[Fault]:
     """Refuse settings that swarm mode does not have or take."""
     if settings["overlay"]:
         yield Fault("swarm:overlay", True, "false: swarm mode has overlay networks of its own")
@@ -68,3 +68,14 @@ def _authority(builtin: Builtin) -> Iterator[Fault]:
             " it, with that certificate as `ca`"
         )
         yield Fault("swarm:builtin:signing_ca_key", None, want)
+
+
+def warnings(settings: Draft) -> list[str]:
+    """Return warnings about settings of builtin mode that are allowed but unwise."""
+    builtin = settings["builtin"]
+    if not builtin["cluster"]["autolock"] or builtin["unlock_key"]:
+        return []
+    return [
+        "swarm:builtin:cluster:autolock: without swarm:builtin:unlock_key, a manager that"
+        " was restarted stays locked until somebody unlocks it"
+    ]

@@ -104,7 +104,7 @@ def store(settings: Draft) -> Iterator[Fault]:
         yield Fault("swarm:store", settings["store"], f"{want} too; or swarm:overlay: false")
 
 
-def workloads(settings: Draft) -> Iterator[Fault]:
+def faults(settings: Draft) -> Iterator[Fault]:
     """Refuse what only swarm mode has, and options of services that classic mode cannot keep."""
     for key in ("secrets", "configs", "stacks"):
         if settings[key]:
@@ -116,3 +116,16 @@ def workloads(settings: Draft) -> Iterator[Fault]:
             yield Fault(f"swarm:{key}", list(settings[key]), want)
     for name, options in settings["services"].items():
         yield from kept_options.faults(options, f"swarm:services:{name}")
+
+
+def warnings(settings: Draft) -> list[str]:
+    """Return warnings about settings of classic mode that are allowed but unwise."""
+    found = []
+    if settings["consul"]["gossip_key"] and not settings["tls"]["cert"]:
+        found.append(
+            "swarm:consul:gossip_key has no effect: it is for certificates of your own"
+            " (swarm:tls:cert); the swarm's own CA makes a key, and without TLS there is none"
+        )
+    if settings["manager"]["options"]["replication"] is False:
+        found.append("swarm:manager:options:replication: off: nobody takes over from the manager")
+    return found

@@ -5,31 +5,24 @@ Works on resolved settings (``settings.topology.resolve``). ``settings.warnings`
 combinations that are allowed but unwise.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from swarm_formula.core.faults import Fault
-from swarm_formula.core.settings_types import Draft, Mode
+from swarm_formula.core.settings_types import Draft
 from swarm_formula.daemon import proxy
 from swarm_formula.firewall import rules
 from swarm_formula.settings import (
-    builtin_relations,
     classic_relations,
     engine_relations,
     host_containers,
+    mode_relations,
     network_relations,
     tls_relations,
 )
 
-_Relation = Callable[[Draft], Iterator[Fault]]
-
-_OF_MODE: dict[Mode, _Relation] = {
-    "classic": classic_relations.workloads,
-    "builtin": builtin_relations.builtin,
-}
-
 
 def _of_mode(settings: Draft) -> Iterator[Fault]:
-    yield from _OF_MODE[settings["mode"]](settings)
+    yield from mode_relations.of(settings).faults(settings)
 
 
 # In the order of the faults.

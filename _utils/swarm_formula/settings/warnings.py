@@ -4,12 +4,10 @@ Warn about settings that are allowed but unwise. Pure.
 Works on resolved settings (``settings.topology.resolve``).
 """
 
-from collections.abc import Callable
-
 from swarm_formula.core import modes
-from swarm_formula.core.settings_types import Draft, Mode
+from swarm_formula.core.settings_types import Draft
 from swarm_formula.firewall import rules
-from swarm_formula.settings import tls_relations
+from swarm_formula.settings import mode_relations, tls_relations
 
 
 def warnings(settings: Draft) -> list[str]:
@@ -20,7 +18,7 @@ def warnings(settings: Draft) -> list[str]:
         *_unnamed(settings),
         *_plain_sources(settings),
         *rules.warnings(settings),
-        *_OF_MODE[settings["mode"]](settings),
+        *mode_relations.of(settings).warnings(settings),
     ]
 
 
@@ -54,31 +52,3 @@ def _plain_sources(settings: Draft) -> list[str]:
         and (source := settings[section]["image_source"] or "").startswith("http://")
         and not settings[section]["image_hash"]
     ]
-
-
-def _of_builtin(settings: Draft) -> list[str]:
-    builtin = settings["builtin"]
-    if not builtin["cluster"]["autolock"] or builtin["unlock_key"]:
-        return []
-    return [
-        "swarm:builtin:cluster:autolock: without swarm:builtin:unlock_key, a manager that"
-        " was restarted stays locked until somebody unlocks it"
-    ]
-
-
-def _of_classic(settings: Draft) -> list[str]:
-    found = []
-    if settings["consul"]["gossip_key"] and not settings["tls"]["cert"]:
-        found.append(
-            "swarm:consul:gossip_key has no effect: it is for certificates of your own"
-            " (swarm:tls:cert); the swarm's own CA makes a key, and without TLS there is none"
-        )
-    if settings["manager"]["options"]["replication"] is False:
-        found.append("swarm:manager:options:replication: off: nobody takes over from the manager")
-    return found
-
-
-_OF_MODE: dict[Mode, Callable[[Draft], list[str]]] = {
-    "classic": _of_classic,
-    "builtin": _of_builtin,
-}

@@ -4,14 +4,13 @@ Compare the wanted settings of a container with the actual ones. Pure functions:
 Both sides are normalized to a dictionary with the keys of ``swarm_container.running``.
 """
 
-import difflib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
-from swarm_formula.core import errors, normalize
+from swarm_formula.core import errors, faults, normalize
 
 # Settings that Docker updates in an existing container; all others need a new container.
 IN_PLACE = {"restart_policy", "memory", "cpus"}
@@ -116,6 +115,8 @@ FIELDS = {
 
 # Where a missing image comes from; nothing of it is in a container.
 _OF_IMAGE = {"image_source", "image_hash"}
+# What the state takes besides the settings of the table.
+_OF_STATE = {"image", "timeout", *_OF_IMAGE}
 
 
 def drop_unset(**settings: Any) -> dict[str, Any]:
@@ -128,34 +129,57 @@ def wanted(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     given = {key: value for key, value in drop_unset(**spec).items() if key not in _OF_IMAGE}
     if not isinstance(given.get("image"), str) or not given["image"]:
         raise errors.SettingsError(f"container {name}: it needs an 'image', such as swarm:1.2.9")
-    return {"image": given.pop("image"), **{key: _normal(name, key, given[key]) for key in given}}
+    image = given.pop("image")
+    return {"image": image, **normalized(f"container {name}", given, FIELDS, _OF_STATE)}
 
 
-def _normal(name: str, key: str, value: Any) -> Any:
-    """Return one normalized setting; raise an error if it is unknown or invalid."""
-    if key not in FIELDS:
-        close = difflib.get_close_matches(key, FIELDS, n=1)
-        hint = (
-            f", did you mean '{close[0]}'?" if close else f": there are {', '.join(sorted(FIELDS))}"
-        )
-        raise errors.SettingsError(f"container {name}: there is no setting '{key}'{hint}")
-    try:
-        return FIELDS[key].normal(value)
-    except (ValueError, TypeError, AttributeError, OverflowError) as err:
-        # Environment values may be secret: quote only the formula's own messages ("found ...").
-        raise errors.SettingsError(
-            f"container {name}: '{key}' must be {FIELDS[key].expects}"
-            + (f", {err}" if str(err).startswith("found") else f", found a {type(value).__name__}")
-        ) from err
+def normalized(
+    what: str,
+    given: Mapping[str, Any],
+    fields: Mapping[str, Field],
+    beside: Collection[str] = (),
+    quoted: bool = False,
+) -> dict[str, Any]:
+    """
+    Return normalized settings; raise an error if one is unknown or invalid.
+
+    what
+        The object, for the error.
+
+    beside
+        Keys that a state takes besides those of the table.
+
+    quoted
+        Whether the error may quote values: none is secret.
+    """
+    result = {}
+    for key, value in given.items():
+        if key not in fields:
+            known = sorted({*fields, *beside} - {key})
+            raise errors.SettingsError(str(faults.unknown_key(what, key, known)))
+        try:
+            result[key] = fields[key].normal(value)
+        except (ValueError, TypeError, AttributeError, OverflowError) as err:
+            found = f"found {value!r}" if quoted else f"found a {type(value).__name__}"
+            # The formula's own messages quote no secret.
+            text = err if str(err).startswith("found") else found
+            raise errors.SettingsError(
+                f"{what}: '{key}' must be {fields[key].expects}, {text}"
+            ) from err
+    return result
+
+
+def read(inspected: Mapping[str, Any], fields: Mapping[str, Field]) -> dict[str, Any]:
+    """Return the normalized settings of an object that was inspected."""
+    return {
+        key: field.normal(field.decode(normalize.dig(inspected, field.path)))
+        for key, field in fields.items()
+    }
 
 
 def current(container: Mapping[str, Any]) -> dict[str, Any]:
     """Return the normalized settings of a container from the output of ``docker inspect``."""
-    found = {
-        key: field.normal(field.decode(normalize.dig(container, field.path)))
-        for key, field in FIELDS.items()
-        if key != "mounts"
-    }
+    found = read(container, {key: one for key, one in FIELDS.items() if key != "mounts"})
     host = container.get("HostConfig") or {}
     binds = [*(host.get("Binds") or []), *_binds(host.get("Mounts") or [])]
     return {"image": container.get("Image", ""), **found, "mounts": normalize.mounts(binds)}

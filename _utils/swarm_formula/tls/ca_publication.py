@@ -13,16 +13,16 @@ from swarm_formula.tls import ca_load, ca_record, ca_state
 
 
 def record(minion: Minion) -> dict[str, Any]:
-    """Return the CA's record for the members; its secrets are masked unless the mine asks."""
+    """Return the CA's record for the members, with its secrets."""
     found = ca_record.record(ca_load.require(minion.opts["id"]))
     # Include the members: if the pillar changes them, the record differs and is sent again.
     members = _readers(minion, member_rules.members(minion.settings()))
-    return {**_masked(minion, found, "gossip"), "members": members}
+    return {**found, "members": members}
 
 
 def management(minion: Minion) -> dict[str, Any]:
     """
-    Return Consul's management token, and the minions that may read it; masked as a record.
+    Return Consul's management token, and the minions that may read it.
 
     These are the servers, and the managers: the managers' token follows from it, and the managers
     have it in their copies of the CA anyway.
@@ -30,7 +30,7 @@ def management(minion: Minion) -> dict[str, Any]:
     settings = minion.settings()
     servers = _readers(minion, {**settings["servers"], **settings["managers"]})
     found = ca_record.management(ca_load.require(minion.opts["id"]))
-    return {**_masked(minion, found, ""), "servers": servers}
+    return {**found, "servers": servers}
 
 
 def _readers(minion: Minion, globs: Iterable[str]) -> str:
@@ -39,21 +39,14 @@ def _readers(minion: Minion, globs: Iterable[str]) -> str:
     return salt_mine.target(globs if member_rules.is_among(me, globs) else [*globs, me])
 
 
-def _masked(minion: Minion, found: dict[str, Any], kind: str) -> dict[str, Any]:
-    """Return a record; the values of keys that begin with ``kind`` are secrets."""
-    secret = minion.mine().secret
-    return {key: secret(one) if key.startswith(kind) else one for key, one in found.items()}
-
-
 def tell(minion: Minion, settings: Settings, state: dict[str, Any]) -> None:
     """Publish what the members and the Consul servers have to know of the CA's state."""
     mine, me = minion.mine(), settings["id"]
     wanted = settings["consul"]["acl"] and state.get("acl")
-    with mine.sending():
-        told, token = record(minion), management(minion) if wanted else None
-    mine.tell(me, ca_record.RECORD, told, "swarm_ca.record", told["members"])
+    told, token = record(minion), management(minion) if wanted else None
+    mine.tell(me, ca_record.RECORD, told, told["members"])
     if token:
-        mine.tell(me, ca_record.ACL, token, "swarm_ca.management", token["servers"])
+        mine.tell(me, ca_record.ACL, token, token["servers"])
     elif state.get("acl") and mine.get([me], ca_record.ACL):
         # Remove it from the mine only: the CA keeps it in case ACLs are enabled again.
         mine.forget(ca_record.ACL)

@@ -16,9 +16,6 @@ NAMES = set(modes.MODES)
 ALLOWED = {
     # What a host is and what its pillar wants: both modes, by name, in one sentence.
     "_utils/swarm_formula/engine/mode_guard.py",
-    # The mode of other minions, as the master has it from their pillars and reports.
-    "_utils/swarm_formula/fleet/swarms.py",
-    "_utils/swarm_formula/fleet/member_nodes.py",
 }
 
 

@@ -14,7 +14,7 @@ from _engines.swarm_autojoin import ASK, JOIN, Leaving, Outcome, Queue
 HEALTHY = {"return": True, "success": True}
 ABSENT = {"return": "'swarm_node.joined' is not available.", "success": False}
 MEMBER = {"return": {"swarm_node_|-a_|-a_|-joined": {"result": True, "comment": "ok"}}}
-NO_MEMBER = {"return": {"test_|-this minion is no member_|-x_|-nop": {"result": True}}}
+NO_MEMBER = {"return": {"test_|-this minion is not a member_|-x_|-nop": {"result": True}}}
 FAILED = {
     "return": {
         "swarm_engine_|-a": {"result": False, "comment": "One or more requisite failed: x"},

@@ -3,12 +3,13 @@ import copy
 import pytest
 
 from swarm_formula.cluster import node_info
-from swarm_formula.core import errors
+from swarm_formula.core import errors, modes
 from swarm_formula.fleet import member_guard, member_nodes, member_rows, members
 from swarm_formula.fleet import returns as fleet_returns
 from swarm_formula.salt import minion_reports
 from tests.unit.cluster_api import node as cluster_node
 
+CLASSIC, BUILTIN = modes.MODES["classic"], modes.MODES["builtin"]
 MANAGERS = {"m1": "10.77.0.11", "m2": "10.77.0.12", "m3": "10.77.0.13"}
 
 
@@ -230,26 +231,26 @@ def cluster(**statuses):
 )
 def test_backup_is_made_where_it_costs_the_least(statuses, keeper):
     reports = {f"m{number}": builtin(number) for number in (1, 2, 3)} | {"m4": builtin(4, False)}
-    assert member_guard.keeper(reports, cluster(**statuses), MANAGERS, True) == keeper
+    assert member_guard.keeper(reports, cluster(**statuses), MANAGERS, BUILTIN) == keeper
 
 
 def test_worker_that_claims_to_lead_makes_no_backup():
     reports = {"m1": builtin(1), "a0": builtin(4)}
     heard = cluster(m1="Ready")
     heard["a0"] = heard["m1"]
-    assert member_guard.keeper(reports, heard, MANAGERS, True) == "m1"
+    assert member_guard.keeper(reports, heard, MANAGERS, BUILTIN) == "m1"
 
 
 def test_manager_whose_minion_does_not_answer_makes_no_backup():
     reports = {"m1": builtin(1), "m2": "not available", "m3": builtin(3)}
     heard = cluster(m1="Ready", m2="Ready", m3="Ready")
-    assert member_guard.keeper(reports, heard, MANAGERS, True) == "m3"
+    assert member_guard.keeper(reports, heard, MANAGERS, BUILTIN) == "m3"
 
 
 def test_snapshot_is_made_on_a_server():
     reports = {"m4": report(4), "m2": report(2), "m1": "not available", "a0": report(3)}
-    assert member_guard.keeper(reports, {}, MANAGERS, False) == "m2"
-    assert member_guard.keeper({"m4": report(4)}, {}, MANAGERS, False) is None
+    assert member_guard.keeper(reports, {}, MANAGERS, CLASSIC) == "m2"
+    assert member_guard.keeper({"m4": report(4)}, {}, MANAGERS, CLASSIC) is None
 
 
 @pytest.mark.parametrize(

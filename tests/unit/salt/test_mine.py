@@ -1,13 +1,15 @@
-"""Who may read what: targets for Salt's mine."""
+"""What is sent to Salt's mine, and who may read it."""
 
 import fnmatch
 import re
 
 import pytest
+import salt.modules.mine
+import salt.modules.test
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm_formula.core import member_rules
+from swarm_formula.core import errors, member_rules
 from swarm_formula.salt import mine
 from tests.unit.pillars import BUILTIN, settings_of
 
@@ -44,3 +46,38 @@ def test_secrets_go_to_members_and_to_nobody_else(pillar):
     for minion in ("m1", "m2", "m4", "m9", "web-1", "xweb-1"):
         may_read = bool(re.match(mine.members(settings), minion))
         assert may_read is member_rules.is_member(minion, settings), minion
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """Return a ``__salt__`` with Salt's own ``mine.send``, and what that stores."""
+    stored = {}
+    functions = {
+        "mine.send": salt.modules.mine.send,
+        "test.outputter": salt.modules.test.outputter,
+    }
+    monkeypatch.setattr(salt.modules.mine, "__salt__", functions, raising=False)
+    monkeypatch.setattr(salt.modules.mine, "_mine_store", stored.update)
+    return functions, stored
+
+
+@pytest.mark.parametrize("value", [{"token": "s3cret", "data": 1}, "s3cret", ["s3cret"], True])
+def test_salt_stores_the_value_as_it_is_and_logs_none_of_it(loaded, caplog, value):
+    functions, stored = loaded
+    with caplog.at_level(1):
+        mine.Mine(functions, {}).send("all", value)
+        mine.Mine(functions, {}).send("some", value, "(?:m1)$")
+    assert stored["all"] == value
+    some = stored["some"]
+    assert (some["allow_tgt"], some["allow_tgt_type"]) == ("(?:m1)$", "pcre")
+    assert next(one for key, one in some.items() if not key.startswith("allow_tgt")) == value
+    assert "s3cret" not in caplog.text
+
+
+def test_minion_that_cannot_send_values_says_what_to_allow(loaded):
+    """``mine.send`` would only log it, and the other nodes would wait for the value."""
+    functions, stored = loaded
+    del functions["test.outputter"]
+    with pytest.raises(errors.SwarmError, match="add test to 'whitelist_modules'"):
+        mine.Mine(functions, {}).send("all", "value")
+    assert stored == {}

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm_formula.core import errors
+from swarm_formula.core import errors, modes
 from swarm_formula.fleet import member_guard, member_nodes, member_rows, swarms
 from swarm_formula.fleet import views as fleet_views
 from swarm_formula.salt import minion_reports
@@ -112,8 +112,8 @@ def test_nothing_that_a_minion_reports_breaks_a_status(keys, heard):
         rows = member_rows.rows(list(reports), reports, one, "", problems)
         assert len(member_rows.table(rows).splitlines()) == len(rows) + 1
         member_rows.to_join(rows, reports)
-        member_guard.keeper(reports, one, list(reports), True)
-        member_guard.keeper(reports, one, list(reports), False)
+        member_guard.keeper(reports, one, list(reports), modes.MODES["builtin"])
+        member_guard.keeper(reports, one, list(reports), modes.MODES["classic"])
         swarms.knowing({swarms.Swarm((), ()): one}, "m1")
 
 

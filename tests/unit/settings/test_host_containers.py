@@ -2,12 +2,9 @@
 Containers that single nodes run beside the swarm.
 """
 
-import inspect
-
 import pytest
 
 from _modules import swarm_container
-from _states import swarm_container as swarm_container_state
 from swarm_formula.settings import host_containers, parse
 from swarm_formula.spec import option_table
 from tests.unit.execution import mocked
@@ -78,8 +75,3 @@ def test_all_of_a_node_are_applied_and_none_if_one_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="no"):
         swarm_container.apply_all()
     assert {test for _, test, _ in calls} == {True}
-
-
-def test_state_takes_every_option_that_the_pillar_takes():
-    taken = set(inspect.signature(swarm_container_state.running).parameters)
-    assert host_containers.OPTIONS.keys() - {"nodes"} <= taken

@@ -15,6 +15,7 @@ from swarm_formula.core import errors, host_files, wait
 from swarm_formula.tls import (
     ca_copy_exchange,
     ca_copy_store,
+    ca_publication,
     ca_record,
     ca_removal,
     ca_state,
@@ -311,7 +312,7 @@ def test_ca_that_moves_back_does_not_go_on_with_its_old_state(hosts):
     assert ("m1", "swarm_ca") not in hosts.mine, "members would read it as soon as it is the CA"
     hosts.pillar = PILLAR
     hosts.on("m1")
-    for function in (lambda: swarm_ca.apply(test=True), swarm_ca.apply, swarm_ca.record):
+    for function in (lambda: swarm_ca.apply(test=True), swarm_ca.apply, swarm_ca.certificate):
         with pytest.raises(errors.SwarmError, match=r"older than its copy .*m2 meanwhile"):
             function()
     assert ("m1", "swarm_ca") not in hosts.mine
@@ -414,7 +415,11 @@ def test_ca_that_is_no_member_knows_what_it_has_published(hosts):
     hosts.pillar = {**PILLAR, "nodes": {}, "tls": {"ca": "m4"}, "consul": {"acl": True}}
     hosts.on("m4")
     ca_state.save(known)
-    for readers in (swarm_ca.record()["members"], swarm_ca.management()["servers"]):
+    minion = swarm_ca._minion()
+    for readers in (
+        ca_publication.record(minion)["members"],
+        ca_publication.management(minion)["servers"],
+    ):
         who = [one for one in (*ALL, "m5", "m44") if re.match(readers, one)]
         assert who == ["m1", "m2", "m3", "m4"]
 
