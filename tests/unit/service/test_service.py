@@ -51,10 +51,10 @@ class Host:
             salt |= {f"{name}.planned": lambda name=name: self.modules[name].planned()}
             monkeypatch.setattr(module, "__salt__", salt, raising=False)
             monkeypatch.setattr(module, "__context__", self.context, raising=False)
+            monkeypatch.setattr(module, "__opts__", {}, raising=False)
             monkeypatch.setattr(module, "__pillar__", {"swarm": self.pillar}, raising=False)
             if hasattr(module, "_client"):
                 monkeypatch.setattr(module, "_client", self.api.connect)
-        monkeypatch.setattr(self.modules["swarm_service"], "__opts__", {}, raising=False)
         monkeypatch.setattr(swarm_api, "connect", self.api.connect)
         monkeypatch.setattr(swarm_api, "swarm", lambda _: {"NodeID": "id-m1"})
         monkeypatch.setattr(membership, "manager", lambda _: self.manager)
