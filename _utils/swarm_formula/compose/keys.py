@@ -142,7 +142,7 @@ IGNORED_IN_CLASSIC = {
 }
 REFUSED_IN_CLASSIC = {
     **REFUSED,
-    **dict.fromkeys(IGNORED.keys() - IGNORED_IN_CLASSIC.keys(), _OF_CONTAINERS),
+    **{key: _OF_CONTAINERS for key in IGNORED if key not in IGNORED_IN_CLASSIC},
     "network_mode": "a network, or {host: {external: true, name: host}} in `networks`",
     "platform": "deploy.placement.constraints with a label of the nodes",
     "shm_size": "a volume of type tmpfs at /dev/shm",

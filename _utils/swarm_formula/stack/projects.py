@@ -10,6 +10,7 @@ from typing import Any
 
 from swarm_formula.classic import service_plan, services
 from swarm_formula.classic.services import Run
+from swarm_formula.cluster import swarm_api
 from swarm_formula.compose.file import Stack
 from swarm_formula.compose.target import MARK
 from swarm_formula.core import errors, wait
@@ -35,15 +36,17 @@ def promised(stacks: list[Stack]) -> dict[str, dict[str, Any]]:
 
 class Projects:
     """
-    The stacks of a swarm, as its managers see it before anything is changed.
+    The stacks of a swarm before anything is changed.
 
-    Networks are changed through ``swarm_network``, which knows the store.
+    Containers are those that the managers know. Networks are those of this host's engine, which
+    reads the store: managers hear late of a network that went. ``swarm_network`` changes them.
     """
 
     def __init__(self, client: Any, salt: Salt, run: Run) -> None:
         self.client, self.salt, self.run = client, salt, run
         self.listed = service_plan.look(client)
-        self.networks = _networks(client)
+        with swarm_api.connect(salt) as engine:
+            self.networks = _networks(engine)
 
     def deploy(self, wanted: list[Wanted]) -> dict[str, dict[str, Any]]:
         """
@@ -52,7 +55,8 @@ class Projects:
         Nothing is changed if one is refused. The result is ``{stack: {kind: {name: ...}}}``.
         """
         stacks = [one.stack for one in wanted]
-        option_table.refuse([fault for one in stacks for fault in self._strangers(one)], True)
+        strangers = [fault for one in stacks for fault in self._strangers(one)]
+        option_table.refuse([*dict.fromkeys(strangers)], unchanged=True)
         found = {
             name: service_plan.whole(self.client, name, options, self.listed)
             for one in stacks
@@ -101,9 +105,8 @@ class Projects:
             elif one.service in stack.services and one.project != stack.name:
                 text = f"service {one.service} of {_owner(one.project)}"
                 yield Fault(f"{path}:services", text, want)
-        for name in sorted(stack.networks.keys() & self.networks.keys()):
-            owner = self.networks[name].get(MARK, "")
-            if owner != stack.name:
+        for name, owner in self.networks:
+            if name in stack.networks and owner != stack.name:
                 text = f"network {name} of {_owner(owner)}"
                 yield Fault(f"{path}:networks", text, f"`external: true`, {want}")
 
@@ -120,10 +123,10 @@ class Projects:
             self._wait_for(names)
 
     def _wait_for(self, networks: Iterable[str]) -> None:
-        """Wait until the manager has heard of networks: an engine has made them, not itself."""
+        """Wait until the manager has heard of networks that this host's engine has made."""
 
         def probe() -> str | None:
-            missing = sorted(set(networks) - _networks(self.client).keys())
+            missing = sorted(set(networks) - {name for name, _ in _networks(self.client)})
             return (
                 f"the manager does not see the networks {', '.join(missing)}" if missing else None
             )
@@ -147,9 +150,7 @@ class Projects:
         """Remove networks of a stack that no other container uses; return those that stay."""
         own = {name for name, one in self.listed.items() if one.service and one.project == stack}
         left = []
-        for name, labels in sorted(self.networks.items()):
-            if labels.get(MARK) != stack or name in kept:
-                continue
+        for name in sorted({name for name, owner in self.networks if owner == stack} - kept):
             network = self.salt["swarm_network.get"](name)
             if used := sorted(set(network["users"] if network else ()) - own):
                 left.append(f"{name} is used by {', '.join(used)}")
@@ -160,11 +161,9 @@ class Projects:
         return left
 
 
-def _networks(client: Any) -> dict[str, dict[str, str]]:
-    """Return the labels of all networks that span hosts, by their names."""
-    return {
-        one["Name"]: one.get("Labels") or {} for one in client.networks() if "/" not in one["Name"]
-    }
+def _networks(client: Any) -> list[tuple[str, str]]:
+    """Return the names of all networks, each with its stack; empty if it belongs to none."""
+    return [(one["Name"], (one.get("Labels") or {}).get(MARK, "")) for one in client.networks()]
 
 
 def _owner(stack: str) -> str:

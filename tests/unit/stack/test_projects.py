@@ -2,12 +2,15 @@
 Stacks in classic mode: what a compose file becomes, and what docker-compose and others keep.
 """
 
+import contextlib
 import copy
+from types import SimpleNamespace
 
 import pytest
 
 from _modules import swarm_stack
 from swarm_formula.classic import services
+from swarm_formula.cluster import swarm_api
 from swarm_formula.compose.target import MARK
 from swarm_formula.core import errors
 from swarm_formula.docker import engine_api, network_spec
@@ -49,7 +52,7 @@ class Host:
 
     def __init__(self, monkeypatch, minion="m1"):
         self.api = Swarm().patch(monkeypatch)
-        self.networks, self.users = {}, {}
+        self.networks, self.users, self.local = {}, {}, ["bridge"]
         self.roles = {"m1": PRIMARY, "m2": REPLICA, "m3": {"error": "no connection"}}
         self.minion, self.file = node(minion), copy.deepcopy(FILE)
         self.salt = mocked(
@@ -63,7 +66,15 @@ class Host:
         for name, one in (("salt", self.salt), ("opts", {}), ("context", {})):
             monkeypatch.setattr(swarm_stack, f"__{name}__", one, raising=False)
         monkeypatch.setattr(engine_api, "connect", self.api.connect)
+        monkeypatch.setattr(swarm_api, "connect", lambda _: self.engine())
         self.pillar()
+
+    @contextlib.contextmanager
+    def engine(self):
+        """Yield a client of the host's engine, which has networks of its own as well."""
+        shared = [one for one in self.api.networks() if "/" not in one["Name"]]
+        local = [{"Name": name, "Labels": {}} for name in self.local]
+        yield SimpleNamespace(networks=lambda: local + shared)
 
     def pillar(self, tag="1", prune=False, **more):
         stack = {"content": self.file, "environment": {"TAG": tag}, "prune": prune, "timeout": 30}
@@ -266,9 +277,14 @@ def test_network_of_docker_compose_is_not_taken_over(host):
     assert "shop_front" in host.api.networks_
 
 
+def test_network_of_one_host_with_the_same_name_is_not_replaced(host):
+    host.local.append("shop_default")
+    assert "found 'network shop_default of no stack'" in host.refused()
+
+
 def test_service_of_the_formula_that_belongs_to_no_stack_is_not_taken_over(host):
-    services.apply(host.api, {"shop_web": options(image="a")}, services.Run(30))
-    assert "found 'service shop_web of no stack'" in host.refused()
+    services.apply(host.api, {"shop_web": options(image="a", replicas=2)}, services.Run(30))
+    assert host.refused().count("found 'service shop_web of no stack'") == 1
     assert swarm_stack.remove("shop") == {}
 
 
