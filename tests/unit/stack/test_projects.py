@@ -14,6 +14,7 @@ from swarm_formula.cluster import swarm_api
 from swarm_formula.compose.target import MARK
 from swarm_formula.core import errors
 from swarm_formula.docker import engine_api, network_spec
+from swarm_formula.salt import dry_run
 from tests.unit.classic_api import Swarm, options
 from tests.unit.execution import mocked
 from tests.unit.pillars import VALID, node, settings_of
@@ -53,6 +54,7 @@ class Host:
     def __init__(self, monkeypatch, minion="m1"):
         self.api = Swarm().patch(monkeypatch)
         self.networks, self.users, self.local = {}, {}, ["bridge"]
+        self.heard, self.limits, self.context = True, [], {}
         self.roles = {"m1": PRIMARY, "m2": REPLICA, "m3": {"error": "no connection"}}
         self.minion, self.file = node(minion), copy.deepcopy(FILE)
         self.salt = mocked(
@@ -63,11 +65,15 @@ class Host:
             swarm_network__get=self._get,
             swarm_network__remove=self._remove,
         )
-        for name, one in (("salt", self.salt), ("opts", {}), ("context", {})):
+        for name, one in (("salt", self.salt), ("opts", {}), ("context", self.context)):
             monkeypatch.setattr(swarm_stack, f"__{name}__", one, raising=False)
-        monkeypatch.setattr(engine_api, "connect", self.api.connect)
+        monkeypatch.setattr(engine_api, "connect", self._connect)
         monkeypatch.setattr(swarm_api, "connect", lambda _: self.engine())
         self.pillar()
+
+    def _connect(self, _url, timeout, _what, _tls):
+        self.limits.append(timeout)
+        return self.api.connect()
 
     @contextlib.contextmanager
     def engine(self):
@@ -88,7 +94,7 @@ class Host:
             return {}
         if not test:
             self.networks[name] = wanted
-            self.api.networks_.add(name)
+            self.api.networks_ |= {name} if self.heard else set()
             self.api.network_labels[name] = wanted["labels"]
         return network_spec.differences(wanted, None)
 
@@ -247,7 +253,9 @@ def test_stack_is_removed_with_all_it_has_and_nothing_of_others(host):
     host.run()
     services.apply(host.api, {"shop_like": options(image="a")}, services.Run(30))
     host.api.run("shop_tool", "tool", Labels={PROJECT: "shop", "com.docker.compose.oneoff": "True"})
+    assert host.run() == {}
     promised = swarm_stack.remove("shop", test=True)
+    assert dry_run.noted(host.context, True).gone == {"shop_web", "shop_db"}
     assert set(host.api.there()) >= CONTAINERS
     assert swarm_stack.remove("shop") == promised
     assert {kind: set(one) for kind, one in promised.items()} == {
@@ -311,9 +319,49 @@ def test_stack_that_does_not_run_fails_and_tells_what_was_changed(host):
     assert set(error.value.changes["shop"]["networks"]) == {"shop_front", "shop_default"}
 
 
+def test_no_container_is_created_before_the_manager_knows_its_network(host):
+    host.heard = False
+    with pytest.raises(errors.RolloutError, match="does not see the networks shop_d") as error:
+        swarm_stack.apply_all()
+    assert set(error.value.changes["shop"]) == {"networks"}
+    assert host.api.written == []
+
+
+def test_dry_run_counts_with_the_networks_of_the_pillar(host):
+    host.file["networks"]["front"] = {"external": True, "name": "back"}
+    host.pillar(networks={"back": {"driver": "overlay"}})
+    assert swarm_stack.apply_all(test=True)["shop"]["services"]
+    assert "found 'back'; right would be one that the swarm has" in host.refused()
+
+
+def test_node_that_does_not_answer_is_told(host):
+    host.run()
+    host.api.down.add(host.api.box("shop_db.1").engine)
+    assert "whose engine does not answer the managers" in host.refused(errors.RolloutError)
+
+
+def test_manager_may_take_as_long_as_the_longest_timeout(host):
+    for timeout in (600, 1):
+        content = {"services": {"a": {"image": "a"}}}
+        swarm_stack.apply("st", {"content": content, "timeout": timeout})
+    assert host.limits == [600, host.settings["timeout"]]
+
+
+def test_dry_run_tells_of_a_service_that_does_not_run_if_nothing_else_is_to_do(host):
+    host.run(prune=True)
+    host.api.health["db"] = "starting"
+    with pytest.raises(errors.WaitTimeoutError, match=r"shop_db\.1 on m. is starting"):
+        swarm_stack.apply_all(test=True)
+    del host.file["services"]["web"]
+    host.pillar(prune=True)
+    assert set(swarm_stack.apply_all(test=True)["shop"]["services"]) == {"shop_web"}
+    assert dry_run.noted(host.context, True).gone == {"shop_web"}
+
+
 def test_first_manager_promises_on_bare_hosts_what_will_be_made(host):
     host.roles = SILENT
     promised = swarm_stack.apply_all(test=True)
+    assert dry_run.noted(host.context, True).networks == {"shop_front", "shop_default"}
     assert host.api.written == []
     host.roles = {"m1": PRIMARY}
     assert swarm_stack.apply_all() == promised
