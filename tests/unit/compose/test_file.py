@@ -92,6 +92,16 @@ def plain(value, key=""):
     return value
 
 
+def respell(mounts, ports):
+    """Take the last slash off folders, and fill in what Docker makes of a port."""
+    for mount in mounts:
+        if mount["Type"] == "bind" and mount["Source"] != "/":
+            mount["Source"] = mount["Source"].rstrip("/")
+    for port in ports:
+        for key, default in (("Protocol", "tcp"), ("PublishMode", "ingress")):
+            port.setdefault(key, default)
+
+
 def comparable(body):
     """Return the spec of a service with one spelling of what has several."""
     body = copy.deepcopy(body)
@@ -104,6 +114,7 @@ def comparable(body):
     if placement := task.get("Placement"):
         found = placement.get("Constraints") or []
         placement["Constraints"] = [one.replace(" ", "") for one in found]
+    respell(container.get("Mounts") or [], body.get("EndpointSpec", {}).get("Ports") or [])
     if "Replicated" in mode:
         # What Docker makes of none.
         mode["Replicated"].setdefault("Replicas", 1)

@@ -268,10 +268,13 @@ def test_files_that_people_write_are_deployed_and_then_nothing_changes(host, nam
     shutil.copytree(test_file.FOLDER, folder)
     path = folder / f"{name}.yml"
     path.write_text(path.read_text().replace("/srv/token", f"{folder}/nginx.conf"))
-    for kind, names in (("secrets", ["shared", "app-own-3"]), ("configs", ["site"])):
+    for kind, names in (
+        ("secrets", ["shared", "app-own-3", "forge-token-2"]),
+        ("configs", ["site"]),
+    ):
         for one in names:
             host.api.files[kind][one] = {"ID": f"id-{one}", "Spec": {"Name": one}}
-    for one in ("public", "legacy-net", "host"):
+    for one in ("public", "legacy-net", "storage-net", "host"):
         host.api.networks_[f"id-{one}"] = {"Id": f"id-{one}", "Name": one, "Scope": "swarm"}
     options = {"source": str(path), "environment": test_file.ENVIRONMENT}
     wanted = [file.given({}, "st", file.parsed("st", options), STACK)]
