@@ -67,8 +67,9 @@ def conflicts(given: Mapping[str, Any], path: str) -> Iterator[Fault]:
 def _content_faults(
     name: str, given: Mapping[str, Any], path: str, target: Target
 ) -> Iterator[Fault]:
-    source = Source(given["content"], given.get("environment") or {}, lambda _: b"", "", target)
-    yield from file.read(name, source._replace(where=f"{path}:content"))[1]
+    variables, where = given.get("environment") or {}, f"{path}:content"
+    source = Source(given["content"], variables, lambda _: b"", where, target)
+    yield from file.read(name, source)[1]
 
 
 def classic_faults(name: str, given: Mapping[str, Any], path: str) -> Iterator[Fault]:
