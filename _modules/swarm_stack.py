@@ -1,29 +1,31 @@
 """
-Inspect and manage the stacks of a cluster in builtin mode: what compose files describe.
+Inspect and manage the stacks of a cluster: what compose files describe.
 
-Only the leader of the cluster changes them. On other nodes, functions that change something do
-nothing and return ``None``.
+Only the leader of the cluster changes them; in classic mode, the host whose manager is the primary.
+On other nodes, functions that change something do nothing and return ``None``.
 """
 
-from swarm_formula.cluster import leading, swarm_api
-from swarm_formula.salt import dry_run
-from swarm_formula.service import apply as service_apply
-from swarm_formula.spec import option_table
-from swarm_formula.stack import changes as stack_changes
-from swarm_formula.stack import file, objects
-from swarm_formula.stack import stacks as stack_stacks
+from swarm_formula.modes import verbs
+from swarm_formula.salt import execution
+from swarm_formula.stack import reading
 
 __virtualname__ = "swarm_stack"
-
-_WARNINGS, _IGNORED = "swarm_stack.warnings", "swarm_stack.ignored"
 
 
 def __virtual__():
     return __virtualname__
 
 
-def _client():
-    return swarm_api.connect(__salt__)
+def _settings():
+    return __salt__["swarm_settings.get"]()
+
+
+def _minion():
+    return execution.Minion(__salt__, __opts__, __context__)
+
+
+def _stacks():
+    return verbs.of(_settings()).stacks
 
 
 def apply(name, spec, test=False):
@@ -45,8 +47,7 @@ def apply(name, spec, test=False):
     test
         Change nothing.
     """
-    options = file.parsed(name, spec)
-    changes = _apply({name: options}, lambda: dry_run.noted(__context__, test), test)
+    changes = _stacks().apply_one(_minion(), name, spec, test)
     return None if changes is None else changes.get(name, {})
 
 
@@ -60,52 +61,8 @@ def apply_all(test=False):
 
         salt m1 swarm_stack.apply_all test=True
     """
-    stacks = __salt__["swarm_settings.get"]()["stacks"]
-    if not stacks:
-        return {}
-    return _apply(stacks, lambda: service_apply.pending(__salt__, __context__, test), test)
-
-
-def _apply(stacks, find_pending, test):
-    who = leading.role(__salt__, test)
-    if who == leading.IDLE:
-        return None
-    pending = find_pending()
-    if who == leading.LEADS:
-        changes = _deploy(stacks, pending, test)
-    else:
-        found = [one.stack for one in _given(stacks)]
-        changes = stack_changes.promised(found, pending.versions)
-    return _noted(changes, test)
-
-
-def _noted(changes, test):
-    """Note what a dry run would make and remove, for its later states."""
-    for kinds in changes.values() if test else ():
-        for kind, found in kinds.items():
-            dry_run.note(__context__, kind, found)
-    return changes
-
-
-def _given(stacks):
-    """Return stacks with their contents, and keep what they ignore for the states."""
-    wanted = [file.given(__salt__, name, one) for name, one in stacks.items()]
-    settings = __salt__["swarm_settings.get"]()
-    option_table.refuse(objects.collisions([one.stack for one in wanted], settings))
-    for one in wanted:
-        if one.stack.ignored:
-            text = f"stack {one.stack.name} ignores {', '.join(one.stack.ignored)}"
-            __context__.setdefault(_IGNORED, []).append(text)
-    return wanted
-
-
-def _deploy(stacks, pending, test):
-    timeout = __salt__["swarm_settings.get"]()["timeout"]
-    warn = service_apply.noting(__context__, _WARNINGS)
-    run = service_apply.Run(timeout, pending, test, warn)
-    wanted = _given(stacks)
-    with _client() as client:
-        return stack_stacks.deploy(client, wanted, run)
+    wanted = _settings()["stacks"]
+    return _stacks().apply(_minion(), wanted, test) if wanted else {}
 
 
 def complaints():
@@ -118,7 +75,7 @@ def complaints():
 
         salt m1 swarm_stack.complaints
     """
-    return __context__.pop(_WARNINGS, [])
+    return __context__.pop(reading.WARNINGS, [])
 
 
 def ignored():
@@ -131,14 +88,15 @@ def ignored():
 
         salt m1 swarm_stack.ignored
     """
-    return __context__.pop(_IGNORED, [])
+    return __context__.pop(reading.IGNORED, [])
 
 
 def remove(name, test=False):
     """
     Remove all services, networks, secrets and configs of a stack, and wait; return what changed.
 
-    What ``docker stack deploy`` has made is removed as well. Volumes stay, with their data.
+    In builtin mode, what ``docker stack deploy`` has made is removed as well; in classic mode, what
+    docker-compose has made stays. Volumes stay, with their data.
 
     CLI Example:
 
@@ -152,9 +110,4 @@ def remove(name, test=False):
     test
         Change nothing.
     """
-    who = leading.role(__salt__, test)
-    if who != leading.LEADS:
-        return None if who == leading.IDLE else {}
-    timeout = __salt__["swarm_settings.get"]()["timeout"]
-    with _client() as client:
-        return _noted({name: stack_stacks.remove(client, name, timeout, test)}, test)[name]
+    return _stacks().remove(_minion(), name, test)

@@ -1,5 +1,6 @@
 """
-Manage the stacks of a cluster in builtin mode. Only the leader of the cluster acts.
+Manage the stacks of a cluster. Only its leader acts; in classic mode, the host whose manager is the
+primary.
 """
 
 from salt.utils.args import clean_kwargs
@@ -20,7 +21,7 @@ def deployed(name, **options):
     Ensure a stack is as its compose file says, and that its services run.
 
     The state succeeds and fails as ``swarm_service.present`` does. Its comment tells what the file
-    has that swarm mode ignores.
+    has that is ignored.
 
     .. code-block:: yaml
 

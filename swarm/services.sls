@@ -1,5 +1,5 @@
 {#- Secrets, configs, services and stacks that pillar names. The leader sees to them. In classic
-    mode, there are only services, and the host of the primary manager sees to them. #}
+    mode, there are only services and stacks, and the host of the primary manager sees to them. #}
 {%- from "swarm/mode.jinja" import mode, files, images, stacks with context %}
 include:
   - swarm.networks

@@ -813,10 +813,22 @@ WRONG = [
         "2 or more",
     ),
     Wrong(
-        "stacks in classic mode",
-        {"stacks": {"shop": {"source": "salt://shop.yml"}}},
-        "swarm:stacks",
-        "no such key with mode: classic: the managers of standalone Swarm place single",
+        "stack in classic mode with a key that only docker-compose keeps",
+        {"stacks": {"shop": {"content": {"services": {"a": {"image": "a", "ipc": "host"}}}}}},
+        "swarm:stacks:shop:content:services:a:ipc",
+        "swarm:containers, or docker-compose against the managers",
+    ),
+    Wrong(
+        "stack in classic mode whose digests are to be resolved",
+        {"stacks": {"shop": {"source": "salt://shop.yml", "resolve": "always"}}},
+        "swarm:stacks:shop:resolve",
+        "never: nodes pull the name as it is",
+    ),
+    Wrong(
+        "stack in classic mode that docker-compose would not find",
+        {"stacks": {"Shop": {"source": "salt://shop.yml"}}},
+        "swarm:stacks:Shop",
+        "a name in lower case",
     ),
     Wrong(
         "stack with an unknown option",

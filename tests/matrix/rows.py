@@ -696,7 +696,11 @@ ROWS = (
             modes=BUILTIN,
         ),
         _later({"matrix": {"source": "/root/no.yml"}}, "stack matrix", modes=BUILTIN),
-        _refused({"matrix": {"source": "/root/no.yml"}}, "swarm:stacks", modes=CLASSIC),
+        _refused(
+            {"matrix": {"source": "/root/no.yml", "resolve": "always"}},
+            "swarm:stacks:matrix:resolve",
+            modes=CLASSIC,
+        ),
     ),
     # --- what is left
     _row("autojoin:enabled", False),

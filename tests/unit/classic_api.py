@@ -51,6 +51,7 @@ class Swarm(Clock):
         self.down, self.pending = set(), []
         self.boxes, self.written, self.headers, self.reads = [], [], [], 0
         self.networks_ = {"backend", "front", "m1/bridge"}
+        self.network_labels = {}
         self.missing = {"bad"}  # images that are not to be had
         self.drops = set()  # keys that engines do not keep
         self.refusals = {}  # (name, image) of a container: error of its start
@@ -141,7 +142,8 @@ class Swarm(Clock):
         return f"the last words of {self.box(which).image}".encode()
 
     def networks(self):
-        return [{"Name": one} for one in sorted(self.networks_)]
+        labels = self.network_labels
+        return [{"Name": one, "Labels": labels.get(one)} for one in sorted(self.networks_)]
 
     def info(self):
         status = [["Role", "primary"]]
@@ -227,7 +229,8 @@ class Swarm(Clock):
 
     def run(self, name, image, **body):
         """Create and start a container as a user does."""
-        self.post(self, f"/containers/create?name={name}", {"Image": image, "HostConfig": {}})
+        body = {"Image": image, "HostConfig": {}, **body}
+        self.post(self, f"/containers/create?name={name}", body)
         self.start(name)
         self.written.clear()
 

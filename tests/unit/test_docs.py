@@ -153,6 +153,13 @@ def test_paper_has_every_key_of_a_mount():
     assert {one for line in lines for one in code(line.split("|")[1])} == set(service_mounts.FIELDS)
 
 
+OF_CLASSIC = {
+    key: reason
+    for key, reason in compose_keys.REFUSED_IN_CLASSIC.items()
+    if key not in compose_keys.REFUSED
+}
+
+
 def reasons(table):
     """Return the rows of the paper's table for keys and their reasons."""
     found: dict = {}
@@ -167,6 +174,7 @@ def reasons(table):
         ("What a stack ignores", compose_keys.IGNORED),
         ("What a stack refuses", compose_keys.REFUSED),
         ("What classic mode refuses", kept_options.REFUSED),
+        ("Stacks in classic mode", {**compose_keys.IGNORED_IN_CLASSIC, **OF_CLASSIC}),
     ],
 )
 def test_paper_on_workloads_has_every_key_that_is_not_kept(title, table):

@@ -264,6 +264,7 @@ SOME = {"services": {"web": {"image": "a"}}}
         (CLASSIC, False),
         ({**CLASSIC, **SOME}, True),
         ({**CLASSIC, "secrets": {"key": {}}}, False),
+        ({**CLASSIC, "stacks": {"shop": {}}}, True),
         ({**BUILTIN, **SOME}, True),
         ({**BUILTIN, "secrets": {"key": {}}}, True),
     ],
@@ -279,3 +280,13 @@ def test_states_of_services_are_those_that_the_mode_has(minion):
     assert service == {"require": [{"swarm_network": "swarm networks are present"}]}
     builtin = minion("services", pillar={"swarm": {**BUILTIN, **SOME}})
     assert set(builtin) > {"swarm secrets are present", "swarm configs are present"}
+
+
+@pytest.mark.parametrize("swarm", [CLASSIC, BUILTIN], ids=["classic", "builtin"])
+def test_stacks_run_after_services_in_both_modes(minion, swarm):
+    found = minion("services", pillar={"swarm": {**swarm, "stacks": {"shop": {}}}})
+    (stack,) = found["swarm stacks are deployed"]["swarm_stack.managed"]
+    assert stack == {"require": [{"swarm_service": "swarm services are deployed"}]}
+    assert "swarm stacks are deployed" not in minion(
+        "services", pillar={"swarm": {**swarm, **SOME}}
+    )

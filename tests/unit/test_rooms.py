@@ -27,11 +27,11 @@ ROOMS = {
     "classic": "core salt spec tls docker standalone cluster consul daemon",
     "service": "core salt spec docker cluster",
     "builtin": "core salt spec tls docker cluster daemon engine service",
-    "compose": "core spec docker service",
-    "stack": "core salt spec docker service compose",
+    "compose": "core spec docker classic service",
+    "stack": "core salt spec docker cluster classic service compose",
     "settings": "core firewall spec docker standalone cluster daemon classic service stack",
     "fleet": "core salt tls cluster consul",
-    "modes": "core salt consul classic builtin",
+    "modes": "core salt consul classic builtin stack",
 }
 MOST = 25
 

@@ -10,9 +10,10 @@ from swarm_formula.core import modes
 from swarm_formula.modes import verbs
 from tests.unit.pillars import BUILTIN, VALID, settings_of
 
+PROTOCOLS = {"services": verbs.Services, "stacks": verbs.Stacks, "node": verbs.Node}
 FUNCTIONS = [
     (section, name)
-    for section, protocol in (("services", verbs.Services), ("node", verbs.Node))
+    for section, protocol in PROTOCOLS.items()
     for name, one in vars(protocol).items()
     if inspect.isfunction(one) and not name.startswith("_")
 ]
@@ -32,7 +33,7 @@ def test_every_mode_has_its_verbs():
 @pytest.mark.parametrize("mode", modes.MODES)
 @pytest.mark.parametrize(("section", "name"), FUNCTIONS)
 def test_a_mode_has_each_function_with_its_parameters(mode, section, name):
-    protocol = getattr({"services": verbs.Services, "node": verbs.Node}[section], name)
+    protocol = getattr(PROTOCOLS[section], name)
     module = getattr(verbs.VERBS[mode], section)
     assert ["self", *parameters(getattr(module, name))] == parameters(protocol)
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from swarm_formula.classic.kept_options import OWN_NETWORKS
+from swarm_formula.docker import compose_labels
 from swarm_formula.spec import option_table, service_options
 from swarm_formula.spec import placement as spec_placement
 
@@ -136,6 +137,15 @@ def undemanding(create: dict[str, Any]) -> dict[str, Any]:
     if kept:
         labels[_AFFINITIES] = json.dumps(kept)
     return {**create, "HostConfig": host, "ExposedPorts": {}, "Labels": labels}
+
+
+def numbered(create: dict[str, Any], container: str) -> dict[str, Any]:
+    """Return the request of a container of a stack with its number, which docker-compose needs."""
+    labels = create["Labels"]
+    if compose_labels.PROJECT not in labels:
+        return create
+    number = container.rpartition(".")[2]
+    return {**create, "Labels": {**labels, compose_labels.NUMBER: number}}
 
 
 def aliases(name: str, network: dict[str, Any]) -> list[str]:

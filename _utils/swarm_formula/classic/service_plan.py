@@ -14,9 +14,9 @@ from swarm_formula.classic.kept_options import OWN_NETWORKS
 from swarm_formula.classic.service_rollout import PROBE, Seat
 from swarm_formula.core import faults, shapes
 from swarm_formula.core.faults import Fault
-from swarm_formula.docker import engine_api, reconcile
+from swarm_formula.docker import compose_labels, engine_api, reconcile
 from swarm_formula.docker.container_actions import REPLACED, status
-from swarm_formula.spec import option_table
+from swarm_formula.spec import option_table, service_spec
 
 MONITOR, DELAY = "update_config.monitor", "update_config.delay"
 _SETTLED = {MONITOR: "5s", DELAY: "0s"}
@@ -30,6 +30,7 @@ class Listed(NamedTuple):
     node: str
     service: str  # empty for one that the formula has not created
     down: bool  # its engine does not answer
+    project: str = ""  # of docker-compose, unless it runs a single command in it
 
 
 class Plan(NamedTuple):
@@ -52,8 +53,23 @@ def look(client: Any) -> dict[str, Listed]:
         # Links give a container more names, with more slashes.
         _, node, name = min(one["Names"], key=lambda name: name.count("/")).split("/", 2)
         labels, down = one.get("Labels") or {}, one.get("Status") == "Host Down"
-        found[name] = Listed(node, labels.get(service_containers.SERVICE, ""), down)
+        service = labels.get(service_containers.SERVICE, "")
+        single = labels.get(compose_labels.ONE_OFF) == "True"
+        project = "" if single else labels.get(compose_labels.PROJECT, "")
+        found[name] = Listed(node, service, down, project)
     return found
+
+
+def whole(
+    client: Any, name: str, wanted: dict[str, Any], listed: dict[str, Listed]
+) -> dict[str, Any]:
+    """Return the wanted options as all that a service may have: others get Docker's default."""
+    for one, about in listed.items():
+        if about.service != name or about.down:
+            continue
+        if container := engine_api.container(client, one):
+            wanted = service_spec.whole(service_containers.spec_of(container), wanted)
+    return wanted
 
 
 def service_of(name: str) -> str:

@@ -106,7 +106,7 @@ def _make(rollout: Rollout, spec: dict[str, Any]) -> container_actions.Make:
     body = service_containers.body(rollout.service, spec)
 
     def make(client: Any, name: str) -> str:
-        new = _post(client, name, body.create)
+        new = _post(client, name, service_containers.numbered(body.create, name))
         with container_actions.undo(name, lambda: container_actions.delete(client, new)):
             for network in body.more:
                 names = service_containers.aliases(rollout.service, network)

@@ -9,7 +9,9 @@ from swarm_formula.compose import values
 
 
 def modes(
-    given: Mapping[str, Any], options: Mapping[str, Any], skip: Callable[[str, str], None]
+    given: Mapping[str, Any],
+    options: Mapping[str, Any],
+    skip: Callable[[str, str], None] | None,
 ) -> Iterator[tuple[str, Any, str]]:
     """
     Yield the options of mode, replicas and restart, each with its value and its key in the file.
@@ -18,7 +20,7 @@ def modes(
         The options that the service has already.
 
     skip
-        Notes a key that has no effect, and the reason.
+        Notes a key that has no effect, and the reason; ``None`` if `restart: "no"` has one.
     """
     mode = given.get("mode")
     replicas = given.get("replicas", given.get("scale"))
@@ -31,10 +33,15 @@ def modes(
         yield from _restart(given["restart"], skip)
 
 
-def _restart(policy: str, skip: Callable[[str, str], None]) -> Iterator[tuple[str, Any, str]]:
-    """Keep a restart policy of containers as ``docker stack deploy`` does."""
+def _restart(
+    policy: str, skip: Callable[[str, str], None] | None
+) -> Iterator[tuple[str, Any, str]]:
+    """Keep a restart policy of containers, by default as ``docker stack deploy`` does."""
     kind, _, most = policy.partition(":")
     if kind in ("no", "false", ""):
+        if not skip:
+            yield "restart_policy.condition", "none", "restart"
+            return
         skip("restart", "use deploy.restart_policy: {condition: none}")
         return
     known = {"always": "any", "unless-stopped": "any", "on-failure": "on-failure"}

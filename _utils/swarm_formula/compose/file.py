@@ -121,6 +121,7 @@ def _stack(objects: Objects) -> tuple[Stack, list[Fault]]:
         names["configs"],
         objects.source.variables,
         objects.source.read,
+        objects.source.target,
     )
     objects.refuse_twins(things)
     services = _services(objects, known)

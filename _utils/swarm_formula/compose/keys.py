@@ -63,6 +63,11 @@ OPTIONS = {
 GENERIC, GENERIC_KEY = "reservations.generic", "deploy.resources.reservations.generic_resources"
 del OPTIONS[f"deploy.resources.{GENERIC}"]
 
+# The key of each option, for the faults; where there are two, the one of `deploy`.
+KEY_OF = {option: key for key, option in OPTIONS.items()}
+KEY_OF |= {GENERIC: GENERIC_KEY, "env": "environment", "mounts": "volumes"}
+KEY_OF |= {"mode": "deploy.mode", "replicas": "deploy.replicas"}
+
 ON_EACH_NODE = "swarm mode has no such option"
 IGNORED = {
     "annotations": ON_EACH_NODE,
@@ -119,4 +124,26 @@ REFUSED = {
     "volume_driver": "`driver` of a volume in `volumes` of the file",
     "volumes_from": "a volume in `volumes` of the file, that both services name",
     "deploy.resources.reservations.devices": "no such key: services have no devices",
+}
+
+# In classic mode, a key that docker-compose would keep is refused where services cannot keep it.
+_OF_CONTAINERS = (
+    "swarm:containers, or docker-compose against the managers: services have no such option"
+)
+IGNORED_IN_CLASSIC = {
+    **{
+        key: IGNORED[key]
+        for key in (
+            *("attach", "build", "depends_on", "develop", "expose", "external_links", "links"),
+            "pull_policy",
+        )
+    },
+    "container_name": "the containers of a service have names of their own",
+}
+REFUSED_IN_CLASSIC = {
+    **REFUSED,
+    **{key: _OF_CONTAINERS for key in IGNORED if key not in IGNORED_IN_CLASSIC},
+    "network_mode": "a network, or {host: {external: true, name: host}} in `networks`",
+    "platform": "deploy.placement.constraints with a label of the nodes",
+    "shm_size": "a volume of type tmpfs at /dev/shm",
 }

@@ -61,8 +61,18 @@ def attached(
     return found
 
 
-def ports(value: list[Any]) -> list[dict[str, Any] | str]:
-    """Return the ports of a service that are published, one by one."""
+def ports(value: list[Any], mode: str | None = None) -> list[dict[str, Any] | str]:
+    """
+    Return the ports of a service that are published, one by one.
+
+    mode
+        How a port is published that has no mode of its own.
+    """
+    more = {"mode": mode} if mode else {}
+    return [{**more, **one} if isinstance(one, dict) else one for one in _ports(value)]
+
+
+def _ports(value: list[Any]) -> list[dict[str, Any] | str]:
     found: list[dict[str, Any] | str] = []
     for one in values.listed(value):
         if isinstance(one, dict):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from swarm_formula.compose import values
-from swarm_formula.compose.keys import NAMESPACE
+from swarm_formula.compose.target import BUILTIN, Target
 from swarm_formula.core import faults, normalize
 from swarm_formula.core.faults import Fault, FaultError
 from swarm_formula.docker import network_spec
@@ -31,6 +31,7 @@ class Source(NamedTuple):
     variables: Mapping[str, str]
     read: Callable[[str], bytes]  # a file, by its path in the compose file
     where: str  # for the faults
+    target: Target = BUILTIN
 
 
 class Thing(NamedTuple):
@@ -72,7 +73,9 @@ class Objects:
     def _things(self, kind: str) -> dict[str, Thing]:
         found = {}
         for key, given in self.content[kind].items():
-            if isinstance(given, dict | None):
+            if kind in content_options.KINDS and (want := self.source.target.no_files):
+                self.faults.append(Fault(self.place(kind, key), "what cannot be kept", want))
+            elif isinstance(given, dict | None):
                 options = {one: value for one, value in (given or {}).items() if value is not None}
                 self._check_keys(kind, self.place(kind, key), options)
                 found[key] = self._thing(key, options)
@@ -96,9 +99,12 @@ class Objects:
         default = key if external else f"{self.name}_{key}"
         return Thing(str(given.get("name") or default), external, given)
 
-    def _labels(self, given: Mapping[str, Any]) -> dict[str, str]:
+    def _labels(self, kind: str, key: str, given: Mapping[str, Any]) -> dict[str, str]:
         found = values.pairs(given.get("labels") or {})
-        return {**normalize.table(found), NAMESPACE: self.name}
+        target = self.source.target
+        # Those of secrets and configs are those of networks: only builtin mode has them.
+        own = target.volumes if kind == "volumes" else target.networks
+        return {**normalize.table(found), **own(self.name, key)}
 
     def mount(self, key: str, one: Thing) -> dict[str, Any]:
         """Return the options of a mount of a volume, which each node creates as needed."""
@@ -106,7 +112,7 @@ class Objects:
         if one.external:
             return mount
         try:
-            mount["labels"] = self._labels(one.given)
+            mount["labels"] = self._labels("volumes", key, one.given)
         except (TypeError, ValueError, AttributeError):
             self._wrong("volumes", key, "labels")
         options = {"driver": "driver", "driver_options": "driver_opts"}
@@ -121,13 +127,17 @@ class Objects:
         given = one.given
         if given.get("enable_ipv6"):
             self.ignored.append(f"networks.{key}.enable_ipv6 (overlay networks have subnets)")
+        driver = given.get("driver") or "overlay"
+        if self.source.target.only_overlay and driver != "overlay":
+            want = "overlay: any node may have containers of the stack; or external: true"
+            self.faults.append(Fault(self.place("networks", key, "driver"), driver, want))
         wanted = {
-            "driver": given.get("driver") or "overlay",
+            "driver": driver,
             "internal": values.flag(given.get("internal", False)),
             "attachable": values.flag(given.get("attachable", False)),
         }
         try:
-            wanted["labels"] = self._labels(given)
+            wanted["labels"] = self._labels("networks", key, given)
             wanted |= self._pool(given.get("ipam") or {})
         except FaultError as err:
             self.faults.append(err.at(self.place("networks", key, "ipam")))
@@ -178,7 +188,7 @@ class Objects:
         (source,) = sources
         value = str(one.given[source])
         try:
-            labels = self._labels(one.given)
+            labels = self._labels(kind, key, one.given)
             content = self._content(source, value)
         except FaultError as err:
             self.faults.append(err.at(f"{path}:{source}"))

@@ -9,15 +9,8 @@ from typing import Any, NamedTuple
 
 from swarm_formula.compose import deploy, env_files, mounts, values
 from swarm_formula.compose import networks as compose_networks
-from swarm_formula.compose.keys import (
-    GENERIC,
-    GENERIC_KEY,
-    IGNORED,
-    IMAGE,
-    NAMESPACE,
-    OPTIONS,
-    REFUSED,
-)
+from swarm_formula.compose.keys import GENERIC, GENERIC_KEY, OPTIONS
+from swarm_formula.compose.target import Target
 from swarm_formula.core import faults as core_faults
 from swarm_formula.core import normalize
 from swarm_formula.core.faults import Fault, FaultError
@@ -34,6 +27,7 @@ class Names(NamedTuple):
     configs: Mapping[str, str]
     variables: Mapping[str, str]
     read: Callable[[str], bytes]  # a file, by its path in the compose file
+    target: Target
 
 
 class Found(NamedTuple):
@@ -98,18 +92,27 @@ class _Reader:
         self._disable_check()
         self._set("env", {**self.variables["env_file"], **self.variables["environment"]})
         self._set("mounts", self.mounts, "volumes")
-        for option, value, name in deploy.modes(self.deploy, self.options, self._skip):
+        skip = None if self.names.target.keeps_restart else self._skip
+        for option, value, name in deploy.modes(self.deploy, self.options, skip):
             self._set(option, value, name)
         if not self.faults and "image" not in self.options:
             self.faults.append(Fault(f"{self.path}:image", None, service_shapes.IMAGE.expects))
-        own = {NAMESPACE: self.names.stack}
-        labels = self.options.get("labels", {})
-        labels = {**labels, **own, IMAGE: self.options.get("image", "")}
-        self.options["labels"] = labels
-        self.options["container_labels"] = {**self.options.get("container_labels", {}), **own}
+        self._label()
         if not self.faults:
             self.faults += service_modes.conflicts(self.options, self.path)
+        self.faults += self.names.target.faults(self.options, self.path)
         return Found(self.options, self.faults, self.ignored)
+
+    def _label(self) -> None:
+        """Add the labels of the stack to those of the service and of its containers."""
+        target, stack = self.names.target, self.names.stack
+        own = {
+            "labels": target.services(stack, self.options.get("image", "")),
+            "container_labels": target.containers(stack, self.key),
+        }
+        for option, labels in own.items():
+            if labels:
+                self.options[option] = {**self.options.get(option, {}), **labels}
 
     def walk(self, given: Mapping[str, Any], prefix: str) -> None:
         """Read the keys of a service, or of a section of it; ``null`` is no value."""
@@ -122,11 +125,11 @@ class _Reader:
                 self._key(f"{prefix}{key}", given[key])
 
     def _key(self, name: str, value: Any) -> None:
-        place = self._place(name)
-        if name in IGNORED:
-            self._skip(name, IGNORED[name])
-        elif name in REFUSED:
-            self.faults.append(Fault(place, "what cannot be kept", REFUSED[name]))
+        place, target = self._place(name), self.names.target
+        if name in target.ignored:
+            self._skip(name, target.ignored[name])
+        elif name in target.refused:
+            self.faults.append(Fault(place, "what cannot be kept", target.refused[name]))
         elif name in self.special:
             self._try(name, value)
         elif name in OPTIONS:
@@ -195,7 +198,8 @@ class _Reader:
         self._set("networks", found, name, weak)
 
     def _ports(self, name: str, value: Any) -> None:
-        self._set("ports", compose_networks.ports(value), name)
+        found = compose_networks.ports(value, self.names.target.port_mode)
+        self._set("ports", found, name)
 
     # One by one: those before a faulty one count.
 

@@ -17,6 +17,8 @@ from swarm_formula.core import archive
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Mode, Settings
 from swarm_formula.salt.execution import Minion
+from swarm_formula.stack import lead_builtin as builtin_stacks
+from swarm_formula.stack import lead_classic as classic_stacks
 
 _Rows = list[dict[str, Any]] | None
 _Changes = dict[str, Any] | None
@@ -65,6 +67,21 @@ class Services(Protocol):
         """Remove what services have on a host that leaves the swarm."""
 
 
+class Stacks(Protocol):
+    """The stacks of the swarm, in a module with these functions; ``None`` as of services."""
+
+    def apply(
+        self, minion: Minion, wanted: Mapping[str, dict[str, Any]], test: bool, /
+    ) -> _Changes:
+        """Ensure stacks are as their files say, and run; return what changed, by stack."""
+
+    def apply_one(self, minion: Minion, name: str, spec: dict[str, Any], test: bool, /) -> _Changes:
+        """Do so for one stack, with options as a user writes them."""
+
+    def remove(self, minion: Minion, name: str, test: bool, /) -> _Changes:
+        """Remove a stack."""
+
+
 class Node(Protocol):
     """This host as a node, in a module with these functions."""
 
@@ -82,14 +99,23 @@ class Verbs(NamedTuple):
     """The functions of a mode."""
 
     services: Services
+    stacks: Stacks
     node: Node
     save: Callable[[Salt, Settings, str | None, bool], Path]
     restore: Callable[[Salt, Settings, Path, archive.Consent, bool], dict[str, Any]]
 
 
 VERBS: dict[Mode, Verbs] = {
-    "classic": Verbs(classic_services, classic_node, consul_backup.save, consul_backup.restore),
-    "builtin": Verbs(builtin_services, builtin_node, builtin_backup.save, builtin_restore.restore),
+    "classic": Verbs(
+        classic_services, classic_stacks, classic_node, consul_backup.save, consul_backup.restore
+    ),
+    "builtin": Verbs(
+        builtin_services,
+        builtin_stacks,
+        builtin_node,
+        builtin_backup.save,
+        builtin_restore.restore,
+    ),
 }
 
 

@@ -9,6 +9,7 @@ from swarm_formula.classic import kept_options
 from swarm_formula.core import checks, port_options
 from swarm_formula.core.faults import Fault
 from swarm_formula.core.settings_types import Draft, Duration
+from swarm_formula.stack import file
 
 _CONSUL_OURS = {
     "server": "swarm:consul:servers",
@@ -106,16 +107,17 @@ def store(settings: Draft) -> Iterator[Fault]:
 
 def faults(settings: Draft) -> Iterator[Fault]:
     """Refuse what only swarm mode has, and options of services that classic mode cannot keep."""
-    for key in ("secrets", "configs", "stacks"):
+    for key in ("secrets", "configs"):
         if settings[key]:
             want = (
                 "no such key with mode: classic: the managers of standalone Swarm place single"
-                " containers. Use swarm:services with mounts, docker-compose against the managers,"
-                " or mode: builtin"
+                " containers. Use swarm:services with mounts, or mode: builtin"
             )
             yield Fault(f"swarm:{key}", list(settings[key]), want)
     for name, options in settings["services"].items():
         yield from kept_options.faults(options, f"swarm:services:{name}")
+    for name, options in settings["stacks"].items():
+        yield from file.classic_faults(name, options, f"swarm:stacks:{name}")
 
 
 def warnings(settings: Draft) -> list[str]:

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 from salt.exceptions import SaltRenderError
 
+from swarm_formula.classic import kept_options
 from swarm_formula.compose import file
 from swarm_formula.compose.file import Stack
 from swarm_formula.compose.objects import Source
+from swarm_formula.compose.target import BUILTIN, CLASSIC, Target
 from swarm_formula.core import errors
 from swarm_formula.core.faults import Fault, FaultError
 from swarm_formula.core.salt_types import Salt
@@ -59,14 +61,26 @@ def conflicts(given: Mapping[str, Any], path: str) -> Iterator[Fault]:
         yield Fault(f"{path}:template", "jinja", "no such key: Jinja has rendered the pillar")
     elif given.get("content"):
         name = re.split("[: ]", path)[-1]
-        yield from _read(name, given, lambda _: b"", f"{path}:content")[1]
+        yield from _content_faults(name, given, path, BUILTIN)
 
 
-def _read(
-    name: str, given: Mapping[str, Any], read: Callable[[str], bytes], where: str
-) -> tuple[Stack, list[Fault]]:
-    variables = given.get("environment") or {}
-    return file.read(name, Source(given["content"], variables, read, where))
+def _content_faults(
+    name: str, given: Mapping[str, Any], path: str, target: Target
+) -> Iterator[Fault]:
+    variables, where = given.get("environment") or {}, f"{path}:content"
+    source = Source(given["content"], variables, lambda _: b"", where, target)
+    yield from file.read(name, source)[1]
+
+
+def classic_faults(name: str, given: Mapping[str, Any], path: str) -> Iterator[Fault]:
+    """Find what classic mode cannot keep, also in a file that stands in the pillar."""
+    if name != name.lower():
+        yield Fault(path, name, "a name in lower case, as docker-compose has for its projects")
+    if given.get("resolve") not in (None, "never"):
+        want = f"{kept_options.REFUSED['resolve']} (mode: classic)"
+        yield Fault(f"{path}:resolve", given["resolve"], want)
+    if given.get("content"):
+        yield from _content_faults(name, given, path, CLASSIC)
 
 
 class Wanted(NamedTuple):
@@ -84,12 +98,13 @@ def parsed(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-def given(salt: Salt, name: str, options: Mapping[str, Any]) -> Wanted:
+def given(salt: Salt, name: str, options: Mapping[str, Any], target: Target) -> Wanted:
     """Return a stack with the contents of its files; raise an error if the file is wrong."""
-    what, source = f"stack {name}", options.get("source")
-    if source:
-        options = {**options, "content": _source(salt, what, options)}
-    stack, faults = _read(name, options, _reader(salt, what, source), what)
+    what, place = f"stack {name}", options.get("source")
+    content = _source(salt, what, options) if place else options["content"]
+    variables = options.get("environment") or {}
+    source = Source(content, variables, _reader(salt, what, place), what, target)
+    stack, faults = file.read(name, source)
     option_table.refuse(faults, unchanged=True)
     more = {key: options[key] for key in ("resolve", "timeout") if options.get(key) is not None}
     services = {key: {**one, **more} for key, one in stack.services.items()}

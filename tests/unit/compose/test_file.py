@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given as for_any
 from hypothesis import strategies as st
 
-from swarm_formula.compose import file
+from swarm_formula.classic import service_containers
+from swarm_formula.compose import file, target
 from swarm_formula.compose import keys as compose_keys
 from swarm_formula.compose.keys import NAMESPACE
 from swarm_formula.core import errors
@@ -47,10 +48,10 @@ VALUES = st.recursive(
 )
 
 
-def read(content, variables=(), files=None):
+def read(content, variables=(), files=None, target=target.BUILTIN):
     """Return the stack of a file, and its faults."""
     load = (lambda path: files[path]) if files is not None else lambda path: path.encode()
-    return file.read("st", file.Source(content, dict(variables), load, WHERE))
+    return file.read("st", file.Source(content, dict(variables), load, WHERE, target))
 
 
 def of_file(name):
@@ -92,6 +93,16 @@ def plain(value, key=""):
     return value
 
 
+def respell(mounts, ports):
+    """Take the last slash off folders, and fill in what Docker makes of a port."""
+    for mount in mounts:
+        if mount["Type"] == "bind" and mount["Source"] != "/":
+            mount["Source"] = mount["Source"].rstrip("/")
+    for port in ports:
+        for key, default in (("Protocol", "tcp"), ("PublishMode", "ingress")):
+            port.setdefault(key, default)
+
+
 def comparable(body):
     """Return the spec of a service with one spelling of what has several."""
     body = copy.deepcopy(body)
@@ -104,6 +115,7 @@ def comparable(body):
     if placement := task.get("Placement"):
         found = placement.get("Constraints") or []
         placement["Constraints"] = [one.replace(" ", "") for one in found]
+    respell(container.get("Mounts") or [], body.get("EndpointSpec", {}).get("Ports") or [])
     if "Replicated" in mode:
         # What Docker makes of none.
         mode["Replicated"].setdefault("Replicas", 1)
@@ -632,27 +644,42 @@ def test_secrets_and_configs_have_their_contents_and_external_ones_none():
     ]
 
 
-@for_any(VALUES)
-def test_any_content_is_a_stack_or_has_faults_with_their_place(value):
+def in_classic(name, options):
+    """Return what creates a container of a service."""
+    return service_containers.body(name, service_containers.merged({}, options))
+
+
+def in_builtin(name, options):
+    """Return what creates a service."""
+    return service_spec.body(name, options, {"secrets": {}, "configs": {}})
+
+
+MODES = [(target.BUILTIN, in_builtin), (target.CLASSIC, in_classic)]
+
+
+@pytest.mark.parametrize(("mode", "made"), MODES, ids=["builtin", "classic"])
+@for_any(value=VALUES)
+def test_any_content_is_a_stack_or_has_faults_with_their_place(mode, made, value):
     """No other error, whatever stands where."""
     for content in (value, {"services": {"a": value, "b": {"image": "i", "deploy": value}}}):
-        stack, faults = read(content, {"A": "a"})
+        stack, faults = read(content, {"A": "a"}, target=mode)
         assert all(str(one).startswith(WHERE) for one in faults)
         if not faults:
             for name, options in stack.services.items():
-                service_spec.body(name, options, {"secrets": {}, "configs": {}})
+                made(name, options)
 
 
-@for_any(st.sampled_from(sorted(COMPOSE)), VALUES)
-def test_any_value_of_a_key_is_an_option_or_a_fault(key, value):
+@pytest.mark.parametrize(("mode", "made"), MODES, ids=["builtin", "classic"])
+@for_any(key=st.sampled_from(sorted(COMPOSE)), value=VALUES)
+def test_any_value_of_a_key_is_an_option_or_a_fault(mode, made, key, value):
     content: dict = {"image": "i"}
     *above, last = key.split(".")
     place = content
     for one in above:
         place = place.setdefault(one, {})
     place[last] = value
-    stack, faults = read({"services": {"a": content}})
+    stack, faults = read({"services": {"a": content}}, target=mode)
     if not faults:
         # A service with a profile is left out.
         for options in stack.services.values():
-            service_spec.body("st_a", options, {"secrets": {}, "configs": {}})
+            made("st_a", options)

@@ -9,7 +9,9 @@ import shutil
 import pytest
 from salt.exceptions import SaltRenderError
 
+from swarm_formula.cluster import swarm_api
 from swarm_formula.compose import keys
+from swarm_formula.compose.target import BUILTIN as STACK
 from swarm_formula.core import errors
 from swarm_formula.service import apply
 from swarm_formula.spec import service_modes
@@ -64,7 +66,8 @@ class Host:
         )
         monkeypatch.setattr(self.module, "__salt__", salt, raising=False)
         monkeypatch.setattr(self.module, "__context__", {}, raising=False)
-        monkeypatch.setattr(self.module, "_client", self.api.connect)
+        monkeypatch.setattr(self.module, "__opts__", {}, raising=False)
+        monkeypatch.setattr(swarm_api, "connect", self.api.connect)
 
     def pillar(self, stacks, **more):
         self.settings = settings_of(copy.deepcopy({**BUILTIN, "stacks": stacks, **more}))
@@ -265,13 +268,16 @@ def test_files_that_people_write_are_deployed_and_then_nothing_changes(host, nam
     shutil.copytree(test_file.FOLDER, folder)
     path = folder / f"{name}.yml"
     path.write_text(path.read_text().replace("/srv/token", f"{folder}/nginx.conf"))
-    for kind, names in (("secrets", ["shared", "app-own-3"]), ("configs", ["site"])):
+    for kind, names in (
+        ("secrets", ["shared", "app-own-3", "forge-token-2"]),
+        ("configs", ["site"]),
+    ):
         for one in names:
             host.api.files[kind][one] = {"ID": f"id-{one}", "Spec": {"Name": one}}
-    for one in ("public", "legacy-net", "host"):
+    for one in ("public", "legacy-net", "storage-net", "host"):
         host.api.networks_[f"id-{one}"] = {"Id": f"id-{one}", "Name": one, "Scope": "swarm"}
     options = {"source": str(path), "environment": test_file.ENVIRONMENT}
-    wanted = [file.given({}, "st", file.parsed("st", options))]
+    wanted = [file.given({}, "st", file.parsed("st", options), STACK)]
     run = apply.Run(30, warn=lambda _: None)
     promised = stack_stacks.deploy(host.api, wanted, run._replace(test=True))
     assert stack_stacks.deploy(host.api, wanted, run) == promised
