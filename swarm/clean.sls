@@ -46,11 +46,16 @@ this node is out of the store:
       - swarm_classic: agent and manager are removed
 {%- endif %}
 
-networks of pillar are removed:
-  swarm_network.unmanaged:
+registry of pillar is removed:
+  swarm_registry.absent:
     - require:
       - {{ "swarm_client: docker clients use the engine" if mode == "builtin"
            else "swarm_consul: this node is out of the store" }}
+
+networks of pillar are removed:
+  swarm_network.unmanaged:
+    - require:
+      - swarm_registry: registry of pillar is removed
 
 service for overlay networks is removed:
   swarm_overlay.removed:

@@ -1,8 +1,11 @@
 {#- Secrets, configs, services and stacks that pillar names. The leader sees to them. In classic
     mode, there are only services, and the host of the primary manager sees to them. #}
-{%- from "swarm/mode.jinja" import mode, files, images, stacks with context %}
+{%- from "swarm/mode.jinja" import mode, files, images, registry, stacks with context %}
 include:
   - swarm.networks
+{%- if registry %}
+  - swarm.registry
+{%- endif %}
 {%- if files %}
   - swarm.files
 {%- endif %}
@@ -33,6 +36,9 @@ services of pillar run:
 {%-   endif %}
 {%- else %}
       - swarm_network: networks of pillar are present
+{%- endif %}
+{%- if registry %}
+      - swarm_registry: registry of pillar runs
 {%- endif %}
 {%- if files %}
       - swarm_file: files of services are present

@@ -17,6 +17,7 @@ from swarm_formula.settings import (
     engine_relations,
     host_containers,
     network_relations,
+    registry_relations,
     tls_relations,
 )
 
@@ -49,6 +50,7 @@ _RELATIONS = (
     engine_relations.logs,
     network_relations.advertised,
     engine_relations.registries,
+    registry_relations.faults,
     classic_relations.store,
     network_relations.overlay,
     _of_mode,
