@@ -76,9 +76,36 @@ def _options(settings: Draft) -> Iterator[Fault]:
     registry = settings["registry"]
     own = {**_ELSEWHERE, **({"auth": "swarm:registry:htpasswd"} if registry["htpasswd"] else {})}
     for path, where in own.items():
-        value: object = registry["options"]
-        for key in path.split(":"):
-            value = value.get(key) if isinstance(value, dict) else None
-        if value is not None:
-            want = f"no such key here; it comes from {where}"
-            yield Fault(f"{_PATH}:options:{path}", "a value", want)
+        *sections, key = path.split(":")
+        inner: object = registry["options"]
+        place = f"{_PATH}:options"
+        for section in sections:
+            # Without a value, a section would take the formula's own keys away.
+            if isinstance(inner, dict) and section in inner:
+                place, inner = f"{place}:{section}", inner[section]
+                if not isinstance(inner, dict):
+                    yield Fault(place, "something else", "a mapping, or no such key here")
+            else:
+                inner = {}
+        if isinstance(inner, dict) and key in inner:
+            yield Fault(f"{place}:{key}", "a value", f"no such key here; it comes from {where}")
+
+
+def warnings(settings: Draft) -> list[str]:
+    """Return warnings of a registry that all may write to, or that nodes cannot read from."""
+    registry, hosts = settings["registry"], own_registry.hosts(settings)
+    if not hosts:
+        return []
+    if registry["htpasswd"]:
+        if any(settings["registries"].get(host) for host in hosts):
+            return []
+        return [
+            f"swarm:registry:htpasswd: no node has a login for {hosts[0]}, and none can pull from"
+            f" there: add swarm: {{registries: {{{hosts[0]!r}: ...}}}}"
+        ]
+    if registry["options"].get("auth") or settings["firewall"]["enabled"]:
+        return []
+    return [
+        f"swarm:registry:htpasswd: without it, whoever reaches {hosts[0]} may replace the images"
+        " that nodes run: set it, or swarm:firewall:enabled"
+    ]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from swarm_formula.core import modes
 from swarm_formula.core.settings_types import Draft, Mode
 from swarm_formula.firewall import rules
-from swarm_formula.settings import tls_relations
+from swarm_formula.settings import registry_relations, tls_relations
 
 
 def warnings(settings: Draft) -> list[str]:
@@ -20,6 +20,7 @@ def warnings(settings: Draft) -> list[str]:
         *_unnamed(settings),
         *_plain_sources(settings),
         *rules.warnings(settings),
+        *registry_relations.warnings(settings),
         *_OF_MODE[settings["mode"]](settings),
     ]
 

@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from _modules import swarm_registry, swarm_tls
 from swarm_formula.core import errors, host_files, own_registry, wait
@@ -18,11 +20,12 @@ from swarm_formula.daemon import daemon_json, proxy
 from swarm_formula.docker import engine_api
 from swarm_formula.firewall import rules
 from swarm_formula.registry import container_spec, server, users
+from swarm_formula.settings import registry_relations
 from swarm_formula.spec import container_options
 from swarm_formula.tls import ca_removal, ca_state, cert_files, pki
 from tests.unit.clock import Clock
 from tests.unit.execution import mocked
-from tests.unit.pillars import BUILTIN, FILES, node, settings_of
+from tests.unit.pillars import BUILTIN, FILES, node, resolved, settings_of
 from tests.unit.tls_hosts import PILLAR, Hosts
 
 NAME = own_registry.CONTAINER
@@ -407,6 +410,57 @@ def test_options_are_laid_over_and_another_driver_replaces_the_folder():
     assert config["http"]["tls"] == {"certificate": FILES.cert, "key": FILES.key}
     config = container_spec.config(registry_of(options={"storage": {"inmemory": {}}}), FILES)
     assert config["storage"] == {"inmemory": {}}
+
+
+KEYS = st.sampled_from(
+    ["version", "http", "addr", "tls", "auth", "storage", "filesystem", "rootdirectory", "delete"]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.text(max_size=3) | st.just([]),
+    lambda inner: st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(options=st.dictionaries(KEYS, VALUES, max_size=4))
+@example(options={"http": None})
+@example(options={"http": "none"})
+@example(options={"storage": {"filesystem": None}})
+@example(options={"auth": {}})
+def test_no_options_that_are_taken_open_the_registry_or_move_its_images(options):
+    """A section without a value, too, would take the certificates away."""
+    tls = {"tls": {"enabled": True}}
+    registry = {"node": "m1", "htpasswd": "/root/users", "options": options}
+    settings, faults = resolved({**BUILTIN, **tls, "registry": registry})
+    plain = container_spec.config(registry_of(htpasswd="/root/users"), FILES)
+    if not faults:
+        config = container_spec.config(settings, FILES)
+        assert config["http"]["tls"] == plain["http"]["tls"]
+        assert config["http"]["addr"] == "10.77.0.11:5000"
+        assert config["auth"] == plain["auth"]
+        assert config["version"] == plain["version"]
+        driver = config["storage"].get("filesystem", {"rootdirectory": "/var/lib/registry"})
+        assert driver["rootdirectory"] == "/var/lib/registry"
+
+
+LOGIN = {"registries": {"m4:5000": {"username": "me", "password": "/root/password"}}}
+USERS = {"registry": {"node": "m4", "htpasswd": "/root/users"}}
+
+
+@pytest.mark.parametrize(
+    ("pillar", "text"),
+    [
+        ({"registry": {"node": "m4"}}, "whoever reaches m4:5000 may replace the images"),
+        ({"registry": {"node": "m4"}, "firewall": {"enabled": True}}, None),
+        ({"registry": {"node": "m4", "options": {"auth": {"token": {"realm": "r"}}}}}, None),
+        (USERS, "no node has a login for m4:5000"),
+        ({**USERS, **LOGIN}, None),
+        ({}, None),
+    ],
+)
+def test_registry_that_all_may_write_to_or_nobody_reads_is_warned_of(pillar, text):
+    found = registry_relations.warnings(settings_of({**BUILTIN, **pillar}))
+    assert (text in found[0]) if text else found == []
 
 
 def test_engine_of_builtin_mode_keeps_its_options_for_a_registry():
