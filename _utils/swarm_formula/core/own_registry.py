@@ -2,10 +2,23 @@
 Where the swarm's own registry (``swarm:registry``) is, and how images name it. Pure.
 """
 
-from swarm_formula.core import addresses, checks
+from collections.abc import Sequence
+from pathlib import Path
+
+from swarm_formula.core import addresses, checks, host_files
 from swarm_formula.core.settings_types import AnySettings, Draft, Settings
 
 CONTAINER = "swarm-registry"
+
+
+def folder() -> Path:
+    """Return the folder of the registry's configuration."""
+    return host_files.CONFIG / "registry"
+
+
+def is_ours(command: Sequence[str]) -> bool:
+    """Check whether a container with this command is the formula's registry."""
+    return list(command[:1]) == ["serve"] and command[-1].startswith(f"{folder()}/")
 
 
 def is_here(settings: AnySettings) -> bool:

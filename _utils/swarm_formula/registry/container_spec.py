@@ -7,12 +7,11 @@ It uses the host's network, so that the firewall of the swarm guards its port.
 import copy
 import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from swarm_formula.core import host_files
 from swarm_formula.core.addresses import endpoint
+from swarm_formula.core.own_registry import folder
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.standalone import containers
 from swarm_formula.tls.cert_files import Files
@@ -32,11 +31,6 @@ class Server(NamedTuple):
     text: str
 
 
-def folder() -> Path:
-    """Return the folder of the registry's configuration."""
-    return host_files.CONFIG / "registry"
-
-
 def users_file() -> Path:
     """Return the file with the registry's users."""
     return folder() / "htpasswd"
@@ -45,11 +39,6 @@ def users_file() -> Path:
 def configs() -> list[Path]:
     """Return the configuration files that are there: the one in use, and replaced ones."""
     return sorted(folder().glob(f"{_PREFIX}*{_SUFFIX}"))
-
-
-def is_ours(command: Sequence[str]) -> bool:
-    """Check whether a container with this command is the formula's registry."""
-    return list(command[:1]) == ["serve"] and command[-1].startswith(f"{folder()}/{_PREFIX}")
 
 
 def _merged(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:

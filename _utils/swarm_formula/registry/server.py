@@ -58,7 +58,7 @@ def _logins(salt: Salt, settings: Settings) -> str | None:
 def _refuse_stranger(salt: Salt) -> None:
     """Raise an error if another container has the registry's name."""
     found = salt["swarm_container.get"](_NAME)
-    if found and not container_spec.is_ours(found["command"]):
+    if found and not own_registry.is_ours(found["command"]):
         raise errors.SwarmError(
             f"there is a container {_NAME} here that the formula has not made: rename it, as by"
             f" `docker rename {_NAME} my-registry`, and apply again; nothing was changed"
@@ -124,7 +124,7 @@ def _tidy(server: container_spec.Server, logins: str | None) -> None:
     if logins is None:
         host_files.write(container_spec.users_file(), None)
     # By a name that stays: for `registry garbage-collect`.
-    link = container_spec.folder() / "config.yml"
+    link = own_registry.folder() / "config.yml"
     if not link.is_symlink() or link.resolve() != server.file.resolve():
         host_files.link(link, server.file.name)
 
@@ -138,7 +138,7 @@ def remove(salt: Salt, test: bool) -> dict[str, Any]:
     if salt["swarm_engine.exists"]():
         changes = _remove_container(salt, noted["image"], test)
     if not test:
-        shutil.rmtree(container_spec.folder(), ignore_errors=True)
+        shutil.rmtree(own_registry.folder(), ignore_errors=True)
         host_files.drop_empty(host_files.CONFIG)
         host_files.note(_RECORD, {})
     kept = f"removed; its images stay in {noted['path']}"
@@ -148,7 +148,7 @@ def remove(salt: Salt, test: bool) -> dict[str, Any]:
 def _remove_container(salt: Salt, image: str, test: bool) -> dict[str, Any]:
     with engine_api.unless_absent(test):
         found = salt["swarm_container.get"](_NAME)
-        ours = found and container_spec.is_ours(found["command"])
+        ours = found and own_registry.is_ours(found["command"])
         changes = {
             _NAME: salt["swarm_container.remove"](_NAME, test=test) if ours else {},
             image: salt["swarm_image.remove_unused"](image, [_NAME], test=test),

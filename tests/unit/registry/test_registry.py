@@ -22,6 +22,7 @@ from swarm_formula.firewall import rules
 from swarm_formula.registry import container_spec, server, users
 from swarm_formula.settings import registry_relations
 from swarm_formula.spec import container_options
+from swarm_formula.standalone import container_names
 from swarm_formula.tls import ca_removal, ca_state, cert_files, pki
 from tests.unit.clock import Clock
 from tests.unit.execution import mocked
@@ -272,9 +273,20 @@ def test_clean_removes_the_container_and_its_files(world):
     promised = swarm_registry.remove_container(test=True)
     assert NAME in world.engines["m4"]
     assert swarm_registry.remove_container() == promised
-    assert not container_spec.folder().exists()
+    assert not own_registry.folder().exists()
     assert (world.folder / "images").is_dir()
     assert swarm_registry.remove_container() == {}
+
+
+def test_dry_run_of_clean_does_not_keep_the_engine_for_it(world):
+    """In a dry run, it is still there when the containers of others are looked for."""
+    world.apply(*ALL)
+    settings = world.on("m4")
+    there = world.engines["m4"]
+    salt = {**swarm_registry.__salt__, **mocked(swarm_container__names=lambda **_: list(there))}
+    assert container_names.others(settings, salt) == set()
+    there[NAME] = {"command": ["serve", "/etc/docker/registry/config.yml"]}
+    assert container_names.others(settings, salt) == {NAME}
 
 
 def test_registry_that_does_not_answer_is_rolled_back_with_its_last_words(world, monkeypatch):
