@@ -289,6 +289,20 @@ def test_dry_run_of_clean_does_not_keep_the_engine_for_it(world):
     assert container_names.others(settings, salt) == {NAME}
 
 
+def test_folder_of_the_images_is_made_for_root_alone_and_another_one_stays_as_it_is(world):
+    images = world.folder / "images"
+    world.apply("m1", "m4")
+    assert images.stat().st_mode & 0o777 == 0o700
+    images.chmod(0o755)
+    world.more = {"options": {"log": {"level": "debug"}}}
+    world.apply("m4")
+    assert images.stat().st_mode & 0o777 == 0o755
+    world.more = {"path": str(container_spec.users_file().parents[1] / "file" / "images")}
+    container_spec.users_file().parents[1].joinpath("file").write_text("")
+    with pytest.raises(errors.SwarmError, match=r"swarm:registry:path\): Not a directory"):
+        world.apply("m4")
+
+
 def test_registry_that_does_not_answer_is_rolled_back_with_its_last_words(world, monkeypatch):
     world.apply(*ALL)
     before = dict(world.engines["m4"][NAME])
