@@ -307,7 +307,7 @@ def test_registry_that_does_not_answer_is_rolled_back_with_its_last_words(world,
     world.apply(*ALL)
     before = dict(world.engines["m4"][NAME])
     monkeypatch.setattr(wait, "time", Clock())
-    world.why = "connection refused"
+    world.why = "the registry at 10.77.0.14:5000 does not answer: refused"
     world.more = {"options": {"log": {"level": "debug"}}}
     with pytest.raises(errors.WaitTimeoutError, match=r"refused; its last words: its words") as err:
         world.apply("m4")
