@@ -1,12 +1,15 @@
 """
-Manage private registries: root's logins, and the CA certificates that Docker trusts for them.
+Manage private registries: root's logins, the CA certificates that Docker trusts for them, and the
+swarm's own registry.
 """
 
 from pathlib import Path
 
-from swarm_formula.core import errors, host_files
+from swarm_formula.core import errors, host_files, own_registry
 from swarm_formula.docker import engine_api
 from swarm_formula.docker import registries as docker_registries
+from swarm_formula.registry import server, trusted
+from swarm_formula.salt import mine as salt_mine
 from swarm_formula.salt import secret_store
 
 __virtualname__ = "swarm_registry"
@@ -32,13 +35,18 @@ def apply(test=False):
 
         salt '*' swarm_registry.apply test=True
     """
-    registries = __salt__["swarm_settings.get"]()["registries"]
+    settings = __salt__["swarm_settings.get"]()
+    registries = settings["registries"]
     # Read all secrets before anything is written.
     logins = {host: _login(host, one) for host, one in registries.items() if one["username"]}
     authorities = {
         host: _authority(host, one) for host, one in registries.items() if one["ca_cert"]
     }
-    return _converge(logins, authorities, test)
+    own = _own_authorities(settings, test)
+    found = {host: text for host, text in own.items() if text}
+    changes = _converge(logins, {**authorities, **found}, test)
+    # A dry run on a host without certificates cannot know the CA.
+    return {**changes, **{_title(host): _first(host) for host in own if host not in found}}
 
 
 def remove(test=False):
@@ -52,6 +60,53 @@ def remove(test=False):
         salt '*' swarm_registry.remove test=True
     """
     return _converge({}, {}, test)
+
+
+def run(test=False):
+    """
+    Ensure the registry of ``swarm:registry`` runs if the pillar names this host, and return what
+    changed; on any other host, ensure there is none of the formula's.
+
+    It has this host's certificate. Its images stay in their folder when it is removed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_registry.run test=True
+    """
+    return server.apply(__salt__, __salt__["swarm_settings.get"](), test)
+
+
+def remove_container(test=False):
+    """
+    Ensure the formula's own registry is removed from this host; its images stay in their folder.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_registry.remove_container test=True
+    """
+    return server.remove(__salt__, test)
+
+
+def _own_authorities(settings, test):
+    if not own_registry.hosts(settings):
+        return {}
+    found = trusted.authorities(settings, salt_mine.Mine(__salt__, __opts__, __context__), test)
+    noted, known = host_files.record(_RECORD).get("authorities", {}), trusted.known()
+    for host, text in found.items():
+        path = _certificate(host)
+        if text:
+            current = host_files.read(path)
+            docker_registries.refuse_foreign(path, current, text, noted.get(host), known)
+    return found
+
+
+def _first(host):
+    old = docker_registries.fingerprint(host_files.read(_certificate(host)))
+    return {"old": old, "new": "the swarm's CA"}
 
 
 def _secret(host, option, place):
@@ -98,6 +153,10 @@ def _converge(logins, authorities, test):
     return {**outcome.changes, **secret, **changes}
 
 
+def _title(host):
+    return f"CA of registry {host}"
+
+
 def _certificate(host):
     return _CERTS / host / "ca.crt"
 
@@ -111,7 +170,7 @@ def _certificates(wanted, noted):
         # A file that has been replaced by someone else meanwhile is kept.
         if current != text and (text or old == noted[host]):
             files[host] = text
-            changes[f"CA of registry {host}"] = {"old": old, "new": new}
+            changes[_title(host)] = {"old": old, "new": new}
         if text and (host in noted or current != text):
             ours[host] = new
     return files, changes, ours

@@ -1,5 +1,5 @@
 """
-Manage logins to private registries and the CAs of the registries.
+Manage logins to private registries, the CAs of the registries, and the swarm's own registry.
 """
 
 from swarm_formula.salt import state_return
@@ -41,3 +41,36 @@ def logged_out(name):
         A name for the report.
     """
     return state_return.applied(name, __opts__["test"], __salt__["swarm_registry.remove"])
+
+
+def running(name):
+    """
+    Ensure the registry of ``swarm:registry`` runs on the host that the pillar names, and that no
+    other host runs one of the formula's.
+
+    .. code-block:: yaml
+
+        swarm registry is running:
+          swarm_registry.running: []
+
+    A removed registry leaves its images in their folder.
+
+    name
+        A name for the report.
+    """
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_registry.run"])
+
+
+def absent(name):
+    """
+    Ensure there is no registry of the formula on this host; its images stay in their folder.
+
+    .. code-block:: yaml
+
+        swarm registry is removed:
+          swarm_registry.absent: []
+
+    name
+        A name for the report.
+    """
+    return state_return.applied(name, __opts__["test"], __salt__["swarm_registry.remove_container"])

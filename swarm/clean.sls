@@ -46,11 +46,16 @@ this node is deregistered:
       - swarm_classic: agent and manager are removed
 {%- endif %}
 
-swarm networks are removed:
-  swarm_network.unmanaged:
+swarm registry is removed:
+  swarm_registry.absent:
     - require:
       - {{ "swarm_client: Docker clients use the engine" if mode == "builtin"
            else "swarm_consul: this node is deregistered" }}
+
+swarm networks are removed:
+  swarm_network.unmanaged:
+    - require:
+      - swarm_registry: swarm registry is removed
 
 overlay service is removed:
   swarm_overlay.removed:

@@ -9,6 +9,7 @@ include:
   - swarm.settings
   - swarm.firewall
   - swarm.engine
+  - swarm.registry
   - swarm.{{ mode }}
   - swarm.networks
 {%-   if files %}

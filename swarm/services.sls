@@ -1,8 +1,11 @@
 {#- Secrets, configs, services and stacks that pillar names. The leader sees to them. In classic
     mode, there are only services and stacks, and the host of the primary manager sees to them. #}
-{%- from "swarm/mode.jinja" import mode, files, images, stacks with context %}
+{%- from "swarm/mode.jinja" import mode, files, images, registry, stacks with context %}
 include:
   - swarm.networks
+{%- if registry %}
+  - swarm.registry
+{%- endif %}
 {%- if files %}
   - swarm.files
 {%- endif %}
@@ -33,6 +36,9 @@ swarm services are deployed:
 {%-   endif %}
 {%- else %}
       - swarm_network: swarm networks are present
+{%- endif %}
+{%- if registry %}
+      - swarm_registry: swarm registry is running
 {%- endif %}
 {%- if files %}
       - swarm_file: swarm files are present

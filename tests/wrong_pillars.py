@@ -870,6 +870,67 @@ WRONG = [
         "Jinja has rendered the pillar",
     ),
     Wrong(
+        "registry on a minion that is no member",
+        {"registry": {"node": "m11"}, "tls": {"enabled": True}},
+        "swarm:registry:node",
+        "a member: name it in swarm:nodes. Did you mean 'm1'?",
+    ),
+    Wrong(
+        "registry without TLS",
+        {"registry": {"node": "m1"}, "tls": {"enabled": False}},
+        "swarm:registry:node",
+        "null, or swarm:tls:enabled: true",
+    ),
+    Wrong(
+        "registry without a node",
+        {"registry": {"port": 5001}},
+        "swarm:registry:node",
+        "the node that runs it, as port beside it asks for",
+    ),
+    Wrong(
+        "registry at the port of another listener",
+        {"registry": {"node": "m1", "port": 2376}, "tls": {"enabled": True}},
+        "swarm:registry:port",
+        "another port: swarm:engine:port has this one",
+    ),
+    Wrong(
+        "registry by the name of another member",
+        {"registry": {"node": "m1", "names": ["m2"]}, "tls": {"enabled": True}},
+        "swarm:registry:names",
+        "none of another member",
+    ),
+    Wrong(
+        "registry with a key that the formula sets",
+        {
+            "registry": {"node": "m1", "options": {"http": {"addr": ":80"}}},
+            "tls": {"enabled": True},
+        },
+        "swarm:registry:options:http:addr",
+        "it comes from swarm:registry:port and this node's address",
+    ),
+    Wrong(
+        "registry with a misspelled key",
+        {"registry": {"node": "m1", "htpaswd": "/root/users"}, "tls": {"enabled": True}},
+        "swarm:registry:htpaswd",
+        "Did you mean 'htpasswd'?",
+    ),
+    Wrong(
+        "CA for the registry that has the swarm's",
+        {
+            "registry": {"node": "m1"},
+            "registries": {"m1:5000": {"ca_cert": "/ca.pem"}},
+            "tls": {"enabled": True},
+        },
+        "swarm:registries:m1:5000:ca_cert",
+        "nodes trust the swarm's CA",
+    ),
+    Wrong(
+        "container by the name of the registry",
+        {"containers": {"swarm-registry": {"image": "a"}}},
+        "swarm:containers:swarm-registry",
+        "another name: the formula has one of it",
+    ),
+    Wrong(
         "firewall at the port of ssh",
         {"engine": {"port": 22}, "firewall": {"enabled": True}},
         "swarm:firewall:enabled",

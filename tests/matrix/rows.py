@@ -111,6 +111,9 @@ _LOGIN = {
         "registry.example.com:5000": {"username": "swarm", "password": "/root/matrix-password"}
     }
 }
+_ON_M1 = {"registry": {"node": "m1"}}
+_NO_NODE = "swarm:registry:node"
+_NO_IMAGE = "the lab has no image of a registry; test_u_registry.py makes one"
 _BESIDE = {
     "image": "busybox:lab",
     "image_source": "salt://images/busybox.tar",
@@ -554,6 +557,43 @@ ROWS = (
         ["@subnet", "10.99.0.0/16"],
         base=_GUARDED,
         instead="the like of it, in a network that the lab has",
+    ),
+    # --- the swarm's own registry
+    _row(
+        "registry:node",
+        _refused("other", "a member: name it in swarm:nodes"),
+        instead=_NO_IMAGE,
+    ),
+    _row(
+        "registry:port",
+        _refused(5443, _NO_NODE),
+        _refused(7946, "swarm:registry:port", also=_ON_M1, modes=BUILTIN),
+        instead=_NO_IMAGE,
+    ),
+    _row("registry:image", _refused("registry:3", _NO_NODE), instead=_NO_IMAGE),
+    _row(
+        "registry:image_source",
+        _refused("salt://images/registry.tar", _NO_NODE),
+        instead=_NO_IMAGE,
+    ),
+    _row("registry:image_hash", _refused("d2c7b8" + "0" * 58, _NO_NODE), instead=_NO_IMAGE),
+    _row("registry:path", _refused("/srv/registry", _NO_NODE), instead=_NO_IMAGE),
+    _row(
+        "registry:htpasswd",
+        _refused("sdb://vault/registry-users", _NO_NODE),
+        instead=_NO_IMAGE,
+    ),
+    _row(
+        "registry:names",
+        _refused(["registry.example.com"], _NO_NODE),
+        _refused(["m2"], "swarm:registry:names", also=_ON_M1),
+        instead=_NO_IMAGE,
+    ),
+    _row(
+        "registry:options",
+        _refused({"storage": {"delete": {"enabled": True}}}, _NO_NODE),
+        _refused({"http": {"addr": ":80"}}, "swarm:registry:options:http:addr", also=_ON_M1),
+        instead=_NO_IMAGE,
     ),
     # --- registries
     _row("registries:*:username", "other", "third", base=_LOGIN, instead="half a login is refused"),

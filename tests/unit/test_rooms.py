@@ -19,6 +19,7 @@ ROOMS = {
     "tls": "core salt",
     "docker": "core spec tls",
     "standalone": "core tls docker",
+    "registry": "core salt tls docker standalone",
     "cluster": "core salt spec tls docker",
     "consul": "core salt tls docker standalone",
     "daemon": "core salt tls docker standalone",

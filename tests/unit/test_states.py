@@ -45,6 +45,8 @@ APPLIED = {
     "swarm_overlay.removed": "swarm_overlay.remove",
     "swarm_registry.logged_in": "swarm_registry.apply",
     "swarm_registry.logged_out": "swarm_registry.remove",
+    "swarm_registry.running": "swarm_registry.run",
+    "swarm_registry.absent": "swarm_registry.remove_container",
     "swarm_repository.managed": "swarm_repository.apply",
     "swarm_repository.removed": "swarm_repository.remove",
     "swarm_secret.managed": "swarm_secret.apply_all",

@@ -255,6 +255,20 @@ class Registry(TypedDict):
     ca_cert: str | None
 
 
+class OwnRegistry(TypedDict):
+    """``swarm:registry``."""
+
+    node: str | None
+    port: int
+    image: str
+    image_source: str | None
+    image_hash: str | None
+    path: str
+    htpasswd: str | None
+    names: list[str]
+    options: dict[str, Any]
+
+
 class Network(TypedDict):
     """``swarm:networks:NAME``."""
 
@@ -295,6 +309,7 @@ class _Common(TypedDict):
     agent: Agent
     builtin: Builtin
     firewall: Firewall
+    registry: OwnRegistry
     registries: dict[str, Registry]
     networks: dict[str, Network]
     containers: Objects

@@ -150,7 +150,7 @@ def options(settings: Settings, engine_version: str, files: Files) -> dict[str, 
     """Return the keys of ``daemon.json`` that the pillar requires, without the overlay keys."""
     mode = modes.of(settings)
     wanted: dict[str, Any] = {"live-restore": mode.live_restore}
-    if settings["tls"]["used"]:
+    if settings["tls"]["used"] and settings["engine"]["port"]:
         wanted |= flags.tls(files)
         if settings["tls"]["ca"] and mode.clients_apart:
             # The nodes' CA is not among them: no node is a client.

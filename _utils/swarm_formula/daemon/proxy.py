@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from swarm_formula.core import host_files, modes
+from swarm_formula.core import host_files, modes, own_registry
 from swarm_formula.core.faults import Fault
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import AnySettings, Proxy, Settings
@@ -41,10 +41,11 @@ def _local(registry: str) -> bool:
 
 
 def _registries(settings: Settings) -> list[str]:
-    """Return the registries inside: with a CA of their own, without TLS, or at an address."""
+    """Return the registries inside: the swarm's, with a CA of their own, without TLS, at an IP."""
     named = settings["registries"].items()
     inside = [host for host, one in named if one["ca_cert"] or _local(host)]
-    return [*inside, *(settings["engine"]["options"].get("insecure-registries") or [])]
+    insecure = settings["engine"]["options"].get("insecure-registries") or []
+    return [*own_registry.hosts(settings), *inside, *insecure]
 
 
 def _store(settings: Settings) -> list[str]:

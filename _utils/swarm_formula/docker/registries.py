@@ -7,6 +7,7 @@ Pure. Reports and errors never contain a password, either in plain text or in ba
 import base64
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from swarm_formula.core import errors
@@ -128,6 +129,31 @@ def authority(text: str, what: str) -> str:
     for one in certs:
         pki.check(one, what)
     return pki.joined(certs)
+
+
+def refuse_foreign(
+    path: Path, current: str | None, wanted: str, ours: str | None, cas: str
+) -> None:
+    """
+    Raise an error if the file for the CA of the swarm's own registry is somebody else's.
+
+    ours
+        Fingerprints of the CA that the formula has recorded for this registry.
+
+    cas
+        Certificates of the CAs that the swarm has and had: a run that was killed may have recorded
+        one, and left the other in the file.
+    """
+    if current in (None, wanted) or fingerprint(current) == ours:
+        return
+    certs = set(pki.bundle(current or ""))
+    if certs and certs <= set(pki.bundle(cas)):
+        return
+    raise errors.SwarmError(
+        f"{path} is not the formula's, and holds {fingerprint(current)}: the swarm's CA, for the"
+        f" registry of swarm:registry, has its place there. Rename it, e.g. to own.crt, which"
+        " Docker trusts as well, and apply again; nothing was changed"
+    )
 
 
 def fingerprint(text: str | None) -> str | None:

@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Iterator
 
-from swarm_formula.core import modes, port_options
+from swarm_formula.core import modes, own_registry, port_options
 from swarm_formula.core.faults import Fault
 from swarm_formula.core.settings_types import AnySettings, Draft, Settings
 from swarm_formula.firewall.netfilter import Network, Rules
@@ -78,7 +78,10 @@ def _overlay(vxlan: int | None) -> Iterator[tuple[str, int, str]]:
 
 def rules(settings: Settings | Draft) -> Rules:
     """Return the rules for the ports of this node's roles: which hosts may reach which port."""
-    return Rules(_groups(settings), list(_ports(settings)))
+    ports = list(_ports(settings))
+    if own_registry.is_here(settings):
+        ports.append(("tcp", settings["registry"]["port"], "members"))
+    return Rules(_groups(settings), ports)
 
 
 # ---- faults in the pillar

@@ -7,7 +7,7 @@ They are those of the state ``swarm_container.running``, in its own table.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from swarm_formula.core import checks
+from swarm_formula.core import checks, own_registry
 from swarm_formula.core.faults import Fault
 from swarm_formula.core.settings_types import Draft, Objects
 from swarm_formula.docker import volumes
@@ -48,5 +48,6 @@ def of_node(minion: str, containers: Objects) -> Objects:
 def clashes(settings: Draft) -> Iterator[Fault]:
     """Refuse names of the formula's own containers."""
     own = {settings[section]["container"] for section in ("consul", "manager", "agent")}
+    own.add(own_registry.CONTAINER)
     for name in sorted(own & settings["containers"].keys()):
         yield Fault(f"swarm:containers:{name}", name, "another name: the formula has one of it")

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from swarm_formula.core import addresses as core_addresses
-from swarm_formula.core import modes, port_options
+from swarm_formula.core import modes, own_registry, port_options
 from swarm_formula.core.faults import Fault
 from swarm_formula.core.settings_types import Draft, Network
 
@@ -22,6 +22,8 @@ def listeners(settings: Draft) -> list[tuple[str, int]]:
         found.append(("swarm:consul:http_port", settings["consul"]["http_port"]))
         ports = port_options.consul(settings)
         found += [(f"swarm:consul:options:ports:{name}", port) for name, port in ports.items()]
+    if own_registry.is_here(settings):
+        found.append(("swarm:registry:port", settings["registry"]["port"]))
     return [(path, port) for path, port in found if port]
 
 

@@ -17,6 +17,7 @@ from swarm_formula.settings import (
     host_containers,
     mode_relations,
     network_relations,
+    registry_relations,
     tls_relations,
 )
 
@@ -42,6 +43,7 @@ _RELATIONS = (
     engine_relations.logs,
     network_relations.advertised,
     engine_relations.registries,
+    registry_relations.faults,
     classic_relations.store,
     network_relations.overlay,
     _of_mode,

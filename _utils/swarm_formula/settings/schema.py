@@ -80,6 +80,26 @@ REGISTRY = {
     "ca_cert": Field(checks.optional(checks.secret), None, "where the certificate of its CA is"),
 }
 
+OWN_REGISTRY = {
+    "node": Field(checks.optional(checks.host), None, "minion that runs a registry"),
+    "port": Field(checks.port, 5000, "its port, at that node's address"),
+    "image": Field(checks.image, "registry:2", "image"),
+    "image_source": Field(
+        checks.optional(checks.image_source), None, "tar of it, where no registry is"
+    ),
+    "image_hash": Field(checks.optional(checks.sha256), None, "SHA-256 of that tar"),
+    "path": Field(checks.path, "/var/lib/swarm-registry", "folder of its images on that node"),
+    "htpasswd": Field(
+        checks.optional(checks.secret), None, "where the file with its users is kept"
+    ),
+    "names": Field(
+        checks.list_of(checks.either(checks.host, checks.ip)),
+        [],
+        "more names and addresses of it in images",
+    ),
+    "options": Field(checks.options, {}, "any key of the registry's configuration", hidden=True),
+}
+
 _AVAILABILITY = checks.one_of("active", "pause", "drain")
 
 NODE = {
@@ -292,6 +312,7 @@ SCHEMA: Fields = {
             "networks of the nodes beside managers and Consul servers",
         ),
     },
+    "registry": OWN_REGISTRY,
     "registries": Each(
         checks.registry, REGISTRY, "private registries, by their name in images", hidden=True
     ),

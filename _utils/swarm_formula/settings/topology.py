@@ -134,8 +134,10 @@ def _consul(pillar: Pillar, ports: _Ports) -> Consul:
 def _tls(pillar: Pillar, managers: Iterable[str]) -> Tls:
     """Return whether this node needs certificates, and which minion signs them."""
     tls = pillar["tls"]
-    # In builtin mode, the engine needs no certificate unless it listens on the formula's port.
-    used = tls["enabled"] and bool(modes.of(pillar).engine_port or pillar["engine"]["port"])
+    # In builtin mode, the engine needs no certificate unless it listens on the formula's port; the
+    # registry needs one, and all nodes trust its CA.
+    served = modes.of(pillar).engine_port or pillar["engine"]["port"] or pillar["registry"]["node"]
+    used = tls["enabled"] and bool(served)
     own = used and not tls["cert"]
     ca = (tls["ca"] or next(iter(managers), None)) if own else None
     return {**tls, "used": used, "ca": ca}

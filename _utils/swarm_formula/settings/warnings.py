@@ -7,7 +7,7 @@ Works on resolved settings (``settings.topology.resolve``).
 from swarm_formula.core import modes
 from swarm_formula.core.settings_types import Draft
 from swarm_formula.firewall import rules
-from swarm_formula.settings import mode_relations, tls_relations
+from swarm_formula.settings import mode_relations, registry_relations, tls_relations
 
 
 def warnings(settings: Draft) -> list[str]:
@@ -18,6 +18,7 @@ def warnings(settings: Draft) -> list[str]:
         *_unnamed(settings),
         *_plain_sources(settings),
         *rules.warnings(settings),
+        *registry_relations.warnings(settings),
         *mode_relations.of(settings).warnings(settings),
     ]
 

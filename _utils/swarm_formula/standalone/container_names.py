@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from swarm_formula.core import errors, host_files, modes
+from swarm_formula.core import errors, host_files, modes, own_registry
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
@@ -65,6 +65,13 @@ def _own(salt: Salt, section: Section, name: str) -> bool:
     return bool(found) and is_ours(section, found["command"])
 
 
+def _is_registry(salt: Salt, name: str) -> bool:
+    if name != own_registry.CONTAINER:
+        return False
+    found = salt["swarm_container.get"](name)
+    return bool(found) and own_registry.is_ours(found["command"])
+
+
 def remove(settings: Settings, salt: Salt, section: Section, test: bool) -> dict[str, Any]:
     """Remove a container if it is the formula's own; return what changed."""
     name, changes = settings[section]["container"], {}
@@ -79,7 +86,8 @@ def remove(settings: Settings, salt: Salt, section: Section, test: bool) -> dict
 def others(settings: Settings, salt: Salt) -> set[str]:
     """Return the names of this engine's containers, except the formula's and swarm tasks."""
     there, names = set(salt["swarm_container.names"](tasks=False)), _names(settings)
-    return there - {name for key, name in names.items() if name in there and _own(salt, key, name)}
+    ours = {name for key, name in names.items() if name in there and _own(salt, key, name)}
+    return {name for name in there - ours if not _is_registry(salt, name)}
 
 
 def rename(settings: Settings, salt: Salt, section: Section, test: bool) -> dict[str, Any]:

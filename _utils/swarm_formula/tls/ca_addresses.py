@@ -48,6 +48,16 @@ def without(state: dict[str, Any], minion: str) -> dict[str, Any]:
     return {**state, "issued": issued, _GRANTS: grants}
 
 
+def refuse_name(asked: Asked, settings: Settings) -> None:
+    """Raise an error if a member's ID is a name that certificates of others have."""
+    reserved = {"localhost", *certificate_due.split(settings["tls"]["names"])[0]}
+    if asked.minion in reserved and asked.minion not in settings["managers"]:
+        raise asked.refused("its ID is a name of the managers (swarm:tls:names), or of every host")
+    registry = settings["registry"]
+    if asked.minion in registry["names"] and asked.minion != registry["node"]:
+        raise asked.refused("its ID is a name of the registry (swarm:registry:names)")
+
+
 def checked(asked: Asked, settings: Settings, held: dict[str, set[str]]) -> str:
     """
     Return the address for a node's certificate; raise an error if another minion has it.
@@ -64,6 +74,10 @@ def checked(asked: Asked, settings: Settings, held: dict[str, set[str]]) -> str:
         and asked.minion not in settings["managers"]
     ):
         raise asked.refused(f"{address} is one of the managers' (swarm:tls:names)")
+    registry = settings["registry"]
+    of_registry = certificate_due.split(registry["names"])[1]
+    if address in map(core_addresses.form, of_registry) and asked.minion != registry["node"]:
+        raise asked.refused(f"{address} is one of the registry's (swarm:registry:names)")
     if due and due != address:
         cure = (
             f"if {address} is right, say so in the pillar of all, e.g. swarm: {{managers:"
@@ -108,16 +122,15 @@ def _owner(
 
 
 def refuse_shared(asked: Asked, settings: Settings, held: dict[str, set[str]]) -> None:
-    """Raise an error if a manager would get another member's ID or address as one more name."""
-    if asked.minion not in settings["managers"]:
-        return
-    hosts, addresses = certificate_due.split(settings["tls"]["names"])
+    """Raise an error if a member would get another member's ID or address as one more name."""
     listed = _listed(settings)
     members = {*listed, *held}
-    shared = {one: one for one in hosts if one in members and one != asked.minion}
-    for one in addresses:
-        if owner := _owner(core_addresses.form(one), asked.minion, listed, held):
-            shared[one] = owner
-    if shared:
-        texts = ", ".join(f"{one} is that of {owner}" for one, owner in shared.items())
-        raise asked.refused(f"in swarm:tls:names, {texts}: take it out there")
+    for path, names in certificate_due.shared(asked.minion, settings).items():
+        hosts, addresses = certificate_due.split(names)
+        shared = {one: one for one in hosts if one in members and one != asked.minion}
+        for one in addresses:
+            if owner := _owner(core_addresses.form(one), asked.minion, listed, held):
+                shared[one] = owner
+        if shared:
+            texts = ", ".join(f"{one} is that of {owner}" for one, owner in shared.items())
+            raise asked.refused(f"in {path}, {texts}: take it out there")

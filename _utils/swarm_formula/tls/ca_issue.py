@@ -37,9 +37,7 @@ def granted(asked: Asked, settings: Settings, held: dict[str, set[str]]) -> pki.
     if asked.kind not in certificate_due.of_nodes(settings):
         cure = f"give {me} the same swarm:mode and swarm:store in pillar as {asked.minion}"
         raise asked.refused(f"{me}, the CA, has no Consul by its pillar: {cure}")
-    reserved = {"localhost", *certificate_due.split(settings["tls"]["names"])[0]}
-    if asked.minion in reserved and asked.minion not in settings["managers"]:
-        raise asked.refused("its ID is a name of the managers (swarm:tls:names), or of every host")
+    ca_addresses.refuse_name(asked, settings)
     address = ca_addresses.checked(asked, settings, held)
     grant = certificate_due.due(asked.minion, address, settings, asked.kind)
     ca_addresses.refuse_shared(asked, settings, held)

@@ -39,8 +39,8 @@ def due(minion: str, address: str, settings: Settings, kind: str = NODE) -> pki.
     names, addresses = [minion, "localhost"], [core_addresses.form(address), "127.0.0.1"]
     if kind == CONSUL and minion in settings["servers"]:
         names.append(f"server.{settings['consul']['datacenter']}.consul")
-    if kind == NODE and minion in settings["managers"]:
-        hosts, more = split(settings["tls"]["names"])
+    if kind == NODE:
+        hosts, more = split([one for names in shared(minion, settings).values() for one in names])
         names, addresses = names + hosts, addresses + more
     apart = modes.of(settings).clients_apart
     is_client = kind == CONSUL or (not apart and minion in settings["managers"])
@@ -50,6 +50,16 @@ def due(minion: str, address: str, settings: Settings, kind: str = NODE) -> pki.
         tuple(dict.fromkeys(names)),
         tuple(dict.fromkeys(addresses)),
     )
+
+
+def shared(minion: str, settings: Settings) -> dict[str, list[str]]:
+    """Return ``{pillar path: names and addresses}`` that a node has for its roles. Pure."""
+    found = {}
+    if minion in settings["managers"]:
+        found["swarm:tls:names"] = settings["tls"]["names"]
+    if minion == settings["registry"]["node"]:
+        found["swarm:registry:names"] = settings["registry"]["names"]
+    return found
 
 
 def own_usages(settings: Settings) -> tuple[str, ...]:

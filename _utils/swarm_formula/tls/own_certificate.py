@@ -141,7 +141,7 @@ def _filled(have: cert_files.Set, wanted: cert_files.Set) -> Due:
 
 def _needed(settings: Settings) -> set[str]:
     """Return the names and addresses that a certificate supplied by the user must contain."""
-    found = {settings["address"], *(settings["tls"]["names"] if settings["is_manager"] else ())}
+    found = {settings["address"]}.union(*certificate_due.shared(settings["id"], settings).values())
     # A node connects to its own Consul over loopback.
     return found | ({"127.0.0.1"} if settings["managed_store"] else set())
 

@@ -227,6 +227,24 @@ def test_names_of_the_managers_are_no_members(settings, state, name):
         moved(settings, state, asked("m2", address="10.77.0.12"))
 
 
+@pytest.mark.parametrize("name", ["m2", "10.77.0.12", "m1"])
+def test_names_of_the_registry_are_no_members(settings, state, name):
+    settings["registry"] |= {"node": "m4", "names": [name]}
+    with pytest.raises(errors.SwarmError, match=r"in swarm:registry:names, .* is that of m"):
+        moved(settings, state, asked())
+
+
+def test_names_of_the_registry_are_its_nodes_and_no_other_members(settings, state):
+    settings["registry"] |= {"node": "m4", "names": ["web-1", "10.77.0.20"]}
+    grant = ca_issue.granted(asked(), settings, {})
+    assert {"web-1", "10.77.0.20"} <= {*grant.names, *grant.addresses}
+    assert "web-1" not in ca_issue.granted(asked("web-2", address="10.77.0.21"), settings, {}).names
+    with pytest.raises(errors.SwarmError, match="its ID is a name of the registry"):
+        moved(settings, state, asked("web-1", address="10.77.0.21"))
+    with pytest.raises(errors.SwarmError, match="is one of the registry's"):
+        moved(settings, state, asked("web-2", address="::ffff:10.77.0.20"))
+
+
 def test_client_is_for_no_host(settings):
     grant = ca_issue.granted(asked(kind="client"), settings, {})
     assert (grant.names, grant.addresses, grant.usages) == ((), (), ("clientAuth",))
