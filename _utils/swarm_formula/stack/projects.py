@@ -55,19 +55,17 @@ class Projects:
         Nothing is changed if one is refused. The result is ``{stack: {kind: {name: ...}}}``.
         """
         stacks = [one.stack for one in wanted]
-        strangers = [fault for one in stacks for fault in self._strangers(one)]
-        option_table.refuse([*dict.fromkeys(strangers)], unchanged=True)
-        found = {
-            name: service_plan.whole(self.client, name, options, self.listed)
-            for one in stacks
-            for name, options in one.services.items()
-        }
         own = {name for one in stacks for name in one.networks}
         run = self.run._replace(networks={*self.run.networks, *own})
-        service_plan.refuse(self.client, found, self.listed, run.networks)
+        found = self._checked(stacks, run)
         changes, pruned = Changes(stacks), [one.stack for one in wanted if one.prune]
+        made = self._make_networks(stacks, changes, test=True)
+        if not run.test:
+            changes = Changes(stacks)
         with changes.told():
-            self._make_networks(stacks, changes)
+            if made and not run.test:
+                self._make_networks(stacks, changes, test=False)
+                self._wait_for(made)
             for one in pruned:
                 gone = self._services(one.name) - one.kept["services"]
                 self._remove_services(one.name, gone, changes)
@@ -89,6 +87,18 @@ class Projects:
         return changes.found().get(stack, {})
 
     # ---- what there is
+
+    def _checked(self, stacks: list[Stack], run: Run) -> dict[str, dict[str, Any]]:
+        """Return the services of stacks with all their options; raise an error for faults."""
+        strangers = [fault for one in stacks for fault in self._strangers(one)]
+        option_table.refuse([*dict.fromkeys(strangers)], unchanged=True)
+        found = {
+            name: service_plan.whole(self.client, name, options, self.listed)
+            for one in stacks
+            for name, options in one.services.items()
+        }
+        service_plan.refuse(self.client, found, self.listed, run.networks)
+        return found
 
     def _services(self, stack: str) -> set[str]:
         return {one.service for one in self.listed.values() if one.project == stack} - {""}
@@ -112,15 +122,15 @@ class Projects:
 
     # ---- doing it
 
-    def _make_networks(self, stacks: list[Stack], changes: Changes) -> None:
+    def _make_networks(self, stacks: list[Stack], changes: Changes, test: bool) -> list[str]:
+        """Create the networks of stacks; return those that have changed."""
         names = []
         for one in stacks:
             for name, settings in one.networks.items():
-                found = self.salt["swarm_network.apply"](name, settings, test=self.run.test)
+                found = self.salt["swarm_network.apply"](name, settings, test=test)
                 changes.add(one.name, "networks", name, found)
                 names += [name] if found else []
-        if names and not self.run.test:
-            self._wait_for(names)
+        return names
 
     def _wait_for(self, networks: Iterable[str]) -> None:
         """Wait until the manager has heard of networks that this host's engine has made."""

@@ -90,7 +90,8 @@ class Host:
     def _network(self, name, spec, test=False):
         wanted = network_spec.wanted(name, spec)
         if name in self.networks:
-            assert self.networks[name] == wanted
+            if self.networks[name] != wanted:
+                raise errors.ApiError(f"network {name} cannot be changed")
             return {}
         if not test:
             self.networks[name] = wanted
@@ -299,6 +300,15 @@ def test_service_of_the_formula_that_belongs_to_no_stack_is_not_taken_over(host)
 def test_container_of_another_owner_with_one_of_the_names_is_refused_first_of_all(host):
     host.api.run("shop_db.1", "mine")
     assert "there is a container shop_db.1 that the formula has not created" in host.refused()
+
+
+def test_network_that_cannot_be_changed_is_told_before_anything_is_changed(host):
+    host.run()
+    host.file["networks"]["front"] = {"internal": True}
+    host.file["services"]["db"]["networks"] = ["another"]
+    host.file["networks"] = {"another": {}, **host.file["networks"]}
+    host.pillar(tag="2")
+    assert "network shop_front cannot be changed" in host.refused(errors.ApiError)
 
 
 def test_external_network_has_to_be_there(host):
