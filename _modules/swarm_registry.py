@@ -94,7 +94,7 @@ def remove_container(test=False):
 def _own_authorities(settings, test):
     if not own_registry.hosts(settings):
         return {}
-    found = trusted.authorities(settings, salt_mine.Mine(__salt__, __opts__, __context__), test)
+    found = trusted.authorities(settings, salt_mine.Mine(__salt__, __opts__), test)
     noted, known = host_files.record(_RECORD).get("authorities", {}), trusted.known()
     for host, text in found.items():
         path = _certificate(host)
