@@ -62,7 +62,8 @@ def guarded(name):
         A name for the report.
     """
     ret = state_return.applied(name, __opts__["test"], __salt__["swarm_rights.apply"])
-    return state_return.remarked(ret, __salt__["swarm_rights.remarks"]()) if ret["result"] else ret
+    failed = ret["result"] is False
+    return ret if failed else state_return.remarked(ret, __salt__["swarm_rights.remarks"]())
 
 
 def deregistered(name):

@@ -112,6 +112,7 @@ def run(monkeypatch):
                 "swarm_service__complaints": complaints,
                 "swarm_stack__complaints": complaints,
                 "swarm_stack__ignored": kwargs.pop("ignored", []),
+                "swarm_rights__remarks": kwargs.pop("remarks", []),
                 "swarm_builtin__release": kwargs.pop("stays", ""),
                 function.replace(".", "__"): outcome,
             }
@@ -121,6 +122,14 @@ def run(monkeypatch):
         return getattr(states, state)("a name", **kwargs), salt[function]
 
     return run
+
+
+@pytest.mark.parametrize("changes", [{}, CHANGES], ids=["no change", "change"])
+@pytest.mark.parametrize("test", [False, True], ids=["run", "test"])
+def test_rights_that_nodes_should_not_have_are_told_in_a_dry_run_too(run, changes, test):
+    told = {"remarks": ["Consul of m3 lacks a token"]}
+    ret, _ = run("swarm_consul.guarded", "swarm_rights.apply", changes, test, **told)
+    assert ret["comment"].endswith(". Consul of m3 lacks a token")
 
 
 @pytest.mark.parametrize(("name", "function"), APPLIED.items())
