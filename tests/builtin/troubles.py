@@ -7,7 +7,7 @@ import contextlib
 from tests.integration.troubles.table import pillar, refused, spoiled
 from tests.troubles import Table
 
-CHANGES = "tests/builtin/test_b_changes.py"
+CHANGES = "tests/builtin/test_changes.py"
 TURNS = "tests/unit/engine/test_restart_turn.py"
 TLS = "tests/unit/tls/test_tls.py"
 REFUSED = "test_what_would_end_the_cluster_or_hide_what_it_runs_is_refused_by_every_node"

@@ -17,7 +17,7 @@ def cases(mode: str) -> list[runner.Case]:
     found = runner.cases(ROWS, mode)
     if COUNT == "all":
         return found
-    # Those that the settings refuse are in the unit test, and some in test_w_wrong_pillar.py.
+    # Those that the settings refuse are in the unit test, and some in test_wrong_pillar.py.
     found = [case for case in found if not _seen_at_once(case)]
     if COUNT == "bundles":
         return runner.bundled(found)

@@ -113,7 +113,7 @@ _LOGIN = {
 }
 _ON_M1 = {"registry": {"node": "m1"}}
 _NO_NODE = "swarm:registry:node"
-_NO_IMAGE = "the lab has no image of a registry; test_u_registry.py makes one"
+_NO_IMAGE = "the lab has no image of a registry; test_registry.py makes one"
 _BESIDE = {
     "image": "busybox:lab",
     "image_source": "salt://images/busybox.tar",
@@ -173,7 +173,7 @@ ROWS = (
         _later("etcd://@salt:2379", "swarm:store", modes=CLASSIC),
         _later("consul://@salt:8500", "swarm:store", modes=CLASSIC),
         _refused("etcd://@salt:2379", "swarm:store", modes=BUILTIN),
-        instead="nothing listens there; a store that does is in test_h_store.py",
+        instead="nothing listens there; a store that does is in test_store.py",
         alone=True,
     ),
     _row("overlay", False, modes=CLASSIC, alone=True),
@@ -274,7 +274,7 @@ ROWS = (
         _row(
             f"tls:{key}",
             _refused(_CERTIFICATE[key]["tls"][key], "swarm:tls"),
-            instead="all three at once are in test_j_tls.py",
+            instead="all three at once are in test_tls.py",
         )
         for key in _CERTIFICATE
     ),
@@ -504,7 +504,7 @@ ROWS = (
         "builtin:signing_ca_cert",
         _refused("/etc/swarm-ca/ca.pem", "swarm:builtin:signing_ca"),
         modes=BUILTIN,
-        instead="a CA that is there is in test_a_cluster.py",
+        instead="a CA that is there is in test_cluster.py",
     ),
     _row(
         "builtin:signing_ca_key",

@@ -77,7 +77,7 @@ def test_paper_on_workloads_has_each_case_with_tests_that_exist():
     lines = re.findall(r"^\| \d.*", text.split("\n## ")[0], flags=re.MULTILINE)
     cases = [[cell.strip() for cell in line.split("|")[1:5]] for line in lines]
     assert [case.partition(".")[0] for case, *_ in cases] == [str(one) for one in range(1, 26)]
-    unit, cluster = names_of_tests("unit/**/test_*.py"), names_of_tests("builtin/test_u_*.py")
+    unit, cluster = names_of_tests("unit/**/test_*.py"), names_of_tests("builtin/test_*.py")
     for case, alone, on_hosts, result in cases:
         assert code(alone) <= unit, case
         assert code(on_hosts) <= cluster, case

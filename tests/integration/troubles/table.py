@@ -10,16 +10,16 @@ from tests.troubles import Table
 
 # The minion that is the CA, and the one that most of it happens to.
 CA, HOST = "m1", "m3"
-JOIN = "tests/integration/test_i_join.py"
+JOIN = "tests/integration/test_join.py"
 APT = "tests/unit/package/test_with_apt.py"
 TROUBLES = Table(
     {
         "cluster-store is gone since Docker 23.0, and ... is here": (
-            "tests/integration/test_y_suites.py::"
+            "tests/integration/test_suites.py::"
             "test_overlay_is_refused_or_rolled_back_and_nobody_notices"
         ),
         "the engine of m1 has 2 thread(s) in network namespaces that are gone": (
-            "tests/integration/test_g_workloads.py::"
+            "tests/integration/test_workloads.py::"
             "test_thread_that_an_overlay_network_took_along_is_told_and_healed"
         ),
         "m1 stays a server of Consul until m2 of swarm:consul:servers is in Raft's list": (
@@ -27,10 +27,10 @@ TROUBLES = Table(
             "test_server_leaves_only_after_the_one_that_replaces_it_has_come"
         ),
         "m1 is a node of a classic swarm (...), and swarm:mode in its pillar is builtin": (
-            "tests/integration/test_e_rolling.py::"
+            "tests/integration/test_rolling.py::"
             "test_what_would_hide_the_containers_or_end_the_swarm_is_refused"
         ),
-        # The lab has no image of a registry; tests/builtin/test_u_registry.py makes one.
+        # The lab has no image of a registry; tests/builtin/test_registry.py makes one.
         "the registry at ... does not answer": (
             "tests/unit/registry/test_registry.py::"
             "test_registry_that_does_not_answer_is_rolled_back_with_its_last_words"
@@ -95,8 +95,7 @@ TROUBLES = Table(
             "test_interrupted_work_of_somebody_else_is_left_and_told"
         ),
         "m1 already has other objects under names that this formula uses": (
-            "tests/integration/test_x_clean.py::"
-            "test_what_somebody_else_calls_like_ours_is_left_alone"
+            "tests/integration/test_clean.py::test_what_somebody_else_calls_like_ours_is_left_alone"
         ),
         "m1 is a node of a classic swarm that this formula did not set up": (
             "tests/unit/engine/test_mode_guard.py::"

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.builtin.test_u_services import RUN as SERVICES
-from tests.builtin.test_u_services import Services
+from tests.builtin.test_services import RUN as SERVICES
+from tests.builtin.test_services import Services
 from tests.integration.cluster import WORKLOAD, changed, failures
 
 pytestmark = [pytest.mark.once, pytest.mark.long]
