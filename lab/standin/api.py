@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import API_VERSION, MARK, VERSION, containers, images, log, networks, proxy
-from .cluster import Cluster, ConflictError
+from .cluster import ConflictError
 from .config import ConfigError
-from .election import Election
+from .context import Context
 from .expr import ExpressionError
 from .filters import NoNodeError
 from .httpd import Request, Response, Stream
@@ -36,13 +36,8 @@ PREFIX = re.compile(r"/v[0-9]+.[0-9]+(?=/)")
 
 
 @dataclass(frozen=True)
-class Api:
+class Api(Context):
     """The API of one manager."""
-
-    cluster: Cluster
-    election: Election
-    cors: bool = False
-    debug: bool = False
 
     def handle(self, request: Request) -> Response | None:
         """Answer a request here or at the primary; ``None`` when the connection is used up."""

@@ -5,13 +5,10 @@ Remember the containers, images, networks and volumes of one engine.
 import json
 import threading
 import urllib.parse
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from . import config
 from .wire import EngineError
-
-if TYPE_CHECKING:
-    from .engine import Engine
 
 LIST_TIMEOUT = 30.0
 NO_REFRESH = (
@@ -20,10 +17,20 @@ NO_REFRESH = (
 )  # fmt: skip
 
 
+class Engine(Protocol):
+    """The engine that is remembered: ``standin.engine`` has the real one."""
+
+    cache: "Cache"
+    cpus: int
+
+    def call(self, method: str, path: str, *more: Any, **options: Any) -> Any:
+        """Send a request, and return the answer."""
+
+
 class Container:
     """A container: its line in the engine's list, its inspection, what scheduling asks of it."""
 
-    def __init__(self, engine: "Engine", summary: dict) -> None:
+    def __init__(self, engine: Engine, summary: dict) -> None:
         self.engine, self.summary = engine, summary
         self.info: dict = {}
         self.config: dict = {}
@@ -66,7 +73,7 @@ class Container:
 class Cache:
     """What an engine holds, as of the last refresh or event."""
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.containers: dict[str, Container] = {}
         self.images: list[dict] = []

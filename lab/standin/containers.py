@@ -6,24 +6,21 @@ import ipaddress
 import re
 import time
 import urllib.parse
-from typing import TYPE_CHECKING
 
 from . import config as conf
 from . import proxy
 from .cache import Container
 from .cluster import ConflictError
+from .context import Context
 from .golang import human_duration, parse_time
 from .httpd import Request, Response
 from .reply import NotFoundError, as_json, body_of, failure, filters_of, labels_match
 from .wire import EngineError
 
-if TYPE_CHECKING:
-    from .api import Api
-
 HIDDEN_IMAGES = ("swarm", "swarm-standin")
 
 
-def find(api: "Api", name: str, text: str = "No such container: {0}") -> Container:
+def find(api: Context, name: str, text: str = "No such container: {0}") -> Container:
     """Return the container called ``name`` on a healthy engine."""
     container = api.cluster.container(name)
     if not container:
@@ -33,7 +30,7 @@ def find(api: "Api", name: str, text: str = "No such container: {0}") -> Contain
     return container
 
 
-def get_list(api: "Api", request: Request) -> Response:
+def get_list(api: Context, request: Request) -> Response:
     """``GET /containers/json``."""
     query = request.query
     filters = filters_of(request)
@@ -146,7 +143,7 @@ def _unspecified(text: str) -> bool:
         return False
 
 
-def get_one(api: "Api", _request: Request, name: str) -> Response:
+def get_one(api: Context, _request: Request, name: str) -> Response:
     """``GET /containers/NAME/json``, with the node it runs on."""
     item = find(api, name, "No such container {0}")
     engine = item.engine
@@ -167,7 +164,7 @@ def get_one(api: "Api", _request: Request, name: str) -> Response:
     return as_json(found)
 
 
-def create(api: "Api", request: Request) -> Response:
+def create(api: Context, request: Request) -> Response:
     """``POST /containers/create``: choose a node and create the container there."""
     config = conf.build(conf.consolidate(body_of(request)))
     conf.validate(config)
@@ -176,7 +173,7 @@ def create(api: "Api", request: Request) -> Response:
     return as_json({"Id": container.id}, 201)
 
 
-def start(api: "Api", request: Request, name: str) -> Response:
+def start(api: Context, request: Request, name: str) -> Response:
     """``POST /containers/NAME/start``."""
     item = find(api, name, "No such container {0}")
     request.body()
@@ -189,7 +186,7 @@ def start(api: "Api", request: Request, name: str) -> Response:
     return Response(204)
 
 
-def remove(api: "Api", request: Request, name: str) -> Response:
+def remove(api: Context, request: Request, name: str) -> Response:
     """``DELETE /containers/NAME``."""
     item = api.cluster.container(name)
     if not item:
@@ -200,7 +197,7 @@ def remove(api: "Api", request: Request, name: str) -> Response:
     return Response(204)
 
 
-def rename(api: "Api", request: Request, name: str) -> Response:
+def rename(api: Context, request: Request, name: str) -> Response:
     """``POST /containers/NAME/rename``, to a name that is free in the whole swarm."""
     item, new = find(api, name), request.query.get("name", "")
     if not api.cluster.name_free(new):
@@ -213,7 +210,7 @@ def rename(api: "Api", request: Request, name: str) -> Response:
     return Response(204)
 
 
-def exec_create(api: "Api", request: Request, name: str) -> Response:
+def exec_create(api: Context, request: Request, name: str) -> Response:
     """``POST /containers/NAME/exec``."""
     item = find(api, name, "No such container {0}")
     wanted = body_of(request)
@@ -224,12 +221,12 @@ def exec_create(api: "Api", request: Request, name: str) -> Response:
     return as_json(created, 201)
 
 
-def pass_on(api: "Api", request: Request, name: str, *_: str) -> Response | None:
+def pass_on(api: Context, request: Request, name: str, *_: str) -> Response | None:
     """Send the request to the container's engine."""
     return _pass(find(api, name), request, name)
 
 
-def pass_and_refresh(api: "Api", request: Request, name: str, *_: str) -> Response | None:
+def pass_and_refresh(api: Context, request: Request, name: str, *_: str) -> Response | None:
     """Send the request to the container's engine and look at the container again."""
     item = find(api, name)
     answer = _pass(item, request, name)
@@ -237,13 +234,13 @@ def pass_and_refresh(api: "Api", request: Request, name: str, *_: str) -> Respon
     return answer
 
 
-def attach(api: "Api", request: Request, name: str, *_: str) -> Response | None:
+def attach(api: Context, request: Request, name: str, *_: str) -> Response | None:
     """Connect the client to the container's engine in both directions."""
     item = find(api, name)
     return _pass(item, request, name, both_ways=True)
 
 
-def exec_pass(api: "Api", request: Request, exec_id: str, *_: str) -> Response | None:
+def exec_pass(api: Context, request: Request, exec_id: str, *_: str) -> Response | None:
     """Send a request about an exec to the engine of its container."""
     item = next((c for c in api.cluster.containers() if exec_id in c.exec_ids), None)
     if not item:
@@ -251,7 +248,7 @@ def exec_pass(api: "Api", request: Request, exec_id: str, *_: str) -> Response |
     return _pass(item, request, "", both_ways=bool(request.header("upgrade")))
 
 
-def commit(api: "Api", request: Request) -> Response | None:
+def commit(api: Context, request: Request) -> Response | None:
     """``POST /commit``, on the engine of the container."""
     name = request.query.get("container", "")
     answer = _pass(find(api, name), request, name)

@@ -8,26 +8,21 @@ import queue
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from . import API_VERSION, config, names, proxy, wire
+from .context import Context
+from .engine import Engine
 from .httpd import Request, Response, Stream
 from .placing import messages, pull
 from .reply import NotFoundError, as_json, failure, filters_of, labels_match
 from .store import start
 from .wire import EngineError
 
-if TYPE_CHECKING:
-    from .api import Api
-    from .engine import Engine
-
 NO_TAG, NO_DIGEST = "<none>:<none>", "<none>@<none>"
 STREAM = {"Content-Type": "application/json", "Api-Version": API_VERSION}
 
 
-def visible(
-    found: list[tuple["Engine", dict]], show_all: bool = False
-) -> list[tuple["Engine", dict]]:
+def visible(found: list[tuple[Engine, dict]], show_all: bool = False) -> list[tuple[Engine, dict]]:
     """Return the images that are not just layers of others."""
     return [
         (engine, image)
@@ -38,7 +33,7 @@ def visible(
     ]
 
 
-def get_list(api: "Api", request: Request) -> Response:
+def get_list(api: Context, request: Request) -> Response:
     """``GET /images/json``: the same image on several engines is one line."""
     filters = filters_of(request)
     wanted = filters.get("reference", []) + [
@@ -59,7 +54,7 @@ def get_list(api: "Api", request: Request) -> Response:
     return as_json(sorted(merged.values(), key=lambda item: item["Created"], reverse=True))
 
 
-def create(api: "Api", request: Request) -> Response | None:
+def create(api: Context, request: Request) -> Response | None:
     """``POST /images/create``: pull, or import from the request's body, on every engine."""
     query = request.query
     source = query.get("fromImage", "")
@@ -78,16 +73,16 @@ def create(api: "Api", request: Request) -> Response | None:
     return None
 
 
-def load(api: "Api", request: Request) -> Response | None:
+def load(api: Context, request: Request) -> Response | None:
     """``POST /images/load``: load on every engine."""
     return _spread_body(api, request, "/images/load", "Loading Image...")
 
 
-def _spread_body(api: "Api", request: Request, path: str, title: str) -> None:
+def _spread_body(api: Context, request: Request, path: str, title: str) -> None:
     # The whole archive is kept in memory: test images are small.
     data = request.body()
 
-    def send(engine: "Engine") -> Iterator[dict]:
+    def send(engine: Engine) -> Iterator[dict]:
         kind = {"Content-Type": "application/x-tar"}
         answer = engine.open("POST", path, data, **kind)
         return messages(engine, answer, "Failed to load image")
@@ -95,7 +90,7 @@ def _spread_body(api: "Api", request: Request, path: str, title: str) -> None:
     _spread(api, Stream(request, STREAM), title, send, announce=False)
 
 
-def _spread(api: "Api", stream: Stream, title: str, send: Callable, announce: bool) -> None:
+def _spread(api: Context, stream: Stream, title: str, send: Callable, announce: bool) -> None:
     inbox: queue.SimpleQueue = queue.SimpleQueue()
     engines = api.cluster.active()
     for engine in engines:
@@ -119,7 +114,7 @@ def _spread(api: "Api", stream: Stream, title: str, send: Callable, announce: bo
     stream.close()
 
 
-def _work(engine: "Engine", send: Callable, inbox: queue.SimpleQueue) -> None:
+def _work(engine: Engine, send: Callable, inbox: queue.SimpleQueue) -> None:
     error = ""
     try:
         for message in send(engine):
@@ -136,19 +131,19 @@ def reference(repository: str, tag: str) -> str:
     return f"{repository}@{tag}" if ":" in tag else f"{repository}:{tag}"
 
 
-def pass_on(api: "Api", request: Request, name: str, *_: str) -> Response | None:
+def pass_on(api: Context, request: Request, name: str, *_: str) -> Response | None:
     """Send the request to an engine that has the image."""
     return _forward(_holder(api, name), request)
 
 
-def _holder(api: "Api", name: str) -> "Engine":
+def _holder(api: Context, name: str) -> Engine:
     for engine, image in api.cluster.images():
         if names.image_matches(image, name):
             return engine
     raise NotFoundError(f"No such image: {name}")
 
 
-def _forward(engine: "Engine", request: Request) -> Response | None:
+def _forward(engine: Engine, request: Request) -> Response | None:
     try:
         proxy.forward(request, engine.address, engine.options.tls)
     except OSError as err:
@@ -156,7 +151,7 @@ def _forward(engine: "Engine", request: Request) -> Response | None:
     return None
 
 
-def get_several(api: "Api", request: Request) -> Response | None:
+def get_several(api: Context, request: Request) -> Response | None:
     """``GET /images/get``: from an engine that has all the images asked for."""
     wanted = urllib.parse.parse_qs(request.target.partition("?")[2]).get("names", [])
     for engine in api.cluster.active():
@@ -167,7 +162,7 @@ def get_several(api: "Api", request: Request) -> Response | None:
     raise NotFoundError(text)
 
 
-def tag(api: "Api", request: Request, name: str) -> Response:
+def tag(api: Context, request: Request, name: str) -> Response:
     """``POST /images/NAME/tag``, on every engine that has the image."""
     query = urllib.parse.urlencode(
         {"repo": request.query.get("repo", ""), "tag": request.query.get("tag", "")}
@@ -181,7 +176,7 @@ def tag(api: "Api", request: Request, name: str) -> Response:
     return Response(201)
 
 
-def _holders(api: "Api", name: str) -> list["Engine"]:
+def _holders(api: Context, name: str) -> list[Engine]:
     return [
         engine
         for engine in api.cluster.active()
@@ -189,7 +184,7 @@ def _holders(api: "Api", name: str) -> list["Engine"]:
     ]
 
 
-def remove(api: "Api", request: Request, name: str) -> Response:
+def remove(api: Context, request: Request, name: str) -> Response:
     """``DELETE /images/NAME``, from every engine that has it."""
     gone, errors = [], []
     for engine in _holders(api, name):
@@ -205,17 +200,17 @@ def remove(api: "Api", request: Request, name: str) -> Response:
     return as_json(gone)
 
 
-def anywhere(api: "Api", request: Request) -> Response | None:
+def anywhere(api: Context, request: Request) -> Response | None:
     """Send a request that any engine can answer to one of them."""
     return _forward(api.cluster.select({})[0], request)
 
 
-def refuse(_api: "Api", _request: Request) -> Response:
+def refuse(_api: Context, _request: Request) -> Response:
     """Refuse what makes no sense for a swarm."""
     return failure(501, "Not supported in clustering mode.")
 
 
-def build(api: "Api", request: Request) -> Response | None:
+def build(api: Context, request: Request) -> Response | None:
     """``POST /build``: on the engine that the build arguments' constraints choose."""
     arguments = json.loads(request.query.get("buildargs") or "{}")
     env = [f"{key}={value or ''}" for key, value in arguments.items()]

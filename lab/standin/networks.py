@@ -4,9 +4,10 @@ Answer the network and volume part of the API.
 
 import secrets
 import urllib.parse
-from typing import TYPE_CHECKING
 
 from . import config, names
+from .context import Context
+from .engine import Engine
 from .httpd import Request, Response
 from .reply import (
     BadRequestError,
@@ -19,14 +20,10 @@ from .reply import (
 )
 from .wire import EngineError, UnreachableError
 
-if TYPE_CHECKING:
-    from .api import Api
-    from .engine import Engine
-
 BUILT_IN = ("none", "host", "bridge")
 
 
-def unique(found: list[tuple["Engine", dict]]) -> list[tuple["Engine", dict]]:
+def unique(found: list[tuple[Engine, dict]]) -> list[tuple[Engine, dict]]:
     """Merge what several engines know of one network: its containers from all of them."""
     merged: dict[str, tuple[Engine, dict]] = {}
     for engine, network in found:
@@ -35,7 +32,7 @@ def unique(found: list[tuple["Engine", dict]]) -> list[tuple["Engine", dict]]:
     return list(merged.values())
 
 
-def _attached(engine: "Engine", network: dict) -> dict:
+def _attached(engine: Engine, network: dict) -> dict:
     attached = dict(network.get("Containers") or {})
     for item in list(engine.cache.containers.values()):
         settings = (item.summary.get("NetworkSettings") or {}).get("Networks") or {}
@@ -66,7 +63,7 @@ def _endpoint(container_names: list[str], endpoint: dict) -> dict:
     }
 
 
-def get_list(api: "Api", request: Request) -> Response:
+def get_list(api: Context, request: Request) -> Response:
     """``GET /networks``: local ones are called ``node/name``."""
     filters = filters_of(request)
     for kind in filters.get("type", []):
@@ -84,7 +81,7 @@ def _local(network: dict) -> bool:
     return network.get("Scope") == "local"
 
 
-def _selected(engine: "Engine", network: dict, filters: dict[str, list[str]]) -> bool:
+def _selected(engine: Engine, network: dict, filters: dict[str, list[str]]) -> bool:
     kind = "builtin" if network["Name"] in BUILT_IN else "custom"
     scoped = (network["Name"], f"{engine.name}/{network['Name']}")
     tests = {
@@ -99,19 +96,19 @@ def _selected(engine: "Engine", network: dict, filters: dict[str, list[str]]) ->
     return all(tests[key](wanted) for key, wanted in filters.items() if key in tests and wanted)
 
 
-def _find(api: "Api", name: str, text: str = "No such network: {0}") -> tuple["Engine", dict]:
+def _find(api: Context, name: str, text: str = "No such network: {0}") -> tuple[Engine, dict]:
     found = names.network(unique(api.cluster.networks()), name)
     if not found:
         raise NotFoundError(text.format(name))
     return found
 
 
-def get_one(api: "Api", _request: Request, name: str) -> Response:
+def get_one(api: Context, _request: Request, name: str) -> Response:
     """``GET /networks/NAME``."""
     return as_json(_find(api, name)[1])
 
 
-def create(api: "Api", request: Request) -> Response:
+def create(api: Context, request: Request) -> Response:
     """``POST /networks/create``: an overlay unless said otherwise; ``node/name`` picks the node."""
     wanted = body_of(request)
     wanted["Driver"] = wanted.get("Driver") or "overlay"
@@ -127,7 +124,7 @@ def create(api: "Api", request: Request) -> Response:
     return as_json(created, 201)
 
 
-def connect(api: "Api", request: Request, name: str) -> Response:
+def connect(api: Context, request: Request, name: str) -> Response:
     """``POST /networks/NAME/connect``, on the engine of the container."""
     _, network = _find(api, name)
     wanted = body_of(request)
@@ -144,7 +141,7 @@ def connect(api: "Api", request: Request, name: str) -> Response:
     return Response(200)
 
 
-def disconnect(api: "Api", request: Request, name: str) -> Response:
+def disconnect(api: Context, request: Request, name: str) -> Response:
     """``POST /networks/NAME/disconnect``; with force, any engine may do it for a dead one."""
     _, network = _find(api, name)
     wanted = body_of(request)
@@ -167,7 +164,7 @@ def disconnect(api: "Api", request: Request, name: str) -> Response:
     return Response(204)
 
 
-def remove(api: "Api", _request: Request, name: str) -> Response:
+def remove(api: Context, _request: Request, name: str) -> Response:
     """``DELETE /networks/NAME``; a network that spans engines goes from all of them."""
     engine, network = _find(api, name, "No such network {0}")
     spans = network.get("Scope") == "global"
@@ -183,7 +180,7 @@ def remove(api: "Api", _request: Request, name: str) -> Response:
     return Response(204)
 
 
-def volume_list(api: "Api", request: Request) -> Response:
+def volume_list(api: Context, request: Request) -> Response:
     """``GET /volumes``: local ones are called ``node/name``."""
     filters = filters_of(request)
     shown = []
@@ -201,7 +198,7 @@ def volume_list(api: "Api", request: Request) -> Response:
     return as_json({"Volumes": shown or None, "Warnings": None})
 
 
-def volume_get(api: "Api", _request: Request, name: str) -> Response:
+def volume_get(api: Context, _request: Request, name: str) -> Response:
     """``GET /volumes/NAME``."""
     found = names.volume(api.cluster.volumes(), name)
     if not found:
@@ -209,7 +206,7 @@ def volume_get(api: "Api", _request: Request, name: str) -> Response:
     return as_json(found[1])
 
 
-def volume_create(api: "Api", request: Request) -> Response:
+def volume_create(api: Context, request: Request) -> Response:
     """``POST /volumes/create``: on every engine, or on one as ``node/name``."""
     wanted = body_of(request)
     node, slash, name = (wanted.get("Name") or secrets.token_hex(32)).partition("/")
@@ -223,7 +220,7 @@ def volume_create(api: "Api", request: Request) -> Response:
     return as_json(created, 201)
 
 
-def volume_remove(api: "Api", _request: Request, name: str) -> Response:
+def volume_remove(api: Context, _request: Request, name: str) -> Response:
     """``DELETE /volumes/NAME``, from every engine that has it."""
     found, errors = False, []
     for engine in api.cluster.active():

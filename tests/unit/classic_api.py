@@ -8,9 +8,7 @@ from types import SimpleNamespace
 
 import docker
 
-from lab.standin import config as conf
-from lab.standin.filters import Node, NoNodeError
-from lab.standin.scheduler import Scheduler
+from lab.standin.outside import Node, NoNodeError, Scheduler, container_config
 from swarm_formula.classic import kept_options, service_rollout, watch
 from swarm_formula.core import wait
 from swarm_formula.docker import engine_api
@@ -159,7 +157,7 @@ class Swarm(Clock):
         assert path.startswith("/containers/create?name=")
         name = path.partition("=")[2]
         self.headers.append(headers)
-        body = conf.build(copy.deepcopy(json))
+        body = container_config(copy.deepcopy(json))
         if any(one.name == name for one in self.boxes):
             self._refuse(f"Conflict: The name {name} is already assigned.")
         try:
