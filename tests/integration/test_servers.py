@@ -70,7 +70,7 @@ def test_servers_come_and_go_and_the_data_stays(swarm):
 )
 def test_what_does_not_work_is_undone(swarm, section, wrong, words):
     """On 390db08, file and container of before are gone, and the new one ends again and again."""
-    host, state = "m3", f"{section} is running"
+    host, state = "m3", {"consul": "Consul is running", "manager": "manager is running"}[section]
     files, before = swarm.files(host), swarm.pids(host)
     names = set(swarm.docker(host, "ps", "-a", "--format", "{{.Names}}").split())
     swarm.pillar(host, **{section: {**swarm.lab.default_pillar()[section], **wrong}})
