@@ -5,7 +5,7 @@ swarm's own registry.
 
 from pathlib import Path
 
-from swarm_formula.core import errors, host_files, own_registry
+from swarm_formula.core import errors, host_files
 from swarm_formula.docker import engine_api
 from swarm_formula.docker import registries as docker_registries
 from swarm_formula.registry import server, trusted
@@ -92,9 +92,9 @@ def remove_container(test=False):
 
 
 def _own_authorities(settings, test):
-    if not own_registry.hosts(settings):
-        return {}
     found = trusted.authorities(settings, salt_mine.Mine(__salt__, __opts__), test)
+    if not found:
+        return {}
     noted, known = host_files.record(_RECORD).get("authorities", {}), trusted.known()
     for host, text in found.items():
         path = _certificate(host)

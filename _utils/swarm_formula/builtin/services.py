@@ -39,10 +39,7 @@ def apply(minion: Minion, wanted: Mapping[str, dict[str, Any]], test: bool) -> A
 
     ``None`` if this node does not act.
     """
-
-    def pending() -> Pending:
-        return service_apply.pending(minion.salt, minion.context, test)
-
+    pending = functools.partial(service_apply.pending, minion.salt, minion.context, test)
     return _apply(minion, wanted, pending, test)
 
 

@@ -18,8 +18,6 @@ from swarm_formula.core.settings_types import Settings
 POLICY, MANAGERS, DENY = "swarm-formula", "swarm-formula-managers", "deny"
 # Consul's accessor ID of the anonymous token.
 _ANONYMOUS = "00000000-0000-0000-0000-000000000002"
-# This key shows clients that may not read policies that the policy is in force.
-_MARK = "swarm-formula/acl"
 _MANAGEMENT = "Management token of the swarm formula"
 _DESCRIPTION = "What Docker Swarm needs; kept by the swarm formula"
 _OF_MANAGERS = "Managers' hosts; kept by the swarm formula"
@@ -38,8 +36,7 @@ def management() -> str | None:
 
 def added() -> str | None:
     """Return the token that this host's Consul adds to requests without one, ``None`` if none."""
-    token: str | None = noted().get("tokens", {}).get("default")
-    return token
+    return acl_rules.added(noted())
 
 
 def connect(settings: Settings, timeout: float = 5) -> agent_api.Client:
@@ -100,13 +97,15 @@ def grant(client: agent_api.Client, test: bool, settings: Settings, token: str |
     """
     try:
         lacks = token is not None and _grant_managers(client, test, settings, token)
-        lacks = _grant_all(client, test, settings, token is not None) or lacks
+        # Until the last manager has its token, its host needs the rights of all.
+        late = token is not None and waits_for(client, settings)
+        lacks = _grant_all(client, test, None if late else acl_rules.of_all(settings)) or lacks
     except (AttributeError, KeyError, TypeError, ValueError) as err:
         raise errors.StoreError(
             f"Consul's answer on its ACLs is not understood ({type(err).__name__}: {err})"
         ) from err
     if not test and not marked(client):
-        agent_api.call("ACLs", client.kv.put, _MARK, POLICY)
+        agent_api.call("ACLs", client.kv.put, acl_rules.MARK, POLICY)
     return lacks
 
 
@@ -120,14 +119,13 @@ def _grant_managers(client: agent_api.Client, test: bool, settings: Settings, to
     return True
 
 
-def _grant_all(client: agent_api.Client, test: bool, settings: Settings, split: bool) -> bool:
-    """Ensure that the anonymous token has the rights of the swarm; return whether it lacked any."""
-    rules = acl_rules.MANAGERS
-    if split:
-        # Until the last manager has its token, its host needs the rights of all.
-        rules = acl_rules.narrowed(settings["managers"])
-        if waits_for(client, settings):
-            rules = _rules(client, POLICY) or acl_rules.MANAGERS
+def _grant_all(client: agent_api.Client, test: bool, rules: str | None) -> bool:
+    """
+    Ensure that the anonymous token has the rights of the swarm; return whether it lacked any.
+
+    rules
+        ``None`` to keep those that the token has, if it has any.
+    """
     lacks = _write(client, POLICY, rules, test)
     # Keep policies that an operator has added.
     links = _ask(client, f"token/{_ANONYMOUS}").get("Policies") or []
@@ -148,9 +146,7 @@ def unreleased(settings: Settings) -> str | None:
     me, anonymous = settings["id"], config_file.connect(settings, "anonymous")
     try:
         if management():
-            split = acl_rules.is_split(settings)
-            rules = acl_rules.narrowed(settings["managers"]) if split else acl_rules.MANAGERS
-            _write(connect(settings), POLICY, rules, test=False)
+            _write(connect(settings), POLICY, acl_rules.of_all(settings), test=False)
         session = agent_api.call("ACLs", anonymous.session.create, ttl=10)
         agent_api.call("ACLs", anonymous.session.destroy, session)
     except errors.StoreError as err:
@@ -162,32 +158,24 @@ def unreleased(settings: Settings) -> str | None:
 
 def waits_for(client: agent_api.Client, settings: Settings) -> list[str]:
     """Return the managers with a Consul agent that does not use the managers' token yet."""
-    _, found = agent_api.call("nodes", client.catalog.nodes)
-    if not isinstance(found, list):
-        raise TypeError("no list of nodes")
+    found = agent_api.nodes(client)
     unmarked = {one["Node"] for one in found if not acl_rules.is_marked(one)}
     return sorted(unmarked & set(settings["managers"]))
 
 
-def _policy(client: agent_api.Client, name: str) -> str | None:
-    """Return the ID of a policy, ``None`` if there is none."""
+def _write(client: agent_api.Client, name: str, rules: str | None, test: bool) -> bool:
+    """
+    Ensure that a policy has these rules; return whether it had others.
+
+    rules
+        ``None`` to keep the present ones; a policy that is not there gets those of managers.
+    """
     known = {one["Name"]: one["ID"] for one in _ask(client, "policies")}
-    return known.get(name)
-
-
-def _rules(client: agent_api.Client, name: str) -> str | None:
-    """Return the rules of a policy, ``None`` if there is none."""
-    id_ = _policy(client, name)
-    return str(_ask(client, f"policy/{id_}")["Rules"]) if id_ else None
-
-
-def _write(client: agent_api.Client, name: str, rules: str, test: bool) -> bool:
-    """Ensure that a policy has these rules; return whether it had others."""
-    if _rules(client, name) == rules:
+    id_ = known.get(name)
+    if id_ and (rules is None or _ask(client, f"policy/{id_}")["Rules"] == rules):
         return False
     if not test:
-        id_ = _policy(client, name)
-        body = {"Name": name, "Description": _DESCRIPTION, "Rules": rules}
+        body = {"Name": name, "Description": _DESCRIPTION, "Rules": rules or acl_rules.MANAGERS}
         _ask(client, f"policy/{id_}" if id_ else "policy", {**body, "ID": id_ or ""})
     return True
 
@@ -247,7 +235,7 @@ def _link(client: agent_api.Client, links: list[dict[str, Any]]) -> None:
 
 def marked(client: agent_api.Client) -> bool:
     """Check whether the swarm has its rights according to this host's Consul."""
-    return agent_api.call("ACLs", client.kv.get, _MARK)[1] is not None
+    return agent_api.call("ACLs", client.kv.get, acl_rules.MARK)[1] is not None
 
 
 def laggards(client: agent_api.Client, settings: Settings) -> str | None:

@@ -10,11 +10,15 @@ hosts the rights of Consul's anonymous token, which do not include the lock of t
 import hashlib
 import hmac
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from swarm_formula.core.settings_types import Settings
 
+# The key of the managers' lock, if the URL of the store has no path.
+LEADER = "docker/swarm/leader"
+# This key shows clients that may not read policies that the policy is in force.
+MARK = "swarm-formula/acl"
 # The store of Swarm and of overlay networks, the formula's turns, and the registration of agents.
 MANAGERS = """\
 key_prefix "docker/" { policy = "write" }
@@ -24,9 +28,9 @@ node_prefix "" { policy = "write" }
 service_prefix "" { policy = "read" }
 """
 # The most specific rule counts: these take away what only managers write.
-_LOCK = """\
-key_prefix "docker/swarm/leader" { policy = "read" }
-key "swarm-formula/acl" { policy = "read" }
+_LOCK = f"""\
+key_prefix "{LEADER}" {{ policy = "read" }}
+key "{MARK}" {{ policy = "read" }}
 """
 # Whoever ends the session of the primary, or removes its node, ends its lock.
 _OF_MANAGER = """\
@@ -64,6 +68,22 @@ def is_split(settings: Settings) -> bool:
     if not consul["acl"] or settings["tls"]["cert"]:
         return False
     return not consul["acl_token"] or set(settings["managers"]) <= set(settings["servers"])
+
+
+def is_managers_host(settings: Settings) -> bool:
+    """Check whether Consul on this host is to add the managers' token to requests."""
+    return settings["is_manager"] and is_split(settings)
+
+
+def of_all(settings: Settings) -> str:
+    """Return the rights of all hosts, once each manager's host has its own."""
+    return narrowed(settings["managers"]) if is_split(settings) else MANAGERS
+
+
+def added(acl: Mapping[str, Any] | None) -> str | None:
+    """Return the token that Consul with this ACL section adds to requests without one."""
+    found: str | None = (acl or {}).get("tokens", {}).get("default")
+    return found
 
 
 def is_marked(node: Any) -> bool:

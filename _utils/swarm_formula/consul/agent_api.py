@@ -10,6 +10,7 @@ from typing import Any
 
 import requests
 
+from swarm_formula.consul import acl_rules
 from swarm_formula.core import addresses, deadlines, errors
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls.cert_files import Files
@@ -17,8 +18,6 @@ from swarm_formula.tls.cert_files import Files
 # A client of ``python-consul``, which has no types; its answers have none either.
 Client = Any
 
-# The key of the managers' lock, if the URL of the store has no path.
-_LEADER = "docker/swarm/leader"
 # The library prefers these environment variables to its arguments: a token could go elsewhere.
 _VARIABLES = "CONSUL_HTTP_"
 # Serf's status of a member that is alive, and of a member that failed without leaving.
@@ -109,13 +108,24 @@ def _reason(err: Exception) -> str:
 
 def members(client: Client) -> list[dict[str, Any]]:
     """Return the members that Consul lists; raise an error if the answer is not from Consul."""
-    found: list[dict[str, Any]] = call("members", client.agent.members)
+    return _named(call("members", client.agent.members), "Name")
+
+
+def nodes(client: Client) -> list[dict[str, Any]]:
+    """Return the nodes of Consul's catalog; raise an error if the answer is not from Consul."""
+    _, found = call("nodes", client.catalog.nodes)
+    return _named(found, "Node")
+
+
+def _named(found: Any, key: str) -> list[dict[str, Any]]:
+    """Return a list of mappings that all have a name; raise an error for anything else."""
     shaped = isinstance(found, list) and all(
-        isinstance(one, dict) and isinstance(one.get("Name"), str) for one in found
+        isinstance(one, dict) and isinstance(one.get(key), str) for one in found
     )
     if not shaped:
         raise errors.StoreError("what answers on Consul's port of this host is no Consul")
-    return found
+    named: list[dict[str, Any]] = found
+    return named
 
 
 def leader(client: Client) -> str:
@@ -138,7 +148,7 @@ def expel(client: Client, name: str) -> None:
 
 def _lock(client: Client) -> tuple[str | None, str]:
     """Return the manager that holds the lock, ``None`` if none does, and its session."""
-    _, entry = call("leader", client.kv.get, _LEADER)
+    _, entry = call("leader", client.kv.get, acl_rules.LEADER)
     session = (entry or {}).get("Session") or ""
     return (entry["Value"] or b"").decode() if session else None, session
 

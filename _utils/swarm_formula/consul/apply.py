@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 from swarm_formula.consul import acl as consul_acl
-from swarm_formula.consul import config_file, restart_lock, wanted
+from swarm_formula.consul import acl_rules, config_file, restart_lock, wanted
 from swarm_formula.consul.change import Change
 from swarm_formula.consul.standing import Consul
 from swarm_formula.core import addresses, errors, modes
@@ -35,7 +35,7 @@ def apply(minion: Minion, test: bool = False) -> dict[str, Any]:
     if test:
         change.foretell()
     elif changes:
-        if consul_acl.added() and not (acl or {}).get("tokens", {}).get("default"):
+        if consul_acl.added() and not acl_rules.added(acl):
             core_wait.until(lambda: consul_acl.unreleased(settings), 3 * settings["timeout"])
         change.make(spec, text)
     return {**renamed, **changes}

@@ -91,7 +91,7 @@ def consul_config(
         config |= _consul_tls(settings, certs, used) if certs else {}
     if acl:
         config["acl"] = acl
-        if acl.get("tokens", {}).get("default"):
+        if acl_rules.added(acl):
             config["node_meta"] = acl_rules.META
     return _with_options(config, consul["options"])
 

@@ -54,14 +54,16 @@ def retire(minion: Minion, kind: str) -> bool:
 def unfinished(minion: Minion, kind: str) -> str | None:
     """Return what this node lacks, ``None`` if it starts Consul with the current one."""
     settings = minion.settings()
-    record = published(minion, settings, kind)
     if kind == consul_secrets.GOSSIP:
-        secrets = [(config_file.config().get("encrypt"), record.get("gossip"))]
-    else:
-        current = record.get("token")
+        current = published(minion, settings, kind).get("gossip")
+        secrets = [(config_file.config().get("encrypt"), current)]
+    elif settings["is_server"] or acl_rules.is_managers_host(settings):
+        current = published(minion, settings, kind).get("token")
         secrets = [(acl.management(), current)] if settings["is_server"] else []
-        if settings["is_manager"] and acl_rules.is_split(settings):
+        if acl_rules.is_managers_host(settings):
             secrets.append((acl.added(), acl_rules.token(current) if current else None))
+    else:
+        return None
     if all(used and used == current for used, current in secrets):
         return None
     return f"Consul of {settings['id']} starts with the old one: apply swarm there"

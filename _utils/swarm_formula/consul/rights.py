@@ -11,7 +11,6 @@ from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.execution import Minion
 
 _GRANTED = {"rights of the swarm in Consul": {"old": None, "new": "granted"}}
-_APPLY = "apply swarm there"
 
 
 def apply(minion: Minion, test: bool = False) -> dict[str, Any]:
@@ -48,14 +47,15 @@ def _ungranted(
     """Grant the permissions if this host may; return what is still missing as a sentence."""
     me, why = settings["id"], "no server has granted them"
     try:
-        management, split = wanted.granting(minion, settings), acl_rules.is_split(settings)
+        management = wanted.granting(minion, settings)
         if management or settings["is_server"]:
-            token = acl_rules.token(management) if management and split else None
+            apart = acl_rules.is_split(settings)
+            token = acl_rules.token(management) if management and apart else None
             if acl.grant(config_file.connect(settings, management), test, settings, token):
                 changes.update(_GRANTED)
-        elif settings["is_manager"] and split:
-            ca = settings["tls"]["ca"]
-            return f"{me} waits for {ca}, the CA (swarm:tls:ca), to tell it a token: {_APPLY}"
+        elif acl_rules.is_managers_host(settings):
+            ca = f"{settings['tls']['ca']}, the CA (swarm:tls:ca)"
+            return f"{me} waits for {ca}, to tell it a token: apply swarm there"
         if acl.marked(config_file.connect(settings)):
             return None
     except errors.StoreError as err:
@@ -90,12 +90,10 @@ def remarks(minion: Minion) -> list[str]:
     try:
         late = acl.waits_for(config_file.connect(settings), settings)
     except errors.SwarmError:
+        late = []
+    if not late:
         return []
-    return (
-        [
-            f"All nodes can write the lock of the primary manager in Consul until Consul of"
-            f" {', '.join(late)} has the managers' token: apply swarm there"
-        ]
-        if late
-        else []
-    )
+    return [
+        f"All nodes can write the lock of the primary manager in Consul until Consul of"
+        f" {', '.join(late)} has the managers' token: apply swarm there"
+    ]

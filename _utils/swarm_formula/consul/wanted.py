@@ -62,7 +62,7 @@ def granting(minion: Minion, settings: Settings) -> str | None:
     """Return the management token if this host grants rights: a server, or a manager's host."""
     if settings["is_server"]:
         return consul_acl.management()
-    if settings["is_manager"] and acl_rules.is_split(settings):
+    if acl_rules.is_managers_host(settings):
         return renewal.published(minion, settings, consul_secrets.TOKEN).get("token") or None
     return None
 
@@ -74,7 +74,7 @@ def managers_token(settings: Settings, management: str | None) -> str | None:
     If a manager that is no server has not been told the management token yet, the token is the one
     that its Consul has.
     """
-    if not (settings["is_manager"] and acl_rules.is_split(settings)):
+    if not acl_rules.is_managers_host(settings):
         return None
     return acl_rules.token(management) if management else consul_acl.added()
 

@@ -3,7 +3,7 @@ Collect the changes of stacks; tell those that will be made in a cluster that do
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -11,6 +11,8 @@ from swarm_formula.compose.file import Stack
 from swarm_formula.core import errors
 from swarm_formula.docker import network_spec
 from swarm_formula.service import apply, content_options, secrets_configs
+
+_REMOVED = {"state": {"old": "present", "new": "absent"}}
 
 
 class Changes:
@@ -24,6 +26,19 @@ class Changes:
         """Add what changed in an object, if anything did."""
         if change:
             self._found.setdefault(stack, {}).setdefault(kind, {})[name] = change
+
+    def removed(self, stack: str, kind: str, name: str) -> None:
+        """Add an object that is removed."""
+        self.add(stack, kind, name, _REMOVED)
+
+    def applied(self, services: Callable[[], Mapping[str, dict[str, Any]]], test: bool) -> None:
+        """Apply services, and add what changed in them."""
+        try:
+            self.services(services())
+        except errors.WaitTimeoutError:
+            # A dry run waits for services only if nothing else is to do.
+            if not (test and self._found):
+                raise
 
     def services(self, found: Mapping[str, dict[str, Any]]) -> None:
         """Add what changed in services."""

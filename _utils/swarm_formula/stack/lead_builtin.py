@@ -2,6 +2,7 @@
 Act on the stacks of builtin mode on one host: the leader of the cluster.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,10 +21,7 @@ def apply(minion: Minion, wanted: Mapping[str, dict[str, Any]], test: bool) -> A
 
     ``None`` if this node does not act.
     """
-
-    def pending() -> Pending:
-        return service_apply.pending(minion.salt, minion.context, test)
-
+    pending = functools.partial(service_apply.pending, minion.salt, minion.context, test)
     return _apply(minion, wanted, pending, test)
 
 

@@ -21,8 +21,6 @@ from swarm_formula.spec import option_table
 from swarm_formula.stack.changes import Changes
 from swarm_formula.stack.file import Wanted
 
-_REMOVED = {"state": {"old": "present", "new": "absent"}}
-
 
 def promised(stacks: list[Stack]) -> dict[str, dict[str, Any]]:
     """Return the changes that will be made in a swarm that does not exist yet."""
@@ -69,7 +67,7 @@ class Projects:
             for one in pruned:
                 gone = self._services(one.name) - one.kept["services"]
                 self._remove_services(one.name, gone, changes)
-            self._apply(found, run, changes)
+            changes.applied(lambda: services.apply(self.client, found, run), run.test)
             for one in pruned:
                 self._remove_networks(one.name, one.kept["networks"], changes)
         return changes.found()
@@ -143,14 +141,6 @@ class Projects:
 
         wait.until(probe, self.run.timeout)
 
-    def _apply(self, wanted: dict[str, dict[str, Any]], run: Run, changes: Changes) -> None:
-        try:
-            changes.services(services.apply(self.client, wanted, run))
-        except errors.WaitTimeoutError:
-            # A dry run waits for services only if nothing else is to do.
-            if not (run.test and changes.found()):
-                raise
-
     def _remove_services(self, stack: str, names: Iterable[str], changes: Changes) -> None:
         for name in sorted(names):
             found = services.remove_service(self.client, name, self.run.test)
@@ -167,7 +157,7 @@ class Projects:
                 continue
             if not self.run.test:
                 self.salt["swarm_network.remove"](name)
-            changes.add(stack, "networks", name, _REMOVED)
+            changes.removed(stack, "networks", name)
         return left
 
 

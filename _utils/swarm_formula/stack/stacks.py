@@ -19,8 +19,6 @@ from swarm_formula.stack.changes import Changes
 from swarm_formula.stack.file import Wanted
 from swarm_formula.stack.objects import Cluster
 
-_REMOVED = {"state": {"old": "present", "new": "absent"}}
-
 
 def deploy(client: Any, wanted: list[Wanted], run: Run) -> dict[str, dict[str, Any]]:
     """
@@ -49,7 +47,7 @@ def deploy(client: Any, wanted: list[Wanted], run: Run) -> dict[str, dict[str, A
         if not run.test:
             _objects(client, stacks, changes, test=False)
         _prune(cluster, pruned, changes, run, ("services",))
-        _services(client, services, changes, run)
+        changes.applied(lambda: apply.apply(client, services, run), run.test)
         _prune(cluster, pruned, changes, run, ("networks", *content_options.KINDS))
     return changes.found()
 
@@ -74,15 +72,6 @@ def _objects(client: Any, stacks: list[Stack], changes: Changes, test: bool) -> 
             changes.add(one.name, file.kind, file.name, found)
 
 
-def _services(client: Any, services: Mapping[str, Any], changes: Changes, run: Run) -> None:
-    try:
-        changes.services(apply.apply(client, services, run))
-    except errors.WaitTimeoutError:
-        # A dry run waits for services only if nothing else is to do.
-        if not (run.test and changes.found()):
-            raise
-
-
 def _prune(
     cluster: Cluster, stacks: list[Stack], changes: Changes, run: Run, kinds: tuple[str, ...]
 ) -> None:
@@ -90,7 +79,7 @@ def _prune(
         for kind in kinds:
             found = cluster.unnamed(one, kind)
             for name in _remove(cluster, one.name, kind, found, run):
-                changes.add(one.name, kind, name, _REMOVED)
+                changes.removed(one.name, kind, name)
 
 
 def _remove(
@@ -125,7 +114,7 @@ def _remove_all(cluster: Cluster, stack: str, kind: str, changes: Changes, run: 
     found = cluster.of(stack, kind)
     left = set(found)
     for one in _remove(cluster, stack, kind, found, run):
-        changes.add(stack, kind, one, _REMOVED)
+        changes.removed(stack, kind, one)
         left.discard(one)
     if left:
         raise errors.SwarmError(

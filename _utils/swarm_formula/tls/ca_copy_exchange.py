@@ -58,17 +58,14 @@ def fetch(salt: Salt, settings: Settings, published: dict[str, Any]) -> None:
     """Replace this host's copy by the CA's present state; the old one stays after an error."""
     me, ca = settings["id"], ca_state.minion(settings)
     key, cure = ca_copy_store.own_key(), f"{me} has no current copy of the CA of {ca}"
-    found: list[dict[str, Any]] = []
 
-    def probe() -> str | None:
+    def asked() -> dict[str, Any]:
         answer = ask(salt, [ca], key).get(ca)
         if not isinstance(answer, dict) or answer.keys() & {"busy", "none"}:
-            return f"{cure}: {_unanswered(answer)}"
-        found.append(answer)
-        return None
+            raise errors.BusyError(f"{cure}: {_unanswered(answer)}")
+        return answer
 
-    wait.until(probe, _BUSY, fixed=True)
-    answer = found[0]
+    answer = wait.asked(asked, errors.BusyError, _BUSY)
     if "box" not in answer:
         raise errors.SwarmError(f"{cure}: {_unanswered(answer)}")
     try:

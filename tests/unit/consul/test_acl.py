@@ -417,6 +417,16 @@ def test_upgrade_takes_the_managers_rights_from_the_others_at_its_end(
     assert swarm_rights.remarks() == []
 
 
+@pytest.mark.parametrize("nodes", [{1: {}}, {None: {}}], ids=str)
+@pytest.mark.usefixtures("server")
+def test_catalog_that_is_none_of_consuls_is_told_and_stops_no_remark(agent, server, nodes):
+    agent.nodes = nodes
+    server["swarm_settings.get"].return_value["timeout"] = 0
+    with pytest.raises(errors.WaitTimeoutError, match=r"what answers on Consul's port .* is no"):
+        swarm_rights.apply()
+    assert swarm_rights.remarks() == []
+
+
 def test_last_manager_ends_the_upgrade(running, restarts, agent):
     restarts(running(consul_acl.config(TOKEN)))
     agent.nodes = {"m1": acl_rules.META, "m2": {}, "m3": acl_rules.META}
