@@ -48,6 +48,7 @@ class Swarm(Clock):
         self.nodes = {name: {"zone": name[-1]} for name in nodes or ("m1", "m2", "m3")}
         self.down, self.pending = set(), []
         self.boxes, self.written, self.headers, self.reads = [], [], [], 0
+        self.lags, self.ghosts = False, []  # the manager still lists what it has removed
         self.networks_ = {"backend", "front", "m1/bridge"}
         self.network_labels = {}
         self.missing = {"bad"}  # images that are not to be had
@@ -96,7 +97,7 @@ class Swarm(Clock):
                 "Labels": one.labels,
                 "Status": "Host Down" if one.engine in self.down else "Up 2 seconds",
             }
-            for one in self.boxes
+            for one in [*self.boxes, *self.ghosts]
         ]
 
     def inspect_container(self, which):
@@ -219,6 +220,7 @@ class Swarm(Clock):
         box = self.box(which)
         self.written.append(f"-{box.name}")
         self.boxes.remove(box)
+        self.ghosts += [box] if self.lags else []
 
     def connect_container_to_network(self, which, network, aliases):
         self.box(which).more[network] = {"Aliases": aliases}

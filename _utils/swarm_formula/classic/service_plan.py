@@ -131,39 +131,56 @@ def seconds(wanted: dict[str, Any], key: str) -> float:
 
 def plan(client: Any, name: str, wanted: dict[str, Any], listed: dict[str, Listed]) -> Plan:
     """Return what has to be done with the containers of a service."""
-    own = [one for one, about in listed.items() if about.service == name]
-    matches = {one: _NUMBERED.fullmatch(one) for one in own}
-    mine = {one: int(match[2]) for one, match in matches.items() if match and match[1] == name}
-    numbers = sorted({one for key, one in mine.items() if not key.endswith(PROBE)})
-    count = wanted.get(COUNT)
-    due = list(range(1, count + 1)) if count is not None else numbers or [1]
-    surplus = [f"{name}.{one}" for one in numbers if one not in due]
-    probes = [one for one in mine if one.endswith(PROBE)]
+    mine = {one: number for one in containers_of(name, listed) if (number := _number(name, one))}
     down = [one for one in mine if listed[one].down]
     if down:
         return Plan(name, wanted, [], [], lost(down, listed), {})
-    seats = _seats(client, name, wanted, due, mine)
+    there = existing(client, mine)
+    numbers = sorted({mine[one] for one in there if not one.endswith(PROBE)})
+    count = wanted.get(COUNT)
+    due = list(range(1, count + 1)) if count is not None else numbers or [1]
+    surplus = [f"{name}.{one}" for one in numbers if one not in due]
+    probes = [one for one in there if one.endswith(PROBE)]
+    seats = _seats(name, wanted, due, there)
     changes = _changes(seats, surplus, wanted)
     if probes:
         changes.setdefault("leftover", {"old": [], "new": None})["old"] += probes
     return Plan(name, wanted, seats, surplus + probes, "", changes)
 
 
+def containers_of(name: str, listed: Mapping[str, Listed]) -> list[str]:
+    """Return the names of the containers of a service, as the managers list them."""
+    return [one for one, about in listed.items() if about.service == name]
+
+
+def _number(service: str, container: str) -> int:
+    match = _NUMBERED.fullmatch(container)
+    return int(match[2]) if match and match[1] == service else 0
+
+
+def existing(client: Any, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """
+    Return the listed containers that exist, inspected.
+
+    For a moment, a manager still lists a container that it has just removed: an event of before
+    makes it look at that again.
+    """
+    found = {one: engine_api.container(client, one) for one in names}
+    return {one: container for one, container in found.items() if container}
+
+
 def _seats(
-    client: Any, name: str, wanted: dict[str, Any], due: list[int], mine: dict[str, int]
+    name: str, wanted: dict[str, Any], due: list[int], there: dict[str, dict[str, Any]]
 ) -> list[Seat]:
-    seats = [_seat(client, f"{name}.{one}", wanted, mine) for one in due]
+    seats = [_seat(f"{name}.{one}", wanted, there) for one in due]
     # A new container is as its siblings, where pillar does not say otherwise.
     found = [one.spec for one in seats if one.kept]
     base = found[0] if found else service_containers.merged({}, wanted) if "image" in wanted else {}
     return [one if one.kept else one._replace(spec=base) for one in seats]
 
 
-def _seat(client: Any, name: str, wanted: dict[str, Any], mine: dict[str, int]) -> Seat:
-    current, leftover = (
-        engine_api.container(client, one) if one in mine else None
-        for one in (name, name + REPLACED)
-    )
+def _seat(name: str, wanted: dict[str, Any], found: dict[str, dict[str, Any]]) -> Seat:
+    current, leftover = found.get(name), found.get(name + REPLACED)
     kept = reconcile.survivor(current, leftover, _differences(current, wanted))
     if kept is None:
         return Seat(name, current, leftover, None, {}, {})

@@ -83,14 +83,15 @@ def scale(client: Any, name: str, replicas: int, run: Run) -> dict[str, Any]:
 def remove_service(client: Any, name: str, test: bool = False) -> dict[str, Any]:
     """Remove all containers of a service that the formula has created; return what changed."""
     listed = service_plan.look(client)
-    own = sorted(one for one, about in listed.items() if about.service == name)
-    if not own:
-        return {}
-    changes = {STATE: {"old": "present", "new": "absent"}, "containers": {"old": own, "new": []}}
+    own = service_plan.containers_of(name, listed)
     if down := [one for one in own if listed[one].down]:
         raise errors.SwarmError(
             f"service {name}: {service_plan.lost(down, listed)}. Nothing was changed"
         )
+    own = sorted(service_plan.existing(client, own))
+    if not own:
+        return {}
+    changes = {STATE: {"old": "present", "new": "absent"}, "containers": {"old": own, "new": []}}
     if not test:
         for one in own:
             with engine_api.translated(f"container {one}"):
@@ -102,7 +103,9 @@ def rows(client: Any) -> list[dict[str, Any]]:
     """Return the services for a list: image, containers wanted and running, why not all run."""
     listed = service_plan.look(client)
     names = sorted({one.service for one in listed.values()} - {""})
-    return [_row(service_plan.plan(client, name, {}, listed)) for name in names]
+    plans = [service_plan.plan(client, name, {}, listed) for name in names]
+    # Of a service that has just been removed, nothing is there any more.
+    return [_row(one) for one in plans if one.unreachable or any(seat.kept for seat in one.seats)]
 
 
 def _row(plan: Plan) -> dict[str, Any]:

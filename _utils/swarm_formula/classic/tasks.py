@@ -19,7 +19,7 @@ def of_service(client: Any, name: str) -> dict[str, Listed]:
     if name not in known:
         hint = faults.suggest(name, known)
         raise errors.SwarmError(f"the swarm has no service {name}{hint}")
-    own = {one: about for one, about in listed.items() if about.service == name}
+    own = {one: listed[one] for one in service_plan.containers_of(name, listed)}
     return dict(sorted(own.items(), key=lambda pair: (len(pair[0]), pair[0])))
 
 

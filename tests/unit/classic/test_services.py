@@ -380,6 +380,21 @@ def test_rows_tell_what_runs_and_why_not(swarm):
     assert row["why not"] == "web.2 is exited"
 
 
+def test_container_that_a_manager_still_lists_after_its_removal_is_not_there(swarm):
+    # An event of before its removal makes a manager look at it once more.
+    apply(swarm, web={"image": "a", "replicas": 3}, db={"image": "b"})
+    swarm.lags = True
+    assert apply(swarm, web={"replicas": 1})["web"] == {"replicas": {"old": 3, "new": 1}}
+    swarm.written.clear()
+    assert apply(swarm, web={"replicas": 1}) == {}
+    assert apply(swarm, web={"image": "a"}) == {}
+    assert swarm.written == []
+    assert [(one["wanted"], one["why not"]) for one in services.rows(swarm)] == [(1, ""), (1, "")]
+    assert services.remove_service(swarm, "web")["containers"] == {"old": ["web.1"], "new": []}
+    assert services.remove_service(swarm, "web") == {}
+    assert [one["service"] for one in services.rows(swarm)] == ["db"]
+
+
 def test_scale_is_of_a_service_that_is_there(swarm):
     apply(swarm, web={"image": "a"})
     assert services.scale(swarm, "web", 2, RUN) == {"replicas": {"old": 1, "new": 2}}
