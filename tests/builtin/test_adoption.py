@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.integration.cluster import WORKLOAD, changed, failures
+from tests.integration.cluster import IDLE, WORKLOAD, changed, failures
 
 HOSTS = ("m1", "m2", "m3")
 IMAGE = "/tmp/busybox.tar"  # noqa: S108
@@ -92,7 +92,7 @@ def handmade(row, bare, master):
     _found(bare, row)
     docker(bare, "m1", "network", "create", "--driver", "overlay", "front")
     service = ["--name", "web", "--replicas", "2", "--network", "front", "--detach"]
-    docker(bare, "m1", "service", "create", *service, WORKLOAD, "sleep", "infinity")
+    docker(bare, "m1", "service", "create", *service, WORKLOAD, *IDLE)
     bare.wait(lambda: sum(map(len, running(bare).values())) == 2, 120)
     return bare
 

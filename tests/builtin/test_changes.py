@@ -8,7 +8,7 @@ import pytest
 
 from tests.builtin.watch import watched
 from tests.integration import engines
-from tests.integration.cluster import changed, failures
+from tests.integration.cluster import IDLE, WORKLOAD, changed, failures
 
 KEY = "/var/lib/swarm-unlock-key"
 
@@ -340,7 +340,7 @@ def test_live_node_is_removed_after_its_tasks_are_elsewhere(four):
     service = {
         "Name": "sleepers",
         "TaskTemplate": {
-            "ContainerSpec": {"Image": "busybox:lab", "Command": ["sleep", "3600"]},
+            "ContainerSpec": {"Image": WORKLOAD, "Command": IDLE},
             "Placement": {"Constraints": [f"node.id!={four.swarm('m1')['NodeID']}"]},
         },
         "Mode": {"Replicated": {"Replicas": 3}},

@@ -8,7 +8,7 @@ import urllib.parse
 import pytest
 
 from tests.builtin.mode import END
-from tests.integration.cluster import WORKLOAD, changed, failures
+from tests.integration.cluster import IDLE, WORKLOAD, changed, failures
 
 
 def test_clean_does_not_end_it_with_what_its_users_have_in_it(mode):
@@ -16,7 +16,7 @@ def test_clean_does_not_end_it_with_what_its_users_have_in_it(mode):
     # A node that another test has drained would have no task.
     mode.pillar(nodes={"*": {"availability": "active"}})
     mode.apply()
-    task = {"ContainerSpec": {"Image": WORKLOAD, "Command": ["sleep", "infinity"]}}
+    task = {"ContainerSpec": {"Image": WORKLOAD, "Command": IDLE}}
     service = {"Name": "precious", "TaskTemplate": task, "Mode": {"Global": {}}}
     mode.lab.salt("*", "swarm_image.load", WORKLOAD, "salt://images/busybox.tar")
     assert mode.post(mode.leader(), "/services/create", service)

@@ -7,6 +7,7 @@ go together; `all` for each one by itself. `-k KEY` for some of these.
 
 import pytest
 
+from tests.integration.cluster import IDLE, WORKLOAD
 from tests.matrix import choice
 from tests.matrix.runner import Matrix, Watch
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.once
 
 SERVICE = {
     "Name": "matrix-work",
-    "TaskTemplate": {"ContainerSpec": {"Image": "busybox:lab", "Command": ["sleep", "86400"]}},
+    "TaskTemplate": {"ContainerSpec": {"Image": WORKLOAD, "Command": IDLE}},
     "Mode": {"Replicated": {"Replicas": 3}},
 }
 

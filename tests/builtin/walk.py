@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from lab.api import Lab
 from lab.run import LabError
 from tests.builtin.mode import SwarmMode
-from tests.integration.cluster import WORKLOAD, changed, failures
+from tests.integration.cluster import IDLE, WORKLOAD, changed, failures
 
 HOSTS = ("m1", "m2", "m3", "m4", "m5")
 RUN = "salt-call state.apply swarm"
@@ -355,7 +355,7 @@ class Walker:
         self.lab.salt("*", "swarm_image.load", WORKLOAD, "salt://images/busybox.tar")
         speaker, _ = self.nodes()
         self.mode.api(speaker, f"/services/{SERVICE}", "-X", "DELETE")
-        spec = {"Image": WORKLOAD, "Command": ["sleep", "86400"]}
+        spec = {"Image": WORKLOAD, "Command": IDLE}
         service = {
             "Name": SERVICE,
             "TaskTemplate": {"ContainerSpec": spec},

@@ -7,14 +7,15 @@ All hosts of the lab have one clock, so what they note can be laid side by side.
 import contextlib
 
 from tests.integration import engines
+from tests.integration.cluster import IDLE, WORKLOAD
 
 _END = "/run/watch.end"
-_COMMAND = "sleep 3601"
+_PROCESS = "sleep 86401"
 # The task's own process, not what Docker says of it.
 _LOOK = f"""
 rm -f {_END} /run/watch.log
 while [ ! -e {_END} ]; do
-    echo "$(date +%s.%N) $(pgrep -fxc '{_COMMAND}')"
+    echo "$(date +%s.%N) $(pgrep -fxc '{_PROCESS}')"
     sleep 0.2
 done >>/run/watch.log
 """
@@ -48,10 +49,10 @@ def watched(mode, replicas=None):
     take it away.
     """
     hosts = mode.lab.hosts()
-    mode.lab.salt("*", "swarm_image.load", "busybox:lab", "salt://images/busybox.tar")
+    mode.lab.salt("*", "swarm_image.load", WORKLOAD, "salt://images/busybox.tar")
     service = {
         "Name": "watched",
-        "TaskTemplate": {"ContainerSpec": {"Image": "busybox:lab", "Command": _COMMAND.split()}},
+        "TaskTemplate": {"ContainerSpec": {"Image": WORKLOAD, "Command": IDLE}},
         "Mode": {"Replicated": {"Replicas": replicas}} if replicas else {"Global": {}},
     }
     assert mode.post(mode.leader(), "/services/create", service)

@@ -21,6 +21,8 @@ CERTIFICATES = "/etc/swarm-formula/tls/current"
 # Of the same host, for Consul and nothing else.
 CONSUL = f"{CERTIFICATES}/consul"
 WORKLOAD = "busybox:lab"
+# The first process of a container ignores SIGTERM unless it has a handler: Docker would wait 10 s.
+IDLE = ["sh", "-c", "trap exit TERM; sleep 86401 & wait"]
 _LOAD = Path(__file__).with_name("load.py").read_text()
 
 
