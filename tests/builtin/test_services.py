@@ -332,7 +332,11 @@ def test_rollout_that_fails_is_a_failure_with_its_reason_and_a_good_one_goes_on(
     back = {**good, "update_config": {**QUICK, "failure_action": "rollback"}}
     # An option that pillar does not name any more would stay: the constraint has to be changed.
     place = {**good, "constraints": ["node.role==manager"], "timeout": 12}
-    fine = {"image": good, "crash": good, "back": back, "place": place, "still": good}
+    sick = {**good, "healthcheck": {"test": "true", "interval": "1s", "retries": 1}}
+    fine = {
+        **{"image": good, "crash": good, "back": back, "place": place, "still": good},
+        "sick": sick,
+    }
     services.run(fine)
     index = services.index("still")
     bad = {
@@ -342,13 +346,14 @@ def test_rollout_that_fails_is_a_failure_with_its_reason_and_a_good_one_goes_on(
         "back": {**back, "args": ["sh", "-c", "exit 3"]},
         "place": {**place, "constraints": ["node.role==manager", "node.labels.zone==nowhere"]},
         "new": {**good, "args": ["sh", "-c", "exit 5"], "timeout": 8},
+        "sick": {**sick, "healthcheck": {**sick["healthcheck"], "test": "false"}},
     }
     promised = services.apply(bad, test=True)[RUN]
     done = services.apply(bad)[RUN]
     assert done["result"] is False
     # What was changed is told all the same, and was promised.
     assert done["changes"] == promised["changes"]
-    assert set(done["changes"]) == {"image", "crash", "back", "place", "new"}
+    assert set(done["changes"]) == {"image", "crash", "back", "place", "new", "sick"}
     told = done["comment"].removeprefix("service ").split("; service ")
     why = {
         name: next(one for one in told if one.startswith(f"{name}: ")) for name in done["changes"]
@@ -360,6 +365,7 @@ def test_rollout_that_fails_is_a_failure_with_its_reason_and_a_good_one_goes_on(
     assert "task: non-zero exit (3)" in why["back"]
     assert any(f"back.{slot} on m" in why["back"] for slot in (1, 2))
     assert "no node that is ready and active satisfies node.labels.zone==nowhere" in why["place"]
+    assert "unhealthy container" in why["sick"]
     # A task that exits at once runs for a moment, again and again.
     assert re.search(r"gave up after 8 s \(timeout\): [01] of 2 task\(s\) run", why["new"])
     assert "task: non-zero exit (5)" in why["new"]
@@ -374,7 +380,7 @@ def test_rollout_that_fails_is_a_failure_with_its_reason_and_a_good_one_goes_on(
     # And from there it goes on.
     done = services.apply({**fine, "new": good})[RUN]
     assert done["result"] is True, done["comment"]
-    assert set(done["changes"]) == {"image", "crash", "place", "new"}
+    assert set(done["changes"]) == {"image", "crash", "place", "new", "sick"}
     assert {name: len(services.tasks(name)) for name in fine} == dict.fromkeys(fine, 2)
     services.unchanged({**fine, "new": good})
 
@@ -712,6 +718,33 @@ def test_resource_and_port_that_no_node_has_are_named(services):
         "replicas": {"old": 3 * hosts, "new": 1}
     }
     assert len(services.tasks("down")) == 1
+
+
+@pytest.mark.long
+def test_networks_are_compared_by_name_and_a_port_of_one_address_is_refused(services):
+    """Docker knows networks by their IDs: the one of the hosts is in no list of the cluster."""
+    networks = {one: {"driver": "overlay"} for one in ("backend", "other")}
+    base = {**SLEEP, "update_config": QUICK}
+    wanted = {"web": {**base, "networks": ["host"]}, "app": {**base, "networks": ["backend"]}}
+    services.run(wanted, networks=networks)
+    assert services.run(wanted, networks=networks) == {}
+    before = services.tasks("web")
+    other = services.mode.api(services.leader, "/networks/other")["Id"]
+
+    def move(spec):
+        spec["TaskTemplate"]["Networks"] = [{"Target": other}]
+
+    services.update("app", move)
+    assert set(services.run(wanted, networks=networks)["app"]) == {"networks"}
+    services.unchanged(wanted, networks=networks)
+    assert services.tasks("web") == before
+    index = services.index("app")
+    wanted["app"]["ports"] = ["127.0.0.1:80:80"]
+    services.mode.pillar(services=wanted, networks=networks)
+    told = failures(services.mode.state("swarm.services", services.leader))
+    assert "swarm:services:app:ports" in str(told)
+    assert "127.0.0.1" in str(told)
+    assert services.index("app") == index
 
 
 OWN_STATES = """
