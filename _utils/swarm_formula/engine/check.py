@@ -6,7 +6,7 @@ from swarm_formula.core import errors, host_files
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json, dockerd, drop_in, file_plan, holdings, log_driver
-from swarm_formula.engine import mode_guard
+from swarm_formula.engine import known_faults, mode_guard
 from swarm_formula.engine import preflight as engine_preflight
 from swarm_formula.tls import cert_files
 
@@ -34,6 +34,13 @@ def version(settings: Settings, engine_version: str) -> None:
             f"the engine of {settings['id']} cannot take what pillar wants, nothing was written: "
             + "; ".join(found)
         )
+
+
+def new_version(settings: Settings, engine_version: str) -> None:
+    """Raise an error if the formula must not bring an engine of this version to this host."""
+    version(settings, engine_version)
+    if found := known_faults.refusals(settings, engine_version):
+        raise errors.SwarmError(f"{settings['id']}: nothing was installed: {'; '.join(found)}")
 
 
 def preflight(settings: Settings) -> list[str]:
