@@ -84,8 +84,9 @@ _ADDED = {
 }
 
 _VERIFY = "tlsverify"
-# First engine version that by default answers 400 to API 1.30, which the manager and its clients
-# use, and the minimum API version to set there.
+# The API version that managers of Swarm 1.2.9 and their clients use; the first engine version that
+# by default answers 400 to it, and the minimum API version to set there: all of 29 take that.
+OLD_API = (1, 30)
 _API_FLOOR = ("29.0", "1.24")
 
 
