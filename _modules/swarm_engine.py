@@ -92,7 +92,8 @@ def check_mode(leaving=False):
 def preflight():
     """
     Return what this host lacks for the settings in the pillar, as texts with the cure; raise an
-    error if the engine surely cannot work here. One that runs does work.
+    error if the engine surely cannot work here, or if the formula does not support the operating
+    system. An engine that runs does work.
 
     Reads files only.
 
@@ -102,7 +103,7 @@ def preflight():
 
         salt '*' swarm_engine.preflight
     """
-    return engine_check.preflight(_settings())
+    return engine_check.preflight(_settings(), __grains__)
 
 
 def exists():
