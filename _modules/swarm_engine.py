@@ -5,6 +5,7 @@ Manage the Docker Engine of a node: package, ``daemon.json``, systemd unit and s
 from swarm_formula.daemon import daemon_json, dockerd, drop_in, file_plan
 from swarm_formula.engine import change, config
 from swarm_formula.engine import check as engine_check
+from swarm_formula.engine import known_faults as engine_known_faults
 from swarm_formula.salt import current_pillar, execution
 
 __virtualname__ = "swarm_engine"
@@ -39,7 +40,8 @@ def check(engine_version):
     """
     Raise an error if an engine of this version does not support the settings in the pillar.
 
-    Also raise an error if this host is in a swarm of the other mode, see ``check_mode``, or if a
+    Also raise an error if this version has a fault for which the formula does not install it, see
+    ``known_faults``, if this host is in a swarm of the other mode, see ``check_mode``, or if a
     drop-in of somebody else would take the engine's socket away.
 
     CLI Example:
@@ -51,7 +53,22 @@ def check(engine_version):
     engine_version
         Version as reported by the package or the engine.
     """
-    engine_check.version(_settings(), engine_version)
+    engine_check.new_version(_settings(), engine_version)
+
+
+def known_faults():
+    """
+    Return the known faults of the running engine's version that concern this pillar, as texts with
+    the cure.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' swarm_engine.known_faults
+    """
+    settings = _settings()
+    return engine_known_faults.warnings(settings, drop_in.version(__salt__, settings))
 
 
 def check_mode(leaving=False):
@@ -75,7 +92,8 @@ def check_mode(leaving=False):
 def preflight():
     """
     Return what this host lacks for the settings in the pillar, as texts with the cure; raise an
-    error if the engine surely cannot work here. One that runs does work.
+    error if the engine surely cannot work here, or if the formula does not support the operating
+    system. An engine that runs does work.
 
     Reads files only.
 
@@ -85,7 +103,7 @@ def preflight():
 
         salt '*' swarm_engine.preflight
     """
-    return engine_check.preflight(_settings())
+    return engine_check.preflight(_settings(), __grains__)
 
 
 def exists():

@@ -37,6 +37,13 @@ _WANTED = {
     "python-consul>=1.1,<2": ("python-consul", "py-consul"),
 }
 
+# What pip says where the Python is that of the distribution (PEP 668), and what helps there.
+_EXTERNAL = "externally-managed-environment"
+_CURE = (
+    ". Salt runs on this system's own Python: install these libraries as packages of the system,"
+    " such as python3-docker and python3-consul, and apply again"
+)
+
 
 def _settings():
     return __salt__["swarm_settings.get"]()
@@ -78,6 +85,7 @@ def install(test=False):
             text = text.strip()[-1000:]
             raise errors.SdkMissingError(
                 f"pip could not install {', '.join(wanted)} into Salt's Python: {text}"
+                f"{_CURE if _EXTERNAL in text else ''}"
             )
         host_files.note(_SECTION, {**host_files.record(_SECTION), **dict.fromkeys(wanted, True)})
     return {

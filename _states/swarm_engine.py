@@ -40,9 +40,9 @@ def configured(name):
     Ensure the engine runs with the options and labels of the pillar, and listens on its TCP port.
 
     Warns about problems of the engine and its overlay networks; fix them with
-    ``swarm_engine.heal``, which may restart the engine. Also warns if the formula's certificate
-    replaces one that an administrator named in ``daemon.json``. The comment tells what became of
-    the drain, with ``swarm:engine:drain``.
+    ``swarm_engine.heal``, which may restart the engine. Also warns about known faults of the
+    engine's version, and if the formula's certificate replaces one that an administrator named in
+    ``daemon.json``. The comment tells what became of the drain, with ``swarm:engine:drain``.
 
     .. code-block:: yaml
 
@@ -57,7 +57,8 @@ def configured(name):
         return ret
     ret = state_return.remarked(ret, node_drain.remarks(ret["changes"]))
     complaints = __salt__["swarm_engine.complaints"]()
-    return state_return.warned(ret, [*daemon_json.overruled(ret["changes"]), *complaints])
+    faults = __salt__["swarm_engine.known_faults"]()
+    return state_return.warned(ret, [*daemon_json.overruled(ret["changes"]), *complaints, *faults])
 
 
 def overlay(name):

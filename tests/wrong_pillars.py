@@ -937,6 +937,27 @@ WRONG = [
         "false, or another port for the swarm than 22: that is where ssh is",
     ),
     Wrong(
+        "TLS of Consul by its newer names",
+        {
+            "tls": {"enabled": True},
+            "consul": {"options": {"tls": {"internal_rpc": {"verify_server_hostname": False}}}},
+        },
+        "swarm:consul:options:tls:internal_rpc:verify_server_hostname",
+        "it comes from swarm:tls",
+    ),
+    Wrong(
+        "API that managers of classic mode do not speak",
+        {"engine": {"options": {"min-api-version": "1.44"}}},
+        "swarm:engine:options:min-api-version",
+        "at most '1.30', in quotes",
+    ),
+    Wrong(
+        "API version without quotes",
+        {"engine": {"options": {"min-api-version": 1.24}}},
+        "swarm:engine:options:min-api-version",
+        "at most '1.30', in quotes",
+    ),
+    Wrong(
         "firewall that lets this node not in",
         {"managers": ["m2"], "firewall": {"enabled": True}},
         "swarm:firewall:members",

@@ -133,6 +133,7 @@ def pillar(monkeypatch, daemon):
         )
         monkeypatch.setattr(swarm_engine, "__salt__", salt, raising=False)
         monkeypatch.setattr(swarm_engine, "__opts__", {"id": "m1"}, raising=False)
+        monkeypatch.setattr(swarm_engine, "__grains__", {"os_family": "Debian"}, raising=False)
         return salt
 
     pillar()

@@ -32,6 +32,7 @@ class Agent(ThreadingHTTPServer):
         self.policies = {}  # {name: rules}
         self.anonymous = []  # names of policies
         self.modes = {}  # {name: how far a server is with its ACLs}; unset: it does not say
+        self.builds = {}  # {name: version}; unset: it does not say
         self.tokens = {}  # {secret: accessor} of further tokens
         self.limited = {}  # {secret: names of policies} of those that are no management tokens
         self.nodes = {}  # {name: metadata} in the catalog
@@ -141,12 +142,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.alone:
             return self._answer(403, "ACL not found")
         modes = {name: {"acls": mode} for name, mode in self.server.modes.items()}
+        builds = {name: {"build": f"{one}:1a2b"} for name, one in self.server.builds.items()}
         members = [
             {
                 "Name": name,
                 "Addr": self.server.address(name),
                 "Status": status,
-                "Tags": {"role": "consul", **modes.get(name, {})},
+                "Tags": {"role": "consul", **modes.get(name, {}), **builds.get(name, {})},
             }
             for name, status in self.server.servers.items()
         ]

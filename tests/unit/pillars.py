@@ -28,6 +28,13 @@ def node(host):
     return M1._replace(id=host, interfaces=interfaces, towards=lambda _: address)
 
 
+def minion_at(host, address, **interfaces):
+    """Return a minion with this address, and with more interfaces than that of it."""
+    return M1._replace(
+        id=host, interfaces={"eth0": [address], **interfaces}, towards=lambda _: address
+    )
+
+
 VALID = {
     "managers": ["m1", "m2", "m3"],
     "overlay": True,

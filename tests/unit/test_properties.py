@@ -95,7 +95,8 @@ def usable(settings):
     if settings["mode"] == "builtin":
         return []
     certs = cert_files.Set("ca", "cert", "key", "gossip")
-    container_spec.consul_container(settings, certs, FILES)
+    config = container_spec.consul_config(settings, certs, FILES)
+    container_spec.consul_container(settings, config)
     daemon_json.overlay_options(settings, containers.engine_endpoint(settings), FILES)
     return [
         containers.manager_container(settings, FILES),

@@ -102,11 +102,13 @@ def run(monkeypatch):
     """Return a function that runs a state over a mock of what it calls; gives both."""
 
     def run(name, function, outcome, test=False, complaints=(), **kwargs):
+        faults = kwargs.pop("faults", [])
         module, _, state = name.partition(".")
         states = importlib.import_module(f"_states.{module}")
         salt = mocked(
             **{
                 "swarm_engine__complaints": complaints,
+                "swarm_engine__known_faults": faults,
                 "swarm_leader__complaints": complaints,
                 "swarm_ca__complaints": complaints,
                 "swarm_service__complaints": complaints,
@@ -269,6 +271,12 @@ def test_complaints_are_warnings(run, case):
     ret, _ = run(*case, complaints=["2 threads are lost"])
     assert (ret["result"], ret["warnings"]) == (True, ["2 threads are lost"])
     assert "warnings" not in run(*case)[0]
+
+
+def test_known_faults_of_the_engine_are_warnings_beside_its_complaints(run):
+    case = ("swarm_engine.configured", "swarm_engine.configure", {})
+    ret, _ = run(*case, complaints=["2 threads are lost"], faults=["Docker 28.2.2: names"])
+    assert ret["warnings"] == ["2 threads are lost", "Docker 28.2.2: names"]
 
 
 @pytest.mark.parametrize("test", [False, True], ids=["run", "test"])

@@ -9,7 +9,6 @@ from swarm_formula.builtin import next_step
 from swarm_formula.cluster import membership, node_claims, node_info, node_quorum, spec
 from swarm_formula.core import errors
 from swarm_formula.core.settings_types import Settings
-from swarm_formula.daemon import daemon_json
 from swarm_formula.docker import engine_api
 from swarm_formula.salt.execution import Host
 
@@ -19,8 +18,7 @@ def find(host: Host) -> list[str]:
     client, settings = host.client, host.settings
     info = client.info()
     swarm = info.get("Swarm") or {}
-    known = daemon_json.overlay_by_ipv6(settings, info["ServerVersion"])
-    known += membership.other_port(swarm, settings)
+    known = membership.other_port(swarm, settings)
     moved = _moved(swarm.get("NodeAddr"), settings)
     if not membership.manager(swarm):
         return [*moved, *known]

@@ -225,6 +225,12 @@ def alive_servers(members: list[dict[str, Any]]) -> set[str]:
     return set(_servers(members))
 
 
+def builds(members: list[dict[str, Any]]) -> dict[str, str]:
+    """Return ``{name: version}`` of the members that tell their version. Pure."""
+    found = {one["Name"]: (one.get("Tags") or {}).get("build") for one in members}
+    return {name: str(build).partition(":")[0] for name, build in found.items() if build}
+
+
 def without_acls(members: list[dict[str, Any]]) -> set[str]:
     """Return the names of the servers that are alive and whose ACLs do not work (yet). Pure."""
     have = {name: tags.get("acls") for name, tags in _servers(members).items()}

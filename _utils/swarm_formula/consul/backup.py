@@ -17,7 +17,15 @@ _ELECTING = 30
 
 def save(_salt: Salt, settings: Settings, path: str | None, _force: bool) -> Path:
     """Write a snapshot to a new file; return its path."""
-    place = archive.place(path, _name(settings))
+    return _saved(settings, archive.place(path, _name(settings)))
+
+
+def keep(settings: Settings, what: str) -> Path:
+    """Write a snapshot beside the backups, for the change that its name tells; return its path."""
+    return _saved(settings, archive.place(None, _name(settings, what)))
+
+
+def _saved(settings: Settings, place: Path) -> Path:
     data = _snapshot(_connect(settings))
     archive.check_snapshot(data, "what Consul answers")
     with host_files.whole(place, 0o600) as file:

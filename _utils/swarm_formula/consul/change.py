@@ -10,7 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from swarm_formula.consul import config_file, container_spec, leave, raft, replace
+from swarm_formula.consul import (
+    config_file,
+    container_spec,
+    leave,
+    raft,
+    replace,
+    schema,
+    upgrade,
+)
 from swarm_formula.consul.raft import Standing
 from swarm_formula.consul.standing import Consul
 from swarm_formula.core import addresses, errors
@@ -119,6 +127,12 @@ class Change:
                 f" of Consul: all that it has is in {volume}. Put {volume} back in pillar, or have"
                 " three servers first (swarm:consul:servers); nothing was touched"
             )
+
+        image = schema.version(consul["image"])
+        if image and config_file.is_server():
+            why = upgrade.refusal(self._me, upgrade.running(self._settings), image)
+            if why:
+                raise errors.SwarmError(why)
 
     def _volume(self) -> str | None:
         """Return the volume of Consul's container, or ``None`` if there is none."""

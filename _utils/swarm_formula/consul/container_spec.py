@@ -107,16 +107,18 @@ def _with_options(config: dict[str, Any], options: dict[str, Any]) -> dict[str, 
 
 
 def consul_container(
-    settings: Settings,
-    certs: Set | None,
-    files: Files,
-    acl: dict[str, Any] | None = None,
-    begins: bool = True,
+    settings: Settings, config: dict[str, Any], version: tuple[int, ...] = ()
 ) -> tuple[dict[str, Any], str]:
-    """Return Consul's container and the text of its configuration file."""
-    config = consul_config(settings, certs, files, acl, begins)
-    config = schema.written(config, settings["consul"]["image"])
-    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    """
+    Return Consul's container and the text of its configuration file.
+
+    config
+        The result of ``consul_config``.
+
+    version
+        The version of Consul in the image, see ``image_version``.
+    """
+    text = json.dumps(schema.written(config, version), indent=2, sort_keys=True) + "\n"
     consul, folder = settings["consul"], consul_file().parent
     container = {
         "image": consul["image"],

@@ -6,14 +6,17 @@ A server is replaced only in its turn, and only while the remaining servers are 
 
 import contextlib
 import functools
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from swarm_formula.consul import config_file, raft, restart_lock
+from swarm_formula.consul import backup, config_file, raft, restart_lock
 from swarm_formula.consul.raft import Standing
 from swarm_formula.consul.standing import Consul
 from swarm_formula.core import wait
 from swarm_formula.docker import trial as docker_trial
+
+log = logging.getLogger(__name__)
 
 # Seconds that the servers may need to notice that the previous server in turn is back.
 _NOTICE = 30
@@ -50,7 +53,12 @@ def restart(
     text: str,
     then: Callable[[], str | None] | None = None,
 ) -> None:
-    """Replace a server in its turn; ``then`` is one more probe that has to succeed in it."""
+    """
+    Replace a server in its turn. Before it gets another image, Consul's data is saved.
+
+    then
+        One more probe that has to succeed in the turn.
+    """
 
     def back(found: Standing) -> str | None:
         if consul.me not in found.alive:
@@ -61,6 +69,9 @@ def restart(
         return missing or (then() if then else None)
 
     with turn(consul, functools.partial(no_restart, consul)):
+        if consul.container().get("image", spec["image"]) != spec["image"]:
+            kept = backup.keep(consul.settings, "-before-upgrade")
+            log.info("Consul of %s gets %s; its data is in %s", consul.me, spec["image"], kept)
         replace(consul, spec, text, functools.partial(consul.probed, back))
 
 

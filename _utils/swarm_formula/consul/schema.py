@@ -7,10 +7,12 @@ and read: newer versions took the old ones with a warning, for as long as they d
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-_TAG = re.compile(r":v?(\d+)\.(\d+)[^/]*$")
+_TAG = re.compile(r":v?\d+\.\d+[^/]*$")
+_VERSION = re.compile(r"v?(\d+)\.(\d+)(?!\d)")
+_LABEL = "org.opencontainers.image."
 # The keys on the way to a value.
 _Path = tuple[str, ...]
 _DEFAULTS = ("tls", "defaults")
@@ -28,9 +30,32 @@ MOVED: dict[_Path, tuple[tuple[int, ...], _Path]] = {
 
 
 def version(image: str) -> tuple[int, ...]:
-    """Return the version in an image's tag, ``()`` if it names none: names of 1.8 are used then."""
-    found = _TAG.search(image.partition("@")[0])
+    """Return the version in an image's tag, ``()`` if it names none."""
+    return series(found[0][1:]) if (found := _TAG.search(image.partition("@")[0])) else ()
+
+
+def series(text: str) -> tuple[int, ...]:
+    """Return ``(1, 20)`` of ``1.20.2`` or ``v1.20.2-ent``, ``()`` of a text without a version."""
+    found = _VERSION.match(text)
     return tuple(map(int, found.groups())) if found else ()
+
+
+def built(image: Mapping[str, Any]) -> tuple[int, ...]:
+    """
+    Return the version of Consul in an inspected image, ``()`` if the image does not tell.
+
+    Docker's official image has an environment variable, HashiCorp's another one, and labels, which
+    an image may also have from a base that is no Consul.
+    """
+    config = image.get("Config") or {}
+    given = dict(one.split("=", 1) for one in config.get("Env") or [] if "=" in one)
+    labels = config.get("Labels") or {}
+    titled = str(labels.get(f"{_LABEL}title", "")).lower() == "consul"
+    return (
+        series(given.get("CONSUL_VERSION", ""))
+        or (series(given.get("PRODUCT_VERSION", "")) if titled else ())
+        or (series(str(labels.get(f"{_LABEL}version", ""))) if titled else ())
+    )
 
 
 def _move(config: dict[str, Any], old: _Path, new: _Path) -> None:
@@ -59,9 +84,8 @@ def _moved(config: dict[str, Any], moves: Iterator[tuple[_Path, _Path]]) -> dict
     return result
 
 
-def written(config: dict[str, Any], image: str) -> dict[str, Any]:
-    """Return a configuration with the names of the image's version."""
-    have = version(image)
+def written(config: dict[str, Any], have: tuple[int, ...]) -> dict[str, Any]:
+    """Return a configuration with the names of a version; those of 1.8 if it is unknown."""
     return _moved(config, ((old, new) for old, (since, new) in MOVED.items() if have >= since))
 
 

@@ -5,7 +5,7 @@ Put together the container and the configuration of Consul on one host, with its
 from typing import Any
 
 from swarm_formula.consul import acl as consul_acl
-from swarm_formula.consul import acl_rules, config_file, container_spec, renewal
+from swarm_formula.consul import acl_rules, config_file, container_spec, renewal, upgrade
 from swarm_formula.consul.change import Change
 from swarm_formula.core import errors, host_files, wait
 from swarm_formula.core.settings_types import Settings
@@ -29,7 +29,9 @@ def wanted(
     """
     certs = cert_files.NODE.read() if settings["tls"]["used"] else None
     files = cert_files.NODE.due(test)
-    spec, text = container_spec.consul_container(settings, certs, files, acl, change.begins)
+    config = container_spec.consul_config(settings, certs, files, acl, change.begins)
+    version = upgrade.image_version(minion.salt, settings, test)
+    spec, text = container_spec.consul_container(settings, config, version)
     return change.labelled(spec, text, is_rekeyed(minion, settings, certs)), text
 
 

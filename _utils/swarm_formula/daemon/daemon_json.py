@@ -84,9 +84,9 @@ _ADDED = {
 }
 
 _VERIFY = "tlsverify"
-_OVERLAY_BY_IPV6 = "25.0"
-# First engine version that by default answers 400 to API 1.30, which the manager and its clients
-# use, and the minimum API version to set there.
+# The API version that managers of Swarm 1.2.9 and their clients use; the first engine version that
+# by default answers 400 to it, and the minimum API version to set there: all of 29 take that.
+OLD_API = (1, 30)
 _API_FLOOR = ("29.0", "1.24")
 
 
@@ -111,20 +111,6 @@ def downgrades(changes: dict[str, Any]) -> list[str]:
         " engine may not read what a newer one has written"
         for name, (old, new) in pairs.items()
         if isinstance(old, str) and isinstance(new, str) and () < version(new) < version(old)
-    ]
-
-
-def overlay_by_ipv6(settings: Settings, engine_version: str) -> list[str]:
-    """Return a warning if this engine connects no overlay networks at the node's own address."""
-    address = settings["data_path"] or settings["address"]
-    if ":" not in address or not () < version(engine_version) < version(_OVERLAY_BY_IPV6):
-        return []
-    return [
-        f"services on {settings['id']} do not reach those on other hosts: before Docker"
-        f" {_OVERLAY_BY_IPV6}, overlay networks are connected by IPv4 only (moby#41691), and it is"
-        f" {engine_version} with {address}. Use a newer engine on all nodes; or, if the hosts have"
-        " IPv4 addresses as well, set swarm:builtin:data_path_address, and let the nodes leave and"
-        " join again one after the other"
     ]
 
 

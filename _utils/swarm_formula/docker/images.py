@@ -162,12 +162,19 @@ def _run(client: Any, what: str, timeout: float, path: str, **request: Any) -> N
         with contextlib.closing(answer):
             for line in filter(None, answer.iter_lines()):
                 # Docker reports errors in a response with status 200, too.
-                if "error" in (report := json.loads(line)):
-                    raise errors.ApiError(f"{what}: Docker says: {report['error']}")
+                if error := _error(json.loads(line)):
+                    raise errors.ApiError(f"{what}: Docker says: {error}")
 
     with engine_api.translated(what), engine_api.patience(late):
         # The SDK's own pull method has no overall timeout.
         deadlines.within(timeout, run)
+
+
+def _error(report: dict[str, Any]) -> str:
+    """Return the error in a line of a progress report, empty if it has none."""
+    # Docker deprecated "error" with API 1.48; "errorDetail" is in all versions.
+    detail = report.get("errorDetail") or {}
+    return str(detail.get("message") or report.get("error") or "")
 
 
 def arrived(client: Any, name: str) -> dict[str, Any]:

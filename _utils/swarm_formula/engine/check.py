@@ -2,11 +2,13 @@
 Check that the engine of this host supports the settings in the pillar.
 """
 
-from swarm_formula.core import errors, host_files
+from collections.abc import Mapping
+
+from swarm_formula.core import errors, host_files, member_rules, platforms
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json, dockerd, drop_in, file_plan, holdings, log_driver
-from swarm_formula.engine import mode_guard
+from swarm_formula.engine import known_faults, mode_guard
 from swarm_formula.engine import preflight as engine_preflight
 from swarm_formula.tls import cert_files
 
@@ -36,8 +38,24 @@ def version(settings: Settings, engine_version: str) -> None:
         )
 
 
-def preflight(settings: Settings) -> list[str]:
-    """Return what this host lacks for the settings; raise an error if no engine can work here."""
+def new_version(settings: Settings, engine_version: str) -> None:
+    """Raise an error if the formula must not bring an engine of this version to this host."""
+    version(settings, engine_version)
+    if found := known_faults.refusals(settings, engine_version):
+        raise errors.SwarmError(f"{settings['id']}: nothing was installed: {'; '.join(found)}")
+
+
+def preflight(settings: Settings, grains: Mapping[str, object]) -> list[str]:
+    """
+    Return what this host lacks for the settings; raise an error if no engine can work here.
+
+    grains
+        Salt's grains of this host.
+    """
+    # A minion that is the CA and no node has no engine.
+    is_node = member_rules.is_member(settings["id"], settings)
+    if is_node and (why := platforms.refusal(settings["id"], grains)):
+        raise errors.SwarmError(why)
     found = engine_preflight.findings(settings)
     fatal = [one.text for one in found if one.fatal]
     if fatal and not dockerd.answers():

@@ -41,6 +41,28 @@ def refusal(settings: Settings, state: str, parts: list[str]) -> str | None:
     )
 
 
+def firewall(settings: Settings, info: dict[str, Any], config: dict[str, Any]) -> str | None:
+    """
+    Return why this engine takes no part in swarm mode, ``None`` if it can.
+
+    An engine whose rules are in nftables refuses swarm mode (moby#50467). It tells so since 28.1,
+    whether a flag or ``daemon.json`` has chosen them.
+
+    info
+        The answer of the engine's ``/info``; empty without an engine.
+    """
+    key, options = "firewall-backend", {**config, **settings["engine"]["options"]}
+    driver = str((info.get("FirewallBackend") or {}).get("Driver") or "")
+    ends = key in settings["engine"]["options"] or options.get("iptables") is False
+    if ends or not modes.of(settings).cluster_overlay or not driver.startswith("nftables"):
+        return None
+    return (
+        f"the engine of {settings['id']} has its firewall rules in nftables ({driver}), and Docker"
+        f" refuses swarm mode together with it: set swarm:engine:options:{key} to iptables, or"
+        f" remove '{key}' from its daemon.json or unit; nothing was changed"
+    )
+
+
 def _volume(client: Any, settings: Settings, state: str) -> dict[str, Any]:
     """Return the volume that has the name of Consul's, empty if there is none or none is needed."""
     if not modes.of(settings).standalone or state not in {"", "inactive"}:
@@ -62,7 +84,8 @@ def check(settings: Settings, config: dict[str, Any], leaving: bool = False) -> 
     """
     try:
         with engine_api.connect(what="the engine", timeout=_PATIENCE) as client:
-            state = (client.info().get("Swarm") or {}).get("LocalNodeState") or ""
+            info = client.info()
+            state = (info.get("Swarm") or {}).get("LocalNodeState") or ""
             programs = {
                 one["Names"][0].lstrip("/"): one["Command"].split()
                 for one in client.containers(all=True)
@@ -75,9 +98,11 @@ def check(settings: Settings, config: dict[str, Any], leaving: bool = False) -> 
         return
     except errors.EngineUnreachableError:
         state = "stopped" if holdings.in_cluster(config) else ""
-        programs, commands, volume = {}, holdings.container_names(config), {}
+        info, programs, commands, volume = {}, {}, holdings.container_names(config), {}
     parts = list(container_names.ours(settings, commands).values())
     refused = refusal(settings, state, parts)
+    if not (refused or leaving):
+        refused = firewall(settings, info, config)
     if not (refused or leaving):
         refused = container_names.taken(
             settings, commands, volume.get("Mountpoint")

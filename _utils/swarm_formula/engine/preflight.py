@@ -46,7 +46,8 @@ def _virtual_addresses(settings: Settings) -> bool:
     return modes.of(settings).virtual_addresses
 
 
-def _encrypted(settings: Settings) -> bool:
+def encrypted(settings: Settings) -> bool:
+    """Return whether the pillar has an encrypted overlay network."""
     return any("encrypted" in (one["options"] or {}) for one in settings["networks"].values())
 
 
@@ -61,7 +62,7 @@ MODULES = {
     "xt_addrtype": Module(_iptables, "the engine does not start", fatal=True),
     "vxlan": Module(_overlay, "overlay networks do not work"),
     "ip_vs": Module(_virtual_addresses, "addresses of services do not answer"),
-    "xt_bpf": Module(_encrypted, "no container starts on an encrypted overlay network"),
+    "xt_bpf": Module(encrypted, "no container starts on an encrypted overlay network"),
 }
 
 

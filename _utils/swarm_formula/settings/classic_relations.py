@@ -9,6 +9,7 @@ from swarm_formula.classic import kept_options
 from swarm_formula.core import checks, port_options
 from swarm_formula.core.faults import Fault
 from swarm_formula.core.settings_types import Draft, Duration
+from swarm_formula.daemon import daemon_json
 from swarm_formula.stack import file
 
 _CONSUL_OURS = {
@@ -21,6 +22,9 @@ _CONSUL_OURS = {
     "data_dir": "swarm:consul:volume",
     "datacenter": "swarm:consul:datacenter",
 }
+
+
+_FLOOR = "min-api-version"
 
 
 def consul_options(settings: Draft) -> Iterator[Fault]:
@@ -107,6 +111,7 @@ def store(settings: Draft) -> Iterator[Fault]:
 
 def faults(settings: Draft) -> Iterator[Fault]:
     """Refuse what only swarm mode has, and options of services that classic mode cannot keep."""
+    yield from _api_floor(settings["engine"]["options"].get(_FLOOR))
     for key in ("secrets", "configs"):
         if settings[key]:
             want = (
@@ -118,6 +123,14 @@ def faults(settings: Draft) -> Iterator[Fault]:
         yield from kept_options.faults(options, f"swarm:services:{name}")
     for name, options in settings["stacks"].items():
         yield from file.classic_faults(name, options, f"swarm:stacks:{name}")
+
+
+def _api_floor(given: object) -> Iterator[Fault]:
+    have = daemon_json.version(given) if isinstance(given, str) else ()
+    if given is not None and not () < have <= daemon_json.OLD_API:
+        most = ".".join(map(str, daemon_json.OLD_API))
+        want = f"at most '{most}', in quotes: managers of Swarm 1.2.9 speak no newer API of Docker"
+        yield Fault(f"swarm:engine:options:{_FLOOR}", given, want)
 
 
 def warnings(settings: Draft) -> list[str]:

@@ -60,6 +60,12 @@ def _second_home(settings: Draft) -> Iterator[Fault]:
         for section in ("manager", "agent"):
             given = settings[section]["options"]["discovery-opt"] or {}
             places[f"{section}:options:discovery-opt"] = (given, flags.KV_FILES)
+    # The names of Consul from 1.12 on, below ``tls``.
+    for section in ("defaults", "internal_rpc", "https"):
+        there = settings["consul"]["options"].get("tls")
+        newer = there.get(section) if isinstance(there, dict) else None
+        path = f"consul:options:tls:{section}"
+        places[path] = (newer if isinstance(newer, dict) else {}, _CONSUL_TLS)
     for path, (options, keys) in places.items():
         for key in keys:
             if options.get(key) is not None:

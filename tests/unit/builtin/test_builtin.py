@@ -811,32 +811,6 @@ def test_node_whose_address_the_cluster_does_not_know_is_told_what_to_do(on):
     assert "only manager: give it 10.77.0.99 too until there is another one, then salt m1" in text
 
 
-@pytest.mark.parametrize(
-    ("engine", "pillar", "warned"),
-    [
-        ("20.10.24", {}, True),
-        ("25.0.0", {}, False),
-        ("20.10.24", {"builtin": {"data_path_address": {"interface": "eth1"}}}, False),
-    ],
-)
-def test_overlay_networks_by_ipv6_are_warned_of_where_they_lead_nowhere(
-    on, monkeypatch, engine, pillar, warned
-):
-    """The cluster is healthy, and no service reaches another host."""
-    api = ClusterApi("m4", [node("m4")])
-    api.engine = engine
-    on("m4", api)
-    interfaces = {"eth0": ["fd00::14"], "eth1": ["10.9.0.4"]}
-    names = {"m1": "fd00::11", "m2": "fd00::12", "m3": "fd00::13"}
-    host = minion("m4")._replace(
-        interfaces=interfaces, resolve=names.get, towards=lambda _: "fd00::14"
-    )
-    settings = settings_of({**BUILTIN, **pillar}, host)
-    monkeypatch.setitem(swarm_leader.__salt__, "swarm_settings.get", lambda fresh=False: settings)
-    texts = [one for one in swarm_leader.complaints() if "moby#41691" in one]
-    assert len(texts) == warned
-
-
 def test_port_is_that_of_the_running_cluster_whatever_pillar_has(on):
     mine = on("m1", cluster(), builtin={"port": 12377})
     swarm_builtin.tell()

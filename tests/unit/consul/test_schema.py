@@ -20,7 +20,8 @@ def text(image):
     consul = {"image": image, "options": {"tls": {"grpc": {"use_auto_cert": False}}}}
     settings = settings_of({**VALID, "overlay": False, "tls": {}, "consul": consul})
     acl = consul_acl.config("word")
-    return container_spec.consul_container(settings, CERTS, FILES, acl)[1]
+    config = container_spec.consul_config(settings, CERTS, FILES, acl)
+    return container_spec.consul_container(settings, config, schema.version(image))[1]
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,9 @@ def test_whose_clients_an_engine_accepts(pillar, accepted):
         ({}, "28.5.2", {"live-restore": True, "tls": False}),
         ({}, "29.1.0", {"live-restore": True, "tls": False, "min-api-version": "1.24"}),
         (
-            {"engine": {"options": {"min-api-version": "1.44"}}},
+            {"engine": {"options": {"min-api-version": "1.30"}}},
             "29.1.0",
-            {"live-restore": True, "tls": False, "min-api-version": "1.44"},
+            {"live-restore": True, "tls": False, "min-api-version": "1.30"},
         ),
         (
             {"engine": {"options": {"live-restore": False, "debug": True}}},

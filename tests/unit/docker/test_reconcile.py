@@ -147,7 +147,7 @@ def test_what_shares_the_hosts_network_is_in_the_hosts_user_namespace():
     """dockerd: cannot share the host's network namespace when user namespaces are enabled."""
     settings = settings_of(VALID)
     specs = [
-        container_spec.consul_container(settings, None, FILES)[0],
+        container_spec.consul_container(settings, {})[0],
         containers.manager_container(settings, FILES),
         containers.agent_container(settings, FILES),
     ]

@@ -144,3 +144,32 @@ def test_engine_is_refused_only_what_surely_cannot_work(host, pillar, daemon):
     daemon.up = False
     with pytest.raises(errors.SwarmError, match=r"m1: nothing was changed.* xt_addrtype"):
         swarm_engine.preflight()
+
+
+@pytest.mark.parametrize(
+    ("grains", "words"),
+    [
+        ({"os_family": "Debian", "os": "Ubuntu", "osrelease": "24.04"}, None),
+        ({"os_family": "RedHat", "os": "AlmaLinux", "osrelease": "9.4"}, "AlmaLinux 9.4 .*RedHat"),
+        ({"os_family": "Suse"}, "Suse .os_family Suse"),
+        # Salt could not find it out.
+        ({}, None),
+    ],
+)
+@pytest.mark.usefixtures("host", "daemon")
+def test_operating_system_that_has_no_row_is_refused_in_one_sentence(
+    monkeypatch, pillar, grains, words
+):
+    """Even if an engine runs: the formula could neither pin nor remove its packages."""
+    pillar()
+    monkeypatch.setattr(swarm_engine, "__grains__", grains)
+    if words is None:
+        assert swarm_engine.preflight() == []
+        return
+    with pytest.raises(
+        errors.SwarmError, match=rf"^m1 runs {words}.* nothing was changed; take m1"
+    ):
+        swarm_engine.preflight()
+    # The CA alone needs no engine.
+    pillar(managers=["m2"], nodes={}, consul={"servers": ["m2"]}, tls={"ca": "m1"}, overlay=False)
+    assert swarm_engine.preflight() == []

@@ -135,6 +135,7 @@ OTHERS = {
     "swarm_consul.status",
     "swarm_container.logs",
     "swarm_engine.complaints",
+    "swarm_engine.known_faults",
     "swarm_engine.preflight",
     "swarm_firewall.status",
     "swarm_image.load",

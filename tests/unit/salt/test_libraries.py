@@ -178,6 +178,16 @@ def test_pip_that_fails_is_quoted(monkeypatch, result):
     assert not host_files.RECORD.exists()
 
 
+@pytest.mark.usefixtures("there")
+def test_python_of_the_system_gets_its_packages(monkeypatch):
+    """As Debian 12 and Ubuntu 24.04 have it, and not Salt's own packages."""
+    result = {"retcode": 1, "stderr": "error: externally-managed-environment\n\nThis environment"}
+    salt = mocked(pip__install=result, swarm_settings__get=settings_of(VALID))
+    monkeypatch.setattr(swarm_libraries, "__salt__", salt, raising=False)
+    with pytest.raises(errors.SdkMissingError, match=r"own Python: .* python3-docker"):
+        swarm_libraries.install()
+
+
 def test_remove_takes_away_what_install_brought_and_no_more(salt, there):
     there["docker"] = "7.1.0"
     swarm_libraries.install()

@@ -12,9 +12,9 @@ IPV6 = M1._replace(interfaces={"eth0": ["fd00::11"]}, towards=lambda _: "fd00::1
 
 def consul(pillar, minion=M1, certs=None):
     """Return the container of Consul and its configuration, read again."""
-    spec, text = container_spec.consul_container(
-        settings_of({**VALID, **pillar}, minion), certs, FILES
-    )
+    settings = settings_of({**VALID, **pillar}, minion)
+    config = container_spec.consul_config(settings, certs, FILES)
+    spec, text = container_spec.consul_container(settings, config)
     return spec, json.loads(text)
 
 
