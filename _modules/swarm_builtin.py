@@ -87,7 +87,7 @@ def claims(fresh=False):
     fresh
         Read the members from the current pillar. Defaults to ``False``: as of the last refresh.
     """
-    return publication.claims(_minion(), fresh)
+    return publication.claims(_minion(), __salt__["swarm_settings.get"](fresh=fresh))
 
 
 def tell(fresh=False):

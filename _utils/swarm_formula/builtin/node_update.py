@@ -8,7 +8,7 @@ import contextlib
 import time
 from typing import Any
 
-from swarm_formula.builtin import next_step, node_changes, node_removal
+from swarm_formula.builtin import next_step, node_changes, node_removal, publication
 from swarm_formula.cluster import (
     leading,
     membership,
@@ -46,8 +46,8 @@ def apply(minion: Minion, test: bool, fresh: bool, other: bool) -> dict[str, Any
         if not leading.leads(client):
             founds = test and leading.founds(client, wanted := get(fresh=fresh))
             return node_changes.promised(wanted) if founds else {}
-        host = Host(minion, client, get(fresh=fresh))
-        return _update(host, minion.salt["swarm_builtin.claims"](fresh), test)
+        host = Host(minion, client, settings := get(fresh=fresh))
+        return _update(host, publication.claims(minion, settings), test)
     return node_changes.promised(minion.settings())
 
 
