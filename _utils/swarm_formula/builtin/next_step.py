@@ -115,6 +115,16 @@ def listed(
     return said
 
 
+def note_ready(minion: Minion, node: str) -> None:
+    """
+    Cache that the managers list this node as ready, which has just joined.
+
+    Its engine ends a join once a manager has accepted the session of the node, and a manager does
+    that after it has listed the node as ready.
+    """
+    minion.context["swarm_builtin.listed"] = (node, node_info.READY, time.monotonic())
+
+
 def forget_listed(minion: Minion) -> None:
     """Delete the cached answer on whether the managers list this node."""
     minion.context.pop("swarm_builtin.listed", None)
@@ -147,6 +157,22 @@ def ask_managers(minion: Minion) -> dict[str, Any]:
     settings = minion.settings()
     if minion.masterless:
         return {}
-    names = peers.leading(known(minion, settings), settings)
+    return _ask(minion, settings, peers.leading(known(minion, settings), settings))
+
+
+def ask_leader(minion: Minion, settings: Settings, told: Known) -> None:
+    """
+    Ask the managers that have published their cluster, one of which leads it; if none of them
+    answers, ask the others as well. Those have only just been promoted, and apply the pillar.
+    """
+    if minion.masterless:
+        return
+    names = peers.leading(told, settings)
+    first = [name for name in names if name in told.records]
+    if not _ask(minion, settings, first):
+        _ask(minion, settings, [name for name in names if name not in first])
+
+
+def _ask(minion: Minion, settings: Settings, names: list[str]) -> dict[str, Any]:
     others = [name for name in names if name != settings["id"]]
     return peers.ask(minion.salt, others, "swarm_leader.settle")

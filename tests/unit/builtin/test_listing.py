@@ -28,7 +28,7 @@ def records():
 def worker(on, silent=(), *nodes, state="active"):
     """Have the modules run on m4, and the managers answer but those that are silent."""
     api = ClusterApi("m4", [*(node(host, "manager") for host in MANAGERS), *nodes], state)
-    on("m4", api, records())
+    on("m4", api, records(), timeout=30)
     asked = []
 
     def publish(target, function, arg=None, **_):
@@ -64,6 +64,15 @@ def test_worker_whose_managers_do_not_answer_stays_as_it_is(on):
     assert swarm_builtin.apply() == {}
     assert api.asked == []
     assert {target for target, _ in asked} == set(MANAGERS)
+
+
+def test_worker_that_has_just_joined_asks_nobody_whether_it_is_listed(on):
+    """Its engine ends the join when a manager has it as ready."""
+    api, asked = worker(on, state="inactive")
+    assert swarm_builtin.apply()
+    swarm_builtin.wait_ready()
+    assert [one[0] for one in api.asked] == ["/swarm/join"]
+    assert {function for _, function in asked} == {"swarm_leader.settle"}
 
 
 def test_one_manager_that_answers_is_enough(on):
