@@ -27,7 +27,9 @@ import salt.utils.mine
 import salt.version
 
 from bench import loopback
+from swarm_formula.builtin import next_step
 from swarm_formula.cluster import peers
+from swarm_formula.salt import execution
 from swarm_formula.salt import mine as salt_mine
 
 SIZES = (100, 1000, 3000)
@@ -155,9 +157,10 @@ class Applier:
         self._pillar()
         remote = [{"NodeID": f"node-{one}"} for one in MANAGERS]
         swarm = {"LocalNodeState": "active", "NodeID": f"node-{ME}", "RemoteManagers": remote}
+        minion = execution.Minion(self.minion.functions, self.minion.opts, {})
         # In the states "this node has joined the cluster" and "this node is healthy".
         for _ in range(2):
-            if not peers.near(self.mine, self.settings, swarm):
+            if set(next_step.own(minion, swarm, self.settings).records) != set(MANAGERS):
                 raise SystemExit("the mine lacks what it was filled with")
         answer = self.minion.functions["publish.publish"](MANAGERS[0], LISTS, "node", timeout=5)
         if answer != {MANAGERS[0]: "ready"}:

@@ -31,12 +31,33 @@ def known(minion: Minion, settings: Settings) -> Known:
 
 def own(minion: Minion, swarm: dict[str, Any], settings: Settings) -> Known:
     """Return the mine data of this swarm; ask members whose swarm is unknown."""
-    near = peers.near(minion.mine(), settings, swarm)
+    near = _near(minion, swarm, settings)
 
     def lists(names: list[str]) -> dict[str, Any]:
         return _lists(minion, names)
 
     return near or peers.own(known(minion, settings), settings, swarm, lists)
+
+
+def _near(minion: Minion, swarm: dict[str, Any], settings: Settings) -> Known | None:
+    """
+    Return what is enough for a worker, see ``peers.near``.
+
+    The states of one apply need it read only once, as long as the engine reports the same: for each
+    managers' record, the master compares all accepted minions with those that may read it.
+    """
+    place = [
+        *(swarm.get(key) for key in ("LocalNodeState", "NodeID", "ControlAvailable")),
+        membership.remote_managers(swarm),
+        [*settings["managers"]],
+    ]
+    found: Known | None
+    was, found, when = minion.context.get("swarm_builtin.near", (None, None, 0))
+    if was == place and time.monotonic() - when <= NUDGE:
+        return found
+    if found := peers.near(minion.mine(), settings, swarm):
+        minion.context["swarm_builtin.near"] = (place, found, time.monotonic())
+    return found
 
 
 def _lists(minion: Minion, names: list[str]) -> dict[str, Any]:

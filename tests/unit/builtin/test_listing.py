@@ -2,13 +2,17 @@
 A node that no manager lists any more: it is not told, so it asks, and joins again.
 """
 
+import time
+
 import pytest
 
 from _modules import swarm_builtin, swarm_leader
 from swarm_formula.builtin import listing as builtin_listing
+from swarm_formula.builtin import next_step
 from swarm_formula.cluster import peers
 from swarm_formula.core import errors
 from tests.unit.cluster_api import ClusterApi, node
+from tests.unit.execution import own_time
 
 MANAGERS = ("m1", "m2", "m3")
 
@@ -56,6 +60,24 @@ def test_worker_that_is_listed_asks_one_manager_once_and_stays(on):
     swarm_builtin.wait_ready()
     assert api.asked == []
     assert [function for _, function in asked] == ["swarm_leader.lists"]
+
+
+def test_worker_at_rest_reads_once_in_an_apply_what_managers_have_told(on, monkeypatch):
+    api = ClusterApi("m4", [*(node(host, "manager") for host in MANAGERS), node("m4")])
+    mine = on("m4", api, records() | {("m4", "swarm_node"): "id-m4"})
+    swarm_builtin.__salt__["publish.publish"].side_effect = lambda name, *_, **__: {name: "ready"}
+    swarm_builtin.apply()
+    once = len(mine.asked)
+    swarm_builtin.wait_ready()
+    assert len(mine.asked) == once
+    # Whoever waits sees what changes: another manager, or time goes by.
+    api.known["id-m2"].pop("ManagerStatus")
+    swarm_builtin.wait_ready()
+    assert len(mine.asked) == 2 * once
+    now = time.monotonic()
+    monkeypatch.setattr(next_step, "time", own_time(monotonic=lambda: now + next_step.NUDGE + 1))
+    swarm_builtin.wait_ready()
+    assert len(mine.asked) == 3 * once
 
 
 def test_worker_whose_managers_do_not_answer_stays_as_it_is(on):
