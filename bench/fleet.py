@@ -162,7 +162,8 @@ class Applier:
         for _ in range(2):
             if set(next_step.own(minion, swarm, self.settings).records) != set(MANAGERS):
                 raise SystemExit("the mine lacks what it was filled with")
-        answer = self.minion.functions["publish.publish"](MANAGERS[0], LISTS, "node", timeout=5)
+        publish = self.minion.functions["publish.publish"]
+        answer = publish(MANAGERS[0], LISTS, "node", tgt_type="list", timeout=5)
         if answer != {MANAGERS[0]: "ready"}:
             raise SystemExit(f"{MANAGERS[0]} has not answered: {answer}")
 

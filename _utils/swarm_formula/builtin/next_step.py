@@ -126,7 +126,10 @@ def listed(
         return said
     said = None
     for name in builtin_listing.to_ask(swarm, settings, records):
-        returns = minion.salt["publish.publish"](name, "swarm_leader.lists", node, timeout=_WORD)
+        # As a list of one: the master compares a glob with the IDs of all accepted minions.
+        returns = minion.salt["publish.publish"](
+            name, "swarm_leader.lists", node, tgt_type="list", timeout=_WORD
+        )
         if (answer := builtin_listing.answer(returns, name)) is not None:
             said = answer
         if said:
