@@ -87,7 +87,8 @@ def claims(fresh=False):
     fresh
         Read the members from the current pillar. Defaults to ``False``: as of the last refresh.
     """
-    return publication.claims(_minion(), fresh)
+    minion = _minion()
+    return publication.claims(minion, minion.salt["swarm_settings.get"](fresh=fresh))
 
 
 def tell(fresh=False):

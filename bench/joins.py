@@ -8,24 +8,20 @@ are their answers. What the states would cost that are published is not in it.
 import argparse
 import contextlib
 import os
-import re
 import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-import salt.config
 import salt.utils.event
-import yaml
+import salt.version
 
-from bench.usage import PROC, below, processes, rollup, tree_megabytes
+from bench import loopback
+from bench.usage import below, processes, rollup, tree_megabytes
 
 REPO = Path(__file__).resolve().parent.parent
-TICKS = os.sysconf("SC_CLK_TCK")
 SIZES = (10, 100, 1000, 3000)
 # A side that takes a third of a second for each event is measured on fewer of them.
 FEWER = 30
@@ -72,74 +68,16 @@ SIDES = {
 }
 
 
-def _write_config(folder: Path, side: str, keys: int) -> Path:
-    for name in ("states", "pki/minions", "cache/extmods/engines"):
-        (folder / name).mkdir(parents=True)
-    for number in range(keys):
-        (folder / f"pki/minions/m{number}").write_text("a key\n")
+def _config(side: str, folder: Path) -> dict:
     shutil.copy(REPO / "_engines/swarm_autojoin.py", folder / "cache/extmods/engines")
-    config = {
-        "interface": "127.0.0.1",
-        "publish_port": 14505,
-        "ret_port": 14506,
-        "worker_threads": 3,
-        "user": "root",
-        "root_dir": str(folder),
-        "pki_dir": str(folder / "pki"),
-        "cachedir": str(folder / "cache"),
-        "extension_modules": str(folder / "cache/extmods"),
-        "sock_dir": str(folder / "sock"),
-        "log_file": str(folder / "log"),
-        "log_level": "info",
-        "log_level_logfile": "info",
-        "file_roots": {"base": [str(folder / "states"), str(REPO)]},
-        **SIDES[side](folder),
-    }
-    path = folder / "master"
-    path.write_text(yaml.safe_dump(config))
-    return path
+    roots = {"base": [str(folder / "states"), str(REPO)]}
+    return {"file_roots": roots, **SIDES[side](folder)}
 
 
-@contextlib.contextmanager
-def master(side: str, keys: int) -> Iterator[tuple[int, dict]]:
-    """Run a master with so many accepted keys; gives its process and its options."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        path = _write_config(folder, side, keys)
-        process = subprocess.Popen(  # noqa: S603
-            [Path(sys.executable).with_name("salt-master"), "-c", folder],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            opts = salt.config.master_config(str(path))
-            _await(folder / "log", side)
-            yield process.pid, opts
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(30)
-
-
-def _await(log: Path, side: str) -> None:
-    """Wait until whatever reacts to events is there; some seconds more for its subscription."""
-    word = r"swarm_autojoin" if side.startswith("engine") else r"reactor"
-    end = time.monotonic() + 30
-    while not (log.exists() and re.search(rf"Starting Engine\(.*{word}", log.read_text())):
-        if time.monotonic() > end:
-            break
-        time.sleep(0.2)
-    time.sleep(5)
-
-
-def cpu_seconds(root: int) -> float:
-    """Return the CPU time of a process tree, with that of its children that have ended."""
-    total = 0
-    for pid in below(root, processes()):
-        with contextlib.suppress(OSError):
-            fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-            total += sum(map(int, fields[11:15]))
-    return total / TICKS
+def _master(side: str, keys: int) -> contextlib.AbstractContextManager[tuple[int, dict]]:
+    """Run a master of which this side reacts to events."""
+    ready = "swarm_autojoin" if side.startswith("engine") else "reactor"
+    return loopback.master(keys, partial(_config, side), ready)
 
 
 def megabytes(root: int) -> float:
@@ -182,17 +120,17 @@ class Minions:
 def measure(side: str, events: int) -> tuple[float, float, int, float]:
     """Return CPU seconds, wall seconds, lost events and the growth of memory in megabytes."""
     with (
-        master(side, max(events, 1000)) as (root, opts),
+        _master(side, max(events, 1000)) as (root, opts),
         salt.utils.event.get_event(
             "master", sock_dir=opts["sock_dir"], opts=opts, listen=True
         ) as bus,
     ):
         minions = Minions(bus, events, side == "engine, members")
-        before, memory, started = cpu_seconds(root), megabytes(root), time.monotonic()
+        before, memory, started = loopback.cpu_seconds(root), megabytes(root), time.monotonic()
         minions.start()
         minions.follow(LIMIT)
         wall = minions.last - started
-        used = cpu_seconds(root) - before
+        used = loopback.cpu_seconds(root) - before
         grown = megabytes(root) - memory
     return used, wall, events - len(minions.done), grown
 
@@ -205,7 +143,7 @@ def _row(side: str, events: int, base: float | None) -> tuple[str, float]:
     note = f"  (of {run}, times {events / run:.0f})" if run != events else ""
     total, took = each * events, wall / run * events
     cells = (side, events, f"{total:.1f}", f"{took:.1f}", lost, f"{grown:+.0f}", ratio)
-    return "".join(str(cell).ljust(16) for cell in cells).rstrip() + note, each
+    return loopback.line(cells) + note, each
 
 
 def main() -> None:
@@ -220,7 +158,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     titles = ("side", "events", "master CPU s", "wall s", "lost", "memory MB", "CPU ratio")
     print(f"Salt {salt.version.__version__}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
-    print("".join(title.ljust(16) for title in titles).rstrip(), flush=True)
+    print(loopback.line(titles), flush=True)
     for events in options.events:
         base = None
         for side in options.sides:

@@ -5,7 +5,7 @@ Find the differences of a builtin-mode cluster from the pillar that no apply can
 import time
 from typing import Any
 
-from swarm_formula.builtin import next_step
+from swarm_formula.builtin import next_step, publication
 from swarm_formula.cluster import membership, node_claims, node_info, node_quorum, spec
 from swarm_formula.core import errors
 from swarm_formula.core.settings_types import Settings
@@ -18,22 +18,22 @@ def find(host: Host) -> list[str]:
     client, settings = host.client, host.settings
     info = client.info()
     swarm = info.get("Swarm") or {}
-    known = membership.other_port(swarm, settings)
+    found = membership.other_port(swarm, settings)
     moved = _moved(swarm.get("NodeAddr"), settings)
     if not membership.manager(swarm):
-        return [*moved, *known]
+        return [*moved, *found]
     try:
         cluster, nodes = _read(client)
     except errors.SwarmError as err:
         # This node was just demoted, or the managers have lost their quorum.
-        return [*moved, *known, f"{settings['id']} cannot look: {err}"]
-    claims = host.minion.salt["swarm_builtin.claims"]()
-    records = next_step.known(host.minion, settings).records
-    coming = filter(node_info.is_down, node_quorum.returning(nodes, records, time.time()))
+        return [*moved, *found, f"{settings['id']} cannot look: {err}"]
+    known = next_step.known(host.minion, settings)
+    claims = publication.believed(known, settings, swarm["NodeID"])
+    coming = filter(node_info.is_down, node_quorum.returning(nodes, known.records, time.time()))
     me = node_info.by_id(nodes).get(swarm["NodeID"], {})
     return [
         *_moved(node_info.raft_address(me) or swarm.get("NodeAddr"), settings, nodes),
-        *known,
+        *found,
         *spec.init_only(cluster, settings),
         *node_claims.doubles(claims, nodes, settings),
         *node_claims.strangers(nodes, claims),

@@ -62,14 +62,14 @@ def _enter(
     host: Host, known: Known, swarm: dict[str, Any], step: Step, due: dict[str, Any]
 ) -> dict[str, Any]:
     """Take all steps that are due; return the changes, none if it was only waited."""
-    taken = become(host)
+    taken, known = become(host, known=known)
     now = note_member(host, known)
     if swarm.get("NodeID") == now["NodeID"] and set(taken) <= {WAIT}:
         # The engine has just started, or the managers have elected another leader.
         return {}
     if step.what in {JOIN, REJOIN, RESTART, WAIT}:
         # The node is new to the leader, which has to set its role and labels.
-        next_step.ask_managers(host.minion)
+        next_step.ask_leader(host.minion, host.settings, known)
     return due
 
 
@@ -77,7 +77,7 @@ def note_member(host: Host, known: Known) -> dict[str, Any]:
     """Record whether this node was brought in by the formula, and publish it; return its state."""
     now = swarm_api.swarm(host.client)
     adoption.note(now["NodeID"], is_adopted(now, host.settings, known))
-    publication.send(host.minion)
+    publication.update(host.minion, now, host.settings, known)
     return now
 
 
@@ -87,28 +87,49 @@ def is_adopted(swarm: dict[str, Any], settings: Settings, known: Known) -> bool:
     return adoption.is_adopted(swarm["NodeID"], told)
 
 
-def become(host: Host, before: Iterable[str] = ()) -> list[str]:
-    """Take one step after the other until nothing is left to do; return all steps."""
-    taken = [*before]
+class _Way:
+    """The way of this node into the cluster: the steps taken, and what members have published."""
 
-    def probe() -> str | None:
+    def __init__(self, host: Host, taken: Iterable[str], known: Known | None) -> None:
+        self._host, self.taken = host, [*taken]
+        self.known, self._current = known or Known({}, {}), known is not None
+
+    def probe(self) -> str | None:
+        """Take the next step; return what is missing, ``None`` if nothing is left to do."""
+        host = self._host
         swarm = swarm_api.swarm(host.client)
-        known = next_step.own(host.minion, swarm, host.settings)
+        if not self._current:
+            self.known = next_step.own(host.minion, swarm, host.settings)
         # The managers list a node that has just joined, so they need not be asked.
-        step = _find(host, swarm, known, asks=JOIN not in taken)
+        step = _find(host, swarm, self.known, asks=JOIN not in self.taken)
         if step.what == NOTHING:
             return None
-        if step.what == RESTART and RESTART in taken:
-            step = next_step.after_restart(host.minion, swarm, host.settings, known)
+        if step.what == RESTART and RESTART in self.taken:
+            step = next_step.after_restart(host.minion, swarm, host.settings, self.known)
             if step.what == RESTART:
                 return f"{host.settings['id']}, after a restart of its engine: {step.why}"
-        missing = _take(host, known, step)
+        missing = _take(host, self.known, step)
         if not (missing and step.what == RESTART):
-            taken.append(step.what)
+            self.taken.append(step.what)
+        # It is in the cluster of which it has read: that it need not read again.
+        self._current = not missing and step.what in {INIT, JOIN}
         return missing or f"{host.settings['id']}: {step.why}"
 
-    wait.until(probe, host.settings["timeout"])
-    return taken
+
+def become(
+    host: Host, before: Iterable[str] = (), known: Known | None = None
+) -> tuple[list[str], Known]:
+    """
+    Take one step after the other until nothing is left to do.
+
+    Returns all steps, and what members have published, as of the last read of the mine.
+
+    known
+        What they have published, if it has just been read.
+    """
+    way = _Way(host, before, known)
+    wait.until(way.probe, host.settings["timeout"])
+    return way.taken, way.known
 
 
 def _find(host: Host, swarm: dict[str, Any], known: Known, asks: bool) -> Step:
@@ -166,6 +187,7 @@ def _join(host: Host, known: Known) -> str | None:
     except errors.SwarmError as err:
         # Retry: a lost leader is replaced by another one, an old token by a new one.
         return str(err)
+    next_step.note_ready(host.minion, swarm_api.swarm(host.client)["NodeID"])
     return None
 
 

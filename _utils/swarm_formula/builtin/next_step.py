@@ -31,12 +31,33 @@ def known(minion: Minion, settings: Settings) -> Known:
 
 def own(minion: Minion, swarm: dict[str, Any], settings: Settings) -> Known:
     """Return the mine data of this swarm; ask members whose swarm is unknown."""
-    near = peers.near(minion.mine(), settings, swarm)
+    near = _near(minion, swarm, settings)
 
     def lists(names: list[str]) -> dict[str, Any]:
         return _lists(minion, names)
 
     return near or peers.own(known(minion, settings), settings, swarm, lists)
+
+
+def _near(minion: Minion, swarm: dict[str, Any], settings: Settings) -> Known | None:
+    """
+    Return what is enough for a worker, see ``peers.near``.
+
+    The states of one apply need it read only once, as long as the engine reports the same: for each
+    managers' record, the master compares all accepted minions with those that may read it.
+    """
+    place = [
+        *(swarm.get(key) for key in ("LocalNodeState", "NodeID", "ControlAvailable")),
+        membership.remote_managers(swarm),
+        [*settings["managers"]],
+    ]
+    found: Known | None
+    was, found, when = minion.context.get("swarm_builtin.near", (None, None, 0))
+    if was == place and time.monotonic() - when <= NUDGE:
+        return found
+    if found := peers.near(minion.mine(), settings, swarm):
+        minion.context["swarm_builtin.near"] = (place, found, time.monotonic())
+    return found
 
 
 def _lists(minion: Minion, names: list[str]) -> dict[str, Any]:
@@ -105,7 +126,10 @@ def listed(
         return said
     said = None
     for name in builtin_listing.to_ask(swarm, settings, records):
-        returns = minion.salt["publish.publish"](name, "swarm_leader.lists", node, timeout=_WORD)
+        # As a list of one: the master compares a glob with the IDs of all accepted minions.
+        returns = minion.salt["publish.publish"](
+            name, "swarm_leader.lists", node, tgt_type="list", timeout=_WORD
+        )
         if (answer := builtin_listing.answer(returns, name)) is not None:
             said = answer
         if said:
@@ -113,6 +137,16 @@ def listed(
             break
     minion.context["swarm_builtin.listed"] = (node, said, time.monotonic())
     return said
+
+
+def note_ready(minion: Minion, node: str) -> None:
+    """
+    Cache that the managers list this node as ready, which has just joined.
+
+    Its engine ends a join once a manager has accepted the session of the node, and a manager does
+    that after it has listed the node as ready.
+    """
+    minion.context["swarm_builtin.listed"] = (node, node_info.READY, time.monotonic())
 
 
 def forget_listed(minion: Minion) -> None:
@@ -147,6 +181,22 @@ def ask_managers(minion: Minion) -> dict[str, Any]:
     settings = minion.settings()
     if minion.masterless:
         return {}
-    names = peers.leading(known(minion, settings), settings)
+    return _ask(minion, settings, peers.leading(known(minion, settings), settings))
+
+
+def ask_leader(minion: Minion, settings: Settings, told: Known) -> None:
+    """
+    Ask the managers that have published their cluster, one of which leads it; if none of them
+    answers, ask the others as well. Those have only just been promoted, and apply the pillar.
+    """
+    if minion.masterless:
+        return
+    names = peers.leading(told, settings)
+    first = [name for name in names if name in told.records]
+    if not _ask(minion, settings, first):
+        _ask(minion, settings, [name for name in names if name not in first])
+
+
+def _ask(minion: Minion, settings: Settings, names: list[str]) -> dict[str, Any]:
     others = [name for name in names if name != settings["id"]]
     return peers.ask(minion.salt, others, "swarm_leader.settle")

@@ -8,7 +8,7 @@ import contextlib
 import time
 from typing import Any
 
-from swarm_formula.builtin import next_step, node_changes, node_removal
+from swarm_formula.builtin import next_step, node_changes, node_removal, publication
 from swarm_formula.cluster import (
     leading,
     membership,
@@ -46,8 +46,8 @@ def apply(minion: Minion, test: bool, fresh: bool, other: bool) -> dict[str, Any
         if not leading.leads(client):
             founds = test and leading.founds(client, wanted := get(fresh=fresh))
             return node_changes.promised(wanted) if founds else {}
-        host = Host(minion, client, get(fresh=fresh))
-        return _update(host, minion.salt["swarm_builtin.claims"](fresh), test)
+        host = Host(minion, client, settings := get(fresh=fresh))
+        return _update(host, publication.claims(minion, settings), test)
     return node_changes.promised(minion.settings())
 
 
@@ -82,23 +82,24 @@ def _update(host: Host, claims: dict[str, str], test: bool) -> dict[str, Any]:
 
 
 def _change(host: Host, changes: list[node_changes.Change], test: bool) -> dict[str, Any]:
-    for change in changes if not test else ():
-        _carry_out(host, change)
+    if not test:
+        for change in changes:
+            _carry_out(host, change)
+        new = [change.node for change in changes if change.role == node_info.MANAGER]
+        roles.promote(host.client, new, host.settings["timeout"])
     return {change.minion: change.changes for change in changes}
 
 
 def _carry_out(host: Host, change: node_changes.Change) -> None:
-    timeout = host.settings["timeout"]
+    """Change a node, but for a promotion: new managers are promoted together."""
     if change.spec:
         update.respec(host.client, change.node, lambda spec: _spec(host, change, spec))
-    if change.role == node_info.MANAGER:
-        roles.promote(host.client, change.node, timeout)
-    elif change.role == node_info.WORKER:
+    if change.role == node_info.WORKER:
 
         def records() -> dict[str, dict[str, Any]]:
             return next_step.known(host.minion, host.settings).records
 
-        roles.demote(host.client, change.node, timeout, records=records)
+        roles.demote(host.client, change.node, host.settings["timeout"], records=records)
 
 
 def _spec(host: Host, change: node_changes.Change, spec: dict[str, Any]) -> dict[str, Any]:

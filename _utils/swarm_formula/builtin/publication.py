@@ -36,12 +36,20 @@ def record(minion: Minion) -> dict[str, Any]:
     }
 
 
-def claims(minion: Minion, fresh: bool) -> dict[str, str]:
+def claims(minion: Minion, settings: Settings) -> dict[str, str]:
     """Return the node IDs of the members, without managers that have to join again first."""
-    settings = minion.salt["swarm_settings.get"](fresh=fresh)
     with swarm_api.connect(minion.salt) as client:
-        mine = swarm_api.swarm(client).get("NodeID")
-    known = next_step.known(minion, settings)
+        mine = swarm_api.swarm(client).get("NodeID") or ""
+    return believed(next_step.known(minion, settings), settings, mine)
+
+
+def believed(known: Known, settings: Settings, mine: str) -> dict[str, str]:
+    """
+    Return the node IDs of the members by what they have published, see ``claims``.
+
+    mine
+        The ID of this node, as its engine reports it.
+    """
     found = {**known.claims, settings["id"]: mine}
     not_yet = (known.moved.keys() & settings["managers"].keys()) - {settings["id"]}
     # The former host of that disk may be a new machine, whose claim in the mine is the old one.

@@ -91,9 +91,8 @@ def _mend(host: Host, step: Step, state: str, taken: list[str]) -> str | None:
     if step.what == REJOIN and (restarted if failed else state == "active"):
         # The managers that know of its removal have not answered before; or its engine knows only
         # former managers, and a restart does not change that.
-        joining.become(host, taken)
+        _, known = joining.become(host, taken)
         taken.append(REJOIN)
-        known = next_step.known(host.minion, host.settings)
         joining.note_member(host, known)
         return why
     # If Raft does not count a failed node, a restart costs nothing, and the node stays the same.

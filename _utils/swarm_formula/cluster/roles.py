@@ -1,10 +1,10 @@
 """
-Promote and demote nodes one at a time, without a loss of the quorum.
+Promote nodes, and demote them one at a time, without a loss of the quorum.
 """
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from swarm_formula.cluster import membership, node_info, node_quorum, raft_lock, swarm_api, update
@@ -20,29 +20,48 @@ _REST, _RESTLESS = 5, 30
 # Seconds within which a new worker that is up has settled. An engine that misses the change of its
 # role asks for the certificate of a worker after 16 s.
 _SETTLES = 60
+# How many nodes are promoted at once.
+_TOGETHER = 2
 # Seconds within which the leader records a role.
 _NOTED = 5
 
 
-def promote(client: Any, node: str, timeout: float) -> None:
+def promote(client: Any, nodes: Iterable[str], timeout: float) -> None:
     """
-    Promote a worker, and wait until it takes part as a manager.
+    Promote workers, two at a time, and wait until they take part as managers.
+
+    Each node joins Raft by itself, and the leader adds one after the other, with the consent of a
+    majority of those before. In pairs, an odd number of managers becomes the next odd one; more at
+    once might wait for each other for longer than the engine waits.
 
     A node that goes away meanwhile, for example because its engine fails, becomes a manager when it
     comes back; reporting that is left to its own host.
     """
-    if node_info.is_lost_vote(node_info.only(swarm_api.nodes(client), node)):
-        # Its Raft state is gone, but its vote still counts: as a manager, its engine would panic.
-        demote(client, node, timeout)
-    update.update_node(client, node, Role=node_info.MANAGER)
+    wanted = list(nodes)
+    for first in range(0, len(wanted), _TOGETHER):
+        _promote(client, wanted[first : first + _TOGETHER], timeout)
+
+
+def _promote(client: Any, wanted: list[str], timeout: float) -> None:
+    for node in wanted:
+        if node_info.is_lost_vote(node_info.only(swarm_api.nodes(client), node)):
+            # Its Raft state is gone, but its vote still counts: as a manager, its engine would
+            # panic.
+            demote(client, node, timeout)
+    for node in wanted:
+        update.update_node(client, node, Role=node_info.MANAGER)
 
     def probe() -> str | None:
-        found = node_info.by_id(swarm_api.nodes(client)).get(node)
-        if not found or node_info.is_half_promoted(found) or node_info.is_reachable(found):
-            return None
-        return f"{found['Description'].get('Hostname')} is no manager yet"
+        found = node_info.by_id(swarm_api.nodes(client))
+        coming = [found[node] for node in wanted if node in found and _is_coming(found[node])]
+        missing = [f"{one['Description'].get('Hostname')} is no manager yet" for one in coming]
+        return ", and ".join(missing) or None
 
     wait.until(swarm_api.patient(probe), timeout)
+
+
+def _is_coming(node: dict[str, Any]) -> bool:
+    return not (node_info.is_half_promoted(node) or node_info.is_reachable(node))
 
 
 def demote(

@@ -124,5 +124,5 @@ def is_last_manager(client: Any) -> bool:
 
 
 def alone(**limit: float) -> contextlib.AbstractContextManager[None]:
-    """Lock out other runs on this host: managers are added and removed one at a time."""
+    """Lock out other runs on this host: one at a time adds and removes managers."""
     return host_files.alone("swarm-formula-mode.lock", **limit)

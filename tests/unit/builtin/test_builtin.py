@@ -122,9 +122,34 @@ def test_join_tries_one_manager_after_the_other_with_the_token_of_each(on):
         "JoinToken": "worker-0",
         "Availability": "drain",
     }
-    swarm_builtin.__salt__["publish.publish"].assert_called_once_with(
-        "m1,m2,m3", "swarm_leader.settle", tgt_type="list", timeout=15
-    )
+    asked = [call.args for call in swarm_builtin.__salt__["publish.publish"].call_args_list]
+    # Nobody answers, so m3 is asked as well, which has not told of the cluster.
+    assert asked == [("m1,m2", "swarm_leader.settle"), ("m3", "swarm_leader.settle")]
+
+
+def test_new_member_asks_the_managers_that_have_told_of_the_cluster(on):
+    """In a first apply of all, the other managers are still on their way into it."""
+    on("m4", ClusterApi("m4", [node("m1", "manager")], state="inactive"), records("m1"))
+    publish = swarm_builtin.__salt__["publish.publish"]
+    publish.return_value = {"m1": {}}
+    swarm_builtin.apply()
+    publish.assert_called_once_with("m1", "swarm_leader.settle", tgt_type="list", timeout=15)
+
+
+def test_new_member_reads_once_what_others_have_told(on):
+    mine = on("m4", ClusterApi("m4", [node("m1", "manager")], state="inactive"), records("m1"))
+    swarm_builtin.apply()
+    assert mine["m4", "swarm_node"] == "id-m4"
+    # The fake counts a request for two names as three.
+    assert len(mine.asked) == 3
+
+
+@pytest.mark.parametrize("me", ["m1", "m2"])
+def test_leader_that_is_asked_has_its_pillar_compiled_once(on, me):
+    on(me, cluster(me, node("m4")), claims("m1", "m2", "m3", "m4"))
+    swarm_leader.settle()
+    calls = swarm_leader.__salt__["swarm_settings.get"].call_args_list
+    assert [call.kwargs for call in calls].count({"fresh": True}) == (me == "m1")
 
 
 def test_who_may_have_no_token_is_told_so(on, hurry):

@@ -2,13 +2,17 @@
 A node that no manager lists any more: it is not told, so it asks, and joins again.
 """
 
+import time
+
 import pytest
 
 from _modules import swarm_builtin, swarm_leader
 from swarm_formula.builtin import listing as builtin_listing
+from swarm_formula.builtin import next_step
 from swarm_formula.cluster import peers
 from swarm_formula.core import errors
 from tests.unit.cluster_api import ClusterApi, node
+from tests.unit.execution import own_time
 
 MANAGERS = ("m1", "m2", "m3")
 
@@ -28,11 +32,12 @@ def records():
 def worker(on, silent=(), *nodes, state="active"):
     """Have the modules run on m4, and the managers answer but those that are silent."""
     api = ClusterApi("m4", [*(node(host, "manager") for host in MANAGERS), *nodes], state)
-    on("m4", api, records())
+    on("m4", api, records(), timeout=30)
     asked = []
 
-    def publish(target, function, arg=None, **_):
+    def publish(target, function, arg=None, tgt_type="glob", **_):
         asked.append((target, function))
+        assert tgt_type == "list", "a glob costs the master as much as it has minions"
         if function != "swarm_leader.lists" or target in silent:
             return {}
         return {target: arg in api.known}
@@ -58,12 +63,39 @@ def test_worker_that_is_listed_asks_one_manager_once_and_stays(on):
     assert [function for _, function in asked] == ["swarm_leader.lists"]
 
 
+def test_worker_at_rest_reads_once_in_an_apply_what_managers_have_told(on, monkeypatch):
+    api = ClusterApi("m4", [*(node(host, "manager") for host in MANAGERS), node("m4")])
+    mine = on("m4", api, records() | {("m4", "swarm_node"): "id-m4"})
+    swarm_builtin.__salt__["publish.publish"].side_effect = lambda name, *_, **__: {name: "ready"}
+    swarm_builtin.apply()
+    once = len(mine.asked)
+    swarm_builtin.wait_ready()
+    assert len(mine.asked) == once
+    # Whoever waits sees what changes: another manager, or time goes by.
+    api.known["id-m2"].pop("ManagerStatus")
+    swarm_builtin.wait_ready()
+    assert len(mine.asked) == 2 * once
+    now = time.monotonic()
+    monkeypatch.setattr(next_step, "time", own_time(monotonic=lambda: now + next_step.NUDGE + 1))
+    swarm_builtin.wait_ready()
+    assert len(mine.asked) == 3 * once
+
+
 def test_worker_whose_managers_do_not_answer_stays_as_it_is(on):
     """As with a master whose configuration has no ``peer`` for that."""
     api, asked = worker(on, MANAGERS)
     assert swarm_builtin.apply() == {}
     assert api.asked == []
     assert {target for target, _ in asked} == set(MANAGERS)
+
+
+def test_worker_that_has_just_joined_asks_nobody_whether_it_is_listed(on):
+    """Its engine ends the join when a manager has it as ready."""
+    api, asked = worker(on, state="inactive")
+    assert swarm_builtin.apply()
+    swarm_builtin.wait_ready()
+    assert [one[0] for one in api.asked] == ["/swarm/join"]
+    assert {function for _, function in asked} == {"swarm_leader.settle"}
 
 
 def test_one_manager_that_answers_is_enough(on):

@@ -119,3 +119,47 @@ def test_demotion_does_not_wait_for_a_promoted_node_that_is_down(monkeypatch):
     api = Api("m1", [*THREE, {**coming("m4"), "Status": {"State": "down", "Addr": ""}}])
     roles.demote(api, "id-m2", timeout=0)
     assert api.asked == [("id-m2", "worker", "active", {})]
+
+
+def promoted(monkeypatch, *hosts, lost=()):
+    """
+    Promote nodes of which each becomes a manager at the second look; return the numbers of managers
+    at each change, and the hosts that were changed.
+    """
+    api = Api("m1", [node("m1", "manager", leader=True), *map(node, hosts)])
+    nodes, update, looks, changes = api.nodes, api.update_node, [], []
+
+    def look(filters=None):
+        looks.append(1)
+        for host in hosts if len(looks) % 3 == 0 else ():
+            found = api.known[f"id-{host}"]
+            if found["Spec"]["Role"] == "manager" and host not in lost:
+                found["ManagerStatus"] = {"Reachability": "reachable", "Leader": False}
+        return nodes(filters)
+
+    def change(which, *args):
+        count = sum(bool(one.get("ManagerStatus")) for one in api.known.values())
+        changes.append((count, which.removeprefix("id-")))
+        update(which, *args)
+        api.known[which].pop("ManagerStatus")
+
+    monkeypatch.setattr(api, "nodes", look)
+    monkeypatch.setattr(api, "update_node", change)
+    roles.promote(api, [f"id-{host}" for host in hosts], timeout=30)
+    return changes
+
+
+def test_managers_are_promoted_in_pairs(monkeypatch):
+    """From an odd number of managers to the next one."""
+    assert promoted(monkeypatch, "m2", "m3", "m4") == [(1, "m2"), (1, "m3"), (3, "m4")]
+
+
+def test_promotion_that_does_not_come_about_is_told_with_its_host(monkeypatch):
+    with pytest.raises(errors.WaitTimeoutError, match=r"\): m3 is no manager yet$"):
+        promoted(monkeypatch, "m2", "m3", lost=["m3"])
+
+
+def test_nobody_is_waited_for_if_nobody_is_promoted():
+    api = Api("m1", THREE)
+    roles.promote(api, [], timeout=0)
+    assert api.asked == []
