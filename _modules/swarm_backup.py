@@ -6,7 +6,6 @@ The backup is the Raft state of a manager in builtin mode, a snapshot of Consul 
 
 from pathlib import Path
 
-from swarm_formula.builtin import restore as builtin_restore
 from swarm_formula.core import archive
 from swarm_formula.modes import verbs
 from swarm_formula.salt import current_pillar
@@ -54,7 +53,7 @@ def save(path=None, force=False):
     """
     with current_pillar.pillar(__context__):
         settings = _settings()
-        place = verbs.of(settings).save(__salt__, settings, path, force)
+        place = verbs.of(settings).save()(__salt__, settings, path, force)
     return archive.described(place)
 
 
@@ -95,7 +94,7 @@ def restore(path, force=False, lose_cluster=False, test=False):
     consent = archive.Consent(unfit=force, lose=force and lose_cluster)
     with current_pillar.pillar(__context__):
         settings = _settings()
-        return verbs.of(settings).restore(__salt__, settings, Path(path), consent, test)
+        return verbs.of(settings).restore()(__salt__, settings, Path(path), consent, test)
 
 
 def force_new_cluster(force=False, lose_cluster=False, test=False):
@@ -116,6 +115,8 @@ def force_new_cluster(force=False, lose_cluster=False, test=False):
         Both together: continue even if the cluster may still be running. There may then be two
         clusters, or the state of the other managers is lost. Default to ``False``.
     """
+    from swarm_formula.builtin import restore
+
     lose = force and lose_cluster
     with current_pillar.pillar(__context__):
-        return builtin_restore.force_new_cluster(__salt__, _settings(), lose, test)
+        return restore.force_new_cluster(__salt__, _settings(), lose, test)

@@ -5,7 +5,7 @@ Members exchange data through Salt's mine: ``swarm_cluster`` is the record of a 
 join token for workers, readable by members only), ``swarm_node`` is the node ID of a minion.
 """
 
-from swarm_formula.builtin import departure, joining, next_step, publication, readiness
+from swarm_formula.builtin import joining, next_step, publication, readiness
 from swarm_formula.cluster import membership, node_info, swarm_api
 from swarm_formula.docker import engine_api
 from swarm_formula.salt import current_pillar, execution
@@ -212,6 +212,8 @@ def leave(force=False, lose_cluster=False, ending=False, test=False, fresh=True)
         Have the master compile the pillar now, instead of using the one of the last refresh.
         Defaults to ``True``.
     """
+    from swarm_formula.builtin import departure
+
     options = departure.Options(force, lose_cluster, ending, test)
     with current_pillar.pillar(__context__, fresh):
         return departure.leave(_minion(), options)
@@ -228,4 +230,6 @@ def release(test=False):
 
         salt '*' swarm_builtin.release test=True
     """
+    from swarm_formula.builtin import departure
+
     return departure.release(_minion(), test)

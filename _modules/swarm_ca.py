@@ -7,17 +7,6 @@ request certificates through Salt's ``publish``, which the master's configuratio
 """
 
 from swarm_formula.salt import current_pillar, execution
-from swarm_formula.tls import (
-    ca_apply,
-    ca_issue,
-    ca_load,
-    ca_record,
-    ca_removal,
-    ca_rotate,
-    ca_secrets,
-    ca_sign,
-    pki,
-)
 
 __virtualname__ = "swarm_ca"
 
@@ -35,6 +24,8 @@ def _settings():
 
 
 def _state():
+    from swarm_formula.tls import ca_load
+
     return ca_load.require(__opts__["id"])
 
 
@@ -49,7 +40,11 @@ def apply(test=False):
         salt '*' swarm_ca.apply test=True
     """
     settings = _settings()
-    return ca_apply.apply(_minion(), settings, test) if settings["is_ca"] else {}
+    if not settings["is_ca"]:
+        return {}
+    from swarm_formula.tls import ca_apply
+
+    return ca_apply.apply(_minion(), settings, test)
 
 
 def complaints():
@@ -63,6 +58,10 @@ def complaints():
 
         salt m1 swarm_ca.complaints
     """
+    if not _settings()["is_ca"]:
+        return []
+    from swarm_formula.tls import ca_rotate
+
     return ca_rotate.complaints(_minion())
 
 
@@ -78,6 +77,8 @@ def rotate():
 
         salt m1 swarm_ca.rotate
     """
+    from swarm_formula.tls import ca_rotate
+
     return ca_rotate.begin(_minion())
 
 
@@ -92,6 +93,8 @@ def rotation():
 
         salt m1 swarm_ca.rotation
     """
+    from swarm_formula.tls import ca_rotate
+
     return ca_rotate.status(_minion())
 
 
@@ -105,6 +108,8 @@ def renewable():
 
         salt m1 swarm_ca.renewable
     """
+    from swarm_formula.tls import ca_secrets
+
     return ca_secrets.renewable(_settings())
 
 
@@ -128,6 +133,8 @@ def renew(kind, step="begin"):
         ``begin``: make the new one, or resume the renewal in progress. ``follow``: the new one is
         in use. ``end``: drop the old one. Defaults to ``begin``.
     """
+    from swarm_formula.tls import ca_secrets
+
     return ca_secrets.renew(_minion(), kind, step)
 
 
@@ -141,6 +148,8 @@ def valid_until():
 
         salt m1 swarm_ca.valid_until
     """
+    from swarm_formula.tls import ca_issue
+
     return ca_issue.valid_until(_settings(), _state())
 
 
@@ -158,6 +167,8 @@ def advance(*minions):
 
         salt m1 swarm_ca.advance m5
     """
+    from swarm_formula.tls import ca_rotate
+
     with current_pillar.pillar(__context__):
         return ca_rotate.advance(_minion(), minions)
 
@@ -179,6 +190,8 @@ def sign(request, **kwargs):
         A mapping of ``csr`` (PEM), ``kind`` (``node``, ``client`` or ``consul``) and ``address``.
         With one more CSR in ``consul``, the result has that certificate as well, under this key.
     """
+    from swarm_formula.tls import ca_sign
+
     return ca_sign.sign(_minion(), request, kwargs)
 
 
@@ -208,6 +221,8 @@ def forget(minion):
     minion
         ID of the minion.
     """
+    from swarm_formula.tls import ca_sign
+
     return ca_sign.forget(minion)
 
 
@@ -221,8 +236,11 @@ def certificate():
 
         salt m1 swarm_ca.certificate
     """
+    from swarm_formula.core import pem_text
+    from swarm_formula.tls import ca_record, pki
+
     text = ca_record.trust(_state())
-    days = [round(pki.days_left(one)) for one in pki.bundle(text)]
+    days = [round(pki.days_left(one)) for one in pem_text.bundle(text)]
     return {"trust": text, "days left": days}
 
 
@@ -242,5 +260,7 @@ def remove(test=False, fresh=True):
     fresh
         Have the master compile the pillar now, which names the members. Defaults to ``True``.
     """
+    from swarm_formula.tls import ca_removal
+
     with current_pillar.pillar(__context__, fresh):
         return ca_removal.remove(_minion(), test)

@@ -9,7 +9,7 @@ If the CA's host is lost, a new host with its ID, or another manager that the pi
 from swarm_formula.core import errors
 from swarm_formula.salt import caller
 from swarm_formula.salt import mine as salt_mine
-from swarm_formula.tls import ca_copy_exchange, ca_copy_store, ca_record
+from swarm_formula.tls import ca_copy_store, ca_record
 
 __virtualname__ = "swarm_ca_copy"
 
@@ -56,6 +56,8 @@ def apply(test=False):
     if not published and not test:
         return {}
     if not test:
+        from swarm_formula.tls import ca_copy_exchange
+
         ca_copy_exchange.fetch(__salt__, settings, published)
         report = __salt__["swarm_tls.report"]()
         mine.tell(settings["id"], ca_record.REPORT, report)
@@ -88,6 +90,8 @@ def give(request, **kwargs):
             # The pillar of now: the requester may have been removed since the last refresh.
             settings = __salt__["swarm_settings.get"](fresh=True)
             key = request.get("key") if isinstance(request, dict) else None
+            from swarm_formula.tls import ca_copy_exchange
+
             return ca_copy_exchange.given(minion, key, settings)
     except errors.BusyError as err:
         return {"busy": str(err)}

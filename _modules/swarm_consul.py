@@ -2,9 +2,7 @@
 Manage Consul, the store of classic Swarm, in a container on every node.
 """
 
-from swarm_formula.consul import agent_api, config_file, removal, renewal, standing
-from swarm_formula.consul import apply as consul_apply
-from swarm_formula.core import errors
+from swarm_formula.core import errors, modes
 from swarm_formula.salt import execution
 
 __virtualname__ = "swarm_consul"
@@ -19,6 +17,8 @@ def _minion():
 
 
 def _look():
+    from swarm_formula.consul import standing
+
     return standing.Consul(__salt__["swarm_settings.get"](), __salt__).look()
 
 
@@ -51,6 +51,8 @@ def has_leader():
 
         salt '*' swarm_consul.has_leader
     """
+    from swarm_formula.consul import agent_api, config_file
+
     try:
         # Only the leader is requested: Consul returns it whatever the state of the ACLs.
         return bool(agent_api.leader(config_file.connect(__salt__["swarm_settings.get"]())))
@@ -86,6 +88,8 @@ def apply(test=False):
 
         salt '*' swarm_consul.apply test=True
     """
+    from swarm_formula.consul import apply as consul_apply
+
     return consul_apply.apply(_minion(), test)
 
 
@@ -99,7 +103,10 @@ def check_fixed():
 
         salt '*' swarm_consul.check_fixed
     """
-    consul_apply.check_fixed(_minion())
+    if modes.of(__salt__["swarm_settings.get"]()).standalone:
+        from swarm_formula.consul import apply as consul_apply
+
+        consul_apply.check_fixed(_minion())
 
 
 def admit(kind):
@@ -118,6 +125,8 @@ def admit(kind):
     kind
         ``gossip`` or ``acl``.
     """
+    from swarm_formula.consul import renewal
+
     return renewal.admit(_minion(), kind)
 
 
@@ -136,6 +145,8 @@ def retire(kind):
     kind
         ``gossip`` or ``acl``.
     """
+    from swarm_formula.consul import renewal
+
     return renewal.retire(_minion(), kind)
 
 
@@ -153,6 +164,8 @@ def renewed(kind):
     kind
         ``gossip`` or ``acl``.
     """
+    from swarm_formula.consul import renewal
+
     return renewal.unfinished(_minion(), kind) or True
 
 
@@ -172,6 +185,8 @@ def wait(timeout=None):
     timeout
         Timeout in seconds. Defaults to ``swarm:timeout``.
     """
+    from swarm_formula.consul import apply as consul_apply
+
     consul_apply.wait(_minion(), timeout)
 
 
@@ -185,6 +200,8 @@ def nodes():
 
         salt m1 swarm_consul.nodes
     """
+    from swarm_formula.consul import removal
+
     return removal.nodes(__salt__["swarm_settings.get"]())
 
 
@@ -202,6 +219,8 @@ def deregister(test=False, endpoint=None):
     endpoint
         Engine endpoint of a node that cannot do this itself. Defaults to this node's.
     """
+    from swarm_formula.consul import removal
+
     return removal.deregister(_minion(), test, endpoint)
 
 
@@ -223,6 +242,8 @@ def expel(name, timeout=None):
     timeout
         Seconds to wait until Consul no longer reports it as alive; ``swarm:timeout`` if unset.
     """
+    from swarm_formula.consul import removal
+
     return removal.expel(_minion(), name, timeout)
 
 
@@ -236,4 +257,6 @@ def remove(test=False):
 
         salt '*' swarm_consul.remove test=True
     """
+    from swarm_formula.consul import removal
+
     return removal.remove(_minion(), test)

@@ -6,12 +6,8 @@ The minion option ``swarm_docker_url`` overrides the socket ``unix:///var/run/do
 
 import contextlib
 
-from swarm_formula.classic import relayed
-from swarm_formula.consul import agent_api
 from swarm_formula.core import errors, modes
-from swarm_formula.docker import engine_api, network_spec, stale_endpoints
-from swarm_formula.docker import networks as docker_networks
-from swarm_formula.overlay import keeper, kv_store, routes
+from swarm_formula.docker import engine_api
 from swarm_formula.salt import dry_run
 from swarm_formula.standalone import containers
 from swarm_formula.tls import cert_files, certificate_due
@@ -36,6 +32,9 @@ def get(name):
     name
         Name of the network.
     """
+    from swarm_formula.docker import network_spec
+    from swarm_formula.docker import networks as docker_networks
+
     with _client(name) as client:
         network = next(iter(docker_networks.find(client, name)), None)
         if network is None:
@@ -63,6 +62,8 @@ def apply(name, spec, test=False):
     test
         Change nothing. A missing engine counts as an engine without the network.
     """
+    from swarm_formula.docker import network_spec
+
     changes = _apply(name, network_spec.wanted(name, spec), test)
     if test:
         dry_run.note(__context__, "networks", {name: changes})
@@ -70,6 +71,9 @@ def apply(name, spec, test=False):
 
 
 def _apply(name, wanted, test):
+    from swarm_formula.docker import network_spec
+    from swarm_formula.docker import networks as docker_networks
+
     with engine_api.unless_absent(test), _client(name) as client:
         return docker_networks.apply(client, name, wanted, test, _judge(client))
     return network_spec.differences(wanted, None)
@@ -96,6 +100,8 @@ def remove(name, test=False):
     test
         Change nothing. A missing engine counts as one without the network.
     """
+    from swarm_formula.docker import networks as docker_networks
+
     gone = dry_run.noted(__context__, test).gone
     with engine_api.unless_absent(test), _client(name) as client:
         return docker_networks.remove(client, name, test, _judge(client), gone)
@@ -203,6 +209,10 @@ def _client(name):
 
 def _judge(client):
     """Return a function that finds stale users of a network; ``None`` without a store."""
+    from swarm_formula.classic import relayed
+    from swarm_formula.docker import stale_endpoints
+    from swarm_formula.overlay import keeper, kv_store, routes
+
     store = kv_store.Store(keeper.config())
     if not store:
         return None
@@ -224,6 +234,8 @@ def _judge(client):
 
 
 def _names_on(client, own, asks):
+    from swarm_formula.docker import stale_endpoints
+
     settings = __salt__["swarm_settings.get"]()
     local = stale_endpoints.container_names(client.containers(all=True))
     if not asks:
@@ -235,6 +247,9 @@ def _names_on(client, own, asks):
 
 
 def _members(own):
+    from swarm_formula.consul import agent_api
+    from swarm_formula.docker import stale_endpoints
+
     settings = __salt__["swarm_settings.get"]()
     if not settings["managed_store"]:
         return None

@@ -29,7 +29,7 @@ def joined():
         salt '*' swarm_node.joined
     """
     try:
-        verbs.of(_settings()).node.check(__salt__)
+        verbs.of(_settings()).node().check(__salt__)
     except errors.SwarmError:
         return False
     return True
@@ -56,7 +56,7 @@ def report():
         "servers": settings["servers"],
         "ca": settings["tls"]["ca"],
         "engine": __salt__["swarm_engine.version"](),
-        **verbs.of(settings).node.report(__salt__, settings),
+        **verbs.of(settings).node().report(__salt__, settings),
     }
 
 
@@ -70,4 +70,4 @@ def managers():
 
         salt m1 swarm_node.managers
     """
-    return verbs.of(_settings()).node.managers(__salt__)
+    return verbs.of(_settings()).node().managers(__salt__)

@@ -5,10 +5,10 @@ swarm's own registry.
 
 from pathlib import Path
 
-from swarm_formula.core import errors, host_files
+from swarm_formula.core import errors, host_files, own_registry
 from swarm_formula.docker import engine_api
 from swarm_formula.docker import registries as docker_registries
-from swarm_formula.registry import server, trusted
+from swarm_formula.registry import removal, trusted
 from swarm_formula.salt import mine as salt_mine
 from swarm_formula.salt import secret_store
 
@@ -75,7 +75,12 @@ def run(test=False):
 
         salt '*' swarm_registry.run test=True
     """
-    return server.apply(__salt__, __salt__["swarm_settings.get"](), test)
+    settings = __salt__["swarm_settings.get"]()
+    if not own_registry.is_here(settings):
+        return removal.remove(__salt__, test)
+    from swarm_formula.registry import server
+
+    return server.apply(__salt__, settings, test)
 
 
 def remove_container(test=False):
@@ -88,7 +93,7 @@ def remove_container(test=False):
 
         salt '*' swarm_registry.remove_container test=True
     """
-    return server.remove(__salt__, test)
+    return removal.remove(__salt__, test)
 
 
 def _own_authorities(settings, test):

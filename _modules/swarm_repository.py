@@ -9,7 +9,6 @@ from pathlib import Path
 
 from swarm_formula.core import errors, host_files
 from swarm_formula.daemon import package_set
-from swarm_formula.package import apt, apt_source, dpkg, openpgp
 
 __virtualname__ = "swarm_repository"
 
@@ -44,6 +43,8 @@ def _fetched(key, host):
 
 def _key(repository, host):
     """Return the repository's key; raise an error if it is not the one that pillar expects."""
+    from swarm_formula.package import openpgp
+
     text = _fetched(repository["key"], host)
     want = repository["fingerprint"].replace(" ", "").upper()
     try:
@@ -67,6 +68,8 @@ def _key(repository, host):
 
 def _wanted(settings):
     """Return the files, ``{path: text}``, with the key first."""
+    from swarm_formula.package import apt_source
+
     repository = settings["engine"]["repository"]
     suite = repository["suite"] or __grains__.get("oscodename")
     if not suite:
@@ -89,6 +92,8 @@ def _foreign(settings):
     Return the files of other tools with a source for the same archive; raise an error if the
     pillar does not let them be switched off.
     """
+    from swarm_formula.package import apt_source
+
     repository, host = settings["engine"]["repository"], settings["id"]
     files = [_APT / "sources.list", *sorted((_APT / "sources.list.d").glob("*.*"))]
     found = []
@@ -131,6 +136,8 @@ def _report(old, new, off):
 
 def _told(key):
     """Return a short text for a key."""
+    from swarm_formula.package import openpgp
+
     try:
         return key and ", ".join(openpgp.fingerprints(key))
     except ValueError:
@@ -179,6 +186,8 @@ def apply(test=False):
 
         salt '*' swarm_repository.apply test=True
     """
+    from swarm_formula.package import apt, dpkg
+
     settings = __salt__["swarm_settings.get"]()
     if not settings["engine"]["repository"]["url"]:
         return remove(test)

@@ -6,25 +6,15 @@ something do nothing and return ``None``. In classic mode, a service is a number
 the host acts whose manager is the primary.
 """
 
-from swarm_formula.builtin import services as builtin_services
-from swarm_formula.cluster import membership, node_claims, swarm_api
-from swarm_formula.compose import keys
-from swarm_formula.docker import engine_api
-from swarm_formula.modes import verbs
-from swarm_formula.salt import dry_run, execution
-from swarm_formula.service import api, secrets_configs
-from swarm_formula.service import export as service_export
-from swarm_formula.spec import service_options
+# Salt looks for `service` in all modules that have this word in their names, and so loads this one
+# in runs without services as well: each function imports what it needs itself.
+from swarm_formula.salt import execution
 
 __virtualname__ = "swarm_service"
 
 
 def __virtual__():
     return __virtualname__
-
-
-def _client():
-    return swarm_api.connect(__salt__)
 
 
 def _settings():
@@ -36,7 +26,9 @@ def _minion():
 
 
 def _services():
-    return verbs.of(_settings()).services
+    from swarm_formula.modes import verbs
+
+    return verbs.of(_settings()).services()
 
 
 def leads(test=False):
@@ -118,7 +110,9 @@ def complaints():
 
         salt m1 swarm_service.complaints
     """
-    return __context__.pop(builtin_services.WARNINGS, [])
+    from swarm_formula.builtin import services
+
+    return __context__.pop(services.WARNINGS, [])
 
 
 def restart(name, test=False):
@@ -196,7 +190,13 @@ def export():
 
         salt m1 swarm_service.export
     """
-    with _client() as client:
+    from swarm_formula.cluster import membership, node_claims, swarm_api
+    from swarm_formula.docker import engine_api
+    from swarm_formula.service import api, secrets_configs
+    from swarm_formula.service import export as service_export
+    from swarm_formula.spec import service_options
+
+    with swarm_api.connect(__salt__) as client:
         if not membership.manager(swarm_api.swarm(client)):
             return None
         seen = api.look(client)
@@ -268,6 +268,10 @@ def renew_logins():
 
         salt m1 swarm_service.renew_logins
     """
+    from swarm_formula.cluster import swarm_api
+    from swarm_formula.compose import keys
+    from swarm_formula.service import api
+
     if not __salt__["swarm_leader.leads"]():
         return f"{__opts__['id']} does not lead the cluster"
     settings = _settings()
@@ -276,7 +280,7 @@ def renew_logins():
         stack = (spec.get("Labels") or {}).get(keys.NAMESPACE)
         return spec["Name"] in settings["services"] or stack in settings["stacks"]
 
-    with _client() as client:
+    with swarm_api.connect(__salt__) as client:
         api.renew_logins(client, managed)
     return True
 
@@ -297,6 +301,8 @@ def remove(name, test=False):
     test
         Change nothing.
     """
+    from swarm_formula.salt import dry_run
+
     changes = _services().remove(_minion(), name, test)
     if test and changes:
         dry_run.note(__context__, "services", {name: changes})

@@ -25,7 +25,7 @@ def _minion():
 
 
 def _stacks():
-    return verbs.of(_settings()).stacks
+    return verbs.of(_settings()).stacks()
 
 
 def apply(name, spec, test=False):

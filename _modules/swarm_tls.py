@@ -7,15 +7,7 @@ from pathlib import Path
 
 from swarm_formula.core import errors
 from swarm_formula.salt import mine as salt_mine
-from swarm_formula.tls import (
-    ca_copy_store,
-    ca_record,
-    cert_files,
-    certificate_due,
-    own_certificate,
-    pki,
-    trust,
-)
+from swarm_formula.tls import ca_copy_store, ca_record, cert_files, certificate_due, trust
 
 __virtualname__ = "swarm_tls"
 
@@ -33,6 +25,8 @@ def _mine():
 
 
 def _member(settings):
+    from swarm_formula.tls import own_certificate
+
     return own_certificate.Member(__salt__, settings, _mine())
 
 
@@ -60,6 +54,8 @@ def status():
 
 
 def _shown(one):
+    from swarm_formula.tls import pki
+
     return {
         "names": sorted(pki.names(one.cert)),
         "usages": sorted(pki.usages(one.cert)),
@@ -80,7 +76,7 @@ def report():
 
         salt '*' swarm_tls.report
     """
-    sets = [one for store in own_certificate.STORES.values() for one in store.kept()]
+    sets = [one for store in certificate_due.STORES.values() for one in store.kept()]
     if not cert_files.NODE.read():
         return {}
     held = ca_copy_store.held().get("issuer")
@@ -104,6 +100,8 @@ def apply(test=False):
     if not settings["tls"]["used"]:
         cert_files.NODE.promise(False)
         return {}
+    from swarm_formula.tls import own_certificate
+
     me, address = settings["id"], settings["address"]
     kinds = certificate_due.of_nodes(settings)
     dues = {kind: certificate_due.due(me, address, settings, kind) for kind in kinds}
@@ -132,6 +130,8 @@ def apply_client(test=False):
     """
     settings = _settings()
     if settings["tls"]["ca"] and settings["id"] in settings["client"]["nodes"]:
+        from swarm_formula.tls import own_certificate
+
         dues = {certificate_due.CLIENT: certificate_due.due_client(settings["id"])}
         return own_certificate.apply(_member(settings), certificate_due.CLIENT, dues, test)
     if not cert_files.CLIENT.folder.exists():
@@ -154,7 +154,7 @@ def distrust():
 
         salt '*' swarm_tls.distrust
     """
-    for store in own_certificate.STORES.values():
+    for store in certificate_due.STORES.values():
         store.forget()
     trust.note(None)
     return True
@@ -178,7 +178,7 @@ def tidy(test=False):
         return remove(test)
     old = {
         f"certificates {one}": (store, one)
-        for store in own_certificate.STORES.values()
+        for store in certificate_due.STORES.values()
         for one in store.outdated()
     }
     if test:
@@ -212,10 +212,10 @@ def remove(test=False):
 
         salt '*' swarm_tls.remove test=True
     """
-    if not any(store.folder.exists() for store in own_certificate.STORES.values()):
+    if not any(store.folder.exists() for store in certificate_due.STORES.values()):
         return {}
     if not test:
-        for store in own_certificate.STORES.values():
+        for store in certificate_due.STORES.values():
             store.clear()
         trust.note(None)
         _mine().forget(ca_record.REPORT)

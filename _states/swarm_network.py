@@ -5,7 +5,6 @@ Manage networks of this host's Docker Engine, and overlay networks of its cluste
 from salt.utils.args import clean_kwargs
 
 from swarm_formula.salt import state_return
-from swarm_formula.spec import container_options
 
 __virtualname__ = "swarm_network"
 
@@ -60,6 +59,8 @@ def present(name, **settings):
     attachable
         Whether, in builtin mode, containers that do not belong to a service may use it.
     """
+    from swarm_formula.spec import container_options
+
     spec = container_options.drop_unset(**clean_kwargs(**settings))
     apply = __salt__["swarm_network.apply"]
     return state_return.applied(name, __opts__["test"], apply, name, spec)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lab.api import Lab
-from swarm_formula.core import errors
+from swarm_formula.core import errors, pem_text
 from swarm_formula.standalone import manager_info
 from swarm_formula.tls import pki
 
@@ -50,7 +50,7 @@ def failures(returns: dict) -> dict[str, str]:
 
 
 def _is_client(text: str) -> bool:
-    usages = pki.usages(pki.bundle(text)[0])
+    usages = pki.usages(pem_text.bundle(text)[0])
     return not usages or pki.CLIENT in usages
 
 

@@ -21,7 +21,7 @@ from swarm_formula.spec import (
     service_options,
     service_ports,
 )
-from swarm_formula.stack import file as stack_file
+from swarm_formula.stack import options as stack_options
 from tests.unit.test_pillar_example import faults
 
 ROOT = Path(__file__).parents[2]
@@ -116,7 +116,7 @@ OURS = {
         *of_parts("networks", service_networks.FIELDS),
         *of_parts("ports", service_ports.FIELDS),
     },
-    "docker_stack": set(stack_file.OPTIONS),
+    "docker_stack": set(stack_options.OPTIONS),
     "docker_secret and docker_config": set(content_options.OPTIONS),
     "docker_network": set(network_spec.FIELDS),
     "docker_volume": set(volumes.OPTIONS),

@@ -32,7 +32,7 @@ def words_of(fields):
     for key, entry in fields.items():
         yield key
         if isinstance(entry, schema.Objects):
-            yield from (word for name in entry.options for word in name.split("."))
+            yield from (word for name in entry.rules().options for word in name.split("."))
         elif not isinstance(entry, schema.Field):
             yield from words_of(getattr(entry, "fields", entry))
 
@@ -81,7 +81,9 @@ def schema_like(draw, fields=schema.SCHEMA):
             shape = schema_like(entry.fields)
             pillar[key] = draw(st.dictionaries(texts, shape, max_size=3))
         elif isinstance(entry, schema.Objects):
-            options = st.dictionaries(st.sampled_from(sorted(entry.options)), json_like, max_size=4)
+            options = st.dictionaries(
+                st.sampled_from(sorted(entry.rules().options)), json_like, max_size=4
+            )
             pillar[key] = draw(st.dictionaries(texts, options | json_like, max_size=3))
         else:
             pillar[key] = draw(schema_like(entry))

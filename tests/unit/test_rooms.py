@@ -3,6 +3,7 @@ The rooms of the library (`_utils/swarm_formula`): a room knows only rooms below
 """
 
 import ast
+import graphlib
 
 import pytest
 
@@ -80,6 +81,46 @@ def faults(folder):
                 texts = ["imports nothing"]
             found += [f"{place}:{node.lineno}: {text}" for text in texts if text]
     return found
+
+
+def arrows(folder):
+    """
+    Return which files each file imports, also in functions, by their names below the folder.
+
+    What is imported for a type checker only is left out.
+    """
+    files = {str(path.relative_to(folder)): path for path in folder.glob("*/*/*.py")}
+    found = {}
+    for place, path in files.items():
+        tree = ast.parse(path.read_text())
+        blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
+        typing = [node for node in blocks if ast.unparse(node.test) == "TYPE_CHECKING"]
+        skipped = {id(node) for block in typing for node in ast.walk(block)}
+        names = [
+            name for node in ast.walk(tree) if id(node) not in skipped for name in imported(node)
+        ]
+        # ``a.b`` is a file, or a name in the file ``a``.
+        places = [
+            f"{one.replace('.', '/')}.py"
+            for name in names
+            for one in (name, name[: name.rfind(".")])
+        ]
+        found[place] = {one for one in places if one in files}
+    return found
+
+
+def test_no_circle_of_files_is_hidden_by_an_import_in_a_function():
+    order = graphlib.TopologicalSorter(arrows(UTILS)).static_order()
+    assert len([*order]) == len([*UTILS.glob("*/*/*.py")])
+
+
+def test_a_circle_through_a_function_is_found(tmp_path):
+    room = tmp_path / "swarm_formula/core"
+    room.mkdir(parents=True)
+    (room / "a.py").write_text("from swarm_formula.core import b\n")
+    (room / "b.py").write_text("def f():\n    from swarm_formula.core.a import x\n")
+    with pytest.raises(graphlib.CycleError):
+        graphlib.TopologicalSorter(arrows(tmp_path)).prepare()
 
 
 def test_rooms_know_only_rooms_below():

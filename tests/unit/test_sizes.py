@@ -22,7 +22,6 @@ LONG_FILES = {
     f"{LIBRARY}/service/rollout.py": "the tables of tasks are judged as the rollout is",
     f"{LIBRARY}/settings/schema.py": "one table: the pillar",
     f"{LIBRARY}/spec/service_options.py": "one table: the options of a service",
-    f"{LIBRARY}/tls/pki.py": "the only file that knows the library for certificates",
 }
 LONG_FUNCTIONS = {
     f"{LIBRARY}/settings/topology.py resolve": "names every derived setting once",

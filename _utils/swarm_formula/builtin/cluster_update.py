@@ -10,11 +10,10 @@ from typing import Any
 
 from swarm_formula.builtin import node_update
 from swarm_formula.cluster import leading, membership, spec, swarm_api, update
-from swarm_formula.core import errors, wait
+from swarm_formula.core import errors, pem_text, wait
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import secret_store
 from swarm_formula.salt.execution import Host
-from swarm_formula.tls import pki
 
 # Seconds by which the managers' simultaneous runs may be apart.
 _TOGETHER = 15
@@ -103,7 +102,7 @@ def _apply_authority(host: Host, test: bool) -> dict[str, Any]:
     cert = secret_store.load(salt, cert_place, path=f"{path}_cert")
     # Without a key, the CAs in swarm:builtin:cluster:external-ca hold it and sign.
     key = secret_store.load(salt, key_place, path=f"{path}_key") if key_place else ""
-    wanted = pki.fingerprint(cert, cert_place)
+    wanted = pem_text.fingerprint(cert, cert_place)
     found = spec.root(host.client.inspect_swarm())
     if found == wanted:
         return {}

@@ -11,7 +11,7 @@ from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.standalone import containers, manager_info
 from swarm_formula.standalone.manager_info import Answers
-from swarm_formula.tls import cert_files, pki
+from swarm_formula.tls import ca_request, cert_files, pki
 
 _LISTS = "swarm_classic.lists"
 # Seconds to wait for an answer of a manager's minion.
@@ -30,7 +30,7 @@ def is_due(settings: Settings) -> bool:
     if not settings["tls"]["ca"]:
         return False
     have = cert_files.NODE.read()
-    return pki.CLIENT not in pki.usages(have.cert) if have else not settings["is_manager"]
+    return ca_request.CLIENT not in pki.usages(have.cert) if have else not settings["is_manager"]
 
 
 def ask(salt: Salt, settings: Settings) -> Answers:

@@ -13,10 +13,9 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from swarm_formula.core import checks, normalize
+from swarm_formula.core import checks, normalize, pem_text
 from swarm_formula.core.settings_types import Builtin, Settings
 from swarm_formula.spec import service_amounts
-from swarm_formula.tls import pki
 
 _PEM = "-----BEGIN CERTIFICATE-----"
 _YEARS = 20 * 365 * 24 * 3600
@@ -206,7 +205,7 @@ def _exported(spec: dict[str, Any]) -> dict[str, Any]:
 
 def root(cluster: dict[str, Any]) -> str:
     """Return the fingerprint of the cluster's root CA."""
-    return pki.fingerprint(cluster["TLSInfo"]["TrustRoot"], "the cluster's CA")
+    return pem_text.fingerprint(cluster["TLSInfo"]["TrustRoot"], "the cluster's CA")
 
 
 def address_pools(builtin: Builtin) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from swarm_formula.core import addresses, errors, host_files
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
-from swarm_formula.tls import pki
 
 _STALE = "update out of sequence"
 _TRIES = 5
@@ -37,6 +36,8 @@ def is_certified_manager(client: Any) -> bool:
 
     No API reports it. An engine that starts with it joins Raft, whatever role the leader has set.
     """
+    from swarm_formula.tls import pki
+
     place = Path(client.info()["DockerRootDir"] or "/var/lib/docker") / _CERTIFICATE
     with contextlib.suppress(OSError):
         return "swarm-manager" in pki.units(place.read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ from swarm_formula.consul import acl as consul_acl
 from swarm_formula.consul import acl_rules, config_file, restart_lock, wanted
 from swarm_formula.consul.change import Change
 from swarm_formula.consul.standing import Consul
-from swarm_formula.core import addresses, errors, modes
+from swarm_formula.core import addresses, errors
 from swarm_formula.core import wait as core_wait
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.execution import Minion
@@ -74,7 +74,7 @@ def check_fixed(minion: Minion) -> None:
     settings = minion.settings()
     if settings["managed_store"]:
         Change(settings, minion.salt).check_fixed()
-    elif modes.of(settings).standalone:
+    else:
         _refuse_silent(minion, settings)
 
 

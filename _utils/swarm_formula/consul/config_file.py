@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from swarm_formula.consul import agent_api, container_spec, schema
-from swarm_formula.core import host_files
+from swarm_formula.core import host_files, pem_text
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.tls import cert_files, certificate_due, pki
 from swarm_formula.tls.cert_files import Files
@@ -166,7 +166,7 @@ def changes(wanted: str) -> dict[str, Any]:
 
 def _trusted(certs: list[str], bundles: list[str]) -> bool:
     # Chains are skipped: in a chain, the CA has not signed the first certificate.
-    single = [one for one in certs if len(pki.bundle(one)) == 1]
+    single = [one for one in certs if len(pem_text.bundle(one)) == 1]
     return all(pki.issuer(cert, bundle) for cert in single for bundle in bundles)
 
 

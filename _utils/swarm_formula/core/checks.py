@@ -43,15 +43,13 @@ __all__ = [
     "text",
 ]
 
-_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_SERVICE = re.compile(r"(?=.{1,63}\Z)[A-Za-z0-9](?:[-_]*[A-Za-z0-9]+)*")
-_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9_./:@-]*")
-_REGISTRY = re.compile(
-    r"(?=[^/]*[.:]|localhost\Z)[A-Za-z0-9][A-Za-z0-9-]*(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?"
-)
-_PROXY = re.compile(r"(?:https?|socks5)://(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?/?")
-_INTERFACE = re.compile(r"[^\s/]{1,15}")
+_HOST = r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+_SERVICE = r"(?=.{1,63}\Z)[A-Za-z0-9](?:[-_]*[A-Za-z0-9]+)*"
+_IMAGE = r"[a-z0-9][A-Za-z0-9_./:@-]*"
+_REGISTRY = r"(?=[^/]*[.:]|localhost\Z)[A-Za-z0-9][A-Za-z0-9-]*(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?"
+_PROXY = r"(?:https?|socks5)://(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?/?"
+_INTERFACE = r"[^\s/]{1,15}"
 
 
 def ip(value: object) -> str | None:
@@ -93,15 +91,13 @@ host_glob = matching(r"[A-Za-z0-9_.*?\[\]!-]+", "a minion ID or a glob such as w
 secret = matching(r"sdb://[^/\s]+/\S+|/\S+", "sdb://profile/key, or the absolute path of a file")
 # Without a login: errors and reports may quote the URL.
 proxy = matching(_PROXY, "http://host:port, with its login in username and password")
-no_proxy = matching(
-    re.compile(r"[\w.*:/\[\]-]+", re.ASCII), "a host, a .domain, an address or a network"
-)
+no_proxy = matching(r"(?a)[\w.*:/\[\]-]+", "a host, a .domain, an address or a network")
 
 
 def registry(value: object) -> str | None:
     """Accept a registry as it is written in image names; ``docker.io`` is Docker Hub."""
     want = "a registry as in the names of images: host.domain or host:port, docker.io for the Hub"
-    if not isinstance(value, str) or not _REGISTRY.fullmatch(value):
+    if not isinstance(value, str) or not re.fullmatch(_REGISTRY, value):
         return want
     port_of = value.partition(":")[2]
     if port_of and port(int(port_of)):
@@ -142,7 +138,7 @@ def address(value: object) -> str | None:
     if isinstance(value, dict) and len(value) == 1:
         kind, detail = next(iter(value.items()))
         if kind == "interface":
-            good = isinstance(detail, str) and _INTERFACE.fullmatch(detail)
+            good = isinstance(detail, str) and re.fullmatch(_INTERFACE, detail)
             return None if good else "the name of a network interface in {interface: eth0}"
         if kind == "cidr":
             want = network(detail)

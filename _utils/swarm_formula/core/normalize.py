@@ -17,12 +17,13 @@ from typing import Any
 # More CPUs than any host has, but small enough that Docker returns the number unchanged.
 _CPUS = 1_000_000
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)i?b?")
-_DEVICE = re.compile(r"(?P<path>/[^:\s]+)(:(?P<inside>/[^:\s]+))?(:(?P<rights>[rwm]{1,3}))?")
-_PORT = re.compile(
-    r"(?:(?P<ip>\[[0-9a-fA-F:.]+\]|\d+(?:\.\d+){3}):)?(?:(?P<host>\d*):)?(?P<port>\d+)(?:/(?P<proto>\w+))?"
+_SIZE = r"(\d+(?:\.\d+)?)\s*([bkmgt]?)i?b?"
+_DEVICE = r"(?P<path>/[^:\s]+)(:(?P<inside>/[^:\s]+))?(:(?P<rights>[rwm]{1,3}))?"
+_PORT = (
+    r"(?:(?P<ip>\[[0-9a-fA-F:.]+\]|\d+(?:\.\d+){3}):)?(?:(?P<host>\d*):)?(?P<port>\d+)"
+    r"(?:/(?P<proto>\w+))?"
 )
-_RESTART = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
+_RESTART = r"no|always|unless-stopped|on-failure(:\d+)?"
 _HIGHEST_PORT = 65535
 
 
@@ -89,7 +90,7 @@ def cpus(value: Any) -> float:
 
 def size(value: Any) -> int:
     """Return the bytes of a size such as ``512m``, ``1.5g``, ``64MiB`` or a number."""
-    match = _SIZE.fullmatch(text(value).strip().lower() or "0")
+    match = re.fullmatch(_SIZE, text(value).strip().lower() or "0")
     if not match:
         raise ValueError("found no size")
     return int(float(match[1]) * _UNITS[match[2]])
@@ -121,7 +122,7 @@ def devices(value: Any) -> list[str]:
 
 
 def _device(device: str) -> str:
-    match = _DEVICE.fullmatch(device)
+    match = re.fullmatch(_DEVICE, device)
     if not match:
         raise ValueError(f"found {device!r}")
     rights = "".join(one for one in "rwm" if one in (match["rights"] or "rwm"))
@@ -151,7 +152,7 @@ def restart_policy(value: Any) -> str:
     """Return a restart policy such as ``on-failure:3``."""
     # YAML 1.1 reads an unquoted no as false.
     policy = "no" if value in (False, None, "") else text(value).removesuffix(":0")
-    if not _RESTART.fullmatch(policy):
+    if not re.fullmatch(_RESTART, policy):
         raise ValueError("found no policy that Docker has")
     return policy
 
@@ -178,7 +179,7 @@ def ports(value: Any) -> list[str]:
 
 
 def _port(port: str) -> str:
-    match = _PORT.fullmatch(port)
+    match = re.fullmatch(_PORT, port)
     if not match or int(match["port"]) > _HIGHEST_PORT or int(match["host"] or 0) > _HIGHEST_PORT:
         raise ValueError(f"found {port!r}")
     ip = f"{match['ip']}:" if match["ip"] else ""

@@ -9,8 +9,8 @@ from typing import TypeGuard
 
 Check = Callable[[object], str | None]
 
-_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:h|ms|m|s|us|\u00b5s|ns))+")
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|s|us|\u00b5s|ns)")
+_DURATION = r"(?:[0-9]+(?:\.[0-9]+)?(?:h|ms|m|s|us|\u00b5s|ns))+"
+_PART = r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|s|us|\u00b5s|ns)"
 _DAYS = 48 * 3600  # Consul limits a session to 24h, and Swarm requests half of its TTL
 _SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "\u00b5s": 1e-6, "ns": 1e-9}
 
@@ -19,7 +19,7 @@ def seconds(value: object) -> float:
     """Return a Go duration (``1m30s``) or a plain number as seconds."""
     if isinstance(value, int | float):
         return float(value)
-    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(str(value)))
+    return sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_PART, str(value)))
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
@@ -36,7 +36,7 @@ def text(value: object) -> str | None:
     return None if isinstance(value, str) and value.strip() else "a text that is not empty"
 
 
-def matching(pattern: str | re.Pattern[str], want: str) -> Check:
+def matching(pattern: str, want: str) -> Check:
     """Accept a text that matches a pattern as a whole."""
 
     def check(value: object) -> str | None:
@@ -72,7 +72,7 @@ def duration(low: float, why: str = "", high: float = _DAYS) -> Check:
 
     def check(value: object) -> str | None:
         length: float | None = None
-        if isinstance(value, str) and _DURATION.fullmatch(value):
+        if isinstance(value, str) and re.fullmatch(_DURATION, value):
             length = seconds(value)
         elif _is_number(value):
             # Do not convert an integer: one that is too large for a float raises OverflowError.

@@ -5,7 +5,6 @@ Check, start, stop and reload the Docker daemon, and read its errors from the jo
 """
 
 import contextlib
-import filecmp
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -63,6 +62,8 @@ def replaced(options: Mapping[str, Any]) -> bool:
         place = Path(link.removesuffix(_GONE))
         if link == str(place) or place.name != "dockerd":
             return False
+        import filecmp
+
         # After a reinstallation, the file is a new one with the same content.
         return not filecmp.cmp(running, place, shallow=False)
     except OSError:

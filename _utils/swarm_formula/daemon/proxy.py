@@ -24,7 +24,7 @@ _PILLAR = "swarm:engine:proxy"
 _IN_DAEMON_JSON = (23,)
 _DROPIN = "zz-swarm-proxy.conf"
 _LOOPBACK = ("localhost", "127.0.0.0/8", "::1")
-_PASSWORD = re.compile(r"(://[^/@\s:\"]*):[^/@\s\"]+@")
+_LOGIN = r"(://[^/@\s:\"]*):[^/@\s\"]+@"
 
 
 def environment_file() -> Path:
@@ -119,7 +119,7 @@ def files(proxy: Mapping[str, str], engine_version: str, folder: Path) -> dict[P
 
 def masked(text: str) -> str:
     """Return a text with ``***`` in place of passwords in URLs."""
-    return _PASSWORD.sub(r"\1:***@", text)
+    return re.sub(_LOGIN, r"\1:***@", text)
 
 
 def shown(value: object) -> object:
@@ -140,7 +140,7 @@ def reported(old: object, new: object) -> dict[str, Any]:
 
 def secret(text: str | None) -> bool:
     """Check whether a text has a password in a URL."""
-    return bool(text and _PASSWORD.search(text))
+    return bool(text and re.search(_LOGIN, text))
 
 
 def faults(settings: AnySettings) -> Iterator[Fault]:

@@ -10,17 +10,17 @@ from collections.abc import Iterator
 DROPIN = "zz-swarm.conf"
 _OURS = "# Written by Salt (swarm-formula)"
 
-_HEADER = re.compile(r"^# (/.+)$", flags=re.MULTILINE)
-_CONTINUED = re.compile(r"\\\n(?:[ \t]*[#;].*\n)*[ \t]*")
-_EXEC_START = re.compile(r"^[ \t]*ExecStart[ \t]*=(.*)$", flags=re.MULTILINE)
-_SOCKET = re.compile(r" -H tcp://\S+(?: --tlsverify)?$")
-_MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
+_HEADER = r"(?m)^# (/.+)$"
+_CONTINUED = r"\\\n(?:[ \t]*[#;].*\n)*[ \t]*"
+_EXEC_START = r"(?m)^[ \t]*ExecStart[ \t]*=(.*)$"
+_SOCKET = r" -H tcp://\S+(?: --tlsverify)?$"
+_MESSAGE = r'msg="((?:[^"\\]|\\.)*)"'
 # Error lines of the daemon, including its own panics and those of the Go runtime; and systemd's.
-_BAD = re.compile(
+_BAD = (
     r"level=(?:error|fatal|panic)|: error "
     r"|^(?:failed|unable|invalid|unknown|Error|Status|panic|fatal error)\b"
 )
-_SYSTEMD = re.compile(r"^(?:\S+: )?(?:Failed|Main process exited|.* is masked|Dependency failed)")
+_SYSTEMD = r"^(?:\S+: )?(?:Failed|Main process exited|.* is masked|Dependency failed)"
 
 
 def exec_start(units: str) -> str | None:
@@ -40,12 +40,12 @@ def exec_start(units: str) -> str | None:
 
 def _files(units: str) -> Iterator[tuple[str, str]]:
     """Yield the path and the text of each file in the output of ``systemctl cat``."""
-    parts = _HEADER.split(units)
+    parts = re.split(_HEADER, units)
     yield from zip(parts[1::2], parts[2::2], strict=True)
 
 
 def _commands(text: str) -> list[str]:
-    return _EXEC_START.findall(_CONTINUED.sub(" ", text))
+    return re.findall(_EXEC_START, re.sub(_CONTINUED, " ", text))
 
 
 def later(units: str) -> list[str]:
@@ -79,7 +79,7 @@ def dropin(command: str, listen: str, verify: bool = False) -> str:
 def moved(text: str, command: str) -> str:
     """Return the formula's drop-in ``text`` with the command of another package's unit."""
     ours = _commands(text)[-1]
-    socket = _SOCKET.search(ours)
+    socket = re.search(_SOCKET, ours)
     return text.replace(f"ExecStart={ours}", f"ExecStart={command}{socket[0]}") if socket else text
 
 
@@ -93,10 +93,10 @@ def systemd_words(journal: str, lines: int = 4) -> str:
     return _picked(journal, _SYSTEMD, lines)
 
 
-def _picked(journal: str, wanted: re.Pattern[str], lines: int) -> str:
-    bad = [line for line in journal.splitlines() if wanted.search(line)]
+def _picked(journal: str, wanted: str, lines: int) -> str:
+    bad = [line for line in journal.splitlines() if re.search(wanted, line)]
     texts = [
-        match[1].replace('\\"', '"') if (match := _MESSAGE.search(one)) else one for one in bad
+        match[1].replace('\\"', '"') if (match := re.search(_MESSAGE, one)) else one for one in bad
     ]
     kept = list(dict.fromkeys(texts))[-lines:]
     return " | ".join(kept)

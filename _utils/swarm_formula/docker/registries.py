@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from swarm_formula.core import errors
-from swarm_formula.tls import pki
+from swarm_formula.core import errors, pem_text
 
 HUB = "docker.io"
 # Docker's key for Docker Hub in config.json.
 _HUB_KEY = "https://index.docker.io/v1/"
 _NONE = "no login"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 
 
 class Outcome(NamedTuple):
@@ -53,7 +52,7 @@ def user(entry: object) -> str | None:
 
 def refuse_password(password: str, what: str) -> None:
     """Raise an error if Docker's client or HTTP would truncate, alter or reject the password."""
-    if _CONTROL.search(password):
+    if re.search(_CONTROL, password):
         raise errors.SwarmError(
             f"{what} holds more than one line, or a control character: put the password there as"
             " one line, and nothing else"
@@ -125,10 +124,12 @@ def merge(
 
 def authority(text: str, what: str) -> str:
     """Return only the certificates in a text, without other content such as a key."""
-    certs = pki.bundle(text) or [text]
+    from swarm_formula.tls import pki
+
+    certs = pem_text.bundle(text) or [text]
     for one in certs:
         pki.check(one, what)
-    return pki.joined(certs)
+    return pem_text.joined(certs)
 
 
 def refuse_foreign(
@@ -146,8 +147,8 @@ def refuse_foreign(
     """
     if current in (None, wanted) or fingerprint(current) == ours:
         return
-    certs = set(pki.bundle(current or ""))
-    if certs and certs <= set(pki.bundle(cas)):
+    certs = set(pem_text.bundle(current or ""))
+    if certs and certs <= set(pem_text.bundle(cas)):
         return
     raise errors.SwarmError(
         f"{path} is not the formula's, and holds {fingerprint(current)}: the swarm's CA, for the"
@@ -161,6 +162,6 @@ def fingerprint(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        return ", ".join(pki.fingerprints(text)) or "another file"
+        return ", ".join(pem_text.fingerprints(text)) or "another file"
     except errors.SwarmError:
         return "another file"

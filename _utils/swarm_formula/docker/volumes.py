@@ -13,7 +13,7 @@ from swarm_formula.spec import option_table, service_parts
 from swarm_formula.spec.option_table import Option, Shape
 
 # As in the mount options of CIFS: username=me,password=...
-_SECRET = re.compile(r"((?:pass|pw|secret|token|key)\w*=)[^,]*", re.IGNORECASE)
+_HIDDEN = r"(?i)((?:pass|pw|secret|token|key)\w*=)[^,]*"
 
 
 def _globs(value: Any) -> list[str]:
@@ -67,7 +67,7 @@ def _shown(changes: dict[str, Any]) -> dict[str, Any]:
 def _masked(options: Any) -> Any:
     if not isinstance(options, dict):
         return options
-    return {key: _SECRET.sub(r"\1***", str(one)) for key, one in options.items()}
+    return {key: re.sub(_HIDDEN, r"\1***", str(one)) for key, one in options.items()}
 
 
 def apply(client: Any, name: str, wanted: dict[str, Any], test: bool = False) -> dict[str, Any]:

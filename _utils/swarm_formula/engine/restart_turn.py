@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from swarm_formula.cluster import membership, swarm_api
-from swarm_formula.consul import agent_api, restart_lock
 from swarm_formula.core import errors, host_files, modes, wait
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
@@ -217,6 +216,8 @@ def _give_back(keeper: Keeper, settings: Settings, trial: engine_probe.Trial) ->
 
 @contextlib.contextmanager
 def _consuls(salt: Salt, settings: Settings) -> Iterator[None]:
+    from swarm_formula.consul import agent_api, restart_lock
+
     def connect() -> Any:
         files = certificate_due.consul_files(settings, cert_files.NODE.current())
         return agent_api.connect(settings, files)
@@ -235,6 +236,8 @@ def _consuls(salt: Salt, settings: Settings) -> Iterator[None]:
 
 
 def _has_leader(connect: Callable[[], Any]) -> bool:
+    from swarm_formula.consul import agent_api
+
     try:
         return bool(agent_api.leader(connect()))
     except errors.SwarmError:

@@ -4,24 +4,19 @@ Choose the functions of a mode: each mode has the same ones.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from swarm_formula.builtin import backup as builtin_backup
-from swarm_formula.builtin import node as builtin_node
-from swarm_formula.builtin import restore as builtin_restore
-from swarm_formula.builtin import services as builtin_services
-from swarm_formula.classic import lead as classic_services
-from swarm_formula.classic import node as classic_node
-from swarm_formula.consul import backup as consul_backup
-from swarm_formula.core import archive
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Mode, Settings
 from swarm_formula.salt.execution import Minion
-from swarm_formula.stack import lead_builtin as builtin_stacks
-from swarm_formula.stack import lead_classic as classic_stacks
+
+if TYPE_CHECKING:
+    from swarm_formula.core import archive
 
 _Rows = list[dict[str, Any]] | None
 _Changes = dict[str, Any] | None
+_Save = Callable[[Salt, Settings, str | None, bool], Path]
+_Restore = Callable[[Salt, Settings, Path, "archive.Consent", bool], dict[str, Any]]
 
 
 class Services(Protocol):
@@ -95,26 +90,85 @@ class Node(Protocol):
         """Return the managers' view of the whole swarm."""
 
 
-class Verbs(NamedTuple):
-    """The functions of a mode."""
+# An import takes longer than most functions: each verb imports its own rooms, and only in its mode.
 
-    services: Services
-    stacks: Stacks
-    node: Node
-    save: Callable[[Salt, Settings, str | None, bool], Path]
-    restore: Callable[[Salt, Settings, Path, archive.Consent, bool], dict[str, Any]]
+
+def _classic_services() -> Services:
+    from swarm_formula.classic import lead
+
+    return lead
+
+
+def _builtin_services() -> Services:
+    from swarm_formula.builtin import services
+
+    return services
+
+
+def _classic_stacks() -> Stacks:
+    from swarm_formula.stack import lead_classic
+
+    return lead_classic
+
+
+def _builtin_stacks() -> Stacks:
+    from swarm_formula.stack import lead_builtin
+
+    return lead_builtin
+
+
+def _classic_node() -> Node:
+    from swarm_formula.classic import node
+
+    return node
+
+
+def _builtin_node() -> Node:
+    from swarm_formula.builtin import node
+
+    return node
+
+
+def _classic_save() -> _Save:
+    from swarm_formula.consul import backup
+
+    return backup.save
+
+
+def _builtin_save() -> _Save:
+    from swarm_formula.builtin import backup
+
+    return backup.save
+
+
+def _classic_restore() -> _Restore:
+    from swarm_formula.consul import backup
+
+    return backup.restore
+
+
+def _builtin_restore() -> _Restore:
+    from swarm_formula.builtin import restore
+
+    return restore.restore
+
+
+class Verbs(NamedTuple):
+    """The functions of a mode, or the modules that have them; a call imports them."""
+
+    services: Callable[[], Services]
+    stacks: Callable[[], Stacks]
+    node: Callable[[], Node]
+    save: Callable[[], _Save]
+    restore: Callable[[], _Restore]
 
 
 VERBS: dict[Mode, Verbs] = {
     "classic": Verbs(
-        classic_services, classic_stacks, classic_node, consul_backup.save, consul_backup.restore
+        _classic_services, _classic_stacks, _classic_node, _classic_save, _classic_restore
     ),
     "builtin": Verbs(
-        builtin_services,
-        builtin_stacks,
-        builtin_node,
-        builtin_backup.save,
-        builtin_restore.restore,
+        _builtin_services, _builtin_stacks, _builtin_node, _builtin_save, _builtin_restore
     ),
 }
 

@@ -13,8 +13,8 @@ from swarm_formula.core import errors
 from swarm_formula.package import dpkg
 
 # Inst docker-ce [5:28.5.1] (5:28.5.2 Docker CE:bookworm [amd64])
-_INSTALLED = re.compile(r"^Inst (\S+)(?: \[([^\]]*)\])? \((\S+)", flags=re.MULTILINE)
-_REMOVED = re.compile(r"^Remv (\S+) \[([^\]]*)\]", flags=re.MULTILINE)
+_INSTALLED = r"(?m)^Inst (\S+)(?: \[([^\]]*)\])? \((\S+)"
+_REMOVED = r"(?m)^Remv (\S+) \[([^\]]*)\]"
 _UNREAD = ("Failed to fetch", "GPG error")
 # The set is released from its hold for the installation.
 _OPTIONS = (
@@ -46,9 +46,9 @@ def simulate(pkgs: Iterable[str | dict[str, str]]) -> Plan:
             f"apt cannot install {' '.join(asked)}, and nothing was changed:"
             f" {_objection(done.stdout, done.stderr)}"
         )
-    installed = {name: (old or None, new) for name, old, new in _INSTALLED.findall(done.stdout)}
+    installed = {name: (old or None, new) for name, old, new in re.findall(_INSTALLED, done.stdout)}
     # apt removes a package for a moment to configure another one in between.
-    gone = {name: old for name, old in _REMOVED.findall(done.stdout) if name not in installed}
+    gone = {name: old for name, old in re.findall(_REMOVED, done.stdout) if name not in installed}
     return Plan(installed, gone)
 
 

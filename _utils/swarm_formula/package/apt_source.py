@@ -12,9 +12,9 @@ from swarm_formula.core.settings_types import Repository
 
 _OURS = "# Written by Salt (swarm-formula)"
 # A line of the older format: type, options in brackets, URI and suite.
-_LINE = re.compile(r"^\s*deb(?:-src)?\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)", flags=re.MULTILINE)
-_SCHEME = re.compile(r"^(?:https?|HTTPS?)://")
-_USER = re.compile(r"^[^/@]*@")
+_LINE = r"(?m)^\s*deb(?:-src)?\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)"
+_SCHEME = r"^(?:https?|HTTPS?)://"
+_USER = r"^[^/@]*@"
 
 
 class Host(NamedTuple):
@@ -56,7 +56,7 @@ def preferences(origin: str, packages: Iterable[str]) -> str:
 def uris(name: str, text: str) -> list[str]:
     """Return the URIs that a file of apt's sources has in use."""
     if not name.endswith(".sources"):
-        return [uri for uri, _ in _LINE.findall(text)]
+        return [uri for uri, _ in re.findall(_LINE, text)]
     return [uri for one in _stanzas(text) for uri in one.get("uris", "").split()]
 
 
@@ -76,6 +76,6 @@ def same(one: str, other: str) -> bool:
 
 
 def _plain(uri: str) -> str:
-    rest = _USER.sub("", _SCHEME.sub("", uri))
+    rest = re.sub(_USER, "", re.sub(_SCHEME, "", uri))
     host, slash, path = rest.rstrip("/").partition("/")
     return f"{host.lower()}{slash}{path}"

@@ -12,7 +12,7 @@ from swarm_formula.core import errors, host_files
 from swarm_formula.core.settings_types import Engine, Settings
 from swarm_formula.daemon import dockerd, package_set
 from swarm_formula.engine import node_drain, restart_turn
-from swarm_formula.package import apt, dpkg, hold, record, traces
+from swarm_formula.package import apt, dpkg, hold, record
 from swarm_formula.package import plan as package_plan
 from swarm_formula.package.plan import Installation
 from swarm_formula.salt.execution import Minion
@@ -175,6 +175,8 @@ def _align(minion: Minion, engine: Engine, have: str, test: bool) -> dict[str, A
 
 def remove(minion: Minion, settings: Settings, test: bool) -> dict[str, Any]:
     """Remove the engine's package if this formula installed it; return what changed."""
+    from swarm_formula.package import traces
+
     salt = minion.salt
     if not test:
         _end_begun(minion, settings)

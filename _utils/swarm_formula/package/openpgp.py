@@ -10,10 +10,9 @@ import hashlib
 import re
 from collections.abc import Iterator
 
-_BLOCK = re.compile(
-    r"-----BEGIN PGP PUBLIC KEY BLOCK-----\r?\n(?:\S+: .*\r?\n)*[ \t]*\r?\n"
-    r"([A-Za-z0-9+/=\s]+?)(?:^=[A-Za-z0-9+/]{4}\s+)?-----END PGP PUBLIC KEY BLOCK-----",
-    flags=re.MULTILINE,
+_BLOCK = (
+    r"(?m)-----BEGIN PGP PUBLIC KEY BLOCK-----\r?\n(?:\S+: .*\r?\n)*[ \t]*\r?\n"
+    r"([A-Za-z0-9+/=\s]+?)(?:^=[A-Za-z0-9+/]{4}\s+)?-----END PGP PUBLIC KEY BLOCK-----"
 )
 _PUBLIC_KEY, _VERSION = 6, 4
 # The kinds of lengths of packets.
@@ -22,7 +21,7 @@ _ONE_OCTET, _TWO_OCTETS, _FIVE_OCTETS = 192, 224, 255
 
 def block(text: str) -> str:
     """Return the armored public key in a text; raise ``ValueError`` if there is not just one."""
-    found = [match[0] for match in _BLOCK.finditer(text)]
+    found = [match[0] for match in re.finditer(_BLOCK, text)]
     if len(found) != 1:
         raise ValueError(f"{len(found) or 'no'} blocks PGP PUBLIC KEY BLOCK in place of one")
     return found[0].replace("\r", "") + "\n"
@@ -34,7 +33,7 @@ def fingerprints(text: str) -> list[str]:
 
     Subkeys are bound to them by signatures, which apt checks.
     """
-    match = _BLOCK.search(text)
+    match = re.search(_BLOCK, text)
     try:
         data = base64.b64decode("".join(match[1].split()), validate=True) if match else b""
         keys = [body for tag, body in _packets(data) if tag == _PUBLIC_KEY]

@@ -24,9 +24,7 @@ _LINKS, _PROCESSES = Path("/sys/class/net"), Path("/proc")
 _TOOLS = ("iptables", "ip6tables")
 # All of Docker's chains, of any version, and no other that an administrator has called DOCKER-...
 # Not DOCKER_OUTPUT and DOCKER_POSTROUTING: in a container, they are another engine's.
-_CHAIN = re.compile(
-    r":(DOCKER(?:-(?:USER|INGRESS|FORWARD|BRIDGE|CT|INTERNAL|ISOLATION(?:-STAGE-[12])?))?) "
-)
+_CHAIN = r":(DOCKER(?:-(?:USER|INGRESS|FORWARD|BRIDGE|CT|INTERNAL|ISOLATION(?:-STAGE-[12])?))?) "
 # An administrator's own rules are in this chain.
 _USERS = "DOCKER-USER"
 _FORMS = (
@@ -128,7 +126,7 @@ def _tables(listing: str) -> Iterator[tuple[str, list[str]]]:
 
 def _steps(table: str, lines: list[str], forms: re.Pattern[str]) -> list[str]:
     """Return the steps for one table: rules first, because a chain in use cannot be deleted."""
-    found = [chain[1] for line in lines if (chain := _CHAIN.match(line))]
+    found = [chain[1] for line in lines if (chain := re.match(_CHAIN, line))]
     chains = [one for one in found if one != _USERS or not _has_rules_of_others(lines)]
     jumps = tuple(f" -j {chain}" for chain in chains)
     rules = [

@@ -1,8 +1,7 @@
 """
-Run the swarm's registry on the host that the pillar names, and on no other.
+Run the swarm's registry on the host that the pillar names.
 """
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,11 @@ from swarm_formula.core.addresses import endpoint
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api, trial
-from swarm_formula.registry import container_spec, users
+from swarm_formula.registry import container_spec, removal, users
 from swarm_formula.salt import secret_store
 from swarm_formula.tls import cert_files
 
 _NAME = own_registry.CONTAINER
-# The section of the record: the image and the folder of the images, for the removal.
-_RECORD = "registry"
 _PATHS = "swarm:registry"
 # Both are answers of a registry, to one who has logged in and to one who has not.
 _ANSWERS = (200, 401)
@@ -28,9 +25,7 @@ _TIMEOUT = 5
 
 
 def apply(salt: Salt, settings: Settings, test: bool) -> dict[str, Any]:
-    """Ensure the registry runs here if the pillar names this minion, and does not otherwise."""
-    if not own_registry.is_here(settings):
-        return remove(salt, test)
+    """Ensure the registry of the pillar runs on this host; return what changed."""
     logins = _logins(salt, settings)
     server = container_spec.server(settings, cert_files.NODE.due(test))
     with engine_api.unless_absent(test):
@@ -69,7 +64,7 @@ def _write(settings: Settings, server: container_spec.Server, logins: str | None
     """Write what the container reads; the files of a running one stay."""
     registry = settings["registry"]
     # Recorded first, so that a run that is killed can still be undone.
-    host_files.note(_RECORD, {"image": registry["image"], "path": registry["path"]})
+    host_files.note(removal.RECORD, {"image": registry["image"], "path": registry["path"]})
     _make(Path(registry["path"]))
     if logins is not None and host_files.read(container_spec.users_file()) != logins:
         # The registry reads it again at the next login.
@@ -127,31 +122,3 @@ def _tidy(server: container_spec.Server, logins: str | None) -> None:
     link = own_registry.folder() / "config.yml"
     if not link.is_symlink() or link.resolve() != server.file.resolve():
         host_files.link(link, server.file.name)
-
-
-def remove(salt: Salt, test: bool) -> dict[str, Any]:
-    """Ensure the formula's registry is removed from this host; its images stay in their folder."""
-    noted = host_files.record(_RECORD)
-    if not noted:
-        return {}
-    changes: dict[str, Any] = {}
-    if salt["swarm_engine.exists"]():
-        changes = _remove_container(salt, noted["image"], test)
-    if not test:
-        shutil.rmtree(own_registry.folder(), ignore_errors=True)
-        host_files.drop_empty(host_files.CONFIG)
-        host_files.note(_RECORD, {})
-    kept = f"removed; its images stay in {noted['path']}"
-    return {"registry": {"old": "present", "new": kept}, **changes}
-
-
-def _remove_container(salt: Salt, image: str, test: bool) -> dict[str, Any]:
-    with engine_api.unless_absent(test):
-        found = salt["swarm_container.get"](_NAME)
-        ours = found and own_registry.is_ours(found["command"])
-        changes = {
-            _NAME: salt["swarm_container.remove"](_NAME, test=test) if ours else {},
-            image: salt["swarm_image.remove_unused"](image, [_NAME], test=test),
-        }
-        return {what: change for what, change in changes.items() if change}
-    return {}

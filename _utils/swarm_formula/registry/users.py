@@ -9,7 +9,7 @@ from typing import Any
 
 from swarm_formula.core import errors
 
-_LINE = re.compile(r"([^:\s][^:\n]*):(\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53})")
+_LINE = r"([^:\s][^:\n]*):(\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53})"
 
 
 def parsed(text: str, what: str) -> dict[str, str]:
@@ -18,7 +18,7 @@ def parsed(text: str, what: str) -> dict[str, str]:
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
-        match = _LINE.fullmatch(line.strip())
+        match = re.fullmatch(_LINE, line.strip())
         if not match:
             raise errors.SwarmError(
                 f"line {number} of {what} is no user with a bcrypt hash, the only one that the"

@@ -18,7 +18,7 @@ from swarm_formula.spec.option_table import Option, Shape
 LEAST = 2
 # Docker's longest name, less a dash and the hash.
 _LONGEST = 64 - 13
-_VALID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
+_VALID = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?"
 _MOST = 100
 
 
@@ -84,7 +84,7 @@ class Wanted(NamedTuple):
 
 def check_name(value: object) -> str | None:
     """Accept a name that leaves room for the hash of a version."""
-    good = isinstance(value, str) and len(value) <= _LONGEST and _VALID.fullmatch(value)
+    good = isinstance(value, str) and len(value) <= _LONGEST and re.fullmatch(_VALID, value)
     return None if good else f"letters, digits, '_', '.' and '-', no longer than {_LONGEST}"
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from swarm_formula.cluster import spec
 from swarm_formula.core.faults import Fault
 from swarm_formula.core.settings_types import Builtin, Draft
-from swarm_formula.spec import service_modes
 
 # Values that an engine in swarm mode refuses, and the values to use instead.
 _NOT_WITH_SWARM_MODE = {
@@ -33,6 +32,8 @@ def faults(settings: Draft) -> Iterator[Fault]:
             want = f"{instead}: Docker refuses swarm mode together with it"
             yield Fault(f"swarm:engine:options:{key}", value, want)
     for name, options in settings["services"].items():
+        from swarm_formula.spec import service_modes
+
         yield from service_modes.of_classic(options, f"swarm:services:{name}")
     yield from _cluster(settings["builtin"])
 

@@ -5,12 +5,10 @@ Check the settings of classic mode against each other: Consul, managers, agents,
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from swarm_formula.classic import kept_options
 from swarm_formula.core import checks, port_options
 from swarm_formula.core.faults import Fault
 from swarm_formula.core.settings_types import Draft, Duration
 from swarm_formula.daemon import daemon_json
-from swarm_formula.stack import file
 
 _CONSUL_OURS = {
     "server": "swarm:consul:servers",
@@ -119,10 +117,13 @@ def faults(settings: Draft) -> Iterator[Fault]:
                 " containers. Use swarm:services with mounts, or mode: builtin"
             )
             yield Fault(f"swarm:{key}", list(settings[key]), want)
+    from swarm_formula.classic import kept_options
+    from swarm_formula.stack import options as stack_options
+
     for name, options in settings["services"].items():
         yield from kept_options.faults(options, f"swarm:services:{name}")
     for name, options in settings["stacks"].items():
-        yield from file.classic_faults(name, options, f"swarm:stacks:{name}")
+        yield from stack_options.classic_faults(name, options, f"swarm:stacks:{name}")
 
 
 def _api_floor(given: object) -> Iterator[Fault]:

@@ -10,7 +10,6 @@ from typing import Any, cast
 from swarm_formula.core.faults import Fault, hidden, unknown_key
 from swarm_formula.core.settings_types import Pillar
 from swarm_formula.settings import schema
-from swarm_formula.spec import option_table
 
 ROOT = "swarm"
 
@@ -41,6 +40,11 @@ def _read_objects(
 ) -> tuple[dict[str, Any], list[Fault]]:
     if not isinstance(value, dict):
         return {}, [Fault(path, "something else", "a mapping of names")]
+    if not value:
+        return {}, []
+    from swarm_formula.spec import option_table
+
+    rules = entry.rules()
     result: dict[str, Any] = {}
     faults: list[Fault] = []
     for name, one in value.items():
@@ -48,8 +52,8 @@ def _read_objects(
         if want := entry.key(name):
             faults.append(Fault(place, name, want))
             continue
-        result[name], more = option_table.parse(one, entry.options, place)
-        more = more or [*entry.conflicts(result[name], place)]
+        result[name], more = option_table.parse(one, rules.options, place)
+        more = more or [*rules.conflicts(result[name], place)]
         faults += more if isinstance(one, dict) else hidden(more)
     return result, faults
 

@@ -14,12 +14,18 @@ from swarm_formula.firewall import rules
 from swarm_formula.settings import (
     classic_relations,
     engine_relations,
-    host_containers,
     mode_relations,
     network_relations,
     registry_relations,
     tls_relations,
 )
+
+
+def _host_containers(settings: Draft) -> Iterator[Fault]:
+    if settings["containers"]:
+        from swarm_formula.settings import host_containers
+
+        yield from host_containers.clashes(settings)
 
 
 def _of_mode(settings: Draft) -> Iterator[Fault]:
@@ -47,7 +53,7 @@ _RELATIONS = (
     classic_relations.store,
     network_relations.overlay,
     _of_mode,
-    host_containers.clashes,
+    _host_containers,
     rules.faults,
 )
 

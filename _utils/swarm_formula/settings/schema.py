@@ -4,18 +4,13 @@ Define the pillar ``swarm``: every key with its check, its default and a one-lin
 Defaults are defined only here. A test compares ``pillar.example`` with this table.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Union
 
 from swarm_formula.cluster import spec
 from swarm_formula.core import checks
-from swarm_formula.core.faults import Fault
-from swarm_formula.docker import volumes
-from swarm_formula.service import content_options
-from swarm_formula.settings import host_containers, host_files
-from swarm_formula.spec import option_table, service_modes, service_options
-from swarm_formula.stack import file
+from swarm_formula.settings import objects
 from swarm_formula.standalone import container_names, flags
 
 
@@ -41,8 +36,7 @@ class Objects(NamedTuple):
     """Docker objects by name: only the options that the pillar gives are kept, ``null`` as well."""
 
     key: checks.Check
-    options: option_table.Table
-    conflicts: Callable[[dict[str, Any], str], Iterator[Fault]]
+    rules: Callable[[], objects.Rules]
     help: str
     default: Mapping[str, Any] = MappingProxyType({})
 
@@ -317,34 +311,13 @@ SCHEMA: Fields = {
         checks.registry, REGISTRY, "private registries, by their name in images", hidden=True
     ),
     "networks": Each(checks.name, NETWORK, "networks to create through the engine"),
-    "containers": Objects(
-        checks.name,
-        host_containers.OPTIONS,
-        host_containers.conflicts,
-        "containers on nodes, beside the swarm",
-    ),
-    "files": Objects(
-        checks.path, host_files.OPTIONS, host_files.conflicts, "files on nodes, for containers"
-    ),
-    "volumes": Objects(
-        checks.name, volumes.OPTIONS, lambda *_: iter(()), "volumes on each node, or some"
-    ),
-    "secrets": Objects(
-        content_options.check_name,
-        content_options.OPTIONS,
-        content_options.conflicts,
-        "secrets of swarm mode",
-    ),
-    "configs": Objects(
-        content_options.check_name,
-        content_options.OPTIONS,
-        content_options.conflicts,
-        "configs of swarm mode",
-    ),
-    "services": Objects(
-        checks.service, service_options.OPTIONS, service_modes.conflicts, "services of swarm mode"
-    ),
-    "stacks": Objects(checks.service, file.OPTIONS, file.conflicts, "stacks of swarm mode"),
+    "containers": Objects(checks.name, objects.containers, "containers on nodes, beside the swarm"),
+    "files": Objects(checks.path, objects.files, "files on nodes, for containers"),
+    "volumes": Objects(checks.name, objects.volumes, "volumes on each node, or some"),
+    "secrets": Objects(objects.content_name, objects.contents, "secrets of swarm mode"),
+    "configs": Objects(objects.content_name, objects.contents, "configs of swarm mode"),
+    "services": Objects(checks.service, objects.services, "services of swarm mode"),
+    "stacks": Objects(checks.service, objects.stacks, "stacks of swarm mode"),
     "autojoin": {
         "enabled": Field(checks.boolean, True, "whether this minion joins by itself"),
     },

@@ -14,8 +14,8 @@ from swarm_formula.core import errors, faults, normalize
 
 # Settings that Docker updates in an existing container; all others need a new container.
 IN_PLACE = {"restart_policy", "memory", "cpus"}
-_SECRET = re.compile(r"TOKEN|PASSW|SECRET|KEY|CREDENTIAL|ENCRYPT", re.IGNORECASE)
-_SECRET_FLAG = re.compile(r"-+[\w.-]*(?:token|passw|secret|encrypt)[\w.-]*", re.IGNORECASE)
+_HIDDEN = r"(?i)TOKEN|PASSW|SECRET|KEY|CREDENTIAL|ENCRYPT"
+_HIDDEN_FLAG = r"(?i)-+[\w.-]*(?:token|passw|secret|encrypt)[\w.-]*"
 
 
 class Field(NamedTuple):
@@ -267,7 +267,7 @@ def _masked(key: str, value: Any) -> Any:
         return {name: _masked(name, one) for name, one in value.items()}
     if isinstance(value, list):
         return _masked_words(value)
-    return _hash(value) if value and _SECRET.search(str(key)) else value
+    return _hash(value) if value and re.search(_HIDDEN, str(key)) else value
 
 
 def _masked_words(command: list[Any]) -> list[str]:
@@ -276,7 +276,7 @@ def _masked_words(command: list[Any]) -> list[str]:
     hide = False
     for word in map(str, command):
         flag, equals, value = word.partition("=")
-        secret = bool(_SECRET_FLAG.fullmatch(flag))
+        secret = bool(re.fullmatch(_HIDDEN_FLAG, flag))
         hidden = f"{flag}={_hash(value)}" if secret and equals else _hash(word)
         shown_words.append(hidden if hide or (secret and equals) else word)
         hide = secret and not equals

@@ -13,8 +13,8 @@ from swarm_formula.spec.service_parts import listed
 
 # As in swarm 1.2.9, scheduler/filter/expr.go.
 _OPERATORS = ("==", "!=")
-_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9._-]+")
-_VALUE = re.compile(r"[=!/]?~?[A-Za-z0-9:_\s.*/()?+\[\]\\^$|-]+")
+_KEY = r"[A-Za-z_][A-Za-z0-9._-]+"
+_VALUE = r"[=!/]?~?[A-Za-z0-9:_\s.*/()?+\[\]\\^$|-]+"
 # Attributes of a node in swarm mode, and what the managers of classic mode call them.
 _ATTRIBUTES = {"node.hostname": "node", "node.id": "node", "node.platform.os": "ostype"}
 _LABELS = ("node.labels.", "engine.labels.")
@@ -60,8 +60,8 @@ def _split(text: str) -> tuple[str, str, str]:
 
 
 def _unreadable(key: str, wanted: str) -> str | None:
-    if not _KEY.fullmatch(key):
+    if not re.fullmatch(_KEY, key):
         return f"the key {key!r} needs two or more characters, only letters, digits and . _ -"
-    if not _VALUE.fullmatch(wanted):
+    if not re.fullmatch(_VALUE, wanted):
         return f"the value {wanted!r} is empty or has a character that the managers do not take"
     return None

@@ -12,7 +12,7 @@ from typing import Any
 
 from swarm_formula.core import faults, normalize
 
-_MODE = re.compile(r"0?[0-7]{3,4}")
+_MODE = r"0?[0-7]{3,4}"
 
 
 def listed(value: Any) -> list[Any]:
@@ -91,6 +91,6 @@ def table(value: Any) -> dict[str, str]:
 
 def file_mode(value: Any) -> str:
     """Return the mode of a file as four octal digits. Only texts: YAML may read 0400 as decimal."""
-    if not isinstance(value, str) or not _MODE.fullmatch(value):
+    if not isinstance(value, str) or not re.fullmatch(_MODE, value):
         raise ValueError(f"found the mode {value!r}: write it in quotes, such as '0400'")
     return f"{int(value, 8):04o}"

@@ -12,8 +12,8 @@ from swarm_formula.core import normalize
 from swarm_formula.spec import service_parts
 
 _HIGHEST_PORT = 65535
-_PORT = re.compile(r"(?:(?P<published>\d+):)?(?P<target>\d+)(?:/(?P<protocol>tcp|udp|sctp))?")
-_PORT_OF_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|\d+(\.\d+){3}|[A-Za-z][\w.-]*):.*")
+_PORT = r"(?:(?P<published>\d+):)?(?P<target>\d+)(?:/(?P<protocol>tcp|udp|sctp))?"
+_PORT_OF_ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|\d+(\.\d+){3}|[A-Za-z][\w.-]*):.*"
 _ADDRESS = (
     "an address: swarm mode publishes a port on all addresses of a node, never on one. Take the"
     " address away, and let a firewall decide who reaches the port"
@@ -56,9 +56,9 @@ def _port(value: Any) -> dict[str, Any]:
     if isinstance(value, int | float):
         raise ValueError(f"found {value!r}: write ports in quotes, for YAML takes 22:22 for 1342")
     if not isinstance(value, dict):
-        match = _PORT.fullmatch(normalize.text(value))
+        match = re.fullmatch(_PORT, normalize.text(value))
         if not match:
-            address = _PORT_OF_ADDRESS.fullmatch(normalize.text(value))
+            address = re.fullmatch(_PORT_OF_ADDRESS, normalize.text(value))
             raise ValueError(f"found {value!r}" + (f", {_ADDRESS}" if address else ""))
         value = match.groupdict()
     port = service_parts.record(value, FIELDS, " of a port")

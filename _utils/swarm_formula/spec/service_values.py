@@ -17,9 +17,9 @@ from swarm_formula.spec.service_parts import listed, one_of, text, texts
 
 # When the digest of an image is asked for.
 ALWAYS, CHANGED, NEVER = "always", "changed", "never"
-_SOURCE = re.compile(r"salt://\S+|sdb://[^/\s]+/\S+|/\S+")
-_CREDENTIALS = re.compile(r"(file|registry)://(\S+)")
-_CONSTRAINT = re.compile(r"([A-Za-z0-9_.-]+)\s*(==|!=)\s*(\S.*)")
+_SOURCE = r"salt://\S+|sdb://[^/\s]+/\S+|/\S+"
+_CREDENTIALS = r"(file|registry)://(\S+)"
+_CONSTRAINT = r"([A-Za-z0-9_.-]+)\s*(==|!=)\s*(\S.*)"
 _ATTRIBUTES = (
     "node.id",
     "node.hostname",
@@ -33,7 +33,7 @@ _LABELS = ("node.labels.", "engine.labels.")
 
 def source(value: Any) -> str:
     """Return where a content is: ``salt://PATH``, ``sdb://PROFILE/KEY`` or an absolute path."""
-    if not isinstance(value, str) or not _SOURCE.fullmatch(value):
+    if not isinstance(value, str) or not re.fullmatch(_SOURCE, value):
         raise ValueError("found something else")
     return value
 
@@ -45,7 +45,7 @@ def sources(value: Any) -> list[str]:
 
 def credentials(value: Any) -> str:
     """Return where a node has a credential spec, as ``docker service create`` has it."""
-    if not isinstance(value, str) or not _CREDENTIALS.fullmatch(value):
+    if not isinstance(value, str) or not re.fullmatch(_CREDENTIALS, value):
         raise ValueError("found something else")
     return value
 
@@ -217,7 +217,7 @@ def constraints(value: Any) -> list[str]:
 
 
 def _constraint(value: Any) -> str:
-    match = _CONSTRAINT.fullmatch(normalize.text(value).strip())
+    match = re.fullmatch(_CONSTRAINT, normalize.text(value).strip())
     if not match:
         raise ValueError(f"found {value!r}, which has no == or !=")
     attribute, operator, wanted = match.groups()

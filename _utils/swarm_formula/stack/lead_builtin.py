@@ -12,7 +12,8 @@ from swarm_formula.salt import dry_run
 from swarm_formula.salt.dry_run import Pending
 from swarm_formula.salt.execution import Minion
 from swarm_formula.service import apply as service_apply
-from swarm_formula.stack import changes, file, reading, stacks
+from swarm_formula.stack import changes, reading, stacks
+from swarm_formula.stack import options as stack_options
 
 
 def apply(minion: Minion, wanted: Mapping[str, dict[str, Any]], test: bool) -> Any:
@@ -27,7 +28,7 @@ def apply(minion: Minion, wanted: Mapping[str, dict[str, Any]], test: bool) -> A
 
 def apply_one(minion: Minion, name: str, spec: dict[str, Any], test: bool) -> Any:
     """Do so for one stack, with options as a user writes them."""
-    wanted = {name: file.parsed(name, spec)}
+    wanted = {name: stack_options.parsed(name, spec)}
     return _apply(minion, wanted, lambda: dry_run.noted(minion.context, test), test)
 
 

@@ -11,7 +11,8 @@ from swarm_formula.compose.target import CLASSIC
 from swarm_formula.salt import dry_run
 from swarm_formula.salt.execution import Minion
 from swarm_formula.spec import option_table
-from swarm_formula.stack import file, projects, reading
+from swarm_formula.stack import options as stack_options
+from swarm_formula.stack import projects, reading
 
 
 def apply(minion: Minion, wanted: Mapping[str, dict[str, Any]], test: bool) -> Any:
@@ -37,8 +38,8 @@ def apply(minion: Minion, wanted: Mapping[str, dict[str, Any]], test: bool) -> A
 
 def apply_one(minion: Minion, name: str, spec: dict[str, Any], test: bool) -> Any:
     """Do so for one stack, with options as a user writes them."""
-    options = file.parsed(name, spec)
-    option_table.refuse([*file.classic_faults(name, options, f"stack {name}")])
+    options = stack_options.parsed(name, spec)
+    option_table.refuse([*stack_options.classic_faults(name, options, f"stack {name}")])
     return apply(minion, {name: options}, test)
 
 

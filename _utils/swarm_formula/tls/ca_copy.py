@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from swarm_formula.core import errors, host_files
+from swarm_formula.core import errors, host_files, pem_text
 from swarm_formula.tls import ca_record, ca_rotation, ca_state, consul_secrets, pki, seal
 
 _KEYS: dict[str, type] = {
@@ -28,7 +28,7 @@ class Copy(NamedTuple):
     @property
     def issuer(self) -> str:
         """Return the fingerprint of the CA that signs."""
-        return pki.fingerprint(self.state["ca"]["cert"])
+        return pem_text.fingerprint(self.state["ca"]["cert"])
 
 
 def parsed(text: str) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def followed(copy: Copy, published: list[dict[str, Any]]) -> Copy:
     """Return a copy from before the new CA of a rotation signs as one from after that."""
     following, issuers = copy.state["next"], {one.get("issuer") for one in published}
     missed = following and copy.issuer not in issuers
-    if missed and pki.fingerprint(following["cert"]) in issuers:
+    if missed and pem_text.fingerprint(following["cert"]) in issuers:
         return copy._replace(state=ca_rotation.followed(copy.state))
     return copy
 

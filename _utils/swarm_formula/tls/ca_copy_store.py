@@ -3,12 +3,14 @@ Keep this host's encrypted copy of the CA, and its key for copies.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from swarm_formula.core import errors, host_files
+from swarm_formula.core import errors, host_files, pem_text
 from swarm_formula.core.settings_types import Settings
-from swarm_formula.tls import ca_copy, ca_state, cert_files, pki, seal
-from swarm_formula.tls.ca_copy import Copy
+from swarm_formula.tls import ca_state, cert_files
+
+if TYPE_CHECKING:
+    from swarm_formula.tls.ca_copy import Copy
 
 
 def _file() -> Path:
@@ -50,14 +52,18 @@ def keep(copy: dict[str, Any]) -> None:
 
 def own_key() -> str:
     """Return this host's key for copies; create it if it does not exist."""
+    from swarm_formula.tls import seal
+
     if not (key := (host_files.read(_key_file()) or "").strip()):
         key = seal.new_key()
         host_files.write(_key_file(), f"{key}\n", mode=0o600)
     return key
 
 
-def own(me: str) -> Copy | None:
+def own(me: str) -> "Copy | None":
     """Return this host's copy, ``None`` if it has none."""
+    from swarm_formula.tls import ca_copy
+
     if not (have := held()):
         return None
     try:
@@ -69,11 +75,13 @@ def own(me: str) -> Copy | None:
 def trusted() -> list[str]:
     """Return the fingerprints of the CAs that this host's certificate trusts."""
     have = cert_files.NODE.read()
-    return pki.fingerprints(have.ca) if have else []
+    return pem_text.fingerprints(have.ca) if have else []
 
 
 def is_current(published: dict[str, Any], me: str) -> bool:
     """Check whether this host's copy is good, and the CA has published no change since."""
+    from swarm_formula.tls import ca_copy
+
     try:
         copy = own(me)
         # Another CA, or one from a backup, may have reached the same number.

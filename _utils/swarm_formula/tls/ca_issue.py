@@ -7,11 +7,11 @@ from typing import Any
 
 from swarm_formula.core import member_rules
 from swarm_formula.core.settings_types import Settings
-from swarm_formula.tls import ca_addresses, ca_state, certificate_due, pki
+from swarm_formula.tls import ca_addresses, ca_request, ca_state, certificate_due, pki
 from swarm_formula.tls.ca_request import Asked
 
 
-def granted(asked: Asked, settings: Settings, held: dict[str, set[str]]) -> pki.Grant:
+def granted(asked: Asked, settings: Settings, held: dict[str, set[str]]) -> ca_request.Grant:
     """
     Return what a certificate for this minion may contain; raise an error if it gets none. Pure.
 

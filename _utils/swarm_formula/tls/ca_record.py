@@ -5,8 +5,9 @@ Make the records that a swarm's CA and its members publish to each other in Salt
 from collections.abc import Mapping
 from typing import Any
 
+from swarm_formula.core import pem_text
 from swarm_formula.core.settings_types import Settings
-from swarm_formula.tls import ca_state, consul_secrets, pki
+from swarm_formula.tls import ca_state, consul_secrets
 from swarm_formula.tls.cert_files import Set
 
 # Names of the values that the CA and the members publish in Salt's mine.
@@ -26,7 +27,7 @@ def issuer_key(chain: str) -> str:
 def trust(state: dict[str, Any]) -> str:
     """Return the CA certificates that all nodes must trust, the signing one first."""
     following = [state["next"]["cert"]] if state["next"] else []
-    return pki.joined([state["ca"]["cert"], *following, *state["old"]])
+    return pem_text.joined([state["ca"]["cert"], *following, *state["old"]])
 
 
 def record(state: dict[str, Any]) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def record(state: dict[str, Any]) -> dict[str, Any]:
     }
     for key, chain in ca_state.chains(state).items():
         found[trust_key(key)] = trust(chain)
-        found[issuer_key(key)] = pki.fingerprint(chain["ca"]["cert"])
+        found[issuer_key(key)] = pem_text.fingerprint(chain["ca"]["cert"])
     return found
 
 
@@ -62,6 +63,8 @@ def lacking(authority: dict[str, Any], settings: Settings) -> list[str]:
 
 def has_signed(authority: dict[str, Any], cert: str) -> bool:
     """Check whether one of the CAs of a record has signed a certificate."""
+    from swarm_formula.tls import pki
+
     bundle = "".join(authority.get(trust_key(one), "") for one in ("", *ca_state.APART))
     return pki.issuer(cert, bundle) is not None
 
@@ -77,7 +80,7 @@ def report(sets: list[Set]) -> dict[str, Any]:
     if not sets:
         return {}
     trusted = [
-        dict.fromkeys(pki.fingerprints(one.ca + one.clients + one.consul_ca)) for one in sets
+        dict.fromkeys(pem_text.fingerprints(one.ca + one.clients + one.consul_ca)) for one in sets
     ]
     issuers: dict[str, set[str | None]] = {issuer_key(""): set()}
     for one in sets:
@@ -91,6 +94,8 @@ def report(sets: list[Set]) -> dict[str, Any]:
 
 def _signers(one: Set) -> dict[str, str | None]:
     """Return the CAs that have signed the certificates of a set, by the keys of the CAs."""
+    from swarm_formula.tls import pki
+
     of_clients = pki.issuer(one.cert, one.clients)
     chain = ca_state.CLIENTS if of_clients else ""
     found = {chain: of_clients or pki.issuer(one.cert, one.ca)}
@@ -108,7 +113,7 @@ def own_reports(state: dict[str, Any], reports: Mapping[str, object]) -> dict[st
     chains = ca_state.chains(state).values()
     texts = [one["cert"] for ca in chains for one in (ca["ca"], ca["next"]) if one]
     texts += [one for ca in chains for one in ca["old"]]
-    known = {pki.fingerprint(one) for one in texts}
+    known = {pem_text.fingerprint(one) for one in texts}
     return {minion: said for minion, said in reports.items() if not _is_foreign(said, known)}
 
 

@@ -4,10 +4,10 @@ Remove the CA from its host, once no member needs it there.
 
 from typing import Any
 
-from swarm_formula.core import host_files, wait
+from swarm_formula.core import host_files, pem_text, wait
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.execution import Minion
-from swarm_formula.tls import ca_publication, ca_record, ca_state, pki
+from swarm_formula.tls import ca_publication, ca_record, ca_state
 
 # Seconds to wait for other members that are cleaned at the same time.
 _TOGETHER = 60
@@ -45,5 +45,5 @@ def _has_moved(minion: Minion, settings: Settings) -> bool:
     if settings["is_ca"] or not ca:
         return False
     told = minion.mine().get([ca], ca_record.RECORD).get(ca) or {}
-    own = pki.fingerprint(ca_state.load()["ca"]["cert"])
-    return own in pki.fingerprints(told.get("trust", ""))
+    own = pem_text.fingerprint(ca_state.load()["ca"]["cert"])
+    return own in pem_text.fingerprints(told.get("trust", ""))

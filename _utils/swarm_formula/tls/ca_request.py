@@ -1,5 +1,5 @@
 """
-Read a request for a certificate, which any minion may send, and refuse it.
+Read a request for a certificate, which any minion may send, refuse it, and say what is granted.
 """
 
 import json
@@ -9,6 +9,8 @@ from swarm_formula.core import errors
 
 # The key of the CSR of a second certificate in a request, which is its kind as well.
 MORE = "consul"
+# What a certificate is for (RFC 5280, extended key usage), by OpenSSL's names.
+SERVER, CLIENT = "serverAuth", "clientAuth"
 
 
 class Asked(NamedTuple):
@@ -21,6 +23,15 @@ class Asked(NamedTuple):
     def refused(self, why: str) -> errors.SwarmError:
         """Return the error that refuses this request."""
         return errors.SwarmError(f"no certificate for {self.minion}: {why}")
+
+
+class Grant(NamedTuple):
+    """The subject, the usages and the names that a certificate is issued for."""
+
+    name: str
+    usages: tuple[str, ...]
+    names: tuple[str, ...] = ()  # host names
+    addresses: tuple[str, ...] = ()
 
 
 def parsed(request: object) -> dict[str, str]:

@@ -6,8 +6,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from swarm_formula.core import pem_text
 from swarm_formula.core.settings_types import Settings
-from swarm_formula.tls import ca_record, ca_state, pki
+from swarm_formula.tls import ca_record, ca_state
 
 _ANNOUNCED = "a new CA is trusted beside the old"
 
@@ -86,10 +87,10 @@ def lagging(state: dict[str, Any], reports: Mapping[str, object]) -> list[str]:
     """
     if state["next"]:
         following = [one["next"] for one in ca_state.chains(state).values() if one["next"]]
-        wanted = [("trusts", pki.fingerprint(one["cert"])) for one in following]
+        wanted = [("trusts", pem_text.fingerprint(one["cert"])) for one in following]
     elif state["old"]:
         wanted = [
-            (ca_record.issuer_key(key), pki.fingerprint(one["ca"]["cert"]))
+            (ca_record.issuer_key(key), pem_text.fingerprint(one["ca"]["cert"]))
             for key, one in ca_state.chains(state).items()
         ]
     else:

@@ -11,7 +11,7 @@ from typing import Any
 
 from swarm_formula.core import errors, host_files, modes
 from swarm_formula.core.settings_types import Settings
-from swarm_formula.tls import consul_secrets, pki
+from swarm_formula.tls import consul_secrets
 
 FILE = host_files.CONFIG / "ca.json"
 LOCK = "swarm-formula-ca.lock"
@@ -46,6 +46,8 @@ def save(state: dict[str, Any]) -> None:
 
 def new(settings: Settings, chain: str = "") -> dict[str, str]:
     """Return a new key and certificate; the key of a CA apart is the end of its name."""
+    from swarm_formula.tls import pki
+
     tls, name = settings["tls"], f"swarm-formula {settings['id']} {chain}".strip()
     return pki.new_authority(name, tls["ca_days"], tls["key_type"])._asdict()
 

@@ -8,11 +8,12 @@ from typing import Any
 from swarm_formula.core import addresses as core_addresses
 from swarm_formula.core import modes
 from swarm_formula.core.settings_types import Settings, Tls
-from swarm_formula.tls import ca_record, ca_request, ca_state, pki
+from swarm_formula.tls import ca_record, ca_request, ca_state, cert_files
 from swarm_formula.tls.cert_files import Files, Set
 
 # The kinds of certificates, as a request names them, and the CAs apart that sign them.
 NODE, CLIENT, CONSUL = "node", "client", ca_request.MORE
+STORES = {NODE: cert_files.NODE, CLIENT: cert_files.CLIENT}
 _CHAINS = {CLIENT: ca_state.CLIENTS, CONSUL: ca_state.CONSUL}
 
 
@@ -33,7 +34,7 @@ def consul_files(settings: Settings, files: Files) -> Files:
     return files.for_consul() if signed else files
 
 
-def due(minion: str, address: str, settings: Settings, kind: str = NODE) -> pki.Grant:
+def due(minion: str, address: str, settings: Settings, kind: str = NODE) -> ca_request.Grant:
     """Return what a certificate of a node must contain, by its roles and the mode. Pure."""
     # A node connects to its own Consul over loopback.
     names, addresses = [minion, "localhost"], [core_addresses.form(address), "127.0.0.1"]
@@ -44,9 +45,9 @@ def due(minion: str, address: str, settings: Settings, kind: str = NODE) -> pki.
         names, addresses = names + hosts, addresses + more
     apart = modes.of(settings).clients_apart
     is_client = kind == CONSUL or (not apart and minion in settings["managers"])
-    return pki.Grant(
+    return ca_request.Grant(
         minion,
-        (pki.SERVER, pki.CLIENT) if is_client else (pki.SERVER,),
+        (ca_request.SERVER, ca_request.CLIENT) if is_client else (ca_request.SERVER,),
         tuple(dict.fromkeys(names)),
         tuple(dict.fromkeys(addresses)),
     )
@@ -64,12 +65,13 @@ def shared(minion: str, settings: Settings) -> dict[str, list[str]]:
 
 def own_usages(settings: Settings) -> tuple[str, ...]:
     """Return what a certificate of the user's own is for: in classic mode, Consul uses it too."""
-    return (pki.SERVER,) if modes.of(settings).clients_apart else (pki.SERVER, pki.CLIENT)
+    both = (ca_request.SERVER, ca_request.CLIENT)
+    return both[:1] if modes.of(settings).clients_apart else both
 
 
-def due_client(minion: str) -> pki.Grant:
+def due_client(minion: str) -> ca_request.Grant:
     """Return what the certificate of a host's users must contain. Pure."""
-    return pki.Grant(f"client of {minion}", (pki.CLIENT,))
+    return ca_request.Grant(f"client of {minion}", (ca_request.CLIENT,))
 
 
 def split(names: list[str]) -> tuple[list[str], list[str]]:
@@ -84,7 +86,7 @@ def split(names: list[str]) -> tuple[list[str], list[str]]:
 
 
 def lack(
-    have: Set | None, authority: dict[str, Any], grant: pki.Grant, tls: Tls, signer: str = ""
+    have: Set | None, authority: dict[str, Any], grant: ca_request.Grant, tls: Tls, signer: str = ""
 ) -> str | None:
     """
     Return why a host needs a new certificate, ``None`` if it needs none.
@@ -98,6 +100,8 @@ def lack(
     signer
         Key of the CA that signs it.
     """
+    from swarm_formula.tls import pki
+
     if not have:
         return "made and signed"
     left = pki.days_left(have.cert)
@@ -113,6 +117,8 @@ def lack(
 
 def _is_of(have: Set, authority: dict[str, Any], signer: str) -> bool:
     """Check whether the CA that now signs such certificates has signed this one."""
+    from swarm_formula.tls import pki
+
     # The record of an earlier version has no CA apart; only in a dry run, others wait for it.
     trust = authority.get(ca_record.trust_key(signer), authority["trust"])
     now = authority.get(ca_record.issuer_key(signer), authority["issuer"])

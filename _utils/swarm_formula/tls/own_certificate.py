@@ -11,12 +11,7 @@ from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import secret_store
 from swarm_formula.salt.mine import Mine
-from swarm_formula.tls import cert_files, certificate_due, pki, signing, trust
-
-STORES = {
-    certificate_due.NODE: cert_files.NODE,
-    certificate_due.CLIENT: cert_files.CLIENT,
-}
+from swarm_formula.tls import ca_request, cert_files, certificate_due, pki, signing, trust
 
 
 class Member(NamedTuple):
@@ -40,7 +35,9 @@ class Due(NamedTuple):
     rekeyed: bool = False
 
 
-def apply(member: Member, kind: str, dues: Mapping[str, pki.Grant], test: bool) -> dict[str, Any]:
+def apply(
+    member: Member, kind: str, dues: Mapping[str, ca_request.Grant], test: bool
+) -> dict[str, Any]:
     """
     Ensure this host has a set with the certificates that are due; return the changes.
 
@@ -50,7 +47,7 @@ def apply(member: Member, kind: str, dues: Mapping[str, pki.Grant], test: bool) 
     dues
         What each certificate must contain, by its kind.
     """
-    store = STORES[kind]
+    store = certificate_due.STORES[kind]
     have = store.read()
     if member.settings["tls"]["cert"]:
         wanted = _brought(member, _needed(member.settings))
@@ -77,7 +74,7 @@ def _install(store: cert_files.Store, wanted: cert_files.Set, rekeyed: bool) -> 
 def _own(
     member: Member,
     kind: str,
-    dues: Mapping[str, pki.Grant],
+    dues: Mapping[str, ca_request.Grant],
     have: cert_files.Set | None,
     test: bool,
 ) -> Due:
@@ -109,7 +106,7 @@ def _lacks(
     settings: Settings,
     have: cert_files.Set | None,
     authority: dict[str, Any],
-    dues: Mapping[str, pki.Grant],
+    dues: Mapping[str, ca_request.Grant],
 ) -> dict[str, str]:
     """Return why certificates are needed, by kind."""
     found = {}
@@ -150,7 +147,7 @@ def _gain(
     settings: Settings,
     have: cert_files.Set | None,
     new: cert_files.Set,
-    dues: Mapping[str, pki.Grant],
+    dues: Mapping[str, ca_request.Grant],
     lacks: Mapping[str, str],
 ) -> str | None:
     """
@@ -169,7 +166,7 @@ def _gain(
     return _words(have, gains)
 
 
-def _refuse_lack(settings: Settings, new: cert_files.Set, due: pki.Grant) -> None:
+def _refuse_lack(settings: Settings, new: cert_files.Set, due: ca_request.Grant) -> None:
     """
     Raise an error if a new certificate is for other usages, or lacks a name or an address.
 
@@ -194,7 +191,7 @@ def _refuse_lack(settings: Settings, new: cert_files.Set, due: pki.Grant) -> Non
 def _made(
     member: Member,
     kind: str,
-    dues: Mapping[str, pki.Grant],
+    dues: Mapping[str, ca_request.Grant],
     have: cert_files.Set | None,
     authority: dict[str, Any],
 ) -> cert_files.Set:

@@ -5,12 +5,8 @@ Pure. Keys and certificates are PEM texts. Swarm 1.2.9 was built with Go 1.7: it
 ECDSA, but not Ed25519, and TLS 1.2.
 """
 
-import binascii
 import datetime
-import hashlib
 import ipaddress
-import re
-import ssl
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -20,15 +16,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from swarm_formula.core import errors
+from swarm_formula.core import errors, pem_text
+from swarm_formula.tls.ca_request import CLIENT, SERVER, Grant
 
 EC, RSA = "ec", "rsa"
 _RSA_BITS = 3072
-_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", flags=re.DOTALL)
 # A host whose clock is slow has to accept a certificate that has just been issued.
 _SKEW = datetime.timedelta(hours=1)
-# What a certificate is for (RFC 5280, extended key usage), by OpenSSL's names.
-SERVER, CLIENT = "serverAuth", "clientAuth"
 _USAGES = {
     SERVER: ExtendedKeyUsageOID.SERVER_AUTH,
     CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH,
@@ -40,15 +34,6 @@ class Authority(NamedTuple):
 
     cert: str
     key: str
-
-
-class Grant(NamedTuple):
-    """The subject, the usages and the names that a certificate is issued for."""
-
-    name: str
-    usages: tuple[str, ...]
-    names: tuple[str, ...] = ()  # host names
-    addresses: tuple[str, ...] = ()
 
 
 def now() -> datetime.datetime:
@@ -193,32 +178,9 @@ def sign(request: str, authority: Authority, grant: Grant, days: float) -> str:
     return _pem(builder.sign(key, hashes.SHA256()))
 
 
-def bundle(text: str) -> list[str]:
-    """Return the certificates in a text as a list."""
-    return [f"{one}\n" for one in _PEM.findall(text)]
-
-
-def joined(certs: Iterable[str]) -> str:
-    """Return certificates as one text, without duplicates."""
-    return "".join(dict.fromkeys(f"{one.strip()}\n" for one in certs))
-
-
-def fingerprint(pem: str, what: str = "the certificate") -> str:
-    """Return the SHA-256 fingerprint of a certificate, in hex."""
-    try:
-        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.strip())).hexdigest()
-    except (ValueError, binascii.Error) as err:
-        raise errors.SwarmError(f"{what} is not one certificate as PEM: {err}") from err
-
-
 def check(pem: str, what: str) -> None:
     """Raise an error if a text is not a certificate."""
     _cert(pem, what)
-
-
-def fingerprints(text: str) -> list[str]:
-    """Return the SHA-256 fingerprint of each certificate in a text."""
-    return [fingerprint(one) for one in bundle(text)]
 
 
 def days_left(pem: str) -> float:
@@ -273,12 +235,12 @@ def usages(pem: str) -> set[str]:
 def issuer(pem: str, authorities: str) -> str | None:
     """Return the fingerprint of the CA that signed a certificate, ``None`` if none of these did."""
     cert = _cert(pem)
-    for one in bundle(authorities):
+    for one in pem_text.bundle(authorities):
         try:
             cert.verify_directly_issued_by(_cert(one))
         except (ValueError, TypeError, InvalidSignature):
             continue
-        return fingerprint(one)
+        return pem_text.fingerprint(one)
     return None
 
 
@@ -300,13 +262,13 @@ def faults(
         Usages that it must allow; it may allow more.
     """
     found = []
-    first = (bundle(cert) or [cert])[0]
+    first = (pem_text.bundle(cert) or [cert])[0]
     parsed, private = _cert(first), _key(key)
     if parsed.public_key() != private.public_key():
         found.append("the key is not that of the certificate")
-    if not bundle(authorities):
+    if not pem_text.bundle(authorities):
         found.append("the CA's file holds no certificate as PEM")
-    elif len(bundle(cert)) == 1 and issuer(first, authorities) is None:
+    elif len(pem_text.bundle(cert)) == 1 and issuer(first, authorities) is None:
         found.append("none of these CAs has signed the certificate")
     if fault := untimely(first):
         found.append(f"the certificate {fault}")

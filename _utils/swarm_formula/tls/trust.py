@@ -4,11 +4,11 @@ Find the CA that this node is to trust, and refuse one that nobody has announced
 
 from typing import Any
 
-from swarm_formula.core import errors, host_files
+from swarm_formula.core import errors, host_files, pem_text
 from swarm_formula.core import wait as core_wait
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt.mine import Mine
-from swarm_formula.tls import ca_record, ca_state, cert_files, pki
+from swarm_formula.tls import ca_record, ca_state, cert_files
 
 # The section of the record that names the CA's minion.
 _RECORD = "tls"
@@ -135,8 +135,8 @@ def refuse_stranger(
     """Raise an error for an unannounced CA: the old one was lost, or the new one is foreign."""
     if not (have and authority):
         return
-    known = set(pki.fingerprints(have.ca))
-    if known.isdisjoint(pki.fingerprints(authority["trust"])):
+    known = set(pem_text.fingerprints(have.ca))
+    if known.isdisjoint(pem_text.fingerprints(authority["trust"])):
         ca, me = ca_state.minion(settings), settings["id"]
         if (was := _former(ca, me)) != ca:
             raise errors.SwarmError(

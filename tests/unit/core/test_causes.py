@@ -61,7 +61,7 @@ def test_error_of_salts_own_is_explained_in_a_state():
     assert "df -i" in state_return.failed("it", err)["comment"]
 
 
-@pytest.mark.parametrize("cause", causes._CAUSES, ids=lambda cause: cause.words.pattern[:20])
+@pytest.mark.parametrize("cause", causes._CAUSES, ids=lambda cause: cause.words[:20])
 def test_cure_removes_nothing_and_forces_nothing(cause):
     """They are followed at night, to the letter."""
     assert not {"rm", "force", "remove", "prune", "delete"} & set(cause.text.split())

@@ -4,6 +4,7 @@ import pytest
 
 from _modules import swarm_network
 from swarm_formula.core import errors
+from swarm_formula.overlay import kv_store, routes
 from tests.unit.execution import mocked
 from tests.unit.pillars import VALID, node, settings_of
 
@@ -154,9 +155,9 @@ def test_only_a_manager_asks_other_engines_for_their_containers(monkeypatch, hos
     settings = settings_of({**VALID, "tls": {}, "engine": {"port": 1}}, node(host))
     salt = mocked(swarm_settings__get=settings)
     monkeypatch.setattr(swarm_network, "__salt__", salt, raising=False)
-    monkeypatch.setattr(swarm_network.kv_store, "Store", Store)
+    monkeypatch.setattr(kv_store, "Store", Store)
     ends = {"n": {"e": {"name": "web", "locator": "127.0.0.1"}}}
-    monkeypatch.setattr(swarm_network.routes, "endpoints", lambda _: ends)
+    monkeypatch.setattr(routes, "endpoints", lambda _: ends)
     judge = swarm_network._judge(Mock(**{"containers.return_value": []}))
     verdict = judge({"Id": "n", "Driver": "overlay"})
     assert verdict.gone == set()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from _modules import swarm_registry as module
-from swarm_formula.core import checks, errors, host_files
+from swarm_formula.core import checks, errors, host_files, pem_text
 from swarm_formula.docker import engine_api
 from swarm_formula.docker import registries as docker_registries
 from swarm_formula.tls import pki
@@ -369,7 +369,7 @@ def test_run_that_was_killed_can_be_taken_away(host, password, monkeypatch):
 
 def test_ca_of_a_registry(host, ca):
     host(**{HOST: {"ca_cert": str(ca)}})
-    said = pki.fingerprint(ca.read_text())
+    said = pem_text.fingerprint(ca.read_text())
     assert module.apply() == {f"CA of {CHANGE}": {"old": None, "new": said}}
     assert module._certificate(HOST).read_text() == ca.read_text()
     assert not engine_api.LOGINS.exists()

@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from _modules import swarm_registry, swarm_tls
-from swarm_formula.core import errors, host_files, own_registry, wait
+from swarm_formula.core import errors, host_files, own_registry, pem_text, wait
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json, proxy
 from swarm_formula.docker import engine_api
@@ -189,7 +189,7 @@ def test_both_cas_are_trusted_while_the_ca_changes_and_the_file_stays_ours(world
     seen = []
     for _ in range(8):
         world.apply(*ALL, tls={"ca_rotation": 1})
-        seen.append(len(pki.bundle(world.authority("m2").read_text())))
+        seen.append(len(pem_text.bundle(world.authority("m2").read_text())))
         world.on("m4")
         cert = cert_files.NODE.read().cert
         trusted = world.authority("m2").read_text()
@@ -360,7 +360,7 @@ def test_run_that_was_killed_between_record_and_file_goes_on(world, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             world.apply("m2", **rotation)
     world.apply("m2", **rotation)
-    assert len(pki.bundle(world.authority("m2").read_text())) == 2
+    assert len(pem_text.bundle(world.authority("m2").read_text())) == 2
 
 
 # ---- users

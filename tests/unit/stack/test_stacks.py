@@ -16,6 +16,7 @@ from swarm_formula.core import errors
 from swarm_formula.service import apply
 from swarm_formula.spec import service_modes
 from swarm_formula.stack import file
+from swarm_formula.stack import options as stack_options
 from swarm_formula.stack import stacks as stack_stacks
 from tests.unit.compose import test_file
 from tests.unit.execution import mocked
@@ -277,7 +278,7 @@ def test_files_that_people_write_are_deployed_and_then_nothing_changes(host, nam
     for one in ("public", "legacy-net", "storage-net", "host"):
         host.api.networks_[f"id-{one}"] = {"Id": f"id-{one}", "Name": one, "Scope": "swarm"}
     options = {"source": str(path), "environment": test_file.ENVIRONMENT}
-    wanted = [file.given({}, "st", file.parsed("st", options), STACK)]
+    wanted = [file.given({}, "st", stack_options.parsed("st", options), STACK)]
     run = apply.Run(30, warn=lambda _: None)
     promised = stack_stacks.deploy(host.api, wanted, run._replace(test=True))
     assert stack_stacks.deploy(host.api, wanted, run) == promised

@@ -1,9 +1,9 @@
 import pytest
 
 from _modules import swarm_ca
-from swarm_formula.core import errors, host_files
+from swarm_formula.core import errors, host_files, pem_text
 from swarm_formula.salt import caller
-from swarm_formula.tls import ca_issue, ca_publication, ca_rotation, ca_sign, ca_state, pki
+from swarm_formula.tls import ca_issue, ca_publication, ca_rotation, ca_sign, ca_state
 from tests.unit.execution import mocked, own_time
 from tests.unit.pillars import VALID, node, settings_of
 
@@ -26,7 +26,9 @@ def ca(monkeypatch, tmp_path):
     state, _ = ca_rotation.advanced(ca_state.found(before), settings, {})
     ca_state.save(state)
     chains = ca_state.chains(state).values()
-    old, new = ([pki.fingerprint(one[key]["cert"]) for one in chains] for key in ("ca", "next"))
+    old, new = (
+        [pem_text.fingerprint(one[key]["cert"]) for one in chains] for key in ("ca", "next")
+    )
     for name in ("m1", "m2", "m3"):
         reports[name] = {"trusts": [*old, *new], "issuer": old[0], "consul_issuer": old[1]}
     return reports

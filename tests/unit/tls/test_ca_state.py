@@ -10,7 +10,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm_formula.core import errors, host_files
+from swarm_formula.core import errors, host_files, pem_text
 from swarm_formula.tls import (
     ca_addresses,
     ca_issue,
@@ -360,7 +360,7 @@ def test_ca_of_the_version_before_becomes_consuls_and_the_nodes_get_another(sett
     assert step == "a new CA is trusted beside the old"
     assert (after["ca"], after["consul"]) == (old, {"ca": old, "next": None, "old": []})
     assert after["next"] not in (None, old)
-    old, new = (pki.fingerprint(after[key]["cert"]) for key in ("ca", "next"))
+    old, new = (pem_text.fingerprint(after[key]["cert"]) for key in ("ca", "next"))
     reports = {"m4": {"trusts": [old, new], "issuer": old, "consul_issuer": old}}
     after, step = ca_rotation.advanced(after, settings, reports)
     assert step == "the new CA signs"
@@ -369,7 +369,10 @@ def test_ca_of_the_version_before_becomes_consuls_and_the_nodes_get_another(sett
     after, step = ca_rotation.advanced(after, settings, reports)
     assert step == "the old CA is trusted no more"
     record = ca_record.record(after)
-    assert (pki.fingerprints(record["trust"]), pki.fingerprints(record["consul"])) == ([new], [old])
+    assert (pem_text.fingerprints(record["trust"]), pem_text.fingerprints(record["consul"])) == (
+        [new],
+        [old],
+    )
     assert ca_rotation.advanced(after, settings, reports) == (after, None), "once"
 
 
@@ -412,7 +415,7 @@ def test_change_of_all_cas_right_after_the_upgrade_separates_them_too(settings, 
 def test_cas_of_nodes_and_consul_change_together(state):
     settings = settings_of({**PILLAR, "tls": {"ca_rotation": 1}})
     first, _ = ca_rotation.advanced(state, settings, {})
-    both = [pki.fingerprint(one["next"]["cert"]) for one in (first, first["consul"])]
+    both = [pem_text.fingerprint(one["next"]["cert"]) for one in (first, first["consul"])]
     for known in (both[:1], both[1:]):
         assert ca_rotation.lagging(first, {"m2": {"trusts": known}}) == ["m2"]
     second, _ = ca_rotation.advanced(first, settings, {"m2": {"trusts": both}})
@@ -486,11 +489,11 @@ def test_cas_of_nodes_and_clients_change_together(apart):
     settings = {**settings, "tls": {**settings["tls"], "ca_rotation": 1}}
     old = _trusted(state)
     first, _ = ca_rotation.advanced(state, settings, {})
-    both = [pki.fingerprint(one["next"]["cert"]) for one in (first, first["clients"])]
+    both = [pem_text.fingerprint(one["next"]["cert"]) for one in (first, first["clients"])]
     # Whoever trusts only one of the new ones would shut clients out.
     for known in (both[:1], both[1:]):
         assert ca_rotation.lagging(first, {"m2": {"trusts": known}}) == ["m2"]
-    assert {key: len(pki.bundle(one)) for key, one in _trusted(first).items()} == {
+    assert {key: len(pem_text.bundle(one)) for key, one in _trusted(first).items()} == {
         "trust": 2,
         "clients": 2,
     }
@@ -502,7 +505,7 @@ def test_cas_of_nodes_and_clients_change_together(apart):
     third, step = ca_rotation.advanced(second, settings, reports)
     assert step == "the old CA is trusted no more"
     for key, text in _trusted(third).items():
-        (left,) = pki.bundle(text)
+        (left,) = pem_text.bundle(text)
         assert left not in old[key]
 
 
@@ -512,7 +515,7 @@ def test_report_of_a_client_that_is_none_holds_the_change_up(apart, said):
     settings = {**settings, "tls": {**settings["tls"], "ca_rotation": 1}}
     first, _ = ca_rotation.advanced(state, settings, {})
     second, _ = ca_rotation.advanced(first, settings, {})
-    new = pki.fingerprint(second["ca"]["cert"])
+    new = pem_text.fingerprint(second["ca"]["cert"])
     for report in ({"issuer": new, "clients_issuer": said}, {"clients_issuer": said}, said):
         assert ca_rotation.advanced(second, settings, {"m4": report}) == (second, None)
 
@@ -559,7 +562,7 @@ def report(state, trusts, issuer):
     """Return what a member says that trusts and has these, of each CA."""
     chains = ca_state.chains(state)
     prints = {
-        chain: {key: pki.fingerprint(one[key]["cert"]) for key in ("ca", "next") if one[key]}
+        chain: {key: pem_text.fingerprint(one[key]["cert"]) for key in ("ca", "next") if one[key]}
         for chain, one in chains.items()
     }
     issuers = {
@@ -581,7 +584,7 @@ def test_change_waits_for_everybody_at_each_step(state):
     old = state["ca"]["cert"]
     first, step = ca_rotation.advanced(state, settings, {})
     assert step == "a new CA is trusted beside the old"
-    assert pki.bundle(ca_record.trust(first)) == [old, first["next"]["cert"]]
+    assert pem_text.bundle(ca_record.trust(first)) == [old, first["next"]["cert"]]
     assert first["ca"] == state["ca"], "the old one signs yet"
 
     reports = {"m1": report(first, ["ca", "next"], "ca"), "m2": report(first, ["ca"], "ca")}
@@ -591,7 +594,7 @@ def test_change_waits_for_everybody_at_each_step(state):
     reports["m2"] = reports["m1"]
     second, step = ca_rotation.advanced(first, settings, reports)
     assert (step, second["ca"]) == ("the new CA signs", first["next"])
-    assert pki.bundle(ca_record.trust(second)) == [first["next"]["cert"], old]
+    assert pem_text.bundle(ca_record.trust(second)) == [first["next"]["cert"], old]
     assert ca_rotation.advanced(second, settings, reports) == (second, None)
 
     reports = {one: report(second, ["ca"], "ca") for one in reports}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm_formula.core import errors
+from swarm_formula.core import errors, pem_text
 from swarm_formula.tls import pki
 
 BOTH = (pki.SERVER, pki.CLIENT)
@@ -138,16 +138,16 @@ def test_users_certificate_has_to_do_for_what_it_is_needed(key):
 def test_who_trusts_both_takes_a_certificate_of_either(tmp_path, cert, key, authority):
     new = pki.new_authority("a swarm", 3650)
     renewed = pki.sign(pki.request(key, "m1"), new, GRANT, 90)
-    both = pki.joined([authority.cert, new.cert])
+    both = pem_text.joined([authority.cert, new.cert])
     client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, cert, key, both)
     for one in (cert, renewed):
         shake_hands(context(tmp_path, ssl.PROTOCOL_TLS_SERVER, one, key, both), client, "m1")
-    assert pki.issuer(cert, both) == pki.fingerprint(authority.cert)
-    assert pki.issuer(renewed, both) == pki.fingerprint(new.cert)
+    assert pki.issuer(cert, both) == pem_text.fingerprint(authority.cert)
+    assert pki.issuer(renewed, both) == pem_text.fingerprint(new.cert)
     assert pki.issuer(renewed, authority.cert) is None
-    assert pki.fingerprints(both) == [
-        pki.fingerprint(authority.cert),
-        pki.fingerprint(new.cert),
+    assert pem_text.fingerprints(both) == [
+        pem_text.fingerprint(authority.cert),
+        pem_text.fingerprint(new.cert),
     ]
 
 
@@ -184,7 +184,7 @@ def test_request_that_its_own_key_has_not_signed(authority):
 
 @given(st.text() | st.text().map(lambda text: f"-----BEGIN CERTIFICATE-----\n{text}"))
 def test_what_is_no_pem_is_told(text):
-    for function in (pki.fingerprint, pki.days_left, pki.names, pki.kind):
+    for function in (pem_text.fingerprint, pki.days_left, pki.names, pki.kind):
         with pytest.raises(errors.SwarmError, match="as PEM"):
             function(text)
     with pytest.raises(errors.SwarmError):
@@ -264,4 +264,4 @@ def test_two_threads_get_two_serial_numbers(key, authority):
         one.start()
     for one in threads:
         one.join()
-    assert len({pki.fingerprint(one) for one in made}) == 4
+    assert len({pem_text.fingerprint(one) for one in made}) == 4

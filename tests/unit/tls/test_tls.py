@@ -12,10 +12,10 @@ import pytest
 
 from _modules import swarm_ca, swarm_client, swarm_tls
 from swarm_formula.consul import container_spec
-from swarm_formula.core import errors, host_files, wait
+from swarm_formula.core import errors, host_files, pem_text, wait
 from swarm_formula.daemon import daemon_json
 from swarm_formula.salt import mine as salt_mine
-from swarm_formula.tls import ca_removal, ca_state, cert_files, own_certificate, pki, signing
+from swarm_formula.tls import ca_removal, ca_state, cert_files, certificate_due, pki, signing
 from tests.unit.execution import own_time
 from tests.unit.pillars import node, settings_of
 from tests.unit.tls_hosts import BOTH, MODULES, PILLAR, Hosts, version_before
@@ -359,12 +359,12 @@ def test_member_that_is_away_keeps_the_old_ca_alive(hosts):
     for _ in range(4):
         hosts.apply("m1", "m2")
     hosts.on("m2")
-    assert len(pki.bundle(cert_files.NODE.read().ca)) == 2
+    assert len(pem_text.bundle(cert_files.NODE.read().ca)) == 2
     del hosts.mine["m4", "swarm_tls"]  # its key was deleted
     for _ in range(4):
         hosts.apply("m1", "m2")
     hosts.on("m2")
-    assert len(pki.bundle(cert_files.NODE.read().ca)) == 1
+    assert len(pem_text.bundle(cert_files.NODE.read().ca)) == 1
 
 
 # ---- secrets
@@ -608,7 +608,7 @@ def test_upgrade_takes_the_old_certificates_away_without_an_outage(hosts):
         assert all([engine_takes(hosts, other, have) for other in everybody])
     (have,) = certificates(hosts, "m4")
     assert not any([engine_takes(hosts, other, have) for other in everybody])
-    assert pki.fingerprints(have.consul_ca) == [pki.issuer(old[0].cert, old[0].ca)]
+    assert pem_text.fingerprints(have.consul_ca) == [pki.issuer(old[0].cert, old[0].ca)]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -673,7 +673,7 @@ def certificates(hosts, *names):
     found = []
     for host in names:
         hosts.on(host)
-        found += [one for store in own_certificate.STORES.values() for one in store.kept()]
+        found += [one for store in certificate_due.STORES.values() for one in store.kept()]
     return found
 
 
@@ -767,7 +767,7 @@ def test_worker_whose_own_pillar_has_no_port_has_no_certificate_and_holds_nothin
         hosts.apply("m1")
         hosts.apply("m4", **without)
     assert hosts.apply("m1") == {"m1": {}}
-    assert len(pki.bundle(cert_files.NODE.read().clients)) == 1
+    assert len(pem_text.bundle(cert_files.NODE.read().clients)) == 1
 
 
 @pytest.fixture
