@@ -53,6 +53,16 @@ def guard(
         )
 
 
+def guard_registry(member: str, registries: Collection[str]) -> None:
+    """Raise an error if this member runs the swarm's registry, which would be gone."""
+    if member in registries:
+        raise errors.SwarmError(
+            f"{member} was not removed: it runs the swarm's registry (swarm:registry:node); name"
+            " another node there and push the images to it, or take swarm:registry out of pillar,"
+            " and apply to all minions first"
+        )
+
+
 def _only(member: str, what: str) -> str:
     return (
         f"{member} was not removed: it is the only {what};"

@@ -110,9 +110,10 @@ def _survey(master: Master, minion: str, swarm: Swarm) -> _Removal:
 
 
 def _guard(master: Master, removal: _Removal) -> None:
-    """Raise an error if the removal would cost the cluster, the store or the CA."""
+    """Raise an error if the removal would cost the cluster, the store, the CA or the registry."""
     minion, swarm, _, views, speakers = removal
     try:
+        member_guard.guard_registry(minion, swarm.registries)
         alive, voters = status.servers(master, swarm, speakers)
         member_guard.guard(minion, speakers, views.said, alive, voters)
         if views.dispute:

@@ -4,7 +4,7 @@ Group the members under one master into swarms, by their pillars.
 Pure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from swarm_formula.core import errors, member_rules, modes
@@ -21,6 +21,7 @@ class Swarm(NamedTuple):
     joining: frozenset[str] = frozenset()  # the members that join automatically
     mode: str = modes.DEFAULT
     servers: tuple[str, ...] = ()  # the Consul servers that the pillars name, if any
+    registries: tuple[str, ...] = ()  # the nodes that the pillars name for the swarm's registry
 
     @property
     def name(self) -> str:
@@ -60,6 +61,12 @@ def _servers(swarm: Mapping[str, Any]) -> set[str]:
     consul = swarm.get("consul")
     found = consul.get("servers") if isinstance(consul, dict) else None
     return _ids(found) if found else set()
+
+
+def _registry(swarm: Mapping[str, Any]) -> set[str]:
+    registry = swarm.get("registry")
+    node = registry.get("node") if isinstance(registry, dict) else None
+    return {str(node)} if node else set()
 
 
 def _ids(found: object) -> set[str]:
@@ -112,11 +119,21 @@ def swarms(pillars: dict[str, object]) -> list[Swarm]:
             tuple(sorted(members)),
             own & members,
             mode,
-            tuple(sorted(set().union(*(_servers(defined[one]) for one in members)))),
+            _named(_servers, defined, members),
+            _named(_registry, defined, members),
         )
         for mode, some, members in groups
     ]
     return sorted(found, key=lambda one: (one.managers, one.members))
+
+
+def _named(
+    read: Callable[[Mapping[str, Any]], set[str]],
+    defined: Mapping[str, Mapping[str, Any]],
+    members: set[str],
+) -> tuple[str, ...]:
+    """Return what the pillars of the members name, each once."""
+    return tuple(sorted(set().union(*(read(defined[one]) for one in members))))
 
 
 def pick(found: list[Swarm], minion: str) -> Swarm | None:

@@ -517,6 +517,17 @@ def test_remove_below_quorum_is_refused_before_anything_is_done(fleet):
     assert runner.remove("m1", force=True, lose_cluster=True)["cleaned"] is True
 
 
+def test_node_of_the_registry_is_not_removed_while_pillar_names_it(fleet):
+    three(fleet, registry={"node": "m4"})
+    told = runner.remove("m4")["refused"]
+    assert "m4 was not removed: it runs the swarm's registry (swarm:registry:node)" in told
+    assert fleet.calls("state.apply") == []
+    three(fleet, registry={"node": "m3"})
+    assert runner.remove("m4")["cleaned"] is True
+    three(fleet, registry={"node": "m4"})
+    assert runner.remove("m4", force=True, lose_cluster=True)["cleaned"] is True
+
+
 @pytest.mark.parametrize(("minion", "asked"), [(None, "m1"), ("m3", "m3")])
 def test_backup(fleet, minion, asked):
     fleet.saved = {name: {"path": "/b"} for name in fleet.reports}
