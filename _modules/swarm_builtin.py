@@ -87,8 +87,9 @@ def claims(fresh=False):
     fresh
         Read the members from the current pillar. Defaults to ``False``: as of the last refresh.
     """
-    minion = _minion()
-    return publication.claims(minion, minion.salt["swarm_settings.get"](fresh=fresh))
+    settings = __salt__["swarm_settings.get"](fresh=fresh)
+    with swarm_api.connect(__salt__) as client:
+        return publication.claims(execution.Host(_minion(), client, settings))
 
 
 def tell(fresh=False):

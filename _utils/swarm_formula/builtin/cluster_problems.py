@@ -28,7 +28,7 @@ def find(host: Host) -> list[str]:
         # This node was just demoted, or the managers have lost their quorum.
         return [*moved, *found, f"{settings['id']} cannot look: {err}"]
     known = next_step.known(host.minion, settings)
-    claims = publication.believed(known, settings, swarm["NodeID"])
+    claims = publication.claimed(known, settings, swarm["NodeID"])
     coming = filter(node_info.is_down, node_quorum.returning(nodes, known.records, time.time()))
     me = node_info.by_id(nodes).get(swarm["NodeID"], {})
     return [

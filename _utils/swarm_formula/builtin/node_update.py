@@ -46,8 +46,8 @@ def apply(minion: Minion, test: bool, fresh: bool, other: bool) -> dict[str, Any
         if not leading.leads(client):
             founds = test and leading.founds(client, wanted := get(fresh=fresh))
             return node_changes.promised(wanted) if founds else {}
-        host = Host(minion, client, settings := get(fresh=fresh))
-        return _update(host, publication.claims(minion, settings), test)
+        host = Host(minion, client, get(fresh=fresh))
+        return _update(host, publication.claims(host), test)
     return node_changes.promised(minion.settings())
 
 

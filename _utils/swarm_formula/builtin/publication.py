@@ -12,7 +12,7 @@ from swarm_formula.core import errors
 from swarm_formula.core.addresses import endpoint
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import mine as salt_mine
-from swarm_formula.salt.execution import Minion
+from swarm_formula.salt.execution import Host, Minion
 
 
 def record(minion: Minion) -> dict[str, Any]:
@@ -36,14 +36,13 @@ def record(minion: Minion) -> dict[str, Any]:
     }
 
 
-def claims(minion: Minion, settings: Settings) -> dict[str, str]:
+def claims(host: Host) -> dict[str, str]:
     """Return the node IDs of the members, without managers that have to join again first."""
-    with swarm_api.connect(minion.salt) as client:
-        mine = swarm_api.swarm(client).get("NodeID") or ""
-    return believed(next_step.known(minion, settings), settings, mine)
+    mine = swarm_api.swarm(host.client).get("NodeID") or ""
+    return claimed(next_step.known(host.minion, host.settings), host.settings, mine)
 
 
-def believed(known: Known, settings: Settings, mine: str) -> dict[str, str]:
+def claimed(known: Known, settings: Settings, mine: str) -> dict[str, str]:
     """
     Return the node IDs of the members by what they have published, see ``claims``.
 
@@ -72,9 +71,9 @@ def update(minion: Minion, swarm: dict[str, Any], settings: Settings, known: Kno
         return
     # The record first: a node without one looks like a node of a cluster that is lost.
     _update_record(minion, swarm, settings, known)
-    claimed = known.claims.get(me), known.moved.get(me, "")
+    told = known.claims.get(me), known.moved.get(me, "")
     claim = swarm["NodeID"], swarm_api.former_address(swarm, settings)
-    if claimed != claim:
+    if told != claim:
         mine.send(NODE, peers.claim(*claim))
 
 

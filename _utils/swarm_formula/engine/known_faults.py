@@ -98,12 +98,9 @@ TABLE = (
 def _found(settings: Settings, engine_version: str) -> Iterator[Known]:
     have = daemon_json.version(engine_version)
     for one in TABLE if have else ():
-        if _numbers(one.first) <= have < _numbers(one.fixed) and one.concerns(settings):
+        first, fixed = daemon_json.version(one.first), daemon_json.version(one.fixed)
+        if first <= have < fixed and one.concerns(settings):
             yield one
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return daemon_json.version(text)
 
 
 def warnings(settings: Settings, engine_version: str) -> list[str]:
