@@ -10,13 +10,13 @@ DEB822 = """\
 # a comment
 Types: deb deb-src
 # between
-URIs: http://deb.example/debian/
+URIs: http://archive.example/debian/
 Suites: bookworm bookworm-updates
 Components: main contrib
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 Types: deb
-URIs: http://deb.example/security
+URIs: http://archive.example/security
 Suites: bookworm-security
 Components: main
 
@@ -28,15 +28,15 @@ Components: tools
 
 ONE_LINE = """\
 # deb http://commented.example/debian bookworm main
-deb [arch=amd64 signed-by=/k.gpg] http://deb.example/debian bookworm main contrib # note
-deb-src http://deb.example/debian bookworm main
+deb [arch=amd64 signed-by=/k.gpg] http://archive.example/debian bookworm main contrib # note
+deb-src http://archive.example/debian bookworm main
 deb http://vendor.example/apt bookworm stable
 """
 
 MACHINE = [
-    Source("http://deb.example/debian", "bookworm"),
-    Source("http://deb.example/debian", "bookworm-updates"),
-    Source("http://deb.example/security", "bookworm-security"),
+    Source("http://archive.example/debian", "bookworm"),
+    Source("http://archive.example/debian", "bookworm-updates"),
+    Source("http://archive.example/security", "bookworm-security"),
 ]
 
 
@@ -69,9 +69,9 @@ def test_every_file_that_apt_reads_is_read(tmp_path):
 @pytest.mark.parametrize("suite", ["bullseye", "bookworm", "trixie"])
 def test_another_suite_is_the_same_mirror_with_another_name(suite):
     assert apt.derive(MACHINE, "bookworm", suite) == [
-        Source("http://deb.example/debian", suite),
-        Source("http://deb.example/debian", f"{suite}-updates"),
-        Source("http://deb.example/security", f"{suite}-security"),
+        Source("http://archive.example/debian", suite),
+        Source("http://archive.example/debian", f"{suite}-updates"),
+        Source("http://archive.example/security", f"{suite}-security"),
     ]
 
 
