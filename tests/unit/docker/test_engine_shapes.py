@@ -5,9 +5,7 @@ Docker 29 leaves out fields (moby#50832, #51189), and has another image store an
 """
 
 import contextlib
-import http.server
 import json
-import socketserver
 import threading
 from unittest.mock import Mock
 
@@ -20,6 +18,7 @@ from swarm_formula.docker import engine_api, images, reconcile
 from swarm_formula.engine import mode_guard
 from swarm_formula.overlay import routes
 from swarm_formula.spec import container_options
+from tests.unit import unix_http
 from tests.unit.conftest import DATA
 from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, VALID, settings_of
@@ -35,13 +34,7 @@ WEB = {
 PULL = "/images/create"
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    def address_string(self):
-        return "unix"
-
-    def log_message(self, *_):
-        pass
-
+class Handler(unix_http.Handler):
     def do_GET(self):
         path = self.path.partition("?")[0].replace("%3A", ":")
         self.server.asked.append(path)
@@ -57,14 +50,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_POST = do_GET  # noqa: N815
 
 
-class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    daemon_threads = True
-
-
 @pytest.fixture(params=["28", "29"])
 def engine(request, tmp_path, monkeypatch):
     """Serve the answers at the socket of this host's engine."""
-    with Server(str(tmp_path / "docker.sock"), Handler) as server:
+    with unix_http.Server(str(tmp_path / "docker.sock"), Handler) as server:
         server.answers = json.loads((DATA / f"engine_{request.param}.json").read_text())
         server.major, server.asked = int(request.param), []
         server.api = server.answers["/version"]["ApiVersion"]

@@ -1,6 +1,4 @@
-import http.server
 import json
-import socketserver
 import threading
 import urllib.parse
 from unittest.mock import Mock
@@ -10,23 +8,12 @@ import pytest
 
 from swarm_formula.core import errors
 from swarm_formula.docker import engine_api, reader
+from tests.unit import unix_http
 
 VERSION = {"Version": "26.1.5", "ApiVersion": "1.45"}
 
 
-class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """An engine that answers what it holds, and keeps what it was asked."""
-
-    daemon_threads = True
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def address_string(self):
-        return "unix"
-
-    def log_message(self, *_):
-        pass
-
+class Handler(unix_http.Handler):
     def do_GET(self):
         self.server.asked.append(self.path)
         status, body = self.server.answers.get(self.path.partition("?")[0], (404, {}))
@@ -37,7 +24,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def engine(tmp_path):
-    server = Server(str(tmp_path / "docker.sock"), Handler)
+    server = unix_http.Server(str(tmp_path / "docker.sock"), Handler)
     server.asked, server.answers = [], {"/version": (200, VERSION), "/_ping": (200, b"OK")}
     server.url = f"unix://{tmp_path}/docker.sock"
     threading.Thread(target=server.serve_forever, daemon=True).start()
