@@ -87,9 +87,10 @@ def claims(fresh=False):
     fresh
         Read the members from the current pillar. Defaults to ``False``: as of the last refresh.
     """
-    settings = __salt__["swarm_settings.get"](fresh=fresh)
-    with swarm_api.connect(__salt__) as client:
-        return publication.claims(execution.Host(_minion(), client, settings))
+    minion = _minion()
+    settings = minion.salt["swarm_settings.get"](fresh=fresh)
+    with swarm_api.connect(minion.salt) as client:
+        return publication.claims(execution.Host(minion, client, settings))
 
 
 def tell(fresh=False):
