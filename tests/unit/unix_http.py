@@ -13,7 +13,12 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """A handler that logs nothing; a client of a Unix socket has no address."""
+    """A handler whose ``answer`` sends the answer; a client of a Unix socket has no address."""
+
+    def do_GET(self):
+        self.answer()
+
+    do_POST = do_GET  # noqa: N815
 
     def address_string(self):
         return "unix"
