@@ -55,6 +55,7 @@ def report():
         "managers": settings["managers"],
         "servers": settings["servers"],
         "ca": settings["tls"]["ca"],
+        "registry": settings["registry"]["node"],
         "engine": __salt__["swarm_engine.version"](),
         **verbs.of(settings).node().report(__salt__, settings),
     }

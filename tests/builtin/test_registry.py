@@ -20,7 +20,8 @@ cd / && { echo /usr/bin/docker-registry; ldd /usr/bin/docker-registry | grep -o 
 | docker import --change 'ENTRYPOINT ["/usr/bin/docker-registry"]' - %s
 """,
 )
-HOST, OTHER, PORT = "m1", "m3", 5000
+# Not the CA, which is the first one.
+HOST, OTHER, PORT = "m2", "m3", 5000
 REGISTRY = f"{HOST}:{PORT}"
 APP = f"{REGISTRY}/app:1"
 USERS, DATA, NAME = "/root/registry-users", "/var/lib/swarm-registry", "swarm-registry"
@@ -78,6 +79,12 @@ def test_image_that_a_manager_pushes_runs_on_all_nodes_by_its_digest(prepared):
     mode.apply()
     assert mode.apply() == {}
     assert [host for host in hosts if mode.docker(host, "ps", "-q", "-f", f"name={NAME}")] == [HOST]
+
+    # Its node stays as long as pillar names it.
+    told = lab.salt_run("swarm.remove", HOST)["refused"]
+    assert f"{HOST} was not removed: it runs the swarm's registry" in told
+    (row,) = (one for one in lab.salt_run("swarm.status") if one["id"] == HOST)
+    assert (row["role"].split(", ")[1:], row["state"]) == (["registry"], "Ready")
 
     # Nobody without the login, and no engine has been restarted.
     asked = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", CA]

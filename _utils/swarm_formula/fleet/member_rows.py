@@ -76,7 +76,8 @@ def _role(member: str, report: Report, node: dict[str, Any] | None, said: Said) 
     """Return the role of a member from the managers, else from its report."""
     wanted = "manager" if report.get("manager") else "worker"
     word = said.get(member, {}).get("role") or (node or {}).get("role") or wanted
-    return f"{word}, consul" if report.get("server") else word
+    word = f"{word}, consul" if report.get("server") else word
+    return f"{word}, registry" if report.get("registry") == member else word
 
 
 def _silence(reports: Heard) -> str:

@@ -20,12 +20,17 @@ _REPORT = {
     "servers": dict,
     "labels": dict | str,
     "ca": str | None,
+    "registry": str | None,
     "engine": str,
     "state": str,
     "error": str,
     "availability": str | None,
 }
-_OPTIONAL = {"mode": modes.DEFAULT, "ca": None, "state": "", "error": "", "availability": None}
+_OPTIONAL = {
+    "mode": modes.DEFAULT,
+    **dict.fromkeys(("ca", "registry", "availability")),
+    **dict.fromkeys(("state", "error"), ""),
+}
 _SERVICE = {
     "service": str,
     "mode": str,

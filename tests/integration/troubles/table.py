@@ -102,6 +102,11 @@ TROUBLES = Table(
             "test_classic_swarm_by_hand_is_refused_by_name_or_taken_over"
         ),
         "m2 was not removed: ...": f"{JOIN}::test_primary_manager_is_removed",
+        # As above: the lab has no image of a registry.
+        "m2 was not removed: it runs the swarm's registry": (
+            "tests/builtin/test_registry.py::"
+            "test_image_that_a_manager_pushes_runs_on_all_nodes_by_its_digest"
+        ),
         "removing Consul on m2 would cost the quorum": (
             f"{JOIN}::test_server_that_quorum_needs_is_not_removed"
         ),

@@ -103,6 +103,10 @@ def test_roles():
     rows = member_rows.rows(list(reports), reports, said())
     roles = [one["role"] for one in rows]
     assert roles == ["primary, consul", "replica, consul", "manager, consul", "worker"]
+    reports |= {name: report(int(name[1]), registry="m4") for name in ("m3", "m4")}
+    rows = member_rows.rows(list(reports), reports, said(node(4)))
+    assert [one["role"] for one in rows][2:] == ["manager, consul", "worker, registry"]
+    assert rows[3]["why"] == ""
 
 
 def test_role_is_what_the_managers_say_not_what_the_minions_pillar_was():
@@ -395,6 +399,7 @@ def test_report_of_a_minion_with_a_former_version_is_read():
         "state": "",
         "error": "",
         "availability": None,
+        "registry": None,
     }
 
 

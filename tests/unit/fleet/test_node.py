@@ -34,12 +34,14 @@ def test_report(monkeypatch):
     assert (report["manager"], report["server"]) == (False, False)
     assert set(report["managers"]) == set(report["servers"]) == {"m1", "m2", "m3"}
     assert (report["labels"], report["engine"]) == ({"zone": "a"}, "20.10.5")
+    assert report["registry"] is None
 
 
 def test_report_has_the_engines_own_word_of_its_swarm_mode(monkeypatch):
     swarm = {"NodeID": "", "LocalNodeState": "error", "Error": "could not find local IP address"}
     labels = {"zone": "a", "ssd": True, "old": None}
     given = {**BUILTIN, "nodes": {"m*": {"labels": labels, "availability": "drain"}}}
+    given["registry"] = {"node": "m2"}
     settings = settings_of(given, node("m4"))
     salt = mocked(swarm_settings__get=settings, swarm_engine__version="26.1.5")
     monkeypatch.setattr(swarm_node, "__salt__", salt, raising=False)
@@ -49,7 +51,7 @@ def test_report_has_the_engines_own_word_of_its_swarm_mode(monkeypatch):
     assert (report["state"], report["error"]) == ("error", "could not find local IP address")
     assert (report["endpoint"], report["mode"]) == ("", "builtin")
     assert report["labels"] == {"zone": "a", "ssd": "true"}
-    assert report["availability"] == "drain"
+    assert (report["availability"], report["registry"]) == ("drain", "m2")
     assert minion_reports.read(report) == report
 
 
