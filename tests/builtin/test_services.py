@@ -322,55 +322,61 @@ def test_option_of_newer_engines_is_kept_or_told(services, name):
 
 @pytest.mark.once
 def test_rollout_that_fails_is_a_failure_with_its_reason_and_a_good_one_goes_on(services):
-    good = {
-        **SLEEP,
-        "replicas": 2,
-        "timeout": 25,
-        "update_config": QUICK,
-        "restart_policy": ONCE_A_SECOND,
-    }
+    base = {**SLEEP, "timeout": 25, "update_config": QUICK, "restart_policy": ONCE_A_SECOND}
+    good, port = {**base, "replicas": 2}, {"published": 8099, "target": 80, "mode": "host"}
     back = {**good, "update_config": {**QUICK, "failure_action": "rollback"}}
     # An option that pillar does not name any more would stay: the constraint has to be changed.
     place = {**good, "constraints": ["node.role==manager"], "timeout": 12}
     sick = {**good, "healthcheck": {"test": "true", "interval": "1s", "retries": 1}}
-    fine = {
-        **{"image": good, "crash": good, "back": back, "place": place, "still": good},
-        "sick": sick,
-    }
+    # Watched for longer than its tasks run.
+    crash = {**good, "update_config": {**QUICK, "monitor": "4s"}}
+    # Old tasks go only when new ones run.
+    memory = {**good, "reservations": {"memory": "1m"}, "timeout": 12}
+    memory["update_config"] = {**QUICK, "order": "start-first"}
+    # On each host, with its port.
+    still = {**base, "mode": "global", "ports": [port]}
+    fine = {"image": good, "crash": crash, "back": back, "place": place, "still": still}
+    fine |= {"sick": sick, "memory": memory}
     services.run(fine)
+    kept = {one["ID"] for one in services.tasks("memory")}
     index = services.index("still")
     bad = {
         **fine,
         "image": {**good, "image": "no-such-image:1"},
-        "crash": {**good, "args": ["sh", "-c", "sleep 1; exit 7"]},
+        "crash": {**crash, "args": ["sh", "-c", "sleep 3; exit 1"]},
         "back": {**back, "args": ["sh", "-c", "exit 3"]},
         "place": {**place, "constraints": ["node.role==manager", "node.labels.zone==nowhere"]},
         "new": {**good, "args": ["sh", "-c", "exit 5"], "timeout": 8},
         "sick": {**sick, "healthcheck": {**sick["healthcheck"], "test": "false"}},
+        "memory": {**memory, "reservations": {"memory": "4096g"}},
+        "port": {**good, "ports": [port], "timeout": 8},
     }
     promised = services.apply(bad, test=True)[RUN]
     done = services.apply(bad)[RUN]
     assert done["result"] is False
     # What was changed is told all the same, and was promised.
     assert done["changes"] == promised["changes"]
-    assert set(done["changes"]) == {"image", "crash", "back", "place", "new", "sick"}
+    assert set(done["changes"]) == set(bad) - {"still"}
     told = done["comment"].removeprefix("service ").split("; service ")
     why = {
         name: next(one for one in told if one.startswith(f"{name}: ")) for name in done["changes"]
     }
     assert "No such image: no-such-image:1" in why["image"]
     assert "Docker has paused the update" in why["crash"]
-    assert "task: non-zero exit (7)" in why["crash"]
+    assert "task: non-zero exit (1)" in why["crash"]
     assert "Docker has rolled the service back to its previous spec" in why["back"]
     assert "task: non-zero exit (3)" in why["back"]
     assert any(f"back.{slot} on m" in why["back"] for slot in (1, 2))
     assert "no node that is ready and active satisfies node.labels.zone==nowhere" in why["place"]
     assert "unhealthy container" in why["sick"]
+    assert "no node has 4096 GiB of memory left for a reservation: m" in why["memory"]
+    assert "a task already has one of its ports 8099/tcp" in why["port"]
     # A task that exits at once runs for a moment, again and again.
     assert re.search(r"gave up after 8 s \(timeout\): [01] of 2 task\(s\) run", why["new"])
     assert "task: non-zero exit (5)" in why["new"]
     # The old tasks of a service that was rolled back run, and the service that is as wanted too.
     assert len(services.tasks("back")) == 2
+    assert {one["ID"] for one in services.tasks("memory")} == kept
     assert services.index("still") == index
     # The runner tells it to whoever comes later.
     rows = services.mode.lab.salt_run("swarm.services")
@@ -378,11 +384,13 @@ def test_rollout_that_fails_is_a_failure_with_its_reason_and_a_good_one_goes_on(
     assert (row["wanted"], row["running"], row["update"]) == (2, 0, "paused")
     assert "No such image: no-such-image:1" in row["why not"]
     # And from there it goes on.
-    done = services.apply({**fine, "new": good})[RUN]
+    fine |= {"new": good, "port": {**good, "ports": [{**port, "published": 8100}]}}
+    done = services.apply(fine)[RUN]
     assert done["result"] is True, done["comment"]
-    assert set(done["changes"]) == {"image", "crash", "place", "new", "sick"}
-    assert {name: len(services.tasks(name)) for name in fine} == dict.fromkeys(fine, 2)
-    services.unchanged({**fine, "new": good})
+    assert set(done["changes"]) == set(bad) - {"still", "back"}
+    count = {name: len(services.tasks(name)) for name in fine}
+    assert count == {**dict.fromkeys(fine, 2), "still": len(services.mode.lab.hosts())}
+    services.unchanged(fine)
 
 
 def read(services):
@@ -697,23 +705,22 @@ def test_service_and_its_network_are_removed_and_made_anew_at_once(services):
 
 
 @pytest.mark.long
-def test_resource_and_port_that_no_node_has_are_named(services):
-    """The managers only count the nodes."""
+def test_processors_and_a_port_of_the_cluster_that_are_not_free_are_named(services):
+    """The managers only count the nodes; of a port of another service, Docker makes no service."""
     base = {**SLEEP, "timeout": 8, "update_config": QUICK}
-    port = [{"published": 8099, "target": 80, "mode": "host"}]
+    port = ["8099:80"]
     hosts = len(services.mode.lab.hosts())
-    services.run({"taken": {**base, "mode": "global", "ports": port}})
+    services.run({"taken": {**base, "ports": port}})
     bad = {
-        "memory": {**base, "reservations": {"memory": "4096g"}},
         "cpus": {**base, "reservations": {"cpus": 4000}},
         "port": {**base, "ports": port},
         "down": {**base, "replicas": 3 * hosts},
     }
     told = services.apply(bad)[RUN]
     assert told["result"] is False
-    assert "no node has 4096 GiB of memory left for a reservation: m" in told["comment"]
     assert "no node has 4000 CPUs left for a reservation: m" in told["comment"]
-    assert "a task already has one of its ports 8099/tcp" in told["comment"]
+    assert re.search(r"service port: .*8099.*already in use by service.*taken", told["comment"])
+    assert set(told["changes"]) == {"cpus", "down"}
     assert services.run({"down": {**base, "replicas": 1}})["down"] == {
         "replicas": {"old": 3 * hosts, "new": 1}
     }

@@ -249,6 +249,15 @@ def test_same_file_by_the_command_line_gives_the_same_services(stacks):
         names = {one.removeprefix("ours_") for one in stacks.of("ours", kind)}
         assert names == {one.removeprefix("theirs_") for one in stacks.of("theirs", kind)}
 
+    # As a pillar, they are what runs.
+    exported = stacks.mode.lab.salt_run("swarm.export")["swarm"]
+    names = stacks.of("ours", "services") | stacks.of("theirs", "services")
+    assert set(exported["services"]) == names
+    stacks.unchanged(exported["services"], networks=exported["networks"])
+    index = {name: stacks.index(name) for name in names}
+    assert stacks.run(exported["services"], networks=exported["networks"]) == {}
+    assert {name: stacks.index(name) for name in names} == index
+
     # The formula continues what the command line has made: only contents get versions.
     theirs = {**SHOP, "content": json.loads(ports)}
     changes = stacks.deploy({"theirs": theirs})["theirs"]
