@@ -331,7 +331,7 @@ def test_rollout_that_fails_is_a_failure_with_its_reason_and_a_good_one_goes_on(
     # Watched for longer than its tasks run.
     crash = {**good, "update_config": {**QUICK, "monitor": "4s"}}
     # Old tasks go only when new ones run.
-    memory = {**good, "reservations": {"memory": "1m"}, "timeout": 12}
+    memory = {**good, "reservations": {"memory": "8m"}, "timeout": 12}
     memory["update_config"] = {**QUICK, "order": "start-first"}
     # On each host, with its port.
     still = {**base, "mode": "global", "ports": [port]}
