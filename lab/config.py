@@ -13,6 +13,13 @@ MOST_HOSTS = 9
 SUITES = ("bullseye", "bookworm", "trixie", "forky")
 # Releases that the hosts can run. Salt brings its own Python, of Debian 12: bullseye is too old.
 HOST_SUITES = RELEASE, *_ = ("bookworm", "trixie", "forky")
+# The suites of the engines that each can run, the default first: bullseye's is the last one that
+# has ``cluster-store``, and forky's needs a newer C library than bookworm's.
+ENGINE_SUITES = {
+    "bookworm": ("bullseye", "bookworm", "trixie"),
+    "trixie": ("trixie", "forky"),
+    "forky": ("forky",),
+}
 # Their systemd starts with version 2 of the control groups only.
 UNIFIED_SUITES = ("forky",)
 MODES = ("classic", "builtin")
@@ -105,8 +112,7 @@ def _subnet(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 
 def engine_suites(host_suite: str) -> tuple[str, ...]:
     """Returns the suites that a host's engine can come from, the default first."""
-    # Bullseye's is the last one that has ``cluster-store``.
-    return ("bullseye", "bookworm", "trixie") if host_suite == RELEASE else (host_suite,)
+    return ENGINE_SUITES[host_suite]
 
 
 def number(host: str) -> int:

@@ -20,6 +20,7 @@ def test_up_has_the_defaults_that_its_help_tells():
     assert (options.hosts, options.mode, options.salt) == (3, "classic", "3008")
     assert (options.host_suite, options.suite) == ("bookworm", None)
     assert config.engine_suites("bookworm")[0] == "bullseye"
+    assert config.ENGINE_SUITES.keys() == set(config.HOST_SUITES)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ def test_up_has_the_defaults_that_its_help_tells():
         ({"salt": "3007"}, "--salt 3007: use one of 3008, 3006"),
         ({"suite": "buster"}, "--suite buster: use one of bullseye"),
         ({"host_suite": "bullseye"}, "--host-suite bullseye: use one of bookworm"),
-        ({"host_suite": "trixie"}, "a host of trixie cannot run this engine; use trixie"),
+        ({"host_suite": "trixie"}, "a host of trixie cannot run this engine; use trixie or forky"),
         ({"suite": "forky"}, "a host of bookworm cannot run this engine; use bullseye or bookworm"),
     ],
 )
