@@ -54,6 +54,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
         "registry",
         "services",
         "stacks",
+        "upgrade",
     ),
 }
 

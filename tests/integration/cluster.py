@@ -3,6 +3,8 @@ Questions and orders to the lab's swarm, in the words of the tests.
 """
 
 import contextlib
+import dataclasses
+import ipaddress
 import json
 import os
 import re
@@ -11,6 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from lab import config
 from lab.api import Lab
 from swarm_formula.core import errors, pem_text
 from swarm_formula.standalone import manager_info
@@ -47,6 +50,16 @@ def failures(returns: dict) -> dict[str, str]:
             if one["result"] is False:
                 found[f"{host}: {one['__id__']}"] = one["comment"]
     return found
+
+
+def lab_beside(what: str, third: int) -> Lab:
+    """Return a lab beside the usual one, with a network of its own by its third number."""
+    usual = config.settings(os.environ)
+    first = str(usual.subnet.network_address).split(".")
+    subnet = ipaddress.IPv4Network(f"{first[0]}.{first[1]}.{third}.0/24")
+    run = usual.run.with_name(f"{usual.run.name}-{what}")
+    name = f"{usual.name[:10]}-{what[0]}"
+    return Lab(dataclasses.replace(usual, name=name, run=run, subnet=subnet))
 
 
 def _is_client(text: str) -> bool:

@@ -2,34 +2,18 @@
 Engines of other Debian suites, each on a host of its own beside the lab.
 """
 
-import dataclasses
-import ipaddress
-import os
-
 import pytest
 
-from lab import config
-from lab.api import Lab
-from tests.integration.cluster import Cluster, failures
+from tests.integration.cluster import Cluster, failures, lab_beside
 from tests.integration.conftest import SALT
 
 pytestmark = pytest.mark.once
 
 
-def _other_lab(suite, third):
-    """Return a lab beside the usual one, with a network of its own."""
-    usual = config.settings(os.environ)
-    name = f"{usual.name[:10]}-{suite[0]}"
-    first = str(usual.subnet.network_address).split(".")
-    subnet = ipaddress.IPv4Network(f"{first[0]}.{first[1]}.{third}.0/24")
-    run = usual.run.with_name(f"{usual.run.name}-{suite}")
-    return Lab(dataclasses.replace(usual, name=name, run=run, subnet=subnet))
-
-
 @pytest.fixture(scope="module", params=["bookworm", "trixie"])
 def other(request):
     """One host with the engine of another suite."""
-    lab = _other_lab(request.param, {"bookworm": 201, "trixie": 202}[request.param])
+    lab = lab_beside(request.param, {"bookworm": 201, "trixie": 202}[request.param])
     lab.down()
     try:
         lab.up(hosts=1, salt=SALT, suite=request.param, autojoin=False)

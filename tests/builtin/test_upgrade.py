@@ -1,0 +1,107 @@
+"""
+An upgrade of the engines of a running cluster, from Debian 13's version to the next release's, on
+hosts beside the lab: three managers, two workers, and a service that a client calls meanwhile.
+"""
+
+import contextlib
+
+import pytest
+
+from tests.builtin.conftest import SALT
+from tests.builtin.mode import SwarmMode
+from tests.integration import engines
+from tests.integration.cluster import changed, lab_beside
+
+pytestmark = pytest.mark.long
+
+OLD, NEW = "26.1.*", "28.5.*"
+# As an administrator has the packages of a newer release: none of them is taken by itself.
+PINS = "Package: *\nPin: release n=forky\nPin-Priority: 100\n"
+PAGE = "hostname >/www/index.html && exec httpd -f -p 8080 -h /www"
+WEB = {
+    **{"image": "busybox:lab", "image_source": "salt://images/busybox.tar", "resolve": "never"},
+    **{"command": ["sh", "-c"], "args": [PAGE], "replicas": 2, "stop_grace_period": "1s"},
+    "ports": [{"published": 8080, "target": 8080, "mode": "host"}],
+}
+CALLS = "/srv/calls"
+# As a load balancer does: a call fails if none of the nodes answers it.
+CLIENT = f"""
+call() {{
+    for host in $HOSTS; do
+        curl -sf -m 1 "http://$host:8080/" && return
+    done
+    echo failed
+}}
+while :; do call; sleep 0.1; done >{CALLS}
+"""
+
+
+@pytest.fixture
+def running():
+    """A cluster with the older engine, and a service with two replicas."""
+    lab = lab_beside("upgrade", 203)
+    lab.down()
+    try:
+        lab.up(5, "builtin", SALT, "forky", False, "trixie")
+        mode = SwarmMode(lab)
+        for host in lab.hosts():
+            lab.exec(host, "tee", "/etc/apt/preferences.d/engine", input=PINS)
+        pillar(mode, OLD)
+        mode.apply()
+        assert versions(mode) == dict.fromkeys(lab.hosts(), OLD.rstrip(".*"))
+        assert mode.apply() == {}
+        yield mode
+    finally:
+        lab.down()
+
+
+def pillar(mode, version):
+    """Have this version of the engine, on nodes that are drained first."""
+    managers = ["m1", "m2", "m3"]
+    mode.pillar(
+        managers=managers, services={"web": WEB}, engine={"version": version, "drain": True}
+    )
+
+
+def versions(mode):
+    """Return the first two numbers of the versions of the engines that run."""
+    found = {host: mode.api(host, "/version")["Version"] for host in mode.lab.hosts()}
+    return {host: ".".join(version.split(".")[:2]) for host, version in found.items()}
+
+
+@contextlib.contextmanager
+def called(mode):
+    """Call the service about ten times a second; give a list that holds the answers afterwards."""
+    hosts = " ".join(mode.lab.address(host) for host in mode.lab.hosts())
+    unit = ["systemd-run", "--quiet", "--collect", "--unit=calls", f"--setenv=HOSTS={hosts}"]
+    mode.lab.exec("salt", *unit, "sh", "-c", CLIENT)
+    answers = []
+    try:
+        yield answers
+    finally:
+        mode.lab.exec("salt", "systemctl", "stop", "calls")
+        answers += mode.lab.exec("salt", "cat", CALLS).stdout.split()
+
+
+def test_engines_are_upgraded_one_after_the_other_and_the_service_answers(running):
+    cluster, roles, hosts = running.cluster(), running.roles(), running.lab.hosts()
+    pillar(running, NEW)
+    promised = changed(running.state(test=True))
+    for host in hosts:
+        packages = promised[f"{host}: engine is installed"]
+        assert {"docker.io", "docker-cli"} <= packages.keys()
+        assert packages["docker.io"]["new"].startswith("28.5.")
+    since = engines.now(running.lab)
+    with called(running) as answers:
+        running.state()
+        # Salt's command may give up on those that wait for their turn.
+        running.await_idle()
+        running.apply()
+    assert versions(running) == dict.fromkeys(hosts, NEW.rstrip(".*"))
+    found = engines.restarts(running.lab, since)
+    assert {host: len(one) for host, one in found.items()} == dict.fromkeys(hosts, 1)
+    assert engines.overlapping(found) == []
+    assert (running.cluster(), running.roles()) == (cluster, roles)
+    assert len(answers) > 100
+    assert answers.count("failed") == 0, f"{answers.count('failed')} of {len(answers)}"
+    assert running.apply() == {}
