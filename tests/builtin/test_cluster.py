@@ -193,6 +193,8 @@ def test_external_ca_signs_and_is_left_again(mode, cfssl):
 
 def issuers(mode):
     """Return who has signed the certificates of the managers' nodes."""
-    command = ["openssl", "x509", "-noout", "-issuer", "-in", f"{CERTIFICATES}/swarm-node.crt"]
+    # In its own words, each version of OpenSSL writes it in another way.
+    command = ["openssl", "x509", "-noout", "-issuer", "-nameopt", "RFC2253"]
+    command += ["-in", f"{CERTIFICATES}/swarm-node.crt"]
     said = {mode.lab.exec(host, *command).stdout.strip() for host in MANAGERS}
-    return {one.rpartition("CN = ")[2] for one in said}
+    return {one.rpartition("CN=")[2] for one in said}

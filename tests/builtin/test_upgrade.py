@@ -10,7 +10,7 @@ import pytest
 from tests.builtin.conftest import SALT
 from tests.builtin.mode import SwarmMode
 from tests.integration import engines
-from tests.integration.cluster import changed, lab_beside
+from tests.integration.cluster import changed, failures, lab_beside
 
 pytestmark = pytest.mark.long
 
@@ -86,9 +86,11 @@ def called(mode):
 def test_engines_are_upgraded_one_after_the_other_and_the_service_answers(running):
     cluster, roles, hosts = running.cluster(), running.roles(), running.lab.hosts()
     pillar(running, NEW)
-    promised = changed(running.state(test=True))
+    returns = running.state(test=True)
+    assert failures(returns) == {}
+    promised = changed(returns)
     for host in hosts:
-        packages = promised[f"{host}: engine is installed"]
+        packages = promised.get(f"{host}: engine is installed", promised)
         assert {"docker.io", "docker-cli"} <= packages.keys()
         assert packages["docker.io"]["new"].startswith("28.5.")
     since = engines.now(running.lab)
