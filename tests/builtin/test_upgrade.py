@@ -90,7 +90,7 @@ def test_engines_are_upgraded_one_after_the_other_and_the_service_answers(runnin
     assert failures(returns) == {}
     promised = changed(returns)
     for host in hosts:
-        packages = promised.get(f"{host}: engine is installed", promised)
+        packages = promised[f"{host}: engine is installed"]
         assert {"docker.io", "docker-cli"} <= packages.keys()
         assert packages["docker.io"]["new"].startswith("28.5.")
     since = engines.now(running.lab)

@@ -15,6 +15,8 @@ from swarm_formula.package import dpkg
 # Inst docker-ce [5:28.5.1] (5:28.5.2 Docker CE:bookworm [amd64])
 _INSTALLED = r"(?m)^Inst (\S+)(?: \[([^\]]*)\])? \((\S+)"
 _REMOVED = r"(?m)^Remv (\S+) \[([^\]]*)\]"
+# containerd (>= 1.4~), systemd | systemd-sysusers
+_NEEDED = r"(?m)(?:^|[,|])\s*([a-z0-9][a-z0-9+.-]*)"
 _UNREAD = ("Failed to fetch", "GPG error")
 # The set is released from its hold for the installation.
 _OPTIONS = (
@@ -50,6 +52,14 @@ def simulate(pkgs: Iterable[str | dict[str, str]]) -> Plan:
     # apt removes a package for a moment to configure another one in between.
     gone = {name: old for name, old in re.findall(_REMOVED, done.stdout) if name not in installed}
     return Plan(installed, gone)
+
+
+def brought_by(packages: Iterable[str]) -> set[str]:
+    """Return the packages that these installed ones need, and that nobody has asked apt for."""
+    fields = ("--showformat", "${Pre-Depends}, ${Depends}, ${Recommends}\\n")
+    shown = dpkg.run("dpkg-query", "--show", *fields, *packages).stdout
+    needed = set(re.findall(_NEEDED, shown))
+    return needed & set(dpkg.run("apt-mark", "showauto").stdout.split())
 
 
 def update(source: Path) -> None:

@@ -101,11 +101,12 @@ def _carry_out(
     became of the drain, for the report.
     """
     salt, package = minion.salt, settings["engine"]["package"]
-    first = now.begun or not now.version
+    # An upgrade of an engine that the formula has installed brings packages as well.
+    ours = now.begun or not now.version or host_files.record("engine").get("package") == package
     turn = _turn(minion, settings, now.version, planned.pkgs)
     with hold.released(salt, package, *planned.others), turn as drained:
         begun = record.begun(salt, package, planned.companions)
-        with begun if first else contextlib.nullcontext():
+        with begun if ours else contextlib.nullcontext():
             _install(minion, package, planned)
         if planned.others:
             salt["swarm_engine.refit"]()

@@ -114,7 +114,8 @@ def installation(
     """
     Return the installation; raise an error if apt would remove a package that is none of it.
 
-    Packages that the engine works without are left out if they are the reason.
+    Packages that the engine works without are left out if they are the reason. A dependency of the
+    engine that is installed may go: Debian's next release has another ``tini``.
     """
     package = engine["package"]
     companions = _companions(salt, package, not have)
@@ -123,7 +124,7 @@ def installation(
     for chosen in (companions, required):
         pkgs = _pkgs(salt, package, candidate, chosen, others)
         plan = apt.simulate(pkgs)
-        foreign = sorted(set(plan.removed) - allowed)
+        foreign = sorted(_foreign(salt, plan, allowed))
         if not foreign:
             return Installation(candidate, pkgs, chosen, others, report(package, plan))
     raise errors.SwarmError(
@@ -131,6 +132,13 @@ def installation(
         " (swarm:engine:package, swarm:engine:version). Nothing was installed. Remove these by hand"
         " first, if nobody needs them; or set another version"
     )
+
+
+def _foreign(salt: Salt, plan: apt.Plan, own: set[str]) -> set[str]:
+    """Return the packages that would be removed and are not the engines'."""
+    foreign = set(plan.removed) - own
+    here = [one for one in sorted(own) if salt["pkg.version"](one)] if foreign else []
+    return foreign - apt.brought_by(here) if here else foreign
 
 
 def report(package: str, plan: apt.Plan) -> dict[str, Any]:

@@ -151,6 +151,19 @@ def promised(apply, root, **engine):
 
 CE = {"package": "docker-ce"}
 SET = ("docker-ce", "docker-ce-cli", "docker-ce-rootless-extras")
+_NEEDS = "containerd (>= 1.4), runc (>= 1.0.0), iptables"
+# Debian's packages, with an engine of its next release, which needs a package instead of another.
+NEWER = {
+    **{key: one for key, one in apt_root.DEBIAN.items() if key[0] != "docker.io"},
+    ("docker.io", "26.1.5"): {"Depends": f"{_NEEDS}, tini", "Recommends": "docker-cli"},
+    ("docker.io", "28.5.2"): {"Depends": f"{_NEEDS}, tini-static"},
+    ("docker-cli", "28.5.2"): {},
+    ("tini", "0.19.0-3"): {},
+    ("tini-static", "0.19.0-6"): {
+        "Breaks": "tini (<< 0.19.0-5)",
+        "Replaces": "tini (<< 0.19.0-5)",
+    },
+}
 
 
 def test_bare_host_gets_all_that_debians_engine_is_made_of(debian, apply):
@@ -288,6 +301,30 @@ def test_engine_that_would_cost_a_package_of_the_host_is_refused(docker, apply):
         with pytest.raises(errors.SwarmError, match=words):
             apply(test=test, **CE)
     assert docker.packages() == before
+
+
+def test_dependency_that_only_the_former_engine_had_goes_with_its_upgrade(root, tmp_path, apply):
+    root.trust("debian", apt_root.repository(tmp_path / "newer", NEWER))
+    promised(apply, root, version="26.1.*")
+    done = promised(apply, root, version="28.5.*")
+    assert done["tini"] == {"old": "0.19.0-3", "new": None}
+    assert done["docker-cli"]["new"] == "28.5.2"
+    assert "tini-static" in root.packages()
+    apply("remove")
+    assert root.packages() == {}
+
+
+def test_package_that_somebody_has_asked_for_stays_although_the_engine_needs_it(
+    root, tmp_path, apply
+):
+    root.trust("debian", apt_root.repository(tmp_path / "newer", NEWER))
+    root.install("tini")
+    apply(version="26.1.*")
+    before = root.packages()
+    for test in (True, False):
+        with pytest.raises(errors.SwarmError, match="apt would remove tini from this host"):
+            apply(test=test, version="28.5.*")
+    assert root.packages() == before
 
 
 def test_what_apt_objects_to_is_told_before_anything_is_installed(root, tmp_path, apply):
