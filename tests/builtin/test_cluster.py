@@ -195,4 +195,5 @@ def issuers(mode):
     """Return who has signed the certificates of the managers' nodes."""
     command = ["openssl", "x509", "-noout", "-issuer", "-in", f"{CERTIFICATES}/swarm-node.crt"]
     said = {mode.lab.exec(host, *command).stdout.strip() for host in MANAGERS}
-    return {one.rpartition("CN = ")[2] for one in said}
+    # Whether there are blanks around the "=" depends on the release of OpenSSL.
+    return {one.rpartition("CN")[2].strip(" =") for one in said}
