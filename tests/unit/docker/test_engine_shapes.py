@@ -1,5 +1,5 @@
 """
-What engines of two generations answer, in the shapes that Docker's API documentation gives.
+What engines answer: 28.5 as recorded, 29 in the shapes that Docker's API documentation gives.
 
 Docker 29 leaves out fields (moby#50832, #51189), and has another image store and firewall.
 """
