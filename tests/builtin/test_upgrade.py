@@ -4,13 +4,17 @@ hosts beside the lab: three managers, two workers, and a service that a client c
 """
 
 import contextlib
+import tempfile
+from pathlib import Path
 
 import pytest
 
+from tests.builtin import docker_ce
 from tests.builtin.conftest import SALT
 from tests.builtin.mode import SwarmMode
 from tests.integration import engines
 from tests.integration.cluster import changed, failures, lab_beside
+from tests.unit import apt_root
 
 pytestmark = pytest.mark.long
 
@@ -36,31 +40,46 @@ while :; do call; sleep 0.1; done >{CALLS}
 """
 
 
-@pytest.fixture
-def running():
-    """A cluster with the older engine, and a service with two replicas."""
+@contextlib.contextmanager
+def cluster(hosts):
+    """Give hosts beside the lab, and take them away again."""
     lab = lab_beside("upgrade", 203)
     lab.down()
     try:
-        lab.up(5, "builtin", SALT, "forky", False, "trixie")
-        mode = SwarmMode(lab)
-        for host in lab.hosts():
-            lab.exec(host, "tee", "/etc/apt/preferences.d/engine", input=PINS)
-        pillar(mode, OLD)
-        mode.apply()
-        assert versions(mode) == dict.fromkeys(lab.hosts(), OLD.rstrip(".*"))
-        assert mode.apply() == {}
-        yield mode
+        lab.up(hosts, "builtin", SALT, "forky", False, "trixie")
+        yield SwarmMode(lab)
     finally:
         lab.down()
 
 
-def pillar(mode, version):
-    """Have this version of the engine, on nodes that are drained first."""
+@pytest.fixture
+def running():
+    """A cluster with the older engine, and a service with two replicas."""
+    with cluster(5) as mode:
+        hosts = mode.lab.hosts()
+        for host in hosts:
+            mode.lab.exec(host, "tee", "/etc/apt/preferences.d/engine", input=PINS)
+        pillar(mode, version=OLD)
+        mode.apply()
+        assert versions(mode) == dict.fromkeys(hosts, OLD.rstrip(".*"))
+        assert mode.apply() == {}
+        yield mode
+
+
+@pytest.fixture
+def signer():
+    """Whoever signs the repository of docker-ce."""
+    # The path of the agent's socket has to be short.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        found = apt_root.Signer(Path(home))
+        yield found
+        found.close()
+
+
+def pillar(mode, **engine):
+    """Have this engine on nodes that are drained first, and the service."""
     managers = ["m1", "m2", "m3"]
-    mode.pillar(
-        managers=managers, services={"web": WEB}, engine={"version": version, "drain": True}
-    )
+    mode.pillar(managers=managers, services={"web": WEB}, engine={**engine, "drain": True})
 
 
 def versions(mode):
@@ -85,7 +104,7 @@ def called(mode):
 
 def test_engines_are_upgraded_one_after_the_other_and_the_service_answers(running):
     cluster, roles, hosts = running.cluster(), running.roles(), running.lab.hosts()
-    pillar(running, NEW)
+    pillar(running, version=NEW)
     returns = running.state(test=True)
     assert failures(returns) == {}
     promised = changed(returns)
@@ -107,3 +126,46 @@ def test_engines_are_upgraded_one_after_the_other_and_the_service_answers(runnin
     assert len(answers) > 100
     assert answers.count("failed") == 0, f"{answers.count('failed')} of {len(answers)}"
     assert running.apply() == {}
+
+
+def test_engine_of_debian_is_replaced_with_dockers_and_back(tmp_path, signer):
+    with cluster(3) as mode:
+        hosts = mode.lab.hosts()
+        pillar(mode)
+        mode.apply()
+        node_ids, roles = mode.cluster(), mode.roles()
+        made = docker_ce.repository(mode.lab, hosts[0], tmp_path, signer)
+        for host in hosts:
+            mode.lab.engine.docker("cp", made, f"{mode.lab.settings.container(host)}:/srv/docker")
+        source = {"url": "file:/srv/docker", "key": signer.key, "fingerprint": signer.fingerprint}
+        dockers = {"package": "docker-ce", "repository": {**source, "suite": "trixie"}}
+        before = packages(mode)
+        pillar(mode, **dockers)
+        told = failures(mode.state())
+        for host in hosts:
+            assert "this host has docker.io already" in told[f"{host}: engine is installed"]
+        assert packages(mode) == before
+        with called(mode) as answers:
+            for engine in ({**dockers, "replace": True}, {"replace": True}):
+                pillar(mode, **engine)
+                mode.state()
+                mode.await_idle()
+                mode.apply()
+                wanted = engine.get("package", "docker.io")
+                for host, found in packages(mode).items():
+                    assert found & {"docker.io", "docker-ce"} == {wanted}, host
+                assert mode.apply() == {}
+        assert (mode.cluster(), mode.roles()) == (node_ids, roles)
+        assert len(answers) > 100
+        assert answers.count("failed") == 0, f"{answers.count('failed')} of {len(answers)}"
+
+
+def packages(mode):
+    """Return the names of the packages of the engines on each host."""
+    names = ("docker*", "containerd*", "runc", "tini*")
+    ask = ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Package}\n", *names]
+    shown = {host: mode.lab.exec(host, *ask, check=False).stdout for host in mode.lab.hosts()}
+    rows = {host: map(str.split, text.splitlines()) for host, text in shown.items()}
+    return {
+        host: {name for state, name in two if state == "installed"} for host, two in rows.items()
+    }

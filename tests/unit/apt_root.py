@@ -105,18 +105,25 @@ def _build(folder, name, version, fields):
     file = folder / f"{name}_{version.replace(':', '.')}.deb"
     _run("dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, file)
     shutil.rmtree(tree)
-    stanza = text.replace(
-        "Description",
-        f"Filename: {file.name}\nSize: {file.stat().st_size}\nSHA256: {_digest(file)}\nDescription",
-    )
-    return f"{stanza}\n"
+
+
+def _stanza(file):
+    fields = _run("dpkg-deb", "--field", file).stdout
+    size = file.stat().st_size
+    return f"{fields}Filename: {file.name}\nSize: {size}\nSHA256: {_digest(file)}\n\n"
 
 
 def repository(folder, packages):
     """Make a flat repository of these packages: ``{(name, version): fields}``."""
     folder.mkdir()
-    stanzas = [_build(folder, *key, fields) for key, fields in packages.items()]
-    (folder / "Packages").write_text("".join(stanzas))
+    for key, fields in packages.items():
+        _build(folder, *key, fields)
+    return listed(folder)
+
+
+def listed(folder):
+    """Make a flat repository of the packages in a folder."""
+    (folder / "Packages").write_text("".join(map(_stanza, sorted(folder.glob("*.deb")))))
     return folder
 
 
@@ -140,8 +147,11 @@ class Signer:
         _run("gpgconf", "--homedir", self._home, "--kill", "all")
 
     def archive(self, folder, packages, suite="bookworm"):
-        """Make a signed repository with the layout of docker.com's."""
-        repository(folder, packages)
+        """Make a signed repository of these packages, with the layout of docker.com's."""
+        return self.sign(repository(folder, packages), suite)
+
+    def sign(self, folder, suite):
+        """Give a flat repository the layout of docker.com's, and sign it."""
         release = folder / "dists" / suite
         index = release / "stable" / f"binary-{architecture()}" / "Packages"
         index.parent.mkdir(parents=True)
