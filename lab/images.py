@@ -1,7 +1,6 @@
 """Builds the image that the hosts run, by Docker, from local parts only."""
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from lab import apt, config, machine, rootfs, wheels
 from lab.config import Settings
 from lab.engine import Engine
-from lab.run import LabError, run, say
+from lab.run import run, say
 
 HERE = Path(__file__).resolve().parent
 
@@ -40,7 +39,9 @@ def host(settings: Settings, engine: Engine, options: Mapping[str, str]) -> str:
         shutil.copytree(HERE / "host", context, dirs_exist_ok=True)
         shutil.copytree(of_salt, context / "wheels/salt")
         shutil.copytree(of_clients, context / "wheels/sdk")
-        _programs(context / "engine")
+        (context / "engine").mkdir()
+        if settings.programs:
+            shutil.copytree(settings.programs, context / "engine", dirs_exist_ok=True)
         write_apt(context / "suite/etc/apt", (suite,), release, pinned=suite)
         arguments = {"BASE": base_image, "HOST": host_image, "SUITE": suite}
         if release != config.RELEASE:
@@ -49,19 +50,6 @@ def host(settings: Settings, engine: Engine, options: Mapping[str, str]) -> str:
         return build(
             engine, context, name, arguments, f"host image, Salt {salt}, {suite} on {release}"
         )
-
-
-def _programs(folder: Path) -> None:
-    """Copies the programs of an engine that somebody has built, if the lab is to have one."""
-    folder.mkdir()
-    named = os.environ.get("SWARM_LAB_ENGINE")
-    if not named:
-        return
-    if not (Path(named) / "dockerd").is_file():
-        raise LabError(f"SWARM_LAB_ENGINE={named}: no such folder, or no dockerd in it")
-    for name in ("dockerd", "docker-proxy"):
-        if (path := Path(named) / name).is_file():
-            shutil.copy(path, folder)
 
 
 def write_apt(

@@ -163,13 +163,3 @@ def test_a_program_that_fails_is_quoted():
 def test_a_program_that_is_not_there_is_named():
     with pytest.raises(LabError, match="no-such-program: not found"):
         run(["no-such-program"])
-
-
-def test_engine_that_somebody_has_built_needs_its_daemon(tmp_path, monkeypatch):
-    (tmp_path / "docker-proxy").touch()
-    monkeypatch.setenv("SWARM_LAB_ENGINE", str(tmp_path))
-    with pytest.raises(LabError, match="no dockerd in it"):
-        images._programs(tmp_path / "context")
-    (tmp_path / "dockerd").touch()
-    images._programs(tmp_path / "other")
-    assert {one.name for one in (tmp_path / "other").iterdir()} == {"dockerd", "docker-proxy"}
