@@ -40,6 +40,9 @@ def host(settings: Settings, engine: Engine, options: Mapping[str, str]) -> str:
         shutil.copytree(of_salt, context / "wheels/salt")
         shutil.copytree(of_clients, context / "wheels/sdk")
         write_apt(context / "suite/etc/apt", (suite,), release, pinned=suite)
+        (context / "programs").mkdir()
+        if settings.programs:
+            shutil.copytree(settings.programs, context / "programs", dirs_exist_ok=True)
         arguments = {"BASE": base_image, "HOST": host_image, "SUITE": suite}
         if release != config.RELEASE:
             arguments["PYTHON"] = _PYTHON
