@@ -40,6 +40,8 @@ class Settings:
     subnet: ipaddress.IPv4Network | ipaddress.IPv6Network
     # The engine serves every lab on the machine, so its folder is no part of a lab's own.
     engine: Path = Path("/run/swarm-lab")
+    # A folder with the programs of an engine that somebody has built.
+    programs: Path | None = None
 
     def container(self, host: str) -> str:
         """Returns the name of a host's container."""
@@ -88,6 +90,7 @@ def settings(env: Mapping[str, str]) -> Settings:
         run=_folder(env, "SWARM_LAB_RUN", f"/run/{name}"),
         name=name,
         subnet=_subnet(env.get("SWARM_LAB_SUBNET", "10.77.0.0/24")),
+        programs=_programs(env),
     )
 
 
@@ -95,6 +98,15 @@ def _folder(env: Mapping[str, str], key: str, default: str) -> Path:
     path = Path(env.get(key) or default)
     if not path.is_absolute():
         raise LabError(f"{key}={path}: give an absolute path")
+    return path
+
+
+def _programs(env: Mapping[str, str]) -> Path | None:
+    if not env.get("SWARM_LAB_PROGRAMS"):
+        return None
+    path = _folder(env, "SWARM_LAB_PROGRAMS", "")
+    if not (path / "dockerd").is_file():
+        raise LabError(f"SWARM_LAB_PROGRAMS={path}: no dockerd in it")
     return path
 
 

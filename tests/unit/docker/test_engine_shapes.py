@@ -1,5 +1,5 @@
 """
-What engines answer: 28.5 as recorded, 29 in the shapes that Docker's API documentation gives.
+What engines of two generations answer, as recorded from 28.5.2 and 29.7.2.
 
 Docker 29 leaves out fields (moby#50832, #51189), and has another image store and firewall.
 """

@@ -74,11 +74,19 @@ def test_a_second_lab_shares_nothing_but_cache_and_engine():
         ({"SWARM_LAB_SUBNET": "10.77.0.1/24"}, "host bits set"),
         ({"SWARM_LAB_NAME": "a-name-that-is-long"}, "1 to 12"),
         ({"SWARM_LAB_CACHE": "here"}, "absolute"),
+        ({"SWARM_LAB_PROGRAMS": "here"}, "absolute"),
+        ({"SWARM_LAB_PROGRAMS": "/nowhere"}, "no dockerd in it"),
     ],
 )
 def test_a_wrong_setting_is_named(env, message):
     with pytest.raises(LabError, match=message):
         config.settings(env)
+
+
+def test_programs_of_an_engine_are_those_of_the_folder(tmp_path):
+    (tmp_path / "dockerd").touch()
+    assert config.settings({"SWARM_LAB_PROGRAMS": str(tmp_path)}).programs == tmp_path
+    assert config.settings({}).programs is None
 
 
 @pytest.mark.parametrize("name", ["m0", "m10", "salt", "M1", "m1;reboot"])
