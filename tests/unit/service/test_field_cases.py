@@ -107,3 +107,20 @@ def test_ulimits_are_in_the_spec_and_taken_away_again(manager):
     assert set(apply(manager, web=options(ulimits=None))["web"]) == {"ulimits"}
     container = manager.services_["web"]["Spec"]["TaskTemplate"]["ContainerSpec"]
     assert not container.get("Ulimits")
+
+
+def test_port_that_the_engine_has_chosen_stays(manager):
+    """Docker keeps its choice beside the spec, for as long as the spec has no number."""
+    wanted = {"ports": ["80", {"target": 81, "mode": "host"}]}
+    apply(manager, web=options(**wanted))
+    service = manager.services_["web"]
+    ports = service["Spec"]["EndpointSpec"]["Ports"]
+    chosen = [{**one, "PublishedPort": 30000 + one["TargetPort"]} for one in ports]
+    service["Endpoint"] = {"Spec": service["Spec"]["EndpointSpec"], "Ports": chosen}
+    manager.written.clear()
+    assert apply(manager, web=options(**wanted)) == {}
+    assert manager.written == []
+    assert set(apply(manager, web=options(**wanted, user="me"))["web"]) == {"user"}
+    kept = manager.services_["web"]["Spec"]["EndpointSpec"]["Ports"]
+    assert [one.get("PublishedPort", 0) for one in kept] == [0, 0]
+    assert set(apply(manager, web=options(ports=["8080:80"]))["web"]) == {"ports"}

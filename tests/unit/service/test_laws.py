@@ -30,6 +30,11 @@ some_of = settings(max_examples=settings.default.max_examples // 4)
 DIGEST = "sha256:" + "7" * 64
 
 
+def at_least(number):
+    """Return so many examples also with a small profile: a law that users rely on most."""
+    return settings(max_examples=max(number, settings.default.max_examples))
+
+
 class Registry(dict):
     """A registry that has every image."""
 
@@ -76,6 +81,7 @@ def patched(monkeypatch):
     return lambda: Cluster().patch(monkeypatch)
 
 
+@at_least(1000)
 @given(pair=services)
 def test_second_apply_in_whatever_words_writes_nothing(patched, pair):
     manager, (one, other) = patched(), pair
@@ -232,7 +238,7 @@ def exported(manager):
     return pillar
 
 
-@some_of
+@at_least(200)
 @given(drawn=clusters())
 def test_pillar_of_a_cluster_changes_nothing_in_it(patched, drawn):
     manager = patched()
