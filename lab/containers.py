@@ -16,6 +16,8 @@ def create(engine: Engine, host: str, image: str) -> None:
         volume = engine.settings.volume(host)
         engine.docker("volume", "create", f"--label={LABEL}={engine.settings.name}", volume)
         mounts.append(f"--volume={volume}:/var/lib/docker")
+        # Nor can the image store of containerd, which engines use from 29 on.
+        mounts.append("--volume=/var/lib/containerd")
     engine.docker(
         *("run", "--detach", f"--name={engine.settings.container(host)}", f"--hostname={host}"),
         *(f"--label={LABEL}={engine.settings.name}", f"--label={LABEL}.host={host}"),
