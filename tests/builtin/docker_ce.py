@@ -64,11 +64,11 @@ def repository(lab, host, folder, signer):
         (file,) = (folder / "parts").glob(f"{name}_*.deb")
         _run("dpkg-deb", "--raw-extract", file, tree)
         shutil.rmtree(tree / "DEBIAN")
-    for name in ("runc", "tini-static"):
-        # The second is part of docker-ce, as docker-init.
-        into = trees["containerd" if name == "runc" else "docker.io"]
-        shutil.copytree(trees[name], into, symlinks=True, dirs_exist_ok=True)
+    shutil.copytree(trees["runc"], trees["containerd"], symlinks=True, dirs_exist_ok=True)
     daemon = trees["docker.io"]
+    init = daemon / "usr/bin/docker-init"
+    init.unlink()
+    shutil.copy(trees["tini-static"] / "usr/bin/tini-static", init)
     (daemon / "usr/sbin/dockerd").rename(daemon / "usr/bin/dockerd")
     unit = daemon / "usr/lib/systemd/system/docker.service"
     unit.write_text(unit.read_text().replace("/usr/sbin/dockerd", "/usr/bin/dockerd"))
