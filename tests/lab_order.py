@@ -53,6 +53,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
         "haproxy",
         "registry",
         "services",
+        "generated",
         "stacks",
         "upgrade",
     ),
