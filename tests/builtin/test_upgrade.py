@@ -146,6 +146,7 @@ def test_engine_of_debian_is_replaced_with_dockers_and_back(tmp_path, signer):
             assert "this host has docker.io already" in told[f"{host}: engine is installed"]
         assert packages(mode) == before
         with called(mode) as answers:
+            cannot_be_replaced(mode, hosts[0], before, **dockers, replace=True)
             for engine in ({**dockers, "replace": True}, {"replace": True}):
                 pillar(mode, **engine)
                 mode.state()
@@ -158,6 +159,18 @@ def test_engine_of_debian_is_replaced_with_dockers_and_back(tmp_path, signer):
         assert (mode.cluster(), mode.roles()) == (node_ids, roles)
         assert len(answers) > 100
         assert answers.count("failed") == 0, f"{answers.count('failed')} of {len(answers)}"
+
+
+def cannot_be_replaced(mode, host, before, **engine):
+    """Apply on a host where apt fails after it has removed the engine: that one is put back."""
+    # dpkg cannot put a file in the place of a folder.
+    mode.lab.exec(host, "mkdir", "/usr/bin/dockerd")
+    pillar(mode, **engine)
+    told = failures(mode.state(target=host))[f"{host}: engine is installed"]
+    assert "The former packages are back" in told
+    assert packages(mode) == before
+    mode.wait(lambda: mode.roles().get(host) == "manager", 60)
+    mode.lab.exec(host, "rmdir", "/usr/bin/dockerd")
 
 
 def packages(mode):

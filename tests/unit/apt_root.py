@@ -92,6 +92,11 @@ def architecture():
 def _build(folder, name, version, fields):
     tree = folder / "tree"
     (tree / "DEBIAN").mkdir(parents=True)
+    fields = dict(fields)
+    for script in {"preinst", "postinst"} & fields.keys():
+        path = tree / "DEBIAN" / script
+        path.write_text(f"#!/bin/sh\n{fields.pop(script)}\n")
+        path.chmod(0o755)
     described = {
         "Package": name,
         "Version": version,

@@ -12,7 +12,7 @@ from swarm_formula.core import errors, host_files
 from swarm_formula.core.settings_types import Engine, Settings
 from swarm_formula.daemon import dockerd, package_set
 from swarm_formula.engine import node_drain, restart_turn
-from swarm_formula.package import apt, dpkg, hold, record
+from swarm_formula.package import apt, dpkg, hold, put_back, record
 from swarm_formula.package import plan as package_plan
 from swarm_formula.package.plan import Installation
 from swarm_formula.salt.execution import Minion
@@ -106,7 +106,8 @@ def _carry_out(
     turn = _turn(minion, settings, now.version, planned.pkgs)
     with hold.released(salt, package, *planned.others), turn as drained:
         begun = record.begun(salt, package, planned.companions)
-        with begun if ours else contextlib.nullcontext():
+        kept = put_back.unless_installed(salt, package, planned.others)
+        with begun if ours else contextlib.nullcontext(), kept:
             _install(minion, package, planned)
         if planned.others:
             salt["swarm_engine.refit"]()

@@ -363,6 +363,28 @@ def test_engine_of_an_administrator_is_replaced_on_purpose_and_back(docker, appl
     assert docker.held() == {"docker.io", "docker-cli", "containerd", "runc"}
 
 
+@pytest.mark.parametrize("script", ["preinst", "postinst"])
+@pytest.mark.parametrize("name", ["docker-ce", "docker-ce-cli", "containerd.io"])
+def test_engine_that_cannot_take_the_place_of_another_gives_it_back(
+    debian, apply, tmp_path, name, script
+):
+    broken = {
+        key: {**fields, script: "exit 1"} if key[0] == name else fields
+        for key, fields in apt_root.DOCKER.items()
+    }
+    debian.trust("docker", apt_root.repository(tmp_path / "broken", broken))
+    debian.install("docker.io", "docker-cli")
+    apply(hold=True)
+    before = debian.packages()
+    with pytest.raises(
+        errors.SwarmError, match=r"place of docker\.io .*dpkg.*The former .* are back"
+    ):
+        apply(**CE, hold=True, replace=True)
+    assert debian.packages() == before
+    assert debian.held() == {"docker.io", "docker-cli", "containerd", "runc"}
+    assert apply(hold=True) == {}
+
+
 def test_engine_that_took_the_place_of_another_is_the_formulas_own(docker, apply):
     docker.install("docker.io", "docker-cli")
     apply(**CE, replace=True)
