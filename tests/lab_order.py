@@ -26,6 +26,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
         "tls",
         "firewall",
         "registry",
+        "own_registry",
         "troubles",
         "adoption",
         "hosts",

@@ -6,65 +6,24 @@ import re
 
 import pytest
 
+from tests.integration import own_registry
 from tests.integration.cluster import WORKLOAD, failures
-from tests.integration.private_registry import LOGIN, PASSWORD, PASSWORD_FILE, USER, keep
+from tests.integration.own_registry import APP, CA, DATA, HOST, NAME, OTHER, REGISTRY, RUNS, WITH
 
-# Debian's registry with its libraries, as an image with the command line of Docker's own.
-IMAGE, BUILD = (
-    "registry:lab",
-    """\
-apt-get install -y -qq docker-registry apache2-utils >/dev/null
-systemctl disable --now --quiet docker-registry
-cd / && { echo /usr/bin/docker-registry; ldd /usr/bin/docker-registry | grep -o '/[^ ]*'; } \
-| sort -u | tar --create --dereference --files-from=- \
-| docker import --change 'ENTRYPOINT ["/usr/bin/docker-registry"]' - %s
-""",
-)
-# Not the CA, which is the first one.
-HOST, OTHER, PORT = "m2", "m3", 5000
-REGISTRY = f"{HOST}:{PORT}"
-APP = f"{REGISTRY}/app:1"
-USERS, DATA, NAME = "/root/registry-users", "/var/lib/swarm-registry", "swarm-registry"
-CA = f"/etc/docker/certs.d/{REGISTRY}/ca.crt"
-RUNS = "swarm registry is running"
-WITH = {
-    "registry": {"node": HOST, "image": IMAGE, "htpasswd": USERS},
-    "registries": {REGISTRY: LOGIN},
-}
 WEB = {"image": APP, "mode": "global", "args": ["sleep", "3600"], "stop_grace_period": "1s"}
 
 
 @pytest.fixture
 def prepared(mode):
-    """Hosts with the image of a registry and the workload where they are needed, and the login."""
-    lab = mode.lab
-    lab.exec(HOST, "sh", "-ec", BUILD % IMAGE, timeout=300)
-    lab.salt(HOST, "swarm_image.load", WORKLOAD, "salt://images/busybox.tar")
-    hashed = lab.exec(HOST, "htpasswd", "-niB", USER, input=PASSWORD).stdout
-    lab.exec(HOST, "sh", "-c", f"umask 077; cat > {USERS}", input=hashed)
-    for host in lab.hosts():
-        keep(lab, host, PASSWORD)
-    yield mode
-    mode.docker(mode.leader(), "service", "rm", "web", check=False)
-    for host in lab.hosts():
-        mode.docker(host, "rmi", "-f", APP, IMAGE, check=False)
-        lab.exec(host, "rm", "-f", PASSWORD_FILE, USERS)
-    lab.exec(HOST, "rm", "-rf", DATA)
-
-
-def _is_there(mode, host, path):
-    return mode.lab.exec(host, "test", "-e", path, check=False).returncode == 0
+    """Hosts with what the registry and its users need, which is gone afterwards."""
+    with own_registry.prepared(mode):
+        yield mode
+        mode.docker(mode.leader(), "service", "rm", "web", check=False)
 
 
 def _container(mode):
     """Return the ID of the registry's container."""
     return mode.docker(HOST, "inspect", "-f", "{{.Id}}", NAME)
-
-
-def _pull(mode, host, image):
-    """Pull an image that the host does not have; return its ID, or Docker's words."""
-    mode.docker(host, "rmi", "-f", image, check=False)
-    return mode.lab.salt(host, "swarm_image.pull", image)[host]
 
 
 @pytest.mark.long
@@ -75,7 +34,7 @@ def test_image_that_a_manager_pushes_runs_on_all_nodes_by_its_digest(prepared):
     mode.pillar(**WITH)
     planned = mode.state(test=True)
     assert failures(planned) == {}
-    assert not any(_is_there(mode, host, CA) for host in hosts)
+    assert not any(own_registry.has(mode, host, CA) for host in hosts)
     mode.apply()
     assert mode.apply() == {}
     assert [host for host in hosts if mode.docker(host, "ps", "-q", "-f", f"name={NAME}")] == [HOST]
@@ -93,7 +52,7 @@ def test_image_that_a_manager_pushes_runs_on_all_nodes_by_its_digest(prepared):
     mode.docker(HOST, "tag", WORKLOAD, APP)
     pushed = mode.docker(HOST, "push", APP)
     digest = re.search(r"sha256:[0-9a-f]{64}", pushed)[0]
-    assert _pull(mode, OTHER, f"{REGISTRY}/app@{digest}").startswith("sha256:")
+    assert own_registry.pull(mode, OTHER, f"{REGISTRY}/app@{digest}").startswith("sha256:")
     assert {host: mode.dockerd(host) for host in hosts} == engines
 
     # By the name alone, a service gets the digest, and each node pulls that.
@@ -113,7 +72,7 @@ def test_image_that_a_manager_pushes_runs_on_all_nodes_by_its_digest(prepared):
     assert not any(RUNS in key for key in changes if not key.startswith(f"{HOST}:"))
     assert _container(mode) != before
     assert mode.apply() == {}
-    assert _pull(mode, OTHER, f"{REGISTRY}/app@{digest}").startswith("sha256:")
+    assert own_registry.pull(mode, OTHER, f"{REGISTRY}/app@{digest}").startswith("sha256:")
     shown = lab.salt(HOST, "swarm_tls.status")[HOST]
     folder = shown["folder"].rpartition("/")[2]
     kept = lab.exec(HOST, "ls", "/etc/swarm-formula/tls").stdout.split()
@@ -125,7 +84,7 @@ def test_image_that_a_manager_pushes_runs_on_all_nodes_by_its_digest(prepared):
     gone = mode.apply()[f"{HOST}: {RUNS}"]
     assert gone["registry"]["new"] == f"removed; its images stay in {DATA}"
     assert mode.docker(HOST, "ps", "-aq", "-f", f"name={NAME}") == ""
-    assert not any(_is_there(mode, host, CA) for host in hosts)
-    assert _is_there(mode, HOST, f"{DATA}/docker/registry/v2/repositories/app")
+    assert not any(own_registry.has(mode, host, CA) for host in hosts)
+    assert own_registry.has(mode, HOST, f"{DATA}/docker/registry/v2/repositories/app")
     assert mode.apply() == {}
     assert {host: mode.dockerd(host) for host in hosts} == engines
