@@ -27,6 +27,18 @@ WEB = {
     **{"command": ["sh", "-c"], "args": [PAGE], "replicas": 2, "stop_grace_period": "1s"},
     "ports": [{"published": 8080, "target": 8080, "mode": "host"}],
 }
+# A package that has a file of docker-ce: dpkg overwrites none.
+OTHER = """
+cd "$(mktemp -d)" && mkdir -p DEBIAN usr/bin && echo other >usr/bin/dockerd
+cat >DEBIAN/control <<end
+Package: other
+Version: 1
+Architecture: all
+Maintainer: Nobody <nobody@example.com>
+Description: other
+end
+dpkg-deb --build . /tmp/other.deb && dpkg --install /tmp/other.deb
+"""
 CALLS = "/srv/calls"
 # As a load balancer does: a call fails if none of the nodes answers it.
 CLIENT = f"""
@@ -163,14 +175,13 @@ def test_engine_of_debian_is_replaced_with_dockers_and_back(tmp_path, signer):
 
 def cannot_be_replaced(mode, host, before, **engine):
     """Apply on a host where apt fails after it has removed the engine: that one is put back."""
-    # dpkg cannot put a file in the place of a folder.
-    mode.lab.exec(host, "mkdir", "/usr/bin/dockerd")
+    mode.lab.exec(host, "sh", "-ec", OTHER)
     pillar(mode, **engine)
     told = failures(mode.state(target=host))[f"{host}: engine is installed"]
     assert "The former packages are back" in told
     assert packages(mode) == before
     mode.wait(lambda: mode.roles().get(host) == "manager", 60)
-    mode.lab.exec(host, "rmdir", "/usr/bin/dockerd")
+    mode.lab.exec(host, "dpkg", "--purge", "other")
 
 
 def packages(mode):
