@@ -44,10 +44,11 @@ def unless_installed(salt: Salt, package: str, others: list[str]) -> Iterator[No
 
 
 def _reason(err: Exception) -> str:
-    """Return what apt said, without the list of changes that Salt adds to it."""
+    """Return the errors of apt, without what Salt and systemd add to them."""
     info = getattr(err, "info", None)
     said = info.get("errors") if isinstance(info, dict) else None
-    return "; ".join(map(str, said)) if said else str(err)
+    lines = [line for one in said or [] for line in str(one).splitlines()]
+    return "; ".join(line for line in lines if line.startswith("E: ")) or str(err)
 
 
 def _restore(salt: Salt, package: str, before: dict[str, str]) -> str:

@@ -49,6 +49,14 @@ def test_packages_that_do_not_come_back_are_named():
         fail(salt, ["docker.io"])
 
 
+def test_errors_of_apt_are_told_without_what_stands_around_them():
+    fault = ValueError("Problem encountered installing package(s)")
+    fault.info = {"changes": {}, "errors": ["Running as unit: run-1.scope\nE: dpkg failed (1)"]}
+    assert put_back._reason(fault) == "E: dpkg failed (1)"
+    fault.info["errors"] = []
+    assert put_back._reason(fault) == "Problem encountered installing package(s)"
+
+
 def test_error_of_an_installation_that_replaces_nothing_is_its_own():
     salt = Apt({})
     with pytest.raises(ValueError, match=r"^disk full$"):
