@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.once, pytest.mark.long]
 
 WEB = {
     **{"image": APP, "args": ["sleep", "3600"], "stop_grace_period": "1s", "timeout": 60},
-    "constraints": [f"node=={OTHER}"],
+    "constraints": [f"node.hostname=={OTHER}"],
 }
 
 
