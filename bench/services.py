@@ -282,7 +282,8 @@ def _cell(values: list[float], by: list[float]) -> str:
 def prepare(lab: Lab, salt: str) -> Ansible:
     """Set up a cluster of three nodes that both sides can use."""
     ansible = Ansible(lab.settings, "builtin")
-    lab.up(hosts=3, mode="builtin", salt=salt, suite="bookworm", autojoin=False)
+    # With the runner on the master, which exports.
+    lab.up(hosts=3, mode="builtin", salt=salt, suite="bookworm", autojoin=True)
     key = ansible.ensure()
     say("preparing the hosts: engine, images, libraries, cluster")
     ground.prepare(lab, key)
