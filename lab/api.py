@@ -52,8 +52,9 @@ class Lab:
         With `autojoin`, the master has the formula's engine and runner, and hosts that are added
         later join by themselves.
         """
+        default, *_ = config.ENGINE_SUITES.get(host_suite, config.SUITES)
         options = {"hosts": hosts, "mode": mode, "salt": salt, "autojoin": autojoin}
-        options |= {"suite": suite or config.engine_suites(host_suite)[0], "host_suite": host_suite}
+        options |= {"suite": suite or default, "host_suite": host_suite}
         check_options(options)
         machine.check()
         machine.check_for(host_suite)
@@ -287,7 +288,7 @@ def check_options(options: Mapping[str, object]) -> None:
         if options[key] not in allowed:
             word = key.replace("_", "-")
             raise LabError(f"--{word} {options[key]}: use one of {', '.join(allowed)}")
-    if suite not in (fitting := config.engine_suites(release)):
+    if suite not in (fitting := config.ENGINE_SUITES[release]):
         raise LabError(
             f"--suite {suite}: a host of {release} cannot run this engine;"
             f" use {' or '.join(fitting)}"

@@ -11,15 +11,15 @@ from lab.run import LabError
 MASTER = "salt"
 MOST_HOSTS = 9
 SUITES = ("bullseye", "bookworm", "trixie", "forky")
-# Releases that the hosts can run. Salt brings its own Python, of Debian 12: bullseye is too old.
-HOST_SUITES = RELEASE, *_ = ("bookworm", "trixie", "forky")
-# The suites of the engines that each can run, the default first: bullseye's is the last one that
-# has ``cluster-store``, and forky's needs a newer C library than bookworm's.
+# Releases that the hosts can run, with the suites that their engine can come from, the default
+# first. Salt brings its own Python, of Debian 12: bullseye is too old as a host. Its engine is the
+# last one that has ``cluster-store``; forky's needs a newer C library than bookworm's.
 ENGINE_SUITES = {
     "bookworm": ("bullseye", "bookworm", "trixie"),
     "trixie": ("trixie", "forky"),
     "forky": ("forky",),
 }
+HOST_SUITES = RELEASE, *_ = tuple(ENGINE_SUITES)
 # Their systemd starts with version 2 of the control groups only.
 UNIFIED_SUITES = ("forky",)
 MODES = ("classic", "builtin")
@@ -120,11 +120,6 @@ def _subnet(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
         length = _PREFIX[subnet.version]
         raise LabError(f"SWARM_LAB_SUBNET={text!r}: it must be a /{length}; {cure}")
     return subnet
-
-
-def engine_suites(host_suite: str) -> tuple[str, ...]:
-    """Returns the suites that a host's engine can come from, the default first."""
-    return ENGINE_SUITES[host_suite]
 
 
 def number(host: str) -> int:

@@ -33,7 +33,7 @@ class Platform(NamedTuple):
 def every() -> Iterator[Platform]:
     """Returns all combinations that a lab can have."""
     for release, mode, salt in itertools.product(config.HOST_SUITES, config.MODES, config.SALT):
-        for suite in config.engine_suites(release):
+        for suite in config.ENGINE_SUITES[release]:
             yield Platform(release, suite, mode, salt)
 
 

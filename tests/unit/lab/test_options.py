@@ -19,8 +19,12 @@ def test_up_has_the_defaults_that_its_help_tells():
     options = cli.parser().parse_args(["up"])
     assert (options.hosts, options.mode, options.salt) == (3, "classic", "3008")
     assert (options.host_suite, options.suite) == ("bookworm", None)
-    assert config.engine_suites("bookworm")[0] == "bullseye"
-    assert config.ENGINE_SUITES.keys() == set(config.HOST_SUITES)
+    assert config.ENGINE_SUITES["bookworm"][0] == "bullseye"
+
+
+def test_release_that_no_host_can_run_is_refused_before_anything_is_made():
+    with pytest.raises(LabError, match="--host-suite buster: use one of bookworm"):
+        api.Lab(config.settings({})).up(host_suite="buster")
 
 
 @pytest.mark.parametrize(
