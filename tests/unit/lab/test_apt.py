@@ -10,13 +10,13 @@ DEB822 = """\
 # a comment
 Types: deb deb-src
 # between
-URIs: http://archive.example/debian/
+URIs: http://archive.example.com/debian/
 Suites: bookworm bookworm-updates
 Components: main contrib
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 Types: deb
-URIs: http://archive.example/security
+URIs: http://archive.example.com/security
 Suites: bookworm-security
 Components: main
 
@@ -27,16 +27,16 @@ Components: tools
 """
 
 ONE_LINE = """\
-# deb http://commented.example/debian bookworm main
-deb [arch=amd64 signed-by=/k.gpg] http://archive.example/debian bookworm main contrib # note
-deb-src http://archive.example/debian bookworm main
+# deb http://commented.example.com/debian bookworm main
+deb [arch=amd64 signed-by=/k.gpg] http://archive.example.com/debian bookworm main contrib # note
+deb-src http://archive.example.com/debian bookworm main
 deb http://vendor.example/apt bookworm stable
 """
 
 MACHINE = [
-    Source("http://archive.example/debian", "bookworm"),
-    Source("http://archive.example/debian", "bookworm-updates"),
-    Source("http://archive.example/security", "bookworm-security"),
+    Source("http://archive.example.com/debian", "bookworm"),
+    Source("http://archive.example.com/debian", "bookworm-updates"),
+    Source("http://archive.example.com/security", "bookworm-security"),
 ]
 
 
@@ -69,9 +69,9 @@ def test_every_file_that_apt_reads_is_read(tmp_path):
 @pytest.mark.parametrize("suite", ["bullseye", "bookworm", "trixie"])
 def test_another_suite_is_the_same_mirror_with_another_name(suite):
     assert apt.derive(MACHINE, "bookworm", suite) == [
-        Source("http://archive.example/debian", suite),
-        Source("http://archive.example/debian", f"{suite}-updates"),
-        Source("http://archive.example/security", f"{suite}-security"),
+        Source("http://archive.example.com/debian", suite),
+        Source("http://archive.example.com/debian", f"{suite}-updates"),
+        Source("http://archive.example.com/security", f"{suite}-security"),
     ]
 
 
