@@ -5,7 +5,7 @@ https://manpages.debian.org/apt-get(8), ``--simulate`` and ``update``.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,8 +54,11 @@ def simulate(pkgs: Iterable[str | dict[str, str]]) -> Plan:
     return Plan(installed, gone)
 
 
-def brought_by(packages: Iterable[str]) -> set[str]:
+def brought_by(packages: Collection[str]) -> set[str]:
     """Return the packages that these installed ones need, and that nobody has asked apt for."""
+    if not packages:
+        # dpkg-query would show all.
+        return set()
     fields = ("--showformat", "${Pre-Depends}, ${Depends}, ${Recommends}\\n")
     shown = dpkg.run("dpkg-query", "--show", *fields, *packages).stdout
     needed = set(re.findall(_NEEDED, shown))

@@ -137,8 +137,10 @@ def installation(
 def _foreign(salt: Salt, plan: apt.Plan, own: set[str]) -> set[str]:
     """Return the packages that would be removed and are not the engines'."""
     foreign = set(plan.removed) - own
-    here = [one for one in sorted(own) if salt["pkg.version"](one)] if foreign else []
-    return foreign - apt.brought_by(here) if here else foreign
+    if not foreign:
+        return foreign
+    here = [one for one in sorted(own) if salt["pkg.version"](one)]
+    return foreign - apt.brought_by(here)
 
 
 def report(package: str, plan: apt.Plan) -> dict[str, Any]:

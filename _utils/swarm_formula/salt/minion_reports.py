@@ -28,8 +28,11 @@ _REPORT = {
 }
 _OPTIONAL = {
     "mode": modes.DEFAULT,
-    **dict.fromkeys(("ca", "registry", "availability")),
-    **dict.fromkeys(("state", "error"), ""),
+    "ca": None,
+    "registry": None,
+    "state": "",
+    "error": "",
+    "availability": None,
 }
 _SERVICE = {
     "service": str,
