@@ -54,7 +54,6 @@ ORDER: Mapping[str, tuple[str, ...]] = {
         "haproxy",
         "registry",
         "services",
-        "generated",
         "stacks",
         "upgrade",
     ),

@@ -5,7 +5,6 @@ The packages have the names, dependencies, conflicts, paths and scripts of docke
 """
 
 import shutil
-import subprocess
 
 from tests.unit import apt_root
 
@@ -55,14 +54,13 @@ if [ -n "$2" ]; then deb-systemd-invoke restart {units}; else deb-systemd-invoke
 
 def repository(lab, host, folder, signer):
     """Make the repository of what apt of a host has; return its folder."""
-    lab.exec(
-        host, "sh", "-ec", f"mkdir -p /srv/parts; cd /srv/parts; apt-get download -qq {_all()}"
-    )
+    download = f"mkdir -p /srv/parts; cd /srv/parts; apt-get download -qq {' '.join(_PARTS)}"
+    lab.exec(host, "sh", "-ec", download)
     lab.engine.docker("cp", f"{lab.settings.container(host)}:/srv/parts", folder / "parts")
     trees = {name: folder / name for name in _PARTS}
     for name, tree in trees.items():
         (file,) = (folder / "parts").glob(f"{name}_*.deb")
-        _run("dpkg-deb", "--raw-extract", file, tree)
+        apt_root.run("dpkg-deb", "--raw-extract", file, tree)
         shutil.rmtree(tree / "DEBIAN")
     shutil.copytree(trees["runc"], trees["containerd"], symlinks=True, dirs_exist_ok=True)
     daemon = trees["docker.io"]
@@ -75,30 +73,15 @@ def repository(lab, host, folder, signer):
     shutil.rmtree(daemon / "etc")
     made = folder / "made"
     made.mkdir()
-    _build(daemon, "docker-ce", VERSION, made)
-    _build(trees["docker-cli"], "docker-ce-cli", VERSION, made)
-    _build(trees["containerd"], "containerd.io", "2.1.9-1", made)
+    for name, version, tree in (
+        ("docker-ce", VERSION, daemon),
+        ("docker-ce-cli", VERSION, trees["docker-cli"]),
+        ("containerd.io", "2.1.9-1", trees["containerd"]),
+    ):
+        apt_root.build(made, name, version, {**_FIELDS[name], **_scripts(name)}, tree)
     return signer.sign(apt_root.listed(made), "trixie")
 
 
-def _all():
-    return " ".join(_PARTS)
-
-
-def _build(tree, name, version, made):
-    control = tree / "DEBIAN"
-    control.mkdir()
-    fields = {
-        **{"Package": name, "Version": version, "Architecture": apt_root.architecture()},
-        **{"Maintainer": "Nobody <nobody@example.com>", **_FIELDS[name], "Description": "made"},
-    }
-    (control / "control").write_text("".join(f"{key}: {one}\n" for key, one in fields.items()))
-    for script, text in _SCRIPTS.items() if name in _UNITS else ():
-        path = control / script
-        path.write_text(f"#!/bin/sh\nset -e\n{text.format(units=_UNITS[name])}")
-        path.chmod(0o755)
-    _run("dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", tree, made / f"{name}.deb")
-
-
-def _run(*args):
-    subprocess.run(args, check=True, capture_output=True)  # noqa: S603
+def _scripts(name):
+    units = _UNITS.get(name)
+    return {script: text.format(units=units) for script, text in _SCRIPTS.items()} if units else {}

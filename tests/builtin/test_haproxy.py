@@ -3,13 +3,13 @@ The example of docs/workloads.md: HAProxy on a labelled host in front of a servi
 and whose secret is rotated.
 """
 
-import contextlib
 import secrets
 import time
 
 import pytest
 
 from tests import hunt
+from tests.builtin.watch import called
 from tests.integration.cluster import WORKLOAD, changed
 
 pytestmark = [pytest.mark.once, pytest.mark.long]
@@ -50,8 +50,7 @@ PAGE = "hostname >/www/index.html && exec httpd -f -p 8080 -h /www"
 SHOWN = (
     "sha256sum /run/secrets/password | cut -c1-64 >/www/index.html && exec httpd -f -p 8080 -h /www"
 )
-PASSWORD, CALLS, ROTATIONS, KEEP = "/srv/password", "/srv/calls", 100, 3
-CLIENT = "while :; do curl -sf -m 2 {url} || echo failed; sleep 0.1; done > " + CALLS
+PASSWORD, ROTATIONS, KEEP = "/srv/password", 100, 3
 
 
 def services(replicas):
@@ -118,20 +117,6 @@ def ask(mode, times=1):
     return [one.strip() for one in mode.lab.exec("salt", "sh", "-c", call).stdout.splitlines()]
 
 
-@contextlib.contextmanager
-def called(mode):
-    """Call the front ten times a second; give a list that holds the answers afterwards."""
-    script = CLIENT.format(url=f"http://{mode.lab.address(FRONT)}/")
-    unit = ["systemd-run", "--quiet", "--collect", "--unit=calls", "sh", "-c", script]
-    mode.lab.exec(LOST, *unit)
-    answers = []
-    try:
-        yield answers
-    finally:
-        mode.lab.exec(LOST, "systemctl", "stop", "calls")
-        answers += mode.lab.exec(LOST, "cat", CALLS).stdout.split()
-
-
 def test_a_secret_is_rotated_a_hundred_times_and_no_call_fails(front):
     mark = secrets.token_hex(8)
     rotated = {
@@ -151,7 +136,7 @@ def test_a_secret_is_rotated_a_hundred_times_and_no_call_fails(front):
 
     rotate(0)
     front.wait(lambda: ask(front) not in ([], [""]), 60)
-    with called(front) as answers:
+    with called(front, LOST, f"http://{front.lab.address(FRONT)}/") as answers:
         for number in range(1, ROTATIONS + 1):
             assert rotate(number), number
     assert answers.count("failed") == 0, f"{answers.count('failed')} of {len(answers)}"

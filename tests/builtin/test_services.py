@@ -7,6 +7,7 @@ import os
 import re
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 
 from swarm_formula.spec.option_table import SECTION
 from swarm_formula.spec.service_modes import fits
@@ -14,6 +15,7 @@ from swarm_formula.spec.service_options import OPTIONS
 from swarm_formula.tls import pki
 from tests.integration import private_registry
 from tests.integration.cluster import WORKLOAD, changed, failures
+from tests.unit.spec.test_service_spec import twice
 
 SECTIONS = {name for name, one in OPTIONS.items() if one.shape is SECTION}
 RUN = "swarm services are deployed"
@@ -837,3 +839,62 @@ def test_nodes_have_the_image_of_a_service_before_its_tasks_start(services):
         services.unchanged({"web": web})
     finally:
         lab.salt("*", "swarm_image.load", WORKLOAD, "salt://images/busybox.tar")
+
+
+# ---- generated services: the unit tests have the same, many more, before a stand-in for a manager
+
+NO_TASKS = {"image": SLEEP["image"], "resolve": "never", "replicas": 0, "timeout": 20}
+GENERATED = int(os.environ.get("SWARM_TEST_GENERATED", "50"))
+REFERRED = {
+    "networks": {name: {"driver": "overlay"} for name in ("backend", "front")},
+    "secrets": {name: {"content": name} for name in ("password-1", "key")},
+    "configs": {"site-1": {"content": "site"}},
+}
+
+
+def drawn(count):
+    """Return services, each in two spellings."""
+    found = []
+
+    @settings(
+        max_examples=count,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(twice())
+    def draw(pair):
+        found.append(pair)
+
+    draw()
+    return found
+
+
+def runnable(options):
+    """Return the options without tasks, and without those that not every engine has."""
+    kept = {key: one for key, one in options.items() if key not in NEWER}
+    return {**kept, **NO_TASKS}
+
+
+def spelled(pairs, which):
+    """Return the services in one of their spellings."""
+    found = {f"s{number}": runnable(pair[which]) for number, pair in enumerate(pairs)}
+    # A port of the cluster can be published once.
+    for one in [one for one in found.values() if one.get("ports")][1:]:
+        del one["ports"]
+    return found
+
+
+@pytest.mark.long
+@pytest.mark.once
+def test_services_that_an_engine_has_kept_are_no_update(services):
+    pairs = drawn(GENERATED)
+    wanted, again = spelled(pairs, 0), spelled(pairs, 1)
+    assert set(services.run(wanted, **REFERRED)) == set(wanted)
+    index = {name: services.index(name) for name in wanted}
+    for spelling in (wanted, again):
+        services.unchanged(spelling, **REFERRED)
+        assert services.run(spelling, **REFERRED) == {}
+    assert {name: services.index(name) for name in wanted} == index

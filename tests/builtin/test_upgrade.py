@@ -12,6 +12,7 @@ import pytest
 from tests.builtin import docker_ce
 from tests.builtin.conftest import SALT
 from tests.builtin.mode import SwarmMode
+from tests.builtin.watch import called
 from tests.integration import engines
 from tests.integration.cluster import changed, failures, lab_beside
 from tests.unit import apt_root
@@ -38,17 +39,6 @@ Maintainer: Nobody <nobody@example.com>
 Description: other
 end
 dpkg-deb --build . /tmp/other.deb && dpkg --install /tmp/other.deb
-"""
-CALLS = "/srv/calls"
-# As a load balancer does: a call fails if none of the nodes answers it.
-CLIENT = f"""
-call() {{
-    for host in $HOSTS; do
-        curl -sf -m 1 "http://$host:8080/" && return
-    done
-    echo failed
-}}
-while :; do call; sleep 0.1; done >{CALLS}
 """
 
 
@@ -100,18 +90,9 @@ def versions(mode):
     return {host: ".".join(version.split(".")[:2]) for host, version in found.items()}
 
 
-@contextlib.contextmanager
-def called(mode):
-    """Call the service about ten times a second; give a list that holds the answers afterwards."""
-    hosts = " ".join(mode.lab.address(host) for host in mode.lab.hosts())
-    unit = ["systemd-run", "--quiet", "--collect", "--unit=calls", f"--setenv=HOSTS={hosts}"]
-    mode.lab.exec("salt", *unit, "sh", "-c", CLIENT)
-    answers = []
-    try:
-        yield answers
-    finally:
-        mode.lab.exec("salt", "systemctl", "stop", "calls")
-        answers += mode.lab.exec("salt", "cat", CALLS).stdout.split()
+def urls(mode):
+    """Return where the service may answer: as a load balancer, the client tries one by one."""
+    return [f"http://{mode.lab.address(host)}:8080/" for host in mode.lab.hosts()]
 
 
 def test_engines_are_upgraded_one_after_the_other_and_the_service_answers(running):
@@ -125,7 +106,7 @@ def test_engines_are_upgraded_one_after_the_other_and_the_service_answers(runnin
         assert {"docker.io", "docker-cli"} <= packages.keys()
         assert packages["docker.io"]["new"].startswith("28.5.")
     since = engines.now(running.lab)
-    with called(running) as answers:
+    with called(running, "salt", *urls(running), patience=1) as answers:
         running.state()
         # Salt's command may give up on those that wait for their turn.
         running.await_idle()
@@ -157,7 +138,7 @@ def test_engine_of_debian_is_replaced_with_dockers_and_back(tmp_path, signer):
         for host in hosts:
             assert "this host has docker.io already" in told[f"{host}: engine is installed"]
         assert packages(mode) == before
-        with called(mode) as answers:
+        with called(mode, "salt", *urls(mode), patience=1) as answers:
             cannot_be_replaced(mode, hosts[0], before, **dockers, replace=True)
             for engine in ({**dockers, "replace": True}, {"replace": True}):
                 pillar(mode, **engine)

@@ -21,6 +21,10 @@ done >>/run/watch.log
 """
 
 
+_CALLS = "/srv/calls"
+_START = ("systemd-run", "--quiet", "--collect")
+
+
 class Watched:
     """How many hosts ran a task, from one moment to another."""
 
@@ -58,8 +62,7 @@ def watched(mode, replicas=None):
     assert mode.post(mode.leader(), "/services/create", service)
     try:
         for host in hosts:
-            look = ["systemd-run", "--quiet", "--unit=watch", "--collect", "sh", "-c", _LOOK]
-            mode.lab.exec(host, *look)
+            mode.lab.exec(host, *_START, "--unit=watch", "sh", "-c", _LOOK)
         found = Watched(mode, hosts)
         mode.wait(lambda: found.tasks()[-1:] == [replicas or len(hosts)], 90)
         for host in hosts:
@@ -70,3 +73,20 @@ def watched(mode, replicas=None):
             mode.lab.exec(host, "touch", _END, check=False)
             mode.lab.exec(host, "systemctl", "stop", "watch", check=False)
         mode.api(mode.leader(), "/services/watched", "-X", "DELETE")
+
+
+@contextlib.contextmanager
+def called(mode, host, *urls, patience=2):
+    """
+    Call a service about ten times a second from a host; give a list that holds the answers
+    afterwards, and "failed" for each call that none of the URLs has answered in time.
+    """
+    calls = " || ".join(f"curl -sf -m {patience} {url}" for url in urls)
+    script = f"while :; do {calls} || echo failed; sleep 0.1; done >{_CALLS}"
+    mode.lab.exec(host, *_START, "--unit=calls", "sh", "-c", script)
+    answers = []
+    try:
+        yield answers
+    finally:
+        mode.lab.exec(host, "systemctl", "stop", "calls")
+        answers += mode.lab.exec(host, "cat", _CALLS).stdout.split()

@@ -75,7 +75,8 @@ DOCKER = {
 }
 
 
-def _run(*args, **more):
+def run(*args, **more):
+    """Run a command that has to succeed; return what it did."""
     return subprocess.run(args, check=True, capture_output=True, text=True, **more)  # noqa: S603
 
 
@@ -86,16 +87,17 @@ def _digest(file):
 @functools.cache
 def architecture():
     """Return the architecture of this machine's packages."""
-    return _run("dpkg", "--print-architecture").stdout.strip()
+    return run("dpkg", "--print-architecture").stdout.strip()
 
 
-def _build(folder, name, version, fields):
-    tree = folder / "tree"
+def build(folder, name, version, fields, tree=None):
+    """Make a package of the files in a tree, by default none; scripts are among the fields."""
+    tree = tree or folder / "tree"
     (tree / "DEBIAN").mkdir(parents=True)
     fields = dict(fields)
-    for script in {"preinst", "postinst"} & fields.keys():
+    for script in {"preinst", "postinst", "prerm", "postrm"} & fields.keys():
         path = tree / "DEBIAN" / script
-        path.write_text(f"#!/bin/sh\n{fields.pop(script)}\n")
+        path.write_text(f"#!/bin/sh\nset -e\n{fields.pop(script)}\n")
         path.chmod(0o755)
     described = {
         "Package": name,
@@ -103,17 +105,17 @@ def _build(folder, name, version, fields):
         "Architecture": architecture(),
         "Maintainer": "Nobody <nobody@example.com>",
         **fields,
-        "Description": "empty",
+        "Description": "made for a test",
     }
     text = "".join(f"{key}: {value}\n" for key, value in described.items())
     (tree / "DEBIAN/control").write_text(text)
     file = folder / f"{name}_{version.replace(':', '.')}.deb"
-    _run("dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, file)
+    run("dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, file)
     shutil.rmtree(tree)
 
 
 def _stanza(file):
-    fields = _run("dpkg-deb", "--field", file).stdout
+    fields = run("dpkg-deb", "--field", file).stdout
     size = file.stat().st_size
     return f"{fields}Filename: {file.name}\nSize: {size}\nSHA256: {_digest(file)}\n\n"
 
@@ -122,7 +124,7 @@ def repository(folder, packages):
     """Make a flat repository of these packages: ``{(name, version): fields}``."""
     folder.mkdir()
     for key, fields in packages.items():
-        _build(folder, *key, fields)
+        build(folder, *key, fields)
     return listed(folder)
 
 
@@ -145,11 +147,11 @@ class Signer:
 
     def _gpg(self, *args):
         quiet = ("--batch", "--yes", "--quiet", "--passphrase", "", "--pinentry-mode", "loopback")
-        return _run("gpg", "--homedir", self._home, *quiet, *args).stdout
+        return run("gpg", "--homedir", self._home, *quiet, *args).stdout
 
     def close(self):
         """End the agent that gpg has started for this key."""
-        _run("gpgconf", "--homedir", self._home, "--kill", "all")
+        run("gpgconf", "--homedir", self._home, "--kill", "all")
 
     def archive(self, folder, packages, suite="bookworm"):
         """Make a signed repository of these packages, with the layout of docker.com's."""
@@ -214,7 +216,7 @@ class Root:
 
     def run(self, *args):
         """Run a command of apt or dpkg on this host; return its output."""
-        return _run(*args, env={**os.environ, **self.environment}).stdout
+        return run(*args, env={**os.environ, **self.environment}).stdout
 
     def trust(self, name, folder):
         """Give the host a repository that needs no key."""
