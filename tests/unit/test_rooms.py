@@ -4,6 +4,7 @@ The rooms of the library (`_utils/swarm_formula`): a room knows only rooms below
 
 import ast
 import graphlib
+from pathlib import Path
 
 import pytest
 
@@ -30,7 +31,7 @@ ROOMS = {
     "package": "core salt docker standalone daemon engine",
     "classic": "core salt spec tls docker standalone cluster consul daemon",
     "service": "core salt spec docker cluster",
-    "builtin": "core salt spec tls docker cluster daemon engine service",
+    "builtin": "core salt spec docker cluster daemon engine service",
     "compose": "core spec docker classic service",
     "stack": "core salt spec docker cluster classic service compose",
     "settings": "core firewall spec docker standalone cluster daemon classic service stack",
@@ -127,6 +128,16 @@ def test_a_circle_through_a_function_is_found(tmp_path):
 
 def test_rooms_know_only_rooms_below():
     assert faults(UTILS) == []
+
+
+def test_every_arrow_of_the_table_is_used():
+    pairs = {
+        (Path(file).parent.name, Path(other).parent.name)
+        for file, others in arrows(UTILS).items()
+        for other in others
+    }
+    known = {(room, other) for room, others in ROOMS.items() for other in others.split()}
+    assert known == {(room, other) for room, other in pairs if room != other}
 
 
 def test_table_has_no_circle_and_no_room_that_is_not_there():
