@@ -140,6 +140,14 @@ def test_every_arrow_of_the_table_is_used():
     assert known == {(room, other) for room, other in pairs if room != other}
 
 
+def test_docs_show_the_same_arrows():
+    text = (REPO_ROOT / "docs/architecture.md").read_text()
+    table = text.partition("| folder | content | imports |\n")[2].partition("\n\n")[0]
+    rows = (line.strip("| ").split(" | ") for line in table.splitlines()[1:])
+    shown = {room.strip("`"): others.split(", ") for room, _, others in rows}
+    assert shown == {room: others.split() or ["nothing"] for room, others in ROOMS.items()}
+
+
 def test_table_has_no_circle_and_no_room_that_is_not_there():
     below = set()
     for room, known in ROOMS.items():
