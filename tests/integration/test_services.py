@@ -123,8 +123,9 @@ def test_service_is_created_scaled_changed_one_by_one_and_removed(swarm, service
         ({"image": "busybox:nowhere"}, "image busybox:nowhere"),
         ({"args": ["sh", "-c", "echo broken; exit 3"]}, "its last words: broken"),
         ({"constraints": ["node.labels.zone==nowhere"]}, "[zone==nowhere]"),
+        ({"limits": {"memory": "4096g"}}, "4194304 MiB of memory: "),
     ],
-    ids=["image", "exit", "place"],
+    ids=["image", "exit", "place", "memory"],
 )
 def test_change_that_fails_is_told_and_the_old_containers_run_on(swarm, services, change, why):
     web = {**SLEEP, "replicas": 2}
