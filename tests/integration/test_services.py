@@ -190,6 +190,14 @@ def test_host_that_leaves_has_no_container_of_a_service_and_the_others_take_over
     assert [row["task"].partition(" ")[0] for row in rows] == [f"web.{n}" for n in range(1, 7)]
     assert {row["state"] for row in rows} == {"running"}
     assert [one["log"] for one in swarm.lab.salt_run("swarm.logs", "web")] == [["hello"]] * 6
+    for old, new in ((6, 4), (4, 6)):
+        done = swarm.lab.salt_run("swarm.scale", f"web={new}")
+        assert done == {"web": {"replicas": {"old": old, "new": new}}}
+        assert set(services.there()) == {f"web.{n + 1}" for n in range(new)}
+    (row,) = swarm.lab.salt_run("swarm.services")
+    assert (row["service"], row["wanted"], row["running"]) == ("web", 6, 6)
+    refusal = swarm.lab.salt_run("swarm.rollback", "web")
+    assert "there is no rollback with mode: classic" in refusal
     host = next(one for one in swarm.lab.hosts() if one != swarm.primary())
     here = {name for name, (where, *_) in services.there().items() if where == host}
     assert here
