@@ -155,6 +155,25 @@ def test_ports_and_labels_place_containers_and_a_full_swarm_is_updated(swarm, se
     )
 
 
+def test_memory_of_the_old_container_is_free_for_the_new_one_but_no_more(swarm, services):
+    """With a container on each host that has more than half of its memory."""
+    hosts = swarm.lab.hosts()
+    total = int(swarm.lab.exec(hosts[0], "docker", "info", "-f", "{{.MemTotal}}").stdout)
+
+    def web(percent):
+        memory = total * percent // 100
+        return {"web": {**SLEEP, "replicas": len(hosts), "limits": {"memory": memory}}}
+
+    for percent in (60, 61, 90):
+        services.run(web(percent))
+        assert sorted(host for host, *_ in services.there().values()) == sorted(hosts)
+    before = services.there()
+    assert "nor without the old container on" in services.failure(web(120))
+    assert {name: one[1] for name, one in services.there().items()} == {
+        name: one[1] for name, one in before.items()
+    }
+
+
 def test_containers_are_reached_by_the_name_of_their_service_and_by_aliases(swarm, services):
     networks = {"backend": {"driver": "overlay", "subnet": "10.20.0.0/24"}}
     first, *_, last = swarm.lab.hosts()
