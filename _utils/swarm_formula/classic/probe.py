@@ -88,8 +88,9 @@ def _demands(create: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
         host["Memory"] = max(more, _LEAST_MEMORY)
     taken = {one["HostPort"] for one in _flat(had.get("PortBindings"))}
     host["PortBindings"] = {
-        inside: [one for one in found if one["HostPort"] not in taken]
+        inside: left
         for inside, found in host["PortBindings"].items()
+        if (left := [one for one in found if one["HostPort"] not in taken])
     }
     exposed = create["ExposedPorts"]
     if host.get("NetworkMode") == had.get("NetworkMode") == "host":

@@ -195,10 +195,13 @@ def _why_not_without(rollout: Rollout, seat: Seat, kept: dict[str, Any]) -> str:
     create = service_containers.body(rollout.service, seat.spec).create
     trial = probe.request(create, kept, client.containers(all=True))
     try:
-        _post(client, name, trial, _title(seat.name, create))
+        new = _post(client, name, trial, _title(seat.name, create))
+        try:
+            _refuse_dropped(seat.name, trial, client.inspect_container(new))
+        finally:
+            container_actions.delete(client, new)
     except errors.ApiError as err:
         return f"; nor without the old container on {node}: {err}"
-    container_actions.delete(client, name)
     return ""
 
 

@@ -275,6 +275,16 @@ def test_label_of_the_old_container_is_in_the_way_of_the_new_one(swarm):
     }
 
 
+def test_option_that_an_engine_does_not_keep_stops_no_container_whose_port_is_in_the_way(swarm):
+    web = {"image": "a", "replicas": 3, "ports": PORT}
+    apply(swarm, web=web)
+    before = [(one.id, one.since, one.name) for one in swarm.boxes]
+    swarm.drops = {"PidsLimit"}
+    error = refused(swarm, web={**web, "limits": {"pids": 50}})
+    assert "Docker has not kept PidsLimit" in str(error)
+    assert [(one.id, one.since, one.name) for one in swarm.boxes] == before, "no trial container"
+
+
 def test_container_of_another_name_or_owner_is_never_touched(swarm):
     swarm.run("web.1", "mine")
     error = refused(swarm, errors.SettingsError, web={"image": "a"}, db={"image": "a"})
