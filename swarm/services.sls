@@ -1,6 +1,6 @@
 {#- Secrets, configs, services and stacks that pillar names. The leader sees to them. In classic
     mode, there are only services and stacks, and the host of the primary manager sees to them. #}
-{%- from "swarm/mode.jinja" import mode, files, images, registry, stacks with context %}
+{%- from "swarm/mode.jinja" import mode, files, images, registry, stacks, volumes with context %}
 include:
   - swarm.networks
 {%- if registry %}
@@ -8,6 +8,9 @@ include:
 {%- endif %}
 {%- if files %}
   - swarm.files
+{%- endif %}
+{%- if volumes %}
+  - swarm.volumes
 {%- endif %}
 {%- if images %}
   - swarm.images
@@ -42,6 +45,9 @@ swarm services are deployed:
 {%- endif %}
 {%- if files %}
       - swarm_file: swarm files are present
+{%- endif %}
+{%- if volumes %}
+      - swarm_volume: swarm volumes are present
 {%- endif %}
 {%- if stacks %}
 

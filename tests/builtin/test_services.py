@@ -19,6 +19,7 @@ from tests.unit.spec.test_service_spec import twice
 
 SECTIONS = {name for name, one in OPTIONS.items() if one.shape is SECTION}
 RUN = "swarm services are deployed"
+VOLUMES = "swarm volumes are present"
 # There is no registry: images are loaded.
 SLEEP = {
     "image": WORKLOAD,
@@ -583,6 +584,36 @@ def test_job_runs_once_and_again_on_demand(services):
 
 
 @pytest.mark.long
+def test_schedule_of_the_minions_runs_a_job_and_the_master_has_its_return(services):
+    lab = services.mode.lab
+    job = {"image": WORKLOAD, "resolve": "never", "mode": "replicated-job", "timeout": 60}
+    job |= {"args": ["sh", "-c", "echo one; echo two"], "restart_policy": {"condition": "none"}}
+    services.run({"nightly": job})
+    known = set(lab.salt_run("jobs.list_jobs", "search_function=swarm_job.run"))
+    words = ["function=swarm_job.run", "job_args=[nightly]", "job_kwargs={timeout: 60, lines: 1}"]
+    words += ["seconds=5", "maxrunning=1", "persist=False"]
+
+    def returned():
+        """Return what the runs of the schedule have returned; that of other nodes is `None`."""
+        jobs = set(lab.salt_run("jobs.list_jobs", "search_function=swarm_job.run")) - known
+        found = [lab.salt_run("jobs.lookup_jid", jid) for jid in jobs]
+        return [(host, one) for each in found for host, one in each.items() if one]
+
+    lab.salt("*", "schedule.add", "nightly", *words)
+    try:
+        services.mode.wait(lambda: len(returned()) > 1, 120)
+    finally:
+        lab.salt("*", "schedule.delete", "nightly", "persist=False")
+    runs = returned()
+    assert {host for host, _ in runs} == {services.leader}
+    for _, done in runs:
+        assert done["completed"] is True
+        assert [(one["exit code"], one["log"]) for one in done["tasks"]] == [(0, ["two"])]
+    found = services.mode.api(services.leader, "/services/nightly")
+    assert found["JobStatus"]["JobIteration"]["Index"] >= len(runs)
+
+
+@pytest.mark.long
 def test_volumes_are_made_on_their_nodes_and_never_changed(services):
     lab, nodes = services.mode.lab, sorted(services.mode.lab.hosts())
     volumes = {
@@ -608,6 +639,14 @@ def test_volumes_are_made_on_their_nodes_and_never_changed(services):
     for name in volumes:
         lab.salt("*", "state.single", "swarm_volume.absent", name)
         assert set(lab.salt("*", "swarm_volume.path", name).values()) == {None}
+    # Docker would create the volume of the service without its label.
+    mount = {"type": "volume", "source": "everywhere", "target": "/data"}
+    services.run({"web": {**SLEEP, "mounts": [mount]}}, volumes=volumes)
+    assert f"{services.leader}: {VOLUMES}" not in changed(state())
+    services.clear()
+    services.mode.wait(lambda: not services.mode.api(services.leader, "/tasks"), 60)
+    for name in volumes:
+        lab.salt("*", "state.single", "swarm_volume.absent", name)
 
 
 @pytest.mark.long

@@ -269,3 +269,80 @@ def test_same_file_by_the_command_line_gives_the_same_services(stacks):
     # And the command line removes what the formula has made.
     stacks.docker("stack", "rm", "ours")
     stacks.mode.wait(lambda: not any(stacks.of("ours", kind) for kind in KINDS), 60)
+
+
+LABEL = "swarm-test-data"
+DATABASE = {
+    "services": {
+        "db": {
+            **SLEEP,
+            "command": ["sh", "-c", "cat /run/secrets/db-key >> /data/starts; exec sleep 3600"],
+            "secrets": ["db-key"],
+            "volumes": ["data:/data"],
+            "deploy": {
+                **SLEEP["deploy"],
+                "placement": {"constraints": [f"node.labels.{LABEL}==store"]},
+            },
+        }
+    },
+    "volumes": {"data": {}},
+    "secrets": {"db-key": {"external": True}},
+}
+
+
+class Database:
+    """The stack with a database on one node, as the docs have it."""
+
+    def __init__(self, stacks):
+        self.stacks, self.mode, self.lab = stacks, stacks.mode, stacks.mode.lab
+
+    def keys(self, node, **env):
+        """Return the keys of the pillar with the label on a node."""
+        labels = {"m*": {"labels": {LABEL: None}}, node: {"labels": {LABEL: "store"}}}
+        db = {**DATABASE["services"]["db"], "environment": env}
+        stack = {"content": {**DATABASE, "services": {"db": db}}, "resolve": "never"}
+        secrets = {"db-key": {"content": "key\n"}}
+        return {"stacks": {"store": stack}, "nodes": labels, "secrets": secrets}
+
+    def scale(self, old, new):
+        done = self.lab.salt_run("swarm.scale", f"store_db={new}")
+        assert done == {"store_db": {"replicas": {"old": old, "new": new}}}
+
+    def starts(self, node):
+        """Return how often the database has started with the data on a node; nowhere else runs."""
+        running = {task["NodeID"] for task in self.stacks.tasks("store_db")}
+        assert running == {self.mode.by_host()[node]["ID"]}
+        return len(self.lab.exec(node, "cat", f"{self.path(node)}/starts").stdout.splitlines())
+
+    def path(self, node):
+        return self.lab.salt(node, "swarm_volume.path", "store_data")[node]
+
+
+@pytest.fixture
+def database(stacks):
+    yield Database(stacks)
+    stacks.clear()
+    stacks.mode.pillar(nodes={"m*": {"labels": {LABEL: None}}})
+    assert failures(stacks.mode.state("swarm.builtin", stacks.leader)) == {}
+    stacks.mode.lab.salt("*", "swarm_volume.remove", "store_data")
+
+
+def test_database_stays_on_the_node_with_its_data_until_both_are_moved(stacks, database):
+    lab = stacks.mode.lab
+    first, second = [one for one in lab.hosts() if one != stacks.leader][:2]
+    assert set(stacks.deploy(**database.keys(first))["store"]["services"]) == {"store_db"}
+    assert database.starts(first) == 1
+    stacks.deploy(**database.keys(first, LEVEL="debug"))
+    assert database.starts(first) == 2, "another task has the same data"
+    database.scale(1, 0)
+    database.scale(0, 1)
+    assert database.starts(first) == 3
+    # It is moved: stopped, its data copied, its label moved, and started.
+    database.scale(1, 0)
+    data = lab.exec(first, "cat", f"{database.path(first)}/starts").stdout
+    lab.exec(second, "docker", "volume", "create", "store_data")
+    lab.exec(second, "tee", f"{database.path(second)}/starts", input=data)
+    assert stacks.deploy(**database.keys(second, LEVEL="debug")) == {}
+    database.scale(0, 1)
+    assert database.starts(second) == 4
+    assert stacks.deploy(**database.keys(second, LEVEL="debug")) == {}

@@ -123,8 +123,9 @@ def test_service_is_created_scaled_changed_one_by_one_and_removed(swarm, service
         ({"image": "busybox:nowhere"}, "image busybox:nowhere"),
         ({"args": ["sh", "-c", "echo broken; exit 3"]}, "its last words: broken"),
         ({"constraints": ["node.labels.zone==nowhere"]}, "[zone==nowhere]"),
+        ({"limits": {"memory": "4096g"}}, "4194304 MiB of memory: "),
     ],
-    ids=["image", "exit", "place"],
+    ids=["image", "exit", "place", "memory"],
 )
 def test_change_that_fails_is_told_and_the_old_containers_run_on(swarm, services, change, why):
     web = {**SLEEP, "replicas": 2}
@@ -152,6 +153,25 @@ def test_ports_and_labels_place_containers_and_a_full_swarm_is_updated(swarm, se
     assert "[port 8088 (Bridge mode)]" in services.failure(
         {"web": {**serve, "replicas": len(hosts) + 1, "timeout": 5}}
     )
+
+
+def test_memory_of_the_old_container_is_free_for_the_new_one_but_no_more(swarm, services):
+    """With a container on each host that has more than half of its memory."""
+    hosts = swarm.lab.hosts()
+    total = int(swarm.lab.exec(hosts[0], "docker", "info", "-f", "{{.MemTotal}}").stdout)
+
+    def web(percent):
+        memory = total * percent // 100
+        return {"web": {**SLEEP, "replicas": len(hosts), "limits": {"memory": memory}}}
+
+    for percent in (60, 61, 90):
+        services.run(web(percent))
+        assert sorted(host for host, *_ in services.there().values()) == sorted(hosts)
+    before = services.there()
+    assert "nor without the old container on" in services.failure(web(120))
+    assert {name: one[1] for name, one in services.there().items()} == {
+        name: one[1] for name, one in before.items()
+    }
 
 
 def test_containers_are_reached_by_the_name_of_their_service_and_by_aliases(swarm, services):
@@ -189,6 +209,14 @@ def test_host_that_leaves_has_no_container_of_a_service_and_the_others_take_over
     assert [row["task"].partition(" ")[0] for row in rows] == [f"web.{n}" for n in range(1, 7)]
     assert {row["state"] for row in rows} == {"running"}
     assert [one["log"] for one in swarm.lab.salt_run("swarm.logs", "web")] == [["hello"]] * 6
+    for old, new in ((6, 4), (4, 6)):
+        done = swarm.lab.salt_run("swarm.scale", f"web={new}")
+        assert done == {"web": {"replicas": {"old": old, "new": new}}}
+        assert set(services.there()) == {f"web.{n + 1}" for n in range(new)}
+    (row,) = swarm.lab.salt_run("swarm.services")
+    assert (row["service"], row["wanted"], row["running"]) == ("web", 6, 6)
+    refusal = swarm.lab.salt_run("swarm.rollback", "web")
+    assert "there is no rollback with mode: classic" in refusal
     host = next(one for one in swarm.lab.hosts() if one != swarm.primary())
     here = {name for name, (where, *_) in services.there().items() if where == host}
     assert here

@@ -16,6 +16,7 @@ from tests.unit.clock import Clock
 
 FILTERS = ("health", "port", "containerslots", "dependency", "affinity", "constraint", "whitelist")
 IMAGE_ENV = "PATH=/bin"
+CPUS = 2  # of each engine
 # What becomes of a container that starts, by its image: (seconds until then, state, exit code).
 CRASHES = {"crash": (0, "exited", 1), "late": (2, "exited", 3)}
 
@@ -47,6 +48,7 @@ class Swarm(Clock):
         self.number, self.timeout = 0, 60
         self.nodes = {name: {"zone": name[-1]} for name in nodes or ("m1", "m2", "m3")}
         self.down, self.pending = set(), []
+        self.memory = {}  # of engines that have not 1 GiB
         self.boxes, self.written, self.headers, self.reads = [], [], [], 0
         self.lags, self.ghosts = False, []  # the manager still lists what it has removed
         self.networks_ = {"backend", "front", "m1/bridge"}
@@ -165,6 +167,8 @@ class Swarm(Clock):
             node = self.scheduler.select([self._node(one) for one in self.nodes], body)[0]
         except NoNodeError as err:
             self._refuse(str(err))
+        if (body["HostConfig"].get("NanoCpus") or 0) > CPUS * 1e9:
+            self._refuse("Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available")
         if body["Image"] in self.missing:
             self._refuse(f"pull access denied for {body['Image']}")
         self.number += 1
@@ -184,8 +188,8 @@ class Swarm(Clock):
             used_memory=sum(
                 one.host_config.get("Memory") or 0 for one in self.boxes if one.engine == name
             ),
-            total_memory=1 << 30,
-            total_cpus=2,
+            total_memory=self.memory.get(name, 1 << 30),
+            total_cpus=CPUS,
             health=0 if name in self.down else 100,
         )
 

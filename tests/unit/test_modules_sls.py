@@ -129,6 +129,19 @@ def test_a_module_that_went_with_a_release_goes_from_the_master(minion, tmp_path
     assert "old library files are removed" not in minion("master", **opts)
 
 
+def test_services_that_are_applied_alone_wait_for_the_volumes_of_the_node(minion):
+    """Docker would create a volume that a task needs, without the options of the pillar."""
+    states = {}
+    for volumes in ({}, {"data": {"driver": "local"}}):
+        pillar = {"swarm": {"services": {"web": {}}, "volumes": volumes}}
+        states[bool(volumes)] = minion("services", pillar=pillar)
+    needed = {"swarm_volume": "swarm volumes are present"}
+    for key, found in states.items():
+        (about,) = found["swarm services are deployed"]["swarm_service.managed"]
+        assert (needed in about["require"]) is key
+        assert ("swarm.volumes" in found["include"]) is key
+
+
 @pytest.mark.parametrize("text", [None, "", "# empty\n", "peer: {}\nengines: []\n"])
 def test_masters_configuration_of_the_formula_is_written(minion, tmp_path, text):
     config = tmp_path / "swarm.conf"

@@ -18,7 +18,9 @@ from swarm_formula.spec import option_table, service_options
 from swarm_formula.spec import placement as spec_placement
 
 SERVICE, SPEC = "swarm-formula.service", "swarm-formula.spec"
-_AFFINITIES = "com.docker.swarm.affinities"
+# Where the managers keep what a container asks of its place.
+AFFINITIES, CONSTRAINTS = "com.docker.swarm.affinities", "com.docker.swarm.constraints"
+_RESCHEDULE = "com.docker.swarm.reschedule-policies"
 _PLACEMENT = ("TaskTemplate", "Placement")
 OPTIONS = {
     **service_options.OPTIONS,
@@ -127,18 +129,6 @@ def body(name: str, spec: dict[str, Any]) -> Body:
     return Body({**config, "HostConfig": host}, more)
 
 
-def undemanding(create: dict[str, Any]) -> dict[str, Any]:
-    """Return the request of a container without what another one on its node may already have."""
-    host = {**create["HostConfig"], "PortBindings": {}}
-    for key in ("Memory", "NanoCpus"):
-        host.pop(key, None)
-    labels = dict(create["Labels"])
-    kept = [one for one in json.loads(labels.pop(_AFFINITIES, "[]")) if "!=" not in one]
-    if kept:
-        labels[_AFFINITIES] = json.dumps(kept)
-    return {**create, "HostConfig": host, "ExposedPorts": {}, "Labels": labels}
-
-
 def numbered(create: dict[str, Any], container: str) -> dict[str, Any]:
     """Return the request of a container of a stack with its number, which docker-compose needs."""
     labels = create["Labels"]
@@ -187,12 +177,12 @@ def _labels(name: str, spec: dict[str, Any]) -> dict[str, str]:
     placement = spec["TaskTemplate"].get("Placement") or {}
     constraints = [spec_placement.constraint(one) for one in placement.get("Constraints") or []]
     asked = {
-        "constraints": constraints,
-        "affinities": placement.get("Affinities"),
-        "reschedule-policies": [placement["Reschedule"]] if placement.get("Reschedule") else [],
+        CONSTRAINTS: constraints,
+        AFFINITIES: placement.get("Affinities"),
+        _RESCHEDULE: [placement["Reschedule"]] if placement.get("Reschedule") else [],
     }
     # As the managers keep what stands in the environment of `docker run`.
-    asked = {f"com.docker.swarm.{key}": json.dumps(one) for key, one in asked.items() if one}
+    asked = {key: json.dumps(one) for key, one in asked.items() if one}
     own = {SERVICE: name, SPEC: json.dumps(_without_values(spec), sort_keys=True)}
     return {**(spec["TaskTemplate"]["ContainerSpec"].get("Labels") or {}), **asked, **own}
 

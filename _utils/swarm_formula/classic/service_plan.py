@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from swarm_formula.classic import service_containers
+from swarm_formula.classic import probe, service_containers
 from swarm_formula.classic.kept_options import OWN_NETWORKS
-from swarm_formula.classic.service_rollout import PROBE, Seat
+from swarm_formula.classic.service_rollout import Seat
 from swarm_formula.core import faults, shapes
 from swarm_formula.core.faults import Fault
 from swarm_formula.docker import compose_labels, engine_api, reconcile
@@ -20,7 +20,7 @@ from swarm_formula.spec import option_table, service_spec
 
 MONITOR, DELAY = "update_config.monitor", "update_config.delay"
 _SETTLED = {MONITOR: "5s", DELAY: "0s"}
-_NUMBERED = re.compile(rf"(.+)\.([1-9][0-9]*)(?:{REPLACED}|{PROBE})?")
+_NUMBERED = re.compile(rf"(.+)\.([1-9][0-9]*)(?:{REPLACED}|{probe.SUFFIX})?")
 STATE, COUNT = "state", "replicas"
 
 
@@ -136,11 +136,11 @@ def plan(client: Any, name: str, wanted: dict[str, Any], listed: dict[str, Liste
     if down:
         return Plan(name, wanted, [], [], lost(down, listed), {})
     there = existing(client, mine)
-    numbers = sorted({mine[one] for one in there if not one.endswith(PROBE)})
+    numbers = sorted({mine[one] for one in there if not one.endswith(probe.SUFFIX)})
     count = wanted.get(COUNT)
     due = list(range(1, count + 1)) if count is not None else numbers or [1]
     surplus = [f"{name}.{one}" for one in numbers if one not in due]
-    probes = [one for one in there if one.endswith(PROBE)]
+    probes = [one for one in there if one.endswith(probe.SUFFIX)]
     seats = _seats(name, wanted, due, there)
     changes = _changes(seats, surplus, wanted)
     if probes:

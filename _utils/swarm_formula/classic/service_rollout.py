@@ -8,7 +8,7 @@ manager places the new one and the node pulls its image, and is put back if the 
 import time
 from typing import Any, NamedTuple
 
-from swarm_formula.classic import service_containers, watch
+from swarm_formula.classic import probe, service_containers, watch
 from swarm_formula.classic.watch import Patience
 from swarm_formula.core import errors
 from swarm_formula.docker import container_actions, engine_api
@@ -22,7 +22,6 @@ _UNPLACED = (
     "No healthy node",
     "No node with enough open slots",
 )
-PROBE = "-probe"
 _PAUSE = 2
 _LOST = {"dead", "removing"}
 
@@ -106,7 +105,8 @@ def _make(rollout: Rollout, spec: dict[str, Any]) -> container_actions.Make:
     body = service_containers.body(rollout.service, spec)
 
     def make(client: Any, name: str) -> str:
-        new = _post(client, name, service_containers.numbered(body.create, name))
+        what = _title(name, body.create)
+        new = _post(client, name, service_containers.numbered(body.create, name), what)
         with container_actions.undo(name, lambda: container_actions.delete(client, new)):
             for network in body.more:
                 names = service_containers.aliases(rollout.service, network)
@@ -117,9 +117,14 @@ def _make(rollout: Rollout, spec: dict[str, Any]) -> container_actions.Make:
     return make
 
 
-def _post(client: Any, name: str, body: dict[str, Any]) -> str:
+def _title(name: str, body: dict[str, Any]) -> str:
+    memory = body["HostConfig"].get("Memory")
+    more = f", {memory >> 20} MiB of memory" if memory else ""
+    return f"container {name}, image {body['Image']}{more}"
+
+
+def _post(client: Any, name: str, body: dict[str, Any], what: str) -> str:
     path = f"/containers/create?name={name}"
-    what = f"container {name}, image {body['Image']}"
     limit = f"gave up after {client.timeout:g} s (timeout): its node may still be pulling the image"
     with engine_api.translated(what), engine_api.patience(f"{what}: {limit}"):
         # The node that pulls the image gets the login from the manager.
@@ -170,28 +175,34 @@ def _replace(rollout: Rollout, seat: Seat, kept: dict[str, Any]) -> None:
     try:
         container_actions.recreate(client, seat.name, make, old, trial)
     except errors.ApiError as err:
-        if not (_is_unplaced(err) and _is_in_the_way(rollout, seat, kept)):
+        if not _is_unplaced(err):
             raise
+        if why := _why_not_without(rollout, seat, kept):
+            raise errors.ApiError(f"{err}{why}") from err
         _swap(rollout, seat, old)
 
 
-def _is_in_the_way(rollout: Rollout, seat: Seat, kept: dict[str, Any]) -> bool:
+def _why_not_without(rollout: Rollout, seat: Seat, kept: dict[str, Any]) -> str:
     """
-    Check whether a container can be placed but for the old one, which the managers count even when
-    it is stopped: its ports, its memory, and affinities that keep two apart.
+    Return why a container could not be placed even without the old one, empty if it could.
+
+    The managers count the ports, the memory and the labels of the old one even when it is stopped.
     """
-    client = rollout.client
-    if not service_containers.spec_of(kept):
-        return False
-    body = service_containers.undemanding(
-        service_containers.body(rollout.service, seat.spec).create
-    )
+    client, name = rollout.client, seat.name + probe.SUFFIX
+    node = (kept.get("Node") or {}).get("Name")
+    if not (node and service_containers.spec_of(kept)):
+        return "; the old container is not removed: it could not be created again"
+    create = service_containers.body(rollout.service, seat.spec).create
+    trial = probe.request(create, kept, client.containers(all=True))
     try:
-        _post(client, seat.name + PROBE, body)
-    except errors.ApiError:
-        return False
-    container_actions.delete(client, seat.name + PROBE)
-    return True
+        new = _post(client, name, trial, _title(seat.name, create))
+        try:
+            _refuse_dropped(seat.name, trial, client.inspect_container(new))
+        finally:
+            container_actions.delete(client, new)
+    except errors.ApiError as err:
+        return f"; nor without the old container on {node}: {err}"
+    return ""
 
 
 def _swap(rollout: Rollout, seat: Seat, old: dict[str, Any]) -> None:

@@ -207,6 +207,84 @@ def test_bad_image_stops_no_container_whose_port_is_in_the_way(swarm):
     assert [(one.id, one.since) for one in swarm.boxes] == before
 
 
+ON_EACH = {"image": "a", "replicas": 3, "affinities": ["swarm-formula.service!=web"]}
+LIMITED = {**ON_EACH, "limits": {"memory": "600m"}}
+TOO_MUCH = {"limits": {"memory": "4096g"}}
+WITH_PORT = {**ON_EACH, "ports": PORT}
+
+
+@pytest.mark.parametrize(
+    ("web", "change", "why"),
+    [
+        (ON_EACH, TOO_MUCH, "4194304 MiB of memory: Docker says: no resources available"),
+        (LIMITED, TOO_MUCH, "4194304 MiB of memory: Docker says: no resources available"),
+        (LIMITED, {"limits": {"memory": "900m"}}, "nor without the old container on m"),
+        (WITH_PORT, {"limits": {"cpus": 3}}, "Range of CPUs is from 0.01 to 2.00"),
+        (WITH_PORT, {"ports": [{**PORT[0], "published": 81}]}, "[port 81 (Bridge mode)]"),
+        (WITH_PORT, {"affinities": ["swarm-formula.service!=db"]}, "service!=db (soft=false)"),
+        (WITH_PORT, {"affinities": ["container!=db.*"]}, "container!=db.* (soft=false)"),
+    ],
+    ids=["memory", "more-memory", "memory-of-others", "cpus", "port", "label", "name"],
+)
+def test_what_no_node_has_even_without_the_old_container_stops_none(swarm, web, change, why):
+    """Found by review: the old container went for memory that no node has, and was made anew."""
+    apply(
+        swarm,
+        web=web,
+        db={
+            "image": "a",
+            "replicas": 3,
+            "affinities": ["swarm-formula.service!=db"],
+            "limits": {"memory": "200m"},
+            "ports": [{"published": 81, "target": 81, "mode": "host"}],
+        },
+    )
+    before = [(one.id, one.since, one.name) for one in swarm.boxes]
+    error = refused(swarm, web={**web, **change})
+    assert why in str(error)
+    assert "Its containers are as they were" in str(error)
+    assert [(one.id, one.since, one.name) for one in swarm.boxes] == before
+    assert apply(swarm, web=web) == {}
+
+
+def test_memory_of_a_node_that_a_container_may_not_have_does_not_count(swarm):
+    swarm.memory["m1"] = 4 << 30
+    web = {"image": "a", "constraints": ["node.hostname!=m1"], "ports": PORT, "replicas": 2}
+    apply(swarm, web=web)
+    before = [(one.id, one.since) for one in swarm.boxes]
+    error = refused(swarm, web={**web, "limits": {"memory": "2g"}})
+    assert "nor without the old container on m" in str(error)
+    assert [(one.id, one.since) for one in swarm.boxes] == before
+
+
+def test_memory_of_the_old_container_is_in_the_way_of_the_new_one(swarm):
+    web = {"image": "a", "replicas": 3, "limits": {"memory": "600m"}}
+    apply(swarm, web=web)
+    for memory in ("601m", "900m", "700m"):
+        apply(swarm, web={**web, "limits": {"memory": memory}})
+        assert {one.engine for one in swarm.boxes} == {"m1", "m2", "m3"}
+    apply(swarm, web={**web, "limits": {"memory": "700m"}, "image": "b"})
+    assert set(swarm.there().values()) == {("b", "running")}
+
+
+def test_label_of_the_old_container_is_in_the_way_of_the_new_one(swarm):
+    apply(swarm, web=ON_EACH)
+    apply(swarm, web={**ON_EACH, "image": "b"})
+    assert {(one.engine, one.image) for one in swarm.boxes} == {
+        (node, "b") for node in ("m1", "m2", "m3")
+    }
+
+
+def test_option_that_an_engine_does_not_keep_stops_no_container_whose_port_is_in_the_way(swarm):
+    web = {"image": "a", "replicas": 3, "ports": PORT}
+    apply(swarm, web=web)
+    before = [(one.id, one.since, one.name) for one in swarm.boxes]
+    swarm.drops = {"PidsLimit"}
+    error = refused(swarm, web={**web, "limits": {"pids": 50}})
+    assert "Docker has not kept PidsLimit" in str(error)
+    assert [(one.id, one.since, one.name) for one in swarm.boxes] == before, "no trial container"
+
+
 def test_container_of_another_name_or_owner_is_never_touched(swarm):
     swarm.run("web.1", "mine")
     error = refused(swarm, errors.SettingsError, web={"image": "a"}, db={"image": "a"})
