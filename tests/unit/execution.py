@@ -3,8 +3,10 @@ Stand-ins for ``__salt__``: mocks with the signatures of the real execution func
 """
 
 import contextlib
+import functools
 import importlib
 import time
+from collections import UserDict
 from types import SimpleNamespace
 from unittest.mock import create_autospec
 
@@ -71,13 +73,26 @@ def mocked(*names, **returns):
         **dict.fromkeys(names),
         **{key.replace("__", ".", 1): one for key, one in returns.items()},
     }
-    salt = {}
-    for name, value in wanted.items():
-        salt[name] = create_autospec(real(name))
-        raised = isinstance(value, Exception)
-        salt[name].return_value = None if raised or callable(value) else value
-        salt[name].side_effect = value if raised or callable(value) else None
-    return salt
+    return _Functions(
+        {name: functools.partial(_mock, real(name), one) for name, one in wanted.items()}
+    )
+
+
+class _Functions(UserDict):
+    """Mocks that are made when they are first asked for: to make one takes milliseconds."""
+
+    def __getitem__(self, name):
+        value = super().__getitem__(name)
+        if isinstance(value, functools.partial) and value.func is _mock:
+            value = self[name] = value()
+        return value
+
+
+def _mock(function, value):
+    mock = create_autospec(function)
+    given = isinstance(value, Exception) or callable(value)
+    mock.return_value, mock.side_effect = (None, value) if given else (value, None)
+    return mock
 
 
 def tried(changes, act=None):

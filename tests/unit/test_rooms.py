@@ -9,6 +9,8 @@ import pytest
 
 from tests.conftest import REPO_ROOT
 
+pytestmark = pytest.mark.once
+
 UTILS = REPO_ROOT / "_utils"
 # From the ground up. A room may import what is in the rooms that it names, and in itself.
 ROOMS = {

@@ -8,6 +8,8 @@ import pytest
 
 from tests.conftest import REPO_ROOT
 
+pytestmark = pytest.mark.once
+
 FOLDERS = ("_engines", "_modules", "_runners", "_states", "_utils", "lab")
 LIBRARY = "_utils/swarm_formula"
 # Lines of a file; lines of a function below its signature and docstring.

@@ -19,6 +19,8 @@ from swarm_formula.core import errors
 from swarm_formula.spec import service_options, service_spec
 from tests.unit.stacks.record import ENVIRONMENT
 
+pytestmark = pytest.mark.once
+
 FOLDER = Path(__file__).parents[1] / "stacks"
 FILES = sorted(path.stem for path in FOLDER.glob("*.yml"))
 RECORDED = sorted(path.stem for path in FOLDER.glob("*.json"))

@@ -10,6 +10,8 @@ from swarm_formula.service import api, rollout, unplaced
 from swarm_formula.service import apply as service_apply
 from tests.unit.service_api import Manager, failed, options
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def manager(monkeypatch):

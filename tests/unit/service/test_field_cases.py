@@ -12,6 +12,8 @@ from swarm_formula.service import apply as service_apply
 from swarm_formula.service import content_options, secrets_configs
 from tests.unit.service_api import Manager, options
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def manager(monkeypatch):

@@ -25,6 +25,8 @@ from tests.unit.pillars import settings_of
 from tests.unit.service_api import Manager
 from tests.unit.spec.test_service_spec import NAMES, NETWORKS, parsed, services, twice
 
+pytestmark = pytest.mark.once
+
 # Each example is several services, or a whole cluster: a part of the profile's examples is enough.
 some_of = settings(max_examples=settings.default.max_examples // 4)
 DIGEST = "sha256:" + "7" * 64

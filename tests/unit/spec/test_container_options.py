@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from swarm_formula.core import errors
 from swarm_formula.spec import container_options
 
+pytestmark = pytest.mark.once
+
 SPEC = {
     "image": "swarm:1.2.9",
     "command": ["manage", "consul://m1:8500"],

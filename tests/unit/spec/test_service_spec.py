@@ -19,6 +19,8 @@ from swarm_formula.spec import (
 )
 from tests.unit.spec_api import kept
 
+pytestmark = pytest.mark.once
+
 NAMES = {"secrets": {"password-1": "id-s", "key": "id-k"}, "configs": {"site-1": "id-c"}}
 NETWORKS = {"id-backend": "backend", "id-front": "front"}
 

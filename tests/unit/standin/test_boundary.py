@@ -5,6 +5,10 @@ The stand-in of Swarm 1.2.9 is a place of its own: two doors, and no circle of i
 import ast
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[3]
 PLACE = ROOT / "lab/standin"
 DOORS = {"lab.standin.build", "lab.standin.outside"}

@@ -6,6 +6,8 @@ from lab.standin import __main__ as program
 from lab.standin import flags
 from lab.standin.golang import format_duration, is_host_port, parse_duration
 
+pytestmark = pytest.mark.once
+
 
 def parse(*argv, table=flags.MANAGE, env=None):
     return flags.parse(table, list(argv), env or {"NONE": ""})

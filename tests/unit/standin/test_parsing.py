@@ -12,6 +12,8 @@ from lab.standin.engine import spec_labels
 from lab.standin.store import StoreError
 from lab.standin.wire import EngineError
 
+pytestmark = pytest.mark.once
+
 
 def backend(url, *options):
     return discovery.create(url, 60, discovery.parse_options(list(options)))

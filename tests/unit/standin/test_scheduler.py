@@ -9,6 +9,8 @@ from lab.standin.expr import ExpressionError, parse
 from lab.standin.filters import FILTERS, Node, NoNodeError
 from lab.standin.scheduler import Scheduler
 
+pytestmark = pytest.mark.once
+
 
 class Container:
     """What filters ask of a container."""
