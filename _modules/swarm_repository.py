@@ -79,6 +79,14 @@ def _wanted(settings):
     return {files.key: _key(settings["engine"]["repository"], settings["id"]), **texts}
 
 
+def _copy(settings):
+    """Return the copy of a repository that the file server has."""
+    from swarm_formula.package import copied
+
+    indexes = _files().indexes(settings, __grains__)
+    return copied.Copy(__salt__, settings["engine"]["repository"], indexes, settings["id"])
+
+
 def _foreign(settings):
     """
     Return the files of other tools with a source for the same archive; raise an error if the
@@ -178,11 +186,13 @@ def apply(test=False):
     new = _wanted(settings)
     off = _foreign(settings)
     old = {path: host_files.read(path) for path in new}
-    changes = _report(old, new, off)
+    copy = _copy(settings)
+    copies = copy.changes()
+    changes = {**copies, **_report(old, new, off)}
     if changes and not test:
         files = _files()
         files.prepare(settings)
-        with _undone(old, off):
+        with copy.replaced() if copies else contextlib.nullcontext(), _undone(old, off):
             for path in off:
                 _switch_off(path)
             for path, text in new.items():
@@ -203,6 +213,8 @@ def remove(test=False):
 
         salt '*' swarm_repository.remove test=True
     """
+    from swarm_formula.package import copied
+
     paths = [path for path in reversed(_files().names) if path.exists()]
     old = {path: host_files.read(path) for path in paths}
     off = host_files.record(_NOTE).get("off", [])
@@ -211,5 +223,5 @@ def remove(test=False):
             host_files.write(path, None)
         _switch_on(off)
         host_files.note(_NOTE, {})
-    changes = _report(old, dict.fromkeys(paths), ())
+    changes = {**_report(old, dict.fromkeys(paths), ()), **copied.removed(test)}
     return {**changes, **{name: {"old": "switched off", "new": "in use"} for name in off}}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from swarm_formula.core import errors
 from swarm_formula.core.settings_types import Repository, Settings
-from swarm_formula.package import apt, apt_source, dpkg
+from swarm_formula.package import apt, apt_source, copied, dpkg
 
 _PATH = "swarm:engine:repository"
 
@@ -44,17 +44,19 @@ class Files(NamedTuple):
         pin = self.etc / "preferences.d/swarm-formula.pref"
         return {self.key: "key", pin: "pin", self.source: "source"}
 
+    def indexes(self, settings: Settings, grains: Mapping[str, str]) -> list[str]:
+        """Return the files of a repository that have the hashes of its others, the first first."""
+        suite = _suite(settings, grains)
+        folder = suite.removeprefix(".").lstrip("/") if suite.endswith("/") else f"dists/{suite}/"
+        return [f"{folder}InRelease", f"{folder}Release"]
+
     def texts(
         self, settings: Settings, grains: Mapping[str, str], packages: Collection[str]
     ) -> dict[Path, str]:
         """Return the text of each file but the key's."""
         repository: Repository = settings["engine"]["repository"]
-        suite = repository["suite"] or grains.get("oscodename")
-        if not suite:
-            raise errors.SettingsError(
-                f"{settings['id']} does not say which release it is: set {_PATH}:suite"
-            )
-        host = apt_source.Host(suite, grains["osarch"], str(self.key))
+        suite = _suite(settings, grains)
+        host = apt_source.Host(suite, grains["osarch"], str(self.key), copied.url(repository))
         _, pin, source = self.names
         return {
             pin: apt_source.preferences(repository["origin"], packages),
@@ -78,3 +80,12 @@ class Files(NamedTuple):
     def read(self) -> None:
         """Have apt read the repository; raise an error if it cannot."""
         apt.update(self.source)
+
+
+def _suite(settings: Settings, grains: Mapping[str, str]) -> str:
+    suite = settings["engine"]["repository"]["suite"] or grains.get("oscodename")
+    if not suite:
+        raise errors.SettingsError(
+            f"{settings['id']} does not say which release it is: set {_PATH}:suite"
+        )
+    return suite

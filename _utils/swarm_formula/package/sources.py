@@ -31,6 +31,9 @@ class Files(Protocol):
     def names(self) -> Mapping[Path, str]:
         """Return what each file is, for reports; the key first."""
 
+    def indexes(self, settings: Settings, grains: Mapping[str, str]) -> list[str]:
+        """Return the files of a repository that have the hashes of its others, the first first."""
+
     def texts(
         self, settings: Settings, grains: Mapping[str, str], packages: Collection[str]
     ) -> dict[Path, str]:
