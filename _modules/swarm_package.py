@@ -30,7 +30,7 @@ def planned():
 
         salt '*' swarm_package.planned
     """
-    return plan.planned(__salt__, _settings()["engine"])
+    return plan.planned(_minion(), _settings()["engine"])
 
 
 def install(test=False):

@@ -1,5 +1,5 @@
 """
-Tell apt of the repository that has the engine.
+Tell the package manager of the repository that has the engine.
 
 Not with Salt's own ``pkg.mod_repo``: Salt 3006 has it without apt's current format.
 """
@@ -13,10 +13,7 @@ from swarm_formula.daemon import package_set
 __virtualname__ = "swarm_repository"
 
 _APT = Path("/etc/apt")
-_SOURCE = "sources.list.d/swarm-formula.sources"
-_KEY = "keyrings/swarm-formula.asc"
-_PIN = "preferences.d/swarm-formula.pref"
-# apt ignores files with this ending, and does not mention them.
+# Package managers ignore files with this ending, and do not mention them.
 _OFF = ".swarm-formula.disabled"
 _PATH = "swarm:engine:repository"
 # The section of this host's record: the sources of others that are switched off.
@@ -25,6 +22,13 @@ _NOTE = "repository"
 
 def __virtual__():
     return __virtualname__
+
+
+def _files():
+    """Return the files of this host's package manager."""
+    from swarm_formula.package import sources
+
+    return sources.of(__grains__, _APT)
 
 
 def _fetched(key, host):
@@ -36,7 +40,7 @@ def _fetched(key, host):
     if text is None:
         raise errors.SwarmError(
             f"there is no file {key} ({_PATH}:key) for {host}: put the repository's public key"
-            " there, as https://download.docker.com/linux/debian/gpg is one. Nothing was changed"
+            f" there, as {_files().key_example} is one. Nothing was changed"
         )
     return text
 
@@ -68,23 +72,19 @@ def _key(repository, host):
 
 def _wanted(settings):
     """Return the files, ``{path: text}``, with the key first."""
-    from swarm_formula.package import apt_source
-
-    repository = settings["engine"]["repository"]
-    suite = repository["suite"] or __grains__.get("oscodename")
-    if not suite:
-        raise errors.SettingsError(
-            f"{settings['id']} does not say which release it is: set {_PATH}:suite"
-        )
-    key = _APT / _KEY
-    host = apt_source.Host(suite, __grains__["osarch"], str(key))
+    files = _files()
     engines = {"docker-ce", settings["engine"]["package"]}
     packages = {one for engine in engines for one in package_set.held(engine)}
-    return {
-        key: _key(repository, settings["id"]),
-        _APT / _PIN: apt_source.preferences(repository["origin"], packages),
-        _APT / _SOURCE: apt_source.stanza(repository, host),
-    }
+    texts = files.texts(settings, __grains__, packages)
+    return {files.key: _key(settings["engine"]["repository"], settings["id"]), **texts}
+
+
+def _copy(settings):
+    """Return the copy of a repository that the file server has."""
+    from swarm_formula.package import copied
+
+    indexes = _files().indexes(settings, __grains__)
+    return copied.Copy(__salt__, settings["engine"]["repository"], indexes, settings["id"])
 
 
 def _foreign(settings):
@@ -92,22 +92,16 @@ def _foreign(settings):
     Return the files of other tools with a source for the same archive; raise an error if the
     pillar does not let them be switched off.
     """
-    from swarm_formula.package import apt_source
-
+    files, found = _files(), []
     repository, host = settings["engine"]["repository"], settings["id"]
-    files = [_APT / "sources.list", *sorted((_APT / "sources.list.d").glob("*.*"))]
-    found = []
-    for path in files:
-        if path.suffix not in {".list", ".sources"} or path == _APT / _SOURCE:
-            continue
-        uris = apt_source.uris(path.name, host_files.read(path) or "")
-        ours = [apt_source.same(uri, repository["url"]) for uri in uris]
+    for path in files.others():
+        ours = files.of_archive(path, host_files.read(path) or "", repository["url"])
         if not any(ours):
             continue
         if not repository["take_over"]:
             raise errors.SwarmError(
                 f"{host} has a source for {repository['url']} already, {path}: with a second one,"
-                " apt reads neither if their keys differ. Nothing was changed. Leave out"
+                f" {files.second}. Nothing was changed. Leave out"
                 f" {_PATH}:url to use that one; or set {_PATH}:take_over to true, to have it"
                 " switched off until swarm.clean"
             )
@@ -123,14 +117,13 @@ def _foreign(settings):
 
 def _report(old, new, off):
     """Return what changes, the key by its fingerprint."""
-    names = {_APT / _KEY: "key", _APT / _PIN: "pin", _APT / _SOURCE: "source"}
-    changes = {}
+    files, changes = _files(), {}
     for path in new:
         if old[path] != new[path]:
             pair = (old[path], new[path])
-            if path == _APT / _KEY:
+            if path == files.key:
                 pair = map(_told, pair)
-            changes[names[path]] = dict(zip(("old", "new"), pair, strict=True))
+            changes[files.names[path]] = dict(zip(("old", "new"), pair, strict=True))
     return {**changes, **{str(path): {"old": "in use", "new": "switched off"} for path in off}}
 
 
@@ -175,10 +168,11 @@ def _undone(old, off):
 
 def apply(test=False):
     """
-    Ensure apt knows the repository in ``swarm:engine:repository``; return what changed.
+    Ensure the host knows the repository in ``swarm:engine:repository``; return what changed.
 
-    The key has to have the fingerprint in the pillar. If apt cannot read the repository, the files
-    are restored. If the pillar has no repository, that of the formula is removed.
+    The key has to have the fingerprint in the pillar. If the package manager cannot read the
+    repository, the files are restored. If the pillar has no repository, that of the formula is
+    removed.
 
     CLI Example:
 
@@ -186,29 +180,30 @@ def apply(test=False):
 
         salt '*' swarm_repository.apply test=True
     """
-    from swarm_formula.package import apt, dpkg
-
     settings = __salt__["swarm_settings.get"]()
     if not settings["engine"]["repository"]["url"]:
         return remove(test)
     new = _wanted(settings)
     off = _foreign(settings)
     old = {path: host_files.read(path) for path in new}
-    changes = _report(old, new, off)
+    copy = _copy(settings)
+    copies = copy.changes()
+    changes = {**copies, **_report(old, new, off)}
     if changes and not test:
-        dpkg.await_lock(settings["id"], settings["timeout"], downloads=True)
-        with _undone(old, off):
+        files = _files()
+        files.prepare(settings)
+        with copy.replaced() if copies else contextlib.nullcontext(), _undone(old, off):
             for path in off:
                 _switch_off(path)
             for path, text in new.items():
                 host_files.write(path, text)
-            apt.update(_APT / _SOURCE)
+            files.read()
     return changes
 
 
 def remove(test=False):
     """
-    Remove the formula's repository from apt; return what changed.
+    Remove the formula's repository; return what changed.
 
     A source that the formula has switched off for it is in use again.
 
@@ -218,7 +213,9 @@ def remove(test=False):
 
         salt '*' swarm_repository.remove test=True
     """
-    paths = [path for path in (_APT / _SOURCE, _APT / _PIN, _APT / _KEY) if path.exists()]
+    from swarm_formula.package import copied
+
+    paths = [path for path in reversed(_files().names) if path.exists()]
     old = {path: host_files.read(path) for path in paths}
     off = host_files.record(_NOTE).get("off", [])
     if not test:
@@ -226,5 +223,5 @@ def remove(test=False):
             host_files.write(path, None)
         _switch_on(off)
         host_files.note(_NOTE, {})
-    changes = _report(old, dict.fromkeys(paths), ())
+    changes = {**_report(old, dict.fromkeys(paths), ()), **copied.removed(test)}
     return {**changes, **{name: {"old": "switched off", "new": "in use"} for name in off}}

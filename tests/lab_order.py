@@ -56,6 +56,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
         "services",
         "stacks",
         "upgrade",
+        "offline",
     ),
 }
 

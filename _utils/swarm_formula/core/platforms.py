@@ -2,8 +2,8 @@
 Name the operating systems that the formula works on, one row for each family: nothing else asks for
 the operating system. Pure.
 
-A family without a row is refused before anything is changed. A new row needs a provider of packages
-like the room ``package``, which is apt's.
+A family without a row is refused before anything is changed. A new row needs a manager of packages
+(``package.manager``) and the files of its repositories (``package.sources``).
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,11 @@ class Platform(NamedTuple):
 
 # By Salt's grain ``os_family``.
 TABLE = {"Debian": Platform("apt", "Debian and Ubuntu")}
+
+
+def of(grains: Mapping[str, object]) -> Platform:
+    """Return the row of this host; Debian's if its family is not known, see ``refusal``."""
+    return TABLE.get(str(grains.get("os_family") or ""), TABLE["Debian"])
 
 
 def refusal(minion: str, grains: Mapping[str, object]) -> str | None:

@@ -5,12 +5,12 @@ https://manpages.debian.org/apt-get(8), ``--simulate`` and ``update``.
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
-from typing import NamedTuple
 
 from swarm_formula.core import errors
-from swarm_formula.package import dpkg
+from swarm_formula.package import dpkg, transaction
+from swarm_formula.package.transaction import Plan, Requests
 
 # Inst docker-ce [5:28.5.1] (5:28.5.2 Docker CE:bookworm [amd64])
 _INSTALLED = r"(?m)^Inst (\S+)(?: \[([^\]]*)\])? \((\S+)"
@@ -27,21 +27,14 @@ _OPTIONS = (
 )
 
 
-class Plan(NamedTuple):
-    """What an installation changes, with versions: ``{name: (old, new)}`` and ``{name: old}``."""
-
-    installed: dict[str, tuple[str | None, str]]
-    removed: dict[str, str]
+def words(requests: Requests) -> list[str]:
+    """Return packages as arguments of apt-get."""
+    return ["=".join(filter(None, one)) for one in transaction.pairs(requests)]
 
 
-def words(pkgs: Iterable[str | dict[str, str]]) -> list[str]:
-    """Return packages, as for ``pkg.install``, as arguments of apt-get."""
-    return [one if isinstance(one, str) else "=".join(next(iter(one.items()))) for one in pkgs]
-
-
-def simulate(pkgs: Iterable[str | dict[str, str]]) -> Plan:
+def simulate(requests: Requests) -> Plan:
     """Return what the installation of these packages would change; raise what apt objects to."""
-    asked = words(pkgs)
+    asked = words(requests)
     done = dpkg.run("apt-get", "--simulate", "--assume-yes", *_OPTIONS, "install", *asked)
     if done.returncode:
         raise errors.SwarmError(

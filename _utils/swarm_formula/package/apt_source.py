@@ -23,13 +23,14 @@ class Host(NamedTuple):
     suite: str
     architecture: str
     key: str  # path
+    url: str  # of the repository, as this host reaches it
 
 
 def stanza(repository: Repository, host: Host) -> str:
     """Return the file in apt's format deb822, which all releases that have the engine read."""
     fields = {
         "Types": "deb",
-        "URIs": repository["url"],
+        "URIs": host.url,
         "Suites": host.suite,
         # A suite that is a path has no components.
         "Components": "" if host.suite.endswith("/") else " ".join(repository["components"]),

@@ -3,17 +3,18 @@ Plan which packages are installed with the Docker Engine, by what the repositori
 """
 
 import fnmatch
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from swarm_formula.core import errors
-from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Engine
 from swarm_formula.daemon import package_set
-from swarm_formula.package import apt
+from swarm_formula.package import manager as managers
+from swarm_formula.package.manager import Manager
+from swarm_formula.package.transaction import Plan
+from swarm_formula.salt.execution import Minion
 
-# apt allows only one of these on a host. The Docker snap, with its own engine, can coexist.
+# Only one of these can be on a host. The Docker snap, with its own engine, can coexist.
 # Those that the formula knows all packages of can be replaced.
 _ENGINES = ("docker.io", "docker-ce", "docker-ee", "moby-engine", "podman-docker")
 _SNAP = Path("/snap/bin/docker")
@@ -35,64 +36,56 @@ def accepts(wanted: str | None, version: str) -> bool:
     return any(fnmatch.fnmatchcase(one, wanted or "*") for one in names)
 
 
-def candidate(salt: Salt, package: str, wanted: str | None) -> str:
+def candidate(manager: Manager, package: str, wanted: str | None) -> str:
     """Return the version that would be installed; refresh the package lists if there is none."""
-    unread = ""
+    unread: list[str] = []
     for refresh in (False, True):
         if refresh:
-            unread = _unread(salt["pkg.refresh_db"]())
-        found = [one for one in versions(salt, package) if accepts(wanted, one)]
+            unread = manager.refresh()
+        found = [one for one in manager.versions(package) if accepts(wanted, one)]
         if found:
-            return found[0] if wanted else salt["pkg.latest_version"](package, refresh=False)
+            return found[0] if wanted else manager.newest(package)
     text = f"version {wanted} of {package}" if wanted else package
-    raise errors.SwarmError(
-        f"no repository that apt has read has {text} (swarm:engine:package,"
-        f" swarm:engine:version){unread}"
-    )
-
-
-def _unread(refreshed: Mapping[str, Any] | None) -> str:
-    """Return which repositories apt could not read, from the result of ``pkg.refresh_db``."""
-    failed = sorted(name for name, read in (refreshed or {}).items() if read is False)
-    return (
-        f"; and apt could not read {', '.join(failed)}: 'apt-get update' on that host says why"
-        if failed
+    words = manager.words
+    why = (
+        f"; and {words.name} could not read {', '.join(unread)}: '{words.refresh}' on that host"
+        " says why"
+        if unread
         else ""
     )
+    raise errors.SwarmError(
+        f"no repository that {words.name} has read has {text} (swarm:engine:package,"
+        f" swarm:engine:version){why}"
+    )
 
 
-def versions(salt: Salt, package: str) -> list[str]:
-    """Return the versions of a package that the repositories have."""
-    found: list[str] = salt["pkg.list_repo_pkgs"](package).get(package, [])
-    return found
-
-
-def _companions(salt: Salt, package: str, new: bool) -> list[str]:
+def _companions(manager: Manager, package: str, new: bool) -> list[str]:
     """Return the packages that are absent and come with the engine, if a repository has them."""
     wanted = package_set.wanted(package, new)
-    absent = [one for one in wanted if not salt["pkg.version"](one)]
-    return [one for one in absent if versions(salt, one)]
+    absent = [one for one in wanted if not manager.version(one)]
+    return [one for one in absent if manager.versions(one)]
 
 
-def _shared(salt: Salt, package: str, candidate: str, companions: list[str]) -> list[str]:
+def _shared(manager: Manager, package: str, candidate: str, companions: list[str]) -> list[str]:
     """Return the packages that are here, or come, and get the version of the engine as well."""
     found = []
     for one in package_set.shared(package):
-        if not (one in companions or salt["pkg.version"](one)):
+        if not (one in companions or manager.version(one)):
             continue
-        if candidate in versions(salt, one):
+        if candidate in manager.versions(one):
             found.append(one)
         elif one in package_set.shared(package, strict=True):
             raise errors.SwarmError(
-                f"no repository that apt has read has version {candidate} of {one}, which belongs"
-                f" to {package} {candidate} (swarm:engine:version). Nothing was installed. Set a"
-                " version that is there of both: 'apt-cache madison' shows them"
+                f"no repository that {manager.words.name} has read has version {candidate} of"
+                f" {one}, which belongs to {package} {candidate} (swarm:engine:version). Nothing"
+                " was installed. Set a version that is there of both:"
+                f" '{manager.words.versions}' shows them"
             )
     return found
 
 
 def _pkgs(
-    salt: Salt, package: str, candidate: str, companions: list[str], others: list[str]
+    manager: Manager, package: str, candidate: str, companions: list[str], others: list[str]
 ) -> list[str | dict[str, str]]:
     """
     Return the packages of an installation, as for ``pkg.install``.
@@ -100,50 +93,50 @@ def _pkgs(
     others
         Engines whose place this one takes.
     """
-    shared = _shared(salt, package, candidate, companions)
+    shared = _shared(manager, package, candidate, companions)
     rest = [one for one in companions if one not in shared]
-    # apt-get removes the packages whose name ends in a minus.
+    # The packages whose name ends in a minus are removed.
     gone = [f"{one}-" for other in others for one in package_set.own(other)]
-    gone = [one for one in gone if salt["pkg.version"](one[:-1])]
+    gone = [one for one in gone if manager.version(one[:-1])]
     return [{package: candidate}, *({one: candidate} for one in shared), *rest, *gone]
 
 
 def installation(
-    salt: Salt, engine: Engine, candidate: str, have: str, others: list[str]
+    manager: Manager, engine: Engine, candidate: str, have: str, others: list[str]
 ) -> Installation:
     """
-    Return the installation; raise an error if apt would remove a package that is none of it.
+    Return the installation; raise an error if it would remove a package that is none of it.
 
     Packages that the engine works without are left out if they are the reason. A dependency of the
     engine that is installed may go: Debian's next release has another ``tini``.
     """
     package = engine["package"]
-    companions = _companions(salt, package, not have)
+    companions = _companions(manager, package, not have)
     required = [one for one in companions if one not in package_set.optional(package)]
     allowed = set().union(*map(package_set.names, (package, *others)))
     for chosen in (companions, required):
-        pkgs = _pkgs(salt, package, candidate, chosen, others)
-        plan = apt.simulate(pkgs)
-        foreign = sorted(_foreign(salt, plan, allowed))
+        pkgs = _pkgs(manager, package, candidate, chosen, others)
+        plan = manager.simulate(pkgs)
+        foreign = sorted(_foreign(manager, plan, allowed))
         if not foreign:
             return Installation(candidate, pkgs, chosen, others, report(package, plan))
     raise errors.SwarmError(
-        f"with {package} {candidate}, apt would remove {', '.join(foreign)} from this host"
-        " (swarm:engine:package, swarm:engine:version). Nothing was installed. Remove these by hand"
-        " first, if nobody needs them; or set another version"
+        f"with {package} {candidate}, {manager.words.name} would remove {', '.join(foreign)} from"
+        " this host (swarm:engine:package, swarm:engine:version). Nothing was installed. Remove"
+        " these by hand first, if nobody needs them; or set another version"
     )
 
 
-def _foreign(salt: Salt, plan: apt.Plan, own: set[str]) -> set[str]:
+def _foreign(manager: Manager, plan: Plan, own: set[str]) -> set[str]:
     """Return the packages that would be removed and are not the engines'."""
     foreign = set(plan.removed) - own
     if not foreign:
         return foreign
-    here = [one for one in sorted(own) if salt["pkg.version"](one)]
-    return foreign - apt.brought_by(here)
+    here = [one for one in sorted(own) if manager.version(one)]
+    return foreign - manager.brought_by(here)
 
 
-def report(package: str, plan: apt.Plan) -> dict[str, Any]:
+def report(package: str, plan: Plan) -> dict[str, Any]:
     """Return what changes of the engine's packages, and what is removed."""
     names = package_set.names(package)
     new = {
@@ -154,19 +147,19 @@ def report(package: str, plan: apt.Plan) -> dict[str, Any]:
     return {**new, **{name: {"old": old, "new": None} for name, old in plan.removed.items()}}
 
 
-def astray(salt: Salt, engine: Engine, have: str) -> list[dict[str, str]]:
+def astray(manager: Manager, engine: Engine, have: str) -> list[dict[str, str]]:
     """Return the packages that share the engine's version and have another one, with its own."""
     package = engine["package"]
     names = package_set.shared(package, strict=True) if engine["version"] else []
-    here = {one: salt["pkg.version"](one) for one in names}
+    here = {one: manager.version(one) for one in names}
     others = [one for one, version in here.items() if version and version != have]
-    return [{one: have} for one in others if have in versions(salt, one)]
+    return [{one: have} for one in others if have in manager.versions(one)]
 
 
-def replaced(salt: Salt, engine: Engine) -> list[str]:
+def replaced(manager: Manager, engine: Engine) -> list[str]:
     """Return the engines whose place this one takes; raise an error if the pillar forbids it."""
     package = engine["package"]
-    found = [one for one in _ENGINES if one != package and salt["pkg.version"](one)]
+    found = [one for one in _ENGINES if one != package and manager.version(one)]
     known = {package, *found} <= set(package_set.ENGINES)
     if known and engine["replace"] and not _SNAP.exists():
         return found
@@ -188,24 +181,25 @@ def replaced(salt: Salt, engine: Engine) -> list[str]:
     )
 
 
-def awaits_repository(salt: Salt, engine: Engine) -> bool:
+def awaits_repository(minion: Minion, manager: Manager, engine: Engine) -> bool:
     """
     Return whether a dry run cannot know the version, because the repository is not there yet.
 
-    Apt reads it when ``swarm_repository.apply`` adds it.
+    It is read when ``swarm_repository.apply`` adds it.
     """
     if not engine["repository"]["url"]:
         return False
-    if any(accepts(engine["version"], one) for one in versions(salt, engine["package"])):
+    if any(accepts(engine["version"], one) for one in manager.versions(engine["package"])):
         return False
-    return bool(salt["swarm_repository.apply"](test=True))
+    return bool(minion.salt["swarm_repository.apply"](test=True))
 
 
-def planned(salt: Salt, engine: Engine) -> str:
+def planned(minion: Minion, engine: Engine) -> str:
     """Return the version that would be installed, ``""`` if the present version stays."""
-    have = salt["pkg.version"](engine["package"])
+    manager = managers.of(minion)
+    have = manager.version(engine["package"])
     if have and accepts(engine["version"], have):
         return ""
-    if awaits_repository(salt, engine):
+    if awaits_repository(minion, manager, engine):
         return ""
-    return candidate(salt, engine["package"], engine["version"])
+    return candidate(manager, engine["package"], engine["version"])

@@ -6,12 +6,11 @@ import contextlib
 from collections.abc import Iterable, Iterator
 
 from swarm_formula.core import errors, host_files
-from swarm_formula.core.salt_types import Salt
-from swarm_formula.package import dpkg
+from swarm_formula.package.manager import Manager
 
 
 @contextlib.contextmanager
-def begun(salt: Salt, package: str, companions: Iterable[str]) -> Iterator[None]:
+def begun(manager: Manager, package: str, companions: Iterable[str]) -> Iterator[None]:
     """
     Note the packages that are here before an installation, for a run that is killed in it.
 
@@ -19,23 +18,23 @@ def begun(salt: Salt, package: str, companions: Iterable[str]) -> Iterator[None]
     half.
     """
     noted = host_files.record("engine")
-    before = noted.get("before") or sorted(salt["pkg.list_pkgs"]())
+    before = noted.get("before") or sorted(manager.installed())
     companions = sorted({*noted.get("companions", []), *companions})
     started = {"package": package, "companions": companions, "before": before}
     host_files.note("engine", {**noted, **started})
     try:
         yield
     except Exception:
-        if sorted(salt["pkg.list_pkgs"]()) == before and not dpkg.interrupted():
+        if sorted(manager.installed()) == before and not manager.interrupted():
             host_files.note("engine", noted)
         raise
-    end(salt)
+    end(manager)
 
 
-def end(salt: Salt) -> None:
+def end(manager: Manager) -> None:
     """Note which packages the installation that was begun has brought."""
     noted = host_files.record("engine")
-    now = set(salt["pkg.list_pkgs"]())
+    now = set(manager.installed())
     companions = sorted(now & set(noted["companions"]))
     earlier = now & set(noted.get("brought", []))
     brought = sorted(earlier | now - set(noted.pop("before")))
@@ -47,30 +46,31 @@ def is_begun() -> bool:
     return bool(host_files.record("engine").get("before"))
 
 
-def finish() -> None:
+def finish(manager: Manager) -> None:
     """
     Finish the packages of an installation that was begun.
 
     For Salt, a package that is unpacked by half is installed.
     """
-    if error := dpkg.finish():
+    words = manager.words
+    if error := manager.finish():
         raise errors.SwarmError(
-            f"an installation of the engine was interrupted, and apt cannot finish it: {error}."
-            " If apt reaches no repository, mend that; 'apt-get --fix-broken install' on that host"
-            " shows the error. Then apply, or clean, again"
+            f"an installation of the engine was interrupted, and {words.name} cannot finish it:"
+            f" {error}. If {words.name} reaches no repository, mend that; '{words.mend}' on that"
+            " host shows the error. Then apply, or clean, again"
         )
 
 
-def refuse_interrupted() -> None:
+def refuse_interrupted(manager: Manager) -> None:
     """
     Raise an error if dpkg was killed in the work of another program.
 
     Its packages are not configured from here: that might start a daemon on this host.
     """
-    if dpkg.interrupted():
+    if manager.interrupted():
         raise errors.SwarmError(
             "dpkg was interrupted on this host, and until its work is finished apt installs"
-            f" nothing. Unfinished: {', '.join(dpkg.unfinished()) or 'no package'}. Nothing"
+            f" nothing. Unfinished: {', '.join(manager.unfinished()) or 'no package'}. Nothing"
             " was installed. Run 'dpkg --configure -a' on that host, if these packages are wanted;"
             " then apply again"
         )

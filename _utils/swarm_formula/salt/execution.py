@@ -22,6 +22,12 @@ class Minion(NamedTuple):
         """Return whether this minion has no master."""
         return self.opts.get("file_client") == "local"
 
+    @property
+    def grains(self) -> Mapping[str, Any]:
+        """Return the facts about this host."""
+        grains: Mapping[str, Any] = self.opts.get("grains") or {}
+        return grains
+
     def settings(self) -> Settings:
         """Return the settings by the pillar of the last refresh, or by the current one."""
         settings: Settings = self.salt["swarm_settings.get"]()

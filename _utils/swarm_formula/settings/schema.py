@@ -134,7 +134,7 @@ SCHEMA: Fields = {
         ),
         "repository": {
             "url": Field(
-                checks.optional(checks.apt_url), None, "apt repository of the engine; unset: none"
+                checks.optional(checks.apt_url), None, "repository of the engine; unset: none"
             ),
             "key": Field(
                 checks.optional(checks.public_key), None, "its public key, or the place of it"

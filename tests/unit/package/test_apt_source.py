@@ -3,8 +3,8 @@ import pytest
 from swarm_formula.package import apt_source
 from swarm_formula.settings import schema
 
-HOST = apt_source.Host("bookworm", "amd64", "/etc/apt/keyrings/swarm-formula.asc")
 DOCKER = "https://download.docker.com/linux/debian"
+HOST = apt_source.Host("bookworm", "amd64", "/etc/apt/keyrings/swarm-formula.asc", DOCKER)
 DEFAULTS = {key: field.default for key, field in schema.SCHEMA["engine"]["repository"].items()}
 
 

@@ -14,7 +14,7 @@ import salt.loader
 from _modules import swarm_package, swarm_repository
 from swarm_formula.core import errors, host_files
 from swarm_formula.daemon import dockerd, package_set
-from swarm_formula.package import dpkg, traces
+from swarm_formula.package import apt, copied, dpkg, traces
 from tests.unit import apt_root
 from tests.unit.pillars import VALID, settings_of
 
@@ -67,9 +67,17 @@ def root(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def functions():
+def file_root(tmp_path_factory):
+    """Return the folder that Salt's file server serves."""
+    return tmp_path_factory.mktemp("file_root")
+
+
+@pytest.fixture(scope="module")
+def functions(file_root, tmp_path_factory):
     """Return Salt's own execution functions, loaded once: that takes long."""
     opts = salt.config.minion_config(None)
+    opts.update({"file_roots": {"base": [str(file_root)]}, "fileserver_list_cache_time": 0})
+    opts["cachedir"] = str(tmp_path_factory.mktemp("cache"))
     grains = {"os": "Debian", "os_family": "Debian", "osarch": apt_root.architecture()}
     opts.update({"file_client": "local", "grains": grains, "systemd.scope": False})
     context = {}
@@ -98,6 +106,9 @@ def apply(monkeypatch, functions, root):
             "config.get": lambda _: f"unix://{root.path}/docker.sock",
         }
         own |= {f"pkg.{one}": loaded[f"pkg.{one}"] for one in PKG}
+        own |= {
+            f"cp.{one}": loaded[f"cp.{one}"] for one in ("get_file", "hash_file", "list_master")
+        }
         own["swarm_repository.apply"] = swarm_repository.apply
         own |= instead
         for module in (swarm_package, swarm_repository):
@@ -459,6 +470,169 @@ def test_bare_host_gets_dockers_engine_from_a_repository_of_pillar(debian, apply
     assert files(debian) == before
     assert candidate(debian, "docker-ce") in {"", "(none)"}
     assert apply("unknown", **wanted) == {}
+
+
+@pytest.fixture
+def served(file_root, archive, tmp_path, wanted, monkeypatch):
+    """Return a pillar with a repository of the file server, and the folder of that."""
+    folder, mine = file_root / "docker", tmp_path / "lib/repository"
+    shutil.copytree(archive, folder)
+    monkeypatch.setattr(copied, "FOLDER", mine)
+    yield with_repository(wanted, url="salt://docker"), folder, mine
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def tree(folder):
+    """Return what is in a folder, ``{path: content}``."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_bare_host_gets_dockers_engine_from_the_file_server(debian, apply, served):
+    pillar, folder, mine = served
+    before = files(debian)
+    new = {"old": None, "new": "salt://docker/"}
+    said = apply("known", test=True, **pillar)
+    assert said.pop(str(mine)) == new
+    assert [*said] == ["key", "pin", "source"]
+    assert apply(test=True, **pillar)["docker-ce"]["new"] == "the newest from salt://docker"
+    assert files(debian) == before
+    assert not mine.exists()
+
+    assert apply("known", **pillar)[str(mine)] == new
+    assert tree(mine) == tree(folder)
+    assert apply("known", **pillar) == apply("known", test=True, **pillar) == {}
+    assert promised(apply, debian, **pillar)["docker-ce"]["new"] == "5:29.1.0"
+
+    apply("remove", **pillar)
+    assert str(mine) in apply("unknown", test=True, **pillar)
+    assert sorted(apply("unknown", **pillar)) == sorted([str(mine), "key", "pin", "source"])
+    assert files(debian) == before
+    assert not [*mine.parent.glob("repository*")]
+
+
+@pytest.fixture
+def newer(archive, signer, tmp_path):
+    """Return a repository with another version of the engine."""
+    found = {**apt_root.DOCKER, **apt_root._ce("5:29.2.0", "1.7.27")}
+    return signer.archive(tmp_path / "another", found)
+
+
+def exchange(folder, newer):
+    shutil.rmtree(folder)
+    shutil.copytree(newer, folder)
+
+
+def spoil(folder):
+    """Change what is signed."""
+    (index,) = folder.rglob("InRelease")
+    index.write_text(index.read_text().replace("Origin", "Origami"))
+
+
+def test_another_repository_of_the_file_server_takes_the_place(debian, apply, served, newer):
+    pillar, folder, mine = served
+    apply("known", **pillar)
+    exchange(folder, newer)
+    said = {str(mine): {"old": "another", "new": "salt://docker/"}}
+    assert apply("known", test=True, **pillar) == apply("known", **pillar) == said
+    assert tree(mine) == tree(newer)
+    assert apply("known", **pillar) == {}
+    assert apply(**pillar)["docker-ce"]["new"] == "5:29.2.0"
+
+
+def test_package_that_comes_later_is_copied(debian, apply, served):
+    pillar, folder, mine = served
+    package = next(path for path in folder.rglob("docker-ce_*.deb"))
+    text = package.read_bytes()
+    package.unlink()
+    apply("known", **pillar)
+    assert apply("known", **pillar) == {}
+    package.write_bytes(text)
+    assert [*apply("known", **pillar)] == [str(mine)]
+    assert tree(mine) == tree(folder)
+
+
+def test_repository_that_apt_cannot_read_leaves_the_copy_of_before(debian, apply, served, newer):
+    pillar, folder, mine = served
+    apply("known", **pillar)
+    before = files(debian), tree(mine)
+    exchange(folder, newer)
+    spoil(folder)
+    with pytest.raises(errors.SwarmError, match="apt cannot read the repository"):
+        apply("known", **pillar)
+    assert (files(debian), tree(mine)) == before
+    exchange(folder, newer)
+    assert [*apply("known", **pillar)] == [str(mine)]
+
+
+def test_first_copy_that_apt_cannot_read_leaves_nothing(debian, apply, served):
+    pillar, folder, mine = served
+    before = files(debian)
+    spoil(folder)
+    with pytest.raises(errors.SwarmError, match="apt cannot read the repository"):
+        apply("known", **pillar)
+    assert files(debian) == before
+    assert not [*mine.parent.glob("repository*")]
+
+
+class Killed(BaseException):
+    """The end of a process."""
+
+
+def killed(*_):
+    raise Killed
+
+
+@pytest.mark.parametrize("when", ["while it copies", "before apt reads it"])
+def test_run_that_was_killed_is_finished_by_the_next(apply, served, newer, when, monkeypatch):
+    pillar, folder, mine = served
+    apply("known", **pillar)
+    exchange(folder, newer)
+    with monkeypatch.context() as patch:
+        if when == "while it copies":
+            apply.instead["cp.get_file"] = killed
+        else:
+            # Nothing is put back.
+            patch.setattr(copied, "_recover", lambda _: None)
+            patch.setattr(apt, "update", killed)
+        with pytest.raises(Killed):
+            apply("known", **pillar)
+        apply.instead.clear()
+    assert [*apply("known", test=True, **pillar)] == [str(mine)]
+    assert [*apply("known", **pillar)] == [str(mine)]
+    assert tree(mine) == tree(newer)
+    assert apply(**pillar)["docker-ce"]["new"] == "5:29.2.0"
+
+
+def test_folder_without_an_index_is_told(debian, apply, served):
+    pillar, folder, mine = served
+    before = files(debian)
+    for path in folder.rglob("*Release"):
+        path.unlink()
+    with pytest.raises(errors.SwarmError, match=r"salt://docker/ .* has no dists/bookworm/InRel"):
+        apply("known", **pillar)
+    assert files(debian) == before
+    assert not mine.exists()
+
+
+def test_file_that_does_not_arrive_changes_nothing(debian, apply, served, newer):
+    pillar, folder, mine = served
+    apply("known", **pillar)
+    before = tree(mine)
+    exchange(folder, newer)
+    apply.instead["cp.get_file"] = lambda *_: ""
+    with pytest.raises(errors.SwarmError, match=r"did not arrive on m1"):
+        apply("known", **pillar)
+    assert tree(mine) == before
+    apply.instead.clear()
+    assert [*apply("known", **pillar)] == [str(mine)]
+
+
+def test_copy_goes_when_pillar_has_another_url(debian, apply, served, wanted):
+    pillar, _, mine = served
+    apply("known", **pillar)
+    assert apply("known", **wanted)[str(mine)] == {"old": "present", "new": None}
+    assert not [*mine.parent.glob("repository*")]
 
 
 def test_repository_that_pillar_has_no_more_is_removed(debian, apply, wanted):
