@@ -2,6 +2,7 @@
 Resolve the addresses, roles and URLs of one node, from the pillar and the host's own data.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ from swarm_formula.core.settings_types import (
 
 # Addresses that no host has (RFC 5737, RFC 3849): the host would use its default route to them.
 _ELSEWHERE = ("198.51.100.1", "2001:db8::1")
+# What an engine makes for containers of its host: no other host reaches an address there.
+_BRIDGE = re.compile(r"docker0|docker_gwbridge|br-[0-9a-f]{12}")
 
 
 class _Ports(NamedTuple):
@@ -91,7 +94,8 @@ def _own_address(
     for target in [*filter(None, targets), *_ELSEWHERE]:
         if core_addresses.usable(found := minion.towards(target)):
             return found, []
-    every = [one for addresses in minion.interfaces.values() for one in addresses]
+    own = {name: ips for name, ips in minion.interfaces.items() if not _BRIDGE.fullmatch(name)}
+    every = [one for addresses in own.values() for one in addresses]
     found = next(filter(core_addresses.usable, every), None)
     if found or minion.local:
         return found or "127.0.0.1", []

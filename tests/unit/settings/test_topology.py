@@ -139,6 +139,20 @@ def test_name_that_cannot_be_resolved_is_none(monkeypatch, error):
         # no default route either
         ({"managers": ["m1"]}, M1._replace(towards=lambda _: None), "10.77.0.11"),
         ({"managers": ["m1"]}, M1._replace(towards=lambda _: "127.0.0.1"), "10.77.0.11"),
+        # nor one of the engine's bridges, which may come first
+        (
+            {"managers": ["m1"]},
+            M1._replace(
+                towards=lambda _: None,
+                interfaces={
+                    "docker0": ["172.17.0.1"],
+                    "docker_gwbridge": ["172.18.0.1"],
+                    "br-0123456789ab": ["172.19.0.1"],
+                    "br-lan": ["10.77.0.11"],
+                },
+            ),
+            "10.77.0.11",
+        ),
         ({}, M1._replace(local=True, interfaces={}, towards=lambda _: None), "127.0.0.1"),
     ],
     ids=[
@@ -150,6 +164,7 @@ def test_name_that_cannot_be_resolved_is_none(monkeypatch, error):
         "by default route",
         "by any interface",
         "never loopback",
+        "never a bridge of Docker",
         "masterless without network",
     ],
 )
