@@ -60,6 +60,11 @@ def _near(minion: Minion, swarm: dict[str, Any], settings: Settings) -> Known | 
     return found
 
 
+def forget_near(minion: Minion) -> None:
+    """Delete the cached mine data of a node at rest: the mine no longer has this node's."""
+    minion.context.pop("swarm_builtin.near", None)
+
+
 def _lists(minion: Minion, names: list[str]) -> dict[str, Any]:
     said: dict[str, Any]
     told, said, when = minion.context.get("swarm_builtin.lists", ([], {}, 0))

@@ -113,6 +113,7 @@ def withdraw(minion: Minion, swarm: dict[str, Any], settings: Settings, known: K
 
 def delete(minion: Minion) -> None:
     """Delete all data of this node from the mine."""
+    next_step.forget_near(minion)
     for name in (CLUSTER, NODE):
         minion.mine().forget(name)
 

@@ -96,7 +96,7 @@ def near(mine: salt_mine.Mine, settings: Settings, swarm: Mapping[str, Any]) -> 
     local = _read(mine, settings, [me])
     told = local.claims.get(me) == swarm.get("NodeID") and (not is_manager or me in local.records)
     others = [name for name in settings["managers"] if name != me]
-    found = _managers(mine, settings, swarm, others) if told else Known({}, {})
+    found = _managers(mine, settings, swarm, others) if told and others else Known({}, {})
     nodes = {one["node"] for one in found.records.values()}
     if not told or (others and not nodes & membership.remote_managers(swarm)):
         return None

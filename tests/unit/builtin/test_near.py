@@ -50,6 +50,25 @@ def test_node_at_rest_reads_no_record_but_its_own(reads, me):
     assert found == [([me], ["swarm_cluster", "swarm_node"]), (others, ["swarm_node"])]
 
 
+def test_only_manager_of_pillar_asks_for_nothing_of_other_managers(reads):
+    told = {**records("m1"), **claims("m1", "m4")}
+    api = ClusterApi("m1", [node("m1", "manager", leader=True), node("m4")])
+    _, found = reads("m1", api, told, managers=["m1"])
+    assert swarm_builtin.apply() == {}
+    assert found == [(["m1"], ["swarm_cluster", "swarm_node"])]
+
+
+def test_node_whose_data_were_deleted_publishes_them_again_in_the_same_process(reads):
+    """A minion without multiprocessing keeps what it has read."""
+    told = {**records(*MANAGERS), **claims(*MANAGERS, "m4")}
+    mine, _ = reads("m4", cluster("m4"), told)
+    swarm_builtin.apply()
+    swarm_builtin.forget(lose_cluster=True)
+    assert ("m4", "swarm_node") not in mine
+    swarm_builtin.apply()
+    assert mine["m4", "swarm_node"] == "id-m4"
+
+
 def test_leader_reads_no_record_to_learn_the_nodes_of_the_members(reads):
     _, found = reads("m1", cluster("m1"), {**records(*MANAGERS), **claims(*MANAGERS, "m4")})
     assert swarm_builtin.claims() == {one: f"id-{one}" for one in (*MANAGERS, "m4")}
