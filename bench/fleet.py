@@ -39,6 +39,9 @@ ME = "worker"
 LISTS = "swarm_leader.lists"
 # Seconds that a manager takes to answer.
 DELAY = 0.2
+LACKS = "the mine lacks what it was filled with"
+# What an engine reports of its cluster's managers.
+REMOTE = [{"NodeID": f"node-{one}"} for one in MANAGERS]
 # How the pillar names the nodes: by one glob, or each of them.
 GLOB, NAMED = "a glob", "their IDs"
 
@@ -64,16 +67,17 @@ def _config(size: int, named: str, folder: Path) -> dict:
 def _settings(size: int, named: str) -> dict:
     """Return what of the settings the requests depend on."""
     managers = dict.fromkeys(MANAGERS, "127.0.0.1")
-    return {"id": ME, "managers": managers, "servers": {}, "nodes": _nodes(size, named)}
+    found = {"id": ME, "managers": managers, "servers": {}, "nodes": _nodes(size, named)}
+    return {**found, "is_manager": False}
 
 
-def _publish(opts: dict, size: int, settings: dict) -> None:
-    """Fill the mine with what the members of a cluster publish."""
+def _publish(opts: dict, size: int, settings: dict, managers: tuple[str, ...]) -> None:
+    """Fill the mine with what the members of a cluster with these managers publish."""
     cache = salt.cache.factory(opts)
     allowed = {"allow_tgt": salt_mine.members(settings), "allow_tgt_type": salt_mine.TYPE}
     for name in [*map("m{}".format, range(size)), ME]:
         data: dict = {peers.NODE: f"node-{name}"}
-        if name in MANAGERS:
+        if name in managers:
             record = {"cluster": "c", "node": f"node-{name}", "address": "127.0.0.1:2377"}
             record |= {"members": allowed["allow_tgt"], "token": "SWMTKN"}
             data[peers.CLUSTER] = salt.utils.mine.wrap_acl_structure(record, **allowed)
@@ -155,13 +159,8 @@ class Applier:
     def worker(self) -> None:
         """Apply on a worker."""
         self._pillar()
-        remote = [{"NodeID": f"node-{one}"} for one in MANAGERS]
-        swarm = {"LocalNodeState": "active", "NodeID": f"node-{ME}", "RemoteManagers": remote}
-        minion = execution.Minion(self.minion.functions, self.minion.opts, {})
-        # In the states "this node has joined the cluster" and "this node is healthy".
-        for _ in range(2):
-            if set(next_step.own(minion, swarm, self.settings).records) != set(MANAGERS):
-                raise SystemExit("the mine lacks what it was filled with")
+        swarm = {"LocalNodeState": "active", "NodeID": f"node-{ME}", "RemoteManagers": REMOTE}
+        self._own(swarm, self.settings)
         publish = self.minion.functions["publish.publish"]
         answer = publish(MANAGERS[0], LISTS, "node", tgt_type="list", timeout=5)
         if answer != {MANAGERS[0]: "ready"}:
@@ -170,28 +169,42 @@ class Applier:
     def leader(self) -> None:
         """Apply on the leader, which looks at all nodes."""
         self._pillar()
-        # "joined" reads once more, for what no apply can change; then "nodes" and "healthy".
-        for _ in range(4):
-            if len(peers.known(self.mine, self.settings).claims) < len(MANAGERS):
-                raise SystemExit("the mine lacks what it was filled with")
+        managers = {**dict.fromkeys(MANAGERS[1:], "127.0.0.1"), ME: "127.0.0.1"}
+        settings = {**self.settings, "managers": managers, "is_manager": True}
+        cluster = {"Cluster": {"ID": "c"}, "ControlAvailable": True}
+        node = {"LocalNodeState": "active", "NodeID": f"node-{ME}", "RemoteManagers": REMOTE}
+        self._own({**cluster, **node}, settings)
+        # "joined" also tells what no apply can change; then "nodes".
+        for read in (peers.known, peers.node_ids):
+            if len(read(self.mine, settings).claims) < len(MANAGERS):
+                raise SystemExit(LACKS)
+
+    def _own(self, swarm: dict, settings: dict) -> None:
+        """Read the mine as "this node has joined the cluster" and "this node is healthy" do."""
+        minion = execution.Minion(self.minion.functions, self.minion.opts, {})
+        for _ in range(2):
+            if not set(next_step.own(minion, swarm, settings).records) >= {*MANAGERS[1:]}:
+                raise SystemExit(LACKS)
 
 
-ROLES = {"a worker": Applier.worker, "the leader": Applier.leader}
+ROLES = {
+    "a worker": (Applier.worker, MANAGERS),
+    "the leader": (Applier.leader, (*MANAGERS[1:], ME)),
+}
 
 
 def measure(size: int, named: str, runs: int) -> Iterator[tuple[str, float]]:
     """Yield for each role the master's CPU milliseconds for an apply."""
     settings = _settings(size, named)
-    with loopback.master(size, partial(_config, size, named)) as (root, opts):
-        _publish(opts, size, settings)
-        with Manager(opts):
-            applier = Applier(opts, settings)
-            for role, apply in ROLES.items():
+    with loopback.master(size, partial(_config, size, named)) as (root, opts), Manager(opts):
+        applier = Applier(opts, settings)
+        for role, (apply, managers) in ROLES.items():
+            _publish(opts, size, settings, managers)
+            apply(applier)
+            before = loopback.cpu_seconds(root)
+            for _ in range(runs):
                 apply(applier)
-                before = loopback.cpu_seconds(root)
-                for _ in range(runs):
-                    apply(applier)
-                yield role, (loopback.cpu_seconds(root) - before) / runs * 1000
+            yield role, (loopback.cpu_seconds(root) - before) / runs * 1000
 
 
 def main() -> None:

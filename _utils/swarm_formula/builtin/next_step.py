@@ -41,13 +41,13 @@ def own(minion: Minion, swarm: dict[str, Any], settings: Settings) -> Known:
 
 def _near(minion: Minion, swarm: dict[str, Any], settings: Settings) -> Known | None:
     """
-    Return what is enough for a worker, see ``peers.near``.
+    Return what is enough for a node at rest, see ``peers.near``.
 
-    The states of one apply need it read only once, as long as the engine reports the same: for each
-    managers' record, the master compares all accepted minions with those that may read it.
+    The states of one apply need it read only once, as long as the engine reports the same.
     """
     place = [
         *(swarm.get(key) for key in ("LocalNodeState", "NodeID", "ControlAvailable")),
+        membership.cluster_id(swarm),
         membership.remote_managers(swarm),
         [*settings["managers"]],
     ]
@@ -58,6 +58,11 @@ def _near(minion: Minion, swarm: dict[str, Any], settings: Settings) -> Known | 
     if found := peers.near(minion.mine(), settings, swarm):
         minion.context["swarm_builtin.near"] = (place, found, time.monotonic())
     return found
+
+
+def forget_near(minion: Minion) -> None:
+    """Delete the cached mine data of a node at rest: the mine no longer has this node's."""
+    minion.context.pop("swarm_builtin.near", None)
 
 
 def _lists(minion: Minion, names: list[str]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def record(minion: Minion) -> dict[str, Any]:
 def claims(host: Host) -> dict[str, str]:
     """Return the node IDs of the members, without managers that have to join again first."""
     mine = swarm_api.swarm(host.client).get("NodeID") or ""
-    return claimed(next_step.known(host.minion, host.settings), host.settings, mine)
+    return claimed(peers.node_ids(host.minion.mine(), host.settings), host.settings, mine)
 
 
 def claimed(known: Known, settings: Settings, mine: str) -> dict[str, str]:
@@ -113,6 +113,7 @@ def withdraw(minion: Minion, swarm: dict[str, Any], settings: Settings, known: K
 
 def delete(minion: Minion) -> None:
     """Delete all data of this node from the mine."""
+    next_step.forget_near(minion)
     for name in (CLUSTER, NODE):
         minion.mine().forget(name)
 

@@ -33,8 +33,22 @@ def known(mine: salt_mine.Mine, settings: Settings) -> Known:
     return _read(mine, settings, salt_mine.members(settings))
 
 
-def _read(mine: salt_mine.Mine, settings: Settings, target: str | list[str]) -> Known:
-    found = mine.get(target, [CLUSTER, NODE])
+def node_ids(mine: salt_mine.Mine, settings: Settings) -> Known:
+    """
+    Return what all members have published of their nodes, without the managers' records.
+
+    For each record, the master compares all accepted minions with those that may read it.
+    """
+    return _read(mine, settings, salt_mine.members(settings), (NODE,))
+
+
+def _read(
+    mine: salt_mine.Mine,
+    settings: Settings,
+    target: str | list[str],
+    names: Iterable[str] = (CLUSTER, NODE),
+) -> Known:
+    found = mine.get(target, [*names])
     told, claims = found.get(CLUSTER) or {}, found.get(NODE) or {}
     order = [*(name for name in settings["managers"] if name in told), *sorted(told)]
     # The mine may contain anything: each minion writes its own data.
@@ -67,18 +81,55 @@ def _text(claim: object, key: str) -> str:
 
 def near(mine: salt_mine.Mine, settings: Settings, swarm: Mapping[str, Any]) -> Known | None:
     """
-    Return what the managers in the pillar and this minion have published, if a worker needs no more
-    than that; ``None`` otherwise.
+    Return what this minion and the managers in the pillar have published, if a node at rest needs
+    no more than that; ``None`` otherwise.
 
-    It is enough for a worker in their cluster that has published its node. The cost for the master
-    then does not depend on the number of members.
+    It is enough for a node in their cluster that has published its node, and as a manager its
+    record. The cost for the master then does not depend on the number of members.
     """
-    if swarm.get("LocalNodeState") != "active" or membership.manager(swarm):
+    me, is_manager = settings["id"], membership.manager(swarm)
+    leaderless = is_manager and not membership.cluster_id(swarm)
+    if swarm.get("LocalNodeState") != "active" or leaderless:
         return None
-    found = _read(mine, settings, [*dict.fromkeys([*settings["managers"], settings["id"]])])
-    nodes = {one["node"] for name, one in found.records.items() if name != settings["id"]}
-    told = found.claims.get(settings["id"]) == swarm.get("NodeID")
-    return found if told and nodes & membership.remote_managers(swarm) else None
+    if is_manager and not settings["is_manager"]:
+        return None
+    local = _read(mine, settings, [me])
+    told = local.claims.get(me) == swarm.get("NodeID") and (not is_manager or me in local.records)
+    others = [name for name in settings["managers"] if name != me]
+    found = _managers(mine, settings, swarm, others) if told and others else Known({}, {})
+    nodes = {one["node"] for one in found.records.values()}
+    if not told or (others and not nodes & membership.remote_managers(swarm)):
+        return None
+    return Known(
+        {**found.records, **local.records},
+        {**found.claims, **local.claims},
+        moved={**found.moved, **local.moved},
+    )
+
+
+def _managers(
+    mine: salt_mine.Mine, settings: Settings, swarm: Mapping[str, Any], names: list[str]
+) -> Known:
+    """
+    Return what is known of other managers, with their records only if this node may need a token.
+
+    Otherwise their node IDs are enough: the engine lists the managers of its cluster, and the
+    master need not compare all accepted minions with those that may read a record.
+    """
+    if settings["is_manager"] and not membership.manager(swarm):
+        return _read(mine, settings, names)
+    found = _read(mine, settings, names, (NODE,))
+    cluster, managers = membership.cluster_id(swarm), membership.remote_managers(swarm)
+    records = {
+        name: {
+            "cluster": cluster if node in managers else "",
+            "node": node,
+            "address": "",
+            "token": "",
+        }
+        for name, node in found.claims.items()
+    }
+    return found._replace(records=records)
 
 
 def own(

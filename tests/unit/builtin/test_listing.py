@@ -29,6 +29,11 @@ def records():
     }
 
 
+def at_rest():
+    """Return what the managers and m4 have published."""
+    return records() | {(host, "swarm_node"): f"id-{host}" for host in (*MANAGERS, "m4")}
+
+
 def worker(on, silent=(), *nodes, state="active"):
     """Have the modules run on m4, and the managers answer but those that are silent."""
     api = ClusterApi("m4", [*(node(host, "manager") for host in MANAGERS), *nodes], state)
@@ -65,7 +70,7 @@ def test_worker_that_is_listed_asks_one_manager_once_and_stays(on):
 
 def test_worker_at_rest_reads_once_in_an_apply_what_managers_have_told(on, monkeypatch):
     api = ClusterApi("m4", [*(node(host, "manager") for host in MANAGERS), node("m4")])
-    mine = on("m4", api, records() | {("m4", "swarm_node"): "id-m4"})
+    mine = on("m4", api, at_rest())
     swarm_builtin.__salt__["publish.publish"].side_effect = lambda name, *_, **__: {name: "ready"}
     swarm_builtin.apply()
     once = len(mine.asked)
@@ -221,11 +226,11 @@ def test_manager_tells_what_it_lists_and_a_worker_tells_nothing(on):
 def test_worker_at_rest_reads_nothing_of_other_workers_in_the_mine(on):
     """The fleet's cost on the master would grow with the square of its size."""
     api = ClusterApi("m4", [*(node(host, "manager") for host in MANAGERS), node("m4")])
-    mine = on("m4", api, records() | {("m4", "swarm_node"): "id-m4"})
+    mine = on("m4", api, at_rest())
     swarm_builtin.__salt__["publish.publish"].side_effect = lambda *_, **__: {"m1": True}
     assert swarm_builtin.apply() == {}
     swarm_builtin.wait_ready()
-    assert {str(target) for target, _ in mine.asked} == {"['m1', 'm2', 'm3', 'm4']"}
+    assert {str(target) for target, _ in mine.asked} == {"['m4']", "['m1', 'm2', 'm3']"}
 
 
 def successor(on, answers, state="active"):
