@@ -190,10 +190,10 @@ sha256 = matching(
 )
 
 
-def apt_url(value: object) -> str | None:
-    """Accept the URL of an apt repository, or of a mirror; also a folder of the host."""
+def archive_url(value: object) -> str | None:
+    """Accept the URL of a repository, or of a mirror; also a folder of the host."""
     good = isinstance(value, str) and re.fullmatch(r"(?:https?://|file:/)[^\s\[\]@]+", value)
-    want = "the URL of an apt repository: https://..., http://... or file:/..., without a password"
+    want = "the URL of a repository: https://..., http://... or file:/..., without a password"
     return None if good else f"{want}, which apt has from /etc/apt/auth.conf.d"
 
 

@@ -45,16 +45,16 @@ class Files(NamedTuple):
         return {self.key: "key", pin: "pin", self.source: "source"}
 
     def texts(
-        self, settings: Settings, grains: Mapping[str, str], packages: Collection[str]
+        self, settings: Settings, grains: Mapping[str, object], packages: Collection[str]
     ) -> dict[Path, str]:
         """Return the text of each file but the key's."""
         repository: Repository = settings["engine"]["repository"]
-        suite = repository["suite"] or grains.get("oscodename")
+        suite = str(repository["suite"] or grains.get("oscodename") or "")
         if not suite:
             raise errors.SettingsError(
                 f"{settings['id']} does not say which release it is: set {_PATH}:suite"
             )
-        host = apt_source.Host(suite, grains["osarch"], str(self.key))
+        host = apt_source.Host(suite, str(grains["osarch"]), str(self.key))
         _, pin, source = self.names
         return {
             pin: apt_source.preferences(repository["origin"], packages),
@@ -78,3 +78,10 @@ class Files(NamedTuple):
     def read(self) -> None:
         """Have apt read the repository; raise an error if it cannot."""
         apt.update(self.source)
+
+    def knows(self, fingerprint: str) -> bool:
+        """Return true: apt trusts the key for this repository only, in its file."""
+        return True
+
+    def forget(self, fingerprint: str) -> None:
+        """Do nothing."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from swarm_formula.core import platforms
 from swarm_formula.core.settings_types import Settings
-from swarm_formula.package import apt_files
+from swarm_formula.package import apt_files, dnf_files
 
 
 class Files(Protocol):
@@ -32,7 +32,7 @@ class Files(Protocol):
         """Return what each file is, for reports; the key first."""
 
     def texts(
-        self, settings: Settings, grains: Mapping[str, str], packages: Collection[str]
+        self, settings: Settings, grains: Mapping[str, object], packages: Collection[str]
     ) -> dict[Path, str]:
         """Return the text of each file but the key's."""
 
@@ -48,8 +48,17 @@ class Files(Protocol):
     def read(self) -> None:
         """Have the repository read; raise an error if it cannot be."""
 
+    def knows(self, fingerprint: str) -> bool:
+        """Return whether the package manager trusts this key without the formula."""
 
-def of(grains: Mapping[str, object], apt: Path) -> Files:
+    def forget(self, fingerprint: str) -> None:
+        """Have the package manager no longer trust this key."""
+
+
+def of(grains: Mapping[str, object], etc: Path, apt: Path) -> Files:
     """Return the files of this host."""
-    kinds: Mapping[str, Callable[[], Files]] = {"apt": lambda: apt_files.Files(apt)}
+    kinds: Mapping[str, Callable[[], Files]] = {
+        "apt": lambda: apt_files.Files(apt),
+        "dnf": lambda: dnf_files.Files(etc),
+    }
     return kinds[platforms.of(grains).packages]()
