@@ -217,6 +217,9 @@ def remove(test=False):
 
         salt '*' swarm_repository.remove test=True
     """
+    if platforms.refusal("", __grains__):
+        # Nothing was ever written here.
+        return {}
     files, noted = _files(), host_files.record(_NOTE)
     paths = [path for path in reversed(files.names) if path.exists()]
     old = {path: host_files.read(path) for path in paths}

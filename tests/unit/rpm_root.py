@@ -113,8 +113,13 @@ class Root:
         (self.etc / "dnf/plugins/versionlock.conf").write_text(
             f"[main]\nenabled = 1\nlocklist = {self.locks}\n"
         )
+        # Of dnf's plugins only this one: it starts twice as fast.
+        plugin = next(Path("/usr/lib").glob("python3*/*/dnf-plugins/versionlock.py"))
+        (path / "plugins").mkdir()
+        (path / "plugins/versionlock.py").symlink_to(plugin)
         (self.etc / "dnf/dnf.conf").write_text(
             "[main]\ngpgcheck=1\nbest=True\nskip_if_unavailable=False\n"
+            f"pluginpath={path}/plugins\n"
             f"pluginconfpath={self.etc}/dnf/plugins\nreposdir={self.etc}/yum.repos.d\n"
         )
         conf = f"--config={self.etc}/dnf/dnf.conf --installroot={path} --releasever=9"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from swarm_formula.core import platforms
+from swarm_formula.core import errors, platforms
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.package import apt_files, dnf_files
 
@@ -56,7 +56,9 @@ class Files(Protocol):
 
 
 def of(grains: Mapping[str, object], etc: Path, apt: Path) -> Files:
-    """Return the files of this host."""
+    """Return the files of this host; raise an error if its family has none that are known."""
+    if why := platforms.refusal(str(grains.get("id")), grains):
+        raise errors.SwarmError(why)
     kinds: Mapping[str, Callable[[], Files]] = {
         "apt": lambda: apt_files.Files(apt),
         "dnf": lambda: dnf_files.Files(etc),
