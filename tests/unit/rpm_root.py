@@ -123,7 +123,8 @@ class Root:
             f"pluginconfpath={self.etc}/dnf/plugins\nreposdir={self.etc}/yum.repos.d\n"
         )
         conf = f"--config={self.etc}/dnf/dnf.conf --installroot={path} --releasever=9"
-        self._program("dnf", f"{conf}")
+        self._program("dnf-3", conf)
+        (self.bin / "dnf").symlink_to("dnf-3")
         self._program("rpm", f"--root={path}")
 
     def _program(self, name, options):

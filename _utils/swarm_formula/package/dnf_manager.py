@@ -4,6 +4,7 @@ Manage packages with dnf and rpm, and hold them with dnf's plugin versionlock.
 
 import configparser
 import contextlib
+import shutil
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -17,8 +18,8 @@ from swarm_formula.package.transaction import Plan, Requests, Words
 
 _PLUGIN = Path("/etc/dnf/plugins/versionlock.conf")
 _LIST = Path("/etc/dnf/plugins/versionlock.list")
-# dnf 5 has other commands, and another list of locks.
-_VERSION = "4."
+# The program of dnf 4, which ``dnf`` leads to. dnf 5 has other commands, and other locks.
+_PROGRAM = "dnf-3"
 
 
 class Dnf:
@@ -42,11 +43,11 @@ class Dnf:
 
     def refuse(self, engine: Engine) -> None:
         """Raise an error for another dnf, for a hold without the plugin, and for docker.io."""
-        found = command.run("dnf", "--version").stdout.partition("\n")[0]
-        if not found.startswith(_VERSION):
+        found = shutil.which("dnf")
+        if not found or Path(found).resolve().name != _PROGRAM:
             raise errors.SwarmError(
-                f"this host has {found or 'no dnf'}, and this formula knows dnf 4 (RHEL 8 to 10 and"
-                " their relatives): nothing was changed"
+                f"this host has {'another dnf' if found else 'no dnf'}, and this formula knows dnf"
+                " 4 only (RHEL 8 to 10 and their relatives): nothing was changed"
             )
         if engine["package"] == "docker.io":
             raise errors.SwarmError(

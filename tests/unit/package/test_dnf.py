@@ -8,7 +8,7 @@ import pytest
 
 from _modules import swarm_package, swarm_repository
 from swarm_formula.core import errors, platforms
-from swarm_formula.package import dnf, dnf_source, plan, rpm_version, versionlock
+from swarm_formula.package import dnf, dnf_manager, dnf_source, plan, rpm_version, versionlock
 from swarm_formula.settings import schema
 from tests.unit.pillars import VALID, settings_of
 
@@ -177,6 +177,18 @@ def test_family_without_a_package_manager_is_refused_before_anything_is_touched(
     with pytest.raises(errors.SwarmError, match="zypper is not supported yet"):
         getattr(module, function)()
     assert module.remove() == {}
+
+
+@pytest.mark.parametrize("program", [None, "dnf5"])
+def test_another_dnf_is_refused(monkeypatch, tmp_path, program):
+    if program:
+        (tmp_path / program).touch(0o755)
+        (tmp_path / "dnf").symlink_to(program)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    engine = settings_of({**VALID, "overlay": False})["engine"]
+    words = f"this host has {'another' if program else 'no'} dnf, and .* dnf 4 only"
+    with pytest.raises(errors.SwarmError, match=words):
+        dnf_manager.Dnf({}).refuse(engine)
 
 
 def test_each_supported_family_has_dockers_own_key():
