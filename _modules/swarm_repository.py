@@ -7,16 +7,17 @@ Not with Salt's own ``pkg.mod_repo``: Salt 3006 has it without apt's current for
 import contextlib
 from pathlib import Path
 
-from swarm_formula.core import errors, host_files
+from swarm_formula.core import errors, host_files, platforms
 from swarm_formula.daemon import package_set
 
 __virtualname__ = "swarm_repository"
 
-_APT = Path("/etc/apt")
+_ETC, _APT = Path("/etc"), Path("/etc/apt")
 # Package managers ignore files with this ending, and do not mention them.
 _OFF = ".swarm-formula.disabled"
 _PATH = "swarm:engine:repository"
-# The section of this host's record: the sources of others that are switched off.
+# The section of this host's record: the sources of others that are switched off, and the keys that
+# rpm did not trust before.
 _NOTE = "repository"
 
 
@@ -28,7 +29,7 @@ def _files():
     """Return the files of this host's package manager."""
     from swarm_formula.package import sources
 
-    return sources.of(__grains__, _APT)
+    return sources.of(__grains__, _ETC, _APT)
 
 
 def _fetched(key, host):
@@ -50,7 +51,8 @@ def _key(repository, host):
     from swarm_formula.package import openpgp
 
     text = _fetched(repository["key"], host)
-    want = repository["fingerprint"].replace(" ", "").upper()
+    want = repository["fingerprint"] or platforms.of(__grains__).key
+    want = want.replace(" ", "").upper()
     try:
         block = openpgp.block(text)
         found = openpgp.fingerprints(block)
@@ -139,8 +141,19 @@ def _told(key):
 
 def _switch_off(path):
     noted = host_files.record(_NOTE)
-    host_files.note(_NOTE, {"off": sorted({*noted.get("off", []), str(path)})})
+    host_files.note(_NOTE, {**noted, "off": sorted({*noted.get("off", []), str(path)})})
     path.replace(path.with_name(path.name + _OFF))
+
+
+def _note_trust(files, key):
+    """Note the key if the package manager starts to trust it with the first package."""
+    from swarm_formula.package import openpgp
+
+    new = {one for one in openpgp.fingerprints(key) if not files.knows(one)}
+    if new:
+        noted = host_files.record(_NOTE)
+        imported = sorted({*noted.get("imported", []), *new})
+        host_files.note(_NOTE, {**noted, "imported": imported})
 
 
 def _switch_on(off):
@@ -195,6 +208,7 @@ def apply(test=False):
         with copy.replaced() if copies else contextlib.nullcontext(), _undone(old, off):
             for path in off:
                 _switch_off(path)
+            _note_trust(files, new[files.key])
             for path, text in new.items():
                 host_files.write(path, text)
             files.read()
@@ -215,13 +229,19 @@ def remove(test=False):
     """
     from swarm_formula.package import copied
 
-    paths = [path for path in reversed(_files().names) if path.exists()]
+    if platforms.refusal("", __grains__):
+        # Nothing was ever written here.
+        return {}
+    files, noted = _files(), host_files.record(_NOTE)
+    paths = [path for path in reversed(files.names) if path.exists()]
     old = {path: host_files.read(path) for path in paths}
-    off = host_files.record(_NOTE).get("off", [])
+    off = noted.get("off", [])
     if not test:
         for path in paths:
             host_files.write(path, None)
         _switch_on(off)
+        for fingerprint in noted.get("imported", []):
+            files.forget(fingerprint)
         host_files.note(_NOTE, {})
     changes = {**_report(old, dict.fromkeys(paths), ()), **copied.removed(test)}
     return {**changes, **{name: {"old": "switched off", "new": "in use"} for name in off}}

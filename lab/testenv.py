@@ -32,6 +32,11 @@ def ensure(settings: Settings, salt: str) -> Path:
         raise LabError(f"Salt {salt}: use one of {', '.join(config.SALT)}")
     # A unit test has the real iptables take steps, in a network namespace of its own.
     machine.install(["iptables"], ["iptables-restore"])
+    # Others have the real dnf install packages that they make, in a folder of their own.
+    machine.install(
+        ["dnf", "dnf-plugins-core", "rpm", "createrepo-c", "gpg"],
+        ["dnf", "rpmsign", "createrepo_c", "/etc/dnf/plugins/versionlock.conf"],
+    )
     wanted = [config.SALT[salt], *CLIENTS, *TOOLS]
     mark = hashlib.sha256("\n".join(wanted).encode()).hexdigest()[:8]
     folder = settings.cache / "testenv" / f"{salt}-{mark}"

@@ -238,6 +238,7 @@ ROWS = (
     _row("engine:repository:components", ["stable", "test"]),
     _row("engine:repository:architectures", ["amd64"]),
     _row("engine:repository:origin", "Mirror"),
+    _row("engine:repository:signed_index", False),
     _row("engine:repository:take_over", True),
     _row("engine:turns", False),
     _row("engine:drain", True),

@@ -138,7 +138,7 @@ class Signer:
     """A key, and what it signs."""
 
     def __init__(self, home: Path) -> None:
-        self._home = str(home)
+        self.home = self._home = str(home)
         home.chmod(0o700)
         self._gpg("--quick-gen-key", "Docker of the test", "ed25519", "default", "never")
         self.key = self._gpg("--armor", "--export")
@@ -148,6 +148,10 @@ class Signer:
     def _gpg(self, *args):
         quiet = ("--batch", "--yes", "--quiet", "--passphrase", "", "--pinentry-mode", "loopback")
         return run("gpg", "--homedir", self._home, *quiet, *args).stdout
+
+    def detach(self, file):
+        """Sign a file, with the signature in one beside it."""
+        self._gpg("--armor", "--detach-sign", "--local-user", self.fingerprint, file)
 
     def close(self):
         """End the agent that gpg has started for this key."""

@@ -190,14 +190,12 @@ sha256 = matching(
 )
 
 
-def apt_url(value: object) -> str | None:
+def archive_url(value: object) -> str | None:
     """Accept the URL of a repository or a mirror; also a folder of the file server or the host."""
     good = isinstance(value, str) and re.fullmatch(
         r"(?:https?://|file:/)[^\s\[\]@]+|salt://[^\s?@]+", value
     )
-    want = (
-        "https://..., http://..., salt://... or file:/... of an apt repository, without a password"
-    )
+    want = "https://..., http://..., salt://... or file:/... of a repository, without a password"
     return None if good else f"{want}, which apt has from /etc/apt/auth.conf.d"
 
 

@@ -44,11 +44,12 @@ class Repository(TypedDict):
 
     url: str | None
     key: str | None
-    fingerprint: str
+    fingerprint: str | None
     suite: str | None
     components: list[str]
     architectures: list[str]
     origin: str
+    signed_index: bool
     take_over: bool
 
 

@@ -56,7 +56,7 @@ def preflight(settings: Settings, grains: Mapping[str, object]) -> list[str]:
     is_node = member_rules.is_member(settings["id"], settings)
     if is_node and (why := platforms.refusal(settings["id"], grains)):
         raise errors.SwarmError(why)
-    found = engine_preflight.findings(settings)
+    found = engine_preflight.findings(settings, platforms.of(grains))
     fatal = [one.text for one in found if one.fatal]
     if fatal and not dockerd.answers():
         raise errors.SwarmError(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from swarm_formula.core import host_files, modes
+from swarm_formula.core import host_files, modes, platforms
 from swarm_formula.core.settings_types import Settings
 
 _ROOT = Path("/")
@@ -20,6 +20,8 @@ _FREE = 1 << 30  # bytes: the images of classic mode, and their unpacking
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronized
 _TIMEX = 512  # bytes, more than its struct has
 _OUTER = 1500  # overlay networks reckon with this MTU of the interface
+# What a zone that an administrator has changed may have.
+_OPENED = ("<port ", "<source ", "docker-swarm")
 _MTU = "com.docker.network.driver.mtu"
 
 
@@ -84,7 +86,7 @@ def _available(folder: Path) -> set[str] | None:
     return found
 
 
-def _modules(settings: Settings) -> Iterator[Finding]:
+def _modules(settings: Settings, cure: str) -> Iterator[Finding]:
     release = platform.release()
     there = None if in_container() else _available(_ROOT / "lib/modules" / release)
     if there is None:
@@ -93,9 +95,7 @@ def _modules(settings: Settings) -> Iterator[Finding]:
         loaded = (_ROOT / "sys/module" / name).exists()
         if one.needed(settings) and name not in there and not loaded:
             yield Finding(
-                f"the kernel {release} has no module {name}: {one.lost}. Install the package with"
-                " its further modules (linux-modules-extra, kernel-modules-extra), or boot a full"
-                " kernel",
+                f"the kernel {release} has no module {name}: {one.lost}. Install {cure}",
                 one.fatal,
             )
 
@@ -183,9 +183,29 @@ def _mtu(settings: Settings) -> Iterator[Finding]:
             )
 
 
-CHECKS = (_modules, _backends, _disk, _clock, _mtu)
+def _firewalld(_: Settings) -> Iterator[Finding]:
+    if not (_ROOT / "sys/fs/cgroup/system.slice/firewalld.service").exists():
+        return
+    zones = sorted((_ROOT / "etc/firewalld/zones").glob("*.xml"))
+    if not any(word in (host_files.read(one) or "") for one in zones for word in _OPENED):
+        yield Finding(
+            "firewalld is active, and no zone in /etc/firewalld/zones opens a port or trusts a"
+            " network: the other members do not reach this host, whatever swarm:firewall allows."
+            " Trust their network: 'firewall-cmd --permanent --zone=trusted --add-source=NETWORK',"
+            " then 'firewall-cmd --reload'; or disable firewalld, and use swarm:firewall"
+        )
 
 
-def findings(settings: Settings) -> list[Finding]:
-    """Return everything that is wrong with this host for these settings."""
-    return [found for check in CHECKS for found in check(settings)]
+CHECKS = (_backends, _disk, _clock, _mtu, _firewalld)
+
+
+def findings(settings: Settings, platform_row: platforms.Platform | None = None) -> list[Finding]:
+    """
+    Return everything that is wrong with this host for these settings.
+
+    platform_row
+        That of this host; by default, Debian's.
+    """
+    row = platform_row or platforms.of({})
+    rest = [found for check in CHECKS for found in check(settings)]
+    return [*_modules(settings, row.modules), *rest]

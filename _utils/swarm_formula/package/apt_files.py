@@ -44,19 +44,19 @@ class Files(NamedTuple):
         pin = self.etc / "preferences.d/swarm-formula.pref"
         return {self.key: "key", pin: "pin", self.source: "source"}
 
-    def indexes(self, settings: Settings, grains: Mapping[str, str]) -> list[str]:
-        """Return the files of a repository that have the hashes of its others, the first first."""
+    def indexes(self, settings: Settings, grains: Mapping[str, object]) -> list[str]:
+        """Return the files of a repository that may have the hashes of its others."""
         suite = _suite(settings, grains)
         folder = suite.removeprefix(".").lstrip("/") if suite.endswith("/") else f"dists/{suite}/"
         return [f"{folder}InRelease", f"{folder}Release"]
 
     def texts(
-        self, settings: Settings, grains: Mapping[str, str], packages: Collection[str]
+        self, settings: Settings, grains: Mapping[str, object], packages: Collection[str]
     ) -> dict[Path, str]:
         """Return the text of each file but the key's."""
         repository: Repository = settings["engine"]["repository"]
         suite = _suite(settings, grains)
-        host = apt_source.Host(suite, grains["osarch"], str(self.key), copied.url(repository))
+        host = apt_source.Host(suite, str(grains["osarch"]), str(self.key), copied.url(repository))
         _, pin, source = self.names
         return {
             pin: apt_source.preferences(repository["origin"], packages),
@@ -81,11 +81,18 @@ class Files(NamedTuple):
         """Have apt read the repository; raise an error if it cannot."""
         apt.update(self.source)
 
+    def knows(self, fingerprint: str) -> bool:
+        """Return true: apt trusts the key for this repository only, in its file."""
+        return True
 
-def _suite(settings: Settings, grains: Mapping[str, str]) -> str:
+    def forget(self, fingerprint: str) -> None:
+        """Do nothing."""
+
+
+def _suite(settings: Settings, grains: Mapping[str, object]) -> str:
     suite = settings["engine"]["repository"]["suite"] or grains.get("oscodename")
     if not suite:
         raise errors.SettingsError(
             f"{settings['id']} does not say which release it is: set {_PATH}:suite"
         )
-    return suite
+    return str(suite)

@@ -73,10 +73,11 @@ def _stanzas(text: str) -> Iterator[dict[str, str]]:
 
 def same(one: str, other: str) -> bool:
     """Return whether two URIs are those of one archive."""
-    return _plain(one) == _plain(other)
+    return plain(one) == plain(other)
 
 
-def _plain(uri: str) -> str:
+def plain(uri: str) -> str:
+    """Return a URI without what makes no difference: scheme of the web, user, slash at the end."""
     rest = re.sub(_USER, "", re.sub(_SCHEME, "", uri))
     host, slash, path = rest.rstrip("/").partition("/")
     return f"{host.lower()}{slash}{path}"

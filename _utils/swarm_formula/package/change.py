@@ -199,6 +199,8 @@ def remove(minion: Minion, settings: Settings, test: bool) -> dict[str, Any]:
     """Remove the engine's package if this formula installed it; return what changed."""
     from swarm_formula.package import traces
 
+    if not host_files.record("engine"):
+        return {}
     salt, manager = minion.salt, managers.of(minion)
     if not test:
         _end_begun(Host(minion, settings, manager))
@@ -226,8 +228,7 @@ def remove(minion: Minion, settings: Settings, test: bool) -> dict[str, Any]:
 
 def _end_begun(host: Host) -> None:
     """Finish an installation that was begun, before the packages are removed."""
-    if host_files.record("engine"):
-        host.await_lock(downloads=True)
+    host.await_lock(downloads=True)
     if record.is_begun():
         record.finish(host.manager)
         record.end(host.manager)

@@ -34,14 +34,14 @@ class Copy:
     ) -> None:
         """
         indexes
-            Paths in the repository; the first that is there has the hashes of all other files.
+            Paths in the repository: those that are there have the hashes of all other files.
         """
         self._salt, self._host = salt, host
         self._source = (repository["url"] or "").rstrip("/") + "/"
         self.wanted = self._source.startswith(_SALT)
         self._names = self._served() if self.wanted else []
-        self._index = next((one for one in indexes if one in self._names), None)
-        if self.wanted and not self._index:
+        self._indexes = [one for one in indexes if one in self._names]
+        if self.wanted and not self._indexes:
             raise errors.SwarmError(
                 f"{self._source} ({_PATH}) has no {indexes[0]} on the file server of {host}: put"
                 " the repository there, as it is where you have it from. Nothing was changed"
@@ -58,7 +58,7 @@ class Copy:
         have = {str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if path.is_file()}
         same = have == set(self._names) and not _former().exists()
         # One question at rest, however many packages there are.
-        if same and self._is_current(self._index or ""):
+        if same and all(map(self._is_current, self._indexes)):
             return {}
         return {str(FOLDER): {"old": "another" if have else None, "new": self._source}}
 

@@ -5,11 +5,11 @@ apt installs nothing after an interruption: https://manpages.debian.org/dpkg(1),
 """
 
 import fcntl
-import os
 import subprocess
 from pathlib import Path
 
-from swarm_formula.core import errors, host_files, wait
+from swarm_formula.core import host_files, wait
+from swarm_formula.package import command
 
 _LOCKS = (Path("/var/lib/dpkg/lock-frontend"), Path("/var/lib/dpkg/lock"))
 # apt holds these without dpkg's while it downloads lists and packages, and another apt fails then.
@@ -21,8 +21,6 @@ _KEEP = ("--force-confdef", "--force-confold")
 # The answers to the questions of packages, and the questions of one package with their defaults.
 _ANSWERS, _QUESTIONS = Path("/var/cache/debconf/config.dat"), Path("/var/lib/dpkg/info")
 _SETTLED = ("installed", "config-files", "not-installed", "triggers-pending", "triggers-awaited")
-# The formula's own packages take seconds; a database's post-installation script may take longer.
-_LIMIT = 600
 
 
 def _is_held(path: Path) -> bool:
@@ -60,14 +58,8 @@ def interrupted() -> bool:
 
 
 def run(*args: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of apt or dpkg that asks nothing, and return its result."""
-    quiet = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
-    try:
-        return subprocess.run(  # noqa: S603 - fixed arguments, no shell
-            args, capture_output=True, text=True, check=False, timeout=_LIMIT, env=quiet
-        )
-    except (OSError, subprocess.TimeoutExpired) as err:
-        raise errors.SwarmError(f"cannot run {' '.join(args)}: {err}") from err
+    """Run a command of apt or dpkg."""
+    return command.run(*args)
 
 
 def unfinished() -> list[str]:

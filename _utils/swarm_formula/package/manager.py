@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from swarm_formula.core import platforms
+from swarm_formula.core import errors, platforms
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Engine
-from swarm_formula.package import apt_manager
+from swarm_formula.package import apt_manager, dnf_manager
 from swarm_formula.package.transaction import Plan, Requests, Words
 from swarm_formula.salt.execution import Minion
 
@@ -89,9 +89,14 @@ class Manager(Protocol):
 
 
 # By the name in ``platforms.TABLE``.
-_KINDS: Mapping[str, Callable[[Salt], Manager]] = {"apt": apt_manager.Apt}
+_KINDS: Mapping[str, Callable[[Salt], Manager]] = {
+    "apt": apt_manager.Apt,
+    "dnf": dnf_manager.Dnf,
+}
 
 
 def of(minion: Minion) -> Manager:
-    """Return the package manager of this host."""
+    """Return the package manager of this host; raise an error if there is none that is known."""
+    if why := platforms.refusal(minion.opts["id"], minion.grains):
+        raise errors.SwarmError(why)
     return _KINDS[platforms.of(minion.grains).packages](minion.salt)

@@ -3,6 +3,7 @@ Plan which packages are installed with the Docker Engine, by what the repositori
 """
 
 import fnmatch
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,14 +67,22 @@ def _companions(manager: Manager, package: str, new: bool) -> list[str]:
     return [one for one in absent if manager.versions(one)]
 
 
-def _shared(manager: Manager, package: str, candidate: str, companions: list[str]) -> list[str]:
+def twin(version: str, versions: Iterable[str]) -> str | None:
+    """Return the same version among those of another package, which may have another epoch."""
+    bare = version.rpartition(":")[2]
+    return next((one for one in versions if one.rpartition(":")[2] == bare), None)
+
+
+def _shared(
+    manager: Manager, package: str, candidate: str, companions: list[str]
+) -> dict[str, str]:
     """Return the packages that are here, or come, and get the version of the engine as well."""
-    found = []
+    found = {}
     for one in package_set.shared(package):
         if not (one in companions or manager.version(one)):
             continue
-        if candidate in manager.versions(one):
-            found.append(one)
+        if version := twin(candidate, manager.versions(one)):
+            found[one] = version
         elif one in package_set.shared(package, strict=True):
             raise errors.SwarmError(
                 f"no repository that {manager.words.name} has read has version {candidate} of"
@@ -98,7 +107,12 @@ def _pkgs(
     # The packages whose name ends in a minus are removed.
     gone = [f"{one}-" for other in others for one in package_set.own(other)]
     gone = [one for one in gone if manager.version(one[:-1])]
-    return [{package: candidate}, *({one: candidate} for one in shared), *rest, *gone]
+    return [
+        {package: candidate},
+        *({one: version} for one, version in shared.items()),
+        *rest,
+        *gone,
+    ]
 
 
 def installation(
@@ -152,8 +166,9 @@ def astray(manager: Manager, engine: Engine, have: str) -> list[dict[str, str]]:
     package = engine["package"]
     names = package_set.shared(package, strict=True) if engine["version"] else []
     here = {one: manager.version(one) for one in names}
-    others = [one for one, version in here.items() if version and version != have]
-    return [{one: have} for one in others if have in manager.versions(one)]
+    others = [one for one, version in here.items() if version and not twin(have, [version])]
+    found = {one: twin(have, manager.versions(one)) for one in others}
+    return [{one: version} for one, version in found.items() if version]
 
 
 def replaced(manager: Manager, engine: Engine) -> list[str]:

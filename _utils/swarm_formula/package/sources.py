@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from swarm_formula.core import platforms
+from swarm_formula.core import errors, platforms
 from swarm_formula.core.settings_types import Settings
-from swarm_formula.package import apt_files
+from swarm_formula.package import apt_files, dnf_files
 
 
 class Files(Protocol):
@@ -31,11 +31,11 @@ class Files(Protocol):
     def names(self) -> Mapping[Path, str]:
         """Return what each file is, for reports; the key first."""
 
-    def indexes(self, settings: Settings, grains: Mapping[str, str]) -> list[str]:
-        """Return the files of a repository that have the hashes of its others, the first first."""
+    def indexes(self, settings: Settings, grains: Mapping[str, object]) -> list[str]:
+        """Return the files of a repository that may have the hashes of its others."""
 
     def texts(
-        self, settings: Settings, grains: Mapping[str, str], packages: Collection[str]
+        self, settings: Settings, grains: Mapping[str, object], packages: Collection[str]
     ) -> dict[Path, str]:
         """Return the text of each file but the key's."""
 
@@ -51,8 +51,19 @@ class Files(Protocol):
     def read(self) -> None:
         """Have the repository read; raise an error if it cannot be."""
 
+    def knows(self, fingerprint: str) -> bool:
+        """Return whether the package manager trusts this key without the formula."""
 
-def of(grains: Mapping[str, object], apt: Path) -> Files:
-    """Return the files of this host."""
-    kinds: Mapping[str, Callable[[], Files]] = {"apt": lambda: apt_files.Files(apt)}
+    def forget(self, fingerprint: str) -> None:
+        """Have the package manager no longer trust this key."""
+
+
+def of(grains: Mapping[str, object], etc: Path, apt: Path) -> Files:
+    """Return the files of this host; raise an error if its family has none that are known."""
+    if why := platforms.refusal(str(grains.get("id")), grains):
+        raise errors.SwarmError(why)
+    kinds: Mapping[str, Callable[[], Files]] = {
+        "apt": lambda: apt_files.Files(apt),
+        "dnf": lambda: dnf_files.Files(etc),
+    }
     return kinds[platforms.of(grains).packages]()

@@ -101,9 +101,6 @@ NODE = {
     "availability": Field(checks.optional(_AVAILABILITY), None, "active, pause or drain"),
 }
 
-# https://docs.docker.com/engine/install/debian/
-_DOCKERS_KEY = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88"
-
 SCHEMA: Fields = {
     "mode": Field(
         checks.one_of("classic", "builtin"),
@@ -134,18 +131,19 @@ SCHEMA: Fields = {
         ),
         "repository": {
             "url": Field(
-                checks.optional(checks.apt_url), None, "repository of the engine; unset: none"
+                checks.optional(checks.archive_url), None, "repository of the engine; unset: none"
             ),
             "key": Field(
                 checks.optional(checks.public_key), None, "its public key, or the place of it"
             ),
             "fingerprint": Field(
-                checks.fingerprint, _DOCKERS_KEY, "what the key has to have; Docker's own"
+                checks.optional(checks.fingerprint), None, "what the key has to have; Docker's own"
             ),
             "suite": Field(checks.optional(checks.suite), None, "unset: this host's release"),
             "components": Field(checks.list_of(checks.name), ["stable"], "its components"),
             "architectures": Field(checks.list_of(checks.name), [], "none: this host's"),
             "origin": Field(checks.text, "Docker", "Origin in its Release, to pin packages by"),
+            "signed_index": Field(checks.boolean, True, "dnf: whether its index is signed as well"),
             "take_over": Field(
                 checks.boolean, False, "whether another source for it is switched off"
             ),

@@ -147,11 +147,43 @@ def test_engine_is_refused_only_what_surely_cannot_work(host, pillar, daemon):
 
 
 @pytest.mark.parametrize(
+    ("family", "cure"),
+    [("Debian", "linux-modules-extra"), ("RedHat", "'dnf install kernel-modules-extra'")],
+)
+@pytest.mark.usefixtures("daemon")
+def test_missing_module_comes_with_the_cure_of_the_family(monkeypatch, host, pillar, family, cure):
+    modules(host, ALL - {"xt_addrtype"})
+    pillar()
+    monkeypatch.setattr(swarm_engine, "__grains__", {"os_family": family})
+    (found,) = swarm_engine.preflight()
+    assert cure in found
+
+
+@pytest.mark.parametrize(
+    ("zones", "told"),
+    [
+        ({}, True),
+        ({"public.xml": '<zone>\n  <service name="ssh"/>\n</zone>'}, True),
+        ({"public.xml": '<zone>\n  <service name="docker-swarm"/>\n</zone>'}, False),
+        ({"public.xml": '<zone>\n  <port port="2377" protocol="tcp"/>\n</zone>'}, False),
+        ({"trusted.xml": '<zone>\n  <source address="10.77.0.0/24"/>\n</zone>'}, False),
+    ],
+)
+def test_firewalld_that_lets_no_member_in_is_told(host, zones, told):
+    assert texts(VALID) == []
+    host("sys/fs/cgroup/system.slice/firewalld.service/cgroup.procs")
+    for name, text in zones.items():
+        host(f"etc/firewalld/zones/{name}", text)
+    assert ["firewalld is active" in text for text, _ in texts(VALID)] == [True] * told
+
+
+@pytest.mark.parametrize(
     ("grains", "words"),
     [
         ({"os_family": "Debian", "os": "Ubuntu", "osrelease": "24.04"}, None),
-        ({"os_family": "RedHat", "os": "AlmaLinux", "osrelease": "9.4"}, "AlmaLinux 9.4 .*RedHat"),
-        ({"os_family": "Suse"}, "Suse .os_family Suse"),
+        ({"os_family": "RedHat", "os": "AlmaLinux", "osrelease": "9.4"}, None),
+        ({"os_family": "Suse", "os": "SLES"}, "SLES .os_family Suse.: zypper is not supported yet"),
+        ({"os_family": "Arch", "os": "Arch"}, "Arch .os_family Arch"),
         # Salt could not find it out.
         ({}, None),
     ],
