@@ -233,7 +233,7 @@ ROWS = (
         ),
     ),
     _row("engine:repository:key", "salt://keys/docker.asc"),
-    _row("engine:repository:fingerprint", "AC530D520F2F3269F5E98313A48449044AAD5C5D"),
+    _row("engine:repository:fingerprint", "9DC858229FC7DD38854AE2D88D81803C0EBFCD88"),
     _row("engine:repository:suite", "trixie"),
     _row("engine:repository:components", ["stable", "test"]),
     _row("engine:repository:architectures", ["amd64"]),

@@ -132,6 +132,11 @@ class Root:
         program.write_text(f'#!/bin/sh\nexec {shutil.which(name)} {options} "$@"\n')
         program.chmod(0o755)
 
+    def close(self):
+        """End the agents that dnf has had started to check a signed index."""
+        for home in self.path.rglob("pubring"):
+            run("gpgconf", "--homedir", home, "--kill", "all")
+
     def run(self, name, *args):
         """Run dnf or rpm on this host; return its output."""
         return run(self.bin / name, *args).stdout

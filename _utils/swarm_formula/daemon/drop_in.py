@@ -60,7 +60,7 @@ def dropin(salt: Salt, settings: Settings, test: bool) -> Callable[[bool], str |
     if start is None:
         raise errors.SwarmError(
             f"{settings['id']} has no unit {engine['service']}.service (swarm:engine:service):"
-            f" 'dpkg -L {engine['package']}' there shows which one the package has"
+            " 'systemctl list-unit-files' there shows which one the package has"
         )
     if not engine["port"]:
         return lambda _: None

@@ -4,6 +4,7 @@ The engine's packages with the real dnf and rpm, in a folder of the test.
 They are Debian's dnf 4 and packages that the test makes, not a host with Enterprise Linux.
 """
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -14,7 +15,7 @@ import pytest
 from _modules import swarm_package, swarm_repository
 from swarm_formula.core import errors
 from swarm_formula.daemon import dockerd
-from swarm_formula.package import dnf_manager, traces
+from swarm_formula.package import copied, dnf_manager, traces
 from tests.unit import apt_root, rpm_root
 from tests.unit.pillars import VALID, settings_of
 
@@ -62,7 +63,8 @@ def root(tmp_path, monkeypatch, repositories):
     for name in ("_LINKS", "_PROCESSES"):
         monkeypatch.setattr(traces, name, root.path / "kernel")
     root.trust("el", repositories["el"])
-    return root
+    yield root
+    root.close()
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ def docker(root, repositories):
 @pytest.fixture
 def apply(monkeypatch, root):
     """Return a function that installs what a pillar says."""
-    served = {}
+    served, instead = {}, {}
     grains = {"os": "AlmaLinux", "os_family": "RedHat", "osmajorrelease": 9}
 
     def apply(function="install", test=False, **engine):
@@ -90,6 +92,7 @@ def apply(monkeypatch, root):
             "cmd.run_stdout": lambda *_, **__: "LoadState=loaded",
             "cmd.which": lambda _: None,
             "config.get": lambda _: f"unix://{root.path}/docker.sock",
+            **instead,
         }
         for module in (swarm_package, swarm_repository):
             monkeypatch.setattr(module, "__salt__", own, raising=False)
@@ -101,7 +104,7 @@ def apply(monkeypatch, root):
         name = {"known": "apply", "unknown": "remove"}.get(function, function)
         return getattr(module, name)(test=test)
 
-    apply.served = served
+    apply.served, apply.instead = served, instead
     return apply
 
 
@@ -256,6 +259,45 @@ def test_bare_host_gets_the_engine_from_a_repository_of_pillar(root, apply, want
     assert set(root.packages()) == {"iptables-nft"}
     assert root.keys() == []
     assert apply("unknown", **wanted) == {}
+
+
+def file_server(folder):
+    """Return Salt's functions for the files of a folder."""
+
+    def digest(url):
+        text = (folder / url.removeprefix("salt://")).read_bytes()
+        return {"hsum": hashlib.sha256(text).hexdigest(), "hash_type": "sha256"}
+
+    def names(prefix):
+        every = (str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file())
+        return [one for one in every if one.startswith(prefix)]
+
+    return {
+        "cp.hash_file": digest,
+        "cp.list_master": names,
+        "cp.get_file": lambda url, path: shutil.copy(folder / url.removeprefix("salt://"), path),
+    }
+
+
+def test_bare_host_gets_the_engine_from_the_file_server(
+    root, apply, wanted, repositories, monkeypatch
+):
+    mine, before = root.path / "lib/repository", files(root)
+    monkeypatch.setattr(copied, "FOLDER", mine)
+    shutil.copytree(repositories["docker"], root.path / "served/docker")
+    apply.instead.update(file_server(root.path / "served"))
+    pillar = with_repository(wanted, url="salt://docker")
+    pillar["repository"]["architectures"] = ["noarch"]
+    assert sorted(apply("known", test=True, **pillar)) == sorted([str(mine), "key", "source"])
+    assert apply(test=True, **pillar)["docker-ce"]["new"] == "the newest from salt://docker"
+    assert not mine.exists()
+    apply("known", **pillar)
+    assert apply("known", **pillar) == {}
+    assert promised(apply, root, **pillar)["docker-ce"]["new"] == "3:29.1.0-1.el9"
+    apply("remove", **pillar)
+    assert str(mine) in apply("unknown", **pillar)
+    assert files(root) == before
+    assert not mine.exists()
 
 
 def test_key_that_an_administrator_has_imported_stays(root, apply, wanted, signer, tmp_path):
