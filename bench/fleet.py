@@ -175,8 +175,8 @@ class Applier:
         node = {"LocalNodeState": "active", "NodeID": f"node-{ME}", "RemoteManagers": REMOTE}
         self._own({**cluster, **node}, settings)
         # "joined" also tells what no apply can change; then "nodes".
-        for read in (peers.known, peers.node_ids):
-            if len(read(self.mine, settings).claims) < len(MANAGERS):
+        for _ in range(2):
+            if len(peers.node_ids(self.mine, settings).claims) < len(MANAGERS):
                 raise SystemExit(LACKS)
 
     def _own(self, swarm: dict, settings: dict) -> None:

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from swarm_formula.builtin import next_step, publication
-from swarm_formula.cluster import membership, node_claims, node_info, node_quorum, spec
+from swarm_formula.cluster import membership, node_claims, node_info, node_quorum, peers, spec
 from swarm_formula.core import errors
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
@@ -27,9 +27,8 @@ def find(host: Host) -> list[str]:
     except errors.SwarmError as err:
         # This node was just demoted, or the managers have lost their quorum.
         return [*moved, *found, f"{settings['id']} cannot look: {err}"]
-    known = next_step.known(host.minion, settings)
+    known = peers.node_ids(host.minion.mine(), settings)
     claims = publication.claimed(known, settings, swarm["NodeID"])
-    coming = filter(node_info.is_down, node_quorum.returning(nodes, known.records, time.time()))
     me = node_info.by_id(nodes).get(swarm["NodeID"], {})
     return [
         *_moved(node_info.raft_address(me) or swarm.get("NodeAddr"), settings, nodes),
@@ -37,8 +36,22 @@ def find(host: Host) -> list[str]:
         *spec.init_only(cluster, settings),
         *node_claims.doubles(claims, nodes, settings),
         *node_claims.strangers(nodes, claims),
-        *filter(None, [node_quorum.return_warning(nodes, list(coming))]),
+        *filter(None, [node_quorum.return_warning(nodes, _coming(host, nodes))]),
     ]
+
+
+def _coming(host: Host, nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """
+    Return the workers that are down and may come back as managers, see ``node_quorum.returning``.
+
+    The managers' records tell which they are. If no worker is down, they are not read: for each
+    record, the master compares all accepted minions with those that may read it.
+    """
+    down = [one for one in nodes if node_info.is_down(one) and not one.get("ManagerStatus")]
+    if not down:
+        return []
+    records = next_step.known(host.minion, host.settings).records
+    return node_quorum.returning(down, records, time.time())
 
 
 def _read(client: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:

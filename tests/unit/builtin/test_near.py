@@ -4,7 +4,7 @@ A node at rest has the master compare nothing with all accepted minions for its 
 
 import pytest
 
-from _modules import swarm_builtin
+from _modules import swarm_builtin, swarm_leader
 from swarm_formula.cluster import donors, membership, peers
 from swarm_formula.salt import mine as salt_mine
 from tests.unit.builtin.test_builtin import claims, record, records
@@ -48,6 +48,17 @@ def test_node_at_rest_reads_no_record_but_its_own(reads, me):
     swarm_builtin.wait_ready()
     others = [one for one in MANAGERS if one != me]
     assert found == [([me], ["swarm_cluster", "swarm_node"]), (others, ["swarm_node"])]
+
+
+@pytest.mark.parametrize("state", ["ready", "down"])
+def test_manager_reads_records_to_tell_of_problems_only_if_a_worker_is_down(reads, state):
+    """One that was a manager may come back as one."""
+    managers = [node(host, "manager", leader=host == "m1") for host in MANAGERS]
+    api = ClusterApi("m1", [*managers, node("m4", state=state)])
+    _, found = reads("m1", api, {**records(*MANAGERS), **claims(*MANAGERS, "m4")})
+    assert swarm_leader.complaints() == []
+    read = {name for _, names in found for name in names}
+    assert ("swarm_cluster" in read) == (state == "down")
 
 
 def test_only_manager_of_pillar_asks_for_nothing_of_other_managers(reads):
