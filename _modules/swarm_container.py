@@ -119,6 +119,8 @@ def apply(name, spec, test=False, timeout=180, trial=None):
             fetch = __salt__["cp.cache_file"]
             image = images.ensure(client, wanted["image"], archive, fetch, timeout)
             reconcile.execute(client, plan, image, trial)
+        elif plan.kept and not test:
+            container_actions.stays(client, name, plan.kept)
     return container_options.shown(changes)
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from swarm_formula.core import errors
+from swarm_formula.core import errors, normalize
 from swarm_formula.docker import engine_api
 from swarm_formula.spec import container_options
 
@@ -25,6 +25,9 @@ Make = Callable[[Any, str], str]
 REPLACED = "-replaced"
 # Seconds within which a broken command line or configuration makes a process exit.
 SETTLE = 0.7
+# Seconds after which a container that Docker has started again counts as one that stays up; more
+# than one, because its start is known to the second.
+_FRESH = 2
 # Number of restarts after which a container in a restart loop is reported as an error.
 _TRIES = 3
 _TAIL = 10
@@ -159,6 +162,21 @@ def settled(client: Any, name: str) -> Iterator[None]:
         if time.monotonic() > end:
             return
         time.sleep(0.1)
+
+
+def stays(client: Any, name: str, data: dict[str, Any]) -> None:
+    """
+    Raise an error if a container that runs because Docker has just started it again ends again.
+
+    data
+        The container, inspected.
+    """
+    count = data["RestartCount"]
+    while count and time.time() - normalize.stamp(data["State"]["StartedAt"]) < _FRESH:
+        time.sleep(0.1)
+        data = client.inspect_container(data["Id"])
+        if status(data) != "running" or data["RestartCount"] != count:
+            raise fallen(client, name, data)
 
 
 def check(client: Any, name: str) -> None:

@@ -3,6 +3,7 @@ A container that does not stay up is told with the exit code of its end.
 """
 
 import copy
+import time
 
 import pytest
 
@@ -42,3 +43,31 @@ def test_exit_code_is_that_of_the_end_and_never_that_of_a_running_one(running, h
     ):
         pass
     assert str(err.value) == f"container web does not stay up: {how}; its last words: the reason"
+
+
+def restarted(ago, running=9999):
+    """Return a client whose container was started again so many seconds ago, and what it has."""
+    client = Looping(running)
+    began = time.gmtime(time.time() - ago)
+    client.seen["State"]["StartedAt"] = time.strftime("%Y-%m-%dT%H:%M:%S.5Z", began)
+    return client, copy.deepcopy(client.seen)
+
+
+@pytest.mark.parametrize("running", [0, 2])
+def test_container_that_is_seen_between_two_ends_does_not_stay_up(running):
+    client, seen = restarted(0, running)
+    with pytest.raises(errors.NotRunningError, match="does not stay up: exit code 3"):
+        container_actions.stays(client, "web", seen)
+
+
+@pytest.mark.parametrize(("ago", "looks"), [(0, True), (60, False)])
+def test_container_that_was_started_again_and_runs_is_waited_for(ago, looks):
+    client, seen = restarted(ago)
+    container_actions.stays(client, "web", seen)
+    assert (client.running < 9999) == looks
+
+
+def test_container_that_was_never_started_again_is_not_asked_about():
+    client, seen = restarted(0)
+    container_actions.stays(client, "web", {**seen, "RestartCount": 0})
+    assert client.running == 9999
