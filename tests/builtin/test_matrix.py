@@ -5,11 +5,15 @@ SWARM_TEST_MATRIX=N for as many by chance (SWARM_TEST_SEED); `bundles` for all, 
 go together; `all` for each one by itself. `-k KEY` for some of these.
 """
 
+import functools
+
 import pytest
 
 from tests.integration.cluster import IDLE, WORKLOAD
 from tests.matrix import choice
+from tests.matrix.rows import ROWS
 from tests.matrix.runner import Matrix, Watch
+from tests.wrong_pillars import merged
 
 pytestmark = pytest.mark.once
 
@@ -43,7 +47,8 @@ def matrix(bare, master):
         return {(one["swarm"].get("Cluster") or {}).get("ID") for one in seen.values()} - {None, ""}
 
     matrix = Matrix(Watch(bare, lambda: _healthy(bare), clusters))
-    matrix.prepare("true")
+    of_cluster = (dict(row.undo) for row in ROWS if row.key.startswith("builtin:cluster:"))
+    matrix.prepare("true", functools.reduce(merged, of_cluster))
     # One may be left of a run that was killed.
     _remove(bare)
     assert bare.post(bare.leader(), "/services/create", SERVICE)

@@ -79,9 +79,13 @@ class Matrix:
         self.watch, self.swarm = watch, watch.swarm
         self._at: dict | None = None  # the base that the hosts are at
 
-    def prepare(self, work: str) -> None:
-        """Have a healthy swarm, with what the cases need on each host and what has to run on."""
-        self._write({})
+    def prepare(self, work: str, defaults: dict | None = None) -> None:
+        """
+        Have a healthy swarm, with what the cases need on each host and what has to run on.
+
+        ``defaults`` are of what no apply takes back: other tests may have set it.
+        """
+        self._write(defaults or {})
         self.swarm.switch_on()
         self.swarm.await_minions()
         if wrong := self.settle("start", lambda: True):
