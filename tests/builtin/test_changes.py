@@ -313,6 +313,7 @@ def test_nodes_are_drained_before_their_engines_restart(five):
 
 
 @pytest.mark.once
+@pytest.mark.long
 def test_host_that_was_lost_in_its_turn_is_named_and_goes_on_with_its_next_apply(four):
     four.pillar(timeout=20, engine={"options": {"default-shm-size": "80M"}})
     four.lab.exec("salt", "salt", "--async", "m2", "state.apply", "swarm")

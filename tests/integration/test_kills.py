@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-pytestmark = pytest.mark.once
+# test_faults.py has an interrupted run each time.
+pytestmark = [pytest.mark.once, pytest.mark.long]
 
 KILLS = int(os.environ.get("SWARM_TEST_KILLS", "1"))
 SEED = int(os.environ.get("SWARM_TEST_SEED", "0"))
