@@ -6,8 +6,6 @@ hosts beside the lab, in both modes.
 import hashlib
 import re
 import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -35,10 +33,8 @@ def bare(request, tmp_path):
     lab.down()
     try:
         lab.up(2, request.param, SALT)
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
-            signer = apt_root.Signer(Path(home))
+        with apt_root.signing() as signer:
             serve(lab, tmp_path, signer)
-            signer.close()
         for host in lab.hosts():
             lab.exec(host, "sh", "-ec", CUT)
         mode = SwarmMode(lab)

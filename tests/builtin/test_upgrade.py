@@ -4,8 +4,6 @@ hosts beside the lab: three managers, two workers, and a service that a client c
 """
 
 import contextlib
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -71,11 +69,8 @@ def running():
 @pytest.fixture
 def signer():
     """Whoever signs the repository of docker-ce."""
-    # The path of the agent's socket has to be short.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
-        found = apt_root.Signer(Path(home))
+    with apt_root.signing() as found:
         yield found
-        found.close()
 
 
 def pillar(mode, **engine):

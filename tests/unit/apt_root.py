@@ -5,11 +5,13 @@ Its packages are empty and have the dependencies and conflicts of the real ones.
 apt and dpkg are not touched: ``APT_CONFIG`` and ``DPKG_ADMINDIR`` lead every command elsewhere.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 TOOLS = ("apt-get", "apt-cache", "dpkg", "dpkg-deb", "dpkg-query")
@@ -181,6 +183,25 @@ class Signer:
         self._gpg("--clearsign", "--output", release / "InRelease", release / "Release")
         (release / "Release").unlink()
         return folder
+
+
+@contextlib.contextmanager
+def signing():
+    """Give a signer, and end its agent."""
+    # The path of the agent's socket has to be short.
+    home = Path(tempfile.mkdtemp())
+    signer = Signer(home)
+    try:
+        yield signer
+    finally:
+        signer.close()
+        shutil.rmtree(home, onerror=_unless_gone)
+
+
+def _unless_gone(_function, _path, fault):
+    """The agent removes its sockets itself while it ends."""
+    if not isinstance(fault[1], FileNotFoundError):
+        raise fault[1]
 
 
 class Root:

@@ -4,8 +4,6 @@ The engine's packages with the real apt, dpkg and Salt's own functions, in a fol
 
 import os
 import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
 import salt.config
@@ -406,22 +404,12 @@ def test_engine_that_took_the_place_of_another_is_the_formulas_own(docker, apply
 # ---- the repository
 
 
-def _unless_gone(_function, _path, fault):
-    """The agent removes its sockets itself while it ends."""
-    if not isinstance(fault[1], FileNotFoundError):
-        raise fault[1]
-
-
 @pytest.fixture(scope="module")
 def signer(tmp_path_factory):
     if not shutil.which("gpg"):
         pytest.skip("gpg is not here, which signs the repository")
-    # The path of the agent's socket has to be short.
-    home = Path(tempfile.mkdtemp())
-    signer = apt_root.Signer(home)
-    yield signer
-    signer.close()
-    shutil.rmtree(home, onerror=_unless_gone)
+    with apt_root.signing() as signer:
+        yield signer
 
 
 @pytest.fixture(scope="module")

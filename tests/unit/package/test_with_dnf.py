@@ -7,8 +7,6 @@ They are Debian's dnf 4 and packages that the test makes, not a host with Enterp
 import hashlib
 import os
 import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -36,12 +34,8 @@ def tools():
 
 @pytest.fixture(scope="module")
 def signer():
-    # The path of the agent's socket has to be short.
-    home = Path(tempfile.mkdtemp())
-    signer = apt_root.Signer(home)
-    yield signer
-    signer.close()
-    shutil.rmtree(home, ignore_errors=True)
+    with apt_root.signing() as signer:
+        yield signer
 
 
 @pytest.fixture(scope="module")
@@ -317,12 +311,9 @@ def test_key_with_another_fingerprint_is_refused(root, apply, wanted):
 
 
 @pytest.fixture
-def other(tmp_path):
-    home = Path(tempfile.mkdtemp())
-    signer = apt_root.Signer(home)
-    yield signer
-    signer.close()
-    shutil.rmtree(home, ignore_errors=True)
+def other():
+    with apt_root.signing() as signer:
+        yield signer
 
 
 def test_repository_that_somebody_else_has_signed_is_refused(root, apply, wanted, other):
