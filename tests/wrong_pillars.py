@@ -7,6 +7,7 @@ pillar with ``merged``.
 """
 
 import copy
+import os
 from typing import NamedTuple
 
 
@@ -967,7 +968,8 @@ WRONG = [
 
 # Enough for a real minion, from all sections. A lab's pillar is merged from several files, and a
 # list instead of a mapping leaves nothing there.
-SAMPLE = [case for case in WRONG[1::5] if isinstance(case.pillar, dict)]
+_EACH = 5 if os.environ.get("SWARM_TEST_LONG") else 20
+SAMPLE = [case for case in WRONG[1::_EACH] if isinstance(case.pillar, dict)]
 
 
 def merged(valid: dict, wrong: object) -> object:

@@ -95,6 +95,7 @@ def _report(mode, host):
     return mode.lab.salt(host, "swarm_node.report")[host]
 
 
+@pytest.mark.once
 def test_report_with_another_members_node_removes_nobody(broken_into, says):
     mode, before = broken_into, _nodes(broken_into)
     stolen = _report(mode, VICTIM)["endpoint"]
@@ -105,6 +106,7 @@ def test_report_with_another_members_node_removes_nobody(broken_into, says):
     assert mode.lab.salt(VICTIM, "test.ping") == {VICTIM: True}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "nonsense",
     [
@@ -129,6 +131,7 @@ def test_nonsense_for_a_report_is_shown_and_stops_nothing(broken_into, says, non
     assert _nodes(mode) == before
 
 
+@pytest.mark.once
 def test_lies_in_the_mine_change_no_other_node(broken_into, says):
     mode, before = broken_into, _nodes(broken_into)
     stolen = _report(mode, VICTIM)["endpoint"]
@@ -159,6 +162,7 @@ def test_lies_in_the_mine_change_no_other_node(broken_into, says):
     mode.wait(lambda: mode.apply() == {}, 60)
 
 
+@pytest.mark.once
 def test_forged_events_about_keys_remove_nobody(broken_into):
     mode, before = broken_into, _nodes(broken_into)
     removals = _removals(mode)
@@ -184,6 +188,7 @@ def _removals(mode):
     return {jid for jid, one in jobs.items() if "expel" in str(one) or "drop" in str(one)}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("function", ["test.ping", "swarm_leader.expel", "swarm_builtin.leave"])
 def test_worker_may_have_others_do_nothing_but_what_it_needs(broken_into, function):
     command = ["salt-call", "--out=json", "publish.publish", "m1", function, "m2"]
@@ -335,6 +340,7 @@ def test_sixty_requests_of_a_minion_that_is_no_member_hold_up_nobody(open_engine
         mode.lab.salt("m1", "saltutil.refresh_pillar", "wait=True")
 
 
+@pytest.mark.once
 def test_local_user_holds_no_lock_of_the_formula(broken_into):
     for host in ("m1", "m2"):
         find = "ls /run/swarm-formula-*.lock"
@@ -347,6 +353,7 @@ def test_local_user_holds_no_lock_of_the_formula(broken_into):
             assert "Permission denied" in broken_into.lab.exec(host, *command, check=False).stderr
 
 
+@pytest.mark.once
 def test_all_is_well_after_it(broken_into):
     returns = broken_into.state()
     assert (failures(returns), changed(returns)) == ({}, {})

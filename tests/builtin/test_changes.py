@@ -51,6 +51,7 @@ def test_first_manager_of_pillar_is_replaced_and_the_cluster_stays(four):
     assert four.cluster() == cluster
 
 
+@pytest.mark.long
 @pytest.mark.once
 def test_node_of_another_cluster_is_refused_with_the_cure(four):
     """As one that was restored from an old disk."""
@@ -140,6 +141,7 @@ def test_engine_of_which_apt_has_another_version_is_restarted(mode):
     assert mode.apply() == {}
 
 
+@pytest.mark.once
 def test_deleted_key_takes_no_record_of_the_cluster_with_it(mode):
     """Else managers that are all installed anew would make a second one."""
     node = mode.swarm("m3")["NodeID"]
@@ -165,6 +167,7 @@ def test_manager_that_quorum_needs_is_not_removed(mode):
     mode.wait(lambda: mode.roles().get("m3") == "manager", 120)
 
 
+@pytest.mark.long
 @pytest.mark.once
 def test_leader_dies_while_another_host_joins(four):
     """Whoever leads then goes on; nothing is made a second time."""
@@ -179,6 +182,7 @@ def test_leader_dies_while_another_host_joins(four):
     assert four.cluster() == cluster
 
 
+@pytest.mark.long
 @pytest.mark.once
 def test_host_that_was_cut_off_while_it_joined_joins_with_the_next_apply(four):
     cluster = four.cluster()
@@ -196,6 +200,7 @@ def test_host_that_was_cut_off_while_it_joined_joins_with_the_next_apply(four):
     assert four.cluster() == cluster
 
 
+@pytest.mark.long
 @pytest.mark.once
 def test_manager_that_dies_while_it_is_promoted_is_one_with_the_next_apply(four):
     cluster, leader, node = four.cluster(), four.leader(), four.swarm("m4")["NodeID"]
@@ -222,6 +227,7 @@ def test_manager_that_dies_while_it_is_promoted_is_one_with_the_next_apply(four)
     four.become(**three, m4="worker")
 
 
+@pytest.mark.long
 @pytest.mark.once
 def test_worker_that_was_removed_while_it_runs_joins_again(four):
     """Its engine is not told, and stays active for ever."""

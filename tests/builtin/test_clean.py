@@ -11,6 +11,7 @@ from tests.builtin.mode import END
 from tests.integration.cluster import IDLE, WORKLOAD, changed, failures
 
 
+@pytest.mark.once
 def test_clean_does_not_end_it_with_what_its_users_have_in_it(mode):
     """Refused on all hosts before anything is touched, in a dry run as well."""
     # A node that another test has drained would have no task.

@@ -120,6 +120,7 @@ def test_what_is_not_for_this_mode_is_refused_before_anything_is_touched(mode):
     assert {host: mode.files(host) for host in mode.lab.hosts()} == before
 
 
+@pytest.mark.long
 @pytest.mark.once
 def test_own_ca_signs_the_certificates_of_all_nodes(mode):
     """Once it has, other settings still follow pillar, and who joins trusts it."""

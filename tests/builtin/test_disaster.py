@@ -21,6 +21,7 @@ def three(mode):
     return mode
 
 
+@pytest.mark.long
 def test_leader_is_cut_off_and_comes_back(mode):
     cluster, leader = mode.cluster(), mode.leader()
     mode.lab.cut(leader)

@@ -50,6 +50,7 @@ def test_who_asks_a_manager_gets_no_token(mode, tokens):
     assert tokens["Worker"] not in json.dumps(mode.lab.salt("m1", "swarm_builtin.info"))
 
 
+@pytest.mark.once
 def test_who_is_no_member_gets_nothing_from_the_mine(mode):
     """And who becomes one, does, with the next apply of the managers."""
 

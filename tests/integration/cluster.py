@@ -120,7 +120,6 @@ class Cluster:
     def heal(self) -> None:
         """Switch on and plug in whatever is not, and apply until all is healthy."""
         self.switch_on()
-        self.await_minions()
         self.heal_engines()
         self.apply()
         self.lab.salt("*", "swarm_image.load", WORKLOAD, "salt://images/busybox.tar")
@@ -129,15 +128,15 @@ class Cluster:
         """Wait until a host's minion hears its master: to ping one that does not takes minutes."""
         self.wait(lambda: ":4505" in self.lab.exec(host, "ss", "-Htn", check=False).stdout, 300)
 
-    def await_minions(self) -> None:
+    def await_minions(self, function: str = "test.ping") -> None:
         """Wait until all minions answer, as after a restart of the master."""
         for host in self.lab.hosts():
             self.await_minion(host)
-        self.wait(lambda: len(self.lab.salt("*", "test.ping")) == len(self.lab.hosts()), 120)
+        self.wait(lambda: len(self.lab.salt("*", function)) == len(self.lab.hosts()), 120)
 
     def heal_engines(self) -> None:
-        """Restart the engines that have lost threads: networks come and go on them."""
-        self.lab.salt("*", "swarm_engine.heal")
+        """Have all minions restart their engines if those lost threads: networks come and go."""
+        self.await_minions("swarm_engine.heal")
 
     def restore(self) -> None:
         """Put the lab's own pillar back, for all hosts."""

@@ -151,6 +151,7 @@ def test_swarm_works_on(guarded):
     assert saved["bytes"] > 0
 
 
+@pytest.mark.long
 def test_new_host_comes_in(guarded):
     with guarded.visitor("m4"):
         promised = guarded.state(target="m4", test=True)

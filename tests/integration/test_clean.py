@@ -62,6 +62,7 @@ def test_clean_again_changes_nothing(cluster):
     }
 
 
+@pytest.mark.once
 def test_what_somebody_else_calls_like_ours_is_left_alone(cluster):
     """The engine of the first host has stayed: an admin's keys are in its daemon.json."""
     host = cluster.lab.hosts()[0]
@@ -93,6 +94,7 @@ def test_what_somebody_else_calls_like_ours_is_left_alone(cluster):
     cluster.docker(host, "volume", "rm", "swarm-consul")
 
 
+@pytest.mark.once
 def test_classic_swarm_by_hand_is_refused_by_name(cluster):
     """The formula is not on this host: all of it is gone, and the engine has stayed."""
     host = cluster.lab.hosts()[0]
@@ -150,6 +152,7 @@ def _cut_while_dpkg_works(swarm, host):
     assert swarm.lab.exec(host, "sh", "-c", at_work, check=False).returncode == 0
 
 
+@pytest.mark.once
 def test_power_cut_in_the_first_installation_is_cleaned_and_another_is_finished(cluster):
     host = cluster.lab.hosts()[-1]
     packages = cluster.lab.salt(host, "pkg.list_pkgs")[host]

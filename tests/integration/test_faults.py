@@ -52,6 +52,7 @@ def test_option_that_only_a_start_shows_to_be_wrong_is_rolled_back(swarm, bystan
     swarm.wait(swarm.all_healthy, 120)
 
 
+@pytest.mark.once
 def test_option_too_new_for_the_engine_is_refused_before_anything_is_written(swarm, bystander):
     host, before = bystander
     swarm.pillar(host, engine={"options": {"firewall-backend": "nftables"}})
@@ -114,6 +115,7 @@ def test_file_that_cannot_be_written_is_as_it_was(swarm, bystander, spoil, mend,
     assert swarm.apply(target=host) == {}
 
 
+@pytest.mark.once
 def test_stopped_engine_is_started(swarm):
     host = swarm.lab.hosts()[-1]
     swarm.lab.exec(host, "systemctl", "stop", "docker.socket", "docker.service")

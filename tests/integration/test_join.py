@@ -295,6 +295,7 @@ def test_host_that_hangs_is_removed_within_two_minutes_and_cleaned_later(by_hand
     by_hand.wait(lambda: "m4" not in str(by_hand.lab.salt("m1", "swarm_consul.nodes")), 60)
 
 
+@pytest.mark.long
 @pytest.mark.once
 def test_primary_manager_is_removed(joins):
     """And becomes a member again, for pillar still says so."""

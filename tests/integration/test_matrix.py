@@ -11,7 +11,7 @@ from tests.integration.cluster import Cluster
 from tests.matrix import choice
 from tests.matrix.runner import END_WORK, RUN_WORK, Matrix, Watch
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.long]
 
 
 class Queued(Cluster):

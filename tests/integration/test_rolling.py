@@ -71,6 +71,7 @@ def test_new_flags_of_the_managers_leave_one_to_answer(swarm):
     assert swarm.apply() == {}
 
 
+@pytest.mark.long
 def test_server_is_not_taken_down_below_quorum(swarm):
     *rest, dead = swarm.lab.hosts()
     swarm.lab.stop(dead)

@@ -37,6 +37,7 @@ def _voters(swarm):
     return swarm.lab.salt("*", "swarm_consul.peers")
 
 
+@pytest.mark.long
 def test_servers_come_and_go_and_the_data_stays(swarm):
     """On 390db08, each of these is a dead-lock for good, and so is the way back."""
     _consul(swarm, "kv", "put", KEY, "kept")

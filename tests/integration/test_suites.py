@@ -7,7 +7,7 @@ import pytest
 from tests.integration.cluster import Cluster, failures, lab_beside
 from tests.integration.conftest import SALT
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.long]
 
 
 @pytest.fixture(scope="module", params=["bookworm", "trixie"])

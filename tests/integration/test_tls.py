@@ -60,6 +60,7 @@ def test_nothing_answers_without_a_certificate(swarm):
         assert swarm.lab.exec(CA, *secure, "docker", "-H", address, "version").returncode == 0
 
 
+@pytest.mark.once
 def test_engine_that_loses_its_file_does_not_answer_in_clear(swarm):
     """Whatever takes the keys out of daemon.json: without its certificates it does not start."""
     empty = "echo '{}' > /etc/docker/daemon.json && systemctl restart docker"
@@ -86,6 +87,7 @@ def _secrets(swarm):
     return {**lines, "m2's key for its copy of the CA": seal, "the gossip's key": state["gossip"]}
 
 
+@pytest.mark.once
 def test_secrets_are_nowhere_but_where_they_have_to_be(swarm):
     with hunt.bus(swarm.lab) as bus:
         swarm.lab.salt("m2", "swarm_tls.distrust")
@@ -220,6 +222,7 @@ def test_root_of_a_worker_opens_no_engine_and_no_manager(swarm):
     assert swarm.apply() == {}
 
 
+@pytest.mark.long
 @pytest.mark.once
 def test_certificates_are_renewed_while_the_swarm_is_used(swarm):
     before = swarm.lab.salt("*", "swarm_tls.status")
@@ -346,6 +349,7 @@ def test_tls_is_switched_off_and_on_in_a_running_swarm(swarm):
     swarm.swarm("rm", "-f", "bystander")
 
 
+@pytest.mark.long
 @pytest.mark.once
 def test_files_of_the_users_own_take_the_place_of_the_ca(swarm):
     folder = "/root/pki"

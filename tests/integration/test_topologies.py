@@ -5,7 +5,7 @@ Other shapes of a swarm, one after the other on the same hosts: roles change in 
 import pytest
 
 # What it is about does not depend on Salt's release.
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.long]
 
 
 def test_one_manager_with_three_servers(swarm):

@@ -4,7 +4,7 @@ What users do with the swarm: overlay networks, docker-compose, logins that talk
 
 import pytest
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.long]
 
 COMPOSE = """
 version: '2'

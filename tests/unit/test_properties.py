@@ -8,6 +8,7 @@ import json
 from types import SimpleNamespace
 from unittest import mock
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +26,9 @@ from tests.unit import cluster_api
 from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, FILES, HOSTS, M1, VALID, resolved, settings_of
 from tests.wrong_pillars import WRONG, merged
+
+# Knows nothing of Salt.
+pytestmark = pytest.mark.once
 
 
 def words_of(fields):

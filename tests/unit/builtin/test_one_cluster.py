@@ -13,6 +13,9 @@ from swarm_formula.core import errors
 from tests.unit.pillars import HOSTS
 from tests.unit.swarm_world import World
 
+# Knows nothing of Salt.
+pytestmark = pytest.mark.once
+
 WALKS = int(os.environ.get("SWARM_TEST_WALKS", "30"))
 STEPS = 20
 

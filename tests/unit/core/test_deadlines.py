@@ -15,6 +15,9 @@ from swarm_formula.docker import engine_api, images
 from swarm_formula.standalone import manager_info
 from swarm_formula.tls.cert_files import Files
 
+# Knows nothing of Salt.
+pytestmark = pytest.mark.once
+
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 FILES = Files(*[None] * 5)
 BODY = HEAD + b"Content-Length: 100000\r\n\r\n"

@@ -10,6 +10,9 @@ import pytest
 from swarm_formula.core import errors
 from swarm_formula.docker import container_actions
 
+# Knows nothing of Salt.
+pytestmark = pytest.mark.once
+
 
 class Looping:
     """A client that sees a container in a restart loop: it runs a few times, and then has ended."""

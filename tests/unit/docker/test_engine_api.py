@@ -15,6 +15,9 @@ from swarm_formula.core import errors
 from swarm_formula.docker import engine_api, images
 from tests.unit.execution import mocked
 
+# Knows nothing of Salt.
+pytestmark = pytest.mark.once
+
 
 class Engine(http.server.BaseHTTPRequestHandler):
     """An engine that knows its version and what a test gives it."""

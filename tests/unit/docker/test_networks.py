@@ -7,6 +7,9 @@ from swarm_formula.docker import network_spec
 from swarm_formula.docker import networks as docker_networks
 from tests.unit.execution import own_time
 
+# Knows nothing of Salt.
+pytestmark = pytest.mark.once
+
 SPEC = {
     "driver": "overlay",
     "subnet": "10.9.0.0/24",

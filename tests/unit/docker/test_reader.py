@@ -10,6 +10,9 @@ from swarm_formula.core import errors
 from swarm_formula.docker import engine_api, reader
 from tests.unit import unix_http
 
+# Knows nothing of Salt.
+pytestmark = pytest.mark.once
+
 VERSION = {"Version": "26.1.5", "ApiVersion": "1.45"}
 
 

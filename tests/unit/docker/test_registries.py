@@ -19,6 +19,9 @@ from swarm_formula.tls import pki
 from tests.unit.execution import mocked
 from tests.unit.pillars import VALID, settings_of
 
+# Knows nothing of Salt.
+pytestmark = pytest.mark.once
+
 HOST, OTHER = "registry.example.com:5000", "other.example.com"
 SECRET = "s3cret:with:colons"  # noqa: S105
 CHANGE = f"registry {HOST}"

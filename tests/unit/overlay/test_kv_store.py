@@ -11,6 +11,9 @@ import pytest
 from swarm_formula.overlay import kv_store
 from swarm_formula.overlay.kv_store import ENDPOINTS, Store, StoreError
 
+# Knows nothing of Salt.
+pytestmark = pytest.mark.once
+
 PAIRS = {"e/": "", "e/n1/": "", "e/n1/a/": json.dumps({"name": "web"}), "e/n1/b/": "no JSON"}
 KEYS = {key.replace("e/", "docker/network/v1.0/endpoint/", 1): one for key, one in PAIRS.items()}
 WEB = {"docker/network/v1.0/endpoint/n1/a/": {"name": "web"}}

@@ -29,6 +29,9 @@ from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, FILES, node, resolved, settings_of
 from tests.unit.tls_hosts import PILLAR, Hosts
 
+# Knows nothing of Salt.
+pytestmark = pytest.mark.once
+
 NAME = own_registry.CONTAINER
 HASH = "$2y$05$" + "a" * 53
 ALL = ("m1", "m2", "m4")

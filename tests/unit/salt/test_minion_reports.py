@@ -8,6 +8,9 @@ from swarm_formula.fleet import views as fleet_views
 from swarm_formula.salt import minion_reports
 from tests.unit.fleet.test_members import node, report, said
 
+# Knows nothing of Salt.
+pytestmark = pytest.mark.once
+
 MEMBERS = ["m1", "m2", "m3", "m4.example.com"]
 REPORTS = {"m1": report(1), "m2": report(2), "m3": report(3)}
 HEARD = said(node(1), node(2), node(3), node(4))

@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from swarm_formula.core import errors, pem_text
 from swarm_formula.tls import pki
 
+# Knows nothing of Salt.
+pytestmark = pytest.mark.once
+
 BOTH = (pki.SERVER, pki.CLIENT)
 GRANT = pki.Grant("m1", BOTH, ("m1", "localhost"), ("10.77.0.11", "127.0.0.1"))
 
