@@ -73,7 +73,7 @@ class Copy:
     @contextlib.contextmanager
     def replaced(self) -> Iterator[None]:
         """Have what is served in place; after an error, what was there before."""
-        new, old = FOLDER.with_name(f"{FOLDER.name}.new"), _former()
+        new, old = _coming(), _former()
         shutil.rmtree(new, ignore_errors=True)
         _recover(old)
         if self.wanted:
@@ -104,6 +104,11 @@ def _former() -> Path:
     return FOLDER.with_name(f"{FOLDER.name}.old")
 
 
+def _coming() -> Path:
+    """Return the folder in which the new copy is made."""
+    return FOLDER.with_name(f"{FOLDER.name}.new")
+
+
 def _recover(old: Path) -> None:
     """Put a former copy back, if a run that failed or was killed has left one."""
     if old.exists():
@@ -124,9 +129,11 @@ def _swap(new: Path, old: Path) -> None:
 
 def removed(test: bool) -> dict[str, Any]:
     """Ensure there is no copy; return what changed."""
-    if not FOLDER.exists():
+    # A run that was killed may have left each of them alone.
+    there = [path for path in (FOLDER, _coming(), _former()) if path.exists()]
+    if not there:
         return {}
     if not test:
-        for path in (FOLDER, _former()):
+        for path in there:
             shutil.rmtree(path, ignore_errors=True)
     return {str(FOLDER): {"old": "present", "new": None}}
