@@ -16,7 +16,7 @@ CRASH = ["sh", "-c", "echo the reason; exit 3"]
 SPEC = {
     "image": IMAGE,
     "environment": {"PLAIN": 1, "API_TOKEN": "hush"},
-    "mounts": [f"{VOLUME}:/data", "/etc:/host:ro"],
+    "mounts": [f"{VOLUME}:/data", f"{VOLUME}:/again:z,ro", "/etc:/host:ro"],
     "network_mode": "none",
     "restart_policy": "unless-stopped",
     "labels": {"tier": "web"},

@@ -125,7 +125,7 @@ def consul_container(
         "image_source": consul["image_source"],
         "image_hash": consul["image_hash"],
         "command": ["agent", f"-config-file={folder}/{_CONSUL_FILE}"],
-        "mounts": [f"{folder}:{folder}:ro", f"{consul['volume']}:/consul/data"],
+        "mounts": [containers.mount(settings, folder), f"{consul['volume']}:/consul/data"],
         **containers.HOST,
         "restart_policy": "unless-stopped",
         # Consul reads its file only at startup: new content requires a new container.

@@ -83,9 +83,9 @@ def server(settings: Settings, files: Files) -> Server:
         # Version 3 would send traces to localhost:4318, and log that nothing is there.
         "environment": {"OTEL_TRACES_EXPORTER": "none"},
         "mounts": [
-            f"{folder()}:{folder()}:ro",
-            f"{files.folder}:{files.folder}:ro",
-            f"{registry['path']}:{_DATA}",
+            containers.mount(settings, folder()),
+            containers.mount(settings, files.folder),
+            containers.mount(settings, registry["path"], _DATA),
         ],
         **containers.HOST,
         "restart_policy": "unless-stopped",

@@ -46,6 +46,19 @@ def manager_endpoints(settings: Settings) -> dict[str, str]:
     return {one: endpoint(settings["managers"][one], port) for one in ids}
 
 
+def mount(settings: Settings, source: object, target: object = None) -> str:
+    """
+    Return the mount of a folder of the formula, read-only if it has the same path in the container.
+
+    An engine that keeps containers apart by SELinux labels the folder for all of them: what has the
+    label of a host's own files is denied to each.
+    """
+    options = [] if target else ["ro"]
+    if settings["engine"]["options"].get("selinux-enabled"):
+        options.append("z")
+    return ":".join([str(source), str(target or source), *([",".join(options)] if options else [])])
+
+
 def _swarm(settings: Settings, command: list[str]) -> dict[str, Any]:
     return {
         "image": settings["manager"]["image"],
@@ -65,9 +78,11 @@ def _with_files(
     given = {options.get(flag) for flag in flags.TLS_FILES}
     given |= {of_store.get(key) for key in flags.KV_FILES}
     paths = sorted(path for path in given if path and not path.startswith(f"{files.folder}/"))
+    # Somebody else's files keep the labels that they have.
+    mounts = [f"{one}:{one}:ro" for one in paths]
     if settings["tls"]["used"]:
-        paths.append(files.folder)
-    return {**container, **({"mounts": [f"{one}:{one}:ro" for one in paths]} if paths else {})}
+        mounts.append(mount(settings, files.folder))
+    return {**container, **({"mounts": mounts} if mounts else {})}
 
 
 def _discovery(settings: Settings, given: Mapping[str, Any], files: Files) -> dict[str, Any]:

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from swarm_formula.consul import container_spec
-from swarm_formula.core import errors
+from swarm_formula.core import errors, normalize
+from swarm_formula.registry import container_spec as registry_spec
 from swarm_formula.standalone import containers
 from tests.unit.pillars import BUILTIN, FILES, M1, VALID, node, settings_of
 
@@ -215,3 +216,35 @@ def test_engine_without_a_port_has_no_endpoint(of):
         of(settings_of(BUILTIN))
     settings = settings_of({**BUILTIN, "engine": {"port": 2376}})
     assert "10.77.0.11:2376" in str(of(settings))
+
+
+REGISTRY = {"registry": {"node": "m1", "path": "/srv/images"}}
+LABELLED = {"engine": {"options": {"selinux-enabled": True}}}
+
+
+def _mounts(pillar):
+    """Return the mounts of all containers of the formula, without volumes."""
+    settings = settings_of({**VALID, **TLS, **REGISTRY, **pillar})
+    config = container_spec.consul_config(settings, None, FILES)
+    specs = [
+        container_spec.consul_container(settings, config)[0],
+        containers.manager_container(settings, FILES),
+        containers.agent_container(settings, FILES),
+        registry_spec.server(settings, FILES).spec,
+    ]
+    found = normalize.mounts({one for spec in specs for one in spec["mounts"]})
+    return {tuple(one.split(":")) for one in found if one.startswith("/")}
+
+
+def test_folders_of_the_formula_have_a_label_for_containers_where_selinux_keeps_them_apart():
+    plain = _mounts({})
+    assert ("/srv/images", "/var/lib/registry") in plain
+    assert _mounts(LABELLED) == {(*one[:2], ",".join([*one[2:], "z"])) for one in plain}
+    assert _mounts({"engine": {"options": {"selinux-enabled": False}}}) == plain
+
+
+def test_files_that_flags_name_keep_their_labels():
+    """They are somebody else's."""
+    files = {"tlscacert": "/pki/ca.pem", "tlscert": "/pki/cert.pem", "tlskey": "/pki/key.pem"}
+    pillar = {"manager": {"options": {"tlsverify": True, **files}}}
+    assert manager({**pillar, **LABELLED})["mounts"] == manager(pillar)["mounts"]
