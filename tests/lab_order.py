@@ -48,6 +48,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
         "managers",
         "troubles",
         "two_swarms",
+        "masters",
         "adoption",
         "attacks",
         "hosts",
