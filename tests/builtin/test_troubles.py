@@ -7,7 +7,7 @@ import pytest
 from tests.builtin.troubles import TROUBLES
 from tests.troubles import go_through
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.long]
 
 SAMPLE = 1
 

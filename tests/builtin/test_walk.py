@@ -32,6 +32,7 @@ def walker(mode):
 
 
 @pytest.mark.once
+@pytest.mark.long
 def test_there_is_one_cluster_all_along_and_a_quiet_one_at_the_end(walker):
     steps = [one.strip() for one in GIVEN.split(";") if one.strip()] or walk.plan(SEED, COUNT)
     print(f"SWARM_TEST_SEED={SEED} SWARM_TEST_WALK={COUNT}: {len(steps)} steps")

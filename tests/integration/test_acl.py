@@ -9,7 +9,7 @@ import pytest
 from tests import hunt
 from tests.integration.cluster import CONSUL, changed, failures
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.long]
 
 FILE = "/etc/swarm-formula/consul.json"
 # What Consul on this host answers to who has its certificate: {"METHOD path": status}.
@@ -151,7 +151,6 @@ def test_swarm_works_on(guarded):
     assert saved["bytes"] > 0
 
 
-@pytest.mark.long
 def test_new_host_comes_in(guarded):
     with guarded.visitor("m4"):
         promised = guarded.state(target="m4", test=True)
@@ -180,7 +179,6 @@ def _attack_the_lock(swarm, worker):
     assert _ask(swarm, worker, allowed) == dict.fromkeys(allowed, 200)
 
 
-@pytest.mark.long
 def test_servers_come_and_go(guarded):
     consul = {**guarded.lab.default_pillar()["consul"], "acl": True}
     for servers in (["m2"], ["m1", "m2", "m3"]):
@@ -209,7 +207,6 @@ def test_rights_that_somebody_took_away_come_back(guarded):
     guarded.wait(guarded.all_healthy, 120)
 
 
-@pytest.mark.long
 def test_management_token_is_rotated_while_the_swarm_is_used(guarded):
     first = _token(guarded)
     with hunt.bus(guarded.lab) as bus, guarded.calls() as calls:

@@ -124,6 +124,7 @@ def test_no_member_is_left_untouched_and_joins_when_pillar_makes_it_one(joins):
     assert joins.lab.salt_run("swarm.reconcile")["joined"] == []
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("forged", ["m9", "x'; touch /srv/forged; '", "*", "m1,m2"])
 def test_forged_start_has_no_effect(joins, forged):
     before = joins.lab.salt_run("jobs.list_jobs", "search_function=state.apply")

@@ -48,6 +48,7 @@ def _knock(swarm, host, source="salt"):
     return json.loads(swarm.lab.exec(source, *command, timeout=120).stdout)
 
 
+@pytest.mark.once
 def test_nothing_answers_without_a_certificate(swarm):
     for host in swarm.lab.hosts():
         assert {ENGINE, MANAGER, 8300, 8301} <= set(_ports(swarm, host))
@@ -142,6 +143,7 @@ def test_who_is_on_the_host_and_not_root_does_not_get_at_consul(swarm):
     assert files == "", "others can read them"
 
 
+@pytest.mark.once
 def test_minion_that_is_no_member_gets_neither_certificate_nor_key(swarm):
     """Of the same master, accepted, with the formula's modules on it; and it lies about itself."""
     host = swarm.lab.hosts()[-1]
@@ -239,6 +241,7 @@ def test_certificates_are_renewed_while_the_swarm_is_used(swarm):
     assert calls["calls"] > 50
 
 
+@pytest.mark.long
 @pytest.mark.once
 def test_ca_is_followed_by_another_while_the_swarm_is_used(swarm):
     first = swarm.lab.salt(CA, "swarm_tls.status")[CA]["trusts"]
