@@ -66,6 +66,9 @@ def masters(mode):
     mode.lab.add(SECOND)
     both = Masters(mode)
     both.copy(COPIED, "srv/formula")
+    # Salt 3008 names a master's key after its ID.
+    mode.lab.exec(SECOND, "mkdir", "-p", "/etc/salt/master.d")
+    mode.lab.exec(SECOND, "tee", "/etc/salt/master.d/id.conf", input="id: salt\n")
     mode.lab.exec(SECOND, "systemd-run", f"--unit={UNIT}", "/opt/salt/bin/salt-master")
     try:
         both.know("salt", SECOND)
