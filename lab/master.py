@@ -19,10 +19,16 @@ def execute(engine: Engine, program: str, *argv: str, timeout: float = 300):
     return _read(engine, [program, *argv], json.loads, timeout)
 
 
-def _read(engine: Engine, words: list[str], read: Callable[[str], object], timeout: float):
+def _read(
+    engine: Engine,
+    words: list[str],
+    read: Callable[[str], object],
+    timeout: float,
+    host: str = MASTER,
+):
     program, *argv = words
     command = [program, "--out=json", "--no-color", "--log-level=error", *argv]
-    done = containers.execute(engine, MASTER, *command, timeout=timeout, check=False)
+    done = containers.execute(engine, host, *command, timeout=timeout, check=False)
     try:
         return read(done.stdout)
     except ValueError as error:
@@ -30,18 +36,18 @@ def _read(engine: Engine, words: list[str], read: Callable[[str], object], timeo
 
 
 def salt(
-    engine: Engine, target: str, fun: str, *args: str, timeout: float = 300
+    engine: Engine, target: str, fun: str, *args: str, timeout: float = 300, host: str = MASTER
 ) -> dict[str, object]:
     """
     Runs a function on minions; returns by minion id, without those that did not answer.
 
-    A comma-separated target is a list.
+    A comma-separated target is a list. Another master than the lab's is a `host` that runs one.
     """
     # Not `--static`: that is a batch, which pings first, and with 3008 gives up a job at work
     # after `timeout` and `gather_job_timeout` and prints `{}` for it.
     limits = ["--out-indent=-1", f"--timeout={min(int(timeout), 30)}"]
     matcher = ["--list"] if "," in target else []
-    return _read(engine, ["salt", *limits, *matcher, target, fun, *args], _answers, timeout)
+    return _read(engine, ["salt", *limits, *matcher, target, fun, *args], _answers, timeout, host)
 
 
 def _answers(printed: str) -> dict[str, object]:

@@ -7,6 +7,8 @@ import json
 
 import pytest
 
+from lab import master
+from lab.run import LabError
 from tests.integration.cluster import changed, failures
 
 pytestmark = pytest.mark.long
@@ -36,10 +38,13 @@ class Masters:
 
     def second(self, target, fun, *words):
         """Run a function from the second master; return ``{minion: answer}``."""
-        command = ["salt", "--out=json", "--out-indent=-1", "--timeout=30", "--list", target, fun]
-        printed = self.lab.exec(SECOND, *command, *words, check=False, timeout=600).stdout
-        answers = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
-        return {host: one for answer in answers for host, one in answer.items()}
+        return master.salt(self.lab.engine, target, fun, *words, timeout=600, host=SECOND)
+
+    def second_hears_all(self):
+        """Say whether all minions answer the second master, which may not be up yet."""
+        with contextlib.suppress(LabError):
+            return set(self.second(HOSTS, "test.ping")) == set(HOSTS.split(","))
+        return False
 
     def apply(self, *words):
         """Apply from the second master; return what changed."""
@@ -72,7 +77,7 @@ def masters(mode):
     mode.lab.exec(SECOND, "systemd-run", f"--unit={UNIT}", "/opt/salt/bin/salt-master")
     try:
         both.know("salt", SECOND)
-        mode.wait(lambda: len(both.second(HOSTS, "test.ping")) == len(HOSTS.split(",")), 120)
+        mode.wait(both.second_hears_all, 120)
         yield both
     finally:
         mode.lab.exec("salt", "systemctl", "start", "salt-master")
