@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from swarm_formula.builtin import next_step, publication
-from swarm_formula.cluster import membership, node_claims, node_info, node_quorum, peers, spec
+from swarm_formula.cluster import membership, node_claims, node_info, node_quorum, spec
 from swarm_formula.core import errors
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.docker import engine_api
@@ -27,8 +27,7 @@ def find(host: Host) -> list[str]:
     except errors.SwarmError as err:
         # This node was just demoted, or the managers have lost their quorum.
         return [*moved, *found, f"{settings['id']} cannot look: {err}"]
-    known = peers.node_ids(host.minion.mine(), settings)
-    claims = publication.claimed(known, settings, swarm["NodeID"])
+    claims = publication.claims_of(host, nodes, swarm["NodeID"])
     me = node_info.by_id(nodes).get(swarm["NodeID"], {})
     return [
         *_moved(node_info.raft_address(me) or swarm.get("NodeAddr"), settings, nodes),

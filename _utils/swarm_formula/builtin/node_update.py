@@ -47,8 +47,14 @@ def apply(minion: Minion, test: bool, fresh: bool, other: bool) -> dict[str, Any
             founds = test and leading.founds(client, wanted := get(fresh=fresh))
             return node_changes.promised(wanted) if founds else {}
         host = Host(minion, client, get(fresh=fresh))
-        return _update(host, publication.claims(host), test)
+        return _update(host, _claims(host), test)
     return node_changes.promised(minion.settings())
+
+
+def _claims(host: Host) -> dict[str, str]:
+    """Return the node IDs of the members, ``{minion ID: node ID}``."""
+    mine = swarm_api.swarm(host.client).get("NodeID") or ""
+    return publication.claims_of(host, swarm_api.nodes(host.client), mine)
 
 
 def _alone(other: bool) -> contextlib.AbstractContextManager[None]:

@@ -210,8 +210,28 @@ def _client() -> type:
     except core_errors.SdkMissingError:
         return reader.Reader
     # Proxies of the environment are not for engines and managers, which are reached directly.
-    direct = {"trust_env": property(lambda _: False, lambda *_: None)}
-    return type("APIClient", (deadlines.Session, _sdk().APIClient), direct)
+    ours = {
+        "trust_env": property(lambda _: False, lambda *_: None),
+        "_retrieve_server_version": _api_version,
+    }
+    return type("APIClient", (deadlines.Session, _sdk().APIClient), ours)
+
+
+def _api_version(client: Any) -> Any:
+    """
+    Return the API version of the server, by ``/_ping`` as Docker's command line does.
+
+    For ``/version``, an engine starts programs such as runc. Swarm 1.2.9 has only that.
+    """
+    requests = importlib.import_module("requests").exceptions
+    try:
+        response = client.get(f"{client.base_url}/_ping", timeout=client.timeout)
+    except requests.RequestException as err:
+        text = f"Error while fetching server API version: {err}"
+        raise _errors().DockerException(text) from err
+    if version := response.headers.get("Api-Version"):
+        return version
+    return _sdk().APIClient._retrieve_server_version(client)
 
 
 def _tls(files: Mapping[str, str | None]) -> Any:

@@ -7,6 +7,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import salt.channel.client
+import salt.loader.dunder
+import salt.utils.mine
+from salt.exceptions import LoaderError, SaltReqTimeoutError
+
 from swarm_formula.core import errors, member_rules, wait
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
@@ -31,6 +36,19 @@ _NO_VALUES = (
     " 'whitelist_modules' or remove it from 'disable_modules' in the minion's configuration,"
     " restart salt-minion and apply again"
 )
+_SILENT = (
+    "the master {master} does not answer: check that salt-master is running and not overloaded, and"
+    " apply again"
+)
+
+
+def _file_client() -> Any:
+    """Return the connection by which a state run gets files; ``None`` outside of one."""
+    try:
+        client = salt.loader.dunder.__file_client__.value()
+    except (LoaderError, LookupError):
+        return None
+    return client if hasattr(client, "channel") else None
 
 
 def members(settings: Settings) -> str:
@@ -65,12 +83,21 @@ def _literal(part: str) -> str:
 
 
 class Mine:
-    """Access to the mine of a minion, with the Salt dunders of the calling module."""
+    """
+    Access to the mine of a minion, with the Salt dunders of the calling module.
+
+    A minion with one master sends its requests itself, in a state run through the connection by
+    which it gets files. Salt's ``mine.send`` passes the value to the process of the minion, waits
+    for half a second and does not know whether it was stored; and each ``mine.get`` loads the key
+    of the minion and connects anew. With several masters, that process sends to all of them.
+    """
 
     def __init__(self, salt: Salt, opts: Mapping[str, Any]) -> None:
-        self._salt = salt
+        self._salt, self._opts = salt, opts
         self._told: dict[str, object] = {}
         self.masterless = opts.get("file_client") == "local"
+        several = opts.get("multimaster") or opts.get("master_list")
+        self._asks_itself = "master_uri" in opts and not several
 
     def get(self, target: str | list[str], name: str | list[str]) -> dict[str, Any]:
         """
@@ -78,7 +105,23 @@ class Mine:
         names, ``{name: {minion: value}}``.
         """
         kind = "list" if isinstance(target, list) else TYPE
-        return {} if self.masterless else self._salt["mine.get"](target, name, tgt_type=kind) or {}
+        return {} if self.masterless else self._get(target, name, kind) or {}
+
+    def _get(self, target: str | list[str], name: str | list[str], kind: str) -> Any:
+        if self._asks_itself:
+            return self._request("_mine_get", tgt=target, fun=name, tgt_type=kind)
+        return self._salt["mine.get"](target, name, tgt_type=kind)
+
+    def _request(self, command: str, **load: object) -> Any:
+        """Send a request to the master, and return its answer."""
+        request = {"cmd": command, "id": self._opts["id"], **load}
+        try:
+            if client := _file_client():
+                return client.channel.send(request)
+            with salt.channel.client.ReqChannel.factory(self._opts) as channel:
+                return channel.send(request)
+        except SaltReqTimeoutError as err:
+            raise errors.SwarmError(_SILENT.format(master=self._opts.get("master"))) from err
 
     def learn(self, me: str, target: str, name: str, own: str) -> object:
         """
@@ -88,7 +131,7 @@ class Mine:
         """
         if self.masterless:
             return None
-        found = self._salt["mine.get"]([target, me], [name, own], tgt_type="list") or {}
+        found = self.get([target, me], [name, own])
         self._told[own] = found.get(own, {}).get(me)
         return found.get(name, {}).get(target)
 
@@ -101,6 +144,10 @@ class Mine:
         """
         who = {"allow_tgt": allowed, "allow_tgt_type": TYPE} if allowed else {}
         if self.masterless:
+            return
+        if self._asks_itself:
+            stored = salt.utils.mine.wrap_acl_structure(value, **who) if who else value
+            self._request("_mine", data={name: stored})
             return
         if _VALUE not in self._salt:
             raise errors.SwarmError(_NO_VALUES)
@@ -115,7 +162,11 @@ class Mine:
 
     def forget(self, name: str) -> None:
         """Delete this minion's value from the mine."""
-        if not self.masterless:
+        if self.masterless:
+            return
+        if self._asks_itself:
+            self._request("_mine_delete", fun=name)
+        else:
             self._salt["mine.delete"](name)
 
     def refuse_forgetful(self, me: str) -> None:

@@ -40,9 +40,11 @@ class Handler(unix_http.Handler):
         self.server.asked.append(path)
         # Without a version, only that itself is asked for.
         plain = path if path == "/version" else path.removeprefix(f"/v{self.server.api}")
-        body = self.server.answers.get(plain)
+        body = "OK" if plain == "/_ping" else self.server.answers.get(plain)
         self.send_response(404 if body is None else 200)
         self.send_header("Content-Type", "application/json")
+        if plain == "/_ping" and self.server.tells:
+            self.send_header("Api-Version", self.server.api)
         self.end_headers()
         text = json.dumps({"message": "no such thing"} if body is None else body)
         self.wfile.write(text.encode() + b"\n")
@@ -53,7 +55,7 @@ def engine(request, tmp_path, monkeypatch):
     """Serve the answers at the socket of this host's engine."""
     with unix_http.Server(str(tmp_path / "docker.sock"), Handler) as server:
         server.answers = json.loads((DATA / f"engine_{request.param}.json").read_text())
-        server.major, server.asked = int(request.param), []
+        server.major, server.asked, server.tells = int(request.param), [], True
         server.api = server.answers["/version"]["ApiVersion"]
         monkeypatch.setattr(engine_api, "SOCKET", f"unix://{tmp_path}/docker.sock")
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -73,8 +75,23 @@ def client(request, engine, monkeypatch):
 def test_version_of_the_api_is_that_of_the_engine(engine, client):
     """Not that of the SDK, which may be older than what the engine still takes."""
     client.info()
-    assert engine.asked == ["/version", f"/v{engine.api}/info"]
+    assert engine.asked in [[path, f"/v{engine.api}/info"] for path in ("/_ping", "/version")]
     assert dockerd.version() == engine.answers["/version"]["Version"]
+
+
+def test_api_version_costs_the_engine_nothing(engine):
+    """For its version, it would start programs such as runc."""
+    with engine_api.connect() as client:
+        client.info()
+    assert engine.asked == ["/_ping", f"/v{engine.api}/info"]
+
+
+def test_server_that_does_not_tell_its_api_version_is_asked_for_its_version(engine):
+    """A manager of Swarm 1.2.9 is such a server."""
+    engine.tells = False
+    with engine_api.connect() as client:
+        client.info()
+    assert engine.asked == ["/_ping", "/version", f"/v{engine.api}/info"]
 
 
 def test_image_store_is_known_by_what_the_engine_says(engine, client):

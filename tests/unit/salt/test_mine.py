@@ -4,10 +4,13 @@ import fnmatch
 import re
 
 import pytest
+import salt.channel.client
+import salt.loader.dunder
 import salt.modules.mine
 import salt.modules.test
 from hypothesis import given
 from hypothesis import strategies as st
+from salt.exceptions import SaltReqTimeoutError
 
 from swarm_formula.core import errors, member_rules
 from swarm_formula.salt import mine
@@ -81,3 +84,91 @@ def test_minion_that_cannot_send_values_says_what_to_allow(loaded):
     with pytest.raises(errors.SwarmError, match="add test to 'whitelist_modules'"):
         mine.Mine(functions, {}).send("all", "value")
     assert stored == {}
+
+
+OPTS = {"id": "m1", "master": "salt", "master_uri": "tcp://127.0.0.1:4506", "file_client": "remote"}
+REQUESTS = {
+    "get": lambda mine: mine.get("(?:m1)$", "all"),
+    "get of a list": lambda mine: mine.get(["m1", "m2"], ["all", "some"]),
+    "send": lambda mine: mine.send("all", {"token": "s3cret"}),
+    "send to some": lambda mine: mine.send("some", "s3cret", "(?:m1)$"),
+    "forget": lambda mine: mine.forget("all"),
+}
+
+
+class Channel:
+    """A connection to the master, and what is sent by it."""
+
+    def __init__(self, answer=None):
+        self.sent, self.answer = [], answer or {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def send(self, load):
+        self.sent.append(load)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def channel(monkeypatch):
+    """Connect to a master that takes everything."""
+    channel = Channel()
+    factory = salt.channel.client.ReqChannel
+    monkeypatch.setattr(factory, "factory", staticmethod(lambda opts: channel))
+    return channel
+
+
+@pytest.fixture
+def of_salt(monkeypatch):
+    """Return Salt's own functions of the mine, and the requests that they make."""
+    sent = []
+    module = salt.modules.mine
+    functions = {
+        "mine.get": module.get,
+        "mine.send": module.send,
+        "mine.delete": module.delete,
+        "test.outputter": salt.modules.test.outputter,
+    }
+    monkeypatch.setattr(module, "__salt__", functions, raising=False)
+    monkeypatch.setattr(module, "__opts__", OPTS, raising=False)
+    for name in ("_mine_get", "_mine_send"):
+        monkeypatch.setattr(module, name, lambda load, _: sent.append(load) or {})
+    return functions, sent
+
+
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+def test_requests_to_the_master_are_those_of_salt(of_salt, channel, request_):
+    functions, sent = of_salt
+    request_(mine.Mine(functions, {**OPTS, "multimaster": True}))
+    request_(mine.Mine({}, OPTS))
+    (theirs,), (ours,) = sent, channel.sent
+    assert ours == {key: one for key, one in theirs.items() if key != "clear" or one}
+
+
+def test_state_run_asks_by_the_connection_for_its_files(monkeypatch, channel):
+    of_files = Channel({"m1": "told"})
+    client = type("Client", (), {"channel": of_files})()
+    context = type("Context", (), {"value": lambda _: client})()
+    monkeypatch.setattr(salt.loader.dunder, "__file_client__", context)
+    assert mine.Mine({}, OPTS).get(["m1"], "all") == {"m1": "told"}
+    assert (len(of_files.sent), channel.sent) == (1, [])
+
+
+@pytest.mark.parametrize("several", [{"multimaster": True}, {"master_list": ["a", "b"]}], ids=str)
+def test_value_goes_to_all_masters_by_the_process_of_the_minion(of_salt, channel, several):
+    functions, sent = of_salt
+    mine.Mine(functions, {**OPTS, **several}).send("all", 1)
+    assert (len(sent), channel.sent) == (1, [])
+
+
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+def test_master_that_does_not_answer_is_named(channel, request_):
+    channel.answer = SaltReqTimeoutError("timed out")
+    with pytest.raises(errors.SwarmError, match="master salt does not answer"):
+        request_(mine.Mine({}, OPTS))
