@@ -61,6 +61,31 @@ def test_manager_reads_records_to_tell_of_problems_only_if_a_worker_is_down(read
     assert ("swarm_cluster" in read) == (state == "down")
 
 
+ALL = "(?:m1|m2|m3|m4)$"
+
+
+@pytest.mark.parametrize(
+    ("claimed", "joins", "times"),
+    [
+        ((*MANAGERS, "m4"), False, 1),
+        ((*MANAGERS, "m4"), True, 2),
+        (MANAGERS, False, 2),
+    ],
+    ids=["at rest", "a node joins meanwhile", "a node is nobody's yet"],
+)
+def test_leader_reads_the_nodes_of_all_members_once_in_an_apply(reads, claimed, joins, times):
+    """The cost of that grows with their number. A node that is new is not missed by it."""
+    api = cluster("m1")
+    mine, found = reads("m1", api, {**records(*MANAGERS), **claims(*claimed)})
+    swarm_leader.complaints()
+    mine["m4", "swarm_node"] = "id-m4"
+    if joins:
+        api.known["id-m5"] = node("m5")
+        mine["m5", "swarm_node"] = "id-m5"
+    swarm_leader.settle(fresh=False)
+    assert [target for target, _ in found] == [ALL] * times
+
+
 def test_only_manager_of_pillar_asks_for_nothing_of_other_managers(reads):
     told = {**records("m1"), **claims("m1", "m4")}
     api = ClusterApi("m1", [node("m1", "manager", leader=True), node("m4")])
