@@ -19,6 +19,8 @@ IMAGES = ("consul", "swarm")
 SECURE, PLAIN = 3376, 3375
 CERTIFICATES = "/etc/swarm-formula/tls/current"
 SETTLE = 4
+# An SLS with one state that does nothing: what Salt itself takes.
+TRIVIAL = "trivial"
 
 
 def open_lab(env: Mapping[str, str]) -> Lab:
@@ -47,6 +49,7 @@ def prepare(lab: Lab, public_key: str) -> None:
     elif "manager" not in pillar:
         raise LabError("the benchmark needs a swarm image; SWARM_LAB_IMAGES names a folder of tars")
     lab.pillar(pillar)
+    (lab.settings.states / f"{TRIVIAL}.sls").write_text("nothing:\n  test.nop: []\n")
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda host: _prepare(lab, host, public_key), lab.hosts()))
 
@@ -56,6 +59,16 @@ def _prepare(lab: Lab, host: str, public_key: str) -> None:
         tar = lab.settings.images / f"{image}.tar"
         lab.engine.docker("cp", tar, f"{lab.settings.container(host)}:/var/tmp/{image}.tar")
     lab.exec(host, "sh", "-c", _script("prepare"), input=public_key, timeout=900)
+
+
+def trivial(lab: Lab) -> float:
+    """Returns the seconds of a `state.apply` of one state that does nothing, on all hosts."""
+    started = time.monotonic()
+    answers = lab.salt("*", "state.apply", TRIVIAL, timeout=120)
+    seconds = time.monotonic() - started
+    if set(answers) != set(lab.hosts()):
+        raise LabError(f"the trivial state was applied on {', '.join(answers)} only")
+    return seconds
 
 
 def switch_tls(lab: Lab, on: bool) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench import ground
+from bench.floor import Floor
 from bench.sides import AnsibleSide, Run, SaltSide
 from bench.tools import Ansible
 from bench.usage import Peak
@@ -35,6 +36,9 @@ class Result:
     converge: dict[str, list[Run]] = field(default_factory=dict)
     again: dict[str, list[Run]] = field(default_factory=dict)
     memory: dict[str, Memory] = field(default_factory=dict)
+    # Seconds of the bare commands, and of a `state.apply` of one state that does nothing.
+    floor: list[float] = field(default_factory=list)
+    trivial: list[float] = field(default_factory=list)
     # Of the machine, before each run: what others had it do.
     load: list[float] = field(default_factory=list)
 
@@ -53,8 +57,13 @@ def set_up(lab: Lab, hosts: int, salt: str, mode: str, against: str) -> list[Sid
 
 def measure(lab: Lab, sides: Sequence[Side], runs: int) -> Result:
     """Runs both sides in turn, and returns what each run took."""
-    result = Result(len(lab.hosts()))
+    result, floor = Result(len(lab.hosts())), Floor(lab)
     for number in range(1, runs + 1):
+        result.trivial += [ground.trivial(lab) for _ in range(AGAIN)]
+        say(f"{result.hosts} hosts, {number} of {runs}: bare commands")
+        ground.switch_tls(lab, on=False)
+        ground.reset(lab)
+        result.floor.append(floor.seconds())
         for side in sides:
             say(f"{result.hosts} hosts, {number} of {runs}: {side.name}")
             side.set_out()

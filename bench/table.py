@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from bench.measure import Result
 from bench.sides import Run
 
+# A load before a run that makes its times worthless.
+BUSY = 2
 WIDTHS = (44, 6, 24, 24, 8)
 
 
@@ -27,6 +29,8 @@ def render(
         "-" * sum(WIDTHS),
         *_runs("installed engines to N healthy, s", results, "converge", "seconds"),
         *_runs("nothing to change, s", results, "again", "seconds"),
+        *_reference("bare commands, s (the first row)", results, "floor", "converge"),
+        *_reference("trivial state.apply, s (nothing to change)", results, "trivial", "again"),
         *_runs("CPU s of all: installed to healthy", results, "converge", "cpu"),
         *_runs("CPU s of all: nothing to change", results, "again", "cpu"),
         *_memory("peak memory on a host, MB (idle)", results, names, _host),
@@ -41,9 +45,10 @@ def _circumstances(results: Sequence[Result], images: Mapping[str, Mapping] | No
         swarm += " (a stand-in for tests, NOT swarm)"
     loads = [load for one in results for load in one.load]
     runs = len(next(iter(results[0].converge.values())))
+    busy = "; ABOVE 2: others were at work, take it again" if max(loads) > BUSY else ""
     return (
         f"{time.strftime('%Y-%m-%d')}, {swarm}, {os.cpu_count()} CPUs for all hosts,"
-        f" {runs} repetitions, load before a run {min(loads):.1f} - {max(loads):.1f}"
+        f" {runs} repetitions, load before a run {min(loads):.1f} - {max(loads):.1f}{busy}"
     )
 
 
@@ -64,6 +69,16 @@ def _runs(title: str, results: Sequence[Result], phase: str, quantity: str) -> I
         grown = [last / first for first, last in zip(medians[0], medians[-1], strict=True)]
         sizes = f"{results[0].hosts}>{results[-1].hosts}"
         yield _line("", sizes, *(f"x {one:.2f}" for one in grown), "")
+
+
+def _reference(title: str, results: Sequence[Result], name: str, phase: str) -> Iterable[str]:
+    """Yield what is the least that a row can take, and the first side's ratio to it."""
+    for result in results:
+        seconds: list[float] = getattr(result, name)
+        ours, *_ = getattr(result, phase).values()
+        ratio = statistics.median(one.seconds for one in ours) / statistics.median(seconds)
+        yield _line(title, result.hosts, _spread(seconds), "", f"{ratio:.2f}")
+        title = ""
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -93,8 +93,8 @@ class Ansible:
                 "ansible_user": "root",
                 "ansible_python_interpreter": Ansible.PYTHON,
                 "address": addresses[host],
-                "daemon": _daemon(addresses[host], pillar),
-                **(_containers(host, addresses, pillar) if classic else {}),
+                "daemon": daemon(addresses[host], pillar),
+                **(containers(host, addresses, pillar) if classic else {}),
             }
             for host in hosts
         }
@@ -113,7 +113,8 @@ def _core(metadata: str) -> str:
     return found[1].replace(" ", "")
 
 
-def _daemon(own: str, pillar: Mapping) -> dict[str, object]:
+def daemon(own: str, pillar: Mapping) -> dict[str, object]:
+    """Returns the options of a host's engine."""
     labels = [f"{key}={value}" for key, value in pillar["labels"].items()]
     if pillar["mode"] == "builtin":
         return {"live-restore": False, "labels": labels}
@@ -123,7 +124,8 @@ def _daemon(own: str, pillar: Mapping) -> dict[str, object]:
     return daemon
 
 
-def _containers(host: str, addresses: Mapping[str, str], pillar: Mapping) -> dict[str, object]:
+def containers(host: str, addresses: Mapping[str, str], pillar: Mapping) -> dict[str, object]:
+    """Returns the images of classic mode, and the command of a host's Consul."""
     servers = pillar["managers"]
     consul = ["agent", f"-node={host}", f"-bind={addresses[host]}", "-client=127.0.0.1"]
     consul += ["-data-dir=/consul/data", "-retry-interval=1s"]
