@@ -27,7 +27,7 @@ def find(host: Host) -> list[str]:
     except errors.SwarmError as err:
         # This node was just demoted, or the managers have lost their quorum.
         return [*moved, *found, f"{settings['id']} cannot look: {err}"]
-    claims = publication.claims_of(host, nodes, swarm["NodeID"])
+    claims = publication.claims_of(host, nodes)
     me = node_info.by_id(nodes).get(swarm["NodeID"], {})
     return [
         *_moved(node_info.raft_address(me) or swarm.get("NodeAddr"), settings, nodes),

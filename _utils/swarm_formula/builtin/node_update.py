@@ -47,14 +47,9 @@ def apply(minion: Minion, test: bool, fresh: bool, other: bool) -> dict[str, Any
             founds = test and leading.founds(client, wanted := get(fresh=fresh))
             return node_changes.promised(wanted) if founds else {}
         host = Host(minion, client, get(fresh=fresh))
-        return _update(host, _claims(host), test)
+        nodes = swarm_api.nodes(client)
+        return _update(host, publication.claims_of(host, nodes), test)
     return node_changes.promised(minion.settings())
-
-
-def _claims(host: Host) -> dict[str, str]:
-    """Return the node IDs of the members, ``{minion ID: node ID}``."""
-    mine = swarm_api.swarm(host.client).get("NodeID") or ""
-    return publication.claims_of(host, swarm_api.nodes(host.client), mine)
 
 
 def _alone(other: bool) -> contextlib.AbstractContextManager[None]:
@@ -77,7 +72,7 @@ def _update(host: Host, claims: dict[str, str], test: bool) -> dict[str, Any]:
     # Remove lost managers before demoting others, because they still count towards the quorum.
     done |= _replace(host, node_removal.lost_managers(nodes, claims, settings), test)
     done |= _change(host, [one for one in changes if one.node in later], test)
-    if not membership.manager(swarm_api.swarm(client)):
+    if done and not membership.manager(swarm_api.swarm(client)):
         return done  # the last change demoted this node
     nodes = swarm_api.nodes(client)
     return {

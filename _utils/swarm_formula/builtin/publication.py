@@ -44,20 +44,17 @@ def claims(host: Host) -> dict[str, str]:
     return claimed(peers.node_ids(host.minion.mine(), host.settings), host.settings, mine)
 
 
-def claims_of(host: Host, nodes: Iterable[Mapping[str, Any]], mine: str) -> dict[str, str]:
+def claims_of(host: Host, nodes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """
     Return ``claims`` for these nodes, which the states of one apply read only once: the cost for
     the master grows with the number of members.
 
     It is read again if the cluster has other nodes than then, or one that no member claims.
-
-    mine
-        The ID of this node, as its engine reports it.
     """
     place = sorted((one["ID"], one["Status"]["State"]) for one in nodes)
     was, found, when = host.minion.context.get("swarm_builtin.claims", (None, None, 0))
     if was != place or time.monotonic() - when > next_step.NUDGE:
-        found = claimed(peers.node_ids(host.minion.mine(), host.settings), host.settings, mine)
+        found = claims(host)
         if {node for node, _ in place} <= {*found.values()}:
             host.minion.context["swarm_builtin.claims"] = (place, found, time.monotonic())
     return dict(found)

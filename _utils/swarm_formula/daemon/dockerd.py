@@ -41,7 +41,7 @@ def version() -> str | None:
     """Return the version of the running engine, ``None`` if none is running."""
     try:
         with engine_api.connect(what="the engine") as client:
-            return str(client.version(api_version=False)["Version"])
+            return engine_api.version(client)
     except errors.SwarmError:
         return None
 

@@ -5,6 +5,7 @@ Talk to the Docker Engine: one client, and one translation of all errors.
 import contextlib
 import importlib
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 # Errors from reading an answer that is JSON, but not from Docker.
 _MISSHAPEN = (AttributeError, IndexError, KeyError, TypeError)
+# The header by which an engine tells its version, such as "Docker/26.1.5+dfsg1 (linux)".
+_SERVER = re.compile(r"Docker/(?P<version>\S+)")
 # Never from the environment: on a client node, DOCKER_HOST is the swarm, not this engine.
 SOCKET = "unix:///var/run/docker.sock"
 # Root's file, whatever HOME is: a service may have no HOME.
@@ -221,7 +224,8 @@ def _api_version(client: Any) -> Any:
     """
     Return the API version of the server, by ``/_ping`` as Docker's command line does.
 
-    For ``/version``, an engine starts programs such as runc. Swarm 1.2.9 has only that.
+    For ``/version``, an engine starts programs such as runc. Swarm 1.2.9 has only that. An engine
+    also tells its version, which is kept for ``version``.
     """
     requests = importlib.import_module("requests").exceptions
     try:
@@ -229,9 +233,17 @@ def _api_version(client: Any) -> Any:
     except requests.RequestException as err:
         text = f"Error while fetching server API version: {err}"
         raise _errors().DockerException(text) from err
+    server = _SERVER.match(response.headers.get("Server", ""))
+    client.engine_version = server and server["version"]
     if version := response.headers.get("Api-Version"):
         return version
     return _sdk().APIClient._retrieve_server_version(client)
+
+
+def version(client: Any) -> str:
+    """Return the version of the engine."""
+    told: str | None = vars(client).get("engine_version")
+    return told or str(client.version(api_version=False)["Version"])
 
 
 def _tls(files: Mapping[str, str | None]) -> Any:

@@ -35,6 +35,9 @@ PULL = "/images/create"
 
 
 class Handler(unix_http.Handler):
+    def version_string(self):
+        return f"Docker/{self.server.answers['/version']['Version']} (linux)"
+
     def answer(self):
         path = self.path.partition("?")[0].replace("%3A", ":")
         self.server.asked.append(path)
@@ -79,11 +82,12 @@ def test_version_of_the_api_is_that_of_the_engine(engine, client):
     assert dockerd.version() == engine.answers["/version"]["Version"]
 
 
-def test_api_version_costs_the_engine_nothing(engine):
-    """For its version, it would start programs such as runc."""
+def test_versions_cost_the_engine_nothing(engine):
+    """To answer /version, it would start programs such as runc."""
     with engine_api.connect() as client:
         client.info()
-    assert engine.asked == ["/_ping", f"/v{engine.api}/info"]
+    assert dockerd.version() == engine.answers["/version"]["Version"]
+    assert engine.asked == ["/_ping", f"/v{engine.api}/info", "/_ping"]
 
 
 def test_server_that_does_not_tell_its_api_version_is_asked_for_its_version(engine):
