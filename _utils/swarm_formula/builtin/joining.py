@@ -2,6 +2,7 @@
 Bring this node into the cluster of the managers in the pillar, one step after the other.
 """
 
+import contextlib
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -29,6 +30,8 @@ from swarm_formula.salt.execution import Host
 # seconds between two polls. The engine is then in a retry interval longer than that, and its next
 # attempt is some seconds away.
 _STEADY, _LOOK = 20, 0.5
+# Seconds within which the host that creates a cluster promotes the managers that are there.
+_SOON = 1.5
 # Seconds within which the managers report a node that has left as down, and remove it.
 _LEFT = 45
 
@@ -67,10 +70,30 @@ def _enter(
     if swarm.get("NodeID") == now["NodeID"] and set(taken) <= {WAIT}:
         # The engine has just started, or the managers have elected another leader.
         return {}
-    if step.what in {JOIN, REJOIN, RESTART, WAIT}:
+    if step.what in {JOIN, REJOIN, RESTART, WAIT} and not (WAIT in taken and _promoted(host)):
         # The node is new to the leader, which has to set its role and labels.
         next_step.ask_leader(host.minion, host.settings, known)
     return due
+
+
+def _promoted(host: Host) -> bool:
+    """
+    Wait briefly until the leader promotes this node; return whether it did.
+
+    A node that had to wait for the cluster joins while the host that creates it applies the pillar:
+    that sees to all nodes that are there, and sets the labels of a node before its role. A request
+    would start another run for it.
+    """
+    if not host.settings["is_manager"]:
+        return False
+
+    def probe() -> str | None:
+        return None if membership.manager(swarm_api.swarm(host.client)) else "still a worker"
+
+    with contextlib.suppress(errors.WaitTimeoutError):
+        wait.until(swarm_api.patient(probe), _SOON)
+        return True
+    return False
 
 
 def note_member(host: Host, known: Known) -> dict[str, Any]:

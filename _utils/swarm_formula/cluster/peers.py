@@ -230,9 +230,9 @@ def lists(salt: Salt, names: Iterable[str]) -> dict[str, Any]:
 
 
 def managers(salt: Salt, settings: Settings) -> list[str]:
-    """Ask all members for a cluster of this swarm; return the IDs of its managers."""
-    members = salt_mine.members(settings)
-    answers = salt["publish.publish"](members, _LIST, tgt_type=salt_mine.TYPE, timeout=_ANSWER)
+    """Ask all other members for a cluster of this swarm; return the IDs of its managers."""
+    others = salt_mine.others(settings)
+    answers = salt["publish.publish"](others, _LIST, tgt_type=salt_mine.TYPE, timeout=_ANSWER)
     found = answers if isinstance(answers, dict) else {}
     return sorted(
         name for name, one in found.items() if leave.is_listing(one) and not _foreign(one, settings)

@@ -56,6 +56,11 @@ def members(settings: Settings) -> str:
     return target(member_rules.members(settings))
 
 
+def others(settings: Settings) -> str:
+    """Return the target of all members but this minion."""
+    return f"(?!{re.escape(settings['id'])}$){members(settings)}"
+
+
 def target(globs: Iterable[str]) -> str:
     """
     Return the target for minion IDs and globs of them, of the type ``pcre``.

@@ -15,6 +15,9 @@ from tests.unit.execution import own_time
 from tests.unit.pillars import BUILTIN, settings_of
 from tests.unit.pillars import node as minion
 
+# By this read of the mine, another host has created the cluster.
+CREATED = 4
+
 
 def record(host, token="worker-0"):  # noqa: S107
     address = f"10.77.0.1{host[1:]}:2377"
@@ -134,6 +137,33 @@ def test_new_member_asks_the_managers_that_have_told_of_the_cluster(on):
     publish.return_value = {"m1": {}}
     swarm_builtin.apply()
     publish.assert_called_once_with("m1", "swarm_leader.settle", tgt_type="list", timeout=15)
+
+
+@pytest.mark.parametrize("promotes", [True, False], ids=["by itself", "only if asked"])
+def test_manager_that_waited_for_the_cluster_asks_only_if_it_is_not_promoted(on, hurry, promotes):
+    """The host that creates the cluster applies the pillar, too: it promotes who is there."""
+    api = ClusterApi("m2", [node("m1", "manager", leader=True)], state="inactive")
+    mine = on("m2", api)
+    salt = swarm_builtin.__salt__
+    get, send, reads = salt["mine.get"], salt["mine.send"], []
+
+    def created(target, names, tgt_type=None):
+        reads.append(names)
+        if len(reads) == CREATED:
+            for (host, name), value in {**records("m1"), **claims("m1")}.items():
+                mine[host, name] = value
+        return get(target, names, tgt_type=tgt_type)
+
+    def promoted(name, **kwargs):
+        if promotes and name == "swarm_node":
+            api.known["id-m2"] = node("m2", "manager")
+        return send(name, **kwargs)
+
+    salt["mine.get"], salt["mine.send"] = created, promoted
+    salt["publish.publish"].return_value = {"m1": {}}
+    swarm_builtin.apply()
+    asked = [call.args[1] for call in salt["publish.publish"].call_args_list]
+    assert asked == ([] if promotes else ["swarm_leader.settle"])
 
 
 def test_new_member_reads_once_what_others_have_told(on):
