@@ -174,10 +174,9 @@ class Applier:
         cluster = {"Cluster": {"ID": "c"}, "ControlAvailable": True}
         node = {"LocalNodeState": "active", "NodeID": f"node-{ME}", "RemoteManagers": REMOTE}
         self._own({**cluster, **node}, settings)
-        # "joined" also tells what no apply can change; then "nodes".
-        for _ in range(2):
-            if len(peers.node_ids(self.mine, settings).claims) < len(MANAGERS):
-                raise SystemExit(LACKS)
+        # "joined" also tells what no apply can change, and "nodes" uses what it has read.
+        if len(peers.node_ids(self.mine, settings).claims) < len(MANAGERS):
+            raise SystemExit(LACKS)
 
     def _own(self, swarm: dict, settings: dict) -> None:
         """Read the mine as "this node has joined the cluster" and "this node is healthy" do."""
