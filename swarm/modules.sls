@@ -16,9 +16,14 @@
 {#- Compressed on its way, to a fourth of its size. #}
 {%-   set archive = salt["cp.get_file"]("salt://swarm/modules.json", "", saltenv, gzip=5) %}
 {%-   set modules = salt["file.read"](archive) | load_json %}
+{%-   set folders = [] %}
 {%-   for name, lines in modules.items() %}
 {%-     set path = extmods ~ "/" ~ name[1:] %}
-{%-     do salt["file.mkdir"](salt["file.dirname"](path)) %}
+{%-     set folder = path.rpartition("/")[0] %}
+{%-     if folder not in folders %}
+{%-       do folders.append(folder) %}
+{%-       do salt["file.mkdir"](folder) %}
+{%-     endif %}
 {%-     do salt["file.write"](path, args=lines) %}
 {%-   endfor %}
 {%-   from "swarm/former.jinja" import former with context %}
