@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from lab import machine
-from lab.config import SALT, Settings
+from lab.config import Settings, requirement
 from lab.run import LabError, run, say
 
 # Debian 12's; the hosts run the same. A wheel made by another version would not load there.
@@ -14,9 +14,9 @@ BUILDERS = ("setuptools<81", "wheel")
 CLIENTS = ("docker", "python-consul", "py-consul")
 
 
-def salt(settings: Settings, version: str) -> Path:
+def salt(settings: Settings, release: str) -> Path:
     """Returns the folder with the wheels of a Salt release."""
-    return _ensure(settings, f"salt-{version}", [SALT[version], *BUILDERS])
+    return _ensure(settings, f"salt-{release}", [requirement(release), *BUILDERS])
 
 
 def clients(settings: Settings) -> Path:

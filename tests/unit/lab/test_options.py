@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from lab import api, cli, config, images, pillars, workloads
+from lab import api, cli, config, images, pillars, wheels, workloads
 from lab.run import LabError, run
 
 IMAGES = {
@@ -80,6 +80,12 @@ def test_a_second_lab_shares_nothing_but_cache_and_engine():
         ({"SWARM_LAB_CACHE": "here"}, "absolute"),
         ({"SWARM_LAB_PROGRAMS": "here"}, "absolute"),
         ({"SWARM_LAB_PROGRAMS": "/nowhere"}, "no dockerd in it"),
+        (
+            {"SWARM_LAB_SALT": "3006"},
+            "SWARM_LAB_SALT='3006': give one release of Salt 3008 or 3006",
+        ),
+        ({"SWARM_LAB_SALT": "3007.1"}, "give one release"),
+        ({"SWARM_LAB_SALT": "3006.20,<1"}, "give one release"),
     ],
 )
 def test_a_wrong_setting_is_named(env, message):
@@ -91,6 +97,36 @@ def test_programs_of_an_engine_are_those_of_the_folder(tmp_path):
     (tmp_path / "dockerd").touch()
     assert config.settings({"SWARM_LAB_PROGRAMS": str(tmp_path)}).programs == tmp_path
     assert config.settings({}).programs is None
+
+
+def test_exact_release_of_salt_takes_the_place_of_the_range():
+    settings = config.settings({"SWARM_LAB_SALT": "3006.20"})
+    assert config.requirement(settings.release("3006")) == "salt==3006.20"
+    with pytest.raises(LabError, match="no release of Salt 3008; use --salt 3006, or unset"):
+        settings.release("3008")
+
+
+def test_without_an_exact_release_of_salt_any_of_the_range_will_do():
+    settings = config.settings({"SWARM_LAB_SALT": ""})
+    assert [config.requirement(settings.release(salt)) for salt in config.SALT] == [
+        *config.SALT.values()
+    ]
+
+
+def test_exact_release_of_salt_that_does_not_fit_is_refused_before_anything_is_made(tmp_path):
+    env = {"SWARM_LAB_SALT": "3006.20", "SWARM_LAB_CACHE": str(tmp_path / "cache")}
+    with pytest.raises(LabError, match="no release of Salt 3008"):
+        api.Lab(config.settings(env)).up(salt="3008")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_releases_of_salt_share_no_wheels(tmp_path, monkeypatch):
+    """A lab that has run one release does not take its wheels for another."""
+    monkeypatch.setattr(wheels, "run", lambda _argv, **_more: None)
+    monkeypatch.setattr(wheels, "_pip", lambda _settings: "pip")
+    settings = config.settings({"SWARM_LAB_CACHE": str(tmp_path)})
+    folders = {wheels.salt(settings, one) for one in ("3006", "3006.20", "3006.24", "3008")}
+    assert len(folders) == 4
 
 
 @pytest.mark.parametrize("name", ["m0", "m10", "salt", "M1", "m1;reboot"])
