@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -127,6 +128,27 @@ def test_releases_of_salt_share_no_wheels(tmp_path, monkeypatch):
     settings = config.settings({"SWARM_LAB_CACHE": str(tmp_path)})
     folders = {wheels.salt(settings, one) for one in ("3006", "3006.20", "3006.24", "3008")}
     assert len(folders) == 4
+
+
+@pytest.mark.parametrize(
+    ("release", "old"),
+    [("3006.20", True), ("3006.23", True), ("3006.24", False), ("3006", False), ("3008.0", False)],
+)
+def test_salt_that_a_newer_setuptools_leaves_without_dependencies_is_built_by_an_older(
+    tmp_path, monkeypatch, release, old
+):
+    """pip takes the wheel that is there in place of the one that it would make itself."""
+    built = []
+
+    def run(argv, env=None, **_more):
+        given = Path(env["PIP_CONSTRAINT"]).read_text().strip() if env else None
+        built.append((str(argv[-1]), given))
+
+    monkeypatch.setattr(wheels, "run", run)
+    monkeypatch.setattr(wheels, "_pip", lambda _settings: "pip")
+    wheels.salt(config.settings({"SWARM_LAB_CACHE": str(tmp_path)}), release)
+    first = [(f"salt=={release}", "setuptools<75")] if old else []
+    assert built == [*first, (wheels.BUILDERS[-1], None)]
 
 
 @pytest.mark.parametrize("name", ["m0", "m10", "salt", "M1", "m1;reboot"])
