@@ -36,7 +36,8 @@ def _ensure(settings: Settings, name: str, wanted: list[str], builder: str | Non
     if folder.exists():
         return folder
     say(f"fetching wheels: {' '.join(wanted)}")
-    partial = folder.with_suffix(".partial")
+    # Not `with_suffix`: a release has a dot in it.
+    partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     # The machine's pip settings (index, proxy, certificate) apply: it is the machine's pip.

@@ -122,12 +122,14 @@ def test_exact_release_of_salt_that_does_not_fit_is_refused_before_anything_is_m
 
 
 def test_releases_of_salt_share_no_wheels(tmp_path, monkeypatch):
-    """A lab that has run one release does not take its wheels for another."""
-    monkeypatch.setattr(wheels, "run", lambda _argv, **_more: None)
+    """A lab that has run one release does not take its wheels for another, nor those half made."""
+    made = set()
+    monkeypatch.setattr(wheels, "run", lambda argv, **_more: made.add(str(argv[4])))
     monkeypatch.setattr(wheels, "_pip", lambda _settings: "pip")
     settings = config.settings({"SWARM_LAB_CACHE": str(tmp_path)})
-    folders = {wheels.salt(settings, one) for one in ("3006", "3006.20", "3006.24", "3008")}
-    assert len(folders) == 4
+    releases = ("3006", "3006.20", "3006.24", "3008")
+    folders = {wheels.salt(settings, one) for one in releases}
+    assert len(folders) == len(made) == len(releases)
 
 
 @pytest.mark.parametrize(
