@@ -56,6 +56,7 @@ class Lab:
         options = {"hosts": hosts, "mode": mode, "salt": salt, "autojoin": autojoin}
         options |= {"suite": suite or default, "host_suite": host_suite}
         check_options(options)
+        options["salt"] = self.settings.release(salt)
         machine.check()
         machine.check_for(host_suite)
         with locks.alone(self.settings):

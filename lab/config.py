@@ -42,6 +42,8 @@ class Settings:
     engine: Path = Path("/run/swarm-lab")
     # A folder with the programs of an engine that somebody has built.
     programs: Path | None = None
+    # The only release of Salt that is wanted, such as 3006.20.
+    salt: str | None = None
 
     def container(self, host: str) -> str:
         """Returns the name of a host's container."""
@@ -55,6 +57,15 @@ class Settings:
         """Returns the fixed address of a host: .2 for the master, .1N for mN (::2, ::1N)."""
         first = 16 if self.ipv6 else 10
         return str(self.subnet.network_address + (2 if host == MASTER else first + number(host)))
+
+    def release(self, salt: str) -> str:
+        """Returns the release that stands for one of ``SALT``: itself, or the one wanted."""
+        if self.salt and self.salt.partition(".")[0] != salt:
+            raise LabError(
+                f"SWARM_LAB_SALT={self.salt}: it is no release of Salt {salt};"
+                f" use --salt {self.salt.partition('.')[0]}, or unset SWARM_LAB_SALT"
+            )
+        return self.salt or salt
 
     @property
     def ipv6(self) -> bool:
@@ -91,6 +102,7 @@ def settings(env: Mapping[str, str]) -> Settings:
         name=name,
         subnet=_subnet(env.get("SWARM_LAB_SUBNET", "10.77.0.0/24")),
         programs=_programs(env),
+        salt=_salt(env),
     )
 
 
@@ -108,6 +120,20 @@ def _programs(env: Mapping[str, str]) -> Path | None:
     if not (path / "dockerd").is_file():
         raise LabError(f"SWARM_LAB_PROGRAMS={path}: no dockerd in it")
     return path
+
+
+def _salt(env: Mapping[str, str]) -> str | None:
+    text = env.get("SWARM_LAB_SALT") or None
+    if text and not re.fullmatch(rf"({'|'.join(SALT)})\.[0-9]+", text):
+        raise LabError(
+            f"SWARM_LAB_SALT={text!r}: give one release of Salt {' or '.join(SALT)}, like 3006.20"
+        )
+    return text
+
+
+def requirement(release: str) -> str:
+    """Returns what pip is asked for: one of ``SALT``, or exactly a release like 3006.20."""
+    return SALT.get(release, f"salt=={release}")
 
 
 def _subnet(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

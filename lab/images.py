@@ -24,7 +24,7 @@ def host(settings: Settings, engine: Engine, options: Mapping[str, str]) -> str:
     Makes the hosts' image; returns its name.
 
     options
-        ``salt``, ``suite`` (the engine's) and ``host_suite`` of ``Lab.up``.
+        ``salt`` (its release), ``suite`` (the engine's) and ``host_suite`` of ``Lab.up``.
     """
     salt, suite, release = options["salt"], options["suite"], options["host_suite"]
     with ThreadPoolExecutor() as pool:

@@ -150,12 +150,13 @@ def main() -> int:
             continue
         try:
             machine.check_for(platform.host_suite)
+            release = lab.settings.release(platform.salt)
         except LabError as error:
             print(f"not run: {error}", file=sys.stderr)
             continue
         version, done = tried(lab, platform)
         bad += any(one != "ok" for one in done.values())
-        print(row(platform, version, done, lab.settings.ipv6), flush=True)
+        print(row(platform._replace(salt=release), version, done, lab.settings.ipv6), flush=True)
     return int(bool(bad))
 
 

@@ -30,6 +30,7 @@ def ensure(settings: Settings, salt: str) -> Path:
     """Returns the folder of the environment, which is made when first asked for."""
     if salt not in config.SALT:
         raise LabError(f"Salt {salt}: use one of {', '.join(config.SALT)}")
+    release = settings.release(salt)
     # A unit test has the real iptables take steps, in a network namespace of its own.
     machine.install(["iptables"], ["iptables-restore"])
     # Others have the real dnf install packages that they make, in a folder of their own.
@@ -37,13 +38,13 @@ def ensure(settings: Settings, salt: str) -> Path:
         ["dnf", "dnf-plugins-core", "rpm", "createrepo-c", "gpg"],
         ["dnf", "rpmsign", "createrepo_c", "/etc/dnf/plugins/versionlock.conf"],
     )
-    wanted = [config.SALT[salt], *CLIENTS, *TOOLS]
+    wanted = [config.requirement(release), *CLIENTS, *TOOLS]
     mark = hashlib.sha256("\n".join(wanted).encode()).hexdigest()[:8]
-    folder = settings.cache / "testenv" / f"{salt}-{mark}"
+    folder = settings.cache / "testenv" / f"{release}-{mark}"
     if folder.exists():
         return folder
-    found = [wheels.salt(settings, salt), wheels.clients(settings)]
-    say(f"making the environment for tests on Salt {salt}")
+    found = [wheels.salt(settings, release), wheels.clients(settings)]
+    say(f"making the environment for tests on Salt {release}")
     try:
         run([wheels.PYTHON, "-m", "venv", folder], timeout=120)
         links = [f"--find-links={one}" for one in found]

@@ -2,21 +2,26 @@
 
 import hashlib
 import shutil
+import tempfile
 from pathlib import Path
 
 from lab import machine
-from lab.config import SALT, Settings
+from lab.config import Settings, requirement
 from lab.run import LabError, run, say
 
 # Debian 12's; the hosts run the same. A wheel made by another version would not load there.
 PYTHON = "/usr/bin/python3.11"
 BUILDERS = ("setuptools<81", "wheel")
 CLIENTS = ("docker", "python-consul", "py-consul")
+# Up to here, a wheel of Salt has no dependencies in it if a newer setuptools makes it.
+_LAST_OLD, _OLD_BUILDER = (3006, 23), "setuptools<75"
 
 
-def salt(settings: Settings, version: str) -> Path:
+def salt(settings: Settings, release: str) -> Path:
     """Returns the folder with the wheels of a Salt release."""
-    return _ensure(settings, f"salt-{version}", [SALT[version], *BUILDERS])
+    exact = (3006, 0) <= tuple(map(int, release.split("."))) <= _LAST_OLD
+    builder = _OLD_BUILDER if exact else None
+    return _ensure(settings, f"salt-{release}", [requirement(release), *BUILDERS], builder)
 
 
 def clients(settings: Settings) -> Path:
@@ -24,18 +29,27 @@ def clients(settings: Settings) -> Path:
     return _ensure(settings, "clients", [*CLIENTS])
 
 
-def _ensure(settings: Settings, name: str, wanted: list[str]) -> Path:
+def _ensure(settings: Settings, name: str, wanted: list[str], builder: str | None = None) -> Path:
     # Other wishes are other wheels: what they were is part of the name.
-    mark = hashlib.sha256("\n".join(wanted).encode()).hexdigest()[:8]
+    mark = hashlib.sha256("\n".join([*wanted, *filter(None, [builder])]).encode()).hexdigest()[:8]
     folder = settings.cache / "wheels" / f"{name}-{mark}"
     if folder.exists():
         return folder
     say(f"fetching wheels: {' '.join(wanted)}")
-    partial = folder.with_suffix(".partial")
+    # Not `with_suffix`: a release has a dot in it.
+    partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     # The machine's pip settings (index, proxy, certificate) apply: it is the machine's pip.
-    run([_pip(settings), "wheel", "--quiet", "--wheel-dir", partial, *wanted], timeout=900)
+    wheel = [_pip(settings), "wheel", "--quiet", "--wheel-dir", partial]
+    if builder:
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as only:
+            print(builder, file=only, flush=True)
+            env = {"PIP_CONSTRAINT": only.name}
+            # Not pip's cache: it may have the wheel that another setuptools has made.
+            run([*wheel, "--no-deps", "--no-cache-dir", wanted[0]], timeout=900, env=env)
+        wheel += ["--find-links", partial]
+    run([*wheel, *wanted], timeout=900)
     partial.rename(folder)
     return folder
 

@@ -100,6 +100,33 @@ def test_member_that_only_restarted_is_asked_and_left_alone(joins):
     assert len(joins.lab.salt_run("jobs.list_jobs", "search_function=state.apply")) == count
 
 
+def _keep_busy(cluster, host):
+    """Have a minion run a state for so long that what comes now has to wait in its queue."""
+    _on_master(cluster.lab, "salt", "--async", host, "state.single", "cmd.run", "sleep 30")
+    running = ("saltutil.is_running", "state.single")
+    cluster.wait(lambda: cluster.lab.salt(host, *running) not in ({host: []}, {}), 30)
+
+
+def test_busy_minion_is_removed_and_joins_and_both_are_told(joins):
+    """
+    What waits in a minion's queue is returned as the job that the master knows.
+
+    Salt 3006.24 and 3006.25 gave it another ID (salt#69386).
+    """
+    _keep_busy(joins, "m4")
+    done = joins.lab.salt_run("swarm.remove", "m4", timeout=300)
+    assert done.get("cleaned") is True, done
+    joins.wait(lambda: "m4" not in joins.statuses(), 60)
+    watch = ["timeout", "240", "salt-run", "state.event", "swarm/node/m4/*", "count=1"]
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(_on_master, joins.lab, *watch)
+        _keep_busy(joins, "m4")
+        start = ["event.send", "salt/minion/m4/start", json.dumps({"id": "m4"})]
+        joins.lab.salt_run(*start)
+        assert "swarm/node/m4/joined" in told.result()
+    assert _healthy(joins, "m4")
+
+
 @pytest.mark.once
 def test_no_member_is_left_untouched_and_joins_when_pillar_makes_it_one(joins):
     joins.pillar("m5", autojoin={"enabled": False})

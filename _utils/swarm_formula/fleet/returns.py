@@ -10,7 +10,7 @@ from swarm_formula.salt import minion_reports
 
 def outcomes(returns: Mapping[str, Any], asked: Iterable[str]) -> dict[str, str]:
     """Return ``{member: reason}`` of failed joins, from the returns of the state ``swarm.join``."""
-    reasons = {member: _reason(returns.get(member)) for member in asked}
+    reasons = {member: _reason(returns.get(member, "it does not answer")) for member in asked}
     return {member: minion_reports.shown(one) for member, one in reasons.items() if one}
 
 

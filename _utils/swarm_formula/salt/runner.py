@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import salt.client
 import salt.utils.event
+import salt.utils.jid
 import salt.utils.minions
 from salt.exceptions import SaltClientError, SaltReqTimeoutError
 
@@ -23,6 +24,9 @@ from swarm_formula.salt import minion_reports
 _LOOK, _ANSWER = 15, 15
 # Seconds after which a member that could not do something has waited for it: others would as well.
 _WAITED = 60
+# Seconds between two looks at minions with a state in their queue, and at most for all of them;
+# and in how many looks a minion is idle until it has none: it starts a while after the one before.
+_PAUSE, _LONGEST, _IDLE = 2, 1200, 3
 
 
 class Master(NamedTuple):
@@ -45,10 +49,22 @@ class Master(NamedTuple):
     def ask(
         self, minions: Iterable[str], function: str, *args: object, **kwargs: object
     ) -> dict[str, Any]:
-        """Return the answers of minions; minions that do not answer are missing."""
+        """
+        Return the answers of minions; minions that do not answer are missing.
+
+        With ``queue``, those are waited for that have to apply something else before.
+        """
         if not minions:
             return {}
-        found = self._publish(minions, function, args, kwargs)
+        jid = salt.utils.jid.gen_jid(self.opts)
+        answers = self._answers(self._publish(minions, function, args, kwargs, jid))
+        if kwargs.get("queue"):
+            answers |= self._queued(set(minions) - set(answers), jid)
+        return answers
+
+    @staticmethod
+    def _answers(found: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what minions have answered, from the returns of Salt's client."""
         # For a minion that does not answer, Salt 3008 returns a message to that effect without a
         # jid.
         return {
@@ -57,12 +73,36 @@ class Master(NamedTuple):
             if isinstance(one, dict) and "jid" in one
         }
 
+    def _queued(self, waiting: Iterable[str], jid: str) -> dict[str, Any]:
+        """
+        Return the answers of those that still have a job in the queue of their states.
+
+        Salt's own client does not wait for them: ``saltutil.find_job`` does not see the job where
+        the queue is from 3006.26 on.
+        """
+        answers: dict[str, Any] = {}
+        pending, idle, end = set(waiting), 0, time.monotonic() + _LONGEST
+        while pending and idle < _IDLE and time.monotonic() < end:
+            time.sleep(_PAUSE)
+            states = self.ask(sorted(pending), "saltutil.is_running", "state.*")
+            answers |= self._returned(pending, jid)
+            pending &= set(states) - set(answers)
+            idle = 0 if any(states.get(minion) for minion in pending) else idle + 1
+        return answers
+
+    def _returned(self, minions: Iterable[str], jid: str) -> dict[str, Any]:
+        """Return what minions have returned for a job so far."""
+        with salt.client.get_local_client(mopts=self.opts) as client:
+            found = client.get_cache_returns(jid)
+        return {minion: found[minion]["ret"] for minion in minions if minion in found}
+
     def _publish(
         self,
         minions: Iterable[str],
         function: str,
         args: tuple[object, ...],
         kwargs: Mapping[str, object],
+        jid: str,
     ) -> dict[str, Any]:
         with salt.client.get_local_client(mopts=self.opts) as client:
             try:
@@ -75,6 +115,7 @@ class Master(NamedTuple):
                     tgt_type="list",
                     kwarg=kwargs,
                     full_return=True,
+                    jid=jid,
                 )
             except (SaltClientError, SaltReqTimeoutError) as err:
                 raise errors.SwarmError(

@@ -137,7 +137,7 @@ def test_outcomes():
     assert fleet_returns.outcomes(returns, ["m1", "m2", "m3", "m4"]) == {
         "m2": "no leader",
         "m3": "Rendering SLS failed",
-        "m4": "None",
+        "m4": "it does not answer",
     }
 
 

@@ -586,6 +586,61 @@ def test_who_does_not_answer_is_missing(monkeypatch):
     assert Master({}, {}, {}).ask([], "test.ping") == {}
 
 
+class Queues(Client):
+    """
+    Salt's client that gives up on queued jobs: m1 has nothing to do before, m3 does not answer.
+
+    What ``looks`` has is what m2 applies when it is asked; ``returns`` is the job cache by then.
+    """
+
+    def __init__(self, *looks, returns=()):
+        self.looks, self.returns, self.jids = list(looks), dict(returns), []
+
+    def cmd(self, tgt, fun, *_, **options):
+        """Answer with what a minion applies, or take what it has to apply."""
+        if fun == "saltutil.is_running":
+            return {"m2": {"ret": self.looks.pop(0), "jid": "2"}} if "m2" in tgt else {}
+        self.jids.append(options["jid"])
+        return {"m1": {"ret": {"a": {}}, "jid": options["jid"]}, "m2": {}, "m3": {}}
+
+    def get_cache_returns(self, jid):
+        """Return what is there after so many looks."""
+        assert [jid] == self.jids
+        return self.returns.get(len(self.looks), {})
+
+
+@pytest.fixture
+def queue(monkeypatch):
+    """Return a function that has m1 to m3 apply a state, with such a client."""
+    monkeypatch.setattr(salt_runner.time, "sleep", lambda _: None)
+
+    def apply(client, **options):
+        monkeypatch.setattr(salt_runner.salt.client, "get_local_client", lambda mopts: client)
+        return Master({}, {}, {}).ask(["m1", "m2", "m3"], "state.apply", mods="x", **options)
+
+    return apply
+
+
+BUSY = [{"fun": "state.apply"}]
+
+
+def test_minion_that_applies_something_else_before_is_waited_for(queue):
+    """Between two states, it has none; at the end, it has none before its return is there."""
+    client = Queues(BUSY, [], [], BUSY, [], [], returns={0: {"m2": {"ret": {"b": {}}}}})
+    assert queue(client, queue=True) == {"m1": {"a": {}}, "m2": {"b": {}}}
+
+
+def test_minion_that_is_idle_and_has_not_returned_does_not_answer(queue):
+    """Salt 3006.24 and 3006.25 give the queued job another ID: nobody sees its return."""
+    client = Queues(BUSY, [], [], [], BUSY)
+    assert queue(client, queue=True) == {"m1": {"a": {}}}
+    assert client.looks == [BUSY]
+
+
+def test_what_is_not_queued_is_not_waited_for(queue):
+    assert queue(Queues()) == {"m1": {"a": {}}}
+
+
 def test_master_whose_workers_are_all_busy_is_named(monkeypatch):
     def cmd(*_, **__):
         raise SaltReqTimeoutError("Salt request timed out")

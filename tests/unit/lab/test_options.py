@@ -3,10 +3,11 @@
 import io
 import json
 import tarfile
+from pathlib import Path
 
 import pytest
 
-from lab import api, cli, config, images, pillars, workloads
+from lab import api, cli, config, images, pillars, wheels, workloads
 from lab.run import LabError, run
 
 IMAGES = {
@@ -80,6 +81,12 @@ def test_a_second_lab_shares_nothing_but_cache_and_engine():
         ({"SWARM_LAB_CACHE": "here"}, "absolute"),
         ({"SWARM_LAB_PROGRAMS": "here"}, "absolute"),
         ({"SWARM_LAB_PROGRAMS": "/nowhere"}, "no dockerd in it"),
+        (
+            {"SWARM_LAB_SALT": "3006"},
+            "SWARM_LAB_SALT='3006': give one release of Salt 3008 or 3006",
+        ),
+        ({"SWARM_LAB_SALT": "3007.1"}, "give one release"),
+        ({"SWARM_LAB_SALT": "3006.20,<1"}, "give one release"),
     ],
 )
 def test_a_wrong_setting_is_named(env, message):
@@ -91,6 +98,59 @@ def test_programs_of_an_engine_are_those_of_the_folder(tmp_path):
     (tmp_path / "dockerd").touch()
     assert config.settings({"SWARM_LAB_PROGRAMS": str(tmp_path)}).programs == tmp_path
     assert config.settings({}).programs is None
+
+
+def test_exact_release_of_salt_takes_the_place_of_the_range():
+    settings = config.settings({"SWARM_LAB_SALT": "3006.20"})
+    assert config.requirement(settings.release("3006")) == "salt==3006.20"
+    with pytest.raises(LabError, match="no release of Salt 3008; use --salt 3006, or unset"):
+        settings.release("3008")
+
+
+def test_without_an_exact_release_of_salt_any_of_the_range_will_do():
+    settings = config.settings({"SWARM_LAB_SALT": ""})
+    assert [config.requirement(settings.release(salt)) for salt in config.SALT] == [
+        *config.SALT.values()
+    ]
+
+
+def test_exact_release_of_salt_that_does_not_fit_is_refused_before_anything_is_made(tmp_path):
+    env = {"SWARM_LAB_SALT": "3006.20", "SWARM_LAB_CACHE": str(tmp_path / "cache")}
+    with pytest.raises(LabError, match="no release of Salt 3008"):
+        api.Lab(config.settings(env)).up(salt="3008")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_releases_of_salt_share_no_wheels(tmp_path, monkeypatch):
+    """A lab that has run one release does not take its wheels for another, nor those half made."""
+    made = set()
+    monkeypatch.setattr(wheels, "run", lambda argv, **_more: made.add(str(argv[4])))
+    monkeypatch.setattr(wheels, "_pip", lambda _settings: "pip")
+    settings = config.settings({"SWARM_LAB_CACHE": str(tmp_path)})
+    releases = ("3006", "3006.20", "3006.24", "3008")
+    folders = {wheels.salt(settings, one) for one in releases}
+    assert len(folders) == len(made) == len(releases)
+
+
+@pytest.mark.parametrize(
+    ("release", "old"),
+    [("3006.20", True), ("3006.23", True), ("3006.24", False), ("3006", False), ("3008.0", False)],
+)
+def test_salt_that_a_newer_setuptools_leaves_without_dependencies_is_built_by_an_older(
+    tmp_path, monkeypatch, release, old
+):
+    """pip takes the wheel that is there in place of the one that it would make itself."""
+    built = []
+
+    def run(argv, env=None, **_more):
+        given = Path(env["PIP_CONSTRAINT"]).read_text().strip() if env else None
+        built.append((str(argv[-1]), given))
+
+    monkeypatch.setattr(wheels, "run", run)
+    monkeypatch.setattr(wheels, "_pip", lambda _settings: "pip")
+    wheels.salt(config.settings({"SWARM_LAB_CACHE": str(tmp_path)}), release)
+    first = [(f"salt=={release}", "setuptools<75")] if old else []
+    assert built == [*first, (wheels.BUILDERS[-1], None)]
 
 
 @pytest.mark.parametrize("name", ["m0", "m10", "salt", "M1", "m1;reboot"])
