@@ -227,12 +227,7 @@ def _api_version(client: Any) -> Any:
     For ``/version``, an engine starts programs such as runc. Swarm 1.2.9 has only that. An engine
     also tells its version, which is kept for ``version``.
     """
-    requests = importlib.import_module("requests").exceptions
-    try:
-        response = client.get(f"{client.base_url}/_ping", timeout=client.timeout)
-    except requests.RequestException as err:
-        text = f"Error while fetching server API version: {err}"
-        raise _errors().DockerException(text) from err
+    response = client.get(f"{client.base_url}/_ping", timeout=client.timeout)
     server = _SERVER.match(response.headers.get("Server", ""))
     client.engine_version = server and server["version"]
     if version := response.headers.get("Api-Version"):
