@@ -3,11 +3,13 @@ Read and write Salt's mine, and limit which minions may read a value.
 """
 
 import fnmatch
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import salt.channel.client
+import salt.config
 import salt.loader.dunder
 import salt.utils.mine
 from salt.exceptions import LoaderError, SaltReqTimeoutError
@@ -51,6 +53,20 @@ def _file_client() -> Any:
     return client if hasattr(client, "channel") else None
 
 
+@functools.cache
+def _has_one_master(conf_file: str) -> bool:
+    """
+    Check whether a minion with this configuration is connected to one master only, which is known.
+
+    The options in a job do not tell: for each of its masters, the process of the minion has options
+    as if that were the only one, and all of them have ``multimaster``.
+    """
+    config = salt.config.minion_config(conf_file, cache_minion_id=False)
+    master = config["master"]
+    one = isinstance(master, str) or len(master) == 1
+    return one and config["master_type"] == "str"
+
+
 def members(settings: Settings) -> str:
     """Return the target of the minions that may share a secret: only those in the pillar."""
     return target(member_rules.members(settings))
@@ -91,18 +107,22 @@ class Mine:
     """
     Access to the mine of a minion, with the Salt dunders of the calling module.
 
-    A minion with one master sends its requests itself, in a state run through the connection by
-    which it gets files. Salt's ``mine.send`` passes the value to the process of the minion, waits
-    for half a second and does not know whether it was stored; and each ``mine.get`` loads the key
-    of the minion and connects anew. With several masters, that process sends to all of them.
+    A minion sends its requests itself, in a state run through the connection by which it gets
+    files: each of Salt's ``mine.get`` loads the key of the minion and connects anew. Salt's
+    ``mine.send`` passes the value to the process of the minion, waits for half a second and does
+    not know whether it was stored; it is used with several masters, to all of which that process
+    sends the value.
     """
 
     def __init__(self, salt: Salt, opts: Mapping[str, Any]) -> None:
         self._salt, self._opts = salt, opts
         self._told: dict[str, object] = {}
         self.masterless = opts.get("file_client") == "local"
-        several = opts.get("multimaster") or opts.get("master_list")
-        self._asks_itself = "master_uri" in opts and not several
+        self._asks_itself = "master_uri" in opts
+
+    @property
+    def _tells_itself(self) -> bool:
+        return self._asks_itself and _has_one_master(self._opts["conf_file"])
 
     def get(self, target: str | list[str], name: str | list[str]) -> dict[str, Any]:
         """
@@ -150,7 +170,7 @@ class Mine:
         who = {"allow_tgt": allowed, "allow_tgt_type": TYPE} if allowed else {}
         if self.masterless:
             return
-        if self._asks_itself:
+        if self._tells_itself:
             stored = salt.utils.mine.wrap_acl_structure(value, **who) if who else value
             self._request("_mine", data={name: stored})
             return
@@ -169,7 +189,7 @@ class Mine:
         """Delete this minion's value from the mine."""
         if self.masterless:
             return
-        if self._asks_itself:
+        if self._tells_itself:
             self._request("_mine_delete", fun=name)
         else:
             self._salt["mine.delete"](name)

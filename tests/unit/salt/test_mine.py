@@ -1,11 +1,15 @@
 """What is sent to Salt's mine, and who may read it."""
 
 import fnmatch
+import json
 import re
+import unittest.mock
 
 import pytest
 import salt.channel.client
+import salt.config
 import salt.loader.dunder
+import salt.minion
 import salt.modules.mine
 import salt.modules.test
 from hypothesis import given
@@ -86,7 +90,13 @@ def test_minion_that_cannot_send_values_says_what_to_allow(loaded):
     assert stored == {}
 
 
-OPTS = {"id": "m1", "master": "salt", "master_uri": "tcp://127.0.0.1:4506", "file_client": "remote"}
+OPTS = {
+    "id": "m1",
+    "master": "salt",
+    "master_uri": "tcp://127.0.0.1:4506",
+    "file_client": "remote",
+    "conf_file": "/nothing/here",
+}
 REQUESTS = {
     "get": lambda mine: mine.get("(?:m1)$", "all"),
     "get of a list": lambda mine: mine.get(["m1", "m2"], ["all", "some"]),
@@ -145,7 +155,7 @@ def of_salt(monkeypatch):
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
 def test_requests_to_the_master_are_those_of_salt(of_salt, channel, request_):
     functions, sent = of_salt
-    request_(mine.Mine(functions, {**OPTS, "multimaster": True}))
+    request_(mine.Mine(functions, {key: one for key, one in OPTS.items() if key != "master_uri"}))
     request_(mine.Mine({}, OPTS))
     (theirs,), (ours,) = sent, channel.sent
     assert ours == {key: one for key, one in theirs.items() if key != "clear" or one}
@@ -160,11 +170,57 @@ def test_state_run_asks_by_the_connection_for_its_files(monkeypatch, channel):
     assert (len(of_files.sent), channel.sent) == (1, [])
 
 
-@pytest.mark.parametrize("several", [{"multimaster": True}, {"master_list": ["a", "b"]}], ids=str)
-def test_value_goes_to_all_masters_by_the_process_of_the_minion(of_salt, channel, several):
+@pytest.fixture
+def in_job(tmp_path, monkeypatch):
+    """Return a function for the options in the jobs of a minion service, one for each master."""
+
+    def options(config):
+        file = tmp_path / "minion"
+        file.write_text(json.dumps({"id": "m1", "root_dir": str(tmp_path), **config}))
+        loop = unittest.mock.Mock()
+        made = unittest.mock.Mock(opts=salt.config.minion_config(str(file)), io_loop=loop)
+        salt.minion.MinionManager._spawn_minions(made)
+        found = [one.args[0] for one in made._create_minion_object.call_args_list]
+        return [{**one, "master_uri": f"tcp://{one['master']}:4506"} for one in found]
+
+    return options
+
+
+ONE = {
+    "a name": {"master": "salt"},
+    "a list of one": {"master": ["salt"]},
+}
+SEVERAL = {
+    "two": {"master": ["a", "b"]},
+    "one of two at a time": {"master": ["a", "b"], "master_type": "failover"},
+    "of a function": {"master": "some.function", "master_type": "func"},
+}
+
+
+@pytest.mark.parametrize("config", ONE.values(), ids=ONE)
+def test_job_of_a_minion_with_one_master_sends_values_itself(in_job, channel, config):
+    for options in in_job(config):
+        mine.Mine({}, options).send("all", 1)
+    assert [one["cmd"] for one in channel.sent] == ["_mine"]
+
+
+@pytest.mark.parametrize("config", SEVERAL.values(), ids=SEVERAL)
+@pytest.mark.parametrize("name", ["send", "send to some", "forget"])
+def test_value_goes_to_all_masters_by_the_process_of_the_minion(
+    of_salt, in_job, channel, config, name
+):
     functions, sent = of_salt
-    mine.Mine(functions, {**OPTS, **several}).send("all", 1)
-    assert (len(sent), channel.sent) == (1, [])
+    options = in_job(config)
+    for one in options:
+        REQUESTS[name](mine.Mine(functions, one))
+    assert (len(sent), channel.sent) == (len(options), [])
+
+
+@pytest.mark.parametrize("config", [*ONE.values(), *SEVERAL.values()], ids=[*ONE, *SEVERAL])
+def test_job_asks_the_master_that_it_is_of(in_job, channel, config):
+    for options in in_job(config):
+        mine.Mine({}, options).get(["m1"], "all")
+        assert channel.sent.pop()["cmd"] == "_mine_get"
 
 
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
