@@ -384,7 +384,7 @@ class World:
     def _mine_send(self, host, name, data):
         self.mine[host, name] = data
 
-    def _publish(self, target, function, *args, tgt_type="glob", timeout=None):
+    def _publish(self, target, function, arg=(), tgt_type="glob", timeout=None):
         answers = {}
         if self.mute:
             return answers
@@ -393,7 +393,7 @@ class World:
                 with self.on(host):
                     self.asked += 1
                     try:
-                        answers[host] = getattr(swarm_leader, function.partition(".")[2])(*args)
+                        answers[host] = getattr(swarm_leader, function.partition(".")[2])(*arg)
                     except errors.SwarmError as err:
                         answers[host] = str(err)
                     finally:

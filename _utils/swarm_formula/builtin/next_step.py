@@ -15,6 +15,7 @@ from swarm_formula.cluster.membership import NOTHING, REJOIN, WAIT, Step
 from swarm_formula.cluster.peers import Known
 from swarm_formula.core import errors
 from swarm_formula.core.settings_types import Settings
+from swarm_formula.salt import peer_call
 from swarm_formula.salt.execution import Minion
 
 # Minimum number of seconds between two requests to the managers.
@@ -131,9 +132,8 @@ def listed(
         return said
     said = None
     for name in builtin_listing.to_ask(swarm, settings, records):
-        # As a list of one: the master compares a glob with the IDs of all accepted minions.
-        returns = minion.salt["publish.publish"](
-            name, "swarm_leader.lists", node, tgt_type="list", timeout=_WORD
+        returns = peer_call.answers(
+            minion.salt, [name], "swarm_leader.lists", [node], timeout=_WORD
         )
         if (answer := builtin_listing.answer(returns, name)) is not None:
             said = answer

@@ -9,13 +9,12 @@ import zlib
 from swarm_formula.core import errors
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
+from swarm_formula.salt import peer_call
 from swarm_formula.standalone import containers, manager_info
 from swarm_formula.standalone.manager_info import Answers
 from swarm_formula.tls import ca_request, cert_files, pki
 
 _LISTS = "swarm_classic.lists"
-# Seconds to wait for an answer of a manager's minion.
-_ANSWER = 15
 # Pauses between two questions of one node, as a factor: many nodes ask the same few minions.
 SLOW = 3
 _MOST = 500
@@ -41,10 +40,7 @@ def ask(salt: Salt, settings: Settings) -> Answers:
     """
     mine, found, silent = containers.engine_endpoint(settings), None, Answers({}, {})
     for name in _order(settings):
-        answers = salt["publish.publish"](
-            name, _LISTS, arg=[mine], tgt_type="list", timeout=_ANSWER
-        )
-        answer = answers.get(name) if isinstance(answers, dict) else None
+        answer = peer_call.answers(salt, [name], _LISTS, [mine]).get(name)
         said = _parsed(answer, settings)
         if said and manager_info.primary(said):
             return said

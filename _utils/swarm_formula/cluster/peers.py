@@ -11,10 +11,9 @@ from swarm_formula.core import addresses
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.salt import mine as salt_mine
+from swarm_formula.salt import peer_call
 
 CLUSTER, NODE = "swarm_cluster", "swarm_node"
-# Seconds that an answer through the master may take.
-_ANSWER = 15
 _LIST = "swarm_leader.list_nodes"
 _GLOB = set("*?[")
 
@@ -218,10 +217,7 @@ def _without(known: Known, foreign: Mapping[str, set[str]]) -> Known:
 def ask(salt: Salt, names: Iterable[str], function: str) -> dict[str, Any]:
     """Run a function on minions through the master; return their answers."""
     wanted = list(names)
-    if not wanted:
-        return {}
-    answer = salt["publish.publish"](",".join(wanted), function, tgt_type="list", timeout=_ANSWER)
-    return answer if isinstance(answer, dict) else {}
+    return peer_call.answers(salt, wanted, function) if wanted else {}
 
 
 def lists(salt: Salt, names: Iterable[str]) -> dict[str, Any]:
@@ -231,9 +227,7 @@ def lists(salt: Salt, names: Iterable[str]) -> dict[str, Any]:
 
 def managers(salt: Salt, settings: Settings) -> list[str]:
     """Ask all other members for a cluster of this swarm; return the IDs of its managers."""
-    others = salt_mine.others(settings)
-    answers = salt["publish.publish"](others, _LIST, tgt_type=salt_mine.TYPE, timeout=_ANSWER)
-    found = answers if isinstance(answers, dict) else {}
+    found = peer_call.answers(salt, salt_mine.others(settings), _LIST)
     return sorted(
         name for name, one in found.items() if leave.is_listing(one) and not _foreign(one, settings)
     )

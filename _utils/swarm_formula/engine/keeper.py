@@ -14,10 +14,9 @@ from swarm_formula.core import errors
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.engine import node_drain
+from swarm_formula.salt import peer_call
 
 TAKE, DRAIN, BACK, SETTLED, END = VERBS = ("take", "drain", "back", "settled", "end")
-# Seconds until a manager answers.
-_ANSWER = 15
 # Factor for the pauses of a worker: there may be many, so each asks less often than a manager.
 _SLOW = 15
 UNTURNED = "swarm:engine:turns: false does without turns, for 'salt -b 1'"
@@ -185,10 +184,8 @@ class Managers:
         names = list(self._settings["managers"])
         random.shuffle(names)
         for name in names:
-            found = self._salt["publish.publish"](
-                name, "swarm_turn.request", arg=[what], tgt_type="list", timeout=_ANSWER
-            )
-            answer = found.get(name) if isinstance(found, dict) else None
+            found = peer_call.answers(self._salt, [name], "swarm_turn.request", [what])
+            answer = found.get(name)
             if isinstance(answer, dict) and "missing" in answer:
                 return answer
         return None

@@ -8,15 +8,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import salt.channel.client
 import salt.config
-import salt.loader.dunder
 import salt.utils.mine
-from salt.exceptions import LoaderError, SaltReqTimeoutError
+from salt.exceptions import SaltReqTimeoutError
 
 from swarm_formula.core import errors, member_rules, wait
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
+from swarm_formula.salt import master_request
 
 # The type of the targets, and its wildcards.
 TYPE = "pcre"
@@ -42,15 +41,6 @@ _SILENT = (
     "the master {master} does not answer: check that salt-master is running and not overloaded, and"
     " apply again"
 )
-
-
-def _file_client() -> Any:
-    """Return the connection by which a state run gets files; ``None`` outside of one."""
-    try:
-        client = salt.loader.dunder.__file_client__.value()
-    except (LoaderError, LookupError):
-        return None
-    return client if hasattr(client, "channel") else None
 
 
 @functools.cache
@@ -141,10 +131,7 @@ class Mine:
         """Send a request to the master, and return its answer."""
         request = {"cmd": command, "id": self._opts["id"], **load}
         try:
-            if client := _file_client():
-                return client.channel.send(request)
-            with salt.channel.client.ReqChannel.factory(self._opts) as channel:
-                return channel.send(request)
+            return master_request.send(self._opts, request)
         except SaltReqTimeoutError as err:
             raise errors.SwarmError(_SILENT.format(master=self._opts.get("master"))) from err
 

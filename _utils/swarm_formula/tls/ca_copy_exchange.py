@@ -10,12 +10,13 @@ from typing import Any
 from swarm_formula.core import errors, wait
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
+from swarm_formula.salt import peer_call
 from swarm_formula.tls import ca_copy, ca_copy_store, ca_load, ca_state, seal
 from swarm_formula.tls.ca_copy import Copy
 
 _FUNCTION = "swarm_ca_copy.give"
-# Seconds to wait for the answers of other minions, and for the CA: it may be busy with others.
-_ANSWER, _BUSY = 15, 30
+# Seconds to wait for the CA: it may be busy with others.
+_BUSY = 30
 PEER = (
     "that minion is down, or the master does not let minions ask it (peer: swarm_ca_copy.give in"
     " the master's configuration, see the state swarm.master)"
@@ -81,10 +82,7 @@ def fetch(salt: Salt, settings: Settings, published: dict[str, Any]) -> None:
 def ask(salt: Salt, minions: list[str], key: str) -> dict[str, object]:
     """Return the answers of minions, ``{minion: answer}``, encrypted for a key of this host."""
     request = {"key": seal.public(key)}
-    answers = salt["publish.publish"](
-        ",".join(minions), _FUNCTION, arg=[request], tgt_type="list", timeout=_ANSWER
-    )
-    return answers if isinstance(answers, dict) else {}
+    return peer_call.answers(salt, minions, _FUNCTION, [request])
 
 
 def _unanswered(answer: object) -> str:

@@ -8,11 +8,8 @@ from typing import Any
 from swarm_formula.core import errors, wait
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
-from swarm_formula.salt import caller
+from swarm_formula.salt import caller, peer_call
 from swarm_formula.tls import ca_request, ca_state, pki
-
-# Seconds to wait for an answer from the CA's minion.
-_ANSWER = 15
 
 
 def request(salt: Salt, settings: Settings, keys: Mapping[str, str]) -> dict[str, str]:
@@ -35,10 +32,7 @@ def request(salt: Salt, settings: Settings, keys: Mapping[str, str]) -> dict[str
     found: dict[str, str] = {}
 
     def probe() -> str | None:
-        answers = salt["publish.publish"](
-            ca, "swarm_ca.sign", arg=[wanted], tgt_type="list", timeout=_ANSWER
-        )
-        answer = answers.get(ca) if isinstance(answers, dict) else None
+        answer = peer_call.answers(salt, [ca], "swarm_ca.sign", [wanted]).get(ca)
         if isinstance(answer, dict) and "busy" not in answer:
             found.update(_certificates(answer, keys))
             return None

@@ -136,7 +136,9 @@ def test_new_member_asks_the_managers_that_have_told_of_the_cluster(on):
     publish = swarm_builtin.__salt__["publish.publish"]
     publish.return_value = {"m1": {}}
     swarm_builtin.apply()
-    publish.assert_called_once_with("m1", "swarm_leader.settle", tgt_type="list", timeout=15)
+    publish.assert_called_once_with(
+        "m1", "swarm_leader.settle", arg=[], tgt_type="list", timeout=15
+    )
 
 
 @pytest.mark.parametrize("promotes", [True, False], ids=["by itself", "only if asked"])

@@ -45,7 +45,7 @@ def worker(on, silent=(), *nodes, state="active"):
         assert tgt_type == "list", "a glob costs the master as much as it has minions"
         if function != "swarm_leader.lists" or target in silent:
             return {}
-        return {target: arg in api.known}
+        return {target: arg[0] in api.known}
 
     swarm_builtin.__salt__["publish.publish"].side_effect = publish
     return api, asked
