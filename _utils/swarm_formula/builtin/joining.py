@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from swarm_formula.builtin import adoption, next_step, publication
-from swarm_formula.cluster import entry, membership, node_quorum, peers, swarm_api
+from swarm_formula.cluster import entry, membership, node_info, node_quorum, peers, swarm_api
 from swarm_formula.cluster.membership import (
     INIT,
     JOIN,
@@ -30,8 +30,12 @@ from swarm_formula.salt.execution import Host
 # seconds between two polls. The engine is then in a retry interval longer than that, and its next
 # attempt is some seconds away.
 _STEADY, _LOOK = 20, 0.5
-# Seconds within which the host that creates a cluster promotes the managers that are there.
-_SOON = 1.5
+# Seconds for which the host that creates a cluster waits for the next of the other managers, and
+# these for their promotion by it.
+_SOON = 2
+# Factor for the longest pause of a manager between two polls for the cluster: there are few
+# managers, and all others wait for them. Each of the many workers polls less often.
+_EAGER = 0.3
 # Seconds within which the managers report a node that has left as down, and remove it.
 _LEFT = 45
 
@@ -70,19 +74,40 @@ def _enter(
     if swarm.get("NodeID") == now["NodeID"] and set(taken) <= {WAIT}:
         # The engine has just started, or the managers have elected another leader.
         return {}
+    if INIT in taken and not host.minion.masterless:
+        _gather(host)
     if step.what in {JOIN, REJOIN, RESTART, WAIT} and not (WAIT in taken and _promoted(host)):
         # The node is new to the leader, which has to set its role and labels.
         next_step.ask_leader(host.minion, host.settings, known)
     return due
 
 
+def _gather(host: Host) -> None:
+    """
+    Wait briefly until the other managers have joined the cluster that this host has created.
+
+    Managers that are applied at the same time join at once, see ``_promoted``. The next state
+    promotes all of them together; each one that comes later has to ask for it.
+    """
+    others = host.settings["managers"].keys() - {host.settings["id"]}
+
+    def probe() -> str | None:
+        nodes = swarm_api.nodes(host.client)
+        claims = publication.claims_of(host, nodes)
+        ready = {one["ID"] for one in nodes if one["Status"]["State"] == node_info.READY}
+        return ", ".join(sorted(name for name in others if claims.get(name) not in ready)) or None
+
+    with contextlib.suppress(errors.WaitTimeoutError):
+        wait.until(swarm_api.patient(probe), _SOON, moving=True, slow=_EAGER)
+
+
 def _promoted(host: Host) -> bool:
     """
     Wait briefly until the leader promotes this node; return whether it did.
 
-    A node that had to wait for the cluster joins while the host that creates it applies the pillar:
-    that sees to all nodes that are there, and sets the labels of a node before its role. A request
-    would start another run for it.
+    A node that had to wait for the cluster joins while the host that creates it waits for it, and
+    then applies the pillar to all nodes that are there: it sets the labels of a node before its
+    role. A request would start another run for it.
     """
     if not host.settings["is_manager"]:
         return False
@@ -91,7 +116,7 @@ def _promoted(host: Host) -> bool:
         return None if membership.manager(swarm_api.swarm(host.client)) else "still a worker"
 
     with contextlib.suppress(errors.WaitTimeoutError):
-        wait.until(swarm_api.patient(probe), _SOON)
+        wait.until(swarm_api.patient(probe), _SOON, slow=_EAGER)
         return True
     return False
 
@@ -151,7 +176,8 @@ def become(
         What they have published, if it has just been read.
     """
     way = _Way(host, before, known)
-    wait.until(way.probe, host.settings["timeout"])
+    slow = _EAGER if host.settings["is_manager"] else 1
+    wait.until(way.probe, host.settings["timeout"], slow=slow)
     return way.taken, way.known
 
 

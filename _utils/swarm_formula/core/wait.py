@@ -34,7 +34,8 @@ def until(
         in a queue that advances.
 
     slow
-        Factor for the pauses; if above 1, they vary at random: for many callers of one service.
+        Factor for the pauses; if above 1, they vary at random: for many callers of one service. If
+        below 1, only the longest pause is shorter: for few callers, and what is about to happen.
 
     fixed
         The limit does not come from ``swarm:timeout``: do not name that key in the error.
@@ -51,8 +52,8 @@ def until(
             key = "" if fixed else " (swarm:timeout)"
             limit = f"gave up after {timeout:g} s{key}: " if timeout else ""
             raise errors.WaitTimeoutError(f"{limit}{missing}")
-        time.sleep(pause * slow * (random.uniform(0.5, 1.5) if slow > 1 else 1))  # noqa: S311
-        pause = min(pause * _GROWTH, _LAST)
+        time.sleep(pause * (slow * random.uniform(0.5, 1.5) if slow > 1 else 1))  # noqa: S311
+        pause = min(pause * _GROWTH, _LAST * min(slow, 1))
 
 
 def asked(function: Callable[[], T], error: type[Exception], timeout: float) -> T:

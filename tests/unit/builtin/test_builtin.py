@@ -10,6 +10,7 @@ from swarm_formula.cluster import update as cluster_update
 from swarm_formula.core import errors, wait
 from swarm_formula.daemon import dockerd
 from swarm_formula.salt import caller
+from tests.unit.clock import Clock
 from tests.unit.cluster_api import ClusterApi, node
 from tests.unit.execution import own_time
 from tests.unit.pillars import BUILTIN, settings_of
@@ -51,6 +52,46 @@ def test_first_manager_makes_the_cluster_and_tells_of_it(on):
     assert mine["m1", "swarm_cluster"] == record("m1")
     assert mine["m1", "swarm_node"] == "id-m1"
     assert swarm_builtin.apply() == {}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "together"),
+    [
+        (["m2", "m3"], {"m2", "m3"}),
+        # m3 is down: the host waits for a moment and goes on.
+        (["m2"], {"m2"}),
+        ([], set()),
+    ],
+    ids=str,
+)
+def test_first_manager_promotes_together_who_joins_at_the_same_time(
+    on, monkeypatch, hosts, together
+):
+    api = ClusterApi("m1", state="inactive")
+    clock, mine = Clock(), on("m1", api)
+    left = [*hosts]
+
+    def joins():
+        if left and api.state == "active":
+            host = left.pop(0)
+            api.known[f"id-{host}"] = node(host)
+            mine[host, "swarm_node"] = f"id-{host}"
+
+    clock.later = [(clock.now + 1.5 * number, joins) for number in (1, 2)]
+    started = clock.now
+    monkeypatch.setattr(wait, "time", clock)
+    swarm_builtin.apply()
+    assert clock.now - started < 6
+    assert swarm_leader.settle(fresh=False).keys() & {"m2", "m3"} == together
+
+
+def test_only_manager_waits_for_nobody(on, monkeypatch):
+    on("m1", ClusterApi("m1", state="inactive"), managers=["m1"])
+    clock = Clock()
+    monkeypatch.setattr(wait, "time", clock)
+    started = clock.now
+    swarm_builtin.apply()
+    assert clock.now - started < 1
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,12 @@ def test_pauses_grow_up_to_a_second(clock):
     assert clock.pauses[-1] == 1.0
 
 
+def test_few_callers_look_more_often_but_not_sooner(clock):
+    wait.until(answers(*["missing"] * 20, None), 60, slow=0.3)
+    assert clock.pauses == sorted(clock.pauses)
+    assert (clock.pauses[0], clock.pauses[-1]) == (0.1, 0.3)
+
+
 def test_no_time_at_all_looks_once(clock):
     with pytest.raises(core_errors.WaitTimeoutError, match=r"^no leader$"):
         wait.until(answers("no leader"), 0)
