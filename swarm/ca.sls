@@ -1,5 +1,6 @@
-{#- The swarm's CA, on the minion that pillar names for it. All of `swarm` has it; a minion that is
-    the CA and nothing else applies this alone. #}
+#!yaml
+# The swarm's CA, on the minion that pillar names for it. All of `swarm` has it; a minion that is
+# the CA and nothing else applies this alone.
 include:
   - swarm.settings
 

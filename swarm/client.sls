@@ -1,4 +1,5 @@
-{#- Points docker and docker-compose of a node's users at the swarm. #}
+#!yaml
+# Points docker and docker-compose of a node's users at the swarm.
 include:
   - swarm.tls
 

@@ -1,11 +1,12 @@
-{#- Installs the Docker Engine, from its repository if pillar has one; options, labels and the TCP port of it, once that is guarded. #}
+#!yaml
+# Installs the Docker Engine, from its repository if pillar has one; options, labels and the TCP port of it, once that is guarded.
 include:
   - swarm.libraries
   - swarm.tls
   - swarm.firewall
 
-{#- Both are pulled forward by the state that requires them: packages come before the certificate,
-    for which a new host may have to wait. #}
+# Both are pulled forward by the state that requires them: packages come before the certificate,
+# for which a new host may have to wait.
 engine repository is present:
   swarm_repository.managed:
     - require:

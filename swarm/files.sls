@@ -1,4 +1,5 @@
-{#- Writes the files that pillar names for containers on this node. #}
+#!yaml
+# Writes the files that pillar names for containers on this node.
 include:
   - swarm.settings
 

@@ -1,4 +1,5 @@
-{#- Installs the libraries that the modules stand on into Salt's own Python. #}
+#!yaml
+# Installs the libraries that the modules stand on into Salt's own Python.
 include:
   - swarm.settings
 

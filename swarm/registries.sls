@@ -1,4 +1,5 @@
-{#- Logins to private registries and their CAs, before anything is pulled from there. #}
+#!yaml
+# Logins to private registries and their CAs, before anything is pulled from there.
 include:
   - swarm.engine
 

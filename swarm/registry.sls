@@ -1,4 +1,5 @@
-{#- Runs the swarm's registry on the node that pillar names for it, and on no other. #}
+#!yaml
+# Runs the swarm's registry on the node that pillar names for it, and on no other.
 include:
   - swarm.registries
 

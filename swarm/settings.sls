@@ -1,4 +1,5 @@
-{#- Checks the whole pillar before anything is touched. Everything else requires it. #}
+#!yaml
+# Checks the whole pillar before anything is touched. Everything else requires it.
 include:
   - swarm.modules
 

@@ -1,4 +1,5 @@
-{#- The certificate of this node. #}
+#!yaml
+# The certificate of this node.
 include:
   - swarm.ca
 

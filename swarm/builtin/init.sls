@@ -1,5 +1,6 @@
-{#- Swarm mode of the engine: this node in the cluster, the cluster's own settings, and what pillar
-    says of its nodes, which the leader sees to. #}
+#!yaml
+# Swarm mode of the engine: this node in the cluster, the cluster's own settings, and what pillar
+# says of its nodes, which the leader sees to.
 include:
   - swarm.registries
 

@@ -1,4 +1,5 @@
-{#- Runs the agent that registers this node, and waits until a manager calls it healthy. #}
+#!yaml
+# Runs the agent that registers this node, and waits until a manager calls it healthy.
 include:
   - swarm.classic.consul
   - swarm.classic.overlay

@@ -1,4 +1,5 @@
-{#- Runs Consul, server or client, waits for its leader, and has it keep others out. #}
+#!yaml
+# Runs Consul, server or client, waits for its leader, and has it keep others out.
 include:
   - swarm.registries
 

@@ -1,4 +1,5 @@
-{#- Classic mode: Consul, overlay networks through it, manager and agent. #}
+#!yaml
+# Classic mode: Consul, overlay networks through it, manager and agent.
 include:
   - swarm.classic.consul
   - swarm.classic.overlay

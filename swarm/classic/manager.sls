@@ -1,4 +1,5 @@
-{#- Runs a manager where pillar names this minion as one, and waits until one is primary. #}
+#!yaml
+# Runs a manager where pillar names this minion as one, and waits until one is primary.
 include:
   - swarm.classic.consul
 

@@ -1,4 +1,5 @@
-{#- Gives the engine overlay networks, by SIGHUP, now that the store answers. #}
+#!yaml
+# Gives the engine overlay networks, by SIGHUP, now that the store answers.
 include:
   - swarm.classic.consul
 
