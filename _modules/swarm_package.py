@@ -38,6 +38,7 @@ def install(test=False):
     Ensure the engine's package is installed as the pillar specifies; return what changed.
 
     Before anything is installed, a version that does not support the pillar's settings is refused.
+    The engine of a host that had none is left stopped: ``swarm_engine.configure`` starts it.
 
     CLI Example:
 

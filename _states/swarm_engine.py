@@ -19,6 +19,8 @@ def installed(name):
     """
     Ensure the engine's package is installed, with the version and the hold that the pillar sets.
 
+    The engine of a host that had none is started by ``configured``, with its settings.
+
     Warns if the new version is older than the previous one. The comment tells what became of the
     drain, with ``swarm:engine:drain``.
 

@@ -6,7 +6,7 @@ One table for both modes: each with a first apply, a second, and a clean.
 
 from typing import NamedTuple
 
-from tests.integration.cluster import failures
+from tests.integration.cluster import changed, failures
 
 DAEMON = "/etc/docker/daemon.json"
 _KEYS = "/etc/salt/pki/master/minions"
@@ -98,4 +98,58 @@ def try_condition(swarm, host, name, is_node, **clean):
     assert is_node()
     assert swarm.apply(host) == {}
     assert failures(swarm.state("swarm.clean", target=host, **clean)) == {}
+    assert picture(swarm, host) == before
+
+
+def _starts(swarm, host):
+    """Return how often an engine was started since the machine was booted."""
+    journal = ("journalctl", "--quiet", "--output=cat", "--identifier=dockerd", "--boot")
+    return swarm.lab.exec(host, *journal).stdout.count('msg="Starting up"')
+
+
+# The master would have it join at its start, beside the test.
+_ALONE = {"autojoin": {"enabled": False}}
+
+
+def _bare(swarm, host):
+    """Accept a new machine that does not join by itself; return its picture."""
+    swarm.pillar(host, **_ALONE)
+    make_ready(swarm, host)
+    return picture(swarm, host)
+
+
+def try_bare(swarm, host, is_node):
+    """Have a bare machine become a node; its engine is started once, and has all its settings."""
+    before = _bare(swarm, host)
+    promised = changed(swarm.state(target=host, test=True))
+    assert picture(swarm, host) == before
+    assert swarm.apply(host).keys() == promised.keys()
+    assert is_node()
+    assert _starts(swarm, host) == 1
+    assert swarm.lab.exec(host, "find", "/run/systemd/system", "-name", "*swarm*").stdout == ""
+    assert swarm.apply(host) == {}
+
+
+def try_refused(swarm, host, is_node):
+    """Have the engine of a bare machine refuse an option, which is corrected then."""
+    before = _bare(swarm, host)
+    swarm.pillar(host, engine={"options": {"no-such-key-at-all": 1}}, **_ALONE)
+    text = failures(swarm.state(target=host))[f"{host}: engine is configured"]
+    assert "no-such-key-at-all" in text
+    assert "put back" in text
+    assert picture(swarm, host)[1] == before[1]
+    swarm.pillar(host, engine={"options": {"debug": True}}, **_ALONE)
+    swarm.apply(host)
+    assert is_node()
+    assert swarm.apply(host) == {}
+
+
+def try_unstarted(swarm, host, _is_node):
+    """Have a run end before the first start of the engine, and a clean take all of it away."""
+    before = _bare(swarm, host)
+    assert failures(swarm.state("swarm.libraries", target=host)) == {}
+    swarm.lab.salt(host, "state.sls_id", "engine is installed", "swarm.engine", timeout=300)
+    assert "docker.io" in swarm.lab.salt(host, "pkg.list_pkgs")[host]
+    assert _starts(swarm, host) == 0
+    assert failures(swarm.state("swarm.clean", target=host)) == {}
     assert picture(swarm, host) == before

@@ -7,7 +7,15 @@ import time
 
 import pytest
 
-from tests.host_conditions import CONDITIONS, make_ready, picture, try_condition
+from tests.host_conditions import (
+    CONDITIONS,
+    make_ready,
+    picture,
+    try_bare,
+    try_condition,
+    try_refused,
+    try_unstarted,
+)
 from tests.integration.cluster import failures
 
 pytestmark = [pytest.mark.once, pytest.mark.long]
@@ -34,6 +42,11 @@ def host(mode):
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_host_becomes_a_node_and_is_as_before_after_a_clean(mode, host, name):
     try_condition(mode, host, name, lambda: mode.roles()[host] == "worker", pillar=ALONE)
+
+
+@pytest.mark.parametrize("go", [try_bare, try_refused, try_unstarted])
+def test_engine_of_a_bare_host_starts_with_its_settings(mode, host, go):
+    go(mode, host, lambda: mode.roles()[host] == "worker")
 
 
 def test_host_that_is_off_is_removed_within_a_minute(mode, host):

@@ -4,7 +4,7 @@ Hosts as they are, in classic mode: each condition with a first apply, a second,
 
 import pytest
 
-from tests.host_conditions import CONDITIONS, try_condition
+from tests.host_conditions import CONDITIONS, try_bare, try_condition, try_refused, try_unstarted
 
 pytestmark = [pytest.mark.once, pytest.mark.long]
 
@@ -25,3 +25,8 @@ def host(swarm):
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_host_becomes_a_node_and_is_as_before_after_a_clean(swarm, host, name):
     try_condition(swarm, host, name, lambda: swarm.statuses()[host] == "Healthy")
+
+
+@pytest.mark.parametrize("go", [try_bare, try_refused, try_unstarted])
+def test_engine_of_a_bare_host_starts_with_its_settings(swarm, host, go):
+    go(swarm, host, lambda: swarm.statuses()[host] == "Healthy")

@@ -71,9 +71,15 @@ def _text(key: str, default: str = "") -> Callable[[dict[str, Any]], object]:
     return lambda config: config.get(key) or default
 
 
-def _root(config: dict[str, Any]) -> object:
+def _root(config: Mapping[str, Any]) -> object:
     # Until Docker 23, the key could also be named "graph".
     return str(Path(config.get("data-root") or config.get("graph") or ROOT).resolve())
+
+
+def has_run(config: Mapping[str, Any]) -> bool:
+    """Return whether an engine has run on this host: its first start fills its data directory."""
+    root = Path(str(_root(config)))
+    return root.is_dir() and any(root.iterdir())
 
 
 def _remap(config: dict[str, Any]) -> object:

@@ -67,13 +67,25 @@ def preflight(settings: Settings, grains: Mapping[str, object]) -> list[str]:
 
 def exists(salt: Salt, settings: Settings) -> bool:
     """Check whether this host has an engine that the formula may have configured."""
-    if not drop_in.command(salt, settings["engine"]["service"]):
+    if not drop_in.command(salt, settings["engine"]["service"]) or never_ran():
         return False
     missing = salt["swarm_libraries.missing"]()
     if missing and host_files.RECORD.exists():
         raise errors.sdk_missing(", ".join(missing))
     # Without the libraries, the formula was never applied here: it installs them first.
     return not missing
+
+
+def never_ran() -> bool:
+    """
+    Check whether the engine of this host has never been started, nor its files been written.
+
+    A run may end between the installation of the package and the first start: nothing is there that
+    the engine would have to be asked for.
+    """
+    config = file_plan.config()
+    ours = file_plan.recorded() or file_plan.pending()
+    return not (ours or holdings.has_run(config) or dockerd.answers())
 
 
 def lost_threads(settings: Settings) -> list[str]:

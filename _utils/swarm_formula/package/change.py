@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from swarm_formula.core import errors, host_files
 from swarm_formula.core.settings_types import Engine, Settings
 from swarm_formula.daemon import dockerd, package_set
+from swarm_formula.engine import check as engine_check
 from swarm_formula.engine import node_drain, restart_turn
-from swarm_formula.package import hold, record
+from swarm_formula.package import first_start, hold, record
 from swarm_formula.package import manager as managers
 from swarm_formula.package import plan as package_plan
 from swarm_formula.package.manager import Manager
@@ -66,6 +67,7 @@ def install(minion: Minion, settings: Settings, test: bool) -> dict[str, Any]:
         host.await_lock()
         if begun:
             record.finish(manager)
+            first_start.allow(minion.salt, host.engine["service"])
     have = manager.version(host.package)
     if have and package_plan.accepts(host.engine["version"], have):
         if begun and not test:
@@ -130,11 +132,20 @@ def _carry_out(host: Host, planned: Installation, now: Present) -> dict[str, Any
     with hold.released(manager, package, *planned.others), turn as drained:
         begun = record.begun(manager, package, planned.companions)
         kept = manager.unless_installed(package, planned.others)
-        with begun if ours else contextlib.nullcontext(), kept:
+        with begun if ours else contextlib.nullcontext(), kept, _put_off(host, planned, now):
             _install(host, planned)
         if planned.others:
             host.minion.salt["swarm_engine.refit"]()
     return drained
+
+
+def _put_off(
+    host: Host, planned: Installation, now: Present
+) -> contextlib.AbstractContextManager[None]:
+    """Keep a package from starting an engine that this host has not had, and that is configured."""
+    if now.version or planned.others or dockerd.answers():
+        return contextlib.nullcontext()
+    return first_start.put_off(host.minion.salt, host.engine["service"])
 
 
 def _install(host: Host, planned: Installation) -> None:
@@ -211,7 +222,7 @@ def remove(minion: Minion, settings: Settings, test: bool) -> dict[str, Any]:
     changes = hold.apply(manager, unheld, test)
     have = manager.version(package) if package else None
     # With containers that are not the formula's, the engine stays.
-    stays = have and container_names.others(settings, salt)
+    stays = have and not engine_check.never_ran() and container_names.others(settings, salt)
     if package and (have or noted.get("brought")) and not stays:
         if not test:
             bridges = traces.bridges(salt)
@@ -232,6 +243,7 @@ def _end_begun(host: Host) -> None:
     if record.is_begun():
         record.finish(host.manager)
         record.end(host.manager)
+        first_start.allow(host.minion.salt, host.engine["service"])
 
 
 def _remove_orphans(manager: Manager, brought: list[str]) -> None:

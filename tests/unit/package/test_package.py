@@ -7,9 +7,9 @@ import pytest
 
 from _modules import swarm_package
 from swarm_formula.core import errors, host_files, wait
-from swarm_formula.daemon import dockerd
+from swarm_formula.daemon import dockerd, file_plan, holdings
 from swarm_formula.engine import node_drain, restart_turn
-from swarm_formula.package import change, plan, traces
+from swarm_formula.package import change, first_start, plan, traces
 from swarm_formula.package import dpkg as package_dpkg
 from tests.unit.execution import mocked, own_time
 from tests.unit.pillars import VALID, settings_of
@@ -39,6 +39,9 @@ def engine(monkeypatch, tmp_path):
     for name, files in LOCKS.items():
         monkeypatch.setattr(package_dpkg, name, [tmp_path / one for one in files])
     monkeypatch.setattr(package_dpkg, "_JOURNAL", tmp_path / "updates")
+    monkeypatch.setattr(first_start, "_UNITS", tmp_path / "run")
+    monkeypatch.setattr(file_plan, "DAEMON", tmp_path / "daemon.json")
+    monkeypatch.setattr(holdings, "ROOT", str(tmp_path / "data"))
     for name in ("_LINKS", "_PROCESSES"):
         monkeypatch.setattr(traces, name, tmp_path / "kernel")
 
@@ -53,8 +56,11 @@ def engine(monkeypatch, tmp_path):
         others=None,
         came=(),
         masked=False,
+        ran=True,
         **wanted,
     ):
+        if ran:
+            (tmp_path / "data/containers").mkdir(parents=True, exist_ok=True)
         host = {"have": have, "repositories": list(repositories), "held": list(held), "came": came}
         others = others or {}
         host.update(
@@ -72,6 +78,7 @@ def engine(monkeypatch, tmp_path):
 
         salt = mocked(
             "pkg.remove",
+            "service.systemctl_reload",
             config__get=f"unix://{tmp_path}/docker.sock",
             cmd__which=None,
             swarm_settings__get=settings_of({**VALID, "engine": wanted}),
@@ -292,6 +299,25 @@ def test_package_with_containers_of_others_stays(engine, name):
     salt = engine(repositories=REPOSITORIES, names={name: "/portainer", "swarm-manager": "manage"})
     swarm_package.install()
     assert swarm_package.remove() == {}
+    salt["pkg.remove"].assert_not_called()
+
+
+def test_package_of_an_engine_that_never_ran_is_removed(engine):
+    salt = engine(repositories=REPOSITORIES, ran=False)
+    salt["swarm_container.names"].side_effect = errors.EngineUnreachableError("no socket")
+    swarm_package.install()
+    assert swarm_package.remove() == {"docker.io": {"old": REPOSITORIES[0], "new": None}}
+
+
+@pytest.mark.parametrize("ran", [True, False], ids=["ran", "configured"])
+def test_package_of_an_engine_that_is_stopped_stays(engine, ran):
+    """It may have containers; and what the formula wrote for its first start would be left."""
+    salt = engine(repositories=REPOSITORIES, ran=ran)
+    salt["swarm_container.names"].side_effect = errors.EngineUnreachableError("no socket")
+    swarm_package.install()
+    host_files.note("daemon.json", {} if ran else {"debug": True})
+    with pytest.raises(errors.EngineUnreachableError):
+        swarm_package.remove()
     salt["pkg.remove"].assert_not_called()
 
 
@@ -691,3 +717,84 @@ def test_unit_that_debian_masked_with_its_package_is_no_obstacle(
     (tmp_path / f"docker.{kind}").touch()
     engine(repositories=REPOSITORIES, masked=True, version="20.10.24*")
     assert list(swarm_package.install(test=True)) == ["docker.io"]
+
+
+def watch_units(salt, tmp_path):
+    """Return what is in the folder of systemd's units while packages are installed, when called."""
+    seen, install = [], salt["pkg.install"].side_effect
+
+    def units():
+        return {str(one.relative_to(tmp_path)): one.read_text() for one in tmp_path.glob("run/*/*")}
+
+    def installing(*args, **kwargs):
+        seen.append(units())
+        return install(*args, **kwargs)
+
+    salt["pkg.install"].side_effect = installing
+    return lambda: (seen, units())
+
+
+def test_package_does_not_start_an_engine_that_is_not_configured(engine, tmp_path):
+    salt = engine(repositories=REPOSITORIES)
+    units = watch_units(salt, tmp_path)
+    swarm_package.install()
+    (meanwhile,), afterwards = units()
+    assert set(meanwhile) == {
+        f"run/docker.{kind}.d/swarm-formula-installs.conf" for kind in ("service", "socket")
+    }
+    for name, text in meanwhile.items():
+        # Once the file is gone, the unit starts, even if systemd still has the condition.
+        assert text == f"[Unit]\nConditionPathExists=!{tmp_path / name}\n"
+    assert afterwards == {}
+    assert salt["service.systemctl_reload"].call_count == 2
+
+
+def test_dry_run_puts_no_start_off(engine, tmp_path):
+    salt = engine(repositories=REPOSITORIES)
+    swarm_package.install(test=True)
+    assert not (tmp_path / "run").exists()
+    salt["service.systemctl_reload"].assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("host", "runs"),
+    [
+        ({"have": REPOSITORIES[1], "version": "20.10.24*"}, True),
+        ({"have": REPOSITORIES[1], "version": "20.10.24*"}, False),
+        ({"others": {"docker-ce": ["1"]}, "replace": True}, False),
+        # An engine from elsewhere, of which no package is known.
+        ({}, True),
+    ],
+    ids=["upgrade", "upgrade of one that is stopped", "in the place of another", "no package"],
+)
+def test_package_starts_an_engine_that_was_there(engine, monkeypatch, tmp_path, host, runs):
+    monkeypatch.setattr(dockerd, "answers", lambda: runs)
+    turn = contextlib.nullcontext(restart_turn.Held(lambda: None, {}))
+    monkeypatch.setattr(restart_turn, "held", lambda *_: turn)
+    salt = engine(repositories=REPOSITORIES, **host)
+    units = watch_units(salt, tmp_path)
+    swarm_package.install()
+    seen, _ = units()
+    assert seen
+    assert not any(seen)
+
+
+def test_engine_starts_again_after_an_installation_that_failed(engine, tmp_path):
+    salt = engine(repositories=REPOSITORIES)
+    salt["pkg.install"].side_effect = errors.SwarmError("no archive")
+    with pytest.raises(errors.SwarmError, match="no archive"):
+        swarm_package.install()
+    assert list(tmp_path.glob("run/*")) == []
+
+
+@pytest.mark.parametrize("function", [swarm_package.install, swarm_package.remove])
+def test_engine_starts_again_after_a_run_that_was_killed(
+    engine, dpkg, monkeypatch, tmp_path, function
+):
+    salt = engine(repositories=REPOSITORIES)
+    with monkeypatch.context() as kill:
+        kill.setattr(first_start, "allow", lambda *_: None)
+        killed(salt, dpkg, "docker.io")
+    assert len(list(tmp_path.glob("run/*/*"))) == 2
+    function()
+    assert list(tmp_path.glob("run/*")) == []

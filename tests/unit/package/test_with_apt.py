@@ -12,7 +12,7 @@ import salt.loader
 from _modules import swarm_package, swarm_repository
 from swarm_formula.core import errors, host_files
 from swarm_formula.daemon import dockerd, package_set
-from swarm_formula.package import apt, copied, dpkg, traces
+from swarm_formula.package import apt, copied, dpkg, first_start, traces
 from tests.unit import apt_root
 from tests.unit.pillars import VALID, settings_of
 
@@ -59,6 +59,7 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(dpkg, "_LOCKS", locks)
     monkeypatch.setattr(dpkg, "_DOWNLOADS", ())
     monkeypatch.setattr(dpkg, "_JOURNAL", below / "lib/dpkg/updates")
+    monkeypatch.setattr(first_start, "_UNITS", root.path / "run/systemd/system")
     for name in ("_LINKS", "_PROCESSES"):
         monkeypatch.setattr(traces, name, root.path / "kernel")
     return root
@@ -101,6 +102,7 @@ def apply(monkeypatch, functions, root):
             "swarm_container.names": lambda **_: [],
             "cmd.run_stdout": lambda *_, **__: "LoadState=loaded",
             "cmd.which": lambda _: None,
+            "service.systemctl_reload": lambda: True,
             "config.get": lambda _: f"unix://{root.path}/docker.sock",
         }
         own |= {f"pkg.{one}": loaded[f"pkg.{one}"] for one in PKG}

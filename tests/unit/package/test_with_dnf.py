@@ -13,7 +13,7 @@ import pytest
 from _modules import swarm_package, swarm_repository
 from swarm_formula.core import errors
 from swarm_formula.daemon import dockerd
-from swarm_formula.package import copied, dnf_manager, traces
+from swarm_formula.package import copied, dnf_manager, first_start, traces
 from tests.unit import apt_root, rpm_root
 from tests.unit.pillars import VALID, settings_of
 
@@ -54,6 +54,7 @@ def root(tmp_path, monkeypatch, repositories):
     root = rpm_root.Root(tmp_path / "root")
     monkeypatch.setenv("PATH", f"{root.bin}:{os.environ['PATH']}")
     monkeypatch.setattr(dnf_manager, "_PLUGIN", root.etc / "dnf/plugins/versionlock.conf")
+    monkeypatch.setattr(first_start, "_UNITS", root.path / "run/systemd/system")
     for name in ("_LINKS", "_PROCESSES"):
         monkeypatch.setattr(traces, name, root.path / "kernel")
     root.trust("el", repositories["el"])
@@ -85,6 +86,7 @@ def apply(monkeypatch, root):
             "swarm_container.names": lambda **_: [],
             "cmd.run_stdout": lambda *_, **__: "LoadState=loaded",
             "cmd.which": lambda _: None,
+            "service.systemctl_reload": lambda: True,
             "config.get": lambda _: f"unix://{root.path}/docker.sock",
             **instead,
         }
