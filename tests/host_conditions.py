@@ -153,3 +153,14 @@ def try_unstarted(swarm, host, _is_node):
     assert _starts(swarm, host) == 0
     assert failures(swarm.state("swarm.clean", target=host)) == {}
     assert picture(swarm, host) == before
+
+
+def try_installed(swarm, host, is_node):
+    """Have a machine with an engine that nobody has configured become a node."""
+    _bare(swarm, host)
+    install = "DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends docker.io"
+    swarm.lab.exec(host, "sh", "-c", f"{install} >/dev/null", timeout=300)
+    promised = changed(swarm.state(target=host, test=True))
+    assert swarm.apply(host).keys() == promised.keys()
+    assert is_node()
+    assert swarm.apply(host) == {}

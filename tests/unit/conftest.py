@@ -121,6 +121,8 @@ def pillar(monkeypatch, daemon):
             swarm_overlay__heal=[],
             pkg__version=lambda *_, **__: daemon.package if daemon.installed else "",
             swarm_package__planned=lambda: daemon.planned,
+            swarm_container__get={"status": "running"},
+            swarm_image__get=None,
             cmd__run_all=lambda *_, **__: {"stdout": daemon.cat(), "retcode": 0},
             cmd__run_stdout=daemon.stdout,
             service__start=daemon.start,

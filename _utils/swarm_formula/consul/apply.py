@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 from swarm_formula.consul import acl as consul_acl
-from swarm_formula.consul import acl_rules, config_file, restart_lock, wanted
+from swarm_formula.consul import acl_rules, config_file, early, restart_lock, wanted
 from swarm_formula.consul.change import Change
 from swarm_formula.consul.standing import Consul
 from swarm_formula.core import addresses, errors
@@ -32,13 +32,16 @@ def apply(minion: Minion, test: bool = False) -> dict[str, Any]:
     acl = wanted.acl(minion, settings, test)
     spec, text = wanted.wanted(minion, settings, acl, change, test)
     changes = change.planned(spec, text)
+    begun = early.taken(minion)
     if test:
         change.foretell()
+    elif begun and not changes:
+        change.prove()
     elif changes:
         if consul_acl.added() and not acl_rules.added(acl):
             core_wait.until(lambda: consul_acl.unreleased(settings), 3 * settings["timeout"])
         change.make(spec, text)
-    return {**renamed, **changes}
+    return {**renamed, **begun, **changes}
 
 
 def _give_up(minion: Minion, settings: Settings, test: bool) -> dict[str, Any]:

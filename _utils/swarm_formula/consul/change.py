@@ -153,6 +153,14 @@ class Change:
         else:
             self._renew(spec, text)
 
+    def start(self, spec: dict[str, Any], text: str) -> None:
+        """Start the first Consul of this host, without a proof that it works."""
+        replace.replace(self._consul, spec, text, lambda: None)
+
+    def prove(self) -> None:
+        """Wait until the Consul that ``start`` has started answers."""
+        replace.prove(self._consul, functools.partial(self._consul.missing, False))
+
     def _renew(self, spec: dict[str, Any], text: str) -> None:
         """Start or restart Consul without a change of its role."""
         runs = "state" not in self._differs

@@ -18,6 +18,7 @@ from swarm_formula.docker import trial as docker_trial
 
 log = logging.getLogger(__name__)
 
+_PATHS = "swarm:consul:options, swarm:consul:image"
 # Seconds that the servers may need to notice that the previous server in turn is back.
 _NOTICE = 30
 
@@ -27,13 +28,20 @@ def replace(
 ) -> None:
     """Replace the container and the configuration; restore the old ones if the probe fails."""
 
-    def prove() -> None:
-        wait.until(probe, consul.limit)
+    trial = functools.partial(config_file.trial, text, functools.partial(_trial, consul, probe))
+    docker_trial.apply(consul.salt, consul.name, spec, trial, _PATHS)
 
-    paths = "swarm:consul:options, swarm:consul:image"
-    told = functools.partial(docker_trial.trial, consul.salt, consul.name, prove)
-    trial = functools.partial(config_file.trial, text, told)
-    docker_trial.apply(consul.salt, consul.name, spec, trial, paths)
+
+def prove(consul: Consul, probe: Callable[[], str | None]) -> None:
+    """Wait until a container that was started before works."""
+    with docker_trial.named(_PATHS), _trial(consul, probe):
+        pass
+
+
+def _trial(
+    consul: Consul, probe: Callable[[], str | None]
+) -> contextlib.AbstractContextManager[None]:
+    return docker_trial.trial(consul.salt, consul.name, lambda: wait.until(probe, consul.limit))
 
 
 @contextlib.contextmanager

@@ -44,6 +44,9 @@ RELOADABLE = frozenset(
     cluster-store-opts""".split()
 )
 
+# Keys that concern the engine's TCP socket, and no container.
+OF_SOCKET = frozenset({"tls", "tlsverify", *flags.TLS_FILES})
+
 # Keys whose value an engine keeps at SIGHUP if the key is only removed (``daemon/reload.go``), with
 # the defaults, which have to be written once.
 _STICKY: dict[str, Any] = {

@@ -6,7 +6,7 @@ Check, start, stop and reload the Docker daemon, and read its errors from the jo
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,14 +132,22 @@ def keeps_containers() -> bool:
         return bool(client.info().get("LiveRestoreEnabled", True))
 
 
-def activate(
-    salt: Salt, settings: Settings, restart: bool, was_up: bool, store: str | None
+def activate(  # noqa: PLR0913, PLR0917
+    salt: Salt,
+    settings: Settings,
+    restart: bool,
+    was_up: bool,
+    store: str | None,
+    beside: Callable[[], object],
 ) -> None:
     """
     Reload, restart or start the engine with the written files, and wait until it answers.
 
     store
         The store for overlay networks in the written ``daemon.json``.
+
+    beside
+        What to begin before a restart, once the engine has reloaded the files.
     """
     service = settings["engine"]["service"]
     if restart or not was_up:
@@ -153,6 +161,8 @@ def activate(
         # options that were written for its successor.
         if not restart or (running_store() in (None, store) and not replaced(file_plan.config())):
             reload(salt, service)
+            if restart:
+                beside()
         if restart:
             salt["service.restart"](service)
     else:

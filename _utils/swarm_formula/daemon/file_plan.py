@@ -33,6 +33,7 @@ class Plan(NamedTuple):
     changes: dict[str, Any]  # for the report
     record: dict[str, Any]  # what the formula sets in daemon.json
     replaced: str = ""  # the installed version of the engine, if another one runs
+    early: bool = False  # containers may be started beside the restart, after a reload
 
     @property
     def resets(self) -> dict[str, Any]:

@@ -41,11 +41,18 @@ def apply(
     within
         Function that returns the context manager in which the container is started.
     """
-    try:
+    with named(paths):
         changes: dict[str, Any] = salt["swarm_container.apply"](name, spec, trial=within)
+    return changes
+
+
+@contextlib.contextmanager
+def named(paths: str) -> Iterator[None]:
+    """Have errors name the keys of a container in the pillar."""
+    try:
+        yield
     except errors.SwarmError as err:
         raise type(err)(f"{err} (see {paths})") from err
-    return changes
 
 
 def replace(

@@ -3,6 +3,7 @@ Carry out a plan for the engine, in this host's turn if it restarts, and roll it
 """
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -110,7 +111,8 @@ def _change(
     what = plan.what if plan.files else pending.get("what", plan.what)
     try:
         file_plan.begin(plan, restart, what)
-        dockerd.activate(minion.salt, settings, restart, was_up, file_plan.store())
+        beside = functools.partial(_beside, minion, plan.early and not pending)
+        dockerd.activate(minion.salt, settings, restart, was_up, file_plan.store(), beside)
         dockerd.check_store(store)
         if plan.files:
             # There is no way back from another binary, which alone restarts the engine.
@@ -121,6 +123,14 @@ def _change(
         unable = isinstance(err, errors.NoContainerError)
         back = _back(minion, settings, was_up, restart=unable)
         raise file_plan.refused(settings, what, words, back, err) from err
+
+
+def _beside(minion: Minion, begins: bool) -> None:
+    """Begin what need not wait for the restart of the engine."""
+    if begins and dockerd.keeps_containers():
+        from swarm_formula.consul import early
+
+        early.begin(minion)
 
 
 def _back(minion: Minion, settings: Settings, was_up: bool, restart: bool) -> str:

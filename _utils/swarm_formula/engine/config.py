@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from swarm_formula.core import errors
+from swarm_formula.core import errors, modes
 from swarm_formula.core.salt_types import Salt
 from swarm_formula.core.settings_types import Settings
 from swarm_formula.daemon import daemon_json, dockerd, drop_in, file_plan, holdings
@@ -53,7 +53,14 @@ def configured(salt: Salt, settings: Settings, replaced: str, test: bool) -> Pla
     folder = drop_in.path(settings).parent
     plan = file_plan.with_files(plan, daemon_proxy.files(proxy, due, folder))
     plan = _plan_service(salt, settings, plan, up)
-    return plan._replace(replaced=replaced) if up else plan
+    early = modes.of(settings).standalone and not replaced and _leaves_containers(settings, plan)
+    return plan._replace(replaced=replaced, early=early) if up else plan
+
+
+def _leaves_containers(settings: Settings, plan: Plan) -> bool:
+    """Return whether a container that is created before the restart is as one created after it."""
+    reloaded = daemon_json.RELOADABLE | daemon_json.OF_SOCKET
+    return plan.differs.keys() <= reloaded and set(plan.units) <= {drop_in.path(settings)}
 
 
 def _up(salt: Salt, settings: Settings) -> bool:
