@@ -8,10 +8,12 @@ docker swarm leave --force >/dev/null 2>&1
 docker ps -aq | xargs -r docker rm -fv >/dev/null
 docker network ls -q --filter type=custom | xargs -r docker network rm >/dev/null
 docker volume ls -q | xargs -r docker volume rm -f >/dev/null
+systemctl disable --now swarm-overlay.service >/dev/null 2>&1
 systemctl stop docker.service docker.socket
 # Also what the engine knows of networks in a store that is no more.
 rm -rf /var/lib/docker/network/files /etc/docker /etc/systemd/system/docker.service.d \
-    /etc/swarm-formula /var/lib/swarm-formula /etc/profile.d/*swarm*
+    /etc/swarm-formula /var/lib/swarm-formula /etc/profile.d/*swarm* \
+    /etc/systemd/system/swarm-overlay.service /usr/local/lib/swarm-formula
 systemctl daemon-reload
 systemctl reset-failed
 systemctl start docker.service salt-minion.service
@@ -29,4 +31,5 @@ is "swarm mode" "$(docker info -f '{{.Swarm.LocalNodeState}}')" "inactive"
 is "the unit's drop-ins" "$(systemctl show -p DropInPaths --value docker.service)" ""
 is "the number of images" "$(docker image ls -q | sort -u | wc -l)" "$1"
 is "processes of an earlier run" "$(pgrep -x 'consul|swarm')" ""
+is "a service of the formula" "$(ls /etc/systemd/system | grep swarm)" ""
 test ! -e /etc/docker/daemon.json || fault "daemon.json is there"
