@@ -4,6 +4,7 @@ Report this node as a member of the swarm, in either mode.
 
 from swarm_formula.core import errors
 from swarm_formula.modes import verbs
+from swarm_formula.salt import current_pillar
 
 __virtualname__ = "swarm_node"
 
@@ -38,7 +39,7 @@ def joined():
 def report():
     """
     Return this member's data for the master: address, roles, labels, engine; in builtin mode, the
-    state of the engine's swarm mode as well.
+    state of the engine's swarm mode as well; and a short hash of the pillar that this is from.
 
     CLI Example:
 
@@ -57,6 +58,7 @@ def report():
         "ca": settings["tls"]["ca"],
         "registry": settings["registry"]["node"],
         "engine": __salt__["swarm_engine.version"](),
+        "pillar": current_pillar.digest(__pillar__.get("swarm")),
         **verbs.of(settings).node().report(__salt__, settings),
     }
 

@@ -29,7 +29,8 @@ def reconcile(master: Master, test: bool = False, swarm: str | None = None) -> d
 
 def join(master: Master, minions: Iterable[str]) -> dict[str, Any]:
     """Join these minions if their pillars make them members that join automatically."""
-    wanted = [minion for minion in minions if members.joins(minion, master.pillar(minion))]
+    pillars = master.pillars(minions)
+    wanted = [minion for minion, pillar in pillars.items() if members.joins(minion, pillar)]
     others = sorted(set(minions) - set(wanted))
     return {**_join(master, wanted), **({"no members": others} if others else {})}
 

@@ -2,7 +2,7 @@
 Ask the members of the swarms under one master for their state.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from swarm_formula.fleet import member_rows
@@ -10,7 +10,7 @@ from swarm_formula.fleet import swarms as fleet_swarms
 from swarm_formula.fleet import views as fleet_views
 from swarm_formula.fleet.member_nodes import Heard, Report, Reports
 from swarm_formula.fleet.swarms import Swarm
-from swarm_formula.salt import minion_reports
+from swarm_formula.salt import current_pillar, minion_reports
 from swarm_formula.salt.runner import Master
 
 
@@ -25,7 +25,7 @@ class Status(NamedTuple):
 
 def swarms(master: Master, swarm: str | None = None) -> list[Swarm]:
     """Return the swarms under this master, or only the swarm of the given member."""
-    found = fleet_swarms.swarms({minion: master.pillar(minion) for minion in master.accepted()})
+    found = fleet_swarms.swarms(master.pillars(master.accepted()))
     return fleet_swarms.named(found, swarm)
 
 
@@ -41,6 +41,24 @@ def reports(master: Master, members: Iterable[str]) -> dict[str, Report | str]:
     }
 
 
+def _current(master: Master, pillars: Mapping[str, Any]) -> dict[str, Report | str]:
+    """
+    Return the reports of the members with these pillars, from their current pillars.
+
+    The master compiles a pillar for each refresh. A member that has the master's pillar is not told
+    to refresh it; one that only claims so could lie in the rest of its report as well.
+    """
+    heard = master.ask(list(pillars), "swarm_node.report")
+    fresh = {name: one for name, one in heard.items() if _is_current(one, pillars[name])}
+    found = {name: minion_reports.read(one) for name, one in fresh.items()}
+    return {**found, **reports(master, [name for name in heard if name not in fresh])}
+
+
+def _is_current(report: object, pillar: Mapping[str, Any]) -> bool:
+    wanted = current_pillar.digest(pillar["swarm"])
+    return isinstance(report, dict) and report.get("pillar") == wanted
+
+
 def views(
     master: Master, swarm: Swarm, reports: Heard, but: str | None = None
 ) -> fleet_views.Views:
@@ -50,8 +68,9 @@ def views(
 
 def read(master: Master, swarm: str | None = None) -> Status:
     """Return the state of all members, or only of those of one swarm."""
-    found = swarms(master, swarm)
-    heard = reports(master, [member for one in found for member in one.members])
+    pillars = master.pillars(master.accepted())
+    found = fleet_swarms.named(fleet_swarms.swarms(pillars), swarm)
+    heard = _current(master, {name: pillars[name] for one in found for name in one.members})
     rows: list[dict[str, Any]] = []
     disputes: list[str] = []
     for one in found:

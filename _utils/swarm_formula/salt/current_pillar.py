@@ -1,12 +1,16 @@
 """
-Let functions that operators call use the current pillar.
+Let functions that operators call use the current pillar, and tell whether a minion has it.
 
 A minion's ``__pillar__`` dates from its last refresh; only a state run has the current pillar.
 """
 
 import contextlib
+import hashlib
+import json
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
+
+from swarm_formula.core import normalize
 
 _KEY = "swarm_current.pillar"
 
@@ -40,3 +44,13 @@ def find(
     if not kept:
         kept.append(compiled())
     return kept[0]
+
+
+def digest(given: object) -> str:
+    """
+    Return a short hash of the pillar ``swarm``: master and minion can tell whether theirs differ.
+
+    It is as short as the other hashes of values that may be secret: no guess can be sure of it.
+    """
+    text = json.dumps(normalize.plain(given), sort_keys=True)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -17,7 +17,7 @@ from salt.exceptions import SaltClientError, SaltReqTimeoutError
 
 from swarm_formula.core import errors
 from swarm_formula.core.salt_types import Salt
-from swarm_formula.salt import minion_reports
+from swarm_formula.salt import minion_reports, pillars
 
 # Seconds until the master checks whether a job is still running, and for the replies to that check.
 # A state may run for any length of time; a dead minion costs the sum of both.
@@ -45,6 +45,10 @@ class Master(NamedTuple):
     def pillar(self, minion: str) -> object:
         """Return the pillar that the master compiles for a minion."""
         return self.salt["pillar.show_pillar"](minion)
+
+    def pillars(self, minions: Iterable[str]) -> dict[str, object]:
+        """Return the pillars that the master compiles for minions, by their IDs."""
+        return pillars.compiled(minions, self.pillar)
 
     def ask(
         self, minions: Iterable[str], function: str, *args: object, **kwargs: object

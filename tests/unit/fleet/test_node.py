@@ -7,7 +7,7 @@ from _modules import swarm_node
 from _states import swarm_node as states
 from swarm_formula.cluster import swarm_api
 from swarm_formula.core import errors
-from swarm_formula.salt import minion_reports
+from swarm_formula.salt import current_pillar, minion_reports
 from tests.unit.execution import mocked
 from tests.unit.pillars import BUILTIN, VALID, node, settings_of
 
@@ -29,7 +29,9 @@ def test_report(monkeypatch):
     settings = settings_of({**VALID, "labels": {"zone": "a"}}, node("m4"))
     salt = mocked(swarm_settings__get=settings, swarm_engine__version="20.10.5")
     monkeypatch.setattr(swarm_node, "__salt__", salt, raising=False)
+    monkeypatch.setattr(swarm_node, "__pillar__", {"swarm": VALID}, raising=False)
     report = swarm_node.report()
+    assert report["pillar"] == current_pillar.digest(VALID)
     assert report["endpoint"] == "10.77.0.14:2275"
     assert (report["manager"], report["server"]) == (False, False)
     assert set(report["managers"]) == set(report["servers"]) == {"m1", "m2", "m3"}
@@ -45,6 +47,7 @@ def test_report_has_the_engines_own_word_of_its_swarm_mode(monkeypatch):
     settings = settings_of(given, node("m4"))
     salt = mocked(swarm_settings__get=settings, swarm_engine__version="26.1.5")
     monkeypatch.setattr(swarm_node, "__salt__", salt, raising=False)
+    monkeypatch.setattr(swarm_node, "__pillar__", {"swarm": given}, raising=False)
     client = Mock(info=lambda: {"Swarm": swarm})
     monkeypatch.setattr(swarm_api, "connect", lambda _: contextlib.nullcontext(client))
     report = swarm_node.report()

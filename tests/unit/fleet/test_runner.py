@@ -9,6 +9,7 @@ from salt.exceptions import SaltReqTimeoutError
 
 from _runners import swarm as runner
 from swarm_formula.core import errors
+from swarm_formula.salt import current_pillar
 from swarm_formula.salt import runner as salt_runner
 from swarm_formula.salt.runner import Master
 from tests.unit.fleet.test_members import node, report, said
@@ -354,10 +355,28 @@ def test_status_is_a_table_or_data(fleet, monkeypatch):
 
 
 def test_members_report_by_the_pillar_as_it_is_now(fleet):
+    """Those that report from another one, from none, or in a former version, refresh theirs."""
+    fleet.reports["m1"]["pillar"] = current_pillar.digest(MEMBER["swarm"])
+    fleet.reports["m2"]["pillar"] = current_pillar.digest({**MEMBER["swarm"], "labels": {}})
+    fleet.reports["m4"] = "1 fault(s) in the pillar of m4"
     runner.status()
     asked = [(name, minions) for name, minions, _, _ in fleet.asked]
-    assert asked[0] == ("saltutil.refresh_pillar", ["m1", "m2", "m3", "m4"])
-    assert asked[1] == ("swarm_node.report", ["m1", "m2", "m3", "m4"])
+    assert asked[:3] == [
+        ("swarm_node.report", ["m1", "m2", "m3", "m4"]),
+        ("saltutil.refresh_pillar", ["m2", "m3", "m4"]),
+        ("swarm_node.report", ["m2", "m3", "m4"]),
+    ]
+
+
+def test_no_member_refreshes_a_pillar_that_is_as_the_master_compiles_it(fleet):
+    for name, one in fleet.reports.items():
+        one["pillar"] = current_pillar.digest(fleet.pillars[name]["swarm"])
+    assert [one["state"] for one in runner.status()][:3] == ["Healthy"] * 3
+    refreshed = fleet.calls("saltutil.refresh_pillar")
+    assert not any(minions for minions, _, _ in refreshed)
+    runner.remove("m3")
+    # It does more than to look, and by more values of the pillar.
+    assert refreshed[-1] != fleet.calls("saltutil.refresh_pillar")[-1]
 
 
 def test_who_is_no_member_is_not_even_asked(fleet):

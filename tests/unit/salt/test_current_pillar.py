@@ -2,6 +2,7 @@
 No function that an operator calls decides by a pillar that has been edited since.
 """
 
+import datetime
 import re
 from types import SimpleNamespace
 
@@ -22,7 +23,7 @@ from _states import swarm_ca as ca_state
 from swarm_formula.cluster import swarm_api
 from swarm_formula.core import host_files
 from swarm_formula.docker import engine_api
-from swarm_formula.salt import caller
+from swarm_formula.salt import caller, current_pillar
 from swarm_formula.tls import ca_state as tls_ca_state
 from tests.unit.cluster_api import ClusterApi, node
 from tests.unit.pillars import BUILTIN, M1
@@ -171,3 +172,13 @@ def test_worker_that_has_just_become_a_member_gets_its_turn(asked, monkeypatch):
     assert "does not name m9" in swarm_turn.request("take", __pub_id="m9")["missing"]
     with caller.admitted("m8", []):
         assert swarm_turn.request("take", __pub_id="m9")["stuck"] is True
+
+
+def test_digest_is_the_same_on_master_and_minion_and_short():
+    """On the way to the minion, a pillar loses its tuples, its dates and its keys' types."""
+    there = {"ports": (1, 2), "since": datetime.date(2026, 1, 2), "labels": {1: "b", "a": None}}
+    here = {"labels": {"a": None, "1": "b"}, "since": "2026-01-02", "ports": [1, 2]}
+    found = current_pillar.digest(there)
+    assert found == current_pillar.digest(here) != current_pillar.digest({**here, "ports": [2, 1]})
+    assert re.fullmatch("sha256:[0-9a-f]{8}", found)
+    assert current_pillar.digest(None) != current_pillar.digest({})
