@@ -45,13 +45,22 @@ def authority(reports: Reports) -> str | None:
     return next((one.get("ca") for one in reports.values() if one.get("ca")), None)
 
 
-def node_key(member: str, report: Report | str | None, known: Said) -> str | None:
-    """Return the key of a member's node: from its report, else by the host name of the node."""
+def node_keys(members: Iterable[str], reports: Heard, known: Said) -> dict[str, str | None]:
+    """Return the key of each member's node: from its report, else by the host name of the node."""
+    named: dict[str, list[str]] = {}
+    for key, node in known.items():
+        named.setdefault(node["name"], []).append(key)
+    return {member: _node_key(member, reports.get(member), known, named) for member in members}
+
+
+def _node_key(
+    member: str, report: Report | str | None, known: Said, named: Mapping[str, list[str]]
+) -> str | None:
     # An engine whose swarm mode has failed does not report its node.
     if isinstance(report, dict) and failure(report) is None:
         return report["endpoint"] if report["endpoint"] in known else None
-    named = [key for key, node in known.items() if node["name"] in minion_reports.names(member)]
-    return named[0] if len(named) == 1 else None
+    keys = [key for name in minion_reports.names(member) for key in named.get(name, ())]
+    return keys[0] if len(keys) == 1 else None
 
 
 def failure(report: Report | str | None) -> str | None:
@@ -62,7 +71,7 @@ def failure(report: Report | str | None) -> str | None:
 
 def strangers(members: Iterable[str], reports: Heard, known: Said) -> dict[str, dict[str, Any]]:
     """Return the nodes that are of no member, by their keys."""
-    seen = {node_key(member, reports.get(member), known) for member in members}
+    seen = {*node_keys(members, reports, known).values()}
     return {key: node for key, node in known.items() if key not in seen}
 
 

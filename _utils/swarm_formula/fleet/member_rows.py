@@ -39,10 +39,10 @@ def rows(
     """
     known = member_nodes.nodes(said)
     silence = "" if member_nodes.has_judge(said) else _silence(reports)
+    keys = member_nodes.node_keys(members, reports, known)
     found = []
     for member in sorted(members):
-        report = reports.get(member)
-        key = member_nodes.node_key(member, report, known)
+        report, key = reports.get(member), keys[member]
         node = None if key is None else known[key]
         row = {"id": member, "swarm": swarm, **_row(member, report, node, said, silence)}
         row["why"] = "; ".join(filter(None, [row["why"], problems.get(member)]))

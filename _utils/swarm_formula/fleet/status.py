@@ -74,7 +74,7 @@ def read(master: Master, swarm: str | None = None) -> Status:
     rows: list[dict[str, Any]] = []
     disputes: list[str] = []
     for one in found:
-        ours = {name: report for name, report in heard.items() if name in one.members}
+        ours = {name: heard[name] for name in one.members if name in heard}
         lists = views(master, one, ours)
         problems = fleet_views.doubles(ours, one.members, lists.said) | lists.problems()
         rows += member_rows.rows(list(one.members), ours, lists.said, one.name, problems)

@@ -101,17 +101,7 @@ def swarms(pillars: dict[str, object]) -> list[Swarm]:
     Members belong to the same swarm if their pillars have the same mode and a manager in common, so
     that a list of managers that is being changed does not split a swarm.
     """
-    groups: list[tuple[str, set[str], set[str]]] = []  # mode, managers, members
     defined = {minion: one["swarm"] for minion, one in pillars.items() if has_swarm(one)}
-    for minion, swarm in defined.items():
-        if not _belongs(minion, defined):
-            continue
-        mode, managers, members = _mode(swarm), _managers(swarm), {minion}
-        same = [one for one in groups if one[0] == mode and one[1] & managers]
-        groups = [one for one in groups if one not in same]
-        for _, more, others in same:
-            managers, members = managers | more, members | others
-        groups.append((mode, managers, members))
     own = frozenset(minion for minion, pillar in pillars.items() if joins(minion, pillar))
     found = [
         Swarm(
@@ -122,9 +112,26 @@ def swarms(pillars: dict[str, object]) -> list[Swarm]:
             _named(_servers, defined, members),
             _named(_registry, defined, members),
         )
-        for mode, some, members in groups
+        for mode, some, members in _groups(defined)
     ]
     return sorted(found, key=lambda one: (one.managers, one.members))
+
+
+def _groups(defined: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, set[str], set[str]]]:
+    """Return mode, managers and members of each swarm."""
+    alike: dict[tuple[str, frozenset[str]], set[str]] = {}
+    for minion, swarm in defined.items():
+        if _belongs(minion, defined):
+            key = _mode(swarm), frozenset(_managers(swarm))
+            alike.setdefault(key, set()).add(minion)
+    of: dict[tuple[str, str], tuple[str, set[str], set[str]]] = {}  # by mode and manager
+    for (mode, some), ours in alike.items():
+        managers, members = {*some}, {*ours}
+        for _, more, others in [of[mode, one] for one in some if (mode, one) in of]:
+            managers |= more
+            members |= others
+        of |= dict.fromkeys([(mode, one) for one in managers], (mode, managers, members))
+    return [*{id(group): group for group in of.values()}.values()]
 
 
 def _named(
