@@ -1,11 +1,12 @@
 """
-What an apply with nothing to change costs the master in builtin mode, by the size of the fleet.
+What an apply costs the master in builtin mode, by the size of the fleet.
 
 A real master on loopback. Its minions are keys and what they have published in Salt's mine, but for
-two: one makes the requests of an apply, and a manager answers when it is asked for a node.
+four: one makes the requests of an apply, and three managers answer when they are asked.
 """
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -20,14 +21,16 @@ from pathlib import Path
 import salt.cache
 import salt.channel.client
 import salt.config
+import salt.fileclient
 import salt.minion
 import salt.pillar
 import salt.utils.event
+import salt.utils.jid
 import salt.utils.mine
 import salt.version
 
 from bench import loopback
-from swarm_formula.builtin import next_step
+from swarm_formula.builtin import next_step, publication
 from swarm_formula.cluster import peers
 from swarm_formula.salt import execution
 from swarm_formula.salt import mine as salt_mine
@@ -36,12 +39,20 @@ SIZES = (100, 1000, 3000)
 MANAGERS = ("m0", "m1", "m2")
 # The minion that applies. It is a worker, or stands for the leader.
 ME = "worker"
-LISTS = "swarm_leader.lists"
+LISTS, SETTLE = "swarm_leader.lists", "swarm_leader.settle"
 # Seconds that a manager takes to answer.
 DELAY = 0.2
 LACKS = "the mine lacks what it was filled with"
 # What an engine reports of its cluster's managers.
 REMOTE = [{"NodeID": f"node-{one}"} for one in MANAGERS]
+REPO = Path(__file__).resolve().parent.parent
+# What a minion gets that has none of the formula's modules.
+FILES = ("*.jinja", "*.json", "*.sls", "builtin/*.sls")
+# What a state run of a new worker returns.
+STATES = {
+    f"swarm_{one}_|-{one}_|-{one}_|-run": {"result": True, "comment": "x" * 80, "changes": {}}
+    for one in range(30)
+}
 # How the pillar names the nodes: by one glob, or each of them.
 GLOB, NAMED = "a glob", "their IDs"
 
@@ -55,12 +66,14 @@ def _config(size: int, named: str, folder: Path) -> dict:
     swarm = {"mode": "builtin", "managers": list(MANAGERS), "nodes": _nodes(size, named)}
     for name, value in (("top", {"base": {"*": ["swarm"]}}), ("swarm", {"swarm": swarm})):
         (folder / f"pillar/{name}.sls").write_text(json.dumps(value))
-    # These two have keys of their own.
-    (folder / f"pki/minions/{MANAGERS[0]}").unlink()
+    # These have keys of their own.
+    for name in MANAGERS:
+        (folder / f"pki/minions/{name}").unlink()
     return {
         "auto_accept": True,
+        "file_roots": {"base": [str(REPO)]},
         "pillar_roots": {"base": [str(folder / "pillar")]},
-        "peer": {".*": [LISTS]},
+        "peer": {".*": [LISTS, SETTLE]},
     }
 
 
@@ -68,7 +81,7 @@ def _settings(size: int, named: str) -> dict:
     """Return what of the settings the requests depend on."""
     managers = dict.fromkeys(MANAGERS, "127.0.0.1")
     found = {"id": ME, "managers": managers, "servers": {}, "nodes": _nodes(size, named)}
-    return {**found, "is_manager": False}
+    return {**found, "is_manager": False, "address": "127.0.0.1"}
 
 
 def _publish(opts: dict, size: int, settings: dict, managers: tuple[str, ...]) -> None:
@@ -104,12 +117,16 @@ def _opts(name: str, master: dict) -> dict:
     return {**opts, "master_uri": f"tcp://{loopback.ADDRESS}:{loopback.REQUEST_PORT}"}
 
 
-class Manager(threading.Thread):
-    """A manager that answers that it lists the node as ready."""
+def _compile_pillar(opts: dict) -> None:
+    salt.pillar.get_pillar(opts, {}, opts["id"], "base").compile_pillar()
 
-    def __init__(self, master: dict) -> None:
+
+class Manager(threading.Thread):
+    """A manager that answers what it is asked; the first one leads the cluster."""
+
+    def __init__(self, name: str, master: dict, settings: dict) -> None:
         super().__init__()
-        self._master, self._opts = master, _opts(MANAGERS[0], master)
+        self._master, self._opts, self._settings = master, _opts(name, master), settings
         self._ready, self._ended = threading.Event(), threading.Event()
 
     def __enter__(self) -> None:
@@ -134,32 +151,82 @@ class Manager(threading.Thread):
             self._ready.set()
             while not self._ended.is_set():
                 job = bus.get_event(wait=0.1, tag="salt/job/")
-                if job and job.get("fun") == LISTS and "minions" in job:
-                    # As a minion would: the master may not have noted its job yet.
-                    time.sleep(DELAY)
-                    answer = {"cmd": "_return", "fun": LISTS, "return": "ready", "retcode": 0}
-                    self._send(channel, {**answer, "jid": job["jid"], "success": True})
+                if job and self._opts["id"] in job.get("minions", ()):
+                    self._answer(channel, job)
+
+    def _answer(self, channel: object, job: dict) -> None:
+        # As a minion would: the master may not have noted its job yet.
+        time.sleep(DELAY)
+        if job["fun"] == SETTLE:
+            self._settle()
+        answer = {"cmd": "_return", "fun": job["fun"], "jid": job["jid"], "success": True}
+        said = "ready" if job["fun"] == LISTS else {}
+        self._send(channel, {**answer, "return": said, "retcode": 0})
+
+    def _settle(self) -> None:
+        """Make the requests of the leader, which updates the nodes."""
+        if self._opts["id"] == MANAGERS[0]:
+            _compile_pillar(self._opts)
+            peers.node_ids(salt_mine.Mine({}, self._opts), self._settings)
 
     def _send(self, channel: object, load: dict) -> None:
-        channel.send({**load, "id": MANAGERS[0]})
+        channel.send({**load, "id": self._opts["id"]})
 
 
 class Applier:
-    """A minion that makes the requests of an apply with nothing to change."""
+    """A minion that makes the requests of an apply."""
 
     def __init__(self, master: dict, settings: dict) -> None:
         self.minion = salt.minion.SMinion(_opts(ME, master))
         self.settings = settings
         self.mine = salt_mine.Mine(self.minion.functions, self.minion.opts)
 
-    def _pillar(self) -> None:
+    def new(self) -> None:
+        """Apply on a worker that joins: it has neither the formula's modules nor a node."""
         opts = self.minion.opts
-        salt.pillar.get_pillar(opts, {}, ME, "base").compile_pillar()
+        _compile_pillar(opts)
+        self._get_files()
+        minion, inactive = execution.Minion(self.minion.functions, opts, {}), {"NodeID": ""}
+        known = next_step.own(minion, inactive, self.settings)
+        publication.withdraw(minion, inactive, self.settings, known)
+        swarm = {
+            "LocalNodeState": "active",
+            "NodeID": f"node-{ME}",
+            "RemoteManagers": REMOTE,
+            "NodeAddr": "127.0.0.1",
+        }
+        joined = known._replace(claims={})
+        publication.update(minion, swarm, self.settings, joined)
+        next_step.ask_leader(minion, self.settings, joined)
+        self._own(swarm, self.settings)
+        self._return()
+
+    def _get_files(self) -> None:
+        """Get the formula's modules and states."""
+        client = salt.fileclient.get_file_client(self.minion.opts)
+        place = Path(self.minion.opts["root_dir"]) / "got"
+        for path in (one for glob in FILES for one in sorted((REPO / "swarm").glob(glob))):
+            place.unlink(missing_ok=True)
+            gzip = 5 if path.name == "modules.json" else None
+            if not client.get_file(f"salt://{path.relative_to(REPO)}", str(place), gzip=gzip):
+                raise SystemExit(f"the master does not serve {path}")
+
+    def _return(self) -> None:
+        """Return the state run."""
+        jid = salt.utils.jid.gen_jid(self.minion.opts)
+        load = {"cmd": "_return", "id": ME, "jid": jid, "fun": "state.apply", "fun_args": []}
+        with salt.channel.client.ReqChannel.factory(self.minion.opts) as channel:
+            channel.send({**load, "return": STATES, "success": True, "retcode": 0})
 
     def worker(self) -> None:
         """Apply on a worker."""
-        self._pillar()
-        swarm = {"LocalNodeState": "active", "NodeID": f"node-{ME}", "RemoteManagers": REMOTE}
+        _compile_pillar(self.minion.opts)
+        swarm = {
+            "LocalNodeState": "active",
+            "NodeID": f"node-{ME}",
+            "RemoteManagers": REMOTE,
+            "NodeAddr": "127.0.0.1",
+        }
         self._own(swarm, self.settings)
         publish = self.minion.functions["publish.publish"]
         answer = publish(MANAGERS[0], LISTS, "node", tgt_type="list", timeout=5)
@@ -168,11 +235,16 @@ class Applier:
 
     def leader(self) -> None:
         """Apply on the leader, which looks at all nodes."""
-        self._pillar()
+        _compile_pillar(self.minion.opts)
         managers = {**dict.fromkeys(MANAGERS[1:], "127.0.0.1"), ME: "127.0.0.1"}
         settings = {**self.settings, "managers": managers, "is_manager": True}
         cluster = {"Cluster": {"ID": "c"}, "ControlAvailable": True}
-        node = {"LocalNodeState": "active", "NodeID": f"node-{ME}", "RemoteManagers": REMOTE}
+        node = {
+            "LocalNodeState": "active",
+            "NodeID": f"node-{ME}",
+            "RemoteManagers": REMOTE,
+            "NodeAddr": "127.0.0.1",
+        }
         self._own({**cluster, **node}, settings)
         # "joined" also tells what no apply can change, and "nodes" uses what it has read.
         if len(peers.node_ids(self.mine, settings).claims) < len(MANAGERS):
@@ -187,17 +259,26 @@ class Applier:
 
 
 ROLES = {
+    "a new worker": (Applier.new, MANAGERS),
     "a worker": (Applier.worker, MANAGERS),
     "the leader": (Applier.leader, (*MANAGERS[1:], ME)),
 }
+# The roles in one apply with nothing to change on all.
+MEAN = ("a worker", "the leader")
 
 
-def measure(size: int, named: str, runs: int) -> Iterator[tuple[str, float]]:
+def measure(size: int, named: str, runs: int, roles: Iterable[str]) -> Iterator[tuple[str, float]]:
     """Yield for each role the master's CPU milliseconds for an apply."""
     settings = _settings(size, named)
-    with loopback.master(size, partial(_config, size, named)) as (root, opts), Manager(opts):
+    with (
+        loopback.master(size, partial(_config, size, named)) as (root, opts),
+        contextlib.ExitStack() as managers_there,
+    ):
+        for name in MANAGERS:
+            managers_there.enter_context(Manager(name, opts, settings))
         applier = Applier(opts, settings)
-        for role, (apply, managers) in ROLES.items():
+        for role in roles:
+            apply, managers = ROLES[role]
             _publish(opts, size, settings, managers)
             apply(applier)
             before = loopback.cpu_seconds(root)
@@ -212,8 +293,9 @@ def _with_mean(size: int, found: Iterable[tuple[str, float]]) -> Iterator[tuple[
     for role, milliseconds in found:
         used[role] = milliseconds
         yield role, milliseconds
-    worker, leader = (used[role] for role in ROLES)
-    yield "all, for each", (worker * (size - 1) + leader) / size
+    if {*MEAN} <= {*used}:
+        worker, leader = (used[role] for role in MEAN)
+        yield "all, for each", (worker * (size - 1) + leader) / size
 
 
 def main() -> None:
@@ -223,6 +305,7 @@ def main() -> None:
     )
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="accepted minions")
     parser.add_argument("--runs", type=int, default=10, help="applies of each role (10)")
+    parser.add_argument("--roles", nargs="*", default=list(ROLES), choices=ROLES)
     parser.add_argument("--named", nargs="*", default=(GLOB, NAMED), choices=(GLOB, NAMED))
     options = parser.parse_args()
     # Salt logs that a master ends while others are connected to it.
@@ -234,7 +317,7 @@ def main() -> None:
     base: dict[tuple[str, str], float] = {}
     for size in options.sizes:
         for named in options.named:
-            for role, used in _with_mean(size, measure(size, named, options.runs)):
+            for role, used in _with_mean(size, measure(size, named, options.runs, options.roles)):
                 ratio = used / base.setdefault((named, role), used)
                 cells = (size, named, role, f"{used:.0f}", f"{ratio:.2f}")
                 print(loopback.line(cells), flush=True)
