@@ -18,7 +18,7 @@ from swarm_formula.cluster import (
     swarm_api,
     update,
 )
-from swarm_formula.core import member_rules, normalize
+from swarm_formula.core import host_files, member_rules, normalize
 from swarm_formula.docker import engine_api
 from swarm_formula.engine import node_drain
 from swarm_formula.salt import caller
@@ -26,6 +26,8 @@ from swarm_formula.salt.execution import Host, Minion
 
 # Seconds for which the request of another minion waits for other runs.
 _PATIENCE = 5
+# The file with the time at which the last complete run by the current pillar has begun.
+_BEGAN = "swarm-formula-nodes.began"
 
 
 def apply(minion: Minion, test: bool, fresh: bool, other: bool) -> dict[str, Any]:
@@ -33,8 +35,10 @@ def apply(minion: Minion, test: bool, fresh: bool, other: bool) -> dict[str, Any
     Ensure the nodes are as in the pillar if this node leads; return what changed.
 
     other
-        Whether another minion asks: its run does not wait in a queue for other runs.
+        Whether another minion asks: its run does not wait in a queue for other runs. A run that has
+        begun since then has seen to its node as well: minions that join at the same time share one.
     """
+    asked = time.monotonic()
     get = minion.salt["swarm_settings.get"]
     with (
         engine_api.unless_absent(test),
@@ -46,9 +50,15 @@ def apply(minion: Minion, test: bool, fresh: bool, other: bool) -> dict[str, Any
         if not leading.leads(client):
             founds = test and leading.founds(client, wanted := get(fresh=fresh))
             return node_changes.promised(wanted) if founds else {}
+        began = time.monotonic()
+        if other and asked < host_files.marked(_BEGAN) <= began:
+            return {}
         host = Host(minion, client, get(fresh=fresh))
         nodes = swarm_api.nodes(client)
-        return _update(host, publication.claims_of(host, nodes), test)
+        done = _update(host, publication.claims_of(host, nodes), test)
+        if fresh and not test:
+            host_files.mark(_BEGAN, began)
+        return done
     return node_changes.promised(minion.settings())
 
 

@@ -142,6 +142,19 @@ def alone(name: str, limit: float = _LOCK_LIMIT) -> Iterator[None]:
         yield
 
 
+def mark(name: str, when: float) -> None:
+    """Save a time of the monotonic clock where a restart of the host removes it."""
+    write(_LOCKS / name, f"{when}\n", mode=0o600)
+
+
+def marked(name: str) -> float:
+    """Return the time that was saved last, minus infinity without one."""
+    try:
+        return float(read(_LOCKS / name) or "-inf")
+    except ValueError:
+        return float("-inf")
+
+
 def _locked(lock: IO[str], path: Path) -> str | None:
     """Take a lock; return which process holds it, ``None`` if it was taken."""
     try:

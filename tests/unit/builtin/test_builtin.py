@@ -1,3 +1,5 @@
+import contextlib
+import itertools
 from unittest.mock import Mock
 
 import docker
@@ -7,7 +9,7 @@ from _modules import swarm_builtin, swarm_leader
 from swarm_formula.builtin import adoption, departure, joining, node_update
 from swarm_formula.cluster import leading, node_info, roles, swarm_api
 from swarm_formula.cluster import update as cluster_update
-from swarm_formula.core import errors, wait
+from swarm_formula.core import errors, host_files, wait
 from swarm_formula.daemon import dockerd
 from swarm_formula.salt import caller
 from tests.unit.clock import Clock
@@ -1145,6 +1147,68 @@ def test_managers_do_not_queue_requests(on, monkeypatch):
     on("m1", api)
     with swarm_api.alone():
         assert "busy" in swarm_leader.settle(__pub_id="m2")
+
+
+@pytest.fixture
+def runs(on, monkeypatch):
+    """Return the runs on a leader, by a clock that goes on with each look at it."""
+    on("m1", ClusterApi("m1", [node("m1", "manager", leader=True), node("m4")]))
+    found, clock = [], itertools.count()
+    monkeypatch.setattr(node_update, "time", Mock(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(node_update, "_update", lambda *_: found.append("run") or {"m4": {}})
+    return found
+
+
+def meanwhile(monkeypatch, happens):
+    """Have something happen while the next request waits for other runs."""
+
+    def alone(**_):
+        monkeypatch.setattr(swarm_api, "alone", lambda **_: contextlib.nullcontext())
+        happens()
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(swarm_api, "alone", alone)
+
+
+def test_minions_that_ask_at_the_same_time_share_a_run(runs, monkeypatch):
+    """The master's work for a thousand minions that join is not that of a thousand runs."""
+    meanwhile(monkeypatch, swarm_leader.settle)
+    assert swarm_leader.settle(__pub_id="m2") == {}
+    assert len(runs) == 1
+    # That run has not seen what is asked for later, and an operator has a run of his own.
+    assert swarm_leader.settle(__pub_id="m2") == {"m4": {}}
+    meanwhile(monkeypatch, swarm_leader.settle)
+    assert swarm_leader.settle() == {"m4": {}}
+    assert len(runs) == 4
+
+
+def fail(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(node_update, "_update", Mock(side_effect=errors.SwarmError("no quorum")))
+        with pytest.raises(errors.SwarmError):
+            swarm_leader.settle()
+
+
+def save(text):
+    (host_files._LOCKS / node_update._BEGAN).write_text(text)
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        lambda _: swarm_leader.settle(test=True),
+        lambda _: swarm_leader.settle(fresh=False),
+        fail,
+        lambda _: save("1e9"),
+        lambda _: save("nonsense"),
+    ],
+    ids=["a dry run", "a pillar of before", "an error", "another start of the host", "nonsense"],
+)
+def test_run_that_may_not_have_seen_to_all_is_not_shared(runs, monkeypatch, happens):
+    meanwhile(monkeypatch, lambda: happens(monkeypatch))
+    runs.clear()
+    assert swarm_leader.settle(__pub_id="m2") == {"m4": {}}
+    assert runs[-1:] == ["run"]
 
 
 @pytest.mark.parametrize("odd", [[], {}, None, 7])
