@@ -187,7 +187,7 @@ class Applier:
         _compile_pillar(opts)
         self._get_files()
         minion, inactive = execution.Minion(self.minion.functions, opts, {}), {"NodeID": ""}
-        known = next_step.own(minion, inactive, self.settings)
+        known = next_step.own(minion, inactive, self.settings, managers=True)
         publication.withdraw(minion, inactive, self.settings, known)
         swarm = {
             "LocalNodeState": "active",
@@ -197,7 +197,7 @@ class Applier:
         }
         joined = known._replace(claims={})
         publication.update(minion, swarm, self.settings, joined)
-        next_step.ask_leader(minion, self.settings, joined)
+        next_step.ask_leader(minion, swarm, self.settings, joined)
         self._own(swarm, self.settings)
         self._return()
 

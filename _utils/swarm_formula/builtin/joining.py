@@ -50,7 +50,7 @@ def changes(old: str, settings: Settings, step: str | None = None) -> dict[str, 
 def apply(host: Host, test: bool) -> dict[str, Any]:
     """Ensure this node is in the cluster; return the changes."""
     swarm = swarm_api.swarm(host.client)
-    known = next_step.own(host.minion, swarm, host.settings)
+    known = next_step.own(host.minion, swarm, host.settings, managers=True)
     if not test:
         publication.withdraw(host.minion, swarm, host.settings, known)
     step = _next(host, swarm, known, test)
@@ -78,7 +78,7 @@ def _enter(
         _gather(host)
     if step.what in {JOIN, REJOIN, RESTART, WAIT} and not (WAIT in taken and _promoted(host)):
         # The node is new to the leader, which has to set its role and labels.
-        next_step.ask_leader(host.minion, host.settings, known)
+        next_step.ask_leader(host.minion, now, host.settings, known)
     return due
 
 
@@ -141,13 +141,16 @@ class _Way:
     def __init__(self, host: Host, taken: Iterable[str], known: Known | None) -> None:
         self._host, self.taken = host, [*taken]
         self.known, self._current = known or Known({}, {}), known is not None
+        self._refused = False
 
     def probe(self) -> str | None:
         """Take the next step; return what is missing, ``None`` if nothing is left to do."""
         host = self._host
         swarm = swarm_api.swarm(host.client)
-        if not self._current:
-            self.known = next_step.own(host.minion, swarm, host.settings)
+        if not (self._current and self._is_enough(swarm)):
+            # If the managers in the pillar do not let it in, a former one may.
+            managers = not self._refused
+            self.known = next_step.own(host.minion, swarm, host.settings, managers)
         # The managers list a node that has just joined, so they need not be asked.
         step = _find(host, swarm, self.known, asks=JOIN not in self.taken)
         if step.what == NOTHING:
@@ -159,9 +162,15 @@ class _Way:
         missing = _take(host, self.known, step)
         if not (missing and step.what == RESTART):
             self.taken.append(step.what)
+        self._refused = bool(missing) and step.what == JOIN
         # It is in the cluster of which it has read: that it need not read again.
         self._current = not missing and step.what in {INIT, JOIN}
         return missing or f"{host.settings['id']}: {step.why}"
+
+    def _is_enough(self, swarm: dict[str, Any]) -> bool:
+        """Check whether the managers that the engine knows are among those that were read of."""
+        managers = membership.remote_managers(swarm) - {swarm.get("NodeID")}
+        return not managers or any(one["node"] in managers for one in self.known.records.values())
 
 
 def become(

@@ -30,9 +30,16 @@ def known(minion: Minion, settings: Settings) -> Known:
     return peers.known(minion.mine(), settings)
 
 
-def own(minion: Minion, swarm: dict[str, Any], settings: Settings) -> Known:
-    """Return the mine data of this swarm; ask members whose swarm is unknown."""
+def own(minion: Minion, swarm: dict[str, Any], settings: Settings, managers: bool = False) -> Known:
+    """
+    Return the mine data of this swarm; ask members whose swarm is unknown.
+
+    managers
+        Whether those of the managers in the pillar are enough for a node to join by them.
+    """
     near = _near(minion, swarm, settings)
+    if managers and not near:
+        near = peers.entry(minion.mine(), settings, swarm)
 
     def lists(names: list[str]) -> dict[str, Any]:
         return _lists(minion, names)
@@ -189,13 +196,16 @@ def ask_managers(minion: Minion) -> dict[str, Any]:
     return _ask(minion, settings, peers.leading(known(minion, settings), settings))
 
 
-def ask_leader(minion: Minion, settings: Settings, told: Known) -> None:
+def ask_leader(minion: Minion, swarm: dict[str, Any], settings: Settings, told: Known) -> None:
     """
     Ask the managers that have published their cluster, one of which leads it; if none of them
     answers, ask the others as well. Those have only just been promoted, and apply the pillar.
     """
     if minion.masterless:
         return
+    if membership.remote_managers(swarm) != {one["node"] for one in told.records.values()}:
+        # A former manager may lead it, of which only its own record tells.
+        told = known(minion, settings)
     names = peers.leading(told, settings)
     first = [name for name in names if name in told.records]
     if not _ask(minion, settings, first):

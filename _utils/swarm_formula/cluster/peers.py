@@ -106,6 +106,20 @@ def near(mine: salt_mine.Mine, settings: Settings, swarm: Mapping[str, Any]) -> 
     )
 
 
+def entry(mine: salt_mine.Mine, settings: Settings, swarm: Mapping[str, Any]) -> Known | None:
+    """
+    Return what this minion and the managers in the pillar have published, if a node that is in no
+    cluster can join by it; ``None`` otherwise.
+
+    Another member's record counts only if it is of the same cluster, and the master's cost does not
+    grow with the number of nodes that have joined before.
+    """
+    if swarm.get("LocalNodeState") not in {None, "", "inactive"}:
+        return None
+    found = _read(mine, settings, [*dict.fromkeys([*settings["managers"], settings["id"]])])
+    return found if donors.others(settings, found.records) else None
+
+
 def _managers(
     mine: salt_mine.Mine, settings: Settings, swarm: Mapping[str, Any], names: list[str]
 ) -> Known:

@@ -219,6 +219,33 @@ def test_new_member_reads_once_what_others_have_told(on):
     assert len(mine.asked) == 3
 
 
+def test_new_member_reads_only_what_the_managers_have_told(on):
+    """The master's cost of a join does not grow with the nodes that have joined before."""
+    api = ClusterApi("m4", [node("m1", "manager")], state="inactive")
+    mine = on("m4", api, {**records("m1"), **claims("m1", "m2", "m3")})
+    swarm_builtin.apply()
+    assert mine["m4", "swarm_node"] == "id-m4"
+    assert {kind for _, kind in mine.asked} == {"list"}
+
+
+def test_former_manager_that_still_leads_is_asked_for_the_new_node(on):
+    api = ClusterApi("m4", [node("m1", "manager"), node("m5", "manager")], state="inactive")
+    on("m4", api, records("m1", "m5"), nodes={"m*": {}})
+    publish = swarm_builtin.__salt__["publish.publish"]
+    publish.return_value = {"m5": {}}
+    swarm_builtin.apply()
+    publish.assert_called_once_with("m1,m5", "swarm_leader.settle", tgt_type="list", timeout=15)
+
+
+def test_node_that_no_manager_of_the_pillar_lets_in_joins_by_a_former_one(on, hurry):
+    api = ClusterApi("m4", [node("m1", "manager"), node("m5", "manager")], state="inactive")
+    api.refuses = {"10.77.0.11:2377": "connection refused"}
+    on("m4", api, records("m1", "m5"), nodes={"m*": {}})
+    swarm_builtin.apply()
+    asked = [body["RemoteAddrs"] for path, body in api.asked if path == "/swarm/join"]
+    assert asked == [["10.77.0.11:2377"], ["10.77.0.11:2377"], ["10.77.0.15:2377"]]
+
+
 @pytest.mark.parametrize("me", ["m1", "m2"])
 def test_leader_that_is_asked_has_its_pillar_compiled_once(on, me):
     on(me, cluster(me, node("m4")), claims("m1", "m2", "m3", "m4"))
