@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from swarm_formula.salt import current_pillar
 from tests.integration.cluster import changed, failures
 
 MANAGERS = {"m1": "manager", "m2": "manager", "m3": "manager"}
@@ -51,6 +52,17 @@ def test_status(mode):
     rows = {row["id"]: row for row in mode.lab.salt_run("swarm.status")}
     assert {row["state"] for row in rows.values()} == {"Ready"}
     assert sorted(row["role"] for row in rows.values()) == ["leader", "manager", "manager"]
+    # A member whose pillar is as the master compiles it does not refresh it.
+    for host, report in mode.lab.salt("*", "swarm_node.report").items():
+        given = mode.lab.salt_run("pillar.show_pillar", host)["swarm"]
+        assert report["pillar"] == current_pillar.digest(given)
+
+
+def test_status_shows_at_once_what_was_edited(mode):
+    mode.pillar(nodes={"m*": {"labels": {"zone": "z"}}})
+    rows = mode.lab.salt_run("swarm.status")
+    assert {row["why"] for row in rows} == {"pillar: zone=z; not applied yet"}
+    mode.pillar()
 
 
 def test_labels_and_availability_follow_pillar_and_nothing_restarts(mode):
