@@ -147,7 +147,7 @@ class _Way:
         """Take the next step; return what is missing, ``None`` if nothing is left to do."""
         host = self._host
         swarm = swarm_api.swarm(host.client)
-        if not (self._current and self._is_enough(swarm)):
+        if not (self._current and peers.is_enough(self.known, swarm)):
             # If the managers in the pillar do not let it in, a former one may.
             managers = not self._refused
             self.known = next_step.own(host.minion, swarm, host.settings, managers)
@@ -166,11 +166,6 @@ class _Way:
         # It is in the cluster of which it has read: that it need not read again.
         self._current = not missing and step.what in {INIT, JOIN}
         return missing or f"{host.settings['id']}: {step.why}"
-
-    def _is_enough(self, swarm: dict[str, Any]) -> bool:
-        """Check whether the managers that the engine knows are among those that were read of."""
-        managers = membership.remote_managers(swarm) - {swarm.get("NodeID")}
-        return not managers or any(one["node"] in managers for one in self.known.records.values())
 
 
 def become(

@@ -120,6 +120,12 @@ def entry(mine: salt_mine.Mine, settings: Settings, swarm: Mapping[str, Any]) ->
     return found if donors.others(settings, found.records) else None
 
 
+def is_enough(known: Known, swarm: Mapping[str, Any]) -> bool:
+    """Check whether the records have one of the other managers that the engine knows, if any."""
+    managers = membership.remote_managers(swarm) - {swarm.get("NodeID")}
+    return not managers or any(one["node"] in managers for one in known.records.values())
+
+
 def _managers(
     mine: salt_mine.Mine, settings: Settings, swarm: Mapping[str, Any], names: list[str]
 ) -> Known:

@@ -58,6 +58,21 @@ def opts(tmp_path):
 
 
 @pytest.fixture
+def lightened(monkeypatch):
+    """Return a function that lightens the loaders of this process until the end of the test."""
+    loader = salt.loader.lazy.LazyLoader
+
+    def lightened():
+        # A child never takes it back: it ends.
+        monkeypatch.setattr(loader, "_refresh_file_mapping", loader._refresh_file_mapping)
+        if OPTIONS:
+            monkeypatch.setattr(OPTIONS, "__bool__", bool, raising=False)
+        pillars._lighten_loaders()
+
+    return lightened
+
+
+@pytest.fixture
 def show(opts):
     return salt.runner.RunnerClient(opts).functions["pillar.show_pillar"]
 
@@ -65,10 +80,12 @@ def show(opts):
 def test_each_minion_has_the_pillar_that_it_has_alone(show, monkeypatch):
     # Two children, whatever this machine has.
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    before = salt.loader.lazy.LazyLoader._refresh_file_mapping
     alone = {name: show(name) for name in MINIONS}
     found = pillars.compiled(MINIONS, show)
     assert found == alone
     assert list(found) == MINIONS
+    assert salt.loader.lazy.LazyLoader._refresh_file_mapping is before, "only children are changed"
     values = {name: one["swarm"] for name, one in found.items() if "swarm" in one}
     assert {name: one["minion"] for name, one in values.items()} == {name: name for name in values}
     assert {name: one["by option"] for name, one in values.items()} == {
@@ -81,16 +98,14 @@ def test_each_minion_has_the_pillar_that_it_has_alone(show, monkeypatch):
     assert {name for name, one in found.items() if one.get("more")} == set(MINIONS[1::2])
 
 
-def test_folders_are_listed_once_however_many_minions_there_are(show, monkeypatch):
+def test_folders_are_listed_once_however_many_minions_there_are(show, monkeypatch, lightened):
     loader, listed = salt.loader.lazy.LazyLoader, []
     lister = loader._refresh_file_mapping
     count = lambda one: listed.append(one.tag) or lister(one)  # noqa: E731
-    # What a child never takes back is taken back here.
     monkeypatch.setattr(loader, "_refresh_file_mapping", count)
     if OPTIONS:
-        monkeypatch.setattr(OPTIONS, "__bool__", bool, raising=False)
         monkeypatch.setattr(OPTIONS, "__len__", None)
-    pillars._lighten_loaders()
+    lightened()
     show("m0")
     first = len(listed)
     for name in MINIONS:
@@ -99,15 +114,13 @@ def test_folders_are_listed_once_however_many_minions_there_are(show, monkeypatc
 
 
 @pytest.mark.skipif(not OPTIONS, reason="Salt 3006 copies its options")
-def test_options_are_empty_if_no_layer_has_one(monkeypatch):
-    monkeypatch.setattr(OPTIONS, "__bool__", bool, raising=False)
-    pillars._lighten_loaders()
+def test_options_are_empty_if_no_layer_has_one(lightened):
+    lightened()
     full = OPTIONS.from_dict({"a": 0})
     child, emptied = OPTIONS.from_parent(full), OPTIONS.from_parent(full)
     del emptied["a"]
-    assert [bool(one) for one in (full, child, emptied, OPTIONS.from_dict({}))] == [
-        *(True, True, False, False)
-    ]
+    found = [bool(one) for one in (full, child, emptied, OPTIONS.from_dict({}))]
+    assert found == [True, True, False, False]
 
 
 def failing(name):
