@@ -75,6 +75,8 @@ def test_cluster_that_was_lost_with_all_its_managers_comes_back_from_a_backup(th
     told = three.lab.salt(other, "swarm_backup.restore", BACKUP)[other]
     assert f"look for its manager at {three.lab.address(where)}, the address of {where}" in told
     assert three.state_of(other) != "active"
+    # Until the join is given up, its engine tries again from time to time.
+    three.wait(lambda: three.state_of(where) == "inactive", 120)
     promised = three.lab.salt(where, "swarm_backup.restore", BACKUP, "test=True")
     restored = three.lab.salt(where, "swarm_backup.restore", BACKUP, timeout=300)
     assert restored[where]["swarm mode"] == promised[where]["swarm mode"]
