@@ -121,7 +121,7 @@ def _change(
         words = dockerd.words(minion.salt, settings["engine"]["service"], started)
         file_plan.undo()
         unable = isinstance(err, errors.NoContainerError)
-        back = _back(minion, settings, was_up, restart=unable)
+        back = _back(minion, settings, was_up, restart=unable) + _kept(minion, plan.early)
         raise file_plan.refused(settings, what, words, back, err) from err
 
 
@@ -131,6 +131,15 @@ def _beside(minion: Minion, begins: bool) -> None:
         from swarm_formula.consul import early
 
         early.begin(minion)
+
+
+def _kept(minion: Minion, begins: bool) -> str:
+    """Return what was begun beside the restart and is not put back, for the error of the change."""
+    if not begins:
+        return ""
+    from swarm_formula.consul import early
+
+    return "; Consul, which was started meanwhile, stays" if early.taken(minion) else ""
 
 
 def _back(minion: Minion, settings: Settings, was_up: bool, restart: bool) -> str:

@@ -62,6 +62,20 @@ def test_state_of_consul_reports_it_and_waits_for_it(host, agent):
     assert daemon.calls.count("Consul") == 1
 
 
+def test_engine_that_does_not_start_tells_that_consul_stays(host):
+    """Other servers may count it already."""
+    daemon = host()
+    daemon.never_starts_with = {"max-concurrent-uploads"}
+    host(engine={"options": {"max-concurrent-uploads": 3}})
+    with pytest.raises(errors.SwarmError) as failure:
+        swarm_engine.configure()
+    assert "and it runs again; Consul, which was started meanwhile, stays. It said" in str(
+        failure.value
+    )
+    assert daemon.up
+    assert daemon.calls.count("Consul") == 1
+
+
 def test_consul_that_does_not_answer_is_told_with_its_words(host, hurry):
     host()
     swarm_engine.configure()
