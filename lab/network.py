@@ -9,8 +9,7 @@ from lab.run import LabError, run
 
 def ensure(engine: Engine) -> None:
     """Makes the network of fixed addresses if it is not there."""
-    done = engine.docker("network", "inspect", engine.settings.name, check=False)
-    if done.returncode == 0:
+    if _exists(engine):
         return
     engine.docker(
         *("network", "create", "--driver=bridge", f"--subnet={engine.settings.subnet}"),
@@ -23,8 +22,16 @@ def ensure(engine: Engine) -> None:
 
 def remove(engine: Engine) -> None:
     """Removes the network."""
-    if engine.docker("network", "inspect", engine.settings.name, check=False).returncode == 0:
+    if _exists(engine):
         engine.docker("network", "rm", engine.settings.name)
+
+
+def _exists(engine: Engine) -> bool:
+    """Tells whether the network exists."""
+    name = engine.settings.name
+    done = engine.docker("network", "inspect", "--format={{.Name}}", name, check=False)
+    # Without a network of that name, Docker takes a name such as "c" for the start of an ID.
+    return done.returncode == 0 and done.stdout.strip() == name
 
 
 def bridge(engine: Engine) -> str:
