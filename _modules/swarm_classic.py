@@ -5,7 +5,7 @@ Manage the manager and the agent of classic Swarm, in containers.
 import contextlib
 
 from swarm_formula.classic import agent, container, health, manager
-from swarm_formula.core import errors, member_rules
+from swarm_formula.core import errors, member_rules, modes
 from swarm_formula.salt import caller
 
 __virtualname__ = "swarm_classic"
@@ -61,10 +61,14 @@ def lists(address, **kwargs):
 
 
 def _settings_of_manager():
-    """Return the settings of the current pillar if this minion was no manager in its last one."""
+    """
+    Return the settings of the current pillar if this minion was no manager in its last one.
+
+    It was none either if that pillar was of the other mode.
+    """
     with contextlib.suppress(errors.SettingsError):
         settings = _settings()
-        if settings["is_manager"]:
+        if settings["is_manager"] and modes.of(settings).standalone:
             return settings
     return __salt__["swarm_settings.get"](fresh=True)
 

@@ -373,7 +373,8 @@ def test_manager_that_is_one_since_the_last_refresh_tells(on, monkeypatch):
     """As in the first apply of a swarm: only a state run has the pillar of now."""
     now = on("m1", nodes={"m4": {}}, **SECURE)["swarm_settings.get"].return_value
     monkeypatch.setattr(swarm_classic, "__opts__", {"id": "m1"}, raising=False)
-    for before in ({**now, "is_manager": False}, errors.SettingsError("no swarm")):
+    builtin = settings_of({"mode": "builtin", "managers": ["m1"], "nodes": {"m4": {}}})
+    for before in ({**now, "is_manager": False}, builtin, errors.SettingsError("no swarm")):
         settings = on("m1")["swarm_settings.get"]
         settings.side_effect = lambda fresh=False, before=before: now if fresh else raised(before)
         assert "m2" in swarm_classic.lists("10.77.0.13:2275", __pub_id="m4")
