@@ -92,10 +92,16 @@ def _prepare(lab: Lab, salt: str, mode: str) -> None:
 
 def _install(lab: Lab) -> float:
     """Installs the engine by apt alone, which starts it; returns the seconds that this takes."""
-    command = "DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends"
+    # A removal may leave the engine, or what it needs.
+    _apt(lab, "purge -qq --autoremove docker.io containerd runc")
     started = time.monotonic()
-    lab.exec(NEW, "sh", "-c", f"{command} docker.io >/dev/null", timeout=LIMIT)
+    _apt(lab, "install -qq --no-install-recommends docker.io")
     return time.monotonic() - started
+
+
+def _apt(lab: Lab, words: str) -> None:
+    command = f"DEBIAN_FRONTEND=noninteractive apt-get {words} >/dev/null"
+    lab.exec(NEW, "sh", "-c", command, timeout=LIMIT)
 
 
 def measure(lab: Lab, salt: str, mode: str, runs: int) -> None:
