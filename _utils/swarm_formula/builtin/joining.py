@@ -94,8 +94,8 @@ def _gather(host: Host) -> None:
     def probe() -> str | None:
         nodes = swarm_api.nodes(host.client)
         claims = publication.claims_of(host, nodes)
-        ready = {one["ID"] for one in nodes if one["Status"]["State"] == node_info.READY}
-        return ", ".join(sorted(name for name in others if claims.get(name) not in ready)) or None
+        states = {name: node_info.state(nodes, claims.get(name, "")) for name in others}
+        return ", ".join(sorted(name for name in others if states[name] != node_info.READY)) or None
 
     with contextlib.suppress(errors.WaitTimeoutError):
         wait.until(swarm_api.patient(probe), _SOON, moving=True, slow=_EAGER)

@@ -114,7 +114,7 @@ def entry(mine: salt_mine.Mine, settings: Settings, swarm: Mapping[str, Any]) ->
     Another member's record counts only if it is of the same cluster, and the master's cost does not
     grow with the number of nodes that have joined before.
     """
-    if swarm.get("LocalNodeState") not in {None, "", "inactive"}:
+    if (swarm.get("LocalNodeState") or "inactive") != "inactive":
         return None
     found = _read(mine, settings, [*dict.fromkeys([*settings["managers"], settings["id"]])])
     return found if donors.others(settings, found.records) else None

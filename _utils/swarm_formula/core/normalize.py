@@ -6,6 +6,7 @@ or ``TypeError``; the caller adds the location.
 """
 
 import calendar
+import hashlib
 import json
 import posixpath
 import re
@@ -30,6 +31,12 @@ _HIGHEST_PORT = 65535
 def plain(pillar: Any) -> Any:
     """Return a part of the pillar in plain types: Salt's own have their order and their dates."""
     return json.loads(json.dumps(pillar, default=str))
+
+
+def short_hash(value: Any) -> str:
+    """Return a hash of a value that may be secret: it is too short for a guess to be sure of it."""
+    digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return f"sha256:{digest[:8]}"
 
 
 def text(value: Any) -> str:

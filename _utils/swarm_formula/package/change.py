@@ -66,8 +66,7 @@ def install(minion: Minion, settings: Settings, test: bool) -> dict[str, Any]:
     if not test:
         host.await_lock()
         if begun:
-            record.finish(manager)
-            first_start.allow(minion.salt, host.engine["service"])
+            _finish(host)
     have = manager.version(host.package)
     if have and package_plan.accepts(host.engine["version"], have):
         if begun and not test:
@@ -237,13 +236,18 @@ def remove(minion: Minion, settings: Settings, test: bool) -> dict[str, Any]:
     return changes
 
 
+def _finish(host: Host) -> None:
+    """Finish what a killed run has left half done."""
+    record.finish(host.manager)
+    first_start.allow(host.minion.salt, host.engine["service"])
+
+
 def _end_begun(host: Host) -> None:
     """Finish an installation that was begun, before the packages are removed."""
     host.await_lock(downloads=True)
     if record.is_begun():
-        record.finish(host.manager)
+        _finish(host)
         record.end(host.manager)
-        first_start.allow(host.minion.salt, host.engine["service"])
 
 
 def _remove_orphans(manager: Manager, brought: list[str]) -> None:

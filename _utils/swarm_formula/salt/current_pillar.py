@@ -5,8 +5,6 @@ A minion's ``__pillar__`` dates from its last refresh; only a state run has the 
 """
 
 import contextlib
-import hashlib
-import json
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
@@ -47,10 +45,5 @@ def find(
 
 
 def digest(given: object) -> str:
-    """
-    Return a short hash of the pillar ``swarm``: master and minion can tell whether theirs differ.
-
-    It is as short as the other hashes of values that may be secret: no guess can be sure of it.
-    """
-    text = json.dumps(normalize.plain(given), sort_keys=True)
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    """Return a hash of the pillar ``swarm``: master and minion can tell whether theirs differ."""
+    return normalize.short_hash(normalize.plain(given))

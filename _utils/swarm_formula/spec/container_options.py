@@ -4,8 +4,6 @@ Compare the wanted settings of a container with the actual ones. Pure functions:
 Both sides are normalized to a dictionary with the keys of ``swarm_container.running``.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
@@ -267,7 +265,7 @@ def _masked(key: str, value: Any) -> Any:
         return {name: _masked(name, one) for name, one in value.items()}
     if isinstance(value, list):
         return _masked_words(value)
-    return _hash(value) if value and re.search(_HIDDEN, str(key)) else value
+    return normalize.short_hash(value) if value and re.search(_HIDDEN, str(key)) else value
 
 
 def _masked_words(command: list[Any]) -> list[str]:
@@ -277,12 +275,11 @@ def _masked_words(command: list[Any]) -> list[str]:
     for word in map(str, command):
         flag, equals, value = word.partition("=")
         secret = bool(re.fullmatch(_HIDDEN_FLAG, flag))
-        hidden = f"{flag}={_hash(value)}" if secret and equals else _hash(word)
+        hidden = (
+            f"{flag}={normalize.short_hash(value)}"
+            if secret and equals
+            else normalize.short_hash(word)
+        )
         shown_words.append(hidden if hide or (secret and equals) else word)
         hide = secret and not equals
     return shown_words
-
-
-def _hash(value: Any) -> str:
-    digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-    return f"sha256:{digest[:8]}"
