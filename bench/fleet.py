@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -121,21 +120,12 @@ def _compile_pillar(opts: dict) -> None:
     salt.pillar.get_pillar(opts, {}, opts["id"], "base").compile_pillar()
 
 
-class Manager(threading.Thread):
+class Manager(loopback.Answering):
     """A manager that answers what it is asked; the first one leads the cluster."""
 
     def __init__(self, name: str, master: dict, settings: dict) -> None:
         super().__init__()
         self._master, self._opts, self._settings = master, _opts(name, master), settings
-        self._ready, self._ended = threading.Event(), threading.Event()
-
-    def __enter__(self) -> None:
-        self.start()
-        self._ready.wait()
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self.join()
 
     def run(self) -> None:
         """Answer until the end."""
@@ -148,8 +138,8 @@ class Manager(threading.Thread):
         ):
             # With its first request, the master accepts its key.
             self._send(channel, {"cmd": "_mine", "data": {}})
-            self._ready.set()
-            while not self._ended.is_set():
+            self.ready.set()
+            while not self.ended.is_set():
                 job = bus.get_event(wait=0.1, tag="salt/job/")
                 if job and self._opts["id"] in job.get("minions", ()):
                     self._answer(channel, job)

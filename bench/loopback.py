@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,6 +82,22 @@ def _await(log: Path, ready: str) -> None:
             break
         time.sleep(0.2)
     time.sleep(5)
+
+
+class Answering(threading.Thread):
+    """Answers the jobs of a master, as its minions would, within a `with` statement."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ready, self.ended = threading.Event(), threading.Event()
+
+    def __enter__(self) -> None:
+        self.start()
+        self.ready.wait()
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        self.join()
 
 
 def cpu_seconds(root: int) -> float:

@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -92,12 +91,12 @@ def _node(name: str) -> dict:
     }
 
 
-class Members(threading.Thread):
+class Members(loopback.Answering):
     """Members that answer whatever is published, on the master's bus."""
 
     def __init__(self, opts: dict, count: int) -> None:
         super().__init__()
-        self._opts, self._ended, self._ready = opts, threading.Event(), threading.Event()
+        self._opts = opts
         nodes = {f"node-{name}": _node(name) for name in map("m{}".format, range(count))}
         roles = {name: {"role": "manager", "nodes": {}} for name in MANAGERS}
         managers = {**roles, MANAGERS[0]: {"role": "leader", "nodes": nodes}}
@@ -106,22 +105,14 @@ class Members(threading.Thread):
             "swarm_node.managers": lambda _: managers,
         }
 
-    def __enter__(self) -> None:
-        self.start()
-        self._ready.wait()
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self.join()
-
     def run(self) -> None:
         """Answer until the end."""
         opts = self._opts
         with salt.utils.event.get_event(
             "master", sock_dir=opts["sock_dir"], opts=opts, listen=True
         ) as bus:
-            self._ready.set()
-            while not self._ended.is_set():
+            self.ready.set()
+            while not self.ended.is_set():
                 event = bus.get_event(wait=0.1, tag="salt/job/", full=True)
                 if event and event["tag"].endswith("/new"):
                     self._answer(bus, event["data"])
