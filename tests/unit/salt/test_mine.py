@@ -6,9 +6,7 @@ import re
 import unittest.mock
 
 import pytest
-import salt.channel.client
 import salt.config
-import salt.loader.dunder
 import salt.minion
 import salt.modules.mine
 import salt.modules.test
@@ -19,6 +17,7 @@ from salt.exceptions import SaltReqTimeoutError
 from swarm_formula.core import errors, member_rules
 from swarm_formula.salt import mine
 from tests.unit.pillars import BUILTIN, settings_of
+from tests.unit.salt.channel import Channel, connect, in_state_run
 
 # What the pillar takes in a glob of minion IDs, with "]" of a class only.
 PARTS = st.sampled_from(["a", "b", "-", ".", "_", "1", "*", "?", "[ab]", "[!a]", "[1-3]", "["])
@@ -106,32 +105,10 @@ REQUESTS = {
 }
 
 
-class Channel:
-    """A connection to the master, and what is sent by it."""
-
-    def __init__(self, answer=None):
-        self.sent, self.answer = [], answer or {}
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def send(self, load):
-        self.sent.append(load)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-
 @pytest.fixture
 def channel(monkeypatch):
     """Connect to a master that takes everything."""
-    channel = Channel()
-    factory = salt.channel.client.ReqChannel
-    monkeypatch.setattr(factory, "factory", staticmethod(lambda opts: channel))
-    return channel
+    return connect(monkeypatch, Channel())
 
 
 @pytest.fixture
@@ -162,10 +139,7 @@ def test_requests_to_the_master_are_those_of_salt(of_salt, channel, request_):
 
 
 def test_state_run_asks_by_the_connection_for_its_files(monkeypatch, channel):
-    of_files = Channel({"m1": "told"})
-    client = type("Client", (), {"channel": of_files})()
-    context = type("Context", (), {"value": lambda _: client})()
-    monkeypatch.setattr(salt.loader.dunder, "__file_client__", context)
+    of_files = in_state_run(monkeypatch, Channel({"m1": "told"}))
     assert mine.Mine({}, OPTS).get(["m1"], "all") == {"m1": "told"}
     assert (len(of_files.sent), channel.sent) == (1, [])
 

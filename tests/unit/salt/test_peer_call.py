@@ -2,15 +2,13 @@
 
 import itertools
 import time
-import types
 
 import pytest
-import salt.channel.client
-import salt.loader.dunder
 import salt.modules.publish
 from salt.exceptions import SaltReqTimeoutError
 
 from swarm_formula.salt import peer_call
+from tests.unit.salt import channel
 
 OPTS = {"id": "m4", "master_uri": "tcp://127.0.0.1:4506", "no_parse": ["key"]}
 JOB = {"jid": "20261130000000000000", "minions": ["m1", "m2"]}
@@ -22,25 +20,19 @@ CALLS = {
 }
 
 
-class Master:
+class Master(channel.Channel):
     """A master with one job; ``rounds`` has the minions that have answered by each poll."""
 
     def __init__(self, job=JOB, rounds=(("m1", "m2"),)):
-        self.sent, self._job, self._rounds = [], job, list(rounds)
+        super().__init__()
+        self._job, self._rounds = job, list(rounds)
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def send(self, load):
-        self.sent.append(load)
+    def answer_to(self, load):
         if load["cmd"] == "minion_pub":
             return self._job
         some = self._rounds.pop(0) if len(self._rounds) > 1 else self._rounds[0]
         if isinstance(some, Exception):
-            raise some
+            return some
         return {minion: {"ret": f"of {minion}", "out": "nested"} for minion in some}
 
 
@@ -55,22 +47,13 @@ def slept(monkeypatch):
 @pytest.fixture
 def in_state_run(monkeypatch):
     """Return a function that has this master behind the connection of a state run."""
-
-    def use(master):
-        client = types.SimpleNamespace(channel=master, opts=OPTS)
-        context = types.SimpleNamespace(value=lambda: client)
-        monkeypatch.setattr(salt.loader.dunder, "__file_client__", context)
-        return master
-
-    return use
+    return lambda master: channel.in_state_run(monkeypatch, master, OPTS)
 
 
 @pytest.fixture
 def of_salt(monkeypatch):
     """Return Salt's own ``publish.publish``, and the master that it asks."""
-    master = Master()
-    factory = salt.channel.client.ReqChannel
-    monkeypatch.setattr(factory, "factory", staticmethod(lambda *_, **__: master))
+    master = channel.connect(monkeypatch, Master())
     monkeypatch.setattr(salt.modules.publish, "__opts__", OPTS, raising=False)
     return {"publish.publish": salt.modules.publish.publish}, master
 
